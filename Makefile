@@ -1,0 +1,35 @@
+# Two commands matter: `make lab` and `make test`. Each does all the set-up that it needs.
+PYTHON ?= python3
+DEV = $(PYTHON) scripts/dev.py
+
+.PHONY: lab test test-python test-js bench lint schema screenshots wheel clean
+
+lab:            ## set up once, then open JupyterLab with the quickstart notebook
+	@$(DEV) lab
+
+test:           ## set up once, then run every test
+	@$(DEV) test
+
+test-python:    ## pytest alone; ARGS="tests/core -k store" narrows it
+	@$(DEV) test-python $(ARGS)
+
+test-js:        ## jest alone
+	@$(DEV) test-js $(ARGS)
+
+bench:          ## print one JSON line a figure
+	@$(DEV) bench $(ARGS)
+
+lint:           ## ruff, mypy, eslint, prettier, stylelint, and whether generated files are current
+	@$(DEV) lint
+
+schema:         ## openapi.json from Python, TypeScript types from openapi.json
+	@$(DEV) schema
+
+screenshots:    ## make the README's pictures from the real thing
+	@$(DEV) screenshots
+
+wheel:          ## build the wheel and the source distribution into dist/
+	@$(DEV) wheel
+
+clean:          ## remove what was built; the virtual environment stays
+	rm -rf lib dist genops_lab/labextension genops_lab/kernel/static genops_lab/_version.py tsconfig.tsbuildinfo .cache

@@ -1,0 +1,80 @@
+import js from '@eslint/js';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+import prettierRecommended from 'eslint-plugin-prettier/recommended';
+import globals from 'globals';
+import jupyterPlugin from '@jupyter/eslint-plugin';
+
+export default defineConfig([
+  {
+    ignores: [
+      'node_modules',
+      'lib',
+      'dist',
+      'build',
+      'coverage',
+      'genops_lab',
+      'docs',
+      '**/*.js',
+      '**/*.d.ts',
+      '.venv*',
+      // Generated from genops_lab/core/openapi.json.
+      'src/api/generated.ts'
+    ]
+  },
+  js.configs.recommended,
+  tseslint.configs.recommended,
+  { plugins: { jupyter: jupyterPlugin } },
+  jupyterPlugin.configs.recommended,
+  {
+    files: ['**/*.ts', '**/*.tsx'],
+    languageOptions: {
+      globals: { ...globals.browser, ...globals.es2020 },
+      parserOptions: { project: 'tsconfig.test.json', sourceType: 'module' }
+    },
+    rules: {
+      '@typescript-eslint/naming-convention': [
+        'error',
+        {
+          selector: 'interface',
+          format: ['PascalCase'],
+          custom: { regex: '^I[A-Z]', match: true }
+        }
+      ],
+      '@typescript-eslint/no-unused-vars': ['error', { args: 'none' }],
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-misused-promises': [
+        'error',
+        { checksVoidReturn: { attributes: false } }
+      ],
+      '@typescript-eslint/no-namespace': 'off',
+      '@typescript-eslint/consistent-type-imports': [
+        'error',
+        { fixStyle: 'separate-type-imports' }
+      ],
+      curly: ['error', 'all'],
+      eqeqeq: 'error',
+      'prefer-arrow-callback': 'error',
+      // All of it is some 20 kB: one file is quicker than many. What is heavy (uPlot) is loaded on use.
+      'jupyter/prefer-lazy-imports': 'off'
+    }
+  },
+  {
+    files: ['**/*.mjs'],
+    languageOptions: { globals: globals.node }
+  },
+  {
+    // Tests hold their fixtures for the life of one test.
+    files: ['**/__tests__/**'],
+    rules: Object.fromEntries(
+      Object.keys(jupyterPlugin.rules).map(name => [`jupyter/${name}`, 'off'])
+    )
+  },
+  {
+    // They run in the kernel's own front ends, where the Lab's translations are not.
+    files: ['src/widgets/**'],
+    rules: { 'jupyter/no-untranslated-string': 'off' }
+  },
+  prettierRecommended
+]);

@@ -1,0 +1,57 @@
+const jestJupyterLab = require('@jupyterlab/testing/lib/jest-config');
+
+const esModules = [
+  '@codemirror',
+  '@jupyter/',
+  '@jupyterlab/',
+  '@marijn',
+  '@microsoft',
+  'color',
+  'exenv-es6',
+  'lib0',
+  'marked',
+  'nanoid',
+  'openapi-fetch',
+  'uplot',
+  'vscode-ws-jsonrpc',
+  'y-protocols',
+  'y-websocket',
+  'yjs'
+].join('|');
+
+const base = jestJupyterLab(__dirname);
+
+module.exports = {
+  ...base,
+  automock: false,
+  roots: ['<rootDir>/src'],
+  // The built labextension repeats package.json, and two packages of one name collide.
+  modulePathIgnorePatterns: ['<rootDir>/genops_lab/', '<rootDir>/lib/'],
+  moduleNameMapper: {
+    '\\.(gif|ttf|eot)$': '@jupyterlab/testing/lib/jest-file-mock.js'
+  },
+  reporters: ['default'],
+  testRegex: 'src/.*\\.spec\\.tsx?$',
+  transform: {
+    ...base.transform,
+    // The widgets import their style sheets as text.
+    '\\.css$': '@jupyterlab/testing/lib/jest-raw-loader.js',
+    // Types are checked by `jlpm typecheck`; here they are only stripped.
+    '^.+\\.tsx?$': [
+      'ts-jest',
+      {
+        tsconfig: {
+          module: 'commonjs',
+          moduleResolution: 'node10',
+          jsx: 'react',
+          esModuleInterop: true,
+          isolatedModules: true,
+          target: 'ES2020'
+        },
+        diagnostics: false
+      }
+    ],
+    '^.+\\.m?jsx?$': 'babel-jest'
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${esModules}))`]
+};
