@@ -1,0 +1,36 @@
+"""GenOps Lab: from a notebook cell to a GPU, a tracked run, a profile, a model and a deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from ._version import __version__
+except ImportError:  # a checkout that was never built
+    __version__ = "0.0.0"
+
+__all__ = ["__version__"]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "genops-lab"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from .extension import GenOpsLab
+
+    return [{"module": "genops_lab", "app": GenOpsLab}]
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext genops_lab``: the kernel side alone, which needs the standard library."""
+    from .kernel import load_ipython_extension as load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """``%unload_ext genops_lab``."""
+    from .kernel import unload_ipython_extension as unload
+
+    unload(ipython)

@@ -1,0 +1,1 @@
+"""One command grammar: the ``genops`` program and ``%genops`` in notebooks."""

@@ -1,0 +1,88 @@
+"""Questions of a connection, shown at the terminal while a command waits for it."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import NotFound
+
+from .document import clean
+from .session import Session
+
+if TYPE_CHECKING:
+    from genops_lab.targets.models import OpenQuestion
+
+
+class Prompts:
+    """Puts the questions of one target to whoever sits at the terminal; an answer goes nowhere but to the Lab."""
+
+    def __init__(self, session: Session, target: str) -> None:
+        self._session = session
+        self._target = target
+        self._told: set[str] = set()
+
+    def look(self) -> None:
+        """Ask what is open now. Without a person here, a running Lab's panel asks; without both, nobody does."""
+        from genops_lab.targets.questions import QuestionsService
+
+        for question in self._session.call(QuestionsService.list_questions):
+            if question.target != self._target or question.id in self._told:
+                continue
+            self._told.add(question.id)
+            if self._session.can_ask:
+                self._put(question)
+            elif self._session.local:
+                self._session.say(f"{_worded(question)}\nNobody is here to answer: run this at a terminal.")
+                self._answer(question, None)
+            else:
+                self._session.say(
+                    f"{_worded(question)}\nAnswer it in JupyterLab, in the panel of the targets."
+                )
+
+    def _put(self, question: OpenQuestion) -> None:
+        try:
+            answer = _asked(self._session, question)
+        except EOFError:
+            answer = None
+        except KeyboardInterrupt:
+            self._answer(question, None)
+            raise
+        self._answer(question, answer)
+
+    def _answer(self, question: OpenQuestion, text: str | None) -> None:
+        from genops_lab.targets.models import Answer
+        from genops_lab.targets.questions import QuestionsService
+
+        try:
+            self._session.call(
+                QuestionsService.answer_question, question_id=question.id, body=Answer(text=text)
+            )
+        except NotFound as error:
+            self._session.say(f"{error.message} {error.hint}")
+
+
+def _worded(question: OpenQuestion) -> str:
+    lines = [clean(line) for line in question.text.splitlines() if line.strip()]
+    key = f"{question.key_type} {question.fingerprint}".strip()
+    if key and question.fingerprint not in question.text:
+        lines.append(f"Its key: {clean(key)}")
+    return f"{question.target}: " + "\n".join(lines)
+
+
+def _asked(session: Session, question: OpenQuestion) -> str | None:
+    worded = _worded(question)
+    if question.kind == "host_key":
+        session.say(worded)
+        return "yes" if session.confirm("Accept this key?") else None
+    if question.kind in ("folder_size", "folder_pull"):
+        session.say(worded)
+        return "yes" if session.confirm("Do it?") else None
+    if question.echo:
+        print(f"{worded} ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return line.rstrip("\n")
+    return getpass.getpass(f"{worded} ", stream=sys.stderr)

@@ -1,0 +1,77 @@
+"""What ``genops targets set`` makes of its options."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from genops_lab.targets.models import ChangeTarget, Target
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(m|min|h|d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)")
+_BYTES = {"b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
+_MINUTES = {"m": 1.0, "min": 1.0, "h": 60.0, "d": 1440.0}
+
+
+def changed(
+    target: Target,
+    price_per_hour: float | None,
+    secrets: list[str],
+    no_secrets: list[str],
+    warm: int | None,
+    idle: str,
+    idle_gpu: float | None,
+    folder: bool | None,
+    folder_size: str,
+    folder_files: int | None,
+) -> ChangeTarget:
+    """The target's changeable parts with these in place of its own. Raises InvalidRequest."""
+    import msgspec
+
+    from genops_lab.targets.models import ChangeTarget
+
+    strange = [name for name in no_secrets if name not in target.secrets]
+    if strange:
+        raise InvalidRequest(
+            f"{target.name} gives its kernels no {strange[0]}.",
+            hint=f"It gives: {', '.join(target.secrets) or 'nothing'}",
+        )
+    parts = {
+        "warm_kernels": warm,
+        "idle_gpu_percent": idle_gpu,
+        "folder": None if folder is None else "sync" if folder else "off",
+        "folder_max_files": folder_files,
+        "folder_max_bytes": size(folder_size) if folder_size else None,
+        **({"idle_minutes": minutes(idle)} if idle and idle != "off" else {}),
+    }
+    policy = msgspec.structs.replace(
+        target.policy, **{name: value for name, value in parts.items() if value is not None}
+    )
+    if idle == "off":
+        policy = msgspec.structs.replace(policy, idle_minutes=None)
+    return ChangeTarget(
+        price_per_hour=target.price_per_hour if price_per_hour is None else price_per_hour,
+        secrets=sorted({*target.secrets, *secrets} - set(no_secrets)),
+        policy=policy,
+    )
+
+
+def minutes(text: str) -> float:
+    """``30m``, ``8h``, ``2d`` in minutes. Raises InvalidRequest."""
+    found = _TIME.fullmatch(text.strip().lower())
+    if found is None:
+        raise InvalidRequest(
+            f"{text[:40]!r} is no length of time.", hint="Give one such as 30m, 8h or 2d; or: off"
+        )
+    return float(found[1]) * _MINUTES[found[2]]
+
+
+def size(text: str) -> int:
+    """``500MB``, ``2GB`` in bytes. Raises InvalidRequest."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    if found is None:
+        raise InvalidRequest(f"{text[:40]!r} is no size.", hint="Give one such as 500MB or 2GB.")
+    return round(float(found[1]) * _BYTES[found[2]])

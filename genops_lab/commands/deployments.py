@@ -1,0 +1,192 @@
+"""``genops deploy`` and ``genops deployments``."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genops_lab.core.errors import Conflict, Failed
+
+from .completion import deployment_names, model_names
+from .session import Json, Session, command
+from .views import deployments as views
+from .views import lab as lab_views
+
+if TYPE_CHECKING:
+    from genops_lab.deployments.models import DeployCheck, Deployment
+
+deployments = typer.Typer(help="Models that answer requests.", no_args_is_help=True)
+
+POLL_S = 0.25
+LOG_TAIL_LINES = 20
+_UNSETTLED = ("preparing", "starting", "stopping")
+
+Name = Annotated[str, typer.Argument(help="A deployment.", autocompletion=deployment_names)]
+
+
+def deploy(
+    model: Annotated[str, typer.Argument(help="A registered model.", autocompletion=model_names)],
+    version: Annotated[
+        str, typer.Option("--version", help="A number or an alias; the newest without it.")
+    ] = "",
+    name: Annotated[str, typer.Option("--name", help="The deployment's name; the model's without it.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it answers, or failed.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")] = 900.0,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load it although no run of yours recorded it.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Deploy a version of a model on this machine.
+
+    Without a running JupyterLab the command always waits: the work is done in its own process.
+    """
+    with command(json) as session:
+        from genops_lab.deployments.models import CheckDeploy, NewDeployment
+        from genops_lab.deployments.service import DeploymentsService
+
+        if not trust:
+            check = session.call(
+                DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version)
+            )
+            trust = not check.trusted and _confirmed(session, check)
+            version = check.version
+        body = NewDeployment(
+            model=model, version=version, name=name, trust=trust, idempotency_key=secrets.token_hex(16)
+        )
+        deployment = session.call(DeploymentsService.deploy, body=body)
+        if wait or session.local:
+            deployment = _settled(session, deployment, timeout)
+        session.show(deployment, views.deployment(deployment), view="deployment")
+        if deployment.state in ("failed", "ended"):
+            raise _failure(session, deployment)
+
+
+def _confirmed(session: Session, check: DeployCheck) -> bool:
+    if session.can_ask:
+        from .terminal import render
+
+        session.say(render(views.origin(check)))
+        if session.confirm("Load this model?"):
+            return True
+        raise Conflict(f"{check.model} version {check.version} was not deployed.", code="confirmation_needed")
+    import msgspec
+
+    loader = f", loader {check.loader}" if check.loader else ""
+    pickle = ", holds pickle" if check.holds_pickle else ""
+    raise Conflict(
+        f"{check.model} version {check.version} is of unknown origin: {check.reason} "
+        f"(flavors {', '.join(check.flavors) or 'none'}{loader}{pickle}, {len(check.files)} files)",
+        code="confirmation_needed",
+        hint="Loading a model may run code. If you trust it, give --trust.",
+        details={"check": msgspec.to_builtins(check)},
+    )
+
+
+def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
+    from genops_lab.deployments.service import DeploymentsService
+
+    deadline = time.monotonic() + timeout_s
+    told = ""
+    while deployment.state in _UNSETTLED:
+        news = f"{deployment.name}: {deployment.state}" + (
+            f", {deployment.message}" if deployment.message else ""
+        )
+        if news != told:
+            session.say(news)
+            told = news
+        if time.monotonic() > deadline:
+            goes_on = (
+                f"It goes on: see `genops deployments show {deployment.name}`, or give a larger --timeout."
+            )
+            raise Failed(
+                f"{deployment.name} was still {deployment.state} after {timeout_s:g} s.",
+                code="timeout",
+                hint="Give a larger --timeout." if session.local else goes_on,
+            )
+        time.sleep(POLL_S)
+        deployment = session.call(DeploymentsService.get_deployment, name=deployment.name)
+    return deployment
+
+
+def _failure(session: Session, deployment: Deployment) -> Failed:
+    from genops_lab.deployments.models import LogQuery
+    from genops_lab.deployments.service import DeploymentsService
+
+    tail = session.call(
+        DeploymentsService.get_deployment_log, name=deployment.name, query=LogQuery(lines=LOG_TAIL_LINES)
+    )
+    if tail.lines:
+        from .terminal import render
+
+        session.say(render(views.log_tail(tail)))
+    reason = deployment.message or f"it is {deployment.state}"
+    return Failed(f"{deployment.name} does not run: {reason}", hint=deployment.hint)
+
+
+@deployments.command("list")
+def list_deployments(json: Json = False) -> None:
+    """List deployments, newest first."""
+    with command(json) as session:
+        from genops_lab.deployments.service import DeploymentsService
+
+        found = session.call(DeploymentsService.list_deployments)
+        session.show(found, views.deployments(found))
+
+
+@deployments.command("show")
+def show_deployment(name: Name, json: Json = False) -> None:
+    """Show a deployment; its key is in --json alone."""
+    with command(json) as session:
+        from genops_lab.deployments.service import DeploymentsService
+
+        found = session.call(DeploymentsService.get_deployment, name=name)
+        session.show(found, views.deployment(found), view="deployment")
+
+
+@deployments.command("stop")
+def stop_deployment(name: Name, json: Json = False) -> None:
+    """Stop a deployment after the requests in flight."""
+    with command(json) as session:
+        from genops_lab.deployments.service import DeploymentsService
+
+        found = session.call(DeploymentsService.stop_deployment, name=name)
+        session.show(found, views.deployment(found), view="deployment")
+
+
+@deployments.command("renew")
+def renew_deployment(name: Name, json: Json = False) -> None:
+    """Renew a deployment's lease."""
+    with command(json) as session:
+        from genops_lab.deployments.service import DeploymentsService
+
+        found = session.call(DeploymentsService.renew_deployment, name=name)
+        session.show(found, views.deployment(found), view="deployment")
+
+
+@deployments.command("delete")
+def delete_deployment(name: Name, json: Json = False) -> None:
+    """Forget a deployment that has ended; a second time does no harm."""
+    with command(json) as session:
+        from genops_lab.deployments.service import DeploymentsService
+
+        session.call(DeploymentsService.delete_deployment, name=name)
+        session.show({"name": name, "deleted": True}, lab_views.done(f"{name} is forgotten."))
+
+
+@deployments.command("logs")
+def show_log(
+    name: Name,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=5000, help="How many.")] = 100,
+    json: Json = False,
+) -> None:
+    """Show the last lines of a deployment's log."""
+    with command(json) as session:
+        from genops_lab.deployments.models import LogQuery
+        from genops_lab.deployments.service import DeploymentsService
+
+        tail = session.call(DeploymentsService.get_deployment_log, name=name, query=LogQuery(lines=lines))
+        session.show(tail, views.log_tail(tail))

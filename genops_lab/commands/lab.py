@@ -1,0 +1,43 @@
+"""``genops compute``, ``genops status`` and ``genops doctor``."""
+
+from __future__ import annotations
+
+import typer
+
+from .session import EXIT_FAILED, Json, command
+from .views import lab as views
+
+compute = typer.Typer(help="Places that run kernels and deployments.", no_args_is_help=True)
+
+
+@compute.command("show")
+def show_machine(json: Json = False) -> None:
+    """Show this machine: cores, memory, disk, GPUs."""
+    with command(json) as session:
+        from genops_lab.compute.service import ComputeService
+
+        found = session.call(ComputeService.get_machine)
+        session.show(found, views.machine(found))
+
+
+def status(json: Json = False) -> None:
+    """Say which GenOps Lab and which MLflow are used."""
+    with command(json) as session:
+        from genops_lab.doctor.service import DoctorService
+
+        found = session.call(DoctorService.get_status)
+        session.show(found, views.status(found))
+
+
+def doctor(json: Json = False) -> None:
+    """Examine everything; say what is wrong and what to do. Safe to paste into an issue.
+
+    Exits with 1 when something is wrong.
+    """
+    with command(json) as session:
+        from genops_lab.doctor.service import DoctorService
+
+        found = session.call(DoctorService.diagnose)
+        session.show(found, views.diagnosis(found))
+        if any(check.state == "error" for check in found.checks):
+            raise typer.Exit(EXIT_FAILED)

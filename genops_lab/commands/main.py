@@ -1,0 +1,66 @@
+"""The ``genops`` program: one grammar for terminals, CI and ``%genops`` in notebooks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genops_lab import __version__
+
+from . import environments, storage  # noqa: F401  # add to targets
+from .deployments import deploy, deployments
+from .folders import folders, pull, push
+from .kernels import kernels
+from .lab import compute, doctor, status
+from .models import models
+from .profiles import profile, profiles
+from .runs import experiments, runs
+from .targets import targets
+
+app = typer.Typer(
+    name="genops",
+    help="GenOps Lab: targets, runs, profiles, models and deployments, from the command line.",
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation needed, "
+    "5 backend unavailable, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("deploy")(deploy)
+app.add_typer(deployments, name="deployments")
+app.add_typer(models, name="models")
+app.add_typer(runs, name="runs")
+app.add_typer(experiments, name="experiments")
+app.add_typer(profiles, name="profiles")
+app.add_typer(profile, name="profile")
+app.add_typer(compute, name="compute")
+app.add_typer(targets, name="targets")
+app.add_typer(kernels, name="kernels")
+app.add_typer(folders, name="folders")
+app.command("pull")(pull)
+app.command("push")(push)
+app.command("status")(status)
+app.command("doctor")(doctor)
+
+
+def main() -> None:
+    """Run the program; exits the process with the command's exit code."""
+    app(prog_name="genops")

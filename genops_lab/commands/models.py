@@ -1,0 +1,90 @@
+"""``genops models``."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+import typer
+
+from .completion import model_names, run_ids
+from .session import Json, command
+from .views import models as views
+
+models = typer.Typer(help="Registered models, their versions and aliases.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A registered model.", autocompletion=model_names)]
+Alias = Annotated[str, typer.Argument(help="An alias, such as 'production'.")]
+
+
+@models.command("list")
+def list_models(json: Json = False) -> None:
+    """List registered models."""
+    with command(json) as session:
+        from genops_lab.registry.service import RegistryService
+
+        found = session.call(RegistryService.list_models)
+        session.show(found, views.models(found))
+
+
+@models.command("show")
+def show_model(name: Name, json: Json = False) -> None:
+    """Show a model's versions and aliases."""
+    with command(json) as session:
+        from genops_lab.registry.service import RegistryService
+
+        found = session.call(RegistryService.get_model, name=name)
+        session.show(found, views.model(found))
+
+
+@models.command("register")
+def register(
+    name: Annotated[
+        str, typer.Argument(help="The model to add a version to; made if new.", autocompletion=model_names)
+    ],
+    run: Annotated[
+        str,
+        typer.Option("--run", help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids),
+    ] = "latest",
+    model: Annotated[str, typer.Option("--model", help="Which model, where the run logged several.")] = "",
+    alias: Annotated[str, typer.Option("--alias", help="Point this alias at the new version.")] = "",
+    json: Json = False,
+) -> None:
+    """Register the model that a run logged."""
+    with command(json) as session:
+        from genops_lab.registry.models import RegisterModel
+        from genops_lab.registry.service import RegistryService
+
+        body = RegisterModel(
+            name=name, run=run, model=model, alias=alias, idempotency_key=secrets.token_hex(16)
+        )
+        version = session.call(RegistryService.register_model, body=body)
+        session.show(version, views.model_version(version))
+
+
+@models.command("alias")
+def set_alias(
+    name: Name,
+    alias: Alias,
+    version: Annotated[str, typer.Argument(help="The version's number.")],
+    json: Json = False,
+) -> None:
+    """Point an alias at a version."""
+    with command(json) as session:
+        from genops_lab.registry.models import SetAlias
+        from genops_lab.registry.service import RegistryService
+
+        found = session.call(
+            RegistryService.set_alias, name=name, alias=alias, body=SetAlias(version=version)
+        )
+        session.show(found, views.model(found))
+
+
+@models.command("unalias")
+def delete_alias(name: Name, alias: Alias, json: Json = False) -> None:
+    """Take an alias away."""
+    with command(json) as session:
+        from genops_lab.registry.service import RegistryService
+
+        found = session.call(RegistryService.delete_alias, name=name, alias=alias)
+        session.show(found, views.model(found))

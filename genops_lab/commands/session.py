@@ -1,0 +1,175 @@
+"""One command's connection to the Lab, its output, and its end.
+
+Exit codes, for CI:
+
+====  =====================================================================================
+0     done
+1     it was tried and failed, or is not allowed
+2     wrong usage: an unknown option, a value that cannot be used
+3     there is no such run, model, version, deployment, profile, target, kernel or file
+4     a conflict, or a confirmation is needed first (``--trust``)
+5     a backend (MLflow, the running Lab, a host) does not answer; the same command may succeed later
+130   interrupted
+====  =====================================================================================
+
+Standard output holds the answer alone: a table, with ``--json`` one JSON document, with
+``GENOPS_OUTPUT=notebook`` one object for the ``%genops`` magic. Everything else goes to standard error; with
+``--json`` the last line there is a failure's ``{"error": {code, message, hint, details}}``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
+
+import msgspec
+import typer
+
+from genops_lab.core.client import Caller
+from genops_lab.core.errors import (
+    Conflict,
+    ErrorBody,
+    GenOpsError,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+)
+
+from .document import Document
+
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+_EXIT_CODES: dict[type[GenOpsError], int] = {InvalidRequest: 2, NotFound: 3, Conflict: 4, Unavailable: 5}
+
+OUTPUT_VARIABLE = "GENOPS_OUTPUT"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+View = Literal["", "deployment"]
+
+
+class Session:
+    """What a command needs: calls, answers, remarks, questions."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.notebook = os.environ.get(OUTPUT_VARIABLE) == "notebook"
+        self.json = as_json
+        self.local = False
+        self._caller: Caller | None = None
+
+    def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The answer of an operation: of the running Lab, or of the services in this process."""
+        if self._caller is None:
+            self._caller = self._connect()
+        try:
+            return self._caller.call(method, *args, **kwargs)
+        except NotFound as error:
+            if error.code != "http":
+                raise
+            raise NotFound(
+                "The running GenOps Lab does not offer this.",
+                hint="Its administrator switched that room off, or it is of another version than this command: "
+                "`genops status` tells.",
+            ) from error
+
+    def _connect(self) -> Caller:
+        from genops_lab.core.client import LocalCaller, SocketCaller
+        from genops_lab.core.doorway import find
+        from genops_lab.rooms import OPERATIONS
+
+        found = find()
+        if found is not None:
+            return SocketCaller(found.socket, OPERATIONS)
+        from genops_lab.lab import Lab
+        from genops_lab.settings import Settings
+
+        self.local = True
+        return LocalCaller(lambda: Lab.open(Settings.from_environment(), supervise=False))
+
+    def show(self, data: Any, document: Document, view: View = "") -> None:
+        """The answer, in the form that was asked for. ``view`` names the live view a notebook may open."""
+        if self.notebook:
+            from . import html, terminal
+
+            bundle = {
+                "text": terminal.render(document, width=terminal.NOTEBOOK_WIDTH),
+                "html": html.render(document),
+                "data": data,
+                "view": view,
+            }
+            print(msgspec.json.encode(bundle).decode(), flush=True)
+        elif self.json:
+            print(msgspec.json.format(msgspec.json.encode(data), indent=2).decode(), flush=True)
+        else:
+            from .terminal import render_for_stdout
+
+            print(render_for_stdout(document), flush=True)
+
+    def say(self, message: str) -> None:
+        """A remark, on standard error."""
+        print(message, file=sys.stderr, flush=True)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person sits at a terminal."""
+        return not self.notebook and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask at the terminal; only a yes is a yes. (Typer's own prompt writes to standard output too.)"""
+        print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def report(self, error: GenOpsError) -> None:
+        """Tell a failure."""
+        self.say(f"Error: {error.message}")
+        if error.hint:
+            self.say(f"Hint: {error.hint}")
+        if self.json:
+            self.say(msgspec.json.encode(ErrorBody(error.info())).decode())
+
+    def close(self) -> None:
+        """Let go of the Lab."""
+        if self._caller is not None:
+            self._caller.close()
+            self._caller = None
+
+
+def exit_code(error: GenOpsError) -> int:
+    """The exit code that stands for this error."""
+    return next((code for kind, code in _EXIT_CODES.items() if isinstance(error, kind)), EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def command(as_json: bool) -> Iterator[Session]:
+    """Run a command's body: errors become messages and exit codes here."""
+    session = Session(as_json)
+    try:
+        try:
+            yield session
+        finally:
+            session.close()
+    except GenOpsError as error:
+        session.report(error)
+        raise typer.Exit(exit_code(error)) from error
+    except KeyboardInterrupt as error:
+        session.say("Interrupted.")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except Exception as error:  # the program's outermost boundary
+        if os.environ.get("GENOPS_DEBUG"):
+            traceback.print_exc()
+        failure = GenOpsError(
+            f"unexpected {type(error).__name__}: {error}",
+            code="unexpected",
+            hint="Run it again with GENOPS_DEBUG=1 for the traceback, and `genops doctor` for a report.",
+        )
+        session.report(failure)
+        raise typer.Exit(EXIT_FAILED) from error

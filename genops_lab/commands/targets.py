@@ -1,0 +1,273 @@
+"""``genops targets``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from genops_lab.core.errors import Failed, InvalidRequest, Unavailable
+
+from .asking import Prompts
+from .changes import changed
+from .completion import target_names
+from .session import Json, Session, command
+from .views import targets as views
+
+if TYPE_CHECKING:
+    from genops_lab.targets.models import CarrierChoice, Target, TargetReport
+
+targets = typer.Typer(help="Places that run kernels: hosts over SSH, this machine.", no_args_is_help=True)
+
+POLL_S = 0.25
+
+Name = Annotated[str, typer.Argument(help="A target.", autocompletion=target_names)]
+Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")]
+
+
+@targets.command("list")
+def list_targets(json: Json = False) -> None:
+    """List targets, whether they are connected, and their last readings; connects nowhere."""
+    with command(json) as session:
+        from genops_lab.targets.service import TargetsService
+
+        found = session.call(TargetsService.list_targets)
+        session.show(found, views.targets(found))
+
+
+@targets.command("candidates")
+def list_candidates(json: Json = False) -> None:
+    """List the hosts of your ~/.ssh/config that are no targets yet."""
+    with command(json) as session:
+        from genops_lab.targets.service import TargetsService
+
+        found = session.call(TargetsService.list_candidates)
+        session.show(found, views.candidates(found))
+
+
+@targets.command("add")
+def add_target(
+    name: Annotated[str, typer.Argument(help="How to call it: a-z, digits, '.', '_' and '-'.")],
+    ssh: Annotated[
+        str, typer.Option("--ssh", metavar="HOST", help="An alias of your ssh_config, or [USER@]HOST.")
+    ] = "",
+    local: Annotated[bool, typer.Option("--local", help="This machine, in place of a host.")] = False,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The SSH server's port.")] = 0,
+    identity_file: Annotated[str, typer.Option("--identity-file", help="A private key.")] = "",
+    python: Annotated[
+        str, typer.Option("--python", help="The interpreter of its kernels: a path, or a name on its PATH.")
+    ] = "python3",
+    carrier: Annotated[
+        str, typer.Option("--carrier", help="auto, paramiko, or openssh (the system's ssh).")
+    ] = "auto",
+    price_per_hour: Annotated[
+        float | None, typer.Option("--price-per-hour", min=0, help="USD an hour, for the picker.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", help="A variable that its kernels get from the Lab (HF_TOKEN); repeatable."),
+    ] = None,
+    no_folder: Annotated[
+        bool, typer.Option("--no-folder", help="Do not send the notebook's folder before its kernels start.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Add a target and its kernel. Nothing is connected; the same again changes nothing."""
+    with command(json) as session:
+        from genops_lab.targets.models import NewTarget, TargetPolicy
+        from genops_lab.targets.service import TargetsService
+
+        if bool(ssh) == local:
+            raise InvalidRequest(
+                "Give either --ssh HOST or --local.", hint=f"Such as: genops targets add {name} --ssh HOST"
+            )
+        user, _, host = ssh.rpartition("@")
+        body = NewTarget(
+            name=name,
+            kind="local" if local else "ssh",
+            host=host,
+            user=user,
+            port=port,
+            identity_file=identity_file,
+            python=python,
+            carrier=_carrier(carrier),
+            price_per_hour=price_per_hour,
+            secrets=secret or [],
+            policy=TargetPolicy(folder="off" if no_folder else "sync"),
+        )
+        found = session.call(TargetsService.add_target, body=body)
+        session.show(found, views.added(found))
+
+
+def _carrier(word: str) -> CarrierChoice:
+    if word not in ("auto", "paramiko", "openssh"):
+        raise InvalidRequest(f"{word!r} is not a carrier.", hint="Choose auto, paramiko or openssh.")
+    return cast("Literal['auto', 'paramiko', 'openssh']", word)
+
+
+@targets.command("set")
+def set_target(
+    name: Name,
+    price_per_hour: Annotated[
+        float | None, typer.Option("--price-per-hour", min=0, help="USD an hour, for the picker.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", help="A variable that its kernels get from the Lab (HF_TOKEN); repeatable."),
+    ] = None,
+    no_secret: Annotated[
+        list[str] | None, typer.Option("--no-secret", help="One that they get no more; repeatable.")
+    ] = None,
+    warm: Annotated[
+        int | None, typer.Option("--warm", min=0, max=8, help="Kernels that stand ready there.")
+    ] = None,
+    idle: Annotated[
+        str,
+        typer.Option("--idle", metavar="TIME", help="End kernels without work after 30m, 8h, 2d; or: off."),
+    ] = "",
+    idle_gpu: Annotated[
+        float | None,
+        typer.Option("--idle-gpu", min=0, max=100, help="Percent up to which a used GPU is no work (5)."),
+    ] = None,
+    folder: Annotated[
+        bool | None,
+        typer.Option(
+            "--folder/--no-folder", help="Whether notebooks' folders are sent there before a start."
+        ),
+    ] = None,
+    folder_size: Annotated[
+        str,
+        typer.Option("--folder-size", metavar="SIZE", help="Ask before more of a folder is sent (200MB)."),
+    ] = "",
+    folder_files: Annotated[
+        int | None, typer.Option("--folder-files", min=0, help="Ask before more files are sent (5000).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change a target: what is not named stays. Running kernels follow where it is connected."""
+    with command(json) as session:
+        from genops_lab.targets.service import TargetsService
+
+        sending = (folder, folder_size or None, folder_files)
+        given = (price_per_hour, secret, no_secret, warm, idle or None, idle_gpu, *sending)
+        if all(each is None for each in given):
+            raise InvalidRequest(
+                "Nothing is to be changed.", hint=f"Such as: genops targets set {name} --warm 2 --idle 30m"
+            )
+        found = session.call(TargetsService.get_target, name=name)
+        body = changed(
+            found, price_per_hour, secret or [], no_secret or [], warm, idle, idle_gpu,
+            folder, folder_size, folder_files,
+        )  # fmt: skip
+        found = session.call(TargetsService.change_target, name=name, body=body)
+        session.show(found, views.target(found))
+
+
+@targets.command("connect")
+def connect_target(name: Name, timeout: Timeout = 300.0, json: Json = False) -> None:
+    """Connect a target in the running JupyterLab; what must be asked is asked here."""
+    with command(json) as session:
+        from genops_lab.targets.service import TargetsService
+
+        session.call(TargetsService.get_target, name=name)
+        if session.local:
+            raise Unavailable(
+                "No JupyterLab with GenOps Lab is running, and connections are kept by it.",
+                hint=f"Start JupyterLab. Whether the host can be used, this tells: genops targets test {name}",
+            )
+        found = connected(session, session.call(TargetsService.connect_target, name=name), timeout)
+        session.show(found, views.target(found))
+
+
+def connected(session: Session, target: Target, timeout_s: float) -> Target:
+    """The target once it is connected; its questions are asked here. Raises Unavailable, Failed."""
+    from genops_lab.targets.service import TargetsService
+
+    prompts = Prompts(session, target.name)
+    deadline = time.monotonic() + timeout_s
+    while target.state != "up":
+        if target.state in ("failed", "idle"):
+            reason = target.message or "somebody disconnected it meanwhile."
+            raise Unavailable(f"{target.name} is not connected: {reason}", hint=target.hint)
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"{target.name} is still {target.state} after {timeout_s:.0f} s.",
+                hint="It goes on in JupyterLab: genops targets list",
+            )
+        prompts.look()
+        time.sleep(POLL_S)
+        target = session.call(TargetsService.get_target, name=target.name)
+    return target
+
+
+@targets.command("disconnect")
+def disconnect_target(name: Name, json: Json = False) -> None:
+    """Disconnect a target; its kernels run on."""
+    with command(json) as session:
+        from genops_lab.targets.service import TargetsService
+
+        found = session.call(TargetsService.disconnect_target, name=name)
+        session.show(found, views.target(found))
+
+
+@targets.command("test")
+def test_target(name: Name, json: Json = False) -> None:
+    """Test a target step by step; what fails is told with what to do. Exits with 1 when something failed.
+
+    It logs out and in again to see whether kernels survive that.
+    """
+    with command(json) as session:
+        report = tested(session, name)
+        session.show(report, views.report(report))
+        check_report(name, report)
+
+
+def check_report(name: str, report: TargetReport) -> None:
+    """Raises Failed where a step of a test failed, or the test was cancelled."""
+    from genops_lab.targets.reports import what_to_do
+
+    failed = [step for step in report.steps if step.state == "failed"]
+    if failed:
+        raise Failed(f"{name}, {failed[0].step}: {failed[0].message}", hint=what_to_do(failed[0]))
+    if report.state == "cancelled":
+        raise Failed(f"The test of {name} was cancelled.")
+
+
+def tested(session: Session, name: str) -> TargetReport:
+    """Test a target and tell each step as it is done; interrupting cancels the test."""
+    from genops_lab.core.tasks import TasksService
+    from genops_lab.targets.service import TargetsService
+
+    task = session.call(TargetsService.test_target, name=name)
+    prompts, told = Prompts(session, name), 0
+    try:
+        while True:
+            report = session.call(TargetsService.get_report, name=name)
+            for step in report.steps[told:]:
+                session.say(f"{step.step}: {step.state}. {step.message}")
+            told = len(report.steps)
+            if report.state != "running":
+                return report
+            prompts.look()
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        session.call(TasksService.cancel_task, task_id=task.id)
+        raise
+
+
+@targets.command("remove")
+def remove_target(
+    name: Name,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while kernels of this Lab run there; they run on.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Remove a target and its kernel; what runs on the host is left alone."""
+    with command(json) as session:
+        from genops_lab.targets.models import RemoveQuery
+        from genops_lab.targets.service import TargetsService
+
+        found = session.call(TargetsService.remove_target, name=name, query=RemoveQuery(force=force))
+        session.show(found, views.removed(found))

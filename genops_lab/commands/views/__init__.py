@@ -1,0 +1,1 @@
+"""Wire types as documents: what each command shows to a person."""

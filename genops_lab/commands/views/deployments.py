@@ -1,0 +1,105 @@
+"""Deployments, as a person sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..document import Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
+
+if TYPE_CHECKING:
+    from genops_lab.deployments.models import DeployCheck, Deployment, LogTail
+
+SHOWN_FILES = 20
+
+
+def _latency(shown: Deployment) -> str:
+    return "" if shown.latency_ms is None else f"{shown.latency_ms:.1f} ms"
+
+
+def deployments(found: list[Deployment]) -> Document:
+    """``deployments list``."""
+    rows: list[Row] = [
+        [
+            each.name,
+            state_cell(each.state),
+            each.model,
+            each.version,
+            str(each.requests),
+            str(each.errors),
+            _latency(each),
+            each.url,
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("name", shrinks=True),
+        Column("state"),
+        Column("model", shrinks=True),
+        Column("version", right=True),
+        Column("requests", right=True),
+        Column("errors", right=True),
+        Column("latency", right=True),
+        Column("url"),
+    ]
+    return Document(
+        [Table(columns, rows, empty="Nothing is deployed. Deploy a version: genops deploy MODEL")]
+    )
+
+
+def deployment(shown: Deployment) -> Document:
+    """``deploy``, ``deployments show``. The key is left out: it would stay in scrollbacks and notebooks."""
+    alive = shown.state in ("preparing", "starting", "running")
+    blocks: list[Facts | Note] = [
+        Facts(
+            [
+                ("deployment", shown.name),
+                ("state", state_cell(shown.state)),
+                ("model", f"{shown.model}, version {shown.version}"),
+                ("url", shown.url),
+                ("target", shown.target),
+                ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
+                ("latency", _latency(shown)),
+                ("leased until", moment(shown.lease_until) if alive else ""),
+                ("message", shown.message),
+                ("what to do", shown.hint),
+            ]
+        )
+    ]
+    if alive and not shown.outlives_server:
+        blocks.append(Note("It ends with the server that started it.", "busy"))
+    if shown.state == "running":
+        blocks.append(
+            Note(
+                "POST url/invocations with 'Authorization: Bearer KEY'; the key is in the answer of --json.",
+                "dim",
+            )
+        )
+    return Document(blocks)
+
+
+def origin(check: DeployCheck) -> Document:
+    """What to know before a model of unknown origin is loaded."""
+    files: list[Row] = [
+        [each.path, size(each.size_bytes), each.sha256[:12]] for each in check.files[:SHOWN_FILES]
+    ]
+    if len(check.files) > SHOWN_FILES:
+        files.append([f"and {len(check.files) - SHOWN_FILES} more", "", ""])
+    return Document(
+        [
+            Note(f"Loading {check.model} version {check.version} may run code: {check.reason}", "busy"),
+            Facts(
+                [
+                    ("flavors", ", ".join(check.flavors)),
+                    ("loader", check.loader),
+                    ("pickle", "yes: unpickling runs code" if check.holds_pickle else "no"),
+                    ("note", check.warning),
+                ]
+            ),
+            Table([Column("file", shrinks=True), Column("size", right=True), Column("sha256")], files),
+        ]
+    )
+
+
+def log_tail(tail: LogTail) -> Document:
+    """``deployments logs``."""
+    return Document([Lines(tail.lines)] if tail.lines else [Note("The log is empty.", "dim")])

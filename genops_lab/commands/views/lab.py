@@ -1,0 +1,75 @@
+"""The machine, the Lab and its health, as a person sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..document import Column, Document, Facts, Note, Row, Table, size, state_cell
+
+if TYPE_CHECKING:
+    from genops_lab.compute.models import Machine
+    from genops_lab.core.models import Diagnosis, Status
+
+
+def machine(shown: Machine) -> Document:
+    """``compute show``."""
+    facts = Facts(
+        [
+            ("machine", shown.name),
+            ("platform", shown.platform),
+            ("processor", shown.cpu_model),
+            ("cores", f"{shown.cpu_count:g} ({shown.cpu_percent:.0f} % in use)"),
+            ("memory", f"{size(shown.memory_used_bytes)} of {size(shown.memory_total_bytes)} in use"),
+            ("disk", f"{size(shown.disk_free_bytes)} of {size(shown.disk_total_bytes)} free"),
+            ("gpus", shown.gpu_message or ("none" if not shown.gpus else "")),
+        ]
+    )
+    if not shown.gpus:
+        return Document([facts])
+    rows: list[Row] = [
+        [
+            str(gpu.index),
+            gpu.name,
+            "" if gpu.utilization_percent is None else f"{gpu.utilization_percent:.0f} %",
+            " / ".join(filter(None, (size(gpu.memory_used_bytes), size(gpu.memory_total_bytes)))),
+            "" if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C",
+            "" if gpu.power_w is None else f"{gpu.power_w:.0f} W",
+        ]
+        for gpu in shown.gpus
+    ]
+    columns = [
+        Column("gpu", right=True),
+        Column("name", shrinks=True),
+        *(Column(number, right=True) for number in ("use", "memory", "temperature", "power")),
+    ]
+    return Document([facts, Table(columns, rows)])
+
+
+def diagnosis(found: Diagnosis) -> Document:
+    """``doctor``."""
+    rows: list[Row] = [[state_cell(check.state), check.title, check.detail] for check in found.checks]
+    hints = [
+        Note(f"{check.title}: {check.hint}", "bad" if check.state == "error" else "busy")
+        for check in found.checks
+        if check.hint and check.state in ("warning", "error")
+    ]
+    return Document([Table([Column("state"), Column("check"), Column("found", shrinks=True)], rows), *hints])
+
+
+def status(shown: Status) -> Document:
+    """``status``."""
+    facts = Facts(
+        [
+            ("GenOps Lab", shown.version),
+            ("MLflow", f"{shown.mlflow_uri} ({shown.mlflow_kind})"),
+            ("hub", "yes" if shown.hub else "no"),
+            ("rooms", ", ".join(shown.rooms)),
+            *((f"locked: {each.name}", each.value) for each in shown.locked),
+        ]
+    )
+    return Document([facts, *(Note(notice, "busy") for notice in shown.notices)])
+
+
+def done(message: str) -> Document:
+    """The answer of a command that has nothing to show."""
+    return Document([Note(message)])

@@ -1,0 +1,127 @@
+"""Profiles and traces, as a person sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..document import (
+    SHORT_ID,
+    Column,
+    Document,
+    Facts,
+    Note,
+    Row,
+    Table,
+    microseconds,
+    moment,
+    share,
+    size,
+    state_cell,
+)
+
+if TYPE_CHECKING:
+    from genops_lab.profiler.models import Profile, ProfileSummary
+
+SHOWN_OPERATORS = 15
+
+
+def profiles(found: list[Profile]) -> Document:
+    """``profiles list``."""
+    rows: list[Row] = []
+    for each in found:
+        first = each.summary.devices[0] if each.summary and each.summary.devices else None
+        busy = share(first.busy_us, first.span_us) if first else ""
+        when = moment(each.created_at)
+        rows.append([each.id, each.title, state_cell(each.state), when, busy, each.run_id[:SHORT_ID]])
+    columns = [
+        Column("profile"),
+        Column("title", shrinks=True),
+        Column("state"),
+        Column("captured"),
+        Column("device busy", right=True),
+        Column("run"),
+    ]
+    return Document(
+        [Table(columns, rows, empty="There are no profiles. Capture one with %%profile in a notebook.")]
+    )
+
+
+def profile(shown: Profile) -> Document:
+    """``profiles show``."""
+    facts = Facts(
+        [
+            ("profile", shown.id),
+            ("title", shown.title),
+            ("state", state_cell(shown.state)),
+            ("captured", moment(shown.created_at)),
+            ("run", shown.run_id),
+            ("notebook", shown.notebook),
+            ("trace", size(shown.size_bytes)),
+            ("message", shown.message),
+        ]
+    )
+    return Document([facts, *(summary(shown.summary).blocks if shown.summary else ())])
+
+
+def summary(found: ProfileSummary) -> Document:
+    """What a trace says: devices, kernels, operators."""
+    blocks: list[Table | Note] = []
+    if found.damaged:
+        blocks.append(Note(f"The trace is damaged: {found.damaged}", "busy"))
+    rows: list[Row] = [
+        [
+            f"{device.device} (rank {device.rank})",
+            microseconds(device.span_us),
+            microseconds(device.busy_us),
+            share(device.idle_us, device.span_us),
+            microseconds(device.compute_us),
+            microseconds(device.comm_us),
+            microseconds(device.exposed_comm_us),
+            microseconds(device.memory_us),
+            str(device.kernels),
+        ]
+        for device in found.devices
+    ]
+    if found.cpu.span_us:
+        cpu = found.cpu
+        row = ["cpu", microseconds(cpu.span_us), microseconds(cpu.busy_us), share(cpu.idle_us, cpu.span_us)]
+        rows.append([*row, "", "", "", "", ""])
+    numbers = ("span", "busy", "idle", "compute", "comm", "exposed", "memory", "kernels")
+    blocks.append(
+        Table(
+            [Column("device"), *(Column(number, right=True) for number in numbers)],
+            rows,
+            empty="The trace holds no device and no operator.",
+            title=f"{found.events:,} events",
+        )
+    )
+    kernels: list[Row] = [
+        [f"{device.device}", kernel.name, str(kernel.count), microseconds(kernel.total_us)]
+        for device in found.devices
+        for kernel in device.top_kernels
+    ]
+    if kernels:
+        columns = [
+            Column("device"),
+            Column("kernel", shrinks=True),
+            Column("count", right=True),
+            Column("total", right=True),
+        ]
+        blocks.append(Table(columns, kernels, title="Kernels by time"))
+    if found.operators:
+        operators: list[Row] = [
+            [
+                each.name,
+                str(each.count),
+                microseconds(each.self_us),
+                microseconds(each.total_us),
+                microseconds(each.device_us) if each.device_us else "",
+            ]
+            for each in found.operators[:SHOWN_OPERATORS]
+        ]
+        columns = [
+            Column("operator", shrinks=True),
+            *(Column(number, right=True) for number in ("count", "self", "total", "device")),
+        ]
+        blocks.append(Table(columns, operators, title="Operators by time"))
+    return Document(blocks)

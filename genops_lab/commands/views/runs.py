@@ -1,0 +1,95 @@
+"""Runs and experiments, as a person sees them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..document import SHORT_ID, Column, Document, Facts, Row, Table, duration, moment, size, state_cell
+
+if TYPE_CHECKING:
+    from genops_lab.experiments.models import Experiment, Run, RunDetail
+
+SHOWN_METRICS = 3
+
+
+def experiments(found: list[Experiment]) -> Document:
+    """``experiments list``."""
+    return Document(
+        [
+            Table(
+                [Column("id"), Column("name", shrinks=True), Column("updated")],
+                [[each.id, each.name, moment(each.updated_at)] for each in found],
+                empty="There are no experiments yet. Start a run with %%track in a notebook, or with genops.log.",
+            )
+        ]
+    )
+
+
+def _run_duration(run: Run) -> str:
+    if run.started_at is None:
+        return ""
+    end = run.ended_at if run.ended_at is not None else time.time()
+    return duration(max(0.0, end - run.started_at))
+
+
+def runs(found: list[Run]) -> Document:
+    """``runs list``."""
+    rows: list[Row] = [
+        [
+            run.run_id[:SHORT_ID],
+            run.name,
+            run.experiment,
+            state_cell(run.status),
+            moment(run.started_at),
+            _run_duration(run),
+            "  ".join(f"{key}={value:.4g}" for key, value in sorted(run.metrics.items())[:SHOWN_METRICS]),
+        ]
+        for run in found
+    ]
+    columns = [
+        Column("run"),
+        Column("name", shrinks=True),
+        Column("experiment", shrinks=True),
+        Column("status"),
+        Column("started"),
+        Column("duration", right=True),
+        Column("metrics", shrinks=True),
+    ]
+    return Document(
+        [Table(columns, rows, empty="There are no such runs. Start one with %%track in a notebook.")]
+    )
+
+
+def run(detail: RunDetail) -> Document:
+    """``runs show``."""
+    shown = detail.run
+    commit = shown.git_commit[:12] + (" (with changes)" if shown.git_commit and shown.git_dirty else "")
+    facts = Facts(
+        [
+            ("run", shown.run_id),
+            ("name", shown.name),
+            ("experiment", shown.experiment),
+            ("status", state_cell(shown.status)),
+            ("started", moment(shown.started_at)),
+            ("duration", _run_duration(shown)),
+            ("user", shown.user),
+            ("source", shown.source),
+            ("commit", commit),
+        ]
+    )
+    parts: list[Facts | Table] = [facts]
+    if shown.params:
+        parts.append(Facts(sorted(shown.params.items()), title="Parameters"))
+    if shown.metrics:
+        metrics = [(key, f"{value:.6g}") for key, value in sorted(shown.metrics.items())]
+        parts.append(Facts(metrics, title="Metrics"))
+    if detail.models:
+        rows: list[Row] = [[model.name, ", ".join(model.flavors)] for model in detail.models]
+        parts.append(Table([Column("model"), Column("flavors")], rows, title="Models"))
+    if detail.artifacts:
+        files = [
+            [each.path + ("/" if each.is_dir else ""), size(each.size_bytes)] for each in detail.artifacts
+        ]
+        parts.append(Table([Column("path"), Column("size", right=True)], files, title="Artifacts"))
+    return Document(parts)

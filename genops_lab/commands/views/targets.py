@@ -1,0 +1,196 @@
+"""Targets, as a person sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
+
+if TYPE_CHECKING:
+    from genops_lab.targets.models import Candidate, HostReading, RemovedTarget, Target, TargetReport
+
+#: What people call the states of a link.
+_STATES: dict[str, tuple[str, Tone]] = {
+    "idle": ("not connected", "dim"),
+    "connecting": ("connecting", "busy"),
+    "asking": ("asks something", "busy"),
+    "up": ("connected", "good"),
+    "down": ("disconnected", "busy"),
+    "failed": ("failed", "bad"),
+}
+_HINTS: dict[str, Tone] = {"failed": "bad", "optional": "dim"}
+_STEPS: dict[str, Tone] = {
+    "ok": "good",
+    "warning": "busy",
+    "failed": "bad",
+    "skipped": "dim",
+    "optional": "dim",
+}
+
+
+def link_cell(state: str) -> Cell:
+    """The state of a link in words."""
+    word, tone = _STATES.get(state, (state, ""))
+    return Cell(word, tone)
+
+
+def _gpus(reading: HostReading | None) -> str:
+    if reading is None:
+        return ""
+    if not reading.gpus:
+        return "unreadable" if reading.gpu_state == "error" else "none"
+    names = [gpu.name or "GPU" for gpu in reading.gpus]
+    first = names[0]
+    free = sum(
+        (gpu.memory_total_bytes or 0) - (gpu.memory_used_bytes or 0)
+        for gpu in reading.gpus
+        if gpu.memory_total_bytes is not None and gpu.memory_used_bytes is not None
+    )
+    return (f"{len(names)} x {first}" if len(names) > 1 else first) + (f", {size(free)} free" if free else "")
+
+
+def _age(target: Target) -> str:
+    return "" if target.reading_age_s is None else f"{duration(target.reading_age_s)} ago"
+
+
+def _price(target: Target) -> str:
+    return "" if target.price_per_hour is None else f"{target.price_per_hour:g} USD/h"
+
+
+def _host(target: Target) -> str:
+    if target.kind == "local":
+        return "this machine"
+    user = f"{target.user}@" if target.user else ""
+    return f"{user}{target.host}" + (f":{target.port}" if target.port else "")
+
+
+def targets(found: list[Target]) -> Document:
+    """``targets list``."""
+    rows: list[Row] = [
+        [
+            each.name,
+            link_cell(each.state),
+            _host(each),
+            _gpus(each.reading),
+            _age(each),
+            "" if each.rtt_s is None else f"{each.rtt_s * 1000:.1f} ms",
+            _price(each),
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("name", shrinks=True),
+        Column("state"),
+        Column("host", shrinks=True),
+        Column("gpus", shrinks=True),
+        Column("seen"),
+        Column("round trip", right=True),
+        Column("price", right=True),
+    ]
+    empty = "There are no targets yet. Add a host: genops targets add NAME --ssh HOST"
+    troubles = [
+        Note(f"{each.name}: {each.message} {each.hint}".strip(), "busy")
+        for each in found
+        if each.message and each.state in ("down", "failed")
+    ]
+    return Document([Table(columns, rows, empty=empty), *troubles])
+
+
+def target(shown: Target) -> Document:
+    """``targets connect``, ``targets disconnect``."""
+    return Document(
+        [
+            Facts(
+                [
+                    ("target", shown.name),
+                    ("state", link_cell(shown.state)),
+                    ("host", _host(shown)),
+                    ("python", shown.python),
+                    ("carrier", shown.carrier_used or shown.carrier),
+                    ("kernel", shown.kernel_name),
+                    ("secrets", ", ".join(shown.secrets)),
+                    ("price", _price(shown)),
+                    ("kernels ready", _warm(shown)),
+                    ("without work", _idle(shown)),
+                    ("gpus", _gpus(shown.reading)),
+                    ("message", shown.message),
+                    ("what to do", shown.hint),
+                ]
+            )
+        ]
+    )
+
+
+def _warm(target: Target) -> str:
+    wanted = target.policy.warm_kernels
+    if not wanted:
+        return ""
+    words = f"{wanted} wanted" if target.warm_ready is None else f"{target.warm_ready} of {wanted}"
+    return f"{words}: {target.warm_message}" if target.warm_message else words
+
+
+def _idle(target: Target) -> str:
+    policy = target.policy
+    if policy.idle_minutes is None:
+        return ""
+    return f"ended after {duration(policy.idle_minutes * 60)}, with GPUs up to {policy.idle_gpu_percent:g} %"
+
+
+def added(shown: Target) -> Document:
+    """``targets add``."""
+    note = Note(f"Nothing is connected yet. Test it: genops targets test {shown.name}", "dim")
+    return Document([*target(shown).blocks, note])
+
+
+def candidates(found: list[Candidate]) -> Document:
+    """``targets candidates``."""
+    rows: list[Row] = [
+        [
+            each.alias,
+            each.hostname,
+            each.user,
+            str(each.port or ""),
+            f"genops targets add {each.name} --ssh {each.alias}",
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("alias", shrinks=True),
+        Column("host", shrinks=True),
+        Column("user"),
+        Column("port", right=True),
+        Column("add it"),
+    ]
+    return Document([Table(columns, rows, empty="Your ~/.ssh/config names no other hosts.")])
+
+
+def report(shown: TargetReport) -> Document:
+    """``targets test``."""
+    rows: list[Row] = [
+        [
+            Cell(step.state, _STEPS[step.state]),
+            step.step,
+            step.message,
+            duration(step.took_s) if step.took_s else "",
+        ]
+        for step in shown.steps
+    ]
+    columns = [Column("state"), Column("step"), Column("found", shrinks=True), Column("took", right=True)]
+    hints = [
+        Note(text, _HINTS.get(step.state, "busy"))
+        for step in shown.steps
+        if step.hint
+        for text in (f"{step.step}: {step.hint}", *(f"    {command}" for command in step.commands))
+    ]
+    return Document([Table(columns, rows, empty="Nothing was tested."), *hints])
+
+
+def built(shown: Target, tested: TargetReport) -> Document:
+    """``targets build``, ``targets install``."""
+    note = Note(f"The next kernels of {shown.name} use {shown.python}. Those that run keep theirs.", "good")
+    return Document([*report(tested).blocks, note])
+
+
+def removed(shown: RemovedTarget) -> Document:
+    """``targets remove``."""
+    return Document([Note(shown.message)])

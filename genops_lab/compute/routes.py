@@ -1,0 +1,15 @@
+"""Where the compute room is found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import ComputeService as Service
+else:
+    Service = Later(__package__, "service", "ComputeService")
+
+OPERATIONS = [
+    Operation("GET", "/compute/machine", Service.get_machine),
+    Operation("GET", "/compute/kernels", Service.list_kernels),
+]

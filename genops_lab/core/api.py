@@ -1,0 +1,194 @@
+"""HTTP, in one place: operations become handlers, errors become answers.
+
+Two doors lead to the same operations: the Jupyter server (authenticated, authorised per verb) and the
+user's private socket (a unix socket in a 0700 folder; the peer's uid is checked).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from urllib.parse import unquote
+
+import msgspec
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
+from .operations import Operation
+
+AUTH_RESOURCE = "genops"
+MAX_BODY_BYTES = 16 * 1024 * 1024
+START_TIMEOUT_S = 30.0
+
+log = logging.getLogger("genops_lab")
+
+_encoder = msgspec.json.Encoder()
+
+
+class Services:
+    """The services behind the routes. Routes exist before the event loop runs and the store is open: who comes
+    earlier waits, and hears why when the start failed."""
+
+    def __init__(self) -> None:
+        self._by_name: Mapping[str, Any] = {}
+        self._opened = asyncio.Event()
+        self._failure: GenOpsError | None = None
+
+    def open(self, services: Mapping[str, Any]) -> None:
+        """Let requests in."""
+        self._by_name = services
+        self._opened.set()
+
+    def fail(self, reason: GenOpsError) -> None:
+        """Answer every request with ``reason``."""
+        self._failure = reason
+        self._opened.set()
+
+    async def get(self, name: str) -> Any:
+        """The service of this name, once it is there."""
+        try:
+            await asyncio.wait_for(self._opened.wait(), START_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            raise Unavailable("GenOps Lab is still starting.", hint="Try again in a moment.") from None
+        if self._failure is not None:
+            raise self._failure
+        return self._by_name[name]
+
+
+def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
+    """The status and body of an error; an unforeseen one is logged here and told without its details."""
+    if isinstance(error, GenOpsError):
+        return error.status, error.info()
+    if isinstance(error, web.HTTPError):
+        return error.status_code, ErrorInfo(
+            code="http", message=error.log_message or error.reason or f"HTTP {error.status_code}"
+        )
+    log.error("unexpected error", exc_info=error)
+    return 500, ErrorInfo(
+        code="unexpected",
+        message=f"GenOps Lab met an unexpected {type(error).__name__}.",
+        hint="The server's log has the details. Run `genops doctor` and report it if it comes again.",
+    )
+
+
+async def _respond(
+    handler: web.RequestHandler, operation: Operation, services: Services, values: Sequence[str]
+) -> None:
+    try:
+        service = await services.get(operation.room)
+        query = {name: handler.get_query_argument(name) for name in handler.request.query_arguments}
+        arguments = operation.arguments([unquote(value) for value in values], query, handler.request.body)
+        result = await operation.call(service, arguments)
+    except Exception as error:  # the one place where errors become HTTP
+        status, info = _answer_for(error)
+        handler.set_status(status)
+        payload = _encoder.encode(ErrorBody(info))
+    else:
+        if operation.answer is None:
+            handler.set_status(204)
+            handler.finish()
+            return
+        payload = _encoder.encode(result)
+    handler.set_header("Content-Type", "application/json")
+    handler.set_header("Cache-Control", "no-store")
+    handler.finish(payload)
+
+
+def _by_path(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
+    paths: dict[str, list[Operation]] = defaultdict(list)
+    for operation in operations:
+        paths[operation.pattern].append(operation)
+    return paths
+
+
+def jupyter_handlers(
+    operations: Sequence[Operation], services: Services
+) -> list[tuple[str, type[APIHandler]]]:
+    """Handlers for the Jupyter server, one class a path, each verb authenticated and authorised on its own."""
+
+    def verb(operation: Operation) -> Any:
+        # A fresh decorated function for each verb: `authorized` keeps its first call's action.
+        @web.authenticated
+        @authorized
+        async def handle(self: APIHandler, *values: str) -> None:
+            await _respond(self, operation, services, values)
+
+        handle.__name__ = operation.method.lower()
+        return handle
+
+    handlers = []
+    for pattern, group in _by_path(operations).items():
+        members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in group}
+        members["auth_resource"] = AUTH_RESOURCE
+        # Decision 14: being open is not being active; an idle GPU server must still be culled.
+        members["_track_activity"] = False
+        handler = cast("type[APIHandler]", type(f"{group[0].name}_Handler", (APIHandler,), members))
+        handlers.append((f"/genops{pattern}", handler))
+    return handlers
+
+
+class SocketHandler(web.RequestHandler):
+    """A verb on the private socket: no token, but the peer must be this user."""
+
+    SUPPORTED_METHODS: tuple[str, ...] = ("GET", "POST", "PUT", "DELETE")
+
+    def prepare(self) -> None:
+        if (uid := peer_uid(self.request.connection)) not in (None, _own_uid()):
+            raise web.HTTPError(403, f"The private socket belongs to another user (peer uid {uid}).")
+
+    def check_xsrf_cookie(self) -> None:
+        """Browsers cannot open a unix socket, so there is no cross-site request to forge."""
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log faults; an error of ours is an answer."""
+        if not isinstance(value, GenOpsError):
+            super().log_exception(typ, value, tb)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info", (None, None, None))[1] or web.HTTPError(status_code)
+        status, info = _answer_for(error)
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(_encoder.encode(ErrorBody(info)))
+
+
+def socket_handlers(
+    operations: Sequence[Operation], services: Services
+) -> list[tuple[str, type[web.RequestHandler]]]:
+    """The same operations for the private socket."""
+
+    def verb(operation: Operation) -> Any:
+        async def handle(self: web.RequestHandler, *values: str) -> None:
+            await _respond(self, operation, services, values)
+
+        return handle
+
+    handlers = []
+    for pattern, group in _by_path(operations).items():
+        members = {operation.method.lower(): verb(operation) for operation in group}
+        handlers.append(
+            (f"/genops{pattern}", type(f"{group[0].name}_SocketHandler", (SocketHandler,), members))
+        )
+    return handlers
+
+
+def _own_uid() -> int | None:
+    return os.getuid() if hasattr(os, "getuid") else None
+
+
+def peer_uid(connection: Any) -> int | None:
+    """The uid at the other end of a unix socket, where the platform tells (Linux)."""
+    stream = getattr(connection, "stream", None)
+    peer: socket.socket | None = getattr(stream, "socket", None)
+    if peer is None or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return cast("int", uid)

@@ -1,0 +1,79 @@
+"""Locks between the processes of one user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from .errors import Unavailable
+
+if os.name == "posix":
+    import fcntl
+
+    def _try(stream: IO[str]) -> bool:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+else:
+    import msvcrt
+
+    def _try(stream: IO[str]) -> bool:
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+
+
+class FileLock:
+    """An advisory lock that ends with the process that holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream: IO[str] | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._stream is not None
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        if self._stream is not None:
+            return True
+        stream = self.path.open("a+", encoding="utf-8")
+        if not _try(stream):
+            stream.close()
+            return False
+        self._stream = stream
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout_s: float = 60.0) -> Iterator[None]:
+    """Hold the lock on ``path``, waiting for it at most ``timeout_s``. Blocking: call it off the loop."""
+    lock = FileLock(path)
+    deadline = time.monotonic() + timeout_s
+    while not lock.try_acquire():
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"Another process has held {path.name} for over {timeout_s:.0f} s.",
+                hint=f"See which process uses {path} and end it if it hangs.",
+            )
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,74 @@
+"""Wire types that belong to no room."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+TaskState = Literal["running", "done", "failed", "cancelled"]
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """The payload of an event: something of this kind changed; fetch it."""
+
+    kind: str
+    id: str
+    revision: int
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Long work. ``subject`` is what it works for, such as ``deployment:digits``. Times in seconds since 1970."""
+
+    id: str
+    title: str
+    state: TaskState
+    subject: str = ""
+    message: str = ""
+    hint: str = ""
+    progress: float | None = None
+    created_at: float
+    finished_at: float | None = None
+
+
+class TaskLog(msgspec.Struct, frozen=True):
+    """The last lines that a task wrote."""
+
+    id: str
+    lines: list[str]
+
+
+class Locked(msgspec.Struct, frozen=True):
+    """A setting that the administrator fixed by a traitlet."""
+
+    name: str
+    value: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the front end needs to know first."""
+
+    version: str
+    mlflow_uri: str
+    mlflow_kind: Literal["embedded", "remote"]
+    hub: bool
+    rooms: list[str]
+    locked: list[Locked]
+    notices: list[str]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding of the doctor."""
+
+    id: str
+    title: str
+    state: Literal["ok", "info", "warning", "error"]
+    detail: str
+    hint: str = ""
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """All findings, and the same as text that is safe to paste into an issue."""
+
+    checks: list[Check]
+    text: str

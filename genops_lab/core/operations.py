@@ -1,0 +1,150 @@
+"""Operations: what a room offers, declared once.
+
+A room's service method *is* the operation; its signature says what crosses the wire:
+
+* a parameter that stands in the path (``/runs/{run_id}``) is a ``str``;
+* a parameter named ``query`` is a msgspec Struct read from the query string;
+* a parameter named ``body`` is a msgspec Struct read from the JSON body;
+* the return annotation is the answer.
+
+From this one declaration come the authenticated routes of the Jupyter server, the same routes on the
+user's private socket, ``openapi.json`` (hence the TypeScript types), and the client that the command
+line uses.
+
+A table of operations imports its services for the type checker alone and names them as :class:`Later`: routes
+exist when a server starts, services when they are opened.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import Any, Literal
+
+import msgspec
+
+from .errors import InvalidRequest
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+
+_PLACEHOLDER = re.compile(r"{(\w+)}")
+_ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
+
+
+class Later:
+    """A service class that is not imported yet; its attributes stand for its methods."""
+
+    def __init__(self, package: str, module: str, name: str) -> None:
+        self._module = f"{package}.{module}"
+        self.__name__ = name
+
+    def __getattr__(self, method: str) -> LaterMethod:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        return LaterMethod(self._module, self.__name__, method)
+
+
+class LaterMethod:
+    """A service method that is imported when it is needed."""
+
+    def __init__(self, module: str, service: str, name: str) -> None:
+        self.__qualname__ = f"{service}.{name}"
+        self._module, self._service, self._name = module, service, name
+
+    def method(self) -> Callable[..., Awaitable[Any]]:
+        """The method itself."""
+        found: Callable[..., Awaitable[Any]] = getattr(
+            getattr(import_module(self._module), self._service), self._name
+        )
+        return found
+
+
+class Operation:
+    """One verb on one path, answered by one service method.
+
+    ``function`` is the unbound method, so that a table of operations exists without any service being built
+    (for the schema and for clients); as a :class:`LaterMethod` its module is imported at the first use.
+    """
+
+    def __init__(
+        self, method: Method, path: str, function: Callable[..., Awaitable[Any]] | LaterMethod
+    ) -> None:
+        self.method = method
+        self.path = path
+        self._declared = function
+        self.room, self.name = function.__qualname__.split(".")[-2:]
+        self.path_parameters: list[str] = _PLACEHOLDER.findall(path)
+
+    @cached_property
+    def function(self) -> Callable[..., Awaitable[Any]]:
+        """The service method."""
+        return self._declared.method() if isinstance(self._declared, LaterMethod) else self._declared
+
+    @property
+    def id(self) -> str:
+        """Unique across rooms: ``list_runs``."""
+        return self.name
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of its documentation."""
+        return (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function)
+
+    @property
+    def query(self) -> type[msgspec.Struct] | None:
+        """The Struct read from the query string, if any."""
+        return self._hints.get("query")
+
+    @property
+    def body(self) -> type[msgspec.Struct] | None:
+        """The Struct read from the JSON body, if any."""
+        return self._hints.get("body")
+
+    @property
+    def answer(self) -> Any:
+        """The type of what is returned (``None`` for an empty 204)."""
+        hint = self._hints["return"]
+        return None if hint is type(None) else hint
+
+    @property
+    def pattern(self) -> str:
+        """The path as a regular expression; ids may hold any character but a slash, percent-encoded."""
+        return _PLACEHOLDER.sub(r"([^/]+)", self.path)
+
+    def arguments(
+        self, path_values: Sequence[str], query: dict[str, str], body: bytes, *, keep_query: bool = True
+    ) -> dict[str, Any]:
+        """Checked keyword arguments for the service method. Raises InvalidRequest, naming the field."""
+        arguments: dict[str, Any] = {}
+        for name, value in zip(self.path_parameters, path_values, strict=True):
+            if not _ID.match(value):
+                raise InvalidRequest(
+                    f"{name} must be 1 to 512 printable characters.", hint="Check the name or id."
+                )
+            arguments[name] = value
+        try:
+            if self.query is not None and keep_query:
+                arguments["query"] = msgspec.convert(query, self.query, strict=False)
+            if self.body is not None:
+                arguments["body"] = msgspec.json.decode(body or b"{}", type=self.body)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(
+                f"{self.method} {self.path}: {error}.", hint="Correct the named field and send it again."
+            ) from error
+        except msgspec.DecodeError as error:
+            raise InvalidRequest("The request's body is not valid JSON.", hint=str(error)) from error
+        except RecursionError as error:
+            raise InvalidRequest("The request's body is nested too deeply.", hint="Send less.") from error
+        return arguments
+
+    async def call(self, service: Any, arguments: dict[str, Any]) -> Any:
+        """Run the service method with checked arguments."""
+        return await self.function(service, **arguments)

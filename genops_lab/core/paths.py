@@ -1,0 +1,120 @@
+"""Where GenOps Lab keeps things, and what kind of file system that is.
+
+* data: ``<Jupyter data directory>/genops`` (kept: the embedded MLflow, the store, profiles, deployments);
+* runtime: a private 0700 folder on local disk for sockets (paths under 108 bytes).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from .errors import Failed, InvalidRequest
+
+# Decision 13: SQLite's write-ahead log needs shared memory, which these do not give between hosts.
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "lustre",
+        "ceph",
+        "glusterfs",
+        "fuse.glusterfs",
+        "afs",
+        "gpfs",
+        "beegfs",
+        "fuse.sshfs",
+        "9p",
+        "efs",
+        "fuse.s3fs",
+        "fuse.juicefs",
+        "wekafs",
+    }
+)
+
+
+def data_dir() -> Path:
+    """The user's GenOps folder under the Jupyter data directory, made 0700 where it is missing."""
+    from jupyter_core.paths import jupyter_data_dir
+
+    return private_dir(Path(jupyter_data_dir()) / "genops")
+
+
+def runtime_dir() -> Path:
+    """A private folder on local disk whose socket paths stay short."""
+    given = os.environ.get("GENOPS_RUNTIME_DIR")
+    if given:
+        return private_dir(Path(given))
+    uid = os.getuid() if hasattr(os, "getuid") else "user"
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and Path(base).is_dir() and os.access(base, os.W_OK) and len(base) < 60:
+        return private_dir(Path(base) / "genops")
+    return private_dir(Path(tempfile.gettempdir()) / f"genops-{uid}")
+
+
+def private_dir(path: Path) -> Path:
+    """Make ``path`` 0700 and ours, or say who holds it: a folder planted by another user is refused."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if hasattr(os, "getuid"):
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
+            raise Failed(
+                f"{path} is not a folder of this user's own.",
+                hint="Remove it, or point GENOPS_RUNTIME_DIR or JUPYTER_DATA_DIR to a folder of yours.",
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+    return path
+
+
+def contained(root: Path, *parts: str) -> Path:
+    """``root/parts``, resolved, refused when it leaves ``root``."""
+    target = root.joinpath(*parts).resolve()
+    if not target.is_relative_to(root.resolve()):
+        raise InvalidRequest(
+            f"{'/'.join(parts)!r} leaves its folder.", hint="Use a name without '..' or '/'."
+        )
+    return target
+
+
+def file_system_of(path: Path) -> str:
+    """The type of the file system that holds ``path`` (``ext4``, ``nfs4``, ...); empty where unknown."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    target = os.path.realpath(path)
+    best, kind = "", ""
+    for line in mounts:
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        point = fields[1].replace("\\040", " ")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind
+
+
+def on_network(path: Path) -> bool:
+    """Whether several hosts may share the file system of ``path``."""
+    return file_system_of(path) in NETWORK_FILE_SYSTEMS
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a 0600 file whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,112 @@
+"""``openapi.json`` from the table of operations: the wire types are written once, in Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from .errors import ErrorBody
+from .operations import Operation
+
+OPENAPI = Path(__file__).with_name("openapi.json")
+_REF = "#/components/schemas/{name}"
+
+
+def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    hints = get_type_hints(query)
+    parameters = []
+    for field in msgspec.structs.fields(query):
+        parameters.append(
+            {
+                "name": field.encode_name,
+                "in": "query",
+                "required": field.required,
+                "schema": msgspec.json.schema(hints[field.name]),
+            }
+        )
+    return parameters
+
+
+def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these operations, its paths as served below the server's base URL."""
+    types: list[Any] = [ErrorBody]
+    for operation in operations:
+        types += [kind for kind in (operation.body, operation.answer) if kind is not None]
+    extra = [kind for kind in _event_types() if kind not in types]
+    schemas, components = msgspec.json.schema_components(types + extra, ref_template=_REF)
+    by_type = {id(kind): schema for kind, schema in zip(types + extra, schemas, strict=True)}
+
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        parameters: list[dict[str, Any]] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in operation.path_parameters
+        ]
+        if operation.query is not None:
+            parameters += _query_parameters(operation.query)
+        described: dict[str, Any] = {
+            "operationId": operation.id,
+            "summary": operation.summary,
+            "tags": [operation.room.removesuffix("Service").lower()],
+        }
+        if parameters:
+            described["parameters"] = parameters
+        if operation.body is not None:
+            schema = by_type[id(operation.body)]
+            described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        answer: dict[str, Any] = {"204": {"description": "Done."}}
+        if operation.answer is not None:
+            schema = _schema_of(operation.answer, types, schemas)
+            answer = {
+                "200": {"description": "The answer.", "content": {"application/json": {"schema": schema}}}
+            }
+        error = {"application/json": {"schema": by_type[id(ErrorBody)]}}
+        described["responses"] = {**answer, "default": {"description": "What went wrong.", "content": error}}
+        paths.setdefault(f"/genops{operation.path}", {})[operation.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "GenOps Lab", "version": version},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    for candidate, schema in zip(types, schemas, strict=False):
+        if candidate == kind:
+            return schema
+    raise KeyError(kind)
+
+
+def _event_types() -> list[Any]:
+    from genops_lab.compute.models import MachineReading
+
+    from .models import Changed
+
+    return [Changed, MachineReading]
+
+
+def render() -> str:
+    """The document as committed."""
+    from genops_lab.rooms import OPERATIONS
+
+    document = openapi(OPERATIONS, version="1")
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """``python -m genops_lab.core.schema [--check]``: write the document, or fail when it is stale."""
+    text = render()
+    if "--check" in sys.argv:
+        if OPENAPI.read_text(encoding="utf-8") != text:
+            sys.exit(f"{OPENAPI} is stale: run `make schema` and commit the result.")
+        return
+    OPENAPI.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

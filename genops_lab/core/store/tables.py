@@ -1,0 +1,117 @@
+"""The tables. A change here needs a migration in ``migrations/versions``; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("kind", String(64), primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String(128), primary_key=True),
+    Column("operation", String(64), nullable=False),
+    Column("subject", String(512), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+tracked_runs = Table(
+    "tracked_runs",
+    metadata,
+    Column("run_key", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=True, index=True),
+    Column("experiment_id", String(64), nullable=True),
+    Column("name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("acked_seq", BigInteger, nullable=False),
+    Column("pid", Integer, nullable=True),
+    Column("pid_created", Float, nullable=True),
+    Column("kernel_id", String(64), nullable=True),
+    Column("notebook", Text, nullable=True),
+    Column("started_at", Float, nullable=False),
+    Column("place", String(64), nullable=True),
+)
+
+model_hashes = Table(
+    "model_hashes",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("recorded_at", Float, nullable=False),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("run_id", String(64), nullable=True),
+    Column("title", Text, nullable=False),
+    Column("notebook", Text, nullable=True),
+    Column("created_at", Float, nullable=False),
+    Column("trace_path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("artifact", Text, nullable=False),
+    Column("summary", Text, nullable=True),
+    Index("profiles_created", "created_at"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("port", Integer, nullable=True),
+    Column("pid", Integer, nullable=True),
+    Column("pid_created", Float, nullable=True),
+    Column("outlives_server", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("lease_until", Float, nullable=False),
+)
+
+targets = Table(
+    "targets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("options", Text, nullable=False),  # JSON: the other fields of a links.route.Route
+    Column("price_per_hour", Float, nullable=True),
+    Column("secrets", Text, nullable=False),  # JSON: names of variables, never their values
+    Column("policy", Text, nullable=False),  # JSON: targets.models.TargetPolicy
+    Column("locked", Integer, nullable=False),  # 1: the administrator's
+    Column("created_at", Float, nullable=False),
+    Column("position", Integer, nullable=False),
+)
+
+remote_kernels = Table(
+    "remote_kernels",
+    metadata,
+    Column("kernel_id", String(64), primary_key=True),
+    Column("target", String(64), nullable=False),
+    Column("kernel_name", Text, nullable=False),
+    Column("session_id", String(64), nullable=True),
+    Column("path", Text, nullable=True),
+    Column("type", String(32), nullable=True),
+    Column("documented_seq", BigInteger, nullable=False),
+    Column("file_hash", String(64), nullable=True),
+    Column("incarnation", String(64), nullable=True),
+    Column("owner", String(64), nullable=True),
+    Column("started_at", Float, nullable=False),
+    Column("chosen", Text, nullable=True),  # JSON: variables that say which GPUs it sees
+    Index("remote_kernels_target", "target"),
+)

@@ -1,0 +1,31 @@
+"""What of this process's environment a model's code may see: an allow-list, and never a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_SCORING = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TMP|TEMP|SYSTEMROOT|LD_LIBRARY_PATH|DYLD_\w+|"
+    r"CUDA_\w+|NVIDIA_\w+|HIP_\w+|ROCR_\w+|OMP_\w+|MKL_\w+|OPENBLAS_\w+|HF_HOME|TORCH_HOME|SSL_CERT_\w+"
+)
+# Building an environment needs the way to the package index as well.
+_BUILDING = re.compile(r"(PIP|UV)_\w+|\w+_PROXY|REQUESTS_CA_BUNDLE|CC|CXX|CFLAGS|LDFLAGS", re.IGNORECASE)
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|^JUPYTERHUB_|^JPY_|^SSH_", re.IGNORECASE
+)
+
+
+def scoring_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """For the process that loads a model."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if _SCORING.fullmatch(name) and not _SECRET.search(name)
+    }
+
+
+def building_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """For pip and uv: with their own settings, proxies and certificates."""
+    own = {name: value for name, value in environ.items() if _BUILDING.fullmatch(name)}
+    return {**scoring_environment(environ), **own}

@@ -1,0 +1,195 @@
+"""What to know of a version before it is loaded: its files are fetched, hashed and compared, never run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import secrets
+import shutil
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from genops_lab.core.errors import Failed
+from genops_lab.core.paths import private_dir
+from genops_lab.registry.models import ModelVersion
+
+from .environments import missing_requirements
+from .lifetime import Lifetime
+from .models import DeployCheck, ModelFile
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+    from genops_lab.registry.service import RegistryService
+
+KEPT_S = 3600.0
+_PICKLE_NAME = re.compile(r"\.(pkl|pickle|p|joblib|cloudpickle|dill|pth)$", re.IGNORECASE)
+_PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A version's files in a folder of ours, and what they are.
+
+    ``allow_pickle`` is what MLflow's flag of that name must say for the model to load, once it may.
+    """
+
+    version: ModelVersion
+    check: DeployCheck
+    folder: Path
+    allow_pickle: bool
+
+
+class ModelChecker:
+    """Fetches versions into ``root``. What a person was shown is what is deployed within the hour."""
+
+    def __init__(self, root: Path, registry: RegistryService, store: Store, life: Lifetime) -> None:
+        self._root = root
+        self._registry = registry
+        self._store = store
+        self._life = life
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def check(self, version: ModelVersion) -> Checked:
+        """Fetch and inspect a version. Raises Failed when its files are gone or the disk is full."""
+        folder = self._root / _place(version)
+        async with self._lock(folder):
+            await asyncio.to_thread(self._make_room)
+            await self._fetch(version, folder)
+            try:
+                return await asyncio.to_thread(self._inspect, version, folder)
+            except (OSError, Failed):
+                if await asyncio.to_thread(folder.is_dir):
+                    raise
+            # Another process took the files in the middle.
+            await self._fetch(version, folder)
+            return await asyncio.to_thread(self._inspect, version, folder)
+
+    async def take(self, checked: Checked) -> Path:
+        """The files for a deployment alone: no later check finds or changes them.
+
+        Where another deployment took them first they are fetched again, and must be the same.
+        """
+        taken = checked.folder.with_name(f"{checked.folder.name}.taken-{secrets.token_hex(4)}")
+        try:
+            async with self._lock(checked.folder):
+                checked.folder.rename(taken)
+        except FileNotFoundError:
+            again = await self.check(checked.version)
+            if again.check.files != checked.check.files:
+                raise Failed(
+                    f"The files of {checked.version.name} version {checked.version.version} changed meanwhile.",
+                    hint="Deploy it again, and look at what it holds.",
+                ) from None
+            again.folder.rename(taken)
+        return taken
+
+    def _lock(self, folder: Path) -> asyncio.Lock:
+        return self._locks.setdefault(folder.name, asyncio.Lock())
+
+    async def _fetch(self, version: ModelVersion, folder: Path) -> None:
+        if await asyncio.to_thread(folder.is_dir):
+            return
+        fresh = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
+        await self._registry.download(version, fresh)
+        try:
+            fresh.rename(folder)
+        except OSError:  # another process was faster
+            await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+
+    def _make_room(self) -> None:
+        private_dir(self._root)
+        for folder in self._root.iterdir():
+            if folder.stat().st_mtime < time.time() - KEPT_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _inspect(self, version: ModelVersion, folder: Path) -> Checked:
+        description = _description(folder, version)
+        flavors = description.get("flavors") or {}
+        files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
+        holds_pickle = _says_pickle(flavors) or any(_is_pickle(folder / file.path) for file in files)
+        recorded = self._recorded_by(folder)
+        missing = missing_requirements(folder)
+        if recorded is None:
+            reason = "No run of yours recorded these files: they come from elsewhere, or were changed since."
+        else:
+            reason = f"Your run {recorded} recorded exactly these files."
+        check = DeployCheck(
+            model=version.name,
+            version=version.version,
+            trusted=recorded is not None,
+            reason=reason,
+            flavors=sorted(flavors, key=lambda flavor: (flavor == "python_function", flavor)),
+            loader=str((flavors.get("python_function") or {}).get("loader_module", "")),
+            holds_pickle=holds_pickle,
+            files=files,
+            environment="build" if missing else "present",
+            missing_requirements=missing,
+            outlives_server=self._life.outlives_server,
+            warning=self._life.warning,
+        )
+        # MLflow 3.17 puts skops behind the flag as well, for a model names the types to trust by itself; ours
+        # were recorded by the user's own run, or confirmed by the user.
+        skops = check.loader == "mlflow.sklearn" and _format_of(flavors.get("sklearn")) == "skops"
+        return Checked(version=version, check=check, folder=folder, allow_pickle=holds_pickle or skops)
+
+    def _recorded_by(self, folder: Path) -> str | None:
+        from genops_lab.experiments.hashes import model_digest
+
+        from .origins import run_that_recorded
+
+        return run_that_recorded(self._store, model_digest(folder))
+
+
+def _place(version: ModelVersion) -> str:
+    return hashlib.sha256(f"{version.name}\0{version.version}\0{version.source}".encode()).hexdigest()[:24]
+
+
+def _description(folder: Path, version: ModelVersion) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = error
+    if not isinstance(found, dict):
+        raise Failed(
+            f"The MLmodel file of {version.name} version {version.version} cannot be read.",
+            hint="Log and register the model again.",
+        )
+    return found
+
+
+def _file(folder: Path, path: Path) -> ModelFile:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    name = path.relative_to(folder).as_posix()
+    return ModelFile(path=name, size_bytes=path.stat().st_size, sha256=digest.hexdigest())
+
+
+def _format_of(flavor: Any) -> str:
+    return str(flavor.get("serialization_format", "")) if isinstance(flavor, dict) else ""
+
+
+def _says_pickle(flavors: dict[str, Any]) -> bool:
+    return any(_format_of(flavor) in ("pickle", "cloudpickle") for flavor in flavors.values())
+
+
+def _is_pickle(path: Path) -> bool:
+    if _PICKLE_NAME.search(path.name):
+        return True
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start == b"PK\x03\x04":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(_PICKLE_NAME.search(name) for name in archive.namelist())
+        except zipfile.BadZipFile:
+            return False
+    return bool(_PICKLE_START.match(start))

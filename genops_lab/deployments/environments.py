@@ -1,0 +1,219 @@
+"""The Python environment that a model needs: this one where it suffices, else one that is built and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from genops_lab.core.errors import Failed
+from genops_lab.core.paths import private_dir
+
+from .backends.scrub import building_environment
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+#: what the scoring process needs beside the model's own requirements
+SERVING = ("mlflow", "fastapi", "uvicorn")
+_HARMLESS_OPTIONS = (
+    "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host",
+    "--pre", "--prefer-binary", "--no-index",
+)  # fmt: skip
+_KEPT_LINES = 15
+
+
+def requirement_lines(model: Path) -> list[str]:
+    """The lines of the model's ``requirements.txt`` that say something."""
+    try:
+        text = (model / "requirements.txt").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def python_of(model: Path) -> str:
+    """The Python that the model was logged with, as ``3.11``; empty where it does not say."""
+    import yaml
+
+    for name, keys in (
+        ("python_env.yaml", ("python",)),
+        ("MLmodel", ("flavors", "python_function", "python_version")),
+    ):
+        try:
+            found = yaml.safe_load((model / name).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            continue
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found:
+            return ".".join(str(found).split(".")[:2])
+    return ""
+
+
+def missing_requirements(model: Path) -> list[str]:
+    """What the model asks for that this interpreter does not have, in a person's words."""
+    missing = []
+    python, here = python_of(model), "{}.{}".format(*sys.version_info)
+    if python and python != here:
+        missing.append(f"python {python} (here: {here})")
+    return missing + [told for line in requirement_lines(model) if (told := _missing(line))]
+
+
+def _requirement(line: str) -> Requirement | None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(line)
+    except InvalidRequirement:
+        return None
+
+
+def _missing(line: str) -> str:
+    if line.startswith("-"):
+        return "" if line.replace("=", " ").split()[0] in _HARMLESS_OPTIONS else line
+    requirement = _requirement(line)
+    if requirement is None:
+        return line
+    if requirement.marker is not None and not requirement.marker.evaluate():
+        return ""
+    try:
+        found = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return line
+    if requirement.url:
+        return line
+    return "" if requirement.specifier.contains(found, prereleases=True) else f"{line} (here: {found})"
+
+
+class Environments:
+    """Environments under ``root``, one for each set of requirements, made whole or not at all."""
+
+    def __init__(self, root: Path, serving: Sequence[str] = SERVING) -> None:
+        self._root = root
+        self._serving = serving
+        self._building: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def interpreter(self, model: Path, tell: Callable[[str], None]) -> Path:
+        """A Python that has what the model needs. Raises Failed with the end of the builder's output."""
+        missing = await asyncio.to_thread(missing_requirements, model)
+        if not missing:
+            tell("This environment has what the model needs.")
+            return Path(sys.executable)
+        tell(f"This environment does not suffice: {', '.join(missing[:8])}.")
+        lines, python = requirement_lines(model), python_of(model)
+        extra = self._also_needed(lines)
+        digest = hashlib.sha256("\n".join([python or sys.version, *lines, *extra]).encode()).hexdigest()[:20]
+        lock = self._building.setdefault(digest, asyncio.Lock())
+        async with lock:
+            final = self._root / digest
+            if not _python_in(final).exists():
+                await self._build(final, model, python, extra, tell)
+            else:
+                tell(f"The environment {digest} was built before.")
+        return _python_in(final)
+
+    def _also_needed(self, lines: list[str]) -> list[str]:
+        names = {found.name.lower() for found in map(_requirement, lines) if found is not None}
+        needed = [name for name in self._serving if name not in names]
+        here = importlib.metadata.version("mlflow")
+        return [f"mlflow=={here}" if name == "mlflow" else name for name in needed]
+
+    async def _build(
+        self, final: Path, model: Path, python: str, extra: list[str], tell: Callable[[str], None]
+    ) -> None:
+        private_dir(self._root)
+        building = self._root / f".{final.name}-{secrets.token_hex(4)}"
+        try:
+            for step, arguments in self._steps(building, model, python, extra):
+                tell(step)
+                await _run(step, arguments, model, tell)
+            with contextlib.suppress(FileExistsError):
+                building.rename(final)
+        finally:
+            # Also after a cancellation: the folder is renamed by now, or half made.
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, building, ignore_errors=True))
+
+    @staticmethod
+    def _steps(building: Path, model: Path, python: str, extra: list[str]) -> list[tuple[str, list[str]]]:
+        file = model / "requirements.txt"
+        wanted = [*(["-r", str(file)] if file.exists() else []), *extra]
+        inside = str(_python_in(building))
+        uv = shutil.which("uv")
+        if uv:
+            version = python or "{}.{}".format(*sys.version_info)
+            return [
+                ("Making an environment.", [uv, "venv", "--no-project", "--python", version, str(building)]),
+                ("Installing what the model needs.", [uv, "pip", "install", "--python", inside, *wanted]),
+            ]
+        base = sys.executable
+        if python and python != "{}.{}".format(*sys.version_info):
+            found = shutil.which(f"python{python}")
+            if not found:
+                raise Failed(
+                    f"The model was logged with Python {python}, which is not on this machine.",
+                    hint=f"Install uv (pip install uv) or Python {python}, or log the model again with "
+                    "Python {}.{}.".format(*sys.version_info),
+                )
+            base = found
+        pip = [
+            inside,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--progress-bar",
+            "off",
+        ]
+        return [
+            ("Making an environment.", [base, "-m", "venv", str(building)]),
+            ("Installing what the model needs.", [*pip, *wanted]),
+        ]
+
+
+def _python_in(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+async def _run(step: str, arguments: list[str], folder: Path, tell: Callable[[str], None]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *arguments, cwd=folder, env=building_environment(os.environ), limit=2**20, start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    last: list[str] = []
+    try:
+        async for raw in process.stdout:
+            line = raw.decode("utf-8", "replace").rstrip()
+            tell(line)
+            last = [*last[-_KEPT_LINES:], line]
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if code != 0:
+        full = any("No space left on device" in line for line in last)
+        reason = next(
+            (line for line in reversed(last) if line.lower().startswith("error")), last[-1] if last else ""
+        )
+        raise Failed(
+            f"{step.rstrip('.')} failed: {'the disk is full' if full else reason[:300] or f'exit code {code}'}.",
+            hint="Free some disk space."
+            if full
+            else "The log has what pip said: correct the model's requirements "
+            "and log it again, or install what is missing into the Lab's environment.",
+        )

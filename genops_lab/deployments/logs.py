@@ -1,0 +1,61 @@
+"""The end of a log file, and what was added to it, without reading the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_CHUNK = 64 * 1024
+_MOST = 4 * 1024 * 1024
+_LINE_LENGTH = 4000
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last ``lines`` lines, from at most the last 4 MiB; empty where there is no file."""
+    try:
+        with path.open("rb") as stream:
+            position = stream.seek(0, 2)
+            content = b""
+            while position > 0 and content.count(b"\n") <= lines and len(content) < _MOST:
+                size = min(_CHUNK, position)
+                position -= size
+                stream.seek(position)
+                content = stream.read(size) + content
+    except FileNotFoundError:
+        return []
+    return _lines(content)[-lines:]
+
+
+class LogFollower:
+    """Whole lines that were added since the last look. ``start`` is an offset; the end where it is None."""
+
+    def __init__(self, path: Path, start: int | None = None) -> None:
+        self._path = path
+        self._offset = size_of(path) if start is None else start
+        self._rest = b""
+
+    def news(self) -> list[str]:
+        """The new lines; a file that became shorter is read from its start."""
+        size = size_of(self._path)
+        if size < self._offset:
+            self._offset, self._rest = 0, b""
+        if size == self._offset:
+            return []
+        with self._path.open("rb") as stream:
+            self._offset = max(self._offset, size - _MOST)
+            stream.seek(self._offset)
+            content = self._rest + stream.read(size - self._offset)
+            self._offset = stream.tell()
+        whole, newline, self._rest = content.rpartition(b"\n")
+        return _lines(whole + newline)
+
+
+def size_of(path: Path) -> int:
+    """Bytes in the file; 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _lines(content: bytes) -> list[str]:
+    return [line[:_LINE_LENGTH] for line in content.decode("utf-8", "replace").splitlines()]

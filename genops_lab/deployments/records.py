@@ -1,0 +1,114 @@
+"""The store's table of deployments."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, select
+
+from genops_lab.core.errors import NotFound
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import deployments, idempotency
+
+from .record import Record, name_in_use
+
+
+class Records:
+    """The table of deployments. All methods block."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> list[Record]:
+        """All deployments, newest first."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(select(deployments).order_by(deployments.c.created_at.desc()))
+            return [_record(row) for row in rows]
+
+    def get(self, name: str) -> Record:
+        """One deployment. Raises NotFound."""
+        with self._store.transaction() as connection:
+            row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
+        if row is None:
+            raise NotFound(
+                f"There is no deployment {name!r}.", hint="See the list of deployments for their names."
+            )
+        return _record(row)
+
+    def keyed(self, key: str) -> Record | None:
+        """The deployment that was begun with this idempotency key."""
+        if not key:
+            return None
+        with self._store.transaction() as connection:
+            name = connection.execute(
+                select(idempotency.c.subject).where(idempotency.c.key == _stored(key))
+            ).scalar()
+            row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
+            return None if row is None else _record(row)
+
+    def begin(self, record: Record, key: str) -> bool:
+        """Take the name and the key, or return False where the key has it. Raises Conflict for a name in use."""
+        with self._store.transaction() as connection:
+            if key:
+                taken = connection.execute(
+                    select(idempotency.c.key).where(idempotency.c.key == _stored(key))
+                ).scalar()
+                if taken is not None:
+                    return False
+            row = connection.execute(
+                select(deployments).where(deployments.c.name == record.name)
+            ).one_or_none()
+            if row is not None:
+                found = _record(row)
+                if found.active:
+                    raise name_in_use(found)
+                connection.execute(deployments.delete().where(deployments.c.name == record.name))
+            if key:
+                connection.execute(
+                    idempotency.insert().values(
+                        key=_stored(key), operation="deploy", subject=record.name, created_at=time.time()
+                    )
+                )
+            connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
+            return True
+
+    def change(self, record: Record, **changes: Any) -> Record:
+        """Write changes, unless the name is another deployment's by now."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                deployments.update()
+                .where(deployments.c.name == record.name, deployments.c.created_at == record.created_at)
+                .values(**changes)
+            )
+        return msgspec.structs.replace(record, **changes)
+
+    def observe(self, record: Record, **changes: Any) -> Record:
+        """Write what was seen, unless somebody changed the state since ``record`` was read."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                deployments.update()
+                .where(
+                    deployments.c.name == record.name,
+                    deployments.c.created_at == record.created_at,
+                    deployments.c.state == record.state,
+                )
+                .values(**changes)
+            )
+        return self.get(record.name)
+
+    def delete(self, name: str) -> None:
+        """Forget a deployment."""
+        with self._store.transaction() as connection:
+            connection.execute(deployments.delete().where(deployments.c.name == name))
+
+
+def _stored(key: str) -> str:
+    """Keys come from outside, at any length."""
+    return hashlib.sha256(f"deploy:{key}".encode()).hexdigest()
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(**dict(row._mapping))

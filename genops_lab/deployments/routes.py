@@ -1,0 +1,21 @@
+"""Where deployments are found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import DeploymentsService as Service
+else:
+    Service = Later(__package__, "service", "DeploymentsService")
+
+OPERATIONS = [
+    Operation("GET", "/deployments", Service.list_deployments),
+    Operation("POST", "/deployments", Service.deploy),
+    Operation("POST", "/deployment-checks", Service.check_deploy),
+    Operation("GET", "/deployments/{name}", Service.get_deployment),
+    Operation("DELETE", "/deployments/{name}", Service.delete_deployment),
+    Operation("POST", "/deployments/{name}/stop", Service.stop_deployment),
+    Operation("POST", "/deployments/{name}/renew", Service.renew_deployment),
+    Operation("GET", "/deployments/{name}/log", Service.get_deployment_log),
+]

@@ -1,0 +1,383 @@
+"""The scoring process: one model behind a key, on a loopback port, in a process of its own.
+
+Run as a plain file by any interpreter that holds the model's requirements (``python server.py spec.json``):
+it uses the standard library, mlflow, fastapi and uvicorn, and nothing of genops_lab. What it tells the Lab
+stands in ``state.json``; what the Lab tells it, in ``spec.json``, the key's file and ``lease.json``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hmac
+import json
+import os
+import signal
+import socket
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+GRACE_S = 8
+FLUSH_S = 0.3
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+
+def _log(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+class Report:
+    """What the Lab reads: ``state.json``, replaced whole, at most every 0.3 s while requests come."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.state = "starting"
+        self.message = "Loading the model."
+        self.hint = ""
+        self.port = 0
+        self.lease_until = 0.0
+        self.requests = 0
+        self.errors = 0
+        self.latencies_ms: deque[float] = deque(maxlen=200)
+
+    def write(self) -> None:
+        """Write it all. Raises OSError (a full disk)."""
+        content = {
+            "pid": os.getpid(),
+            "written_at": time.time(),
+            "state": self.state,
+            "message": self.message,
+            "hint": self.hint,
+            "port": self.port,
+            "lease_until": self.lease_until,
+            "requests": self.requests,
+            "errors": self.errors,
+            "latency_ms": round(statistics.median(self.latencies_ms), 3) if self.latencies_ms else None,
+        }
+        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".state-")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(content, stream)
+            Path(temporary).replace(self._path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+    def end(self, state: str, message: str, hint: str = "") -> None:
+        """The last words; on a full disk they stand in the log alone."""
+        self.state, self.message, self.hint = state, message, hint
+        _log(f"{state}: {message} {hint}".rstrip())
+        with contextlib.suppress(OSError):
+            self.write()
+
+
+class Lease:
+    """Until when this process may run: each served request and each renewal by the Lab extends it."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self._path = path
+        self._seconds = seconds
+        self._seen = 0
+        self.until = 0.0
+        self.read()
+
+    def used(self) -> None:
+        """A request was served."""
+        self.until = max(self.until, time.time() + self._seconds)
+
+    def read(self) -> None:
+        """See whether the Lab renewed it."""
+        try:
+            modified = self._path.stat().st_mtime_ns
+            if modified != self._seen:
+                self._seen = modified
+                self.until = max(self.until, float(json.loads(self._path.read_text())["until"]))
+        except (OSError, ValueError, KeyError) as error:
+            _log(f"the lease could not be read: {error}")
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether nobody used or renewed it in time."""
+        return time.time() > self.until
+
+
+class Door:
+    """Checks Host, Origin, key and size before the app sees a request, and counts those for the model."""
+
+    def __init__(self, app: App, key: str, report: Report, lease: Lease, timeout_s: float) -> None:
+        self._app = app
+        self._authorization = f"Bearer {key}".encode()
+        self._report = report
+        self._lease = lease
+        self._timeout_s = timeout_s
+        self.changed = asyncio.Event()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await _answer(send, *refusal)
+            return
+        if scope["path"] != "/invocations":
+            await self._app(scope, receive, send)
+            return
+        await self._score(scope, receive, send)
+
+    def _refusal(self, scope: Message) -> tuple[int, str, str] | None:
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        origin = headers.get(b"origin")
+        if not _is_loopback(host) or (
+            origin is not None and not _is_loopback(origin.decode("latin-1"), origin=True)
+        ):
+            return 403, "PERMISSION_DENIED", "Only this machine's own names may be used here."
+        if not hmac.compare_digest(headers.get(b"authorization", b""), self._authorization):
+            return 401, "UNAUTHENTICATED", "Send the deployment's key: Authorization: Bearer <key>."
+        if int(headers.get(b"content-length", b"0")) > MAX_BODY_BYTES:
+            return _TOO_LARGE
+        return None
+
+    async def _score(self, scope: Message, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        status = 500
+        started = False
+
+        async def counted(message: Message) -> None:
+            nonlocal status, started
+            if message["type"] == "http.response.start":
+                status, started = message["status"], True
+            await send(message)
+
+        try:
+            body = await _whole_body(receive)
+            if body is None:
+                await _answer(counted, *_TOO_LARGE)
+            else:
+                await asyncio.wait_for(self._app(scope, _given(body, receive), counted), self._timeout_s)
+        except (asyncio.TimeoutError, TimeoutError):
+            if not started:
+                text = f"The model took longer than {self._timeout_s:.0f} s."
+                await _answer(counted, 504, "DEADLINE_EXCEEDED", text)
+        finally:
+            self._lease.used()
+            self._report.requests += 1
+            self._report.errors += status >= 400
+            self._report.latencies_ms.append((time.perf_counter() - began) * 1000)
+            self.changed.set()
+
+
+_TOO_LARGE = (413, "REQUEST_TOO_LARGE", f"A request may hold at most {MAX_BODY_BYTES // 2**20} MiB.")
+
+
+def _is_loopback(text: str, *, origin: bool = False) -> bool:
+    if origin:
+        scheme, _, text = text.partition("://")
+        if scheme not in ("http", "https"):
+            return False
+    name, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal():
+        name = text
+    return name.lower() in LOOPBACK
+
+
+async def _whole_body(receive: Receive) -> bytes | None:
+    """The body, or None when it is too large."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _given(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def once() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return once
+
+
+async def _answer(send: Send, status: int, code: str, message: str) -> None:
+    body = json.dumps({"error_code": code, "message": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def load(folder: str) -> Any:
+    """The model as MLflow's scoring app."""
+    import mlflow.pyfunc
+    from mlflow.pyfunc import scoring_server
+
+    app = scoring_server.init(mlflow.pyfunc.load_model(folder))
+    # Its only middleware is a time limit that costs a task group for each request; Door has one that does not.
+    app.user_middleware.clear()
+    return app
+
+
+def why_not(error: BaseException) -> tuple[str, str]:
+    """What kept the model from loading, and what to do, in a person's words."""
+    text = f"{type(error).__name__}: {error}"
+    first = text.strip().splitlines()[0][:300]
+    if "MLFLOW_ALLOW_PICKLE_DESERIALIZATION" in text or "pickle" in text.lower():
+        return (
+            f"The model is saved as a pickle, which is not loaded unasked. {first}",
+            "Save it in a format without pickle (scikit-learn: serialization_format='skops'; PyTorch: with an "
+            "input_example, as pt2), or deploy it again and confirm that you trust it.",
+        )
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"The model needs the package {error.name!r}, which its environment does not hold.",
+            "Log the model with pip_requirements (or extra_pip_requirements) that name it, and register it again.",
+        )
+    if isinstance(error, MemoryError):
+        return (
+            "The machine's memory is not enough for the model.",
+            "Stop kernels or deployments, then try again.",
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full.", "Free some space, then deploy again."
+    return (
+        f"The model could not be loaded. {first}",
+        "The log has the whole error; correct it where the model is logged.",
+    )
+
+
+async def serve(app: App, key: str, timeout_s: float, report: Report, lease: Lease) -> None:
+    """Answer requests until a signal or the end of the lease."""
+    import uvicorn
+
+    door = Door(app, key, report, lease, timeout_s)
+    config = uvicorn.Config(
+        door,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=30,
+    )
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield  # ours, below: uvicorn's own would end the process by the signal, before its last words
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            lease.used()  # loading does not count
+            report.lease_until = lease.until
+            report.state, report.message = "running", ""
+            report.write()
+            _log(f"running: it answers at http://127.0.0.1:{report.port}/invocations")
+
+    server = Server(config)
+
+    def stop() -> None:
+        report.state, report.message = "stopping", "Answering the requests in flight."
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it an answer takes 44 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        report.port = listener.getsockname()[1]
+        keeper = asyncio.create_task(_keep(server, door, report, lease))
+        await server.serve(sockets=[listener])
+        keeper.cancel()
+
+
+async def _keep(server: Any, door: Door, report: Report, lease: Lease) -> None:
+    """Write the figures when they changed; end with the lease."""
+    while not server.should_exit:
+        with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+            await asyncio.wait_for(door.changed.wait(), 1.0)
+        lease.read()
+        if lease.lapsed:
+            report.state = "ended"
+            server.should_exit = True
+        if door.changed.is_set() or report.lease_until != lease.until:
+            door.changed.clear()
+            report.lease_until = lease.until
+            try:
+                report.write()
+            except OSError as error:  # figures may be late; answers may not stop
+                _log(f"state.json could not be written: {error}")
+        await asyncio.sleep(FLUSH_S)
+
+
+def main(spec_path: str) -> int:
+    """Serve what the specification names; the exit code is 0 after a stop or the end of the lease."""
+    spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
+    folder = Path(spec["folder"])
+    report = Report(folder / "state.json")
+    lease = Lease(folder / "lease.json", float(spec["lease_s"]))
+    report.lease_until = lease.until
+    try:
+        report.write()
+        _log("starting: loading the model")
+        app = load(spec["model"])
+    except BaseException as error:  # whatever a model's code raises, SystemExit too, becomes a report
+        traceback.print_exc()
+        report.end("failed", *why_not(error))
+        return 1
+    try:
+        key = Path(spec["key_file"]).read_text(encoding="utf-8").strip()
+        asyncio.run(serve(app, key, float(spec.get("timeout_s", 60)), report, lease))
+    except OSError as error:
+        traceback.print_exc()
+        full = error.errno == errno.ENOSPC
+        hint = "Free some disk space, then deploy again." if full else "See the log, then deploy again."
+        report.end("failed", f"It could not answer requests: {error.strerror or error}.", hint)
+        return 1
+    if report.state == "ended":
+        report.end(
+            "ended", "Its lease ran out: nobody used or renewed it.", "Deploy it again when it is needed."
+        )
+    else:
+        report.end("stopped", "Stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    # The folder of this file is no place to import from: it holds modules named like a model's own may be.
+    if sys.path and Path(sys.path[0] or ".").resolve() == Path(__file__).resolve().parent:
+        del sys.path[0]
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,104 @@
+"""Seeing what deployments do, and telling it: events for changes, a live topic for figures and log lines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.core.events import EventBus
+from genops_lab.core.live import CHANGES, LiveHub
+
+from .backends.base import DeploymentBackend
+from .logs import LogFollower
+from .models import Deployment
+from .names import is_name
+from .record import ACTIVE
+
+log = logging.getLogger("genops_lab")
+
+INTERVAL_S = 0.5
+TOPIC = "deployment"
+
+
+class Supervision:
+    """Looks every 0.5 s while a deployment is active or somebody listens; otherwise it reads nothing."""
+
+    def __init__(
+        self,
+        look: Callable[[], Awaitable[Sequence[Deployment]]],
+        backend: DeploymentBackend,
+        events: EventBus,
+        live: LiveHub,
+    ) -> None:
+        self._look = look
+        self._backend = backend
+        self._events = events
+        self._live = live
+        self._followers: dict[str, LogFollower] = {}
+        self._states: dict[str, tuple[Any, ...]] | None = None
+        self._figures: dict[str, tuple[Any, ...]] = {}
+        self._busy = True
+        self._wake = asyncio.Event()
+        live.produce(TOPIC, self._switch)
+
+    def wake(self) -> None:
+        """Something was begun: look at once."""
+        self._busy = True
+        self._wake.set()
+
+    def _switch(self, topic: str, active: bool) -> None:
+        name = topic.partition(":")[2]
+        if active and is_name(name):
+            self._followers[name] = LogFollower(self._backend.log_path(name))
+            self._figures.pop(name, None)
+            self._wake.set()
+        elif not active:
+            self._followers.pop(name, None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            if self._busy or self._followers or self._live.wanted(CHANGES):
+                try:
+                    await self._tell(await self._look())
+                except (GenOpsError, OSError) as error:
+                    log.warning("deployments could not be looked at: %s", error)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), INTERVAL_S)
+            self._wake.clear()
+
+    async def _tell(self, deployments: Sequence[Deployment]) -> None:
+        self._busy = any(each.state in ACTIVE for each in deployments)
+        states = {each.name: (each.created_at, each.state, each.message, each.url) for each in deployments}
+        known, self._states = self._states, states
+        watched = self._live.wanted(CHANGES)
+        for each in deployments:
+            figures = (each.requests, each.errors, each.latency_ms)
+            counted = self._figures.get(each.name) != figures
+            if known is not None and (known.get(each.name) != states[each.name] or (counted and watched)):
+                self._events.emit("deployment", each.name)
+            await self._publish(each, counted)
+            self._figures[each.name] = figures
+        for gone in set(known or ()) - set(states):
+            self._figures.pop(gone, None)
+            self._events.emit("deployment", gone)
+
+    async def _publish(self, deployment: Deployment, counted: bool) -> None:
+        follower = self._followers.get(deployment.name)
+        if follower is None:
+            return
+        lines = await asyncio.to_thread(follower.news)
+        if lines or counted:
+            self._live.publish(
+                f"{TOPIC}:{deployment.name}",
+                {
+                    "requests": deployment.requests,
+                    "errors": deployment.errors,
+                    "latency_ms": deployment.latency_ms,
+                    "lines": lines,
+                },
+            )

@@ -1,0 +1,1 @@
+"""What the doctor looks at: each module examines one part and answers with its findings."""

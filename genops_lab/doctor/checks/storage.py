@@ -1,0 +1,151 @@
+"""Folders, disks and files: what GenOps Lab writes, and whether it can."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.core.models import Check
+from genops_lab.core.paths import file_system_of, on_network, runtime_dir
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+
+LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
+SOCKET_PATH_LIMIT = 108
+#: ``lab-<pid>-<random>.sock`` and what others add to the folder's path.
+SOCKET_NAME_LENGTH = 32
+INTEGRITY_S = 3.0
+
+
+def examine(data_dir: Path, store: Store) -> list[Check]:
+    """The data folder, the disk, the store, the sockets' folder."""
+    return [_data(data_dir), _disk(data_dir), _store(store), *_set_aside(data_dir), _sockets()]
+
+
+def _data(data_dir: Path) -> Check:
+    title = "Data folder"
+    try:
+        with tempfile.TemporaryFile(dir=data_dir):
+            kind = file_system_of(data_dir)
+    except OSError as error:
+        return Check(
+            id="data",
+            title=title,
+            state="error",
+            detail=f"{data_dir} cannot be written: {error.strerror}.",
+            hint="Give yourself the right to write there, or set GenOpsLab.data_dir (or JUPYTER_DATA_DIR) elsewhere.",
+        )
+    where = f"{data_dir} ({kind or 'unknown file system'})"
+    if on_network(data_dir):
+        return Check(
+            id="data",
+            title=title,
+            state="warning",
+            detail=f"{where} is a network file system: SQLite keeps a rollback journal there, one writer a time.",
+            hint="Set GenOpsLab.data_dir to a local disk, or GenOpsLab.store_url to a PostgreSQL.",
+        )
+    return Check(id="data", title=title, state="ok", detail=where)
+
+
+def _disk(data_dir: Path) -> Check:
+    free = shutil.disk_usage(data_dir).free
+    detail = f"{free / 1024**3:.1f} GiB free."
+    hint = "Free some space: old runs' artifacts and profiles are the first to look at."
+    if free < FULL_BYTES:
+        return Check(id="disk", title="Disk", state="error", detail=detail, hint=hint)
+    if free < LOW_BYTES:
+        return Check(id="disk", title="Disk", state="warning", detail=detail, hint=hint)
+    return Check(id="disk", title="Disk", state="ok", detail=detail)
+
+
+def _store(store: Store) -> Check:
+    title = "Store"
+    try:
+        changes = sum(store.revisions().values())
+        with store.transaction() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except GenOpsError as error:
+        return Check(id="store", title=title, state="error", detail=error.message, hint=error.hint)
+    if store.path is None:
+        detail = f"{store.url.get_backend_name()} server, {changes} changes so far."
+        return Check(id="store", title=title, state="ok", detail=detail)
+    with contextlib.closing(sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)) as connection:
+        journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    detail = (
+        f"{store.path}, {store.path.stat().st_size // 1024} KiB, journal {journal}, {changes} changes so far."
+    )
+    if journal == "wal" and on_network(store.path.parent):
+        return Check(
+            id="store",
+            title=title,
+            state="warning",
+            detail=detail + " Write-ahead logs do not work between the hosts of a network file system.",
+            hint="End all JupyterLabs of yours and start one: it changes the journal.",
+        )
+    return Check(id="store", title=title, state="ok", detail=detail)
+
+
+def _set_aside(data_dir: Path) -> list[Check]:
+    found = [
+        path.name for path in sorted(data_dir.glob("*.corrupt-*")) if not path.name.endswith(("-wal", "-shm"))
+    ]
+    if not found:
+        return []
+    return [
+        Check(
+            id="set_aside",
+            title="Set aside",
+            state="warning",
+            detail=f"The store was corrupt and was set aside: {', '.join(found)}.",
+            hint="Deployments and profiles recorded there are not shown. Keep the file for repair, or delete it.",
+        )
+    ]
+
+
+def _sockets() -> Check:
+    title = "Sockets"
+    try:
+        folder = runtime_dir()
+    except GenOpsError as error:
+        return Check(id="sockets", title=title, state="error", detail=error.message, hint=error.hint)
+    if len(os.fsencode(folder)) + SOCKET_NAME_LENGTH >= SOCKET_PATH_LIMIT:
+        return Check(
+            id="sockets",
+            title=title,
+            state="error",
+            detail=f"{folder} is too long a path for sockets (108 bytes at most).",
+            hint="Set GENOPS_RUNTIME_DIR to a short path on a local disk.",
+        )
+    if on_network(folder):
+        return Check(
+            id="sockets",
+            title=title,
+            state="error",
+            detail=f"{folder} is on a network file system, where sockets do not work.",
+            hint="Set GENOPS_RUNTIME_DIR to a short path on a local disk.",
+        )
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    return Check(id="sockets", title=title, state="ok", detail=f"{folder}, mode {mode:04o}.")
+
+
+def damage_of(path: Path) -> str | None:
+    """What SQLite's quick check finds; None when there is nothing, or not within 3 s."""
+    deadline = time.monotonic() + INTEGRITY_S
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)) as connection:
+            connection.set_progress_handler(lambda: int(time.monotonic() > deadline), 10_000)
+            verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        return None if "interrupted" in str(error) or "locked" in str(error) else str(error)
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if verdict == "ok" else verdict

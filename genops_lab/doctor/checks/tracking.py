@@ -1,0 +1,56 @@
+"""Whether MLflow can be used."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.core.models import Check
+
+from .storage import damage_of
+
+if TYPE_CHECKING:
+    from genops_lab.experiments.mlflow import MlflowConnection
+
+ANSWER_S = 40.0
+
+
+async def examine(mlflow: MlflowConnection) -> list[Check]:
+    """The embedded file, and an answer of MLflow through the worker."""
+    file = mlflow.embedded_file
+    if file is not None and file.exists():
+        damage = await asyncio.to_thread(damage_of, file)
+        if damage is not None:
+            return [
+                Check(
+                    id="mlflow",
+                    title="MLflow",
+                    state="error",
+                    detail=f"The embedded MLflow's file {file} is damaged: {damage}.",
+                    hint="Copy it, then try `sqlite3 mlflow.db .recover`; or move it away to start anew.",
+                )
+            ]
+    return [await _answers(mlflow)]
+
+
+async def _answers(mlflow: MlflowConnection) -> Check:
+    from genops_lab.experiments.backends.runs import MlflowRuns
+
+    where = f"{mlflow.kind}, {mlflow.shown_uri}"
+    try:
+        await asyncio.wait_for(mlflow.ensure(), ANSWER_S)
+        found = await asyncio.wait_for(mlflow.worker.call(MlflowRuns.list_experiments), ANSWER_S)
+    except GenOpsError as error:
+        return Check(
+            id="mlflow", title="MLflow", state="error", detail=f"{where}: {error.message}", hint=error.hint
+        )
+    except asyncio.TimeoutError:  # not the built-in one before Python 3.11
+        return Check(
+            id="mlflow",
+            title="MLflow",
+            state="error",
+            detail=f"{where}: no answer within {ANSWER_S:.0f} s.",
+            hint="See whether the MLflow server is up and its address is right.",
+        )
+    return Check(id="mlflow", title="MLflow", state="ok", detail=f"{where}, experiments: {len(found)}.")

@@ -1,0 +1,15 @@
+"""Where status and diagnosis are found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import DoctorService as Service
+else:
+    Service = Later(__package__, "service", "DoctorService")
+
+OPERATIONS = [
+    Operation("GET", "/status", Service.get_status),
+    Operation("GET", "/doctor", Service.diagnose),
+]

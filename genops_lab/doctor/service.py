@@ -1,0 +1,165 @@
+"""What is wrong, and what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from genops_lab import __version__
+from genops_lab.core.models import Check, Diagnosis, Locked, Status
+from genops_lab.core.paths import on_network
+
+from .checks import environment, outputs, storage, targets, tracking, versions
+from .redaction import Redactor
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.settings import Settings
+    from genops_lab.targets.models import Target
+
+log = logging.getLogger("genops_lab")
+
+
+class Targets(Protocol):
+    """Who knows the targets."""
+
+    async def list_targets(self) -> list[Target]:
+        """All of them, with the state of their links; connects nowhere."""
+        ...
+
+
+class Outputs(Protocol):
+    """Who keeps what kernels put out."""
+
+    @property
+    def limits(self) -> list[str]:
+        """What does not work in this server."""
+        ...
+
+    @property
+    def not_kept(self) -> list[str]:
+        """Why kernels of this machine are not kept, though the settings say so."""
+        ...
+
+
+class Patient(Protocol):
+    """What is examined: a Lab, running or not."""
+
+    @property
+    def settings(self) -> Settings:
+        """What it was told."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """What it remembers."""
+        ...
+
+    @property
+    def mlflow(self) -> MlflowConnection:
+        """Where its runs are."""
+        ...
+
+    @property
+    def targets(self) -> Targets:
+        """Where its kernels may be."""
+        ...
+
+    @property
+    def outputs(self) -> Outputs:
+        """What keeps their outputs."""
+        ...
+
+
+class DoctorService:
+    """Status and diagnosis of a Lab, in a server or in a command's own process."""
+
+    def __init__(self, lab: Patient) -> None:
+        self._lab = lab
+
+    async def get_status(self) -> Status:
+        """Version, MLflow, rooms and locked settings."""
+        settings, mlflow = self._lab.settings, self._lab.mlflow
+        return Status(
+            version=__version__,
+            mlflow_uri=mlflow.shown_uri,
+            mlflow_kind=mlflow.kind,
+            hub=settings.hub,
+            rooms=list(settings.rooms),
+            locked=[Locked(name, value) for name, value in sorted(settings.locked.items())],
+            notices=await asyncio.to_thread(self._notices),
+        )
+
+    def _notices(self) -> list[str]:
+        notices = []
+        aside = self._lab.store.set_aside
+        if aside is not None:
+            notices.append(
+                f"The store was corrupt and was set aside as {aside}. Deployments and profiles recorded there "
+                "are not shown; runs and models are untouched."
+            )
+        if on_network(self._lab.settings.data_dir):
+            notices.append(
+                "GenOps Lab's data is on a network file system: use one JupyterLab at a time, or set "
+                "GenOpsLab.data_dir to a local disk."
+            )
+        return notices
+
+    async def diagnose(self) -> Diagnosis:
+        """Examine everything; the text is safe to paste into an issue."""
+        settings = self._lab.settings
+        in_server = settings.root_dir is not None
+        parts = await asyncio.gather(
+            _examined("versions", asyncio.to_thread(versions.examine)),
+            _examined("environment", asyncio.to_thread(environment.examine, settings, in_server)),
+            _examined("storage", asyncio.to_thread(storage.examine, settings.data_dir, self._lab.store)),
+            _examined("mlflow", tracking.examine(self._lab.mlflow)),
+            _examined("targets", self._targets()),
+            _examined("outputs", self._outputs(in_server)),
+        )
+        redact = Redactor(uris=(self._lab.mlflow.uri, settings.store_url))
+        checks = [
+            msgspec.structs.replace(check, detail=redact(check.detail), hint=redact(check.hint))
+            for part in parts
+            for check in part
+        ]
+        return Diagnosis(checks=checks, text=_as_text(checks))
+
+    async def _outputs(self, in_server: bool) -> list[Check]:
+        checks = outputs.examine(self._lab.outputs.limits, in_server)
+        if in_server and self._lab.settings.keep_local_kernels:
+            checks.append(outputs.examine_here(self._lab.outputs.not_kept))
+        return checks
+
+    async def _targets(self) -> list[Check]:
+        return await asyncio.to_thread(targets.examine, await self._lab.targets.list_targets())
+
+
+async def _examined(part: str, work: Awaitable[list[Check]]) -> list[Check]:
+    try:
+        return await work
+    except Exception as error:  # a doctor that falls ill reports that too, and goes on with the rest
+        log.error("doctor: %s could not be examined", part, exc_info=error)
+        return [
+            Check(
+                id=part,
+                title=part.capitalize(),
+                state="error",
+                detail=f"It could not be examined: {type(error).__name__}: {error}",
+                hint="Report this with the server's log.",
+            )
+        ]
+
+
+def _as_text(checks: list[Check]) -> str:
+    lines = [f"GenOps Lab {__version__}, genops doctor"]
+    for check in checks:
+        lines.append(f"[{check.state}] {check.title}: {check.detail}")
+        if check.hint:
+            lines.append(f"    {check.hint}")
+    return "\n".join(lines) + "\n"

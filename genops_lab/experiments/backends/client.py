@@ -1,0 +1,118 @@
+"""MLflow's client, opened in the worker process, and its errors told as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from genops_lab.core.errors import (
+    Conflict,
+    Failed,
+    GenOpsError,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_ADDRESS = re.compile(r"HTTPS?ConnectionPool\(host='(?P<host>[^']+)', port=(?P<port>\d+)")
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+_INVALID = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "INVALID_STATE"}
+_EXISTS = {"RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT", "ALREADY_EXISTS"}
+_FORBIDDEN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
+_DISK = ("disk is full", "disk I/O error", "No space left", "readonly database")
+_CORRUPT = ("file is not a database", "malformed")
+PAGE = 1000
+
+
+def open_client(tracking_uri: str) -> MlflowClient:
+    """A client of this MLflow. Raises Unavailable or InvalidRequest."""
+    import mlflow.store.db.utils
+    from mlflow import MlflowClient
+
+    # A database server that is down shall be told in seconds; the default waits for over a minute.
+    mlflow.store.db.utils.MAX_RETRY_COUNT = 3
+    with told("MLflow could not be opened"):
+        return MlflowClient(tracking_uri=tracking_uri)
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Errors of MLflow, its database and its disk as ours; ``what`` says what was tried."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except MlflowException as error:
+        raise _ours(what, str(error.message), error.error_code) from error
+    except SQLAlchemyError as error:
+        raise _ours(what, str(error), "TEMPORARILY_UNAVAILABLE") from error
+    except ImportError as error:  # a store or an artifact repository that needs a driver
+        raise Failed(
+            f"{what}: {error}.", hint="Install the package that the message names beside GenOps Lab."
+        ) from error
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise Unavailable(
+            f"{what}: {error.strerror or error}.",
+            hint="Free some disk space; it goes on by itself."
+            if full
+            else "See whether MLflow's files can be read and written.",
+        ) from error
+
+
+def _ours(what: str, detail: str, code: str) -> GenOpsError:
+    first = (detail.strip().splitlines() or ["no reason given"])[0]
+    if address := _ADDRESS.search(first):
+        slow = "timed out" in first.lower() and "Connect" not in first
+        verb = "answers too slowly" if slow else "does not answer"
+        first = f"the MLflow server at {address['host']}:{address['port']} {verb}."
+    message = f"{what}: {_CREDENTIALS.sub('//', first)[:500]}"
+    if any(sign in detail for sign in _CORRUPT):
+        return Unavailable(
+            message,
+            hint="MLflow's database file is damaged: move it aside (keep it), or bring back a copy of it.",
+        )
+    if any(sign in detail for sign in _DISK):
+        return Unavailable(message, hint="Free some disk space, and see whether the folder can be written.")
+    if code in _UNKNOWN:
+        return NotFound(message, hint="It was deleted, or never there: look at the list.")
+    if code in _INVALID:
+        return InvalidRequest(message, hint="Correct what the message names, then try again.")
+    if code in _EXISTS:
+        return Conflict(message, hint="Choose another name.")
+    if code in _FORBIDDEN:
+        return NotAllowed(
+            message,
+            hint="See whether MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, is right.",
+        )
+    if code == "ENDPOINT_NOT_FOUND":
+        return Unavailable(message, hint="See whether this address is that of an MLflow server.")
+    return Unavailable(message, hint="See whether MLflow runs and its address is right; it is tried again.")
+
+
+def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
+    """All results of one of MLflow's paged searches."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(max_results=PAGE, page_token=token, **arguments)
+        found.extend(page)
+        token = page.token
+        if not token:
+            return found
+
+
+def quoted(text: str) -> str:
+    """A string of MLflow's filter language, which knows no escapes."""
+    if "'" in text and '"' in text:
+        raise InvalidRequest(f"{text[:60]!r} holds both kinds of quotes.", hint="Use a name without quotes.")
+    return f'"{text}"' if "'" in text else f"'{text}'"

@@ -1,0 +1,95 @@
+"""The embedded MLflow's database file, made once (in the worker process)."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from genops_lab.core.errors import Failed
+from genops_lab.core.locks import locked
+
+from .client import told
+
+
+class EmbeddedStore:
+    """Creates and migrates the file. Two processes that open a new one at the same time ruin it for good."""
+
+    def __init__(self, database: str, artifact_root: str, **_others: Any) -> None:
+        self._database = Path(database)
+        self._artifacts = artifact_root
+
+    def prepare(self) -> None:
+        """Make the file, or bring an older one to this MLflow's schema; harmless when nothing is due."""
+        with locked(lock_of(self._database)):
+            if is_ready(self._database):  # before mlflow is imported: most often another was faster
+                return
+            with told("The embedded MLflow could not be made ready"):
+                if self._database.exists() and self._database.stat().st_size > 0:
+                    self._upgrade()
+                else:
+                    self._create()
+                marker_of(self._database).write_text(version("mlflow"), encoding="utf-8")
+
+    def _create(self) -> None:
+        from mlflow.store.tracking import sqlalchemy_store
+
+        new = self._database.with_name(f"{self._database.name}.new")
+        for leftover in (new, new.with_name(f"{new.name}-journal")):
+            leftover.unlink(missing_ok=True)
+        uri = f"sqlite:///{new}"
+        kind: Any = sqlalchemy_store.SqlAlchemyStore
+        kind(uri, self._artifacts).engine.dispose()
+        kind._engine_map.pop(uri, None)
+        new.chmod(0o600)
+        new.rename(self._database)
+
+    def _upgrade(self) -> None:
+        from alembic.util.exc import CommandError
+        from mlflow.store.db import utils as database_utils
+
+        utils: Any = database_utils
+        engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{self._database}")
+        try:
+            if utils._get_schema_version(engine) == utils._get_latest_schema_revision():
+                return
+            self._keep_a_copy()
+            utils._upgrade_db(engine)
+        except CommandError as error:
+            raise Failed(
+                f"The embedded MLflow's file {self._database} has a schema that MLflow {version('mlflow')} "
+                f"does not know: {error}.",
+                hint="It was written by a newer MLflow: upgrade mlflow in the Lab's environment.",
+            ) from error
+        finally:
+            engine.dispose()
+
+    def _keep_a_copy(self) -> None:
+        copy = self._database.with_name(f"{self._database.name}.before-{version('mlflow')}")
+        with (
+            contextlib.closing(sqlite3.connect(self._database)) as source,
+            contextlib.closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        copy.chmod(0o600)
+
+
+def lock_of(database: Path) -> Path:
+    """The lock under which the file is made."""
+    return database.with_suffix(".lock")
+
+
+def marker_of(database: Path) -> Path:
+    """The file that names the version of mlflow whose schema the database has."""
+    return database.with_suffix(".version")
+
+
+def is_ready(database: Path) -> bool:
+    """Whether the file is there with this MLflow's schema; costs no import of mlflow."""
+    try:
+        made_by = marker_of(database).read_text(encoding="utf-8").strip()
+        return database.stat().st_size > 0 and made_by == version("mlflow")
+    except OSError:
+        return False

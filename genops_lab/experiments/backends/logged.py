@@ -1,0 +1,146 @@
+"""The models that a run logged, in MLflow 3's way and in MLflow 2's (read in the worker process)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from genops_lab.core.errors import GenOpsError, NotFound
+from genops_lab.experiments.hashes import model_digest
+from genops_lab.experiments.models import LoggedModel
+
+from .client import all_pages, quoted, told
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_MLMODEL = "MLmodel"
+#: A model's MLmodel file never changes once it is logged.
+_flavors: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A logged model and where its files are."""
+
+    model: LoggedModel
+    location: str
+
+
+def logged_models(client: MlflowClient, run_id: str, artifacts: list[Any] | None = None) -> list[FoundModel]:
+    """The models of a run, the latest of each name."""
+    with told(f"The models of run {run_id} could not be read"):
+        run = client.get_run(run_id)
+        if artifacts is None:
+            artifacts = client.list_artifacts(run_id)
+        found = {
+            **_among_artifacts(client, run, artifacts),
+            **_logged(client, run_id, run.info.experiment_id),
+        }
+    return [found[name] for name in sorted(found)]
+
+
+def _logged(client: MlflowClient, run_id: str, experiment_id: str) -> dict[str, FoundModel]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        models = all_pages(
+            client.search_logged_models,
+            experiment_ids=[experiment_id],
+            filter_string=f"source_run_id = {quoted(run_id)}",
+            order_by=[{"field_name": "creation_timestamp", "ascending": True}],
+        )
+    except MlflowException as error:
+        if error.error_code == "ENDPOINT_NOT_FOUND":  # a server of MLflow 2
+            return {}
+        raise
+    return {
+        model.name: FoundModel(
+            LoggedModel(
+                name=model.name,
+                uri=f"models:/{model.model_id}",
+                flavors=_flavors_at(model.artifact_location),
+            ),
+            model.artifact_location,
+        )
+        for model in models
+        if "FAILED" not in str(model.status).upper()
+    }
+
+
+def _among_artifacts(client: MlflowClient, run: Any, artifacts: list[Any]) -> dict[str, FoundModel]:
+    root = run.info.artifact_uri.rstrip("/")
+    found: dict[str, FoundModel] = {}
+    for folder in (entry.path for entry in artifacts if entry.is_dir):
+        inside = client.list_artifacts(run.info.run_id, folder)
+        if any(entry.path == f"{folder}/{_MLMODEL}" for entry in inside):
+            location = f"{root}/{folder}"
+            model = LoggedModel(
+                name=folder, uri=f"runs:/{run.info.run_id}/{folder}", flavors=_flavors_at(location)
+            )
+            found[folder] = FoundModel(model, location)
+    return found
+
+
+def _flavors_at(location: str) -> list[str]:
+    """The flavors of the model's MLmodel file; empty where it cannot be read (not yet written, or gone)."""
+    import yaml
+    from mlflow.artifacts import load_text
+    from mlflow.exceptions import MlflowException
+
+    if location not in _flavors:
+        try:
+            content = yaml.safe_load(load_text(f"{location.rstrip('/')}/{_MLMODEL}"))
+            flavors = sorted(content["flavors"])
+        except (MlflowException, OSError, yaml.YAMLError, KeyError, TypeError):
+            return []
+        _flavors[location] = flavors
+    return _flavors[location]
+
+
+def digest_at(location: str, tracking_uri: str, scratch: Path) -> str:
+    """The digest of a model's files, fetched into ``scratch`` first where they are not on this machine."""
+    from mlflow.artifacts import download_artifacts
+
+    local = _local_path(location)
+    if local is not None:
+        return model_digest(local)
+    folder = Path(tempfile.mkdtemp(prefix="model-", dir=scratch))
+    try:
+        with told("The model's files could not be fetched"):
+            fetched = download_artifacts(
+                artifact_uri=location, dst_path=str(folder), tracking_uri=tracking_uri
+            )
+        return model_digest(fetched)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _local_path(location: str) -> Path | None:
+    parts = urlsplit(location)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(url2pathname(parts.path))
+    return Path(location) if "://" not in location else None
+
+
+def digests(
+    client: MlflowClient, run_id: str, tracking_uri: str, scratch: Path
+) -> tuple[dict[str, str], list[str]]:
+    """Digest by model name of a run's models, and what could not be read."""
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    try:
+        models = logged_models(client, run_id)
+    except NotFound:
+        return found, missing
+    for one in models:
+        try:
+            found[one.model.name] = digest_at(one.location, tracking_uri, scratch)
+        except GenOpsError as error:
+            missing.append(f"{one.model.name}: {error.message}")
+    return found, missing

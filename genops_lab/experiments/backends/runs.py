@@ -1,0 +1,236 @@
+"""Experiments and runs, read in the worker process."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, cast
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.experiments.histories import chosen_points, finite
+from genops_lab.experiments.models import (
+    Artifact,
+    Experiment,
+    Run,
+    RunDetail,
+    RunMetrics,
+    RunPage,
+    RunQuery,
+    RunStatus,
+    Series,
+)
+
+from .client import all_pages, open_client, quoted, told
+from .logged import logged_models
+
+RUN_KEY_TAG = "genops.run_key"
+#: Of a run in a kernel on another host: the target, and the kernel that alone may write the run.
+TARGET_TAG = "genops.target"
+KERNEL_TAG = "genops.kernel"
+_HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG)
+MAX_PAGE = 1000
+LATEST = "latest"
+_NEWEST_FIRST = ["attributes.start_time DESC"]
+_RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
+_LOOKED_AT = 25
+
+
+class MlflowRuns:
+    """Reads one MLflow. All methods block."""
+
+    def __init__(self, tracking_uri: str, **_others: Any) -> None:
+        self._client = open_client(tracking_uri)
+        self._uri = tracking_uri
+
+    def list_experiments(self) -> list[Experiment]:
+        """All active experiments, the latest changed first."""
+        with told("The experiments could not be listed"):
+            found = all_pages(self._client.search_experiments, order_by=["last_update_time DESC"])
+        return [
+            Experiment(
+                id=experiment.experiment_id,
+                name=experiment.name,
+                created_at=_seconds(experiment.creation_time),
+                updated_at=_seconds(experiment.last_update_time),
+            )
+            for experiment in found
+        ]
+
+    def list_runs(self, query: RunQuery) -> RunPage:
+        """Runs of one experiment, or of all active ones, newest first."""
+        if query.limit < 1:
+            raise InvalidRequest(f"The limit {query.limit} is below 1.", hint="Ask for 1 to 1000 runs.")
+        experiments = self._experiments(query.experiment)
+        if not experiments:
+            return RunPage(runs=[])
+        with told("The runs could not be listed"):
+            page = self._client.search_runs(
+                list(experiments),
+                filter_string=query.filter,
+                max_results=min(query.limit, MAX_PAGE),
+                order_by=_NEWEST_FIRST,
+                page_token=query.page_token or None,
+            )
+        runs = [self._run(found, experiments[found.info.experiment_id]) for found in page]
+        token = page.token or ""  # of a database: bytes, of a server: text
+        return RunPage(runs=runs, next_page_token=token.decode() if isinstance(token, bytes) else token)
+
+    def resolve(self, ref: str) -> Run:
+        """The run with this id, with an id that begins so, or the newest for ``latest``."""
+        if ref == LATEST:
+            newest = self.list_runs(RunQuery(limit=1)).runs
+            if not newest:
+                raise NotFound("There is no run yet.", hint="Run a `%%track` cell, or start a run of MLflow.")
+            return newest[0]
+        if not _RUN_ID.fullmatch(ref):
+            raise InvalidRequest(
+                f"{ref[:60]!r} cannot be a run's id.",
+                hint="Use an id from the list of runs, its first characters, or 'latest'.",
+            )
+        if len(ref) == 32:
+            with told(f"The run {ref} could not be read"):
+                found = self._client.get_run(ref)
+                return self._run(found, self._client.get_experiment(found.info.experiment_id).name)
+        return self._by_prefix(ref)
+
+    def detail(self, ref: str) -> RunDetail:
+        """A run with the models that it logged and the files at the top of its artifacts."""
+        run = self.resolve(ref)
+        with told(f"The artifacts of run {run.run_id} could not be listed"):
+            artifacts = self._client.list_artifacts(run.run_id)
+        return RunDetail(
+            run=run,
+            models=[found.model for found in logged_models(self._client, run.run_id, artifacts)],
+            artifacts=[
+                Artifact(path=entry.path, is_dir=bool(entry.is_dir), size_bytes=entry.file_size)
+                for entry in artifacts
+            ],
+        )
+
+    def metrics(self, ref: str, after_step: int) -> RunMetrics:
+        """All metric histories of a run, after a step, each of at most 2,000 points."""
+        run = self.resolve(ref)
+        with told(f"The metrics of run {run.run_id} could not be read"):
+            histories = [
+                (key, self._client.get_metric_history(run.run_id, key)) for key in sorted(run.metrics)
+            ]
+        series = [_series(key, history, after_step) for key, history in histories]
+        return RunMetrics(
+            run_id=run.run_id,
+            series=[one for one in series if not one.key.startswith("system/")],
+            system=[one for one in series if one.key.startswith("system/")],
+        )
+
+    def fingerprints(self) -> dict[str, str]:
+        """A short text for each kind of thing that differs when something of it changed: a cheap question."""
+        with told("MLflow could not be asked what changed"):
+            experiments = all_pages(self._client.search_experiments)
+            ids = [experiment.experiment_id for experiment in experiments]
+            runs = (
+                self._client.search_runs(ids, max_results=_LOOKED_AT, order_by=_NEWEST_FIRST) if ids else []
+            )
+            models = self._client.search_registered_models(
+                max_results=_LOOKED_AT, order_by=["last_updated_timestamp DESC"]
+            )
+        return {
+            "experiment": _digest(
+                [(found.experiment_id, found.name, found.last_update_time) for found in experiments]
+            ),
+            "run": _digest([found.to_dictionary() for found in runs]),
+            "model": _digest(
+                [
+                    (found.name, found.last_updated_timestamp, sorted(found.aliases.items()))
+                    for found in models
+                ]
+            ),
+        }
+
+    def _experiments(self, wanted: str) -> dict[str, str]:
+        """Names by id: of all, or of the one with this name or id."""
+        with told("The experiments could not be listed"):
+            if not wanted:
+                return {
+                    found.experiment_id: found.name for found in all_pages(self._client.search_experiments)
+                }
+            found = self._client.get_experiment_by_name(wanted)
+        if found is None and _RUN_ID.fullmatch(wanted):
+            with told(f"There is no experiment {wanted!r}"):
+                found = self._client.get_experiment(wanted)
+        if found is None:
+            raise NotFound(
+                f"There is no experiment {wanted[:80]!r}.",
+                hint="See the list of experiments for what there is.",
+            )
+        return {found.experiment_id: found.name}
+
+    def _by_prefix(self, prefix: str) -> Run:
+        experiments = self._experiments("")
+        with told(f"The run {prefix} could not be read"):
+            page = self._client.search_runs(
+                list(experiments),
+                filter_string=f"attributes.run_id LIKE {quoted(prefix + '%')}",
+                max_results=20,
+            )
+        # An underscore is a wildcard of LIKE.
+        found = [run for run in page if run.info.run_id.startswith(prefix)]
+        if not found:
+            raise NotFound(
+                f"There is no run {prefix!r}.",
+                hint="See the list of runs for what there is, or use 'latest'.",
+            )
+        if len(found) > 1:
+            ids = sorted(run.info.run_id for run in found)
+            raise InvalidRequest(
+                f"{len(found)} runs begin with {prefix!r}.",
+                hint="Give more characters of the id.",
+                code="ambiguous",
+                details={"runs": ids},
+            )
+        return self._run(found[0], experiments[found[0].info.experiment_id])
+
+    @staticmethod
+    def _run(found: Any, experiment: str) -> Run:
+        tags = found.data.tags
+        return Run(
+            run_id=found.info.run_id,
+            experiment_id=found.info.experiment_id,
+            experiment=experiment,
+            name=found.info.run_name or tags.get("mlflow.runName", ""),
+            status=cast("RunStatus", found.info.status),
+            started_at=_seconds(found.info.start_time),
+            ended_at=_seconds(found.info.end_time),
+            user=tags.get("mlflow.user", ""),
+            params=dict(found.data.params),
+            metrics={key: finite(value) for key, value in found.data.metrics.items()},
+            tags={
+                key: value
+                for key, value in tags.items()
+                if not key.startswith("mlflow.") and key not in _HIDDEN_TAGS
+            },
+            source=tags.get("mlflow.source.name", ""),
+            git_commit=tags.get("mlflow.source.git.commit", ""),
+            git_dirty=tags.get("mlflow.source.git.dirty", "").lower() == "true",
+        )
+
+
+def _series(key: str, history: list[Any], after_step: int) -> Series:
+    points = sorted(
+        (point for point in history if point.step > after_step),
+        key=lambda point: (point.step, point.timestamp),
+    )
+    values = [finite(point.value) for point in points]
+    chosen = chosen_points(values)
+    return Series(
+        key=key,
+        steps=[points[index].step for index in chosen],
+        values=[values[index] for index in chosen],
+        timestamps=[points[index].timestamp / 1000 for index in chosen],
+    )
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return milliseconds / 1000 if milliseconds else None
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,339 @@
+"""Runs, written in the worker process. Everything here can be done twice with the same result."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.experiments.histories import finite
+from genops_lab.experiments.limits import (
+    MAX_NAME,
+    MAX_PARAM_BYTES,
+    MAX_TAG_BYTES,
+    Notes,
+    artifact_path,
+    fitting_key,
+    fitting_value,
+    moment,
+    number,
+)
+from genops_lab.experiments.models import TrackedProcess, TrackingEvent
+
+from .client import all_pages, open_client, quoted, told
+from .files import hand_over
+from .logged import digests
+from .runs import KERNEL_TAG, RUN_KEY_TAG, TARGET_TAG
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+NOTES_TAG = "genops.notes"
+FAILURE_TAG = "genops.failure"
+#: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
+_OWN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, TARGET_TAG, NOTES_TAG, FAILURE_TAG)
+_PER_BATCH = 1000
+_PARAMS_PER_BATCH = 100
+_MAX_STEP = 2**63
+_ENDS = ("FINISHED", "FAILED", "KILLED")
+
+T = TypeVar("T")
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that MLflow has."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a metric, for the live chart. ``timestamp`` in seconds since 1970."""
+
+    key: str
+    step: int
+    value: float | None
+    timestamp: float
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What was written: the points, the status with which the run ended (empty: it goes on), and notes on
+    what MLflow did not take as it was."""
+
+    points: list[MetricPoint]
+    ended: str
+    notes: list[str]
+
+
+class Digests(msgspec.Struct, frozen=True, kw_only=True):
+    """Digest by name of the models that a run logged."""
+
+    run_id: str
+    digests: dict[str, str]
+    missing: list[str] = []
+
+
+class MlflowWriter:
+    """Writes one MLflow. All methods block."""
+
+    def __init__(self, tracking_uri: str, scratch: str, spool: str, **_others: Any) -> None:
+        self._client = open_client(tracking_uri)
+        self._uri = tracking_uri
+        self._scratch = Path(scratch)
+        self._spool = Path(spool)
+
+    def start(self, run_key: str, process: TrackedProcess, event: TrackingEvent) -> Started:
+        """The run of this key: found when an earlier start was not acknowledged, made otherwise."""
+        notes: Notes = []
+        experiment = self._experiment(str(event.data.get("experiment") or "Default"), notes)
+        with told("The run could not be started"):
+            found = self._with_key(run_key, process, [experiment])
+            run = found or self._create(experiment, run_key, process, event, notes)
+        params = event.data.get("params")
+        self._params(run.info.run_id, params if isinstance(params, dict) else {}, notes)
+        self._note(run.info.run_id, notes)
+        return Started(run_id=run.info.run_id, experiment_id=experiment, name=run.info.run_name or "")
+
+    def find(self, run_key: str, process: TrackedProcess) -> Started | None:
+        """The run of this key in any experiment."""
+        with told("The run could not be looked for"):
+            experiments = all_pages(self._client.search_experiments)
+            run = self._with_key(run_key, process, [found.experiment_id for found in experiments])
+        if run is None:
+            return None
+        return Started(
+            run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name or ""
+        )
+
+    def apply(self, run_id: str, events: list[TrackingEvent]) -> Applied:
+        """Write events in their order. What MLflow refuses for good is noted and passed over.
+
+        Raises Unavailable when MLflow cannot be written now: apply the same events again later.
+        """
+        notes: Notes = []
+        points: list[MetricPoint] = []
+        ended = ""
+        waiting: list[MetricPoint] = []
+        for event in events:
+            if event.kind == "metrics":
+                waiting += _points(event, notes)
+                continue
+            points += self._metrics(run_id, waiting, notes)
+            waiting = []
+            if event.kind == "params":
+                self._params(run_id, event.data, notes)
+            elif event.kind == "tags":
+                self._tags(run_id, event.data, notes)
+            elif event.kind in ("text", "file"):
+                self._artifact(run_id, event, notes)
+            elif event.kind == "end":
+                ended = self._end(run_id, event, notes)
+        points += self._metrics(run_id, waiting, notes)
+        self._note(run_id, notes)
+        return Applied(points=points, ended=ended, notes=notes)
+
+    def fail(self, run_id: str, reason: str, ended_at: float) -> None:
+        """Set a run that nobody ends any more to FAILED; one that has ended stays as it is."""
+        with told(f"The run {run_id} could not be ended"):
+            if self._client.get_run(run_id).info.status in _ENDS:
+                return
+            self._client.set_tag(run_id, FAILURE_TAG, reason)
+            self._client.set_terminated(run_id, "FAILED", end_time=int(ended_at * 1000))
+
+    def model_digests(self, run_id: str) -> Digests:
+        """The digests of the models that a run logged."""
+        found, missing = digests(self._client, run_id, self._uri, self._scratch)
+        return Digests(run_id=run_id, digests=found, missing=missing)
+
+    def _with_key(self, run_key: str, process: TrackedProcess, experiments: list[str]) -> Any:
+        key = f"tags.`{RUN_KEY_TAG}` = {quoted(run_key)}"
+        for tag, value in _place_tags(process).items():
+            key += f" AND tags.`{tag}` = {quoted(value)}"
+        found = self._client.search_runs(experiments, filter_string=key, max_results=1)
+        return found[0] if found else None
+
+    def _experiment(self, name: str, notes: Notes) -> str:
+        from mlflow.entities import LifecycleStage
+
+        name = fitting_value(name, MAX_NAME, "The experiment's name", notes)
+        for attempt in range(2):
+            with told(f"The experiment {name[:80]!r} could not be opened"):
+                found = self._client.get_experiment_by_name(name)
+                if found is not None:
+                    if found.lifecycle_stage == LifecycleStage.DELETED:
+                        self._client.restore_experiment(found.experiment_id)
+                        notes.append(f"The experiment {name[:80]!r} had been deleted and was restored.")
+                    return str(found.experiment_id)
+            try:
+                with told(f"The experiment {name[:80]!r} could not be made"):
+                    return str(self._client.create_experiment(name))
+            except Conflict:  # another process was faster
+                if attempt:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _create(
+        self, experiment: str, run_key: str, process: TrackedProcess, event: TrackingEvent, notes: Notes
+    ) -> Any:
+        given = event.data.get("tags")
+        tags = _fitting_tags(given if isinstance(given, dict) else {}, notes)
+        source = process.notebook or str(event.data.get("script") or "")
+        defaults = {
+            "mlflow.user": _user(),
+            "mlflow.source.name": fitting_value(source, MAX_TAG_BYTES, "The source's name", notes),
+            "mlflow.source.type": "NOTEBOOK" if process.notebook.endswith(".ipynb") else "LOCAL",
+        }
+        name = fitting_value(event.data.get("name") or "", MAX_NAME, "The run's name", notes)
+        tags.pop("mlflow.runName", None)
+        return self._client.create_run(
+            experiment,
+            start_time=int(event.timestamp * 1000),
+            tags={
+                **{key: value for key, value in defaults.items() if value},
+                **tags,
+                **_place_tags(process),
+                RUN_KEY_TAG: run_key,
+            },
+            run_name=name or None,
+        )
+
+    def _metrics(self, run_id: str, points: list[MetricPoint], notes: Notes) -> list[MetricPoint]:
+        for begin in range(0, len(points), _PER_BATCH):
+            some = points[begin : begin + _PER_BATCH]
+            metrics = [_metric(point) for point in some]
+            try:
+                with told(f"Metrics of run {run_id} could not be written"):
+                    self._client.log_batch(run_id, metrics=metrics)
+            except InvalidRequest as refused:
+                notes.append(f"{len(some)} metrics were refused: {refused.message[:300]}")
+        return [msgspec.structs.replace(point, value=_shown(point.value)) for point in points]
+
+    def _params(self, run_id: str, given: dict[str, Any], notes: Notes) -> None:
+        from mlflow.entities import Param
+
+        params = []
+        for key, value in given.items():
+            what = f"The parameter {str(key)[:60]!r}"
+            params.append(
+                Param(fitting_key(str(key), notes), fitting_value(value, MAX_PARAM_BYTES, what, notes))
+            )
+        for begin in range(0, len(params), _PARAMS_PER_BATCH):
+            some = params[begin : begin + _PARAMS_PER_BATCH]
+            try:
+                with told(f"Parameters of run {run_id} could not be written"):
+                    self._client.log_batch(run_id, params=some)
+            except InvalidRequest:
+                self._one_by_one(run_id, some, notes)
+
+    def _one_by_one(self, run_id: str, params: list[Any], notes: Notes) -> None:
+        """One parameter that was changed after it was set must not cost the others."""
+        for param in params:
+            try:
+                with told(f"The parameter {param.key[:60]!r} could not be written"):
+                    self._client.log_batch(run_id, params=[param])
+            except InvalidRequest as refused:
+                notes.append(refused.message[:300])
+
+    def _tags(self, run_id: str, given: dict[str, Any], notes: Notes) -> None:
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(key, value) for key, value in _fitting_tags(given, notes).items()]
+        for begin in range(0, len(tags), _PARAMS_PER_BATCH):
+            try:
+                with told(f"Tags of run {run_id} could not be written"):
+                    self._client.log_batch(run_id, tags=tags[begin : begin + _PARAMS_PER_BATCH])
+            except InvalidRequest as refused:
+                notes.append(refused.message[:300])
+
+    def _artifact(self, run_id: str, event: TrackingEvent, notes: Notes) -> None:
+        given = str(event.data.get("path") or "")
+        path = artifact_path(given)
+        if path is None:
+            notes.append(f"The artifact {given[:80]!r} was not kept: its path leaves the run's folder.")
+            return
+        try:
+            with told(f"The artifact {path[:80]!r} of run {run_id} could not be written"):
+                if event.kind == "text":
+                    self._client.log_text(run_id, str(event.data.get("content") or ""), path)
+                elif why := event.data.get("why"):  # a kernel on another host could not send it
+                    notes.append(f"The file {path[:80]!r} was not kept: {str(why)[:300]}")
+                else:
+                    source = Path(str(event.data.get("source") or ""))
+                    hand_over(self._client, run_id, source, path, self._spool, self._scratch)
+        except (InvalidRequest, NotFound) as refused:
+            notes.append(f"{refused.message[:300]} {refused.hint}")
+
+    def _end(self, run_id: str, event: TrackingEvent, notes: Notes) -> str:
+        status = str(event.data.get("status") or "FINISHED")
+        if status not in _ENDS:
+            notes.append(f"The run ended with the unknown status {status[:40]!r}, kept as FAILED.")
+            status = "FAILED"
+        with told(f"The run {run_id} could not be ended"):
+            self._client.set_terminated(run_id, status, end_time=int(event.timestamp * 1000))
+        return status
+
+    def _note(self, run_id: str, notes: Notes) -> None:
+        if not notes:
+            return
+        with told(f"Notes on run {run_id} could not be written"):
+            kept = self._client.get_run(run_id).data.tags.get(NOTES_TAG, "").splitlines()
+            lines = list(dict.fromkeys([*kept, *(note.replace("\n", " ") for note in notes)]))
+            self._client.set_tag(run_id, NOTES_TAG, fitting_value("\n".join(lines), MAX_TAG_BYTES, "", []))
+
+
+def _points(event: TrackingEvent, notes: Notes) -> list[MetricPoint]:
+    values = event.data.get("values")
+    step, at = event.data.get("step"), moment(event.data.get("timestamp"))
+    points = []
+    for key, value in (values if isinstance(values, dict) else {}).items():
+        known = number(value)
+        if known is None:
+            notes.append(f"The metric {str(key)[:60]!r} was given {value!r:.60}, which is no number.")
+            continue
+        points.append(
+            MetricPoint(
+                key=fitting_key(str(key), notes),
+                step=int(step) if isinstance(step, (int, float)) and abs(step) < _MAX_STEP else 0,
+                value=known,
+                timestamp=event.timestamp if at is None else at,
+            )
+        )
+    return points
+
+
+def _metric(point: MetricPoint) -> Metric:
+    from mlflow.entities import Metric
+
+    assert point.value is not None
+    return Metric(point.key, point.value, int(point.timestamp * 1000), point.step)
+
+
+def _shown(value: float | None) -> float | None:
+    return None if value is None else finite(value)
+
+
+def _fitting_tags(given: dict[str, Any], notes: Notes) -> dict[str, str]:
+    fitted = {
+        fitting_key(str(key), notes): fitting_value(value, MAX_TAG_BYTES, f"The tag {str(key)[:60]!r}", notes)
+        for key, value in given.items()
+    }
+    for own in _OWN_TAGS:
+        if fitted.pop(own, None) is not None:
+            notes.append(f"The tag {own!r} is GenOps Lab's own and was not set.")
+    return fitted
+
+
+def _place_tags(process: TrackedProcess) -> dict[str, str]:
+    """What tells a run on another host from all others; nothing for this machine."""
+    return {TARGET_TAG: process.place, KERNEL_TAG: process.kernel_id} if process.place else {}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose uid has no name
+        return ""

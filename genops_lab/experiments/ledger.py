@@ -1,0 +1,108 @@
+"""What the Lab remembers of tracked runs: up to which event each is safe in MLflow. All functions block."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import model_hashes, tracked_runs
+
+from .models import TrackedProcess
+from .tracked import OPEN, TrackedRun
+
+
+class TrackedRuns:
+    """The table of tracked runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, run_key: str) -> TrackedRun | None:
+        """The run of this key."""
+        with self._store.transaction() as connection:
+            row = connection.execute(select(tracked_runs).where(tracked_runs.c.run_key == run_key)).first()
+        return None if row is None else _run(row)
+
+    def with_id(self, run_id: str) -> TrackedRun | None:
+        """The run that MLflow knows by this id."""
+        with self._store.transaction() as connection:
+            row = connection.execute(select(tracked_runs).where(tracked_runs.c.run_id == run_id)).first()
+        return None if row is None else _run(row)
+
+    def open_runs(self, place: str = "") -> list[TrackedRun]:
+        """The runs of processes at ``place`` that have not ended."""
+        here = func.coalesce(tracked_runs.c.place, "") == place
+        with self._store.transaction() as connection:
+            rows = connection.execute(select(tracked_runs).where(tracked_runs.c.state == OPEN, here)).all()
+        return [_run(row) for row in rows]
+
+    def add(self, run: TrackedRun) -> None:
+        """Remember a run that was started."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                tracked_runs.insert().values(
+                    run_key=run.run_key,
+                    run_id=run.run_id,
+                    experiment_id=run.experiment_id,
+                    name=run.name,
+                    state=run.state,
+                    acked_seq=run.acked_seq,
+                    pid=run.process.pid,
+                    pid_created=run.process.created,
+                    kernel_id=run.process.kernel_id,
+                    notebook=run.process.notebook,
+                    place=run.process.place or None,
+                    started_at=time.time(),
+                )
+            )
+
+    def acknowledge(self, run_key: str, seq: int, state: str) -> None:
+        """All events up to ``seq`` are safe in MLflow."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                tracked_runs.update()
+                .where(tracked_runs.c.run_key == run_key)
+                .values(acked_seq=seq, state=state)
+            )
+
+    def digests_remembered_until(self) -> float:
+        """When a digest was remembered last, in seconds since 1970; 0 for never."""
+        with self._store.transaction() as connection:
+            return float(connection.execute(select(func.max(model_hashes.c.recorded_at))).scalar() or 0)
+
+    def remember_digests(self, run_id: str, digests: dict[str, str]) -> None:
+        """These model files are what a run of this user logged."""
+        if not digests:
+            return
+        with self._store.transaction() as connection:
+            for name, digest in digests.items():
+                known = connection.execute(
+                    select(model_hashes.c.digest).where(model_hashes.c.digest == digest)
+                )
+                if known.first() is None:
+                    connection.execute(
+                        model_hashes.insert().values(
+                            digest=digest, run_id=run_id, name=name, recorded_at=time.time()
+                        )
+                    )
+
+
+def _run(row: Row[Any]) -> TrackedRun:
+    return TrackedRun(
+        run_key=row.run_key,
+        run_id=row.run_id,
+        experiment_id=row.experiment_id,
+        name=row.name,
+        state=row.state,
+        acked_seq=row.acked_seq,
+        process=TrackedProcess(
+            pid=row.pid,
+            created=row.pid_created,
+            kernel_id=row.kernel_id,
+            notebook=row.notebook,
+            place=row.place or "",
+        ),
+    )

@@ -1,0 +1,96 @@
+"""MLflow's limits, met honestly: what does not fit is cut or renamed, and a note says so."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import posixpath
+import re
+from typing import Any
+
+MAX_KEY = 250
+MAX_PARAM_BYTES = 6000
+MAX_TAG_BYTES = 8000
+MAX_NAME = 500
+#: Beyond the year 5000; a clock that says so is wrong, and milliseconds still fit MLflow's columns.
+_LATEST_MOMENT = 1e11
+_CUT = "…(cut)"
+_REFUSED_IN_KEYS = re.compile(r"[^/\w.\- :]")
+_INTEGER = re.compile(r"[+-]?\d{1,300}", re.ASCII)
+_RUN_KEY = re.compile(r"[A-Za-z0-9][\w\-]{0,63}", re.ASCII)
+_SPELLED = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+
+Notes = list[str]
+
+
+def is_run_key(text: str) -> bool:
+    """Whether ``text`` can name a tracked run (and a file of its spool)."""
+    return _RUN_KEY.fullmatch(text) is not None
+
+
+def fitting_key(key: str, notes: Notes) -> str:
+    """A name that MLflow takes for a parameter, metric or tag; a note when it had to change."""
+    fitted = _REFUSED_IN_KEYS.sub("_", key)
+    normal = posixpath.normpath(fitted).lstrip("/") if fitted else ""
+    if normal != fitted or normal.startswith("..") or normal in ("", "."):
+        fitted = normal.replace("..", "_").strip("./ ") or "_"
+    if len(fitted) > MAX_KEY:
+        # The tail of a long name often tells it from its neighbours: a digest keeps two of them apart.
+        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        fitted = f"{fitted[: MAX_KEY - 9].rstrip('/ ')}-{digest}"
+    if fitted != key:
+        notes.append(f"The name {key[:60]!r} is kept as {fitted[:60]!r}: MLflow does not take it as it is.")
+    return fitted
+
+
+def fitting_value(value: object, limit_bytes: int, what: str, notes: Notes) -> str:
+    """The value as text of at most ``limit_bytes`` in UTF-8; a note when it was cut."""
+    text = value if isinstance(value, str) else str(value)
+    # MLflow counts characters for parameters and bytes in some stores: the smaller of the two fits all.
+    encoded = text.encode()
+    if len(encoded) <= limit_bytes:
+        return text
+    notes.append(f"{what} had {len(encoded)} bytes and was cut to {limit_bytes}.")
+    return encoded[: limit_bytes - len(_CUT.encode())].decode("utf-8", "ignore") + _CUT
+
+
+def portable(value: Any) -> Any:
+    """The same JSON value without what cannot cross to another process: lone surrogates, huge integers."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and value.bit_length() > 63:
+        return str(value)
+    if isinstance(value, dict):
+        return {portable(str(key)): portable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [portable(item) for item in value]
+    return value
+
+
+def number(value: Any) -> float | None:
+    """A metric's value: None, and NaN, infinities and huge integers that are spelled out, become floats.
+
+    Returns None for what is no number at all.
+    """
+    if value is None:
+        return math.nan
+    if isinstance(value, str) and value.strip().lower() in _SPELLED:
+        return _SPELLED[value.strip().lower()]
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    return float(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+
+
+def moment(value: Any) -> float | None:
+    """A time in seconds since 1970 that MLflow can keep, or None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LATEST_MOMENT:
+        return None
+    return float(value)
+
+
+def artifact_path(path: str) -> str | None:
+    """A relative path below a run's artifacts, or None for one that leaves them."""
+    normal = posixpath.normpath(path.replace("\\", "/"))
+    if not path or "\0" in path or normal in (".", "..") or normal.startswith(("../", "/")) or ":" in normal:
+        return None
+    return normal if all(len(part.encode()) <= 240 for part in normal.split("/")) else None

@@ -1,0 +1,164 @@
+"""Wire types of the experiments room. Times in seconds since 1970."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """An MLflow experiment."""
+
+    id: str
+    name: str
+    created_at: float | None = None
+    updated_at: float | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """An MLflow run with its latest metrics (None: not a finite number); ``tags`` are the user's own (no
+    ``mlflow.*``)."""
+
+    run_id: str
+    experiment_id: str
+    experiment: str
+    name: str
+    status: RunStatus
+    started_at: float | None = None
+    ended_at: float | None = None
+    user: str = ""
+    params: dict[str, str] = {}
+    metrics: dict[str, float | None] = {}
+    tags: dict[str, str] = {}
+    source: str = ""
+    git_commit: str = ""
+    git_dirty: bool = False
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs; ``experiment`` is a name or an id, ``filter`` an MLflow filter string."""
+
+    experiment: str = ""
+    filter: str = ""
+    limit: int = 50
+    page_token: str = ""
+
+
+class RunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs, newest first."""
+
+    runs: list[Run]
+    next_page_token: str = ""
+
+
+class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a run logged and that can be registered."""
+
+    name: str
+    uri: str
+    flavors: list[str] = []
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder among a run's artifacts."""
+
+    path: str
+    is_dir: bool
+    size_bytes: int | None = None
+
+
+class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with what it produced."""
+
+    run: Run
+    models: list[LoggedModel]
+    artifacts: list[Artifact]
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """The history of one metric, ordered by step: arrays of equal length."""
+
+    key: str
+    steps: list[int]
+    values: list[float | None]
+    timestamps: list[float]
+
+
+class RunMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """All histories of a run; ``system`` metrics (``system/...``) come apart. At most 2,000 points each."""
+
+    run_id: str
+    series: list[Series]
+    system: list[Series]
+
+
+class MetricsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Only points after this step, for a chart that has the rest; -1 for all."""
+
+    after_step: int = -1
+
+
+class TrackedProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sends: if this process is gone before its run ends, the run failed. ``created`` is its start time.
+
+    ``place`` is the target on whose host it runs (and by whose pids it is judged), empty for this machine.
+    """
+
+    pid: int
+    created: float | None = None
+    kernel_id: str = ""
+    notebook: str = ""
+    place: str = ""
+
+
+class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
+
+    ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
+    ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
+    ``file`` {path, source}; ``end`` {status}.
+    """
+
+    seq: int
+    kind: Literal["start", "params", "metrics", "tags", "text", "file", "end"]
+    timestamp: float
+    data: dict[str, Any]
+
+
+class TrackingBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of one run, as its kernel spooled them; sending some of them again does no harm."""
+
+    run_key: str
+    process: TrackedProcess
+    events: list[TrackingEvent]
+
+
+class TrackingAck(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to which event the run is safe in MLflow."""
+
+    run_id: str
+    experiment_id: str
+    name: str
+    acked_seq: int
+    tracking_uri: str
+
+
+class KernelTracking(msgspec.Struct, frozen=True, kw_only=True):
+    """How a kernel's own ``mlflow.*`` calls reach the same place; a token only for the supervised server.
+
+    ``artifact_root`` is for a kernel that opens the embedded file itself: the value of
+    ``_MLFLOW_SERVER_ARTIFACT_ROOT``, without which mlflow makes ``mlruns`` in the working folder.
+    """
+
+    tracking_uri: str
+    token: str = ""
+    artifact_root: str = ""
+
+
+class KernelTrackingQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The version of mlflow in the kernel's environment; empty where there is none."""
+
+    mlflow_version: str = ""

@@ -1,0 +1,22 @@
+"""Where experiments, runs and tracking are found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import ExperimentsService as Service
+    from .tracking import TrackingService
+else:
+    Service = Later(__package__, "service", "ExperimentsService")
+    TrackingService = Later(__package__, "tracking", "TrackingService")
+
+OPERATIONS = [
+    Operation("GET", "/experiments", Service.list_experiments),
+    Operation("GET", "/runs", Service.list_runs),
+    Operation("GET", "/runs/{run_id}", Service.get_run),
+    Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("POST", "/tracking/events", TrackingService.track),
+    Operation("POST", "/tracking/wake", TrackingService.wake),
+    Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
+]

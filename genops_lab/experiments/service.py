@@ -1,0 +1,45 @@
+"""Experiments and runs, as MLflow has them."""
+
+from __future__ import annotations
+
+from genops_lab.core.events import EventBus
+from genops_lab.core.live import CHANGES, LiveHub
+
+from .backends.runs import MlflowRuns
+from .changes import OutsideChanges
+from .mlflow import MlflowConnection
+from .models import Experiment, MetricsQuery, Run, RunDetail, RunMetrics, RunPage, RunQuery
+
+
+class ExperimentsService:
+    """Reads runs. All methods raise Unavailable while MLflow does not answer."""
+
+    def __init__(self, mlflow: MlflowConnection, events: EventBus, live: LiveHub) -> None:
+        self._mlflow = mlflow
+        self._changes = OutsideChanges(mlflow, events)
+        live.produce(CHANGES, lambda _topic, active: self._changes.set_active(active))
+
+    async def list_experiments(self) -> list[Experiment]:
+        """All active experiments, latest first."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.list_experiments)
+
+    async def list_runs(self, query: RunQuery) -> RunPage:
+        """Runs of one experiment, or of all, newest first."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.list_runs, query)
+
+    async def get_run(self, run_id: str) -> RunDetail:
+        """A run with its models and artifacts; the id may be a unique prefix, or ``latest``."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.detail, run_id)
+
+    async def get_run_metrics(self, run_id: str, query: MetricsQuery) -> RunMetrics:
+        """The metric histories of a run."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.metrics, run_id, query.after_step)
+
+    async def resolve_run(self, ref: str) -> Run:
+        """The run with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.resolve, ref)

@@ -1,0 +1,17 @@
+"""Where folders on targets are found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import FoldersService as Service
+else:
+    Service = Later(__package__, "service", "FoldersService")
+
+OPERATIONS = [
+    Operation("POST", "/folders/look", Service.look_at_folder),
+    Operation("POST", "/folders/pull", Service.pull_folder),
+    Operation("POST", "/folders/push", Service.push_folder),
+    Operation("GET", "/folders/jobs/{job_id}", Service.get_folder_job),
+]

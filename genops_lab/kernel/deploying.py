@@ -1,0 +1,80 @@
+"""A deployment shown under its cell: while it starts, and in its first minute of service."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Dict, Mapping, Optional
+
+from . import lab
+from .cards import deployment_card, deployment_text
+from .errors import GenOpsError, LabAway
+from .live import LiveView
+
+INTERVAL_S = 1.0
+#: How long requests are shown after it runs: the saved notebook must need no kernel soon.
+RUNNING_S = 60.0
+AWAY_S = 30.0
+STARTING = ("preparing", "starting")
+#: The key is not among them, so it cannot reach the front end or the notebook's file.
+_FIELDS = (
+    "name", "model", "version", "state", "url", "requests", "errors", "latency_ms", "lease_until",
+    "message", "hint",
+)  # fmt: skip
+
+
+def shown_state(deployment: Mapping[str, Any]) -> Dict[str, Any]:
+    """What the deployment view shows."""
+    return {name: deployment[name] for name in _FIELDS if name in deployment}
+
+
+def ask(name: str) -> Dict[str, Any]:
+    """The state of the deployment ``name``. Raises LabAway or Refused."""
+    return shown_state(lab.call("GET", "/deployments/" + lab.segment(name), timeout_s=10))
+
+
+class DeploymentView:
+    """Follows a deployment in the output of the cell that is executing, until it is settled or ``finish``."""
+
+    def __init__(self, state: Dict[str, Any]) -> None:
+        self._state = state
+        self._stop = threading.Event()
+        self._view = LiveView("deployment", state, deployment_card, deployment_text)
+        self._thread = threading.Thread(target=self._follow, name="genops-deployment", daemon=True)
+
+    def open(self) -> None:
+        """Show it and begin to follow."""
+        self._view.open()
+        self._thread.start()
+
+    def _follow(self) -> None:
+        now = time.monotonic()
+        running_since: Optional[float] = None
+        answered_at = now
+        while not self._stop.wait(INTERVAL_S):
+            now = time.monotonic()
+            try:
+                self._state = ask(self._state["name"])
+                answered_at = now
+            except LabAway:
+                if now - answered_at < AWAY_S:
+                    continue
+                break
+            except GenOpsError:
+                break  # it was removed
+            self._view.update(self._state)
+            if self._state["state"] == "running":
+                running_since = now if running_since is None else running_since
+                if now - running_since >= RUNNING_S:
+                    break
+            elif self._state["state"] not in STARTING:
+                break
+        if not self._stop.is_set():
+            self._view.finish(self._state)
+
+    def finish(self, state: Optional[Dict[str, Any]] = None, bundle: Optional[Dict[str, Any]] = None) -> None:
+        """Leave a picture in place of the live view: of ``state``, of the last one seen, or ``bundle``."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=15)
+        self._view.finish(state or self._state, bundle)

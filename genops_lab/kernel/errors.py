@@ -1,0 +1,55 @@
+"""Errors of the kernel side.
+
+GenOpsError
+|-- LabAway          no GenOps Lab of this user answers
+|-- Refused          the Lab answered with an error
+|-- FileLost         a file that the Lab shall have cannot be read (any more)
+`-- CommandFailed    a ``%genops`` command ended with an exit code other than 0
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+
+class GenOpsError(Exception):
+    """What happened to what, and a hint that says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    def _render_traceback_(self) -> List[str]:
+        # In a notebook the message says it all; our own frames would only hide it.
+        return [f"{type(self).__name__}: {self.message}", *([self.hint] if self.hint else [])]
+
+
+class LabAway(GenOpsError):
+    """No GenOps Lab of this user answers."""
+
+
+class Refused(GenOpsError):
+    """The Lab answered with an error: ``status`` is its HTTP status, ``details`` is for programs."""
+
+    def __init__(
+        self, status: int, message: str, hint: str = "", details: Optional[Dict[str, Any]] = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.details = details or {}
+
+
+class FileLost(GenOpsError):
+    """A file that the Lab shall have cannot be read (any more)."""
+
+
+class CommandFailed(GenOpsError):
+    """A command ended with an exit code other than 0."""
+
+    def __init__(self, exit_code: int, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code

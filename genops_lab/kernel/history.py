@@ -1,0 +1,53 @@
+"""A metric's points, bounded: a long series is thinned by pairs of lowest and highest, so that peaks stay."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Optional, Tuple
+
+MAX_POINTS = 500
+
+Point = Tuple[int, float]
+
+
+def thinned(points: List[Point], most: int) -> List[Point]:
+    """At most ``most`` points: the first, the last, and the lowest and highest of equal stretches."""
+    if len(points) <= most:
+        return points
+    inner = points[1:-1]
+    stretches = max(1, (most - 2) // 2)
+    kept = [points[0]]
+    for index in range(stretches):
+        stretch = inner[index * len(inner) // stretches : (index + 1) * len(inner) // stretches]
+        finite = [point for point in stretch if math.isfinite(point[1])] or stretch
+        low, high = min(finite, key=lambda point: point[1]), max(finite, key=lambda point: point[1])
+        kept += sorted({low, high})
+    kept.append(points[-1])
+    return kept
+
+
+class History:
+    """Points by metric, as a live view shows them."""
+
+    def __init__(self) -> None:
+        self._points: Dict[str, List[Point]] = {}
+
+    def add(self, key: str, step: int, value: float) -> None:
+        """One more point."""
+        points = self._points.setdefault(key, [])
+        points.append((step, value))
+        if len(points) > 4 * MAX_POINTS:
+            self._points[key] = thinned(points, 2 * MAX_POINTS)
+
+    def last(self) -> Dict[str, float]:
+        """The latest value of each metric."""
+        return {key: points[-1][1] for key, points in list(self._points.items())}
+
+    def series(self) -> Dict[str, Dict[str, List[Any]]]:
+        """``{metric: {steps, values}}``; a value that is not finite is None."""
+        found: Dict[str, Dict[str, List[Any]]] = {}
+        for key, points in list(self._points.items()):
+            shown = thinned(list(points), MAX_POINTS)
+            values: List[Optional[float]] = [value if math.isfinite(value) else None for _, value in shown]
+            found[key] = {"steps": [step for step, _ in shown], "values": values}
+        return found

@@ -1,0 +1,67 @@
+"""A live view in a cell's output: a widget while something happens, a picture that needs no kernel at the end."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from .display import show
+from .widget import VIEW_MIME, Widget, script
+
+Form = Callable[[Mapping[str, Any]], str]
+
+
+class LiveView:
+    """Shows ``state`` as a widget, or as ``html`` where there is none. May be used from any thread."""
+
+    def __init__(self, view: str, state: Dict[str, Any], html: Form, text: Form) -> None:
+        self._display_id = uuid.uuid4().hex
+        self._html = html
+        self._text = text
+        self._shown = state
+        self._widget = self._make_widget(view, state)
+
+    def open(self) -> None:
+        """Show it in the output of the cell that is executing.
+
+        Apart from the constructor, so that an interrupt finds a view that can be finished.
+        """
+        bundle: Dict[str, Any] = self._picture(self._shown)
+        if self._widget is not None:
+            bundle[VIEW_MIME] = self._widget.view()
+        show(bundle, self._display_id)
+
+    @staticmethod
+    def _make_widget(view: str, state: Dict[str, Any]) -> Optional[Widget]:
+        code = script(view)
+        if code is None:
+            return None
+        try:
+            return Widget(view, code, state)
+        except ImportError:  # an ipykernel from before the comm package: the HTML form it is
+            return None
+
+    @property
+    def has_widget(self) -> bool:
+        """Whether an update is cheap."""
+        return self._widget is not None
+
+    def _picture(self, state: Mapping[str, Any]) -> Dict[str, Any]:
+        return {"text/html": self._html(state), "text/plain": self._text(state)}
+
+    def update(self, state: Dict[str, Any]) -> None:
+        """Show what changed."""
+        if state == self._shown:
+            return
+        self._shown = state
+        if self._widget is not None:
+            self._widget.update(state)
+        else:
+            show(self._picture(state), self._display_id, update=True)
+
+    def finish(self, state: Dict[str, Any], bundle: Optional[Dict[str, Any]] = None) -> None:
+        """Leave the picture of ``state``, or the given bundle, in place of the live view."""
+        show(bundle or self._picture(state), self._display_id, update=True)
+        if self._widget is not None:
+            self._widget.update(state)
+            self._widget.close()

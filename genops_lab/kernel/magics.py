@@ -1,0 +1,149 @@
+"""The magics of a notebook, registered by ``%load_ext genops_lab``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .scopes import OPEN_MAGIC, Scope, Scopes, evaluate, status_of
+
+_ATTRIBUTE = "_genops_scopes"
+
+
+class _ProfileScope(Scope):
+    def __init__(self, line: str) -> None:
+        from .api import default_name
+        from .options import cell_options, profile_parser
+        from .profiling import Capture
+
+        options = cell_options(profile_parser(), line)
+        self._capture = Capture(
+            options.title or default_name(), seconds=options.seconds, shapes=options.shapes
+        )
+        self._capture.start()
+
+    def close(self, status: str) -> None:
+        self._capture.finish()
+
+
+class _Magics:
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self.scopes = Scopes(
+            shell, {"track": self._open_track, "profile": lambda line, _code: _ProfileScope(line)}
+        )
+
+    def _open_track(self, line: str, code: str) -> Scope:
+        from .options import cell_options, track_parser
+        from .track import TrackScope
+
+        return TrackScope(self._shell, cell_options(track_parser(), line), code)
+
+    def open(self, line: str) -> None:
+        """Opens what a ``%%track`` or ``%%profile`` line asks for (for GenOps Lab's own use)."""
+        self.scopes.open(line)
+
+    def track(self, line: str, cell: Any = None) -> Any:
+        """Run a cell, or ``%track [options] statement``, as a tracked MLflow run.
+
+        ``%%track [--name NAME] [--experiment EXPERIMENT] [--tag NAME=VALUE] [--param NAME=VALUE]
+        [--no-source] [--no-system]``
+
+        Parameters of the run are the names that the cell assigns exactly once, at its top level, from
+        numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
+        left out. ``genops.log({"loss": loss}, step=i)`` and mlflow's own calls land in the run. It ends as
+        FINISHED, FAILED (the cell raised) or KILLED (interrupted).
+        """
+        if cell is not None:
+            return self._cell("track", line, cell)
+        from .options import split_statement, track_parser
+        from .track import TrackScope
+
+        options, statement = split_statement(track_parser(), line)
+        return self._line(TrackScope(self._shell, options, statement), statement)
+
+    def profile(self, line: str, cell: Any = None) -> Any:
+        """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
+
+        ``%%profile [--title TITLE] [--seconds 20] [--shapes]``
+
+        Shows where the time went, and keeps the trace with the current (or last) tracked run.
+        """
+        if cell is not None:
+            return self._cell("profile", line, cell)
+        from .api import default_name
+        from .options import profile_parser, split_statement
+        from .profiling import profiled
+
+        options, statement = split_statement(profile_parser(), line)
+        with profiled(
+            options.title or statement or default_name(), seconds=options.seconds, shapes=options.shapes
+        ):
+            return evaluate(self._shell, statement)
+
+    def _cell(self, kind: str, line: str, cell: str) -> None:
+        # Reached by run_cell_magic() alone: a typed %%track is taken off by the input transformer.
+        self._shell.run_cell(f"%%{kind} {line}\n{cell}").raise_error()
+
+    def _line(self, scope: Scope, statement: str) -> Any:
+        try:
+            value = evaluate(self._shell, statement)
+        except BaseException as error:
+            scope.close(status_of(error))
+            raise
+        scope.close(status_of(None))
+        return value
+
+    def genops(self, line: str) -> Any:
+        """GenOps Lab's command line: ``%genops runs list``, ``%genops deploy MODEL --wait``; see ``%genops --help``.
+
+        ``d = %genops ...`` gives the answer as data: a mapping, or a sequence of mappings.
+        """
+        from .command import run_command
+
+        return run_command(line)
+
+
+def register(shell: Any) -> None:
+    """Add the magics to a shell, once."""
+    if getattr(shell, _ATTRIBUTE, None) is not None:
+        return
+    magics = _Magics(shell)
+    shell.register_magic_function(magics.open, "line", OPEN_MAGIC)
+    shell.register_magic_function(magics.track, "line_cell", "track")
+    shell.register_magic_function(magics.profile, "line_cell", "profile")
+    shell.register_magic_function(magics.genops, "line", "genops")
+    shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
+    magics.scopes.register()
+    setattr(shell, _ATTRIBUTE, magics.scopes)
+
+
+def unregister(shell: Any) -> None:
+    """Take the magics away again."""
+    scopes = getattr(shell, _ATTRIBUTE, None)
+    if scopes is None:
+        return
+    scopes.unregister()
+    delattr(shell, _ATTRIBUTE)
+    for kind, names in (("line", (OPEN_MAGIC, "track", "profile", "genops")), ("cell", ("track", "profile"))):
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+
+
+_COMMANDS = (
+    "compute",
+    "deploy",
+    "deployments",
+    "doctor",
+    "experiments",
+    "models",
+    "profiles",
+    "pull",
+    "push",
+    "runs",
+    "status",
+)
+
+
+def _complete(_shell: Any, event: Any) -> "list[str]":
+    before = str(getattr(event, "line", "")).split()
+    return list(_COMMANDS) if len(before) <= 2 else []

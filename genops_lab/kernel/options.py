@@ -1,0 +1,92 @@
+"""Options of the magics."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Dict, List, NoReturn, Tuple
+
+from .errors import GenOpsError
+from .scopes import words
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise GenOpsError(f"{self.prog}: {message}.", self.format_usage().strip())
+
+    def exit(self, status: int = 0, message: Any = None) -> NoReturn:
+        raise GenOpsError(f"{self.prog}: {message or 'see the usage.'}", self.format_usage().strip())
+
+
+def _pair(text: str) -> Tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form name=value")
+    return name, value
+
+
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("seconds must be above 0")
+    return seconds
+
+
+def track_parser() -> argparse.ArgumentParser:
+    """Options of ``track``."""
+    parser = _Parser(prog="%%track", add_help=False, allow_abbrev=False)
+    parser.add_argument("--name", default="", help="the run's name")
+    parser.add_argument("--experiment", default="", help="the experiment; the notebook's name without it")
+    parser.add_argument("--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--param", type=_pair, action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--no-source", action="store_true", help="do not keep the executed cells")
+    parser.add_argument("--no-system", action="store_true", help="do not record the machine's load")
+    return parser
+
+
+def profile_parser() -> argparse.ArgumentParser:
+    """Options of ``profile``."""
+    parser = _Parser(prog="%%profile", add_help=False, allow_abbrev=False)
+    parser.add_argument("--title", default="", help="the profile's title")
+    parser.add_argument("--seconds", type=_positive, default=20.0, help="record at most so long")
+    parser.add_argument("--shapes", action="store_true", help="record the inputs' shapes (slower)")
+    return parser
+
+
+def cell_options(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
+    """The options of a cell magic's line. Raises GenOpsError with the usage."""
+    return parser.parse_args(words(line))
+
+
+def split_statement(parser: argparse.ArgumentParser, line: str) -> Tuple[argparse.Namespace, str]:
+    """The options of a line magic and the statement behind them."""
+    takes_value = {
+        option: not isinstance(action, argparse._StoreTrueAction)
+        for action in parser._actions
+        for option in action.option_strings
+    }
+    rest = line.strip()
+    given: List[str] = []
+    while rest.startswith("--"):
+        option, rest = _first_word(rest)
+        given.append(option)
+        if takes_value.get(option, False) and rest:
+            value, rest = _first_word(rest)
+            given.append(value)
+    return parser.parse_args(words(" ".join(given))), rest
+
+
+def _first_word(text: str) -> Tuple[str, str]:
+    quote = ""
+    for index, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character.isspace():
+            return text[:index], text[index:].lstrip()
+    return text, ""
+
+
+def as_dict(pairs: List[Tuple[str, str]]) -> Dict[str, str]:
+    """The last value of each name."""
+    return dict(pairs)

@@ -1,0 +1,103 @@
+"""Where things are, without jupyter_core: a script's environment may not have it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Optional
+
+from .display import shell
+from .errors import GenOpsError
+
+REMOTE_VARIABLE = "GENOPS_REMOTE"
+
+
+def _jupyter_data_dir() -> Path:
+    if os.environ.get("JUPYTER_DATA_DIR"):
+        return Path(os.environ["JUPYTER_DATA_DIR"])
+    try:
+        from jupyter_core.paths import jupyter_data_dir
+
+        return Path(jupyter_data_dir())
+    except ImportError:
+        pass
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Jupyter"
+    if os.name == "nt":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming") / "jupyter"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "jupyter"
+
+
+def jupyter_runtime_dir() -> Path:
+    """Where running Labs leave their descriptions."""
+    if os.environ.get("JUPYTER_RUNTIME_DIR"):
+        return Path(os.environ["JUPYTER_RUNTIME_DIR"])
+    return _jupyter_data_dir() / "runtime"
+
+
+def data_dir() -> Path:
+    """GenOps Lab's data: ``GENOPS_DATA_DIR``, else ``genops`` in the Jupyter data directory."""
+    given = os.environ.get("GENOPS_DATA_DIR")
+    return Path(given) if given else _jupyter_data_dir() / "genops"
+
+
+def private_dir(*parts: str) -> Path:
+    """A 0700 folder of this user's own below the data directory, made where it is missing."""
+    path = data_dir().joinpath(*parts)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if hasattr(os, "getuid"):
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
+            raise GenOpsError(
+                f"{path} is not a folder of this user's own.",
+                "Remove it, or set GENOPS_DATA_DIR to a folder of yours.",
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+    return path
+
+
+def is_remote() -> bool:
+    """Whether this kernel was started by GenOps Lab's agent on a host that is not the Lab's own.
+
+    The Lab is reached through the agent alone then, and cannot open files of this host.
+    """
+    return bool(os.environ.get(REMOTE_VARIABLE))
+
+
+def notebook_path() -> str:
+    """The notebook of this kernel, as Jupyter, the Lab (or VS Code) names it; empty outside of one."""
+    for variable in ("JPY_SESSION_NAME", "GENOPS_NOTEBOOK"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    namespace = getattr(shell(), "user_ns", {})
+    return str(namespace.get("__vsc_ipynb_file__", ""))
+
+
+def script_path() -> str:
+    """The script that runs; empty in a notebook or at a prompt."""
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None) if main is not None else None
+    if not path or "ipykernel" in os.path.basename(path) or notebook_path():
+        return ""
+    return os.path.abspath(str(path))
+
+
+def process_created() -> Optional[float]:
+    """When this process started, in seconds since 1970, where the platform tells (Linux, or with psutil)."""
+    try:
+        with open("/proc/self/stat", "rb") as stream:
+            ticks = int(stream.read().rpartition(b")")[2].split()[19])
+        with open("/proc/stat", "rb") as stream:
+            boot = next(float(line.split()[1]) for line in stream if line.startswith(b"btime"))
+        return boot + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        pass
+    try:
+        import psutil
+
+        return float(psutil.Process().create_time())
+    except (ImportError, OSError):
+        return None

@@ -1,0 +1,93 @@
+"""What ``%genops`` and ``genops.deployment`` return: the data, shown as a card and never with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Dict, Iterator, Union
+
+from .cards import deployment_card
+
+HIDDEN = "…"
+_SECRETS = ("key", "token", "password")
+
+
+def without_secrets(data: Any) -> Any:
+    """The data with its keys and tokens hidden: it would stay in saved notebooks."""
+    if isinstance(data, dict):
+        return {
+            name: HIDDEN if name in _SECRETS and value else without_secrets(value)
+            for name, value in data.items()
+        }
+    if isinstance(data, list):
+        return [without_secrets(item) for item in data]
+    return data
+
+
+class _Result:
+    def __init__(self, data: Any, html: str = "", text: str = "") -> None:
+        self.data = data
+        self._html = html
+        self._text = text
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.data[key]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.data)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.data == (other.data if isinstance(other, _Result) else other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return self._text or repr(without_secrets(self.data))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Dict[str, str]:
+        bundle = {"text/plain": repr(self)}
+        if self._html:
+            bundle["text/html"] = self._html
+        return bundle
+
+
+class GenOpsResult(_Result, Mapping):  # type: ignore[type-arg]
+    """One thing: a mapping of its fields, which are attributes too."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["data"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __dir__(self) -> Any:
+        return [*super().__dir__(), *self.data]
+
+
+class GenOpsList(_Result, Sequence):  # type: ignore[type-arg]
+    """Several things: a sequence of mappings."""
+
+
+class Deployment(GenOpsResult):
+    """A deployment, which answers ``predict(inputs)``."""
+
+    def __init__(self, data: Any, html: str = "", text: str = "") -> None:
+        super().__init__(data, html or deployment_card(data), text)
+
+    def predict(self, inputs: Any, timeout_s: float = 60.0) -> Any:
+        """The predictions for ``inputs``."""
+        from .serving import predict
+
+        return predict(self.data["name"], inputs, timeout_s)
+
+
+def result_of(data: Any, html: str = "", text: str = "", view: str = "") -> Union[_Result, Any]:
+    """The data of a command in the class that fits it."""
+    if isinstance(data, dict):
+        kind = Deployment if view == "deployment" and "name" in data else GenOpsResult
+        return kind(data, html, text)
+    if isinstance(data, list):
+        return GenOpsList(data, html, text)
+    return data

@@ -1,0 +1,207 @@
+"""A tracked run, seen from the process that trains."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+from .errors import GenOpsError
+from .history import History
+from .places import is_remote, notebook_path, process_created, script_path
+from .sender import Ack, Sender
+from .spool import Spool
+from .system import SystemSampler
+from .values import clean, number, spelled
+
+if TYPE_CHECKING:
+    from .mlflow_bridge import MlflowBridge
+
+RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
+
+#: Text artifacts are sent in one message.
+MAX_TEXT_CHARACTERS = 4_000_000
+END_WAIT_S = 8.0
+#: The Lab's first use of MLflow takes seconds, on a busy machine many; without a Lab nothing is waited for.
+START_WAIT_S = 60.0
+
+
+class Run:
+    """What is logged goes to a file first, then to the Lab, then to MLflow: ``log`` never waits.
+
+    ``run_id`` is MLflow's id, empty until the Lab has answered.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        experiment: str = "",
+        *,
+        tags: Optional[Mapping[str, Any]] = None,
+        params: Optional[Mapping[str, Any]] = None,
+        system_metrics: bool = True,
+    ) -> None:
+        self.key = uuid.uuid4().hex
+        self.name = clean(name)
+        self.experiment = clean(experiment)
+        self.status = RUNNING
+        self.message = ""
+        self.started_at = time.time()
+        self.ended_at: Optional[float] = None
+        self.history = History()
+        self.shown_params: Dict[str, str] = {}
+        self.run_id = ""
+        #: where the Lab writes, without credentials; empty for what only the Lab can open
+        self.tracking_uri = ""
+        self._next_step = 0
+        self._warned: Dict[str, bool] = {}
+        self._lock = threading.RLock()
+        notebook = notebook_path()
+        process = {
+            "pid": os.getpid(),
+            "created": process_created(),
+            "kernel_id": os.environ.get("GENOPS_KERNEL_ID", ""),
+            "notebook": notebook,
+        }
+        self._spool = Spool(self.key, process)
+        given = {clean(key): clean(value) for key, value in (params or {}).items()}
+        self.shown_params.update(given)
+        start = {
+            "name": self.name,
+            "experiment": self.experiment,
+            "script": script_path(),
+            "tags": {clean(key): clean(value) for key, value in (tags or {}).items()},
+            "params": given,
+        }
+        self._spool.append("start", self.started_at, start)
+        #: what makes mlflow's own calls part of this run, where it was asked for
+        self.bridge: Optional[MlflowBridge] = None
+        self._sender = Sender(self.key, process, self._spool, self._hear)
+        self._sampler = SystemSampler(self._log_system) if system_metrics else None
+        if self._spool.trouble:
+            self._warn("disk", f"Events are kept in memory alone ({self._spool.trouble}).")
+
+    def _hear(self, ack: Optional[Ack], trouble: str) -> None:
+        if ack is not None:
+            self.run_id = str(ack.get("run_id") or "")
+            self.name = str(ack.get("name") or self.name)
+            self.tracking_uri = str(ack.get("tracking_uri") or "")
+        self.message = f"{trouble} What is logged is kept and sent later." if trouble else ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether ``end`` was called."""
+        return self.status != RUNNING
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start, up to the end."""
+        return (self.ended_at or time.time()) - self.started_at
+
+    def wait_started(self, timeout_s: float) -> str:
+        """MLflow's id of this run; empty when no Lab took it within ``timeout_s``."""
+        ack = self._sender.wait_for_ack(timeout_s)
+        if ack is not None:
+            self._hear(ack, "")
+        return self.run_id
+
+    @property
+    def trouble(self) -> str:
+        """Why the Lab has not taken the events so far; empty when it has."""
+        return self._sender.trouble
+
+    def log(
+        self, metrics: Mapping[str, Any], step: Optional[int] = None, timestamp: Optional[float] = None
+    ) -> None:
+        """Log numbers. Without ``step`` each call is one step further. ``timestamp`` in seconds since 1970."""
+        values = {clean(key): number(key, value) for key, value in metrics.items()}
+        with self._lock:
+            step = self._next_step if step is None else int(step)
+            self._next_step = step + 1
+        self._log(values, step, time.time() if timestamp is None else float(timestamp))
+
+    def _log(self, values: Dict[str, float], step: int, timestamp: float) -> None:
+        for key, value in values.items():
+            self.history.add(key, step, value)
+        sent = {key: spelled(value) for key, value in values.items()}
+        self._append("metrics", {"values": sent, "step": step, "timestamp": timestamp}, timestamp)
+
+    def _log_system(self, values: Dict[str, float], step: int) -> None:
+        with self._lock:
+            if not self.ended:
+                self._log(values, step, time.time())
+
+    def _append(self, kind: str, data: Dict[str, Any], timestamp: Optional[float] = None) -> None:
+        had_trouble = bool(self._spool.trouble)
+        with self._lock:  # nothing comes behind the event that ends the run
+            if self.ended:
+                raise GenOpsError(
+                    f"The run {self.name or self.key} has ended.", "Start another: genops.start()."
+                )
+            self._spool.append(kind, time.time() if timestamp is None else timestamp, data)
+        if self._spool.trouble and not had_trouble:
+            self._warn("disk", f"Events are kept in memory alone from now on ({self._spool.trouble}).")
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Parameters; MLflow keeps the first value of each."""
+        given = {clean(key): clean(value) for key, value in values.items()}
+        self.shown_params.update(given)
+        self._append("params", given)
+
+    def tag(self, values: Mapping[str, Any]) -> None:
+        """Tags; a later value replaces an earlier one."""
+        self._append("tags", {clean(key): clean(value) for key, value in values.items()})
+
+    def log_text(self, text: str, path: str) -> None:
+        """Keep a text as the artifact ``path`` of the run; at most 4,000,000 characters."""
+        if len(text) > MAX_TEXT_CHARACTERS:
+            raise GenOpsError(
+                f"{path} has {len(text):,} characters; at most {MAX_TEXT_CHARACTERS:,} can be kept as a text.",
+                "Write it to a file and call genops.log_file.",
+            )
+        self._append("text", {"path": clean(path), "content": clean(text)})
+
+    def log_file(self, source: str, path: str = "") -> None:
+        """Keep a file as an artifact. The Lab copies it soon after: leave it in place until the run ended."""
+        full = os.path.abspath(os.fspath(source))
+        if not os.path.isfile(full):
+            raise GenOpsError(f"There is no file {full}.", "Give the path of a file that is there.")
+        self._append("file", {"path": clean(path or os.path.basename(full)), "source": clean(full)})
+
+    def end(self, status: str = FINISHED, wait_s: float = END_WAIT_S) -> bool:
+        """End the run and wait at most ``wait_s`` until all of it is safe; returns whether it is.
+
+        What is not sent by then is kept and sent when the Lab is back, by this process or by the Lab itself.
+        """
+        if status not in (FINISHED, FAILED, KILLED):
+            raise GenOpsError(f"{status!r} is no status of a run.", f"Use {FINISHED}, {FAILED} or {KILLED}.")
+        with self._lock:
+            if self.ended:
+                return self._sender.done and self._spool.empty
+            if self._sampler is not None:
+                self._sampler.stop()
+            now = time.time()
+            self._append("end", {"status": status}, now)
+            self.status, self.ended_at = status, now
+        safe = self._sender.finish(wait_s)
+        if not safe:
+            self.message = self._kept_message()
+        return safe
+
+    def _kept_message(self) -> str:
+        why = self._sender.trouble or "The Lab has not confirmed all events yet."
+        if self._spool.path is None or self._spool.trouble:
+            return f"{why} The events could not be kept on disk; they are sent while this process lives."
+        when = "the Lab is connected again" if is_remote() else "a Lab starts"
+        return f"{why} The run's events are kept in {self._spool.path}; they appear when {when}."
+
+    def _warn(self, kind: str, message: str) -> None:
+        if not self._warned.get(kind):
+            self._warned[kind] = True
+            print(f"GenOps: {message}", file=sys.stderr)
+
+    def __repr__(self) -> str:
+        return f"<GenOps run {self.name or self.key} {self.status}{' ' + self.run_id if self.run_id else ''}>"

@@ -1,0 +1,138 @@
+"""What lasts as long as a cell: opened by the cell's first lines, closed when the cell has run.
+
+``%%track`` and ``%%profile`` do not run the cell: an input transformer takes their lines off and puts calls in
+front, so that the rest is a plain cell. Tracebacks, displays, ``await``, interrupts and "Run All" are then
+those of a plain cell, and several of these lines may stand above one another.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import shlex
+import sys
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from .errors import GenOpsError
+from .run import FAILED, FINISHED, KILLED
+
+OPEN_MAGIC = "genops_open"
+
+
+class Scope(abc.ABC):
+    """Something that is open while a cell runs."""
+
+    @abc.abstractmethod
+    def close(self, status: str) -> None:
+        """The cell has run: FINISHED, FAILED or KILLED."""
+
+
+class _Open(NamedTuple):
+    info: Any
+    scope: Scope
+
+
+def status_of(error: Optional[BaseException]) -> str:
+    """The end of a run whose code raised ``error``."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return FINISHED
+    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+        return KILLED
+    return FAILED
+
+
+def cell_body(raw: str) -> str:
+    """The cell without the ``%%`` lines above it."""
+    lines = raw.lstrip("\n").splitlines(keepends=True)
+    while lines and (lines[0].startswith("%%") or not lines[0].strip()):
+        del lines[0]
+    return "".join(lines)
+
+
+class Scopes:
+    """The open scopes of one shell."""
+
+    def __init__(self, shell: Any, kinds: Dict[str, Callable[[str, str], Scope]]) -> None:
+        self._shell = shell
+        self._kinds = kinds
+        self._infos: List[Any] = []
+        self._open: List[_Open] = []
+
+    def register(self) -> None:
+        """Listen to the shell."""
+        self._shell.input_transformers_cleanup.append(self.transform)
+        self._shell.events.register("pre_run_cell", self._before)
+        self._shell.events.register("post_run_cell", self._after)
+
+    def unregister(self) -> None:
+        """Leave the shell as it was."""
+        self._shell.input_transformers_cleanup.remove(self.transform)
+        self._shell.events.unregister("pre_run_cell", self._before)
+        self._shell.events.unregister("post_run_cell", self._after)
+
+    def transform(self, lines: List[str]) -> List[str]:
+        """Turn leading ``%%track`` and ``%%profile`` lines into calls; the line numbers stay."""
+        calls: List[str] = []
+        rest = list(lines)
+        while rest and rest[0].startswith("%%"):
+            kind, _, options = rest[0][2:].strip().partition(" ")
+            if kind not in self._kinds:
+                break
+            given = f"{kind} {options.strip()}".strip()
+            calls.append(f"get_ipython().run_line_magic({OPEN_MAGIC!r}, {given!r})\n")
+            del rest[0]
+        if calls and rest and rest[0].startswith("%%"):
+            from IPython.core import inputtransformer2
+
+            foreign: Any = inputtransformer2.cell_magic
+            rest = foreign(rest)
+        return calls + rest
+
+    def open(self, line: str) -> None:
+        """Open the scope of a ``%%`` line for the cell that runs now."""
+        if not self._infos:
+            raise GenOpsError("%%track and %%profile need a cell that is run visibly.", "Run it as a cell.")
+        kind, _, options = line.partition(" ")
+        info = self._infos[-1]
+        code = self._shell.transform_cell(cell_body(str(getattr(info, "raw_cell", ""))))
+        self._open.append(_Open(info, self._kinds[kind](options, code)))
+
+    def _before(self, info: Any) -> None:
+        self._infos.append(info)
+
+    def _after(self, result: Any) -> None:
+        info = getattr(result, "info", None)
+        if info not in self._infos:
+            if result is not None or not self._infos:
+                return
+            info = self._infos[-1]
+        while self._infos and self._infos.pop() is not info:
+            continue
+        error = KeyboardInterrupt() if result is None else result.error_before_exec or result.error_in_exec
+        status = status_of(error)
+        closing = [opened for opened in reversed(self._open) if opened.info is info]
+        self._open = [opened for opened in self._open if opened.info is not info]
+        for opened in closing:
+            try:
+                opened.scope.close(status)
+            except Exception as failure:  # one that cannot be closed must not keep the others open
+                print(f"GenOps: {failure}", file=sys.stderr)
+
+
+def evaluate(shell: Any, statement: str) -> Any:
+    """Run one statement in the user's namespace; an expression's value is returned."""
+    code = shell.transform_cell(statement)
+    try:
+        compiled = compile(code.strip(), "<genops>", "eval")
+    except SyntaxError:
+        exec(compile(code, "<genops>", "exec"), shell.user_ns)  # noqa: S102
+        return None
+    return eval(compiled, shell.user_ns)  # noqa: S307
+
+
+def words(line: str) -> List[str]:
+    """The words of a magic's line. Raises GenOpsError where a quote is not closed."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise GenOpsError(f"The line cannot be read: {error}.", "Close the quote.") from error

@@ -1,0 +1,64 @@
+"""Deployments, called from a notebook or a script."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from . import lab
+from .errors import GenOpsError
+from .results import Deployment
+from .values import scoring_body
+
+#: A deployment listens on loopback: a proxy of the environment must not see the request or its key.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def find(name: str) -> Deployment:
+    """The deployment ``name``. Raises Refused when there is none."""
+    return Deployment(lab.call("GET", "/deployments/" + lab.segment(name)))
+
+
+def predict(name: str, inputs: Any, timeout_s: float) -> Any:
+    """The predictions for ``inputs``. Raises GenOpsError with the model's own message."""
+    found = find(name)
+    if found["state"] != "running":
+        raise GenOpsError(
+            f"The deployment {name!r} is {found['state']}. {found.get('message', '')}".strip(),
+            found.get("hint") or "Deploy it again: %genops deploy.",
+        )
+    request = urllib.request.Request(  # noqa: S310 - the Lab's own loopback URL
+        found["url"].rstrip("/") + "/invocations",
+        data=scoring_body(inputs),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {found['key']}"},
+    )
+    try:
+        with _opener.open(request, timeout=timeout_s) as answer:
+            decoded = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        raise GenOpsError(
+            f"The deployment {name!r} answered HTTP {error.code}: {_reason(error.read())}",
+            f"See `%genops deployments logs {name}`.",
+        ) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise GenOpsError(
+            f"The deployment {name!r} did not answer: {error}.", f"See `%genops deployments logs {name}`."
+        ) from error
+    return decoded["predictions"] if isinstance(decoded, dict) and "predictions" in decoded else decoded
+
+
+def _reason(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    try:
+        decoded = json.loads(text)
+    except ValueError:
+        return text[:500]
+    if not isinstance(decoded, dict):
+        return text[:500]
+    found = decoded.get("error") or decoded
+    if isinstance(found, dict):
+        found = found.get("message") or found.get("detail") or found
+    return str(found)[:1000]

@@ -1,0 +1,91 @@
+"""The runs of this process, and their end when the process ends. Safe for threads and forks."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from typing import Any, List, Optional
+
+from .run import FAILED, FINISHED, KILLED, Run
+
+
+class Runs:
+    """Open runs, the innermost last. One for the whole process: a training thread logs to the cell's run."""
+
+    def __init__(self) -> None:
+        self._forget()
+        self.parent_had_run = False
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()
+        self._open: List[Run] = []
+        self.last: Optional[Run] = None
+        self.failure = FINISHED
+
+    def forget_after_fork(self) -> None:
+        """In a forked child: the runs are the parent's, whose threads and locks did not come along."""
+        self.parent_had_run = self.parent_had_run or bool(self._open)
+        self._forget()
+
+    def push(self, run: Run) -> Run:
+        """``run`` is the current one until it is removed."""
+        with self._lock:
+            self._open.append(run)
+            self.last = run
+        return run
+
+    def remove(self, run: Run) -> None:
+        """``run`` has ended."""
+        with self._lock:
+            if run in self._open:
+                self._open.remove(run)
+            self.last = run
+
+    @property
+    def current(self) -> Optional[Run]:
+        """The innermost open run."""
+        with self._lock:
+            return self._open[-1] if self._open else None
+
+    def current_or(self, make: Any) -> Run:
+        """The current run, or the one that ``make`` gives: two threads that log first share one."""
+        with self._lock:
+            return self._open[-1] if self._open else self.push(make())
+
+    def end_all(self) -> None:
+        """End what is open when the process ends."""
+        with self._lock:
+            left = list(reversed(self._open))
+        for run in left:
+            if not run.end(self.failure):
+                print(f"GenOps: {run.message}", file=sys.stderr)
+            self.remove(run)
+
+
+runs = Runs()
+
+
+def _at_exit() -> None:
+    runs.end_all()
+
+
+def _watch_failures() -> None:
+    previous = sys.excepthook
+
+    def hook(kind: Any, error: Any, trace: Any) -> None:
+        runs.failure = KILLED if issubclass(kind, KeyboardInterrupt) else FAILED
+        previous(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def _after_fork() -> None:
+    runs.forget_after_fork()
+
+
+atexit.register(_at_exit)
+_watch_failures()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

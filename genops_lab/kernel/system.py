@@ -1,0 +1,148 @@
+"""The load of this process and its GPUs while a run goes on, every two seconds, as ``system/...`` metrics."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+INTERVAL_S = 2.0
+_MB = 1024.0 * 1024.0
+
+#: (index, busy percent, used bytes) of each GPU.
+GpuReading = List[Tuple[str, Optional[float], Optional[float]]]
+
+
+def memory_bytes() -> Optional[float]:
+    """Resident memory of this process (on macOS without psutil: its peak so far)."""
+    try:
+        with open("/proc/self/statm", "rb") as stream:
+            return float(int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        import psutil
+
+        return float(psutil.Process().memory_info().rss)
+    except ImportError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _visible(index: str) -> bool:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    numbers = [part.strip() for part in chosen.split(",") if part.strip()]
+    return not numbers or not all(part.isdigit() for part in numbers) or index in numbers
+
+
+class _Nvml:
+    def __init__(self) -> None:
+        import pynvml
+
+        self._nvml: Any = pynvml
+        pynvml.nvmlInit()
+        count = pynvml.nvmlDeviceGetCount()
+        self._handles = [
+            (str(index), pynvml.nvmlDeviceGetHandleByIndex(index))
+            for index in range(count)
+            if _visible(str(index))
+        ]
+
+    def _ask(self, question: Callable[[], Any]) -> Optional[float]:
+        try:
+            return float(question())
+        except self._nvml.NVMLError:  # a figure that this card does not give
+            return None
+
+    def read(self) -> GpuReading:
+        nvml = self._nvml
+        readings: GpuReading = []
+        for index, handle in self._handles:
+            busy = self._ask(lambda h=handle: nvml.nvmlDeviceGetUtilizationRates(h).gpu)  # type: ignore[misc]
+            used = self._ask(lambda h=handle: nvml.nvmlDeviceGetMemoryInfo(h).used)  # type: ignore[misc]
+            readings.append((index, busy, used))
+        return readings
+
+
+class _NvidiaSmi:
+    COMMAND = ("--query-gpu=index,utilization.gpu,memory.used", "--format=csv,noheader,nounits")
+
+    def __init__(self) -> None:
+        program = shutil.which("nvidia-smi")
+        if program is None:
+            raise OSError("no nvidia-smi")
+        self._program = program
+        self.read()
+
+    def read(self) -> GpuReading:
+        answer = subprocess.run(
+            [self._program, *self.COMMAND], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            universal_newlines=True, timeout=5, check=True,
+        )  # fmt: skip
+        readings: GpuReading = []
+        for line in answer.stdout.splitlines():
+            index, busy, used = (field.strip() for field in line.split(","))
+            if _visible(index):
+                figures = [float(f) if f.replace(".", "", 1).isdigit() else None for f in (busy, used)]
+                readings.append((index, figures[0], None if figures[1] is None else figures[1] * _MB))
+        return readings
+
+
+def _gpu_reader() -> Callable[[], GpuReading]:
+    try:
+        return _Nvml().read
+    except ImportError:
+        pass
+    except Exception:  # NVML's errors share no base with ours; no driver is a normal state
+        return list
+    try:
+        return _NvidiaSmi().read
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return list
+
+
+class SystemSampler:
+    """Samples in a thread until stopped. CPU percent counts one busy core as 100."""
+
+    def __init__(self, log: Callable[[Dict[str, float], int], None]) -> None:
+        self._log = log
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="genops-system", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No sample is logged after this returns."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        read_gpus = _gpu_reader()
+        step = 0
+        cpu, wall = time.process_time(), time.monotonic()
+        while not self._stop.wait(INTERVAL_S):
+            now_cpu, now_wall = time.process_time(), time.monotonic()
+            values = {"system/cpu_percent": 100.0 * (now_cpu - cpu) / max(now_wall - wall, 1e-9)}
+            cpu, wall = now_cpu, now_wall
+            memory = memory_bytes()
+            if memory is not None:
+                values["system/memory_mb"] = memory / _MB
+            try:
+                gpus = read_gpus()
+            except Exception:  # a driver that fails during training is no reason to stop sampling the rest
+                read_gpus, gpus = list, []
+            for index, busy, used in gpus:
+                if busy is not None:
+                    values[f"system/gpu_{index}_percent"] = busy
+                if used is not None:
+                    values[f"system/gpu_{index}_memory_mb"] = used / _MB
+            if not self._stop.is_set():
+                self._log(values, step)
+            step += 1

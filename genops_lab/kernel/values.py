@@ -1,0 +1,66 @@
+"""What users give, as JSON can carry it; numpy, pandas and torch are recognised without being imported."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any, Dict, Union
+
+Number = Union[int, float]
+
+
+def clean(text: Any) -> str:
+    """Text that every JSON reader and database takes: a lone surrogate becomes a question mark."""
+    return str(text).encode("utf-8", "replace").decode()
+
+
+def number(key: str, value: Any) -> float:
+    """A metric's value: a number, or anything with one (a tensor, a numpy scalar). Raises TypeError."""
+    if type(value) is float:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"genops.log: {key!r} is a {type(value).__name__}, not a number. Log a number such as loss.item()."
+        ) from error
+
+
+def spelled(value: float) -> Union[float, str]:
+    """JSON has no NaN and no infinities: they cross as words."""
+    return (
+        value
+        if math.isfinite(value)
+        else ("NaN" if math.isnan(value) else f"{value}".replace("inf", "Infinity"))
+    )
+
+
+def _plain(value: Any) -> Any:
+    """For ``json.dumps(default=...)``."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, (set, tuple, range)):
+        return list(value)
+    raise TypeError(f"A {type(value).__name__} cannot be sent to a model; give lists, numbers and strings.")
+
+
+def scoring_body(inputs: Any) -> bytes:
+    """MLflow's scoring JSON: a data frame as ``dataframe_split``, everything else as ``inputs``."""
+    if hasattr(inputs, "to_json") and hasattr(inputs, "columns"):
+        split = json.loads(inputs.to_json(orient="split", date_format="iso", index=False))
+        return json.dumps({"dataframe_split": split}).encode()
+    if hasattr(inputs, "detach"):
+        inputs = inputs.detach().cpu()
+    return json.dumps({"inputs": inputs}, default=_plain).encode()
+
+
+def scalars(namespace: Dict[str, Any]) -> Dict[str, Union[int, float, str, bool]]:
+    """The simple values among a namespace's names."""
+    return {name: value for name, value in namespace.items() if type(value) in (int, float, str, bool)}

@@ -1,0 +1,174 @@
+"""The house put together: services and what they need, without a web server.
+
+The Jupyter extension runs one in the server; the command line runs one in its own process when no server
+is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from .compute.service import ComputeService, KernelDirectory
+from .core.events import EventBus
+from .core.live import LiveHub
+from .core.locks import FileLock
+from .core.store import Store
+from .core.tasks import TasksService
+from .deployments.service import DeploymentsService
+from .doctor.service import DoctorService
+from .experiments.mlflow import MlflowConnection
+from .experiments.service import ExperimentsService
+from .experiments.tracking import TrackingService
+from .folders.copies import Copies
+from .folders.service import FoldersService
+from .links.links import Links
+from .outputs.service import OutputsService
+from .profiler.service import ProfilesService
+from .registry.service import RegistryService
+from .remote.process import configure
+from .remote.tracking import RemoteTracking
+from .settings import Settings
+from .targets.environments import EnvironmentsService
+from .targets.holders import KernelHolders
+from .targets.questions import QuestionsService
+from .targets.remote_kernels import RemoteKernelsService
+from .targets.service import TargetsService
+from .targets.storage import StorageService
+from .targets.variables import VariablesService
+
+if TYPE_CHECKING:
+    from .remote.bridge import Bridge
+
+
+class Lab:
+    """All services. ``services`` finds one by its class name, as operations name it."""
+
+    def __init__(
+        self, settings: Settings, store: Store, live: LiveHub, kernels: KernelDirectory | None = None
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.events = EventBus(store)
+        self.live = live
+        self.tasks = TasksService(self.events)
+        self.mlflow = MlflowConnection(settings)
+        self.compute = ComputeService(self.live, kernels)
+        self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
+        self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
+        self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
+        self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
+        self.deployments = DeploymentsService(
+            settings, self.mlflow, self.registry, store, self.events, self.live, self.tasks
+        )
+        self.questions = QuestionsService(self.events)
+        # The provisioners of this process use the same links; their thread starts with the first work.
+        self.links = Links(settings.data_dir, self.questions)
+        self.targets = TargetsService(
+            settings,
+            store,
+            self.events,
+            self.live,
+            self.tasks,
+            self.questions,
+            kernels,
+            links=self.links,
+        )
+        self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
+        self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
+        self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)
+        self.environments = EnvironmentsService(settings, self.targets, self.tasks)
+        self.storage = StorageService(self.targets, Copies(self.remote.folders.memories))
+        self._follow_starts()
+        self.variables = VariablesService()
+        self.targets.build_of = self.environments.task_of
+        self.outputs = OutputsService(settings, store, self.events)
+        self.doctor = DoctorService(self)
+        self.services: dict[str, Any] = {
+            type(service).__name__: service
+            for service in (
+                self.tasks,
+                self.compute,
+                self.experiments,
+                self.tracking,
+                self.registry,
+                self.profiles,
+                self.deployments,
+                self.questions,
+                self.targets,
+                self.remote_kernels,
+                self.folders,
+                self.environments,
+                self.storage,
+                self.variables,
+                self.outputs,
+                self.doctor,
+            )
+        }
+        # Two servers of one user: one supervises (spooled runs, dead kernels, deployments' leases).
+        self._supervisor = FileLock(settings.data_dir / "supervisor.lock")
+        self._supervising: asyncio.Task[None] | None = None
+        self._remote_tracking: RemoteTracking | None = None
+
+    @staticmethod
+    async def open(
+        settings: Settings,
+        kernels: KernelDirectory | None = None,
+        *,
+        live: LiveHub | None = None,
+        supervise: bool = True,
+    ) -> Lab:
+        """Open the store off the event loop and start what must run."""
+        url = settings.store_url or f"sqlite:///{settings.data_dir / 'store.db'}"
+        lab = Lab(settings, await asyncio.to_thread(Store, url), live or LiveHub(), kernels)
+        await lab.targets.open()
+        lab.targets.holders = KernelHolders(lab.remote, lab.targets.changed)
+        lab._remote_tracking = RemoteTracking(
+            lab.remote, lab.tracking, lab.profiles, settings.data_dir, lab._own_kernels, lab.folders.requests
+        )
+        if supervise:
+            lab._supervising = asyncio.create_task(lab._supervise())
+        return lab
+
+    @property
+    def supervises(self) -> bool:
+        """Whether this Lab is the one that supervises for its user."""
+        return self._supervisor.held
+
+    async def _supervise(self) -> None:
+        while not self._supervisor.try_acquire():
+            await asyncio.sleep(5)
+        await asyncio.gather(self.tracking.supervise(), self.deployments.supervise())
+
+    def _follow_starts(self) -> None:
+        """A kernel that starts may have taken one that stood ready."""
+        loop, started = asyncio.get_running_loop(), self.targets.upkeep.kernel_started
+
+        def told(bridge: Bridge) -> None:
+            if bridge.state.state == "connected" and not loop.is_closed():  # told in the links' thread
+                loop.call_soon_threadsafe(started, bridge.link.route.target)
+
+        self._unfollow_starts = self.remote.watch(told)
+
+    async def _own_kernels(self, target: str) -> set[str]:
+        found = await asyncio.to_thread(self.targets.ledger.own_kernels, target)
+        return {kernel.kernel_id for kernel in found}
+
+    async def stop(self) -> None:
+        """Stop in order: supervision, tasks, what they use, the store. Deployments go on."""
+        if self._supervising is not None:
+            self._supervising.cancel()
+            await asyncio.wait([self._supervising])
+        await self.folders.close()
+        await self.tasks.close()
+        if self._remote_tracking is not None:
+            await self._remote_tracking.close()
+        self._unfollow_starts()
+        self.remote_kernels.close()
+        await self.targets.close()
+        self.outputs.close()
+        await self.events.close()
+        await self.profiles.close()
+        await self.mlflow.close()
+        self._supervisor.release()
+        await asyncio.to_thread(self.store.close)

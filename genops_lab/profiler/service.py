@@ -1,0 +1,133 @@
+"""Captured profiles."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.core.events import EventBus
+from genops_lab.core.paths import contained, private_dir
+from genops_lab.core.worker import Worker
+from genops_lab.settings import Settings
+
+from .backends.analysis import TraceAnalysis
+from .models import NewProfile, Profile
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+    from genops_lab.experiments.mlflow import MlflowConnection
+
+log = logging.getLogger("genops_lab")
+
+TRACE, SUMMARY = "trace.json.gz", "summary.json"
+WORKER_IDLE_S = 120.0
+CLOSE_TIMEOUT_S = 15.0
+
+
+class ProfilesService:
+    """Keeps traces, has them analysed near the data, and attaches them to their runs."""
+
+    def __init__(self, settings: Settings, mlflow: MlflowConnection, store: Store, events: EventBus) -> None:
+        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from .ledger import KeptProfiles
+
+        self.root = settings.data_dir / "profiles"
+        self._mlflow = mlflow
+        self._profiles = KeptProfiles(store)
+        self._events = events
+        self._worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
+        self._keeping: set[asyncio.Task[None]] = set()
+
+    async def list_profiles(self) -> list[Profile]:
+        """All profiles, newest first."""
+        return await asyncio.to_thread(self._profiles.all)
+
+    async def get_profile(self, profile_id: str) -> Profile:
+        """A profile with its summary."""
+        return await asyncio.to_thread(self._profiles.get, profile_id)
+
+    async def add_profile(self, body: NewProfile) -> Profile:
+        """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.
+
+        The answer comes with the analysis; the artifact follows, and an event tells it.
+        """
+        source = await asyncio.to_thread(self._accept, body.trace_path)
+        profile_id = secrets.token_hex(6)
+        folder = await asyncio.to_thread(private_dir, self.root / profile_id)
+        size = (await asyncio.to_thread(source.stat)).st_size
+        await asyncio.to_thread(self._profiles.begin, profile_id, body, str(folder / TRACE), size)
+        self._events.emit("profile", profile_id)
+        try:
+            summary = await self._worker.call(TraceAnalysis.summarize, str(source))
+        except GenOpsError as error:
+            await self._update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
+        else:
+            await self._update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
+        keeping = asyncio.create_task(self._keep(profile_id, source, folder, body.run_id))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+        return await self.get_profile(profile_id)
+
+    async def delete_profile(self, profile_id: str) -> None:
+        """Delete a profile and its trace (the run's artifact stays)."""
+        await self.get_profile(profile_id)
+        await asyncio.to_thread(self._profiles.delete, profile_id)
+        folder = contained(self.root, profile_id)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        self._events.emit("profile", profile_id)
+
+    async def close(self) -> None:
+        """Let traces be put where they belong, then end the worker."""
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=CLOSE_TIMEOUT_S)
+        await self._worker.stop()
+
+    def _accept(self, trace_path: str) -> Path:
+        source = contained(private_dir(self.root), trace_path)
+        if not source.is_file():
+            raise InvalidRequest(
+                f"There is no trace {trace_path!r} in the profiles folder.",
+                hint=f"Write the trace below {self.root}, then send its path.",
+            )
+        return source
+
+    async def _keep(self, profile_id: str, source: Path, folder: Path, run_id: str) -> None:
+        """Pack the trace into the profile's folder, then give trace and summary to the run."""
+        trace = folder / TRACE
+        try:
+            size = await self._worker.call(TraceAnalysis.pack, str(source), str(trace))
+            await self._update(profile_id, size_bytes=size)
+            if run_id:
+                await self._give_to_run(profile_id, trace, run_id)
+        except (GenOpsError, OSError) as error:
+            # Nobody waits for this: the profile itself tells what did not work.
+            log.warning("profile %s: %s", profile_id, error)
+            reason = f"The trace could not be put with its run: {error}"
+            known = (await self.get_profile(profile_id)).message
+            await self._update(profile_id, message=f"{known} {reason}".strip())
+
+    async def _give_to_run(self, profile_id: str, trace: Path, run_id: str) -> None:
+        from .backends.artifacts import ProfileArtifacts
+
+        files = [str(trace)]
+        shown = await self.get_profile(profile_id)
+        if shown.summary is not None:
+            summary = trace.with_name(SUMMARY)
+            await asyncio.to_thread(summary.write_bytes, msgspec.json.encode(shown.summary))
+            files.append(str(summary))
+        await self._mlflow.ensure()
+        artifact = f"profiles/{profile_id}"
+        await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files)
+        await self._update(profile_id, artifact=f"{artifact}/{TRACE}")
+        self._events.emit("run", run_id)
+
+    async def _update(self, profile_id: str, **changes: object) -> None:
+        await asyncio.to_thread(self._profiles.change, profile_id, **changes)
+        self._events.emit("profile", profile_id)

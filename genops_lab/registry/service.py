@@ -1,0 +1,122 @@
+"""Registered models, their versions and aliases."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from genops_lab.core.errors import Conflict
+from genops_lab.core.events import EventBus
+
+from .backends.mlflow_models import MlflowModels
+from .models import ModelVersion, RegisteredModel, RegisterModel, SetAlias
+from .names import check_alias, check_name
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.experiments.service import ExperimentsService
+
+_PATIENCE_S = 20.0
+
+
+class RegistryService:
+    """Reads and changes MLflow's model registry."""
+
+    def __init__(
+        self, mlflow: MlflowConnection, experiments: ExperimentsService, store: Store, events: EventBus
+    ) -> None:
+        self._mlflow = mlflow
+        self._experiments = experiments
+        self._store = store
+        self._events = events
+        self._keys: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def list_models(self) -> list[RegisteredModel]:
+        """All registered models with their versions."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowModels.list_models)
+
+    async def get_model(self, name: str) -> RegisteredModel:
+        """One registered model with its versions."""
+        check_name(name)
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowModels.get_model, name)
+
+    async def register_model(self, body: RegisterModel) -> ModelVersion:
+        """Register the model that a run logged."""
+        check_name(body.name)
+        if body.alias:
+            check_alias(body.alias)
+        await self._mlflow.ensure()
+        if not body.idempotency_key:
+            return await self._register(body, "")
+        key = hashlib.sha256(body.idempotency_key.encode()).hexdigest()
+        lock = self._keys.setdefault(key, asyncio.Lock())
+        async with lock:
+            return await self._register_once(body, key)
+
+    async def _register_once(self, body: RegisterModel, key: str) -> ModelVersion:
+        claimed = await asyncio.to_thread(self._store.claim, key, "register_model", body.name)
+        if claimed is not None:
+            return await self._already_registered(claimed, key)
+        try:
+            return await self._register(body, key)
+        except BaseException:
+            # What failed must be possible again with the same key.
+            await asyncio.to_thread(self._store.unclaim, key)
+            raise
+
+    async def _already_registered(self, name: str, key: str) -> ModelVersion:
+        """The version of an earlier call, which another process may still be making."""
+        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        while True:
+            found = await self._mlflow.worker.call(MlflowModels.registered_with, name, key)
+            if found is not None:
+                return found
+            if asyncio.get_running_loop().time() > deadline:
+                raise Conflict(
+                    f"An earlier request with the same key registers {name!r} and has not ended.",
+                    hint="Look at the versions of the model; send a new key to register again.",
+                )
+            await asyncio.sleep(0.3)
+
+    async def _register(self, body: RegisterModel, key: str) -> ModelVersion:
+        run = await self._experiments.resolve_run(body.run)
+        version = await self._mlflow.worker.call(
+            MlflowModels.register, run.run_id, body.name, body.model, body.alias, key
+        )
+        self._events.emit("model", body.name)
+        return version
+
+    async def set_alias(self, name: str, alias: str, body: SetAlias) -> RegisteredModel:
+        """Point an alias at a version."""
+        check_name(name)
+        check_alias(alias)
+        await self._mlflow.ensure()
+        model = await self._mlflow.worker.call(MlflowModels.set_alias, name, alias, body.version)
+        self._events.emit("model", name)
+        return model
+
+    async def delete_alias(self, name: str, alias: str) -> RegisteredModel:
+        """Take an alias away."""
+        check_name(name)
+        check_alias(alias)
+        await self._mlflow.ensure()
+        model = await self._mlflow.worker.call(MlflowModels.delete_alias, name, alias)
+        self._events.emit("model", name)
+        return model
+
+    async def resolve(self, model: str, version: str) -> ModelVersion:
+        """The version with this number or alias; the newest for an empty one. Raises NotFound."""
+        check_name(model)
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowModels.resolve, model, version)
+
+    async def download(self, version: ModelVersion, folder: Path) -> None:
+        """Copy a version's files into the new folder ``folder``. Raises Failed (disk full, files gone)."""
+        await self._mlflow.ensure()
+        await self._mlflow.worker.call(MlflowModels.download, version.name, version.version, str(folder))

@@ -1,0 +1,50 @@
+"""The rooms of the house, and all that they offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .compute.routes import OPERATIONS as COMPUTE
+from .core.operations import Later, Operation
+from .deployments.routes import OPERATIONS as DEPLOYMENTS
+from .doctor.routes import OPERATIONS as DOCTOR
+from .experiments.routes import OPERATIONS as EXPERIMENTS
+from .folders.routes import OPERATIONS as FOLDERS
+from .outputs.routes import OPERATIONS as OUTPUTS
+from .profiler.routes import OPERATIONS as PROFILES
+from .registry.routes import OPERATIONS as MODELS
+from .targets.routes import OPERATIONS as TARGETS
+
+if TYPE_CHECKING:
+    from .core.tasks import TasksService
+else:
+    TasksService = Later(__package__, "core.tasks", "TasksService")
+
+TASKS = [
+    Operation("GET", "/tasks", TasksService.list_tasks),
+    Operation("GET", "/tasks/{task_id}", TasksService.get_task),
+    Operation("GET", "/tasks/{task_id}/log", TasksService.get_task_log),
+    Operation("POST", "/tasks/{task_id}/cancel", TasksService.cancel_task),
+]
+
+#: Rooms that an administrator can switch off (``GenOpsLab.rooms``), in the order of the panel.
+ROOMS: dict[str, list[Operation]] = {
+    "compute": [*COMPUTE, *TARGETS, *FOLDERS, *OUTPUTS],
+    "experiments": EXPERIMENTS,
+    "profiles": PROFILES,
+    "models": MODELS,
+    "deployments": DEPLOYMENTS,
+}
+
+
+def operations(rooms: Iterable[str]) -> list[Operation]:
+    """What is offered with these rooms on."""
+    return [
+        *DOCTOR,
+        *TASKS,
+        *(operation for room in ROOMS if room in set(rooms) for operation in ROOMS[room]),
+    ]
+
+
+OPERATIONS = operations(ROOMS)
