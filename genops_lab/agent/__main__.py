@@ -1,0 +1,36 @@
+"""``python -m genops_lab.agent attach|keep|build|probe``, or the same with the zip that travels."""
+
+from __future__ import annotations
+
+import sys
+from typing import List
+
+
+def main(arguments: List[str]) -> int:
+    """Returns the exit code."""
+    command = arguments[0] if arguments else ""
+    if command == "attach":
+        from .attach import main as attach
+
+        return attach()
+    if command == "keep" and len(arguments) > 1:
+        from .keep import main as keep
+
+        return keep(arguments[1:])
+    if command == "build":
+        from .build import main as build
+
+        return build()
+    if command == "probe":
+        import json
+
+        from .probe import probe
+
+        print(json.dumps(probe(), indent=2))
+        return 0
+    print("usage: agent attach | keep [--foreground] FOLDER | build | probe", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

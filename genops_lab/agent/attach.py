@@ -1,0 +1,180 @@
+"""``agent attach``: one connection of a Lab. Standard input and output are the stream; it ends with them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import secrets
+import select
+import socket
+import stat
+import sys
+from typing import Any, Awaitable, Callable, Dict, Set
+
+from . import folders, version
+from .builds import Builds
+from .calls import answer, table
+from .channels import Channel, ChannelReset
+from .doorway import Doorways
+from .environments import note_use
+from .frames import preamble
+from .inlet import Inlet, open_stream
+from .kernels import Kernels
+from .mux import Mux, StreamEnded
+from .piping import pipe
+from .processes import boot_id
+
+_STREAM_LIMIT = 262144
+_F_SETPIPE_SZ, _PIPE_BYTES = 1031, 262144
+
+
+class Attachment:
+    """Serves the channels that a Lab opens. More services: add to ``services``."""
+
+    def __init__(self, reader: Any, writer: Any) -> None:
+        self.mux = Mux(reader, writer, odd=False, accept=self._accept)
+        self.kernels = Kernels()
+        builds = Builds()
+        self._doorways = Doorways(self.mux.open)
+        self._calls = {
+            **table(self.kernels),
+            "kernels.start": self._start_kernel,
+            "lab.sync": self._doorways.sync,
+            "builds.cancel": builds.cancel,
+        }
+        self._tasks: "Set[asyncio.Future[None]]" = set()
+        self.services: Dict[str, Callable[[Channel], Awaitable[None]]] = {
+            "call": self._serve_call,
+            "kernel": self._serve_kernel,
+            "folder": self._serve_folder,
+            "build": builds.serve,
+        }
+
+    async def run(self) -> None:
+        """Until the stream ends. Raises :class:`StreamEnded` unless it ended cleanly."""
+        try:
+            await self.mux.run()
+        finally:
+            self._doorways.close()
+            self.kernels.pool.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, channel: Channel) -> None:
+        service = self.services.get(channel.service)
+        if service is None:
+            channel.reset("unknown_service", f"The agent has no service {channel.service!r}.")
+            return
+        task = asyncio.ensure_future(self._guard(service, channel))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, service: Callable[[Channel], Awaitable[None]], channel: Channel) -> None:
+        try:
+            await service(channel)
+        except ChannelReset as reset:
+            channel.reset(reset.code, reset.message, reset.hint)
+        except Exception as error:  # the boundary: one channel's failure ends no other
+            channel.reset("failed", f"The agent failed: {type(error).__name__}: {error}")
+
+    async def _serve_call(self, channel: Channel) -> None:
+        result = await answer(self._calls, channel.params.get("method"), channel.params.get("params"))
+        channel.write(json.dumps({"result": result}).encode() + b"\n")
+        channel.write_eof()
+
+    async def _start_kernel(self, params: Dict[str, Any]) -> Dict[str, Any]:
+        info = await self.kernels.start(params)
+        if info.get("here"):  # it reaches the Lab as the Lab's other kernels do
+            return info
+        try:
+            await self._doorways.open(str(info["kernel_id"]))
+        except OSError as error:  # the kernel runs; what it logs waits
+            print(f"Kernel {info['kernel_id']} does not reach the Lab: {error}", file=sys.stderr)
+        return info
+
+    async def _serve_kernel(self, channel: Channel) -> None:
+        await pipe(channel, await self.kernels.open(channel.params.get("kernel_id")))
+
+    async def _serve_folder(self, channel: Channel) -> None:
+        await folders.serve(channel, await self.kernels.runs(channel.params.get("kernel_id")))
+
+
+def hello() -> Dict[str, Any]:
+    """What the preamble says."""
+    return {
+        "version": version(),
+        "python": platform.python_version(),
+        "pid": os.getpid(),
+        "nonce": secrets.token_hex(8),
+        "hostname": socket.gethostname(),
+        "boot_id": boot_id(),
+    }
+
+
+async def _streams(descriptor_in: int, descriptor_out: int) -> Any:
+    there = os.fstat(descriptor_out)
+    if stat.S_ISSOCK(there.st_mode) and os.path.samestat(there, os.fstat(descriptor_in)):
+        # One socket for both ways: as a write pipe, asyncio would take what arrives on it for its end.
+        both = socket.socket(fileno=descriptor_in)
+        both.setblocking(False)
+        return await open_stream(both, _STREAM_LIMIT)
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):  # no pipe, or a system without large ones
+        fcntl.fcntl(descriptor_out, _F_SETPIPE_SZ, _PIPE_BYTES)
+    reader = Inlet(limit=_STREAM_LIMIT)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await loop.connect_read_pipe(lambda: protocol, os.fdopen(descriptor_in, "rb", 0))
+    transport, flow = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, os.fdopen(descriptor_out, "wb", 0)
+    )
+    return reader, asyncio.StreamWriter(transport, flow, None, loop)
+
+
+def _can_be_awaited(descriptor: int) -> bool:
+    """Files and /dev/null cannot: asyncio would wait for them for ever."""
+    if not hasattr(select, "epoll"):
+        return True
+    with select.epoll() as poll:
+        try:
+            poll.register(descriptor)
+        except OSError:
+            return False
+    return True
+
+
+async def _attach(descriptor_in: int, descriptor_out: int) -> None:
+    reader, writer = await _streams(descriptor_in, descriptor_out)
+    writer.write(preamble(hello()))
+    await Attachment(reader, writer).run()
+
+
+def main() -> int:
+    """Serve standard input and output, then end the process.
+
+    Nothing else may write there: both are moved out of the way first.
+    """
+    if not _can_be_awaited(0):
+        print("The agent's standard input is no stream (ssh -n?).", file=sys.stderr)
+        return 2
+    descriptor_in, descriptor_out = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    code = 0
+    note_use(sys.prefix)
+    try:
+        loop.run_until_complete(_attach(descriptor_in, descriptor_out))
+    except (StreamEnded, KeyboardInterrupt) as error:
+        print(f"The stream ended: {error}", file=sys.stderr)
+        code = 1
+    note_use(sys.prefix)
+    sys.stderr.flush()
+    os._exit(code)  # a thread that hangs in a driver or on a file server holds no process back

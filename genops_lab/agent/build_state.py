@@ -1,0 +1,58 @@
+"""What is kept of the build of a folder: which it is, and what a killed one left running."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import Any, Dict, Mapping
+
+from .processes import end_orphans, start_time
+
+LOG, STATE = "log", "build.json"
+
+
+def write_state(work: str, order: Mapping[str, Any], child: int) -> None:
+    """Note which order this process works on, and the command that it runs now (0: none). Raises OSError."""
+    told = {
+        "id": order["id"],
+        "digest": order["digest"],
+        "folder": order["folder"],
+        "pid": os.getpid(),
+        "child": child,
+        "child_started": start_time(child) if child else "",
+    }
+    try:
+        _write(work, told)
+    except OSError as error:
+        if not child or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def write_removed(work: str, folder: str) -> None:
+    """Note that what was built is being removed: its files may lie beside ``folder`` for a while. Raises OSError."""
+    _write(work, {"folder": folder, "removed": True})
+
+
+def _write(work: str, told: Dict[str, Any]) -> None:
+    path = os.path.join(work, STATE)
+    with open(f"{path}.part", "w", encoding="utf-8") as stream:
+        json.dump(told, stream)
+    os.replace(f"{path}.part", path)
+
+
+def read_state(work: str) -> Dict[str, Any]:
+    """What :func:`write_state` wrote last; empty without it."""
+    try:
+        with open(os.path.join(work, STATE), encoding="utf-8") as stream:
+            found = json.load(stream)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def end_leftovers(work: str) -> None:
+    """End the command that a killed build left running. For who holds the lock."""
+    left = read_state(work)
+    if left.get("child"):
+        end_orphans(int(left["child"]), str(left.get("child_started") or ""))

@@ -1,0 +1,91 @@
+"""The calls that a Lab may make, by name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Awaitable, Callable, Dict
+
+from .channels import ChannelReset
+from .kernels import Kernels
+
+Call = Callable[[Dict[str, Any]], Awaitable[Any]]
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)
+
+
+async def _probe(params: Dict[str, Any]) -> Any:
+    from .probe import probe
+
+    return await _in_thread(probe)
+
+
+async def _readings(params: Dict[str, Any]) -> Any:
+    from .readings import host_reading
+
+    return await _in_thread(host_reading)
+
+
+async def _stored(params: Dict[str, Any]) -> Any:
+    from .stored import listing
+
+    return await _in_thread(listing)
+
+
+async def _measured(params: Dict[str, Any]) -> Any:
+    from .stored import measured
+
+    path = str(params["path"])
+    return await _in_thread(lambda: measured(path))
+
+
+async def _remove(params: Dict[str, Any]) -> Any:
+    from .removing import remove
+
+    path = str(params["path"])
+    return await _in_thread(lambda: remove(path))
+
+
+async def _sweep(params: Dict[str, Any]) -> Any:
+    from .removing import sweep
+
+    return await _in_thread(sweep)
+
+
+def table(kernels: Kernels) -> Dict[str, Call]:
+    """Name -> what answers; an answer is a JSON document, an error a :class:`ChannelReset`."""
+    return {
+        "probe": _probe,
+        "readings": _readings,
+        "storage.list": _stored,
+        "storage.measure": _measured,
+        "storage.remove": _remove,
+        "storage.sweep": _sweep,
+        "kernels.start": kernels.start,
+        "kernels.warm": kernels.warm,
+        "kernels.list": kernels.list,
+        "kernels.info": kernels.info,
+        "kernels.signal": kernels.signal,
+        "kernels.stop": kernels.stop,
+        "kernels.log": kernels.log,
+        "kernels.lease": kernels.lease,
+        "kernels.policy": kernels.policy,
+        "kernels.keep": kernels.keep,
+        "kernels.forget": kernels.forget,
+    }
+
+
+async def answer(calls: Dict[str, Call], method: Any, params: Any) -> Any:
+    """Raises :class:`ChannelReset` for whatever goes wrong."""
+    call = calls.get(method) if isinstance(method, str) else None
+    if call is None:
+        raise ChannelReset(
+            "unknown_method", f"The agent has no method {method!r}.", "Its version may be older."
+        )
+    try:
+        return await call(params if isinstance(params, dict) else {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ChannelReset("invalid", f"{method}: {type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise ChannelReset("failed", f"{method}: {error}") from error

@@ -1,0 +1,63 @@
+"""The environment of a kernel: the host's login environment and what the Lab gives, never what could act for the
+user elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import zipfile
+from typing import Dict, Mapping
+
+from .places import private_folder
+
+_NEVER = ("JUPYTERHUB_", "JPY_")
+_NEVER_NAMES = {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE"}
+
+
+def container() -> str:
+    """What this agent was imported from: the zip, or the folder that holds ``genops_lab``."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def is_zip() -> bool:
+    """Whether the agent runs from the zip that travels."""
+    return os.path.isfile(container())
+
+
+def allowed(name: str) -> bool:
+    """Whether a variable may be in a kernel's environment."""
+    return not name.upper().startswith(_NEVER) and name not in _NEVER_NAMES
+
+
+def kernel_environment(given: Mapping[str, str], site: str, login: Mapping[str, str]) -> Dict[str, str]:
+    """``given`` on top of ``login``, with the kernel side (``site``) first on Python's path."""
+    found = {name: value for name, value in {**login, **given}.items() if allowed(name)}
+    if site:
+        paths = [site, *filter(None, found.get("PYTHONPATH", "").split(os.pathsep))]
+        found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    return found
+
+
+def kernel_site(state: str) -> str:
+    """The folder for a kernel's Python path. From a zip it is unpacked once below ``state``. Raises OSError."""
+    if not is_zip():
+        return os.path.join(container(), "genops_lab", "kernel", "site")
+    with zipfile.ZipFile(container()) as archive:
+        members = [item for item in archive.infolist() if item.filename.startswith("genops_lab/kernel/")]
+        digest = hashlib.sha256()
+        for item in members:
+            digest.update(f"{item.filename} {item.CRC:08x} {item.file_size}\n".encode())
+        root = private_folder(os.path.join(state, "site"))
+        folder = os.path.join(root, digest.hexdigest()[:24])
+        if not os.path.isdir(folder):
+            part = private_folder(f"{folder}.{os.getpid()}")
+            for item in members:
+                archive.extract(item, part)
+            try:
+                os.rename(part, folder)
+            except OSError:  # another connection was quicker
+                if not os.path.isdir(folder):
+                    raise
+                shutil.rmtree(part)
+    return os.path.join(folder, "genops_lab", "kernel", "site")

@@ -1,0 +1,279 @@
+"""The service ``folder``: a notebook's folder on this host, looked at, filled and read by the Lab over one channel.
+
+The Lab sends documents: ``list``, ``look``, ``put`` (its bytes follow), ``abort``, ``delete``, ``mkdir``, ``done``
+and ``get``. ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done`` tells how all of them went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from .channels import Channel, ChannelReset
+from .parcels import DOCUMENT, MAX_PARCEL_BYTES, BadParcel, ParcelReader, data, document, read_document
+from .tree import Incoming, Seen, State, Tree
+
+_PORTION_BYTES = 262144
+_AT_ONCE = 200
+#: After these nothing more can be written: the rest is not tried.
+_HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+async def serve(channel: Channel, running: bool) -> None:
+    """Until the Lab has left. ``running``: the kernel whose folder it is runs already."""
+    channel.bulk = True
+    loop = asyncio.get_running_loop()
+    folder = str(channel.params.get("folder"))
+    try:
+        tree = await loop.run_in_executor(None, _opened, folder, list(channel.params.get("make") or []))
+    except (OSError, ValueError) as error:
+        raise ChannelReset(*_words(folder, error)) from error
+    session = Session(tree)
+    try:
+        channel.write(document({"root": tree.root, "running": running}))
+        while True:
+            portion = await channel.read(_PORTION_BYTES)
+            if not portion:
+                break
+            answers = session.feed(portion)
+            while True:
+                answer = await loop.run_in_executor(None, next, answers, None)
+                if answer is None:
+                    break
+                channel.write(answer)
+                await channel.drain()
+        channel.write_eof()
+    except BadParcel as error:
+        raise ChannelReset("invalid", str(error)) from error
+    finally:
+        written = session.close()
+        if written:
+            # Not waited for: what is lost with the host's power is sent again.
+            loop.run_in_executor(None, _settle, tree.root, written)
+
+
+def _opened(folder: str, make: List[str]) -> Tree:
+    path = os.path.expanduser(folder)
+    # Not for others on a shared host; who shares a folder on purpose may widen it afterwards.
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+    os.makedirs(path, 0o700, exist_ok=True)
+    tree = Tree(path)
+    try:
+        for path in make:
+            tree.make(path)
+    except BaseException:
+        tree.close()
+        raise
+    return tree
+
+
+def _words(folder: str, error: Exception) -> Tuple[str, str, str]:
+    number = getattr(error, "errno", None)
+    why = getattr(error, "strerror", None) or str(error)
+    hint = "Make it writable on the host."
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Free some space or quota on the host."
+    return "failed", f"{folder} cannot be used on the host: {why}.", hint
+
+
+def _settle(root: str, paths: List[str]) -> None:
+    """See that the files are on the disk, so that a crash of the host leaves no empty ones."""
+    for path in paths:
+        try:
+            fd = os.open(os.path.join(root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            os.fsync(fd)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+
+
+class Session:
+    """One channel's requests, in their order. :meth:`feed` blocks."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._reader = ParcelReader()
+        self._incoming: Optional[Incoming] = None
+        self._left = 0
+        self._path = ""
+        self._failure = ""
+        self._hopeless = ""
+        self._results: List[List[Any]] = []
+        self._written: List[str] = []
+
+    def close(self) -> List[str]:
+        """Drop what is half written; the paths of what was written whole."""
+        if self._incoming is not None:
+            self._incoming.abort()
+            self._incoming = None
+        self._tree.close()
+        return self._written
+
+    def feed(self, portion: bytes) -> Iterator[bytes]:
+        """Do what these bytes ask for; the answers. Raises BadParcel."""
+        for kind, payload in self._reader.feed(portion):
+            if kind != DOCUMENT:
+                self._take(payload)
+                continue
+            body = read_document(payload)
+            if self._left and body.get("op") != "abort":
+                raise BadParcel("A file is not whole, and something else follows.")
+            yield from self._asked(body)
+
+    def _asked(self, body: Dict[str, Any]) -> Iterator[bytes]:
+        op = body.get("op")
+        if op == "put":
+            self._put(body)
+        elif op == "abort":
+            self._failed(self._path, str(body.get("why") or "It was changed while it was sent."))
+        elif op == "delete":
+            self._do(str(body.get("path")), lambda path: self._tree.remove(path, _expected(body)))
+        elif op == "mkdir":
+            self._do(str(body.get("path")), self._tree.make)
+        elif op == "list":
+            yield from self._list(int(body.get("limit") or 0))
+        elif op == "look":
+            yield from self._look(body.get("paths") or [], bool(body.get("hash")))
+        elif op == "done":
+            yield from self._done()
+        elif op == "get":
+            yield from self._get(
+                str(body.get("path")), int(body.get("size") or 0), int(body.get("mtime_ns") or 0)
+            )
+        else:
+            raise BadParcel(f"There is nothing to do for {str(op)[:40]!r}.")
+
+    # Looking
+
+    def _list(self, limit: int) -> Iterator[bytes]:
+        found = self._tree.listing(limit)
+        for start in range(0, len(found.files), _AT_ONCE):
+            yield document({"files": found.files[start : start + _AT_ONCE]})
+        try:
+            free: Optional[int] = shutil.disk_usage(self._tree.root).free
+        except OSError:
+            free = None
+        yield document({"end": "list", "whole": found.whole, "links": found.links[:_AT_ONCE], "free": free})
+
+    def _look(self, paths: List[str], with_hash: bool) -> Iterator[bytes]:
+        files: List[List[Any]] = []
+        for path in paths:
+            try:
+                seen = self._tree.look(path)
+                if seen is not None:
+                    files.append([*seen, self._tree.sha(path) if with_hash else ""])
+            except (OSError, ValueError):
+                files.append([path, -1, -1, 0, ""])
+        for start in range(0, len(files), _AT_ONCE):
+            yield document({"files": files[start : start + _AT_ONCE]})
+        yield document({"end": "look"})
+
+    def _get(self, path: str, size: int, mtime_ns: int) -> Iterator[bytes]:
+        try:
+            fd, seen = self._tree.open(path)
+        except (OSError, ValueError) as error:
+            yield document({"lost": path, "why": getattr(error, "strerror", None) or str(error)})
+            return
+        with os.fdopen(fd, "rb") as stream:
+            if (seen.size, seen.mtime_ns) != (size, mtime_ns):
+                yield document({"lost": path, "why": "It is being changed there."})
+                return
+            yield document({"file": path, "mode": seen.mode})
+            left = size
+            while left:
+                piece = stream.read(min(left, MAX_PARCEL_BYTES))
+                if not piece:
+                    yield document({"lost": path, "why": "It became shorter meanwhile."})
+                    return
+                left -= len(piece)
+                yield data(piece)
+
+    # Changing
+
+    def _put(self, body: Dict[str, Any]) -> None:
+        self._path, self._left, self._failure = (
+            str(body.get("path")),
+            int(body.get("size") or 0),
+            self._hopeless,
+        )
+        if not self._failure:
+            try:
+                self._incoming = self._tree.incoming(
+                    self._path,
+                    int(body.get("mode") or 0o644),
+                    int(body.get("mtime_ns") or 0),
+                    _expected(body),
+                    backup=str(body.get("backup") or ""),
+                )
+            except (OSError, ValueError) as error:
+                self._broke(error)
+        if not self._left:
+            self._commit()
+
+    def _take(self, payload: bytes) -> None:
+        if not payload or len(payload) > self._left:
+            raise BadParcel("More bytes came than were announced.")
+        self._left -= len(payload)
+        if self._incoming is not None:
+            try:
+                self._incoming.write(payload)
+            except OSError as error:
+                self._broke(error)
+        if not self._left:
+            self._commit()
+
+    def _commit(self) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            self._failed(self._path, self._failure)
+            return
+        try:
+            seen: Seen = incoming.commit()
+        except OSError as error:
+            self._broke(error)
+            self._failed(self._path, self._failure)
+            return
+        self._results.append([seen.path, seen.size, seen.mtime_ns, ""])
+        self._written.append(seen.path)
+
+    def _broke(self, error: Exception) -> None:
+        number = getattr(error, "errno", None)
+        self._failure = getattr(error, "strerror", None) or str(error)
+        if number in _HOPELESS:
+            self._hopeless = self._failure
+        if self._incoming is not None:
+            self._incoming.abort()
+            self._incoming = None
+
+    def _failed(self, path: str, why: str) -> None:
+        self._left = 0
+        if self._incoming is not None:
+            self._incoming.abort()
+            self._incoming = None
+        self._results.append([path, -1, -1, why])
+
+    def _do(self, path: str, work: Any) -> None:
+        try:
+            work(path)
+        except (OSError, ValueError) as error:
+            self._results.append([path, -1, -1, getattr(error, "strerror", None) or str(error)])
+        else:
+            self._results.append([path, 0, 0, ""])
+
+    def _done(self) -> Iterator[bytes]:
+        results, self._results = self._results, []
+        for start in range(0, len(results), _AT_ONCE):
+            yield document({"did": results[start : start + _AT_ONCE]})
+        yield document({"end": "done"})
+
+
+def _expected(body: Dict[str, Any]) -> State:
+    found = body.get("expect")
+    return None if found is None else (int(found[0]), int(found[1]))

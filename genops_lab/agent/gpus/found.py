@@ -1,0 +1,96 @@
+"""What the sources of GPUs have in common: the form of an answer, and who owns a process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+#: The process namespace of the machine itself; elsewhere a driver's process ids are somebody else's.
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
+
+
+class Found(NamedTuple):
+    """What one source says. ``state``: "ok", "none" (nothing of this vendor, or no way to ask) or "error"."""
+
+    state: str
+    message: str = ""
+    gpus: Sequence[Dict[str, Any]] = ()
+
+
+NOTHING = Found("none")
+
+
+def gpu(
+    index: int,
+    vendor: str,
+    *,
+    uuid: str = "",
+    name: str = "",
+    memory_total_bytes: Optional[int] = None,
+    memory_used_bytes: Optional[int] = None,
+    utilization_percent: Optional[float] = None,
+    temperature_c: Optional[float] = None,
+    power_w: Optional[float] = None,
+    mig: Optional[List[Dict[str, Any]]] = None,
+    processes: Optional[List[Dict[str, Any]]] = None,
+) -> Dict[str, Any]:
+    """One accelerator as a reading holds it. ``index`` counts the vendor's own devices, as its tools do."""
+    return {
+        "index": index,
+        "uuid": uuid,
+        "name": name or f"GPU {index}",
+        "vendor": vendor,
+        "memory_total_bytes": memory_total_bytes,
+        "memory_used_bytes": memory_used_bytes,
+        "utilization_percent": utilization_percent,
+        "temperature_c": temperature_c,
+        "power_w": power_w,
+        "mig": mig or [],
+        "processes": processes or [],
+    }
+
+
+def mig_slice(
+    uuid: str, profile: str, total_bytes: Optional[int], used_bytes: Optional[int]
+) -> Dict[str, Any]:
+    """A slice of an NVIDIA GPU; ``profile`` such as ``1g.10gb``."""
+    return {
+        "uuid": uuid,
+        "profile": profile,
+        "memory_total_bytes": total_bytes,
+        "memory_used_bytes": used_bytes,
+    }
+
+
+def process(pid: int, memory_bytes: Optional[int]) -> Dict[str, Any]:
+    """A process that uses a GPU, with its owner where that can be known."""
+    return {"pid": pid, "user": owner(pid), "memory_bytes": memory_bytes}
+
+
+def owner(pid: int) -> str:
+    """The user of a process; empty where it is gone or hidden, or where process ids are a container's own."""
+    if not _all_processes_visible():
+        return ""
+    try:
+        return _name_of(os.stat(f"/proc/{pid}").st_uid)
+    except OSError:
+        return ""
+
+
+@functools.lru_cache(maxsize=1)
+def _all_processes_visible() -> bool:
+    try:
+        return os.readlink("/proc/self/ns/pid") == _FIRST_PID_NAMESPACE
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=1024)
+def _name_of(uid: int) -> str:
+    """Names may come from a directory service: each is asked for once."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,56 @@
+"""Questions that may hang: a driver in trouble, a home on a file server that is away."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, Generic, Optional, TypeVar
+
+T = TypeVar("T")
+
+
+class Unanswered(Exception):
+    """No answer in time. The question is not asked again before this one is answered."""
+
+
+class Guarded(Generic[T]):
+    """A function of one thread at a time, which is left behind when it takes too long. Safe for several threads.
+
+    What hangs in the kernel cannot be ended: at most one thread a question is lost to it.
+    """
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._running: Optional[_Asking[T]] = None
+
+    def __call__(self, timeout_s: float) -> T:
+        """The answer; raises Unanswered after ``timeout_s``, and what the function raises."""
+        with self._lock:
+            running = self._running
+            if running is None or running.done.is_set():
+                running = self._running = _Asking(self._ask)
+                threading.Thread(target=running.run, name="genops-reading", daemon=True).start()
+        if not running.done.wait(timeout_s):
+            raise Unanswered(f"no answer within {timeout_s:g} s")
+        return running.answer()
+
+
+class _Asking(Generic[T]):
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._answer: Optional[T] = None
+        self._error: Optional[BaseException] = None
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._answer = self._ask()
+        except BaseException as error:  # raised again where it was asked
+            self._error = error
+        finally:
+            self.done.set()
+
+    def answer(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._answer  # type: ignore[return-value]

@@ -1,0 +1,219 @@
+"""When a kernel that does nothing is warned and ended.
+
+Idle means: no cell runs, nobody uses widgets, nothing comes from the kernel, its processes use next to no CPU, and its
+GPUs are under a bound. The system is looked at in the second half of the time alone (and while it shows work), in a
+thread.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
+
+from . import wire
+from .gpus import GpuReader
+from .work import Work, held_words, read_work
+
+#: Of one core, by all processes of the kernel together, over the time between two looks.
+MAX_CPU_PERCENT = 10.0
+#: The warning comes so long before the end, or a quarter of the time where that is less.
+WARN_S = 300.0
+#: Between two looks, or a fortieth of the time where that is less.
+LOOK_S = 15.0
+MAX_SECONDS = 366 * 86400.0
+#: What front ends send of themselves: it tells nothing of a person.
+_UNASKED = (b"kernel_info_request", b"comm_info_request", b"history_request", b"connect_request")
+_MSG_ID = re.compile(rb'"msg_id"\s*:\s*"([^"]+)"')
+
+
+class IdlePolicy(NamedTuple):
+    """``seconds`` without work, GPUs under ``gpu_percent``."""
+
+    seconds: float
+    gpu_percent: float
+
+    @property
+    def warn_s(self) -> float:
+        """How long before the end it is warned of."""
+        return min(WARN_S, self.seconds / 4)
+
+    @property
+    def look_s(self) -> float:
+        """Between two looks."""
+        return min(LOOK_S, self.seconds / 40)
+
+
+def policy_of(given: Any) -> Optional[IdlePolicy]:
+    """A Lab's wish; None: the kernel stays. Raises ValueError."""
+    if not given:
+        return None
+    seconds, percent = float(given["seconds"]), float(given.get("gpu_percent", 5.0))
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ValueError(f"{seconds} s without work cannot be waited for")
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{percent} % is no use of a GPU")
+    return IdlePolicy(seconds, percent)
+
+
+class IdleWatch:
+    """``tell(step, **fields)`` writes a note; ``end(reason)`` ends the kernel. ``pid`` leads its processes;
+    ``visible`` is its CUDA_VISIBLE_DEVICES."""
+
+    def __init__(
+        self,
+        pid: int,
+        visible: Optional[str],
+        tell: Callable[..., None],
+        end: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        read: Optional[Callable[[], Work]] = None,
+    ) -> None:
+        self._tell = tell
+        self._end = end
+        self._clock = clock
+        gpus = GpuReader()
+        self._looks = _Looks(read or (lambda: read_work(pid, visible, gpus)), clock)
+        self.policy: Optional[IdlePolicy] = None
+        self._since = clock()
+        self._running: Set[bytes] = set()
+        self._warned = False
+        self._next_look = 0.0
+        self._last: Optional[Work] = None
+        self._quiet: Optional[Work] = None
+        #: The last look saw work without a cell: its end is looked for, the time counts from there.
+        self._works = False
+
+    def change(self, policy: Optional[IdlePolicy]) -> None:
+        """Another policy counts from now; the same one goes on."""
+        if policy != self.policy:
+            self._active()
+            self.policy = policy
+
+    def keep(self) -> None:
+        """A person wants the kernel: its time begins anew."""
+        self._active()
+
+    def info(self) -> Optional[Dict[str, Any]]:
+        """For KernelInfo; ``ends_in_s`` while it is warned of."""
+        if self.policy is None:
+            return None
+        left = max(0.0, self._since + self.policy.seconds - self._clock()) if self._warned else None
+        return {**self.policy._asdict(), "ends_in_s": left}
+
+    # What happens
+
+    def asked(self, header: bytes) -> None:
+        """A client's message on shell or stdin."""
+        kind = wire.msg_type(header)
+        if kind in _UNASKED:
+            return
+        found = _MSG_ID.search(header)
+        if kind == b"execute_request" and found is not None:
+            self._running.add(found.group(1))
+        self._active()
+
+    def said(self, frames: Sequence[bytes]) -> None:
+        """A message of the kernel's on shell or iopub."""
+        start = wire.after_delimiter(frames)
+        if start is None:
+            return
+        kind = wire.msg_type(frames[start])
+        if kind == b"execute_reply":
+            found = _MSG_ID.search(frames[start + 1])
+            self._running.discard(found.group(1) if found is not None else b"")
+            self._active()
+        elif kind in (b"stream", b"display_data", b"update_display_data", b"comm_msg", b"comm_open"):
+            self._active()
+
+    def _active(self) -> None:
+        self._since = self._clock()
+        self._last = self._quiet = None
+        if self._warned:
+            self._warned = False
+            self._tell("kept")
+
+    # Looking
+
+    def look(self, busy: bool) -> Optional[float]:
+        """Do what is due. ``busy``: the kernel says so. Returns when the next is due on the clock; None: never."""
+        policy, now = self.policy, self._clock()
+        if policy is None:
+            return None
+        if busy or self._running:
+            self._active()
+            return now + policy.look_s
+        work = self._looks.answer(self._since)
+        if work is not None:
+            self._judge(policy, work)
+        quiet_s = now - self._since
+        if quiet_s < policy.seconds / 2 and not self._works:
+            return self._since + policy.seconds / 2
+        if now >= self._next_look:
+            self._next_look = now + policy.look_s
+            self._looks.begin()
+        if self._quiet is not None and not self._warned and quiet_s >= policy.seconds - policy.warn_s:
+            self._warn(policy, now)
+        elif self._quiet is not None and self._warned and quiet_s >= policy.seconds:
+            reason = f"Ended after {span(policy.seconds)} without work{held_words(self._quiet)}."
+            self.policy = None
+            self._end(reason)
+            return None
+        return now + min(policy.look_s, 0.25)
+
+    def _judge(self, policy: IdlePolicy, work: Work) -> None:
+        last, self._last = self._last, work
+        busy = any((gpu.percent or 0.0) > policy.gpu_percent for gpu in work.gpus)
+        if busy or (last is not None and work.cpu_percent_since(last) > MAX_CPU_PERCENT):
+            self._active()
+            self._last, self._works = work, True
+        elif last is not None:
+            self._quiet, self._works = work, False
+
+    def _warn(self, policy: IdlePolicy, now: float) -> None:
+        self._warned = True
+        self._since = now - policy.seconds + policy.warn_s  # however late it is: nobody is ended unwarned
+        text = (
+            f"This kernel has done nothing for {span(policy.seconds - policy.warn_s)}. It will be ended in"
+            f" {span(policy.warn_s)}, unless a cell is run or it is kept."
+        )
+        self._tell("warning", ends_in_s=policy.warn_s, seconds=policy.seconds, text=text)
+
+
+class _Looks:
+    """Looks at the system in a thread, one at a time: a driver may hang, and the kernel's messages may not wait."""
+
+    def __init__(self, read: Callable[[], Work], clock: Callable[[], float]) -> None:
+        self._read = read
+        self._clock = clock
+        self._answers: List[Work] = []
+        self._began = -math.inf
+        self._thread: Optional[threading.Thread] = None
+
+    def begin(self) -> None:
+        """Look, unless the last look goes on."""
+        if self._thread is None or not self._thread.is_alive():
+            self._began = self._clock()
+            self._thread = threading.Thread(target=self._work, name="genops-idle", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        self._answers.append(self._read())
+
+    def answer(self, since: float) -> Optional[Work]:
+        """What was seen by now, by a look that began after ``since``."""
+        if self._thread is None or self._thread.is_alive() or not self._answers:
+            return None
+        found = self._answers.pop()
+        self._answers.clear()
+        return found if self._began >= since else None
+
+
+def span(seconds: float) -> str:
+    """A duration, for people."""
+    if seconds >= 7200:
+        return f"{seconds / 3600:.3g} hours"
+    return f"{seconds / 60:.3g} min" if seconds >= 60 else f"{seconds:.2g} s"

@@ -1,0 +1,61 @@
+"""What leads a kernel on this host to its Lab, and where its runs wait for it.
+
+The folder of its runs (``<state>/lab/<kernel id>``) is apart from the one of its keeper: what a kernel logged
+outlives its restart.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, List, Optional
+
+from . import places
+
+SOCKET = "lab.sock"
+
+
+def known_lab_folder(kernel_id: str) -> Optional[str]:
+    """The folder in which a kernel's runs wait for the Lab, where there is one. Raises OSError."""
+    for state in places.candidates():
+        folder = os.path.join(state, "lab", kernel_id)
+        if os.path.isdir(folder) and not os.path.islink(folder):
+            places.check_own(folder)
+            return folder
+    return None
+
+
+def known_lab_kernels() -> List[str]:
+    """The kernels that have such a folder."""
+    found: List[str] = []
+    for state in places.candidates():
+        try:
+            found += filter(places.kernel_id_is_valid, os.listdir(os.path.join(state, "lab")))
+        except OSError:
+            continue
+    return found
+
+
+def lab_folder(kernel_id: str) -> str:
+    """The same, made where it is missing. Raises OSError."""
+    known = known_lab_folder(kernel_id)
+    if known is not None:
+        return known
+    state, _ = places.state_folder()
+    return places.private_folder(os.path.join(places.private_folder(os.path.join(state, "lab")), kernel_id))
+
+
+def lab_environment(kernel_id: str, notebook: str) -> Dict[str, str]:
+    """What leads the kernel side to the Lab, and its runs to their folder. Raises OSError."""
+    folder = lab_folder(kernel_id)
+    return {
+        "GENOPS_SOCKET": socket_path(folder),
+        "GENOPS_KERNEL_ID": kernel_id,
+        "GENOPS_DATA_DIR": folder,
+        "GENOPS_REMOTE": "1",
+        "GENOPS_NOTEBOOK": notebook,
+    }
+
+
+def socket_path(folder: str) -> str:
+    """Where the Lab is reached by the kernel whose runs wait in ``folder``. Raises OSError."""
+    return os.path.join(places.socket_folder(folder), SOCKET)

@@ -1,0 +1,203 @@
+"""Folders of this user's own on local disk: kernels' journals and sockets must outlive a file server's absence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+from typing import Iterator, List, Optional, Tuple
+
+#: A unix socket's path has 107 bytes on Linux and 103 on macOS; names in the folder take some.
+_MAX_SOCKET_FOLDER_BYTES = 84
+_SHARED_FOLDERS = ("/var/tmp", "/tmp")  # noqa: S108  # a folder of the user's own in them, checked
+_KERNEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_REMOTE_TYPES = {
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "orangefs",
+    "panfs",
+    "pvfs2",
+    "smb3",
+    "smbfs",
+    "virtiofs",
+    "wekafs",
+}
+_LOCAL_FUSE = {"fuse.fuse-overlayfs", "fuse.mergerfs"}
+
+
+class UnsafeFolder(OSError):
+    """A folder is a link, or somebody else's."""
+
+
+def kernel_id_is_valid(kernel_id: object) -> bool:
+    """Whether it can be a folder's name."""
+    return isinstance(kernel_id, str) and _KERNEL_ID.match(kernel_id) is not None
+
+
+def private_folder(path: str) -> str:
+    """Make the folder 0700, or check that it is this user's own and no link. Raises OSError."""
+    parent = os.path.dirname(path)
+    if not os.path.isdir(parent):
+        os.makedirs(parent, 0o700, exist_ok=True)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        check_own(path)
+    return path
+
+
+def check_own(path: str) -> None:
+    """Raises :class:`UnsafeFolder` for a link and for what belongs to others; takes others' rights away."""
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise UnsafeFolder(1, "is not a folder of your own", path)
+    if found.st_mode & 0o077:
+        os.chmod(path, 0o700)
+
+
+def _unescaped(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), field)
+
+
+def is_local(path: str, mounts: str = "/proc/mounts") -> Optional[bool]:
+    """Whether ``path`` (or what exists above it) lies on a disk of this host; None where that cannot be seen."""
+    path = os.path.realpath(path)
+    best, kind = "", ""
+    try:
+        with open(mounts, encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                fields = line.split()
+                if len(fields) < 3:
+                    continue
+                point = _unescaped(fields[1])
+                inside = path == point or path.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, fields[2]
+    except OSError:
+        return None
+    if not best:
+        return None
+    return kind in _LOCAL_FUSE or not (kind in _REMOTE_TYPES or kind.startswith("fuse."))
+
+
+def mounts_below(path: str, mounts: str = "/proc/mounts") -> List[str]:
+    """Where other file systems are mounted in the folder; none where that cannot be seen."""
+    inside = os.path.realpath(path) + "/"
+    try:
+        with open(mounts, encoding="utf-8", errors="replace") as stream:
+            points = [_unescaped(line.split()[1]) for line in stream if len(line.split()) > 2]
+    except OSError:
+        return []
+    return [point for point in points if point.startswith(inside)]
+
+
+def candidates() -> List[str]:
+    """Where the agent's state may be, best first."""
+    chosen = os.environ.get("GENOPS_AGENT_STATE")
+    if chosen:
+        return [chosen]
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    name = f"genops-lab-{os.getuid()}"
+    found = [os.path.join(folder, name) for folder in _SHARED_FOLDERS]
+    if os.path.isabs(state):
+        found.insert(0, os.path.join(state, "genops-lab"))
+    return found
+
+
+def state_folder() -> Tuple[str, Optional[bool]]:
+    """A folder that can be written, on local disk if there is one, and whether it is. Raises OSError."""
+    failure: Optional[OSError] = None
+    remote = ""
+    for path in candidates():
+        local = is_local(path)
+        if local is False:
+            remote = remote or path
+            continue
+        try:
+            private_folder(path)
+            _probe_writing(path)
+            return path, local
+        except OSError as error:
+            failure = failure or error
+    if remote:
+        _probe_writing(private_folder(remote))
+        return remote, False
+    assert failure is not None
+    raise failure
+
+
+def _probe_writing(path: str) -> None:
+    name = os.path.join(path, f".writable-{os.getpid()}")
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, b"x")
+    finally:
+        os.close(descriptor)
+        os.unlink(name)
+
+
+def kernel_folder(kernel_id: str) -> Optional[str]:
+    """The folder of a kernel that this host knows, else None."""
+    for path in _known_roots():
+        folder = os.path.join(path, kernel_id)
+        if os.path.isdir(folder) and not os.path.islink(folder):
+            return folder
+    return None
+
+
+def known_kernels() -> List[str]:
+    """The ids of all kernels that have a folder here."""
+    found = []
+    for path in _known_roots():
+        found += [name for name in os.listdir(path) if kernel_id_is_valid(name)]
+    return sorted(set(found))
+
+
+def _known_roots() -> Iterator[str]:
+    for state in candidates():
+        try:
+            check_own(state)
+            root = os.path.join(state, "kernels")
+            check_own(root)
+        except OSError:
+            continue
+        yield root
+
+
+def new_kernel_folder(kernel_id: str) -> str:
+    """A fresh, empty folder for a kernel; what was there under this id goes. Raises OSError."""
+    old = kernel_folder(kernel_id)
+    if old is not None:
+        forget(old)
+    state, _ = state_folder()
+    root = private_folder(os.path.join(state, "kernels"))
+    return private_folder(os.path.join(root, kernel_id))
+
+
+def socket_folder(folder: str) -> str:
+    """Where a kernel's sockets are: its own folder, or one with a short name. Raises OSError."""
+    if len(os.fsencode(folder)) <= _MAX_SOCKET_FOLDER_BYTES:
+        return folder
+    short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    root = private_folder(os.path.join(_SHARED_FOLDERS[-1], f"genops-lab-{os.getuid()}"))
+    return private_folder(os.path.join(root, short))
+
+
+def forget(folder: str) -> None:
+    """Remove a kernel's folder, and that of its sockets."""
+    sockets = socket_folder(folder)
+    if sockets != folder:
+        shutil.rmtree(sockets, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""What a Lab needs to know of a host before it starts a kernel there."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+from typing import Any, Dict
+
+from . import survival, version
+from .environments import own_environment
+from .places import state_folder
+from .recipes import find_uv
+
+
+def _version_of(distribution: str, module: str) -> str:
+    if importlib.util.find_spec(module) is None:
+        return ""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def probe() -> Dict[str, Any]:
+    """Takes some tens of milliseconds; asks systemd where there is one."""
+    home = os.path.expanduser("~")
+    try:
+        state, local = state_folder()
+        disk_free = shutil.disk_usage(state).free
+    except OSError:
+        state, local, disk_free = "", None, 0
+    survives = survival.look()
+    environment = own_environment()
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "ipykernel": _version_of("ipykernel", "ipykernel"),
+        "pyzmq": _version_of("pyzmq", "zmq"),
+        "platform": platform.system(),
+        "machine": platform.machine(),
+        "hostname": socket.gethostname(),
+        "user": _user(),
+        "uid": os.getuid(),
+        "home": home,
+        "home_writable": os.access(home, os.W_OK | os.X_OK),
+        "state_dir": state,
+        "state_dir_local": local is not False,
+        "disk_free_bytes": disk_free,
+        "clock": time.time(),
+        "mlflow": _version_of("mlflow", "mlflow") or _version_of("mlflow-skinny", "mlflow"),
+        "uv": find_uv(),
+        "pip": environment["pip"],
+        "environment": environment,
+        "survives_logout": survives.survives,
+        "survives_reason": survives.reason,
+        "agent_version": version(),
+    }

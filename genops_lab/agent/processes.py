@@ -1,0 +1,149 @@
+"""What the system says of processes: identities that no other process can take over, memory, the host's start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import Dict, Iterator, NamedTuple, Optional
+
+
+def boot_id() -> str:
+    """Differs after each start of the host; empty where it cannot be told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return _boot_time()
+
+
+def _boot_time() -> str:
+    try:
+        found = subprocess.run(
+            ["sysctl", "-n", "kern.boottime"], capture_output=True, timeout=5, check=False
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.decode("ascii", "replace").partition("}")[0].strip(" {")
+
+
+def start_time(pid: int) -> str:
+    """When a process started, in the system's own unit; with the pid it names one process. Empty: no such one."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            return stream.read().rpartition(b")")[2].split()[19].decode("ascii")
+    except (OSError, IndexError):
+        pass
+    if os.path.isdir("/proc/self"):
+        return ""
+    try:
+        command = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(command, capture_output=True, timeout=5, check=False).stdout.decode().strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def signal_group(pid: int, number: int) -> bool:
+    """Signal the process group that ``pid`` leads; False when there is none any more."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # one member has become another user's; macOS says so for zombies
+        return False
+    return True
+
+
+def end_orphans(pid: int, started: str, grace_s: float = 2.0) -> bool:
+    """Kill the process group of a kernel whose keeper is gone, if ``pid`` is still the process that ``started``
+    names, or members of its group are left. Returns whether there was something to end."""
+    now = start_time(pid)
+    if now and now != started:
+        return False
+    if not signal_group(pid, signal.SIGTERM):
+        return False
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline:
+        if not group_members(pid):
+            return True
+        time.sleep(0.02)
+    signal_group(pid, signal.SIGKILL)
+    return True
+
+
+def group_members(group: int) -> Dict[int, int]:
+    """The processes of a group and their resident memory in bytes; empty where /proc is missing."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    found = {}
+    for pid, fields in _all_processes():
+        if fields[0] != b"Z" and int(fields[2]) == group:
+            found[pid] = int(fields[21]) * page
+    return found
+
+
+class Usage(NamedTuple):
+    """What a process uses; the CPU time includes that of children that have ended."""
+
+    memory_bytes: int
+    cpu_s: float
+
+
+def tree(root: int) -> Dict[int, Usage]:
+    """The processes of a group and all that descend from its members; empty where /proc is missing."""
+    page, ticks = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
+    everybody = {pid: fields for pid, fields in _all_processes() if fields[0] != b"Z"}
+    found = {pid for pid, fields in everybody.items() if pid == root or int(fields[2]) == root}
+    while True:
+        more = {pid for pid, fields in everybody.items() if pid not in found and int(fields[1]) in found}
+        if not more:
+            break
+        found |= more
+    return {
+        pid: Usage(int(everybody[pid][21]) * page, sum(map(int, everybody[pid][11:15])) / ticks)
+        for pid in found
+    }
+
+
+def _all_processes() -> "Iterator[tuple[int, list[bytes]]]":
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    for name in names:
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as stream:
+                    fields = stream.read().rpartition(b")")[2].split()
+            except OSError:  # it has ended meanwhile
+                continue
+            if len(fields) > 21:
+                yield int(name), fields
+
+
+def oom_kills() -> Optional[int]:
+    """How many processes of this control group the system has killed for memory so far; None: not visible."""
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as stream:
+            lines = [line.rstrip("\n").split(":", 2) for line in stream]
+    except OSError:
+        return None
+    for fields in lines:
+        if len(fields) < 3:
+            continue
+        controllers, path = fields[1], fields[2]
+        if controllers == "":
+            file = f"/sys/fs/cgroup{path}/memory.events"
+        elif "memory" in controllers.split(","):
+            file = f"/sys/fs/cgroup/memory{path}/memory.oom_control"
+        else:
+            continue
+        try:
+            with open(file, encoding="ascii") as stream:
+                for line in stream:
+                    name, _, value = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(value)
+        except (OSError, ValueError):
+            continue
+    return None

@@ -1,0 +1,157 @@
+"""The host's figures, or those of the share of it that a container or a job gives. Everything here blocks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import threading
+import time
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from .cgroups import Share, read_share
+from .gpus import GpuReader
+from .guarded import Guarded, Unanswered
+
+#: Two askers within this time get the same reading: percentages over shorter times say nothing.
+FRESH_S = 0.5
+#: A home may lie on a file server that is away.
+DISK_TIMEOUT_S = 2.0
+_FIRST_LOOK_S = 0.1
+
+
+class HostReader:
+    """Readings as the Lab's HostReading has them; what cannot be known is None. Safe for several threads."""
+
+    def __init__(
+        self,
+        share: Callable[[], Share] = read_share,
+        gpus: Optional[GpuReader] = None,
+        proc: str = "/proc",
+    ) -> None:
+        self._share = share
+        self._gpus = gpus or GpuReader()
+        self._proc = proc
+        self._disk = Guarded(lambda: shutil.disk_usage(os.path.expanduser("~")))
+        self._lock = threading.Lock()
+        self._last: Optional[Tuple[float, Dict[str, Any]]] = None
+        self._last_cpu: Optional[Tuple[float, float]] = None
+
+    def read(self) -> Dict[str, Any]:
+        """The host now; takes some milliseconds, longer at the first time and where a driver hangs."""
+        with self._lock:
+            now = time.monotonic()
+            if self._last is not None and now - self._last[0] < FRESH_S:
+                return self._last[1]
+            reading = self._read()
+            self._last = (time.monotonic(), reading)
+            return reading
+
+    def _read(self) -> Dict[str, Any]:
+        share, gpus = self._share(), self._gpus.read()
+        cores = float(_cores())
+        if share.cpu_count is not None:
+            cores = min(cores, share.cpu_count)
+        total, used = self._memory(share)
+        try:
+            disk = self._disk(DISK_TIMEOUT_S)
+        except (OSError, Unanswered):
+            disk = None
+        return {
+            "hostname": platform.node(),
+            "cpu_count": round(cores, 2),
+            "cpu_percent": self._cpu_percent(share, cores),
+            "load": _load(),
+            "memory_total_bytes": total,
+            "memory_used_bytes": used,
+            "disk_total_bytes": None if disk is None else disk.total,
+            "disk_free_bytes": None if disk is None else disk.free,
+            "gpu_state": gpus.state,
+            "gpu_message": gpus.message,
+            "gpus": list(gpus.gpus),
+            "sampled_at": time.time(),
+        }
+
+    def _memory(self, share: Share) -> Tuple[Optional[int], Optional[int]]:
+        """Total and used bytes."""
+        fields = self._meminfo()
+        total, available = fields.get("MemTotal"), fields.get("MemAvailable")
+        if total is None:
+            total = _pages()
+        used = None if total is None or available is None else total - available
+        if share.memory_limit is not None and (total is None or share.memory_limit < total):
+            total = share.memory_limit
+            if share.memory_used is not None:
+                used = share.memory_used
+            elif used is not None:
+                used = min(used, total)
+        return total, used
+
+    def _meminfo(self) -> Dict[str, int]:
+        found = {}
+        try:
+            with open(os.path.join(self._proc, "meminfo"), encoding="ascii") as file:
+                for line in file:
+                    name, _, value = line.partition(":")
+                    parts = value.split()
+                    if parts and parts[0].isdigit():
+                        found[name] = int(parts[0]) * 1024
+        except OSError:
+            return {}
+        return found
+
+    def _cpu_percent(self, share: Share, cores: float) -> Optional[float]:
+        """Of the cores that may be used, since the last reading; the first one looks for 0.1 s."""
+        if self._last_cpu is None:
+            self._last_cpu = self._cpu_seconds(share)
+            time.sleep(_FIRST_LOOK_S)
+            share = self._share()
+        before, now = self._last_cpu, self._cpu_seconds(share)
+        if before is None or now is None:
+            return None
+        self._last_cpu = now
+        percent = 100.0 * (now[1] - before[1]) / max((now[0] - before[0]) * cores, 1e-9)
+        return round(min(max(percent, 0.0), 100.0), 1)
+
+    def _cpu_seconds(self, share: Share) -> Optional[Tuple[float, float]]:
+        """The time, and the CPU time used up to then by this share of the host (or by all of it)."""
+        now = time.monotonic()
+        if share.cpu_seconds is not None:
+            return now, share.cpu_seconds
+        try:
+            with open(os.path.join(self._proc, "stat"), encoding="ascii") as file:
+                fields = [int(value) for value in file.readline().split()[1:9]]
+        except (OSError, ValueError):
+            return None
+        idle = sum(fields[3:5])  # idle and waiting for a disk
+        # Over all processors of the host: scaled to those that may be used here.
+        scale = _cores() / (os.cpu_count() or 1)
+        return now, (sum(fields) - idle) / os.sysconf("SC_CLK_TCK") * scale
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _load() -> Optional[Tuple[float, float, float]]:
+    try:
+        return os.getloadavg()
+    except OSError:
+        return None
+
+
+def _pages() -> Optional[int]:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
+_reader = HostReader()
+
+
+def host_reading() -> Dict[str, Any]:
+    """This host now, by the process's one reader."""
+    return _reader.read()

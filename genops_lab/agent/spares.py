@@ -1,0 +1,235 @@
+"""The spare kernels of this host as ``attach`` sees them: kept at the number that a Lab wants, taken by starts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+import uuid
+from typing import Any, Awaitable, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+from . import places, processes, version
+from .channels import ChannelReset
+from .launching import spare as spare_command
+from .statefile import FolderLock
+
+SPARE = "spare.json"
+MAX_SPARES = 8
+#: Without a connection that renews it a spare ends after so long.
+LEASE_S = 600.0
+_LOOK_S = 60.0
+#: A kernel that was just taken is let alone for so long: its first cells matter more than the next start.
+_AFTER_TAKE_S = 2.0
+_AFTER_FAILURE_S = 60.0
+_STAND_S = 130.0
+_CALL_S = 8.0
+_BEING_MADE_S = 10.0
+
+Call = Callable[[str, str, Dict[str, Any], float], Awaitable[Any]]
+
+
+class Found(NamedTuple):
+    """A spare that lives."""
+
+    folder: str
+    fits: str
+    ready: bool
+
+
+def fits(argv: List[str], scheme: str) -> str:
+    """The same for orders that one spare can be taken for."""
+    return hashlib.sha256(json.dumps([version(), argv, scheme]).encode()).hexdigest()[:32]
+
+
+def write_spare(folder: str, told: Dict[str, Any]) -> None:
+    """What a spare tells of itself. Raises OSError."""
+    part = os.path.join(folder, f"{SPARE}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(descriptor, json.dumps(told).encode())
+    finally:
+        os.close(descriptor)
+    os.replace(part, os.path.join(folder, SPARE))
+
+
+def _roots() -> Iterator[str]:
+    for state in places.candidates():
+        root = os.path.join(state, "spares")
+        try:
+            places.check_own(state)
+            places.check_own(root)
+        except OSError:
+            continue
+        yield root
+
+
+def look() -> List[Found]:
+    """The spares that wait; what dead ones have left is removed."""
+    found = []
+    for root in _roots():
+        for name in sorted(os.listdir(root)):
+            folder = os.path.join(root, name)
+            if not os.path.isdir(folder):
+                continue
+            told = _told(folder)
+            try:
+                if _has_keeper(folder):
+                    if told is not None:  # else it was taken
+                        found.append(Found(folder, str(told.get("fits")), bool(told.get("ready"))))
+                    continue
+                if told is not None and told.get("pid"):
+                    processes.end_orphans(int(told["pid"]), str(told.get("pid_started", "")))
+                places.forget(folder)
+            except OSError:  # it has gone meanwhile
+                continue
+    return found
+
+
+def _has_keeper(folder: str) -> bool:
+    """Whether its keeper lives, or is being started. Raises OSError."""
+    if time.time() - os.stat(folder).st_mtime < _BEING_MADE_S:
+        return True
+    lock = FolderLock(folder)
+    if not lock.take():
+        return True
+    lock.release()
+    return False
+
+
+def _told(folder: str) -> Optional[Dict[str, Any]]:
+    try:
+        with open(os.path.join(folder, SPARE), encoding="utf-8") as stream:
+            told = json.load(stream)
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
+class Pool:
+    """One connection's wish. ``call`` asks a keeper in a folder; ``start`` starts one there."""
+
+    def __init__(self, call: Call, start: Callable[[str, List[str], str], Awaitable[Any]]) -> None:
+        self._call = call
+        self._start = start
+        self._argv: List[str] = []
+        self._scheme = ""
+        self._wanted = 0
+        self._trouble = ""
+        self._task: "Optional[asyncio.Task[None]]" = None
+        self._wake = asyncio.Event()
+        self._taken_at = 0.0
+
+    @property
+    def _fits(self) -> str:
+        return fits(self._argv, self._scheme)
+
+    async def keep(self, argv: List[str], scheme: str, count: int) -> Dict[str, Any]:
+        """Keep so many spares of this command from now on, while this connection lasts; how many are ready."""
+        if not 0 <= count <= MAX_SPARES:
+            raise ValueError(f"{count} kernels cannot be kept ready")
+        if count and spare_command(argv) is None:
+            raise ChannelReset("not_warm", "Only ipykernel's usual command can be started ahead.")
+        if self._argv and (argv, scheme) != (self._argv, self._scheme):
+            await self._end_all()
+        if (argv, scheme, count) != (self._argv, self._scheme, self._wanted):
+            self._argv, self._scheme, self._wanted, self._trouble = argv, scheme, count, ""
+            self._wake.set()
+        if self._wanted and (self._task is None or self._task.done()):
+            self._task = asyncio.ensure_future(self._fill())
+        elif not self._wanted:
+            await self._end_all()
+        ready = sum(each.ready for each in await self._own())
+        return {"wanted": count, "ready": ready, "trouble": self._trouble}
+
+    def close(self) -> None:
+        """The connection ends: the spares stay for the next one, for as long as their lease."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def take(self, folder: str, order: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+        """The KernelInfo of a spare that has become the kernel of this order; None: start a fresh one."""
+        wanted = fits(order["argv"], order["signature_scheme"])
+        for found in await _in_thread(look):
+            if found.fits == wanted and found.ready:
+                try:
+                    info: Dict[str, Any] = await self._call(
+                        found.folder, "take", {"folder": folder, "order": order}, _CALL_S
+                    )
+                except (ChannelReset, ConnectionError, asyncio.IncompleteReadError) as error:
+                    if isinstance(error, ChannelReset) and error.code == "does_not_fit":
+                        return None  # the others are no different
+                    continue
+                finally:
+                    self._taken_at = time.monotonic()
+                    self._wake.set()
+                return info
+        return None
+
+    async def _own(self) -> List[Found]:
+        return [each for each in await _in_thread(look) if each.fits == self._fits]
+
+    async def _end_all(self) -> None:
+        for each in await self._own():
+            await self._ask(each, "end", {})
+
+    async def _ask(self, spare: Found, method: str, params: Dict[str, Any]) -> None:
+        try:
+            await self._call(spare.folder, method, params, _CALL_S)
+        except (ChannelReset, ConnectionError, asyncio.IncompleteReadError):
+            return  # it has ended, or was taken
+
+    async def _fill(self) -> None:
+        while self._wanted:
+            self._wake.clear()
+            spares = await self._own()
+            for each in spares[self._wanted :]:
+                await self._ask(each, "end", {})
+            for each in spares[: self._wanted]:
+                await self._ask(each, "renew", {"seconds": LEASE_S})
+            pause = _LOOK_S
+            if len(spares) < self._wanted:
+                pause = self._taken_at + _AFTER_TAKE_S - time.monotonic()
+                if pause <= 0:
+                    pause = 0.0 if await self._one_more() else _AFTER_FAILURE_S
+            try:
+                await asyncio.wait_for(self._wake.wait(), pause)
+            except asyncio.TimeoutError:
+                continue
+
+    async def _one_more(self) -> bool:
+        """Start one, and wait until it stands: one at a time on this host."""
+        try:
+            state, _ = places.state_folder()
+            root = places.private_folder(os.path.join(state, "spares"))
+            lock = FolderLock(root)
+            if not lock.take():  # another connection starts one
+                await asyncio.sleep(1.0)
+                return True
+            try:
+                folder = places.private_folder(os.path.join(root, uuid.uuid4().hex[:16]))
+                await self._start(folder, self._argv, self._scheme)
+                await self._stands(folder)
+            finally:
+                lock.release()
+        except (OSError, ChannelReset) as error:
+            self._trouble = str(error)
+            return False
+        self._trouble = ""
+        return True
+
+    async def _stands(self, folder: str) -> None:
+        deadline = time.monotonic() + _STAND_S
+        while time.monotonic() < deadline:
+            told, there = await _in_thread(lambda: (_told(folder), os.path.isdir(folder)))
+            if not there:
+                raise ChannelReset("start_failed", "A kernel that was started ahead has ended by itself.")
+            if told is None or told.get("ready"):
+                return
+            await asyncio.sleep(0.1)
+        raise ChannelReset("start_failed", "A kernel that was started ahead does not answer.")
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,68 @@
+"""What a kernel's folder says of it, for whoever comes after its keeper.
+
+The file has its full size from the start and is written in place, so that a full disk cannot keep the end of a
+kernel from being told.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import Any, Dict, Optional
+
+STATE_BYTES = 16384
+STATE, LOCK, CONNECTION, JOURNAL = "state.json", "lock", "connection.json", "journal"
+KERNEL_LOG, KEEPER_LOG, SOCKET, IPC = "kernel.log", "keeper.log", "keeper.sock", "k"
+
+
+def write_state(folder: str, state: Dict[str, Any]) -> None:
+    """Raises OSError when the file cannot be made; ValueError when ``state`` is too large."""
+    data = json.dumps(state).encode()
+    if len(data) > STATE_BYTES:
+        raise ValueError(f"A kernel's state of {len(data)} bytes is too large.")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(os.path.join(folder, STATE), flags, 0o600)
+    try:
+        os.pwrite(descriptor, data.ljust(STATE_BYTES), 0)
+    finally:
+        os.close(descriptor)
+
+
+def read_state(folder: str) -> Optional[Dict[str, Any]]:
+    """None when there is none that can be read."""
+    try:
+        descriptor = os.open(os.path.join(folder, STATE), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            found = json.loads(os.pread(descriptor, STATE_BYTES, 0))
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+class FolderLock:
+    """Held by the process that a kernel's folder belongs to, for its life."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = os.path.join(folder, LOCK)
+        self._descriptor = -1
+
+    def take(self) -> bool:
+        """False when another process has it. Raises OSError when the folder cannot be written."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,258 @@
+"""The outputs of one run of a cell, as JupyterLab's output area would hold them, within bounds.
+
+What a browser cannot hold is left out between the first and the last outputs. Which outputs are the first ones
+follows from the messages alone: the recorder and every page's connection find the same.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from .excerpt import TAIL_CHARACTERS, Excerpt, short
+from .items import Fixed, Stream, as_notebook
+
+MAX_BYTES = 1_000_000
+MAX_OUTPUTS = 2_000
+#: A long stream is held in parts, so that its middle can be left out. A line that is longer than two parts loses
+#: the carriage returns that go back further.
+MIN_PART_BYTES = 64
+#: Figures between much text are shown, up to so many; and errors.
+KEPT_DISPLAYS = 100
+KEPT_ERRORS = 20
+
+
+class Overflow(Protocol):
+    """Where all text goes of a cell that does not show all of it."""
+
+    @property
+    def path(self) -> str:
+        """Where a person finds it."""
+        ...
+
+    def write(self, text: str) -> None:
+        """Keep ``text``, in order."""
+        ...
+
+    def restart(self) -> None:
+        """Forget what was written: the output was cleared."""
+        ...
+
+
+class OutputArea:
+    """Takes outputs one by one; ``outputs`` are the notebook's. ``kernel_id`` and ``msg_id`` say whose they are."""
+
+    def __init__(
+        self,
+        overflow: Overflow | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_outputs: int = MAX_OUTPUTS,
+        kernel_id: str = "",
+        msg_id: str = "",
+    ) -> None:
+        self.kernel_id, self.msg_id = kernel_id, msg_id
+        self._max_bytes, self._max_outputs = max_bytes, max_outputs
+        self._tail_bytes_max = max(1, max_bytes // 8)
+        self._tail_outputs_max = max(1, max_outputs // 10)
+        self._part_bytes = max(MIN_PART_BYTES, max_bytes // 32)
+        self._overflow = overflow
+        self._finished = False
+        self._clear_next = False
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._head: list[Stream | Fixed] = []
+        self._kept: list[Fixed] = []
+        self._tail: deque[Stream | Fixed] = deque()
+        self._head_bytes = self._tail_bytes = 0
+        #: whether all that comes now is not among the first outputs
+        self.cut = False
+        self._keeps_displays = True
+        self._lines_out = self._bytes_out = self._displays_out = 0
+        self._stream: Stream | None = None  # the last output, while it can grow
+
+    def begin_cut(self, lines: int, size: int, displays: int) -> None:
+        """Go on where others have cut: so much is not shown already."""
+        self.cut = True
+        self._lines_out, self._bytes_out, self._displays_out = lines, size, displays
+
+    @property
+    def left_out(self) -> tuple[int, int, int]:
+        """Lines, bytes and displays that are not shown when the cell ends now."""
+        return self._lines_out, self._bytes_out, self._displays_out
+
+    @property
+    def size(self) -> int:
+        """About how many bytes are held."""
+        return self._head_bytes + self._tail_bytes
+
+    @property
+    def full_output(self) -> str:
+        """The file that has all text, once something is not shown."""
+        return self._overflow.path if self.cut and self._overflow is not None else ""
+
+    def clear(self, wait: bool = False) -> None:
+        """``clear_output``: now, or when the next output comes."""
+        self._stream = None
+        if wait:
+            self._clear_next = True
+            return
+        self._clear_now()
+
+    def stream(self, name: str, text: str) -> int:
+        """Standard output or error; how much of ``text`` is among the first outputs."""
+        self._clear_if_due()
+        shown = 0
+        for piece in _pieces(text, self._part_bytes):
+            last = self._stream
+            if last is None or last.name != name:
+                last = self._append_stream(name, continues=False)
+            elif last.is_kept or (
+                last.cost > self._part_bytes and (last.text.at_line_start or last.cost > 2 * self._part_bytes)
+            ):
+                last = self._append_stream(name, continues=True)
+            before = last.cost
+            last.text.add(piece)
+            self._grown(last.cost - before)
+            shown += 0 if self.cut else len(piece)
+        return shown
+
+    def add(self, output: dict[str, Any], size: int) -> Fixed:
+        """Any other output of about ``size`` bytes; what is returned may be given to :meth:`replace`."""
+        self._clear_if_due()
+        self._stream = None
+        item = Fixed(output, size)
+        self._append(item)
+        self._grown(item.cost)
+        return item
+
+    def finish(self) -> None:
+        """The cell has run: the file with all text gets its end."""
+        self._finished = True
+        for item in self._tail:
+            self._write(item)
+
+    def outputs(self) -> list[dict[str, Any]]:
+        """The outputs so far, in the notebook's form."""
+        if not self.cut:
+            return as_notebook(self._head)
+        last = self.last() if self._finished else []
+        return [*as_notebook(self._head), self.excerpt().as_output(), *last]
+
+    def last(self) -> list[dict[str, Any]]:
+        """What stands after the excerpt when the cell has run."""
+        return as_notebook([*self._kept, *self._tail])
+
+    def excerpt(self) -> Excerpt:
+        """What is not shown now: of a cell that runs, all after the first outputs."""
+        hidden = () if self._finished else (*self._kept, *self._tail)
+        return Excerpt(
+            kernel_id=self.kernel_id,
+            msg_id=self.msg_id,
+            running=not self._finished,
+            lines=self._lines_out + sum(_lines(item) for item in hidden),
+            bytes=self._bytes_out + sum(item.size for item in hidden),
+            displays=self._displays_out + sum(isinstance(item, Fixed) for item in hidden),
+            tail="" if self._finished else short(self._end()),
+        )
+
+    def unwritten(self) -> str:
+        """The text after that in the file, so far."""
+        return "".join(item.plain for item in self._tail if not item.is_kept)
+
+    def _end(self) -> str:
+        found: list[str] = []
+        size = 0
+        for item in reversed(self._tail):
+            found.append(item.plain[-TAIL_CHARACTERS:])
+            size += len(found[-1])
+            if size > TAIL_CHARACTERS:
+                break
+        return "".join(reversed(found))
+
+    def _clear_if_due(self) -> None:
+        if self._clear_next:
+            self._clear_next = False
+            self._clear_now()
+
+    def _clear_now(self) -> None:
+        if self.cut and self._overflow is not None:
+            self._overflow.restart()
+        self._start_anew()
+
+    def _append_stream(self, name: str, *, continues: bool) -> Stream:
+        self._stream = Stream(name, continues)
+        self._append(self._stream)
+        return self._stream
+
+    def _append(self, item: Stream | Fixed) -> None:
+        if not self.cut and (self._head_bytes >= self._max_bytes or len(self._head) >= self._max_outputs):
+            self.cut = True
+            for shown in self._head:
+                self._write(shown)
+        (self._tail if self.cut else self._head).append(item)
+
+    def _grown(self, cost: int) -> None:
+        if not self.cut:
+            self._head_bytes += cost
+            return
+        self._tail_bytes += cost
+        while len(self._tail) > 1 and (
+            self._tail_bytes > self._tail_bytes_max or len(self._tail) > self._tail_outputs_max
+        ):
+            self._leave_out(self._tail.popleft())
+
+    def _leave_out(self, item: Stream | Fixed) -> None:
+        self._write(item)
+        self._tail_bytes -= item.cost
+        if isinstance(item, Stream) or not self._keep(item):
+            self._count_out(item)
+
+    def _keep(self, item: Fixed) -> bool:
+        is_error = item.output["output_type"] == "error"
+        if is_error and sum(map(_is_error, self._kept)) < KEPT_ERRORS:
+            self._kept.append(item)
+            return True
+        if is_error or not self._keeps_displays:
+            return False
+        self._kept.append(item)
+        displays = [each for each in self._kept if not _is_error(each)]
+        if len(displays) > KEPT_DISPLAYS or sum(each.cost for each in displays) > self._max_bytes:
+            # It is full of them: a few from its middle would mean nothing.
+            self._keeps_displays = False
+            self._kept = [each for each in self._kept if _is_error(each)]
+            for each in displays[:-1]:
+                self._count_out(each)
+            return False
+        return True
+
+    def _count_out(self, item: Stream | Fixed) -> None:
+        self._lines_out += _lines(item)
+        self._bytes_out += item.size
+        self._displays_out += isinstance(item, Fixed)
+
+    def _write(self, item: Stream | Fixed) -> None:
+        if self._overflow is not None and not item.is_kept:
+            item.is_kept = True
+            self._overflow.write(item.plain)
+
+
+def _is_error(item: Fixed) -> bool:
+    return bool(item.output["output_type"] == "error")
+
+
+def _lines(item: Stream | Fixed) -> int:
+    return item.plain.count("\n") if isinstance(item, Stream) else 0
+
+
+def _pieces(text: str, size: int) -> Iterator[str]:
+    """``text`` in parts of about ``size``, at the ends of lines where there are any."""
+    start = 0
+    while len(text) - start > size:
+        end = text.rfind("\n", start, start + size) + 1 or start + size
+        yield text[start:end]
+        start = end
+    if start < len(text) or not text:
+        yield text[start:]

@@ -1,0 +1,99 @@
+"""The store's table of kernels on targets: what a Lab must know to find them again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects.sqlite import insert
+
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import remote_kernels
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel on a target and the session that it belongs to. ``file_hash`` is the SHA-256 of the notebook as it
+    was last seen: at a save, or when this Lab wrote it. ``owner`` names the process whose kernel it is. ``chosen``:
+    which GPUs it was given, as variables."""
+
+    kernel_id: str
+    target: str
+    kernel_name: str
+    session_id: str | None = None
+    path: str | None = None
+    type: str | None = None
+    documented_seq: int = 0
+    file_hash: str | None = None
+    incarnation: str | None = None
+    owner: str | None = None
+    started_at: float
+    chosen: dict[str, str] = {}
+
+
+class KernelLedger:
+    """All methods block."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> list[Remembered]:
+        """Every remembered kernel, the oldest first."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(select(remote_kernels).order_by(remote_kernels.c.started_at)).all()
+        return [_remembered(row) for row in rows]
+
+    def get(self, kernel_id: str) -> Remembered | None:
+        """One kernel."""
+        with self._store.transaction() as connection:
+            return _find(connection, kernel_id)
+
+    def remember(self, kernel: Remembered) -> None:
+        """Add a kernel; one that is there already keeps its session, its hash and what is documented."""
+        statement = insert(remote_kernels).values(**_stored(msgspec.structs.asdict(kernel)))
+        statement = statement.on_conflict_do_nothing(index_elements=["kernel_id"])
+        with self._store.transaction() as connection:
+            connection.execute(statement)
+
+    def change(self, kernel_id: str, **values: Any) -> None:
+        """Change columns of a kernel; nothing happens when it is not remembered."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                remote_kernels.update()
+                .where(remote_kernels.c.kernel_id == kernel_id)
+                .values(**_stored(values))
+            )
+
+    def claim(self, kernel_id: str, owner: str, *, of: str | None) -> bool:
+        """Make a kernel ``owner``'s; False when it is not ``of``'s any more: another Lab was faster."""
+        statement = remote_kernels.update().where(
+            remote_kernels.c.kernel_id == kernel_id, remote_kernels.c.owner.is_not_distinct_from(of)
+        )
+        with self._store.transaction() as connection:
+            return connection.execute(statement.values(owner=owner)).rowcount == 1
+
+    def forget(self, kernel_id: str) -> None:
+        """Remove a kernel."""
+        with self._store.transaction() as connection:
+            connection.execute(remote_kernels.delete().where(remote_kernels.c.kernel_id == kernel_id))
+
+
+def _find(connection: Connection, kernel_id: str) -> Remembered | None:
+    row = connection.execute(
+        select(remote_kernels).where(remote_kernels.c.kernel_id == kernel_id)
+    ).one_or_none()
+    return None if row is None else _remembered(row)
+
+
+def _stored(values: dict[str, Any]) -> dict[str, Any]:
+    if "chosen" not in values:
+        return values
+    return {**values, "chosen": msgspec.json.encode(values["chosen"]).decode()}
+
+
+def _remembered(row: Row[Any]) -> Remembered:
+    values = {str(name): value for name, value in row._mapping.items()}
+    chosen = values["chosen"]
+    return Remembered(
+        **{**values, "chosen": msgspec.json.decode(chosen, type=dict[str, str]) if chosen else {}}
+    )

@@ -1,0 +1,86 @@
+"""Wire types of outputs. Times in seconds since 1970."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run of a cell has put out so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
+
+    ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
+    1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
+    until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
+    (:mod:`.excerpt`) says how much, and ``full_output`` names the file that has the whole text.
+    """
+
+    msg_id: str
+    cell_id: str
+    state: Literal["running", "done"]
+    status: Literal["", "ok", "error", "aborted"] = ""
+    execution_count: int | None = None
+    outputs: list[dict[str, Any]] = []
+    message_ids: list[str] = []
+    started_at: float
+    ended_at: float | None = None
+    truncated: bool = False
+    full_output: str = ""
+    #: the code that ran: outputs of a cell that was edited since are not its own any more
+    code: str = ""
+    #: whether the saved document has it
+    documented: bool = False
+
+
+class ExecutionsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``open``: what the page itself waits for (message ids, with commas between). It is told of these also when
+    the saved document has them: while it was away, they may have been written there."""
+
+    open: str = ""
+
+
+class Executions(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of a kernel's cells that the saved document does not have, in the order of their start.
+
+    ``recovering``: more than this is on its way (the kernel's host is away, or sends what was kept there), so
+    ask again at the next event. ``ended`` says that the kernel is gone, and ``reason`` why.
+    """
+
+    kernel_id: str
+    recovering: bool = False
+    ended: bool = False
+    reason: str = ""
+    executions: list[Execution] = []
+
+
+class TextQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which lines: ``limit`` of them from line ``offset`` (0 is the first)."""
+
+    offset: int = 0
+    limit: int = 200
+
+
+class TextPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
+    missing at its end (a file is kept up to 2 GB)."""
+
+    first: int
+    lines: list[str]
+    total: int
+    bytes: int
+    running: bool
+    complete: bool = True
+
+
+class TextSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look for, from line ``offset`` on; ASCII letters in either case."""
+
+    text: str
+    offset: int = 0
+
+
+class TextFound(msgspec.Struct, frozen=True, kw_only=True):
+    """The line; null when no line has it."""
+
+    line: int | None = None

@@ -1,0 +1,17 @@
+"""Where outputs are found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import OutputsService as Service
+else:
+    Service = Later(__package__, "service", "OutputsService")
+
+OPERATIONS = [
+    Operation("GET", "/kernels/{kernel_id}/executions", Service.list_executions),
+    Operation("POST", "/kernels/{kernel_id}/executions/{msg_id}/done", Service.execution_documented),
+    Operation("GET", "/outputs/{kernel_id}/{msg_id}/text", Service.read_text),
+    Operation("GET", "/outputs/{kernel_id}/{msg_id}/find", Service.find_text),
+]

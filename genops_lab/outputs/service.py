@@ -1,0 +1,184 @@
+"""Outputs of target kernels: recorded here, wanted by pages, and no longer wanted once a document has them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import NotFound
+from genops_lab.core.events import EventBus
+from genops_lab.settings import Settings
+
+from .models import Execution, Executions, ExecutionsQuery, TextFound, TextPart, TextQuery, TextSearch
+from .presence import Presence
+from .recorder import Recorder
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+
+    from .full_text import Text
+
+EVENT = "output"
+OVERFLOW = "outputs"
+ACK_EVERY_S = 1.0
+#: One answer has at most so many lines of a full output.
+MAX_LINES = 1000
+
+log = logging.getLogger("genops_lab")
+
+
+class OutputsService:
+    """What pages ask for, and how far each kernel's journal may be let go.
+
+    ``acknowledge(kernel_id, incarnation, seq)`` is told the record up to which a journal is not needed;
+    ``recovering(kernel_id)`` answers whether more of the past is on its way.
+    """
+
+    def __init__(self, settings: Settings, store: Store, events: EventBus) -> None:
+        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from .ledger import KernelLedger
+
+        self.ledger = KernelLedger(store)
+        self.presence = Presence()
+        self.recorder = Recorder(
+            settings.data_dir / OVERFLOW,
+            self._changed,
+            max_bytes=settings.cell_output_bytes,
+            max_outputs=settings.cell_outputs,
+            heard=self._heard,
+        )
+        self.acknowledge: Callable[[str, str, int], None] = _nobody
+        self.recovering: Callable[[str], bool] = _never
+        #: what does not work in this server, and because of whom
+        self.limits: list[str] = []
+        #: why kernels of this machine are not kept, though the settings say so
+        self.not_kept: list[str] = []
+        #: called in the event loop when a run started or ended
+        self.told: list[Callable[[str], None]] = []
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._acked: dict[str, tuple[str, int]] = {}
+        self._records_came = asyncio.Event()
+
+    async def list_executions(self, kernel_id: str, query: ExecutionsQuery) -> Executions:
+        """What a kernel's cells put out that the saved document does not have, or that the page waits for."""
+        self.presence.claim(kernel_id)
+        recovering = self.recovering(kernel_id)
+        executions, reason = await asyncio.to_thread(self._account, kernel_id, query.open.split(","))
+        return Executions(
+            kernel_id=kernel_id,
+            recovering=recovering,
+            ended=reason is not None,
+            reason=reason or "",
+            executions=executions,
+        )
+
+    async def execution_documented(self, kernel_id: str, msg_id: str) -> None:
+        """A page has an execution's outputs in its saved document; idempotent."""
+        done = [
+            each
+            for each in await asyncio.to_thread(self.recorder.executions, kernel_id)
+            if each.msg_id == msg_id
+        ]
+        await self.documented(kernel_id, done)
+
+    async def read_text(self, kernel_id: str, msg_id: str, query: TextQuery) -> TextPart:
+        """Lines of all that a run printed, of one whose cell does not show all."""
+        return await asyncio.to_thread(self._read_text, kernel_id, msg_id, query)
+
+    async def find_text(self, kernel_id: str, msg_id: str, query: TextSearch) -> TextFound:
+        """The next line that holds some text, from the beginning again after the last."""
+        return await asyncio.to_thread(self._find_text, kernel_id, msg_id, query)
+
+    async def whole_text(self, kernel_id: str, msg_id: str) -> Text:
+        """All that a run printed so far."""
+        return (await asyncio.to_thread(self._text, kernel_id, msg_id))[0]
+
+    def _read_text(self, kernel_id: str, msg_id: str, query: TextQuery) -> TextPart:
+        text, running = self._text(kernel_id, msg_id)
+        first, limit = max(0, query.offset), max(0, min(query.limit, MAX_LINES))
+        return TextPart(
+            first=first,
+            lines=text.lines(first, limit),
+            total=text.total,
+            bytes=text.size,
+            running=running,
+            complete=text.is_complete,
+        )
+
+    def _find_text(self, kernel_id: str, msg_id: str, query: TextSearch) -> TextFound:
+        text, _running = self._text(kernel_id, msg_id)
+        return TextFound(line=text.find(query.text[:1000], query.offset) if query.text else None)
+
+    def _text(self, kernel_id: str, msg_id: str) -> tuple[Text, bool]:
+        text, running = self.recorder.text(kernel_id, msg_id)
+        if text is None:
+            raise NotFound(
+                "The full output of this cell is not kept any more.",
+                hint="It is kept for 30 days on the machine of the Lab that ran the cell, until the cell runs again.",
+            )
+        return text, running
+
+    async def documented(self, kernel_id: str, executions: Sequence[Execution]) -> None:
+        """The saved document has these runs: the journal may let go of them."""
+        await asyncio.to_thread(self.recorder.documented, kernel_id, executions)
+        incarnation, cursor = await asyncio.to_thread(self.recorder.cursor, kernel_id)
+        await asyncio.to_thread(self.ledger.change, kernel_id, incarnation=incarnation, documented_seq=cursor)
+        await self.advance(kernel_id)
+
+    async def advance(self, kernel_id: str) -> None:
+        """Acknowledge what is not needed any more."""
+        cursor = await asyncio.to_thread(self.recorder.cursor, kernel_id)
+        if cursor == self._acked.get(kernel_id, ("", 0)):
+            return
+        self._acked[kernel_id] = cursor
+        self.acknowledge(kernel_id, *cursor)
+
+    async def forget(self, kernel_id: str) -> None:
+        """Nothing of this kernel is wanted any more."""
+        await asyncio.to_thread(self.recorder.forget, kernel_id)
+        await asyncio.to_thread(self.ledger.forget, kernel_id)
+        self._acked.pop(kernel_id, None)
+        self.presence.forget(kernel_id)
+        self._events.emit(EVENT, kernel_id)
+
+    async def acknowledging(self) -> None:
+        """Let go of what needs no document (a kernel's other messages), until cancelled."""
+        while True:
+            await self._records_came.wait()
+            await asyncio.sleep(ACK_EVERY_S)
+            self._records_came.clear()
+            for kernel_id in await asyncio.to_thread(self.recorder.kernels):
+                await self.advance(kernel_id)
+
+    def tell(self, kernel_id: str) -> None:
+        """Tell pages that a kernel's account has changed (in the event loop)."""
+        self._events.emit(EVENT, kernel_id)
+        for each in self.told:
+            each(kernel_id)
+
+    def close(self) -> None:
+        """Stop recording."""
+        self.recorder.close()
+
+    def _account(self, kernel_id: str, open_runs: Sequence[str]) -> tuple[list[Execution], str | None]:
+        found = self.recorder.executions(kernel_id, open_runs, encoded=True)
+        return found, self.recorder.end_of(kernel_id)
+
+    def _heard(self) -> None:
+        if not self._records_came.is_set() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._records_came.set)
+
+    def _changed(self, kernel_id: str) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.tell, kernel_id)
+
+
+def _nobody(_kernel_id: str, _incarnation: str, _seq: int) -> None:
+    """No bridge is there."""
+
+
+def _never(_kernel_id: str) -> bool:
+    return False

@@ -1,0 +1,34 @@
+"""ipywidgets' Output widgets: what one takes does not come into the cell."""
+
+from __future__ import annotations
+
+from .messages import Message
+
+
+class OutputWidgets:
+    """The Output widgets of a kernel, by their comms, and the requests whose outputs they take now."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def take(self, msg_id: str) -> bool:
+        """Whether the outputs of this request go into a widget."""
+        return msg_id in self._taken.values()
+
+    def clear(self) -> None:
+        """The kernel is another."""
+        self._taken.clear()
+
+    def comm(self, message: Message) -> None:
+        """Follow a comm's message."""
+        content = message.content
+        comm_id = str(content.get("comm_id", ""))
+        data = content.get("data")
+        state = data.get("state") if isinstance(data, dict) else None
+        if message.msg_type == "comm_close":
+            self._taken.pop(comm_id, None)
+        elif isinstance(state, dict) and (
+            comm_id in self._taken
+            or (message.msg_type == "comm_open" and state.get("_model_name") == "OutputModel")
+        ):
+            self._taken[comm_id] = str(state.get("msg_id", self._taken.get(comm_id, "")))

@@ -1,0 +1,1 @@
+"""Kernels that run on a target: their local end, and how Jupyter starts them."""

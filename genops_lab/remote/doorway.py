@@ -1,0 +1,246 @@
+"""What a kernel on another host may ask of the Lab: to write its own runs, and to ask a person for its files.
+
+Such a kernel speaks HTTP to a socket in its own folder; each connection becomes a channel ``lab`` that the host
+opens. Here it is answered by tornado over a pair of sockets that has no name. The host is not trusted: which
+kernel speaks is decided by the channel's connection, and by what the Lab itself started there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tornado import web
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream
+
+from genops_lab.agent.mux import Channel, ChannelReset
+from genops_lab.core.api import MAX_BODY_BYTES, Services, SocketHandler, socket_handlers
+from genops_lab.core.errors import InvalidRequest, NotAllowed
+
+from .files import IncomingFiles, Peer
+from .kernel_door import OPERATIONS, KernelDoor
+
+if TYPE_CHECKING:
+    from genops_lab.experiments.tracking import TrackingService
+    from genops_lab.folders.requests import FolderRequests
+    from genops_lab.profiler.service import ProfilesService
+
+SERVICE = "lab"
+MAX_CONNECTIONS = 16
+MAX_HEADER_BYTES = 16 * 1024
+IDLE_S = 300.0
+_HEADER_WITHIN_S = 60.0
+_PIECE_BYTES = 65536
+_FILES_PATH = "/genops/tracking/files/([0-9a-f]{32})"
+
+log = logging.getLogger("genops_lab")
+
+
+class RemoteDoorway:
+    """Answers the channels of the kernels that are admitted. Lives in the loop in which it is made; ``serve``
+    runs in the links' loop."""
+
+    def __init__(
+        self,
+        tracking: TrackingService,
+        profiles: ProfilesService,
+        files: IncomingFiles,
+        started: Callable[[Peer], None] = lambda _peer: None,
+        folders: FolderRequests | None = None,
+    ) -> None:
+        self._tracking = tracking
+        self._profiles = profiles
+        self._files = files
+        self._started = started
+        self._folders = folders
+        self._loop = asyncio.get_running_loop()
+        self._admitted: set[Peer] = set()
+        self._servers: dict[Peer, HTTPServer] = {}
+        self._open: Counter[Peer] = Counter()
+
+    def admit(self, place: str, kernel_id: str) -> None:
+        """This kernel runs at ``place``, by the Lab's own knowledge: its channels are answered."""
+        self._admitted.add(Peer(place, kernel_id))
+
+    def dismiss(self, place: str, kernel_id: str) -> None:
+        """Nothing is taken from this kernel any more."""
+        self._admitted.discard(Peer(place, kernel_id))
+
+    def admitted(self, place: str) -> set[str]:
+        """The kernels at ``place`` that are answered."""
+        return {peer.kernel_id for peer in self._admitted.copy() if peer.place == place}
+
+    async def serve(self, place: str, channel: Channel) -> None:
+        """Carry one connection of a kernel to its end. Called in the links' loop."""
+        peer = Peer(place, str(channel.params.get("kernel_id")))
+        if peer not in self._admitted:
+            channel.reset("not_allowed", f"No kernel {peer.kernel_id[:64]!r} of this Lab runs on {place}.")
+            return
+        if self._open[peer] >= MAX_CONNECTIONS:
+            channel.reset("busy", f"The kernel has {MAX_CONNECTIONS} connections already.", "Close some.")
+            return
+        ours, theirs = socket.socketpair()
+        self._open[peer] += 1
+        try:
+            ours.setblocking(False)
+            try:
+                self._loop.call_soon_threadsafe(self._accept, peer, theirs)
+            except RuntimeError:
+                theirs.close()
+                channel.reset("gone", "The Lab stops.")
+                return
+            await _carry(channel, ours)
+        except ChannelReset as reset:
+            log.debug("A connection of kernel %s on %s ended: %s", peer.kernel_id, place, reset)
+        except OSError as error:
+            channel.reset("gone", f"The Lab's end broke: {error}.")
+        finally:
+            self._open[peer] -= 1
+            ours.close()
+
+    def _accept(self, peer: Peer, connection: socket.socket) -> None:
+        server = self._servers.get(peer)
+        if server is None:
+            server = self._servers[peer] = self._server(peer)
+        stream = IOStream(connection, max_buffer_size=MAX_BODY_BYTES + MAX_HEADER_BYTES + _PIECE_BYTES)
+        server.handle_stream(stream, ("", 0))
+
+    def _server(self, peer: Peer) -> HTTPServer:
+        door = KernelDoor(peer, self._tracking, self._profiles, self._files, self._started, self._folders)
+        services = Services()
+        services.open({KernelDoor.__name__: door})
+        handlers: list[Any] = socket_handlers(OPERATIONS, services)
+        handlers.append((_FILES_PATH, _FileHandler, {"peer": peer, "files": self._files}))
+        application = web.Application(
+            handlers, default_handler_class=_Refusal, log_function=lambda _handler: None
+        )
+        return HTTPServer(
+            application,
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=MAX_BODY_BYTES,
+            idle_connection_timeout=_HEADER_WITHIN_S,
+        )
+
+    async def close(self) -> None:
+        """End the connections."""
+        self._admitted.clear()
+        for server in self._servers.values():
+            await server.close_all_connections()
+        self._servers.clear()
+        await asyncio.to_thread(self._files.close)
+
+
+class _Refusal(SocketHandler):
+    """Everything that is not offered."""
+
+    def prepare(self) -> None:
+        raise NotAllowed(
+            f"{self.request.method} {self.request.path[:80]} is not for kernels on other hosts.",
+            hint="Do it in the panel, or with `genops` in a terminal of the Lab.",
+        )
+
+
+@web.stream_request_body
+class _FileHandler(SocketHandler):
+    """A file's bytes, written as they come."""
+
+    SUPPORTED_METHODS = ("PUT",)
+
+    def initialize(self, peer: Peer, files: IncomingFiles) -> None:
+        self._peer = peer
+        self._files = files
+        self._descriptor = -1
+        self._left = 0
+
+    async def prepare(self) -> None:  # type: ignore[override]
+        ticket = self.path_args[0]
+        if self.request.method != "PUT":
+            raise web.HTTPError(405)
+        self._left = await asyncio.to_thread(self._files.expected, self._peer, ticket)
+        given = self.request.headers.get("Content-Length", "")
+        if given != str(self._left):
+            raise InvalidRequest(
+                f"{given[:20] or 'No'} bytes are announced, {self._left} were offered.",
+                hint="Send the offered size as Content-Length.",
+            )
+        connection: Any = self.request.connection
+        connection.set_max_body_size(self._left)
+        self._descriptor = await asyncio.to_thread(self._files.create, self._peer, ticket)
+
+    async def data_received(self, chunk: bytes) -> None:
+        if self._descriptor >= 0:
+            self._left -= len(chunk)
+            await asyncio.to_thread(_write_all, self._descriptor, chunk)
+
+    async def put(self, ticket: str) -> None:
+        self._close()
+        await asyncio.to_thread(self._files.arrived, self._peer, ticket)
+        self.set_status(204)
+
+    def on_connection_close(self) -> None:
+        if self._descriptor >= 0:
+            # It is offered anew: what came so far would only take room.
+            self._close()
+            self._files.discard(self._peer, self.path_args[0])
+
+    def on_finish(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+async def _carry(channel: Channel, connection: socket.socket) -> None:
+    """Bytes both ways until the Lab's side has ended, or nothing moved for ``IDLE_S``."""
+    loop = asyncio.get_running_loop()
+    moved = 0
+
+    async def inward() -> None:
+        nonlocal moved
+        while data := await channel.read(_PIECE_BYTES):
+            moved += 1
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # answered before all was read
+                await loop.sock_sendall(connection, data)
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+
+    async def outward() -> None:
+        nonlocal moved
+        # A server that closes before it has read all resets the connection, behind what it has answered.
+        with contextlib.suppress(ConnectionResetError):
+            while data := await loop.sock_recv(connection, _PIECE_BYTES):
+                moved += 1
+                channel.write(data)
+                await channel.drain()
+        channel.write_eof()
+
+    coming, going = asyncio.ensure_future(inward()), asyncio.ensure_future(outward())
+    tasks = {coming, going}
+    try:
+        while tasks:
+            before = moved
+            done, tasks = await asyncio.wait(tasks, timeout=IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if not done and moved == before:
+                channel.reset("idle", f"Nothing came for {IDLE_S:.0f} s.")
+                return
+    finally:
+        for task in (coming, going):
+            task.cancel()
+        await asyncio.gather(coming, going, return_exceptions=True)

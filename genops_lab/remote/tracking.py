@@ -1,0 +1,146 @@
+"""Tracking from kernels on all targets: each connected link gets the doorway and a supervisor of its runs.
+
+This machine's own kernels use the Lab's private socket (:mod:`genops_lab.compute.provisioner`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genops_lab.links.link import Link
+from genops_lab.links.links import Links
+from genops_lab.links.route import HERE
+from genops_lab.links.state import LinkState
+
+from .doorway import SERVICE, RemoteDoorway
+from .files import IncomingFiles, Peer
+from .supervision import PlaceSupervisor
+
+if TYPE_CHECKING:
+    from genops_lab.experiments.tracking import TrackingService
+    from genops_lab.folders.requests import FolderRequests
+    from genops_lab.profiler.service import ProfilesService
+
+    from .bridge import Bridge
+    from .kernels import Remote
+
+_CALL_S = 30.0
+
+
+class RemoteTracking:
+    """Made and closed in the Lab's loop. ``known`` gives the kernels of this user's Labs on a target."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        tracking: TrackingService,
+        profiles: ProfilesService,
+        data_dir: Path,
+        known: Callable[[str], Awaitable[set[str]]],
+        folders: FolderRequests | None = None,
+    ) -> None:
+        self._remote = remote
+        self._tracking = tracking
+        self._known = known
+        self._loop = asyncio.get_running_loop()
+        self._doorway = RemoteDoorway(
+            tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders
+        )
+        self._supervisors: dict[str, PlaceSupervisor] = {}
+        self._served: dict[str, Link] = {}
+        self._taken: set[Peer] = set()
+        self._closed = False
+        self._ends = [
+            remote.on_open(self._bridge_opened),
+            remote.watch(self._bridge_changed),
+            remote.links.watch_all(self._link_changed),
+        ]
+        for link in remote.links.known():
+            self._link_changed(link.route.target, link.state)
+
+    async def close(self) -> None:
+        """Take nothing more from any host."""
+        self._closed = True
+        for end in self._ends:
+            end()
+        await asyncio.gather(*(supervisor.close() for supervisor in self._supervisors.values()))
+        await self._doorway.close()
+
+    # In the links' thread
+
+    def _bridge_opened(self, bridge: Bridge) -> None:
+        if bridge.link.route.target == HERE.target:
+            return
+        self._doorway.admit(bridge.link.route.target, bridge.kernel_id)
+        self._look_at(bridge.link)
+
+    def _bridge_changed(self, bridge: Bridge) -> None:
+        if bridge.link.route.target == HERE.target:
+            return
+        peer = Peer(bridge.link.route.target, bridge.kernel_id)
+        state = bridge.state.state
+        if state == "taken":  # the Lab that has the kernel gets its runs too
+            self._taken.add(peer)
+            self._doorway.dismiss(*peer)
+        elif state == "connected":
+            self._taken.discard(peer)
+            self._doorway.admit(*peer)
+        if state in ("connected", "ended", "taken"):
+            self._look_at(bridge.link)
+
+    def _link_changed(self, target: str, state: LinkState) -> None:
+        if state.state == "up" and target != HERE.target:
+            for link in self._remote.links.known():
+                if link.route.target == target:
+                    self._look_at(link)
+
+    def _look_at(self, link: Link) -> None:
+        target = link.route.target
+        if self._served.get(target) is not link:
+            self._served[target] = link
+            link.serve(SERVICE, partial(self._doorway.serve, target))
+        with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
+            self._loop.call_soon_threadsafe(self._look, target)
+
+    # In the Lab's loop
+
+    def _look(self, target: str) -> None:
+        if self._closed:
+            return
+        supervisor = self._supervisors.get(target)
+        if supervisor is None:
+            host = _LinkHost(self._remote.links, lambda: self._served[target])
+            kernels = partial(self._kernels, target)
+            supervisor = PlaceSupervisor(target, host, self._tracking, kernels)
+            self._supervisors[target] = supervisor
+        supervisor.look()
+
+    def _run_started(self, peer: Peer) -> None:
+        self._look(peer.place)
+
+    async def _kernels(self, target: str) -> set[str]:
+        """The kernels whose runs are taken, admitted from now on."""
+        runs = await self._tracking.open_runs_at(target)
+        known = await self._known(target) | {run.process.kernel_id for run in runs}
+        for kernel_id in known:
+            if Peer(target, kernel_id) not in self._taken:
+                self._doorway.admit(target, kernel_id)
+        return self._doorway.admitted(target)
+
+
+class _LinkHost:
+    """The agent behind whatever link the target has now."""
+
+    def __init__(self, links: Links, link: Callable[[], Link]) -> None:
+        self._links = links
+        self._link = link
+
+    def is_up(self) -> bool:
+        return self._link().is_up
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        return await self._links.run(self._link().call(method, params, timeout_s=_CALL_S))

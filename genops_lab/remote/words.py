@@ -1,0 +1,108 @@
+"""What the Lab says in a notebook about its kernel: stream messages that look as if the kernel had sent them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jupyter_client.session import Session
+
+_DELIMITER = b"<IDS|MSG>"
+_MOST_REQUESTS = 1000
+
+
+class Speaker:
+    """Makes signed messages of a kernel."""
+
+    def __init__(self, key: bytes, signature_scheme: str, kernel_id: str) -> None:
+        self._session = Session(key=key, signature_scheme=signature_scheme)
+        self._topic = f"kernel.{kernel_id}.".encode()
+
+    def stream(self, text: str, parent: dict[str, Any]) -> list[bytes]:
+        """Text on stderr, as an output of the cell that ``parent`` (a header) ran."""
+        content = {"name": "stderr", "text": text if text.endswith("\n") else text + "\n"}
+        return self._message("stream", content, parent, self._topic + b"stream.stderr")
+
+    def status(self, state: str) -> list[bytes]:
+        """The kernel's state, whichever request the last one was about."""
+        return self._message("status", {"execution_state": state}, {}, self._topic + b"status")
+
+    def welcome(self, topic: bytes) -> list[bytes]:
+        """What a kernel answers a new subscription to iopub with (protocol 5.4)."""
+        content = {"subscription": topic.decode("utf-8", "replace")}
+        frames = self._message("iopub_welcome", content, {}, topic)
+        return frames if topic else frames[1:]
+
+    def refusal(self, request: list[bytes], text: str) -> tuple[list[list[bytes]], list[bytes]] | None:
+        """What a request to run code gets that is not run: messages for iopub with ``text``, and the reply. None for
+        every other request."""
+        header, _parent = _headers(request)
+        if header.get("msg_type") != "execute_request":
+            return None
+        status = self._topic + b"status"
+        published = [
+            self._message("status", {"execution_state": "busy"}, header, status),
+            self.stream(text, header),
+            self._message("status", {"execution_state": "idle"}, header, status),
+        ]
+        content = {"status": "error", "ename": "KernelTaken", "evalue": text, "traceback": []}
+        reply = self._message("execute_reply", content, header, request[0])
+        return published, reply
+
+    def _message(
+        self, kind: str, content: dict[str, Any], parent: dict[str, Any], topic: bytes
+    ) -> list[bytes]:
+        message = self._session.msg(kind, content)
+        message["parent_header"] = parent
+        return [topic, *(bytes(frame) for frame in self._session.serialize(message))]
+
+
+class Running:
+    """Which requests to run code have no reply yet: what is said meanwhile belongs to their cells."""
+
+    def __init__(self) -> None:
+        self._headers: dict[str, dict[str, Any]] = {}
+
+    def asked(self, frames: list[bytes]) -> None:
+        """A message on its way to the kernel's shell, or the journal's copy of one."""
+        header, _parent = _headers(frames)
+        if header.get("msg_type") == "execute_request":
+            self._headers[str(header.get("msg_id"))] = header
+            if len(self._headers) > _MOST_REQUESTS:
+                del self._headers[next(iter(self._headers))]
+
+    def answered(self, frames: list[bytes]) -> None:
+        """A reply of the kernel's shell."""
+        if self._headers:
+            header, parent = _headers(frames)
+            if header.get("msg_type") == "execute_reply":
+                self._headers.pop(str(parent.get("msg_id")), None)
+
+    def current(self) -> dict[str, Any]:
+        """The header of the request that runs, the oldest; empty when none does."""
+        return next(iter(self._headers.values()), {})
+
+    def clear(self) -> None:
+        """The kernel has ended: nothing runs."""
+        self._headers.clear()
+
+
+def cell_of(frames: list[bytes]) -> dict[str, Any]:
+    """The header of a request to run a cell; empty for every other message, and for what a front end runs unseen."""
+    try:
+        start = frames.index(_DELIMITER) + 2 if _DELIMITER in frames else 0
+        header, content = json.loads(frames[start]), json.loads(frames[start + 3])
+    except (ValueError, IndexError, RecursionError):
+        return {}
+    if not isinstance(header, dict) or not isinstance(content, dict) or content.get("silent"):
+        return {}
+    return header if header.get("msg_type") == "execute_request" else {}
+
+
+def _headers(frames: list[bytes]) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        start = frames.index(_DELIMITER) + 2 if _DELIMITER in frames else 0
+        header, parent = json.loads(frames[start]), json.loads(frames[start + 1])
+    except (ValueError, IndexError, RecursionError):
+        return {}, {}
+    return (header if isinstance(header, dict) else {}), (parent if isinstance(parent, dict) else {})

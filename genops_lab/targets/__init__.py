@@ -1,0 +1,1 @@
+"""Places that can run kernels: this machine and hosts over SSH."""

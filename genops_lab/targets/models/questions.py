@@ -1,0 +1,35 @@
+"""What only a person can answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What only a person can answer while a connection is made, or before a folder's files travel.
+
+    For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. What is typed may be shown only
+    with ``echo``.
+    """
+
+    id: str
+    target: str
+    kind: Literal["password", "passphrase", "keyboard_interactive", "host_key", "folder_size", "folder_pull"]
+    text: str
+    echo: bool = False
+    fingerprint: str = ""
+    key_type: str = ""
+    asked_at: float
+    expires_at: float
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a question; null refuses it."""
+
+    text: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the text: it is a secret."""
+        return f"Answer(text={'None' if self.text is None else '...'})"

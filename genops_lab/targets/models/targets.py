@@ -1,0 +1,134 @@
+"""Targets, as they are added, shown, changed and removed. Prices in USD an hour, times in seconds since 1970
+(``rtt_s`` and ages: seconds)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .hosts import HostReading
+
+LinkStateName = Literal["idle", "connecting", "asking", "up", "down", "failed"]
+CarrierChoice = Literal["auto", "paramiko", "openssh"]
+
+
+class TargetPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How the kernels of a target are kept.
+
+    ``folder``: whether the notebook's folder is sent there before a start; of more than ``folder_max_files`` or
+    ``folder_max_bytes`` it is asked first. ``warm_kernels`` stand ready while a Lab is connected. A kernel without
+    work for ``idle_minutes`` is ended (None: never); its GPUs do not work while they are used up to
+    ``idle_gpu_percent``.
+    """
+
+    folder: Literal["sync", "off"] = "sync"
+    folder_max_files: int = 5_000
+    folder_max_bytes: int = 200_000_000
+    warm_kernels: int = 0
+    idle_minutes: float | None = None
+    idle_gpu_percent: float = 5.0
+
+
+class TakenKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel of this Lab that ``other`` has taken over. It runs on; this Lab may take it back."""
+
+    kernel_id: str
+    other: str
+    since: float
+
+
+class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel of this Lab that has ended, unasked, and was not started again."""
+
+    kernel_id: str
+    reason: str
+    since: float
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that runs kernels, and how its link is.
+
+    ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions), ``down``
+    is tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
+    connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready there,
+    None while that is not known; ``warm_message``: why there are fewer than wanted. ``reading_age_s`` counts since
+    the reading arrived here.
+    """
+
+    name: str
+    kind: Literal["ssh", "local"]
+    host: str
+    user: str = ""
+    port: int = 0
+    identity_file: str = ""
+    python: str
+    carrier: CarrierChoice
+    kernel_name: str
+    price_per_hour: float | None = None
+    secrets: list[str] = []
+    policy: TargetPolicy = TargetPolicy()
+    warm_ready: int | None = None
+    warm_message: str = ""
+    locked: bool = False
+    state: LinkStateName = "idle"
+    since: float | None = None
+    rtt_s: float | None = None
+    message: str = ""
+    hint: str = ""
+    retry_at: float | None = None
+    carrier_used: str = ""
+    reading: HostReading | None = None
+    reading_age_s: float | None = None
+    taken: list[TakenKernel] = []
+    ended: list[EndedKernel] = []
+
+
+class NewTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """Add a target. ``host`` is an alias of the ssh_config or a name, empty for ``kind`` ``local`` (this machine);
+    what else is empty comes from the ssh_config. ``secrets`` names variables of the Lab's environment that the
+    target's kernels get."""
+
+    name: str
+    kind: Literal["ssh", "local"] = "ssh"
+    host: str = ""
+    user: str = ""
+    port: int = 0
+    identity_file: str = ""
+    python: str = "python3"
+    carrier: CarrierChoice = "auto"
+    price_per_hour: float | None = None
+    secrets: list[str] = []
+    policy: TargetPolicy = TargetPolicy()
+
+
+class ChangeTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be changed of a target later; all fields are replaced."""
+
+    price_per_hour: float | None = None
+    secrets: list[str] = []
+    policy: TargetPolicy = TargetPolicy()
+
+
+class RemoveQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """``force``: also while kernels of this Lab run there."""
+
+    force: bool = False
+
+
+class RemovedTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed. ``kernels_left`` run on, on the host, without this Lab."""
+
+    name: str
+    message: str
+    kernels_left: list[str] = []
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A host of the user's ssh_config that is no target yet, as the file words it. ``name`` would do for it."""
+
+    alias: str
+    name: str
+    hostname: str = ""
+    user: str = ""
+    port: int = 0
