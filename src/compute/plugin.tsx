@@ -1,0 +1,96 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStatusBar } from '@jupyterlab/statusbar';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { IGenOpsCore, computeIcon } from '../core';
+import { IGenOpsPanel } from '../panel';
+
+import { CommandIDs, addCommands } from './commands';
+import { CurrentKernel } from './current-kernel';
+import { MachineModel } from './model';
+import { ComputeParts } from './parts';
+import { ComputeService } from './service';
+import { StatusItemSwitch } from './status-switch';
+import { IComputeSection } from './tokens';
+import { ComputeView } from './view/section';
+import { KernelStatusItem } from './view/status-item';
+
+/** This machine, its GPUs and the kernels that run on it. */
+export const computePlugin: JupyterFrontEndPlugin<IComputeSection> = {
+  id: 'genops-lab:compute',
+  description: 'This machine, its GPUs and the kernels that run on it.',
+  autoStart: true,
+  provides: IComputeSection,
+  requires: [IGenOpsCore, IGenOpsPanel],
+  optional: [ICommandPalette, INotebookTracker, IStatusBar, ISettingRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    palette: ICommandPalette | null,
+    notebooks: INotebookTracker | null,
+    statusBar: IStatusBar | null,
+    settings: ISettingRegistry | null
+  ): IComputeSection => {
+    const { commands } = app;
+    const { api, events, live, trans } = core;
+    const service = new ComputeService(api);
+    const machine = new MachineModel({
+      live,
+      events,
+      trans,
+      fetch: signal => service.reading(signal)
+    });
+    const parts = new ComputeParts();
+    panel.addSection({
+      id: 'compute',
+      title: trans.__('Compute'),
+      rank: 10,
+      icon: computeIcon,
+      render: section => {
+        machine.watchWhile(section);
+        const own = ReactWidget.create(
+          <ComputeView
+            model={machine}
+            trans={trans}
+            onOpenNotebook={path => {
+              void commands.execute('docmanager:open', { path });
+            }}
+            onNewNotebook={() => {
+              void commands.execute('notebook:create-new');
+            }}
+          />
+        );
+        return parts.open(section, own);
+      }
+    });
+    addCommands({ commands, palette, panel, trans });
+
+    if (statusBar && notebooks) {
+      const kernel = new CurrentKernel(notebooks);
+      const shown = new StatusItemSwitch(kernel, settings);
+      statusBar.registerStatusItem('genops-lab:kernel', {
+        item: new KernelStatusItem({
+          kernel,
+          machine,
+          trans,
+          onClick: () => {
+            void commands.execute(CommandIDs.openCompute);
+          }
+        }),
+        align: 'left',
+        rank: 3,
+        isActive: () => shown.isActive,
+        activeStateChanged: shown.changed
+      });
+    }
+    return { machine, addPart: draw => parts.add(draw) };
+  }
+};

@@ -1,0 +1,71 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { EmptyState, ResourceView } from '../../core';
+import type { MachineModel } from '../model';
+import type { IMachineReading } from '../service';
+
+import { GpuCards } from './gpu-cards';
+import { KernelList } from './kernel-list';
+import { MachineCard } from './machine-card';
+
+/** This machine, its GPUs and the kernels that run on it. */
+export function ComputeView(props: ComputeView.IProps): React.ReactElement {
+  const { model, trans } = props;
+  const latest = useReading(model);
+  return (
+    <ResourceView
+      resource={model.resource}
+      trans={trans}
+      down={trans.__('This machine cannot be read.')}
+      keepWhenDown
+      empty={
+        <EmptyState text={trans.__('Nothing is known of this machine.')} />
+      }
+    >
+      {fetched => {
+        const { machine, kernels } = latest ?? fetched;
+        return (
+          <div className="gol-Compute">
+            <MachineCard
+              machine={machine}
+              history={model.history}
+              trans={trans}
+            />
+            <GpuCards machine={machine} trans={trans} />
+            <KernelList
+              kernels={kernels}
+              trans={trans}
+              onOpen={props.onOpenNotebook}
+              onNew={props.onNewNotebook}
+            />
+          </div>
+        );
+      }}
+    </ResourceView>
+  );
+}
+
+export namespace ComputeView {
+  export interface IProps {
+    model: MachineModel;
+    trans: TranslationBundle;
+    onOpenNotebook: (path: string) => void;
+    onNewNotebook: () => void;
+  }
+}
+
+/** The latest reading, drawn again with each. */
+export function useReading(model: MachineModel): IMachineReading | undefined {
+  const subscribe = React.useCallback(
+    (onChange: () => void) => {
+      const slot = () => onChange();
+      model.changed.connect(slot, slot);
+      return () => {
+        model.changed.disconnect(slot, slot);
+      };
+    },
+    [model]
+  );
+  return React.useSyncExternalStore(subscribe, () => model.reading);
+}

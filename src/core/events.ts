@@ -1,0 +1,142 @@
+import type { Event } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+/** The schema of the one event that the server extension emits. */
+export const CHANGED_SCHEMA = 'https://events.genops-lab.dev/changed/v1';
+
+/** The kinds of things that change. */
+export const KINDS = [
+  'machine',
+  'experiment',
+  'run',
+  'profile',
+  'model',
+  'deployment',
+  'task',
+  'settings',
+  'target',
+  'question',
+  'output',
+  'kernel_notice'
+] as const;
+
+export type Kind = (typeof KINDS)[number];
+
+/** Something of `kind` changed; an empty `id` means: some of them. It carries no content: fetch it. */
+export interface IChanged {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly revision: number;
+}
+
+/**
+ * What changed on the server, a signal a kind.
+ *
+ * The events API has no replay, so {@link resync} tells when some may have been
+ * missed (the server went away and came back): what is shown is then fetched again.
+ */
+export class GenOpsEvents implements IDisposable {
+  constructor(options: GenOpsEvents.IOptions) {
+    for (const kind of KINDS) {
+      this._signals.set(kind, new Signal(this));
+    }
+    options.stream.connect(this._onEmission, this);
+    for (const signal of options.interruptions ?? []) {
+      signal.connect(this._onInterruption, this);
+    }
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** True while the user has switched updates off; {@link refresh} still works. */
+  paused = false;
+
+  /** Emitted for each change of a kind. */
+  changed(kind: Kind): ISignal<this, IChanged> {
+    return this._signals.get(kind)!;
+  }
+
+  /** Emitted when changes may have been missed. */
+  get resync(): ISignal<this, void> {
+    return this._resync;
+  }
+
+  /** Ask everything that is shown to fetch again. */
+  refresh(): void {
+    if (!this._isDisposed) {
+      this._resync.emit();
+    }
+  }
+
+  /** Take in a change that came another way (the live channel); one seen before is dropped. */
+  receive(data: unknown): void {
+    const change = asChanged(data);
+    if (!change || this.paused || this._isDisposed) {
+      return;
+    }
+    const key = `${change.kind}:${change.id}`;
+    if (this._seen.get(key) === change.revision) {
+      return;
+    }
+    this._seen.set(key, change.revision);
+    if (this._seen.size > MOST_SEEN) {
+      this._seen.delete(this._seen.keys().next().value!);
+    }
+    this._signals.get(change.kind)!.emit(change);
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    Signal.clearData(this);
+  }
+
+  private _onEmission(_: unknown, emission: Event.Emission): void {
+    if (emission.schema_id === CHANGED_SCHEMA) {
+      this.receive(emission);
+    }
+  }
+
+  private _onInterruption(): void {
+    if (!this.paused) {
+      this.refresh();
+    }
+  }
+
+  private _signals = new Map<Kind, Signal<this, IChanged>>();
+  private _resync = new Signal<this, void>(this);
+  private _seen = new Map<string, number>();
+  private _isDisposed = false;
+}
+
+export namespace GenOpsEvents {
+  export interface IOptions {
+    /** `app.serviceManager.events.stream`. */
+    stream: ISignal<unknown, Event.Emission>;
+    /** Signals after which changes may have been missed. */
+    interruptions?: ISignal<object, unknown>[];
+  }
+}
+
+const MOST_SEEN = 500;
+
+function asChanged(data: unknown): IChanged | null {
+  if (typeof data !== 'object' || data === null) {
+    return null;
+  }
+  const { kind, id, revision } = data as Record<string, unknown>;
+  if (
+    typeof id !== 'string' ||
+    typeof revision !== 'number' ||
+    !KINDS.includes(kind as Kind)
+  ) {
+    return null;
+  }
+  return { kind: kind as Kind, id, revision };
+}

@@ -1,0 +1,89 @@
+/** Figures, sizes and times as people read them. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+
+/** A size such as `512 MB`; units are powers of 1024, as memory is sold. */
+export function formatBytes(bytes: number): string {
+  if (!Number.isFinite(bytes) || bytes < 0) {
+    return '–';
+  }
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1000 && unit < BYTE_UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = unit === 0 || value >= 100 ? 0 : 1;
+  return `${value.toFixed(digits)} ${BYTE_UNITS[unit]}`;
+}
+
+/** `3.1 / 7.8 GB`, with the unit once where both share it. */
+export function formatBytesOf(used: number, total: number): string {
+  const [whole, part] = [formatBytes(total), formatBytes(used)];
+  const unit = whole.slice(whole.indexOf(' '));
+  return `${part.endsWith(unit) ? part.slice(0, -unit.length) : part} / ${whole}`;
+}
+
+/** A share of a hundred, `37 %`. */
+export function formatPercent(percent: number): string {
+  return `${Math.round(percent)} %`;
+}
+
+/** A length of time in seconds as its two largest units: `1 h 12 min`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, seconds);
+  if (whole < 1) {
+    return `${Math.round(whole * 1000)} ms`;
+  }
+  if (whole < 10) {
+    return `${whole.toFixed(1)} s`;
+  }
+  const s = Math.round(whole);
+  if (s < 60) {
+    return `${s} s`;
+  }
+  const pairs: [number, string, number, string][] = [
+    [86400, 'd', 3600, 'h'],
+    [3600, 'h', 60, 'min'],
+    [60, 'min', 1, 's']
+  ];
+  const [big, bigUnit, small, smallUnit] = pairs.find(([size]) => s >= size)!;
+  const rest = Math.floor((s % big) / small);
+  const head = `${Math.floor(s / big)} ${bigUnit}`;
+  return rest === 0 ? head : `${head} ${rest} ${smallUnit}`;
+}
+
+/** How long ago, such as `2 min ago`. Both in seconds since 1970. */
+export function formatAge(
+  then: number,
+  now: number,
+  trans: TranslationBundle
+): string {
+  const age = Math.max(0, now - then);
+  if (age < 45) {
+    return trans.__('just now');
+  }
+  if (age < 3600) {
+    return trans.__('%1 min ago', Math.max(1, Math.round(age / 60)));
+  }
+  if (age < 86400) {
+    return trans.__('%1 h ago', Math.round(age / 3600));
+  }
+  if (age < 30 * 86400) {
+    return trans.__('%1 d ago', Math.round(age / 86400));
+  }
+  return new Date(then * 1000).toLocaleDateString(undefined, {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric'
+  });
+}
+
+/** The exact moment, in the person's own time zone. Seconds since 1970. */
+export function formatMoment(then: number): string {
+  return new Date(then * 1000).toLocaleString(undefined, {
+    dateStyle: 'medium',
+    timeStyle: 'medium'
+  });
+}

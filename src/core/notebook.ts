@@ -1,0 +1,52 @@
+/** Cells for the person's notebook. */
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { NotebookActions } from '@jupyterlab/notebook';
+
+/** What makes the magics known to a notebook. */
+export const LOAD_EXTENSION = '%load_ext genops_lab';
+
+/**
+ * Put code in new cells below the active one, without running it; the last of
+ * them becomes active. Where no notebook is open a new one is made, and
+ * {@link LOAD_EXTENSION} is left out where the notebook has it.
+ */
+export async function insertCells(
+  sources: readonly string[],
+  options: IInsertOptions
+): Promise<NotebookPanel> {
+  const panel =
+    options.notebooks?.currentWidget ?? (await newNotebook(options.commands));
+  await panel.context.ready;
+  const { content } = panel;
+  const hasLoad = Array.from(content.widgets).some(({ model }) =>
+    model.sharedModel.getSource().includes(LOAD_EXTENSION)
+  );
+  for (const source of sources) {
+    if (source === LOAD_EXTENSION && hasLoad) {
+      continue;
+    }
+    const cell = content.activeCell;
+    const isBlank =
+      cell?.model.type === 'code' && !cell.model.sharedModel.getSource().trim();
+    if (!isBlank) {
+      NotebookActions.insertBelow(content);
+    }
+    content.activeCell?.model.sharedModel.setSource(source);
+  }
+  content.mode = 'edit';
+  panel.activate();
+  return panel;
+}
+
+export interface IInsertOptions {
+  notebooks: INotebookTracker | null;
+  commands: JupyterFrontEnd['commands'];
+}
+
+async function newNotebook(
+  commands: JupyterFrontEnd['commands']
+): Promise<NotebookPanel> {
+  const panel: NotebookPanel = await commands.execute('notebook:create-new');
+  return panel;
+}

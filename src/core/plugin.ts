@@ -1,0 +1,34 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+
+import { GenOpsEvents } from './events';
+import { LiveChannel } from './live';
+import { GenOpsApi } from './request';
+import { DOMAIN, IGenOpsCore } from './tokens';
+
+/** The client, events and live channel that the rooms share. */
+export const corePlugin: JupyterFrontEndPlugin<IGenOpsCore> = {
+  id: 'genops-lab:core',
+  description: 'The client, events and live channel of GenOps Lab.',
+  autoStart: true,
+  provides: IGenOpsCore,
+  optional: [ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    translator: ITranslator | null
+  ): IGenOpsCore => {
+    const { serviceManager } = app;
+    const { serverSettings } = serviceManager;
+    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const api = new GenOpsApi({ serverSettings, trans });
+    const live = new LiveChannel({ serverSettings });
+    const events = new GenOpsEvents({
+      stream: serviceManager.events.stream,
+      interruptions: [live.reconnected, serviceManager.connectionFailure]
+    });
+    return { api, events, live, trans };
+  }
+};

@@ -1,0 +1,84 @@
+import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Client } from 'openapi-fetch';
+import createClient from 'openapi-fetch';
+
+import type { paths } from '../api/generated';
+
+import { ApiError } from './errors';
+
+/**
+ * The typed door to the server extension.
+ *
+ * Requests go through ServerConnection, so the base URL, the token and the XSRF
+ * cookie are those of the Lab, behind a hub or a proxy as well. A failed call
+ * rejects with an {@link ApiError}, never with anything else but an AbortError.
+ */
+export class GenOpsApi {
+  readonly serverSettings: ServerConnection.ISettings;
+  /** `api.http.GET('/genops/models')`; prefer it inside {@link data}. */
+  readonly http: Client<paths>;
+
+  constructor(options: GenOpsApi.IOptions) {
+    this.serverSettings =
+      options.serverSettings ?? ServerConnection.makeSettings();
+    this._trans = options.trans;
+    this.http = createClient<paths>({
+      baseUrl: this.serverSettings.baseUrl,
+      fetch: request => this._fetch(request)
+    });
+  }
+
+  /**
+   * The body of an answer: `await api.data(api.http.GET('/genops/models'))`.
+   *
+   * @throws ApiError
+   */
+  async data<R extends { data?: unknown }>(
+    call: Promise<R>
+  ): Promise<Exclude<R['data'], undefined>> {
+    return (await call).data as Exclude<R['data'], undefined>;
+  }
+
+  private async _fetch(request: Request): Promise<Response> {
+    const { method, url, signal } = request;
+    const body =
+      method === 'GET' || method === 'HEAD' ? '' : await request.text();
+    let response: Response;
+    try {
+      response = await ServerConnection.makeRequest(
+        url,
+        {
+          method,
+          signal,
+          headers: Object.fromEntries(request.headers.entries()),
+          ...(body ? { body } : {})
+        },
+        this.serverSettings
+      );
+    } catch (reason) {
+      if (signal.aborted) {
+        throw new DOMException('Aborted', 'AbortError');
+      }
+      throw ApiError.network(this._trans, reason);
+    }
+    if (!response.ok) {
+      throw ApiError.fromAnswer(
+        response.status,
+        url,
+        await response.text(),
+        this._trans
+      );
+    }
+    return response;
+  }
+
+  private _trans: TranslationBundle;
+}
+
+export namespace GenOpsApi {
+  export interface IOptions {
+    serverSettings?: ServerConnection.ISettings;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,58 @@
+import type { LabIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+/** A button that is an icon; its label is read aloud and shown as a tip. */
+export function IconButton(props: IconButton.IProps): React.ReactElement {
+  const { icon: Icon, label, onClick, disabled, pressed, className } = props;
+  return (
+    <button
+      type="button"
+      className={['gol-IconButton', className].filter(Boolean).join(' ')}
+      title={label}
+      aria-label={label}
+      aria-pressed={pressed}
+      disabled={disabled}
+      onClick={onClick}
+    >
+      <Icon.react tag="span" className="gol-Icon" />
+    </button>
+  );
+}
+
+export namespace IconButton {
+  export interface IProps {
+    icon: LabIcon;
+    label: string;
+    onClick: (event: React.MouseEvent<HTMLButtonElement>) => void;
+    disabled?: boolean;
+    /** For a toggle. */
+    pressed?: boolean;
+    className?: string;
+  }
+}
+
+/** A button with a word, in the Lab's own look. */
+export function ActionButton(props: ActionButton.IProps): React.ReactElement {
+  const { label, onClick, primary, disabled, caption } = props;
+  return (
+    <button
+      type="button"
+      className={`gol-Button jp-mod-styled jp-mod-minimal ${primary ? 'gol-mod-primary' : ''}`}
+      title={caption}
+      disabled={disabled}
+      onClick={onClick}
+    >
+      {label}
+    </button>
+  );
+}
+
+export namespace ActionButton {
+  export interface IProps {
+    label: string;
+    onClick: () => void;
+    caption?: string;
+    primary?: boolean;
+    disabled?: boolean;
+  }
+}

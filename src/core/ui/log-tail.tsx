@@ -1,0 +1,43 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+/** How near the end a reader must be to be kept there, in pixels. */
+const NEAR_PX = 24;
+
+/** The end of a log, which stays at its end unless the reader scrolled up. */
+export function LogTail(props: LogTail.IProps): React.ReactElement {
+  const { lines, label, trans } = props;
+  const node = React.useRef<HTMLPreElement>(null);
+  const follows = React.useRef(true);
+  React.useLayoutEffect(() => {
+    if (node.current && follows.current) {
+      node.current.scrollTop = node.current.scrollHeight;
+    }
+  }, [lines]);
+  return (
+    <pre
+      ref={node}
+      className="gol-LogTail"
+      role="log"
+      aria-label={label}
+      tabIndex={0}
+      onScroll={({ currentTarget }) => {
+        const { scrollHeight, scrollTop, clientHeight } = currentTarget;
+        follows.current = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+      }}
+    >
+      {lines === undefined
+        ? trans.__('Loading…')
+        : lines.join('\n') || trans.__('Nothing was written yet.')}
+    </pre>
+  );
+}
+
+export namespace LogTail {
+  export interface IProps {
+    /** Undefined while they are being read. */
+    lines: readonly string[] | undefined;
+    label: string;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,45 @@
+import * as React from 'react';
+
+/** The latest readings as a line of a few pixels; decoration beside a figure that is written out. */
+export function Sparkline(props: Sparkline.IProps): React.ReactElement {
+  const { values, max, capacity } = props;
+  const x = (index: number) =>
+    WIDTH - (values.length - 1 - index) * (WIDTH / Math.max(1, capacity - 1));
+  const y = (value: number) =>
+    HEIGHT - 1 - Math.min(1, Math.max(0, value / max)) * (HEIGHT - 2);
+  const line = values
+    .map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`)
+    .join(' ');
+  return (
+    <svg
+      className="gol-Sparkline"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+      focusable="false"
+    >
+      {values.length > 1 && (
+        <>
+          <polygon
+            points={`${x(0).toFixed(1)},${HEIGHT} ${line} ${WIDTH},${HEIGHT}`}
+          />
+          <polyline points={line} vectorEffect="non-scaling-stroke" />
+        </>
+      )}
+    </svg>
+  );
+}
+
+export namespace Sparkline {
+  export interface IProps {
+    /** Oldest first. */
+    values: readonly number[];
+    /** What reaches the top. */
+    max: number;
+    /** How many readings fill the width. */
+    capacity: number;
+  }
+}
+
+const WIDTH = 80;
+const HEIGHT = 16;

@@ -1,0 +1,61 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { ApiError } from '../errors';
+
+import { ActionButton } from './icon-button';
+
+/** Nothing is here yet: says what to do next, with a button for it. */
+export function EmptyState(props: EmptyState.IProps): React.ReactElement {
+  return (
+    <div className="gol-EmptyState">
+      <p className="gol-EmptyState-text">{props.text}</p>
+      {props.children}
+      {props.actions && props.actions.length > 0 && (
+        <div className="gol-EmptyState-actions">
+          {props.actions.map(action => (
+            <ActionButton key={action.label} {...action} />
+          ))}
+        </div>
+      )}
+    </div>
+  );
+}
+
+export namespace EmptyState {
+  export interface IProps {
+    text: React.ReactNode;
+    actions?: ActionButton.IProps[];
+    children?: React.ReactNode;
+  }
+}
+
+/** The backend is down: says what and why, and tries again by itself or at once. */
+export function DownState(props: DownState.IProps): React.ReactElement {
+  const { what, error, onRetry, trans, busy } = props;
+  return (
+    <div className="gol-DownState" role="status">
+      <p className="gol-DownState-what">{what}</p>
+      <p className="gol-DownState-why">{error.message}</p>
+      {error.hint && <p className="gol-DownState-hint">{error.hint}</p>}
+      <div className="gol-EmptyState-actions">
+        <ActionButton
+          label={busy ? trans.__('Trying…') : trans.__('Retry now')}
+          disabled={busy}
+          onClick={onRetry}
+        />
+      </div>
+    </div>
+  );
+}
+
+export namespace DownState {
+  export interface IProps {
+    /** What is down, as a sentence: "Experiments cannot be read." */
+    what: string;
+    error: ApiError;
+    onRetry: () => void;
+    trans: TranslationBundle;
+    busy?: boolean;
+  }
+}

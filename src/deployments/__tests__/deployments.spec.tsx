@@ -1,0 +1,358 @@
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen
+} from '@testing-library/react';
+import * as React from 'react';
+
+import { FakeSocket } from '../../core/__tests__/fake-socket';
+import { openForm } from '../../core/ui/form-dialog';
+import type { IDriven } from '../../panel/tokens';
+import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import { DeployForm, defaultName } from '../deploy';
+import { DeploymentsModel, curlCommand } from '../model';
+import type { IDeployCheck, IDeployment } from '../service';
+import { DeployFields } from '../view/deploy-form';
+import { DeploymentsSection } from '../view/section';
+
+function deployment(part: Partial<IDeployment> = {}): IDeployment {
+  return {
+    name: 'digits',
+    model: 'digits',
+    version: '2',
+    state: 'running',
+    url: 'http://127.0.0.1:4000',
+    key: 'secret',
+    message: '',
+    hint: '',
+    target: 'this machine',
+    requests: 12,
+    errors: 0,
+    latency_ms: 1.5,
+    outlives_server: true,
+    task_id: '',
+    created_at: Date.now() / 1000,
+    lease_until: Date.now() / 1000 + 23.5 * 3600,
+    ...part
+  };
+}
+
+function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
+  return {
+    model: 'digits',
+    version: '2',
+    trusted: true,
+    reason: 'Your run recorded exactly these files.',
+    flavors: ['sklearn'],
+    loader: 'mlflow.sklearn',
+    holds_pickle: false,
+    files: [{ path: 'model.skops', size_bytes: 2048, sha256: 'ab' }],
+    environment: 'present',
+    missing_requirements: [],
+    outlives_server: true,
+    warning: '',
+    ...part
+  };
+}
+
+const registered = {
+  name: 'digits',
+  description: '',
+  updated_at: null,
+  versions: ['2', '1'].map(version => ({
+    name: 'digits',
+    version,
+    run_id: '',
+    source: '',
+    status: 'READY',
+    created_at: null,
+    aliases: [],
+    flavors: []
+  }))
+};
+
+describe('the deployments section', () => {
+  let bench: Bench;
+  let model: DeploymentsModel;
+  const driven = new Set<IDriven>();
+  const actions = {
+    onDeploy: jest.fn(),
+    onStop: jest.fn(),
+    onRenew: jest.fn(),
+    onDelete: jest.fn(),
+    onDeployAgain: jest.fn(),
+    drive: (each: IDriven) => {
+      driven.add(each);
+      each.visible = true;
+      return {
+        dispose: () => {
+          driven.delete(each);
+          each.visible = false;
+        }
+      };
+    }
+  };
+
+  beforeEach(() => {
+    jest.clearAllMocks();
+    bench = new Bench({
+      'GET /deployments': [deployment()],
+      'GET /deployments/digits/log': { name: 'digits', lines: ['one', 'two'] }
+    });
+    model = new DeploymentsModel(bench.core);
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    bench.dispose();
+  });
+
+  async function show(): Promise<void> {
+    model.list.visible = true;
+    render(<DeploymentsSection {...{ model, trans }} {...actions} />);
+    await act(() => settle());
+  }
+
+  const row = (name: string) => screen.getByRole('button', { name });
+
+  it('says what to do when nothing is deployed', async () => {
+    bench.answers['GET /deployments'] = [];
+    await show();
+    fireEvent.click(row('Deploy a model…'));
+    expect(actions.onDeploy).toHaveBeenCalledTimes(1);
+  });
+
+  it('shows where it answers, the lease, and figures as they happen', async () => {
+    await show();
+    expect(screen.getByText('127.0.0.1:4000')).toBeTruthy();
+    expect(screen.getByText('ends in 23 h')).toBeTruthy();
+    expect(screen.getByText('12')).toBeTruthy();
+    expect(FakeSocket.latest?.topics).toContain('deployment:digits');
+    act(() =>
+      FakeSocket.latest!.tell('deployment:digits', {
+        requests: 1500,
+        errors: 2,
+        latency_ms: 3,
+        lines: []
+      })
+    );
+    expect(
+      screen.getByText(`${(1500).toLocaleString()}, 2 errors`)
+    ).toBeTruthy();
+    expect(screen.getByText('3 ms (median)')).toBeTruthy();
+    fireEvent.click(row('Stop'));
+    expect(actions.onStop).toHaveBeenCalledTimes(1);
+    fireEvent.click(row('Renew the lease of digits'));
+    expect(actions.onRenew).toHaveBeenCalledTimes(1);
+  });
+
+  it('follows the log without repeating what the answer held', async () => {
+    await show();
+    fireEvent.click(row('Log'));
+    const log = () => screen.getByRole('log').textContent;
+    expect(log()).toBe('one\ntwo');
+    const tell = (...lines: string[]) =>
+      act(() => FakeSocket.latest!.tell('deployment:digits', { lines }));
+    tell('two', 'three');
+    expect(log()).toBe('one\ntwo\nthree');
+    tell('three');
+    expect(log()).toBe('one\ntwo\nthree\nthree');
+  });
+
+  it('hears nothing once the row is closed', async () => {
+    await show();
+    fireEvent.click(screen.getByRole('button', { name: /^digits/ }));
+    expect(driven.size).toBe(0);
+    expect(FakeSocket.latest?.topics ?? []).not.toContain('deployment:digits');
+  });
+
+  it('shows why it failed, what to do, and the end of its log', async () => {
+    bench.answers['GET /deployments'] = [
+      deployment({
+        state: 'failed',
+        url: '',
+        message: 'The model could not be loaded.',
+        hint: 'Add timm.'
+      })
+    ];
+    await show();
+    expect(screen.getByText('The model could not be loaded.')).toBeTruthy();
+    expect(screen.getByText('Add timm.')).toBeTruthy();
+    expect(screen.getByRole('log').textContent).toBe('one\ntwo');
+    fireEvent.click(row('Delete the deployment digits'));
+    expect(actions.onDelete).toHaveBeenCalledTimes(1);
+    expect(screen.queryByRole('button', { name: 'Stop' })).toBeNull();
+  });
+
+  it('quotes the curl command for a shell', () => {
+    const command = curlCommand({ url: 'http://h:1', key: "it's" });
+    expect(command).toContain("'http://h:1/invocations'");
+    expect(command).toContain("'Authorization: Bearer it'\\''s'");
+  });
+});
+
+describe('the deploy dialog', () => {
+  let bench: Bench;
+  let model: DeploymentsModel;
+
+  beforeEach(() => {
+    bench = new Bench({
+      'GET /models': [registered],
+      'POST /deployment-checks': check(),
+      'POST /deployments': deployment()
+    });
+    model = new DeploymentsModel(bench.core);
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    bench.dispose();
+  });
+
+  const posted = () =>
+    bench.bodies.filter((_, at) => bench.calls[at] === 'POST /deployments');
+
+  it('examines the newest version and deploys once', async () => {
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    expect(form.fields.version).toBe('2');
+    expect(form.valid).toBe(true);
+    await Promise.all([form.submit(), form.submit()]);
+    await form.submit();
+    expect(posted()).toEqual([
+      {
+        model: 'digits',
+        version: '2',
+        name: 'digits',
+        trust: false,
+        idempotency_key: form.key
+      }
+    ]);
+  });
+
+  it('asks for trust where the origin is unknown, for each version anew', async () => {
+    bench.answers['POST /deployment-checks'] = check({
+      trusted: false,
+      reason: 'No run of yours recorded these files.',
+      holds_pickle: true,
+      environment: 'build',
+      missing_requirements: ['timm==1.0'],
+      outlives_server: false,
+      warning: 'It ends when this Jupyter server ends.'
+    });
+    const form = new DeployForm(model.service, { model: 'digits' }, trans);
+    await form.load();
+    expect(form.valid).toBe(false);
+    render(<DeployFields form={form} trans={trans} />);
+    for (const text of [
+      /whoever made it can run any code/,
+      /timm==1.0/,
+      'mlflow.sklearn',
+      'model.skops',
+      '1 file, 2.0 kB',
+      'It ends when this Jupyter server ends.'
+    ]) {
+      expect(screen.getByText(text)).toBeTruthy();
+    }
+    fireEvent.click(
+      screen.getByRole('checkbox', { name: /I trust this model/ })
+    );
+    expect(form.valid).toBe(true);
+    await form.choose('digits', '1');
+    expect(form.fields.trust).toBe(false);
+    expect(form.valid).toBe(false);
+  });
+
+  it('keeps a name that the person gave, and refuses a bad one', async () => {
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    form.rename('../up');
+    expect(form.nameProblem).not.toBe('');
+    expect(form.valid).toBe(false);
+    form.rename('mine');
+    await form.choose('digits', '1');
+    expect(form.fields.name).toBe('mine');
+  });
+
+  it('makes names as the server does', () => {
+    expect(defaultName('très long/nom: 拡張')).toBe('tres-long-nom');
+    expect(defaultName('拡張')).toBe('model');
+    expect(defaultName('--a--')).toBe('a');
+  });
+
+  it('stays open with the reason until the server says yes', async () => {
+    bench.answers['POST /deployments'] = new Refusal(
+      409,
+      'conflict',
+      'A deployment named digits is running.',
+      'Choose another name.'
+    );
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    const done = openForm({
+      title: 'Deploy',
+      form,
+      render: () => <DeployFields form={form} trans={trans} />,
+      action: 'Deploy',
+      trans
+    });
+    await settle();
+    const accept = document.querySelector<HTMLButtonElement>(
+      '.jp-Dialog .jp-mod-accept'
+    )!;
+    accept.click();
+    accept.click();
+    await settle();
+    expect(posted()).toHaveLength(1);
+    expect(document.querySelector('[role="alert"]')?.textContent).toContain(
+      'Choose another name.'
+    );
+    bench.answers['POST /deployments'] = deployment({ name: 'other' });
+    form.rename('other');
+    accept.click();
+    await expect(done).resolves.toMatchObject({ name: 'other' });
+    expect(document.querySelector('.jp-Dialog')).toBeNull();
+  });
+
+  it('is left by Escape without sending anything', async () => {
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    const done = openForm({
+      title: 'Deploy',
+      form,
+      render: () => <DeployFields form={form} trans={trans} />,
+      action: 'Deploy',
+      trans
+    });
+    await settle();
+    (document.activeElement as HTMLElement).blur();
+    document.body.dispatchEvent(
+      new KeyboardEvent('keydown', { key: 'Escape', bubbles: true })
+    );
+    await expect(done).resolves.toBeUndefined();
+    expect(posted()).toEqual([]);
+  });
+
+  it('is left by Escape while the focus is on what opened it', async () => {
+    const opener = document.body.appendChild(document.createElement('button'));
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    const done = openForm({
+      title: 'Deploy',
+      form,
+      render: () => <DeployFields form={form} trans={trans} />,
+      action: 'Deploy',
+      trans
+    });
+    await settle();
+    opener.dispatchEvent(
+      new KeyboardEvent('keydown', { key: 'Escape', bubbles: true })
+    );
+    await expect(done).resolves.toBeUndefined();
+    opener.remove();
+  });
+});

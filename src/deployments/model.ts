@@ -1,0 +1,86 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+
+import type { IGenOpsCore, Tone } from '../core';
+import { Resource } from '../core';
+
+import type { IDeployment } from './service';
+import { DeploymentsService } from './service';
+import { DeploymentWatch } from './watch';
+
+/** The deployments. */
+export class DeploymentsModel implements IDisposable {
+  constructor(private _core: IGenOpsCore) {
+    this.service = new DeploymentsService(_core.api);
+    this.list = new Resource({
+      fetch: signal => this.service.list(signal),
+      events: _core.events,
+      kinds: ['deployment'],
+      trans: _core.trans
+    });
+  }
+
+  readonly service: DeploymentsService;
+  readonly list: Resource<IDeployment[]>;
+
+  /** Figures and log of one deployment; the caller makes it visible and disposes it. */
+  watch(name: string): DeploymentWatch {
+    return new DeploymentWatch({
+      name,
+      live: this._core.live,
+      log: lines => this.service.log(name, lines),
+      trans: this._core.trans
+    });
+  }
+
+  get isDisposed(): boolean {
+    return this.list.isDisposed;
+  }
+
+  dispose(): void {
+    this.list.dispose();
+  }
+}
+
+/** Whether it has a process, or will have one. */
+export function isActive({ state }: Pick<IDeployment, 'state'>): boolean {
+  return ['preparing', 'starting', 'running', 'stopping'].includes(state);
+}
+
+/** A state by tone and word. */
+export function describeState(
+  state: IDeployment['state'],
+  trans: TranslationBundle
+): { tone: Tone; label: string } {
+  const words: Record<IDeployment['state'], { tone: Tone; label: string }> = {
+    preparing: { tone: 'busy', label: trans.__('Preparing') },
+    starting: { tone: 'busy', label: trans.__('Starting') },
+    running: { tone: 'ok', label: trans.__('Running') },
+    stopping: { tone: 'busy', label: trans.__('Stopping') },
+    stopped: { tone: 'stopped', label: trans.__('Stopped') },
+    failed: { tone: 'error', label: trans.__('Failed') },
+    ended: { tone: 'warning', label: trans.__('Ended') }
+  };
+  return words[state];
+}
+
+/**
+ * A command line that asks a deployment for one prediction. It holds the key.
+ *
+ * The row is an example: what a model takes, its signature says.
+ */
+export function curlCommand({
+  url,
+  key
+}: Pick<IDeployment, 'url' | 'key'>): string {
+  return [
+    `curl -sS ${quote(`${url}/invocations`)}`,
+    `-H ${quote(`Authorization: Bearer ${key}`)}`,
+    `-H ${quote('Content-Type: application/json')}`,
+    `-d ${quote('{"inputs": [[0.0, 0.0, 0.0, 0.0]]}')}`
+  ].join(' \\\n  ');
+}
+
+function quote(text: string): string {
+  return `'${text.replace(/'/g, "'\\''")}'`;
+}

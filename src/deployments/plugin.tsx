@@ -1,0 +1,74 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { addIcon } from '@jupyterlab/ui-components';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import * as React from 'react';
+
+import { IGenOpsCore, deploymentIcon } from '../core';
+import { IGenOpsPanel } from '../panel';
+
+import { CommandIDs, addCommands } from './commands';
+import { DeploymentsModel } from './model';
+import { DeploymentsSection } from './view/section';
+
+/** Models that answer requests. */
+export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:deployments',
+  description: 'Models that answer requests.',
+  autoStart: true,
+  requires: [IGenOpsCore, IGenOpsPanel],
+  optional: [ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    palette: ICommandPalette | null
+  ): void => {
+    const { trans } = core;
+    const model = new DeploymentsModel(core);
+    addCommands({ app, model, panel, trans, palette });
+    const execute = (command: string, args: ReadonlyPartialJSONObject = {}) => {
+      void app.commands.execute(command, args);
+    };
+    const section = panel.addSection({
+      id: 'deployments',
+      title: trans.__('Deployments'),
+      rank: 50,
+      icon: deploymentIcon,
+      actions: [
+        {
+          id: 'deploy',
+          label: trans.__('Deploy a model…'),
+          icon: addIcon,
+          execute: () => execute(CommandIDs.deploy)
+        }
+      ],
+      render: self => (
+        <DeploymentsSection
+          model={model}
+          trans={trans}
+          drive={driven => self.drive(driven)}
+          onDeploy={() => execute(CommandIDs.deploy)}
+          onStop={({ name }) => execute(CommandIDs.stop, { name })}
+          onRenew={({ name }) => execute(CommandIDs.renew, { name })}
+          onDelete={({ name }) => execute(CommandIDs.remove, { name })}
+          onDeployAgain={({ name, model: registered, version }) =>
+            execute(CommandIDs.deploy, { name, model: registered, version })
+          }
+        />
+      )
+    });
+    section.drive(model.list);
+    model.list.changed.connect((_, { value }) => {
+      const running =
+        value?.filter(({ state }) => state === 'running').length ?? 0;
+      section.setBadge(
+        running > 0 ? String(running) : '',
+        trans._n('%1 running', '%1 running', running)
+      );
+    });
+  }
+};

@@ -1,0 +1,66 @@
+import type { components } from '../api/generated';
+import type { GenOpsApi } from '../core';
+
+export type IDeployment = components['schemas']['Deployment'];
+export type INewDeployment = components['schemas']['NewDeployment'];
+export type IDeployCheck = components['schemas']['DeployCheck'];
+export type IRegisteredModel = components['schemas']['RegisteredModel'];
+
+/** Calls about deployments. Each rejects with an ApiError. */
+export class DeploymentsService {
+  constructor(private _api: GenOpsApi) {}
+
+  list(signal?: AbortSignal): Promise<IDeployment[]> {
+    return this._api.data(
+      this._api.http.GET('/genops/deployments', { signal })
+    );
+  }
+
+  /** What to know before a version is deployed; the newest where none is named. */
+  check(model: string, version: string): Promise<IDeployCheck> {
+    return this._api.data(
+      this._api.http.POST('/genops/deployment-checks', {
+        body: { model, version }
+      })
+    );
+  }
+
+  deploy(body: INewDeployment): Promise<IDeployment> {
+    return this._api.data(this._api.http.POST('/genops/deployments', { body }));
+  }
+
+  stop(name: string): Promise<IDeployment> {
+    return this._api.data(
+      this._api.http.POST('/genops/deployments/{name}/stop', path(name))
+    );
+  }
+
+  renew(name: string): Promise<IDeployment> {
+    return this._api.data(
+      this._api.http.POST('/genops/deployments/{name}/renew', path(name))
+    );
+  }
+
+  async delete(name: string): Promise<void> {
+    await this._api.http.DELETE('/genops/deployments/{name}', path(name));
+  }
+
+  /** The last lines of a deployment's log. */
+  async log(name: string, lines: number): Promise<string[]> {
+    const tail = await this._api.data(
+      this._api.http.GET('/genops/deployments/{name}/log', {
+        params: { path: { name }, query: { lines } }
+      })
+    );
+    return tail.lines;
+  }
+
+  /** What can be deployed. */
+  models(): Promise<IRegisteredModel[]> {
+    return this._api.data(this._api.http.GET('/genops/models'));
+  }
+}
+
+function path(name: string): { params: { path: { name: string } } } {
+  return { params: { path: { name } } };
+}

@@ -1,0 +1,207 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { buildIcon, historyIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { Callout, Field, formatBytes } from '../../core';
+
+import type { DeployForm } from '../deploy';
+import type { IDeployCheck } from '../service';
+
+/** The fields of "Deploy", with what loading the version means. */
+export function DeployFields(props: {
+  form: DeployForm;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { form, trans } = props;
+  const { fields, snapshot } = form;
+  const { models, check } = fields;
+  if (models?.length === 0) {
+    return (
+      <Callout
+        tone="info"
+        title={trans.__('There are no registered models yet.')}
+      >
+        {trans.__("Register a run's model first, then deploy its version.")}
+      </Callout>
+    );
+  }
+  const chosen = models?.find(model => model.name === fields.model);
+  return (
+    <>
+      <Field label={trans.__('Model')}>
+        {control => (
+          <select
+            {...control}
+            value={fields.model}
+            onChange={event => void form.choose(event.target.value, '')}
+          >
+            {!chosen && (
+              <option value={fields.model}>
+                {fields.model || trans.__('Loading…')}
+              </option>
+            )}
+            {models?.map(model => (
+              <option key={model.name} value={model.name}>
+                {model.name}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label={trans.__('Version')}>
+        {control => (
+          <select
+            {...control}
+            value={fields.version}
+            onChange={event =>
+              void form.choose(fields.model, event.target.value)
+            }
+          >
+            {!chosen?.versions.some(
+              each => each.version === fields.version
+            ) && <option value={fields.version}>{fields.version}</option>}
+            {chosen?.versions.map(each => (
+              <option key={each.version} value={each.version}>
+                {[each.version, ...each.aliases].join(', ')}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field
+        label={trans.__('Name of the deployment')}
+        error={form.nameProblem}
+      >
+        {control => (
+          <input
+            {...control}
+            type="text"
+            value={fields.name}
+            autoComplete="off"
+            spellCheck={false}
+            onChange={event => form.rename(event.target.value)}
+          />
+        )}
+      </Field>
+      <div aria-live="polite">
+        {check ? (
+          <CheckView check={check} trans={trans} />
+        ) : (
+          !snapshot.error && (
+            <p className="gol-Note">{trans.__('Examining the model…')}</p>
+          )
+        )}
+      </div>
+      {check && !check.trusted && (
+        <label className="gol-Check">
+          <input
+            type="checkbox"
+            checked={fields.trust}
+            onChange={event => form.set({ trust: event.target.checked })}
+          />
+          <span>
+            {trans.__('I trust this model: it may run code on this machine.')}
+          </span>
+        </label>
+      )}
+    </>
+  );
+}
+
+/** What was found out about a version. */
+function CheckView(props: {
+  check: IDeployCheck;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { check, trans } = props;
+  const missing = check.missing_requirements;
+  return (
+    <>
+      {check.trusted ? (
+        <Callout tone="ok" title={trans.__('Its origin is known.')}>
+          {check.reason}
+        </Callout>
+      ) : (
+        <Callout
+          tone="warning"
+          title={trans.__('Loading this model may run code.')}
+        >
+          <p>{check.reason}</p>
+          <Contents check={check} trans={trans} />
+        </Callout>
+      )}
+      {check.environment === 'build' && (
+        <Callout
+          tone="info"
+          icon={buildIcon}
+          title={trans.__('An environment is built for it first.')}
+        >
+          <p>
+            {trans.__(
+              'This takes a minute or more. Missing here: %1',
+              missing.join(', ')
+            )}
+          </p>
+        </Callout>
+      )}
+      {!check.outlives_server && (
+        <Callout
+          tone="info"
+          icon={historyIcon}
+          title={trans.__('It ends with this server.')}
+        >
+          {check.warning}
+        </Callout>
+      )}
+    </>
+  );
+}
+
+function Contents(props: {
+  check: IDeployCheck;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { check, trans } = props;
+  const total = check.files.reduce((sum, file) => sum + file.size_bytes, 0);
+  return (
+    <>
+      {check.holds_pickle && (
+        <p>
+          <strong>
+            {trans.__(
+              'It holds a pickle: whoever made it can run any code here.'
+            )}
+          </strong>
+        </p>
+      )}
+      <dl className="gol-Facts gol-Contents">
+        <div className="gol-Facts-row">
+          <dt>{trans.__('Flavors')}</dt>
+          <dd>{check.flavors.join(', ') || trans.__('none')}</dd>
+        </div>
+        <div className="gol-Facts-row">
+          <dt>{trans.__('Loader')}</dt>
+          <dd title={check.loader}>{check.loader || trans.__('none')}</dd>
+        </div>
+      </dl>
+      <details>
+        <summary>
+          {trans._n(
+            '%1 file, %2',
+            '%1 files, %2',
+            check.files.length,
+            formatBytes(total)
+          )}
+        </summary>
+        <ul className="gol-Files">
+          {check.files.map(file => (
+            <li key={file.path} title={`SHA-256 ${file.sha256}`}>
+              <span>{file.path}</span>
+              <span>{formatBytes(file.size_bytes)}</span>
+            </li>
+          ))}
+        </ul>
+      </details>
+    </>
+  );
+}

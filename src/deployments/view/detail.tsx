@@ -1,0 +1,239 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { deleteIcon, refreshIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  Callout,
+  CopyButton,
+  Disclosure,
+  Facts,
+  IconButton,
+  LogTail,
+  formatDuration,
+  formatMoment,
+  useNow
+} from '../../core';
+import { formatNumber } from '../../core/palette';
+import type { IDriven } from '../../panel/tokens';
+
+import type { DeploymentsModel } from '../model';
+import { curlCommand, isActive } from '../model';
+import type { IDeployment } from '../service';
+import type { IWatchSnapshot } from '../watch';
+
+/** What a person can do to a deployment. */
+export interface IDeploymentActions {
+  onStop: (deployment: IDeployment) => void;
+  onRenew: (deployment: IDeployment) => void;
+  onDelete: (deployment: IDeployment) => void;
+  onDeployAgain: (deployment: IDeployment) => void;
+}
+
+/** What an open row shows: where it answers, how it does, its log, what can be done. */
+export function DeploymentDetail(
+  props: DeploymentDetail.IProps
+): React.ReactElement {
+  const { deployment, trans } = props;
+  const { figures, lines, error } = useWatch(props);
+  const { state, message, hint, url } = deployment;
+  const { requests, errors, latency_ms } = figures ?? deployment;
+  const ended = state === 'failed' || state === 'ended';
+  const active = isActive(deployment);
+  return (
+    <>
+      {ended && (
+        <Callout
+          tone={state === 'failed' ? 'error' : 'warning'}
+          title={message || trans.__('It ended without being stopped.')}
+        >
+          {hint}
+        </Callout>
+      )}
+      {!ended && active && state !== 'running' && message && (
+        <p className="gol-Note">{message}</p>
+      )}
+      <Facts
+        facts={[
+          [
+            trans.__('Model'),
+            <span
+              key="model"
+              title={`${deployment.model} v${deployment.version}`}
+            >
+              {`${deployment.model} v${deployment.version}`}
+            </span>
+          ],
+          url
+            ? [
+                trans.__('URL'),
+                <span key="url" className="gol-Facts-cut">
+                  <code title={url}>{url.replace(/^https?:\/\//, '')}</code>
+                  <CopyButton
+                    text={url}
+                    label={trans.__('Copy the URL')}
+                    trans={trans}
+                  />
+                </span>
+              ]
+            : null,
+          [
+            trans.__('Requests'),
+            errors > 0
+              ? trans._n(
+                  '%2, %3 error',
+                  '%2, %3 errors',
+                  errors,
+                  requests.toLocaleString(),
+                  errors.toLocaleString()
+                )
+              : requests.toLocaleString()
+          ],
+          latency_ms !== null
+            ? [
+                trans.__('Latency'),
+                trans.__('%1 ms (median)', formatNumber(latency_ms))
+              ]
+            : null,
+          active ? [trans.__('Lease'), <Lease key="lease" {...props} />] : null,
+          active && !deployment.outlives_server
+            ? [
+                trans.__('Lifetime'),
+                <span
+                  key="lifetime"
+                  title={trans.__('It ends when this Jupyter server ends')}
+                >
+                  {trans.__('ends with server')}
+                </span>
+              ]
+            : null
+        ]}
+      />
+      <DetailActions {...props} active={active} />
+      <Disclosure
+        title={trans.__('Log')}
+        initiallyOpen={state === 'failed' || state === 'starting'}
+      >
+        {error ? (
+          <p className="gol-Note">{`${error.message} ${error.hint}`}</p>
+        ) : (
+          <LogTail
+            lines={lines}
+            label={trans.__('Log of %1', deployment.name)}
+            trans={trans}
+          />
+        )}
+      </Disclosure>
+    </>
+  );
+}
+
+export namespace DeploymentDetail {
+  export interface IProps extends IDeploymentActions {
+    deployment: IDeployment;
+    model: DeploymentsModel;
+    trans: TranslationBundle;
+    /** Ties what is watched to what a person can see. */
+    drive: (driven: IDriven) => { dispose(): void };
+  }
+}
+
+function DetailActions(
+  props: DeploymentDetail.IProps & { active: boolean }
+): React.ReactElement {
+  const { deployment, trans, active } = props;
+  const { name, state, url } = deployment;
+  if (!active) {
+    return (
+      <div className="gol-Actions">
+        <ActionButton
+          label={trans.__('Deploy again…')}
+          onClick={() => props.onDeployAgain(deployment)}
+        />
+        <IconButton
+          icon={deleteIcon}
+          label={trans.__('Delete the deployment %1', name)}
+          onClick={() => props.onDelete(deployment)}
+        />
+      </div>
+    );
+  }
+  return (
+    <div className="gol-Actions">
+      <ActionButton
+        label={trans.__('Stop')}
+        caption={trans.__(
+          'Stop %1 after the requests in flight; it can be deployed again',
+          name
+        )}
+        disabled={state === 'stopping'}
+        onClick={() => props.onStop(deployment)}
+      />
+      {url && state === 'running' && (
+        <CopyButton
+          text={() => curlCommand(deployment)}
+          label={trans.__('Copy a curl command, with the key')}
+          word={trans.__('Copy curl')}
+          trans={trans}
+        />
+      )}
+    </div>
+  );
+}
+
+function Lease(props: DeploymentDetail.IProps): React.ReactElement {
+  const { deployment, trans, onRenew } = props;
+  const now = useNow(15);
+  const left = deployment.lease_until - now;
+  return (
+    <span className="gol-Facts-cut">
+      <span title={formatMoment(deployment.lease_until)}>
+        {left > 0
+          ? trans.__('ends in %1', formatDuration(roughly(left)))
+          : trans.__('has ended')}
+      </span>
+      {deployment.state === 'running' && (
+        <IconButton
+          icon={refreshIcon}
+          className="gol-CopyButton"
+          label={trans.__('Renew the lease of %1', deployment.name)}
+          onClick={() => onRenew(deployment)}
+        />
+      )}
+    </span>
+  );
+}
+
+/** Whole hours, where there are several of them. */
+function roughly(seconds: number): number {
+  return seconds < 2 * 3600 ? seconds : Math.floor(seconds / 3600) * 3600;
+}
+
+/** Figures and log while the row is open and seen. */
+function useWatch(props: DeploymentDetail.IProps): IWatchSnapshot {
+  const { deployment, model, drive } = props;
+  const { name, created_at } = deployment;
+  // A name that was deployed again has another log.
+  const watch = React.useMemo(
+    () => model.watch(name),
+    [model, name, created_at]
+  );
+  React.useEffect(() => {
+    const driven = drive(watch);
+    return () => {
+      driven.dispose();
+      watch.dispose();
+    };
+  }, [watch]);
+  const subscribe = React.useCallback(
+    (onChange: () => void) => {
+      const slot = () => onChange();
+      watch.changed.connect(slot, slot);
+      return () => {
+        watch.changed.disconnect(slot, slot);
+      };
+    },
+    [watch]
+  );
+  return React.useSyncExternalStore(subscribe, () => watch.snapshot);
+}

@@ -1,0 +1,122 @@
+import { StateDB } from '@jupyterlab/statedb';
+import { Widget } from '@lumino/widgets';
+import { act, cleanup, render, screen } from '@testing-library/react';
+import * as React from 'react';
+
+import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { DoctorModel, byUrgency } from '../model';
+import type { ICheck, IStatus } from '../service';
+import { Diagnosis } from '../view/diagnosis';
+import { NoticesBanner } from '../view/notices';
+
+const check = (id: string, state: ICheck['state'], hint = ''): ICheck => ({
+  id,
+  title: id,
+  state,
+  detail: `${id} is ${state}.`,
+  hint
+});
+
+const status = (part: Partial<IStatus> = {}): IStatus => ({
+  version: '0.1.0',
+  mlflow_uri: '',
+  mlflow_kind: 'embedded',
+  hub: false,
+  rooms: [],
+  locked: [],
+  notices: [],
+  ...part
+});
+
+describe('the doctor', () => {
+  let bench: Bench;
+  let model: DoctorModel;
+  let state: StateDB;
+
+  const make = () =>
+    new DoctorModel(bench.core, { page: 'JupyterLab 4', state });
+
+  beforeEach(() => {
+    bench = new Bench({
+      'GET /status': status(),
+      'GET /doctor': {
+        checks: [check('versions', 'ok'), check('store', 'error', 'Move it.')],
+        text: 'GenOps Lab 0.1.0\n[ok] versions: fine\n'
+      }
+    });
+    state = new StateDB();
+    model = make();
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    bench.dispose();
+  });
+
+  it('puts what is wrong first and adds what the page knows', async () => {
+    bench.answers['GET /status'] = status({
+      locked: [{ name: 'mlflow_uri', value: 'https://mlflow.example' }]
+    });
+    await model.status.refresh();
+    await model.diagnosis.refresh();
+    render(<Diagnosis model={model} trans={trans} />);
+    const titles = screen
+      .getAllByRole('heading', { level: 3 })
+      .map(node => node.textContent);
+    expect(titles).toEqual([
+      'Wrong (1)',
+      'Good to know (1)',
+      'In order (2)',
+      'Settings of the administrator'
+    ]);
+    expect(screen.getByText('Move it.')).toBeTruthy();
+    expect(screen.getByText('The websocket opens.')).toBeTruthy();
+    expect(screen.getByText('locked')).toBeTruthy();
+    expect(model.diagnosis.value?.text).toBe(
+      'GenOps Lab 0.1.0\n[ok] versions: fine\n[info] Page: JupyterLab 4\n[ok] Live updates: The websocket opens.\n'
+    );
+  });
+
+  it('groups nothing where there is nothing', () => {
+    expect(byUrgency([check('a', 'ok'), check('b', 'warning')])).toMatchObject([
+      { state: 'warning' },
+      { state: 'ok' }
+    ]);
+  });
+
+  it('shows notices until they are dismissed, also after a reload', async () => {
+    bench.answers['GET /status'] = status({
+      notices: ['On NFS.', 'Set aside.']
+    });
+    await model.status.refresh();
+    const banner = new NoticesBanner({ model, trans, onDetails: jest.fn() });
+    Widget.attach(banner, document.body);
+    await act(() => settle());
+    expect(banner.node.textContent).toBe('On NFS.Set aside.');
+    banner.node.querySelector('button')!.click();
+    await act(() => settle());
+    expect(banner.node.textContent).toBe('Set aside.');
+    banner.dispose();
+
+    const reloaded = make();
+    await reloaded.status.refresh();
+    await settle();
+    expect(reloaded.notices).toEqual(['Set aside.']);
+    reloaded.dismiss('Set aside.');
+    expect(reloaded.notices).toEqual([]);
+    reloaded.dispose();
+  });
+
+  it('takes no room when there is nothing to say', async () => {
+    await model.status.refresh();
+    const banner = new NoticesBanner({ model, trans, onDetails: jest.fn() });
+    expect(banner.isHidden).toBe(true);
+    bench.answers['GET /status'] = status({
+      locked: [{ name: 'mlflow_uri', value: 'x' }]
+    });
+    await model.status.refresh();
+    expect(banner.isHidden).toBe(false);
+    banner.dispose();
+  });
+});

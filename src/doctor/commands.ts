@@ -1,0 +1,66 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { ILayoutRestorer } from '@jupyterlab/application';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { doctorIcon } from './icon';
+import type { DoctorModel } from './model';
+import { DiagnosisView } from './view/diagnosis';
+
+export namespace CommandIDs {
+  export const diagnose = 'genops:diagnose';
+}
+
+export interface ICommandsOptions {
+  app: JupyterFrontEnd;
+  model: DoctorModel;
+  trans: TranslationBundle;
+  palette: ICommandPalette | null;
+  restorer: ILayoutRestorer | null;
+}
+
+/** Add the command that diagnoses, and bring its view back after a reload. */
+export function addCommands(options: ICommandsOptions): void {
+  const { app, model, trans, palette, restorer } = options;
+  const { commands, shell } = app;
+  const tracker = new WidgetTracker<MainAreaWidget<DiagnosisView>>({
+    namespace: 'genops-diagnosis'
+  });
+  void restorer?.restore(tracker, {
+    command: CommandIDs.diagnose,
+    name: () => 'diagnosis'
+  });
+
+  commands.addCommand(CommandIDs.diagnose, {
+    label: trans.__('Diagnose GenOps Lab'),
+    caption: trans.__(
+      'Examine versions, storage, MLflow, GPUs and the network'
+    ),
+    icon: doctorIcon,
+    describedBy: { args: { type: 'object', properties: {} } },
+    execute: () => {
+      let widget = tracker.currentWidget;
+      if (!widget) {
+        widget = new MainAreaWidget({
+          content: new DiagnosisView(model, trans)
+        });
+        widget.id = 'genops-diagnosis';
+        widget.title.label = trans.__('Diagnosis');
+        widget.title.caption = trans.__('Diagnosis of GenOps Lab');
+        widget.title.icon = doctorIcon;
+        widget.title.closable = true;
+        void tracker.add(widget);
+        shell.add(widget, 'main');
+      } else {
+        void model.diagnosis.refresh();
+      }
+      shell.activateById(widget.id);
+      return widget;
+    }
+  });
+  palette?.addItem({
+    command: CommandIDs.diagnose,
+    category: trans.__('GenOps Lab')
+  });
+}

@@ -1,0 +1,163 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget, checkIcon } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import type { Tone } from '../../core';
+import {
+  ActionButton,
+  CopyButton,
+  Locked,
+  ResourceView,
+  StatusBadge,
+  useResource
+} from '../../core';
+
+import type { DoctorModel } from '../model';
+import { byUrgency } from '../model';
+import type { ICheck, IDiagnosis, ILocked } from '../service';
+
+/** "Diagnose GenOps Lab" in the main area. */
+export class DiagnosisView extends ReactWidget {
+  constructor(
+    private _model: DoctorModel,
+    private _trans: TranslationBundle
+  ) {
+    super();
+    this.addClass('gol-Diagnosis');
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    void this._model.diagnosis.refresh();
+    void this._model.status.refresh();
+  }
+
+  protected override render(): React.ReactElement {
+    return <Diagnosis model={this._model} trans={this._trans} />;
+  }
+}
+
+/** The checks by urgency, the locked settings, and the report to copy. */
+export function Diagnosis(props: {
+  model: DoctorModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, trans } = props;
+  const { value, busy } = useResource(model.diagnosis);
+  const status = useResource(model.status).value;
+  return (
+    <div className="gol-Diagnosis-page">
+      <div className="gol-Diagnosis-head">
+        <h2>{trans.__('Diagnosis')}</h2>
+        {status && (
+          <span className="gol-Note">{`GenOps Lab ${status.version}`}</span>
+        )}
+        <span className="gol-Diagnosis-buttons">
+          <ActionButton
+            label={busy ? trans.__('Examining…') : trans.__('Examine again')}
+            disabled={busy}
+            onClick={() => void model.diagnosis.refresh()}
+          />
+          {value && (
+            <CopyButton
+              text={value.text}
+              word={trans.__('Copy report')}
+              label={trans.__(
+                'Copy all findings as text; it holds no keys and no names of yours'
+              )}
+              trans={trans}
+            />
+          )}
+        </span>
+      </div>
+      <ResourceView
+        resource={model.diagnosis}
+        trans={trans}
+        down={trans.__('GenOps Lab cannot be examined.')}
+        empty={null}
+      >
+        {diagnosis => <Checks diagnosis={diagnosis} trans={trans} />}
+      </ResourceView>
+      {status && status.locked.length > 0 && (
+        <LockedTable locked={status.locked} trans={trans} />
+      )}
+    </div>
+  );
+}
+
+function Checks(props: {
+  diagnosis: IDiagnosis;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { diagnosis, trans } = props;
+  const states: Record<ICheck['state'], [Tone, string]> = {
+    error: ['error', trans.__('Wrong')],
+    warning: ['warning', trans.__('To look at')],
+    info: ['idle', trans.__('Good to know')],
+    ok: ['ok', trans.__('In order')]
+  };
+  return (
+    <>
+      {byUrgency(diagnosis.checks).map(({ state, checks }) => (
+        <section key={state} className={`gol-Checks gol-mod-${state}`}>
+          <h3>
+            <StatusBadge
+              tone={states[state][0]}
+              icon={state === 'ok' ? checkIcon : undefined}
+              label={`${states[state][1]} (${checks.length})`}
+            />
+          </h3>
+          <dl>
+            {checks.map(check => (
+              <div key={check.id} className="gol-Checks-row">
+                <dt>{check.title}</dt>
+                <dd>
+                  {check.detail}
+                  {check.hint && (
+                    <span className="gol-Checks-hint">{check.hint}</span>
+                  )}
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      ))}
+    </>
+  );
+}
+
+function LockedTable(props: {
+  locked: readonly ILocked[];
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { locked, trans } = props;
+  return (
+    <section className="gol-Checks">
+      <h3>{trans.__('Settings of the administrator')}</h3>
+      <table className="gol-Table gol-LockedTable">
+        <caption className="gol-VisuallyHidden">
+          {trans.__('Settings that cannot be changed here')}
+        </caption>
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('Setting')}</th>
+            <th scope="col">{trans.__('Value')}</th>
+            <th scope="col">{trans.__('State')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {locked.map(({ name, value }) => (
+            <tr key={name}>
+              <td title={name}>{name}</td>
+              <td title={value}>{value || trans.__('(empty)')}</td>
+              <td>
+                <Locked trans={trans} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

@@ -1,0 +1,193 @@
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen
+} from '@testing-library/react';
+import * as React from 'react';
+
+import { ApiError } from '../../core';
+import type { ExperimentsModel } from '../model';
+import { ExperimentsView } from '../view/section';
+
+import { FakeServer, makeRun, trans } from './support';
+
+describe('the experiments section', () => {
+  let server: FakeServer;
+  let model: ExperimentsModel;
+  const actions = {
+    insertCode: jest.fn(),
+    register: jest.fn(),
+    openNotebook: jest.fn(),
+    insertTrack: jest.fn(),
+    canRegister: jest.fn(() => true)
+  };
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    jest.clearAllMocks();
+    server = new FakeServer();
+    server.runs = [makeRun(3), makeRun(2, { status: 'FAILED' }), makeRun(1)];
+    model = server.model();
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    jest.useRealTimers();
+  });
+
+  const pass = (ms = 0) => act(() => jest.advanceTimersByTimeAsync(ms));
+
+  async function show(): Promise<void> {
+    model.visible = true;
+    render(<ExperimentsView {...{ model, actions, trans }} />);
+    await pass();
+  }
+
+  const head = (name: string) =>
+    screen.getByRole('button', { name: new RegExp(name) });
+
+  it('lists runs with status in words, duration and two metrics', async () => {
+    await show();
+    const failed = head('fox-2');
+    expect(failed.textContent).toContain('failed');
+    expect(failed.textContent).toContain('accuracy 0.9');
+    expect(failed.textContent).toContain('loss 0.25');
+    expect(failed.textContent).not.toContain('epoch');
+    expect(head('fox-1').textContent).toContain('finished');
+  });
+
+  it('puts a run that goes on before newer ones that ended', async () => {
+    server.runs[2] = makeRun(1, { status: 'RUNNING', ended_at: null });
+    await show();
+    const names = Array.from(document.querySelectorAll('.gol-Run-name'));
+    expect(names.map(node => node.textContent)).toEqual([
+      'fox-1',
+      'fox-3',
+      'fox-2'
+    ]);
+    await pass(200);
+    expect(
+      screen.getByText('Metrics appear here as they are logged.')
+    ).toBeTruthy();
+  });
+
+  it('is one stop for Tab, with arrow keys between the runs', async () => {
+    await show();
+    const stops = Array.from(
+      document.querySelectorAll<HTMLElement>('.gol-Run-head')
+    ).filter(node => node.tabIndex === 0);
+    expect(stops).toEqual([head('fox-3')]);
+    act(() => head('fox-3').focus());
+    fireEvent.keyDown(head('fox-3'), { key: 'ArrowDown' });
+    expect(document.activeElement).toBe(head('fox-2'));
+    expect(head('fox-2').tabIndex).toBe(0);
+    fireEvent.keyDown(head('fox-2'), { key: 'End' });
+    expect(document.activeElement).toBe(head('fox-1'));
+    fireEvent.keyDown(head('fox-1'), { key: 'ArrowDown' });
+    expect(document.activeElement).toBe(head('fox-1'));
+  });
+
+  it('opens a run in place: facts, models to register, files', async () => {
+    server.runs[0] = makeRun(3, {
+      metrics: {},
+      git_commit: 'abcdef0123456',
+      git_dirty: true
+    });
+    server.models = [
+      { name: 'classifier', uri: 'models:/m-1', flavors: ['sklearn'] }
+    ];
+    server.artifacts = [{ path: 'notes.txt', is_dir: false, size_bytes: 2048 }];
+    await show();
+    fireEvent.click(head('fox-3'));
+    await pass();
+    expect(head('fox-3').getAttribute('aria-expanded')).toBe('true');
+    expect(screen.getByText('abcdef01')).toBeTruthy();
+    expect(screen.getByText('modified')).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: 'train.ipynb' }));
+    expect(actions.openNotebook).toHaveBeenCalledWith('work/train.ipynb');
+    fireEvent.click(screen.getByRole('button', { name: 'Register…' }));
+    expect(actions.register).toHaveBeenCalledWith(
+      server.runs[0],
+      server.models[0]
+    );
+    fireEvent.click(screen.getByRole('button', { name: /loads the model/ }));
+    expect(actions.insertCode).toHaveBeenCalledWith(
+      server.runs[0],
+      server.models[0]
+    );
+    fireEvent.click(screen.getByRole('button', { name: /Artifacts/ }));
+    expect(screen.getByText('2.0 kB')).toBeTruthy();
+    fireEvent.click(head('fox-3'));
+    expect(screen.queryByText('abcdef01')).toBeNull();
+  });
+
+  it('offers no registering where the models room is off', async () => {
+    actions.canRegister.mockReturnValueOnce(false);
+    server.models = [{ name: 'classifier', uri: 'models:/m-1', flavors: [] }];
+    server.runs[0] = makeRun(3, { metrics: {} });
+    await show();
+    fireEvent.click(head('fox-3'));
+    await pass();
+    expect(screen.getByText('classifier')).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Register…' })).toBeNull();
+  });
+
+  it('shows a wrong filter at its field and keeps the runs', async () => {
+    await show();
+    server.failure = new ApiError({
+      status: 400,
+      code: 'invalid',
+      message: 'The filter cannot be read.'
+    });
+    const field = screen.getByRole('textbox', { name: 'Filter runs' });
+    fireEvent.change(field, { target: { value: 'metrics.' } });
+    expect(server.calls.join()).not.toContain('metrics.');
+    fireEvent.keyDown(field, { key: 'Enter' });
+    await pass();
+    expect(screen.getByRole('alert').textContent).toContain(
+      'The filter cannot be read.'
+    );
+    expect(field.getAttribute('aria-invalid')).toBe('true');
+    expect(head('fox-3')).toBeTruthy();
+    server.failure = null;
+    fireEvent.click(screen.getByRole('button', { name: 'Clear the filter' }));
+    await pass(1000);
+    expect(screen.queryByRole('alert')).toBeNull();
+  });
+
+  it('says what to do next where nothing is', async () => {
+    server.runs = [];
+    await show();
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Insert a %%track cell' })
+    );
+    expect(actions.insertTrack).toHaveBeenCalled();
+    fireEvent.change(screen.getByRole('combobox', { name: 'Experiment' }), {
+      target: { value: '1' }
+    });
+    await pass(1000);
+    expect(screen.getByText('This experiment has no runs yet.')).toBeTruthy();
+    server.runs = [makeRun(1)];
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Show all experiments' })
+    );
+    await pass(1000);
+    expect(head('fox-1')).toBeTruthy();
+  });
+
+  it('says when the backend is down, and comes back by itself', async () => {
+    server.failure = new ApiError({
+      status: 503,
+      code: 'unavailable',
+      message: 'MLflow does not answer.'
+    });
+    await show();
+    expect(screen.getByText('The runs cannot be read.')).toBeTruthy();
+    server.failure = null;
+    await pass(2500);
+    expect(head('fox-3')).toBeTruthy();
+  });
+});

@@ -1,0 +1,123 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import { Clipboard } from '@jupyterlab/apputils';
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { addIcon, copyIcon } from '@jupyterlab/ui-components';
+
+import { experimentIcon } from '../core';
+import { LOAD_EXTENSION, insertCells } from '../core/notebook';
+import type { IGenOpsPanel } from '../panel';
+
+import type { ExperimentsModel } from './model';
+
+export namespace CommandIDs {
+  export const openExperiments = 'genops:open-experiments';
+  export const insertTrack = 'genops:insert-track';
+  export const insertRunCode = 'genops:insert-run-code';
+  export const copyRunId = 'genops:copy-run-id';
+  /** The models room's. */
+  export const registerModel = 'genops:register-model';
+}
+
+const TRACK_CELL = `%%track --name my-run --experiment my-experiment
+import genops
+
+learning_rate = 0.1
+loss = 1.0
+for step in range(100):
+    loss *= 1 - learning_rate
+    genops.log({"loss": loss}, step=step)`;
+
+/** What the experiments room offers to the palette. */
+export function addCommands(options: {
+  commands: JupyterFrontEnd['commands'];
+  palette: ICommandPalette | null;
+  notebooks: INotebookTracker | null;
+  panel: IGenOpsPanel;
+  model: ExperimentsModel;
+  trans: TranslationBundle;
+}): void {
+  const { commands, palette, notebooks, panel, model, trans } = options;
+  const runId = (args: { run_id?: unknown }): string | null =>
+    typeof args.run_id === 'string' ? args.run_id : model.opened;
+  const runArgs = {
+    run_id: {
+      type: 'string',
+      description: trans.__('The id of the run; by default the one opened')
+    }
+  };
+
+  commands.addCommand(CommandIDs.openExperiments, {
+    label: trans.__('Show Experiments'),
+    caption: trans.__('Show experiments and their runs'),
+    icon: experimentIcon,
+    describedBy: { args: { type: 'object', properties: {} } },
+    execute: () => panel.open('experiments')
+  });
+  commands.addCommand(CommandIDs.insertTrack, {
+    label: trans.__('Insert a %1 Cell', '%%track'),
+    caption: trans.__('Insert a starter cell that is tracked as a run'),
+    icon: addIcon,
+    describedBy: { args: { type: 'object', properties: {} } },
+    execute: async () => {
+      await insertCells([LOAD_EXTENSION, TRACK_CELL], { notebooks, commands });
+    }
+  });
+  commands.addCommand(CommandIDs.insertRunCode, {
+    label: trans.__('Insert Code to Load the Run'),
+    caption: trans.__(
+      'Insert code that loads the opened run, or a model that it logged'
+    ),
+    icon: addIcon,
+    describedBy: {
+      args: {
+        type: 'object',
+        properties: {
+          ...runArgs,
+          model_uri: {
+            type: 'string',
+            description: trans.__('The URI of a model to load instead')
+          }
+        }
+      }
+    },
+    isEnabled: args => runId(args) !== null,
+    execute: async args => {
+      const code =
+        typeof args.model_uri === 'string'
+          ? loadModel(args.model_uri)
+          : loadRun(runId(args) ?? '');
+      await insertCells([LOAD_EXTENSION, code], { notebooks, commands });
+    }
+  });
+  commands.addCommand(CommandIDs.copyRunId, {
+    label: trans.__('Copy the Run Id'),
+    caption: trans.__('Copy the id of the opened run'),
+    icon: copyIcon,
+    describedBy: { args: { type: 'object', properties: runArgs } },
+    isEnabled: args => runId(args) !== null,
+    execute: args => Clipboard.copyToSystem(runId(args) ?? '')
+  });
+  for (const command of [
+    CommandIDs.openExperiments,
+    CommandIDs.insertTrack,
+    CommandIDs.insertRunCode,
+    CommandIDs.copyRunId
+  ]) {
+    palette?.addItem({ command, category: trans.__('GenOps Lab') });
+  }
+}
+
+function loadRun(runId: string): string {
+  return `import mlflow
+
+run = mlflow.get_run(${JSON.stringify(runId)})
+run.data.metrics`;
+}
+
+function loadModel(uri: string): string {
+  return `import mlflow
+
+model = mlflow.pyfunc.load_model(${JSON.stringify(uri)})`;
+}

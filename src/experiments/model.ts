@@ -1,0 +1,208 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import { DisposableDelegate } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { GenOpsEvents, LiveChannel } from '../core';
+import { Resource } from '../core';
+import { Throttle } from '../core/throttle';
+
+import { RunCurves } from './curves';
+import { RunList } from './run-list';
+import type {
+  ExperimentsService,
+  IExperiment,
+  IRun,
+  IRunDetail
+} from './service';
+
+const REFRESH_MS = 500;
+
+/** Whether a run goes on. */
+export function isRunning(run: IRun): boolean {
+  return run.status === 'RUNNING';
+}
+
+/** What the section shows: experiments, runs, one run opened, and curves of some. */
+export class ExperimentsModel implements IDisposable {
+  constructor(options: ExperimentsModel.IOptions) {
+    const { service, events, trans } = options;
+    this._options = options;
+    this.experiments = new Resource<IExperiment[]>({
+      trans,
+      events,
+      kinds: ['experiment'],
+      fetch: signal => service.experiments(signal)
+    });
+    this.list = new RunList({
+      events,
+      trans,
+      fetch: (query, token, signal) => service.runs(query, token, signal),
+      fetchRun: id => service.run(id)
+    });
+    this.list.changed.connect(this._onRuns, this);
+  }
+
+  readonly experiments: Resource<IExperiment[]>;
+  readonly list: RunList;
+
+  /** Emitted when another run is opened, or none. */
+  get openedChanged(): ISignal<this, string | null> {
+    return this._openedChanged;
+  }
+
+  /** The id of the run whose detail is shown. */
+  get opened(): string | null {
+    return this._opened;
+  }
+
+  /** The detail of the opened run. */
+  get detail(): Resource<IRunDetail> | null {
+    return this._detail;
+  }
+
+  get visible(): boolean {
+    return this._visible;
+  }
+  set visible(value: boolean) {
+    this._visible = value;
+    this.experiments.visible = value;
+    this.list.visible = value;
+    if (this._detail) {
+      this._detail.visible = value;
+    }
+    for (const { curves } of this._curves.values()) {
+      curves.visible = value;
+    }
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Show the detail of a run; null closes it. */
+  open(runId: string | null): void {
+    if (runId === this._opened) {
+      return;
+    }
+    this._detail?.dispose();
+    this._opened = runId;
+    this._detail = runId === null ? null : this._detailOf(runId);
+    this._openedChanged.emit(runId);
+  }
+
+  /** The run with this id, as the list has it. */
+  run(runId: string): IRun | undefined {
+    return this.list.snapshot.runs.find(run => run.run_id === runId);
+  }
+
+  /** The curves of a run, shared by all who hold them; end with `release`. */
+  holdCurves(run: IRun): { curves: RunCurves; release: IDisposable } {
+    const { run_id } = run;
+    const held = this._curves.get(run_id) ?? {
+      curves: this._curvesOf(run),
+      holders: 0
+    };
+    held.holders += 1;
+    this._curves.set(run_id, held);
+    return {
+      curves: held.curves,
+      release: new DisposableDelegate(() => {
+        held.holders -= 1;
+        if (held.holders === 0 && this._curves.get(run_id) === held) {
+          this._curves.delete(run_id);
+          held.curves.dispose();
+        }
+      })
+    };
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this.experiments.dispose();
+    this.list.dispose();
+    this._detail?.dispose();
+    this._refreshing.dispose();
+    for (const { curves } of this._curves.values()) {
+      curves.dispose();
+    }
+    this._curves.clear();
+    Signal.clearData(this);
+  }
+
+  private _detailOf(runId: string): Resource<IRunDetail> {
+    const { service, events, trans } = this._options;
+    const detail: Resource<IRunDetail> = new Resource<IRunDetail>({
+      trans,
+      events,
+      kinds: ['run'],
+      accepts: ({ id }) => {
+        if (id !== runId && id !== '') {
+          return false;
+        }
+        if (detail.visible) {
+          this._refreshing.ask();
+        }
+        return !detail.visible;
+      },
+      fetch: signal => service.run(runId, signal)
+    });
+    let seen: IRunDetail | undefined;
+    detail.changed.connect((_, { value }) => {
+      if (value && value !== seen) {
+        seen = value;
+        this.list.replace(value.run);
+      }
+    }, this);
+    detail.visible = this._visible;
+    return detail;
+  }
+
+  private _curvesOf(run: IRun): RunCurves {
+    const { service, live, events, trans } = this._options;
+    const curves = new RunCurves({
+      runId: run.run_id,
+      ended: !isRunning(run),
+      live,
+      events,
+      trans,
+      fetch: (after, signal) => service.metrics(run.run_id, after, signal)
+    });
+    curves.visible = this._visible;
+    return curves;
+  }
+
+  private _onRuns(): void {
+    for (const [runId, { curves }] of this._curves) {
+      const run = this.run(runId);
+      if (run) {
+        curves.ended = !isRunning(run);
+      }
+    }
+  }
+
+  private _options: ExperimentsModel.IOptions;
+  private _visible = false;
+  private _opened: string | null = null;
+  private _detail: Resource<IRunDetail> | null = null;
+  private _refreshing = new Throttle(
+    () => void this._detail?.refresh(),
+    REFRESH_MS
+  );
+  private _curves = new Map<string, { curves: RunCurves; holders: number }>();
+  private _openedChanged = new Signal<this, string | null>(this);
+  private _isDisposed = false;
+}
+
+export namespace ExperimentsModel {
+  export interface IOptions {
+    service: ExperimentsService;
+    live: LiveChannel;
+    events: GenOpsEvents;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,78 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import * as React from 'react';
+
+import { IGenOpsCore, experimentIcon } from '../core';
+import { IGenOpsPanel } from '../panel';
+
+import { CommandIDs, addCommands } from './commands';
+import { ExperimentsModel, isRunning } from './model';
+import { ExperimentsService } from './service';
+import { ExperimentsView } from './view/section';
+
+/** Experiments and runs, with live curves. */
+export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:experiments',
+  description: 'Experiments and runs, with live curves.',
+  autoStart: true,
+  requires: [IGenOpsCore, IGenOpsPanel],
+  optional: [ICommandPalette, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    palette: ICommandPalette | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    const { commands } = app;
+    const { api, events, live, trans } = core;
+    const model = new ExperimentsModel({
+      service: new ExperimentsService(api),
+      events,
+      live,
+      trans
+    });
+    addCommands({ commands, palette, notebooks, panel, model, trans });
+    const execute = (id: string, args: Record<string, string> = {}) => {
+      void commands.execute(id, args);
+    };
+    panel.addSection({
+      id: 'experiments',
+      title: trans.__('Experiments'),
+      rank: 20,
+      icon: experimentIcon,
+      render: section => {
+        section.drive(model);
+        model.list.changed.connect((_, { runs }) => {
+          const running = runs.filter(isRunning).length;
+          section.setBadge(
+            running ? String(running) : '',
+            trans._n('%1 run goes on', '%1 runs go on', running)
+          );
+        }, section);
+        return (
+          <ExperimentsView
+            model={model}
+            trans={trans}
+            actions={{
+              insertCode: ({ run_id }, logged) =>
+                execute(CommandIDs.insertRunCode, {
+                  run_id,
+                  ...(logged && { model_uri: logged.uri })
+                }),
+              register: ({ run_id }, { name }) =>
+                execute(CommandIDs.registerModel, { run_id, model: name }),
+              openNotebook: path => execute('docmanager:open', { path }),
+              insertTrack: () => execute(CommandIDs.insertTrack),
+              canRegister: () => commands.hasCommand(CommandIDs.registerModel)
+            }}
+          />
+        );
+      }
+    });
+  }
+};

@@ -1,0 +1,68 @@
+import type { components } from '../api/generated';
+import type { GenOpsApi } from '../core';
+
+export type IExperiment = components['schemas']['Experiment'];
+export type IRun = components['schemas']['Run'];
+export type IRunPage = components['schemas']['RunPage'];
+export type IRunDetail = components['schemas']['RunDetail'];
+export type IRunMetrics = components['schemas']['RunMetrics'];
+export type ISeries = components['schemas']['Series'];
+export type ILoggedModel = components['schemas']['LoggedModel'];
+export type IArtifact = components['schemas']['Artifact'];
+
+/** Which runs. */
+export interface IRunQuery {
+  /** A name or an id; empty for all. */
+  experiment: string;
+  /** An MLflow filter string; empty for none. */
+  filter: string;
+}
+
+/** How many runs a request brings. */
+export const PAGE = 50;
+
+/** The calls of the experiments room. */
+export class ExperimentsService {
+  constructor(api: GenOpsApi) {
+    this._api = api;
+  }
+
+  experiments(signal?: AbortSignal): Promise<IExperiment[]> {
+    const { http } = this._api;
+    return this._api.data(http.GET('/genops/experiments', { signal }));
+  }
+
+  /** A page of runs, newest first. */
+  runs(
+    query: IRunQuery,
+    page_token = '',
+    signal?: AbortSignal
+  ): Promise<IRunPage> {
+    const { http } = this._api;
+    const params = { query: { ...query, limit: PAGE, page_token } };
+    return this._api.data(http.GET('/genops/runs', { params, signal }));
+  }
+
+  run(run_id: string, signal?: AbortSignal): Promise<IRunDetail> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(
+      http.GET('/genops/runs/{run_id}', { params, signal })
+    );
+  }
+
+  /** The histories of a run's metrics, of the points after a step (-1: all). */
+  metrics(
+    run_id: string,
+    after_step: number,
+    signal?: AbortSignal
+  ): Promise<IRunMetrics> {
+    const { http } = this._api;
+    const params = { path: { run_id }, query: { after_step } };
+    return this._api.data(
+      http.GET('/genops/runs/{run_id}/metrics', { params, signal })
+    );
+  }
+
+  private _api: GenOpsApi;
+}

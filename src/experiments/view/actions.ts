@@ -1,0 +1,12 @@
+import type { ILoggedModel, IRun } from '../service';
+
+/** What a person can do with a run; commands stand behind each. */
+export interface IRunActions {
+  /** Put code that loads the run, or one of its models, into the notebook. */
+  insertCode: (run: IRun, model?: ILoggedModel) => void;
+  register: (run: IRun, model: ILoggedModel) => void;
+  openNotebook: (path: string) => void;
+  insertTrack: () => void;
+  /** Whether models can be registered here: the room may be switched off. */
+  canRegister: () => boolean;
+}

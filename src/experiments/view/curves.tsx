@@ -1,0 +1,164 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { ActionButton, Chart, DownState } from '../../core';
+import type { ExperimentsModel } from '../model';
+import { isRunning } from '../model';
+import { chartGroups } from '../metric-choice';
+import { align } from '../series';
+import type { IRun, ISeries } from '../service';
+
+import { useCurves } from './hooks';
+import { metricText } from './words';
+
+/** How many charts are drawn before a person asks for more. */
+const FIRST = 6;
+const LINES = [
+  '--jp-brand-color1',
+  '--jp-warn-color1',
+  '--jp-success-color1',
+  '--jp-error-color1',
+  '--jp-info-color1'
+];
+
+/** A small chart for each metric of a run; training and validation share one. */
+export function Curves(props: Curves.IProps): React.ReactElement | null {
+  const { run, model, trans, most } = props;
+  const [all, setAll] = React.useState(false);
+  const live = useCurves(model, run);
+  const { held, curves } = live ?? {};
+  const series = props.system ? curves?.system : curves?.series;
+  const running = isRunning(run);
+  const groups = React.useMemo(
+    () => grouped(series ?? [], running),
+    [series, running]
+  );
+  if (!held) {
+    return null;
+  }
+  if (held.resource.error && groups.length === 0) {
+    return (
+      <DownState
+        what={trans.__('The metrics cannot be read.')}
+        error={held.resource.error}
+        busy={held.resource.snapshot.busy}
+        trans={trans}
+        onRetry={() => void held.resource.refresh()}
+      />
+    );
+  }
+  if (groups.length === 0) {
+    return held.isLoaded && series?.length === 0 ? (
+      <p className="gol-Run-quiet">
+        {held.ended
+          ? trans.__('This run logged no metrics.')
+          : trans.__('Metrics appear here as they are logged.')}
+      </p>
+    ) : null;
+  }
+  const shown = groups.slice(0, most ?? (all ? groups.length : FIRST));
+  return (
+    <div className="gol-Curves">
+      {shown.map(([name, lines]) => (
+        <Curve
+          key={name}
+          name={name}
+          lines={lines}
+          small={props.system}
+          trans={trans}
+        />
+      ))}
+      {most === undefined && shown.length < groups.length && (
+        <ActionButton
+          label={trans._n(
+            'Show %1 more chart',
+            'Show %1 more charts',
+            groups.length - shown.length
+          )}
+          onClick={() => setAll(true)}
+        />
+      )}
+    </div>
+  );
+}
+
+export namespace Curves {
+  export interface IProps {
+    run: IRun;
+    model: ExperimentsModel;
+    trans: TranslationBundle;
+    /** Draw this many and offer no more. */
+    most?: number;
+    /** The machine's metrics, over time, instead of the run's own. */
+    system?: boolean;
+  }
+}
+
+const Curve = React.memo(function Curve(props: {
+  name: string;
+  lines: ISeries[];
+  small?: boolean;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { name, lines, small, trans } = props;
+  const { x, lines: values, axis } = align(lines, small ? 'time' : 'step');
+  const own = lines.length === 1 ? lines[0].key : name;
+  const title = own.replace(/^system\//, '').replace(small ? /_/g : /$^/, ' ');
+  return (
+    <figure className="gol-Curve">
+      <figcaption className="gol-Curve-caption">
+        <span className="gol-Curve-name" title={own}>
+          {title}
+        </span>
+        {lines.map((line, index) => (
+          <span key={line.key} className="gol-Curve-last" title={line.key}>
+            <span
+              className="gol-Curve-swatch"
+              style={{ background: `var(${LINES[index % LINES.length]})` }}
+              aria-hidden="true"
+            />
+            {lines.length > 1 && `${variant(line.key, name)} `}
+            {metricText(line.values[line.values.length - 1])}
+          </span>
+        ))}
+      </figcaption>
+      <Chart
+        label={
+          axis === 'step'
+            ? trans.__('%1 by step', title)
+            : trans.__('%1 over time', title)
+        }
+        x={x}
+        xTime={axis === 'time'}
+        bare={small}
+        height={small ? 36 : 96}
+        series={lines.map((line, index) => ({
+          label: line.key,
+          values: values[index],
+          color: LINES[index % LINES.length]
+        }))}
+      />
+    </figure>
+  );
+});
+
+/** What tells a metric from the others of its chart: `val` of `val_loss`. */
+function variant(key: string, group: string): string {
+  return key === group ? key : key.replace(group, '').replace(/[_/.-]/g, '');
+}
+
+/** Histories by chart. One value alone is no curve, unless more may come. */
+function grouped(
+  series: readonly ISeries[],
+  running: boolean
+): [string, ISeries[]][] {
+  const byKey = new Map(
+    series
+      .filter(({ steps }) => running || steps.length > 1)
+      .map(one => [one.key, one])
+  );
+  return chartGroups([...byKey.keys()]).map(([name, keys]) => [
+    name,
+    keys.map(key => byKey.get(key)!)
+  ]);
+}

@@ -1,0 +1,47 @@
+import type { ISignal } from '@lumino/signaling';
+import * as React from 'react';
+
+import type { ICurves, RunCurves } from '../curves';
+import type { ExperimentsModel } from '../model';
+import type { IRun } from '../service';
+
+/** A value that a signal tells the changes of. */
+export function useSignalled<T>(
+  signal: ISignal<object, unknown>,
+  read: () => T
+): T {
+  const subscribe = React.useCallback(
+    (onChange: () => void) => {
+      const slot = () => onChange();
+      signal.connect(slot, slot);
+      return () => {
+        signal.disconnect(slot, slot);
+      };
+    },
+    [signal]
+  );
+  return React.useSyncExternalStore(subscribe, read);
+}
+
+/** The curves of a run, kept up while the component is there. */
+export function useCurves(
+  model: ExperimentsModel,
+  run: IRun
+): { held: RunCurves; curves: ICurves } | null {
+  const [held, setHeld] = React.useState<RunCurves | null>(null);
+  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    const { curves, release } = model.holdCurves(run);
+    const slot = () => redraw();
+    curves.changed.connect(slot, slot);
+    curves.resource.changed.connect(slot, slot);
+    setHeld(curves);
+    return () => {
+      curves.changed.disconnect(slot, slot);
+      curves.resource.changed.disconnect(slot, slot);
+      release.dispose();
+      setHeld(null);
+    };
+  }, [model, run.run_id]);
+  return held && { held, curves: held.curves };
+}

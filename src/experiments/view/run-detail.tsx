@@ -1,0 +1,214 @@
+import { PathExt } from '@jupyterlab/coreutils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  Disclosure,
+  DownState,
+  Facts,
+  RelativeTime,
+  ShortId
+} from '../../core';
+import type { Resource } from '../../core';
+import { useResource } from '../../core/ui/hooks';
+import type { ExperimentsModel } from '../model';
+import type { IRun, IRunDetail } from '../service';
+
+import type { IRunActions } from './actions';
+import { Curves } from './curves';
+import { KeyValues } from './key-values';
+import { ArtifactList, LoggedModels } from './products';
+import { metricText } from './words';
+
+/** More entries than this start closed. */
+const FEW = 12;
+
+/** All that is known of a run, below its row. */
+export function RunDetail(props: RunDetail.IProps): React.ReactElement {
+  const { run, model, trans, actions } = props;
+  const metrics = entries(run.metrics, metricText).filter(
+    ([key]) => !key.startsWith('system/')
+  );
+  const params = entries(run.params, String);
+  const tags = entries(run.tags, String);
+  const hasSystem = Object.keys(run.metrics).some(key =>
+    key.startsWith('system/')
+  );
+  return (
+    <>
+      <div className="gol-Actions">
+        <ActionButton
+          label={trans.__('Insert code')}
+          caption={trans.__(
+            'Insert code that loads this run into the notebook'
+          )}
+          onClick={() => actions.insertCode(run)}
+        />
+      </div>
+      <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
+      <Curves run={run} model={model} trans={trans} />
+      <Group title={trans.__('Metrics')} entries={metrics} trans={trans} />
+      <Group title={trans.__('Parameters')} entries={params} trans={trans} />
+      <Group title={trans.__('Tags')} entries={tags} trans={trans} />
+      {hasSystem && (
+        <Disclosure title={trans.__('System')}>
+          <Curves run={run} model={model} trans={trans} system />
+        </Disclosure>
+      )}
+      {model.detail && model.opened === run.run_id && (
+        <Products {...props} resource={model.detail} />
+      )}
+    </>
+  );
+}
+
+export namespace RunDetail {
+  export interface IProps {
+    run: IRun;
+    model: ExperimentsModel;
+    actions: IRunActions;
+    trans: TranslationBundle;
+  }
+}
+
+function RunFacts(props: {
+  run: IRun;
+  trans: TranslationBundle;
+  onOpen: (path: string) => void;
+}): React.ReactElement {
+  const { run, trans, onOpen } = props;
+  return (
+    <Facts
+      facts={[
+        [
+          trans.__('Run'),
+          <ShortId
+            key="id"
+            id={run.run_id}
+            label={trans.__('Copy the run id')}
+            trans={trans}
+          />
+        ],
+        [
+          trans.__('Experiment'),
+          <span key="experiment" title={run.experiment}>
+            {run.experiment}
+          </span>
+        ],
+        typeof run.started_at === 'number'
+          ? [
+              trans.__('Started'),
+              <RelativeTime
+                key="started"
+                seconds={run.started_at}
+                trans={trans}
+              />
+            ]
+          : null,
+        run.user ? [trans.__('User'), run.user] : null,
+        run.source
+          ? [
+              trans.__('Source'),
+              <Source key="source" path={run.source} onOpen={onOpen} />
+            ]
+          : null,
+        run.git_commit
+          ? [
+              trans.__('Commit'),
+              <span key="commit" className="gol-Run-commit">
+                <ShortId
+                  id={run.git_commit}
+                  label={trans.__('Copy the commit')}
+                  trans={trans}
+                />
+                {run.git_dirty && (
+                  <span title={trans.__('There were changes not committed')}>
+                    {trans.__('modified')}
+                  </span>
+                )}
+              </span>
+            ]
+          : null
+      ]}
+    />
+  );
+}
+
+/** A notebook below the Lab's folder opens; anything else is told. */
+function Source(props: {
+  path: string;
+  onOpen: (path: string) => void;
+}): React.ReactElement {
+  const { path, onOpen } = props;
+  const name = PathExt.basename(path);
+  const opens = path.endsWith('.ipynb') && !path.startsWith('/');
+  return opens ? (
+    <button
+      type="button"
+      className="gol-LinkButton"
+      title={path}
+      onClick={() => onOpen(path)}
+    >
+      {name}
+    </button>
+  ) : (
+    <span title={path}>{name}</span>
+  );
+}
+
+function Group(props: {
+  title: string;
+  entries: (readonly [string, string])[];
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { title, entries: all, trans } = props;
+  return all.length === 0 ? null : (
+    <Disclosure
+      title={title}
+      meta={String(all.length)}
+      initiallyOpen={all.length <= FEW}
+    >
+      <KeyValues caption={title} entries={all} trans={trans} />
+    </Disclosure>
+  );
+}
+
+/** The models and files of a run, which come by a request of their own. */
+function Products(
+  props: RunDetail.IProps & { resource: Resource<IRunDetail> }
+): React.ReactElement | null {
+  const { resource, run, trans, actions } = props;
+  const { value, error, busy } = useResource(resource);
+  if (error && !value) {
+    return (
+      <DownState
+        what={trans.__('The models and files of this run cannot be read.')}
+        error={error}
+        busy={busy}
+        trans={trans}
+        onRetry={() => void resource.refresh()}
+      />
+    );
+  }
+  return value ? (
+    <>
+      <LoggedModels
+        run={run}
+        models={value.models}
+        actions={actions}
+        trans={trans}
+      />
+      <ArtifactList artifacts={value.artifacts} trans={trans} />
+    </>
+  ) : null;
+}
+
+function entries<T>(
+  record: Record<string, T>,
+  text: (value: T) => string
+): (readonly [string, string])[] {
+  return Object.keys(record)
+    .sort((a, b) => a.localeCompare(b))
+    .map(key => [key, text(record[key])] as const);
+}

@@ -1,0 +1,107 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { EmptyState, ResourceView } from '../../core';
+import { useResource } from '../../core/ui/hooks';
+import type { ExperimentsModel } from '../model';
+
+import type { IRunActions } from './actions';
+import { useSignalled } from './hooks';
+import { RunRows } from './run-rows';
+import { Toolbar } from './toolbar';
+
+/** Experiments and runs; those that go on come first, with their curves. */
+export function ExperimentsView(
+  props: ExperimentsView.IProps
+): React.ReactElement {
+  const { model, actions, trans } = props;
+  const { list } = model;
+  const snapshot = useSignalled(list.changed, () => list.snapshot);
+  const { error } = useResource(list.head);
+  const { query } = list;
+  const filterError =
+    error?.status === 400 && query.filter !== '' ? error : undefined;
+  const rows = (
+    <RunRows model={model} actions={actions} trans={trans} {...snapshot} />
+  );
+  return (
+    <div className="gol-Experiments">
+      <Toolbar model={model} query={query} error={filterError} trans={trans} />
+      {filterError ? (
+        <div className="gol-mod-stale">{rows}</div>
+      ) : (
+        <ResourceView
+          resource={list.head}
+          trans={trans}
+          down={trans.__('The runs cannot be read.')}
+          keepWhenDown
+          empty={<NoRuns {...props} />}
+        >
+          {() => rows}
+        </ResourceView>
+      )}
+    </div>
+  );
+}
+
+export namespace ExperimentsView {
+  export interface IProps {
+    model: ExperimentsModel;
+    actions: IRunActions;
+    trans: TranslationBundle;
+  }
+}
+
+const TRACK = '%%track';
+
+function NoRuns(props: ExperimentsView.IProps): React.ReactElement {
+  const { model, actions, trans } = props;
+  // What was asked for what is shown, while another query is under way.
+  const query = model.list.head.value?.query ?? model.list.query;
+  if (query.filter) {
+    return (
+      <EmptyState
+        text={trans.__('No run matches this filter.')}
+        actions={[
+          {
+            label: trans.__('Clear the filter'),
+            onClick: () => void model.list.setQuery({ ...query, filter: '' })
+          }
+        ]}
+      />
+    );
+  }
+  if (query.experiment) {
+    return (
+      <EmptyState
+        text={trans.__('This experiment has no runs yet.')}
+        actions={[
+          {
+            label: trans.__('Show all experiments'),
+            onClick: () =>
+              void model.list.setQuery({ ...query, experiment: '' })
+          }
+        ]}
+      />
+    );
+  }
+  return (
+    <EmptyState
+      text={
+        <>
+          {trans.__('No runs yet. Track a cell that trains:')}{' '}
+          <code>{TRACK}</code>{' '}
+          {trans.__('records its parameters, live metrics and source.')}
+        </>
+      }
+      actions={[
+        {
+          label: trans.__('Insert a %1 cell', TRACK),
+          caption: trans.__('Insert a starter cell into the notebook'),
+          primary: true,
+          onClick: actions.insertTrack
+        }
+      ]}
+    />
+  );
+}

@@ -1,0 +1,96 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { IconButton } from '../../core';
+import type { ApiError } from '../../core';
+import { useResource } from '../../core/ui/hooks';
+import type { ExperimentsModel } from '../model';
+import type { IRunQuery } from '../service';
+
+/** Which experiment, and which of its runs. */
+export function Toolbar(props: Toolbar.IProps): React.ReactElement {
+  const { model, query, error, trans } = props;
+  const { value: experiments = [] } = useResource(model.experiments);
+  const [draft, setDraft] = React.useState(query.filter);
+  const errorId = React.useId();
+  React.useEffect(() => setDraft(query.filter), [query.filter]);
+  const apply = (filter: string) => {
+    void model.list.setQuery({ ...query, filter: filter.trim() });
+  };
+  const isListed = experiments.some(({ id }) => id === query.experiment);
+  return (
+    <div className="gol-Experiments-toolbar">
+      <select
+        className="gol-Experiments-picker"
+        aria-label={trans.__('Experiment')}
+        value={query.experiment}
+        onChange={event => {
+          const experiment = event.target.value;
+          void model.list.setQuery({ ...query, experiment });
+        }}
+      >
+        <option value="">{trans.__('All experiments')}</option>
+        {query.experiment && !isListed && (
+          <option value={query.experiment}>{query.experiment}</option>
+        )}
+        {experiments.map(({ id, name }) => (
+          <option key={id} value={id}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <div className="gol-Experiments-filter">
+        <input
+          type="text"
+          spellCheck={false}
+          autoComplete="off"
+          aria-label={trans.__('Filter runs')}
+          aria-invalid={error !== undefined}
+          aria-describedby={error ? errorId : undefined}
+          placeholder={trans.__('Filter: %1', 'metrics.loss < 0.2')}
+          title={trans.__(
+            "An MLflow filter, applied with Enter: metrics.accuracy > 0.9 and params.lr = '0.01'"
+          )}
+          value={draft}
+          onChange={event => setDraft(event.target.value)}
+          onBlur={() => apply(draft)}
+          onKeyDown={event => {
+            if (event.key === 'Enter') {
+              apply(draft);
+            } else if (event.key === 'Escape' && draft) {
+              event.stopPropagation();
+              setDraft('');
+              apply('');
+            }
+          }}
+        />
+        {draft && (
+          <IconButton
+            icon={closeIcon}
+            label={trans.__('Clear the filter')}
+            onClick={() => {
+              setDraft('');
+              apply('');
+            }}
+          />
+        )}
+      </div>
+      {error && (
+        <p className="gol-Field-error" id={errorId} role="alert">
+          {error.message} {error.hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+export namespace Toolbar {
+  export interface IProps {
+    model: ExperimentsModel;
+    query: IRunQuery;
+    /** What is wrong with the filter. */
+    error: ApiError | undefined;
+    trans: TranslationBundle;
+  }
+}

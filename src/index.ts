@@ -1,0 +1,33 @@
+import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
+
+import { computePlugin } from './compute/plugin';
+import { corePlugin } from './core/plugin';
+import { deploymentsPlugin } from './deployments/plugin';
+import { doctorPlugin } from './doctor/plugin';
+import { experimentsPlugin } from './experiments/plugin';
+import { modelsPlugin } from './models/plugin';
+import { outputsPlugin } from './outputs/plugin';
+import { panelPlugin } from './panel/plugin';
+import { profilesPlugin } from './profiles/plugin';
+import { targetsPlugin } from './targets/plugin';
+import { tasksPlugin } from './tasks/plugin';
+
+export { IComputeSection } from './compute/tokens';
+export { IGenOpsCore } from './core/tokens';
+export { IGenOpsPanel } from './panel/tokens';
+
+const plugins: JupyterFrontEndPlugin<unknown>[] = [
+  corePlugin,
+  tasksPlugin,
+  panelPlugin,
+  computePlugin,
+  targetsPlugin,
+  experimentsPlugin,
+  profilesPlugin,
+  modelsPlugin,
+  deploymentsPlugin,
+  outputsPlugin,
+  doctorPlugin
+];
+
+export default plugins;

@@ -1,0 +1,236 @@
+import { cleanup, fireEvent, render, screen } from '@testing-library/react';
+import * as React from 'react';
+
+import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import { AliasForm, ModelsModel, aliasProblem, nameProblem } from '../model';
+import { RegisterForm } from '../register';
+import type { IModelVersion } from '../service';
+import { RegisterFields } from '../view/register-form';
+import { ModelsSection } from '../view/section';
+
+function version(part: Partial<IModelVersion> = {}): IModelVersion {
+  return {
+    name: 'digits',
+    version: '2',
+    run_id: 'abcdef0123456789',
+    source: '',
+    status: 'READY',
+    created_at: Date.now() / 1000 - 120,
+    aliases: [],
+    flavors: ['pytorch', 'python_function'],
+    ...part
+  };
+}
+
+const run = (id: string, status = 'FINISHED') => ({
+  run_id: id,
+  experiment_id: '1',
+  experiment: 'quickstart',
+  name: `run ${id}`,
+  status,
+  started_at: null,
+  ended_at: null,
+  user: '',
+  params: {},
+  metrics: {},
+  tags: {},
+  source: '',
+  git_commit: '',
+  git_dirty: false
+});
+
+const detail = (id: string, ...models: string[]) => ({
+  run: run(id),
+  models: models.map(name => ({ name, uri: `models:/${name}`, flavors: [] })),
+  artifacts: []
+});
+
+describe('the models section', () => {
+  let bench: Bench;
+  let model: ModelsModel;
+  const actions = {
+    onRegister: jest.fn(),
+    onDeploy: jest.fn(),
+    onSetAlias: jest.fn(),
+    onRemoveAlias: jest.fn()
+  };
+
+  beforeEach(() => {
+    jest.clearAllMocks();
+    bench = new Bench({ 'GET /models': [] });
+    model = new ModelsModel(bench.core);
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    bench.dispose();
+  });
+
+  async function show(): Promise<void> {
+    model.list.visible = true;
+    render(<ModelsSection {...{ model, trans }} {...actions} />);
+    await settle();
+  }
+
+  it('says what to do when there is none', async () => {
+    await show();
+    fireEvent.click(
+      screen.getByRole('button', { name: "Register a run's model…" })
+    );
+    expect(actions.onRegister).toHaveBeenCalledTimes(1);
+  });
+
+  it('shows versions with aliases, flavors and actions', async () => {
+    bench.answers['GET /models'] = [
+      {
+        name: 'digits',
+        description: '',
+        updated_at: null,
+        versions: [
+          version({ aliases: ['champion'] }),
+          version({ version: '1' })
+        ]
+      }
+    ];
+    await show();
+    expect(screen.getByText('v2')).toBeTruthy();
+    expect(screen.getAllByText('pytorch')).toHaveLength(2);
+    fireEvent.click(
+      screen.getByRole('button', {
+        name: 'Remove the alias champion from digits version 2'
+      })
+    );
+    expect(actions.onRemoveAlias.mock.calls[0][1]).toBe('champion');
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Deploy digits version 1…' })
+    );
+    expect(actions.onDeploy.mock.calls[0][0].version).toBe('1');
+  });
+
+  it('reads them again when a model changes, and only while seen', async () => {
+    await show();
+    bench.change('model', 'digits');
+    await settle();
+    expect(bench.count('GET /models')).toBe(2);
+    model.list.visible = false;
+    bench.change('model', 'digits');
+    await settle();
+    expect(bench.count('GET /models')).toBe(2);
+  });
+});
+
+describe('registering', () => {
+  let bench: Bench;
+  let model: ModelsModel;
+
+  beforeEach(() => {
+    bench = new Bench({
+      'GET /runs': {
+        runs: [run('r2', 'RUNNING'), run('r1')],
+        next_page_token: ''
+      },
+      'GET /runs/r1': detail('r1', 'model'),
+      'GET /runs/r2': detail('r2'),
+      'POST /models': version()
+    });
+    model = new ModelsModel(bench.core);
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    bench.dispose();
+  });
+
+  it('proposes the latest finished run and sends once for a double click', async () => {
+    const form = new RegisterForm(model.service, {}, trans);
+    await form.load();
+    expect(form.fields.runId).toBe('r1');
+    expect(form.valid).toBe(false);
+    form.set({ name: ' digits ', alias: 'champion' });
+    const results = await Promise.all([form.submit(), form.submit()]);
+    expect(results).toEqual([true, false]);
+    expect(bench.count('POST /models')).toBe(1);
+    expect(bench.bodies[bench.calls.indexOf('POST /models')]).toEqual({
+      name: 'digits',
+      run: 'r1',
+      model: 'model',
+      alias: 'champion',
+      idempotency_key: form.key
+    });
+    expect(form.key).toMatch(/^[0-9a-f]{32}$/);
+    expect(form.result?.version).toBe('2');
+  });
+
+  it('keeps the key for a second try after a failure', async () => {
+    const form = new RegisterForm(model.service, { runId: 'r1' }, trans);
+    await form.load();
+    form.set({ name: 'digits' });
+    bench.answers['POST /models'] = new Refusal(
+      502,
+      'unavailable',
+      'MLflow is away.',
+      'Try again.'
+    );
+    expect(await form.submit()).toBe(false);
+    expect(form.snapshot.error?.message).toBe('MLflow is away.');
+    bench.answers['POST /models'] = version();
+    expect(await form.submit()).toBe(true);
+    const keys = bench.bodies
+      .filter((_, index) => bench.calls[index] === 'POST /models')
+      .map(body => (body as { idempotency_key: string }).idempotency_key);
+    expect(keys).toEqual([form.key, form.key]);
+  });
+
+  it('refuses a run without a model, and says so', async () => {
+    const form = new RegisterForm(model.service, { runId: 'r2' }, trans);
+    await form.load();
+    form.set({ name: 'digits' });
+    expect(form.valid).toBe(false);
+    render(<RegisterFields form={form} trans={trans} />);
+    expect(screen.getByText('This run logged no model.')).toBeTruthy();
+  });
+
+  it('ignores the models of a run that is no longer chosen', async () => {
+    const form = new RegisterForm(model.service, {}, trans);
+    let late: (value: unknown) => void = () => undefined;
+    bench.answers['GET /runs/r2'] = () =>
+      new Promise(resolve => {
+        late = resolve;
+      });
+    const slow = form.chooseRun('r2');
+    await form.chooseRun('r1');
+    late(detail('r2', 'other'));
+    await slow;
+    expect(form.fields.logged).toBe('model');
+  });
+
+  it('knows what MLflow refuses', () => {
+    expect(aliasProblem('champion-2', trans)).toBe('');
+    expect(aliasProblem('größe', trans)).toBe('');
+    for (const bad of ['v3', 'LATEST', 'a b', '../x']) {
+      expect(aliasProblem(bad, trans)).not.toBe('');
+    }
+    expect(nameProblem('modèle 数', trans)).toBe('');
+    expect(nameProblem('../up', trans)).not.toBe('');
+  });
+
+  it('points an alias at a version, whose name stays in one segment', async () => {
+    bench.answers['PUT /models/a%20b/aliases/prod'] = {
+      name: 'a b',
+      description: '',
+      updated_at: null,
+      versions: []
+    };
+    const form = new AliasForm(
+      model.service,
+      { name: 'a b', version: '3' },
+      trans
+    );
+    expect(form.valid).toBe(false);
+    form.set({ alias: 'prod' });
+    expect(await form.submit()).toBe(true);
+    expect(bench.bodies[bench.bodies.length - 1]).toEqual({ version: '3' });
+  });
+});

@@ -1,0 +1,75 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { addIcon } from '@jupyterlab/ui-components';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import * as React from 'react';
+
+import { IGenOpsCore, modelIcon } from '../core';
+import { IGenOpsPanel } from '../panel';
+
+import { CommandIDs, addCommands } from './commands';
+import { ModelsModel } from './model';
+import { ModelsSection } from './view/section';
+
+/** Registered models, their versions and aliases. */
+export const modelsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:models',
+  description: 'Registered models, their versions and aliases.',
+  autoStart: true,
+  requires: [IGenOpsCore, IGenOpsPanel],
+  optional: [ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    palette: ICommandPalette | null
+  ): void => {
+    const { trans } = core;
+    const model = new ModelsModel(core);
+    addCommands({ app, model, trans, palette });
+    const execute = (command: string, args: ReadonlyPartialJSONObject = {}) => {
+      void app.commands.execute(command, args);
+    };
+    const section = panel.addSection({
+      id: 'models',
+      title: trans.__('Models'),
+      rank: 40,
+      icon: modelIcon,
+      actions: [
+        {
+          id: 'register',
+          label: trans.__("Register a run's model…"),
+          icon: addIcon,
+          execute: () => execute(CommandIDs.register)
+        }
+      ],
+      render: () => (
+        <ModelsSection
+          model={model}
+          trans={trans}
+          onRegister={() => execute(CommandIDs.register)}
+          onDeploy={({ name, version }) =>
+            execute('genops:deploy-model', { model: name, version })
+          }
+          onSetAlias={({ name, version }) =>
+            execute(CommandIDs.setAlias, { model: name, version })
+          }
+          onRemoveAlias={({ name }, alias) =>
+            execute(CommandIDs.removeAlias, { model: name, alias })
+          }
+        />
+      )
+    });
+    section.drive(model.list);
+    model.list.changed.connect((_, { value }) => {
+      const count = value?.length ?? 0;
+      section.setBadge(
+        count > 0 ? String(count) : '',
+        trans._n('%1 model', '%1 models', count)
+      );
+    });
+  }
+};

@@ -1,0 +1,105 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { ApiError, FormModel } from '../core';
+
+import { aliasProblem, nameProblem } from './model';
+import type {
+  ILoggedModel,
+  IModelVersion,
+  IRun,
+  ModelsService
+} from './service';
+
+export interface IRegisterFields {
+  runId: string;
+  /** Which of the models that the run logged. */
+  logged: string;
+  name: string;
+  alias: string;
+  /** What can be chosen; undefined while it is being read. */
+  runs: readonly IRun[] | undefined;
+  models: readonly ILoggedModel[] | undefined;
+}
+
+/** Registers what a run logged: the run, its model, a name and an alias. */
+export class RegisterForm extends FormModel<IRegisterFields, IModelVersion> {
+  constructor(
+    private _service: ModelsService,
+    start: { runId?: string; name?: string; known?: readonly string[] },
+    trans: TranslationBundle
+  ) {
+    super(
+      {
+        runId: start.runId ?? '',
+        logged: '',
+        name: start.name ?? '',
+        alias: '',
+        runs: undefined,
+        models: undefined
+      },
+      trans
+    );
+    this.known = start.known ?? [];
+  }
+
+  /** The names of models that are registered already. */
+  readonly known: readonly string[];
+
+  get nameProblem(): string {
+    return nameProblem(this.fields.name, this.trans);
+  }
+
+  get aliasProblem(): string {
+    return aliasProblem(this.fields.alias, this.trans);
+  }
+
+  get valid(): boolean {
+    const { name, models } = this.fields;
+    return (
+      (models?.length ?? 0) > 0 &&
+      name.trim() !== '' &&
+      this.nameProblem === '' &&
+      this.aliasProblem === ''
+    );
+  }
+
+  /** Read the runs to choose from, and the models of the one that is chosen. */
+  async load(): Promise<void> {
+    try {
+      const runs = await this._service.runs();
+      this.set({ runs });
+      const first = runs.find(run => run.status === 'FINISHED') ?? runs[0];
+      const chosen = this.fields.runId || first?.run_id;
+      if (chosen) {
+        await this.chooseRun(chosen);
+      }
+    } catch (reason) {
+      this.put({ error: ApiError.from(reason, this.trans) });
+    }
+  }
+
+  /** Choose a run; the models that it logged are read. */
+  async chooseRun(runId: string): Promise<void> {
+    this.set({ runId, models: undefined, logged: '' });
+    try {
+      const models = await this._service.loggedModels(runId);
+      if (this.fields.runId === runId) {
+        this.set({ models, logged: models[0]?.name ?? '' });
+      }
+    } catch (reason) {
+      if (this.fields.runId === runId) {
+        this.put({ error: ApiError.from(reason, this.trans) });
+      }
+    }
+  }
+
+  protected send(fields: Readonly<IRegisterFields>): Promise<IModelVersion> {
+    return this._service.register({
+      name: fields.name.trim(),
+      run: fields.runId,
+      model: fields.logged,
+      alias: fields.alias,
+      idempotency_key: this.key
+    });
+  }
+}

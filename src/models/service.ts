@@ -1,0 +1,66 @@
+import type { components } from '../api/generated';
+import type { GenOpsApi } from '../core';
+
+export type IRegisteredModel = components['schemas']['RegisteredModel'];
+export type IModelVersion = components['schemas']['ModelVersion'];
+export type IRegisterModel = components['schemas']['RegisterModel'];
+export type ILoggedModel = components['schemas']['LoggedModel'];
+export type IRun = components['schemas']['Run'];
+
+/** How many of the latest runs are offered where one is chosen. */
+const OFFERED_RUNS = 50;
+
+/** Calls about registered models. Each rejects with an ApiError. */
+export class ModelsService {
+  constructor(private _api: GenOpsApi) {}
+
+  list(signal?: AbortSignal): Promise<IRegisteredModel[]> {
+    return this._api.data(this._api.http.GET('/genops/models', { signal }));
+  }
+
+  register(body: IRegisterModel): Promise<IModelVersion> {
+    return this._api.data(this._api.http.POST('/genops/models', { body }));
+  }
+
+  /** Point an alias at a version. */
+  setAlias(
+    name: string,
+    alias: string,
+    version: string
+  ): Promise<IRegisteredModel> {
+    return this._api.data(
+      this._api.http.PUT('/genops/models/{name}/aliases/{alias}', {
+        params: { path: { name, alias } },
+        body: { version }
+      })
+    );
+  }
+
+  deleteAlias(name: string, alias: string): Promise<IRegisteredModel> {
+    return this._api.data(
+      this._api.http.DELETE('/genops/models/{name}/aliases/{alias}', {
+        params: { path: { name, alias } }
+      })
+    );
+  }
+
+  /** The latest runs, newest first. */
+  async runs(): Promise<IRun[]> {
+    const page = await this._api.data(
+      this._api.http.GET('/genops/runs', {
+        params: { query: { limit: OFFERED_RUNS } }
+      })
+    );
+    return page.runs;
+  }
+
+  /** The models that a run logged. */
+  async loggedModels(runId: string): Promise<ILoggedModel[]> {
+    const detail = await this._api.data(
+      this._api.http.GET('/genops/runs/{run_id}', {
+        params: { path: { run_id: runId } }
+      })
+    );
+    return detail.models;
+  }
+}

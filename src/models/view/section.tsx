@@ -1,0 +1,120 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Disclosure, EmptyState, RelativeTime, ResourceView } from '../../core';
+
+import type { ModelsModel } from '../model';
+import type { IModelVersion, IRegisteredModel } from '../service';
+
+import { VersionRow } from './version-row';
+
+const FIRST_SHOWN = 5;
+
+/** What a person can do to a version. */
+export interface IVersionActions {
+  onDeploy: (version: IModelVersion) => void;
+  onSetAlias: (version: IModelVersion) => void;
+  onRemoveAlias: (version: IModelVersion, alias: string) => void;
+}
+
+/** The section "Models". */
+export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
+  const { model, trans, onRegister } = props;
+  return (
+    <ResourceView
+      resource={model.list}
+      trans={trans}
+      down={trans.__('Models cannot be read.')}
+      keepWhenDown
+      empty={
+        <EmptyState
+          text={trans.__(
+            'No models yet. A run that logged a model can be registered: it gets a name and a version, and can then be deployed.'
+          )}
+          actions={[
+            { label: trans.__("Register a run's model…"), onClick: onRegister }
+          ]}
+        />
+      }
+    >
+      {models => (
+        <ul className="gol-List" aria-label={trans.__('Models')}>
+          {models.map(registered => (
+            <li key={registered.name}>
+              <Disclosure
+                title={registered.name}
+                tip={registered.name}
+                initiallyOpen={models.length === 1}
+                meta={<ModelMeta model={registered} trans={trans} />}
+              >
+                <Versions {...props} registered={registered} />
+              </Disclosure>
+            </li>
+          ))}
+        </ul>
+      )}
+    </ResourceView>
+  );
+}
+
+export namespace ModelsSection {
+  export interface IProps extends IVersionActions {
+    model: ModelsModel;
+    trans: TranslationBundle;
+    onRegister: () => void;
+  }
+}
+
+function ModelMeta(props: {
+  model: IRegisteredModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, trans } = props;
+  const count = model.versions.length;
+  return (
+    <>
+      <span>{trans._n('%1 version', '%1 versions', count)}</span>
+      {model.updated_at !== null && (
+        <span className="gol-mod-wide">
+          <RelativeTime seconds={model.updated_at} trans={trans} />
+        </span>
+      )}
+    </>
+  );
+}
+
+function Versions(
+  props: ModelsSection.IProps & { registered: IRegisteredModel }
+): React.ReactElement {
+  const { registered, trans } = props;
+  const [all, setAll] = React.useState(false);
+  const { versions, description } = registered;
+  const shown = all ? versions : versions.slice(0, FIRST_SHOWN);
+  return (
+    <>
+      {description && <p className="gol-Note">{description}</p>}
+      <ul
+        className="gol-List"
+        aria-label={trans.__('Versions of %1', registered.name)}
+      >
+        {shown.map(version => (
+          <li key={version.version}>
+            <VersionRow {...props} version={version} />
+          </li>
+        ))}
+      </ul>
+      {versions.length > FIRST_SHOWN && (
+        <button
+          type="button"
+          className="gol-LinkButton"
+          aria-expanded={all}
+          onClick={() => setAll(!all)}
+        >
+          {all
+            ? trans.__('Show fewer')
+            : trans.__('Show all %1', versions.length)}
+        </button>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,107 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import {
+  IconButton,
+  RelativeTime,
+  ShortId,
+  StatusBadge,
+  deploymentIcon
+} from '../../core';
+
+import { aliasIcon } from '../icon';
+import type { IModelVersion } from '../service';
+
+import type { IVersionActions } from './section';
+
+/** One version: number, aliases, age, what it is made of and what can be done. */
+export function VersionRow(props: VersionRow.IProps): React.ReactElement {
+  const { version, trans, onDeploy, onSetAlias, onRemoveAlias } = props;
+  // Every model has it; it says something only where it is alone.
+  const flavors =
+    version.flavors.length > 1
+      ? version.flavors.filter(flavor => flavor !== 'python_function')
+      : version.flavors;
+  const full = trans.__('%1 version %2', version.name, version.version);
+  return (
+    <div className="gol-Version">
+      <div className="gol-Version-line">
+        <span className="gol-Version-number">{`v${version.version}`}</span>
+        <span className="gol-Chips">
+          {version.aliases.map(alias => (
+            <span key={alias} className="gol-Chip" title={alias}>
+              <span className="gol-Chip-text">{alias}</span>
+              <button
+                type="button"
+                className="gol-Chip-remove"
+                aria-label={trans.__(
+                  'Remove the alias %1 from %2',
+                  alias,
+                  full
+                )}
+                title={trans.__('Remove the alias %1', alias)}
+                onClick={() => onRemoveAlias(version, alias)}
+              >
+                <closeIcon.react tag="span" className="gol-Icon" />
+              </button>
+            </span>
+          ))}
+        </span>
+        <span className="gol-Version-actions">
+          <IconButton
+            icon={aliasIcon}
+            label={trans.__('Give %1 an alias…', full)}
+            onClick={() => onSetAlias(version)}
+          />
+          <IconButton
+            icon={deploymentIcon}
+            label={trans.__('Deploy %1…', full)}
+            onClick={() => onDeploy(version)}
+          />
+        </span>
+      </div>
+      <div className="gol-Version-line gol-Version-facts">
+        {version.status !== 'READY' && (
+          <StatusBadge
+            tone={version.status.startsWith('FAILED') ? 'error' : 'busy'}
+            label={
+              version.status.startsWith('FAILED')
+                ? trans.__('Failed')
+                : trans.__('Pending')
+            }
+            caption={version.status}
+          />
+        )}
+        {version.created_at !== null && (
+          <RelativeTime seconds={version.created_at} trans={trans} />
+        )}
+        {version.flavors.length > 0 && (
+          <span
+            className="gol-Version-flavors"
+            title={version.flavors.join(', ')}
+          >
+            {flavors.join(', ')}
+          </span>
+        )}
+        {version.run_id && (
+          <span className="gol-Version-run">
+            {trans.__('run')}
+            <ShortId
+              id={version.run_id}
+              label={trans.__('Copy the run id')}
+              trans={trans}
+            />
+          </span>
+        )}
+      </div>
+    </div>
+  );
+}
+
+export namespace VersionRow {
+  export interface IProps extends IVersionActions {
+    version: IModelVersion;
+    trans: TranslationBundle;
+  }
+}

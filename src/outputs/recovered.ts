@@ -1,0 +1,62 @@
+import type { ISharedNotebook } from '@jupyter/ydoc';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { IExecution } from './service';
+
+/** The key under which a recovered cell names the execution whose outputs it holds. */
+const METADATA_KEY = 'genops';
+
+/**
+ * Put outputs whose cell was edited or deleted at the notebook's end, under one heading.
+ *
+ * A code cell with the source that ran keeps them together; one that is there already is left alone, and of two
+ * (from two pages of one document) the second goes. Returns whether any was added.
+ */
+export function appendRecovered(
+  notebook: ISharedNotebook,
+  executions: readonly IExecution[],
+  trans: TranslationBundle
+): boolean {
+  const ids = notebook.cells.map(cell => recoveredId(cell));
+  for (let index = ids.length - 1; index >= 0; index--) {
+    if (ids[index] && ids.indexOf(ids[index]) < index) {
+      notebook.deleteCell(index);
+    }
+  }
+  const present = new Set(ids);
+  const missing = executions.filter(({ msg_id }) => !present.has(msg_id));
+  if (missing.length === 0) {
+    return false;
+  }
+  notebook.transact(() => {
+    if (!present.has('heading')) {
+      notebook.addCell({
+        cell_type: 'markdown',
+        metadata: { [METADATA_KEY]: { recovered: 'heading' } },
+        source: [
+          `## ${trans.__('Recovered outputs')}`,
+          '',
+          trans.__(
+            'These cells were edited or deleted while they ran. Below is the code that ran, with its outputs; delete what you do not need.'
+          )
+        ].join('\n')
+      });
+    }
+    for (const { msg_id, code, outputs, execution_count } of missing) {
+      notebook.addCell({
+        cell_type: 'code',
+        metadata: { [METADATA_KEY]: { recovered: msg_id } },
+        source: code,
+        outputs,
+        execution_count
+      });
+    }
+  });
+  return true;
+}
+
+function recoveredId(cell: ISharedNotebook['cells'][number]): string {
+  const own = cell.getMetadata()[METADATA_KEY] as
+    { recovered?: string } | undefined;
+  return own?.recovered ?? '';
+}

@@ -1,0 +1,4 @@
+export * from './panel';
+export * from './plugin';
+export * from './section';
+export * from './tokens';

@@ -1,0 +1,91 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+
+import type { IGenOpsCore } from '../core';
+import { Resource } from '../core';
+
+import type { IProfile } from './service';
+import { ProfilesService } from './service';
+
+/** The profiles, and the details of those that are open. */
+export class ProfilesModel implements IDisposable {
+  constructor(private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
+    this.service = new ProfilesService(_core.api);
+    this.list = new Resource({
+      fetch: signal => this.service.list(signal),
+      events: _core.events,
+      kinds: ['profile'],
+      trans: _core.trans
+    });
+  }
+
+  readonly service: ProfilesService;
+  readonly list: Resource<IProfile[]>;
+
+  /** The details of one profile; the caller makes it visible and disposes it. */
+  detail(id: string): Resource<IProfile> {
+    return new Resource({
+      fetch: signal => this.service.get(id, signal),
+      events: this._core.events,
+      kinds: ['profile'],
+      accepts: change => change.id === '' || change.id === id,
+      trans: this._core.trans
+    });
+  }
+
+  get isDisposed(): boolean {
+    return this.list.isDisposed;
+  }
+
+  dispose(): void {
+    this.list.dispose();
+  }
+}
+
+/** How a part of time is named, and how it is drawn. */
+export interface ITimePart {
+  readonly id: 'busy' | 'compute' | 'comm' | 'memory' | 'other' | 'idle';
+  readonly label: string;
+  readonly us: number;
+}
+
+/** The host's time in two parts that add up to its span. */
+export function cpuParts(
+  cpu: { busy_us: number; idle_us: number },
+  trans: TranslationBundle
+): ITimePart[] {
+  return [
+    { id: 'busy', label: trans.__('Operators'), us: cpu.busy_us },
+    { id: 'idle', label: trans.__('No operator'), us: cpu.idle_us }
+  ];
+}
+
+/**
+ * A device's time in parts that add up to its span.
+ *
+ * Compute, communication and copies may overlap, so communication counts only
+ * where it is exposed, and copies only as far as busy time is left for them.
+ */
+export function deviceParts(
+  device: {
+    busy_us: number;
+    idle_us: number;
+    compute_us: number;
+    exposed_comm_us: number;
+    memory_us: number;
+  },
+  trans: TranslationBundle
+): ITimePart[] {
+  const compute = Math.min(device.compute_us, device.busy_us);
+  const comm = Math.min(device.exposed_comm_us, device.busy_us - compute);
+  const memory = Math.min(device.memory_us, device.busy_us - compute - comm);
+  const other = device.busy_us - compute - comm - memory;
+  const parts: ITimePart[] = [
+    { id: 'compute', label: trans.__('Compute'), us: compute },
+    { id: 'comm', label: trans.__('Communication'), us: comm },
+    { id: 'memory', label: trans.__('Memory'), us: memory },
+    { id: 'other', label: trans.__('Other'), us: other },
+    { id: 'idle', label: trans.__('Idle'), us: device.idle_us }
+  ];
+  return parts.filter(part => part.us > 0 || part.id === 'idle');
+}

@@ -1,0 +1,69 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { addIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { IGenOpsCore, profileIcon } from '../core';
+import { IGenOpsPanel } from '../panel';
+
+import { CommandIDs, addCommands } from './commands';
+import { ProfilesModel } from './model';
+import { ProfilesSection } from './view/section';
+
+/** Where the time of a training goes. */
+export const profilesPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:profiles',
+  description: 'Where the time of a training goes.',
+  autoStart: true,
+  requires: [IGenOpsCore, IGenOpsPanel],
+  optional: [ICommandPalette, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    palette: ICommandPalette | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    const { trans } = core;
+    const model = new ProfilesModel(core);
+    addCommands({ app, model, trans, notebooks, palette });
+    const execute = (command: string, args = {}) => {
+      void app.commands.execute(command, args);
+    };
+    const section = panel.addSection({
+      id: 'profiles',
+      title: trans.__('Profiles'),
+      rank: 30,
+      icon: profileIcon,
+      actions: [
+        {
+          id: 'insert',
+          label: trans.__('Insert a %1 cell', '%%profile'),
+          icon: addIcon,
+          execute: () => execute(CommandIDs.insert)
+        }
+      ],
+      render: self => (
+        <ProfilesSection
+          model={model}
+          trans={trans}
+          drive={driven => self.drive(driven)}
+          onInsert={() => execute(CommandIDs.insert)}
+          onDelete={id => execute(CommandIDs.remove, { id })}
+        />
+      )
+    });
+    section.drive(model.list);
+    model.list.changed.connect((_, { value }) => {
+      const count = value?.length ?? 0;
+      section.setBadge(
+        count > 0 ? String(count) : '',
+        trans._n('%1 profile', '%1 profiles', count)
+      );
+    });
+  }
+};

@@ -1,0 +1,246 @@
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen,
+  within
+} from '@testing-library/react';
+import * as React from 'react';
+
+import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import { TargetsModel } from '../model';
+import type { ITarget } from '../service';
+import { shortBytesOf } from '../view/gpu-bars';
+import { TargetsView } from '../view/section';
+
+import { GIB, gpu, kernel, reading, target } from './support';
+
+let bench: Bench;
+let model: TargetsModel;
+
+beforeEach(() => {
+  bench = new Bench({ 'GET /targets': [target()], 'GET /questions': [] });
+  model = new TargetsModel(bench.core);
+});
+
+afterEach(() => {
+  cleanup();
+  model.dispose();
+  bench.dispose();
+});
+
+const drive = (driven: { visible: boolean }) => {
+  driven.visible = true;
+  return {
+    dispose: () => {
+      driven.visible = false;
+    }
+  };
+};
+
+describe('the targets in the panel', () => {
+  const actions = {
+    onAdd: jest.fn(),
+    onConnect: jest.fn(),
+    onDisconnect: jest.fn(),
+    onTest: jest.fn(),
+    onRemove: jest.fn(),
+    onSettings: jest.fn(),
+    onNewNotebook: jest.fn(),
+    onAttachKernel: jest.fn(),
+    onStopKernel: jest.fn(),
+    onKernelLog: jest.fn()
+  };
+
+  async function show(...targets: ITarget[]): Promise<void> {
+    jest.clearAllMocks();
+    bench.answers['GET /targets'] = targets;
+    model.visible = true;
+    render(<TargetsView {...{ model, trans, drive }} {...actions} />);
+    await act(() => settle());
+  }
+
+  const button = (name: string) => screen.getByRole('button', { name });
+
+  it('say what to do when there is none: hosts of the ssh_config, one click each', async () => {
+    bench.answers['GET /targets/candidates'] = [
+      { alias: 'gpu1', name: 'gpu1', hostname: 'gpu1.org', user: '', port: 0 }
+    ];
+    await show();
+    fireEvent.click(screen.getAllByRole('button', { name: 'Add a host…' })[1]);
+    expect(actions.onAdd).toHaveBeenLastCalledWith();
+    fireEvent.click(button('Import from ~/.ssh/config'));
+    await act(() => settle());
+    expect(screen.getByText('gpu1.org')).toBeTruthy();
+    fireEvent.click(button('Add'));
+    expect(actions.onAdd.mock.lastCall[0].alias).toBe('gpu1');
+  });
+
+  it('say so where the ssh_config names none, and where it cannot be read', async () => {
+    bench.answers['GET /targets/candidates'] = [];
+    await show();
+    fireEvent.click(button('Import from ~/.ssh/config'));
+    await act(() => settle());
+    expect(screen.getByText(/names no host/)).toBeTruthy();
+    bench.answers['GET /targets/candidates'] = new Refusal(500, 'x', 'Broken.');
+    fireEvent.click(button('Import from ~/.ssh/config'));
+    await act(() => settle());
+    expect(screen.getByText(/Broken/)).toBeTruthy();
+  });
+
+  it('show the state, the round trip, the price and the GPUs', async () => {
+    await show(
+      target({ price_per_hour: 2.1, reading: reading(), reading_age_s: 0.5 })
+    );
+    const card = screen.getByRole('region', { name: 'Target gpu-box' });
+    expect(card.textContent).toContain('connected');
+    expect(card.textContent).toContain('23 ms · $2.10/h · gpu1.example.org');
+    const bar = within(card).getByRole('meter', { name: 'GPU 0 NVIDIA H100' });
+    expect(bar.getAttribute('aria-valuenow')).toBe('25');
+    expect(bar.getAttribute('aria-valuetext')).toBe('20/80 GB, 50 % busy');
+    expect(screen.queryByText(/old/)).toBeNull();
+    fireEvent.click(button('Disconnect'));
+    expect(actions.onDisconnect.mock.lastCall[0].name).toBe('gpu-box');
+    fireEvent.click(button('New notebook'));
+    expect(actions.onNewNotebook).toHaveBeenCalledTimes(1);
+  });
+
+  it('show who uses a GPU and its slices in the details', async () => {
+    const one = gpu({
+      mig: [
+        {
+          uuid: 'M',
+          profile: '3g.40gb',
+          memory_total_bytes: 40 * GIB,
+          memory_used_bytes: 2 * GIB
+        }
+      ],
+      processes: [{ pid: 42, user: 'grace', memory_bytes: GIB }]
+    });
+    await show(target({ reading: reading({ gpus: [one] }), reading_age_s: 1 }));
+    expect(screen.queryByText('grace, process 42')).toBeNull();
+    fireEvent.click(button('Details'));
+    expect(screen.getByText('grace, process 42')).toBeTruthy();
+    expect(screen.getByText('slice 3g.40gb')).toBeTruthy();
+    expect(screen.getByText('61 °C · 412 W')).toBeTruthy();
+  });
+
+  it('leave out what a driver does not report', async () => {
+    await show(
+      target({
+        reading: reading({
+          cpu_percent: null,
+          memory_used_bytes: null,
+          gpus: [
+            gpu({
+              memory_used_bytes: null,
+              memory_total_bytes: null,
+              utilization_percent: null,
+              temperature_c: null,
+              power_w: null
+            })
+          ]
+        }),
+        reading_age_s: 1
+      })
+    );
+    fireEvent.click(button('Details'));
+    expect(screen.queryByText(/null|NaN|undefined/)).toBeNull();
+    expect(screen.queryByRole('meter', { name: 'CPU' })).toBeNull();
+  });
+
+  it('call a lost link disconnected, and offer to try now', async () => {
+    await show(
+      target({
+        state: 'down',
+        retry_at: Date.now() / 1000 + 20,
+        reading: reading(),
+        reading_age_s: 120
+      })
+    );
+    expect(screen.getByText('disconnected')).toBeTruthy();
+    expect(screen.getByText(/go on running\. Trying again in/)).toBeTruthy();
+    expect(screen.getByText('Figures are 2 min old')).toBeTruthy();
+    expect(screen.queryByText(/dead/)).toBeNull();
+    fireEvent.click(button('Try now'));
+    expect(actions.onConnect).toHaveBeenCalledTimes(1);
+  });
+
+  it('say why a connection failed and what to do', async () => {
+    await show(
+      target({ state: 'failed', message: 'No Python.', hint: 'Install one.' })
+    );
+    expect(screen.getByText('No Python.')).toBeTruthy();
+    expect(screen.getByText('Install one.')).toBeTruthy();
+    fireEvent.click(button('Connect'));
+    fireEvent.click(button('Test gpu-box'));
+    fireEvent.click(button('Remove gpu-box'));
+    expect(actions.onConnect).toHaveBeenCalledTimes(1);
+    expect(actions.onTest).toHaveBeenCalledTimes(1);
+    expect(actions.onRemove).toHaveBeenCalledTimes(1);
+  });
+
+  it("cannot remove an administrator's", async () => {
+    await show(target({ locked: true, state: 'connecting' }));
+    expect(screen.queryByRole('button', { name: /Remove/ })).toBeNull();
+    fireEvent.click(button('Cancel'));
+    expect(actions.onDisconnect).toHaveBeenCalledTimes(1);
+  });
+
+  it('read the kernels there only while they are shown', async () => {
+    bench.answers['GET /targets/gpu-box/kernels'] = {
+      target: 'gpu-box',
+      connected: true,
+      message: '',
+      kernels: [
+        kernel(),
+        kernel({
+          kernel_id: 'k2',
+          notebook: '',
+          execution_state: 'idle',
+          ours: false,
+          attached: { client: 'c', since: 1, label: 'ada@laptop' }
+        }),
+        kernel({
+          kernel_id: 'k3',
+          notebook: 'old.ipynb',
+          state: 'ended',
+          reason: 'The host was restarted.'
+        })
+      ]
+    };
+    await show(target());
+    expect(bench.count('GET /targets/gpu-box/kernels')).toBe(0);
+    fireEvent.click(button('Kernels there'));
+    await act(() => settle());
+    const rows = within(
+      screen.getByRole('list', { name: 'Kernels on gpu-box' })
+    ).getAllByRole('listitem');
+    expect(rows[0].textContent).toContain('train.ipynb');
+    expect(rows[0].textContent).toContain('this Lab');
+    expect(rows[1].textContent).toContain('ada@laptop');
+    expect(rows[2].textContent).toContain('The host was restarted.');
+    expect(within(rows[2]).queryByRole('button', { name: /Stop/ })).toBeNull();
+    expect(
+      within(rows[0]).queryByRole('button', { name: /Attach/ })
+    ).toBeNull();
+    fireEvent.click(button('Attach genops-gpu-box to this Lab'));
+    expect(actions.onAttachKernel.mock.lastCall[1].kernel_id).toBe('k2');
+    fireEvent.click(button('Stop train.ipynb'));
+    expect(actions.onStopKernel.mock.lastCall[1].kernel_id).toBe('k1');
+    fireEvent.click(button('Show the log of old.ipynb'));
+    expect(actions.onKernelLog.mock.lastCall[1].kernel_id).toBe('k3');
+    fireEvent.click(button('Kernels there'));
+    bench.change('target', 'gpu-box');
+    await act(() => settle());
+    expect(bench.count('GET /targets/gpu-box/kernels')).toBe(1);
+  });
+
+  it('write memory short', () => {
+    expect(shortBytesOf(61.3 * GIB, 80 * GIB)).toBe('61/80 GB');
+    expect(shortBytesOf(614 * 1024 ** 2, 80 * GIB)).toBe('0.6/80 GB');
+    expect(shortBytesOf(0, 80 * GIB)).toBe('0/80 GB');
+    expect(shortBytesOf(0, 0)).toBe('0/0 B');
+  });
+});

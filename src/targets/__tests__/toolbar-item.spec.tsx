@@ -1,0 +1,197 @@
+import type { ISessionContext } from '@jupyterlab/apputils';
+import { MessageLoop } from '@lumino/messaging';
+import { Signal } from '@lumino/signaling';
+import { Widget } from '@lumino/widgets';
+import {
+  act,
+  cleanup,
+  fireEvent,
+  screen,
+  within
+} from '@testing-library/react';
+
+import { FakeSocket } from '../../core/__tests__/fake-socket';
+import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { TargetsModel } from '../model';
+import { NotebookTarget } from '../notebook-target';
+import { TargetToolbarItem } from '../view/toolbar-item';
+
+import { reading, target } from './support';
+
+let bench: Bench;
+let model: TargetsModel;
+
+beforeEach(() => {
+  bench = new Bench({ 'GET /targets': [target()] });
+  model = new TargetsModel(bench.core);
+});
+
+afterEach(() => {
+  cleanup();
+  model.dispose();
+  bench.dispose();
+});
+
+const restartKernel = jest.fn(() => Promise.resolve());
+const changeKernel = jest.fn(() => Promise.resolve());
+
+/** A session of a notebook whose kernel can be changed. */
+function session(name: string, status: string): ISessionContext {
+  const sender = {};
+  return {
+    session: { kernel: { id: 'k1', name, status } },
+    restartKernel,
+    changeKernel,
+    kernelDisplayStatus: status,
+    kernelChanged: new Signal(sender),
+    statusChanged: new Signal(sender),
+    connectionStatusChanged: new Signal(sender),
+    disposed: new Signal(sender)
+  } as unknown as ISessionContext;
+}
+
+describe("the item in a notebook's toolbar", () => {
+  const actions = {
+    onReconnect: jest.fn(),
+    onTakeBack: jest.fn(),
+    onDetach: jest.fn(),
+    onLog: jest.fn(),
+    onPull: jest.fn(),
+    onMove: jest.fn(),
+    onOpenPanel: jest.fn()
+  };
+  let item: TargetToolbarItem;
+
+  async function show(
+    kernelName: string,
+    status = 'idle'
+  ): Promise<HTMLElement> {
+    jest.clearAllMocks();
+    const notebook = new NotebookTarget(session(kernelName, status), model);
+    item = new TargetToolbarItem({ ...actions, notebook, trans });
+    Widget.attach(item, document.body);
+    await act(async () => {
+      MessageLoop.flush();
+      await settle();
+    });
+    return within(item.node).getByRole('button');
+  }
+
+  afterEach(() => {
+    act(() => item.dispose());
+  });
+
+  it('is quiet for this machine and asks nothing', async () => {
+    const button = await show('python3');
+    expect(button.textContent).toBe('This machine');
+    expect(bench.calls).toEqual([]);
+    expect(FakeSocket.latest).toBeNull();
+  });
+
+  it('shows the state, GPUs and round trip of a target while it is seen', async () => {
+    const button = await show('genops-gpu-box');
+    expect(FakeSocket.latest?.topics).toEqual(['targets']);
+    await act(async () => {
+      FakeSocket.latest?.tell('targets', [
+        target({ reading: reading(), reading_age_s: 0 })
+      ]);
+      await settle();
+    });
+    expect(button.getAttribute('aria-label')).toBe(
+      'Where this notebook runs: gpu-box, connected, GPU memory 25 %, GPU busy 50 %, 23 ms'
+    );
+    act(() => item.hide());
+    await act(() => settle());
+    expect(FakeSocket.latest).toBeNull();
+  });
+
+  it('says disconnected, and opens details with what can be done', async () => {
+    bench.answers['GET /targets'] = [target({ state: 'down' })];
+    const button = await show('genops-gpu-box');
+    expect(button.textContent).toBe('gpu-boxdisconnected');
+    fireEvent.click(button);
+    await act(() => settle());
+    const popup = screen.getByRole('dialog');
+    expect(popup.textContent).toContain('go on running');
+    expect(document.activeElement).toBe(popup);
+    fireEvent.click(within(popup).getByRole('button', { name: 'Reconnect' }));
+    expect(actions.onReconnect).toHaveBeenCalledWith('gpu-box');
+    fireEvent.keyDown(popup, { key: 'Escape' });
+    await act(() => settle());
+    expect(screen.queryByRole('dialog')).toBeNull();
+    expect(document.activeElement).toBe(button);
+  });
+
+  it('says who has taken the kernel over, and takes it back', async () => {
+    const taken = { other: 'ada@laptop', since: 1 };
+    bench.answers['GET /targets'] = [
+      target({ taken: [{ kernel_id: 'another', ...taken }] })
+    ];
+    const button = await show('genops-gpu-box');
+    expect(button.textContent).not.toContain('taken over');
+    bench.answers['GET /targets'] = [
+      target({ taken: [{ kernel_id: 'k1', ...taken }] })
+    ];
+    bench.change('target', 'gpu-box');
+    await act(() => settle());
+    expect(button.textContent).toBe('gpu-boxtaken over');
+    fireEvent.click(button);
+    await act(() => settle());
+    const popup = screen.getByRole('dialog');
+    expect(popup.textContent).toContain('ada@laptop took it over');
+    fireEvent.click(
+      within(popup).getByRole('button', { name: 'Take it back' })
+    );
+    expect(actions.onTakeBack).toHaveBeenCalledWith('gpu-box', 'k1');
+  });
+
+  it.each([
+    ['one that it is connected to', 'unknown', restartKernel, []],
+    ['one that it has dropped', 'dead', changeKernel, ['genops-gpu-box']]
+  ])(
+    'says how the kernel ended, and restarts %s',
+    async (_, status, restart, names) => {
+      bench.answers['GET /targets'] = [
+        target({
+          ended: [
+            {
+              kernel_id: 'k1',
+              reason: 'Ended after 30 min without work.',
+              since: 1
+            }
+          ]
+        })
+      ];
+      const button = await show('genops-gpu-box', status);
+      expect(button.textContent).toBe('gpu-boxkernel has ended');
+      fireEvent.click(button);
+      await act(() => settle());
+      const popup = screen.getByRole('dialog');
+      expect(popup.textContent).toContain('Ended after 30 min without work.');
+      expect(popup.textContent).not.toContain('idle');
+      fireEvent.click(within(popup).getByRole('button', { name: 'Restart' }));
+      expect(restart.mock.calls).toEqual([names.map(name => ({ name }))]);
+    }
+  );
+
+  it('leads to the log, and closes with a click elsewhere', async () => {
+    const button = await show('genops-gpu-box');
+    fireEvent.click(button);
+    await act(() => settle());
+    fireEvent.click(screen.getByRole('button', { name: "Kernel's log" }));
+    expect(actions.onLog).toHaveBeenCalledWith('gpu-box', 'k1');
+    expect(screen.queryByRole('dialog')).toBeNull();
+    fireEvent.click(button);
+    await act(() => settle());
+    expect(screen.getByRole('dialog')).toBeTruthy();
+    fireEvent.mouseDown(document.body);
+    expect(screen.queryByRole('dialog')).toBeNull();
+    await act(() => settle());
+  });
+
+  it('says when its target was removed', async () => {
+    bench.answers['GET /targets'] = [];
+    const button = await show('genops-gpu-box');
+    expect(button.textContent).toContain('not a target any more');
+  });
+});

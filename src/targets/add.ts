@@ -1,0 +1,347 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { IGenOpsCore } from '../core';
+import { ApiError, Resource } from '../core';
+
+import { BuildModel } from './build';
+import type {
+  ICandidate,
+  INewTarget,
+  ITargetReport,
+  TargetsService
+} from './service';
+import { MB } from './settings';
+
+export interface IAddFields {
+  host: string;
+  name: string;
+  python: string;
+  carrier: INewTarget['carrier'];
+  /** As typed; USD an hour. */
+  price: string;
+  /** Hosts of the ssh_config; undefined while they are being read. */
+  candidates: readonly ICandidate[] | undefined;
+}
+
+/** `fields` are typed, `adding` is sent, `testing` goes on, `tested` has ended. */
+export type AddStage = 'fields' | 'adding' | 'testing' | 'tested';
+
+/**
+ * Adds a target and tests it step by step, or tests one that is there.
+ *
+ * Who leaves before the end leaves nothing behind: what was added for the test is
+ * removed again, unless it is kept.
+ */
+export class AddTarget implements IDisposable {
+  constructor(
+    core: Pick<IGenOpsCore, 'events' | 'trans'>,
+    private _service: TargetsService,
+    start: { host?: string; existing?: string; project?: string } = {}
+  ) {
+    this._trans = core.trans;
+    this._name = start.existing ?? '';
+    this.existing = Boolean(start.existing);
+    const host = start.host ?? '';
+    this._fields = {
+      host,
+      name: host ? defaultName(host) : '',
+      python: 'python3',
+      carrier: 'auto',
+      price: '',
+      candidates: undefined
+    };
+    this.report = new Resource<ITargetReport>({
+      fetch: signal => _service.report(this._name, signal),
+      events: core.events,
+      kinds: ['target'],
+      accepts: ({ id }) => id === '' || id === this._name,
+      trans: core.trans
+    });
+    this.report.changed.connect(this._onReport, this);
+    this.build = new BuildModel(core, _service, {
+      target: () => this._name,
+      path: start.project ?? '',
+      onDone: () => void this.test()
+    });
+    this.build.changed.connect(() => this._changed.emit(), this);
+  }
+
+  /** Whether the target was there before. */
+  readonly existing: boolean;
+  readonly report: Resource<ITargetReport>;
+  /** What fixes a target that lacks something: an environment for it. */
+  readonly build: BuildModel;
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get fields(): Readonly<IAddFields> {
+    return this._fields;
+  }
+
+  get stage(): AddStage {
+    return this._stage;
+  }
+
+  /** Why it could not be added or tested. */
+  get error(): ApiError | undefined {
+    return this._error;
+  }
+
+  /** The name of the target that is tested. */
+  get name(): string {
+    return this._name;
+  }
+
+  /** The steps so far. */
+  get steps(): ITargetReport['steps'] {
+    return this._current?.steps ?? [];
+  }
+
+  /** How the test ended; undefined before. */
+  get outcome(): ITargetReport['state'] | undefined {
+    return this._stage === 'tested' ? this._current?.state : undefined;
+  }
+
+  /** Whether the target works, with warnings or without. */
+  get works(): boolean {
+    return this.outcome === 'ok' || this.outcome === 'warning';
+  }
+
+  get nameProblem(): string {
+    const { name } = this._fields;
+    return name === '' || isName(name)
+      ? ''
+      : this._trans.__(
+          'Use up to 57 lowercase letters, digits, “.”, “_” and “-”, beginning with a letter or a digit.'
+        );
+  }
+
+  get priceProblem(): string {
+    return this._price === undefined
+      ? this._trans.__('Give a figure such as 2.10, or nothing.')
+      : '';
+  }
+
+  get valid(): boolean {
+    const { host, name, python } = this._fields;
+    return (
+      host.trim() !== '' &&
+      isName(name) &&
+      python.trim() !== '' &&
+      this._price !== undefined
+    );
+  }
+
+  set(part: Partial<IAddFields>): void {
+    this._fields = { ...this._fields, ...part };
+    this._error = undefined;
+    this._changed.emit();
+  }
+
+  /** Change the host, and with it the name unless that was changed by hand. */
+  setHost(host: string): void {
+    const known = this._fields.candidates?.find(({ alias }) => alias === host);
+    this.set({
+      host,
+      ...(this._named ? {} : { name: known?.name ?? defaultName(host) })
+    });
+  }
+
+  setName(name: string): void {
+    this._named = name !== '';
+    this.set({ name });
+  }
+
+  /** Read which hosts can be chosen. */
+  async load(): Promise<void> {
+    let candidates: ICandidate[] = [];
+    try {
+      candidates = await this._service.candidates();
+    } catch (reason) {
+      this._fail(reason);
+    }
+    this._fields = { ...this._fields, candidates };
+    this._changed.emit();
+  }
+
+  /** Add the target and begin its test. */
+  async add(): Promise<void> {
+    if (this._stage !== 'fields' || !this.valid) {
+      return;
+    }
+    const { host, name, python, carrier } = this._fields;
+    this._put('adding');
+    try {
+      const added = await this._service.add({
+        name,
+        kind: 'ssh',
+        ...address(host),
+        identity_file: '',
+        python: python.trim(),
+        carrier,
+        price_per_hour: this._price ?? null,
+        secrets: [],
+        policy: {
+          folder: 'sync',
+          folder_max_files: 5000,
+          folder_max_bytes: 200 * MB,
+          warm_kernels: 0,
+          idle_minutes: null,
+          idle_gpu_percent: 5
+        }
+      });
+      this._name = added.name;
+    } catch (reason) {
+      this._put('fields');
+      this._fail(reason);
+      return;
+    }
+    await this.test();
+  }
+
+  /** Begin the test; the steps come as they are done. */
+  async test(): Promise<void> {
+    this._current = undefined;
+    this._error = undefined;
+    this._taskId = '';
+    this._put('testing');
+    try {
+      const task = await this._service.test(this._name);
+      this._taskId = task.id;
+    } catch (reason) {
+      this._put('tested');
+      this._fail(reason);
+      return;
+    }
+    if (!this._isDisposed) {
+      this.report.visible = true;
+      await this.report.refresh();
+    }
+  }
+
+  /** Back to the fields, as if it had not been added. */
+  async back(): Promise<void> {
+    await this._undo();
+    this._put('fields');
+  }
+
+  /** Leave without the target. */
+  async discard(): Promise<void> {
+    await this._undo();
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this.report.dispose();
+      this.build.dispose();
+      Signal.clearData(this);
+    }
+  }
+
+  private get _price(): number | null | undefined {
+    const text = this._fields.price.trim().replace(',', '.');
+    if (text === '') {
+      return null;
+    }
+    const price = Number(text);
+    return Number.isFinite(price) && price >= 0 ? price : undefined;
+  }
+
+  private async _undo(): Promise<void> {
+    this.report.visible = false;
+    const running = this._stage === 'testing' && this._taskId !== '';
+    await this.build.cancel();
+    this.build.leave();
+    try {
+      if (running) {
+        await this._service.cancel(this._taskId);
+      }
+    } catch (reason) {
+      // A test that has just ended cannot be cancelled.
+      if (ApiError.from(reason, this._trans).code !== 'conflict') {
+        throw reason;
+      }
+    } finally {
+      if (!this.existing && this._name) {
+        await this._service.remove(this._name);
+        this._name = '';
+      }
+    }
+  }
+
+  private _onReport(): void {
+    const { value, error, state } = this.report.snapshot;
+    if (this._stage !== 'testing') {
+      return;
+    }
+    // One of an earlier test may still be the last that is known.
+    if (value && (!value.task_id || value.task_id === this._taskId)) {
+      this._current = value;
+      if (value.state !== 'running' && value.state !== 'none') {
+        this.report.visible = false;
+        this._stage = 'tested';
+      }
+    }
+    this._error = state === 'down' ? error : undefined;
+    this._changed.emit();
+  }
+
+  private _put(stage: AddStage): void {
+    this._stage = stage;
+    this._changed.emit();
+  }
+
+  private _fail(reason: unknown): void {
+    this._error = ApiError.from(reason, this._trans);
+    this._changed.emit();
+  }
+
+  private _trans: TranslationBundle;
+  private _fields: IAddFields;
+  private _named = false;
+  private _stage: AddStage = 'fields';
+  private _error: ApiError | undefined;
+  private _current: ITargetReport | undefined;
+  private _name: string;
+  private _taskId = '';
+  private _isDisposed = false;
+  private _changed = new Signal<this, void>(this);
+}
+
+function isName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9._-]{0,56}$/.test(name) && name !== 'candidates';
+}
+
+/** `user@host:port` in its parts; an IPv6 address keeps its colons. */
+export function address(text: string): {
+  user: string;
+  host: string;
+  port: number;
+} {
+  const [, user = '', rest] = /^(?:([^@]*)@)?(.*)$/.exec(text.trim())!;
+  const [, host = rest, port = '0'] = /^([^:]+):(\d{1,5})$/.exec(rest) ?? [];
+  return { user, host, port: Number(port) };
+}
+
+/** A name that the server takes, made from a host's as the server does it. */
+export function defaultName(host: string): string {
+  const slug = address(host)
+    .host.normalize('NFKD')
+    .replace(/[^\0-\x7f]/g, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[-._]+|[-._]+$/g, '')
+    .slice(0, 57)
+    .replace(/[-._]+$/, '');
+  return slug;
+}

@@ -1,0 +1,151 @@
+import { MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import { linkIcon, listIcon, stopIcon } from '@jupyterlab/ui-components';
+
+import { Resource, confirm } from '../core';
+
+import type { ICommandsOptions } from './commands';
+import type { ICommand } from './define';
+import { chooseKernel, kernelTitle, mayAttach } from './dialogs';
+import type { IRemoteKernel, ITarget } from './service';
+import { KernelLogView } from './view/kernel-log';
+
+export namespace KernelCommandIDs {
+  export const attachKernel = 'genops:attach-remote-kernel';
+  export const stopKernel = 'genops:stop-remote-kernel';
+  export const kernelLog = 'genops:show-remote-kernel-log';
+}
+
+/** Add the commands about kernels that run on targets. */
+export function addKernelCommands(
+  options: ICommandsOptions,
+  define: (id: string, command: ICommand) => void
+): void {
+  const { core, model } = options;
+  const { trans } = core;
+  const { commands } = options.app;
+  const { service } = model;
+  const text = (description: string) => ({ type: 'string', description });
+  const kernelArgs = {
+    target: text(trans.__('The name of the target; asked when missing')),
+    kernel: text(trans.__('The id of the kernel; asked when missing'))
+  };
+
+  define(KernelCommandIDs.attachKernel, {
+    label: trans.__('Attach a Kernel on a Target…'),
+    caption: trans.__('Take up a kernel that runs there, with its state'),
+    icon: linkIcon,
+    args: {
+      ...kernelArgs,
+      takeOver: {
+        type: 'boolean',
+        description: trans.__('Take it from another Lab without asking')
+      }
+    },
+    execute: async args => {
+      const strange = ({ state, ours }: IRemoteKernel) =>
+        state === 'running' && !ours;
+      const found = await chooseKernel(model, args, strange, trans);
+      if (
+        found &&
+        (args.takeOver === true || (await mayAttach(found.kernel, trans)))
+      ) {
+        const { target, kernel } = found;
+        const { path, message } = await service.attachKernel(
+          target.name,
+          kernel.kernel_id,
+          kernel.attached !== null
+        );
+        await model.list.refresh();
+        if (path) {
+          await commands.execute('docmanager:open', { path });
+        } else {
+          Notification.info(message, {
+            actions: [
+              {
+                label: trans.__('Open a new notebook with it'),
+                callback: () => {
+                  void commands.execute('notebook:create-new', {
+                    kernelId: kernel.kernel_id
+                  });
+                }
+              }
+            ],
+            autoClose: false
+          });
+        }
+      }
+    }
+  });
+
+  define(KernelCommandIDs.stopKernel, {
+    label: trans.__('Stop a Kernel on a Target…'),
+    caption: trans.__('End a kernel where it runs'),
+    icon: stopIcon,
+    args: kernelArgs,
+    execute: async args => {
+      const running = ({ state }: IRemoteKernel) => state === 'running';
+      const found = await chooseKernel(model, args, running, trans);
+      if (
+        found &&
+        (await confirm({
+          title: trans.__('Stop the kernel “%1”?', kernelTitle(found.kernel)),
+          body: trans.__(
+            'What it holds in memory on %1 is lost. Outputs that it made stay.',
+            found.target.name
+          ),
+          action: trans.__('Stop'),
+          danger: true,
+          trans
+        }))
+      ) {
+        const { target, kernel } = found;
+        await service.stopKernel(target.name, kernel.kernel_id);
+        await model.list.refresh();
+        core.events.refresh();
+      }
+    }
+  });
+
+  define(KernelCommandIDs.kernelLog, {
+    label: trans.__('Show the Log of a Kernel on a Target…'),
+    caption: trans.__('Show what its process wrote outside of cells'),
+    icon: listIcon,
+    args: kernelArgs,
+    execute: async args => {
+      const found = await chooseKernel(model, args, () => true, trans);
+      if (found) {
+        showLog(options, found.target, found.kernel);
+      }
+    }
+  });
+}
+
+/** The log of a kernel in the main area, once. */
+function showLog(
+  { app, core, model }: ICommandsOptions,
+  target: ITarget,
+  kernel: IRemoteKernel
+): void {
+  const { shell } = app;
+  const { trans } = core;
+  const id = `genops-kernel-log-${kernel.kernel_id}`;
+  const open = Array.from(shell.widgets('main')).find(each => each.id === id);
+  if (open) {
+    shell.activateById(id);
+    return;
+  }
+  const title = trans.__('Log: %1', kernelTitle(kernel));
+  const log = new Resource({
+    fetch: signal =>
+      model.service.kernelLog(target.name, kernel.kernel_id, signal),
+    trans
+  });
+  const widget = new MainAreaWidget({
+    content: new KernelLogView({ log, title, trans })
+  });
+  widget.id = id;
+  widget.title.label = title;
+  widget.title.icon = listIcon;
+  widget.title.closable = true;
+  shell.add(widget, 'main', { mode: 'split-bottom' });
+}

@@ -1,0 +1,244 @@
+import { PromiseDelegate } from '@lumino/coreutils';
+import type { IDisposable } from '@lumino/disposable';
+import { DisposableDelegate } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { IGenOpsCore } from '../core';
+import { Resource } from '../core';
+import type { IDriven } from '../panel';
+
+import type { ITarget, ITargetKernels } from './service';
+import { TargetsService } from './service';
+
+/** How many readings the sparklines keep. */
+export const HISTORY = 60;
+
+/** What all GPUs of a target did, in percent, oldest first. */
+export interface IGpuHistory {
+  readonly memory: readonly number[];
+  readonly busy: readonly number[];
+}
+
+/** How often the list is read while a connection is waited for. */
+const WAITING_MS = 2000;
+
+const NO_HISTORY: IGpuHistory = { memory: [], busy: [] };
+
+/**
+ * The targets and their readings.
+ *
+ * The list comes by request and again with each event; readings come by the live topic
+ * `targets`. Both only while somebody {@link watch}es: nobody asks a host unseen.
+ */
+export class TargetsModel implements IDisposable, IDriven {
+  constructor(private _core: IGenOpsCore) {
+    this.service = new TargetsService(_core.api);
+    this.list = new Resource({
+      fetch: signal => this.service.list(signal),
+      events: _core.events,
+      kinds: ['target'],
+      trans: _core.trans
+    });
+    this.list.changed.connect((_, { value }) => {
+      if (value && value !== this._fetched) {
+        this._fetched = value;
+        this._take(value);
+      } else {
+        this._changed.emit();
+      }
+    }, this);
+  }
+
+  readonly service: TargetsService;
+  readonly list: Resource<ITarget[]>;
+
+  /** Emitted with each list, from wherever it came, and when the server is lost or back. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** The latest list; undefined before the first. */
+  get targets(): readonly ITarget[] | undefined {
+    return this._targets;
+  }
+
+  /** A target by its name. */
+  find(name: string): ITarget | undefined {
+    return this._targets?.find(each => each.name === name);
+  }
+
+  /** The target of a kernel specification. */
+  ofKernel(kernelName: string): ITarget | undefined {
+    return this._targets?.find(each => each.kernel_name === kernelName);
+  }
+
+  history(name: string): IGpuHistory {
+    return this._history.get(name) ?? NO_HISTORY;
+  }
+
+  /** Hear of the targets until the returned disposable is disposed; several may watch at once. */
+  watch(): IDisposable {
+    this._watchers += 1;
+    this._update();
+    return new DisposableDelegate(() => {
+      this._watchers -= 1;
+      this._update();
+    });
+  }
+
+  /** Whether a section of the panel shows it; one of those that {@link watch}. */
+  get visible(): boolean {
+    return this._shown !== null;
+  }
+  set visible(value: boolean) {
+    if (value !== this.visible) {
+      this._shown?.dispose();
+      this._shown = value ? this.watch() : null;
+    }
+  }
+
+  /**
+   * Connect, and wait for how that ends; questions are put meanwhile.
+   *
+   * @returns the target as it then is: `up`, or `failed` with the reason.
+   */
+  async connect(name: string, signal?: AbortSignal): Promise<ITarget> {
+    let latest = await this.service.connect(name);
+    const watching = this.watch();
+    try {
+      // The list may still tell of an earlier attempt: only what is asked for from now on counts.
+      while (!isSettled(latest) && !signal?.aborted) {
+        await this._next(signal);
+        if (!signal?.aborted) {
+          latest = await this.service.get(name);
+        }
+      }
+      await this.list.refresh();
+      return latest;
+    } finally {
+      watching.dispose();
+    }
+  }
+
+  /** Wait until something changed; where updates are switched off, a while. */
+  private async _next(signal?: AbortSignal): Promise<void> {
+    const next = new PromiseDelegate<void>();
+    const tell = () => next.resolve();
+    const timer = window.setTimeout(tell, WAITING_MS);
+    this.changed.connect(tell, tell);
+    signal?.addEventListener('abort', tell);
+    await next.promise;
+    window.clearTimeout(timer);
+    this.changed.disconnect(tell, tell);
+    signal?.removeEventListener('abort', tell);
+  }
+
+  /** The kernels on a target; the caller makes it visible and disposes it. */
+  kernels(name: string): Resource<ITargetKernels> {
+    return new Resource({
+      fetch: signal => this.service.kernels(name, signal),
+      events: this._core.events,
+      kinds: ['target'],
+      accepts: ({ id }) => id === '' || id === name,
+      isEmpty: ({ connected, kernels }) => connected && kernels.length === 0,
+      trans: this._core.trans
+    });
+  }
+
+  get isDisposed(): boolean {
+    return this.list.isDisposed;
+  }
+
+  dispose(): void {
+    if (!this.isDisposed) {
+      this.list.dispose();
+      this._subscription?.dispose();
+      Signal.clearData(this);
+    }
+  }
+
+  private _update(): void {
+    const wanted = this._watchers > 0 && !this.isDisposed;
+    this.list.visible = wanted;
+    if (wanted && !this._subscription) {
+      this._subscription = this._core.live.subscribe<ITarget[]>(
+        'targets',
+        targets => this._take(targets)
+      );
+    } else if (!wanted) {
+      this._subscription?.dispose();
+      this._subscription = null;
+    }
+  }
+
+  private _take(targets: readonly ITarget[]): void {
+    const before = this._targets;
+    this._targets = targets;
+    for (const { name, reading } of targets) {
+      const last = before?.find(each => each.name === name)?.reading;
+      if (reading && reading.sampled_at !== last?.sampled_at) {
+        this._history.set(name, extend(this.history(name), reading.gpus));
+      }
+    }
+    this._changed.emit();
+  }
+
+  private _subscription: IDisposable | null = null;
+  private _shown: IDisposable | null = null;
+  private _watchers = 0;
+  private _fetched: readonly ITarget[] | undefined;
+  private _targets: readonly ITarget[] | undefined;
+  private _history = new Map<string, IGpuHistory>();
+  private _changed = new Signal<this, void>(this);
+}
+
+/** This machine first, where it is a target of its own. */
+export function inOrder(targets: readonly ITarget[]): ITarget[] {
+  const isHere = ({ kind }: ITarget) => kind === 'local';
+  return [...targets].sort((a, b) => Number(isHere(b)) - Number(isHere(a)));
+}
+
+/** Whether a link's state stands: nothing more comes of itself or soon. */
+function isSettled({ state }: ITarget): boolean {
+  return state !== 'connecting' && state !== 'asking';
+}
+
+/** All GPUs of a host together, in percent; null where a driver does not tell. */
+export function gpuShares(
+  gpus: readonly {
+    memory_total_bytes: number | null;
+    memory_used_bytes: number | null;
+    utilization_percent: number | null;
+  }[]
+): { memory: number | null; busy: number | null } {
+  let [used, total, busy, told] = [0, 0, 0, 0];
+  for (const gpu of gpus) {
+    if (gpu.memory_total_bytes !== null && gpu.memory_used_bytes !== null) {
+      used += gpu.memory_used_bytes;
+      total += gpu.memory_total_bytes;
+    }
+    if (gpu.utilization_percent !== null) {
+      busy += gpu.utilization_percent;
+      told += 1;
+    }
+  }
+  return {
+    memory: total > 0 ? (100 * used) / total : null,
+    busy: told > 0 ? busy / told : null
+  };
+}
+
+function extend(
+  history: IGpuHistory,
+  gpus: Parameters<typeof gpuShares>[0]
+): IGpuHistory {
+  const { memory, busy } = gpuShares(gpus);
+  return {
+    memory:
+      memory === null
+        ? history.memory
+        : [...history.memory, memory].slice(-HISTORY),
+    busy: busy === null ? history.busy : [...history.busy, busy].slice(-HISTORY)
+  };
+}

@@ -1,0 +1,146 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+
+import type { IGenOpsCore } from '../core';
+import { ApiError } from '../core';
+
+import type { IKernelNotice, TargetsService } from './service';
+
+/**
+ * Kernels on targets that will be ended for want of work, or were: each as one
+ * notification. A warning has a button that keeps the kernel, and goes when it is true
+ * no more; an end stays until it is read, also over a reload of the page.
+ */
+export class KernelNotices implements IDisposable {
+  constructor(
+    private _core: IGenOpsCore,
+    private _service: TargetsService
+  ) {
+    _core.events.changed('kernel_notice').connect(this._look, this);
+    _core.events.resync.connect(this._look, this);
+    Notification.manager.changed.connect(this._onChanged, this);
+  }
+
+  /** One may be waiting when the page is loaded. */
+  start(): void {
+    this._look();
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this._core.events.changed('kernel_notice').disconnect(this._look, this);
+      this._core.events.resync.disconnect(this._look, this);
+      Notification.manager.changed.disconnect(this._onChanged, this);
+    }
+  }
+
+  private _look(): void {
+    const asked = ++this._asked;
+    this._service.notices().then(
+      notices => {
+        if (!this._isDisposed && asked === this._asked) {
+          this._show(notices);
+        }
+      },
+      // The server is away: it is asked again when it is back.
+      () => undefined
+    );
+  }
+
+  private _show(notices: readonly IKernelNotice[]): void {
+    const keys = new Set(notices.map(keyOf));
+    for (const [key, { id }] of [...this._shown]) {
+      if (!keys.has(key)) {
+        this._shown.delete(key);
+        Notification.dismiss(id);
+      }
+    }
+    for (const notice of notices) {
+      const key = keyOf(notice);
+      if (!this._shown.has(key)) {
+        this._shown.set(key, { id: this._emit(notice), notice });
+      }
+    }
+  }
+
+  private _emit(notice: IKernelNotice): string {
+    const { trans } = this._core;
+    const words = noticeWords(notice, Date.now() / 1000, trans);
+    if (notice.kind === 'ended') {
+      return Notification.warning(words, { autoClose: false });
+    }
+    return Notification.warning(words, {
+      autoClose: false,
+      actions: [
+        {
+          label: trans.__('Keep it running'),
+          caption: trans.__('Give the kernel its whole time anew'),
+          displayType: 'accent',
+          callback: () => void this._keep(notice)
+        }
+      ]
+    });
+  }
+
+  private async _keep({ target, kernel_id }: IKernelNotice): Promise<void> {
+    const { trans } = this._core;
+    try {
+      await this._service.keepKernel(target, kernel_id);
+    } catch (reason) {
+      const error = ApiError.from(reason, trans);
+      Notification.error(`${error.message} ${error.hint}`.trim());
+    }
+  }
+
+  /** A notice of an end that a person closes was read. */
+  private _onChanged(
+    _: typeof Notification.manager,
+    { type, notification }: { type: string; notification: { id: string } }
+  ): void {
+    if (type !== 'removed') {
+      return;
+    }
+    for (const { id, notice } of this._shown.values()) {
+      if (id === notification.id && notice.kind === 'ended') {
+        this._service.dropNotice(notice.kernel_id).catch(() => undefined);
+      }
+    }
+  }
+
+  private _shown = new Map<string, { id: string; notice: IKernelNotice }>();
+  private _asked = 0;
+  private _isDisposed = false;
+}
+
+function keyOf({ kernel_id, kind }: IKernelNotice): string {
+  return `${kernel_id} ${kind}`;
+}
+
+/** What a notice says: which notebook first. `now` in seconds since 1970. */
+export function noticeWords(
+  notice: IKernelNotice,
+  now: number,
+  trans: TranslationBundle
+): string {
+  const name = notice.path.split('/').filter(Boolean).pop();
+  const whose = name
+    ? trans.__('%1 (kernel on %2)', name, notice.target)
+    : trans.__('A kernel on %1', notice.target);
+  if (notice.kind === 'ended') {
+    return trans.__('%1: %2 Restart it to go on.', whose, notice.text);
+  }
+  const left = Math.max(0, (notice.ends_at ?? now) - now);
+  const minutes = Math.max(1, Math.round(left / 60));
+  return trans._n(
+    '%2 does nothing, and will be ended in %1 minute unless a cell is run.',
+    '%2 does nothing, and will be ended in %1 minutes unless a cell is run.',
+    minutes,
+    whose
+  );
+}

@@ -1,0 +1,322 @@
+import type { components } from '../api/generated';
+import type { GenOpsApi } from '../core';
+
+export type ITarget = components['schemas']['Target'];
+export type INewTarget = components['schemas']['NewTarget'];
+export type ICandidate = components['schemas']['Candidate'];
+export type ITakenKernel = components['schemas']['TakenKernel'];
+export type IEndedKernel = components['schemas']['EndedKernel'];
+export type IHostReading = components['schemas']['HostReading'];
+export type IHostGpu = components['schemas']['HostGpu'];
+export type IRemoteKernel = components['schemas']['RemoteKernel'];
+export type ITargetKernels = components['schemas']['TargetKernels'];
+export type ITargetReport = components['schemas']['TargetReport'];
+export type IReportStep = components['schemas']['ReportStep'];
+export type IRemovedTarget = components['schemas']['RemovedTarget'];
+export type IAttachedKernel = components['schemas']['AttachedKernel'];
+export type IBestFit = components['schemas']['BestFit'];
+export type IChangeTarget = components['schemas']['ChangeTarget'];
+export type IKernelNotice = components['schemas']['KernelNotice'];
+export type IQuestion = components['schemas']['OpenQuestion'];
+export type IFolderState = components['schemas']['FolderState'];
+export type IFolderFile = components['schemas']['FolderFile'];
+export type IFolderResult = components['schemas']['FolderResult'];
+export type IFolderJob = components['schemas']['FolderJob'];
+export type IEnvironmentSource = components['schemas']['EnvironmentSource'];
+export type INewEnvironment = components['schemas']['NewEnvironment'];
+export type Addition = INewEnvironment['packages'][number];
+export type ITask = components['schemas']['Task'];
+
+/** How long a kernel may take to end by itself, in seconds. */
+const GRACE_S = 5;
+
+/** Calls about targets. Each rejects with an ApiError. */
+export class TargetsService {
+  constructor(private _api: GenOpsApi) {}
+
+  list(signal?: AbortSignal): Promise<ITarget[]> {
+    return this._api.data(this._api.http.GET('/genops/targets', { signal }));
+  }
+
+  get(name: string): Promise<ITarget> {
+    return this._api.data(
+      this._api.http.GET('/genops/targets/{name}', path(name))
+    );
+  }
+
+  /** Hosts of the user's ssh_config that are no targets yet. */
+  candidates(signal?: AbortSignal): Promise<ICandidate[]> {
+    return this._api.data(
+      this._api.http.GET('/genops/targets/candidates', { signal })
+    );
+  }
+
+  add(body: INewTarget): Promise<ITarget> {
+    return this._api.data(this._api.http.POST('/genops/targets', { body }));
+  }
+
+  /** Replace what can be changed of a target. */
+  change(name: string, body: IChangeTarget): Promise<ITarget> {
+    return this._api.data(
+      this._api.http.PUT('/genops/targets/{name}', { ...path(name), body })
+    );
+  }
+
+  /** Variables of the Lab that are named like secrets; never their values. */
+  secretNames(): Promise<string[]> {
+    return this._api.data(this._api.http.GET('/genops/secret-names'));
+  }
+
+  /** Forget a target; `force` also while kernels of this Lab run there, which go on. */
+  remove(name: string, force = false): Promise<IRemovedTarget> {
+    return this._api.data(
+      this._api.http.DELETE('/genops/targets/{name}', {
+        params: { path: { name }, query: { force } }
+      })
+    );
+  }
+
+  /** Begin to test a target; {@link report} tells how far it is. */
+  test(name: string): Promise<ITask> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/test', path(name))
+    );
+  }
+
+  report(name: string, signal?: AbortSignal): Promise<ITargetReport> {
+    return this._api.data(
+      this._api.http.GET('/genops/targets/{name}/report', {
+        ...path(name),
+        signal
+      })
+    );
+  }
+
+  /** Stop a test or a build that goes on. */
+  async cancel(taskId: string): Promise<void> {
+    await this._api.http.POST(
+      '/genops/tasks/{task_id}/cancel',
+      taskPath(taskId)
+    );
+  }
+
+  /** Files of a notebook's project that say what its environment holds. */
+  sources(project: string): Promise<IEnvironmentSource[]> {
+    return this._api.data(
+      this._api.http.GET('/genops/environment-sources', {
+        params: { query: { path: project } }
+      })
+    );
+  }
+
+  /** Begin to build an environment on a target, which then uses it. */
+  build(name: string, body: INewEnvironment): Promise<ITask> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/environment', {
+        ...path(name),
+        body
+      })
+    );
+  }
+
+  /** Begin to install into the environment that a target uses. */
+  install(name: string, packages: Addition[]): Promise<ITask> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/packages', {
+        ...path(name),
+        body: { packages }
+      })
+    );
+  }
+
+  task(id: string, signal?: AbortSignal): Promise<ITask> {
+    return this._api.data(
+      this._api.http.GET('/genops/tasks/{task_id}', { ...taskPath(id), signal })
+    );
+  }
+
+  /** The last lines that a task wrote. */
+  async taskLog(id: string, signal?: AbortSignal): Promise<string[]> {
+    const log = await this._api.data(
+      this._api.http.GET('/genops/tasks/{task_id}/log', {
+        ...taskPath(id),
+        signal
+      })
+    );
+    return log.lines;
+  }
+
+  connect(name: string): Promise<ITarget> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/connect', path(name))
+    );
+  }
+
+  disconnect(name: string): Promise<ITarget> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/disconnect', path(name))
+    );
+  }
+
+  /** The kernels on a target, this Lab's and others. */
+  kernels(name: string, signal?: AbortSignal): Promise<ITargetKernels> {
+    return this._api.data(
+      this._api.http.GET('/genops/targets/{name}/kernels', {
+        ...path(name),
+        signal
+      })
+    );
+  }
+
+  /** Make a kernel there one of this Lab; `takeOver` also from the Lab that it is attached to. */
+  attachKernel(
+    name: string,
+    kernelId: string,
+    takeOver: boolean
+  ): Promise<IAttachedKernel> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/kernels/{kernel_id}/attach', {
+        ...kernelPath(name, kernelId),
+        body: { take_over: takeOver }
+      })
+    );
+  }
+
+  async stopKernel(name: string, kernelId: string): Promise<void> {
+    await this._api.http.POST(
+      '/genops/targets/{name}/kernels/{kernel_id}/stop',
+      { ...kernelPath(name, kernelId), body: { grace_s: GRACE_S } }
+    );
+  }
+
+  /** Give a kernel that does nothing its whole time anew. */
+  async keepKernel(name: string, kernelId: string): Promise<void> {
+    await this._api.data(
+      this._api.http.POST(
+        '/genops/targets/{name}/kernels/{kernel_id}/keep',
+        kernelPath(name, kernelId)
+      )
+    );
+  }
+
+  /** Kernels that will be ended for want of work soon, or were. */
+  notices(): Promise<IKernelNotice[]> {
+    return this._api.data(this._api.http.GET('/genops/kernel-notices'));
+  }
+
+  /** A notice was read. */
+  async dropNotice(kernel_id: string): Promise<void> {
+    await this._api.http.DELETE('/genops/kernel-notices/{kernel_id}', {
+      params: { path: { kernel_id } }
+    });
+  }
+
+  /** The end of what a kernel's process wrote outside of its cells. */
+  async kernelLog(
+    name: string,
+    kernelId: string,
+    signal?: AbortSignal
+  ): Promise<string> {
+    const log = await this._api.data(
+      this._api.http.GET('/genops/targets/{name}/kernels/{kernel_id}/log', {
+        ...kernelPath(name, kernelId),
+        signal
+      })
+    );
+    return log.text;
+  }
+
+  /** Where GPUs have this much memory free, among the targets that are connected. */
+  bestFit(bytes: number): Promise<IBestFit> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/best-fit', {
+        body: { memory_bytes: bytes, count: 1 }
+      })
+    );
+  }
+
+  /** Compare a notebook's folder with its copy on a target; connects where that is needed. */
+  lookAtFolder(
+    notebook: string,
+    target: string,
+    signal?: AbortSignal
+  ): Promise<IFolderState> {
+    return this._api.data(
+      this._api.http.POST('/genops/folders/look', {
+        body: { folder: '', notebook, target, paths: [] },
+        signal
+      })
+    );
+  }
+
+  /**
+   * Bring what is new or changed there; `replace` also what was changed on both
+   * sides, of which the person's own is kept. {@link folderJob} tells how far it is.
+   */
+  pullFolder(
+    notebook: string,
+    target: string,
+    replace: boolean
+  ): Promise<IFolderJob> {
+    return this._api.data(
+      this._api.http.POST('/genops/folders/pull', {
+        body: {
+          folder: '',
+          notebook,
+          target,
+          paths: [],
+          replace,
+          confirmed: true
+        }
+      })
+    );
+  }
+
+  folderJob(job_id: string): Promise<IFolderJob> {
+    return this._api.data(
+      this._api.http.GET('/genops/folders/jobs/{job_id}', {
+        params: { path: { job_id } }
+      })
+    );
+  }
+
+  /** Have the next kernel of a notebook on this target see some GPUs alone; with nothing, all of them. */
+  async chooseNextStart(
+    name: string,
+    notebook: string,
+    environment: Readonly<Record<string, string>>
+  ): Promise<void> {
+    await this._api.http.POST('/genops/targets/{name}/next-start', {
+      ...path(name),
+      body: { notebook, environment }
+    });
+  }
+
+  /** What waits for an answer now. */
+  questions(): Promise<IQuestion[]> {
+    return this._api.data(this._api.http.GET('/genops/questions'));
+  }
+
+  /** Answer a question; null refuses. The answer is sent once and kept nowhere. */
+  async answer(id: string, text: string | null): Promise<void> {
+    await this._api.http.POST('/genops/questions/{question_id}', {
+      params: { path: { question_id: id } },
+      body: { text }
+    });
+  }
+}
+
+function path(name: string): { params: { path: { name: string } } } {
+  return { params: { path: { name } } };
+}
+
+function taskPath(task_id: string): { params: { path: { task_id: string } } } {
+  return { params: { path: { task_id } } };
+}
+
+function kernelPath(
+  name: string,
+  kernel_id: string
+): { params: { path: { name: string; kernel_id: string } } } {
+  return { params: { path: { name, kernel_id } } };
+}

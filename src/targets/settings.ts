@@ -1,0 +1,163 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { FormModel } from '../core';
+
+import type { ITarget, TargetsService } from './service';
+
+/** How long without work a kernel may be before it is ended, in minutes; what the dialog offers. */
+export const IDLE_CHOICES = [15, 30, 60, 120, 480, 1440] as const;
+
+export const MAX_WARM = 8;
+
+/** Bytes; sizes of files are told in decimal units. */
+export const MB = 1_000_000;
+
+export interface ISettingsFields {
+  /** As it is typed; empty for none. */
+  price: string;
+  secrets: readonly string[];
+  /** Another variable's name, as it is typed. */
+  another: string;
+  warm: number;
+  /** Whether notebooks' folders are sent there before a start. */
+  sendsFolder: boolean;
+  /** Of more than so much, in megabytes, a start asks first. */
+  folderMegabytes: number;
+  folderFiles: number;
+  /** 0: never. */
+  idleMinutes: number;
+  gpuPercent: number;
+  /** Names that can be ticked; undefined while they are read. */
+  known: readonly string[] | undefined;
+}
+
+/** What can be changed of a target: its price, its secrets, and how its kernels are kept. */
+export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
+  constructor(
+    private _service: TargetsService,
+    readonly target: ITarget,
+    trans: TranslationBundle
+  ) {
+    super(
+      {
+        price: target.price_per_hour === null ? '' : `${target.price_per_hour}`,
+        secrets: target.secrets,
+        another: '',
+        warm: target.policy.warm_kernels,
+        sendsFolder: target.policy.folder === 'sync',
+        folderMegabytes: target.policy.folder_max_bytes / MB,
+        folderFiles: target.policy.folder_max_files,
+        idleMinutes: target.policy.idle_minutes ?? 0,
+        gpuPercent: target.policy.idle_gpu_percent,
+        known: undefined
+      },
+      trans
+    );
+  }
+
+  /** Read which names can be ticked; without them those that are ticked are shown. */
+  async load(): Promise<void> {
+    let known: readonly string[] = [];
+    try {
+      known = await this._service.secretNames();
+    } finally {
+      this.put({ fields: { ...this.fields, known } });
+    }
+  }
+
+  /** All names that are shown, each once. */
+  get names(): readonly string[] {
+    const { known, secrets } = this.fields;
+    return [...new Set([...secrets, ...(known ?? [])])].sort();
+  }
+
+  /** Tick or untick a name. */
+  tick(name: string, ticked: boolean): void {
+    const others = this.fields.secrets.filter(each => each !== name);
+    this.set({ secrets: ticked ? [...others, name] : others });
+  }
+
+  get priceProblem(): string {
+    const { price } = this.fields;
+    const value = Number(price);
+    return price.trim() === '' || (Number.isFinite(value) && value >= 0)
+      ? ''
+      : this.trans.__('Give USD an hour, such as 2.49.');
+  }
+
+  get anotherProblem(): string {
+    const name = this.fields.another.trim();
+    return name === '' || /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+      ? ''
+      : this.trans.__(
+          'Give the name of a variable alone, such as HF_TOKEN: its value is read when a kernel starts.'
+        );
+  }
+
+  get warmProblem(): string {
+    return this._outside(this.fields.warm, MAX_WARM);
+  }
+
+  get gpuProblem(): string {
+    const { gpuPercent } = this.fields;
+    return gpuPercent >= 0 && gpuPercent <= 100
+      ? ''
+      : this.trans.__('Give a number from 0 to %1.', 100);
+  }
+
+  get megabytesProblem(): string {
+    return this.fields.folderMegabytes >= 0
+      ? ''
+      : this.trans.__('Give a number, 0 or more.');
+  }
+
+  get filesProblem(): string {
+    return this._outside(this.fields.folderFiles);
+  }
+
+  get valid(): boolean {
+    const { idleMinutes, sendsFolder } = this.fields;
+    return ![
+      this.priceProblem,
+      this.anotherProblem,
+      this.warmProblem,
+      idleMinutes > 0 && this.gpuProblem,
+      sendsFolder && (this.megabytesProblem || this.filesProblem)
+    ].some(Boolean);
+  }
+
+  private _outside(value: number, most = Infinity): string {
+    if (Number.isInteger(value) && value >= 0 && value <= most) {
+      return '';
+    }
+    return Number.isFinite(most)
+      ? this.trans.__('Give a whole number from 0 to %1.', most)
+      : this.trans.__('Give a whole number, 0 or more.');
+  }
+
+  protected send(fields: Readonly<ISettingsFields>): Promise<ITarget> {
+    const another = fields.another.trim();
+    const { policy } = this.target;
+    // What is wrong in a field that is not shown stays as it was.
+    return this._service.change(this.target.name, {
+      price_per_hour: fields.price.trim() === '' ? null : Number(fields.price),
+      secrets: [
+        ...new Set([...fields.secrets, ...(another ? [another] : [])])
+      ].sort(),
+      policy: {
+        folder: fields.sendsFolder ? 'sync' : 'off',
+        folder_max_files: this.filesProblem
+          ? policy.folder_max_files
+          : fields.folderFiles,
+        folder_max_bytes: this.megabytesProblem
+          ? policy.folder_max_bytes
+          : Math.round(fields.folderMegabytes * MB),
+        warm_kernels: fields.warm,
+        idle_minutes: fields.idleMinutes || null,
+        idle_gpu_percent: this.gpuProblem
+          ? policy.idle_gpu_percent
+          : fields.gpuPercent
+      }
+    });
+  }
+}

@@ -1,0 +1,77 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import type { Resource } from '../../core';
+import { IconButton, LogTail, ResourceView } from '../../core';
+
+/** What a kernel's process wrote outside of its cells, in the main area; read when shown and when asked. */
+export class KernelLogView extends ReactWidget {
+  constructor(private _options: KernelLogView.IOptions) {
+    super();
+    this.addClass('gol-TaskLog');
+  }
+
+  override dispose(): void {
+    this._options.log.dispose();
+    super.dispose();
+  }
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this._options.log.visible = true;
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this._options.log.visible = false;
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    this._options.log.visible = this.isVisible;
+  }
+
+  protected override render(): React.ReactElement {
+    const { log, title, trans } = this._options;
+    return (
+      <>
+        <div className="gol-TaskLog-head">
+          <h2>{title}</h2>
+          <span className="gol-TaskLog-buttons">
+            <IconButton
+              icon={refreshIcon}
+              label={trans.__('Read the log again')}
+              onClick={() => void log.refresh()}
+            />
+          </span>
+        </div>
+        <ResourceView
+          resource={log}
+          trans={trans}
+          down={trans.__('The log of this kernel cannot be read.')}
+          keepWhenDown
+          empty={null}
+        >
+          {text => (
+            <LogTail
+              lines={text ? text.replace(/\n$/, '').split('\n') : []}
+              label={title}
+              trans={trans}
+            />
+          )}
+        </ResourceView>
+      </>
+    );
+  }
+}
+
+export namespace KernelLogView {
+  export interface IOptions {
+    /** Disposed with the view. */
+    log: Resource<string>;
+    title: string;
+    trans: TranslationBundle;
+  }
+}

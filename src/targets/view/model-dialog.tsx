@@ -1,0 +1,194 @@
+import { Dialog } from '@jupyterlab/apputils';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import type { ISignal } from '@lumino/signaling';
+import { Widget } from '@lumino/widgets';
+import * as React from 'react';
+
+/**
+ * A dialog that is drawn from a model: its buttons come and go with what happens, so
+ * it draws them itself. It closes when {@link finish} is called, and asks the
+ * `onLeave` of its options on Escape, on the cross and on a click outside.
+ */
+export class ModelDialog extends Dialog<unknown> {
+  constructor(private _its: ModelDialog.IOptions) {
+    super({
+      title: _its.title,
+      body: new Body(_its),
+      buttons: [],
+      renderer: new WithoutFooter(),
+      focusNodeSelector: _its.focus
+    });
+    this.addClass('gol-FormDialog');
+  }
+
+  /** Close it. */
+  finish(): void {
+    if (!this._finished) {
+      this._finished = true;
+      super.reject();
+      // One that waits behind another dialog was never launched.
+      if (!this.isAttached) {
+        this.dispose();
+      }
+    }
+  }
+
+  override reject(): void {
+    this._its.onLeave();
+  }
+
+  /** It has no buttons of its own. */
+  override resolve(): void {
+    return;
+  }
+
+  override handleEvent(event: Event): void {
+    if (event instanceof KeyboardEvent && event.type === 'keydown') {
+      this._onKey(event);
+      return;
+    }
+    // The second half of the double click that opened it falls outside, which would close it.
+    if (
+      event.type === 'click' &&
+      (event as MouseEvent).detail > 1 &&
+      event.target instanceof Element &&
+      event.target.closest('.jp-Dialog-content') === null
+    ) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
+    super.handleEvent(event);
+  }
+
+  override dispose(): void {
+    document.removeEventListener('keydown', this._onStrayKey);
+    super.dispose();
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    document.addEventListener('keydown', this._onStrayKey);
+  }
+
+  protected override onAfterDetach(msg: Message): void {
+    document.removeEventListener('keydown', this._onStrayKey);
+    super.onAfterDetach(msg);
+  }
+
+  /** The form's own controls take Enter and the arrows; Tab goes round. */
+  private _onKey(event: KeyboardEvent): void {
+    if (event.key === 'Escape') {
+      event.stopPropagation();
+      event.preventDefault();
+      this.reject();
+      return;
+    }
+    // Nothing behind the dialog hears its keys.
+    event.stopPropagation();
+    if (event.key === 'Tab') {
+      const all = Array.from(
+        this.node.querySelectorAll<HTMLElement>(FOCUSABLE)
+      ).filter(each => each.offsetParent !== null);
+      const [first, last] = [all[0], all[all.length - 1]];
+      const from = event.shiftKey ? first : last;
+      if (first && document.activeElement === from) {
+        event.preventDefault();
+        (event.shiftKey ? last : first).focus();
+      }
+    }
+  }
+
+  /** What had the focus may be gone, which leaves it to the page. */
+  private _onStrayKey = (event: KeyboardEvent): void => {
+    if (
+      event.key === 'Escape' &&
+      event.target instanceof Element &&
+      !event.target.closest('.jp-Dialog, .lm-CommandPalette')
+    ) {
+      event.preventDefault();
+      this.reject();
+    }
+  };
+
+  private _finished = false;
+}
+
+export namespace ModelDialog {
+  export interface IOptions {
+    title: string;
+    /** Draws it again. */
+    changed: ISignal<unknown, unknown>;
+    /** What stands in it, with its buttons in {@link DialogButtons}. */
+    render: () => React.ReactElement;
+    /** The person wants to leave. */
+    onLeave: () => void;
+    /** A selector of what takes the focus. */
+    focus: string;
+  }
+}
+
+const FOCUSABLE =
+  'button:not(:disabled), input:not(:disabled), select:not(:disabled), summary, [tabindex="0"]';
+
+/** The buttons of a dialog, at its end. */
+export function DialogButtons(props: {
+  children: React.ReactNode;
+}): React.ReactElement {
+  return <div className="gol-DialogButtons">{props.children}</div>;
+}
+
+/** A button of a dialog, in the Lab's look. Without `onClick` it sends the form that it stands in. */
+export function DialogButton(props: DialogButton.IProps): React.ReactElement {
+  const look = {
+    cancel: 'jp-mod-reject',
+    accept: 'jp-mod-accept',
+    warn: 'jp-mod-warn'
+  };
+  return (
+    <button
+      type={props.onClick ? 'button' : 'submit'}
+      className={`jp-Dialog-button jp-mod-styled ${look[props.kind]}`}
+      title={props.caption}
+      disabled={props.disabled}
+      onClick={props.onClick}
+    >
+      <span className="jp-Dialog-buttonLabel">{props.label}</span>
+    </button>
+  );
+}
+
+export namespace DialogButton {
+  export interface IProps {
+    kind: 'cancel' | 'accept' | 'warn';
+    label: string;
+    onClick?: () => void;
+    caption?: string;
+    disabled?: boolean;
+  }
+}
+
+class Body extends ReactWidget {
+  constructor(private _its: ModelDialog.IOptions) {
+    super();
+    this.addClass('gol-Form-host');
+    _its.changed.connect(this._onChanged, this);
+  }
+
+  protected override render(): React.ReactElement {
+    return this._its.render();
+  }
+
+  private _onChanged(): void {
+    this.update();
+  }
+}
+
+class WithoutFooter extends Dialog.Renderer {
+  override createFooter(): Widget {
+    const footer = new Widget();
+    footer.hide();
+    return footer;
+  }
+}

@@ -1,0 +1,202 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Callout, Field } from '../../core';
+
+import type { QuestionsModel } from '../questions';
+import type { IQuestion } from '../service';
+
+import { DialogButton, DialogButtons } from './model-dialog';
+
+/** What is asked, with its answer: sent once, then gone from the page. */
+export function QuestionForm(props: {
+  question: IQuestion;
+  model: QuestionsModel;
+  trans: TranslationBundle;
+  /** Whether it stands within another dialog, whose title says something else. */
+  within?: boolean;
+}): React.ReactElement {
+  const { question, model, trans } = props;
+  const input = React.useRef<HTMLInputElement>(null);
+  const form = React.useRef<HTMLFormElement>(null);
+  // Of this form alone, so that it counts at once: the dialog is drawn again a frame later.
+  const [sending, setSending] = React.useState(false);
+  const isKey = question.kind === 'host_key';
+  const decides = isDecision(question);
+  React.useEffect(() => {
+    // Where something can be let in, the safe way is under the finger.
+    (decides
+      ? form.current?.querySelector<HTMLButtonElement>('.jp-mod-reject')
+      : input.current
+    )?.focus();
+  }, [question.id]);
+
+  const send = (event: React.FormEvent) => {
+    event.preventDefault();
+    const text = decides ? ACCEPT : (input.current?.value ?? '');
+    if (input.current) {
+      input.current.value = '';
+    }
+    setSending(true);
+    void model.answer(text).finally(() => setSending(false));
+  };
+  const words = questionWords(question, trans);
+  return (
+    <form
+      className="gol-Question gol-Form"
+      ref={form}
+      onSubmit={send}
+      aria-busy={model.busy}
+      aria-label={words.title}
+    >
+      {isKey ? (
+        <>
+          {props.within && <h3>{words.title}</h3>}
+          <p>{words.explanation}</p>
+          <div className="gol-Question-key">
+            <span>{question.key_type}</span>
+            <code>{question.fingerprint}</code>
+          </div>
+        </>
+      ) : decides ? (
+        <>
+          {props.within && <h3>{words.title}</h3>}
+          <p>{words.explanation}</p>
+          <pre className="gol-Question-files" tabIndex={0}>
+            {question.text}
+          </pre>
+        </>
+      ) : (
+        <Field label={question.text || words.title} help={words.explanation}>
+          {control => (
+            <input
+              {...control}
+              ref={input}
+              type={question.echo ? 'text' : 'password'}
+              readOnly={sending}
+              autoComplete="off"
+              spellCheck={false}
+            />
+          )}
+        </Field>
+      )}
+      <div role="alert">
+        {model.error && (
+          <Callout tone="error" title={model.error.message}>
+            {model.error.hint}
+          </Callout>
+        )}
+      </div>
+      {model.behind > 0 && (
+        <p className="gol-Note">
+          {trans._n(
+            '%1 more question waits behind this one.',
+            '%1 more questions wait behind this one.',
+            model.behind
+          )}
+        </p>
+      )}
+      <DialogButtons>
+        <DialogButton
+          kind="cancel"
+          label={words.refuse}
+          caption={words.refusing}
+          disabled={model.busy}
+          onClick={() => void model.answer(null)}
+        />
+        <DialogButton
+          kind={isKey ? 'warn' : 'accept'}
+          label={words.accept}
+          disabled={model.busy}
+        />
+      </DialogButtons>
+    </form>
+  );
+}
+
+/** The one answer that accepts: a host's key, a folder's files. */
+const ACCEPT = 'yes';
+
+/** Whether a question is answered by yes or no. */
+export function isDecision({ kind }: Pick<IQuestion, 'kind'>): boolean {
+  return (
+    kind === 'host_key' || kind === 'folder_size' || kind === 'folder_pull'
+  );
+}
+
+interface IQuestionWords {
+  title: string;
+  explanation: string;
+  accept: string;
+  refuse: string;
+  refusing: string;
+}
+
+/** What a question is called, and what answering it means. */
+export function questionWords(
+  question: IQuestion,
+  trans: TranslationBundle
+): IQuestionWords {
+  const login = {
+    accept: trans.__('Answer'),
+    refuse: trans.__('Cancel'),
+    refusing: trans.__(
+      'Refuse; the connection to %1 is given up',
+      question.target
+    )
+  };
+  switch (question.kind) {
+    case 'host_key':
+      return {
+        ...login,
+        accept: trans.__('Trust this key'),
+        refuse: trans.__('Do not connect'),
+        title: trans.__('Is this really %1?', question.target),
+        explanation: trans.__(
+          'The Lab has never been connected to this host; trust its key only if its administrator, or a machine that you trust, shows this same fingerprint.'
+        )
+      };
+    case 'folder_size':
+      return {
+        title: trans.__('Send this much to %1?', question.target),
+        explanation: trans.__(
+          'Later starts send only what changed. A file .genopsignore in the folder leaves some out.'
+        ),
+        accept: trans.__('Send'),
+        refuse: trans.__('Start without them'),
+        refusing: trans.__('Start the kernel in an empty folder')
+      };
+    case 'folder_pull':
+      return {
+        title: trans.__('Let a kernel on %1 write here?', question.target),
+        explanation: trans.__(
+          'Agree only if you asked for it. Files that you changed yourself are not overwritten without a copy of yours.'
+        ),
+        accept: trans.__('Bring them'),
+        refuse: trans.__('Refuse'),
+        refusing: trans.__('Nothing is brought')
+      };
+    case 'passphrase':
+      return {
+        ...login,
+        title: trans.__('Passphrase of a key for %1', question.target),
+        explanation: trans.__(
+          'It opens your key for this connection. It is not written anywhere.'
+        )
+      };
+    case 'password':
+      return {
+        ...login,
+        title: trans.__('Password for %1', question.target),
+        explanation: trans.__(
+          'It goes to the host over the encrypted connection. It is not written anywhere.'
+        )
+      };
+    default:
+      return {
+        ...login,
+        title: trans.__('%1 asks', question.target),
+        explanation: trans.__('The host asks this to let you in.')
+      };
+  }
+}

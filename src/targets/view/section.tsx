@@ -1,0 +1,136 @@
+import { addIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  ApiError,
+  EmptyState,
+  IconButton,
+  ResourceView
+} from '../../core';
+
+import { inOrder } from '../model';
+import type { ICandidate } from '../service';
+
+import { useTargets } from './hooks';
+import { TargetCard } from './target-card';
+
+/** Below this machine: the other places that run kernels. */
+export function TargetsView(props: TargetsView.IProps): React.ReactElement {
+  const { model, trans, onAdd } = props;
+  const latest = useTargets(model);
+  return (
+    <section className="gol-Targets" aria-label={trans.__('Targets')}>
+      <div className="gol-Subhead-row">
+        <h4 className="gol-Subhead">
+          {trans.__('Targets')}
+          {latest && latest.length > 0 && <span>{latest.length}</span>}
+        </h4>
+        <IconButton
+          icon={addIcon}
+          label={trans.__('Add a host…')}
+          onClick={() => onAdd()}
+        />
+      </div>
+      <ResourceView
+        resource={model.list}
+        trans={trans}
+        down={trans.__('Targets cannot be read.')}
+        keepWhenDown
+        empty={<NoTargets {...props} />}
+      >
+        {fetched => (
+          <ul className="gol-Target-list" aria-label={trans.__('Targets')}>
+            {inOrder(latest ?? fetched).map(target => (
+              <li key={target.name}>
+                <TargetCard {...props} target={target} />
+              </li>
+            ))}
+          </ul>
+        )}
+      </ResourceView>
+    </section>
+  );
+}
+
+export namespace TargetsView {
+  export interface IProps extends Omit<TargetCard.IProps, 'target'> {
+    /** Add a host, which is asked where none is given. */
+    onAdd: (candidate?: ICandidate) => void;
+  }
+}
+
+/** No target yet: hosts of the ssh_config one click away, or any other. */
+function NoTargets(props: TargetsView.IProps): React.ReactElement {
+  const { model, trans, onAdd } = props;
+  const [found, setFound] = React.useState<
+    readonly ICandidate[] | 'reading' | ApiError
+  >();
+  const list = React.useRef<HTMLUListElement>(null);
+  React.useEffect(() => {
+    // The button that was pressed is gone: the keyboard goes on with what it brought.
+    list.current?.querySelector('button')?.focus();
+  }, [found]);
+  const read = () => {
+    setFound('reading');
+    model.service.candidates().then(setFound, (reason: unknown) => {
+      setFound(ApiError.from(reason, trans));
+    });
+  };
+  return (
+    <EmptyState
+      text={trans.__(
+        'A notebook can run on another machine over SSH: its kernel and its outputs outlive a cut, a closed laptop and a restart of this Lab.'
+      )}
+      actions={[
+        // Once its hosts are shown there is nothing more to import.
+        ...(Array.isArray(found) && found.length > 0
+          ? []
+          : [
+              {
+                label: trans.__('Import from ~/.ssh/config'),
+                caption: trans.__('Show the hosts that your ssh_config names'),
+                disabled: found === 'reading',
+                onClick: read
+              }
+            ]),
+        { label: trans.__('Add a host…'), onClick: () => onAdd() }
+      ]}
+    >
+      <div role="status">
+        {found instanceof ApiError ? (
+          <p className="gol-Note">{`${found.message} ${found.hint}`}</p>
+        ) : Array.isArray(found) && found.length === 0 ? (
+          <p className="gol-Note">
+            {trans.__(
+              'Your ssh_config names no host that is not here already.'
+            )}
+          </p>
+        ) : null}
+      </div>
+      {Array.isArray(found) && found.length > 0 && (
+        <ul
+          ref={list}
+          className="gol-Candidates"
+          aria-label={trans.__('Hosts of your ssh_config')}
+        >
+          {(found as readonly ICandidate[]).map(candidate => (
+            <li key={candidate.alias}>
+              <span className="gol-Candidates-alias" title={candidate.alias}>
+                {candidate.alias}
+              </span>
+              <span className="gol-Candidates-host" title={candidate.hostname}>
+                {candidate.hostname}
+              </span>
+              <ActionButton
+                label={trans.__('Add')}
+                caption={trans.__('Add %1 and test it', candidate.alias)}
+                onClick={() => onAdd(candidate)}
+              />
+            </li>
+          ))}
+        </ul>
+      )}
+    </EmptyState>
+  );
+}

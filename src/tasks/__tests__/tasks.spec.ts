@@ -1,0 +1,178 @@
+import { Notification } from '@jupyterlab/apputils';
+
+import { TasksModel } from '../model';
+import { TaskNotifications, describeTask } from '../notifications';
+import type { ITask } from '../service';
+
+import { Bench, Refusal, settle, trans } from './support';
+
+function task(id: string, part: Partial<ITask> = {}): ITask {
+  return {
+    id,
+    title: `Deploy ${id}`,
+    state: 'running',
+    subject: `deployment:${id}`,
+    message: '',
+    hint: '',
+    progress: null,
+    created_at: 1,
+    finished_at: null,
+    ...part
+  };
+}
+
+const shown = () =>
+  Notification.manager.notifications.map(({ message, type }) => [
+    type,
+    message
+  ]);
+
+describe('notifications of tasks', () => {
+  let bench: Bench;
+  let model: TasksModel;
+  let notifications: TaskNotifications;
+  const onLog = jest.fn();
+  const onCancel = jest.fn();
+
+  beforeEach(() => {
+    bench = new Bench({ 'GET /tasks': [] });
+    model = new TasksModel(bench.core);
+    notifications = new TaskNotifications({ model, trans, onLog, onCancel });
+    jest.clearAllMocks();
+  });
+
+  afterEach(() => {
+    notifications.dispose();
+    model.dispose();
+    bench.dispose();
+    Notification.dismiss();
+  });
+
+  it('tells what runs at load and not what had ended by then', async () => {
+    bench.answers['GET /tasks'] = [
+      task('b', { message: 'Loading the model.' }),
+      task('a', { state: 'failed', message: 'No.' })
+    ];
+    model.start();
+    await settle();
+    expect(shown()).toEqual([['in-progress', 'Deploy b: Loading the model.']]);
+  });
+
+  it('turns one notification from in progress to done', async () => {
+    model.start();
+    await settle();
+    bench.answers['GET /tasks'] = [task('a')];
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toEqual([['in-progress', 'Deploy a']]);
+    bench.answers['GET /tasks'] = [
+      task('a', { state: 'done', message: 'It answers.' })
+    ];
+    bench.change('task', 'a');
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toEqual([['success', 'Deploy a: It answers.']]);
+  });
+
+  it('tells a task that began and failed between two looks, once', async () => {
+    model.start();
+    await settle();
+    bench.answers['GET /tasks'] = [
+      task('a', { state: 'failed', message: 'Disk full.', hint: 'Free some.' })
+    ];
+    bench.change('task', 'a');
+    await settle();
+    bench.change('task', 'other');
+    await settle();
+    expect(shown()).toEqual([['error', 'Deploy a: Disk full. Free some.']]);
+  });
+
+  it('comes back with a failure after the person closed it', async () => {
+    bench.answers['GET /tasks'] = [task('a')];
+    model.start();
+    await settle();
+    Notification.dismiss();
+    bench.answers['GET /tasks'] = [task('a', { progress: 0.5 })];
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toEqual([]);
+    bench.answers['GET /tasks'] = [
+      task('a', { state: 'failed', message: 'No.' })
+    ];
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toEqual([['error', 'Deploy a: No.']]);
+  });
+
+  it('says nothing of what somebody else shows', async () => {
+    const muted = notifications.mute('target:gpu1');
+    bench.answers['GET /tasks'] = [task('a', { subject: 'target:gpu1' })];
+    model.start();
+    await settle();
+    expect(shown()).toEqual([]);
+    muted.dispose();
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toEqual([['in-progress', 'Deploy a']]);
+  });
+
+  it('looks again with the next event after the server was away', async () => {
+    bench.answers['GET /tasks'] = new Refusal(503, 'unavailable', 'starting');
+    model.start();
+    await settle();
+    bench.answers['GET /tasks'] = [task('a')];
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toEqual([['in-progress', 'Deploy a']]);
+  });
+
+  it('offers the log always and cancelling while it runs', async () => {
+    bench.answers['GET /tasks'] = [task('a')];
+    model.start();
+    await settle();
+    const actions = () =>
+      Notification.manager.notifications[0].options.actions ?? [];
+    expect(actions().map(({ label }) => label)).toEqual(['Show log', 'Cancel']);
+    const click = new MouseEvent('click', { cancelable: true });
+    actions()[0].callback(click);
+    actions()[1].callback(click);
+    expect(onLog).toHaveBeenCalledWith('a');
+    expect(onCancel).toHaveBeenCalledWith('a');
+    expect(click.defaultPrevented).toBe(true);
+    bench.answers['GET /tasks'] = [task('a', { state: 'cancelled' })];
+    bench.change('task', 'a');
+    await settle();
+    expect(actions().map(({ label }) => label)).toEqual(['Show log']);
+    expect(shown()).toEqual([['warning', 'Deploy a: cancelled.']]);
+  });
+
+  it('says the title once when the message repeats it', () => {
+    expect(describeTask(task('a', { message: 'Deploy a' }), trans)).toBe(
+      'Deploy a'
+    );
+  });
+});
+
+describe('the log of a task', () => {
+  it('is read while visible, again when the task changes', async () => {
+    const bench = new Bench({
+      'GET /tasks/a': task('a'),
+      'GET /tasks/a/log': { id: 'a', lines: ['one'] }
+    });
+    const model = new TasksModel(bench.core);
+    const log = model.log('a');
+    log.visible = true;
+    await settle();
+    expect(log.value?.lines).toEqual(['one']);
+    bench.answers['GET /tasks/a/log'] = { id: 'a', lines: ['one', 'two'] };
+    bench.change('task', 'b');
+    await settle();
+    expect(log.value?.lines).toEqual(['one']);
+    bench.change('task', 'a');
+    await settle();
+    expect(log.value?.lines).toEqual(['one', 'two']);
+    log.dispose();
+    model.dispose();
+    bench.dispose();
+  });
+});

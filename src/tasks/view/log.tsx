@@ -1,0 +1,97 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import type { Resource } from '../../core';
+import {
+  ActionButton,
+  Elapsed,
+  IconButton,
+  LogTail,
+  ResourceView,
+  StatusBadge
+} from '../../core';
+
+import type { ITaskLog } from '../model';
+import { describeState } from '../model';
+
+/** The log of one task, in the main area; it follows the task while it is seen. */
+export class TaskLogView extends ReactWidget {
+  constructor(private _options: TaskLogView.IOptions) {
+    super();
+    this.addClass('gol-TaskLog');
+  }
+
+  override dispose(): void {
+    this._options.log.dispose();
+    super.dispose();
+  }
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this._options.log.visible = true;
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this._options.log.visible = false;
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    this._options.log.visible = this.isVisible;
+  }
+
+  protected override render(): React.ReactElement {
+    const { log, trans, onCancel } = this._options;
+    return (
+      <ResourceView
+        resource={log}
+        trans={trans}
+        down={trans.__('The log of this task cannot be read.')}
+        keepWhenDown
+        empty={null}
+      >
+        {({ task, lines }) => (
+          <>
+            <div className="gol-TaskLog-head">
+              <h2>{task.title}</h2>
+              <StatusBadge {...describeState(task.state, trans)} />
+              <Elapsed since={task.created_at} until={task.finished_at} />
+              <span className="gol-TaskLog-buttons">
+                <IconButton
+                  icon={refreshIcon}
+                  label={trans.__('Read the log again')}
+                  onClick={() => void log.refresh()}
+                />
+                {task.state === 'running' && (
+                  <ActionButton
+                    label={trans.__('Cancel the task')}
+                    onClick={onCancel}
+                  />
+                )}
+              </span>
+            </div>
+            {task.message && <p>{task.message}</p>}
+            {task.hint && <p>{task.hint}</p>}
+            <LogTail
+              lines={lines}
+              label={trans.__('Log of %1', task.title)}
+              trans={trans}
+            />
+          </>
+        )}
+      </ResourceView>
+    );
+  }
+}
+
+export namespace TaskLogView {
+  export interface IOptions {
+    /** Disposed with the view. */
+    log: Resource<ITaskLog>;
+    trans: TranslationBundle;
+    onCancel: () => void;
+  }
+}

@@ -1,0 +1,145 @@
+import widget, { formatMicroseconds } from '../profile';
+
+import { frame, Model } from './model';
+
+const operator = (
+  name: string,
+  self: number,
+  device: number,
+  count: number
+) => ({
+  name,
+  count,
+  self_us: self,
+  total_us: self,
+  device_us: device
+});
+
+const SUMMARY = {
+  events: 3,
+  ranks: [0],
+  devices: [
+    { device: 'GPU 0', rank: 0, span_us: 1000, busy_us: 250, idle_us: 750 }
+  ],
+  cpu: { span_us: 100, busy_us: 80, idle_us: 20 },
+  operators: [
+    operator('aten::mm <b>', 10, 900, 7),
+    operator('aten::add', 50, 0, 30),
+    ...Array.from({ length: 8 }, (_, i) => operator(`op ${i}`, i, 0, i + 1))
+  ],
+  damaged: ''
+};
+
+describe('the profile widget', () => {
+  let model: Model;
+  let el: HTMLElement;
+  let end: () => void;
+
+  beforeEach(async () => {
+    model = new Model({
+      title: 'ten steps',
+      state: 'writing',
+      message: '',
+      summary: null
+    });
+    el = document.body.appendChild(document.createElement('div'));
+    end = widget.render({ model, el });
+  });
+
+  afterEach(() => {
+    end();
+    el.remove();
+  });
+
+  const ready = async () => {
+    model.set('state', 'ready');
+    model.set('summary', SUMMARY);
+    await frame();
+  };
+  const names = () =>
+    [...el.querySelectorAll('tbody th')].map(th => th.textContent);
+  const button = (name: string) => {
+    const found = [...el.querySelectorAll('button')].find(
+      one => !one.hidden && one.textContent === name
+    );
+    expect(found).toBeDefined();
+    return found as HTMLButtonElement;
+  };
+  const sorted = () =>
+    [...el.querySelectorAll('th[aria-sort]')].map(th =>
+      th.getAttribute('aria-sort')
+    );
+
+  it('says that it is analysed, and nothing else before', async () => {
+    expect(el.querySelector('[role=status]')?.textContent).toBe(
+      'Writing the trace…'
+    );
+    expect(el.querySelector('table')?.hidden).toBe(true);
+    model.set('state', 'analyzing');
+    await frame();
+    expect(el.querySelector('[role=status]')?.textContent).toBe('Analysing…');
+  });
+
+  it('shows busy and idle time, also in words', async () => {
+    await ready();
+    expect(
+      [...el.querySelectorAll('[role=img]')].map(bar =>
+        bar.getAttribute('aria-label')
+      )
+    ).toEqual([
+      'GPU 0: busy 25 %, idle 750.0 µs',
+      'CPU operators: busy 80 %, idle 20.0 µs'
+    ]);
+  });
+
+  it('sorts by each figure, in both directions, and keeps the focus', async () => {
+    await ready();
+    expect(names()[0]).toBe('aten::add');
+    expect(sorted()).toEqual(['descending', 'none', 'none']);
+    const device = button('Device time');
+    device.focus();
+    device.click();
+    expect(names()[0]).toBe('aten::mm <b>');
+    expect(sorted()).toEqual(['none', 'descending', 'none']);
+    expect(document.activeElement).toBe(device);
+    button('Calls').click();
+    button('Calls').click();
+    expect(names()[0]).toBe('op 0');
+    expect(sorted()).toEqual(['none', 'none', 'ascending']);
+  });
+
+  it('shows all operators when asked', async () => {
+    await ready();
+    expect(names()).toHaveLength(8);
+    const more = button('Show all 10 operators');
+    more.click();
+    expect(names()).toHaveLength(10);
+    expect(more.getAttribute('aria-expanded')).toBe('true');
+    button('Show fewer').click();
+    expect(names()).toHaveLength(8);
+  });
+
+  it('says why there is no summary', async () => {
+    model.set('state', 'failed');
+    model.set('message', 'No GenOps Lab is running.');
+    await frame();
+    expect(el.querySelector('.gol-view-message')?.textContent).toBe(
+      'No GenOps Lab is running.'
+    );
+  });
+
+  it('leaves nothing behind', () => {
+    expect(model.size).toBeGreaterThan(0);
+    end();
+    expect(model.size).toBe(0);
+    expect(el.querySelector('.gol-view')).toBeNull();
+  });
+});
+
+it.each([
+  [12.34, '12.3 µs'],
+  [1500, '1.50 ms'],
+  [2e6, '2.00 s']
+])('%s microseconds', (us, text) => {
+  expect(formatMicroseconds(us)).toBe(text);
+});

@@ -1,0 +1,105 @@
+import widget, { formatElapsed, groupMetrics } from '../run';
+
+import { frame, Model } from './model';
+
+describe('the run widget', () => {
+  let model: Model;
+  let el: HTMLElement;
+  let end: () => void;
+
+  beforeEach(() => {
+    model = new Model({
+      title: 'digits <b>',
+      status: 'RUNNING',
+      run_id: 'abc',
+      elapsed_s: 83.2,
+      message: '',
+      params: { lr: 0.001, layers: [64, 10] },
+      series: {
+        loss: { steps: [0, 1], values: [2, 0.5] },
+        val_loss: { steps: [1], values: [0.75] },
+        'system/cpu': { steps: [0], values: [40] }
+      }
+    });
+    el = document.body.appendChild(document.createElement('div'));
+    end = widget.render({ model, el });
+  });
+
+  afterEach(() => {
+    end();
+    el.remove();
+  });
+
+  it('shows state, parameters and values, and takes no HTML from names', () => {
+    expect(el.querySelector('.gol-run-title')?.textContent).toBe('digits <b>');
+    expect(el.querySelector('[role=status]')?.textContent).toBe('Running');
+    expect(el.querySelector('.gol-run-params')?.textContent).toBe(
+      'lr0.001layers[64,10]'
+    );
+    const charts = el.querySelectorAll('[role=img]');
+    expect(charts).toHaveLength(2);
+    expect(charts[0].getAttribute('aria-label')).toBe(
+      'Chart of loss: loss 0.5 at step 1, val_loss 0.75 at step 1'
+    );
+    const rows = [...el.querySelectorAll('tbody tr')].map(row =>
+      [...row.children].map(cell => cell.textContent)
+    );
+    expect(rows).toContainEqual(['val_loss', '1', '0.75']);
+  });
+
+  it('follows the kernel', async () => {
+    model.set('series', {
+      loss: { steps: [2, 0, 1], values: [0.25, 2, null] },
+      'val/acc': { steps: [], values: [] }
+    });
+    model.set('status', 'FAILED');
+    model.set('message', 'ValueError: no');
+    await frame();
+    expect(el.querySelector('[role=status]')?.textContent).toBe('Failed');
+    expect(el.querySelector('.gol-run-message')?.textContent).toBe(
+      'ValueError: no'
+    );
+    const labels = [...el.querySelectorAll('[role=img]')].map(node =>
+      node.getAttribute('aria-label')
+    );
+    expect(labels).toEqual([
+      'Chart of loss: loss 0.25 at step 2',
+      'Chart of acc: val/acc: no value'
+    ]);
+  });
+
+  it('leaves nothing behind', () => {
+    expect(model.size).toBeGreaterThan(0);
+    end();
+    expect(model.size).toBe(0);
+    expect(el.querySelector('.gol-run')).toBeNull();
+  });
+});
+
+describe('names and times', () => {
+  it('puts the parts of one metric in one chart', () => {
+    const { charts, system } = groupMetrics([
+      'train/loss',
+      'val_loss',
+      'accuracy',
+      'accuracy_test',
+      'test',
+      'system/gpu_0'
+    ]);
+    expect([...charts]).toEqual([
+      ['loss', ['train/loss', 'val_loss']],
+      ['accuracy', ['accuracy', 'accuracy_test']],
+      ['test', ['test']]
+    ]);
+    expect([...system.keys()]).toEqual(['system/gpu_0']);
+  });
+
+  it.each([
+    [1.25, '1.3 s'],
+    [83.2, '1 min 23 s'],
+    [3800, '1 h 3 min'],
+    [NaN, '']
+  ])('%s seconds', (seconds, text) => {
+    expect(formatElapsed(seconds)).toBe(text);
+  });
+});

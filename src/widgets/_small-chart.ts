@@ -1,0 +1,187 @@
+/** One small chart of a run's metrics, for the widgets that travel with a message. */
+import uPlot from 'uplot';
+
+import { formatNumber, readColors } from '../core/palette';
+
+import { make } from './_dom';
+
+export interface ISeries {
+  steps: number[];
+  values: (number | null)[];
+}
+
+const PLOT_HEIGHT = 104;
+
+function clean(series: ISeries | undefined): [number[], (number | null)[]] {
+  const points = (series?.steps ?? []).map(
+    (step, index): [number, number | null] => {
+      const value = series?.values[index];
+      return [
+        step,
+        typeof value === 'number' && Number.isFinite(value) ? value : null
+      ];
+    }
+  );
+  // uPlot wants x in order; equal steps keep the last value.
+  const byStep = new Map(points.filter(([step]) => Number.isFinite(step)));
+  const sorted = [...byStep].sort(([a], [b]) => a - b);
+  return [sorted.map(([step]) => step), sorted.map(([, value]) => value)];
+}
+
+/** The last step that has a value, and the value. */
+export function lastOf(
+  series: ISeries | undefined
+): [number, number] | undefined {
+  const [steps, values] = clean(series);
+  for (let index = values.length - 1; index >= 0; index--) {
+    const value = values[index];
+    if (value !== null) {
+      return [steps[index], value];
+    }
+  }
+  return undefined;
+}
+
+/** One small chart: its legend with the latest values, and its lines. */
+export class SmallChart {
+  constructor(
+    group: string,
+    private _metrics: string[]
+  ) {
+    this.node = make('figure', 'gol-run-chart');
+    this._group = group;
+    const legend = make('figcaption', 'gol-run-legend');
+    for (const metric of _metrics) {
+      const key = make('span', 'gol-run-key');
+      const swatch = make('span', 'gol-run-swatch');
+      const value = make('span', 'gol-run-value');
+      key.append(
+        swatch,
+        make('span', '', metric.replace(/^system\//, '')),
+        value
+      );
+      legend.append(key);
+      this._keys.push({ swatch, value });
+    }
+    this._plotNode = make('div', 'gol-run-plot');
+    this._plotNode.setAttribute('role', 'img');
+    this.node.append(legend, this._plotNode);
+    this._resize =
+      typeof ResizeObserver === 'undefined'
+        ? null
+        : new ResizeObserver(() => this._fit());
+    this._resize?.observe(this._plotNode);
+  }
+
+  readonly node: HTMLElement;
+
+  update(series: Record<string, ISeries>): void {
+    const spoken = this._metrics.map((metric, index) => {
+      const last = lastOf(series[metric]);
+      const text = last ? formatNumber(last[1]) : '';
+      this._keys[index].value.textContent = text;
+      return last
+        ? `${metric} ${text} at step ${formatNumber(last[0])}`
+        : `${metric}: no value`;
+    });
+    this._plotNode.setAttribute(
+      'aria-label',
+      `Chart of ${this._group}: ${spoken.join(', ')}`
+    );
+    const tables = this._metrics.map(
+      metric => clean(series[metric]) as uPlot.AlignedData
+    );
+    this._data = tables.length > 1 ? uPlot.join(tables) : tables[0];
+    if (this._plot) {
+      this._plot.setData(this._data);
+    } else {
+      this._fit();
+    }
+  }
+
+  /** Draw again in the colours of now. */
+  restyle(): void {
+    this._plot?.destroy();
+    this._plot = null;
+    this._fit();
+  }
+
+  dispose(): void {
+    this._resize?.disconnect();
+    this._plot?.destroy();
+    this._plot = null;
+    this._data = null;
+  }
+
+  private _fit(): void {
+    const width = this._plotNode.clientWidth;
+    if (!this._data || width === 0) {
+      return;
+    }
+    if (this._plot) {
+      if (this._plot.width !== width) {
+        this._plot.setSize({ width, height: PLOT_HEIGHT });
+      }
+      return;
+    }
+    const colors = readColors(this._plotNode);
+    const style = getComputedStyle(this._plotNode);
+    const axis: uPlot.Axis = {
+      stroke: colors.text,
+      font: `10px ${style.fontFamily || 'sans-serif'}`,
+      grid: { stroke: colors.grid, width: 1 },
+      ticks: { show: false },
+      gap: 3
+    };
+    this._keys.forEach(({ swatch }, index) => {
+      swatch.style.borderTopColor = colors.series[index % colors.series.length];
+    });
+    this._plot = new uPlot(
+      {
+        width,
+        height: PLOT_HEIGHT,
+        padding: [6, 6, 0, 0],
+        legend: { show: false },
+        cursor: { drag: { x: false, y: false }, points: { size: 5 } },
+        scales: {
+          x: {
+            time: false,
+            // One point stands in the middle.
+            range: (plot, min, max) => {
+              const x = plot.data[0];
+              return x.length === 1 ? [x[0] - 1, x[0] + 1] : [min, max];
+            }
+          }
+        },
+        axes: [
+          { ...axis, size: 18, space: 50 },
+          {
+            ...axis,
+            size: 42,
+            space: 24,
+            values: (_, ticks) => ticks.map(formatNumber)
+          }
+        ],
+        series: [
+          {},
+          ...this._metrics.map((metric, index) => ({
+            label: metric,
+            stroke: colors.series[index % colors.series.length],
+            width: 1.5,
+            spanGaps: true,
+            points: { show: (plot: uPlot) => plot.data[0].length < 2, size: 5 }
+          }))
+        ]
+      },
+      this._data,
+      this._plotNode
+    );
+  }
+
+  private _group: string;
+  private _keys: { swatch: HTMLElement; value: HTMLElement }[] = [];
+  private _plotNode: HTMLElement;
+  private _plot: uPlot | null = null;
+  private _data: uPlot.AlignedData | null = null;
+  private _resize: ResizeObserver | null;
+}
