@@ -1,0 +1,43 @@
+"""``python -m benchmarks [NAME ...]``: one JSON line a figure on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+
+from . import documents, front_end, hosts, kernel, memory, remote, serving, setup, startup
+from .figure import Figure
+
+SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
+    "startup": startup.figures,
+    "kernel": kernel.figures,
+    "memory": memory.figures,
+    "serving": serving.figures,
+    "remote": remote.figures,
+    "hosts": hosts.figures,
+    "documents": documents.figures,
+    "front_end": front_end.figures,
+    "setup": setup.figures,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(SUITES)} (setup only when named)")
+    names = parser.parse_args().names or [name for name in SUITES if name != "setup"]
+    failed = False
+    for name in names:
+        try:
+            for figure in SUITES[name]():
+                print(json.dumps(figure.line(), ensure_ascii=False), flush=True)
+        except Exception:  # one suite that fails must not hide the figures of the others
+            failed = True
+            print(f"the suite {name} failed:\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

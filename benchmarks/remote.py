@@ -1,0 +1,72 @@
+"""Remote kernels beside a local one and beside sshpyk, over a real sshd on loopback, plain and with delays.
+
+``GENOPS_BENCH_CUTS`` sets how many cuts a carrier gets (40; the issue's figure is 1,000).
+``GENOPS_BENCH_REMOTE`` names the parts to run, separated by commas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.support.homes import Home, temporary_home
+
+from .figure import Figure
+
+ROOT = Path(__file__).resolve().parents[1]
+BASELINE = "sshpyk==1.25"
+PARTS = ("starts", "ahead", "steady", "far", "loops", "stalled", "cuts")
+
+
+def figures() -> Iterator[Figure]:
+    chosen = [part for part in os.environ.get("GENOPS_BENCH_REMOTE", "").split(",") if part] or list(PARTS)
+    with ExitStack() as stack:
+        baseline = _baseline(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gol-baseline-"))))
+        failed = []
+        for part in chosen:
+            with temporary_home() as home:
+                try:
+                    yield from _part(part, home, baseline)
+                except subprocess.CalledProcessError:
+                    failed.append(part)
+        if failed:
+            raise RuntimeError(f"these parts failed: {', '.join(failed)}")
+
+
+def _baseline(folder: Path) -> str:
+    """Where sshpyk lies, for this benchmark alone; empty when it cannot be had (its figures are then left out)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), BASELINE],
+        stdout=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        print(f"{BASELINE} could not be installed: its figures are left out", file=sys.stderr, flush=True)
+        return ""
+    return str(folder)
+
+
+def _part(part: str, home: Home, baseline: str) -> Iterator[Figure]:
+    env = home.environment(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), baseline])))
+    command = [sys.executable, "-m", "benchmarks.remote_probe", part]
+    noise = home.path / "noise"  # kernels warn on every start
+    with noise.open("wb") as errors:
+        process = subprocess.Popen(
+            command, cwd=home.work, env=env, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield Figure(**json.loads(line))
+        if process.wait():
+            print(noise.read_text(errors="replace")[-3000:], file=sys.stderr, flush=True)
+            raise subprocess.CalledProcessError(process.returncode, command)
+    finally:
+        process.kill()
+        process.wait()
