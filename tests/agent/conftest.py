@@ -1,0 +1,41 @@
+"""Homes of the agent's own, with everything in them ended afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.environments import uv_folder
+from tests.support.packages import package_folder, without_index
+
+from .building import PATH, PLAIN
+from .hosts import end_all
+
+
+@pytest.fixture
+def agent_home() -> Iterator[Path]:
+    """A folder with a short name: sockets lie in it."""
+    folder = Path(tempfile.mkdtemp(prefix="ga"))
+    try:
+        yield folder
+    finally:
+        end_all(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def there(agent_home: Path) -> Iterator[dict[str, str]]:
+    """The variables of a host without an index, whose home is the test's. It has uv where that can be had, for it is
+    quick; with PLAIN it has none."""
+    packages = package_folder(agent_home / "packages")
+    uv = uv_folder()
+    path = {"PATH": f"{uv}:{PATH}"} if uv else PLAIN
+    yield {"HOME": str(agent_home), **path, "XDG_DATA_HOME": "", **without_index(packages)}
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(agent_home) in word for word in process.info["cmdline"] or ()):
+            process.kill()

@@ -1,0 +1,103 @@
+"""Commands without a running Lab: the same answers from their own process; imports that stay light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.homes import Home
+
+from .conftest import genops
+
+
+@pytest.mark.parametrize("room", ["deployments", "profiles"])
+def test_an_empty_list_is_an_empty_list(home: Home, room: str) -> None:
+    listed = genops(home, room, "list", "--json")
+    assert (listed.code, listed.json) == (0, [])
+    assert listed.err == ""
+    assert "genops deploy" in genops(home, room, "list").out or room == "profiles"
+
+
+def test_runs_and_models_of_a_fresh_home(home: Home) -> None:
+    for room in ("runs", "models"):
+        listed = genops(home, room, "list", "--json")
+        assert (listed.code, listed.json) == (0, []), listed.err
+    assert list(home.work.iterdir()) == []
+
+
+def test_an_mlflow_that_does_not_answer(home: Home) -> None:
+    listed = genops(home, "runs", "list", "--json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert (listed.code, listed.out) == (5, "")
+    assert json.loads(listed.err.strip().splitlines()[-1])["error"]["code"] == "unavailable"
+
+
+def test_a_server_that_died_is_not_asked(home: Home) -> None:
+    runtime = home.path / "run"
+    runtime.mkdir(mode=0o700)
+    left_behind = runtime / "genops-1.json"
+    left_behind.write_text(
+        json.dumps({"pid": 1, "socket": str(home.path / "gone"), "url": "", "version": "", "started_at": 1.0})
+    )
+    assert genops(home, "deployments", "list", "--json").json == []
+    assert not left_behind.exists()
+
+
+def test_a_trace_is_analysed_without_a_lab(home: Home) -> None:
+    kernel = {
+        "ph": "X",
+        "cat": "kernel",
+        "name": "gemm",
+        "pid": 0,
+        "tid": 7,
+        "ts": 1,
+        "dur": 2,
+        "args": {"device": 0},
+    }
+    trace = home.work / "trace.json"
+    trace.write_text(json.dumps({"traceEvents": [kernel]}))
+    analysed = genops(home, "profile", "analyze", "trace.json", "--json")
+    assert analysed.code == 0, analysed.err
+    assert analysed.json["devices"][0]["busy_us"] == 2.0
+    assert not home.data.exists()
+    trace.write_text(json.dumps({"traceEvents": [kernel, kernel]})[:-30])
+    damaged = genops(home, "profile", "analyze", "trace.json", "--json")
+    assert (damaged.code, damaged.json["events"]) == (0, 1)
+    assert "cut off" in damaged.err
+    assert "gemm" in genops(home, "profile", "analyze", "trace.json").out
+
+
+@pytest.mark.parametrize("arguments", [("runs", "nonsense"), ("runs", "list", "--limit", "x"), ("deploy",)])
+def test_wrong_usage(home: Home, arguments: tuple[str, ...]) -> None:
+    outcome = genops(home, *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err
+
+
+def test_help_names_the_exit_codes(home: Home) -> None:
+    outcome = genops(home, "--help")
+    assert outcome.code == 0
+    assert "confirmation" in outcome.out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    check = (
+        "import sys, genops_lab.commands.main\n"
+        "heavy = {'sqlalchemy', 'mlflow', 'torch', 'tornado', 'jupyter_server', 'rich', 'numpy', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_other_room_imports_typer() -> None:
+    package = Path(__file__).parents[2] / "genops_lab"
+    found = [
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if "typer" in path.read_text(encoding="utf-8") and "commands" not in path.relative_to(package).parts
+    ]
+    assert found == []

@@ -1,0 +1,143 @@
+"""Documents as text and as HTML: aligned, escaped, harmless."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from rich.cells import cell_len
+
+from genops_lab.commands import html, terminal
+from genops_lab.commands.document import (
+    Cell,
+    Column,
+    Document,
+    Facts,
+    Lines,
+    Note,
+    Table,
+    clean,
+    duration,
+    microseconds,
+    size,
+    state_cell,
+)
+from genops_lab.commands.session import exit_code
+from genops_lab.commands.views import deployments as deployment_views
+from genops_lab.core.errors import (
+    Conflict,
+    Failed,
+    GenOpsError,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
+from genops_lab.deployments.models import Deployment
+
+TABLE = Document(
+    [
+        Table(
+            [Column("name", shrinks=True), Column("count", right=True), Column("state")],
+            [["ünïcode ☃", "7", state_cell("running")], ["[red]b[/red]", "1234", Cell("failed", "bad")]],
+            title="Things",
+        )
+    ]
+)
+
+
+def test_a_pipe_gets_plain_aligned_lines() -> None:
+    assert terminal.render(TABLE).splitlines() == [
+        "Things",
+        "NAME          COUNT  STATE",
+        "ünïcode ☃         7  running",
+        "[red]b[/red]   1234  failed",
+    ]
+
+
+def test_a_narrow_terminal_cuts_the_columns_that_may_shrink() -> None:
+    table = Table(
+        [Column("id"), Column("name", shrinks=True), Column("count", right=True)],
+        [["a", "n" * 80, "12"], ["b", "☃☃ 中文 wide" * 9, "7"]],
+    )
+    lines = terminal.render(Document([table]), width=40).splitlines()
+    assert lines[0] == "ID  NAME                           COUNT"
+    assert lines[1] == "a   " + "n" * 28 + "…     12"
+    assert lines[2].endswith("…      7")
+    assert all(cell_len(line) == 40 for line in lines)
+
+
+def test_colour_is_for_terminals() -> None:
+    assert "\x1b[" in terminal.render(TABLE, color=True)
+    assert "\x1b" not in terminal.render(TABLE)
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    evil = "a\x1b]0;title\x07\x1b[2J\u202eb\nc"
+    text = terminal.render(
+        Document([Facts([("k", evil)]), Lines([evil]), Note(evil), Table([Column("x")], [[evil]])])
+    )
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
+    assert clean("plain ✓") == "plain ✓"
+
+
+def test_html_is_escaped_and_inline() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    page = html.render(
+        Document(
+            [
+                Facts([("<b>", evil), ("empty", "")], title=evil),
+                Table([Column("<i>")], [[evil], [Cell(evil, "good")]]),
+                Table([], [], empty=evil),
+                Lines([evil]),
+                Note(evil, "bad"),
+            ]
+        )
+    )
+    assert "<img" not in page
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert page.count("&lt;img") == 7
+    assert "empty" not in page
+    assert not re.search(r"<(script|style|link)|class=|url\(", page)
+
+
+@pytest.mark.parametrize("tone", ["good", "busy", "bad", "dim"])
+def test_colours_come_from_the_theme(tone: str) -> None:
+    page = html.render(Document([Note("x", tone)]))  # type: ignore[arg-type]
+    assert re.search(r"background:var\(--jp-[\w-]+, #[0-9a-f]{6}\)", page)
+
+
+def test_units() -> None:
+    assert [duration(seconds) for seconds in (0.04, 59.4, 61, 3_700, 90_000)] == [
+        "0.0 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h",
+    ]  # fmt: skip
+    assert [size(count) for count in (None, 0, 1023, 1024, 3 * 1024**4)] == [
+        "", "0 B", "1023 B", "1.0 KiB", "3.0 TiB",
+    ]  # fmt: skip
+    assert [microseconds(us) for us in (0.002, 1500, 2_000_000)] == ["0.002 µs", "1.500 ms", "2.000 s"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (GenOpsError, 1),
+        (Failed, 1),
+        (NotAllowed, 1),
+        (InvalidRequest, 2),
+        (NotFound, 3),
+        (Conflict, 4),
+        (Unavailable, 5),
+    ],
+)
+def test_exit_codes(kind: type[GenOpsError], code: int) -> None:
+    assert exit_code(kind("x")) == code
+
+
+def test_a_key_is_never_shown() -> None:
+    shown = Deployment(
+        name="d", model="m", version="1", state="running", url="http://127.0.0.1:1", key="k3y-k3y",
+        created_at=0, lease_until=1,
+    )  # fmt: skip
+    for document in (deployment_views.deployment(shown), deployment_views.deployments([shown])):
+        assert "k3y" not in terminal.render(document) + html.render(document)

@@ -1,0 +1,296 @@
+"""``genops targets`` and ``genops kernels`` with a running Lab and a real sshd, and without a Lab."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.homes import Home
+from tests.support.sshd import Sshd, make_key
+
+from .conftest import RunningLab, genops
+
+DEADLINE_S = 120.0
+STEPS = [
+    "reachable",
+    "host_key",
+    "login",
+    "python",
+    "agent",
+    "ipykernel",
+    "mlflow",
+    "gpu",
+    "disk",
+    "clock",
+    "logout",
+]
+
+
+@pytest.fixture(scope="module")
+def host(lab: RunningLab) -> Iterator[Sshd]:
+    """A real sshd that the home's ~/.ssh/config names."""
+    with Sshd() as found, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        folder = lab.home.path / ".ssh"
+        folder.mkdir(mode=0o700)
+        (folder / "config").write_text(f"Include {found.config}\n")
+        yield found
+
+
+@pytest.fixture
+def target(lab: RunningLab, host: Sshd) -> Iterator[str]:
+    """A target on the host, not connected; gone afterwards."""
+    added = lab.call("targets", "add", "gpu1", "--ssh", host.alias, "--python", sys.executable, "--json")
+    assert added.code == 0, added.err
+    yield "gpu1"
+    removed = lab.call("targets", "remove", "gpu1", "--force")
+    assert removed.code in (0, 3), removed.err
+
+
+def error_of(err: str) -> dict[str, Any]:
+    return json.loads(err.strip().splitlines()[-1])["error"]
+
+
+def dialogue(
+    lab: RunningLab, answers: Sequence[tuple[bytes, bytes]], *arguments: str
+) -> tuple[int, str, str]:
+    """Run a command at a terminal: each answer is typed when its words are shown. Its code, output, and what was
+    shown (which is what was typed too, where the terminal echoes it)."""
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genops_lab.commands", *arguments], stdin=side, stderr=side,
+        stdout=subprocess.PIPE, env=lab.home.environment(), cwd=lab.home.work, start_new_session=True,
+    )  # fmt: skip
+    os.close(side)
+    shown, at, deadline = b"", 0, time.monotonic() + DEADLINE_S
+    try:
+        for words, answer in answers:
+            while words not in shown[at:]:
+                assert time.monotonic() < deadline, shown
+                if select.select([main], [], [], 1)[0]:
+                    shown += os.read(main, 4096)
+            at = len(shown)
+            os.write(main, answer)
+        while time.monotonic() < deadline:
+            if select.select([main], [], [], 1)[0]:
+                try:
+                    shown += os.read(main, 4096)
+                except OSError:  # the other side is closed
+                    break
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        os.close(main)
+    return process.returncode, out.decode(), shown.decode()
+
+
+def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: Sshd) -> None:
+    assert lab.call("targets", "list", "--json").json == []
+    assert "genops targets add" in lab.call("targets", "list").out
+    [candidate] = lab.call("targets", "candidates", "--json").json
+    assert (candidate["alias"], candidate["hostname"]) == (host.alias, "127.0.0.1")
+    assert f"genops targets add gol-host --ssh {host.alias}" in lab.call("targets", "candidates").out
+
+    add = ("targets", "add", "gpu1", "--ssh", host.alias, "--python", sys.executable)
+    added = lab.call(*add, "--price-per-hour", "2.5", "--secret", "HF_TOKEN", "--json")
+    assert (added.code, added.json["state"], added.json["price_per_hour"]) == (0, "idle", 2.5), added.err
+    assert added.json["secrets"] == ["HF_TOKEN"]
+    assert lab.call(*add, "--json").json == added.json, "the same again changes nothing"
+    assert lab.call("targets", "add", "gpu1", "--ssh", "elsewhere").code == 4
+    assert lab.call("targets", "candidates", "--json").json == []
+
+    tested = lab.call("targets", "test", "gpu1", "--json")
+    assert tested.code == 0, tested.err
+    assert [step["step"] for step in tested.json["steps"]] == STEPS
+    assert tested.json["state"] == "ok"
+    for step in STEPS:
+        assert f"{step}: " in tested.err
+
+    connected = lab.call("targets", "connect", "gpu1", "--json")
+    assert (connected.code, connected.json["state"]) == (0, "up")
+    row = lab.call("targets", "list").out.splitlines()[1]
+    assert row.split()[:3] == ["gpu1", "connected", host.alias]
+
+    kernel_id = _start(lab, "gpu1")
+    [place] = lab.call("kernels", "list", "--json").json
+    assert (place["target"], place["connected"]) == ("gpu1", True)
+    assert [each["kernel_id"] for each in place["kernels"]] == [kernel_id]
+    table = lab.call("kernels", "list", "--target", "gpu1").out
+    assert table.splitlines()[1].split()[:3] == ["gpu1", kernel_id[:8], "running"]
+    assert lab.call("kernels", "logs", kernel_id[:6], "--json").json["kernel_id"] == kernel_id
+    attached = lab.call("kernels", "attach", kernel_id[:6], "--json")
+    assert (attached.code, error_of(attached.err)["code"]) == (4, "no_server"), "no Jupyter server is here"
+    stopped = lab.call("kernels", "stop", kernel_id[:6], "--grace", "1", "--json")
+    assert (stopped.code, stopped.json["state"]) == (0, "ended"), stopped.err
+    assert "ended" in lab.call("kernels", "list").out
+
+    assert lab.call("targets", "disconnect", "gpu1", "--json").json["state"] == "idle"
+    [place] = lab.call("kernels", "list", "--json").json
+    assert (place["connected"], place["kernels"]) == (False, [])
+    assert "gpu1: not connected" in lab.call("kernels", "list").out
+    assert lab.call("targets", "remove", "gpu1", "--json").json["name"] == "gpu1"
+    assert lab.call("targets", "remove", "gpu1").code == 3
+
+
+def _start(lab: RunningLab, target: str) -> str:
+    """A kernel on the target, as another Lab would start it."""
+    import uuid
+
+    kernel_id = str(uuid.uuid4())
+
+    async def start() -> None:
+        link = await lab.lab.targets.link(target)
+        params = {
+            "kernel_id": kernel_id, "argv": ["python", "-c", "import time; time.sleep(600)"], "env": {}, "cwd": "",
+            "key": "k", "name": "n", "notebook": "a.ipynb", "owner": "ada@laptop", "lease": {"seconds": 0},
+        }  # fmt: skip
+        await lab.lab.links.run(link.call("kernels.start", params, timeout_s=60))
+
+    lab.run(start())
+    return kernel_id
+
+
+def test_questions_are_asked_at_the_terminal(lab: RunningLab, host: Sshd, target: str) -> None:
+    secret = b"a passphrase with spaces"
+    key = make_key(host.folder / "locked_key", passphrase=secret.decode())
+    known = host.known_hosts.read_text()
+    host.authorized_keys.write_text(key.with_suffix(".pub").read_text())
+    host.known_hosts.write_text("")
+    host.write_config(IdentityFile=key)
+    try:
+        code, out, shown = dialogue(lab, [(b"[y/N]", b"n\n")], "targets", "connect", target, "--json")
+        assert (code, out) == (5, "")
+        assert host.fingerprint() in shown
+
+        code, out, shown = dialogue(
+            lab, [(b"[y/N]", b"y\n"), (b"assphrase", secret + b"\n")], "targets", "connect", target, "--json"
+        )
+        assert (code, json.loads(out)["state"]) == (0, "up"), shown
+        assert secret.decode() not in shown, "what is typed is not shown"
+    finally:
+        host.known_hosts.write_text(known)
+        host.authorized_keys.write_text(host.user_key.with_suffix(".pub").read_text())
+        host.write_config()
+
+
+def test_a_host_that_refuses_is_told_with_what_to_do(lab: RunningLab, host: Sshd, target: str) -> None:
+    host.authorized_keys.write_text("")
+    try:
+        outcome = lab.call("targets", "connect", target, "--json")
+        assert (outcome.code, outcome.out) == (5, "")
+        assert error_of(outcome.err)["hint"]
+        tested = lab.call("targets", "test", target, "--json")
+        assert tested.code == 1
+        states = {step["step"]: step["state"] for step in tested.json["steps"]}
+        assert (states["host_key"], states["login"], states["python"]) == ("ok", "failed", "skipped")
+        assert "login" in error_of(tested.err)["message"]
+        listed = lab.call("targets", "list").out
+        assert "failed" in listed
+    finally:
+        host.authorized_keys.write_text(host.user_key.with_suffix(".pub").read_text())
+
+
+def test_what_is_off_has_its_exit_code(lab: RunningLab, target: str) -> None:
+    for code, arguments in (
+        (3, ("targets", "test", "nobody")),
+        (3, ("targets", "connect", "nobody")),
+        (3, ("targets", "disconnect", "nobody")),
+        (3, ("targets", "remove", "nobody")),
+        (3, ("kernels", "stop", "nobody")),
+        (3, ("kernels", "logs", "../../etc/passwd")),
+        (3, ("kernels", "list", "--target", "größe")),
+        (2, ("targets", "add", "Größe GPU", "--ssh", "h")),
+        (2, ("targets", "add", "../x", "--ssh", "h")),
+        (2, ("targets", "add", "x" * 500, "--ssh", "h")),
+        (2, ("targets", "add", "x", "--ssh", "-oProxyCommand=touch x")),
+        (2, ("targets", "add", "x")),
+        (2, ("targets", "add", "x", "--ssh", "h", "--local")),
+        (2, ("targets", "add", "x", "--ssh", "h", "--carrier", "pigeon")),
+        (2, ("targets", "add", "x", "--ssh", "h", "--secret", "JUPYTERHUB_API_TOKEN")),
+    ):
+        outcome = lab.call(*arguments, "--json")
+        assert (outcome.code, outcome.out) == (code, ""), (arguments, outcome.err)
+        assert error_of(outcome.err)["message"] and error_of(outcome.err)["hint"], arguments
+    assert [each["name"] for each in lab.call("targets", "list", "--json").json] == [target]
+
+
+def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: str) -> None:
+    def changed(*arguments: str) -> dict[str, Any]:
+        done = lab.call("targets", "set", target, *arguments, "--json")
+        assert done.code == 0, done.err
+        found: dict[str, Any] = json.loads(done.out)
+        return found
+
+    changed("--warm", "2", "--secret", "HF_TOKEN", "--secret", "WANDB_API_KEY", "--price-per-hour", "2.5")
+    found = changed("--idle", "30m", "--idle-gpu", "10", "--no-secret", "HF_TOKEN")
+    assert (found["price_per_hour"], found["secrets"]) == (2.5, ["WANDB_API_KEY"])
+    wanted = {"warm_kernels": 2, "idle_minutes": 30.0, "idle_gpu_percent": 10.0}
+    assert {name: found["policy"][name] for name in wanted} == wanted
+    assert changed("--idle", "2d")["policy"]["idle_minutes"] == 2880
+    shown = lab.call("targets", "set", target, "--warm", "1")
+    assert "1 wanted" in shown.out and "ended after 2 d 0 h, with GPUs up to 10 %" in shown.out
+    assert changed("--no-folder")["policy"] == {
+        **found["policy"], "warm_kernels": 1, "idle_minutes": 2880, "folder": "off",
+    }  # fmt: skip
+    assert changed("--idle", "off", "--warm", "0")["policy"]["idle_minutes"] is None
+    policy = changed("--folder", "--folder-size", "1.5GB", "--folder-files", "0")["policy"]
+    assert (policy["folder"], policy["folder_max_bytes"], policy["folder_max_files"]) == (
+        "sync",
+        1_500_000_000,
+        0,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--idle", "soon"), ("--idle", "30"), ("--idle", "0m"), ("--idle", "900d"),
+     ("--folder-size", "much"), ("--no-secret", "OTHER"),
+     ("--secret", "SSH_AUTH_SOCK")],
+)  # fmt: skip
+def test_what_cannot_be_set_is_told_with_what_to_do(
+    lab: RunningLab, target: str, arguments: tuple[str, ...]
+) -> None:
+    done = lab.call("targets", "set", target, *arguments, "--json")
+    assert done.code != 0 and error_of(done.err)["hint"], done.err
+
+
+def test_a_tab_completes_targets(lab: RunningLab, target: str) -> None:
+    done = genops(
+        lab.home, _GENOPS_COMPLETE="complete_bash", COMP_WORDS="genops targets test g", COMP_CWORD="3"
+    )
+    assert done.out.split() == [target]
+
+
+def test_without_a_lab_targets_are_added_and_tested_but_not_connected(home: Home) -> None:
+    added = genops(home, "targets", "add", "here", "--local", "--python", sys.executable, "--json")
+    assert (added.code, added.json["kind"]) == (0, "local"), added.err
+    assert [each["name"] for each in genops(home, "targets", "list", "--json").json] == ["here"]
+    connected = genops(home, "targets", "connect", "here", "--json")
+    assert (connected.code, connected.out) == (5, "")
+    assert "genops targets test here" in error_of(connected.err)["hint"]
+    tested = genops(home, "targets", "test", "here", "--json")
+    assert (tested.code, tested.json["state"]) == (0, "ok"), tested.err
+    assert genops(home, "kernels", "list", "--json").json[0]["connected"] is False
+    assert genops(home, "targets", "remove", "here", "--json").code == 0
+
+
+def test_without_a_lab_and_a_person_a_question_is_refused(home: Home) -> None:
+    with Sshd() as host:
+        host.known_hosts.write_text("")
+        (home.path / ".ssh").mkdir(mode=0o700)
+        (home.path / ".ssh" / "config").write_text(f"Include {host.config}\n")
+        assert genops(home, "targets", "add", "gpu1", "--ssh", host.alias).code == 0
+        tested = genops(home, "targets", "test", "gpu1", "--json")
+        assert tested.code == 1
+        states = {step["step"]: step["state"] for step in tested.json["steps"]}
+        assert states["host_key"] == "failed"
+        assert host.fingerprint() in tested.err and "Nobody is here to answer" in tested.err

@@ -1,0 +1,210 @@
+"""Commands that find a running Lab: the loop from a run to a deployment, and what can go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from tests.support.rooms import Logged
+
+from .conftest import RunningLab
+
+
+def error_of(err: str) -> dict[str, Any]:
+    """The last line of standard error of a failed command with --json."""
+    return json.loads(err.strip().splitlines()[-1])["error"]
+
+
+def test_from_a_run_to_an_answer(lab: RunningLab, digits: Logged, trusted: Callable[[], None]) -> None:
+    trusted()
+    listed = lab.call("runs", "list", "--json")
+    assert listed.code == 0, listed.err
+    assert [run["run_id"] for run in listed.json] == [digits.run_id]
+    shown = lab.call("runs", "show", digits.run_id[:10], "--json").json
+    assert shown["run"]["run_id"] == digits.run_id
+    assert [model["name"] for model in shown["models"]] == ["model"]
+
+    registered = lab.call("models", "register", "digits", "--run", "latest", "--alias", "best", "--json")
+    assert registered.code == 0, registered.err
+    assert (registered.json["name"], registered.json["version"]) == ("digits", "1")
+    [model] = lab.call("models", "list", "--json").json
+    assert (model["name"], model["versions"][0]["aliases"]) == ("digits", ["best"])
+    moved = lab.call("models", "alias", "digits", "live", "1", "--json").json
+    assert sorted(moved["versions"][0]["aliases"]) == ["best", "live"]
+    assert lab.call("models", "unalias", "digits", "live", "--json").json["versions"][0]["aliases"] == [
+        "best"
+    ]
+
+    deployed = lab.call("deploy", "digits", "--version", "best", "--name", "d1", "--wait", "--json")
+    assert deployed.code == 0, deployed.err
+    assert "d1: " in deployed.err
+    found = deployed.json
+    assert (found["name"], found["state"]) == ("d1", "running")
+    request = urllib.request.Request(
+        found["url"] + "/invocations",
+        json.dumps({"inputs": digits.inputs.tolist()}).encode(),
+        {"Authorization": f"Bearer {found['key']}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert json.load(answer)["predictions"] == digits.predictions
+
+    again = lab.call("deploy", "digits", "--name", "d1", "--json")
+    assert (again.code, again.out) == (4, "")
+    table = lab.call("deployments", "list").out
+    assert table.splitlines()[0].split() == [
+        "NAME", "STATE", "MODEL", "VERSION", "REQUESTS", "ERRORS", "LATENCY", "URL",
+    ]  # fmt: skip
+    assert table.splitlines()[1].split()[:4] == ["d1", "running", "digits", "1"]
+    text = lab.call("deployments", "show", "d1").out
+    assert found["url"] in text
+    assert found["key"] not in text
+    assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
+    assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    assert lab.call("deployments", "delete", "d1", "--json").code == 4
+    assert lab.call("deployments", "stop", "d1", "--json").json["state"] == "stopped"
+    for _ in range(2):
+        assert lab.call("deployments", "delete", "d1", "--json").json == {"name": "d1", "deleted": True}
+    assert lab.call("deployments", "list", "--json").json == []
+
+
+def test_a_model_of_unknown_origin_needs_a_word(lab: RunningLab, digits: Logged) -> None:
+    assert lab.call("models", "register", "stranger", "--run", digits.run_id, "--json").code == 0
+    from genops_lab.core.store.tables import model_hashes
+
+    with lab.store.transaction() as connection:
+        connection.execute(model_hashes.delete())
+    refused = lab.call("deploy", "stranger", "--name", "d2", "--json")
+    assert (refused.code, refused.out) == (4, "")
+    error = error_of(refused.err)
+    assert error["code"] == "confirmation_needed"
+    assert "--trust" in error["hint"]
+    assert {"sklearn"} <= set(error["details"]["check"]["flavors"])
+    assert error["details"]["check"]["files"]
+    assert lab.call("deployments", "list", "--json").json == []
+
+    allowed = lab.call("deploy", "stranger", "--name", "d2", "--trust", "--wait", "--json")
+    assert allowed.code == 0, allowed.err
+    assert lab.call("deployments", "stop", "d2").code == 0
+    assert lab.call("deployments", "delete", "d2").code == 0
+
+
+def _at_a_terminal(lab: RunningLab, answer: bytes, *arguments: str) -> tuple[int, str, str]:
+    """Run a command whose input and error stream are a terminal; its code, output, and what was shown."""
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genops_lab.commands", *arguments],
+        stdin=side, stderr=side, stdout=subprocess.PIPE, env=lab.home.environment(), cwd=lab.home.work,
+    )  # fmt: skip
+    os.close(side)
+    shown = b""
+    try:
+        while b"[y/N]" not in shown:
+            shown += os.read(main, 4096)
+        os.write(main, answer)
+        out, _ = process.communicate(timeout=120)
+    finally:
+        os.close(main)
+    return process.returncode, out.decode(), shown.decode()
+
+
+def test_at_a_terminal_the_user_is_asked(lab: RunningLab, digits: Logged) -> None:
+    lab.call("models", "register", "asked", "--run", digits.run_id)
+    from genops_lab.core.store.tables import model_hashes
+
+    with lab.store.transaction() as connection:
+        connection.execute(model_hashes.delete())
+    code, out, shown = _at_a_terminal(lab, b"n\n", "deploy", "asked", "--name", "d3", "--json")
+    assert (code, out) == (4, "")
+    assert "sklearn" in shown
+    assert "MLmodel" in shown
+    assert lab.call("deployments", "list", "--json").json == []
+    code, out, _shown = _at_a_terminal(lab, b"y\n", "deploy", "asked", "--name", "d3", "--json")
+    assert code == 0
+    assert json.loads(out)["name"] == "d3"
+    assert lab.call("deployments", "stop", "d3").code == 0
+    assert lab.call("deployments", "delete", "d3").code == 0
+
+
+def test_what_is_not_there_has_its_exit_code(lab: RunningLab) -> None:
+    for arguments in (
+        ("runs", "show", "f" * 32),
+        ("models", "show", "no such"),
+        ("deployments", "show", "none"),
+        ("deployments", "logs", "none"),
+        ("profiles", "show", "none"),
+        ("models", "register", "x", "--run", "0" * 32),
+        ("profile", "analyze", "none.json"),
+    ):
+        outcome = lab.call(*arguments, "--json")
+        assert (outcome.code, outcome.out) == (3, ""), (arguments, outcome)
+        assert error_of(outcome.err)["code"] == "not_found"
+        assert outcome.err.startswith("Error: ")
+
+
+def test_a_bad_filter_is_wrong_usage(lab: RunningLab, digits: Logged) -> None:
+    outcome = lab.call("runs", "list", "--filter", "this is no filter", "--json")
+    assert (outcome.code, outcome.out) == (2, "")
+
+
+def test_a_notebook_gets_one_object(lab: RunningLab, digits: Logged) -> None:
+    outcome = lab.call("runs", "list", GENOPS_OUTPUT="notebook")
+    assert outcome.code == 0
+    bundle = outcome.json
+    assert sorted(bundle) == ["data", "html", "text", "view"]
+    assert bundle["data"][0]["run_id"] == digits.run_id
+    assert bundle["html"].startswith("<div")
+    assert digits.run_id[:8] in bundle["text"]
+    assert bundle["view"] == ""
+    failed = lab.call("deployments", "show", "none", GENOPS_OUTPUT="notebook")
+    assert (failed.code, failed.out) == (3, "")
+    assert "Error: " in failed.err
+
+
+def test_doctor_and_status_and_compute(lab: RunningLab) -> None:
+    status = lab.call("status", "--json").json
+    assert status["mlflow_kind"] == "embedded"
+    diagnosis = lab.call("doctor", "--json")
+    states = {check["id"]: check["state"] for check in diagnosis.json["checks"]}
+    assert states["store"] == states["mlflow"] == "ok"
+    assert diagnosis.code == (1 if "error" in states.values() else 0)
+    assert lab.call("compute", "show", "--json").json["memory_total_bytes"] > 2**20
+
+
+def _complete(lab: RunningLab, line: str) -> list[str]:
+    words = line.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-m", "genops_lab.commands"],
+        env=lab.home.environment(
+            _GENOPS_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1)
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def _completes(lab: RunningLab, line: str, name: str) -> None:
+    """A Lab that does not answer at once leaves the line as it is; the next Tab asks again."""
+    deadline = time.monotonic() + 60
+    while not (found := _complete(lab, line)) and time.monotonic() < deadline:
+        pass
+    assert found == [name]
+
+
+def test_tab_completes_commands_and_names(lab: RunningLab, digits: Logged) -> None:
+    assert lab.call("models", "register", "tab-model", "--run", digits.run_id).code == 0
+    assert _complete(lab, "genops mod") == ["models"]
+    _completes(lab, "genops models show tab", "tab-model")
+    _completes(lab, "genops deploy tab", "tab-model")
+    _completes(lab, f"genops runs show {digits.run_id[:6]}", digits.run_id)
+    assert _complete(lab, "genops runs show la") == ["latest"]
+    assert _complete(lab, "genops deployments stop zzz") == []

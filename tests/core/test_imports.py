@@ -1,0 +1,40 @@
+"""What the Jupyter server imports of us before its event loop runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from genops_lab.rooms import OPERATIONS
+
+#: Each costs tens of milliseconds or more: they wait for the work that needs them.
+HEAVY = {
+    "alembic", "kubernetes", "mlflow", "numpy", "pandas", "paramiko", "psutil", "pynvml", "sqlalchemy", "torch",
+}  # fmt: skip
+
+
+def _imported_by(module: str) -> set[str]:
+    program = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(answer.stdout))
+
+
+@pytest.mark.parametrize("module", ["genops_lab.extension", "genops_lab.rooms"])
+def test_the_extension_and_the_routes_import_nothing_heavy(module: str) -> None:
+    found = _imported_by(module)
+    assert module in found
+    assert not HEAVY & found
+
+
+def test_the_routes_import_no_service() -> None:
+    services = {operation.function.__module__ for operation in OPERATIONS}
+    assert "genops_lab.deployments.service" in services
+    assert not services & _imported_by("genops_lab.rooms")
+    assert not services & _imported_by("genops_lab.outputs.download")
+
+
+def test_heavy_imports_would_be_seen() -> None:
+    assert "sqlalchemy" in _imported_by("genops_lab.lab")

@@ -1,0 +1,90 @@
+"""Work in a child process: answers, errors, death, idle end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+import msgspec
+import psutil
+import pytest
+
+from genops_lab.core.errors import GenOpsError, NotFound, Unavailable
+from genops_lab.core.worker import Worker
+
+
+class Answer(msgspec.Struct):
+    """What the backend below returns."""
+
+    text: str
+    pid: int
+
+
+class Backend:
+    """Built in the child."""
+
+    def __init__(self, greeting: str) -> None:
+        self.greeting = greeting
+
+    def greet(self, name: str) -> Answer:
+        """An answer of a declared type."""
+        print("this must not come between the frames")
+        return Answer(f"{self.greeting}, {name}", os.getpid())
+
+    def fail(self, text: str) -> None:
+        """An error of ours."""
+        raise NotFound(text, hint="look again")
+
+    def crash(self) -> None:
+        """An error of somebody else's."""
+        raise ZeroDivisionError("by zero")
+
+    def sleep(self, seconds: float) -> float:
+        """Something slow."""
+        time.sleep(seconds)
+        return seconds
+
+
+async def test_calls_run_in_the_child_and_come_back_typed() -> None:
+    worker = Worker("test", {"greeting": "hello"})
+    answer = await worker.call(Backend.greet, "Ada")
+    assert (answer.text, answer.pid) == ("hello, Ada", worker.pid)
+    assert answer.pid != os.getpid()
+    await worker.stop()
+
+
+async def test_errors_keep_their_kind_and_hint() -> None:
+    worker = Worker("test", {"greeting": "hello"})
+    with pytest.raises(NotFound, match="no such thing") as caught:
+        await worker.call(Backend.fail, "no such thing")
+    assert caught.value.hint == "look again"
+    with pytest.raises(GenOpsError, match="ZeroDivisionError: by zero"):
+        await worker.call(Backend.crash)
+    await worker.stop()
+
+
+async def test_slow_calls_do_not_hold_up_others() -> None:
+    worker = Worker("test", {"greeting": "hello"})
+    slow = asyncio.create_task(worker.call(Backend.sleep, 30.0))
+    assert (await worker.call(Backend.greet, "Bo")).text == "hello, Bo"
+    assert not slow.done()
+    assert worker.pid is not None
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(Unavailable, match="ended in the middle"):
+        await slow
+    # and the next call starts a new one
+    assert (await worker.call(Backend.greet, "Cy")).text == "hello, Cy"
+    await worker.stop()
+
+
+async def test_an_unused_child_ends() -> None:
+    worker = Worker("test", {"greeting": "hello"}, idle_s=0.2)
+    pid = (await worker.call(Backend.greet, "Di")).pid
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert not psutil.pid_exists(pid)
+    assert (await worker.call(Backend.greet, "Ed")).pid != pid
+    await worker.stop()

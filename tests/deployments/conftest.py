@@ -1,0 +1,92 @@
+"""One trained and registered model, and the services that deploy it, for all tests of this room."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from genops_lab.deployments.models import Deployment, NewDeployment
+from genops_lab.deployments.records import Records
+from genops_lab.registry.models import RegisterModel
+from genops_lab.settings import Settings
+from tests.support.homes import Home, temporary_home
+from tests.support.rooms import Logged, Rooms, Training, open_rooms
+
+
+@pytest.fixture(scope="package")
+def package_home() -> Iterator[Home]:
+    with temporary_home() as home:
+        yield home
+
+
+@pytest.fixture(scope="package")
+def rooms(package_home: Home) -> Iterator[Rooms]:
+    with open_rooms(Settings(data_dir=package_home.data, deployment_lease_s=600)) as found:
+        yield found
+        for record in Records(found.store).all():
+            found.run(found.deployments.stop_deployment(record.name))
+
+
+@pytest.fixture(scope="package")
+def training(rooms: Rooms) -> Training:
+    return Training(rooms)
+
+
+@pytest.fixture(scope="package")
+def digits(rooms: Rooms, training: Training) -> Logged:
+    """Registered as ``digits``, its files recorded as a tracked run records them."""
+    logged = training.digits()
+    rooms.trust(logged.folder, logged.run_id)
+    register(rooms, "digits", logged)
+    return logged
+
+
+@pytest.fixture(scope="package")
+def served(rooms: Rooms, digits: Logged) -> Deployment:
+    """A running deployment of ``digits`` that tests share: they must leave it running."""
+    deploy(rooms, "digits", name="served")
+    found = rooms.settled("served")
+    assert found.state == "running", found
+    return found
+
+
+def register(rooms: Rooms, name: str, logged: Logged) -> None:
+    """As a new version."""
+    rooms.run(rooms.registry.register_model(RegisterModel(name=name, run=logged.run_id)))
+
+
+def deploy(rooms: Rooms, model: str, **fields: Any) -> Deployment:
+    """Begin a deployment."""
+    return rooms.run(rooms.deployments.deploy(NewDeployment(model=model, **fields)))
+
+
+def process_of(rooms: Rooms, name: str) -> psutil.Process:
+    """The scoring process."""
+    return psutil.Process(Records(rooms.store).get(name).pid)
+
+
+def ask(
+    url: str,
+    key: str | None,
+    inputs: Any = None,
+    *,
+    path: str = "/invocations",
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any]:
+    """A request to a deployment: the status and the decoded answer."""
+    given = {"Content-Type": "application/json", **(headers or {})}
+    if key is not None:
+        given["Authorization"] = f"Bearer {key}"
+    data = None if inputs is None else json.dumps({"inputs": inputs}).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url + path, data, given), timeout=20) as answer:
+            status, payload = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, payload = error.code, error.read()
+    return status, json.loads(payload) if payload.strip() else None

@@ -1,0 +1,298 @@
+"""From a version to a process and back: once, with consent, found again, ended for a reason that is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.deployments.lifetime import Lifetime
+from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
+from genops_lab.deployments.records import Records
+from genops_lab.settings import Settings
+from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
+
+from .conftest import ask, deploy, process_of, register
+
+
+@pytest.fixture
+def second_lab(rooms: Rooms) -> Iterator[Rooms]:
+    """Another Lab of the same user, with a short lease."""
+    with open_rooms(
+        Settings(data_dir=rooms.settings.data_dir, deployment_lease_s=8), Lifetime(False, "pod")
+    ) as lab:
+        yield lab
+
+
+def test_double_clicks_begin_one_deployment(rooms: Rooms, digits: Logged) -> None:
+    body = NewDeployment(model="digits", name="clicked", idempotency_key="clicks")
+    begun = rooms.gather(*(rooms.deployments.deploy(body) for _ in range(3)))
+    assert len({each.created_at for each in begun}) == 1
+    assert rooms.run(rooms.deployments.deploy(body)).created_at == begun[0].created_at
+    found = rooms.settled("clicked")
+    assert found.state == "running"
+    pid = process_of(rooms, "clicked").pid
+    stopped = rooms.run(rooms.deployments.stop_deployment("clicked"))
+    assert (stopped.state, stopped.url, stopped.key) == ("stopped", "", "")
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert rooms.run(rooms.deployments.stop_deployment("clicked")).state == "stopped"
+    for _ in range(2):
+        rooms.run(rooms.deployments.delete_deployment("clicked"))
+    with pytest.raises(NotFound):
+        rooms.run(rooms.deployments.get_deployment("clicked"))
+    assert not (rooms.settings.data_dir / "deployments" / "clicked").exists()
+
+
+def test_a_task_tells_how_it_goes(rooms: Rooms, digits: Logged) -> None:
+    begun = deploy(rooms, "digits", name="told")
+    assert begun.state == "preparing"
+    task = rooms.run(rooms.tasks.wait(begun.task_id))
+    found = rooms.run(rooms.deployments.get_deployment("told"))
+    assert (task.state, task.subject) == ("done", "deployment:told")
+    assert found.url in task.message
+    rooms.run(rooms.deployments.stop_deployment("told"))
+
+
+def test_a_killed_process_is_noticed(rooms: Rooms, digits: Logged) -> None:
+    deploy(rooms, "digits", name="killed")
+    assert rooms.settled("killed").state == "running"
+    time.sleep(1.5)  # what came before is told by then
+    rooms.events_told.clear()
+    process_of(rooms, "killed").kill()
+    eventually(lambda: rooms.events_told, lambda told: ("deployment", "killed") in told, 10)
+    found = rooms.run(rooms.deployments.get_deployment("killed"))
+    assert (found.state, found.url) == ("failed", "")
+    assert "signal 9" in found.message
+    assert found.hint
+
+
+def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:
+    deploy(second_lab, "digits", name="lasting")
+    before = second_lab.settled("lasting")
+    assert before.state == "running"
+    assert not before.outlives_server
+    second_lab.close()
+    second_lab.__post_init__()
+    found = second_lab.run(second_lab.deployments.get_deployment("lasting"))
+    assert (found.state, found.url, found.key) == ("running", before.url, before.key)
+    assert ask(found.url, found.key, digits.inputs.tolist())[1] == {"predictions": digits.predictions}
+    # Nobody uses or renews it: the lease of 8 s ends it.
+    ended = eventually(
+        lambda: second_lab.run(second_lab.deployments.get_deployment("lasting")),
+        lambda seen: seen.state != "running",
+        30,
+    )
+    assert ended.state == "ended"
+    assert "lease" in ended.message
+
+
+@pytest.mark.parametrize(
+    ("outlives_server", "message"),
+    [(0, "It ended with its server."), (1, "It ended while no Lab was looking")],
+)
+def test_what_ended_unseen_is_told_so(
+    rooms: Rooms, digits: Logged, outlives_server: int, message: str
+) -> None:
+    begun = deploy(rooms, "digits", name="gone")
+    rooms.run(rooms.tasks.wait(begun.task_id))
+    assert rooms.settled("gone").state == "running"
+    process_of(rooms, "gone").kill()
+    eventually(lambda: rooms.settled("gone").state, lambda state: state == "failed", 5)
+    records = Records(rooms.store)
+    # As a Lab that starts finds it: the number is another process's by now, which must not be taken for it.
+    changes = {"pid": os.getpid(), "pid_created": 1.0, "outlives_server": outlives_server}
+    records.change(records.get("gone"), state="running", **changes)
+    found = rooms.run(rooms.deployments.get_deployment("gone"))
+    assert found.state == "ended"
+    assert found.message.startswith(message)
+    assert found.hint
+    rooms.run(rooms.deployments.stop_deployment("gone"))
+
+
+def test_unknown_files_are_not_loaded_unasked(rooms: Rooms, training: Training) -> None:
+    foreign = training.digits()
+    register(rooms, "foreign", foreign)
+    with pytest.raises(Conflict) as caught:
+        deploy(rooms, "foreign")
+    assert caught.value.code == "confirmation_needed"
+    check = caught.value.details["check"]
+    assert not check["trusted"]
+    assert check["loader"] == "mlflow.sklearn"
+    assert check["flavors"] == ["sklearn", "python_function"]
+    assert not check["holds_pickle"]
+    assert {file["path"] for file in check["files"]} >= {"MLmodel", "model.skops"}
+    with pytest.raises(NotFound):
+        rooms.run(rooms.deployments.get_deployment("foreign"))
+    deploy(rooms, "foreign", trust=True)
+    assert rooms.settled("foreign").state == "running"
+    rooms.run(rooms.deployments.stop_deployment("foreign"))
+
+
+def test_files_that_changed_after_their_run_are_not_loaded_unasked(rooms: Rooms, training: Training) -> None:
+    logged = training.digits()
+    rooms.trust(logged.folder, logged.run_id)
+    register(rooms, "changed", logged)
+    with (logged.folder / "requirements.txt").open("a") as stream:
+        stream.write("\n# changed")
+    assert not rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="changed"))).trusted
+
+
+def test_a_pickle_of_no_run_of_ours_is_loaded_only_when_confirmed(rooms: Rooms, training: Training) -> None:
+    logged = training.digits(serialization_format="cloudpickle")
+    register(rooms, "pickled", logged)
+    check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pickled")))
+    assert check.holds_pickle
+    assert not check.trusted
+    with pytest.raises(Conflict, match="recorded"):
+        deploy(rooms, "pickled")
+    deploy(rooms, "pickled", trust=True)
+    assert rooms.settled("pickled").state == "running"
+    rooms.run(rooms.deployments.stop_deployment("pickled"))
+
+
+def test_a_pickle_that_a_run_of_ours_recorded_is_loaded_unasked(rooms: Rooms, training: Training) -> None:
+    logged = training.digits(serialization_format="cloudpickle")
+    rooms.trust(logged.folder, logged.run_id)
+    register(rooms, "pickled", logged)
+    check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pickled")))
+    assert check.holds_pickle
+    assert check.trusted
+    assert logged.run_id in check.reason
+    deploy(rooms, "pickled")
+    found = rooms.settled("pickled")
+    assert ask(found.url, found.key, logged.inputs.tolist())[1] == {"predictions": logged.predictions}
+    rooms.run(rooms.deployments.stop_deployment("pickled"))
+
+
+def test_a_model_that_cannot_load_fails_with_its_log_and_a_hint(rooms: Rooms, training: Training) -> None:
+    import mlflow
+
+    class Broken(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            import a_package_that_nobody_has  # noqa: F401
+
+        def predict(self, context, model_input, params=None):
+            return model_input
+
+    with training.run() as run:
+        info = mlflow.pyfunc.log_model(name="model", python_model=Broken(), pip_requirements=["mlflow"])
+    register(rooms, "broken", Logged(run.info.run_id, training.folder(info.model_id), None, []))  # type: ignore[arg-type]
+    begun = deploy(rooms, "broken", trust=True)
+    task = rooms.run(rooms.tasks.wait(begun.task_id))
+    found = rooms.run(rooms.deployments.get_deployment("broken"))
+    assert (task.state, found.state, found.url) == ("failed", "failed", "")
+    assert "a_package_that_nobody_has" in found.message
+    assert "pip_requirements" in found.hint
+    log = rooms.run(rooms.deployments.get_deployment_log("broken", LogQuery(lines=50))).lines
+    assert any("ModuleNotFoundError" in line for line in log)
+    # The same name is free again.
+    deploy(rooms, "digits", name="broken")
+    assert rooms.settled("broken").state == "running"
+    rooms.run(rooms.deployments.stop_deployment("broken"))
+
+
+def test_a_model_of_a_unicode_name_gets_a_plain_one(rooms: Rooms, digits: Logged) -> None:
+    register(rooms, "Größe 数字 é", digits)
+    begun = deploy(rooms, "Größe 数字 é")
+    assert begun.name == "Groe-e"
+    assert begun.model == "Größe 数字 é"
+    rooms.run(rooms.deployments.stop_deployment(begun.name))
+
+
+def test_stopping_answers_the_requests_in_flight(rooms: Rooms, training: Training) -> None:
+    import threading
+
+    import mlflow
+
+    class Slow(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            import time
+
+            time.sleep(1.5)
+            return [7]
+
+    with training.run() as run:
+        mlflow.pyfunc.log_model(name="model", python_model=Slow(), pip_requirements=["mlflow"])
+    register(rooms, "slow", Logged(run.info.run_id, None, None, []))  # type: ignore[arg-type]
+    deploy(rooms, "slow", trust=True)
+    found = rooms.settled("slow")
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(ask(found.url, found.key, [[1.0]])))
+    thread.start()
+    time.sleep(0.5)
+    assert rooms.run(rooms.deployments.stop_deployment("slow")).state == "stopped"
+    thread.join()
+    assert answers == [(200, {"predictions": [7]})]
+
+
+@pytest.mark.parametrize("moment", ["key", "spec.json", "log.txt", "state.json"])
+def test_stopping_while_it_starts_leaves_no_process(rooms: Rooms, digits: Logged, moment: str) -> None:
+    folder = rooms.settings.data_dir / "deployments" / "hasty"
+    shutil.rmtree(folder, ignore_errors=True)
+    deploy(rooms, "digits", name="hasty")
+    eventually((folder / moment).exists, bool)
+    assert rooms.run(rooms.deployments.stop_deployment("hasty")).state == "stopped"
+    named = [each.pid for each in psutil.process_iter() if str(folder / "spec.json") in _arguments(each)]
+    assert named == []
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it ended meanwhile
+        return []
+
+
+def test_a_frozen_process_is_stopped_all_the_same(
+    rooms: Rooms, digits: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genops_lab.deployments.backends.local.STOP_S", 1.0)
+    deploy(rooms, "digits", name="frozen")
+    assert rooms.settled("frozen").state == "running"
+    process = process_of(rooms, "frozen")
+    process.send_signal(signal.SIGSTOP)
+    assert rooms.run(rooms.deployments.stop_deployment("frozen")).state == "stopped"
+    assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_lab_that_ended_while_preparing_is_told(rooms: Rooms, digits: Logged) -> None:
+    deploy(rooms, "digits", name="orphan")
+    rooms.settled("orphan")
+    rooms.run(rooms.deployments.stop_deployment("orphan"))
+    records = Records(rooms.store)
+    records.change(records.get("orphan"), state="preparing", pid=os.getpid(), pid_created=1.0)
+    found = rooms.run(rooms.deployments.get_deployment("orphan"))
+    assert (found.state, found.message) == ("failed", "The Lab ended while it prepared this.")
+
+
+def test_a_torch_model_without_pickle_answers_as_in_the_notebook(rooms: Rooms, training: Training) -> None:
+    torch = pytest.importorskip("torch", reason="the torch extra is not installed")
+    import mlflow
+    import numpy as np
+
+    network = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10)).eval()
+    inputs = np.random.default_rng(0).random((4, 64), dtype="float32")
+    with training.run() as run:
+        info = mlflow.pytorch.log_model(
+            network, name="model", input_example=inputs, pip_requirements=["mlflow", "torch"]
+        )
+    folder = training.folder(info.model_id)
+    rooms.trust(folder, run.info.run_id)
+    register(rooms, "network", Logged(run.info.run_id, folder, inputs, []))
+    deploy(rooms, "network")
+    found = rooms.settled("network")
+    assert found.state == "running", found
+    environment = process_of(rooms, "network").environ()
+    assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    for count in (1, 4):
+        status, answer = ask(found.url, found.key, inputs[:count].tolist())
+        assert status == 200
+        expected = network(torch.from_numpy(inputs[:count])).detach().numpy()
+        np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-5)
+    rooms.run(rooms.deployments.stop_deployment("network"))

@@ -1,0 +1,206 @@
+"""Lifetimes, environments, logs, scrubbing: the parts by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import sys
+import tarfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from genops_lab.core.errors import Failed
+from genops_lab.deployments.backends.scrub import building_environment, scoring_environment
+from genops_lab.deployments.environments import Environments, missing_requirements
+from genops_lab.deployments.lifetime import lifetime
+from genops_lab.deployments.logs import LogFollower, tail
+from genops_lab.deployments.names import default_name, is_name
+
+SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
+
+
+def system(root: Path, cgroup: str = SESSION, files: dict[str, str] | None = None) -> Path:
+    """A pretended root folder."""
+    for name, content in {"proc/self/cgroup": cgroup, **(files or {})}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("environ", "cgroup", "files", "reason"),
+    [
+        ({}, SESSION, {}, ""),
+        ({}, "0::/user.slice/user-1000.slice/user@1000.service/app.slice/vte-spawn-1.scope", {}, ""),
+        ({}, SESSION, {"etc/systemd/logind.conf": "#KillUserProcesses=yes\n"}, ""),
+        ({}, SESSION, {"etc/systemd/logind.conf": "KillUserProcesses=yes\n"}, "logout"),
+        ({}, "0::/system.slice/jupyter-ada.service", {}, "jupyter-ada.service"),
+        ({}, "0::/user.slice/user-1000.slice/user@1000.service/run-r5.scope", {}, "run-r5.scope"),
+        ({}, SESSION, {".dockerenv": ""}, "container"),
+        ({}, SESSION, {"run/.containerenv": ""}, "container"),
+        ({}, "12:cpu:/docker/0123", {}, "container"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, SESSION, {".dockerenv": ""}, "pod"),
+        ({"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/"}, SESSION, {}, "hub"),
+    ],
+)
+def test_where_a_deployment_ends_with_its_server(
+    tmp_path: Path, environ: dict[str, str], cgroup: str, files: dict[str, str], reason: str
+) -> None:
+    found = lifetime(environ, system(tmp_path, cgroup, files))
+    assert found.outlives_server == (reason == "")
+    assert reason in found.warning
+
+
+def test_secrets_do_not_reach_a_model() -> None:
+    environ = {
+        "PATH": "/bin", "LANG": "C.UTF-8", "LC_ALL": "C", "CUDA_VISIBLE_DEVICES": "0", "SSH_AUTH_SOCK": "/s",
+        "JUPYTERHUB_API_TOKEN": "t", "JPY_PARENT_PID": "1", "HF_TOKEN": "t", "CUDA_SECRET": "s", "AWS_SECRET": "s",
+        "MLFLOW_TRACKING_PASSWORD": "p", "PIP_INDEX_URL": "https://index", "https_proxy": "p", "PYTHONPATH": "/x",
+    }  # fmt: skip
+    assert set(scoring_environment(environ)) == {"PATH", "LANG", "LC_ALL", "CUDA_VISIBLE_DEVICES"}
+    assert set(building_environment(environ)) - set(scoring_environment(environ)) == {
+        "PIP_INDEX_URL",
+        "https_proxy",
+    }
+
+
+def model(folder: Path, requirements: str, python: str = "") -> Path:
+    """A model's folder, as far as environments look at it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "requirements.txt").write_text(requirements)
+    (folder / "python_env.yaml").write_text(f"python: {python or '{}.{}.1'.format(*sys.version_info)}\n")
+    return folder
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    here = importlib.metadata.version("msgspec")
+    lines = [
+        f"msgspec=={here}", "msgspec<0.1", "nobody-has-this==1  # a comment", "# nothing", "-c constraints.txt",
+        "another==1; python_version < '3'", "./wheels/x.whl", "--extra-index-url=https://index",
+    ]  # fmt: skip
+    assert missing_requirements(model(tmp_path / "m", "\n".join(lines))) == [
+        f"msgspec<0.1 (here: {here})",
+        "nobody-has-this==1",
+        "./wheels/x.whl",
+    ]
+    assert missing_requirements(model(tmp_path / "m", "msgspec", "2.7.18")) == [
+        "python 2.7 (here: {}.{})".format(*sys.version_info)
+    ]
+    assert missing_requirements(tmp_path) == []
+
+
+BACKEND = """
+import pathlib, sys, time, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    print("PID", __import__("os").getpid(), flush=True)
+    pathlib.Path({mark!r}).write_text(str(__import__("os").getpid()))
+    time.sleep({seconds})
+    name = "gol_sample-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(folder) / name, "w") as wheel:
+        wheel.writestr("gol_sample.py", "answer = 42")
+        wheel.writestr("gol_sample-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: gol-sample\\nVersion: 1.0")
+        wheel.writestr("gol_sample-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n")
+        wheel.writestr("gol_sample-1.0.dist-info/RECORD", "")
+    return name
+"""
+
+
+def sample(folder: Path, seconds: float) -> Path:
+    """A source distribution whose build takes so long and needs no package index."""
+    source = folder / "gol_sample-1.0"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "gol-sample"\nversion = "1.0"\n'
+    )
+    (source / "backend.py").write_text(BACKEND.format(mark=str(folder / "building"), seconds=seconds))
+    archive = folder / "gol_sample-1.0.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(source, source.name)
+    return archive
+
+
+async def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    environments = Environments(tmp_path / "environments", serving=())
+    folder = model(tmp_path / "m", f"./{sample(tmp_path, 0).name}")
+    sample_file = tmp_path / "gol_sample-1.0.tar.gz"
+    sample_file.rename(folder / sample_file.name)
+    told: list[str] = []
+    first, second = await asyncio.gather(*(environments.interpreter(folder, told.append) for _ in range(2)))
+    assert first == second
+    assert [line for line in told if "was built before" in line]
+    process = await asyncio.create_subprocess_exec(
+        str(first), "-c", "import gol_sample; raise SystemExit(gol_sample.answer)"
+    )
+    assert await process.wait() == 42
+    assert [entry.name for entry in (tmp_path / "environments").iterdir()] == [first.parents[1].name]
+
+
+async def test_a_cancelled_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    environments = Environments(tmp_path / "environments", serving=())
+    folder = model(tmp_path / "m", str(sample(tmp_path, 600)))
+    build = asyncio.create_task(environments.interpreter(folder, lambda _line: None))
+    mark = tmp_path / "building"
+    while not (mark.exists() and mark.read_text()):
+        assert not build.done(), build.result()
+        await asyncio.sleep(0.05)
+    builder = psutil.Process(int(mark.read_text()))
+    build.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await build
+    builder.wait(5)
+    assert list((tmp_path / "environments").iterdir()) == []
+
+
+async def test_a_build_that_fails_says_what_pip_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    environments = Environments(tmp_path / "environments", serving=())
+    with pytest.raises(Failed, match="nobody-has-this"):
+        await environments.interpreter(model(tmp_path / "m", "nobody-has-this==1"), lambda _line: None)
+    assert list((tmp_path / "environments").iterdir()) == []
+
+
+def test_a_tail_is_read_from_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    assert tail(path, 5) == []
+    path.write_text("one\ntwo\nthree")
+    assert tail(path, 2) == ["two", "three"]
+    assert tail(path, 10) == ["one", "two", "three"]
+    path.write_bytes(b"\xff\xfe broken\n")
+    assert len(tail(path, 1)) == 1
+
+
+def test_a_follower_tells_whole_lines_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("before\n")
+    follower = LogFollower(path)
+    with path.open("a") as stream:
+        stream.write("one\ntw")
+    assert follower.news() == ["one"]
+    assert follower.news() == []
+    with path.open("a") as stream:
+        stream.write("o\n")
+    assert follower.news() == ["two"]
+    path.write_text("anew\n")
+    assert follower.news() == ["anew"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("digits", "digits"),
+        ("a/b c", "a-b-c"),
+        ("数字", "model"),
+        ("..", "model"),
+        ("-é-", "e"),
+        ("x" * 300, "x" * 63),
+    ],
+)
+def test_default_names_are_names(text: str, name: str) -> None:
+    assert default_name(text) == name
+    assert is_name(name)

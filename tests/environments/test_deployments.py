@@ -1,0 +1,93 @@
+"""A deployment outlives the Lab that began it, and the next Lab finds it again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+from typing import Any
+
+import psutil
+import pytest
+
+from genops_lab.core.store import Store
+from genops_lab.deployments.records import Records
+from tests.support.homes import Home
+from tests.support.kernels import lab_kernel
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.rooms import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+TRAIN = """%%track --name digits
+import mlflow
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+inputs, labels = load_digits(return_X_y=True)
+model = LogisticRegression(max_iter=50).fit(inputs[:300], labels[:300])
+mlflow.sklearn.log_model(model, name="model", serialization_format="skops",
+                         pip_requirements=["mlflow", "scikit-learn", "skops"])
+"""
+
+
+def deployment(server: LabServer) -> dict[str, Any]:
+    """The deployment once it neither starts nor stops."""
+    found: dict[str, Any] = eventually(
+        lambda: server.get("genops/deployments/digits"),
+        lambda each: each["state"] not in ("preparing", "starting", "stopping"),
+        120,
+    )
+    return found
+
+
+def predictions(found: dict[str, Any], rows: list[list[float]]) -> list[int]:
+    """What it answers."""
+    request = urllib.request.Request(
+        found["url"] + "/invocations",
+        data=json.dumps({"inputs": rows}).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {found['key']}"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return list(json.load(answer)["predictions"])
+
+
+def process_of(home: Home) -> psutil.Process:
+    """The process that the Lab remembers."""
+    store = Store.at(home.data / "store.db")
+    try:
+        return psutil.Process(Records(store).get("digits").pid)
+    finally:
+        store.close()
+
+
+def test_it_answers_through_a_restart_of_the_lab_and_is_stopped_by_the_next(home: Home) -> None:
+    with running_lab(home) as server:
+        with lab_kernel(server) as kernel:
+            kernel.ok("%load_ext genops_lab")
+            kernel.ok(TRAIN)
+            rows = json.loads(kernel.ok("inputs[300:304].tolist()").result)
+            expected = json.loads(kernel.ok("model.predict(inputs[300:304]).tolist()").result)
+            kernel.ok("%genops models register digits")
+            kernel.ok("%genops deploy digits --name digits")
+        before = deployment(server)
+        assert before["state"] == "running", before
+        assert len(set(expected)) > 1
+        assert predictions(before, rows) == expected
+        process = process_of(home)
+        helpers = [
+            each for each in psutil.Process(server.process.pid).children(recursive=True) if each != process
+        ]
+        server.stop(signal.SIGTERM)
+        assert server.process.returncode == 0, server.log[-3000:]
+        assert [each for each in helpers if each.is_running()] == [], "the Lab left helpers behind"
+    assert process.is_running()
+    assert predictions(before, rows) == expected
+    with running_lab(home) as server:
+        after = deployment(server)
+        assert [after[key] for key in ("state", "url", "key")] == ["running", before["url"], before["key"]]
+        assert process_of(home) == process
+        assert predictions(after, rows) == expected
+        status, stopped = server.request("POST", "genops/deployments/digits/stop")
+        assert status == 200, stopped
+        assert deployment(server)["state"] == "stopped"
+        eventually(process.is_running, lambda running: not running)

@@ -1,0 +1,214 @@
+"""The embedded MLflow's file: made once, private, used directly by kernels of the Lab's own version."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from genops_lab.core.errors import Failed
+from genops_lab.experiments.backends.embedded import is_ready, marker_of
+from genops_lab.experiments.mlflow import MlflowConnection, without_credentials
+from genops_lab.experiments.models import KernelTrackingQuery, MetricsQuery, RunQuery
+from genops_lab.settings import Settings
+from tests.support.homes import Home
+
+from .conftest import Room, open_room, until
+
+KERNEL = """
+import asyncio, os, sys
+from importlib.metadata import version
+from pathlib import Path
+from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.settings import Settings
+
+async def environment():
+    connection = MlflowConnection(Settings(data_dir=Path(sys.argv[1])))
+    found = await connection.kernel_environment(version("mlflow"))
+    await connection.close()
+    return found
+
+os.environ.update(asyncio.run(environment()))
+import mlflow
+# When another process makes the experiment first, mlflow's set_experiment returns it and does not activate it.
+experiment = mlflow.set_experiment("shared")
+with mlflow.start_run(experiment_id=experiment.experiment_id) as run:
+    for step in range(25):
+        mlflow.log_metric("loss", step * 1.5, step=step)
+    mlflow.log_text("x", "note.txt")
+print(run.info.run_id)
+"""
+
+
+async def test_eight_processes_that_start_at_once_on_no_file_lose_nothing(
+    empty_room: Room, home: Home
+) -> None:
+    room = empty_room
+    processes = [
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            KERNEL,
+            str(home.data),
+            cwd=home.work,
+            env=home.environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(8)
+    ]
+    answers = await asyncio.gather(*(process.communicate() for process in processes))
+    for process, (_out, error) in zip(processes, answers, strict=True):
+        assert process.returncode == 0, error.decode()[-3000:]
+    written = {out.decode().split()[-1] for out, _error in answers}
+    page = await room.experiments.list_runs(RunQuery(experiment="shared"))
+    assert {run.run_id for run in page.runs} == written and len(written) == 8
+    assert {run.status for run in page.runs} == {"FINISHED"}
+    for run_id in written:
+        (series,) = (await room.experiments.get_run_metrics(run_id, MetricsQuery(after_step=4))).series
+        assert series.values == [step * 1.5 for step in range(5, 25)]
+    assert list(home.work.iterdir()) == []
+    file = room.mlflow.embedded_file
+    assert file is not None
+    modes = {path: path.stat().st_mode & 0o777 for path in (file, file.parent, file.parent / "artifacts")}
+    assert list(modes.values()) == [0o600, 0o700, 0o700]
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+        locations = [row[0] for row in connection.execute("SELECT artifact_location FROM experiments")]
+    assert len(locations) == 2
+    assert all(Path(location).parent == file.parent / "artifacts" for location in locations)
+
+
+async def test_a_file_of_an_older_or_newer_mlflow(room: Room, home: Home) -> None:
+    await room.mlflow.ensure()
+    file = room.mlflow.embedded_file
+    assert file is not None and is_ready(file)
+    inode = file.stat().st_ino
+    marker_of(file).write_text("3.0.0")
+    await room.mlflow.ensure()
+    assert is_ready(file) and file.stat().st_ino == inode
+    await room.mlflow.worker.stop()
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    marker_of(file).write_text("99.0")
+    with pytest.raises(Failed, match="does not know") as newer:
+        await room.mlflow.ensure()
+    assert "upgrade mlflow" in newer.value.hint
+    assert file.with_name(f"mlflow.db.before-{version('mlflow')}").exists()
+
+
+async def test_a_file_that_vanished_is_made_again(room: Room) -> None:
+    assert [found.name for found in await room.experiments.list_experiments()] == ["Default"]
+    file = room.mlflow.embedded_file
+    assert file is not None
+    shutil.rmtree(file.parent)
+    assert [found.name for found in await room.experiments.list_experiments()] == ["Default"]
+    assert file.exists()
+
+
+async def test_kernels_get_the_file_or_the_remote_address(
+    room: Room, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for other_version in ("", "2.22.0"):  # without mlflow: what is installed later may be any version
+        answer = await room.tracking.kernel_tracking(KernelTrackingQuery(mlflow_version=other_version))
+        assert answer.tracking_uri.startswith("http://127.0.0.1:")
+    answer = await room.tracking.kernel_tracking(KernelTrackingQuery(mlflow_version=version("mlflow")))
+    assert answer.tracking_uri == f"sqlite:///{room.mlflow.embedded_file}"
+    assert (answer.token, answer.artifact_root) == ("", str(home.data / "mlflow" / "artifacts"))
+    again = MlflowConnection(Settings(data_dir=home.data, mlflow_uri=answer.tracking_uri))
+    assert again.kind == "embedded"
+    uri = "http://ada:secret@mlflow.example:5000/base"
+    remote = open_room(home.path / "other", uri)
+    assert (remote.mlflow.kind, remote.mlflow.embedded_file) == ("remote", None)
+    answer = await remote.tracking.kernel_tracking(KernelTrackingQuery(mlflow_version="2.1"))
+    assert (answer.tracking_uri, answer.token) == (uri, "")
+    assert remote.mlflow.shown_uri == "http://mlflow.example:5000/base"
+    await remote.close()
+    # what belongs to the host of the environment is not sent to the one of the setting
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere:5000")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "for-elsewhere")
+    other = MlflowConnection(Settings(data_dir=home.data, mlflow_uri=uri))
+    assert other.worker._env["MLFLOW_TRACKING_TOKEN"] == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://u:p@h:1/x?token=t#f", "http://h:1/x"),
+        ("postgresql://u:p%40@h/db?password=q", "postgresql://h/db"),
+        ("sqlite:////data/a b/mlflow.db", "sqlite:////data/a b/mlflow.db"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_shown_addresses_hold_no_credentials(uri: str, shown: str) -> None:
+    assert without_credentials(uri) == shown
+
+
+CLIENT = """
+import sys
+from mlflow import MlflowClient
+client = MlflowClient(tracking_uri=sys.argv[1])
+print("open", flush=True)
+for line in sys.stdin:
+    if line.strip() == "run":
+        client.create_run("0", run_name="from outside")
+    elif line.strip() == "model":
+        client.create_registered_model("outside-model")
+    print("done", flush=True)
+"""
+
+
+async def test_changes_of_a_plain_client_are_told_while_somebody_looks(room: Room, home: Home) -> None:
+    environment = home.environment(**await room.mlflow.kernel_environment(version("mlflow")))
+    client = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        CLIENT,
+        room.mlflow.uri,
+        env=environment,
+        cwd=home.work,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert client.stdin is not None and client.stdout is not None
+
+    async def do(command: str) -> None:
+        assert client.stdin is not None and client.stdout is not None
+        client.stdin.write(command.encode() + b"\n")
+        assert await client.stdout.readline() == b"done\n"
+
+    assert await client.stdout.readline() == b"open\n"
+    await do("run")
+    await asyncio.sleep(1)
+    assert room.told == [], "nobody looks"
+
+    def listener(_topic: str, _data: object) -> None:
+        """A panel."""
+
+    room.live.join("changes", listener)
+    await asyncio.sleep(1)
+    await do("run")
+    await until(lambda: ("run", "") in room.told)
+    room.told.clear()
+    await do("model")
+    await until(lambda: ("model", "") in room.told)
+    room.live.leave("changes", listener)
+    client.stdin.close()
+    assert await client.wait() == 0
+
+
+def test_nothing_heavy_is_imported_by_the_services() -> None:
+    code = (
+        "import sys; import genops_lab.experiments.service, genops_lab.experiments.tracking\n"
+        "print([name for name in ('mlflow', 'pandas', 'numpy', 'uvicorn', 'alembic') if name in sys.modules])"
+    )
+    import subprocess
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert found.stdout.strip() == "[]", found.stdout + found.stderr

@@ -1,0 +1,137 @@
+"""Reading runs: ids, filters, pages, long histories."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.experiments.histories import MAX_POINTS, chosen_points, finite
+from genops_lab.experiments.limits import artifact_path, fitting_key, fitting_value
+from genops_lab.experiments.models import MetricsQuery, RunQuery
+
+from .conftest import Room, Sender
+
+
+def test_short_histories_stay_whole() -> None:
+    assert chosen_points([1.0] * MAX_POINTS) == list(range(MAX_POINTS))
+    assert chosen_points([]) == []
+
+
+@pytest.mark.parametrize("count", [2001, 2002, 6001, 100_000])
+def test_long_histories_keep_ends_peaks_and_gaps(count: int) -> None:
+    noise = random.Random(7)
+    values: list[float | None] = [noise.random() for _ in range(count)]
+    peak, dip, gap = count // 3, count // 2, count - 7
+    values[peak], values[dip], values[gap] = 1e6, -1e6, None
+    chosen = chosen_points(values)
+    assert len(chosen) <= MAX_POINTS
+    assert chosen == sorted(set(chosen))
+    assert {0, peak, dip, gap, count - 1} <= set(chosen)
+
+
+def test_histories_of_gaps_alone() -> None:
+    assert len(chosen_points([None] * 5000)) <= MAX_POINTS
+
+
+def test_what_json_cannot_hold_is_none() -> None:
+    assert [finite(value) for value in (1.0, math.nan, math.inf, -1.7976931348623157e308)] == [
+        1.0,
+        None,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "fitted"),
+    [
+        ("loss", "loss"),
+        ("val/loss é", "val/loss é"),
+        ("a%b", "a_b"),
+        ("../../etc", "_/_/etc"),
+        ("/abs", "abs"),
+        ("a//b/", "a/b"),
+        ("", "_"),
+        (".", "_"),
+        ("..", "_"),
+    ],
+)
+def test_names_that_mlflow_takes(key: str, fitted: str) -> None:
+    notes: list[str] = []
+    assert fitting_key(key, notes) == fitted
+    assert bool(notes) == (key != fitted)
+
+
+def test_long_names_stay_apart() -> None:
+    first, second = (fitting_key("x" * 300 + end, []) for end in "ab")
+    assert first != second and max(len(first), len(second)) <= 250
+
+
+def test_values_are_cut_between_characters() -> None:
+    notes: list[str] = []
+    cut = fitting_value("🧪" * 100, 50, "It", notes)
+    assert cut == "🧪" * 10 + "…(cut)" and len(cut.encode()) <= 50
+    assert notes == ["It had 400 bytes and was cut to 50."]
+
+
+@pytest.mark.parametrize(
+    "path", ["", ".", "..", "../x", "/x", "a/../../x", "C:\\x", "a\0b", "\\x", "x" * 300]
+)
+def test_artifact_paths_that_leave_the_run(path: str) -> None:
+    assert artifact_path(path) is None
+
+
+async def test_ids_prefixes_filters_and_pages(room: Room) -> None:
+    with pytest.raises(NotFound, match="no run yet"):
+        await room.experiments.resolve_run("latest")
+    ids = []
+    for number in range(18):
+        sender = Sender(f"run-{number}")
+        sender.add(
+            "start", name=f"run {number}", experiment="it's" if number % 2 else "Even", params={"n": number}
+        )
+        sender.metrics(0, loss=number)
+        ids.append((await sender.send(room)).run_id)
+    assert (await room.experiments.resolve_run("latest")).run_id == ids[-1]
+    first = await room.experiments.resolve_run(ids[0])
+    assert (first.name, first.experiment) == ("run 0", "Even")
+    assert (await room.experiments.resolve_run(ids[5][:20])).run_id == ids[5]
+    # 18 ids over 16 digits: two of them begin alike
+    digits = [run_id[0] for run_id in ids]
+    common = next(digit for digit in digits if digits.count(digit) > 1)
+    with pytest.raises(InvalidRequest) as ambiguous:
+        await room.experiments.get_run(common)
+    assert ambiguous.value.code == "ambiguous"
+    assert ambiguous.value.details["runs"] == sorted(run_id for run_id in ids if run_id[0] == common)
+    for ref, kind in (
+        ("../../etc", InvalidRequest),
+        ("%", InvalidRequest),
+        ("a' OR 'a", InvalidRequest),
+        ("zzz", NotFound),
+        ("_", InvalidRequest),
+        ("0" * 32, NotFound),
+    ):
+        with pytest.raises(kind):
+            await room.experiments.get_run(ref)
+        with pytest.raises(kind):
+            await room.experiments.get_run_metrics(ref, MetricsQuery())
+    page = await room.experiments.list_runs(RunQuery(limit=10))
+    rest = await room.experiments.list_runs(RunQuery(limit=10, page_token=page.next_page_token))
+    assert [run.run_id for run in (*page.runs, *rest.runs)] == ids[::-1]
+    assert rest.next_page_token == ""
+    odd = await room.experiments.list_runs(RunQuery(experiment="it's", filter="metrics.loss > 8"))
+    assert [run.metrics["loss"] for run in odd.runs] == [17.0, 15.0, 13.0, 11.0, 9.0]
+    assert len((await room.experiments.list_runs(RunQuery(experiment=first.experiment_id))).runs) == 9
+    for query, kind in (
+        (RunQuery(filter="metrics.loss >"), InvalidRequest),
+        (RunQuery(limit=0), InvalidRequest),
+        (RunQuery(page_token="??"), InvalidRequest),
+        (RunQuery(experiment="../x"), NotFound),
+    ):
+        with pytest.raises(kind):
+            await room.experiments.list_runs(query)
+    names = [experiment.name for experiment in await room.experiments.list_experiments()]
+    assert set(names) == {"it's", "Even", "Default"}

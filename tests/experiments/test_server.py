@@ -1,0 +1,98 @@
+"""The supervised MLflow server: a key, one address, started when it is asked and again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+
+from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
+from genops_lab.settings import Settings
+from tests.support.homes import Home
+
+from .conftest import Room, until
+
+KERNEL = """
+import mlflow
+with mlflow.start_run(run_name="through the server") as run:
+    mlflow.log_metric("loss", 0.5)
+    mlflow.log_text("x", "note.txt")
+print(run.info.run_id)
+"""
+
+
+async def ask(address: KernelTracking, **headers: str) -> int:
+    """The status of a request for experiments; waits for a server that starts."""
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        url = f"{address.tracking_uri}/api/2.0/mlflow/experiments/search"
+        return (await client.post(url, json={"max_results": 1}, headers=headers)).status_code
+
+
+async def test_another_versions_kernel_works_through_the_keyed_server(room: Room, home: Home) -> None:
+    address = await room.tracking.kernel_tracking(KernelTrackingQuery(mlflow_version="2.22.0"))
+    assert address.tracking_uri.startswith("http://127.0.0.1:")
+    assert address.artifact_root == "" and len(address.token) > 30
+    assert room.mlflow.server.pid is None, "nobody asked yet"
+    folder = home.data / "mlflow"
+    assert (folder / "server.key").stat().st_mode & 0o777 == 0o600
+    right = f"Bearer {address.token}"
+    for wrong in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": address.token}):
+        assert await ask(address, **wrong) == 401
+    assert await ask(address, Authorization=right) == 200
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for path in ("/", "/health", "/static-files/x", "/ajax-api/2.0/mlflow/runs/get"):
+            assert (await client.get(address.tracking_uri + path)).status_code == 401, path
+    first = room.mlflow.server.pid
+    assert first is not None
+    environment = home.environment(
+        MLFLOW_TRACKING_URI=address.tracking_uri, MLFLOW_TRACKING_TOKEN=address.token
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KERNEL, env=environment, cwd=home.work, stdout=asyncio.subprocess.PIPE
+    )
+    out, _error = await process.communicate()
+    run_id = out.decode().split()[-1]
+    detail = await room.experiments.get_run(run_id)
+    assert (detail.run.name, detail.run.metrics) == ("through the server", {"loss": 0.5})
+    assert (folder / "artifacts" / "0" / run_id / "artifacts" / "note.txt").read_text() == "x"
+    # it dies, and the next request starts it again at the same address
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: room.mlflow.server.pid is None)
+    assert await ask(address, Authorization=right) == 200
+    second = room.mlflow.server.pid
+    assert second is not None and second != first
+    # a second Lab of the same user hands out the same address; afterwards it may be offered again
+    other = MlflowConnection(Settings(data_dir=home.data, mlflow_uri=address.tracking_uri))
+    assert other.kind == "embedded"
+    assert await other.kernel_tracking("2.22.0") == address
+    assert other.server.pid is None
+    await other.close()
+    assert not any(Path(entry.path).name == "mlruns" for entry in os.scandir(folder))
+    await room.mlflow.close()
+    assert not psutil.pid_exists(second)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1])))
+        taken.listen()
+        moved = await room.mlflow.kernel_tracking("2.22.0")
+    assert moved.tracking_uri != address.tracking_uri and moved.token == address.token
+
+
+async def test_an_unused_server_ends_and_is_started_by_the_next_request(room: Room) -> None:
+    room.mlflow.server.idle_s = 0.5
+    address = await room.mlflow.kernel_tracking("2.22.0")
+    right = f"Bearer {address.token}"
+    assert await ask(address, Authorization=right) == 200
+    await until(lambda: room.mlflow.server.pid is None)
+    assert await ask(address, Authorization=right) == 200
+
+
+async def test_kernels_that_start_at_once_get_one_address(room: Room) -> None:
+    found = await asyncio.gather(*(room.mlflow.kernel_tracking("2.22.0") for _ in range(8)))
+    assert len(set(map(str, found))) == 1

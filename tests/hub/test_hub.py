@@ -1,0 +1,236 @@
+"""A real JupyterHub with two real Linux users: each sees the panel, neither reaches the other's things."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.support.browser import CHROMIUM, WHY_NOT, chromium
+from tests.support.environments import NEWEST, environment_with_wheel, find_python
+from tests.support.lab_server import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+PROXY = ROOT / "node_modules" / ".bin" / "configurable-http-proxy"
+USERS = ("genops-ada", "genops-bob")
+
+pytestmark = [
+    pytest.mark.hub,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root makes Linux users"),
+    pytest.mark.skipif(shutil.which("useradd") is None, reason="no useradd here"),
+    pytest.mark.skipif(not PROXY.exists(), reason="configurable-http-proxy is not installed (jlpm install)"),
+    pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT),
+]
+
+
+@dataclass
+class Hub:
+    """A running hub."""
+
+    url: str
+    password: str
+    log: Path
+
+
+def _system_python(minor: int) -> Path | None:
+    found = find_python(minor)
+    return found if found is not None and str(found.resolve()).startswith("/usr/") else None
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    system = next((found for minor in (13, 12, 11, 10) if (found := _system_python(minor))), None)
+    if system is None:
+        pytest.skip("no Python that other Linux users can reach (one under /usr)")
+    python = environment_with_wheel(system, *NEWEST)
+    folder = Path(tempfile.mkdtemp(prefix="gol-hub-"))
+    for user in USERS:
+        with contextlib.suppress(KeyError):
+            pwd.getpwnam(user)
+            subprocess.run(["userdel", "-rf", user], check=False, capture_output=True)
+        subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", user], check=True)
+        Path(pwd.getpwnam(user).pw_dir).chmod(0o700)
+    ports = free_port()
+    base_url, password = "/team/hub-a/", secrets.token_hex(24)
+    node = shutil.which("node") or ""
+    env = {
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("JUPYTER", "GENOPS_", "MLFLOW_"))
+        },
+        "PATH": os.pathsep.join([str(python.parent), str(Path(node).parent), os.environ["PATH"]]),
+        "HUB_FOLDER": str(folder),
+        "HUB_PORT": str(ports),
+        "HUB_BASE_URL": base_url,
+        "HUB_PROXY": str(PROXY),
+        "HUB_PASSWORD": password,
+        "HUB_USERS": ",".join(USERS),
+    }
+    log_path = folder / "hub.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [str(python), "-m", "jupyterhub", "-f", str(Path(__file__).with_name("jupyterhub_config.py"))],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    found = Hub(f"http://127.0.0.1:{ports}{base_url}", password, log_path)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), urllib.request.urlopen(found.url + "hub/health", timeout=2):
+                break
+            assert process.poll() is None and time.monotonic() < deadline, log_path.read_text()[-4000:]
+            time.sleep(0.2)
+        yield found
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        for user in USERS:
+            subprocess.run(["pkill", "-KILL", "-u", user], check=False)
+            subprocess.run(["userdel", "-rf", user], check=False, capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def _log_in(browser: Browser, hub: Hub, user: str) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    page.goto(hub.url + "hub/login")
+    page.fill("#username_input", user)
+    page.fill("#password_input", hub.password)
+    page.click("#login_submit")
+    page.wait_for_url(f"**/user/{user}/lab**", timeout=120_000)
+    page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=90_000)
+    page.wait_for_selector(".jp-LabShell", timeout=60_000)
+    return page
+
+
+def _fetch(page: Page, path: str) -> dict[str, object]:
+    return page.evaluate(  # type: ignore[no-any-return]
+        """async path => {
+          const answer = await fetch(path, {headers: {'X-XSRFToken':
+            (document.cookie.match(/_xsrf=([^;]+)/) ?? [])[1] ?? ''}});
+          return {status: answer.status, body: await answer.text()};
+        }""",
+        path,
+    )
+
+
+def _as_user(user: str, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HOME": pwd.getpwnam(user).pw_dir, "PATH": os.environ["PATH"]},
+        cwd="/",
+    )
+
+
+def test_each_user_has_the_panel_and_neither_reaches_the_other(hub: Hub, browser: Browser) -> None:
+    pages = {user: _log_in(browser, hub, user) for user in USERS}
+    base = {user: f"{hub.url}user/{user}/" for user in USERS}
+    ada, bob = USERS
+    for user, page in pages.items():
+        page.locator("#genops-lab-panel").or_(page.get_by_role("tab", name="GenOps Lab")).first.wait_for()
+        status = _fetch(page, base[user] + "genops/status")
+        assert status["status"] == 200, (status, hub.log.read_text()[-3000:])
+        assert json.loads(str(status["body"]))["hub"] is True
+        machine = _fetch(page, base[user] + "genops/compute/machine")
+        assert machine["status"] == 200
+
+    # Over the hub: Bob's browser gets nothing of Ada's server.
+    stolen = _fetch(pages[bob], base[ada] + "genops/status")
+    assert stolen["status"] in (403, 404) or "genops" not in str(stolen["body"])
+    assert "mlflow_uri" not in str(stolen["body"])
+
+    # On the machine: Bob's processes read no file and reach no socket of Ada's.
+    home = pwd.getpwnam(ada).pw_dir
+    assert _as_user(ada, "ls", f"{home}/.local/share/jupyter/genops").returncode == 0
+    assert _as_user(bob, "ls", f"{home}/.local/share/jupyter/genops").returncode != 0
+    sockets = [
+        line.split()[-1]
+        for line in Path("/proc/net/unix").read_text().splitlines()
+        if "/lab-" in line and line.endswith(".sock")
+    ]
+    uid = pwd.getpwnam(ada).pw_uid
+    of_ada = [path for path in sockets if Path(path).exists() and Path(path).stat().st_uid == uid]
+    assert of_ada, "Ada's private socket is there"
+    probe = "import socket,sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    python = "/usr/bin/python3"
+    for path in of_ada:
+        assert _as_user(ada, python, "-c", probe, path).returncode == 0
+        assert "PermissionError" in _as_user(bob, python, "-c", probe, path).stderr
+
+    # Ada's MLflow server, which serves kernels with another mlflow, answers her key alone.
+    answer = _fetch(pages[ada], base[ada] + "genops/tracking/kernel?mlflow_version=2.22.0")
+    tracking = json.loads(str(answer["body"]))
+    search = (
+        "import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], headers={'Authorization': "
+        "'Bearer ' + sys.argv[2]}), timeout=120).status)"
+    )
+    address = tracking["tracking_uri"] + "/api/2.0/mlflow/experiments/search?max_results=1"
+    assert _as_user(ada, python, "-c", search, address, tracking["token"]).stdout.strip() == "200"
+    assert "HTTP Error 401" in _as_user(bob, python, "-c", search, address, "guessed").stderr
+
+    # Whatever Ada's processes listen on with TCP answers Bob with a refusal, never with data.
+    for port in _listening_ports(uid):
+        for path in ("genops/status", "api/contents", "invocations", "api/2.0/mlflow/experiments/search"):
+            assert _anonymous_status(port, path) in (0, 302, 401, 403, 404, 405), (port, path)
+    for page in pages.values():
+        page.context.close()
+
+
+def _listening_ports(uid: int) -> list[int]:
+    ports = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and int(fields[7]) == uid:
+            ports.append(int(fields[1].split(":")[1], 16))
+    return ports
+
+
+def _anonymous_status(port: int, path: str) -> int:
+    class Keep(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args: object, **kwargs: object) -> None:
+            return None
+
+    try:
+        with urllib.request.build_opener(Keep).open(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return int(error.code)
+    except (TimeoutError, OSError, ValueError):
+        return 0  # no HTTP there (a kernel's ZeroMQ port, which wants its key)
+    except Exception as error:  # http.client.BadStatusLine and kin: no HTTP either
+        assert type(error).__module__ == "http.client", error
+        return 0

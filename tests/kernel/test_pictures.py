@@ -1,0 +1,134 @@
+"""What is drawn and what is thinned, without a kernel."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+import pytest
+
+from genops_lab.kernel.cards import deployment_card, profile_card, run_card, run_text
+from genops_lab.kernel.chart import groups, picture
+from genops_lab.kernel.history import MAX_POINTS, History
+from genops_lab.kernel.options import cell_options, split_statement, track_parser
+from genops_lab.kernel.source import simple_params
+
+HOSTILE = "<script>alert('1')</script>\"&"
+
+
+def drawn(html: str) -> ElementTree.Element:
+    data = re.search(r"base64,([A-Za-z0-9+/=]+)", html)
+    assert data is not None
+    return ElementTree.fromstring(base64.b64decode(data[1]))
+
+
+def state(**changes: Any) -> dict[str, Any]:
+    series = {"loss": {"steps": [0, 1, 2], "values": [1.0, None, 0.5]}}
+    base = {"title": "t", "status": "FINISHED", "series": series, "params": {}, "elapsed_s": 75.0}
+    return {**base, "run_id": "r1", "message": "", **changes}
+
+
+def test_a_picture_holds_a_line_a_metric_and_says_its_values() -> None:
+    series = {
+        "loss": {"steps": [0, 1, 2], "values": [3.0, 2.0, 1.0]},
+        "val_loss": {"steps": [0, 2], "values": [4.0, 2.5]},
+    }
+    html = picture("loss", series)
+    paths = [
+        path for path in drawn(html).iter("{http://www.w3.org/2000/svg}path") if path.get("fill") == "none"
+    ]
+    assert [path.get("d", "").count("L") for path in paths] == [2, 1]
+    assert 'alt="Chart of loss: loss 1, val_loss 2.5"' in html
+
+
+@pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [None, 1.0], [1e-300, 1e300], [-5.0, 0.0]])
+def test_odd_series_are_drawn(values: list[float | None]) -> None:
+    root = drawn(picture("x", {"x": {"steps": list(range(len(values))), "values": values}}))
+    assert "nan" not in ElementTree.tostring(root, encoding="unicode").lower()
+
+
+def test_a_series_without_values_has_no_picture() -> None:
+    assert picture("x", {"x": {"steps": [0], "values": [None]}}) == ""
+
+
+def test_metrics_of_one_kind_share_a_chart() -> None:
+    assert groups(["loss", "val_loss", "train/acc", "acc"]) == {
+        "loss": ["loss", "val_loss"],
+        "acc": ["train/acc", "acc"],
+    }
+
+
+def test_text_of_others_stays_text() -> None:
+    run = state(title=HOSTILE, message=HOSTILE, params={HOSTILE: HOSTILE}, run_id=HOSTILE)
+    run["series"] = {HOSTILE: {"steps": [0], "values": [1.0]}}
+    operator = {"name": HOSTILE, "count": 1, "self_us": 1.0, "total_us": 1.0, "device_us": 0.0}
+    profile = {"id": HOSTILE, "title": HOSTILE, "state": HOSTILE, "message": HOSTILE}
+    profile["summary"] = {"operators": [operator], "damaged": HOSTILE}  # type: ignore[assignment]
+    deployment = dict.fromkeys(("name", "state", "model", "version", "url", "message", "hint"), HOSTILE)
+    for html in (run_card(run, charts=True), profile_card(profile), deployment_card(deployment)):
+        assert "<script" not in html and "&lt;script&gt;" in html
+        assert (
+            "<script" not in base64.b64decode((re.search(r"base64,([^\"]+)", html) or ["", ""])[1]).decode()
+        )
+    assert "SECRET" not in deployment_card({**deployment, "key": "SECRET"})
+
+
+def test_a_profile_holds_all_its_operators_without_a_script() -> None:
+    operators = [
+        {"name": f"op{i}", "count": i, "self_us": float(i), "total_us": 0.0, "device_us": 0.0}
+        for i in range(70)
+    ]
+    html = profile_card({"title": "t", "state": "ready", "summary": {"operators": operators}})
+    table = html[html.index("<details") :]
+    assert "All 70 operators" in table and table.count('<th scope="row"') == 60 and "and 10 more" in table
+    assert ">op69<" in table and ">op9<" not in table
+    few = profile_card({"title": "t", "state": "ready", "summary": {"operators": operators[:8]}})
+    assert "<details" not in few
+
+
+def test_a_run_in_plain_text() -> None:
+    assert run_text(state()) == "run t: Finished after 1 min 15 s, loss 0.5\nrun id r1"
+
+
+def test_a_long_history_is_bounded_and_keeps_its_peaks() -> None:
+    history = History()
+    for step in range(100_000):
+        history.add("loss", step, 1000.0 if step == 31_337 else math.sin(step))
+    history.add("loss", 100_000, math.nan)
+    series = history.series()["loss"]
+    assert len(series["steps"]) == len(series["values"]) <= MAX_POINTS
+    assert max(value for value in series["values"] if value is not None) == 1000.0
+    assert series["steps"][0] == 0 and series["steps"][-1] == 100_000 and series["values"][-1] is None
+    assert series["steps"] == sorted(series["steps"])
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("lr = 1e-3\nepochs = 3 * base\nname = f'run-{base}'", {"lr": 1e-3, "epochs": 30, "name": "run-10"}),
+        ("a, b = 1, 'x'\nc = d = True\ne: float = -2.5", {"a": 1, "b": "x", "c": True, "d": True, "e": -2.5}),
+        ("total = 0\nfor i in range(3):\n    total += i", {}),
+        ("n = len([1])\nx = [1]\n_p = 1\nif True:\n    y = 1", {}),
+        ("base = 2\nz = base + 1", {"base": 2, "z": 3}),
+        ("w = 1\nw = 2", {}),
+        ("bad = 1 / 0\nnope = missing + 1\nok = 1 if base > 5 else 2", {"ok": 1}),
+        ("a = (", {}),
+    ],
+)
+def test_parameters_are_the_constants_of_a_cell(code: str, expected: dict[str, Any]) -> None:
+    assert simple_params(code, {"base": 10, "other": object()}) == expected
+
+
+def test_options_of_a_cell_and_of_a_line() -> None:
+    options = cell_options(track_parser(), "--name 'a b' --tag k=v=w --param x=1 --no-source")
+    assert (options.name, options.tag, options.param, options.no_source) == (
+        "a b",
+        [("k", "v=w")],
+        [("x", "1")],
+        True,
+    )
+    given, statement = split_statement(track_parser(), '--name "a b" --no-source f("x  y", a=1) -- 2')
+    assert (given.name, given.no_source, statement) == ("a b", True, 'f("x  y", a=1) -- 2')

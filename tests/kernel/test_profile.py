@@ -1,0 +1,145 @@
+"""``%%profile`` with the real PyTorch."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.kernel.widget import VIEW_MIME, script
+from tests.support.homes import Home
+
+from .kernels import RunningKernel
+from .stand_in import LabStandIn, kinds
+
+pytest.importorskip("torch", reason="PyTorch is an extra")
+pytestmark = pytest.mark.slow
+
+SUMMARY = {
+    "events": 3,
+    "ranks": [0],
+    "devices": [],
+    "cpu": {"span_us": 100.0, "busy_us": 80.0, "idle_us": 20.0},
+    "operators": [{"name": "aten::mm<&>", "count": 2, "self_us": 60.0, "total_us": 70.0, "device_us": 0.0}],
+    "damaged": "",
+}
+
+
+@pytest.fixture
+def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
+    """What was handed over; the summary is there at the second asking."""
+    given: list[dict[str, Any]] = []
+
+    def add(body: dict[str, Any]) -> tuple[int, Any]:
+        given.append(body)
+        return 200, {
+            "id": "p1",
+            "title": body["title"],
+            "created_at": 1.0,
+            "state": "analyzing",
+            "run_id": body["run_id"],
+        }
+
+    lab.answers["POST", "/genops/profiles"] = add
+    lab.answers["GET", "/genops/profiles/p1"] = lambda _body: (
+        200,
+        {"id": "p1", "title": given[-1]["title"], "created_at": 1.0, "state": "ready", "summary": SUMMARY},
+    )
+    return given
+
+
+def operators(trace: str) -> set[str]:
+    with gzip.open(trace, "rt", encoding="utf-8") as stream:
+        return {event.get("name", "") for event in json.load(stream)["traceEvents"]}
+
+
+WORK = "import torch\ntorch.ones(8, 8) @ torch.ones(8, 8)"
+
+
+def test_the_trace_is_handed_over_and_the_summary_shown(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], home: Home
+) -> None:
+    cell = kernel.ok(f'%%profile --title "ten <steps>"\n{WORK}\n5')
+    assert cell.result == "5"
+    (given,) = profiles
+    assert given["title"] == "ten <steps>"
+    trace = Path(given["trace_path"])
+    assert trace.name == "trace.json.gz" and trace.parent.parent == home.data / "profiles"
+    assert [path.name for path in trace.parent.iterdir()] == ["trace.json.gz"]
+    assert trace.stat().st_mode & 0o777 == 0o600
+    assert "aten::mm" in operators(given["trace_path"])
+    (first,) = cell.of("display_data")
+    assert "ten &lt;steps&gt;" in first["data"]["text/html"]
+    last = cell.of("update_display_data")[-1]
+    assert last["transient"]["display_id"] == first["transient"]["display_id"]
+    assert set(last["data"]) == {"text/html", "text/plain"}, "what is saved needs no kernel"
+    assert "aten::mm&lt;&amp;&gt;" in last["data"]["text/html"]
+    assert "busy 80 %" in last["data"]["text/plain"]
+
+
+def test_the_live_view_is_told_what_happens(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    if script("profile") is None:
+        pytest.skip("the front end is not built")
+    cell = kernel.ok(f"%%profile\n{WORK}")
+    (opened,) = [one for one in cell.of("comm_open") if one["target_name"] == "jupyter.widget"]
+    (first,) = cell.of("display_data")
+    assert first["data"][VIEW_MIME]["model_id"] == opened["comm_id"]
+    assert opened["data"]["state"]["state"] == "writing"
+    told = [one["data"]["state"] for one in cell.of("comm_msg") if one["comm_id"] == opened["comm_id"]]
+    assert [one["state"] for one in told] == ["analyzing", "ready"]
+    assert told[-1]["summary"] == SUMMARY
+    assert [one["comm_id"] for one in cell.of("comm_close")] == [opened["comm_id"]]
+
+
+def test_with_track_both_apply(
+    kernel: RunningKernel, lab: LabStandIn, profiles: list[dict[str, Any]]
+) -> None:
+    kernel.ok(f"%%track --name both\n%%profile\nsteps = 3\n{WORK}")
+    assert profiles[0]["run_id"] == "run-of-both"
+    events = lab.only_run()
+    assert events[0]["data"]["params"] == {"steps": "3"}
+    assert kinds(events, "end") == [{"status": "FINISHED"}]
+    kernel.ok(f"%%profile\n{WORK}")
+    assert profiles[1]["run_id"] == "run-of-both", "the last tracked run of this kernel"
+
+
+def test_a_long_cell_is_recorded_for_a_bounded_time(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    code = "import torch, time\ntorch.ones(8, 8) @ torch.ones(8, 8)\ntime.sleep(1)\ntorch.ones(3).cumsum(0)"
+    cell = kernel.ok(f"%%profile --seconds 0.5\n{code}")
+    assert "recorded the first 0.5 s" in cell.stream("stderr")
+    names = operators(profiles[0]["trace_path"])
+    assert "aten::mm" in names and "aten::cumsum" not in names
+    assert kernel.ok("import signal; signal.getsignal(signal.SIGALRM) is signal.SIG_DFL").result == "True"
+
+
+def test_a_cell_that_raises_is_recorded_too(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    assert kernel.run(f"%%profile\n{WORK}\n1/0").reply["ename"] == "ZeroDivisionError"
+    assert "aten::mm" in operators(profiles[0]["trace_path"])
+
+
+def test_as_a_line_and_as_a_context(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    kernel.ok("import torch, genops")
+    assert kernel.ok("%profile --title line torch.ones(2).sum().item()").result == "2.0"
+    kernel.ok("with genops.profile('context') as p: torch.ones(2) + 1")
+    assert [given["title"] for given in profiles] == ["line", "context"]
+    assert kernel.ok("p.profile['state']").result == "'ready'"
+
+
+def test_with_the_lab_away_the_trace_is_kept(kernel: RunningKernel, lab: LabStandIn, home: Home) -> None:
+    lab.close()
+    cell = kernel.ok(f"%%profile\n{WORK}")
+    (folder,) = (home.data / "profiles").iterdir()
+    assert f"kept in {folder}/trace.json.gz" in cell.stream("stderr")
+    assert "aten::mm" in operators(str(folder / "trace.json.gz"))
+    assert "No GenOps Lab is running" in cell.of("update_display_data")[-1]["data"]["text/plain"]
+
+
+def test_a_refused_profile_does_not_keep_the_run_open(kernel: RunningKernel, lab: LabStandIn) -> None:
+    cell = kernel.ok(f"%%track\n%%profile\n{WORK}")  # the stand-in knows no profiles here: 404
+    assert "The trace is kept in" in cell.stream("stderr")
+    assert kinds(lab.only_run(), "end") == [{"status": "FINISHED"}]

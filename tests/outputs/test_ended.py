@@ -1,0 +1,43 @@
+"""A kernel that its target's policy has ended, as a page sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.homes import Home
+
+from .pages import TARGET, RemoteLab, a_remote_lab, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+SOON = {"policy": {"idle_minutes": 1}}
+
+
+@pytest.fixture
+def lab(home: Home) -> Iterator[RemoteLab]:
+    with a_remote_lab(home) as found:
+        yield found
+
+
+def test_it_is_dead_with_its_reason_and_its_pages_restart_it(lab: RemoteLab) -> None:
+    lab.write_notebook({"a": "held = 1"})
+    kernel_id = lab.open()["kernel"]["id"]
+    page = lab.page(kernel_id)
+    assert page.run("a", "held = 1")["status"] == "ok"
+    assert lab.server.request("PUT", f"genops/targets/{TARGET}", SOON)[0] == 200
+    eventually(lambda: lab.server.get(f"genops/targets/{TARGET}")["ended"], timeout_s=180)
+    path = f"api/kernels/{kernel_id}"
+    eventually(lambda: lab.server.get(path)["execution_state"], lambda state: state == "dead")
+    (ended,) = lab.server.get(f"genops/targets/{TARGET}")["ended"]
+    assert ended["kernel_id"] == kernel_id and "without work" in ended["reason"]
+
+    assert lab.server.request("PUT", f"genops/targets/{TARGET}", {})[0] == 200
+    again = lab.page(kernel_id)
+    status, answer = lab.server.request("POST", f"{path}/restart", {}, timeout=90)
+    assert status == 200, answer
+    assert again.run("a", "assert 'held' not in dir()")["status"] == "ok"
+    assert lab.server.get(f"genops/targets/{TARGET}")["ended"] == []
+    page.close()
+    again.close()

@@ -1,0 +1,56 @@
+"""The wheel in other people's environments: the oldest and the newest pair of Python and JupyterLab to be had."""
+
+from __future__ import annotations
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import CHROMIUM, WHY_NOT, chromium, lab_page
+from tests.support.environments import NEWEST, built_wheel, environment_with_wheel, find_python
+from tests.support.homes import Home
+from tests.support.lab_server import running_lab
+
+OLDEST = ("jupyterlab==4.4.*",)
+PAIRS = [(10, OLDEST), (13, NEWEST)]
+
+
+def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
+    names = zipfile.ZipFile(built_wheel()).namelist()
+    inside = "/share/jupyter/labextensions/genops-lab/"
+    assert any(inside + "package.json" in name for name in names)
+    assert any(inside + "static/remoteEntry" in name for name in names)
+    assert any(name.endswith("jupyter_server_config.d/genops_lab.json") for name in names)
+    assert "genops_lab/kernel/static/run.js" in names
+    assert "genops_lab/core/openapi.json" in names
+    assert "genops.py" in names
+    assert not [name for name in names if name.startswith(("tests/", "src/", "node_modules/"))]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
+@pytest.mark.parametrize(("minor", "requirements"), PAIRS, ids=["oldest", "newest"])
+def test_installed_wheel_shows_the_panel(minor: int, requirements: tuple[str, ...], home: Home) -> None:
+    python = find_python(minor)
+    if python is None:
+        pytest.skip(f"no Python 3.{minor} on this machine")
+    interpreter = environment_with_wheel(python, *requirements)
+    listed = subprocess.run(
+        [str(interpreter), "-m", "jupyter", "labextension", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=home.environment(),
+    )
+    assert "genops-lab" in listed.stderr and "enabled" in listed.stderr, listed.stderr
+    with running_lab(home, python=Path(interpreter)) as server:
+        assert server.get("genops/status")["mlflow_kind"] == "embedded"
+        with chromium() as browser, lab_page(browser, server) as lab:
+            lab.open()
+            lab.panel()
+            for name in ("Compute", "Experiments", "Profiles", "Models", "Deployments"):
+                lab.section(name)
+            assert lab.problems == []

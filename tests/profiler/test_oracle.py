@@ -1,0 +1,121 @@
+"""The arithmetic against an oracle that paints every nanosecond."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genops_lab.profiler import analyze
+from genops_lab.profiler.engine.intervals import exposed_length, span, union_length
+
+interval = st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+intervals = st.lists(interval, max_size=12)
+
+
+def painted(found: list[tuple[int, int]]) -> set[int]:
+    return {tick for start, end in found for tick in range(start, end)}
+
+
+@given(intervals)
+def test_union_length(found: list[tuple[int, int]]) -> None:
+    assert union_length(found) == len(painted(found))
+
+
+@given(intervals, intervals)
+def test_exposed_length(found: list[tuple[int, int]], cover: list[tuple[int, int]]) -> None:
+    assert exposed_length(found, cover) == len(painted(found) - painted(cover))
+
+
+@given(intervals)
+def test_span(found: list[tuple[int, int]]) -> None:
+    assert span(found) == (max(e for _, e in found) - min(s for s, _ in found) if found else 0)
+
+
+KINDS = {"gemm": "kernel", "ncclKernel": "kernel", "Memcpy DtoH": "gpu_memcpy"}
+device_event = st.tuples(st.sampled_from(sorted(KINDS)), interval)
+
+
+@settings(max_examples=60)
+@given(st.lists(device_event, min_size=1, max_size=15))
+def test_device_times(found: list[tuple[str, tuple[int, int]]]) -> None:
+    events = [
+        {
+            "ph": "X",
+            "cat": KINDS[name],
+            "name": name,
+            "pid": 0,
+            "tid": 7,
+            "args": {"device": 0},
+            "ts": start / 1000,
+            "dur": (end - start) / 1000,
+        }
+        for name, (start, end) in found
+    ]
+    [device] = _analyze(events).devices
+    by_name = {name: painted([each for kind, each in found if kind == name]) for name in KINDS}
+    busy = set().union(*by_name.values())
+    assert round(device.busy_us * 1000) == len(busy)
+    assert round(device.compute_us * 1000) == len(by_name["gemm"])
+    assert round(device.comm_us * 1000) == len(by_name["ncclKernel"])
+    assert round(device.exposed_comm_us * 1000) == len(by_name["ncclKernel"] - by_name["gemm"])
+    assert round(device.memory_us * 1000) == len(by_name["Memcpy DtoH"])
+    assert round((device.busy_us + device.idle_us - device.span_us) * 1000) == 0
+
+
+@st.composite
+def call_trees(draw: st.DrawFn) -> list[tuple[str, int, int]]:
+    """Operators that nest properly, as (name, start, end)."""
+    found: list[tuple[str, int, int]] = []
+
+    def grow(start: int, end: int, depth: int) -> None:
+        at = start
+        while at < end and depth < 4 and draw(st.booleans()):
+            begin = draw(st.integers(at, end - 1))
+            stop = draw(st.integers(begin + 1, end))
+            found.append((draw(st.sampled_from("abc")), begin, stop))
+            grow(begin, stop, depth + 1)
+            at = stop
+            if len(found) > 25:
+                return
+
+    grow(0, 100, 0)
+    return found
+
+
+@settings(max_examples=60)
+@given(call_trees())
+def test_self_time_goes_to_the_innermost_operator(tree: list[tuple[str, int, int]]) -> None:
+    events = [
+        {
+            "ph": "X",
+            "cat": "cpu_op",
+            "name": name,
+            "pid": 1,
+            "tid": 1,
+            "ts": start / 1000,
+            "dur": (end - start) / 1000,
+        }
+        for name, start, end in tree
+    ]
+    expected = dict.fromkeys("abc", 0)
+    for tick in range(100):
+        holding = [
+            (start, -end, position) for position, (_, start, end) in enumerate(tree) if start <= tick < end
+        ]
+        if holding:
+            expected[tree[max(holding)[2]][0]] += 1
+    summary = _analyze(events)
+    found = {each.name: round(each.self_us * 1000) for each in summary.operators}
+    assert found == {name: ticks for name, ticks in expected.items() if any(each[0] == name for each in tree)}
+    assert round(summary.cpu.busy_us * 1000) == sum(expected.values())
+
+
+def _analyze(events: list[dict[str, object]]):  # type: ignore[no-untyped-def]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        path.write_text(json.dumps({"traceEvents": events}))
+        return analyze(path)

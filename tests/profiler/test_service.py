@@ -1,0 +1,176 @@
+"""Profiles through a real store, worker processes and the embedded MLflow."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.events import EventBus
+from genops_lab.core.store import Store
+from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.profiler.models import NewProfile, Profile, ProfileSummary
+from genops_lab.profiler.service import ProfilesService
+from genops_lab.settings import Settings
+from tests.support.homes import Home
+
+TRACE = {
+    "traceEvents": [
+        {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "pid": 1, "tid": 1, "ts": 0, "dur": 8},
+        {
+            "ph": "X",
+            "cat": "kernel",
+            "name": "gemm",
+            "pid": 0,
+            "tid": 7,
+            "ts": 5,
+            "dur": 20,
+            "args": {"device": 0},
+        },
+    ]
+}
+
+
+class Room:
+    """The service with what it needs."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir / "profiles"
+        self.root.mkdir(parents=True)
+        settings = Settings(data_dir=data_dir)
+        self.store = Store.at(data_dir / "store.db")
+        self.events = EventBus(self.store)
+        self.told: list[tuple[str, str]] = []
+        self.events.listen(lambda kind, id, _revision: self.told.append((kind, id)))
+        self.mlflow = MlflowConnection(settings)
+        self.service = ProfilesService(settings, self.mlflow, self.store, self.events)
+
+    def write(self, name: str, text: str = json.dumps(TRACE)) -> Path:
+        path = self.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    async def kept(self, profile_id: str) -> Profile:
+        """The profile, after its trace is where it belongs."""
+        await asyncio.wait_for(asyncio.gather(*self.service._keeping), 120)
+        return await self.service.get_profile(profile_id)
+
+
+@asynccontextmanager
+async def room(home: Home) -> AsyncIterator[Room]:
+    made = Room(home.data)
+    try:
+        yield made
+    finally:
+        await made.service.close()
+        await made.events.close()
+        await made.mlflow.close()
+        made.store.close()
+
+
+async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
+    async with room(home) as lab:
+        source = lab.write("4f2a/cell.json")
+        added = await lab.service.add_profile(
+            NewProfile(trace_path=str(source), title="cell 3", notebook="a.ipynb")
+        )
+        assert (added.state, added.title, added.notebook, added.run_id) == ("ready", "cell 3", "a.ipynb", "")
+        assert added.summary is not None
+        assert added.summary.devices[0].busy_us == 20
+
+        kept = await lab.kept(added.id)
+        assert await lab.service.list_profiles() == [kept]
+        trace = lab.root / added.id / "trace.json.gz"
+        assert json.loads(gzip.decompress(trace.read_bytes())) == TRACE
+        assert kept.size_bytes == trace.stat().st_size
+        assert not source.parent.exists()
+        await lab.events.close()
+        assert ("profile", added.id) in lab.told
+
+        await lab.service.delete_profile(added.id)
+        assert not trace.parent.exists()
+        assert await lab.service.list_profiles() == []
+        with pytest.raises(NotFound):
+            await lab.service.delete_profile(added.id)
+
+
+async def test_a_run_gets_trace_and_summary(home: Home) -> None:
+    async with room(home) as lab:
+        await lab.mlflow.ensure()
+        run_id, artifacts = await asyncio.to_thread(_start_run, lab.mlflow.uri, home)
+        added = await lab.service.add_profile(
+            NewProfile(trace_path=str(lab.write("t.json")), title="t", run_id=run_id)
+        )
+        kept = await lab.kept(added.id)
+        assert kept.artifact == f"profiles/{added.id}/trace.json.gz"
+        assert kept.message == ""
+        folder = artifacts / "profiles" / added.id
+        assert json.loads(gzip.decompress((folder / "trace.json.gz").read_bytes())) == TRACE
+        summary = json.loads((folder / "summary.json").read_text())
+        assert summary["devices"][0]["kernels"] == 1
+        assert added.summary == _summary_from(summary)
+        await lab.events.close()
+        assert ("run", run_id) in lab.told
+
+
+async def test_an_unknown_run_costs_the_artifact_alone(home: Home) -> None:
+    async with room(home) as lab:
+        added = await lab.service.add_profile(
+            NewProfile(trace_path=str(lab.write("t.json")), title="t", run_id="f" * 32)
+        )
+        kept = await lab.kept(added.id)
+        assert (kept.state, kept.artifact) == ("ready", "")
+        assert "could not be kept with run" in kept.message
+        assert (lab.root / added.id / "trace.json.gz").exists()
+
+
+async def test_what_is_no_trace_fails_and_is_kept(home: Home) -> None:
+    async with room(home) as lab:
+        added = await lab.service.add_profile(
+            NewProfile(trace_path=str(lab.write("t.json", "oops")), title="t")
+        )
+        assert added.state == "failed"
+        assert "is not a trace" in added.message
+        await lab.kept(added.id)
+        assert gzip.decompress((lab.root / added.id / "trace.json.gz").read_bytes()) == b"oops"
+
+
+@pytest.mark.parametrize("kind", ["outside", "dots", "link", "missing", "folder"])
+async def test_only_files_of_the_profiles_folder_are_read(home: Home, kind: str) -> None:
+    async with room(home) as lab:
+        outside = home.path / "outside.json"
+        outside.write_text(json.dumps(TRACE))
+        (lab.root / "link.json").symlink_to(outside)
+        given = {
+            "outside": str(outside),
+            "dots": str(lab.root / ".." / ".." / ".." / "outside.json"),
+            "link": str(lab.root / "link.json"),
+            "missing": str(lab.root / "none.json"),
+            "folder": str(lab.root),
+        }[kind]
+        with pytest.raises(InvalidRequest):
+            await lab.service.add_profile(NewProfile(trace_path=given, title="t"))
+        assert await lab.service.list_profiles() == []
+        assert outside.exists()
+
+
+def _start_run(uri: str, home: Home) -> tuple[str, Path]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("profiles", artifact_location=str(home.path / "artifacts"))
+    run = client.create_run(experiment)
+    return run.info.run_id, Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def _summary_from(data: object) -> ProfileSummary:
+    import msgspec
+
+    return msgspec.convert(data, ProfileSummary)

@@ -1,0 +1,166 @@
+"""Models: register once, choose, alias, refuse bad names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.experiments.hashes import model_digest
+from genops_lab.registry.models import RegisterModel, SetAlias
+from genops_lab.settings import Settings
+from tests.support.homes import Home
+from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
+
+
+@pytest.fixture(scope="module")
+def rooms(module_home: Home) -> Iterator[Rooms]:
+    with open_rooms(Settings(data_dir=module_home.data)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def training(rooms: Rooms) -> Training:
+    return Training(rooms)
+
+
+@pytest.fixture(scope="module")
+def one(training: Training) -> Logged:
+    return training.digits()
+
+
+def register(rooms: Rooms, name: str, run: str, **fields: str):
+    return rooms.run(rooms.registry.register_model(RegisterModel(name=name, run=run, **fields)))
+
+
+def test_a_runs_model_is_registered_listed_and_told(rooms: Rooms, one: Logged) -> None:
+    rooms.events_told.clear()
+    first = register(rooms, "listed", one.run_id)
+    second = register(rooms, "listed", one.run_id, alias="champion")
+    assert (first.version, second.version) == ("1", "2")
+    assert second.run_id == one.run_id
+    assert second.aliases == ["champion"]
+    assert second.flavors == ["sklearn", "python_function"]
+    [model] = [each for each in rooms.run(rooms.registry.list_models()) if each.name == "listed"]
+    assert [version.version for version in model.versions] == ["2", "1"]
+    eventually(lambda: rooms.events_told, lambda told: ("model", "listed") in told)
+
+
+def test_one_key_registers_one_version(rooms: Rooms, one: Logged) -> None:
+    body = RegisterModel(name="twice", run=one.run_id, idempotency_key="a double click")
+    versions = rooms.gather(*(rooms.registry.register_model(body) for _ in range(3)))
+    assert {version.version for version in versions} == {"1"}
+    assert rooms.run(rooms.registry.register_model(body)).version == "1"
+    assert len(rooms.run(rooms.registry.get_model("twice")).versions) == 1
+
+
+def test_two_processes_with_one_key_register_one_version(rooms: Rooms, one: Logged) -> None:
+    body = RegisterModel(name="two-tabs", run=one.run_id, idempotency_key="two tabs")
+    with open_rooms(rooms.settings) as other:
+        import threading
+
+        found: list[str] = []
+        threads = [
+            threading.Thread(
+                target=lambda each=each: found.append(each.run(each.registry.register_model(body)).version)
+            )
+            for each in (rooms, other)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert found == ["1", "1"]
+    assert len(rooms.run(rooms.registry.get_model("two-tabs")).versions) == 1
+
+
+def test_a_key_whose_work_failed_can_be_used_again(rooms: Rooms, training: Training, one: Logged) -> None:
+    with training.run() as run:
+        pass
+    with pytest.raises(NotFound, match="logged no model"):
+        register(rooms, "again", run.info.run_id, idempotency_key="again")
+    assert register(rooms, "again", one.run_id, idempotency_key="again").version == "1"
+
+
+def test_a_run_with_several_models_asks_which(rooms: Rooms, training: Training) -> None:
+    several = training.digits("small", "large")
+    with pytest.raises(InvalidRequest, match="large, small") as caught:
+        register(rooms, "several", several.run_id)
+    assert caught.value.code == "ambiguous"
+    assert caught.value.details["models"] == ["large", "small"]
+    with pytest.raises(NotFound, match="large, small"):
+        register(rooms, "several", several.run_id, model="medium")
+    assert register(rooms, "several", several.run_id, model="large").version == "1"
+
+
+def test_a_run_without_a_model_says_how_to_log_one(rooms: Rooms, training: Training) -> None:
+    with training.run() as run:
+        pass
+    with pytest.raises(NotFound) as caught:
+        register(rooms, "none", run.info.run_id)
+    assert "log_model" in caught.value.hint
+
+
+def test_a_model_among_the_artifacts_is_found(
+    rooms: Rooms, training: Training, one: Logged, tmp_path: Path
+) -> None:
+    """MLflow 2 logged models as artifacts of their run."""
+    import mlflow
+
+    with training.run() as run:
+        mlflow.log_artifacts(str(one.folder), "old-model")
+    version = register(rooms, "old", run.info.run_id)
+    assert version.flavors == ["sklearn", "python_function"]
+    rooms.run(rooms.registry.download(version, tmp_path / "files"))
+    assert model_digest(tmp_path / "files") == model_digest(one.folder)
+
+
+def test_aliases_are_set_moved_and_taken_away(rooms: Rooms, one: Logged) -> None:
+    for _ in range(2):
+        register(rooms, "aliased", one.run_id)
+    registry = rooms.registry
+    rooms.run(registry.set_alias("aliased", "champion", SetAlias(version="1")))
+    model = rooms.run(registry.set_alias("aliased", "champion", SetAlias(version="2")))
+    assert [version.aliases for version in model.versions] == [["champion"], []]
+    assert rooms.run(registry.resolve("aliased", "champion")).version == "2"
+    assert rooms.run(registry.resolve("aliased", "1")).version == "1"
+    assert rooms.run(registry.resolve("aliased", "")).version == "2"
+    for _ in range(2):
+        model = rooms.run(registry.delete_alias("aliased", "champion"))
+    assert [version.aliases for version in model.versions] == [[], []]
+    with pytest.raises(NotFound):
+        rooms.run(registry.set_alias("aliased", "champion", SetAlias(version="7")))
+    with pytest.raises(NotFound):
+        rooms.run(registry.resolve("aliased", "champion"))
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "a:b", "../up", "..", "x" * 257, "a\nb"])
+def test_bad_names_are_refused(rooms: Rooms, one: Logged, name: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        register(rooms, name, one.run_id)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("alias", ["latest", "v1", "a b", "x" * 256])
+def test_bad_aliases_are_refused(rooms: Rooms, one: Logged, alias: str) -> None:
+    with pytest.raises(InvalidRequest):
+        register(rooms, "aliases", one.run_id, alias=alias)
+
+
+@pytest.mark.parametrize("name", ["Ziffern-großartig-数字", "it's", 'say "hi"', "x" * 256])
+def test_unusual_names_work(rooms: Rooms, one: Logged, name: str) -> None:
+    assert register(rooms, name, one.run_id).name == name
+    assert rooms.run(rooms.registry.get_model(name)).versions[0].version == "1"
+
+
+def test_an_unknown_model_is_not_found(rooms: Rooms) -> None:
+    with pytest.raises(NotFound, match="nobody"):
+        rooms.run(rooms.registry.get_model("nobody"))
+
+
+def test_files_come_byte_for_byte(rooms: Rooms, one: Logged, tmp_path: Path) -> None:
+    version = register(rooms, "files", one.run_id)
+    rooms.run(rooms.registry.download(version, tmp_path / "files"))
+    assert model_digest(tmp_path / "files") == model_digest(one.folder)

@@ -1,0 +1,392 @@
+"""Runs of kernels on a target: real keepers and ipykernels, cut, killed and found again; every event once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.experiments.tracking import KERNEL_ENDED
+from genops_lab.links.route import Route
+from genops_lab.profiler.service import ProfilesService
+from genops_lab.remote.tracking import RemoteTracking
+from genops_lab.settings import Settings
+from tests.experiments.conftest import Room, made_folder, move_made, open_room  # noqa: F401 - a fixture
+from tests.support.environments import environment_without_lab, find_python
+from tests.support.faults import FaultProxy
+from tests.support.homes import Home
+from tests.support.kernels import lab_kernel
+from tests.support.lab_server import start_lab
+from tests.support.sshd import Sshd
+
+from .places import TARGET, Place, Running, a_kernel, a_place
+
+T = TypeVar("T")
+
+LONG_S = 120.0
+LOOP = """
+%%track --name far --experiment Far
+import genops, time
+for i in range({count}):
+    genops.log({{"loss": float(i)}}, step=i)
+    time.sleep({pause})
+"""
+
+
+class TrackingLab:
+    """The tracking rooms of a Lab, in a loop in a thread of its own, as a server's."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.run(self._open())
+
+    async def _open(self) -> None:
+        data = self.place.home.data
+        self.room: Room = open_room(data)
+        self.profiles = ProfilesService(
+            Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events
+        )
+        self.remote = RemoteTracking(self.place.remote, self.room.tracking, self.profiles, data, self._known)
+
+    async def _known(self, _target: str) -> set[str]:
+        return set()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LONG_S)
+
+    def close(self) -> None:
+        """The server stops."""
+        self.run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _close(self) -> None:
+        await self.remote.close()
+        await self.profiles.close()
+        await self.room.close()
+
+    # What MLflow has
+
+    def runs(self) -> list[Run]:
+        """All runs."""
+        return self.run(self.room.experiments.list_runs(RunQuery())).runs
+
+    def the_run(self) -> Run:
+        """The only run."""
+        (run,) = self.runs()
+        return run
+
+    def detail(self, run: Run) -> RunDetail:
+        """With its artifacts."""
+        return self.run(self.room.experiments.get_run(run.run_id))
+
+    def steps(self, run: Run, key: str = "loss") -> list[int]:
+        """The steps of a metric, each as often as it was written."""
+        found = self.run(self.room.experiments.get_run_metrics(run.run_id, MetricsQuery()))
+        return next((series.steps for series in found.series if series.key == key), [])
+
+    def ended(self, status: str) -> Run:
+        """The only run, once it has ended so."""
+        eventually(lambda: [run.status for run in self.runs()] == [status])
+        return self.the_run()
+
+
+def eventually(reached: Callable[[], Any], within_s: float = LONG_S) -> Any:
+    """The first true value."""
+    deadline = time.monotonic() + within_s
+    while not (found := reached()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def tracking_lab(home: Home, made: Path, route: Route) -> Iterator[TrackingLab]:
+    """A Lab with a target."""
+    with a_place(home, route) as place:
+        move_made(made, home.data)
+        lab = TrackingLab(place)
+        try:
+            yield lab
+        finally:
+            lab.close()
+
+
+@pytest.fixture
+def place(home: Home, made_folder: Path) -> Iterator[Place]:  # noqa: F811
+    """This machine, through the agent."""
+    with a_place(home) as found:
+        move_made(made_folder, home.data)
+        yield found
+
+
+@pytest.fixture
+def lab(place: Place) -> Iterator[TrackingLab]:
+    """A Lab that tracks what kernels of the place log."""
+    opened = TrackingLab(place)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def loaded(place: Place, **start: Any) -> Iterator[Running]:
+    """A kernel with the extension."""
+    with a_kernel(place, **start) as kernel:
+        ok(kernel, "%load_ext genops_lab")
+        yield kernel
+
+
+def ok(kernel: Running, code: str) -> str:
+    """What a cell printed that must succeed."""
+    reply, printed = kernel.run(code, LONG_S)
+    assert reply["status"] == "ok", (reply, printed)
+    return printed
+
+
+def kill_attach(place: Place) -> None:
+    """The connection's process on the host is killed."""
+    link = place.remote.links.link(place.route)
+
+    def killed() -> bool:
+        if not link.is_up:  # the one before is not noticed yet, or the next one is not there yet
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(link.hello["pid"]), signal.SIGKILL)
+            return True
+        return False
+
+    eventually(killed)
+
+
+def pid_of(place: Place, kernel: Running) -> int:
+    """The kernel's process on the host."""
+    return int(place.call("kernels.info", kernel_id=kernel.bridge.kernel_id)["pid"])
+
+
+def test_a_cell_is_tracked_through_cuts_each_metric_once(place: Place, lab: TrackingLab) -> None:
+    with loaded(place) as kernel:
+        cell = kernel.client.execute(LOOP.format(count=300, pause=0.02))
+        eventually(lambda: [run for run in lab.runs() if lab.steps(run)])
+        for _ in range(3):
+            before = len(lab.steps(lab.the_run()))
+            kill_attach(place)
+            eventually(lambda seen=before: len(lab.steps(lab.the_run())) > seen)  # type: ignore[misc]
+        reply, printed = kernel.finish(cell, LONG_S)
+        assert reply["status"] == "ok", printed
+        run = lab.ended("FINISHED")
+        assert lab.steps(run) == list(range(300))
+        assert (run.name, run.experiment, run.tags["genops.target"]) == ("far", "Far", TARGET)
+        assert "source/notebook.py" in {
+            f"source/{entry.path.rpartition('/')[2]}" if "/" in entry.path else entry.path + "/notebook.py"
+            for entry in lab.detail(run).artifacts
+        }
+        assert place.call("lab.sync", kernels={kernel.bridge.kernel_id: []}) == {
+            "kernels": {kernel.bridge.kernel_id: {"gone": [], "spooled": []}}
+        }
+        eventually(lambda: lab.steps(run, "system/memory_mb") or lab_system(lab, run))
+
+
+def lab_system(lab: TrackingLab, run: Run) -> list[str]:
+    """The machine's load."""
+    found = lab.run(lab.room.experiments.get_run_metrics(run.run_id, MetricsQuery()))
+    return [series.key for series in found.system]
+
+
+def test_a_kernel_killed_while_it_is_cut_off_leaves_a_failed_run_with_all(
+    place: Place, lab: TrackingLab
+) -> None:
+    link = place.remote.links.link(place.route)
+    with loaded(place) as kernel:
+        ok(kernel, "import genops; run = genops.start('far', 'Far'); genops.log({'loss': 0}, step=0)")
+        eventually(lambda: lab.runs() and lab.steps(lab.the_run()) == [0])
+        pid = pid_of(place, kernel)
+        begun, cut, done = (place.home.work / name for name in ("begun", "cut", "done"))
+        code = f"""
+import os, time
+open({str(begun)!r}, "w").close()
+while not os.path.exists({str(cut)!r}):
+    time.sleep(0.05)
+for i in range(1, 200):
+    genops.log({{"loss": i}}, step=i)
+genops.log_text("x", "last.txt")
+open({str(done)!r}, "w").close()
+time.sleep(600)
+"""
+        kernel.client.execute(code)
+        eventually(begun.exists)
+        place.do(link.down())
+        cut.touch()
+        eventually(done.exists)
+        time.sleep(1.5)
+        assert lab.the_run().status == "RUNNING", "a connection that is down ends no run"
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(1.5)
+        assert lab.the_run().status == "RUNNING"
+        place.do(link.up())
+        run = lab.ended("FAILED")
+        assert lab.steps(run) == list(range(200))
+        assert [entry.path for entry in lab.detail(run).artifacts] == ["last.txt"]
+        assert run.tags["genops.failure"] == KERNEL_ENDED
+        spool = (
+            place.home.path / ".local" / "state" / "genops-lab" / "lab" / kernel.bridge.kernel_id / "spool"
+        )
+        eventually(lambda: not list(spool.iterdir()))
+
+
+def test_a_run_of_a_living_kernel_stays_open(place: Place, lab: TrackingLab) -> None:
+    with loaded(place) as kernel:
+        ok(kernel, "import genops; run = genops.start('far'); genops.log({'loss': 0}, step=0)")
+        eventually(lambda: lab.runs() and lab.steps(lab.the_run()) == [0])
+        time.sleep(5)  # some looks of the supervisor
+        assert lab.the_run().status == "RUNNING"
+        os.kill(pid_of(place, kernel), signal.SIGKILL)
+        lab.ended("FAILED")
+
+
+def test_files_and_profiles_travel(place: Place, lab: TrackingLab) -> None:
+    with loaded(place) as kernel:
+        code = """
+%%track --name files
+import genops, os
+open("big.bin", "wb").write(os.urandom(5_000_000)); genops.log_file("big.bin", "weights/big.bin")
+genops.log_file("big.bin", "again.bin")
+open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.txt")
+"""
+        ok(kernel, code)
+        run = lab.ended("FINISHED")
+        kept = {path.name: path for path in (place.home.data / "mlflow" / "artifacts").rglob("*.bin")}
+        written = (Path(kernel.run("import os; print(os.getcwd())")[1].strip()) / "big.bin").read_bytes()
+        assert {name: path.read_bytes() == written for name, path in kept.items()} == {
+            "big.bin": True,
+            "again.bin": True,
+        }
+        assert "gone.txt" in run.tags["genops.notes"]
+        pytest.importorskip("torch")
+        ok(kernel, "%%profile --title far\nimport torch; torch.mm(torch.ones(99, 99), torch.ones(99, 99))")
+        (profile,) = lab.run(lab.profiles.list_profiles())
+        assert (profile.title, profile.state) == ("far", "ready"), profile.message
+        found = lab.run(lab.profiles.get_profile(profile.id))
+        assert found.summary is not None and "aten::mm" in [each.name for each in found.summary.operators]
+        assert found.run_id == run.run_id
+
+
+def test_a_kernel_cannot_write_anothers_run_nor_ask_for_more(place: Place, lab: TrackingLab) -> None:
+    forged = """
+from genops_lab.kernel import lab
+from genops_lab.kernel.errors import Refused
+events = [{{"seq": 3, "kind": "metrics", "timestamp": 1.0, "data": {{"values": {{"loss": 9}}, "step": 9}}}}]
+process = {{"pid": 1, "kernel_id": {kernel_id!r}}}
+def refused(*arguments):
+    try:
+        lab.call(*arguments)
+    except Refused as error:
+        return error.status
+print(refused("POST", "/tracking/events", {{"run_key": {key!r}, "process": process, "events": events}}),
+      refused("GET", "/experiments"), refused("DELETE", "/models/m"), refused("GET", "/deployments/d"))
+"""
+    with loaded(place) as kernel, loaded(place) as other:
+        printed = ok(
+            kernel, "import genops; run = genops.start('a'); genops.log({'loss': 0}, step=0); print(run.key)"
+        )
+        eventually(lambda: lab.runs() and lab.steps(lab.the_run()) == [0])
+        code = forged.format(key=printed.split()[-1], kernel_id=kernel.bridge.kernel_id)
+        assert ok(other, code).split()[-4:] == ["403"] * 4
+        assert lab.steps(lab.the_run()) == [0]
+        ok(kernel, "genops.end()")
+        lab.ended("FINISHED")
+
+
+def test_commands_and_secrets_stay_with_the_lab(
+    place: Place, lab: TrackingLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "planted-secret")
+    place.do(place.remote.links.link(place.route).down())
+    with loaded(place) as kernel:
+        shown = ok(
+            kernel, "import os; print({k: v for k, v in os.environ.items() if k.startswith(('GENOPS', 'J'))})"
+        )
+        assert "planted" not in shown and "GENOPS_CLI" not in shown and "'GENOPS_REMOTE': '1'" in shown
+        reply, _ = kernel.run("%genops status")
+        assert reply["status"] == "error" and "commands run in the Lab" in reply["evalue"]
+        printed = ok(
+            kernel, "%%track --name m\nimport genops; genops.log({'loss': 1}); import_mlflow = 'mlflow'"
+        )
+        assert "mlflow's own calls" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minor", [8, 11])
+def test_nothing_of_genops_is_needed_there(home: Home, made_folder: Path, minor: int) -> None:  # noqa: F811
+    found = find_python(minor)
+    if found is None:
+        pytest.skip(f"no Python 3.{minor} here")
+    python = environment_without_lab("ipykernel", python=found)
+    route = Route(target=TARGET, kind="local", python=str(python))
+    with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
+        shown = ok(kernel, "import sys; print(sys.executable, sys.version_info[1], 'msgspec' in sys.modules)")
+        assert shown.split() == [str(python), str(minor), "False"]
+        ok(kernel, LOOP.format(count=20, pause=0))
+        assert lab.steps(lab.ended("FINISHED")) == list(range(20))
+
+
+@pytest.mark.slow
+def test_through_sshd_with_resets_and_black_holes(home: Home, made_folder: Path) -> None:  # noqa: F811
+    with Sshd() as host, FaultProxy(host.port) as proxy:
+        host.write_config(port=proxy.port)
+        route = host.route(target=TARGET, python=sys.executable)
+        with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
+            cell = kernel.client.execute(LOOP.format(count=400, pause=0.02))
+            eventually(lambda: [run for run in lab.runs() if lab.steps(run)])
+
+            def black_hole() -> None:
+                proxy.hole()
+                time.sleep(6)
+                proxy.heal()
+
+            cuts: list[Callable[[], object]] = [proxy.reset, host.kill_sessions, black_hole]
+            for cut in cuts:
+                before = len(lab.steps(lab.the_run()))
+                cut()
+                eventually(lambda seen=before: len(lab.steps(lab.the_run())) > seen)  # type: ignore[misc]
+            reply, printed = kernel.finish(cell, LONG_S)
+            assert reply["status"] == "ok", printed
+            assert lab.steps(lab.ended("FINISHED")) == list(range(400))
+
+
+@pytest.mark.slow
+def test_in_a_jupyter_server_that_is_killed_in_the_middle(home: Home) -> None:
+    server = start_lab(home)
+    try:
+        status, answer = server.request("POST", "genops/targets", {"name": TARGET, "kind": "local"})
+        assert status == 200, answer
+        with lab_kernel(server, f"genops-{TARGET}") as kernel:
+            kernel.ok("%load_ext genops_lab")
+            kernel.send(LOOP.format(count=1500, pause=0.02))
+            eventually(lambda: server.get("genops/runs")["runs"])
+            server.stop(signal.SIGKILL)
+            server = start_lab(home, after=server)
+            eventually(lambda: server.get("genops/runs")["runs"][0]["status"] == "FINISHED")
+            (run,) = server.get("genops/runs")["runs"]
+            (series,) = server.get(f"genops/runs/{run['run_id']}/metrics")["series"]
+            assert series["steps"] == list(range(1500)), "each metric once"
+            assert run["tags"]["genops.target"] == TARGET and run["source"].endswith("lesson.ipynb")
+            kernel.server = server
+    finally:
+        server.stop()

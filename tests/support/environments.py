@@ -1,0 +1,150 @@
+"""Environments other than the one that runs the tests: another Python, another JupyterLab, the built wheel.
+
+They lie in a folder that other Linux users can reach and are kept between runs; where the wheel belongs in
+them, it is built from the checkout and installed anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = Path(tempfile.gettempdir()) / f"genops-lab-environments-{os.getuid()}"
+
+#: The newest JupyterLab, the hub that the hub's tests run with it, and Notebook 7: one environment serves all.
+NEWEST = ("jupyterlab>=4.6,<5", "jupyterhub>=5.2", "notebook>=7.4,<8")
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    BASE.mkdir(mode=0o755, exist_ok=True)
+    with (BASE / f"{name}.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def find_python(minor: int) -> Path | None:
+    """A CPython 3.``minor`` of this machine."""
+    candidates = [
+        Path(found) for found in [shutil.which(f"python3.{minor}", path="/usr/bin:/usr/local/bin")] if found
+    ]
+    candidates += sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3"), reverse=True)
+    if found := shutil.which(f"python3.{minor}"):
+        candidates.append(Path(found))
+    for candidate in candidates:
+        answer = subprocess.run(
+            [str(candidate), "-c", "import sys; print(sys.version_info.minor)"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if answer.stdout.strip() == str(minor):
+            return candidate
+    return None
+
+
+def _run(*command: str | Path, cwd: Path = ROOT) -> None:
+    answer = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, f"{command}\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}"
+
+
+def built_wheel() -> Path:
+    """The wheel of the checkout as it is, front end inside; built once a test run."""
+    digest = hashlib.sha256()
+    for folder in ("genops_lab", "jupyter-config"):
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
+    digest.update((ROOT / "pyproject.toml").read_bytes())
+    with _locked("wheel"):
+        folder = BASE / f"wheel-{digest.hexdigest()[:16]}"
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=BASE) as building:
+                _run(
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "wheel",
+                    "-q",
+                    ".",
+                    "--no-deps",
+                    "--no-build-isolation",
+                    "-w",
+                    building,
+                )
+                shutil.copytree(building, folder)
+        return next(folder.glob("genops_lab-*.whl"))
+
+
+def environment_with_wheel(python: Path, *requirements: str) -> Path:
+    """The interpreter of an environment that holds the wheel and ``requirements``."""
+    wheel = built_wheel()
+    pyproject = (ROOT / "pyproject.toml").read_bytes()
+    key = hashlib.sha256("\0".join([str(python), *requirements]).encode() + pyproject).hexdigest()[:16]
+    with _locked(key):
+        folder = BASE / key
+        interpreter = folder / "bin" / "python"
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _run(sys.executable, "-m", "virtualenv", "-q", "--no-download", "-p", str(python), str(folder))
+            _run(interpreter, "-m", "pip", "install", "-q", *requirements, str(wheel))
+            (folder / "ready").touch()
+        _run(interpreter, "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", str(wheel))
+        return interpreter
+
+
+def environment_without_lab(*requirements: str, python: Path | None = None) -> Path:
+    """The interpreter of an environment that holds ``requirements`` alone; skips where no index can be reached."""
+    base = str(python or sys.executable)
+    key = "plain-" + hashlib.sha256("\0".join([base, *requirements]).encode()).hexdigest()[:16]
+    with _locked(key):
+        folder = BASE / key
+        interpreter = folder / "bin" / "python"
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                if python is None:
+                    _run(sys.executable, "-m", "virtualenv", "-q", "--no-download", "-p", base, str(folder))
+                else:  # virtualenv has no wheels for old Pythons; they have their own
+                    _run(base, "-m", "venv", str(folder))
+                _run(interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check", *requirements)
+            except AssertionError as error:
+                pytest.skip(f"an environment with {', '.join(requirements)} cannot be made here: {error}")
+            (folder / "ready").touch()
+        return interpreter
+
+
+def uv_folder() -> Path | None:
+    """A folder with uv in it, for a host's PATH; None where no index can be reached."""
+    with _locked("uv"):
+        folder = BASE / "uv"
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                _run(sys.executable, "-m", "pip", "install", "-q", "--target", folder, "uv")
+            except AssertionError:
+                return None
+            (folder / "ready").touch()
+        return folder / "bin"
+
+
+def index_variables() -> dict[str, str]:
+    """What leads this machine's pip and uv to an index, for a host that a test makes; downloads are kept between
+    runs."""
+    prefixes = ("PIP_", "UV_", "SSL_CERT", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA")
+    found = {name: value for name, value in os.environ.items() if name.upper().startswith(prefixes)}
+    caches = {"PIP_CACHE_DIR": str(BASE / "cache" / "pip"), "UV_CACHE_DIR": str(BASE / "cache" / "uv")}
+    return {**found, **caches}

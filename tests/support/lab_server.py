@@ -1,0 +1,159 @@
+"""A real JupyterLab in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .homes import Home
+
+START_TIMEOUT_S = 90.0
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class LabServer:
+    """A running JupyterLab: its address, token and process."""
+
+    home: Home
+    port: int
+    base_url: str
+    process: subprocess.Popen[bytes]
+    log_path: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def url(self) -> str:
+        """The address, with the base URL and a final slash."""
+        return f"http://127.0.0.1:{self.port}{self.base_url}"
+
+    @property
+    def log(self) -> str:
+        """What the server wrote so far."""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        timeout: float = 60,
+    ) -> tuple[int, Any]:
+        """An authenticated call; the status and the decoded JSON (or text)."""
+        given = {"Authorization": f"token {self.token}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self.url + path.lstrip("/"), data=data, method=method, headers={**given, **(headers or {})}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                status, payload = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, payload = error.code, error.read()
+        try:
+            return status, json.loads(payload) if payload else None
+        except ValueError:
+            return status, payload.decode(errors="replace")
+
+    def get(self, path: str, **options: Any) -> Any:
+        """A GET that must succeed."""
+        status, answer = self.request("GET", path, **options)
+        assert status == 200, (status, answer, self.log[-3000:])
+        return answer
+
+    def stop(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """End the server (SIGTERM after 15 s, SIGKILL after 25 s)."""
+        for number, wait_s in ((sign, 15), (signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            if self.process.poll() is not None:
+                return
+            with suppress(ProcessLookupError):
+                self.process.send_signal(number)
+            if number == signal.SIGINT:
+                self.process.send_signal(number)  # the second one answers Jupyter's question
+            try:
+                self.process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                continue
+
+
+def _without_news(home: Home) -> None:
+    """JupyterLab asks once about its news; a picture should not show that."""
+    folder = home.path / "settings" / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}'
+    )
+
+
+def start_lab(
+    home: Home,
+    *,
+    base_url: str = "/",
+    arguments: Sequence[str] = (),
+    env: dict[str, str] | None = None,
+    python: str | Path = sys.executable,
+    after: LabServer | None = None,
+    application: str = "jupyterlab",
+) -> LabServer:
+    """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
+    token of one that ended ``after`` it."""
+    _without_news(home)
+    port, token = (after.port, after.token) if after else (free_port(), secrets.token_hex(16))
+    log_path = home.path / f"lab-{port}.log"
+    command = [
+        str(python), "-m", application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={home.work}",
+        "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", *arguments,
+    ]  # fmt: skip
+    if os.name == "posix" and os.geteuid() == 0:
+        command.append("--allow-root")
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=home.work, env=home.environment(JUPYTER_TOKEN=token, **(env or {})),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    server = LabServer(home, port, base_url, process, log_path, token)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"JupyterLab ended at its start:\n{server.log[-5000:]}")
+        with suppress(OSError):
+            if server.request("GET", "api/status", timeout=2)[0] == 200:
+                # Answered when GenOps' services are open, and its socket is there.
+                server.request("GET", "genops/status", timeout=START_TIMEOUT_S)
+                return server
+        time.sleep(0.1)
+    server.stop()
+    raise RuntimeError(f"JupyterLab did not answer within {START_TIMEOUT_S:.0f} s:\n{server.log[-5000:]}")
+
+
+@contextmanager
+def running_lab(home: Home, **options: Any) -> Iterator[LabServer]:
+    """A JupyterLab that is ended afterwards."""
+    server = start_lab(home, **options)
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,79 @@
+"""What MLflow itself holds, read from its SQLite file: no client and no Lab between the test and the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .homes import Home
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run with every point that was ever logged, in order of step."""
+
+    run_id: str
+    name: str
+    status: str
+    experiment: str
+    artifacts: Path
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    points: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    def steps(self, key: str) -> list[int]:
+        """The steps of a metric, each as often as it was written."""
+        return [step for step, _value in self.points.get(key, [])]
+
+
+@contextlib.contextmanager
+def _opened(database: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)) as connection:
+        yield connection
+
+
+def runs_in(database: Path) -> list[KeptRun]:
+    """All runs of an MLflow file in the order of their starts; none where it is not made yet."""
+    if not database.exists():
+        return []
+    with _opened(database) as connection:
+        rows = connection.execute(
+            "SELECT run_uuid, runs.name, status, experiments.name, artifact_uri FROM runs "
+            "JOIN experiments ON experiments.experiment_id = runs.experiment_id ORDER BY start_time"
+        ).fetchall()
+        return [_complete(connection, *row) for row in rows]
+
+
+def _complete(
+    connection: sqlite3.Connection, run_id: str, name: str, status: str, experiment: str, artifacts: str
+) -> KeptRun:
+    def pairs(table: str) -> dict[str, str]:
+        query = f"SELECT key, value FROM {table} WHERE run_uuid = ?"
+        return dict(connection.execute(query, (run_id,)).fetchall())
+
+    points: dict[str, list[tuple[int, float]]] = {}
+    for key, step, value in connection.execute(
+        "SELECT key, step, value FROM metrics WHERE run_uuid = ? ORDER BY step, timestamp", (run_id,)
+    ):
+        points.setdefault(key, []).append((step, value))
+    return KeptRun(
+        run_id=run_id,
+        name=name,
+        status=status,
+        experiment=experiment,
+        artifacts=Path(artifacts.removeprefix("file://")),
+        params=pairs("params"),
+        tags=pairs("tags"),
+        points=points,
+    )
+
+
+def kept_run(home: Home, name: str) -> KeptRun:
+    """The one run of this name in the home's embedded MLflow."""
+    runs = runs_in(home.data / "mlflow" / "mlflow.db")
+    found = [run for run in runs if run.name == name]
+    assert len(found) == 1, f"{len(found)} runs named {name!r} among {[run.name for run in runs]}"
+    return found[0]

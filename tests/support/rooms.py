@@ -1,0 +1,184 @@
+"""Registry and deployments over a real embedded MLflow, without a web server, driven from plain tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from genops_lab.core.events import EventBus
+from genops_lab.core.live import LiveHub
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import model_hashes
+from genops_lab.core.tasks import TasksService
+from genops_lab.deployments.lifetime import Lifetime
+from genops_lab.deployments.models import Deployment
+from genops_lab.deployments.service import DeploymentsService
+from genops_lab.experiments.hashes import model_digest
+from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.experiments.service import ExperimentsService
+from genops_lab.registry.service import RegistryService
+from genops_lab.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass
+class Rooms:
+    """The services, on an event loop in a thread of its own."""
+
+    settings: Settings
+    life: Lifetime = field(default_factory=lambda: Lifetime(True))
+    events_told: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+        self.run(self._open())
+
+    async def _open(self) -> None:
+        self.store = Store.at(self.settings.data_dir / "store.db")
+        self.events = EventBus(self.store)
+        self.events.listen(lambda kind, id, _revision: self.events_told.append((kind, id)))
+        self.live = LiveHub()
+        self.tasks = TasksService(self.events)
+        self.mlflow = MlflowConnection(self.settings)
+        self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
+        self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events)
+        self.deployments = DeploymentsService(
+            self.settings, self.mlflow, self.registry, self.store, self.events, self.live, self.tasks,
+            life=self.life,
+        )  # fmt: skip
+        self._supervising = asyncio.create_task(self.deployments.supervise())
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_s: float = 120) -> T:
+        """The result of a coroutine."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
+
+    def gather(self, *works: Coroutine[Any, Any, T]) -> list[T]:
+        """The results of coroutines that run at once."""
+
+        async def together() -> list[T]:
+            return await asyncio.gather(*works)
+
+        return self.run(together())
+
+    def close(self) -> None:
+        """As the Lab stops: deployments go on."""
+        self.run(self._close())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+    async def _close(self) -> None:
+        self._supervising.cancel()
+        await asyncio.wait([self._supervising])
+        await self.tasks.close()
+        await self.events.close()
+        await self.mlflow.close()
+        self.store.close()
+
+    def trust(self, folder: Path, run_id: str) -> None:
+        """Remember a model's files as a tracked run does."""
+        with self.store.transaction() as connection:
+            connection.execute(
+                model_hashes.insert().values(
+                    digest=model_digest(folder), run_id=run_id, name="model", recorded_at=time.time()
+                )
+            )
+
+    def settled(self, name: str) -> Deployment:
+        """The deployment once it is neither preparing nor starting."""
+        return eventually(
+            lambda: self.run(self.deployments.get_deployment(name)),
+            lambda found: found.state not in ("preparing", "starting", "stopping"),
+        )
+
+
+def eventually(look: Callable[[], T], good: Callable[[T], bool], timeout_s: float = 60) -> T:
+    """What ``look`` saw when it was good; fails with what it saw last."""
+    deadline = time.monotonic() + timeout_s
+    while not good(found := look()):
+        assert time.monotonic() < deadline, f"still {found!r} after {timeout_s:.0f} s"
+        time.sleep(0.05)
+    return found
+
+
+@contextlib.contextmanager
+def open_rooms(settings: Settings, life: Lifetime | None = None) -> Iterator[Rooms]:
+    """Services that are closed afterwards."""
+    rooms = Rooms(settings, life or Lifetime(True))
+    try:
+        yield rooms
+    finally:
+        rooms.close()
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A run's model: ids, its files, some inputs and what the notebook itself predicts for them."""
+
+    run_id: str
+    folder: Path
+    inputs: np.ndarray
+    predictions: list[Any]
+
+
+class Training:
+    """Logs real models into the rooms' MLflow, from this process as from a notebook."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        import mlflow
+
+        rooms.run(rooms.mlflow.ensure())
+        mlflow.set_tracking_uri(rooms.mlflow.uri)
+        self._client = mlflow.MlflowClient(rooms.mlflow.uri)
+        found = self._client.get_experiment_by_name("digits")
+        self._experiment = (
+            found.experiment_id
+            if found
+            else self._client.create_experiment(
+                "digits",
+                artifact_location=(rooms.settings.data_dir / "mlflow" / "artifacts" / "digits").as_uri(),
+            )
+        )
+
+    @contextlib.contextmanager
+    def run(self) -> Iterator[Any]:
+        """An active run."""
+        import mlflow
+
+        with mlflow.start_run(experiment_id=self._experiment) as run:
+            yield run
+
+    def digits(
+        self, *names: str, serialization_format: str = "skops", requirements: list[str] | None = None
+    ) -> Logged:
+        """A scikit-learn classifier of digits, logged under each of the names ("model" without any)."""
+        import mlflow
+        from sklearn.datasets import load_digits
+        from sklearn.linear_model import LogisticRegression
+
+        inputs, labels = load_digits(return_X_y=True)
+        model = LogisticRegression(max_iter=200).fit(inputs[:300] / 16, labels[:300])
+        with self.run() as run:
+            for name in names or ("model",):
+                info = mlflow.sklearn.log_model(
+                    model, name=name, serialization_format=serialization_format,
+                    pip_requirements=requirements or ["mlflow", "scikit-learn", "skops"],
+                )  # fmt: skip
+        some = inputs[300:304] / 16
+        assert len(set(model.predict(some))) > 1, "a model that says the same of all proves nothing"
+        return Logged(run.info.run_id, self.folder(info.model_id), some, model.predict(some).tolist())
+
+    def folder(self, model_id: str) -> Path:
+        """Where a logged model's files are."""
+        return Path(self._client.get_logged_model(model_id).artifact_location.removeprefix("file://"))

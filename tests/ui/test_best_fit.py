@@ -1,0 +1,74 @@
+"""The best fit is chosen in the picker, and the notebook's kernel sees that GPU alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.agent.test_gpus import output, program
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.rooms import eventually
+from tests.support.sshd import Sshd
+
+from .test_target_settings import NOTEBOOK
+from .test_targets import PATIENT_MS, dialog, item, looked_at, run
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """A Lab with a host that has eight GPUs, as nvidia-smi told of a real one."""
+    there = tmp_path_factory.mktemp("bin")
+    program(there, "nvidia-smi", {"-q -x": (output("nvidia-8x-v100s.xml"), 0)})
+    with Sshd(environment={"PATH": f"{there}:{Path(sys.executable).parent}:/usr/bin:/bin"}) as host:
+        folder = module_home.path / ".ssh"
+        folder.mkdir(mode=0o700)
+        (folder / "config").write_text(f"Include {host.config}\n")
+        here = {**NOTEBOOK["metadata"]["kernelspec"], "name": "python3"}
+        (module_home.work / "a.ipynb").write_text(json.dumps({**NOTEBOOK, "metadata": {"kernelspec": here}}))
+        with running_lab(module_home) as found:
+            target = {"name": "gpu1", "host": host.alias, "python": sys.executable}
+            assert found.request("POST", "genops/targets", target)[0] == 200
+            found.request("POST", "genops/targets/gpu1/connect")
+            eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["state"] == "up", 90)
+            yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def test_the_kernel_sees_the_gpu_that_fits_best(lab: LabPage, server: LabServer) -> None:
+    lab.open_notebook("a.ipynb")
+    item(lab).click()
+    dialog(lab).get_by_role("button", name="Move to another target…").click()
+    picker = dialog(lab)
+    read = picker.get_by_role("radio", name=re.compile("gpu1 connected 8 × Tesla"))
+    expect(read).to_be_visible(timeout=PATIENT_MS)
+    picker.get_by_label("Best fit for").fill("3")
+    picker.get_by_role("button", name="Choose", exact=True).click()
+    expect(picker.get_by_role("radio", name=re.compile("gpu1"))).to_be_checked(timeout=PATIENT_MS)
+    expect(picker.locator(".gol-BestFit-reason")).to_contain_text("GPU")
+    looked_at(lab, "best-fit", ".jp-Dialog")
+    lab.shot("targets-best-fit-wide", width=1920, height=1080)
+    picker.get_by_role("button", name="Restart there").click()
+    expect(item(lab)).to_have_attribute("aria-label", re.compile("gpu1, connected"), timeout=PATIENT_MS)
+    run(lab, "import os; print('it sees', os.environ['CUDA_VISIBLE_DEVICES'], '!')", "it sees")
+    printed = lab.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output", has_text="it sees").last
+    seen = int(printed.inner_text().split()[2])
+    gpus = server.get("genops/targets/gpu1")["reading"]["gpus"]
+    free = {each["index"]: each["memory_total_bytes"] - each["memory_used_bytes"] for each in gpus}
+    assert len(free) == 8 and free[seen] >= 3e9, (seen, free)
+    assert lab.problems == []

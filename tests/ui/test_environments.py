@@ -1,0 +1,110 @@
+"""From a host whose Python lacks ipykernel to a running notebook: an environment is built there from the dialog."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.environments import index_variables, uv_folder
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.packages import package_folder
+from tests.support.sshd import Sshd
+
+from .test_targets import PATIENT_MS, card, dialog, item, looked_at, run
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return package_folder(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="module")
+def host(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A host with uv and an index, whose ``python3`` has nothing. Skips where no index can be reached."""
+    uv = uv_folder()
+    if uv is None:
+        pytest.skip("no package index can be reached")
+    bare = tmp_path_factory.mktemp("host") / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True, timeout=120)
+    links = {name: str(packages) for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS")}
+    path = f"{bare / 'bin'}:{uv}:/usr/bin:/bin"
+    with Sshd(
+        environment={**index_variables(), **links, "GOL_GATE": str(packages / "gate"), "PATH": path}
+    ) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, host: Sshd) -> Iterator[LabServer]:
+    """A Lab of someone with a project in its folder."""
+    folder = module_home.path / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "config").write_text(host.config.read_text())
+    (module_home.work / "requirements.txt").write_text("goltiny==1.0\ngolslow\n")
+    (module_home.work / "environment.yml").write_text("name: digits\n")
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def step(found: Locator, name: str) -> Locator:
+    return found.get_by_role("listitem").filter(has_text=re.compile(rf"^{name}"))
+
+
+def test_from_a_python_without_ipykernel_to_a_running_notebook(
+    lab: LabPage, server: LabServer, host: Sshd, packages: Path
+) -> None:
+    lab.execute("genops:add-target", {"host": host.alias})
+    found = dialog(lab)
+    expect(step(found, "ipykernel")).to_contain_text("failed", timeout=PATIENT_MS)
+    build = found.get_by_role("button", name="Build an environment there…")
+    expect(build).to_be_visible(timeout=PATIENT_MS)
+    expect(build).to_be_focused()
+    looked_at(lab, "lacks-ipykernel", ".jp-Dialog")
+    build.click()
+
+    expect(found.get_by_role("radio", name=re.compile("^requirements"))).to_be_checked()
+    expect(found.get_by_role("radio", name=re.compile("environment.yml"))).to_be_disabled()
+    looked_at(lab, "build-choice", ".jp-Dialog")
+    found.get_by_role("button", name="Build", exact=True).click()
+    log = found.get_by_role("log")
+    expect(log).to_contain_text("golslow", timeout=PATIENT_MS)
+    expect(found.get_by_role("status")).to_contain_text("requirements.txt and ipykernel")
+    looked_at(lab, "building", ".jp-Dialog")
+
+    found.get_by_role("button", name="Cancel").click()
+    expect(found.get_by_role("radio", name=re.compile("^requirements"))).to_be_checked(timeout=PATIENT_MS)
+    assert not list((host.home / ".local/share/genops-lab/envs").iterdir()), "nothing of it is left"
+    (packages / "gate").touch()
+    found.get_by_role("button", name="Build", exact=True).click()
+    expect(found.get_by_text("is ready.")).to_be_visible(timeout=2 * PATIENT_MS)
+    expect(step(found, "ipykernel")).to_contain_text("well")
+    expect(found.get_by_role("button", name="Install mlflow")).to_be_visible()
+    looked_at(lab, "built", ".jp-Dialog")
+    found.get_by_role("button", name="Done").click()
+
+    (there,) = server.get("genops/targets")
+    assert there["python"].startswith(str(host.home / ".local/share/genops-lab/envs/work-"))
+    card(lab, host.alias).get_by_role("button", name="New notebook").click()
+    expect(item(lab)).to_have_attribute(
+        "aria-label", re.compile(rf"{host.alias}, connected"), timeout=PATIENT_MS
+    )
+    expect(lab.page.get_by_text(re.compile(r"\| Idle"))).to_be_visible(timeout=PATIENT_MS)
+    run(lab, "import goltiny, sys; print(sys.executable, goltiny.version)", f"{there['python']} 1.0")
+    assert lab.problems == []

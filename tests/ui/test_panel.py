@@ -1,0 +1,191 @@
+"""What the panel shows and keeps, and that it follows what scripts do."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import TimeoutError, expect
+
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
+from tests.support.rooms import eventually
+
+from .programs import COUNT, PLAIN, own_mlflow, run_script, script
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(180)]
+
+EMPTY = {
+    "Compute": "New notebook",
+    "Experiments": "Insert a %%track cell",
+    "Profiles": "Insert a %%profile cell",
+    "Models": "Register a run's model…",
+    "Deployments": "Deploy a model…",
+}
+
+
+def test_each_section_says_what_to_do_next(lab: LabPage) -> None:
+    for name, button in EMPTY.items():
+        expect(lab.section(name).get_by_role("button", name=button)).to_be_visible()
+    lab.shot("panel-empty", height=1000)
+
+    lab.section("Models").get_by_role("button", name=EMPTY["Models"]).click()
+    dialog = lab.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("There are no runs yet.")
+    expect(dialog.get_by_role("button", name="Register")).to_be_disabled()
+    lab.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+    lab.section("Deployments").get_by_role("button", name=EMPTY["Deployments"]).click()
+    expect(dialog).to_contain_text("There are no registered models yet.")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    assert lab.problems == []
+
+
+def test_the_panel_is_as_it_was_after_a_reload(lab: LabPage, server: LabServer) -> None:
+    for name in EMPTY:
+        lab.section(name)
+    lab.toggle("Models").click()
+    lab.toggle("Compute").click()
+
+    def kept() -> bool:
+        saved = json.dumps(server.get("lab/api/workspaces"))
+        panel = re.search(r'"genops-lab:panel": {"expanded": ({[^}]*})', saved)
+        expanded = json.loads(panel[1]) if panel else {}
+        return '"current": "genops-lab-panel"' in saved and expanded.get("compute") is False
+
+    deadline = time.monotonic() + 30
+    while not kept():
+        assert time.monotonic() < deadline, server.get("lab/api/workspaces")
+        lab.page.wait_for_timeout(200)
+    lab.page.reload()
+    lab.ready()
+    panel = lab.page.locator("#jp-left-stack #genops-lab-panel")
+    expect(panel).to_be_visible()
+    for name in EMPTY:
+        button = lab.toggle(name)
+        closed = name in ("Models", "Compute")
+        expect(button).to_have_attribute("aria-expanded", "false" if closed else "true")
+
+
+def test_the_palette_has_each_command(lab: LabPage) -> None:
+    commands = lab.page.evaluate(
+        """() => { const {commands} = window.jupyterapp; return commands.listCommands()
+             .filter(id => id.startsWith('genops:')).map(id => [commands.label(id), commands.isEnabled(id)]); }"""
+    )
+    assert len(commands) > 10
+    palette = lab.page.locator(".jp-ModalCommandPalette:visible")
+
+    def missing() -> str:
+        """What is not as it should be; the palette closes when something else takes the focus."""
+        if not palette.is_visible():
+            lab.execute("apputils:activate-command-palette")
+        try:
+            palette.get_by_role("searchbox").or_(palette.locator("input")).first.fill("GenOps", timeout=3000)
+            for label, enabled in commands:
+                item = palette.locator(".lm-CommandPalette-item", has_text=label).first
+                # JupyterLab hides what cannot be done now.
+                expect(item, label).to_be_visible(visible=enabled, timeout=3000)
+                expect(item, label).to_be_attached(timeout=3000)
+        except (AssertionError, TimeoutError) as error:
+            return str(error)
+        return ""
+
+    eventually(missing, lambda found: not found)
+    lab.shot("palette")
+    lab.page.keyboard.press("Escape")
+
+
+def test_the_settings_editor_has_the_settings(lab: LabPage) -> None:
+    lab.panel().get_by_role("button", name="Open the settings of GenOps Lab").click()
+    editor = lab.page.locator("#setting-editor, .jp-SettingsPanel").first
+    for title in ("Open on start", "Update by itself", "Kernel in the status bar"):
+        expect(editor.get_by_text(title).first).to_be_visible()
+    lab.shot("settings")
+
+
+def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
+    lab.panel()
+    expect(lab.toggle("Compute")).to_be_focused()
+    for name in ("Experiments", "Models"):
+        button = lab.toggle(name)
+        for _ in range(60):
+            if button.evaluate("node => node === document.activeElement"):
+                break
+            lab.page.keyboard.press("Tab")
+        expect(button).to_be_focused()
+        for key in ("Enter", "Space"):
+            before = button.get_attribute("aria-expanded")
+            lab.page.keyboard.press(key)
+            expect(button).to_have_attribute("aria-expanded", "false" if before == "true" else "true")
+    lab.page.keyboard.press("ArrowDown")
+    expect(lab.toggle("Deployments")).to_be_focused()
+
+
+def test_an_open_panel_is_no_activity(lab: LabPage, server: LabServer) -> None:
+    asked: list[str] = []
+    lab.page.on("request", lambda request: asked.append(request.url))
+    for name in EMPTY:
+        expect(lab.section(name).get_by_role("button", name=EMPTY[name])).to_be_visible()
+    lab.page.wait_for_timeout(2000)
+
+    def activity() -> Any:
+        return server.get("api/status?no_track_activity=1")["last_activity"]
+
+    def quiet() -> bool:
+        """Whether only the panel asked for a while; what else JupyterLab asks counts as activity."""
+        asked.clear()
+        before = activity()
+        lab.panel().get_by_role("button", name="Refresh what is shown").click()
+        lab.page.wait_for_timeout(3000)
+        after, urls = activity(), list(asked)
+        assert any("/genops/" in url for url in urls), "the panel asks"
+        if any("/genops/" not in url for url in urls):
+            return False
+        assert after == before
+        return True
+
+    eventually(quiet, bool)
+
+
+def test_a_run_of_a_script_is_seen_while_it_goes_on(lab: LabPage, server: LabServer) -> None:
+    experiments = lab.section("Experiments")
+    with script(server, COUNT) as process:
+        row = experiments.get_by_role("button", name=re.compile("counter"))
+        expect(row).to_contain_text("running")
+        expect(experiments.locator(".gol-Run-live .uplot")).to_be_visible()
+        figure = row.locator(".gol-Run-metric", has_text="count")
+        expect(figure).to_be_visible()
+        first = figure.inner_text()
+        expect(figure).not_to_have_text(first)
+        lab.shot("run-live")
+        (server.home.work / "enough").touch()
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    expect(row).to_contain_text("finished")
+    expect(row).not_to_contain_text("running")
+    assert lab.problems == []
+
+
+def test_what_a_plain_mlflow_client_writes_is_seen(lab: LabPage, server: LabServer) -> None:
+    experiments = lab.section("Experiments")
+    run_script(server, PLAIN, **own_mlflow(server))
+    expect(
+        experiments.get_by_role("button", name=re.compile("plain-client.*score 0.75", re.S))
+    ).to_be_visible()
+
+
+def test_the_status_bar_tells_where_the_kernel_runs(lab: LabPage) -> None:
+    lab.execute("docmanager:open", {"path": "quickstart.ipynb"})
+    item = lab.page.get_by_role("button", name=re.compile(r"^Kernel: this machine · \d.* [MG]i?B"))
+    expect(item).to_be_visible(timeout=60_000)
+    lab.shot("status-bar")
+    lab.execute("application:toggle-left-area")
+    item.click()
+    expect(lab.page.locator("#genops-lab-section-compute-body")).to_be_visible()
+    expect(lab.section("Compute").get_by_text("quickstart.ipynb").first).to_be_visible()
+    assert lab.problems == []

@@ -1,0 +1,145 @@
+"""From a script's model to a deployment that answers, without any magic: all from the panel."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.support.browser import SECTIONS, LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+
+from .programs import TRAIN, own_mlflow, run_script
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    """A Lab in which a script has logged a model."""
+    with running_lab(module_home) as found:
+        run_script(found, TRAIN, **own_mlflow(found))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    """One page for the whole way: each test begins where the one before it ended."""
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def looked_at(lab: LabPage, name: str) -> None:
+    """Pictures of the dialog in both themes, without serious findings."""
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"{name}-{theme}")
+        assert lab.serious_findings(".jp-Dialog") == []
+
+
+def ask(deployment: Any, rows: list[list[float]]) -> Any:
+    request = urllib.request.Request(
+        deployment["url"] + "/invocations",
+        data=json.dumps({"inputs": rows}).encode(),
+        headers={"Authorization": f"Bearer {deployment['key']}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+def fact(section: Locator, name: str) -> Locator:
+    return section.locator(".gol-Facts-row", has=section.page.get_by_text(name, exact=True)).locator("dd")
+
+
+def test_a_double_click_registers_one_version(lab: LabPage, server: LabServer) -> None:
+    models = lab.section("Models")
+    models.get_by_role("button", name="Register a run's model…").dblclick()
+    dialog = lab.page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("line")
+    dialog.get_by_label("Alias (optional)").fill("champion")
+    accept = dialog.get_by_role("button", name="Register", exact=True)
+    expect(accept).to_be_enabled()
+    expect(dialog.get_by_label("Run", exact=True).locator("option:checked")).to_contain_text("line – lines")
+    looked_at(lab, "register")
+    accept.dblclick()
+    expect(dialog).to_have_count(0)
+
+    expect(models.get_by_text("v1", exact=True)).to_be_visible()
+    expect(models.get_by_text("champion")).to_be_visible()
+    expect(lab.page.get_by_text("Registered line version 1.")).to_be_visible()
+    (registered,) = server.get("genops/models")
+    assert [version["version"] for version in registered["versions"]] == ["1"]
+    expect(dialog).to_have_count(0)
+
+
+def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) -> None:
+    deploy = lab.section("Models").get_by_role("button", name="Deploy line version 1…")
+    deploy.dblclick()
+    dialog = lab.page.get_by_role("dialog")
+    accept = dialog.get_by_role("button", name="Deploy", exact=True)
+    expect(accept).to_be_enabled()
+    looked_at(lab, "deploy")
+    accept.dblclick()
+    expect(dialog).to_have_count(0)
+
+    toast = lab.page.locator(".Toastify__toast", has_text="Deploy line version 1 as line")
+    expect(toast.locator(".Toastify__spinner")).to_be_visible()
+    deployments = lab.section("Deployments")
+    expect(deployments.get_by_text("Running", exact=True)).to_be_visible(timeout=90_000)
+    expect(lab.page.locator(".Toastify__toast--success", has_text="line").last).to_be_visible()
+    lab.shot("deployed")
+    assert [each["name"] for each in server.get("genops/deployments")] == ["line"]
+    assert len(server.get("genops/tasks")) == 1
+
+
+def test_requests_and_the_log_are_seen_as_they_happen(lab: LabPage, server: LabServer) -> None:
+    deployments = lab.section("Deployments")
+    found = server.get("genops/deployments/line")
+    log = deployments.get_by_role("log", name="Log of line")
+    if log.count() == 0:
+        deployments.get_by_role("button", name="Log", exact=True).click()
+    expect(log).to_contain_text("running: it answers at")
+    expect(fact(deployments, "Requests")).to_have_text("0")
+    assert ask(found, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
+    expect(fact(deployments, "Requests")).to_have_text("1")
+    for _ in range(3):
+        ask(found, [[4.0]])
+    expect(fact(deployments, "Requests")).to_have_text("4")
+    expect(fact(deployments, "Latency")).to_contain_text("ms")
+    lab.shot("requests")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_full_panel_has_no_serious_findings(lab: LabPage, theme: Any) -> None:
+    lab.theme(theme)
+    for name in SECTIONS:
+        lab.section(name)
+    run = lab.section("Experiments").get_by_role("button", name=re.compile("slope"))
+    if run.get_attribute("aria-expanded") == "false":
+        run.click()
+    expect(lab.section("Experiments").get_by_role("button", name="Insert code", exact=True)).to_be_visible()
+    lab.shot(f"full-{theme}", height=2000)
+    assert lab.serious_findings("#genops-lab-panel") == []
+
+
+def test_it_is_stopped_from_the_panel(lab: LabPage, server: LabServer) -> None:
+    deployments = lab.section("Deployments")
+    stop = deployments.get_by_role("button", name="Stop", exact=True)
+    stop.dblclick()
+    expect(deployments.get_by_text("Stopped", exact=True)).to_be_visible()
+    expect(deployments.get_by_role("button", name="Deploy again…")).to_be_visible()
+    log = deployments.get_by_role("log", name="Log of line")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        expect(log).to_contain_text("stopped: ")
+    expect(deployments.get_by_text("Cannot read")).to_have_count(0)
+    lab.shot("stopped", height=1200)
+    assert server.get("genops/deployments/line")["state"] == "stopped"
+    assert lab.problems == []

@@ -1,0 +1,68 @@
+"""The quickstart, top to bottom in the browser, with the panel telling each step while it happens."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServer) -> None:
+    lab.open_notebook("quickstart.ipynb")
+    experiments = lab.section("Experiments")
+    models = lab.section("Models")
+    profiles = lab.section("Profiles")
+    deployments = lab.section("Deployments")
+    lab.run_all()
+
+    expect(experiments.get_by_text("digits-mlp").first).to_be_visible(timeout=90_000)
+    expect(profiles.get_by_text("ten training steps").first).to_be_visible(timeout=90_000)
+    expect(models.get_by_text("digits", exact=True).first).to_be_visible(timeout=90_000)
+    expect(deployments.get_by_text(re.compile("running", re.I)).first).to_be_visible(timeout=120_000)
+    key = server.get("genops/deployments/digits")["key"]
+    lab.wait_for_last_cell(240_000)
+
+    text = "\n".join(lab.outputs())
+    assert "Traceback" not in text, text
+    assert re.search(r"served: \[[\d ]+\]\s+own: \[[\d ]+\]", text), text
+    expect(deployments.get_by_text(re.compile("stopped", re.I)).first).to_be_visible(timeout=30_000)
+    assert lab.problems == [], lab.problems
+
+    runs = server.get("genops/runs?experiment=quickstart")["runs"]
+    assert [run["name"] for run in runs] == ["digits-mlp"]
+    assert runs[0]["status"] == "FINISHED"
+    assert runs[0]["metrics"]["accuracy"] > 0.9
+    assert runs[0]["params"]["learning_rate"] == "0.002"
+    detail = server.get(f"genops/runs/{runs[0]['run_id']}")
+    paths = {artifact["path"] for artifact in detail["artifacts"]}
+    assert {"source", "profiles"} <= paths
+    metrics = server.get(f"genops/runs/{runs[0]['run_id']}/metrics")
+    assert len(next(s for s in metrics["series"] if s["key"] == "loss")["steps"]) == 20
+    assert metrics["system"], "system metrics were recorded"
+    assert not list(server.home.work.rglob("mlruns")) and not list(server.home.work.rglob("mlflow.db"))
+
+    lab.execute("docmanager:save")
+    lab.page.wait_for_timeout(2000)
+    saved = json.loads((server.home.work / "quickstart.ipynb").read_text(encoding="utf-8"))
+    outputs = json.dumps([cell.get("outputs") for cell in saved["cells"]])
+    assert "application/vnd.jupyter.widget-view+json" not in outputs, "the saved picture needs no kernel"
+    assert "image/svg+xml" in outputs or "data:image/svg" in outputs
+    assert key and key not in json.dumps(saved), "the key stays out of the notebook"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_pictures_and_accessibility(lab: LabPage, theme: str, width: int) -> None:
+    lab.theme(theme)  # type: ignore[arg-type]
+    for name in ("Compute", "Experiments", "Profiles", "Models", "Deployments"):
+        lab.section(name)
+    lab.page.wait_for_timeout(1500)
+    lab.shot(f"panel-{theme}-{width}", width=width, height=1000)
+    assert lab.serious_findings("#genops-lab-panel") == []

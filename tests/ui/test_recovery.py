@@ -1,0 +1,217 @@
+"""Outputs outlive a reloaded page, a killed server and a page that was closed: in the browser and on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, start_lab
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+LINES = 400
+#: prints for some eight seconds
+WORK = f"import time\nfor i in range({LINES}):\n    print('line', i)\n    time.sleep(0.02)\n'all done'"
+WHOLE = "".join(f"line {i}\n" for i in range(LINES))
+LONG_MS = 120_000
+
+
+class Bench:
+    """A Lab whose server can be killed and started again. Its notebooks' kernels are on a target on this machine
+    (``box``), or this machine's own."""
+
+    def __init__(self, home: Home, kernel_name: str, *arguments: str) -> None:
+        self.home = home
+        self.kernel_name = kernel_name
+        self._arguments = [*arguments, f"--GenOpsLab.keep_local_kernels={kernel_name == 'python3'}"]
+        self.server: LabServer = start_lab(home, arguments=self._arguments)
+        target = {"name": "box", "kind": "local", "python": sys.executable}
+        status, answer = self.server.request("POST", "genops/targets", target)
+        assert status in (200, 201), answer
+
+    def kill(self) -> None:
+        os.killpg(self.server.process.pid, signal.SIGKILL)
+        self.server.process.wait()
+
+    def restart(self) -> None:
+        self.server = start_lab(self.home, after=self.server, arguments=self._arguments)
+
+    def kernels(self) -> list[str]:
+        return sorted(kernel["id"] for kernel in self.server.get("api/kernels"))
+
+    def notebook(self, name: str, *sources: str) -> Path:
+        cells = [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "metadata": {},
+                "source": source,
+                "outputs": [],
+                "execution_count": None,
+            }
+            for number, source in enumerate(sources)
+        ]
+        metadata = {"kernelspec": {"name": self.kernel_name, "display_name": "box", "language": "python"}}
+        path = self.home.work / name
+        path.write_text(
+            json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+        )
+        return path
+
+    def end(self) -> None:
+        if self.server.process.poll() is not None:
+            self.restart()
+        for kernel in self.kernels():
+            self.server.request("DELETE", f"api/kernels/{kernel}")
+        self.server.stop()
+
+
+@pytest.fixture(params=["genops-box", "python3"])
+def bench(home: Home, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    found = Bench(home, request.param)
+    yield found
+    found.end()
+
+
+def opened(lab: LabPage, name: str) -> None:
+    lab.execute("docmanager:open", {"path": name})
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for(timeout=LONG_MS)
+    expect(lab.page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle")).first).to_be_visible(
+        timeout=LONG_MS
+    )
+
+
+def shown(lab: LabPage, cell: int = 0) -> list[str]:
+    """The lines that a cell shows."""
+    parts = lab.page.locator(".jp-CodeCell").nth(cell).locator(".jp-RenderedText pre").all()
+    return [line for part in parts for line in part.inner_text().splitlines() if line]
+
+
+def has_all(lab: LabPage, cell: int = 0) -> None:
+    """Every line once and in order, the result after them, and the cell's number in its prompt."""
+    outputs = lab.page.locator(".jp-CodeCell").nth(cell).locator(".jp-OutputArea")
+    expect(outputs).to_contain_text("'all done'", timeout=LONG_MS)
+    expect(lab.page.locator(".jp-CodeCell").nth(cell).locator(".jp-InputPrompt")).to_have_text(
+        re.compile(r"\[\d+\]:"), timeout=LONG_MS
+    )
+    assert shown(lab, cell) == [*WHOLE.splitlines(), "'all done'"]
+
+
+def on_disk(path: Path) -> tuple[str, int | None]:
+    """The text that the first cell printed, and its number."""
+    try:
+        cell = json.loads(path.read_text())["cells"][0]
+    except ValueError:  # Jupyter is writing it
+        return "", None
+    printed = [output for output in cell["outputs"] if output["output_type"] == "stream"]
+    return "".join("".join(output["text"]) for output in printed), cell["execution_count"]
+
+
+def save(lab: LabPage, path: Path) -> None:
+    lab.execute("docmanager:save")
+    deadline = time.monotonic() + LONG_MS / 1000
+    while "language_info" not in path.read_text():
+        assert time.monotonic() < deadline, "the page did not save"
+        time.sleep(0.1)
+
+
+def saved(path: Path) -> None:
+    """All is in the file."""
+    deadline = time.monotonic() + LONG_MS / 1000
+    while on_disk(path) != (WHOLE, 1):
+        assert time.monotonic() < deadline, on_disk(path)
+        time.sleep(0.2)
+
+
+def test_a_page_that_is_reloaded_in_the_middle_of_a_cell(browser: Browser, bench: Bench) -> None:
+    go = bench.home.work / "go"  # its last line waits for it: a reload may take longer than the lines
+    waits = (
+        f"import os\n    while i == {LINES - 1} and not os.path.exists({str(go)!r}): time.sleep(0.1)\n    "
+    )
+    path = bench.notebook("reload.ipynb", WORK.replace("print('line', i)", f"{waits}print('line', i)"))
+    with lab_page(browser, bench.server) as lab:
+        lab.open()
+        opened(lab, "reload.ipynb")
+        save(
+            lab, path
+        )  # with the kernel's metadata, so that the reloaded page has nothing of its own to save
+        lab.run_all()
+        expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+        lab.page.reload()
+        lab.ready()
+        first = lab.page.locator(".jp-CodeCell").first
+        expect(first).to_contain_text("line 20", timeout=LONG_MS)
+        expect(first.locator(".jp-InputPrompt")).to_have_text("[*]:")
+        go.touch()
+        has_all(lab)
+        saved(path)
+        assert lab.problems == []
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_cell(browser: Browser, bench: Bench) -> None:
+    path = bench.notebook("killed.ipynb", WORK)
+    with lab_page(browser, bench.server) as lab:
+        lab.open()
+        opened(lab, "killed.ipynb")
+        kernels = bench.kernels()
+        lab.run_all()
+        expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+        bench.kill()
+        bench.restart()
+        assert bench.kernels() == kernels
+        has_all(lab)
+        lab.execute("docmanager:save")  # it had unsaved changes before, so that is left to the person
+        saved(path)
+        lab.execute("notebook:run-all-cells")
+        expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[2]:", timeout=LONG_MS)
+
+
+def test_a_page_that_was_away_for_longer_than_its_document_is_left_to_it(
+    browser: Browser, home: Home
+) -> None:
+    bench = Bench(home, "genops-box", "--GenOpsLab.outputs_left_to_page_s=0.5")
+    path = bench.notebook("away.ipynb", WORK)
+    try:
+        with lab_page(browser, bench.server) as lab:
+            lab.open()
+            opened(lab, "away.ipynb")
+            save(lab, path)
+            lab.run_all()
+            expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+            lab.page.context.set_offline(True)
+            bench.kill()
+            bench.restart()
+            saved(path)
+            lab.page.context.set_offline(False)
+            has_all(lab)
+    finally:
+        bench.end()
+
+
+def test_a_page_and_a_server_that_are_gone(browser: Browser, bench: Bench) -> None:
+    path = bench.notebook("gone.ipynb", WORK)
+    with lab_page(browser, bench.server) as lab:
+        lab.open()
+        opened(lab, "gone.ipynb")
+        kernels = bench.kernels()
+        lab.run_all()
+        expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+    bench.kill()
+    bench.restart()
+    saved(path)
+    assert bench.kernels() == kernels
+    with lab_page(browser, bench.server) as lab:
+        lab.open()
+        opened(lab, "gone.ipynb")
+        has_all(lab)

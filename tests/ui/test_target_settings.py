@@ -1,0 +1,170 @@
+"""How kernels of a target are kept, as a person sees it: settings, what stands ready, an end for want of work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.rooms import eventually
+from tests.support.sshd import Sshd
+
+from .test_targets import PATIENT_MS, card, dialog, item, looked_at, run
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
+
+NOTEBOOK = {
+    "cells": [
+        {"cell_type": "code", "id": "a", "source": "", "metadata": {}, "outputs": [], "execution_count": None}
+    ],
+    "metadata": {
+        "kernelspec": {"name": "genops-gpu1", "display_name": "Python 3 (gpu1)", "language": "python"}
+    },
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    """A Lab whose target is connected."""
+    with Sshd() as host:
+        folder = module_home.path / ".ssh"
+        folder.mkdir(mode=0o700)
+        (folder / "config").write_text(f"Include {host.config}\n")
+        for name in ("a.ipynb", "busy.ipynb"):
+            (module_home.work / name).write_text(json.dumps(NOTEBOOK))
+        with running_lab(module_home, env={"HF_TOKEN": "hf-secret", "OTHER_TOKEN": "other-secret"}) as found:
+            target = {"name": "gpu1", "host": host.alias, "python": sys.executable}
+            assert found.request("POST", "genops/targets", target)[0] == 200
+            found.request("POST", "genops/targets/gpu1/connect")
+            eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["state"] == "up", 90)
+            yield found
+            found.request("PUT", "genops/targets/gpu1", {})
+            eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["warm_ready"] is None, 90)
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, server: LabServer) -> None:
+    lab.section("Compute")
+    card(lab, "gpu1").get_by_role("button", name="Settings of gpu1").click()
+    form = dialog(lab)
+    form.get_by_label("HF_TOKEN").check(
+        timeout=PATIENT_MS
+    )  # the last thing that comes into the form by itself
+    form.get_by_label("Kernels that stand ready").fill("1")
+    expect(form.get_by_label("Kernels that stand ready")).to_have_value("1")
+    form.get_by_label("End kernels without work").select_option("30")
+    form.get_by_label("Price in USD an hour").fill("2.49")
+    expect(form.get_by_label("Price in USD an hour")).to_have_value("2.49")
+    looked_at(lab, "settings", ".jp-Dialog")
+    assert "hf-secret" not in lab.page.content()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    found = eventually(lambda: server.get("genops/targets/gpu1"), lambda each: each["warm_ready"] == 1, 90)
+    assert (found["secrets"], found["price_per_hour"]) == (["HF_TOKEN"], 2.49)
+    assert found["policy"]["idle_minutes"] == 30
+    there = card(lab, "gpu1")
+    there.get_by_role("button", name="Details").click(timeout=PATIENT_MS)
+    expect(there).to_contain_text("1 ready", timeout=PATIENT_MS)
+    expect(there).to_contain_text("30 minutes idle")
+    looked_at(lab, "kept", "#genops-lab-section-compute-body")
+    assert lab.problems == []
+
+
+def open_notebook(lab: LabPage, name: str) -> None:
+    lab.execute("docmanager:open", {"path": name})
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for(timeout=PATIENT_MS)
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for(timeout=PATIENT_MS)
+    is_shown_as(lab, "Idle")
+
+
+def is_shown_as(lab: LabPage, state: str) -> None:
+    """What JupyterLab's status bar says of the kernel."""
+    lab.page.get_by_text(f"Python 3 (gpu1) | {state}").first.wait_for(timeout=2 * PATIENT_MS)
+
+
+def popup(lab: LabPage) -> Locator:
+    """Where the notebook runs, opened."""
+    item(lab).click(timeout=PATIENT_MS)
+    return lab.page.get_by_role("dialog", name="Where this notebook runs")
+
+
+def test_a_cell_that_runs_is_busy_whatever_is_answered_and_after_a_reload(
+    lab: LabPage, server: LabServer
+) -> None:
+    notebook, go_on = server.home.work / "busy.ipynb", server.home.path / "go-on"
+    open_notebook(lab, notebook.name)
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Cell").last.locator(".cm-content").click()
+    code = f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.05)\nprint('went', 'on')"
+    lab.page.keyboard.insert_text(code)
+    lab.page.keyboard.press("Shift+Enter")
+    is_shown_as(lab, "Busy")
+    lab.page.evaluate(
+        """() => {
+          const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+          return kernel.requestDebug({ type: 'request', seq: 1, command: 'debugInfo' }).done.then(() => true);
+        }"""
+    )
+    is_shown_as(lab, "Busy")
+    expect(popup(lab)).to_contain_text("Kernelbusy")
+    lab.page.keyboard.press("Escape")
+    lab.execute("docmanager:save")
+    eventually(notebook.read_text, lambda text: "go-on" in text, 60)
+    lab.page.reload()
+    lab.ready()
+    is_shown_as(lab, "Busy")
+    expect(popup(lab)).to_contain_text("Kernelbusy")
+    go_on.touch()
+    is_shown_as(lab, "Idle")
+    expect(lab.page.locator(".jp-OutputArea-output", has_text="went on").first).to_be_visible(
+        timeout=PATIENT_MS
+    )
+    assert lab.problems == []
+
+
+def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, server: LabServer) -> None:
+    open_notebook(lab, "a.ipynb")
+    run(lab, "held = 1; print('held', held)", "held 1")
+    lab.execute("docmanager:save")
+    eventually((server.home.work / "a.ipynb").read_text, lambda text: "held = 1" in text, 60)
+    policy = {"warm_kernels": 1, "idle_minutes": 1}
+    assert server.request("PUT", "genops/targets/gpu1", {"policy": policy})[0] == 200
+    # The kernel of the test before ends too.
+    told = lab.page.locator(
+        ".Toastify__toast", has_text="a.ipynb (kernel on gpu1): Ended after 1 min without work; freed "
+    )
+    expect(told.first).to_be_visible(timeout=3 * PATIENT_MS)
+    looked_at(lab, "ended", ".Toastify")
+    expect(item(lab)).to_contain_text("kernel has ended")
+    is_shown_as(lab, "Unknown")
+    assert server.request("PUT", "genops/targets/gpu1", {})[0] == 200
+
+    lab.page.reload()
+    lab.ready()
+    expect(item(lab)).to_contain_text("kernel has ended", timeout=PATIENT_MS)
+    details = popup(lab)
+    expect(details).to_contain_text("Ended after 1 min without work; freed ")
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"targets-ended-{theme}")
+        assert lab.serious_findings(".gol-Popup") == []
+    details.get_by_role("button", name="Restart").click()
+    is_shown_as(lab, "Idle")
+    expect(item(lab)).not_to_contain_text("kernel has ended", timeout=PATIENT_MS)
+    lab.page.keyboard.press("Escape")
+    run(lab, "print('held' in dir())", "False")
+    # JupyterLab drops what it asked of the ended kernel when it restarts it.
+    assert [each for each in lab.problems if "Canceled future for kernel_info_request" not in each] == []

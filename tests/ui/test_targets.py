@@ -1,0 +1,286 @@
+"""From a line of the ssh_config to a notebook that runs on that host, and through a cut: a real sshd on loopback."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.sshd import Sshd, make_key
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+PASSPHRASE = "open sesame"
+PATIENT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Sshd]:
+    """A host whose ``python3`` has ipykernel."""
+    with Sshd(environment={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, host: Sshd) -> Iterator[LabServer]:
+    """A Lab of someone whose ssh_config names the host twice: with a key, and with one that needs a passphrase.
+
+    The host's key is not known yet.
+    """
+    locked = make_key(host.folder / "locked_key", passphrase=PASSPHRASE)
+    with host.authorized_keys.open("a") as keys:
+        keys.write(locked.with_suffix(".pub").read_text())
+    host.known_hosts.write_text("")
+    plain = host.write_config(IdentityAgent=None).read_text()
+    folder = module_home.path / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "config").write_text(
+        plain
+        + plain.replace(f"Host {host.alias}\n", "Host locked-host\n").replace(str(host.user_key), str(locked))
+    )
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    """One page for the whole way: each test begins where the one before it ended."""
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def looked_at(lab: LabPage, name: str, selector: str) -> None:
+    """Pictures in both themes, without serious findings."""
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"targets-{name}-{theme}", height=1000)
+        assert lab.serious_findings(selector) == []
+
+
+def card(lab: LabPage, name: str) -> Locator:
+    return lab.section("Compute").get_by_role("region", name=f"Target {name}", exact=True)
+
+
+def dialog(lab: LabPage) -> Locator:
+    return lab.page.get_by_role("dialog")
+
+
+def item(lab: LabPage) -> Locator:
+    """The item in the toolbar of the notebook that is shown."""
+    return lab.page.locator(".jp-NotebookPanel:visible .gol-TargetItem-button")
+
+
+def run(lab: LabPage, code: str, expected: str) -> None:
+    """Run code in a new cell of the notebook that is shown and wait for what it prints."""
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Cell").last.locator(".cm-content").click()
+    lab.page.keyboard.insert_text(code)
+    lab.page.keyboard.press("Shift+Enter")
+    output = lab.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output", has_text=expected)
+    expect(output.last).to_be_visible(timeout=PATIENT_MS)
+
+
+def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Sshd) -> None:
+    compute = lab.section("Compute")
+    compute.get_by_role("button", name="Import from ~/.ssh/config").click()
+    candidates = compute.get_by_role("list", name="Hosts of your ssh_config")
+    expect(candidates.get_by_role("listitem")).to_have_count(2)
+    looked_at(lab, "none", "#genops-lab-section-compute-body")
+    candidates.get_by_role("listitem").filter(has_text=host.alias).get_by_role("button").click()
+
+    question = dialog(lab)
+    expect(question.locator("code")).to_have_text(host.fingerprint(), timeout=PATIENT_MS)
+    expect(question.get_by_role("button", name="Do not connect")).to_be_focused()
+    looked_at(lab, "host-key", ".jp-Dialog")
+    question.get_by_role("button", name="Trust this key").click()
+
+    ready = question.get_by_text(re.compile("is ready|works, with"))
+    expect(ready).to_be_visible(timeout=PATIENT_MS)
+    steps = question.get_by_role("listitem")
+    expect(steps.filter(has_text="ipykernel")).to_contain_text("well")
+    looked_at(lab, "tested", ".jp-Dialog")
+    question.get_by_role("button", name="Done").click()
+    expect(question).to_have_count(0)
+
+    added = card(lab, host.alias)
+    expect(added).to_contain_text("connected")
+    expect(added.get_by_role("meter", name="Memory")).to_be_visible(timeout=PATIENT_MS)
+    looked_at(lab, "cards", "#genops-lab-section-compute-body")
+    assert lab.problems == []
+
+
+def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
+    lab: LabPage, server: LabServer, host: Sshd
+) -> None:
+    lab.section("Compute").get_by_role("button", name="Add a host…").click()
+    form = dialog(lab)
+    form.get_by_label("Host", exact=True).fill(host.alias)
+    form.get_by_label("Name", exact=True).fill("second")
+    form.get_by_label("Python there").fill("no-such-python")
+    looked_at(lab, "add", ".jp-Dialog")
+    lab.page.keyboard.press("Enter")
+    failed = form.get_by_role("listitem").filter(has_text="failed")
+    expect(failed).to_contain_text("no-such-python", timeout=PATIENT_MS)
+    expect(form.get_by_role("button", name="Add anyway")).to_be_visible()
+    looked_at(lab, "failed", ".jp-Dialog")
+
+    form.get_by_role("button", name="Change it").click()
+    expect(form.get_by_label("Python there")).to_have_value("no-such-python")
+    form.get_by_role("button", name="Cancel").click()
+    expect(form).to_have_count(0)
+    assert [each["name"] for each in server.get("genops/targets")] == [host.alias]
+
+
+def test_a_passphrase_is_asked_and_a_question_goes_with_its_connection(
+    lab: LabPage, server: LabServer
+) -> None:
+    status, answer = server.request(
+        "POST", "genops/targets", {"name": "locked", "host": "locked-host", "price_per_hour": 2.1}
+    )
+    assert status == 200, answer
+    locked = card(lab, "locked")
+    expect(locked).to_contain_text("$2.10/h")
+    question = dialog(lab)
+
+    locked.get_by_role("button", name="Connect").click()
+    field = question.locator("input[type=password]")
+    expect(field).to_be_focused(timeout=PATIENT_MS)
+    looked_at(lab, "passphrase", ".jp-Dialog")
+    server.request("POST", "genops/targets/locked/disconnect")
+    expect(question).to_have_count(0)
+
+    locked.get_by_role("button", name="Connect").click()
+    field.fill("not it", timeout=PATIENT_MS)
+    lab.page.keyboard.press("Enter")
+    # A wrong one is asked for again.
+    expect(field).to_have_value("", timeout=PATIENT_MS)
+    expect(field).to_be_focused(timeout=PATIENT_MS)
+    field.fill(PASSPHRASE)
+    lab.page.keyboard.press("Enter")
+    expect(locked.locator(".gol-StatusBadge").first).to_have_text("connected", timeout=PATIENT_MS)
+    expect(question).to_have_count(0)
+    assert PASSPHRASE not in server.log
+    assert PASSPHRASE not in lab.page.content()
+
+    locked.get_by_role("button", name="Remove locked").click()
+    question.get_by_role("button", name="Remove").click()
+    expect(locked).to_have_count(0)
+
+
+def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> None:
+    card(lab, host.alias).get_by_role("button", name="New notebook").click()
+    expect(item(lab)).to_have_attribute(
+        "aria-label", re.compile(rf"{host.alias}, connected"), timeout=PATIENT_MS
+    )
+    run(lab, "import os; kept = 42; print('home', os.environ['HOME'])", f"home {host.home}")
+
+    kernels = card(lab, host.alias)
+    kernels.get_by_role("button", name="Kernels there").click()
+    expect(kernels.get_by_role("list", name=f"Kernels on {host.alias}")).to_contain_text("this Lab")
+
+    host.stop()
+    expect(item(lab)).to_contain_text("disconnected", timeout=PATIENT_MS)
+    expect(card(lab, host.alias)).to_contain_text("Its kernels go on running")
+    item(lab).click()
+    popup = dialog(lab)
+    expect(popup.get_by_role("button", name="Reconnect")).to_be_visible()
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        if popup.count() == 0:
+            item(lab).click()
+        lab.shot(f"targets-disconnected-{theme}")
+        assert lab.serious_findings(".gol-Popup") == []
+    assert "dead" not in lab.page.locator("body").inner_text().lower()
+
+    host.start()
+    expect(item(lab)).to_have_attribute(
+        "aria-label", re.compile(rf"{host.alias}, connected"), timeout=PATIENT_MS
+    )
+    expect(popup.get_by_role("button", name="Detach")).to_be_visible()
+    lab.page.keyboard.press("Escape")
+    expect(popup).to_have_count(0)
+    run(lab, "print('kept', kept)", "kept 42")
+    assert lab.problems == []
+
+
+def test_the_log_of_a_kernel_is_one_click_away(lab: LabPage) -> None:
+    item(lab).click()
+    dialog(lab).get_by_role("button", name="Kernel's log").click()
+    log = lab.page.get_by_role("log")
+    expect(log).to_be_visible()
+    expect(log).not_to_contain_text("Loading")
+    lab.execute("application:close")
+    expect(log).to_have_count(0)
+
+
+def test_files_are_brought_back_once_they_were_seen(lab: LabPage, server: LabServer, host: Sshd) -> None:
+    work = server.home.work
+    run(
+        lab,
+        "print('wrote', open('result.csv', 'w').write('1,2'), open('note.txt', 'w').write('theirs'))",
+        "wrote 3",
+    )
+    (work / "note.txt").write_text("mine!")
+    item(lab).click()
+    dialog(lab).get_by_role("button", name="Bring files back…").click()
+    pull = dialog(lab)
+    expect(pull.get_by_role("table", name="Files that would come")).to_contain_text(
+        "result.csv", timeout=PATIENT_MS
+    )
+    expect(pull.get_by_role("table", name="Files that were changed on both sides")).to_contain_text(
+        "note.txt"
+    )
+    looked_at(lab, "pull", ".jp-Dialog")
+    assert not (work / "result.csv").exists()
+    pull.get_by_label("Bring these too, and keep mine beside them").check()
+    pull.get_by_role("button", name="Bring them").click()
+    expect(pull).to_contain_text("2 files brought", timeout=PATIENT_MS)
+    looked_at(lab, "pulled", ".jp-Dialog")
+    pull.get_by_role("button", name="Close").click()
+    assert (work / "result.csv").read_text() == "1,2" and (work / "note.txt").read_text() == "theirs"
+    assert [kept.read_text() for kept in work.glob("note.mine-*.txt")] == ["mine!"]
+    assert lab.problems == []
+
+
+def test_the_notebook_moves_to_another_place(lab: LabPage, server: LabServer, host: Sshd) -> None:
+    item(lab).click()
+    dialog(lab).get_by_role("button", name="Move to another target…").click()
+    picker = dialog(lab)
+    expect(picker.get_by_role("radio", name=re.compile(host.alias))).to_be_checked()
+    expect(picker.get_by_role("button", name="Restart there")).to_be_disabled()
+    picker.get_by_role("radio", name=re.compile("This machine")).check()
+    expect(picker).to_contain_text("What the kernel holds in memory is lost.")
+    looked_at(lab, "picker", ".jp-Dialog")
+    lab.shot("targets-picker-wide", width=1920, height=1080)
+    picker.get_by_label("Best fit for").fill("24")
+    picker.get_by_role("button", name="Choose", exact=True).click()
+    expect(picker.locator(".gol-BestFit-reason")).not_to_be_empty()
+    picker.get_by_role("radio", name=re.compile("This machine")).check()
+    picker.get_by_role("button", name="Restart there").click()
+    expect(picker).to_have_count(0)
+    expect(item(lab)).to_have_text("This machine", timeout=PATIENT_MS)
+    lab.kernel_idle()
+    deadline = time.monotonic() + 60
+    while any(
+        each["state"] == "running" for each in server.get(f"genops/targets/{host.alias}/kernels")["kernels"]
+    ):
+        assert time.monotonic() < deadline, "its kernel on the host was to end"
+        lab.page.wait_for_timeout(200)
+
+
+def test_disconnecting_is_deliberate(lab: LabPage, host: Sshd) -> None:
+    there = card(lab, host.alias)
+    there.get_by_role("button", name="Disconnect").click()
+    expect(there).to_contain_text("not connected")
+    expect(there).to_contain_text("Figures are")
+    there.get_by_role("button", name="Connect").click()
+    expect(there.get_by_role("button", name="Disconnect")).to_be_visible(timeout=PATIENT_MS)
+    assert lab.problems == []
