@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -136,7 +137,7 @@ class Kernels:
             raise ChannelReset(
                 "running", f"The kernel {kernel_id} runs already.", "Attach to it, or stop it first."
             )
-        await self.forget({"kernel_id": kernel_id})
+        await self._forget(kernel_id)
 
     async def list(self, params: Dict[str, Any]) -> List[Dict[str, Any]]:
         """``kernels.list``. A Lab's kernels on its own machine are listed where they are asked for (``here``)."""
@@ -148,7 +149,8 @@ class Kernels:
             if isinstance(info, BaseException):
                 raise info
             if info["state"] == "ended" and (info.get("ended_at") or 0) < time.time() - KEPT_ENDED_S:
-                await self.forget({"kernel_id": info["kernel_id"]})
+                with contextlib.suppress(ChannelReset):  # somebody else is at it
+                    await self.forget({"kernel_id": info["kernel_id"]})
                 continue
             if bool(info.get("here")) == bool(params.get("here")):
                 found.append(info)
@@ -198,6 +200,12 @@ class Kernels:
     async def forget(self, params: Dict[str, Any]) -> Dict[str, Any]:
         """``kernels.forget``: remove what is left of an ended kernel."""
         kernel_id = params["kernel_id"]
+        self._folder(kernel_id)
+        async with self._lock(kernel_id):  # who asks a second time waits for the first one's work
+            await self._forget(kernel_id)
+        return {}
+
+    async def _forget(self, kernel_id: str) -> None:
         folder = self._folder(kernel_id)
         streams = await self._connect(folder)
         if streams is not None:
@@ -205,7 +213,6 @@ class Kernels:
         elif await _in_thread(self._settled, folder) is None:
             raise _unresponsive(kernel_id)
         await _in_thread(forget, folder)
-        return {}
 
     async def open(self, kernel_id: Any) -> socket.socket:
         """The keeper's socket, for a Lab; of an ended kernel too: its journal is served still."""

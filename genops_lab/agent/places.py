@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 from typing import Iterator, List, Optional, Tuple
@@ -12,6 +13,8 @@ from typing import Iterator, List, Optional, Tuple
 #: A unix socket's path has 107 bytes on Linux and 103 on macOS; names in the folder take some.
 _MAX_SOCKET_FOLDER_BYTES = 84
 _SHARED_FOLDERS = ("/var/tmp", "/tmp")  # noqa: S108  # a folder of the user's own in them, checked
+#: What is being deleted is called so, with something random.
+REMOVED = ".genops-removed-"
 _KERNEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _REMOTE_TYPES = {
     "9p",
@@ -196,8 +199,16 @@ def socket_folder(folder: str) -> str:
 
 
 def forget(folder: str) -> None:
-    """Remove a kernel's folder, and that of its sockets."""
+    """Remove a kernel's folder, and that of its sockets: its name is gone at once, so that who comes late finds none
+    to write into. What was cut in the middle of its removal goes with the next."""
     sockets = socket_folder(folder)
     if sockets != folder:
         shutil.rmtree(sockets, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    root = os.path.dirname(folder)
+    try:
+        os.rename(folder, os.path.join(root, REMOVED + secrets.token_hex(8)))
+    except FileNotFoundError:  # somebody else was quicker
+        return
+    for name in os.listdir(root):
+        if name.startswith(REMOVED):
+            shutil.rmtree(os.path.join(root, name), ignore_errors=True)

@@ -15,11 +15,10 @@ from . import environments, stored
 from .build_state import STATE, end_leftovers, read_state, write_removed
 from .channels import ChannelReset
 from .occupants import Occupants
-from .places import mounts_below
+from .places import REMOVED, mounts_below
 from .statefile import FolderLock
 from .stored import MAX_DEPTH, OPEN_FOLDER, Item
 
-REMOVED = ".genops-removed-"
 _PORTION_S = 5.0
 #: Who was cut off from a build that failed asks for its end within that.
 _BUILD_KEPT_S = 86400.0

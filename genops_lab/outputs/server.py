@@ -273,6 +273,8 @@ class ServerOutputs:
                 params = {"kernel_id": kernel.kernel_id}
                 await self._remote.links.run(link.call("kernels.forget", params))
         except GenOpsError as error:  # its journal goes with its age
+            if error.code == "not_found":  # forgotten already
+                return
             log.info("%s keeps what it has of kernel %s: %s", kernel.target, kernel.kernel_id, error.message)
 
     def _follow_saves(self) -> None:

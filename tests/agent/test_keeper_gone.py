@@ -12,6 +12,8 @@ from typing import Any
 import psutil
 
 from genops_lab.agent import records
+from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.places import REMOVED, forget
 from genops_lab.agent.statefile import read_state, write_state
 
 from .hosts import attached
@@ -64,6 +66,35 @@ def test_a_list_forgets_no_kernel_that_is_being_started(agent_home: Path) -> Non
             assert await host.call("kernels.list") == [] and not folder.exists()
 
     run(test)
+
+
+def test_whoever_is_told_of_its_end_finds_nothing_of_a_kernel(agent_home: Path) -> None:
+    """Two ask at once: the one that is refused must not take the connection from the one that is at work."""
+    kernels = agent_home / "state" / "kernels"
+
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await ready(host)
+            await host.call("kernels.stop", kernel_id="k", grace_s=30)
+            for number in range(5000):
+                (kernels / "k" / f"more-{number}").touch()
+            asked = [asyncio.ensure_future(host.call("kernels.forget", kernel_id="k")) for _ in range(4)]
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            assert list(kernels.iterdir()) == []
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert [each for each in answers if not isinstance(each, ChannelReset)] == [{}]
+            assert {each.code for each in answers if isinstance(each, ChannelReset)} == {"not_found"}
+
+    run(test)
+
+
+def test_what_a_cut_left_of_a_removal_goes_with_the_next(agent_home: Path) -> None:
+    root = agent_home / "state" / "kernels"
+    for name in (f"{REMOVED}0", "k"):
+        (root / name).mkdir(parents=True)
+        (root / name / "journal").touch()
+    forget(str(root / "k"))
+    assert list(root.iterdir()) == []
 
 
 def test_a_restarted_host_has_ended_its_kernels_and_keeps_their_outputs(agent_home: Path) -> None:

@@ -42,6 +42,11 @@ def journals(home: Home) -> list[Path]:
     return [path for path in home.path.rglob("genops-lab/kernels/*") if path.is_dir()]
 
 
+def without_journals(home: Home) -> None:
+    """Wait until the agent has nothing of any kernel; fails with what is left."""
+    eventually(lambda: [sorted(path.rglob("*")) for path in journals(home)], lambda left: not left)
+
+
 def test_killed_in_the_middle_of_a_cell(lab: Labs) -> None:
     lab.write_notebook({"cell1": CODE, "cell2": "mine"})
     session = begin(lab, "work.ipynb")
@@ -116,7 +121,7 @@ def test_a_server_that_is_stopped_ends_them(lab: Labs, how: str) -> None:
     # Those that ended with the process are found, and let go once their outputs are safe.
     eventually(lambda: lab.server.get("api/sessions") == [] and lab.server.get("api/kernels") == [])
     eventually(lambda: printed_so_far(lab, pid))
-    eventually(lambda: journals(lab.home) == [])
+    without_journals(lab.home)
 
 
 def test_a_kernel_that_is_shut_down_is_over(lab: Labs) -> None:
@@ -125,7 +130,7 @@ def test_a_kernel_that_is_shut_down_is_over(lab: Labs) -> None:
     pid = pid_of(lab, session["kernel"]["id"])
     assert lab.server.request("DELETE", f"api/sessions/{session['id']}", timeout=90)[0] == 204
     assert not psutil.pid_exists(pid)
-    eventually(lambda: journals(lab.home) == [])
+    without_journals(lab.home)
 
 
 def test_what_the_panel_and_targets_say_of_them(lab: Labs) -> None:
