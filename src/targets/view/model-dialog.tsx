@@ -48,6 +48,10 @@ export class ModelDialog extends Dialog<unknown> {
       this._onKey(event);
       return;
     }
+    if (event.type === 'focus') {
+      this._onFocus(event);
+      return;
+    }
     // The second half of the double click that opened it falls outside, which would close it.
     if (
       event.type === 'click' &&
@@ -77,6 +81,32 @@ export class ModelDialog extends Dialog<unknown> {
     super.onAfterDetach(msg);
   }
 
+  /** The page behind takes the focus at times, late: what had it here, or stands in its place, gets it back. */
+  private _onFocus(event: Event): void {
+    if (!(event.target instanceof HTMLElement)) {
+      return; // the window itself
+    }
+    if (this.node.contains(event.target)) {
+      this._focused = event.target;
+      return;
+    }
+    event.stopPropagation();
+    const kept = this._focused?.matches(FOCUSABLE) ? this._focused : undefined;
+    const own =
+      kept && this.node.contains(kept)
+        ? kept
+        : (this._focusable.find(each => each.closest('.jp-Dialog-body')) ??
+          this._focusable[0]);
+    own?.focus();
+  }
+
+  /** What can have the focus now, in order. */
+  private get _focusable(): HTMLElement[] {
+    return Array.from(
+      this.node.querySelectorAll<HTMLElement>(FOCUSABLE)
+    ).filter(each => each.offsetParent !== null);
+  }
+
   /** The form's own controls take Enter and the arrows; Tab goes round. */
   private _onKey(event: KeyboardEvent): void {
     if (event.key === 'Escape') {
@@ -88,9 +118,7 @@ export class ModelDialog extends Dialog<unknown> {
     // Nothing behind the dialog hears its keys.
     event.stopPropagation();
     if (event.key === 'Tab') {
-      const all = Array.from(
-        this.node.querySelectorAll<HTMLElement>(FOCUSABLE)
-      ).filter(each => each.offsetParent !== null);
+      const all = this._focusable;
       const [first, last] = [all[0], all[all.length - 1]];
       const from = event.shiftKey ? first : last;
       if (first && document.activeElement === from) {
@@ -113,6 +141,7 @@ export class ModelDialog extends Dialog<unknown> {
   };
 
   private _finished = false;
+  private _focused: HTMLElement | undefined;
 }
 
 export namespace ModelDialog {
@@ -130,7 +159,7 @@ export namespace ModelDialog {
 }
 
 const FOCUSABLE =
-  'button:not(:disabled), input:not(:disabled), select:not(:disabled), summary, [tabindex="0"]';
+  'button:not(:disabled), input:not(:disabled), select:not(:disabled), textarea:not(:disabled), a[href], summary, [tabindex="0"]';
 
 /** The buttons of a dialog, at its end. */
 export function DialogButtons(props: {
