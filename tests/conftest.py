@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,3 +37,16 @@ def jp_asyncio_loop() -> None:
     """pytest-jupyter's fixture of this name closes the loop after each test, which fails while Playwright keeps
     its own in this thread, and would end what a module's fixtures keep open. Async tests run in the one loop of
     ``jupyter_core.utils.ensure_event_loop``."""
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Whole, what a test that was run again had failed with: it is a fault to find, whatever came of the second run."""
+    first_tries = terminalreporter.stats.get("rerun", [])
+    if first_tries:
+        terminalreporter.section("UNSTEADY: failed and were run again", sep="=", red=True)
+    for report in first_tries:
+        terminalreporter.section(report.nodeid, sep="_")
+        terminalreporter.line(report.longreprtext)
+        for name, text in report.sections:
+            terminalreporter.section(name, sep="-")
+            terminalreporter.line(text[-8000:])
