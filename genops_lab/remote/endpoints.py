@@ -37,10 +37,9 @@ HOLD_S = 600.0
 #: At most so much.
 HOLD_BYTES = 256 * 1024 * 1024
 _RETRY_S = 0.25
-#: What may wait for a reader that stalls. Beyond it the kernel's messages wait in the host's journal.
-_QUEUE_BYTES = 512 * 1024 * 1024
-_QUEUE_MESSAGES = (1_000, 200_000)
-_TYPICAL_BYTES = 4096.0
+#: So many messages may wait for a reader that stalls. Beyond it the kernel's messages wait in the host's journal. It
+#: never changes: once a pipe of ZMQ has counted with a larger one, a smaller one may stop it for good.
+_QUEUE_MESSAGES = 5_000
 #: A reader that takes nothing for so long loses messages, so that the others go on.
 _STALLED_S = 30.0
 #: zmq_send copies smaller messages anyway.
@@ -65,8 +64,6 @@ class Endpoints:
         self._retry: asyncio.TimerHandle | None = None
         self._scheduled: set[int] = set()
         self._paused = False
-        self._average_bytes = _TYPICAL_BYTES
-        self._set_for_bytes = 0.0
         self._full_since: float | None = None
         #: whether a client listens to iopub; called with the topic of each new subscription
         self.subscribed: Callable[[bytes], None] | None = None
@@ -92,6 +89,7 @@ class Endpoints:
         if kind == zmq.XPUB:
             socket.setsockopt(zmq.XPUB_VERBOSE, 1)
             socket.setsockopt(zmq.XPUB_NODROP, 1)
+            socket.setsockopt(zmq.SNDHWM, _QUEUE_MESSAGES)
         else:
             socket.setsockopt(zmq.SNDHWM, 0)
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -149,14 +147,8 @@ class Endpoints:
 
     def _publish(self, frames: list[bytes]) -> bool:
         socket = self._sockets[IOPUB]
-        size = _size(frames)
-        self._average_bytes += (size - self._average_bytes) / 100
-        if not 0.5 < self._average_bytes / (self._set_for_bytes or 1.0) < 2.0:
-            self._set_for_bytes = self._average_bytes
-            least, most = _QUEUE_MESSAGES
-            socket.setsockopt(zmq.SNDHWM, int(min(max(_QUEUE_BYTES / self._average_bytes, least), most)))
         try:
-            socket.send_multipart(frames, zmq.NOBLOCK, copy=size < _COPY_BELOW)
+            socket.send_multipart(frames, zmq.NOBLOCK, copy=_size(frames) < _COPY_BELOW)
         except zmq.Again:
             return self._publish_when_full(socket, frames)
         finally:
