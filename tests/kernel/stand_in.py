@@ -129,7 +129,8 @@ class LabStandIn:
     def runs(self) -> list[list[dict[str, Any]]]:
         """The events of each run, in the order in which the runs began."""
         with self._lock:
-            return [list(events) for events in self.events.values()]
+            found = [list(events) for events in self.events.values()]
+        return sorted(found, key=lambda events: float(events[0]["timestamp"]))  # each run is sent by itself
 
     def only_run(self) -> list[dict[str, Any]]:
         """The events of the one run that there is."""

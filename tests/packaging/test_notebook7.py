@@ -61,6 +61,11 @@ def test_a_tracked_cell_draws_its_live_view_in_notebook_7(home: Home) -> None:
         lab.page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('notebook:run-all-cells')")
         idle = lab.page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
         idle.first.wait_for(state="attached", timeout=60_000)
+        # The indicator says idle before there is a session: to run cells then asks which kernel to take.
+        lab.page.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget?.sessionContext.session?.kernel?.status === 'idle'",
+            timeout=60_000,
+        )
         lab.execute("notebook:run-all-cells")
         live = lab.page.locator(".gol-run")
         expect(live.get_by_text("Running").first).to_be_visible(timeout=90_000)
