@@ -3,6 +3,7 @@ import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import {
   addIcon,
+  clearIcon,
   codeCheckIcon,
   deleteIcon,
   downloadIcon,
@@ -28,9 +29,11 @@ import { Places } from './places';
 import type { QuestionsModel } from './questions';
 import type { ITarget } from './service';
 import { SettingsForm } from './settings';
+import { TargetStorage } from './storage';
 import { openAddDialog } from './view/add-dialog';
 import { openPullDialog } from './view/pull-dialog';
 import { openSettingsDialog } from './view/settings-dialog';
+import { openStorageDialog } from './view/storage-dialog';
 
 export namespace CommandIDs {
   export const add = 'genops:add-target';
@@ -41,6 +44,7 @@ export namespace CommandIDs {
   export const disconnect = 'genops:disconnect-target';
   export const test = 'genops:test-target';
   export const settings = 'genops:change-target';
+  export const clean = 'genops:clean-target';
   export const remove = 'genops:remove-target';
 }
 
@@ -219,6 +223,23 @@ export function addCommands(options: ICommandsOptions): void {
         const form = new SettingsForm(service, target, trans);
         await openSettingsDialog(form, trans);
         await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.clean, {
+    label: trans.__('Free Space on a Target…'),
+    caption: trans.__(
+      'See what GenOps Lab has left there, and remove what nobody needs'
+    ),
+    icon: clearIcon,
+    args: named,
+    execute: async args => {
+      const there = ({ state }: ITarget) => state === 'up';
+      const target = await chooseTarget(model, args.name, there, trans);
+      if (target) {
+        const storage = new TargetStorage(service, trans, target.name);
+        await openStorageDialog({ storage, trans });
       }
     }
   });

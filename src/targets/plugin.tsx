@@ -79,6 +79,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
           onTest={({ name }) => execute(CommandIDs.test, { name })}
           onRemove={({ name }) => execute(CommandIDs.remove, { name })}
           onSettings={({ name }) => execute(CommandIDs.settings, { name })}
+          onClean={({ name }) => execute(CommandIDs.clean, { name })}
           onNewNotebook={({ name }) => execute(CommandIDs.notebook, { name })}
           onAttachKernel={({ name }, { kernel_id }) =>
             execute(KernelCommandIDs.attachKernel, {

@@ -25,6 +25,10 @@ export type IFolderJob = components['schemas']['FolderJob'];
 export type IEnvironmentSource = components['schemas']['EnvironmentSource'];
 export type INewEnvironment = components['schemas']['NewEnvironment'];
 export type Addition = INewEnvironment['packages'][number];
+export type IStoredItem = components['schemas']['StoredItem'];
+export type ITargetStorage = components['schemas']['TargetStorage'];
+export type IRemovedStored = components['schemas']['RemovedStored'];
+export type ISweptTarget = components['schemas']['SweptTarget'];
 export type ITask = components['schemas']['Task'];
 
 /** How long a kernel may take to end by itself, in seconds. */
@@ -290,6 +294,37 @@ export class TargetsService {
       ...path(name),
       body: { notebook, environment }
     });
+  }
+
+  /** What GenOps Lab has left on a target's host. */
+  storage(name: string, signal?: AbortSignal): Promise<ITargetStorage> {
+    return this._api.data(
+      this._api.http.GET('/genops/targets/{name}/storage', {
+        params: { path: { name }, query: { older_than_days: 0, force: false } },
+        signal
+      })
+    );
+  }
+
+  /** Remove one of it; `force` also where its contents are nowhere else. */
+  removeStored(
+    name: string,
+    itsPath: string,
+    force: boolean
+  ): Promise<IRemovedStored> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/storage/remove', {
+        ...path(name),
+        body: { path: itsPath, older_than_days: 0, force }
+      })
+    );
+  }
+
+  /** Go on deleting the files of what was removed, for a while. */
+  sweepTarget(name: string): Promise<ISweptTarget> {
+    return this._api.data(
+      this._api.http.POST('/genops/targets/{name}/storage/sweep', path(name))
+    );
   }
 
   /** What waits for an answer now. */

@@ -227,3 +227,8 @@ export function warmWords(target: ITarget, trans: TranslationBundle): string {
         : trans.__('%1 of %2 ready', warm_ready, policy.warm_kernels);
   return warm_message ? `${words}: ${warm_message}` : words;
 }
+
+/** A name of a host's choosing, without what would break or turn the line. */
+export function onOneLine(path: string): string {
+  return path.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}

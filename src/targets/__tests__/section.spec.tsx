@@ -47,6 +47,7 @@ describe('the targets in the panel', () => {
     onTest: jest.fn(),
     onRemove: jest.fn(),
     onSettings: jest.fn(),
+    onClean: jest.fn(),
     onNewNotebook: jest.fn(),
     onAttachKernel: jest.fn(),
     onStopKernel: jest.fn(),

@@ -7,6 +7,7 @@ import { Callout, DataTable, FormError, formatBytes } from '../../core';
 import type { FolderPull } from '../folder';
 import type { QuestionsModel } from '../questions';
 import type { IFolderFile, IFolderResult } from '../service';
+import { onOneLine } from '../words';
 
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
 import { QuestionForm } from './question-form';
@@ -242,11 +243,6 @@ function Result(props: {
       )}
     </Callout>
   );
-}
-
-/** A name of a host's choosing, without what would break or turn the line. */
-function onOneLine(path: string): string {
-  return path.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
 /** So many files are named. */

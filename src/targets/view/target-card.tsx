@@ -38,6 +38,7 @@ export interface ITargetActions {
   onTest: (target: ITarget) => void;
   onRemove: (target: ITarget) => void;
   onSettings: (target: ITarget) => void;
+  onClean: (target: ITarget) => void;
   onNewNotebook: (target: ITarget) => void;
   onAttachKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
@@ -84,6 +85,18 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
       {reading && (
         <Disclosure title={trans.__('Details')}>
           <TargetDetails target={target} trans={trans} />
+          {state === 'up' && (
+            <div className="gol-Actions">
+              <ActionButton
+                label={trans.__('Free space…')}
+                caption={trans.__(
+                  'See what GenOps Lab has left on %1, and remove what nobody needs',
+                  target.name
+                )}
+                onClick={() => props.onClean(target)}
+              />
+            </div>
+          )}
         </Disclosure>
       )}
       {state === 'up' && (

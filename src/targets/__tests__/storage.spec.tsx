@@ -1,0 +1,124 @@
+import { act, render } from '@testing-library/react';
+import * as React from 'react';
+
+import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import type { IStoredItem } from '../service';
+import { TargetsService } from '../service';
+import { TargetStorage } from '../storage';
+import { StorageView } from '../view/storage-dialog';
+
+import { GIB } from './support';
+
+function item(part: Partial<IStoredItem> = {}): IStoredItem {
+  return {
+    kind: 'environment',
+    name: 'work-1',
+    path: '/home/ada/envs/work-1',
+    here: '',
+    size_bytes: 2 * GIB,
+    unused_s: 40 * 86400,
+    stays: '',
+    forcible: false,
+    ...part
+  };
+}
+
+const USED = item({
+  path: '/home/ada/envs/used',
+  size_bytes: GIB,
+  stays: 'the kernel k1 uses it'
+});
+const LIST = 'GET /targets/gpu-box/storage';
+const REMOVE = 'POST /targets/gpu-box/storage/remove';
+
+describe('what lies on a target', () => {
+  let bench: Bench;
+  let storage: TargetStorage;
+
+  async function show(answers: Record<string, unknown>): Promise<HTMLElement> {
+    bench = new Bench(answers);
+    storage = new TargetStorage(
+      new TargetsService(bench.core.api),
+      trans,
+      'gpu-box'
+    );
+    const view = () => (
+      <StorageView storage={storage} trans={trans} onClose={jest.fn()} />
+    );
+    const { container, rerender } = render(view());
+    storage.changed.connect(() => act(() => rerender(view())));
+    await act(() => settle());
+    return container;
+  }
+
+  afterEach(() => {
+    storage.dispose();
+    bench.dispose();
+  });
+
+  const boxes = (at: HTMLElement) =>
+    Array.from(at.querySelectorAll<HTMLInputElement>('input'));
+  const remove = (at: HTMLElement) =>
+    at.querySelector<HTMLButtonElement>('.jp-mod-warn')!;
+
+  it('ticks nothing by itself, and nothing that is used', async () => {
+    const at = await show({
+      [LIST]: { target: 'gpu-box', items: [item(), USED] }
+    });
+    expect(boxes(at).map(({ checked }) => checked)).toEqual([false, false]);
+    expect(boxes(at).map(({ disabled }) => disabled)).toEqual([false, true]);
+    expect(at.textContent).toContain('the kernel k1 uses it');
+    expect(at.textContent).toContain('40 d');
+    expect(remove(at).disabled).toBe(true);
+    act(() => boxes(at)[0].click());
+    expect(remove(at).textContent).toBe('Remove 1 (2.0 GB)');
+  });
+
+  it('removes what was ticked to its last file, and says what was freed', async () => {
+    const at = await show({
+      [LIST]: { target: 'gpu-box', items: [item(), USED] },
+      [REMOVE]: { target: 'gpu-box', item: item(), left: true, trouble: '' },
+      'POST /targets/gpu-box/storage/sweep': {
+        target: 'gpu-box',
+        left: false,
+        trouble: 'a file is held'
+      }
+    });
+    act(() => boxes(at)[0].click());
+    act(() => remove(at).click());
+    await act(() => settle());
+    expect(bench.bodies).toContainEqual({
+      path: item().path,
+      older_than_days: 0,
+      force: false
+    });
+    expect(bench.count(LIST)).toBe(2);
+    expect(at.textContent).toContain('2.0 GB freed.');
+    expect(at.textContent).toContain('a file is held');
+  });
+
+  it('names what somebody began to use meanwhile', async () => {
+    const at = await show({
+      [LIST]: { target: 'gpu-box', items: [item()] },
+      [REMOVE]: new Refusal(409, 'stays', 'It is not removed: used.')
+    });
+    act(() => boxes(at)[0].click());
+    act(() => remove(at).click());
+    await act(() => settle());
+    expect(at.textContent).toContain('0 B freed.');
+    expect(at.textContent).toContain('It is not removed: used.');
+  });
+
+  it('says why it cannot look', async () => {
+    const at = await show({
+      [LIST]: new Refusal(409, 'conflict', 'gpu-box is not connected.')
+    });
+    expect(at.textContent).toContain('gpu-box is not connected.');
+    expect(at.querySelector('.jp-mod-warn')).toBeNull();
+  });
+
+  it('has a word for a host without anything of ours', async () => {
+    const at = await show({ [LIST]: { target: 'gpu-box', items: [] } });
+    expect(at.textContent).toContain('has left nothing there');
+  });
+});

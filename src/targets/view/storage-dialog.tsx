@@ -1,0 +1,215 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import {
+  Callout,
+  DataTable,
+  FormError,
+  confirm,
+  formatBytes,
+  formatDuration
+} from '../../core';
+
+import type { IStoredItem } from '../service';
+import type { TargetStorage } from '../storage';
+import { isRemovable } from '../storage';
+import { onOneLine } from '../words';
+
+import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+
+/** Show what lies on a target's host, and remove what the person ticks. Resolves when the dialog is closed. */
+export async function openStorageDialog(options: {
+  /** Disposed with the dialog. */
+  storage: TargetStorage;
+  trans: TranslationBundle;
+}): Promise<void> {
+  const { storage, trans } = options;
+  const close = () => dialog.finish();
+  const dialog = new ModelDialog({
+    title: trans.__('What GenOps Lab has left on %1', storage.target),
+    changed: storage.changed,
+    render: () => <StorageView {...options} onClose={close} />,
+    onLeave: close,
+    focus: '.jp-mod-reject'
+  });
+  await dialog.launch().finally(() => storage.dispose());
+}
+
+/** What lies there with its size and who uses it, and then what was freed. */
+export function StorageView(props: {
+  storage: TargetStorage;
+  trans: TranslationBundle;
+  onClose: () => void;
+}): React.ReactElement {
+  const { storage, trans } = props;
+  const { chosen, items, state } = storage;
+  const remove = async () => {
+    if (await mayRemove(chosen, trans)) {
+      await storage.remove();
+    }
+  };
+  return (
+    <form
+      className="gol-Form gol-Stored"
+      aria-busy={state === 'looking' || state === 'removing'}
+      onSubmit={event => {
+        event.preventDefault();
+        void remove();
+      }}
+    >
+      <p className="gol-Note">
+        {trans.__(
+          'Environments that were built there, and copies of notebooks’ folders. What a kernel or another process uses stays.'
+        )}
+      </p>
+      <div role="status">
+        {state === 'looking' && (
+          <p className="gol-Note">{trans.__('Looking at what lies there…')}</p>
+        )}
+        {state === 'removing' && (
+          <p className="gol-Note">
+            {trans._n(
+              'Removing; %1 is left to do…',
+              'Removing; %1 are left to do…',
+              chosen.length
+            )}
+          </p>
+        )}
+        <Freed storage={storage} trans={trans} />
+      </div>
+      {items && <Items {...props} items={items} />}
+      <FormError error={storage.error} />
+      <DialogButtons>
+        <DialogButton
+          kind="cancel"
+          label={trans.__('Close')}
+          onClick={props.onClose}
+        />
+        {items && items.length > 0 && (
+          <DialogButton
+            kind="warn"
+            label={
+              chosen.length === 0
+                ? trans.__('Remove')
+                : trans._n(
+                    'Remove %1 (%2)',
+                    'Remove %1 (%2)',
+                    chosen.length,
+                    formatBytes(storage.chosenBytes)
+                  )
+            }
+            caption={trans.__('Delete what is ticked from the host')}
+            disabled={state !== 'ready' || chosen.length === 0}
+          />
+        )}
+      </DialogButtons>
+    </form>
+  );
+}
+
+function Items(props: {
+  storage: TargetStorage;
+  items: readonly IStoredItem[];
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { storage, items, trans } = props;
+  if (items.length === 0) {
+    return <p>{trans.__('GenOps Lab has left nothing there.')}</p>;
+  }
+  return (
+    <div className="gol-Stored-items">
+      <DataTable
+        caption={trans.__('What lies on %1', storage.target)}
+        rows={items}
+        rowKey={({ path }) => path}
+        columns={[
+          {
+            id: 'what',
+            title: trans.__('What'),
+            cell: item => (
+              <label className="gol-Tick">
+                <input
+                  type="checkbox"
+                  checked={storage.isTicked(item)}
+                  disabled={storage.state !== 'ready' || !isRemovable(item)}
+                  onChange={event => storage.tick(item, event.target.checked)}
+                />
+                <span>
+                  {item.kind === 'environment'
+                    ? trans.__('Environment')
+                    : trans.__('Copy of a folder')}
+                  <code>{onOneLine(item.path)}</code>
+                </span>
+              </label>
+            )
+          },
+          {
+            id: 'size',
+            title: trans.__('Size'),
+            numeric: true,
+            cell: ({ size_bytes }) =>
+              size_bytes === null ? '' : formatBytes(size_bytes ?? 0)
+          },
+          {
+            id: 'unused',
+            title: trans.__('Unused for'),
+            numeric: true,
+            cell: ({ unused_s }) =>
+              unused_s === null ? '' : formatDuration(unused_s ?? 0)
+          },
+          {
+            id: 'why',
+            title: trans.__('Note'),
+            cell: ({ stays }) =>
+              stays ? onOneLine(stays) : trans.__('nobody uses it')
+          }
+        ]}
+      />
+    </div>
+  );
+}
+
+function Freed(props: {
+  storage: TargetStorage;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { storage, trans } = props;
+  const { freed, troubles, state } = storage;
+  if (freed === undefined || state === 'removing') {
+    return null;
+  }
+  return (
+    <Callout
+      tone={troubles.length > 0 ? 'warning' : 'ok'}
+      title={trans.__('%1 freed.', formatBytes(freed))}
+    >
+      {troubles.length > 0 && (
+        <ul>
+          {troubles.map(each => (
+            <li key={each}>{onOneLine(each)}</li>
+          ))}
+        </ul>
+      )}
+    </Callout>
+  );
+}
+
+/** Ask where something goes that is nowhere else. */
+async function mayRemove(
+  chosen: readonly IStoredItem[],
+  trans: TranslationBundle
+): Promise<boolean> {
+  const forced = chosen.filter(({ stays }) => stays !== '');
+  if (forced.length === 0) {
+    return true;
+  }
+  return confirm({
+    title: trans.__('Remove results that may be nowhere else?'),
+    body: forced
+      .map(({ path, stays }) => `${onOneLine(path)}: ${onOneLine(stays)}`)
+      .join('\n'),
+    action: trans.__('Remove'),
+    danger: true,
+    trans
+  });
+}
