@@ -72,7 +72,16 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
         if bounds is not None and self.is_lossless and self.is_page:
             later = asyncio.get_running_loop().call_later
             self._outputs = PageOutputs(self.kernel_id, bounds, self._say, self._pass_on, later)
-        return super().connect()
+        connected = super().connect()
+        if connected is not None and self.is_lossless:
+            connected.add_done_callback(self._is_connected)
+        return connected
+
+    def _is_connected(self, _connected: Any) -> None:
+        """What is said while Jupyter makes sure of a connection does not reach its page."""
+        bridge = getattr(doer(self.kernel_manager), "bridge", None)
+        if bridge is not None:
+            bridge.exchange.tell_status()
 
     def disconnect(self) -> Any:
         """Jupyter's own."""

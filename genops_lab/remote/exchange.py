@@ -75,6 +75,10 @@ class Exchange:
         the one) are safe here; the host may drop them."""
         self._loop.call_soon_threadsafe(self._ack, seq, incarnation or self.incarnation)
 
+    def tell_status(self) -> None:
+        """From any thread: a client may not have heard that a cell runs."""
+        self._loop.call_soon_threadsafe(self._statuses.tell)
+
     def say_first(self, texts: list[str]) -> None:
         """From any thread: text for the notebook's first cell, in place of what was to be said there."""
         self._said_first = list(texts)

@@ -93,7 +93,8 @@ def open_notebook(lab: LabPage, name: str) -> None:
 
 def is_shown_as(lab: LabPage, state: str) -> None:
     """What JupyterLab's status bar says of the kernel."""
-    lab.page.get_by_text(f"Python 3 (gpu1) | {state}").first.wait_for(timeout=2 * PATIENT_MS)
+    # expect shows what stands there instead
+    expect(lab.page.get_by_text(f"Python 3 (gpu1) | {state}").first).to_be_visible(timeout=2 * PATIENT_MS)
 
 
 def popup(lab: LabPage) -> Locator:
@@ -125,6 +126,9 @@ def test_a_cell_that_runs_is_busy_whatever_is_answered_and_after_a_reload(
     eventually(notebook.read_text, lambda text: "go-on" in text, 60)
     lab.page.reload()
     lab.ready()
+    lab.execute(
+        "docmanager:open", {"path": notebook.name}
+    )  # it is the kernel's state that is meant, not the layout's
     is_shown_as(lab, "Busy")
     expect(popup(lab)).to_contain_text("Kernelbusy")
     go_on.touch()

@@ -97,6 +97,34 @@ describe('what lies on a target', () => {
     expect(at.textContent).toContain('a file is held');
   });
 
+  it('asks once more, in its place, where something may be nowhere else', async () => {
+    const only = item({ stays: 'another Lab sent it', forcible: true });
+    const at = await show({
+      [LIST]: { target: 'gpu-box', items: [only, item({ path: '/b' })] },
+      [REMOVE]: { target: 'gpu-box', item: only, left: false, trouble: '' }
+    });
+    act(() => boxes(at)[0].click());
+    act(() => remove(at).click());
+    await act(() => settle());
+    expect(bench.count(REMOVE)).toBe(0);
+    expect(at.querySelector('[role=alert]')!.textContent).toContain(
+      '/home/ada/envs/work-1: another Lab sent it'
+    );
+    act(() => boxes(at)[1].click());
+    act(() => remove(at).click());
+    await act(() => settle());
+    expect(bench.bodies).toContainEqual({
+      path: only.path,
+      older_than_days: 0,
+      force: true
+    });
+    expect(bench.bodies).toContainEqual({
+      path: '/b',
+      older_than_days: 0,
+      force: false
+    });
+  });
+
   it('names what somebody began to use meanwhile', async () => {
     const at = await show({
       [LIST]: { target: 'gpu-box', items: [item()] },

@@ -5,7 +5,6 @@ import {
   Callout,
   DataTable,
   FormError,
-  confirm,
   formatBytes,
   formatDuration
 } from '../../core';
@@ -43,18 +42,23 @@ export function StorageView(props: {
 }): React.ReactElement {
   const { storage, trans } = props;
   const { chosen, items, state } = storage;
-  const remove = async () => {
-    if (await mayRemove(chosen, trans)) {
-      await storage.remove();
-    }
-  };
+  const forced = chosen.filter(({ stays }) => stays !== '');
+  // A second dialog would wait for the end of this one: what is asked stands in it.
+  const asked = forced.map(({ path }) => path).join('\n');
+  const [sure, setSure] = React.useState('');
+  const asks = asked !== '' && sure === asked && state === 'ready';
   return (
     <form
       className="gol-Form gol-Stored"
       aria-busy={state === 'looking' || state === 'removing'}
       onSubmit={event => {
         event.preventDefault();
-        void remove();
+        if (asked === '' || asks) {
+          setSure('');
+          void storage.remove();
+        } else {
+          setSure(asked);
+        }
       }}
     >
       <p className="gol-Note">
@@ -78,6 +82,22 @@ export function StorageView(props: {
         <Freed storage={storage} trans={trans} />
       </div>
       {items && <Items {...props} items={items} />}
+      <div role="alert">
+        {asks && (
+          <Callout
+            tone="warning"
+            title={trans.__('Remove results that may be nowhere else?')}
+          >
+            <ul>
+              {forced.map(({ path, stays }) => (
+                <li key={path}>
+                  {onOneLine(path)}: {onOneLine(stays)}
+                </li>
+              ))}
+            </ul>
+          </Callout>
+        )}
+      </div>
       <FormError error={storage.error} />
       <DialogButtons>
         <DialogButton
@@ -89,14 +109,16 @@ export function StorageView(props: {
           <DialogButton
             kind="warn"
             label={
-              chosen.length === 0
-                ? trans.__('Remove')
-                : trans._n(
-                    'Remove %1 (%2)',
-                    'Remove %1 (%2)',
-                    chosen.length,
-                    formatBytes(storage.chosenBytes)
-                  )
+              asks
+                ? trans.__('Remove all the same')
+                : chosen.length === 0
+                  ? trans.__('Remove')
+                  : trans._n(
+                      'Remove %1 (%2)',
+                      'Remove %1 (%2)',
+                      chosen.length,
+                      formatBytes(storage.chosenBytes)
+                    )
             }
             caption={trans.__('Delete what is ticked from the host')}
             disabled={state !== 'ready' || chosen.length === 0}
@@ -192,24 +214,4 @@ function Freed(props: {
       )}
     </Callout>
   );
-}
-
-/** Ask where something goes that is nowhere else. */
-async function mayRemove(
-  chosen: readonly IStoredItem[],
-  trans: TranslationBundle
-): Promise<boolean> {
-  const forced = chosen.filter(({ stays }) => stays !== '');
-  if (forced.length === 0) {
-    return true;
-  }
-  return confirm({
-    title: trans.__('Remove results that may be nowhere else?'),
-    body: forced
-      .map(({ path, stays }) => `${onOneLine(path)}: ${onOneLine(stays)}`)
-      .join('\n'),
-    action: trans.__('Remove'),
-    danger: true,
-    trans
-  });
 }
