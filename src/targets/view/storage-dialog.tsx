@@ -177,7 +177,7 @@ function Items(props: {
             title: trans.__('Unused for'),
             numeric: true,
             cell: ({ unused_s }) =>
-              unused_s === null ? '' : formatDuration(unused_s ?? 0)
+              unused_s === null ? '' : unusedWords(unused_s ?? 0, trans)
           },
           {
             id: 'why',
@@ -214,4 +214,9 @@ function Freed(props: {
       )}
     </Callout>
   );
+}
+
+/** How long nobody used it; seconds say nothing here. */
+function unusedWords(seconds: number, trans: TranslationBundle): string {
+  return seconds < 60 ? trans.__('used just now') : formatDuration(seconds);
 }
