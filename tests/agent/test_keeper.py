@@ -71,14 +71,18 @@ def test_a_cell_that_runs_keeps_its_kernel_busy(agent_home: Path) -> None:
 
 
 def test_that_a_silent_cell_runs_is_told_while_it_does(agent_home: Path) -> None:
+    go_on = agent_home / "go-on"
+
     async def test() -> None:
         async with attached(agent_home) as host:
             client = await ready(host)
-            msg_id = client.execute("import time; time.sleep(600)")
+            msg_id = client.execute(
+                f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
+            )
             await client.until(lambda: "execute_input" in dict(client.said(msg_id)))
             assert client.said(msg_id)[0] == ("status", {"execution_state": "busy"})
             assert not client.is_done(msg_id)
-            await host.call("kernels.signal", kernel_id="k", signal=signal.SIGINT)
+            go_on.touch()
             await client.done(msg_id)
 
     run(test)
