@@ -79,6 +79,7 @@ export class TargetStorage implements IDisposable {
 
   /** Look at what lies there. */
   async look(): Promise<void> {
+    this._error = undefined;
     this._put('looking');
     try {
       const { items } = await this._service.storage(

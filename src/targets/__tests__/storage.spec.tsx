@@ -133,7 +133,7 @@ describe('what lies on a target', () => {
     act(() => boxes(at)[0].click());
     act(() => remove(at).click());
     await act(() => settle());
-    expect(at.textContent).toContain('0 B freed.');
+    expect(at.textContent).toContain('Nothing was freed.');
     expect(at.textContent).toContain('It is not removed: used.');
   });
 
@@ -143,6 +143,11 @@ describe('what lies on a target', () => {
     });
     expect(at.textContent).toContain('gpu-box is not connected.');
     expect(at.querySelector('.jp-mod-warn')).toBeNull();
+    bench.answers[LIST] = { target: 'gpu-box', items: [item()] };
+    act(() => at.querySelector<HTMLElement>('.jp-mod-accept')!.click());
+    await act(() => settle());
+    expect(at.textContent).not.toContain('gpu-box is not connected.');
+    expect(boxes(at)).toHaveLength(1);
   });
 
   it('has a word for a host without anything of ours', async () => {

@@ -105,6 +105,13 @@ export function StorageView(props: {
           label={trans.__('Close')}
           onClick={props.onClose}
         />
+        {state === 'failed' && (
+          <DialogButton
+            kind="accept"
+            label={trans.__('Look again')}
+            onClick={() => void storage.look()}
+          />
+        )}
         {items && items.length > 0 && (
           <DialogButton
             kind="warn"
@@ -203,7 +210,11 @@ function Freed(props: {
   return (
     <Callout
       tone={troubles.length > 0 ? 'warning' : 'ok'}
-      title={trans.__('%1 freed.', formatBytes(freed))}
+      title={
+        freed === 0
+          ? trans.__('Nothing was freed.')
+          : trans.__('%1 freed.', formatBytes(freed))
+      }
     >
       {troubles.length > 0 && (
         <ul>
