@@ -29,7 +29,7 @@ TEXT_ATTRIBUTES = (
 
 @dataclass(frozen=True)
 class Numbers:
-    """``values``: float64, shape (rows,); ``present``: bool, shape (rows,). A value may be present and NaN or infinite."""
+    """``values``: float64, shape (rows,); ``present``: bool, shape (rows,). A present value may be NaN or infinite."""
 
     values: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
