@@ -157,6 +157,8 @@ class Exchange:
         """A record of the journal."""
         if seq <= self.last:
             return
+        while self._taps.crowded:
+            await asyncio.sleep(_FULL_PAUSE_S)
         channel, timestamp, frames = unpack(payload)
         self._missed = self._missed or seq != self.last + 1  # a note says how many, and why
         self.last = seq
