@@ -2,13 +2,15 @@
 
 Its source travels in the kernel's command. ipykernel's iopub socket keeps ZMQ's default bound of 1,000 waiting messages
 and drops what comes beyond, however fast the keeper takes them. And all that a cell has printed within a fifth of a
-second becomes one message: 100 MB are whole in each process of the way before the next one gets a byte.
+second becomes one message: 100 MB are whole in each process of the way before the next one gets a byte, and a cell that
+is interrupted ends when all that it has printed was sent.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import runpy
 from collections import deque
 from typing import Any, Deque, Iterator, Tuple
@@ -17,6 +19,8 @@ import zmq
 
 #: Characters of printed text in one message.
 PIECE = 250_000
+#: Printed so much, it is sent at once.
+SOON = 1_000_000
 
 
 def lift_bound() -> None:
@@ -37,8 +41,25 @@ def send_in_pieces(stream: Any) -> None:
     """``stream``: ipykernel's ``OutStream``. One that works in another way is left alone."""
     if hasattr(stream, "_flush_buffers"):
         _cut_texts(stream)
+        _send_soon(stream)
     elif hasattr(stream, "_flush_buffer"):  # ipykernel 6
         _flush_often(stream)
+        _send_soon(stream)
+
+
+def _send_soon(stream: Any) -> None:
+    whole = stream.write
+
+    def write(self: Any, string: str) -> Any:
+        written = whole(self, string)
+        unsent = self.__dict__.get("_genops_unsent", 0) + len(string)
+        if unsent >= SOON and os.getpid() == self._master_pid:
+            unsent = 0
+            self.pub_thread.schedule(self._flush)
+        self.__dict__["_genops_unsent"] = unsent
+        return written
+
+    stream.write = write
 
 
 def _cut_texts(stream: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.publishing import PIECE
+from genops_lab.agent.publishing import PIECE, SOON
 
 from .hosts import attached
 from .waiting import run
@@ -27,19 +27,27 @@ sys.stderr.write(text)
 """
 
 
-@pytest.mark.parametrize("version", ["installed", IPYKERNEL_6])
-def test_a_long_text_comes_in_pieces_and_whole(agent_home: Path, tmp_path: Path, version: str) -> None:
-    env = {"IPYTHONDIR": str(agent_home / "ipython")}
-    if version != "installed":
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path), version],
-            check=True,
-        )
-        env["PYTHONPATH"] = str(tmp_path)
+@pytest.fixture(scope="module", params=["installed", IPYKERNEL_6])
+def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A version of ipykernel, and the folder where it lies."""
+    if request.param == "installed":
+        return "", ""
+    folder = str(tmp_path_factory.mktemp("ipykernel"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, request.param],
+        check=True,
+    )
+    return request.param, folder
 
+
+def of(version: tuple[str, str], home: Path) -> dict[str, str]:
+    return {"IPYTHONDIR": str(home / "ipython"), **({"PYTHONPATH": version[1]} if version[1] else {})}
+
+
+def test_a_long_text_comes_in_pieces_and_whole(agent_home: Path, version: tuple[str, str]) -> None:
     async def test() -> None:
         async with attached(agent_home) as host:
-            await host.start("k", env=env)
+            await host.start("k", env=of(version, agent_home))
             client = await host.kernel("k", client="me").welcomed()
             msg_id = client.execute(PRINT)
             await client.done(msg_id)
@@ -48,7 +56,7 @@ def test_a_long_text_comes_in_pieces_and_whole(agent_home: Path, tmp_path: Path,
                 if kind == "stream":
                     texts[content["name"]].append(content["text"])
             used, _, errors = "".join(texts["stderr"]).partition("\n")
-            assert version in ("installed", f"ipykernel=={used}")
+            assert version[0] in ("", f"ipykernel=={used}")
             assert "".join(texts["stdout"]) == errors
             assert errors.count("\n") == PIECE * 3 // 100 + 5
             for pieces in texts.values():
@@ -57,6 +65,28 @@ def test_a_long_text_comes_in_pieces_and_whole(agent_home: Path, tmp_path: Path,
             silent = client.execute("pass")
             await client.done(silent)
             assert client.text(silent) == ""
+
+    run(test)
+
+
+def test_much_is_sent_before_its_time(agent_home: Path, tmp_path: Path, version: tuple[str, str]) -> None:
+    """So that a cell which is interrupted has little to send."""
+    go_on = tmp_path / "go on"
+
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await host.start("k", env=of(version, agent_home))
+            client = await host.kernel("k", client="me").welcomed()
+            await client.done(client.execute("import os, sys, time\nsys.stdout.flush_interval = 3600"))
+            msg_id = client.execute(
+                f"print('x' * {SOON - 1}); print('y' * 10)\n"
+                f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\nprint('z', end='')"
+            )
+            await client.until(lambda: len(client.text(msg_id)) >= SOON)
+            assert not client.is_done(msg_id)
+            go_on.touch()
+            await client.done(msg_id)
+            assert client.text(msg_id) == "x" * (SOON - 1) + "\n" + "y" * 10 + "\nz"
 
     run(test)
 
