@@ -16,7 +16,18 @@ import msgspec
 import zmq
 
 from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.records import ACK, CONTROL, IOPUB, NOTE, REQUEST, SHELL, STDIN, record, unpack
+from genops_lab.agent.records import (
+    ACK,
+    CONTROL,
+    IOPUB,
+    NOTE,
+    REQUEST,
+    SHELL,
+    STDIN,
+    Payload,
+    record,
+    unpack,
+)
 
 from .endpoints import Endpoints
 from .notes import ends_at, told_of
@@ -153,7 +164,7 @@ class Exchange:
         """The keeper has what clients said up to ``seq``."""
         self._outbox.seen(seq)
 
-    async def take(self, seq: int, payload: bytes) -> None:
+    async def take(self, seq: int, payload: Payload) -> None:
         """A record of the journal."""
         if seq <= self.last:
             return
