@@ -15,7 +15,7 @@ from .names import ATTRIBUTES, ELSEWHERE, PLAIN, PREFIXES, Name, attribute
 from .patterns import regex_fault
 from .times import Last, duration, moment
 
-MAX_CONDITIONS: Final = 500
+MAX_CONDITIONS: Final = 200
 
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _NEXT = re.compile(rf"\s*({PLAIN}+|\S)?")

@@ -54,7 +54,7 @@ NULL.4: /null(?!{PLAIN})/i
 NAN.4: /nan(?!{PLAIN})/i
 SPACED.4: /{SPACED}/i
 QUALIFIED.3: /(?:\w+|`\w+`)\.(?:{_DOUBLE}|{_SINGLE}|{_BACKTICK})/
-WORD.1: /(?:`\w+`\.)?{_NO_KEYWORD}{PLAIN}+/
+WORD.1: /`\w+`\.{PLAIN}+|{_NO_KEYWORD}{PLAIN}+/
 DOUBLE: /{_DOUBLE}/
 SINGLE: /{_SINGLE}/
 BACKTICK: /{_BACKTICK}/
