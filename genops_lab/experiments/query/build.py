@@ -297,6 +297,14 @@ class Builder:
         return QueryError(message, text=self.text, position=position, length=length, hint=hint)
 
 
+def column_meant(term: Token) -> Name | None:
+    """The column that a term names; None where it names none."""
+    try:
+        return Builder(str(term))._resolved(term)
+    except QueryError:
+        return None
+
+
 def _may_follow(before: Tree[Token], after: Tree[Token]) -> bool:
     joins = ("any", "every", "inverse")
     if before.data == "free" or after.data == "free":
