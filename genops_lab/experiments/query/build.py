@@ -16,6 +16,7 @@ from .patterns import regex_fault
 from .times import Last, duration, moment
 
 MAX_CONDITIONS: Final = 200
+MAX_PATTERN: Final = 5_000
 
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _NEXT = re.compile(rf"\s*({PLAIN}+|\S)?")
@@ -154,6 +155,10 @@ class Builder:
         if right.type not in ("SINGLE", "DOUBLE", "WORD"):
             raise self._at(right, f"A pattern is expected, not {right}.", "Put it in quotes.")
         pattern = _unquoted(right)
+        if len(pattern) > MAX_PATTERN:
+            raise self._at(
+                right, f"The pattern has more than {MAX_PATTERN:,} characters.", "Use a shorter one."
+            )
         if how.type == "MATCH":
             if fault := regex_fault(pattern):
                 begin = (right.start_pos or 0) + (right.type != "WORD")

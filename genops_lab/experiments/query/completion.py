@@ -14,7 +14,7 @@ from lark.lexer import Token
 from . import patterns
 from .build import column_meant
 from .columns import Columns, Kind
-from .grammar import MAX_LENGTH, parser
+from .grammar import MAX_LENGTH, SURROGATE, parser
 from .models import Completion
 from .names import ATTRIBUTES, PLAIN, PREFIX_OF, Name, quoted_text
 
@@ -63,7 +63,7 @@ class _Place:
 def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
     """See :func:`genops_lab.experiments.query.complete`."""
     place = _place(text, max(0, min(cursor, len(text), MAX_LENGTH)))
-    if place is None:
+    if place is None or SURROGATE.search(place.begun):
         return []
     name = column_meant(place.subject) if place.subject is not None else None
     pieces = _ranked(_pieces(place, name, columns), place.begun)

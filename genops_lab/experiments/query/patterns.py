@@ -87,10 +87,14 @@ def like(words: pa.StringArray, pattern: str, *, ignore_case: bool) -> npt.NDArr
             return _bools(pc.starts_with(words, inner) if begins else pc.ends_with(words, inner))
         if inner and pattern == f"%{inner}%":
             return _bools(pc.match_substring(words, inner))
-    # re.escape knows RE2's special characters; a control character or a line end is taken as it is.
+    return _bools(pc.match_substring_regex(words, like_expression(pattern), ignore_case=ignore_case))
+
+
+def like_expression(pattern: str) -> str:
+    """SQL's pattern as an expression. re.escape knows RE2's special characters, all of which are ASCII."""
     pieces = {"%": ".*", "_": "."}
     body = "".join(pieces.get(char) or (re.escape(char) if char.isascii() else char) for char in pattern)
-    return _bools(pc.match_substring_regex(words, rf"(?s)\A{body}\z", ignore_case=ignore_case))
+    return rf"(?s)\A{body}\z"
 
 
 def containing(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
