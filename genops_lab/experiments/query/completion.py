@@ -76,11 +76,15 @@ def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
 
 
 def _place(text: str, cursor: int) -> _Place | None:
-    """None where the text is wrong already before the cursor."""
+    """None where nothing can be begun, or the text is wrong already before the cursor."""
     start, quote = _begin(text[:cursor])
-    end = cursor
-    if found := _PLAIN_REST.match(text, cursor):
-        end = found.end() + (quote != "" and text[found.end() : found.end() + 1] == quote)
+    if start == cursor and text[:cursor].endswith(("'", '"', "`")):
+        return None  # behind a quote that is closed nothing is begun
+    if quote and text.count(quote, cursor) % 2:
+        end = text.index(quote, cursor) + 1
+    else:
+        found = _PLAIN_REST.match(text, cursor)
+        end = found.end() if found else cursor
     state = parser().parse_interactive(text[:start])
     subject = before = None
     try:
@@ -180,20 +184,24 @@ def _values(name: Name, begun: str, columns: Columns) -> list[_Piece]:
 
 
 def _ranked(pieces: Iterable[_Piece], begun: str) -> list[_Piece]:
-    """Those that contain what was begun: first those that begin with it, then those whose name does; else in order."""
+    """Those that contain what was begun, best first."""
     wanted = _plain(begun)
-    if not wanted:
-        return list(pieces)
-    ranks: list[tuple[int, int, _Piece]] = []
-    for place, piece in enumerate(pieces):
-        word = _plain(piece[0])
-        key = word.partition(".")[2] if piece[1] in PREFIX_OF else ""
-        at = word.find(wanted)
-        if at == 0 and word == wanted and piece[1] not in PREFIX_OF:
-            continue  # it is written already
-        if at >= 0:
-            ranks.append((0 if at == 0 else 1 if key.startswith(wanted) else 2, place, piece))
-    return [piece for _, _, piece in sorted(ranks, key=lambda rank: rank[:2])]
+    ranks = [(_rank(_plain(piece[0]), wanted), piece) for piece in pieces]
+    fitting = [(rank, piece) for rank, piece in ranks if rank is not None]
+    return [piece for _, piece in sorted(fitting, key=lambda pair: pair[0])]
+
+
+def _rank(word: str, wanted: str) -> int | None:
+    """0 for what begins with it, 1 for a name that does so behind its prefix, 2 for what contains it, else None."""
+    prefix, _, key = word.partition(".")
+    wanted_prefix, dot, wanted_key = wanted.partition(".")
+    if dot and wanted_prefix in PREFIX_OF.values():
+        if prefix != wanted_prefix or wanted_key not in key:
+            return None
+        return 0 if key.startswith(wanted_key) else 2
+    if wanted not in word:
+        return None
+    return 0 if word.startswith(wanted) else 1 if key.startswith(wanted) else 2
 
 
 def _plain(written: str) -> str:
