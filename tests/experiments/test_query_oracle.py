@@ -24,7 +24,7 @@ def _compared(table: list[Row], asked: Asked) -> None:
 
 
 @given(table=tables, asked=queries)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_any_query_finds_what_pandas_finds(table: list[Row], asked: Asked) -> None:
     _compared(table, asked)
 
