@@ -1,1 +1,115 @@
-"""The query language of runs: MLflow's filter strings, and more. Columns in, a mask out; no store, no server."""
+"""The query language of runs: MLflow's filter strings, and more. Columns in, a mask out; no store, no server.
+
+    query = parse("metrics.accuracy > 0.9 AND (params.optimizer = 'adam' OR NOT tags.debug IS NOT NULL)")
+    mask = query.mask(columns, now=time.time())
+
+What it means stands in ``docs/users/queries.md``. ``Columns`` says what a query is asked of. Importing this is cheap:
+lark, which Jupyter's server has anyway, loads with the first ``parse``, numpy and pyarrow with the first ``mask`` or
+regular expression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from .columns import Columns, Kind, Numbers, Texts
+from .errors import NotInColumns, QueryError, nearest
+from .models import Completion, Doubt
+from .names import Name
+from .nodes import Node
+from .times import Clock
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "Columns",
+    "Completion",
+    "Doubt",
+    "Kind",
+    "Name",
+    "NotInColumns",
+    "Numbers",
+    "Query",
+    "QueryError",
+    "Texts",
+    "complete",
+    "parse",
+]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A text that was read. It may be kept and asked of any columns at any time."""
+
+    text: str
+    node: Node
+    _found: tuple[tuple[Name, int, int], ...] = field(repr=False)
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """The columns that it looks at, each once, in the order of the text."""
+        return tuple(dict.fromkeys(name for name, _, _ in self._found))
+
+    def mask(
+        self, columns: Columns, *, now: float, timezone: str | tzinfo | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """The runs that it matches, bool of shape (rows,), an array of the caller's own.
+
+        ``now``: seconds since 1970, what ``today`` and ``-7d`` are counted from. ``timezone``: where days begin, as an
+        IANA name; None is this machine's. ValueError: there is no such zone.
+        """
+        from .evaluate import Evaluation
+
+        return Evaluation(columns, Clock(now, _zone(timezone))).mask(self.node)
+
+    def doubts(self, columns: Columns) -> list[Doubt]:
+        """The metrics, parameters and tags that no run has, with the names that are near."""
+        doubts: list[Doubt] = []
+        for name, position, length in self._found:
+            if name.kind == "attribute":
+                continue
+            known = columns.names(name.kind)
+            if name.key not in known:
+                near = [str(Name(name.kind, key)) for key in nearest(name.key, known)]
+                hint = f"Did you mean {' or '.join(near)}?" if near else ""
+                doubts.append(
+                    Doubt(message=f"No run has {name}.", hint=hint, position=position, length=length)
+                )
+        return doubts
+
+
+def parse(text: str) -> Query:
+    """Read a query; a blank one matches every run.
+
+    QueryError: it cannot be read, and where. NotInColumns: it asks for data sets, which only MLflow can answer.
+    """
+    from .build import Builder
+
+    builder = Builder(text)
+    return Query(text, builder.build(), tuple(builder.found))
+
+
+def complete(text: str, cursor: int, columns: Columns) -> list[Completion]:
+    """What may stand at ``cursor`` (a place among the text's characters), best first, at most 50.
+
+    Names, operators and keywords by the grammar; after a comparison the values that runs have, with how many have each.
+    Nothing where the text is wrong before the cursor.
+    """
+    from .completion import completions
+
+    return completions(text, cursor, columns)
+
+
+def _zone(timezone: str | tzinfo | None) -> tzinfo | None:
+    if not isinstance(timezone, str):
+        return timezone
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"There is no time zone {timezone!r}.") from error
