@@ -39,11 +39,12 @@ def start(
     tags: Optional[Mapping[str, Any]] = None,
     params: Optional[Mapping[str, Any]] = None,
     system_metrics: bool = True,
+    source: bool = True,
 ) -> Run:
     """Open a run; what is logged from now on goes there, from any thread.
 
     Where mlflow is imported already its own calls land in the same run, which is waited for then; otherwise
-    nothing is waited for.
+    nothing is waited for. Without ``source`` the run keeps no code, no diff and no list of packages.
     """
     title = name or default_name()
     opened = runs.push(
@@ -55,6 +56,7 @@ def start(
             system_metrics=system_metrics,
         )
     )
+    opened.keep(source=source)
     if "mlflow" in sys.modules:
         run_id = opened.wait_started(START_WAIT_S)
         if run_id:
@@ -78,9 +80,10 @@ def run(
     tags: Optional[Mapping[str, Any]] = None,
     params: Optional[Mapping[str, Any]] = None,
     system_metrics: bool = True,
+    source: bool = True,
 ) -> Iterator[Run]:
     """``with genops.run("name") as run:``; FAILED when the block raises, KILLED when it is interrupted."""
-    opened = start(name, experiment, tags=tags, params=params, system_metrics=system_metrics)
+    opened = start(name, experiment, tags=tags, params=params, system_metrics=system_metrics, source=source)
     try:
         yield opened
     except BaseException as error:
@@ -186,7 +189,9 @@ def _implicit_run() -> Run:
     print(
         f"GenOps: started the run {title!r}; it ends with genops.end() or with this process.", file=sys.stderr
     )
-    return Run(title, default_experiment(), tags=_source_tags())
+    opened = Run(title, default_experiment(), tags=_source_tags())
+    opened.keep()
+    return opened
 
 
 def _close(opened: Run, status: str, wait_s: float) -> None:
