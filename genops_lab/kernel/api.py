@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any, ContextManager, Iterator, Mapping, Optional
 
+from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .mlflow_bridge import MlflowBridge
 from .places import notebook_path, script_path
@@ -16,6 +17,7 @@ from .state import runs
 __all__ = [
     "GenOpsError",
     "Run",
+    "dataset",
     "deployment",
     "end",
     "log",
@@ -128,6 +130,16 @@ def log_file(source: str, path: str = "") -> None:
     current = _current()
     if current is not None:
         current.log_file(source, path)
+
+
+def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
+    """Keep the fingerprint of a data set with the current run, as MLflow's data set, and return it.
+
+    ``data`` is the path of a file or folder, an address such as ``s3://...`` (which is not read), a pandas, numpy or
+    torch object. ``context`` says what it is for, such as ``training``.
+    """
+    current = _current()
+    return fingerprint(data, name) if current is None else current.dataset(data, name, context)
 
 
 def profile(title: str = "", *, seconds: float = 20.0, shapes: bool = False) -> ContextManager[Any]:

@@ -23,9 +23,10 @@ LARGE, BINARY, SECRET, MANY, CODED = "large", "binary", "may hold secrets", "too
 _USERINFO = re.compile(r"//[^/@]*@")
 _SECRET_FILES = (
     ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx",
-    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
+    ".netrc", "_netrc", ".pgpass", ".pypirc", ".npmrc", ".git-credentials", ".htpasswd", "kaggle.json",
     "credentials", "credentials.json", "credentials.ini", "credentials.toml", "credentials.y*ml", "credentials.csv",
-    "secrets.json", "secrets.ini", "secrets.toml", "secrets.y*ml", "kaggle.json",
+    "secrets.json", "secrets.ini", "secrets.toml", "secrets.y*ml",
     "*service-account*.json", "*service_account*.json",
 )  # fmt: skip
 _EXAMPLES = ("*.example", "*.sample", "*.template", "*.dist")

@@ -1,16 +1,5 @@
 """What a run keeps of where it came from: the cells, the git commit and what is not committed, the environment, the
 machine. Gathered in a thread, so that the cell starts at once; secrets are taken out before anything is written.
-
-Artifacts of the run, all below ``source/``:
-
-=====================  ==================================================================
-``cells.json``         ``[{execution_count, source, sha256, cell_id?, redacted?}]``
-``notebook.py``        the same in the percent format; a script as it is
-``uncommitted.patch``  what differs from the commit, for ``git apply``
-``installed.txt``      the installed distributions, as pip takes them
-a lock file            the project's own, under its name
-``record.json``        the rest, and what was left out or redacted; written last
-=====================  ==================================================================
 """
 
 from __future__ import annotations
@@ -25,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from .artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD, SCRIPT
 from .cells import Cell, executed_cells, kept_cells, script_cells
 from .display import shell
 from .environment import as_requirements, installed, lock_file, site_folders
@@ -38,11 +28,6 @@ from .secret_names import current_values
 if TYPE_CHECKING:
     from .run import Run
 
-FOLDER = "source/"
-CELLS, SCRIPT, PATCH, INSTALLED, RECORD = (
-    FOLDER + name
-    for name in ("cells.json", "notebook.py", "uncommitted.patch", "installed.txt", "record.json")
-)
 OFF_VARIABLE = "GENOPS_NO_SOURCE"
 RECORD_VERSION = 1
 #: How long a run's end waits for what is still gathered.

@@ -45,7 +45,7 @@ _PLACEHOLDER = re.compile(
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|--?[a-z][a-z-]*|[A-Za-z]+(?:[._-][A-Za-z]+)+")
 _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 
-_CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_-])")
+_CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_-])")
 _BEYOND_HEX = re.compile(r"[g-zG-Z]")
 _QUOTED_HEX = re.compile(r"(?<=[\"'])[0-9a-fA-F]{33,200}(?=[\"'])")
 #: Letters and digits that are public: a UUID, also with a word before it (``GPU-...``).

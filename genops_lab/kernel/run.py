@@ -9,6 +9,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
+from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .history import History
 from .keeping import Keeper, redactor_now
@@ -179,6 +180,14 @@ class Run:
         if not os.path.isfile(full):
             raise GenOpsError(f"There is no file {full}.", "Give the path of a file that is there.")
         self._append("file", {"path": clean(path or os.path.basename(full)), "source": clean(full)})
+
+    def dataset(self, data: Any, name: str = "", context: str = "") -> Fingerprint:
+        """Keep the fingerprint of what the run reads (:mod:`.datasets`), and return it."""
+        made = fingerprint(data, name)
+        redactor = redactor_now()
+        event = {key: redactor.redact(clean(value)) for key, value in made.event(context).items()}
+        self._append("dataset", event)
+        return made
 
     def end(self, status: str = FINISHED, wait_s: float = END_WAIT_S) -> bool:
         """End the run and wait at most ``wait_s`` until all of it is safe; returns whether it is.
