@@ -32,9 +32,10 @@ _QUOTED = re.compile(
     r"[rbuf]{0,2}(?P<quote>[\"'])(?P<value>[^\"'\r\n]{6,500})(?P=quote)"
 )
 _NAME_BEFORE = re.compile(r"[\w.-]*$")
-_LINE = re.compile(
-    r"(?im)^[ \t]*(?:export[ \t]+|-[ \t]+)?(?P<name>[\w.-]*" + NAME_PATTERN + r"[\w-]*)[ \t]*[=:][ \t]*"
-    r"(?P<value>[^\s\"'()\[\]{}<>,;$]{6,500})[ \t]*$"
+#: ``NAME=value`` of a shell or an .env file, ``name: value`` of YAML: without quotes.
+_BARE = re.compile(
+    r"(?im)(?P<name>" + NAME_PATTERN + r"[\w-]*)(?:=|[ \t]*:[ \t]+|[ \t]+=[ \t]+)"
+    r"(?P<value>[^\s\"'()\[\]{}<>,;$]{6,500})(?=[ \t]*(?:#.*)?$|[ \t])"
 )
 #: Holds a place for a value, or says where it comes from.
 _PLACEHOLDER = re.compile(
@@ -45,7 +46,7 @@ _PLACEHOLDER = re.compile(
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|--?[a-z][a-z-]*|[A-Za-z]+(?:[._-][A-Za-z]+)+")
 _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 
-_CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_-])")
+_CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_(-])")
 _BEYOND_HEX = re.compile(r"[g-zG-Z]")
 _QUOTED_HEX = re.compile(r"(?<=[\"'])[0-9a-fA-F]{33,200}(?=[\"'])")
 #: Letters and digits that are public: a UUID, also with a word before it (``GPU-...``).
@@ -93,7 +94,7 @@ class Redactor:
         self._rules += [(kind, hints, pattern, _secret_part) for kind, hints, pattern in PATTERNS]
         self._rules += [
             (ASSIGNED, ("=", ":"), _QUOTED, _assigned),
-            (ASSIGNED, ("=", ":"), _LINE, _assigned_bare),
+            (ASSIGNED, ("=", ":"), _BARE, _assigned_bare),
             (RANDOM, (), _CANDIDATE, _random),
             (RANDOM, (), _QUOTED_HEX, _random_hex),
         ]
@@ -164,8 +165,10 @@ def _assigned(match: Match[str]) -> Optional[Tuple[int, int]]:
 
 
 def _assigned_bare(match: Match[str]) -> Optional[Tuple[int, int]]:
-    value = match.group("value")
-    if not (_DIGIT.search(value) and _LETTER.search(value)) or value.replace(".", "").isidentifier():
+    name, value = match.group("name"), match.group("value")
+    # Of a lower-case name it may be a name of Python's as well.
+    is_name = value.replace(".", "").isidentifier() and not name.isupper()
+    if not (_DIGIT.search(value) and _LETTER.search(value)) or is_name:
         return None
     return _assigned(match)
 

@@ -18,6 +18,7 @@ describe('the experiments section', () => {
   let model: ExperimentsModel;
   const actions = {
     insertCode: jest.fn(),
+    restore: jest.fn(),
     register: jest.fn(),
     openNotebook: jest.fn(),
     insertTrack: jest.fn(),
