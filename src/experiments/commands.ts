@@ -7,7 +7,7 @@ import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, copyIcon, undoIcon } from '@jupyterlab/ui-components';
 
-import { asApiError, experimentIcon } from '../core';
+import { ApiError, experimentIcon } from '../core';
 import { LOAD_EXTENSION, insertCells } from '../core/notebook';
 import type { IGenOpsPanel } from '../panel';
 
@@ -118,7 +118,7 @@ export function addCommands(options: {
         await commands.execute('docmanager:open', { path });
         tellRestored(restored, path, trans);
       } catch (reason) {
-        const error = asApiError(reason, trans);
+        const error = ApiError.from(reason, trans);
         Notification.error(`${error.message} ${error.hint}`.trim());
       }
     }
