@@ -35,9 +35,8 @@ class CellIds:
         parent = self._shell.get_parent() if hasattr(self._shell, "get_parent") else {}
         given = (parent or {}).get("metadata", {}).get("cellId")
         typed = self._shell.history_manager.input_hist_raw
-        count = int(self._shell.execution_count)
-        if isinstance(given, str) and 0 < count < len(typed):
-            self._ids[count] = (given, typed[count])
+        if isinstance(given, str) and len(typed) > 1:
+            self._ids[len(typed) - 1] = (given, typed[-1])
         self._shell.events.register("pre_run_cell", self._before)
         setattr(self._shell, _ATTRIBUTE, self)
 
@@ -48,8 +47,12 @@ class CellIds:
 
     def _before(self, info: Any) -> None:
         given = getattr(info, "cell_id", None)
-        if isinstance(given, str) and getattr(info, "store_history", False):
-            self._ids[int(self._shell.execution_count)] = (given, str(info.raw_cell).rstrip("\n"))
+        if not isinstance(given, str) or not getattr(info, "store_history", False):
+            return
+        # By IPython's version the history has this cell already, or gets it next.
+        typed, source = self._shell.history_manager.input_hist_raw, str(info.raw_cell).rstrip("\n")
+        count = len(typed) - 1 if typed and typed[-1] == source else len(typed)
+        self._ids[count + 1 if count in self._ids else count] = (given, source)
 
     def of(self, count: int, source: str) -> str:
         """The id of the cell that ran as ``count``; empty where it is not known."""
