@@ -80,7 +80,7 @@ def _origin(folder: str) -> Tuple[str, bool]:
     try:
         with open(os.path.join(folder, "direct_url.json"), encoding="utf-8") as stream:
             given = json.load(stream)
-        url = _USERINFO.sub("//", str(given["url"]), count=1)
+        url = _USERINFO.sub("//", given["url"], count=1)
         vcs = given.get("vcs_info")
         if isinstance(vcs, dict):
             url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
