@@ -18,6 +18,7 @@ from .core.tasks import TasksService
 from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
 from .experiments.mlflow import MlflowConnection
+from .experiments.restoring.service import RestoringService
 from .experiments.service import ExperimentsService
 from .experiments.tracking import TrackingService
 from .folders.copies import Copies
@@ -55,6 +56,7 @@ class Lab:
         self.mlflow = MlflowConnection(settings)
         self.compute = ComputeService(self.live, kernels)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
+        self.restoring = RestoringService(self.mlflow, self.experiments)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
@@ -90,6 +92,7 @@ class Lab:
                 self.tasks,
                 self.compute,
                 self.experiments,
+                self.restoring,
                 self.tracking,
                 self.registry,
                 self.profiles,

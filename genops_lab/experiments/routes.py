@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .restoring.service import RestoringService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
     Service = Later(__package__, "service", "ExperimentsService")
+    RestoringService = Later(__package__, "restoring.service", "RestoringService")
     TrackingService = Later(__package__, "tracking", "TrackingService")
 
 OPERATIONS = [
@@ -16,6 +18,8 @@ OPERATIONS = [
     Operation("GET", "/runs", Service.list_runs),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
+    Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/tracking/events", TrackingService.track),
     Operation("POST", "/tracking/wake", TrackingService.wake),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
