@@ -17,6 +17,7 @@ from .core.store import Store
 from .core.tasks import TasksService
 from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
+from .experiments.columns.service import RunTableService
 from .experiments.mlflow import MlflowConnection
 from .experiments.service import ExperimentsService
 from .experiments.tracking import TrackingService
@@ -55,6 +56,7 @@ class Lab:
         self.mlflow = MlflowConnection(settings)
         self.compute = ComputeService(self.live, kernels)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
+        self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
@@ -90,6 +92,7 @@ class Lab:
                 self.tasks,
                 self.compute,
                 self.experiments,
+                self.run_table,
                 self.tracking,
                 self.registry,
                 self.profiles,
@@ -159,6 +162,7 @@ class Lab:
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])
+        self.run_table.close()
         await self.folders.close()
         await self.tasks.close()
         if self._remote_tracking is not None:

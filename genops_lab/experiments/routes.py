@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .columns.service import RunTableService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
+    RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
     Service = Later(__package__, "service", "ExperimentsService")
     TrackingService = Later(__package__, "tracking", "TrackingService")
 
@@ -16,6 +18,14 @@ OPERATIONS = [
     Operation("GET", "/runs", Service.list_runs),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),
+    Operation("POST", "/run-table", RunTableService.query_runs),
+    Operation("POST", "/run-table/search", RunTableService.search_runs),
+    Operation("GET", "/run-table/columns", RunTableService.list_run_columns),
+    Operation("GET", "/run-table/state", RunTableService.get_runs_state),
+    Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),
+    Operation("POST", "/run-table/delete", RunTableService.delete_runs),
+    Operation("POST", "/run-table/undelete", RunTableService.undelete_runs),
     Operation("POST", "/tracking/events", TrackingService.track),
     Operation("POST", "/tracking/wake", TrackingService.wake),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
