@@ -60,6 +60,7 @@ class Mirror:
         self._answered = 0
         self._touched: set[str] = set()
         self._saved = (0, 0.0)
+        self._closed = False
 
     # -- for those who ask, in any thread
 
@@ -111,6 +112,17 @@ class Mirror:
         with self._changed:
             self._shown = _with(self._shown, lacks_statistics=False)
 
+    def close(self) -> None:
+        """Keep what is read, and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        self.save()
+        atexit.unregister(self.save)
+
     def _look(self) -> int:
         """Note a question, and wake the thread."""
         self._looked_at_until = time.monotonic() + _LOOKED_AT_FOR_S
@@ -128,20 +140,20 @@ class Mirror:
     # -- in the thread
 
     def _work(self) -> None:
-        while True:
+        while not self._closed:
             pause = self._once()
             with self._changed:
                 asked, quick = self._asked, self._is_quick() and self._shown.problem is None
 
                 def woken(asked: int = asked, quick: bool = quick) -> bool:
-                    return bool(self._touched) or (quick and self._asked != asked)
+                    return self._closed or bool(self._touched) or (quick and self._asked != asked)
 
                 self._changed.wait_for(woken, pause)
                 looked_at = time.monotonic() <= self._looked_at_until
             if not looked_at:
                 self.save()
                 with self._changed:
-                    self._changed.wait_for(lambda: time.monotonic() <= self._looked_at_until)
+                    self._changed.wait_for(lambda: self._closed or time.monotonic() <= self._looked_at_until)
 
     def _once(self) -> float:
         """Open, or poll; returns after how many seconds to do so again."""
