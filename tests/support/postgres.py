@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -64,7 +65,7 @@ def running_postgres() -> Iterator[str]:
             _wait(bin, folder, server)
             yield f"postgresql+psycopg://{_USER}@/postgres?host={quote(str(folder), safe='')}"
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # without waiting for those who are connected
             server.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
