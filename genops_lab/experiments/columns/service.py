@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
 
 MAX_IDS = 1000
-_WAIT_S = 20.0
+#: A worker that is stopped waits for so long.
+_WAIT_S = 1.0
 _UNUSED_S = 300.0
 _AFTER_AN_ERROR_S = 5.0
 
