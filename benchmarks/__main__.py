@@ -8,7 +8,19 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from . import documents, front_end, hosts, kernel, memory, neighbours, queries, remote, serving, setup, startup
+from . import (
+    documents,
+    front_end,
+    hosts,
+    kernel,
+    memory,
+    neighbours,
+    queries,
+    remote,
+    serving,
+    setup,
+    startup,
+)
 from .figure import Figure
 
 SUITES: dict[str, Callable[[], Iterator[Figure]]] = {

@@ -17,6 +17,7 @@ from .core.store import Store
 from .core.tasks import TasksService
 from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
+from .experiments.columns.service import RunTableService
 from .experiments.mlflow import MlflowConnection
 from .experiments.restoring.service import RestoringService
 from .experiments.service import ExperimentsService
@@ -57,6 +58,7 @@ class Lab:
         self.compute = ComputeService(self.live, kernels)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
         self.restoring = RestoringService(self.mlflow, self.experiments)
+        self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
@@ -93,6 +95,7 @@ class Lab:
                 self.compute,
                 self.experiments,
                 self.restoring,
+                self.run_table,
                 self.tracking,
                 self.registry,
                 self.profiles,
@@ -162,6 +165,7 @@ class Lab:
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])
+        self.run_table.close()
         await self.folders.close()
         await self.tasks.close()
         if self._remote_tracking is not None:

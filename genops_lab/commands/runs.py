@@ -16,10 +16,14 @@ from .views import runs as views
 from .writing import free_path, write_new
 
 if TYPE_CHECKING:
+    from genops_lab.experiments.columns.models import RunSort
     from genops_lab.experiments.restoring.models import RestoredNotebook
 
 runs = typer.Typer(help="Runs in MLflow.", no_args_is_help=True)
 experiments = typer.Typer(help="Experiments in MLflow.", no_args_is_help=True)
+
+
+_WAIT_S = 60
 
 
 @runs.command("list")
@@ -31,22 +35,59 @@ def list_runs(
         ),
     ] = "",
     filter: Annotated[
-        str, typer.Option("--filter", help="MLflow filter, such as 'metrics.loss < 0.1'.")
+        str,
+        typer.Option("--filter", help="Which runs, such as 'metrics.loss < 0.1 or params.optimizer = adam'."),
     ] = "",
+    sort: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sort",
+            help="By what, such as metrics.loss; with a - before it, or DESC behind it, the largest first. "
+            "May be given several times.",
+        ),
+    ] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     json: Json = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first unless sorted."""
     with command(json) as session:
-        from genops_lab.experiments.models import RunQuery
-        from genops_lab.experiments.service import ExperimentsService
+        from genops_lab.experiments.columns.models import RunSearch
+        from genops_lab.experiments.columns.service import RunTableService
 
-        page = session.call(
-            ExperimentsService.list_runs, query=RunQuery(experiment=experiment, filter=filter, limit=limit)
+        found = session.call(
+            RunTableService.search_runs,
+            body=RunSearch(
+                experiments=[experiment] if experiment else [],
+                query=filter,
+                sort=[_sorting(key) for key in sort or ()],
+                limit=limit,
+                lifecycle="deleted" if deleted else "active",
+                wait_s=_WAIT_S,
+            ),
         )
-        session.show(page.runs, views.runs(page.runs))
-        if page.next_page_token:
-            session.say(f"There are more than {limit} runs: see them with a larger --limit.")
+        session.show(found.runs, views.runs(found.runs))
+        if found.matched > len(found.runs):
+            session.say(
+                f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
+            )
+        if found.state.problem:
+            session.say(f"MLflow does not answer; this is what was read before. {found.state.problem}")
+        elif not found.state.complete:
+            session.say(
+                f"{found.state.read} of {found.state.total or 'all'} runs are read so far: try again later."
+            )
+        for advice in found.state.advice:
+            session.say(f"{advice.message} {advice.hint}")
+
+
+def _sorting(key: str) -> RunSort:
+    from genops_lab.experiments.columns.models import RunSort
+
+    column, _, direction = key.strip().rpartition(" ")
+    if column and direction.upper() in ("ASC", "DESC"):
+        return RunSort(column=column.strip(), descending=direction.upper() == "DESC")
+    return RunSort(column=key.strip().removeprefix("-"), descending=key.strip().startswith("-"))
 
 
 @runs.command("show")
@@ -126,6 +167,73 @@ def _write_patch(session: Session, run: str, path: Path) -> None:
         "redacted": patch.redacted,
     }
     session.show(answer, views.patch(patch, str(path)))
+
+
+@runs.command("tag")
+def tag_run(
+    run: Annotated[
+        str, typer.Argument(help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids)
+    ],
+    tags: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="Tags to set.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="A tag to remove; may be given several times.")
+    ] = None,
+) -> None:
+    """Set and remove tags of a run."""
+    with command(False) as session:
+        from genops_lab.core.errors import InvalidRequest
+        from genops_lab.experiments.columns.models import RunTags
+        from genops_lab.experiments.columns.service import RunTableService
+
+        pairs = [tag.partition("=") for tag in tags or ()]
+        for name, equals, _ in pairs:
+            if not name or not equals:
+                raise InvalidRequest(f"{name!r} is no NAME=VALUE.", hint="Write team=vision, for instance.")
+        body = RunTags(set={name: value for name, _, value in pairs}, remove=remove or [])
+        if not body.set and not body.remove:
+            raise InvalidRequest("There is nothing to do.", hint="Give NAME=VALUE, or --remove NAME.")
+        session.call(RunTableService.tag_run, run_id=run, body=body)
+        session.say("The tags are changed.")
+
+
+@runs.command("delete")
+def delete_runs(
+    run: Annotated[
+        list[str], typer.Argument(help="Ids, unique prefixes, or 'latest'.", autocompletion=run_ids)
+    ],
+    json: Json = False,
+) -> None:
+    """Mark runs as deleted; `genops runs undelete` brings them back."""
+    with command(json) as session:
+        from genops_lab.experiments.columns.models import RunIds
+        from genops_lab.experiments.columns.service import RunTableService
+
+        gone = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
+        session.show(gone.run_ids, views.changed(gone.run_ids, "deleted"))
+
+
+@runs.command("undelete")
+def undelete_runs(
+    run: Annotated[list[str], typer.Argument(help="Ids of deleted runs, or unique prefixes.")],
+    json: Json = False,
+) -> None:
+    """Bring deleted runs back (`genops runs list --deleted` lists them)."""
+    with command(json) as session:
+        from genops_lab.experiments.columns.models import RunIds
+        from genops_lab.experiments.columns.service import RunTableService
+
+        back = session.call(RunTableService.undelete_runs, body=RunIds(run_ids=run))
+        session.show(back.run_ids, views.changed(back.run_ids, "back"))
+
+
+@runs.command("analyze")
+def analyze_runs() -> None:
+    """Run ANALYZE on MLflow's SQLite file: its own searches become fast."""
+    with command(False) as session:
+        from genops_lab.experiments.columns.service import RunTableService
+
+        session.call(RunTableService.analyze_runs)
+        session.say("MLflow's SQLite file has statistics now.")
 
 
 @experiments.command("list")

@@ -40,11 +40,11 @@ class LiveHub:
 
     def __init__(self) -> None:
         self._listeners: dict[str, set[Callable[[str, Any], None]]] = defaultdict(set)
-        self._producers: dict[str, Callable[[str, bool], None]] = {}
+        self._producers: dict[str, list[Callable[[str, bool], None]]] = defaultdict(list)
 
     def produce(self, kind: str, switch: Callable[[str, bool], None]) -> None:
         """Call ``switch(topic, True)`` at the first listener of a topic ``kind`` or ``kind:...``, then False."""
-        self._producers[kind] = switch
+        self._producers[kind].append(switch)
 
     def wanted(self, topic: str) -> bool:
         """Whether anybody listens."""
@@ -73,8 +73,7 @@ class LiveHub:
             self._switch(topic, False)
 
     def _switch(self, topic: str, active: bool) -> None:
-        producer = self._producers.get(topic.partition(":")[0])
-        if producer is not None:
+        for producer in self._producers.get(topic.partition(":")[0], ()):
             producer(topic, active)
 
 

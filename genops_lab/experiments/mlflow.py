@@ -41,7 +41,8 @@ def without_credentials(uri: str) -> str:
 class MlflowConnection:
     """The embedded MLflow (a SQLite file, no server), or the one that ``settings.mlflow_uri`` names.
 
-    ``worker`` holds the backends of all rooms that talk to MLflow: call :meth:`ensure` before it.
+    ``worker`` holds the backends of all rooms that talk to MLflow, ``columns`` the runs as columns: call :meth:`ensure`
+    before them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -72,6 +73,10 @@ class MlflowConnection:
                 "spool": str(self.spool),
             },
             env=environment,
+        )
+        #: Holds the runs as columns (columns/backend.py): its memory is given back when nobody asks.
+        self.columns = Worker(
+            "Runs", {"tracking_uri": self.uri, "cache": str(settings.data_dir / "runs")}, env=environment
         )
         self._ensuring = asyncio.Lock()
 
@@ -143,5 +148,5 @@ class MlflowConnection:
         return environment
 
     async def close(self) -> None:
-        """End the worker and the supervised server."""
-        await asyncio.gather(self.worker.stop(), self.server.close())
+        """End the workers and the supervised server."""
+        await asyncio.gather(self.worker.stop(), self.columns.stop(), self.server.close())

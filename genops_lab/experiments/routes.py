@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .columns.service import RunTableService
     from .restoring.service import RestoringService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
+    RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
     Service = Later(__package__, "service", "ExperimentsService")
     RestoringService = Later(__package__, "restoring.service", "RestoringService")
     TrackingService = Later(__package__, "tracking", "TrackingService")
@@ -20,6 +22,14 @@ OPERATIONS = [
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
+    Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),
+    Operation("POST", "/run-table", RunTableService.query_runs),
+    Operation("POST", "/run-table/search", RunTableService.search_runs),
+    Operation("GET", "/run-table/columns", RunTableService.list_run_columns),
+    Operation("GET", "/run-table/state", RunTableService.get_runs_state),
+    Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),
+    Operation("POST", "/run-table/delete", RunTableService.delete_runs),
+    Operation("POST", "/run-table/undelete", RunTableService.undelete_runs),
     Operation("POST", "/tracking/events", TrackingService.track),
     Operation("POST", "/tracking/wake", TrackingService.wake),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),

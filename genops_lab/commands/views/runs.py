@@ -34,6 +34,16 @@ def _run_duration(run: Run) -> str:
     return duration(max(0.0, end - run.started_at))
 
 
+def _number(value: float | None, digits: int) -> str:
+    """A metric; None is what is no finite number."""
+    return "not finite" if value is None else f"{value:.{digits}g}"
+
+
+def changed(run_ids: list[str], how: str) -> Document:
+    """``runs delete`` and ``runs undelete``."""
+    return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
+
+
 def runs(found: list[Run]) -> Document:
     """``runs list``."""
     rows: list[Row] = [
@@ -44,7 +54,9 @@ def runs(found: list[Run]) -> Document:
             state_cell(run.status),
             moment(run.started_at),
             _run_duration(run),
-            "  ".join(f"{key}={value:.4g}" for key, value in sorted(run.metrics.items())[:SHOWN_METRICS]),
+            "  ".join(
+                f"{key}={_number(value, 4)}" for key, value in sorted(run.metrics.items())[:SHOWN_METRICS]
+            ),
         ]
         for run in found
     ]
@@ -83,7 +95,7 @@ def run(detail: RunDetail) -> Document:
     if shown.params:
         parts.append(Facts(sorted(shown.params.items()), title="Parameters"))
     if shown.metrics:
-        metrics = [(key, f"{value:.6g}") for key, value in sorted(shown.metrics.items())]
+        metrics = [(key, _number(value, 6)) for key, value in sorted(shown.metrics.items())]
         parts.append(Facts(metrics, title="Metrics"))
     if detail.models:
         rows: list[Row] = [[model.name, ", ".join(model.flavors)] for model in detail.models]

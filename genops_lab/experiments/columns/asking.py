@@ -1,0 +1,297 @@
+"""Questions to a snapshot: which runs, in which order, and their values."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.experiments.histories import finite
+from genops_lab.experiments.models import Run
+from genops_lab.experiments.query.columns import Kind
+
+from .arrow import places
+from .cells import NumberColumn, TextColumn, order_by
+from .models import Lifecycle, RunColumn, RunColumnInfo, RunSort
+from .snapshot import ATTRIBUTES, Moment, Snapshot, artifact_uri
+
+Places = npt.NDArray[np.intp]
+
+_PREFIXES: dict[str, Kind] = {
+    "metrics": "metric",
+    "metric": "metric",
+    "params": "param",
+    "param": "param",
+    "tags": "tag",
+    "tag": "tag",
+    "attributes": "attribute",
+    "attribute": "attribute",
+}
+_PLURALS: dict[Kind, str] = {"metric": "metrics.", "param": "params.", "tag": "tags.", "attribute": ""}
+_NUMBERS = ("start_time", "end_time", "duration")
+_KEPT = 8
+_KEPT_FOR_S = 2.0
+MAX_WINDOW = 1000
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rows that match, in order; ``total``: those in the experiments. ``made`` is a monotonic time."""
+
+    rows: Places
+    total: int
+    made: float
+
+
+class Asked:
+    """Answers questions about one snapshot, and remembers the last ones: a scroll asks again for the same order."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._found: OrderedDict[tuple[Any, ...], Found] = OrderedDict()
+        self._newest: Places | None = None
+
+    def find(self, experiments: list[str], query: str, sort: list[RunSort], lifecycle: Lifecycle) -> Found:
+        """The runs that match. Raises NotFound (an experiment), InvalidRequest (a column, the query)."""
+        key = (tuple(experiments), query, tuple((by.column, by.descending) for by in sort), lifecycle)
+        known = self._found.get(key)
+        if known is not None and time.monotonic() - known.made < _KEPT_FOR_S:
+            return known
+        moment = Moment(self.snapshot, time.time())
+        wanted = [(*column_named(by.column), by.descending) for by in sort]
+        chosen = self._chosen(experiments, lifecycle)
+        total = int(np.count_nonzero(chosen))
+        if query.strip():
+            from genops_lab.experiments.query import parse
+
+            chosen &= parse(query).mask(moment, now=moment.now)
+        newest = self._newest_first()
+        rows = newest[chosen[newest]]
+        for kind, name, descending in reversed(wanted):
+            keys, there = _keys(moment, kind, name, rows)
+            rows = rows[order_by(keys, there, descending)]
+        found = Found(rows, total, time.monotonic())
+        self._found[key] = found
+        self._found.move_to_end(key)
+        while len(self._found) > _KEPT:
+            self._found.popitem(last=False)
+        return found
+
+    def columns(self, names: list[str], rows: Places) -> list[RunColumn]:
+        """The values at ``rows``."""
+        moment = Moment(self.snapshot, time.time())
+        return [_values(moment, name, *column_named(name), rows) for name in names]
+
+    def names(self) -> list[RunColumnInfo]:
+        """All columns, with the number of runs that have a value."""
+        snapshot = self.snapshot
+        every = ("run_id", "experiment", "duration")
+        found = [
+            RunColumnInfo(
+                column=name, kind="number" if name in _NUMBERS else "text", runs=self._runs_with(name, every)
+            )
+            for name in ATTRIBUTES
+        ]
+        kinds: tuple[Kind, ...] = ("metric", "param", "tag")
+        for kind in kinds:
+            found += [
+                RunColumnInfo(
+                    column=_PLURALS[kind] + name,
+                    kind="number" if kind == "metric" else "text",
+                    runs=column.cells.count,
+                )
+                for name, column in sorted(snapshot.columns[kind].items())
+            ]
+        return found
+
+    def _runs_with(self, attribute: str, every: tuple[str, ...]) -> int:
+        if attribute in every:
+            return self.snapshot.rows
+        column = self.snapshot.columns["attribute"].get(attribute)
+        return 0 if column is None else column.cells.count
+
+    def runs(self, rows: Places, hidden: tuple[str, ...]) -> list[Run]:
+        """Whole runs; tags that begin with ``mlflow.``, and the ``hidden`` ones, are left out."""
+        snapshot = self.snapshot
+        params = self._texts("param", rows)
+        tags = self._texts("tag", rows)
+        metrics: list[dict[str, float | None]] = [{} for _ in rows]
+        for name, column in snapshot.columns["metric"].items():
+            if isinstance(column, NumberColumn):
+                values, there = column.cells.at(rows)
+                for at in np.flatnonzero(there).tolist():
+                    metrics[at][name] = finite(float(values[at]))
+        attributes = {
+            column.column: column.values
+            for column in self.columns(
+                ["run_id", "run_name", "status", "experiment", "experiment_id", "start_time", "end_time"],
+                rows,
+            )
+        }
+        found = []
+        for at, (own, told) in enumerate(zip(tags, params, strict=True)):
+            of: dict[str, Any] = {name: values[at] for name, values in attributes.items()}
+            found.append(
+                Run(
+                    run_id=of["run_id"],
+                    experiment_id=of["experiment_id"],
+                    experiment=of["experiment"],
+                    name=of["run_name"] or own.get("mlflow.runName", ""),
+                    status=of["status"],
+                    started_at=of["start_time"] or None,
+                    ended_at=of["end_time"] or None,
+                    user=own.get("mlflow.user", ""),
+                    params=told,
+                    metrics=metrics[at],
+                    tags={
+                        name: text
+                        for name, text in own.items()
+                        if not name.startswith("mlflow.") and name not in hidden
+                    },
+                    source=own.get("mlflow.source.name", ""),
+                    git_commit=own.get("mlflow.source.git.commit", ""),
+                    git_dirty=own.get("mlflow.source.git.dirty", "").lower() == "true",
+                )
+            )
+        return found
+
+    def _texts(self, kind: Kind, rows: Places) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = [{} for _ in rows]
+        for name, column in self.snapshot.columns[kind].items():
+            if isinstance(column, TextColumn):
+                for at, text in enumerate(column.texts(rows)):
+                    if text is not None:
+                        found[at][name] = text
+        return found
+
+    def _chosen(self, experiments: list[str], lifecycle: Lifecycle) -> npt.NDArray[np.bool_]:
+        chosen = np.ones(self.snapshot.rows, np.bool_)
+        if lifecycle != "all":
+            chosen &= self._is("lifecycle_stage", {lifecycle})
+        if experiments:
+            chosen &= self._is("experiment_id", {self._experiment(given) for given in experiments})
+        return chosen
+
+    def _is(self, attribute: str, wanted: set[str]) -> npt.NDArray[np.bool_]:
+        column = self.snapshot.columns["attribute"].get(attribute)
+        if not isinstance(column, TextColumn):
+            return np.zeros(self.snapshot.rows, np.bool_)
+        codes = [code for code, word in enumerate(column.words.to_pylist()) if word in wanted]
+        return np.isin(column.codes(self.snapshot.rows), codes)
+
+    def _experiment(self, given: str) -> str:
+        by_name = [id for id, known in self.snapshot.experiments.items() if known.name == given]
+        if by_name:
+            return by_name[0]
+        if given in self.snapshot.experiments:
+            return given
+        raise NotFound(
+            f"There is no experiment {given[:80]!r}.", hint="See the list of experiments for what there is."
+        )
+
+    def _newest_first(self) -> Places:
+        """By start, latest first, then by id: MLflow's own order."""
+        if self._newest is None:
+            rows = np.arange(self.snapshot.rows)
+            column = self.snapshot.columns["attribute"].get("start_time")
+            if column is None:
+                self._newest = np.array(sorted(rows, key=self.snapshot.ids.__getitem__), np.intp)
+            else:
+                keys, there = column.keys(rows)
+                order = order_by(keys, there, True)
+                starts = np.where(there, keys, -1)[order]
+                self._newest = self._by_id_where_alike(order, starts)
+        return self._newest
+
+    def _by_id_where_alike(self, order: Places, keys: npt.NDArray[np.float64]) -> Places:
+        bounds = np.flatnonzero(np.diff(keys)) + 1
+        if len(bounds) + 1 < len(order):
+            for begin, end in zip([0, *bounds], [*bounds, len(order)], strict=True):
+                if end - begin > 1:
+                    order[begin:end] = sorted(order[begin:end], key=self.snapshot.ids.__getitem__)
+        return order
+
+
+def column_named(name: str) -> tuple[Kind, str]:
+    """What a column's name stands for. Raises InvalidRequest."""
+    prefix, dot, rest = name.partition(".")
+    kind = _PREFIXES.get(prefix) if dot and rest else None
+    if kind is None or kind == "attribute":
+        attribute = rest if kind else name
+        if attribute not in ATTRIBUTES:
+            raise InvalidRequest(
+                f"There is no column {name[:80]!r}.",
+                hint=f"Use metrics.NAME, params.NAME, tags.NAME or one of {', '.join(ATTRIBUTES)}.",
+            )
+        return "attribute", attribute
+    return kind, rest
+
+
+def _keys(
+    moment: Moment, kind: Kind, name: str, rows: Places
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """What to sort by, and which rows have it."""
+    column = moment.snapshot.columns[kind].get(name)
+    if column is not None and (kind, name) != ("attribute", "artifact_uri"):
+        return column.keys(rows)
+    if (kind, name) == ("attribute", "duration"):
+        numbers = moment.numbers(kind, name)
+        if numbers is not None:
+            return numbers.values[rows], numbers.present[rows]
+    texts = moment.texts(kind, name) if kind == "attribute" else None
+    if texts is None:
+        return np.zeros(len(rows)), np.zeros(len(rows), np.bool_)
+    return TextColumn.of(
+        np.arange(len(rows), dtype=np.int32), texts.words.take(places(texts.codes[rows]))
+    ).keys(np.arange(len(rows)))
+
+
+def _values(moment: Moment, column: str, kind: Kind, name: str, rows: Places) -> RunColumn:
+    snapshot = moment.snapshot
+    values: list[float | str | None]
+    if kind == "metric" or (kind == "attribute" and name in _NUMBERS):
+        return RunColumn(column=column, kind="number", values=_number_values(moment, kind, name, rows))
+    held = snapshot.columns[kind].get(name)
+    if kind == "attribute" and name == "run_id":
+        values = [snapshot.ids[row] for row in rows]
+    elif kind == "attribute" and name == "experiment":
+        ids = snapshot.columns["attribute"]["experiment_id"] if len(rows) else None
+        values = [
+            snapshot.experiments[id].name if id in snapshot.experiments else id
+            for id in (ids.texts(rows) if isinstance(ids, TextColumn) else [])
+        ]
+    elif not isinstance(held, TextColumn):
+        values = [None] * len(rows)
+    elif kind == "attribute" and name == "artifact_uri":
+        values = [
+            artifact_uri(text, snapshot.ids[row]) for text, row in zip(held.texts(rows), rows, strict=True)
+        ]
+    else:
+        values = list(held.texts(rows))
+    return RunColumn(column=column, kind="text", values=values)
+
+
+def _number_values(moment: Moment, kind: Kind, name: str, rows: Places) -> list[float | str | None]:
+    if name == "duration" and kind == "attribute":
+        numbers = moment.numbers(kind, name)
+        if numbers is None:
+            return [None] * len(rows)
+        values, there = numbers.values[rows], numbers.present[rows]
+    else:
+        column = moment.snapshot.columns[kind].get(name)
+        if column is None:
+            return [None] * len(rows)
+        values, there = column.cells.at(rows)
+    return [_sent(value) if present else None for value, present in zip(values.tolist(), there, strict=True)]
+
+
+def _sent(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,124 @@
+"""The mirror in its worker process, as the service calls it. Light to import: numpy comes with the first call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genops_lab.core.errors import InvalidRequest
+
+from .models import (
+    Advice,
+    RunColumns,
+    RunSearch,
+    RunsFound,
+    RunsState,
+    RunTable,
+    RunTableQuery,
+)
+
+if TYPE_CHECKING:
+    from .mirror import Mirror, Shown
+
+MAX_WINDOW = 1000
+MAX_WAIT_S = 60.0
+#: Tags that are of use to GenOps Lab alone.
+HIDDEN_TAGS = ("genops.run_key", "genops.kernel")
+_NO_STATISTICS = Advice(
+    code="no_statistics",
+    message="MLflow's SQLite file has no statistics: MLflow's own searches by a metric or a parameter take a hundred "
+    "times longer than they need to.",
+    hint="Run ANALYZE once (`genops runs analyze`); it changes no data.",
+)
+
+
+class RunMirror:
+    """All methods block."""
+
+    def __init__(self, tracking_uri: str, cache: str, **_others: Any) -> None:
+        from .mirror import Mirror
+        from .opening import ways_to
+
+        self._uri = tracking_uri
+        self._mirror: Mirror = Mirror(ways_to(tracking_uri), Path(cache))
+
+    def table(self, query: RunTableQuery) -> RunTable:
+        """A window of the runs that match."""
+        _check(query.limit, query.offset)
+        shown = self._mirror.now(_bounded(query.wait_s))
+        found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
+        rows = found.rows[query.offset : query.offset + query.limit]
+        return RunTable(
+            total=found.total,
+            matched=len(found.rows),
+            offset=query.offset,
+            run_ids=[shown.asked.snapshot.ids[row] for row in rows],
+            columns=shown.asked.columns(query.columns, rows),
+            state=_state(shown),
+        )
+
+    def search(self, query: RunSearch) -> RunsFound:
+        """Whole runs that match."""
+        _check(query.limit, 0)
+        shown = self._mirror.now(_bounded(query.wait_s))
+        found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
+        return RunsFound(
+            runs=shown.asked.runs(found.rows[: query.limit], HIDDEN_TAGS),
+            matched=len(found.rows),
+            state=_state(shown),
+        )
+
+    def columns(self) -> RunColumns:
+        """All columns."""
+        shown = self._mirror.now(0)
+        return RunColumns(columns=shown.asked.names(), state=_state(shown))
+
+    def state(self) -> RunsState:
+        """How far the runs are read."""
+        return _state(self._mirror.state())
+
+    def wait(self, version: int, wait_s: float) -> RunsState:
+        """The state, once its version is another one, or after ``wait_s``."""
+        return _state(self._mirror.wait(version, _bounded(wait_s)))
+
+    def touch(self, run_ids: list[str]) -> None:
+        """These runs were changed through GenOps Lab."""
+        self._mirror.touch(run_ids)
+
+    def analyze(self) -> None:
+        """Run ANALYZE on the SQLite file. Raises InvalidRequest where MLflow's store is none."""
+        from .sqlite_source import analyze, file_of
+
+        file = file_of(self._uri)
+        if file is None:
+            raise InvalidRequest(
+                "This MLflow's store is no SQLite file of this machine.",
+                hint="Its administrator can run ANALYZE in its database.",
+            )
+        analyze(file)
+        self._mirror.read_statistics()
+
+
+def _check(limit: int, offset: int) -> None:
+    if not 0 <= limit <= MAX_WINDOW or offset < 0:
+        raise InvalidRequest(
+            f"A window of {limit} runs from {offset} cannot be had.",
+            hint=f"Ask for 0 to {MAX_WINDOW} runs, from 0 on.",
+        )
+
+
+def _bounded(wait_s: float) -> float:
+    return min(max(wait_s, 0.0), MAX_WAIT_S)
+
+
+def _state(shown: Shown) -> RunsState:
+    return RunsState(
+        version=shown.version,
+        complete=shown.complete,
+        read=shown.asked.snapshot.rows,
+        total=shown.total,
+        as_of=shown.as_of,
+        source=shown.source or "",
+        problem=shown.problem.message if shown.problem is not None else "",
+        advice=[_NO_STATISTICS] if shown.lacks_statistics else [],
+    )

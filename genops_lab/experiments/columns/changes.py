@@ -1,0 +1,75 @@
+"""What a source tells of the store: whole runs, in a form that is quick to make and to sort into columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class RunRow(NamedTuple):
+    """A run's attributes, as MLflow has them; times in milliseconds since 1970."""
+
+    run_id: str
+    name: str | None
+    status: str
+    start_time: int | None
+    end_time: int | None
+    lifecycle_stage: str
+    experiment_id: str
+    user: str | None
+    artifact_uri: str | None
+
+
+class ExperimentRow(NamedTuple):
+    """An experiment."""
+
+    name: str
+    lifecycle_stage: str
+
+
+@dataclass
+class Told:
+    """Texts: for each the run's place in ``Changes.runs`` and the name. The lists are equally long."""
+
+    runs: Sequence[int] = ()
+    names: Sequence[str] = ()
+    values: Sequence[str] = ()
+
+    def put(self, rows: list[tuple[int, str, str]]) -> None:
+        """Tell these (and nothing else)."""
+        if rows:
+            self.runs, self.names, self.values = zip(*rows, strict=True)
+
+
+@dataclass
+class ToldNumbers:
+    """As :class:`Told`, of numbers."""
+
+    runs: Sequence[int] = ()
+    names: Sequence[str] = ()
+    values: Sequence[float] = ()
+
+    def put(self, rows: list[tuple[int, str, float | None]]) -> None:
+        """Tell these (and nothing else); None stands for NaN."""
+        if rows:
+            self.runs, self.names, values = zip(*rows, strict=True)
+            self.values = [math.nan if value is None else value for value in values]
+
+
+@dataclass
+class Changes:
+    """Runs that are new or changed, each with all that it has; runs that are ``gone`` for good; all experiments by id
+    (None: as they were)."""
+
+    runs: list[RunRow] = field(default_factory=list)
+    metrics: ToldNumbers = field(default_factory=ToldNumbers)
+    params: Told = field(default_factory=Told)
+    tags: Told = field(default_factory=Told)
+    gone: list[str] = field(default_factory=list)
+    experiments: dict[str, ExperimentRow] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether it tells anything at all (which may be what is known already)."""
+        return bool(self.runs or self.gone or self.experiments is not None)

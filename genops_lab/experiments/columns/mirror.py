@@ -1,0 +1,303 @@
+"""The thread that reads a store, and what it has read."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from genops_lab.core.errors import GenOpsError, Unavailable
+
+from .asking import Asked
+from .disk import Kept, load, save
+from .snapshot import Snapshot
+from .source import ReadAnew, Source, SourceKind, UnknownSchema
+
+log = logging.getLogger("genops_lab")
+
+FIRST_ROWS = 200
+_LOOKED_AT_FOR_S = 15.0
+_TRY_AGAIN_S = 2.0
+_SAVE_EVERY_S = 60.0
+_FIRST_WAIT_S = 10.0
+_POLL_WAIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is known at one moment; times in seconds since 1970."""
+
+    asked: Asked
+    version: int = 0
+    complete: bool = False
+    total: int | None = None
+    as_of: float | None = None
+    source: SourceKind | None = None
+    problem: Unavailable | None = None
+    lacks_statistics: bool = False
+
+
+class Mirror:
+    """Reads in one thread, while somebody asks; answers from what is read. ``opens`` are the ways to the store, the
+    best first: one that finds a schema it does not know gives way to the next."""
+
+    def __init__(self, opens: list[Callable[[], Source]], cache: Path) -> None:
+        self._opens = opens
+        self._cache = cache
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._source: Source | None = None
+        self._identity = ""
+        self._mark = ""
+        self._shown = Shown(Asked(Snapshot()))
+        self._looked_at_until = 0.0
+        # Each question is numbered; answered are those before the last poll after which nothing was left to look at.
+        self._asked = 0
+        self._answered = 0
+        self._touched: set[str] = set()
+        self._saved = (0, 0.0)
+        self._closed = False
+
+    # -- for those who ask, in any thread
+
+    def now(self, wait_s: float) -> Shown:
+        """What is known: first rows at least, with ``wait_s`` all runs as they are now, if that takes no longer.
+
+        Raises Unavailable when nothing is known and MLflow does not answer.
+        """
+        begun = time.monotonic()
+        with self._changed:
+            mine = self._look()
+            self._changed.wait_for(
+                lambda: self._shown.version or self._shown.complete or self._shown.problem, _FIRST_WAIT_S
+            )
+            patience = wait_s if wait_s else _POLL_WAIT_S if self._is_quick() else 0.0
+            self._changed.wait_for(
+                lambda: self._shown.problem or (self._shown.complete and self._answered >= mine),
+                max(0.0, patience - (time.monotonic() - begun) if wait_s else patience),
+            )
+            shown = self._shown
+        if shown.problem is not None and not shown.complete and not shown.asked.snapshot.rows:
+            raise shown.problem
+        return shown
+
+    def state(self) -> Shown:
+        """What is known, without waiting."""
+        with self._changed:
+            self._look()
+            return self._shown
+
+    def wait(self, version: int, wait_s: float) -> Shown:
+        """What is known, once it is not ``version`` any more, or after ``wait_s``."""
+        until = time.monotonic() + wait_s
+        with self._changed:
+            while self._shown.version == version and (left := until - time.monotonic()) > 0:
+                self._look()
+                self._changed.wait(min(left, _LOOKED_AT_FOR_S / 2))
+            return self._shown
+
+    def touch(self, run_ids: list[str]) -> None:
+        """Look at these runs: they were changed."""
+        with self._changed:
+            self._touched.update(run_ids)
+            if self._thread is not None:
+                self._look()
+
+    def read_statistics(self) -> None:
+        """Look again whether the store has statistics."""
+        with self._changed:
+            self._shown = _with(self._shown, lacks_statistics=False)
+
+    def close(self) -> None:
+        """Keep what is read, and end the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        self.save()
+        atexit.unregister(self.save)
+
+    def _look(self) -> int:
+        """Note a question, and wake the thread."""
+        self._looked_at_until = time.monotonic() + _LOOKED_AT_FOR_S
+        self._asked += 1
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
+            self._thread.start()
+            atexit.register(self.save)
+        self._changed.notify_all()
+        return self._asked
+
+    def _is_quick(self) -> bool:
+        return self._source is not None and self._source.every_s < 1
+
+    # -- in the thread
+
+    def _work(self) -> None:
+        while not self._closed:
+            pause = self._once()
+            with self._changed:
+                asked, quick = self._asked, self._is_quick() and self._shown.problem is None
+
+                def woken(asked: int = asked, quick: bool = quick) -> bool:
+                    return self._closed or bool(self._touched) or (quick and self._asked != asked)
+
+                self._changed.wait_for(woken, pause)
+                looked_at = time.monotonic() <= self._looked_at_until
+            if not looked_at:
+                self.save()
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed or time.monotonic() <= self._looked_at_until)
+
+    def _once(self) -> float:
+        """Open, or poll; returns after how many seconds to do so again."""
+        try:
+            if self._source is None:
+                self._open()
+                return 0.0
+            return self._poll(self._source)
+        except ReadAnew as reason:
+            log.info("runs are read anew: %s", reason)
+            self._close()
+            return 0.0
+        except UnknownSchema as schema:
+            self._close()
+            log.info("runs are not read from the database, whose schema is not known: %s", schema)
+            self._opens.pop(0)
+            return 0.0
+        except GenOpsError as error:
+            problem = error if isinstance(error, Unavailable) else Unavailable(error.message, hint=error.hint)
+        except (
+            Exception
+        ) as error:  # the thread's outermost boundary: what is read stays, and it is tried again
+            log.exception("runs could not be read")
+            problem = Unavailable(
+                f"The runs could not be read: {type(error).__name__}: {error}.",
+                hint="The server's log has the details; it is tried again.",
+            )
+        self._close()
+        self._show(problem=problem)
+        return _TRY_AGAIN_S
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def _open(self) -> None:
+        source = self._opens[0]()
+        try:
+            identity = source.identity()
+            if identity != self._identity:
+                self._start_with(identity, load(self._cache, identity))
+            # Read over what is known already: so long the old is shown.
+            self._read(source)
+        except BaseException:
+            source.close()
+            raise
+        self._source = source
+
+    def _start_with(self, identity: str, kept: Kept | None) -> None:
+        """Another store than before: what is known of it, if anything."""
+        if self._identity:
+            log.info("MLflow's runs are those of another store than before")
+        self._identity = identity
+        snapshot = Snapshot() if kept is None else kept.snapshot
+        self._saved = (0, 0.0)
+        self._show(
+            snapshot=snapshot,
+            complete=kept is not None,
+            as_of=kept.as_of if kept else None,
+            total=snapshot.rows if kept else None,
+        )
+        self._mark = "" if kept is None else kept.mark
+
+    def _read(self, source: Source) -> None:
+        known = self._shown.asked.snapshot
+        if self._shown.complete and self._mark and source.resume(self._mark):
+            self._show(source=source.kind, problem=None)
+            return
+        asked, begun, total = self._asked, time.time(), source.total()
+        replaces = not self._shown.complete
+        if replaces:
+            self._show(snapshot=known.apply(source.newest(FIRST_ROWS)), total=total, source=source.kind)
+        new = Snapshot()
+        for block in source.blocks():
+            new = new.apply(block)
+            if replaces and new.rows >= self._shown.asked.snapshot.rows:
+                self._show(snapshot=new, total=total, source=source.kind)
+        self._show(
+            snapshot=new,
+            complete=True,
+            total=new.rows,
+            source=source.kind,
+            problem=None,
+            as_of=begun,
+            lacks_statistics=source.lacks_statistics(),
+            answered=asked if source.settled else 0,
+        )
+        self._mark = source.mark()
+
+    def _poll(self, source: Source) -> float:
+        with self._changed:
+            asked, touched = self._asked, frozenset(self._touched)
+            self._touched -= touched
+        begun = time.time()
+        known = self._shown.asked.snapshot
+        try:
+            changes = source.poll(known, touched)
+        except BaseException:
+            with self._changed:
+                self._touched |= touched
+            raise
+        snapshot = known.apply(changes) if changes else known
+        as_of = source.swept_since or (begun if source.settled else self._shown.as_of)
+        self._show(
+            snapshot=snapshot,
+            total=snapshot.rows,
+            problem=None,
+            as_of=as_of,
+            answered=asked if source.settled else 0,
+        )
+        self._mark = source.mark()
+        if source.settled:
+            version, at = self._saved
+            if version != self._shown.version and time.monotonic() - at > _SAVE_EVERY_S:
+                self.save()
+            return source.every_s
+        with self._changed:
+            waiting = self._answered < self._asked
+        return 0.0 if waiting else source.again_s
+
+    def save(self) -> None:
+        """Keep what is read on disk."""
+        shown = self._shown
+        if not shown.complete or self._saved[0] == shown.version or not self._identity:
+            return
+        self._saved = (shown.version, time.monotonic())
+        save(self._cache, self._identity, Kept(shown.asked.snapshot, self._mark, shown.as_of or 0.0))
+
+    def _show(self, *, snapshot: Snapshot | None = None, answered: int = 0, **changed: object) -> None:
+        with self._changed:
+            before = self._shown
+            if snapshot is not None and snapshot is not before.asked.snapshot:
+                changed["asked"] = Asked(snapshot)
+            after = _with(before, **changed)
+            if any(
+                getattr(before, name) != getattr(after, name)
+                for name in ("asked", "complete", "source", "problem", "lacks_statistics")
+            ):
+                after = _with(after, version=before.version + 1)
+            self._shown = after
+            self._answered = max(self._answered, answered)
+            self._changed.notify_all()
+
+
+def _with(shown: Shown, **changed: object) -> Shown:
+    return replace(shown, **changed)  # type: ignore[arg-type]

@@ -1,0 +1,152 @@
+"""The run table: runs as columns, sorted and filtered here, and the changes that can be made to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.core.events import EventBus
+from genops_lab.core.live import CHANGES, LiveHub
+from genops_lab.experiments.backends.changing import RunChanges
+from genops_lab.experiments.mlflow import MlflowConnection
+
+from .backend import RunMirror
+from .models import RunColumns, RunIds, RunSearch, RunsFound, RunsState, RunTable, RunTableQuery, RunTags
+
+if TYPE_CHECKING:
+    from genops_lab.experiments.service import ExperimentsService
+
+MAX_IDS = 1000
+#: A worker that is stopped waits for so long.
+_WAIT_S = 1.0
+_UNUSED_S = 300.0
+_AFTER_AN_ERROR_S = 5.0
+
+log = logging.getLogger("genops_lab")
+
+
+class RunTableService:
+    """Asks the mirror in its worker process. While somebody looks, its changes are told as events of ``run``."""
+
+    def __init__(
+        self, mlflow: MlflowConnection, experiments: ExperimentsService, events: EventBus, live: LiveHub
+    ) -> None:
+        self._mlflow = mlflow
+        self._experiments = experiments
+        self._events = events
+        self._looked_at = False
+        self._used_at: float | None = None
+        self._version = 0
+        self._watching: asyncio.Task[None] | None = None
+        live.produce(CHANGES, lambda _topic, active: self._set_active(active))
+
+    async def query_runs(self, body: RunTableQuery) -> RunTable:
+        """A window of the runs that match, in order. Raises InvalidRequest (the query, a column), NotFound (an
+        experiment), Unavailable."""
+        await self._mlflow.ensure()
+        found = await self._mlflow.columns.call(RunMirror.table, body)
+        self._used(found.state)
+        return found
+
+    async def search_runs(self, body: RunSearch) -> RunsFound:
+        """Whole runs that match, in order."""
+        await self._mlflow.ensure()
+        return await self._mlflow.columns.call(RunMirror.search, body)
+
+    async def list_run_columns(self) -> RunColumns:
+        """All columns that runs have, with the number of runs that have a value."""
+        await self._mlflow.ensure()
+        return await self._mlflow.columns.call(RunMirror.columns)
+
+    async def get_runs_state(self) -> RunsState:
+        """How far the runs are read, and how old what is shown may be."""
+        await self._mlflow.ensure()
+        found = await self._mlflow.columns.call(RunMirror.state)
+        self._used(found)
+        return found
+
+    async def analyze_runs(self) -> RunsState:
+        """Give MLflow's SQLite file statistics (ANALYZE), so that MLflow's own searches become fast."""
+        await self._mlflow.ensure()
+        await self._mlflow.columns.call(RunMirror.analyze)
+        return await self._mlflow.columns.call(RunMirror.state)
+
+    async def tag_run(self, run_id: str, body: RunTags) -> None:
+        """Set and remove tags of a run; the id may be a unique prefix, or ``latest``."""
+        run = await self._experiments.resolve_run(run_id)
+        await self._mlflow.worker.call(RunChanges.tag, run.run_id, body)
+        await self._changed([run.run_id])
+
+    async def delete_runs(self, body: RunIds) -> RunIds:
+        """Mark runs as deleted; they can be undeleted. Answers with their whole ids."""
+        _check(body)
+        ids = [(await self._experiments.resolve_run(ref)).run_id for ref in body.run_ids]
+        await self._mlflow.worker.call(RunChanges.delete, ids)
+        await self._changed(ids)
+        return RunIds(run_ids=ids)
+
+    async def undelete_runs(self, body: RunIds) -> RunIds:
+        """Bring deleted runs back. Answers with their whole ids."""
+        _check(body)
+        await self._mlflow.ensure()
+        ids = await self._mlflow.worker.call(RunChanges.undelete, body.run_ids)
+        await self._changed(ids)
+        return RunIds(run_ids=ids)
+
+    async def _changed(self, run_ids: list[str]) -> None:
+        if self._mlflow.columns.pid is not None:
+            await self._mlflow.columns.call(RunMirror.touch, run_ids)
+        self._events.emit("run")
+
+    def _set_active(self, active: bool) -> None:
+        self._looked_at = active
+        if not active:
+            self.close()
+        elif self._used_at is not None:
+            self._watch()
+
+    def _used(self, state: RunsState) -> None:
+        self._used_at = asyncio.get_running_loop().time()
+        if self._watching is None:
+            self._version = state.version
+            if self._looked_at:
+                self._watch()
+
+    def _watch(self) -> None:
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._tell_changes())
+            self._watching.add_done_callback(self._watched)
+
+    def _watched(self, task: asyncio.Task[None]) -> None:
+        if self._watching is task:
+            self._watching = None
+
+    async def _tell_changes(self) -> None:
+        """Until the table was not asked for some minutes: its worker may end then."""
+        clock = asyncio.get_running_loop().time
+        while self._used_at is not None and clock() - self._used_at < _UNUSED_S:
+            before = self._version
+            try:
+                state = await self._mlflow.columns.call(RunMirror.wait, before, _WAIT_S)
+            except GenOpsError as error:
+                log.warning("Changes of runs are not seen for a moment: %s", error.message)
+                await asyncio.sleep(_AFTER_AN_ERROR_S)
+                continue
+            if state.version != before:
+                self._version = state.version
+                self._events.emit("run")
+
+    def close(self) -> None:
+        """Stop telling changes."""
+        if self._watching is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
+                self._watching.cancel()
+            self._watching = None
+
+
+def _check(body: RunIds) -> None:
+    if not 0 < len(body.run_ids) <= MAX_IDS:
+        raise InvalidRequest(f"{len(body.run_ids)} runs were named.", hint=f"Name 1 to {MAX_IDS} runs.")

@@ -1,0 +1,303 @@
+"""All runs at one moment, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genops_lab.experiments.query.columns import Kind, Numbers, Texts
+
+from .arrow import integers, places, strings
+from .cells import Column, NumberColumn, Rows, TextColumn
+from .changes import Changes, ExperimentRow, RunRow, Told, ToldNumbers
+
+KINDS: tuple[Kind, ...] = ("attribute", "metric", "param", "tag")
+_ENDED = ("FINISHED", "FAILED", "KILLED")
+#: An artifact URI holds its run's id: kept once for all runs of an experiment with this in its place.
+_RUN_ID = "\x00"
+
+Columns = dict[Kind, dict[str, Column]]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Snapshot:
+    """Never changed. ``ids`` and ``places`` grow with later snapshots: what lies beyond ``rows`` is not of this one.
+
+    The attribute columns are ``run_name``, ``status``, ``experiment_id``, ``user``, ``lifecycle_stage``,
+    ``artifact_uri`` (texts) and ``start_time``, ``end_time`` (seconds).
+    """
+
+    rows: int = 0
+    ids: list[str] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
+    columns: Columns = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    experiments: dict[str, ExperimentRow] = field(default_factory=dict)
+
+    def place(self, run_id: str) -> int | None:
+        """The row of a run."""
+        found = self.places.get(run_id)
+        return found if found is not None and found < self.rows else None
+
+    def running(self) -> list[str]:
+        """The ids of runs that have not ended."""
+        status = self.columns["attribute"].get("status")
+        if not isinstance(status, TextColumn):
+            return []
+        open_words = [at for at, word in enumerate(status.words.to_pylist()) if word not in _ENDED]
+        rows, codes = status.cells.pairs()
+        return [self.ids[row] for row in rows[np.isin(codes, open_words)]]
+
+    def apply(self, changes: Changes) -> Snapshot:
+        """The runs after ``changes``; self where they tell nothing new."""
+        base = self._without(changes.gone)
+        experiments = base.experiments if changes.experiments is None else changes.experiments
+        if experiments != base.experiments:
+            base = replace(base, experiments=experiments)
+        if not changes.runs:
+            return base
+        new = [run.run_id for run in changes.runs if base.place(run.run_id) is None]
+        rows = base.rows + len(new)
+        # A list and a dict that a later snapshot of the same base extended differently must not be shared.
+        ids, places = base.ids, base.places
+        if len(ids) > base.rows:
+            ids = ids[: base.rows]
+            places = {run_id: row for row, run_id in enumerate(ids)}
+        for run_id in new:
+            places[run_id] = len(ids)
+            ids.append(run_id)
+        where = np.array([places[run.run_id] for run in changes.runs], np.int32)
+        columns: Columns = {kind: dict(base.columns[kind]) for kind in KINDS}
+        old = where[where < base.rows]
+        _put(columns["attribute"], _attributes(changes.runs, where), old)
+        _put(columns["metric"], _numbers(changes.metrics, where), None)
+        _put(columns["param"], _texts(changes.params, where), None)
+        _put(columns["tag"], _texts(changes.tags, where), old)
+        if not new and all(_same(columns[kind], base.columns[kind]) for kind in KINDS):
+            return base
+        return Snapshot(rows, ids, places, columns, experiments)
+
+    def _without(self, gone: Sequence[str]) -> Snapshot:
+        rows = sorted({row for run_id in gone if (row := self.place(run_id)) is not None})
+        if not rows:
+            return self
+        kept = np.ones(self.rows, np.bool_)
+        kept[rows] = False
+        places = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
+        ids = [run_id for run_id, stays in zip(self.ids, kept, strict=False) if stays]
+        columns: Columns = {
+            kind: {
+                name: moved
+                for name, column in self.columns[kind].items()
+                if (moved := column.moved(places)) is not None
+            }
+            for kind in KINDS
+        }
+        return Snapshot(
+            len(ids), ids, {run_id: row for row, run_id in enumerate(ids)}, columns, self.experiments
+        )
+
+    @property
+    def values(self) -> int:
+        """How many values are present, run ids included."""
+        return self.rows + sum(column.cells.count for kind in KINDS for column in self.columns[kind].values())
+
+    @property
+    def nbytes(self) -> int:
+        """What the columns' arrays take, in bytes (run ids and the objects around the arrays not counted)."""
+        return sum(column.nbytes for kind in KINDS for column in self.columns[kind].values())
+
+
+def artifact_uri(template: str | None, run_id: str) -> str | None:
+    """A run's artifact URI from the text that its column keeps."""
+    return None if template is None else template.replace(_RUN_ID, run_id)
+
+
+def _same(ours: dict[str, Column], theirs: dict[str, Column]) -> bool:
+    return len(ours) == len(theirs) and all(theirs.get(name) is column for name, column in ours.items())
+
+
+_Part = tuple[str, Rows, Any]
+
+
+def _put(columns: dict[str, Column], parts: Iterator[_Part], whole: Rows | None) -> None:
+    """Put the parts in; the rows in ``whole`` have nothing afterwards but what the parts say."""
+    seen: dict[str, Rows] = {}
+    for name, rows, values in parts:
+        seen[name] = rows
+        column = columns.get(name)
+        if column is not None:
+            columns[name] = column.put(rows, values)
+        elif isinstance(values, np.ndarray):
+            columns[name] = NumberColumn.of(rows, values)
+        else:
+            columns[name] = TextColumn.of(rows, values)
+    if whole is None or not len(whole):
+        return
+    for name, column in list(columns.items()):
+        told = seen.get(name)
+        untold = whole if told is None else np.setdiff1d(whole, told)
+        left = column.without(untold) if len(untold) else column
+        if left is None:
+            del columns[name]
+        else:
+            columns[name] = left
+
+
+def _attributes(runs: list[RunRow], where: Rows) -> Iterator[_Part]:
+    order = np.argsort(where, kind="stable")
+    rows, sorted_runs = where[order], [runs[at] for at in order]
+    texts = {
+        "run_name": [run.name for run in sorted_runs],
+        "status": [run.status for run in sorted_runs],
+        "experiment_id": [run.experiment_id for run in sorted_runs],
+        "user": [run.user or None for run in sorted_runs],
+        "lifecycle_stage": [run.lifecycle_stage for run in sorted_runs],
+        "artifact_uri": [
+            run.artifact_uri.replace(run.run_id, _RUN_ID) if run.artifact_uri else None for run in sorted_runs
+        ],
+    }
+    for name, values in texts.items():
+        there = np.fromiter((value is not None for value in values), np.bool_, len(values))
+        if there.any():
+            yield name, rows[there], strings([value for value in values if value is not None])
+    for name, times in (
+        ("start_time", [run.start_time for run in sorted_runs]),
+        ("end_time", [run.end_time for run in sorted_runs]),
+    ):
+        there = np.array([time is not None for time in times])
+        if there.any():
+            seconds = np.array([time for time in times if time is not None], np.float64) / 1000
+            yield name, rows[there], seconds
+
+
+def _numbers(told: ToldNumbers, where: Rows) -> Iterator[_Part]:
+    values = np.array(told.values, np.float64)
+    for name, rows, order in _by_name(told.runs, told.names, where):
+        yield name, rows, values[order]
+
+
+def _texts(told: Told, where: Rows) -> Iterator[_Part]:
+    values = strings(told.values)
+    for name, rows, order in _by_name(told.runs, told.names, where):
+        yield name, rows, values.take(places(order))
+
+
+def _by_name(
+    runs: Sequence[int], names: Sequence[str], where: Rows
+) -> Iterator[tuple[str, Rows, npt.NDArray[np.intp]]]:
+    """For each name its rows, ascending, and where in the lists they are told."""
+    if not names:
+        return
+    encoded = strings(names).dictionary_encode()
+    codes = integers(encoded.indices).astype(np.int64)
+    rows = where[np.array(runs, np.intp)]
+    order = np.argsort((codes << 32) | rows, kind="stable")
+    bounds = np.searchsorted(codes[order], np.arange(len(encoded.dictionary) + 1))
+    for at, name in enumerate(encoded.dictionary.to_pylist()):
+        part = order[bounds[at] : bounds[at + 1]]
+        yield name, rows[part], part
+
+
+class Moment:
+    """A snapshot as a query asks it (:class:`genops_lab.experiments.query.columns.Columns`), at the time ``now``."""
+
+    def __init__(self, snapshot: Snapshot, now: float) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self._numbers: dict[tuple[Kind, str], Numbers | None] = {}
+        self._texts: dict[tuple[Kind, str], Texts | None] = {}
+
+    @property
+    def rows(self) -> int:
+        """How many runs."""
+        return self.snapshot.rows
+
+    def numbers(self, kind: Kind, name: str) -> Numbers | None:
+        """A metric's latest values, or start_time, end_time, duration; None where no run has it."""
+        if (kind, name) not in self._numbers:
+            made = self._duration() if (kind, name) == ("attribute", "duration") else self._spread(kind, name)
+            self._numbers[kind, name] = made
+        return self._numbers[kind, name]
+
+    def _spread(self, kind: Kind, name: str) -> Numbers | None:
+        column = self.snapshot.columns[kind].get(name)
+        if not isinstance(column, NumberColumn):
+            return None
+        values, present = column.cells.spread(self.rows, np.nan)
+        return Numbers(values, present) if present.any() else None
+
+    def _duration(self) -> Numbers | None:
+        start, end = self.numbers("attribute", "start_time"), self.numbers("attribute", "end_time")
+        if start is None:
+            return None
+        going_on = np.zeros(self.rows, np.bool_)
+        for run_id in self.snapshot.running():
+            going_on[self.snapshot.places[run_id]] = True
+        ended = np.zeros(self.rows, np.bool_) if end is None else end.present
+        until = np.full(self.rows, self.now) if end is None else np.where(ended, end.values, self.now)
+        return Numbers(until - start.values, start.present & (ended | going_on))
+
+    def texts(self, kind: Kind, name: str) -> Texts | None:
+        """A parameter, a tag or a text attribute; None where no run has it."""
+        if (kind, name) not in self._texts:
+            self._texts[kind, name] = self._text(kind, name)
+        return self._texts[kind, name]
+
+    def _text(self, kind: Kind, name: str) -> Texts | None:
+        if not self.rows:
+            return None
+        if kind == "attribute" and name == "run_id":
+            ids = self.snapshot.ids[: self.rows]
+            return Texts(np.arange(self.rows, dtype=np.int32), strings(ids))
+        if kind == "attribute" and name == "experiment":
+            return self._experiments()
+        column = self.snapshot.columns[kind].get(name)
+        if not isinstance(column, TextColumn):
+            return None
+        if kind == "attribute" and name == "artifact_uri":
+            rows = column.cells.pairs()[0]
+            uris = [
+                artifact_uri(text, self.snapshot.ids[row]) or ""
+                for text, row in zip(column.texts(rows), rows, strict=True)
+            ]
+            column = TextColumn.of(rows, strings(uris))
+        codes = column.codes(self.rows)
+        return Texts(codes, column.words) if (codes >= 0).any() else None
+
+    def _experiments(self) -> Texts | None:
+        ids = self.texts("attribute", "experiment_id")
+        if ids is None:
+            return None
+        known = self.snapshot.experiments
+        words = [known[id].name if id in known else id for id in ids.words.to_pylist()]
+        return Texts(ids.codes, strings(words))
+
+    def names(self, kind: Kind) -> Sequence[str]:
+        """The names that there are, sorted."""
+        if kind != "attribute":
+            return sorted(self.snapshot.columns[kind])
+        return ATTRIBUTES
+
+
+ATTRIBUTES: tuple[str, ...] = (
+    "artifact_uri",
+    "duration",
+    "end_time",
+    "experiment",
+    "experiment_id",
+    "lifecycle_stage",
+    "run_id",
+    "run_name",
+    "start_time",
+    "status",
+    "user",
+)
+
+
+def column_of(snapshot: Snapshot, kind: Kind, name: str) -> Column | None:
+    """The column that keeps this, None where no run has it or where it is made on demand."""
+    return snapshot.columns[kind].get(name)
