@@ -18,6 +18,7 @@ from .core.tasks import TasksService
 from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
 from .experiments.columns.service import RunTableService
+from .experiments.comparison.service import ComparisonService
 from .experiments.mlflow import MlflowConnection
 from .experiments.restoring.service import RestoringService
 from .experiments.service import ExperimentsService
@@ -58,6 +59,7 @@ class Lab:
         self.compute = ComputeService(self.live, kernels)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
         self.restoring = RestoringService(self.mlflow, self.experiments)
+        self.comparison = ComparisonService(self.mlflow, self.experiments)
         self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
@@ -95,6 +97,7 @@ class Lab:
                 self.compute,
                 self.experiments,
                 self.restoring,
+                self.comparison,
                 self.run_table,
                 self.tracking,
                 self.registry,

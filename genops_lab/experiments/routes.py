@@ -6,11 +6,13 @@ from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
     from .columns.service import RunTableService
+    from .comparison.service import ComparisonService
     from .restoring.service import RestoringService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
     RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
+    ComparisonService = Later(f"{__package__}.comparison", "service", "ComparisonService")
     Service = Later(__package__, "service", "ExperimentsService")
     RestoringService = Later(__package__, "restoring.service", "RestoringService")
     TrackingService = Later(__package__, "tracking", "TrackingService")
@@ -23,6 +25,7 @@ OPERATIONS = [
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),
+    Operation("POST", "/run-comparison", ComparisonService.compare_runs),
     Operation("POST", "/run-table", RunTableService.query_runs),
     Operation("POST", "/run-table/search", RunTableService.search_runs),
     Operation("GET", "/run-table/columns", RunTableService.list_run_columns),

@@ -840,6 +840,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/run-comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What differs between runs; repeats are taken together, and each column is compared with the baseline's. */
+        post: operations["compare_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/run-table": {
         parameters: {
             query?: never;
@@ -2385,6 +2402,205 @@ export interface components {
             };
             /** @default [] */
             remove: string[];
+        };
+        /**
+         * ComparisonQuery
+         * @description Which 2 to 40 runs: ids, unique prefixes, or ``latest``; ``baseline`` is one of them, by default the first.
+         *
+         *         ``repeats`` names the parameters or tags in which runs differ that are repeats of each other; None: the usual names
+         *         of seeds. An empty list: no run is taken for a repeat. Runs with the same tag ``genops.repeat`` are repeats unless
+         *         the list is empty.
+         */
+        ComparisonQuery: {
+            run_ids: string[];
+            /** @default  */
+            baseline: string;
+            /** @default null */
+            repeats: string[] | null;
+        };
+        /**
+         * RunComparison
+         * @description Runs side by side. ``baseline`` is a column. ``repeats``: all runs are repeats of each other and so have a column
+         *         each. ``more``: how many rows of a section did not fit, by its name; those that differ come first.
+         */
+        RunComparison: {
+            runs: components["schemas"]["ComparedRun"][];
+            columns: components["schemas"]["ComparedColumn"][];
+            baseline: number;
+            repeats: boolean;
+            params: components["schemas"]["ComparedRow"][];
+            tags: components["schemas"]["ComparedRow"][];
+            metrics: components["schemas"]["MetricRow"][];
+            facts: components["schemas"]["ComparedRow"][];
+            packages: components["schemas"]["ComparedRow"][];
+            datasets: components["schemas"]["ComparedRow"][];
+            changes: components["schemas"]["ColumnChanges"][];
+            artifacts: components["schemas"]["ArtifactRow"][];
+            /** @default {} */
+            more: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * ComparedRun
+         * @description A run and the column that it is in. ``problem`` says what of its source could not be read.
+         */
+        ComparedRun: {
+            run_id: string;
+            name: string;
+            experiment: string;
+            status: string;
+            column: number;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            ended_at: number | null;
+            /** @default  */
+            repeat: string;
+            /** @default false */
+            has_source: boolean;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * ComparedColumn
+         * @description One run, or runs that are repeats of each other. Code, packages and artifacts are those of the first;
+         *         ``mixed`` when another run of the column ran other code.
+         */
+        ComparedColumn: {
+            name: string;
+            run_ids: string[];
+            /** @default false */
+            mixed: boolean;
+        };
+        /**
+         * ComparedRow
+         * @description A thing with a text value: for each column its distinct values in the order of the runs, None for a run without
+         *         one.
+         */
+        ComparedRow: {
+            name: string;
+            columns: (string | null)[][];
+            differs: boolean;
+        };
+        /**
+         * MetricRow
+         * @description A metric; ``together`` is the estimate over all runs, when all are repeats of each other.
+         */
+        MetricRow: {
+            name: string;
+            columns: components["schemas"]["MetricCell"][];
+            differs: boolean;
+            /** @default null */
+            together: components["schemas"]["Estimate"] | null;
+        };
+        /**
+         * MetricCell
+         * @description A metric's latest values in one column, one a run, with their mean.
+         *
+         *         ``difference`` is this mean less the baseline's, ``low`` and ``high`` its 95 % confidence interval by Welch's
+         *         method (None where one of the two has no spread). ``verdict`` is empty without an interval and ``unclear`` where
+         *         the interval holds 0.
+         */
+        MetricCell: {
+            values: (number | string | null)[];
+            estimate: components["schemas"]["Estimate"];
+            /** @default 0 */
+            nan: number;
+            /** @default 0 */
+            infinite: number;
+            /** @default 0 */
+            missing: number;
+            /** @default null */
+            difference: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            verdict: "" | "higher" | "lower" | "unclear";
+        };
+        /**
+         * Estimate
+         * @description A mean of ``n`` finite values with its 95 % confidence interval: mean ± ``margin``. No margin for n below 2, or
+         *         where all values are equal: there is no spread to judge by.
+         */
+        Estimate: {
+            n: number;
+            /** @default null */
+            mean: number | null;
+            /** @default null */
+            margin: number | null;
+        };
+        /**
+         * ColumnChanges
+         * @description What one column's run has other than the baseline's; ``why`` says when the two could not be compared.
+         */
+        ColumnChanges: {
+            /** @default [] */
+            cells: components["schemas"]["TextChange"][];
+            /** @default [] */
+            patch: components["schemas"]["TextChange"][];
+            /** @default  */
+            why: string;
+        };
+        /**
+         * TextChange
+         * @description A cell, or a file's part of a patch, beside the baseline's: ``before`` or ``after`` is None where there is none.
+         *
+         *         Equal ones come without their text. ``left_out``: too much differs for one answer, so the texts are not here.
+         */
+        TextChange: {
+            title: string;
+            /** @enum {unknown} */
+            kind: "added" | "changed" | "equal" | "removed";
+            /** @default null */
+            before: string | null;
+            /** @default null */
+            after: string | null;
+            /** @default [] */
+            changes: components["schemas"]["LineChange"][];
+            /** @default false */
+            left_out: boolean;
+        };
+        /**
+         * LineChange
+         * @description Lines ``before_start`` up to ``before_end`` (from 0, the end not counted) of the baseline's text became these of
+         *         the other's; stretches that are equal stand between the changes.
+         */
+        LineChange: [
+            number,
+            number,
+            number,
+            number
+        ];
+        /**
+         * ArtifactRow
+         * @description A file's path, and it in each column. ``same`` as the baseline's is said by a digest of the content;
+         *         ``same_size`` where only the size is known to be equal.
+         */
+        ArtifactRow: {
+            path: string;
+            columns: components["schemas"]["ArtifactEntry"][];
+            differs: boolean;
+        };
+        /**
+         * ArtifactEntry
+         * @description A file in one column; ``run_id`` is empty where there is none.
+         */
+        ArtifactEntry: {
+            /** @default  */
+            run_id: string;
+            /** @default null */
+            size_bytes: number | null;
+            /**
+             * @default missing
+             * @enum {unknown}
+             */
+            sameness: "differs" | "missing" | "same" | "same_size";
         };
         /**
          * RunTableQuery
@@ -4517,6 +4733,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    compare_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ComparisonQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunComparison"];
+                };
             };
             /** @description What went wrong. */
             default: {

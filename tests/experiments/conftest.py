@@ -22,6 +22,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.store import Store
 from genops_lab.experiments.columns.service import RunTableService
+from genops_lab.experiments.comparison.service import ComparisonService
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import TrackedProcess, TrackingAck, TrackingBatch, TrackingEvent
 from genops_lab.experiments.service import ExperimentsService
@@ -40,6 +41,7 @@ class Room:
     live: LiveHub
     experiments: ExperimentsService
     run_table: RunTableService
+    comparison: ComparisonService
     tracking: TrackingService
     told: list[tuple[str, str]]
 
@@ -72,6 +74,7 @@ def open_room(data: Path, uri: str = "") -> Room:
         live=live,
         experiments=experiments,
         run_table=RunTableService(mlflow, experiments, events, live),
+        comparison=ComparisonService(mlflow, experiments),
         tracking=TrackingService(mlflow, store, events, live),
         told=told,
     )

@@ -45,7 +45,16 @@ class MlflowKept:
                 "genops.run can be restored.",
                 code="no_cells",
             )
-        cells = decoded(self._text(run_id, CELLS, sizes), list[KeptCell])
+        return self._kept(run_id, sizes)
+
+    def kept_with_patch(self, run_id: str) -> tuple[Kept, str]:
+        """What the run keeps, be it nothing, and what was not committed. Raises Failed for what cannot be read."""
+        sizes = self._sizes(run_id)
+        return self._kept(run_id, sizes), self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
+
+    def _kept(self, run_id: str, sizes: dict[str, int]) -> Kept:
+        text = self._text(run_id, CELLS, sizes) if CELLS in sizes else "[]"
+        cells = decoded(text, list[KeptCell])
         if cells is None:
             raise Failed(
                 f"The cells of run {run_id} cannot be read: {CELLS} is not what GenOps Lab wrote.",

@@ -7,13 +7,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from genops_lab.core.errors import GenOpsError, NotFound
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.models import LoggedModel
 
+from .artifacts import local_path
 from .client import all_pages, quoted, told
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def digest_at(location: str, tracking_uri: str, scratch: Path) -> str:
     """The digest of a model's files, fetched into ``scratch`` first where they are not on this machine."""
     from mlflow.artifacts import download_artifacts
 
-    local = _local_path(location)
+    local = local_path(location)
     if local is not None:
         return model_digest(local)
     folder = Path(tempfile.mkdtemp(prefix="model-", dir=scratch))
@@ -119,13 +118,6 @@ def digest_at(location: str, tracking_uri: str, scratch: Path) -> str:
         return model_digest(fetched)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _local_path(location: str) -> Path | None:
-    parts = urlsplit(location)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(url2pathname(parts.path))
-    return Path(location) if "://" not in location else None
 
 
 def digests(

@@ -1,0 +1,83 @@
+"""Runs read whole for a comparison, and compared, in the worker process."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from genops_lab.core.errors import Failed, InvalidRequest
+from genops_lab.experiments.comparison.compare import compare
+from genops_lab.experiments.comparison.gathered import Gathered
+from genops_lab.experiments.comparison.models import ComparisonQuery, RunComparison
+from genops_lab.experiments.restoring.kept import Kept
+
+from .artifacts import Digests, MlflowArtifacts
+from .client import open_client, told
+from .kept import MlflowKept
+from .runs import MlflowRuns
+
+MAX_RUNS = 40
+_AT_ONCE = 4
+
+
+class MlflowComparison:
+    """Compares runs of one MLflow. All methods block."""
+
+    def __init__(self, tracking_uri: str, scratch: str, **others: Any) -> None:
+        self._client = open_client(tracking_uri)
+        self._runs = MlflowRuns(tracking_uri)
+        self._kept = MlflowKept(tracking_uri, scratch)
+        self._artifacts = MlflowArtifacts(tracking_uri, scratch)
+
+    def compare(self, query: ComparisonQuery) -> RunComparison:
+        """Compare runs. Raises InvalidRequest (too few, too many, a baseline that is none of them), NotFound."""
+        if not 2 <= len(query.run_ids) <= MAX_RUNS:
+            raise InvalidRequest(
+                f"{len(query.run_ids)} runs were named to compare.", hint=f"Name 2 to {MAX_RUNS} runs."
+            )
+        ids = list(dict.fromkeys(self._runs.resolve(ref).run_id for ref in query.run_ids))
+        if len(ids) < 2:
+            raise InvalidRequest("The same run was named twice.", hint="Name 2 runs or more.")
+        baseline = self._runs.resolve(query.baseline).run_id if query.baseline else ids[0]
+        if baseline not in ids:
+            raise InvalidRequest(
+                f"The baseline {baseline} is none of the runs.", hint="Take one of the runs as the baseline."
+            )
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            runs = list(pool.map(self._gathered, ids))
+        digests = Digests({run_id: self._artifacts.location(run_id) for run_id in ids})
+        return compare(runs, ids.index(baseline), query.repeats, digests)
+
+    def _gathered(self, run_id: str) -> Gathered:
+        run = self._runs.resolve(run_id)
+        with told(f"The metrics of run {run_id} could not be read"):
+            # As they are: in a Run what is not finite has become None.
+            metrics = dict(self._client.get_run(run_id).data.metrics)
+        problems: list[str] = []
+        kept, patch = Kept(cells=[]), ""
+        try:
+            kept, patch = self._kept.kept_with_patch(run_id)
+        except Failed as error:
+            problems.append(error.message)
+        files, more = self._artifacts.files(run_id)
+        if more:
+            problems.append(f"Only {len(files):,} of its files are compared.")
+        return Gathered(
+            run_id=run.run_id,
+            name=run.name,
+            experiment_id=run.experiment_id,
+            experiment=run.experiment,
+            status=run.status,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            user=run.user,
+            source=run.source,
+            git_commit=run.git_commit,
+            params=run.params,
+            metrics=metrics,
+            tags=run.tags,
+            kept=kept,
+            patch=patch,
+            files=files,
+            problem=" ".join(problems),
+        )

@@ -1,0 +1,238 @@
+"""The comparison itself: gathered runs in, rows out. Pure; reads nothing but the digests that it asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from genops_lab.experiments.histories import finite
+from genops_lab.experiments.restoring.environment import packages_of
+from genops_lab.experiments.restoring.kept import FOLDER
+
+from .facts import facts_of
+from .gathered import Gathered
+from .grouping import groups, repeat_label
+from .models import (
+    ArtifactEntry,
+    ArtifactRow,
+    ColumnChanges,
+    ComparedColumn,
+    ComparedRow,
+    ComparedRun,
+    Estimate,
+    MetricCell,
+    MetricRow,
+    MetricValue,
+    RunComparison,
+    Sameness,
+    Verdict,
+)
+from .statistics import Sample, difference, margin
+from .texts import Room, cell_changes, patch_changes
+
+#: Rows of one section in an answer.
+MAX_ROWS = 2_000
+SYSTEM = "system/"
+
+#: The SHA-256 of a run's file, or empty where it is too large or too far away.
+Digest = Callable[[str, str], str]
+Columns = Sequence[Sequence[Gathered]]
+R = TypeVar("R", ComparedRow, MetricRow, ArtifactRow)
+
+
+def compare(
+    runs: Sequence[Gathered], baseline: int, repeats: Sequence[str] | None, digest: Digest
+) -> RunComparison:
+    """Compare runs; ``baseline`` is the position of one of them, whose column the others are compared with."""
+    grouped = groups(runs, repeats)
+    all_repeats = len(grouped) == 1
+    if all_repeats:
+        # One column has nothing to be compared with: then each run stands for itself, and their mean beside them.
+        grouped = [[position] for position in range(len(runs))]
+    column_of = {position: number for number, members in enumerate(grouped) for position in members}
+    columns = [[runs[position] for position in members] for members in grouped]
+    base = column_of[baseline]
+    first = [members[0] for members in columns]
+    room = Room()
+    more: dict[str, int] = {}
+    return RunComparison(
+        runs=[_run(run, column_of[position], repeats) for position, run in enumerate(runs)],
+        columns=[_column(members) for members in columns],
+        baseline=base,
+        repeats=all_repeats,
+        params=_bounded("params", _rows(columns, lambda run: run.params), more),
+        tags=_bounded("tags", _rows(columns, lambda run: run.tags), more),
+        metrics=_bounded("metrics", _metrics(columns, base, all_repeats), more),
+        facts=_rows(columns, facts_of, in_order=True),
+        packages=_bounded("packages", [row for row in _packages(first) if row.differs], more),
+        datasets=_bounded("datasets", _rows([[run] for run in first], _datasets), more),
+        changes=[_changes(first[base], run, room) for run in first],
+        artifacts=_bounded("artifacts", _artifacts(first, base, digest), more),
+        more=more,
+    )
+
+
+def _run(run: Gathered, column: int, repeats: Sequence[str] | None) -> ComparedRun:
+    return ComparedRun(
+        run_id=run.run_id,
+        name=run.name,
+        experiment=run.experiment,
+        status=run.status,
+        column=column,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        repeat=repeat_label(run, repeats),
+        has_source=bool(run.kept and run.kept.cells),
+        problem=run.problem,
+    )
+
+
+def _column(members: Sequence[Gathered]) -> ComparedColumn:
+    ran = {_ran(run) for run in members}
+    return ComparedColumn(name=members[0].name, run_ids=[run.run_id for run in members], mixed=len(ran) > 1)
+
+
+def _ran(run: Gathered) -> object:
+    return (tuple(cell.source for cell in run.kept.cells) if run.kept else None, run.patch)
+
+
+def _bounded(section: str, rows: list[R], more: dict[str, int]) -> list[R]:
+    if len(rows) <= MAX_ROWS:
+        return rows
+    more[section] = len(rows) - MAX_ROWS
+    return sorted(rows, key=lambda row: not row.differs)[:MAX_ROWS]
+
+
+def _rows(
+    columns: Columns, values: Callable[[Gathered], dict[str, str]], in_order: bool = False
+) -> list[ComparedRow]:
+    read = [[values(run) for run in members] for members in columns]
+    names = list(dict.fromkeys(name for members in read for each in members for name in each))
+    return [
+        _row(name, [[each.get(name) for each in members] for members in read])
+        for name in (names if in_order else sorted(names))
+    ]
+
+
+def _row(name: str, columns: list[list[str | None]]) -> ComparedRow:
+    distinct = [list(dict.fromkeys(values)) for values in columns]
+    return ComparedRow(
+        name=name, columns=distinct, differs=any(set(one) != set(distinct[0]) for one in distinct)
+    )
+
+
+def _metrics(columns: Columns, baseline: int, all_repeats: bool) -> list[MetricRow]:
+    names = {name for members in columns for run in members for name in run.metrics}
+    rows = []
+    for name in sorted(names, key=lambda name: (name.startswith(SYSTEM), name)):
+        read = [[run.metrics.get(name) for run in members] for members in columns]
+        samples = [Sample.of(_finite_values(values)) for values in read]
+        together = Sample.of(_finite_values([value for values in read for value in values]))
+        shown = [[_value(value) for value in values] for values in read]
+        rows.append(
+            MetricRow(
+                name=name,
+                columns=[
+                    _cell(values, sample, samples[baseline], number == baseline)
+                    for number, (values, sample) in enumerate(zip(read, samples, strict=True))
+                ],
+                differs=any(sorted(map(repr, each)) != sorted(map(repr, shown[0])) for each in shown),
+                together=_estimate(together) if all_repeats else None,
+            )
+        )
+    return rows
+
+
+def _cell(values: Sequence[float | None], sample: Sample, base: Sample, is_base: bool) -> MetricCell:
+    found = difference(sample, base)
+    verdict: Verdict = ""
+    if found.low is not None and found.high is not None and not is_base:
+        verdict = "higher" if found.low > 0 else "lower" if found.high < 0 else "unclear"
+    return MetricCell(
+        values=[_value(value) for value in values],
+        estimate=_estimate(sample),
+        nan=sum(value is not None and math.isnan(value) for value in values),
+        infinite=sum(
+            value is not None and not math.isnan(value) and finite(value) is None for value in values
+        ),
+        missing=sum(value is None for value in values),
+        difference=None if is_base else found.difference,
+        low=None if is_base else found.low,
+        high=None if is_base else found.high,
+        verdict=verdict,
+    )
+
+
+def _estimate(sample: Sample) -> Estimate:
+    return Estimate(n=sample.n, mean=sample.mean, margin=margin(sample))
+
+
+def _finite_values(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None and finite(value) is not None]
+
+
+def _value(value: float | None) -> MetricValue:
+    if value is None or finite(value) is not None:
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _packages(first: Sequence[Gathered]) -> list[ComparedRow]:
+    """Versions; a run that kept no list of packages has none that differ."""
+    lists = [packages_of(run.kept.installed) if run.kept else {} for run in first]
+    names = sorted({name for each in lists for name in each})
+    rows = []
+    for name in names:
+        versions: list[list[str | None]] = [[each.get(name)] for each in lists]
+        known = {version[0] for version, each in zip(versions, lists, strict=True) if each}
+        rows.append(ComparedRow(name=name, columns=versions, differs=len(known) > 1))
+    return rows
+
+
+def _datasets(run: Gathered) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in run.kept.datasets if run.kept else []:
+        name = f"{one.name} ({one.context})" if one.context else one.name
+        found[name] = f"{found[name]}, {one.digest}" if name in found else one.digest
+    return found
+
+
+def _changes(base: Gathered, other: Gathered, room: Room) -> ColumnChanges:
+    if other is base:
+        return ColumnChanges()
+    mute = [run for run in (base, other) if not run.kept or not run.kept.cells]
+    cells = (
+        cell_changes(base.kept.cells, other.kept.cells, room) if not mute and base.kept and other.kept else []
+    )
+    why = "" if not mute else f"The run {mute[0].name or mute[0].run_id} keeps no cells."
+    return ColumnChanges(cells=cells, patch=patch_changes(base.patch, other.patch, room), why=why)
+
+
+def _artifacts(first: Sequence[Gathered], baseline: int, digest: Digest) -> list[ArtifactRow]:
+    """All files but what GenOps Lab keeps of the source, which the other sections show."""
+    paths = {path for run in first for path in run.files if not path.startswith(FOLDER)}
+    rows = []
+    for path in sorted(paths):
+        entries = [_entry(run, first[baseline], path, digest) for run in first]
+        rows.append(
+            ArtifactRow(
+                path=path,
+                columns=entries,
+                differs=any(entry.sameness in ("differs", "missing") for entry in entries),
+            )
+        )
+    return rows
+
+
+def _entry(run: Gathered, base: Gathered, path: str, digest: Digest) -> ArtifactEntry:
+    file, other = run.files.get(path), base.files.get(path)
+    if file is None:
+        return ArtifactEntry()
+    sameness: Sameness = "differs"
+    if run is base:
+        sameness = "same"
+    elif other is not None and file.size_bytes == other.size_bytes:
+        one, two = digest(run.run_id, path), digest(base.run_id, path)
+        sameness = "same_size" if not one or not two else "same" if one == two else "differs"
+    return ArtifactEntry(run_id=run.run_id, size_bytes=file.size_bytes, sameness=sameness)
