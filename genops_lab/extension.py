@@ -118,6 +118,7 @@ class GenOpsLab(ExtensionApp):
         from .compute.provisioner import expect
         from .core.api import Services, jupyter_handlers
         from .core.live import LiveHandler, LiveHub
+        from .experiments.comparison.download import ARTIFACT, ArtifactHandler
         from .outputs.download import DOWNLOAD, DownloadHandler
         from .rooms import operations
 
@@ -127,6 +128,8 @@ class GenOpsLab(ExtensionApp):
         handlers: list[Any] = jupyter_handlers(operations(self.rooms), self._services)
         handlers.append(("/genops/live", LiveHandler, {"hub": self._live}))
         handlers.append((DOWNLOAD, DownloadHandler, {"services": self._services}))
+        if "experiments" in self.rooms:
+            handlers.append((ARTIFACT, ArtifactHandler, {"services": self._services}))
         self.handlers.extend(handlers)
         expect(self.serverapp)
 

@@ -105,6 +105,43 @@ def show_run(
         session.show(detail, views.run(detail))
 
 
+@runs.command("compare")
+def compare_runs(
+    run: Annotated[
+        list[str], typer.Argument(help="Ids, unique prefixes, or 'latest'.", autocompletion=run_ids)
+    ],
+    baseline: Annotated[
+        str,
+        typer.Option(
+            "--baseline", help="The run to compare with; the first without it.", autocompletion=run_ids
+        ),
+    ] = "",
+    repeats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--repeats",
+            metavar="NAME",
+            help="A parameter or tag in which runs differ that are repeats of each other; may be given several "
+            "times. Without it: the usual names of seeds.",
+        ),
+    ] = None,
+    single: Annotated[bool, typer.Option("--single", help="Take no run for a repeat of another.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what differs between runs: parameters, metrics, code, packages, files."""
+    with command(json) as session:
+        if single and repeats:
+            raise InvalidRequest("--repeats and --single were both given.", hint="Give one of them.")
+        from genops_lab.experiments.comparison.models import ComparisonQuery
+        from genops_lab.experiments.comparison.service import ComparisonService
+
+        from .views.comparison import comparison
+
+        body = ComparisonQuery(run_ids=run, baseline=baseline, repeats=[] if single else repeats or None)
+        found = session.call(ComparisonService.compare_runs, body=body)
+        session.show(found, comparison(found))
+
+
 @runs.command("restore")
 def restore_run(
     run: Annotated[

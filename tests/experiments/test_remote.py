@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from genops_lab.core.errors import InvalidRequest, NotFound, Unavailable
 from genops_lab.core.store.tables import tracked_runs
+from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.models import MetricsQuery, RunQuery
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
@@ -160,3 +161,38 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
     await until(lambda: ("run", "") in far.told)
     assert ("model", "") not in far.told
     far.live.leave("changes", listener)
+
+
+async def test_runs_there_are_compared_and_their_files_come(far: Room, port: int, start_mlflow: Any) -> None:
+    start_mlflow()
+
+    async def made() -> list[str]:
+        for name in ("one", "two"):
+            sender = Sender(name)
+            sender.add("start", name=name, params={"lr": name})
+            sender.add("text", path="out/<script>.txt", content=name)
+            sender.add("text", path="source/cells.json", content=f'[{{"source": "x = {name!r}"}}]')
+            sender.add("end", status="FINISHED")
+            await sender.send(far)
+        return [run.run_id for run in (await far.experiments.list_runs(RunQuery())).runs]
+
+    deadline = asyncio.get_running_loop().time() + 90
+    while True:
+        try:
+            runs = await made()
+            break
+        except Unavailable:
+            assert asyncio.get_running_loop().time() < deadline
+    found = await far.comparison.compare_runs(ComparisonQuery(run_ids=runs))
+    assert [row.name for row in found.params if row.differs] == ["lr"]
+    assert found.changes[1].cells[0].kind == "changed"
+    (file,) = found.artifacts
+    # Three bytes each, and the content is not fetched for this.
+    assert [entry.sameness for entry in file.columns] == ["same", "same_size"]
+    with await far.comparison.open_artifact(runs[0], "out/<script>.txt") as stream:
+        assert stream.read() == b"two"
+    assert list(far.mlflow.scratch.iterdir()) == []
+    for path in ("out", "none.txt", "../x", "%2e%2e/x"):
+        with pytest.raises((NotFound, InvalidRequest)):
+            await far.comparison.open_artifact(runs[0], path)
+    assert list(far.mlflow.scratch.iterdir()) == []

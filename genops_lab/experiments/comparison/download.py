@@ -1,0 +1,77 @@
+"""One artifact's bytes, in such a way that nothing in them can act as the Lab."""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import JupyterHandler
+from tornado import iostream, web
+
+from genops_lab.core.api import AUTH_RESOURCE, Services
+from genops_lab.core.errors import GenOpsError
+
+if TYPE_CHECKING:
+    from .service import ComparisonService
+
+ARTIFACT = r"/genops/runs/([^/]+)/artifact"
+_CHUNK_BYTES = 1 << 20
+#: A browser that shows it all the same gives it no origin, no scripts and no network.
+SANDBOX = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+
+class ArtifactHandler(JupyterHandler):
+    """Sends a file in parts, as fast as the browser takes them: always as an attachment of no type."""
+
+    auth_resource = AUTH_RESOURCE
+    _track_activity = False
+
+    def initialize(self, services: Services) -> None:
+        """``services`` may still be opening."""
+        self._services = services
+
+    @property
+    def content_security_policy(self) -> str:
+        """For every answer, errors too."""
+        return SANDBOX
+
+    def set_default_headers(self) -> None:
+        """Also where the server's configuration names headers of its own."""
+        super().set_default_headers()
+        self.set_header("Content-Security-Policy", SANDBOX)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+
+    @web.authenticated
+    @authorized
+    async def get(self, run_id: str) -> None:
+        """The file that ``path`` names among the run's artifacts."""
+        path = self.get_query_argument("path", "", strip=False)
+        try:
+            service: ComparisonService = await self._services.get("ComparisonService")
+            file = await service.open_artifact(unquote(run_id), path)
+        except GenOpsError as error:
+            self.set_status(error.status)
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish(f"{error.message} {error.hint}".strip())  # in words, for who follows the link
+            return
+        with file:
+            self.set_header("Content-Type", "application/octet-stream")
+            self.set_header("Content-Disposition", disposition(path))
+            while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                self.write(data)
+                try:
+                    await self.flush()
+                except iostream.StreamClosedError:  # cancelled in the browser
+                    return
+
+
+def disposition(path: str) -> str:
+    """The header's value: the name as ASCII, and whole by RFC 5987."""
+    name = posixpath.basename(path)
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name) or "artifact"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
