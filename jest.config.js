@@ -7,6 +7,7 @@ const esModules = [
   '@marijn',
   '@microsoft',
   'color',
+  'd3-dsv',
   'exenv-es6',
   'lib0',
   'marked',

@@ -1,5 +1,6 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { comparisonPlugin } from './comparison/plugin';
 import { computePlugin } from './compute/plugin';
 import { corePlugin } from './core/plugin';
 import { deploymentsPlugin } from './deployments/plugin';
@@ -23,6 +24,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   computePlugin,
   targetsPlugin,
   experimentsPlugin,
+  comparisonPlugin,
   profilesPlugin,
   modelsPlugin,
   deploymentsPlugin,

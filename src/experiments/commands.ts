@@ -21,6 +21,8 @@ export namespace CommandIDs {
   export const insertRunCode = 'genops:insert-run-code';
   export const restoreNotebook = 'genops:restore-notebook';
   export const copyRunId = 'genops:copy-run-id';
+  /** The comparison's. */
+  export const compareRuns = 'genops:compare-runs';
   /** The models room's. */
   export const registerModel = 'genops:register-model';
 }

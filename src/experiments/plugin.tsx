@@ -4,6 +4,7 @@ import type {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
@@ -47,7 +48,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       contents: app.serviceManager.contents,
       trans
     });
-    const execute = (id: string, args: Record<string, string> = {}) => {
+    const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
       void commands.execute(id, args);
     };
     panel.addSection({
@@ -76,6 +77,8 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
                 }),
               restore: ({ run_id }) =>
                 execute(CommandIDs.restoreNotebook, { run_id }),
+              compare: ({ run_id }) =>
+                execute(CommandIDs.compareRuns, { run_ids: [run_id] }),
               register: ({ run_id }, { name }) =>
                 execute(CommandIDs.registerModel, { run_id, model: name }),
               openNotebook: path => execute('docmanager:open', { path }),

@@ -19,6 +19,7 @@ describe('the experiments section', () => {
   const actions = {
     insertCode: jest.fn(),
     restore: jest.fn(),
+    compare: jest.fn(),
     register: jest.fn(),
     openNotebook: jest.fn(),
     insertTrack: jest.fn(),

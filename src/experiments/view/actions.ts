@@ -6,6 +6,8 @@ export interface IRunActions {
   insertCode: (run: IRun, model?: ILoggedModel) => void;
   /** Make a notebook of the cells that the run kept, and open it. */
   restore: (run: IRun) => void;
+  /** Ask for runs to compare it with, and open them side by side. */
+  compare: (run: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   insertTrack: () => void;

@@ -52,6 +52,11 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           )}
           onClick={() => actions.restore(run)}
         />
+        <ActionButton
+          label={trans.__('Compare with…')}
+          caption={trans.__('Show what differs between this run and others')}
+          onClick={() => actions.compare(run)}
+        />
       </div>
       <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
       <Curves run={run} model={model} trans={trans} />

@@ -1,0 +1,29 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+
+import { IGenOpsCore } from '../core';
+
+import { addCommands } from './commands';
+import { ComparisonService } from './service';
+
+/** Runs side by side. */
+export const comparisonPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:comparison',
+  description: 'Runs side by side: what differs between them.',
+  autoStart: true,
+  requires: [IGenOpsCore],
+  optional: [ILayoutRestorer, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    { api, events, trans }: IGenOpsCore,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null
+  ): void => {
+    const service = new ComparisonService(api);
+    addCommands({ app, service, events, trans, restorer, palette });
+  }
+};

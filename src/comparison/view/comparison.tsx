@@ -1,0 +1,197 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import { Callout, ResourceView } from '../../core';
+import { useResource } from '../../core/ui/hooks';
+import type { ComparisonModel } from '../model';
+import type { ComparisonService, IRunComparison } from '../service';
+
+import { ArtifactSection } from './artifacts';
+import { CodeSection } from './code';
+import { Columns } from './columns';
+import { MetricSection } from './metrics';
+import { RowSection } from './rows';
+import { factName } from './words';
+
+/** Runs side by side, in the main area. */
+export class ComparisonView extends ReactWidget {
+  constructor(
+    readonly model: ComparisonModel,
+    private _service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>,
+    private _trans: TranslationBundle
+  ) {
+    super();
+    this.addClass('gol-Comparison');
+    this.node.tabIndex = -1;
+  }
+
+  override dispose(): void {
+    this.model.dispose();
+    super.dispose();
+  }
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this.model.resource.visible = true;
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    this.model.resource.visible = this.isVisible;
+  }
+
+  protected override onBeforeHide(msg: Message): void {
+    this.model.resource.visible = false;
+    super.onBeforeHide(msg);
+  }
+
+  protected override onActivateRequest(msg: Message): void {
+    this.node.focus();
+    super.onActivateRequest(msg);
+  }
+
+  protected override render(): React.ReactElement {
+    return (
+      <Comparison
+        model={this.model}
+        service={this._service}
+        trans={this._trans}
+      />
+    );
+  }
+}
+
+/** The comparison in each of its states. */
+export function Comparison(props: Comparison.IProps): React.ReactElement {
+  const { model, service, trans } = props;
+  const { busy } = useResource(model.resource);
+  return (
+    <div className="gol-Comparison-body" aria-busy={busy}>
+      <ResourceView
+        resource={model.resource}
+        trans={trans}
+        down={trans.__('The runs cannot be compared.')}
+        empty={null}
+        keepWhenDown
+      >
+        {comparison => (
+          <Compared
+            comparison={comparison}
+            model={model}
+            service={service}
+            trans={trans}
+          />
+        )}
+      </ResourceView>
+    </div>
+  );
+}
+
+export namespace Comparison {
+  export interface IProps {
+    model: ComparisonModel;
+    service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>;
+    trans: TranslationBundle;
+  }
+}
+
+function Compared(
+  props: Comparison.IProps & { comparison: IRunComparison }
+): React.ReactElement {
+  const { comparison, model, service, trans } = props;
+  const [all, setAll] = React.useState(false);
+  const shared = { comparison, all, trans };
+  const problems = comparison.runs.filter(({ problem }) => problem);
+  return (
+    <>
+      <div className="gol-Comparison-head">
+        <h2>{trans.__('Comparison')}</h2>
+        <label>
+          <input
+            type="checkbox"
+            checked={all}
+            onChange={event => setAll(event.target.checked)}
+          />
+          {trans.__('Also what is equal')}
+        </label>
+        <label>
+          <input
+            type="checkbox"
+            checked={model.grouped}
+            onChange={event => {
+              model.grouped = event.target.checked;
+            }}
+          />
+          {trans.__('Take repeats together')}
+        </label>
+      </div>
+      <Columns comparison={comparison} model={model} trans={trans} />
+      {comparison.repeats && (
+        <Callout
+          tone="info"
+          title={trans.__('These runs are repeats of each other.')}
+        >
+          {trans.__(
+            'They differ in a seed alone: each has a column, and their mean stands beside.'
+          )}
+        </Callout>
+      )}
+      {problems.map(run => (
+        <Callout
+          key={run.run_id}
+          tone="warning"
+          title={run.name || run.run_id.slice(0, 8)}
+        >
+          {run.problem}
+        </Callout>
+      ))}
+      <MetricSection {...shared} />
+      <RowSection
+        {...shared}
+        id="params"
+        title={trans.__('Parameters')}
+        rows={comparison.params}
+      />
+      <CodeSection
+        {...shared}
+        title={trans.__('Code')}
+        texts={({ cells }) => cells ?? []}
+        none={trans.__('The same cells ran.')}
+      />
+      <CodeSection
+        {...shared}
+        title={trans.__('Uncommitted changes')}
+        texts={({ patch }) => patch ?? []}
+        none={trans.__('What was not committed is the same.')}
+      />
+      <RowSection
+        {...shared}
+        id="facts"
+        title={trans.__('Where it ran')}
+        rows={comparison.facts}
+        nameOf={name => factName(name, trans)}
+      />
+      <RowSection
+        {...shared}
+        id="packages"
+        title={trans.__('Packages')}
+        rows={comparison.packages}
+      />
+      <RowSection
+        {...shared}
+        id="datasets"
+        title={trans.__('Data sets')}
+        rows={comparison.datasets}
+      />
+      <RowSection
+        {...shared}
+        id="tags"
+        title={trans.__('Tags')}
+        rows={comparison.tags}
+      />
+      <ArtifactSection {...shared} service={service} />
+    </>
+  );
+}
