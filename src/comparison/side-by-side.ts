@@ -57,6 +57,10 @@ export function sideBySide(
     [old, now] = [beforeEnd, afterEnd];
   });
   equal(rows, before, old, now, before.length, false, true, unfolded);
+  const end = rows[rows.length - 1];
+  if (end?.kind === 'equal' && end.before?.parts[0].text === '') {
+    rows.pop(); // both texts end with a newline, which begins no line
+  }
   return rows;
 }
 

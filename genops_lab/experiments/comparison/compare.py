@@ -137,7 +137,7 @@ def _metrics(columns: Columns, baseline: int, all_repeats: bool) -> list[MetricR
                     _cell(values, sample, samples[baseline], number == baseline)
                     for number, (values, sample) in enumerate(zip(read, samples, strict=True))
                 ],
-                differs=any(sorted(map(repr, each)) != sorted(map(repr, shown[0])) for each in shown),
+                differs=any(set(each) != set(shown[0]) for each in shown),
                 together=_estimate(together) if all_repeats else None,
             )
         )

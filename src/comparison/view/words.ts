@@ -61,7 +61,7 @@ export function differenceText(cell: IMetricCell): string {
   }
   const sign = difference > 0 ? '+' : '';
   if (typeof low !== 'number' || typeof high !== 'number') {
-    return sign + formatNumber(difference);
+    return difference === 0 ? '' : sign + formatNumber(difference);
   }
   const spread = (high - low) / 2;
   return `${sign}${rounded(difference, spread)} [${rounded(low, spread)}, ${rounded(high, spread)}]`;
