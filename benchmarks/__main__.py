@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from . import documents, front_end, hosts, kernel, memory, remote, serving, setup, startup
+from . import documents, front_end, hosts, kernel, memory, queries, remote, serving, setup, startup
 from .figure import Figure
 
 SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -16,6 +16,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "kernel": kernel.figures,
     "memory": memory.figures,
     "serving": serving.figures,
+    "queries": queries.figures,
     "remote": remote.figures,
     "hosts": hosts.figures,
     "documents": documents.figures,
