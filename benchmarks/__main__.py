@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from . import documents, front_end, hosts, kernel, memory, queries, remote, serving, setup, startup
+from . import documents, front_end, hosts, kernel, memory, queries, remote, runs, serving, setup, startup
 from .figure import Figure
 
 SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -21,6 +21,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "hosts": hosts.figures,
     "documents": documents.figures,
     "front_end": front_end.figures,
+    "runs": runs.figures,
     "setup": setup.figures,
 }
 
