@@ -874,6 +874,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/run-table/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What may stand where a query is being written, best first. */
+        post: operations["complete_run_query"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/run-table/columns": {
         parameters: {
             query?: never;
@@ -2425,6 +2442,7 @@ export interface components {
         /**
          * RunTable
          * @description A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
+         *         ``doubts``: what in the query was perhaps not meant so.
          */
         RunTable: {
             total: number;
@@ -2433,6 +2451,8 @@ export interface components {
             run_ids: string[];
             columns: components["schemas"]["RunColumn"][];
             state: components["schemas"]["RunsState"];
+            /** @default [] */
+            doubts: components["schemas"]["Doubt"][];
         };
         /**
          * RunColumn
@@ -2482,6 +2502,19 @@ export interface components {
             hint: string;
         };
         /**
+         * Doubt
+         * @description A query that can be answered, and that perhaps asks for something else than was meant.
+         *
+         *         ``position``, ``length``: the piece of the text that is meant, in characters (code points).
+         */
+        Doubt: {
+            message: string;
+            /** @default  */
+            hint: string;
+            position: number;
+            length: number;
+        };
+        /**
          * RunSearch
          * @description Whole runs: see :class:`RunTableQuery`.
          */
@@ -2510,6 +2543,29 @@ export interface components {
             runs: components["schemas"]["Run"][];
             matched: number;
             state: components["schemas"]["RunsState"];
+        };
+        /**
+         * RunQueryText
+         * @description A query that is being written, and where (characters from its begin).
+         */
+        RunQueryText: {
+            text: string;
+            position: number;
+        };
+        /**
+         * Completion
+         * @description ``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
+         *
+         *         ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
+         */
+        Completion: {
+            text: string;
+            start: number;
+            end: number;
+            /** @enum {unknown} */
+            kind: "attribute" | "keyword" | "metric" | "operator" | "param" | "tag" | "value";
+            /** @default  */
+            detail: string;
         };
         /**
          * RunColumns
@@ -4582,6 +4638,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunsFound"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    complete_run_query: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunQueryText"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completion"][];
                 };
             };
             /** @description What went wrong. */
