@@ -1219,7 +1219,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -1275,7 +1275,7 @@ export interface components {
             folder: "off" | "sync";
             /** @default 5000 */
             folder_max_files: number;
-            /** @default 200000000 */
+            /** @default 209715200 */
             folder_max_bytes: number;
             /** @default 0 */
             warm_kernels: number;
@@ -1424,7 +1424,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -1448,7 +1448,7 @@ export interface components {
         };
         /**
          * BestFitQuery
-         * @description What is needed: ``count`` GPUs of one target with this much memory free on each (24 GB are 24e9 bytes).
+         * @description What is needed: ``count`` GPUs of one target with this much memory free on each.
          */
         BestFitQuery: {
             memory_bytes: number;
@@ -1489,7 +1489,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5

@@ -71,7 +71,7 @@ describe('what lies on a target', () => {
     expect(at.textContent).toContain('40 d');
     expect(remove(at).disabled).toBe(true);
     act(() => boxes(at)[0].click());
-    expect(remove(at).textContent).toBe('Remove 1 (2.0 GB)');
+    expect(remove(at).textContent).toBe('Remove 1 (2.0 GiB)');
   });
 
   it('removes what was ticked to its last file, and says what was freed', async () => {
@@ -93,7 +93,7 @@ describe('what lies on a target', () => {
       force: false
     });
     expect(bench.count(LIST)).toBe(2);
-    expect(at.textContent).toContain('2.0 GB freed.');
+    expect(at.textContent).toContain('2.0 GiB freed.');
     expect(at.textContent).toContain('a file is held');
   });
 
