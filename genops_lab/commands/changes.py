@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(m|min|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|[kmg]i?b)")
-_BYTES = {
+_BYTES: dict[str, int] = {
     "b": 1,
     **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmg", start=1)},
     **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmg", start=1)},

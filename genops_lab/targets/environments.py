@@ -105,7 +105,7 @@ class EnvironmentsService:
             finally:
                 del self._running[name]
 
-        task = self._tasks.start(title, work, subject=f"target:{name}")
+        task = self._tasks.start(title, work, subject=f"target:{name}", kind="environment")
         self._running[name] = (body, task.id)
         return task
 
@@ -191,7 +191,7 @@ class EnvironmentsService:
         except GenOpsError as error:  # what was built is there all the same
             handle.say(f"{error.message} {error.hint}")
         targets.changed(name)
-        return message
+        return f"{message} {await targets.test_connected(name, handle)}".strip()
 
     async def _cancel(self, handle: TaskHandle, link: Link, build_id: str) -> None:
         """Have the host end it. Where it cannot be told, it goes on, and that is said."""

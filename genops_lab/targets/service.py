@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotAllowed
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.models import Task
@@ -269,15 +269,9 @@ class TargetsService:
     async def _test(self, handle: TaskHandle, record: TargetRecord) -> str:
         name = record.name
         outcome: Outcome = "failed"
-
-        def told(step: ReportStep) -> None:
-            self._reports.add(name, step)
-            handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
-
         try:
-            link = self.connections.link(record.route)
             keeps_login = await self._keeps_login(record)
-            await GuidedTest(record, link, self.connections.run, told).run(keeps_login)
+            await self._guided(handle, record).run(keeps_login)
             outcome = ""
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -292,6 +286,38 @@ class TargetsService:
         return (
             f"{name} can run kernels." if report.state == "ok" else f"{name} can run kernels, with warnings."
         )
+
+    async def test_connected(self, name: str, handle: TaskHandle) -> str:
+        """Test a target within other work, over the connection that is open: what was found, in a sentence.
+
+        Nothing is connected and nobody asked for it. Empty where the connection is down, or a test goes on already.
+        """
+        test = self._guided(handle, await self.record(name))
+        if not self.connected(name) or self._reports.get(name).state == "running":
+            return ""
+        try:
+            await test.meet()
+        except GenOpsError as error:
+            handle.say(f"It could not be tested: {error.message}")
+            return ""
+        self._reports.begin(name, handle.task.id)
+        outcome: Outcome = "cancelled"
+        try:
+            await test.run_connected()
+            outcome = ""
+        finally:
+            report = self._reports.end(name, outcome)
+        failed = next((step for step in report.steps if step.state == "failed"), None)
+        if failed is not None:
+            return f"Its test failed at {failed.step}: {failed.message} {what_to_do(failed)}".strip()
+        return "It can run kernels." if report.state == "ok" else "It can run kernels, with warnings."
+
+    def _guided(self, handle: TaskHandle, record: TargetRecord) -> GuidedTest:
+        def told(step: ReportStep) -> None:
+            self._reports.add(record.name, step)
+            handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
+
+        return GuidedTest(record, self.connections.link(record.route), self.connections.run, told)
 
     async def _keeps_login(self, record: TargetRecord) -> str:
         if self.build_of(record.name):

@@ -1101,7 +1101,8 @@ export interface components {
         };
         /**
          * Task
-         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``. Times in seconds since 1970.
+         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
+         *         next which work it was, such as ``environment``. Times in seconds since 1970.
          */
         Task: {
             id: string;
@@ -1110,6 +1111,8 @@ export interface components {
             state: "cancelled" | "done" | "failed" | "running";
             /** @default  */
             subject: string;
+            /** @default  */
+            kind: string;
             /** @default  */
             message: string;
             /** @default  */
@@ -2006,7 +2009,7 @@ export interface components {
         /**
          * TextPart
          * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-         *         missing at its end (a file is kept up to 2 GB).
+         *         missing at its end (a file is kept up to 2 GiB).
          */
         TextPart: {
             first: number;

@@ -152,7 +152,8 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const target = await chooseTarget(model, args.name, () => true, trans);
-      if (target && (await places.reach(target))) {
+      if (target) {
+        await places.reach(target);
         await commands.execute('notebook:create-new', {
           kernelName: target.kernel_name
         });
@@ -238,8 +239,8 @@ export function addCommands(options: ICommandsOptions): void {
       const there = ({ state }: ITarget) => state === 'up';
       const target = await chooseTarget(model, args.name, there, trans);
       if (target) {
-        const storage = new TargetStorage(service, trans, target.name);
-        await openStorageDialog({ storage, trans });
+        const storage = new TargetStorage(model, trans, target.name);
+        await openStorageDialog({ ...options, storage, trans });
       }
     }
   });

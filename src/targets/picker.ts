@@ -117,18 +117,8 @@ export class Picker implements IDisposable {
     this._error = undefined;
     this._changed.emit();
     try {
-      const after = await this.targets.connect(target.name, this._abort.signal);
-      if (after.state === 'up') {
-        return !this._isDisposed;
-      }
-      this._error = new ApiError({
-        status: 503,
-        code: 'not_connected',
-        message:
-          after.message ||
-          this._trans.__('“%1” could not be connected.', target.name),
-        hint: after.hint
-      });
+      await this.targets.reach(target.name, this._abort.signal);
+      return !this._isDisposed;
     } catch (reason) {
       this._error = ApiError.from(reason, this._trans);
     } finally {

@@ -17,6 +17,7 @@ import { CommandIDs, addCommands } from './commands';
 import { KernelCommandIDs } from './kernel-commands';
 import { TargetsModel } from './model';
 import { NotebookTarget } from './notebook-target';
+import { afterBuild } from './offers';
 import { KernelNotices } from './notices';
 import { QuestionsModel } from './questions';
 import { QuestionDialogs } from './view/question-dialog';
@@ -63,6 +64,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
       void app.commands.execute(id, args);
     };
+
+    tasks.offer(task => afterBuild(task, trans, execute));
 
     compute.addPart(section => {
       section.drive(model);

@@ -280,7 +280,7 @@ describe('adding a target', () => {
     const done = openAddDialog({
       model: test,
       questions,
-      tasks: { mute },
+      tasks: { mute, offer: jest.fn() },
       trans
     });
     await act(() => settle());
