@@ -283,9 +283,7 @@ class TargetsService:
         failed = [step for step in report.steps if step.state == "failed"]
         if failed:
             raise Failed(failed[0].message, hint=what_to_do(failed[0]), code="target_test")
-        return (
-            f"{name} can run kernels." if report.state == "ok" else f"{name} can run kernels, with warnings."
-        )
+        return _works(report)
 
     async def test_connected(self, name: str, handle: TaskHandle) -> str:
         """Test a target within other work, over the connection that is open: what was found, in a sentence.
@@ -309,8 +307,10 @@ class TargetsService:
             report = self._reports.end(name, outcome)
         failed = next((step for step in report.steps if step.state == "failed"), None)
         if failed is not None:
-            return f"Its test failed at {failed.step}: {failed.message} {what_to_do(failed)}".strip()
-        return "It can run kernels." if report.state == "ok" else "It can run kernels, with warnings."
+            return (
+                f"The test of {name} failed at {failed.step}: {failed.message} {what_to_do(failed)}".strip()
+            )
+        return _works(report)
 
     def _guided(self, handle: TaskHandle, record: TargetRecord) -> GuidedTest:
         def told(step: ReportStep) -> None:
@@ -394,3 +394,7 @@ def _count(kernels: Sequence[OwnKernel]) -> str:
 
 def _shown(kernel: OwnKernel) -> str:
     return f"{kernel.path} ({kernel.kernel_id})" if kernel.path else kernel.kernel_id
+
+
+def _works(report: TargetReport) -> str:
+    return f"{report.target} can run kernels{'' if report.state == 'ok' else ', with warnings'}."

@@ -14,6 +14,7 @@ import { IGenOpsPanel } from '../panel';
 import { ITaskNotifier } from '../tasks/tokens';
 
 import { CommandIDs, addCommands } from './commands';
+import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
 import { TargetsModel } from './model';
 import { NotebookTarget } from './notebook-target';
@@ -65,6 +66,9 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       void app.commands.execute(id, args);
     };
 
+    if (notebooks) {
+      new EndedKernels({ notebooks, trans });
+    }
     tasks.offer(task => afterBuild(task, trans, execute));
 
     compute.addPart(section => {

@@ -135,7 +135,9 @@ def test_from_a_python_without_ipykernel_to_a_target_that_works(
             assert task.state == "done", lines
             assert any("requirements.txt and ipykernel" in line for line in lines), lines
             assert any("goltiny==1.0" in line for line in lines), lines
-            assert task.message.endswith(" It can run kernels.") and task.kind == "environment", task
+            assert (
+                task.message.startswith("gpu1 can run kernels. gpu1 uses ") and task.kind == "environment"
+            ), task
             tested = await lab.targets.get_report("gpu1")
             assert (tested.task_id, tested.state) == (task.id, "ok")
             assert steps(tested)["ipykernel"].state == "ok" and steps(tested)["logout"].state == "skipped"
@@ -176,7 +178,7 @@ def test_a_test_within_other_work_connects_nothing(at_home: Home, alone: Sshd) -
             assert (await lab.targets.get_report("gpu1")).state == "none"
             await connected(lab, "gpu1")
             task = await within()
-            assert task.message == "It can run kernels.", await log_of(lab, task)
+            assert task.message == "gpu1 can run kernels.", await log_of(lab, task)
             assert (await lab.targets.get_report("gpu1")).task_id == task.id
 
     run(body())

@@ -118,7 +118,7 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
 def left_to_the_background(lab: LabPage, server: LabServer, host: Sshd) -> None:
     """The end of a build that no dialog shows tells how its test went, and what comes next."""
     assert server.request("POST", f"genops/targets/{host.alias}/environment", {})[0] == 200
-    told = lab.page.locator(".Toastify__toast", has_text="It can run kernels.")
+    told = lab.page.locator(".Toastify__toast", has_text="can run kernels.")
     expect(told).to_contain_text(f"Build an environment on {host.alias}", timeout=2 * PATIENT_MS)
     looked_at(lab, "built-unseen", ".Toastify")
     report = server.get(f"genops/targets/{host.alias}/report")

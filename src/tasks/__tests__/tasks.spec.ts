@@ -151,8 +151,8 @@ describe('notifications of tasks', () => {
       ['Show log'],
       ['Show log', 'New notebook']
     ]);
-    const { options } = Notification.manager.notifications.find(
-      ({ message }) => message.includes('It can.')
+    const { options } = Notification.manager.notifications.find(({ message }) =>
+      message.includes('It can.')
     )!;
     expect(options.autoClose).toBe(false);
     options.actions?.[1].callback(new MouseEvent('click'));
