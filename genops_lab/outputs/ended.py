@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 
-#: The name of the error that the page offers a restart for.
+#: The name of the error that the page offers a restart for; its value is the reason.
 ERROR = "KernelEnded"
 
 
@@ -44,6 +44,6 @@ def refusal(why: str) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         ("iopub", "status", {"execution_state": "busy"}),
         ("iopub", "stream", {"name": "stderr", "text": f"{text}\n"}),
-        ("shell", "execute_reply", {"status": "error", "ename": ERROR, "evalue": text, "traceback": []}),
+        ("shell", "execute_reply", {"status": "error", "ename": ERROR, "evalue": why, "traceback": []}),
         ("iopub", "status", {"execution_state": "idle"}),
     ]

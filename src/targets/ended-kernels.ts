@@ -65,10 +65,18 @@ export class EndedKernels implements IDisposable {
     const { trans } = this._options;
     const { button } = await showDialog({
       title: trans.__('The kernel of “%1” has ended', context.localPath),
-      body: trans.__('%1 What it held in memory is gone; outputs stay.', why),
+      body: trans.__(
+        '%1 Its variables are gone, outputs stay. Nothing was run.',
+        why
+      ),
       buttons: [
         Dialog.cancelButton(),
-        Dialog.okButton({ label: trans.__('Restart'), actions: ['restart'] }),
+        Dialog.createButton({
+          label: trans.__('Restart'),
+          caption: trans.__('Restart the kernel, and run nothing'),
+          accept: false,
+          actions: ['restart']
+        }),
         Dialog.okButton({
           label: trans.__('Restart and run'),
           caption: trans.__('Restart the kernel, then run what was not run'),
