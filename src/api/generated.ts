@@ -1288,7 +1288,8 @@ export interface components {
         };
         /**
          * Task
-         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``. Times in seconds since 1970.
+         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
+         *         next which work it was, such as ``environment``. Times in seconds since 1970.
          */
         Task: {
             id: string;
@@ -1297,6 +1298,8 @@ export interface components {
             state: "cancelled" | "done" | "failed" | "running";
             /** @default  */
             subject: string;
+            /** @default  */
+            kind: string;
             /** @default  */
             message: string;
             /** @default  */
@@ -1406,7 +1409,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -1462,7 +1465,7 @@ export interface components {
             folder: "off" | "sync";
             /** @default 5000 */
             folder_max_files: number;
-            /** @default 200000000 */
+            /** @default 209715200 */
             folder_max_bytes: number;
             /** @default 0 */
             warm_kernels: number;
@@ -1611,7 +1614,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -1635,7 +1638,7 @@ export interface components {
         };
         /**
          * BestFitQuery
-         * @description What is needed: ``count`` GPUs of one target with this much memory free on each (24 GB are 24e9 bytes).
+         * @description What is needed: ``count`` GPUs of one target with this much memory free on each.
          */
         BestFitQuery: {
             memory_bytes: number;
@@ -1676,7 +1679,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -2193,7 +2196,7 @@ export interface components {
         /**
          * TextPart
          * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-         *         missing at its end (a file is kept up to 2 GB).
+         *         missing at its end (a file is kept up to 2 GiB).
          */
         TextPart: {
             first: number;
