@@ -244,7 +244,7 @@ time.sleep(600)
         place.do(link.up())
         run = lab.ended("FAILED")
         assert lab.steps(run) == list(range(200))
-        assert [entry.path for entry in lab.detail(run).artifacts] == ["last.txt"]
+        assert {entry.path for entry in lab.detail(run).artifacts} == {"last.txt", "source"}
         assert run.tags["genops.failure"] == KERNEL_ENDED
         spool = (
             place.home.path / ".local" / "state" / "genops-lab" / "lab" / kernel.bridge.kernel_id / "spool"
