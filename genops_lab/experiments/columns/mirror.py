@@ -73,7 +73,8 @@ class Mirror:
         with self._changed:
             mine = self._look()
             self._changed.wait_for(
-                lambda: self._shown.version or self._shown.complete or self._shown.problem, _FIRST_WAIT_S
+                lambda: self._shown.asked.snapshot.rows or self._shown.complete or self._shown.problem,
+                _FIRST_WAIT_S,
             )
             patience = wait_s if wait_s else _POLL_WAIT_S if self._is_quick() else 0.0
             self._changed.wait_for(
