@@ -33,7 +33,7 @@ def make(uri: str, runs: int, artifacts: str, *, experiment: str = "many", each:
 
 
 def analyze(uri: str) -> None:
-    """What ANALYZE does, for the store at ``uri``."""
+    """Run ANALYZE in the database at ``uri``."""
     engine: Engine = create_engine(uri, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("ANALYZE"))

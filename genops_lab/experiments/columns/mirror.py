@@ -12,6 +12,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError, Unavailable
 
+from .arrow import give_memory_back
 from .asking import Asked
 from .disk import Kept, load, save
 from .snapshot import Snapshot
@@ -249,6 +250,7 @@ class Mirror:
             answered=asked if source.settled else 0,
         )
         self._mark = source.mark()
+        give_memory_back()
 
     def _poll(self, source: Source) -> float:
         with self._changed:
