@@ -789,6 +789,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/notebook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A notebook with exactly the cells that a run kept; the id may be a unique prefix, or ``latest``. */
+        get: operations["restore_notebook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/runs/{run_id}/patch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was not committed when a run began. Raises NotFound where nothing was kept. */
+        get: operations["get_patch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/tags": {
         parameters: {
             query?: never;
@@ -2285,6 +2319,79 @@ export interface components {
             timestamps: number[];
         };
         /**
+         * RestoredNotebook
+         * @description A notebook (nbformat 4.5) with the cells of a run, for whoever asked to write.
+         *
+         *         ``name`` is a file name to write it under; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
+         *         is not the one that was hashed when the run wrote it.
+         */
+        RestoredNotebook: {
+            run_id: string;
+            name: string;
+            notebook: Record<string, never>;
+            cells: number;
+            /** @default {} */
+            redacted: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            altered: number;
+            /** @default  */
+            git_commit: string;
+            /** @default  */
+            git_branch: string;
+            /** @default 0 */
+            patch_files: number;
+            environment: components["schemas"]["EnvironmentDifference"];
+        };
+        /**
+         * EnvironmentDifference
+         * @description ``compared`` says with what: the run's own environment as it is now, or nothing (``why``).
+         */
+        EnvironmentDifference: {
+            compared: boolean;
+            /** @default  */
+            python_then: string;
+            /** @default [] */
+            packages: components["schemas"]["PackageDifference"][];
+            /** @default  */
+            why: string;
+        };
+        /**
+         * PackageDifference
+         * @description A package whose version is another now; ``then`` or ``now`` is empty where there was, or is, none.
+         */
+        PackageDifference: {
+            name: string;
+            then: string;
+            now: string;
+        };
+        /**
+         * RunPatch
+         * @description What was not committed when the run began, as ``git apply`` takes it. ``redacted`` counts marks.
+         */
+        RunPatch: {
+            run_id: string;
+            git_commit: string;
+            text: string;
+            /** @default [] */
+            files: string[];
+            /** @default [] */
+            left_out: components["schemas"]["LeftOutFile"][];
+            /** @default 0 */
+            redacted: number;
+        };
+        /**
+         * LeftOutFile
+         * @description A changed file whose content was not kept: ``reason`` is large, binary, may hold secrets, ...
+         */
+        LeftOutFile: {
+            path: string;
+            reason: string;
+            /** @default 0 */
+            size: number;
+        };
+        /**
          * RunTags
          * @description Tags to set and to remove on a run.
          */
@@ -2517,12 +2624,13 @@ export interface components {
          *
          *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
-         *         ``file`` {path, source}; ``end`` {status}.
+         *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
+         *         ``end`` {status}.
          */
         TrackingEvent: {
             seq: number;
             /** @enum {unknown} */
-            kind: "end" | "file" | "metrics" | "params" | "start" | "tags" | "text";
+            kind: "dataset" | "end" | "file" | "metrics" | "params" | "start" | "tags" | "text";
             timestamp: number;
             data: Record<string, never>;
         };
@@ -4369,6 +4477,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    restore_notebook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoredNotebook"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunPatch"];
                 };
             };
             /** @description What went wrong. */

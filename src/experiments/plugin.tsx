@@ -30,13 +30,23 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const { commands } = app;
     const { api, events, live, trans } = core;
+    const service = new ExperimentsService(api);
     const model = new ExperimentsModel({
-      service: new ExperimentsService(api),
+      service,
       events,
       live,
       trans
     });
-    addCommands({ commands, palette, notebooks, panel, model, trans });
+    addCommands({
+      commands,
+      palette,
+      notebooks,
+      panel,
+      model,
+      service,
+      contents: app.serviceManager.contents,
+      trans
+    });
     const execute = (id: string, args: Record<string, string> = {}) => {
       void commands.execute(id, args);
     };
@@ -64,6 +74,8 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
                   run_id,
                   ...(logged && { model_uri: logged.uri })
                 }),
+              restore: ({ run_id }) =>
+                execute(CommandIDs.restoreNotebook, { run_id }),
               register: ({ run_id }, { name }) =>
                 execute(CommandIDs.registerModel, { run_id, model: name }),
               openNotebook: path => execute('docmanager:open', { path }),
