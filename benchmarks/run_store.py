@@ -33,7 +33,7 @@ def make(uri: str, runs: int, artifacts: str, *, experiment: str = "many", each:
 
 
 def analyze(uri: str) -> None:
-    """What ANALYZE does, for the store at ``uri``."""
+    """Run ANALYZE in the database at ``uri``."""
     engine: Engine = create_engine(uri, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("ANALYZE"))
@@ -114,8 +114,8 @@ def make_wide(uri: str, runs: int, columns: int, artifacts: str, *, each: int = 
         with engine.begin() as connection:
             connection.execute(
                 text(
-                    "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id) "
-                    "VALUES (:id, :id, 'UNKNOWN', 'FINISHED', :at, 'active', :experiment)"
+                    "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, "
+                    "experiment_id) VALUES (:id, :id, 'UNKNOWN', 'FINISHED', :at, 'active', :experiment)"
                 ),
                 [{"id": run, "at": int(run, 16), "experiment": number} for run in ids],
             )

@@ -16,9 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from genops_lab.core.worker import Worker
 from genops_lab.experiments.columns.backend import RunMirror
 from genops_lab.experiments.columns.models import RunSort, RunTable, RunTableQuery
+from genops_lab.experiments.columns.sqlite_source import analyze
+from tests.support.homes import temporary_home
+from tests.support.mlflow_server import running_mlflow
 from tests.support.postgres import missing, running_postgres
 
 from . import run_store
@@ -34,8 +39,9 @@ _SHOWN = [
     "params.param_02",
 ]
 _WINDOW = 100
+_LOOK_S = 10.0
 _FILTER = "metrics.metric_01 < 0.5 and params.param_02 = 'adam'"
-_ASKED = {
+_ASKED: dict[str, dict[str, Any]] = {
     "sort": {"sort": [RunSort(column="metrics.metric_00", descending=True)]},
     "filter": {"query": _FILTER},
 }
@@ -57,11 +63,13 @@ def measured(runs: int, many: int, wide: int, *, times: int) -> Iterator[Figure]
         file = folder / "runs.db"
         uri = f"sqlite:///{file}"
         experiment = run_store.make(uri, runs, str(folder / "artifacts"))
+        first = [asyncio.run(_first_rows(uri, folder / f"empty-{at}")) for at in range(times)]
         yield Figure(
             name=f"first rows of {runs:,} runs, from a process that is not started",
             unit="ms",
-            values=[asyncio.run(_first_rows(uri, folder / f"empty-{at}")) for at in range(times)],
+            values=[took for took, _ in first],
             target=300,
+            notes={"CPU_ms_of_the_process_until_then": round(sorted(cpu for _, cpu in first)[times // 2])},
         )
         synced = [_in_a_process("sync", str(file)) for _ in range(times)]
         yield Figure(
@@ -78,18 +86,19 @@ def measured(runs: int, many: int, wide: int, *, times: int) -> Iterator[Figure]
             target=10,
             notes={"measure": "one poll after one logged metric, the change put into the columns"},
         )
-        yield from _memory(folder, file, f"{runs:,} runs x 49 columns")
+        yield from _memory(file, f"{runs:,} runs x 49 columns")
         yield from _side_by_side(
             uri, folder / "kept", experiment, "SQLite without statistics", times=min(times, 3)
         )
-        run_store.analyze(uri)
+        analyze(file)  # as GenOps Lab offers it
         yield from _side_by_side(uri, folder / "kept", experiment, "SQLite with statistics", times=times)
+        yield _over_http(uri, folder, f"{runs:,} runs x 49 columns")
         broad = folder / "wide.db"
         run_store.make_wide(f"sqlite:///{broad}", runs, wide, str(folder / "artifacts"))
-        yield from _memory(folder, broad, f"{runs:,} runs, {wide:,} sparse columns", whole=True)
-        large = f"sqlite:///{folder / 'many.db'}"
+        yield from _memory(broad, f"{runs:,} runs, {wide:,} sparse columns", whole=True)
+        large = f"sqlite:///{folder}/many.db"
         experiment = run_store.make(large, many, str(folder / "artifacts"), each=5)
-        run_store.analyze(large)
+        analyze(folder / "many.db")
         yield from _side_by_side(large, folder / "kept", experiment, "SQLite with statistics", times=times)
         if missing():
             print(f"PostgreSQL is not measured: {missing()}", file=sys.stderr)
@@ -100,14 +109,64 @@ def measured(runs: int, many: int, wide: int, *, times: int) -> Iterator[Figure]
             yield from _side_by_side(database, folder / "kept", experiment, "PostgreSQL", times=times)
 
 
-async def _first_rows(uri: str, cache: Path) -> float:
-    worker = Worker("Runs", {"tracking_uri": uri, "cache": str(cache)})
+def _over_http(uri: str, folder: Path, what: str) -> Figure:
+    """The first reading through a server's API, and what looking for changes costs the server afterwards."""
+    from mlflow import MlflowClient
+
+    from genops_lab.experiments.columns.mirror import Mirror
+    from genops_lab.experiments.columns.opening import ways_to
+
+    with temporary_home() as home, running_mlflow(home, uri, folder / "served") as url:
+        server = [process for process in psutil.Process().children(recursive=True) if _serves(process)]
+        mirror = Mirror(ways_to(url), folder / "kept-http")
+        before, begun = _cpu(server), time.perf_counter()
+        shown = mirror.now(60)
+        while not shown.complete:
+            shown = mirror.now(60)
+        took, spent = time.perf_counter() - begun, _cpu(server) - before
+        before, looked = _cpu(server), time.perf_counter()
+        while time.perf_counter() - looked < _LOOK_S:
+            mirror.wait(shown.version, 1.0)
+        looking = (_cpu(server) - before) / _LOOK_S
+        mirror.close()
+        client, theirs, token = MlflowClient(url), time.perf_counter(), None
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        while True:
+            page = client.search_runs(experiments, max_results=500, page_token=token)
+            token = page.token
+            if not token:
+                break
+        return Figure(
+            name=f"all of {what} read over HTTP",
+            unit="s",
+            values=[took],
+            baseline="MlflowClient.search_runs, all pages of 500 runs",
+            baseline_values=[time.perf_counter() - theirs],
+            notes={
+                "server_CPU_s": round(spent, 1),
+                "server_CPU_while_somebody_looks": f"{looking:.0%} of a core",
+            },
+        )
+
+
+def _serves(process: psutil.Process) -> bool:
+    return any("mlflow" in part for part in process.cmdline())
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    return sum(each.cpu_times().user + each.cpu_times().system for each in processes)
+
+
+async def _first_rows(uri: str, cache: Path) -> tuple[float, float]:
+    """Milliseconds, and those of the process's CPU: what else a busy machine does counts in the first alone."""
+    worker = Worker("Runs", {"tracking_uri": uri, "cache": str(cache)}, env={"OPENBLAS_NUM_THREADS": "1"})
     begun = time.perf_counter()
     table = await worker.call(RunMirror.table, RunTableQuery(columns=_SHOWN, limit=_WINDOW))
     took = (time.perf_counter() - begun) * 1000
-    assert table.run_ids
+    assert table.run_ids and worker.pid
+    spent = psutil.Process(worker.pid).cpu_times()
     await worker.stop()
-    return took
+    return took, (spent.user + spent.system) * 1000
 
 
 def _polls(file: Path, times: int) -> list[float]:
@@ -138,12 +197,13 @@ def _polls(file: Path, times: int) -> list[float]:
     return found
 
 
-def _memory(folder: Path, file: Path, what: str, *, whole: bool = False) -> Iterator[Figure]:
-    """Of a process that has nothing but the mirror of what was read before."""
-    cache = folder / f"memory-{file.stem}"
-    _in_a_process("keep", str(file), str(cache))
-    found = _in_a_process("load", str(file), str(cache))
-    notes = {"values": found["values"], "arrays_MB": round(found["arrays"] / 2**20, 1)}
+def _memory(file: Path, what: str, *, whole: bool = False) -> Iterator[Figure]:
+    found = _in_a_process("memory", str(file))
+    notes = {
+        "values": found["values"],
+        "arrays_MB": round(found["arrays"] / 2**20, 1),
+        "measure": "unique set size after reading, less that after reading 30 runs",
+    }
     if whole:
         yield Figure(
             name=f"memory of {what}", unit="MB", values=[found["uss"] / 2**20], target=100, notes=notes
@@ -199,10 +259,8 @@ async def _table_times(
     for what, asked in _ASKED.items():
         found[what] = []
         for at in range(times + 1):
-            # The remembered order of an earlier question is of no use: the runs' lifecycle is asked otherwise.
-            more: dict[str, Any] = {**asked, "lifecycle": "active" if at % 2 else "all"}
-            if at > 1:
-                await asyncio.sleep(2.1)  # what is remembered is forgotten
+            # With blanks it is another question: the remembered answer of an earlier one is of no use.
+            more: dict[str, Any] = {**asked, "query": str(asked.get("query", "")) + " " * at}
             begun = time.perf_counter()
             answer = await ask(**more)
             if at:  # the first question loads what it needs

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.runs_process sync|keep|load FILE [CACHE]``: what one process measures of itself."""
+"""``python -m benchmarks.runs_process sync|memory FILE``: what one process measures of itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from genops_lab.experiments.columns import disk
+from genops_lab.experiments.columns.arrow import give_memory_back
 from genops_lab.experiments.columns.asking import Asked
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.sqlite_source import SqliteSource
@@ -31,24 +31,23 @@ def _sync(file: Path) -> dict[str, Any]:
     return {"cpu_s": time.process_time() - begun, "values": known.values}
 
 
-def _keep(file: Path, cache: Path) -> dict[str, Any]:
+def _memory(file: Path) -> dict[str, Any]:
+    """What the process has more after it has read all runs than after it has read a few."""
     source = SqliteSource(file)
-    disk.save(cache, source.identity(), disk.Kept(_read(source), "", time.time()))
-    return {}
+    few = Snapshot().apply(source.newest(20))
+    Asked(few.apply(source.newest(30))).find([], "", [], "active")
+    before = _uss()
+    known = _read(source)
+    uss = _uss() - before
+    return {"uss": uss, "values": known.values, "arrays": known.nbytes}
 
 
-def _load(file: Path, cache: Path) -> dict[str, Any]:
-    identity = SqliteSource(file).identity()
-    Asked(Snapshot()).find([], "", [], "active")
+def _uss() -> int:
     gc.collect()
-    before = psutil.Process().memory_full_info().uss
-    kept = disk.load(cache, identity)
-    assert kept is not None
-    gc.collect()
-    uss = psutil.Process().memory_full_info().uss - before
-    return {"uss": uss, "values": kept.snapshot.values, "arrays": kept.snapshot.nbytes}
+    give_memory_back()
+    return int(psutil.Process().memory_full_info().uss)
 
 
 if __name__ == "__main__":
-    what, *paths = sys.argv[1:]
-    print(json.dumps({"sync": _sync, "keep": _keep, "load": _load}[what](*map(Path, paths))))
+    what, path = sys.argv[1:]
+    print(json.dumps({"sync": _sync, "memory": _memory}[what](Path(path))))
