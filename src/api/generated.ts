@@ -2540,12 +2540,14 @@ export interface components {
         };
         /**
          * RunsFound
-         * @description The first of the ``matched`` runs.
+         * @description The first of the ``matched`` runs. ``doubts``: as of :class:`RunTable`.
          */
         RunsFound: {
             runs: components["schemas"]["Run"][];
             matched: number;
             state: components["schemas"]["RunsState"];
+            /** @default [] */
+            doubts: components["schemas"]["Doubt"][];
         };
         /**
          * RunQueryText

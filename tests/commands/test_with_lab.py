@@ -149,8 +149,19 @@ def test_what_is_not_there_has_its_exit_code(lab: RunningLab) -> None:
 
 
 def test_a_bad_filter_is_wrong_usage(lab: RunningLab, digits: Logged) -> None:
-    outcome = lab.call("runs", "list", "--filter", "this is no filter", "--json")
+    outcome = lab.call("runs", "list", "--filter", "status = FINISHED ADN x", "--json")
     assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(
+        "status = FINISHED ADN x\n                  ^^^\nError: AND or OR is missing before ADN.\nHint: "
+    )
+
+
+def test_a_name_that_no_run_has_is_pointed_at(lab: RunningLab, digits: Logged) -> None:
+    outcome = lab.call("runs", "list", "--filter", "status = FINISHED and metrics.nope > 1")
+    assert (outcome.code, outcome.out) == (0, "No run matches.\n")
+    assert outcome.err.startswith(
+        "status = FINISHED and metrics.nope > 1\n                      ^^^^^^^^^^^^\nNo run has metrics.nope."
+    ), outcome.err
 
 
 def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits: Logged) -> None:

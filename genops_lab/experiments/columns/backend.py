@@ -69,6 +69,7 @@ class RunMirror:
             runs=shown.asked.runs(found.rows[: query.limit], HIDDEN_TAGS),
             matched=len(found.rows),
             state=_state(shown),
+            doubts=found.doubts,
         )
 
     def completions(self, asked: RunQueryText) -> list[Completion]:

@@ -119,11 +119,12 @@ class RunSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsFound(msgspec.Struct, frozen=True, kw_only=True):
-    """The first of the ``matched`` runs."""
+    """The first of the ``matched`` runs. ``doubts``: as of :class:`RunTable`."""
 
     runs: list[Run]
     matched: int
     state: RunsState
+    doubts: list[Doubt] = []
 
 
 class RunTags(msgspec.Struct, frozen=True, kw_only=True):
