@@ -17,6 +17,7 @@ from . import (
     neighbours,
     queries,
     remote,
+    runs,
     serving,
     setup,
     startup,
@@ -34,6 +35,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "documents": documents.figures,
     "front_end": front_end.figures,
     "neighbours": neighbours.figures,
+    "runs": runs.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.

@@ -251,7 +251,7 @@ class Keeper:
         freed = process.memory_bytes()
         self._why = (
             f"Nobody was attached for {_duration(self.lease.seconds)}, as long as its lease allowed;"
-            f" {freed / 1e9:.1f} GB of memory and its share of the GPUs were freed."
+            f" {freed / 1024**3:.1f} GiB of memory and its share of the GPUs were freed."
         )
         self.journal.note(
             "lease",

@@ -60,7 +60,7 @@ def _is_visible(gpu: Dict[str, Any], visible: Optional[str]) -> bool:
 
 
 def held_words(work: Work) -> str:
-    """``; freed 21.4 GB of GPU memory on GPU 0 and 3.1 GB of memory``; empty where nothing is known."""
+    """``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory``; empty where nothing is known."""
     parts: List[str] = [
         f"{size(gpu.memory_bytes)} of GPU memory on GPU {gpu.number}" for gpu in work.gpus if gpu.memory_bytes
     ]
@@ -73,4 +73,4 @@ def held_words(work: Work) -> str:
 
 def size(count: int) -> str:
     """Bytes, for people."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    return f"{count / 1024**3:.1f} GiB" if count >= 1024**3 else f"{count / 1024**2:.0f} MiB"

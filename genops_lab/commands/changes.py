@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from genops_lab.targets.models import ChangeTarget, Target
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(m|min|h|d)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)")
-_BYTES = {"b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|[kmg]i?b)")
+_BYTES: dict[str, int] = {
+    "b": 1,
+    **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmg", start=1)},
+    **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmg", start=1)},
+}
 _MINUTES = {"m": 1.0, "min": 1.0, "h": 60.0, "d": 1440.0}
 
 
@@ -70,8 +74,8 @@ def minutes(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """``500MB``, ``2GB`` in bytes. Raises InvalidRequest."""
+    """``500MiB``, ``2GiB`` (powers of 1024), ``500MB``, ``2GB`` (of 1000) in bytes. Raises InvalidRequest."""
     found = _SIZE.fullmatch(text.strip().lower())
     if found is None:
-        raise InvalidRequest(f"{text[:40]!r} is no size.", hint="Give one such as 500MB or 2GB.")
+        raise InvalidRequest(f"{text[:40]!r} is no size.", hint="Give one such as 500MiB or 2GiB.")
     return round(float(found[1]) * _BYTES[found[2]])

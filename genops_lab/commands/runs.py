@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import GenOpsError, InvalidRequest
 
 from .completion import experiment_names, run_ids
 from .session import Json, Session, command
@@ -54,19 +54,27 @@ def list_runs(
     with command(json) as session:
         from genops_lab.experiments.columns.models import RunSearch
         from genops_lab.experiments.columns.service import RunTableService
+        from genops_lab.experiments.query.errors import pointed
 
-        found = session.call(
-            RunTableService.search_runs,
-            body=RunSearch(
-                experiments=[experiment] if experiment else [],
-                query=filter,
-                sort=[_sorting(key) for key in sort or ()],
-                limit=limit,
-                lifecycle="deleted" if deleted else "active",
-                wait_s=_WAIT_S,
-            ),
+        asked = RunSearch(
+            experiments=[experiment] if experiment else [],
+            query=filter,
+            sort=[_sorting(key) for key in sort or ()],
+            limit=limit,
+            lifecycle="deleted" if deleted else "active",
+            wait_s=_WAIT_S,
         )
-        session.show(found.runs, views.runs(found.runs))
+        try:
+            found = session.call(RunTableService.search_runs, body=asked)
+        except GenOpsError as error:
+            if {"position", "length"} <= error.details.keys():
+                session.say(pointed(filter, int(error.details["position"]), int(error.details["length"])))
+            raise
+        session.show(found.runs, views.runs(found.runs, filtered=bool(filter)))
+        for doubt in found.doubts:
+            session.say(
+                f"{pointed(filter, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip()
+            )
         if found.matched > len(found.runs):
             session.say(
                 f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
@@ -218,7 +226,6 @@ def tag_run(
 ) -> None:
     """Set and remove tags of a run."""
     with command(False) as session:
-        from genops_lab.core.errors import InvalidRequest
         from genops_lab.experiments.columns.models import RunTags
         from genops_lab.experiments.columns.service import RunTableService
 

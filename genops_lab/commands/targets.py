@@ -138,7 +138,7 @@ def set_target(
     ] = None,
     folder_size: Annotated[
         str,
-        typer.Option("--folder-size", metavar="SIZE", help="Ask before more of a folder is sent (200MB)."),
+        typer.Option("--folder-size", metavar="SIZE", help="Ask before more of a folder is sent (200MiB)."),
     ] = "",
     folder_files: Annotated[
         int | None, typer.Option("--folder-files", min=0, help="Ask before more files are sent (5000).")

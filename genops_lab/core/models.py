@@ -18,12 +18,14 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """Long work. ``subject`` is what it works for, such as ``deployment:digits``. Times in seconds since 1970."""
+    """Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
+    next which work it was, such as ``environment``. Times in seconds since 1970."""
 
     id: str
     title: str
     state: TaskState
     subject: str = ""
+    kind: str = ""
     message: str = ""
     hint: str = ""
     progress: float | None = None

@@ -58,11 +58,21 @@ class TasksService:
         self._jobs: dict[str, asyncio.Task[None]] = {}
 
     def start(
-        self, title: str, work: Callable[[TaskHandle], Awaitable[str | None]], *, subject: str = ""
+        self,
+        title: str,
+        work: Callable[[TaskHandle], Awaitable[str | None]],
+        *,
+        subject: str = "",
+        kind: str = "",
     ) -> Task:
         """Start ``work``; what it returns is the final message. Cancelling raises CancelledError inside it."""
         task = Task(
-            id=secrets.token_hex(8), title=title, state="running", subject=subject, created_at=time.time()
+            id=secrets.token_hex(8),
+            title=title,
+            state="running",
+            subject=subject,
+            kind=kind,
+            created_at=time.time(),
         )
         handle = TaskHandle(self, task)
         self._handles[task.id] = handle

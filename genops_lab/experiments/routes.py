@@ -28,6 +28,7 @@ OPERATIONS = [
     Operation("POST", "/run-comparison", ComparisonService.compare_runs),
     Operation("POST", "/run-table", RunTableService.query_runs),
     Operation("POST", "/run-table/search", RunTableService.search_runs),
+    Operation("POST", "/run-table/completions", RunTableService.complete_run_query),
     Operation("GET", "/run-table/columns", RunTableService.list_run_columns),
     Operation("GET", "/run-table/state", RunTableService.get_runs_state),
     Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),

@@ -117,7 +117,7 @@ def check_room(root: str, size: int) -> None:
     free = shutil.disk_usage(root).free
     if size > max(free - _KEPT_FREE_BYTES, free // 2):
         raise Unavailable(
-            f"{size / 1e6:,.0f} MB would come, and {root} has {free / 1e6:,.0f} MB free.",
+            f"{size / 1024**2:,.0f} MiB would come, and {root} has {free / 1024**2:,.0f} MiB free.",
             hint="Free some space, or bring some of it: genops pull PATHS",
         )
 

@@ -22,12 +22,12 @@ def shown(path: str) -> str:
 
 
 def size_of(count: int) -> str:
-    """``3.4 MB``."""
-    if count < 1000:
+    """``3.4 MiB``."""
+    if count < 1024:
         return "1 byte" if count == 1 else f"{count} bytes"
-    value, units = count / 1000, ["kB", "MB", "GB", "TB"]
+    value, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
     while value >= 999.95 and len(units) > 1:
-        value, units = value / 1000, units[1:]
+        value, units = value / 1024, units[1:]
     return f"{value:,.1f} {units[0]}"
 
 

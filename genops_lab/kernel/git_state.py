@@ -18,7 +18,12 @@ DIFF_TIMEOUT_S = 15.0
 MAX_FILE_BYTES = 500_000
 MAX_PATCH_BYTES = 2_000_000
 MAX_FILES = 500
+#: Of git's own output; what is behind it is not taken.
+MAX_OUTPUT_BYTES = 4 * MAX_PATCH_BYTES
 LARGE, BINARY, SECRET, MANY, CODED = "large", "binary", "may hold secrets", "too many", "not UTF-8"
+_REASONS = (LARGE.encode(), BINARY.encode(), MANY.encode())
+#: Made by programs, whether they are ignored or not.
+_NOBODYS = {".ipynb_checkpoints", "__pycache__"}
 
 _USERINFO = re.compile(r"//[^/@]*@")
 _SECRET_FILES = (
@@ -92,50 +97,76 @@ def uncommitted(top: str, redactor: Redactor) -> Optional[Patch]:
     new = _bounded(top, ["ls-files", "--others", "--exclude-standard", "-z"])
     if output is None or new is None:
         return None
-    names = [os.fsdecode(name) for name in new.split(b"\0") if name and not name.endswith(b"/")]
-    texts: List[str] = []
-    files: List[str] = []
-    left_out: List[LeftOut] = []
-    redacted: Dict[str, Counts] = {}
-    size = 0
-    for path, section in _all_sections(top, output, names):
-        reason = _why_not(path, section, len(files), size)
-        if reason:
-            found = _size(top, path)
-            # Git takes files above its threshold for binary.
-            reason = LARGE if reason == BINARY and found > MAX_FILE_BYTES else reason
-            left_out.append(LeftOut(_shown(path), reason, found))
+    taken = _Taken(top, redactor)
+    for path, section in _sections(output):
+        taken.add(path, section)
+    if len(output) >= MAX_OUTPUT_BYTES:
+        taken.leave_out("(further changed files)", MANY)
+    for name in (os.fsdecode(name) for name in new.split(b"\0") if name):
+        if name.endswith("/") or _NOBODYS.intersection(name.split("/")):
             continue
+        # Not read in vain: a folder of results may have a hundred thousand files.
+        full = len(taken.files) >= MAX_FILES or taken.size >= MAX_PATCH_BYTES
+        taken.add(name, MANY.encode() if full else _as_new_file(top, name))
+    return taken.patch()
+
+
+class _Taken:
+    """What is taken so far, and what is left out."""
+
+    def __init__(self, top: str, redactor: Redactor) -> None:
+        self._top, self._redactor = top, redactor
+        self._texts: List[str] = []
+        self._left_out: List[LeftOut] = []
+        self._unnamed = 0
+        self._redacted: Dict[str, Counts] = {}
+        self.files: List[str] = []
+        self.size = 0
+
+    def add(self, path: str, section: bytes) -> None:
+        """A file's part of the diff, or the reason why there is none."""
+        reason = self._why_not(path, section)
+        if reason:
+            self.leave_out(path, reason)
+            return
         try:
             text = section.decode("utf-8")
         except UnicodeDecodeError:
-            left_out.append(LeftOut(_shown(path), CODED, _size(top, path)))
-            continue
-        text, counts = redacted_diff(text, redactor)
-        size += len(section)
-        texts.append(text)
-        files.append(_shown(path))
+            self.leave_out(path, CODED)
+            return
+        text, counts = redacted_diff(text, self._redactor)
+        self.size += len(section)
+        self._texts.append(text)
+        self.files.append(_shown(path))
         if counts:
-            redacted[_shown(path)] = counts
-    return Patch("".join(texts), files, left_out, redacted)
+            self._redacted[_shown(path)] = counts
 
+    def leave_out(self, path: str, reason: str) -> None:
+        """Name it, or count it where there are many."""
+        size = _size(self._top, path)
+        if reason == BINARY and size > MAX_FILE_BYTES:  # git takes files above its threshold for binary
+            reason = LARGE
+        if len(self._left_out) < MAX_FILES:
+            self._left_out.append(LeftOut(_shown(path), reason, size))
+        else:
+            self._unnamed += 1
 
-def _all_sections(top: str, output: bytes, new: List[str]) -> Iterator[Tuple[str, bytes]]:
-    yield from _sections(output)
-    for name in new:
-        yield name, _as_new_file(top, name)
+    def _why_not(self, path: str, section: bytes) -> str:
+        name = path.rpartition("/")[2].lower()
+        matches = [fnmatch.fnmatchcase(name, pattern) for pattern in _SECRET_FILES]
+        if any(matches) and not any(fnmatch.fnmatchcase(name, pattern) for pattern in _EXAMPLES):
+            return SECRET
+        if section in _REASONS:
+            return section.decode()
+        if len(self.files) >= MAX_FILES:
+            return MANY
+        too_large = len(section) > MAX_FILE_BYTES or self.size + len(section) > MAX_PATCH_BYTES
+        return LARGE if too_large else ""
 
-
-def _why_not(path: str, section: bytes, files: int, size: int) -> str:
-    name = path.rpartition("/")[2].lower()
-    matches = [fnmatch.fnmatchcase(name, pattern) for pattern in _SECRET_FILES]
-    if any(matches) and not any(fnmatch.fnmatchcase(name, pattern) for pattern in _EXAMPLES):
-        return SECRET
-    if section in (LARGE.encode(), BINARY.encode()):
-        return section.decode()
-    if files >= MAX_FILES:
-        return MANY
-    return LARGE if len(section) > MAX_FILE_BYTES or size + len(section) > MAX_PATCH_BYTES else ""
+    def patch(self) -> Patch:
+        """All of it."""
+        more = [LeftOut(f"({self._unnamed} more)", MANY, 0)] if self._unnamed else []
+        return Patch("".join(self._texts), self.files, self._left_out + more, self._redacted)
 
 
 def _sections(output: bytes) -> Iterator[Tuple[str, bytes]]:
@@ -262,7 +293,7 @@ def _git(folder: str, *arguments: str) -> Optional[str]:
 
 
 def _bounded(folder: str, arguments: List[str]) -> Optional[bytes]:
-    """What git says, cut after four times what is kept; None when it fails or takes too long."""
+    """What git says, up to its bound; None when it fails or takes too long."""
     try:
         process = subprocess.Popen(
             ["git", *arguments], cwd=folder, env=_environment(),
@@ -274,7 +305,7 @@ def _bounded(folder: str, arguments: List[str]) -> Optional[bytes]:
     late = threading.Timer(DIFF_TIMEOUT_S, process.kill)
     late.start()
     try:
-        output = process.stdout.read(4 * MAX_PATCH_BYTES)
+        output = process.stdout.read(MAX_OUTPUT_BYTES)
         cut = bool(process.stdout.read(1))
         if cut:
             process.kill()

@@ -54,6 +54,8 @@ class _Magics:
         numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
         left out. ``genops.log({"loss": loss}, step=i)`` and mlflow's own calls land in the run. It ends as
         FINISHED, FAILED (the cell raised) or KILLED (interrupted).
+        It keeps the cells that ran, uncommitted changes and the installed packages, without secrets; with
+        ``--no-source`` none of them. ``%genops runs restore`` makes a notebook of it.
         """
         if cell is not None:
             return self._cell("track", line, cell)

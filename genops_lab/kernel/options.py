@@ -38,7 +38,9 @@ def track_parser() -> argparse.ArgumentParser:
     parser.add_argument("--experiment", default="", help="the experiment; the notebook's name without it")
     parser.add_argument("--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--param", type=_pair, action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--no-source", action="store_true", help="do not keep the executed cells")
+    parser.add_argument(
+        "--no-source", action="store_true", help="keep no cells, uncommitted changes and packages"
+    )
     parser.add_argument("--no-system", action="store_true", help="do not record the machine's load")
     return parser
 

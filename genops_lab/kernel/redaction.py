@@ -101,20 +101,21 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """The text with marks in the place of secrets."""
-        while True:
-            # What follows a mark may look otherwise than before: again, until nothing more is found. Each turn
-            # takes characters away, so there is a last one.
-            pieces = MARK.split(text)
-            changed = False
-            for index in range(0, len(pieces), 2):
-                redacted = self._piece(pieces[index])
-                changed = changed or redacted != pieces[index]
-                pieces[index] = redacted
-            text = "".join(piece if index % 2 == 0 else mark(piece) for index, piece in enumerate(pieces))
-            if not changed:
-                return text
+        # What is beside a mark may look otherwise than before, so each piece is looked at until nothing more is in it;
+        # a piece that held a secret gets shorter, so there is an end.
+        done: List[str] = []
+        waiting = _pieces(text)
+        while waiting:
+            is_mark, piece = waiting.pop()
+            redacted = None if is_mark or not piece else self._without_one_kind(piece)
+            if redacted is None:
+                done.append(piece)
+            else:
+                waiting += _pieces(redacted)
+        return "".join(done)
 
-    def _piece(self, text: str) -> str:
+    def _without_one_kind(self, text: str) -> Optional[str]:
+        """The text with what the first rule that applies finds; None where none does."""
         for kind, hints, pattern, secret in self._rules:
             if hints and not any(hint in text for hint in hints):
                 continue
@@ -126,9 +127,20 @@ class Redactor:
                     continue
                 pieces += (text[end : span[0]], _marks(kind, text[span[0] : span[1]]))
                 end = span[1]
-            if pieces:  # what is between the marks is looked at in the next turn
+            if pieces:
                 return "".join((*pieces, text[end:]))
-        return text
+        return None
+
+
+def _pieces(text: str) -> List[Tuple[bool, str]]:
+    """Whether it is a mark, and the piece; the last first."""
+    found: List[Tuple[bool, str]] = []
+    end = 0
+    for match in MARK.finditer(text):
+        found += ((False, text[end : match.start()]), (True, match.group()))
+        end = match.end()
+    found.append((False, text[end:]))
+    return found[::-1]
 
 
 def _marks(kind: str, secret: str) -> str:

@@ -183,10 +183,11 @@ class Run:
 
     def dataset(self, data: Any, name: str = "", context: str = "") -> Fingerprint:
         """Keep the fingerprint of what the run reads (:mod:`.datasets`), and return it."""
-        made = fingerprint(data, name)
         redactor = redactor_now()
-        event = {key: redactor.redact(clean(value)) for key, value in made.event(context).items()}
-        self._append("dataset", event)
+        made = fingerprint(data, redactor.redact(name))
+        shown = made._replace(source=redactor.redact(made.source))
+        event = {**shown.event(redactor.redact(context)), "digest": made.digest}
+        self._append("dataset", {key: clean(value) for key, value in event.items()})
         return made
 
     def end(self, status: str = FINISHED, wait_s: float = END_WAIT_S) -> bool:

@@ -33,7 +33,7 @@ class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """What those see who do not have our renderer."""
-        what = f"{self.lines:,} lines, {self.bytes / 1e6:,.1f} MB"
+        what = f"{self.lines:,} lines, {self.bytes / 1024**2:,.1f} MiB"
         if self.displays:
             what += f", {self.displays:,} displays"
         shown = f"… not shown here: {what}. The full output opens in a JupyterLab with GenOps Lab. …"

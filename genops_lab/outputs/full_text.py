@@ -16,9 +16,9 @@ from genops_lab.core.paths import private_dir
 
 log = logging.getLogger("genops_lab")
 
-MAX_FILE_BYTES = 2_000_000_000
+MAX_FILE_BYTES = 2 * 1024**3
 #: All files together; the oldest go first.
-MAX_BYTES = 10_000_000_000
+MAX_BYTES = 10 * 1024**3
 MAX_AGE_S = 30 * 86_400.0
 BLOCK_BYTES = 65_536
 #: A longer line is shown up to here; the download has all of it.
@@ -39,7 +39,7 @@ class OverflowFile:
         return str(self._file)
 
     def write(self, text: str) -> None:
-        """Append; what would make the file larger than 2 GB is dropped."""
+        """Append; what would make the file larger than 2 GiB is dropped."""
         data = text.encode("utf-8", errors="replace")
         if self._size + len(data) > MAX_FILE_BYTES:
             return

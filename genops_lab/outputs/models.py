@@ -63,7 +63,7 @@ class TextQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-    missing at its end (a file is kept up to 2 GB)."""
+    missing at its end (a file is kept up to 2 GiB)."""
 
     first: int
     lines: list[str]

@@ -2,7 +2,8 @@
 
 Jupyter Server drops what a kernel puts out above 1,000 messages or 1 MB a second. For kernels whose messages
 are kept (a target's) this connection sends everything, and reads on only while the page keeps up. A browser gets
-of one cell what it can hold (:mod:`.bounding`), and reads the rest elsewhere; other clients get all.
+of one cell what it can hold (:mod:`.bounding`), and reads the rest elsewhere; other clients get all. Code for
+such a kernel that has ended is refused (:mod:`.ended`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jupyter_client.jsonutil import json_default
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
+from . import ended
 from .bounding import Bounds, PageOutputs
 from .messages import message
 from .provisioners import doer
@@ -54,6 +56,11 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
         return "Mozilla/" in self.websocket_handler.request.headers.get("User-Agent", "")
 
     @property
+    def bridge(self) -> Any:
+        """Of a kernel that an agent has, once it was started."""
+        return getattr(doer(self.kernel_manager), "bridge", None) if self.is_lossless else None
+
+    @property
     def has_ended(self) -> bool:
         """Whether this kernel was left as it ended, until somebody restarts it."""
         return self.is_lossless and getattr(self.kernel_manager, "execution_state", "") == "dead"
@@ -79,9 +86,20 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
 
     def _is_connected(self, _connected: Any) -> None:
         """What is said while Jupyter makes sure of a connection does not reach its page."""
-        bridge = getattr(doer(self.kernel_manager), "bridge", None)
+        bridge = self.bridge
         if bridge is not None:
             bridge.exchange.tell_status()
+
+    def handle_incoming_message(self, incoming_msg: Any) -> None:
+        """Jupyter's own. Code for a kernel that has ended is refused: to run it in another one later, unasked, would
+        surprise."""
+        why = ended.words(self.bridge) if self.is_page else ""
+        request = ended.cell_of(incoming_msg, self.subprotocol) if why else {}
+        if not request:
+            super().handle_incoming_message(incoming_msg)
+            return
+        for channel, kind, content in ended.refusal(why):
+            self._say(kind, content, request, channel=channel)
 
     def disconnect(self) -> Any:
         """Jupyter's own."""
@@ -112,22 +130,24 @@ class LosslessConnection(ZMQChannelsWebsocketConnection):
     def _pass_on(self, outgoing_msg: Any) -> None:
         super().handle_outgoing_message("iopub", outgoing_msg)
 
-    def _say(self, kind: str, content: dict[str, Any], parent: dict[str, Any]) -> None:
+    def _say(
+        self, kind: str, content: dict[str, Any], parent: dict[str, Any], *, channel: str = "iopub"
+    ) -> None:
         if kind == "error" and not self.multi_kernel_manager.allow_tracebacks:
             hidden = [self.kernel_manager.traceback_replacement_message]
             content = {"ename": "ExecutionError", "evalue": "Execution error", "traceback": hidden}
         said = self.session.msg(kind, content=content, parent=parent)
         if self.subprotocol == "v1.kernel.websocket.jupyter.org":
             serialize: Callable[..., Any] = serialize_msg_to_ws_v1
-            self.write_message(serialize(said, "iopub", self.session.pack), binary=True)
+            self.write_message(serialize(said, channel, self.session.pack), binary=True)
         else:
-            said["channel"] = "iopub"
+            said["channel"] = channel
             self.write_message(json.dumps(said, default=json_default))
 
     def nudge(self) -> Any:
         """Jupyter's wait for the kernel's first answers; not for one whose host is away, which gives none."""
-        bridge = getattr(doer(self.kernel_manager), "bridge", None)
-        if not self.is_lossless or bridge is None or bridge.state.state == "connected":
+        bridge = self.bridge
+        if bridge is None or bridge.state.state == "connected":
             return super().nudge()
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)

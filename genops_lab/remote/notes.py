@@ -22,7 +22,7 @@ def told_of(note: dict[str, Any], *, missed: bool) -> str:
     if kind == "cut" and (missed or reason == "too_large"):
         count, size = note.get("messages"), note.get("bytes")
         what = "One message" if count == 1 else f"{count:,} messages" if count else "Messages"
-        weight = f" ({size / 1e6:,.1f} MB)" if size else ""
+        weight = f" ({size / 1024**2:,.1f} MiB)" if size else ""
         return f"Lost of this kernel: {what}{weight}, because {_WHY_CUT.get(reason, reason)}."
     if kind == "disk_full":
         return f"The disk of the kernel's host takes nothing more ({reason}): what comes now is kept in memory only."

@@ -62,7 +62,7 @@ def fit_of(targets: Sequence[Target], need: BestFitQuery) -> BestFit:
 
 
 def best_fit(places: Iterable[Place], memory_bytes: int, count: int = 1, note: str = "") -> BestFit:
-    """The best place for ``count`` GPUs with ``memory_bytes`` free on each (24 GB are 24e9 bytes).
+    """The best place for ``count`` GPUs with ``memory_bytes`` free on each.
 
     Only what has the memory free comes into question. Of that the least busy is taken, then the cheapest (a target
     without a price costs nothing), then the smallest that suffices, so that larger ones stay free. Several GPUs
@@ -163,7 +163,7 @@ def _why(chosen: list[_Offer], considered: int) -> str:
                 if offer.busy
                 else f"idle ({offer.gpu.utilization_percent:.0f} %)"
             )
-        parts.append(f"{offer.label}: {_gb(offer.free_bytes)} free, {use}")
+        parts.append(f"{offer.label}: {_gib(offer.free_bytes)} free, {use}")
     price = chosen[0].place.price_per_hour
     cost = "" if price is None else f" It costs {price:.2f} USD an hour."
     return f"{chosen[0].place.target}: {'; '.join(parts)}; best of {considered}.{cost}"
@@ -174,15 +174,15 @@ def _why_not(offers: list[_Offer], memory_bytes: int, count: int) -> str:
     if not offers:
         return f"No connected target shows {wanted} whose memory is known."
     most = max(offers, key=lambda offer: offer.free_bytes)
-    found = f"the most is {_gb(most.free_bytes)} on {most.place.target}, {most.label}"
+    found = f"the most is {_gib(most.free_bytes)} on {most.place.target}, {most.label}"
     if count > 1 and most.free_bytes >= memory_bytes:
-        return f"No target has {count} GPUs with {_gb(memory_bytes)} free on each."
-    return f"No target has {wanted} with {_gb(memory_bytes)} free: {found}."
+        return f"No target has {count} GPUs with {_gib(memory_bytes)} free on each."
+    return f"No target has {wanted} with {_gib(memory_bytes)} free: {found}."
 
 
 def _join(reason: str, note: str) -> str:
     return f"{reason} {note}" if note else reason
 
 
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+def _gib(count: int) -> str:
+    return f"{count / 1024**3:.1f} GiB"

@@ -105,7 +105,7 @@ class EnvironmentsService:
             finally:
                 del self._running[name]
 
-        task = self._tasks.start(title, work, subject=f"target:{name}")
+        task = self._tasks.start(title, work, subject=f"target:{name}", kind="environment")
         self._running[name] = (body, task.id)
         return task
 
@@ -183,15 +183,16 @@ class EnvironmentsService:
         else:
             changed = await asyncio.to_thread(targets.ledger.use_python, name, str(end["interpreter"]))
             targets.connections.link(changed.route)
-            before = "It was built before: " if end["reused"] else ""
-            message = f"{before}{name} uses {end['interpreter']}."
+            before = ", which was built before" if end["reused"] else ""
+            message = f"{name} uses {end['interpreter']}{before}."
         handle.progress(message, 1.0)
         try:
             await targets.connections.run(link.renew())
         except GenOpsError as error:  # what was built is there all the same
             handle.say(f"{error.message} {error.hint}")
         targets.changed(name)
-        return message
+        # A notification may cut what is long.
+        return f"{await targets.test_connected(name, handle)} {message}".strip()
 
     async def _cancel(self, handle: TaskHandle, link: Link, build_id: str) -> None:
         """Have the host end it. Where it cannot be told, it goes on, and that is said."""

@@ -84,17 +84,30 @@ class GuidedTest:
         """All steps. ``keeps_login`` says why logging out is left out, empty where it is not."""
         if not await self._connect():
             return
-        await self._step("ipykernel", self._ipykernel)
-        await self._step("mlflow", self._mlflow)
-        await self._step("gpu", self._gpu)
-        await self._step("disk", self._disk)
-        await self._step("clock", self._clock)
+        await self._look()
         if keeps_login:
             self._skip("logout", keeps_login)
         elif not self._can_start:
             self._skip("logout", "No kernel can be started there yet.")
         else:
             await self._step("logout", self._logout)
+
+    async def meet(self) -> None:
+        """Ask the agent over the connection that is there; none is opened. Raises GenOpsError."""
+        await self._ask_probe()
+
+    async def run_connected(self) -> None:
+        """After :meth:`meet`: all steps that need no login."""
+        self._tell_connected(0.0)
+        await self._look()
+        self._skip("logout", "Left to a test that you begin: it logs out and in again.")
+
+    async def _look(self) -> None:
+        await self._step("ipykernel", self._ipykernel)
+        await self._step("mlflow", self._mlflow)
+        await self._step("gpu", self._gpu)
+        await self._step("disk", self._disk)
+        await self._step("clock", self._clock)
 
     async def _connect(self) -> bool:
         began = time.monotonic()
@@ -110,6 +123,10 @@ class GuidedTest:
             for step in (*CONNECTING[at + 1 :], *CHECKS):
                 self._skip(step, "Not reached.")
             return False
+        self._tell_connected(time.monotonic() - began)
+        return True
+
+    def _tell_connected(self, took_s: float) -> None:
         probe, local = self._probe, self._record.route.kind == "local"
         for step in OVER_SSH:
             if local:
@@ -119,8 +136,7 @@ class GuidedTest:
                 self._tell(step, Finding("ok", message))
         self._tell("python", Finding("ok", f"Python {probe.get('python')} ({probe.get('executable')})."))
         message = f"The agent runs on {probe.get('hostname')}."
-        self._tell("agent", Finding("ok", message), time.monotonic() - began)
-        return True
+        self._tell("agent", Finding("ok", message), took_s)
 
     async def _ask_probe(self) -> None:
         before = time.time()

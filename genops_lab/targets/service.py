@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotAllowed
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.models import Task
@@ -269,15 +269,9 @@ class TargetsService:
     async def _test(self, handle: TaskHandle, record: TargetRecord) -> str:
         name = record.name
         outcome: Outcome = "failed"
-
-        def told(step: ReportStep) -> None:
-            self._reports.add(name, step)
-            handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
-
         try:
-            link = self.connections.link(record.route)
             keeps_login = await self._keeps_login(record)
-            await GuidedTest(record, link, self.connections.run, told).run(keeps_login)
+            await self._guided(handle, record).run(keeps_login)
             outcome = ""
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -289,9 +283,41 @@ class TargetsService:
         failed = [step for step in report.steps if step.state == "failed"]
         if failed:
             raise Failed(failed[0].message, hint=what_to_do(failed[0]), code="target_test")
-        return (
-            f"{name} can run kernels." if report.state == "ok" else f"{name} can run kernels, with warnings."
-        )
+        return _works(report)
+
+    async def test_connected(self, name: str, handle: TaskHandle) -> str:
+        """Test a target within other work, over the connection that is open: what was found, in a sentence.
+
+        Nothing is connected and nobody asked for it. Empty where the connection is down, or a test goes on already.
+        """
+        test = self._guided(handle, await self.record(name))
+        if not self.connected(name) or self._reports.get(name).state == "running":
+            return ""
+        try:
+            await test.meet()
+        except GenOpsError as error:
+            handle.say(f"It could not be tested: {error.message}")
+            return ""
+        self._reports.begin(name, handle.task.id)
+        outcome: Outcome = "cancelled"
+        try:
+            await test.run_connected()
+            outcome = ""
+        finally:
+            report = self._reports.end(name, outcome)
+        failed = next((step for step in report.steps if step.state == "failed"), None)
+        if failed is not None:
+            return (
+                f"The test of {name} failed at {failed.step}: {failed.message} {what_to_do(failed)}".strip()
+            )
+        return _works(report)
+
+    def _guided(self, handle: TaskHandle, record: TargetRecord) -> GuidedTest:
+        def told(step: ReportStep) -> None:
+            self._reports.add(record.name, step)
+            handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
+
+        return GuidedTest(record, self.connections.link(record.route), self.connections.run, told)
 
     async def _keeps_login(self, record: TargetRecord) -> str:
         if self.build_of(record.name):
@@ -368,3 +394,7 @@ def _count(kernels: Sequence[OwnKernel]) -> str:
 
 def _shown(kernel: OwnKernel) -> str:
     return f"{kernel.path} ({kernel.kernel_id})" if kernel.path else kernel.kernel_id
+
+
+def _works(report: TargetReport) -> str:
+    return f"{report.target} can run kernels{'' if report.state == 'ok' else ', with warnings'}."

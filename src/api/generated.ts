@@ -891,6 +891,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/run-table/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What may stand where a query is being written, best first. */
+        post: operations["complete_run_query"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/run-table/columns": {
         parameters: {
             query?: never;
@@ -1288,7 +1305,8 @@ export interface components {
         };
         /**
          * Task
-         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``. Times in seconds since 1970.
+         * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
+         *         next which work it was, such as ``environment``. Times in seconds since 1970.
          */
         Task: {
             id: string;
@@ -1297,6 +1315,8 @@ export interface components {
             state: "cancelled" | "done" | "failed" | "running";
             /** @default  */
             subject: string;
+            /** @default  */
+            kind: string;
             /** @default  */
             message: string;
             /** @default  */
@@ -1406,7 +1426,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -1462,7 +1482,7 @@ export interface components {
             folder: "off" | "sync";
             /** @default 5000 */
             folder_max_files: number;
-            /** @default 200000000 */
+            /** @default 209715200 */
             folder_max_bytes: number;
             /** @default 0 */
             warm_kernels: number;
@@ -1611,7 +1631,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -1635,7 +1655,7 @@ export interface components {
         };
         /**
          * BestFitQuery
-         * @description What is needed: ``count`` GPUs of one target with this much memory free on each (24 GB are 24e9 bytes).
+         * @description What is needed: ``count`` GPUs of one target with this much memory free on each.
          */
         BestFitQuery: {
             memory_bytes: number;
@@ -1676,7 +1696,7 @@ export interface components {
              * @default {
              *       "folder": "sync",
              *       "folder_max_files": 5000,
-             *       "folder_max_bytes": 200000000,
+             *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
@@ -2193,7 +2213,7 @@ export interface components {
         /**
          * TextPart
          * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-         *         missing at its end (a file is kept up to 2 GB).
+         *         missing at its end (a file is kept up to 2 GiB).
          */
         TextPart: {
             first: number;
@@ -2641,6 +2661,7 @@ export interface components {
         /**
          * RunTable
          * @description A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
+         *         ``doubts``: what in the query was perhaps not meant so.
          */
         RunTable: {
             total: number;
@@ -2649,6 +2670,8 @@ export interface components {
             run_ids: string[];
             columns: components["schemas"]["RunColumn"][];
             state: components["schemas"]["RunsState"];
+            /** @default [] */
+            doubts: components["schemas"]["Doubt"][];
         };
         /**
          * RunColumn
@@ -2698,6 +2721,19 @@ export interface components {
             hint: string;
         };
         /**
+         * Doubt
+         * @description A query that can be answered, and that perhaps asks for something else than was meant.
+         *
+         *         ``position``, ``length``: the piece of the text that is meant, in characters (code points).
+         */
+        Doubt: {
+            message: string;
+            /** @default  */
+            hint: string;
+            position: number;
+            length: number;
+        };
+        /**
          * RunSearch
          * @description Whole runs: see :class:`RunTableQuery`.
          */
@@ -2720,12 +2756,37 @@ export interface components {
         };
         /**
          * RunsFound
-         * @description The first of the ``matched`` runs.
+         * @description The first of the ``matched`` runs. ``doubts``: as of :class:`RunTable`.
          */
         RunsFound: {
             runs: components["schemas"]["Run"][];
             matched: number;
             state: components["schemas"]["RunsState"];
+            /** @default [] */
+            doubts: components["schemas"]["Doubt"][];
+        };
+        /**
+         * RunQueryText
+         * @description A query that is being written, and where (characters from its begin).
+         */
+        RunQueryText: {
+            text: string;
+            position: number;
+        };
+        /**
+         * Completion
+         * @description ``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
+         *
+         *         ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
+         */
+        Completion: {
+            text: string;
+            start: number;
+            end: number;
+            /** @enum {unknown} */
+            kind: "attribute" | "keyword" | "metric" | "operator" | "param" | "tag" | "value";
+            /** @default  */
+            detail: string;
         };
         /**
          * RunColumns
@@ -4831,6 +4892,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunsFound"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    complete_run_query: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunQueryText"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completion"][];
                 };
             };
             /** @description What went wrong. */

@@ -82,6 +82,20 @@ export abstract class FormModel<F extends object, R> {
   private _changed = new Signal<this, IFormSnapshot<F>>(this);
 }
 
+/** Why a figure is no whole number from 0 to `most`; empty where it is one. */
+export function wholeNumberProblem(
+  value: number,
+  trans: TranslationBundle,
+  most = Infinity
+): string {
+  if (Number.isInteger(value) && value >= 0 && value <= most) {
+    return '';
+  }
+  return Number.isFinite(most)
+    ? trans.__('Give a whole number from 0 to %1.', most)
+    : trans.__('Give a whole number, 0 or more.');
+}
+
 /** 128 random bits; also where the page is not served over TLS and `randomUUID` is missing. */
 function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,9 +1,13 @@
 /** Figures, sizes and times as people read them. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
+/** Bytes. */
+export const MIB = 1024 ** 2;
+export const GIB = 1024 ** 3;
 
-/** A size such as `512 MB`; units are powers of 1024, as memory is sold. */
+const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+
+/** A size such as `512 MiB`, as drivers of GPUs tell memory; files are told the same way. */
 export function formatBytes(bytes: number): string {
   if (!Number.isFinite(bytes) || bytes < 0) {
     return '–';
@@ -18,7 +22,7 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${BYTE_UNITS[unit]}`;
 }
 
-/** `3.1 / 7.8 GB`, with the unit once where both share it. */
+/** `3.1 / 7.8 GiB`, with the unit once where both share it. */
 export function formatBytesOf(used: number, total: number): string {
   const [whole, part] = [formatBytes(total), formatBytes(used)];
   const unit = whole.slice(whole.indexOf(' '));

@@ -167,7 +167,8 @@ function tellRestored(
         '%2 is restored. %1 secrets were taken out before they were kept: marks stand in their places.',
         marks,
         name
-      )
+      ),
+      { autoClose: false } // it stays until it was read
     );
   } else {
     Notification.success(trans.__('%1 is restored.', name), {

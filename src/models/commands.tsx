@@ -1,14 +1,12 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { InputDialog, Notification } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, closeIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
-import type { IDisposable } from '@lumino/disposable';
-import { DisposableSet } from '@lumino/disposable';
 import * as React from 'react';
 
-import { ApiError, Field, openForm } from '../core';
+import { Field, choose, definer, openForm, textArg, textOf } from '../core';
 
 import { aliasIcon } from './icon';
 import type { ModelsModel } from './model';
@@ -30,162 +28,112 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
 }
 
-/** Add the commands of the models room. @returns what takes them away. */
-export function addCommands(options: ICommandsOptions): IDisposable {
+/** Add the commands of the models room. */
+export function addCommands(options: ICommandsOptions): void {
   const { app, model, trans, palette } = options;
   const { commands } = app;
   const { service } = model;
-  const added = new DisposableSet();
-  const text = (description: string) => ({ type: 'string', description });
+  const define = definer(app, palette, trans);
 
-  const reported =
-    (work: (args: ReadonlyPartialJSONObject) => Promise<unknown>) =>
-    async (args: ReadonlyPartialJSONObject) => {
-      try {
-        await work(args);
-      } catch (reason) {
-        const error = ApiError.from(reason, trans);
-        Notification.error(`${error.message} ${error.hint}`.trim());
-      }
-    };
-
-  added.add(
-    commands.addCommand(CommandIDs.register, {
-      label: trans.__("Register a Run's Model…"),
-      caption: trans.__(
-        'Give the model that a run logged a name and a version'
-      ),
-      icon: addIcon,
-      describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            run_id: text(trans.__('The run that is chosen at first')),
-            model: text(trans.__('The name that is proposed'))
+  define(CommandIDs.register, {
+    label: trans.__("Register a Run's Model…"),
+    caption: trans.__('Give the model that a run logged a name and a version'),
+    icon: addIcon,
+    args: {
+      run_id: textArg(trans.__('The run that is chosen at first')),
+      model: textArg(trans.__('The name that is proposed'))
+    },
+    execute: async args => {
+      const known = (model.list.value ?? []).map(({ name }) => name);
+      const form = new RegisterForm(
+        service,
+        { runId: textOf(args.run_id), name: textOf(args.model), known },
+        trans
+      );
+      void form.load();
+      const version = await openForm({
+        title: trans.__("Register a run's model"),
+        form,
+        render: () => <RegisterFields form={form} trans={trans} />,
+        action: trans.__('Register'),
+        trans
+      });
+      if (version) {
+        await model.list.refresh();
+        Notification.success(
+          trans.__('Registered %1 version %2.', version.name, version.version),
+          {
+            autoClose: 5000,
+            actions: commands.hasCommand('genops:deploy-model')
+              ? [
+                  {
+                    label: trans.__('Deploy…'),
+                    callback: () => {
+                      void commands.execute('genops:deploy-model', {
+                        model: version.name,
+                        version: version.version
+                      });
+                    }
+                  }
+                ]
+              : []
           }
-        }
-      },
-      execute: reported(async args => {
-        const known = (model.list.value ?? []).map(({ name }) => name);
-        const form = new RegisterForm(
-          service,
-          { runId: string(args.run_id), name: string(args.model), known },
-          trans
         );
-        void form.load();
-        const version = await openForm({
-          title: trans.__("Register a run's model"),
+      }
+    }
+  });
+
+  define(CommandIDs.setAlias, {
+    label: trans.__('Give a Model Version an Alias…'),
+    caption: trans.__('Point an alias such as “champion” at a version'),
+    icon: aliasIcon,
+    args: {
+      model: textArg(trans.__('The model; asked when missing')),
+      version: textArg(trans.__('Its version; asked when missing')),
+      alias: textArg(trans.__('The alias; asked when missing'))
+    },
+    execute: async args => {
+      const version = await chooseVersion(model, args, trans);
+      if (!version) {
+        return;
+      }
+      const alias = textOf(args.alias);
+      if (alias) {
+        await service.setAlias(version.name, alias, version.version);
+      } else {
+        const form = new AliasForm(service, version, trans);
+        await openForm({
+          title: trans.__(
+            'Alias of %1 version %2',
+            version.name,
+            version.version
+          ),
           form,
-          render: () => <RegisterFields form={form} trans={trans} />,
-          action: trans.__('Register'),
+          render: () => <AliasField form={form} trans={trans} />,
+          action: trans.__('Set alias'),
           trans
         });
-        if (version) {
-          await model.list.refresh();
-          Notification.success(
-            trans.__(
-              'Registered %1 version %2.',
-              version.name,
-              version.version
-            ),
-            {
-              autoClose: 5000,
-              actions: commands.hasCommand('genops:deploy-model')
-                ? [
-                    {
-                      label: trans.__('Deploy…'),
-                      callback: () => {
-                        void commands.execute('genops:deploy-model', {
-                          model: version.name,
-                          version: version.version
-                        });
-                      }
-                    }
-                  ]
-                : []
-            }
-          );
-        }
-      })
-    })
-  );
-
-  added.add(
-    commands.addCommand(CommandIDs.setAlias, {
-      label: trans.__('Give a Model Version an Alias…'),
-      caption: trans.__('Point an alias such as “champion” at a version'),
-      icon: aliasIcon,
-      describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            model: text(trans.__('The model; asked when missing')),
-            version: text(trans.__('Its version; asked when missing')),
-            alias: text(trans.__('The alias; asked when missing'))
-          }
-        }
-      },
-      execute: reported(async args => {
-        const version = await chooseVersion(model, args, trans);
-        if (!version) {
-          return;
-        }
-        const alias = string(args.alias);
-        if (alias) {
-          await service.setAlias(version.name, alias, version.version);
-        } else {
-          const form = new AliasForm(service, version, trans);
-          await openForm({
-            title: trans.__(
-              'Alias of %1 version %2',
-              version.name,
-              version.version
-            ),
-            form,
-            render: () => <AliasField form={form} trans={trans} />,
-            action: trans.__('Set alias'),
-            trans
-          });
-        }
-        await model.list.refresh();
-      })
-    })
-  );
-
-  added.add(
-    commands.addCommand(CommandIDs.removeAlias, {
-      label: trans.__('Remove an Alias of a Model…'),
-      caption: trans.__('Take an alias away from its version'),
-      icon: closeIcon,
-      describedBy: {
-        args: {
-          type: 'object',
-          properties: {
-            model: text(trans.__('The model; asked when missing')),
-            alias: text(trans.__('The alias; asked when missing'))
-          }
-        }
-      },
-      execute: reported(async args => {
-        const chosen = await chooseAlias(model, args, trans);
-        if (chosen) {
-          await service.deleteAlias(chosen.name, chosen.alias);
-          await model.list.refresh();
-        }
-      })
-    })
-  );
-
-  for (const command of Object.values(CommandIDs)) {
-    const item = palette?.addItem({
-      command,
-      category: trans.__('GenOps Lab')
-    });
-    if (item) {
-      added.add(item);
+      }
+      await model.list.refresh();
     }
-  }
-  return added;
+  });
+
+  define(CommandIDs.removeAlias, {
+    label: trans.__('Remove an Alias of a Model…'),
+    caption: trans.__('Take an alias away from its version'),
+    icon: closeIcon,
+    args: {
+      model: textArg(trans.__('The model; asked when missing')),
+      alias: textArg(trans.__('The alias; asked when missing'))
+    },
+    execute: async args => {
+      const chosen = await chooseAlias(model, args, trans);
+      if (chosen) {
+        await service.deleteAlias(chosen.name, chosen.alias);
+        await model.list.refresh();
+      }
+    }
+  });
 }
 
 function AliasField(props: {
@@ -220,20 +168,20 @@ async function chooseVersion(
   args: ReadonlyPartialJSONObject,
   trans: TranslationBundle
 ): Promise<Pick<IModelVersion, 'name' | 'version'> | undefined> {
-  const [name, version] = [string(args.model), string(args.version)];
+  const [name, version] = [textOf(args.model), textOf(args.version)];
   if (name && version) {
     return { name, version };
   }
   const all = (await model.service.list())
     .filter(registered => !name || registered.name === name)
     .flatMap(({ versions }) => versions);
-  return choose(
-    all,
-    item => trans.__('%1 version %2', item.name, item.version),
-    trans.__('Which version?'),
-    trans.__('There are no registered models yet.'),
+  return choose({
+    items: all,
+    label: item => trans.__('%1 version %2', item.name, item.version),
+    title: trans.__('Which version?'),
+    none: trans.__('There are no registered models yet.'),
     trans
-  );
+  });
 }
 
 async function chooseAlias(
@@ -241,50 +189,24 @@ async function chooseAlias(
   args: ReadonlyPartialJSONObject,
   trans: TranslationBundle
 ): Promise<{ name: string; alias: string } | undefined> {
-  const [name, alias] = [string(args.model), string(args.alias)];
+  const [name, alias] = [textOf(args.model), textOf(args.alias)];
   if (name && alias) {
     return { name, alias };
   }
   const all = (await model.service.list())
     .filter(registered => !name || registered.name === name)
     .flatMap(aliasesOf);
-  return choose(
-    all,
-    item => trans.__('%1 of %2', item.alias, item.name),
-    trans.__('Which alias is to be removed?'),
-    trans.__('There are no aliases.'),
+  return choose({
+    items: all,
+    label: item => trans.__('%1 of %2', item.alias, item.name),
+    title: trans.__('Which alias is to be removed?'),
+    none: trans.__('There are no aliases.'),
     trans
-  );
+  });
 }
 
 function aliasesOf(model: IRegisteredModel): { name: string; alias: string }[] {
   return model.versions.flatMap(version =>
     version.aliases.map(alias => ({ name: model.name, alias }))
   );
-}
-
-async function choose<T>(
-  items: readonly T[],
-  label: (item: T) => string,
-  title: string,
-  none: string,
-  trans: TranslationBundle
-): Promise<T | undefined> {
-  if (items.length === 0) {
-    Notification.info(none);
-    return undefined;
-  }
-  const labels = items.map(label);
-  const { button, value } = await InputDialog.getItem({
-    title,
-    items: labels,
-    okLabel: trans.__('Choose')
-  });
-  return button.accept && value !== null
-    ? items[labels.indexOf(value)]
-    : undefined;
-}
-
-function string(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

@@ -7,15 +7,21 @@ import type { IGenOpsCore } from '../core';
 import { ApiError, Resource } from '../core';
 
 import { BuildModel } from './build';
+import type { IFolderFields } from './folder-policy';
+import {
+  DEFAULT_POLICY,
+  folderFields,
+  folderProblems,
+  withFolder
+} from './folder-policy';
 import type {
   ICandidate,
   INewTarget,
   ITargetReport,
   TargetsService
 } from './service';
-import { MB } from './settings';
 
-export interface IAddFields {
+export interface IAddFields extends IFolderFields {
   host: string;
   name: string;
   python: string;
@@ -51,6 +57,7 @@ export class AddTarget implements IDisposable {
       python: 'python3',
       carrier: 'auto',
       price: '',
+      ...folderFields(DEFAULT_POLICY),
       candidates: undefined
     };
     this.report = new Resource<ITargetReport>({
@@ -129,11 +136,14 @@ export class AddTarget implements IDisposable {
 
   get valid(): boolean {
     const { host, name, python } = this._fields;
+    const folder = folderProblems(this._fields, this._trans);
     return (
       host.trim() !== '' &&
       isName(name) &&
       python.trim() !== '' &&
-      this._price !== undefined
+      this._price !== undefined &&
+      folder.size === '' &&
+      folder.files === ''
     );
   }
 
@@ -186,14 +196,7 @@ export class AddTarget implements IDisposable {
         carrier,
         price_per_hour: this._price ?? null,
         secrets: [],
-        policy: {
-          folder: 'sync',
-          folder_max_files: 5000,
-          folder_max_bytes: 200 * MB,
-          warm_kernels: 0,
-          idle_minutes: null,
-          idle_gpu_percent: 5
-        }
+        policy: withFolder(DEFAULT_POLICY, this._fields, this._trans)
       });
       this._name = added.name;
     } catch (reason) {

@@ -14,12 +14,11 @@ import {
 
 import type { MachineModel } from '../compute/model';
 import type { IGenOpsCore } from '../core';
-import { computeIcon } from '../core';
+import { computeIcon, definer, textArg, textOf } from '../core';
 import type { IGenOpsPanel } from '../panel';
 import type { ITaskNotifier } from '../tasks/tokens';
 
 import { AddTarget } from './add';
-import { definer } from './define';
 import { chooseTarget, removeTarget } from './dialogs';
 import { FolderPull } from './folder';
 import { addKernelCommands } from './kernel-commands';
@@ -66,9 +65,8 @@ export function addCommands(options: ICommandsOptions): void {
   const { trans } = core;
   const { commands } = app;
   const { service } = model;
-  const text = (description: string) => ({ type: 'string', description });
   const named = {
-    name: text(trans.__('The name of the target; asked when missing'))
+    name: textArg(trans.__('The name of the target; asked when missing'))
   };
   const places = new Places(options);
   /** The notebook whose project an environment is for. */
@@ -129,9 +127,9 @@ export function addCommands(options: ICommandsOptions): void {
     label: trans.__('Add a Host to Run Notebooks On…'),
     caption: trans.__('Add a target that is reached over SSH, and test it'),
     icon: addIcon,
-    args: { host: text(trans.__('A host or an alias; asked when missing')) },
+    args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
     execute: async args => {
-      const host = string(args.host);
+      const host = textOf(args.host);
       const add = new AddTarget(core, service, { host, project: project() });
       if (host) {
         void add.add();
@@ -152,7 +150,8 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const target = await chooseTarget(model, args.name, () => true, trans);
-      if (target && (await places.reach(target))) {
+      if (target) {
+        await places.reach(target);
         await commands.execute('notebook:create-new', {
           kernelName: target.kernel_name
         });
@@ -238,8 +237,8 @@ export function addCommands(options: ICommandsOptions): void {
       const there = ({ state }: ITarget) => state === 'up';
       const target = await chooseTarget(model, args.name, there, trans);
       if (target) {
-        const storage = new TargetStorage(service, trans, target.name);
-        await openStorageDialog({ storage, trans });
+        const storage = new TargetStorage(model, trans, target.name);
+        await openStorageDialog({ ...options, storage, trans });
       }
     }
   });
@@ -260,8 +259,4 @@ export function addCommands(options: ICommandsOptions): void {
   });
 
   addKernelCommands(options, define);
-}
-
-function string(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

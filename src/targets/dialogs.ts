@@ -1,10 +1,10 @@
 /** Asks which target or kernel is meant, and what cannot be undone. */
-import { InputDialog, Notification } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
-import { ApiError, confirm } from '../core';
+import { ApiError, choose, confirm } from '../core';
 
 import type { TargetsModel } from './model';
 import type { IRemoteKernel, ITarget } from './service';
@@ -25,18 +25,14 @@ export async function chooseTarget(
     }
     return found;
   }
-  const fitting = all.filter(fits);
-  if (fitting.length === 0) {
-    Notification.info(trans.__('There is no target for that.'));
-    return undefined;
-  }
   const now = Date.now() / 1000;
-  return choose(
-    trans.__('Which target?'),
-    fitting,
-    each => `${each.name} (${describeLink(each, now, trans).label})`,
+  return choose({
+    items: all.filter(fits),
+    label: each => `${each.name} (${describeLink(each, now, trans).label})`,
+    title: trans.__('Which target?'),
+    none: trans.__('There is no target for that.'),
     trans
-  );
+  });
 }
 
 /** The kernel that is named, or that the person chooses on a target. */
@@ -68,19 +64,13 @@ export async function chooseKernel(
     }
     return { target, kernel };
   }
-  const fitting = kernels.filter(fits);
-  if (fitting.length === 0) {
-    Notification.info(
-      trans.__('There is no kernel for that on %1.', target.name)
-    );
-    return undefined;
-  }
-  const kernel = await choose(
-    trans.__('Which kernel?'),
-    fitting,
-    each => `${kernelTitle(each)} (${kernelWords(each, trans).label})`,
+  const kernel = await choose({
+    items: kernels.filter(fits),
+    label: each => `${kernelTitle(each)} (${kernelWords(each, trans).label})`,
+    title: trans.__('Which kernel?'),
+    none: trans.__('There is no kernel for that on %1.', target.name),
     trans
-  );
+  });
   return kernel && { target, kernel };
 }
 
@@ -152,22 +142,4 @@ export async function removeTarget(
     await model.service.remove(name, true);
   }
   return true;
-}
-
-async function choose<T>(
-  title: string,
-  items: readonly T[],
-  label: (item: T) => string,
-  trans: TranslationBundle
-): Promise<T | undefined> {
-  // Two may have the same words.
-  const labels = items.map((item, index) => `${index + 1}. ${label(item)}`);
-  const { button, value } = await InputDialog.getItem({
-    title,
-    items: labels,
-    okLabel: trans.__('Choose')
-  });
-  return button.accept && value !== null
-    ? items[labels.indexOf(value)]
-    : undefined;
 }

@@ -1,10 +1,10 @@
-import { MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import { Notification } from '@jupyterlab/apputils';
 import { linkIcon, listIcon, stopIcon } from '@jupyterlab/ui-components';
 
-import { Resource, confirm } from '../core';
+import type { ICommand } from '../core';
+import { Resource, confirm, openBelow, textArg } from '../core';
 
 import type { ICommandsOptions } from './commands';
-import type { ICommand } from './define';
 import { chooseKernel, kernelTitle, mayAttach } from './dialogs';
 import type { IRemoteKernel, ITarget } from './service';
 import { KernelLogView } from './view/kernel-log';
@@ -24,10 +24,9 @@ export function addKernelCommands(
   const { trans } = core;
   const { commands } = options.app;
   const { service } = model;
-  const text = (description: string) => ({ type: 'string', description });
   const kernelArgs = {
-    target: text(trans.__('The name of the target; asked when missing')),
-    kernel: text(trans.__('The id of the kernel; asked when missing'))
+    target: textArg(trans.__('The name of the target; asked when missing')),
+    kernel: textArg(trans.__('The id of the kernel; asked when missing'))
   };
 
   define(KernelCommandIDs.attachKernel, {
@@ -126,26 +125,21 @@ function showLog(
   target: ITarget,
   kernel: IRemoteKernel
 ): void {
-  const { shell } = app;
   const { trans } = core;
-  const id = `genops-kernel-log-${kernel.kernel_id}`;
-  const open = Array.from(shell.widgets('main')).find(each => each.id === id);
-  if (open) {
-    shell.activateById(id);
-    return;
-  }
   const title = trans.__('Log: %1', kernelTitle(kernel));
-  const log = new Resource({
-    fetch: signal =>
-      model.service.kernelLog(target.name, kernel.kernel_id, signal),
-    trans
+  openBelow(app, {
+    id: `genops-kernel-log-${kernel.kernel_id}`,
+    title,
+    icon: listIcon,
+    content: () =>
+      new KernelLogView({
+        log: new Resource({
+          fetch: signal =>
+            model.service.kernelLog(target.name, kernel.kernel_id, signal),
+          trans
+        }),
+        title,
+        trans
+      })
   });
-  const widget = new MainAreaWidget({
-    content: new KernelLogView({ log, title, trans })
-  });
-  widget.id = id;
-  widget.title.label = title;
-  widget.title.icon = listIcon;
-  widget.title.closable = true;
-  shell.add(widget, 'main', { mode: 'split-bottom' });
 }

@@ -5,7 +5,7 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { IGenOpsCore } from '../core';
-import { Resource } from '../core';
+import { ApiError, Resource } from '../core';
 import type { IDriven } from '../panel';
 
 import type { ITarget, ITargetKernels } from './service';
@@ -118,6 +118,20 @@ export class TargetsModel implements IDisposable, IDriven {
       return latest;
     } finally {
       watching.dispose();
+    }
+  }
+
+  /** {@link connect}, and reject with an ApiError that says why where it is not connected then. */
+  async reach(name: string, signal?: AbortSignal): Promise<void> {
+    const { state, message, hint } = await this.connect(name, signal);
+    if (state !== 'up') {
+      throw new ApiError({
+        status: 503,
+        code: 'not_connected',
+        message:
+          message || this._core.trans.__('“%1” could not be connected.', name),
+        hint
+      });
     }
   }
 

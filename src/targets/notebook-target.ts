@@ -4,6 +4,7 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
+import { restartEnded } from './ended-kernels';
 import type { TargetsModel } from './model';
 import type { IEndedKernel, ITakenKernel, ITarget } from './service';
 import type { Gone } from './words';
@@ -73,11 +74,7 @@ export class NotebookTarget implements IDisposable {
 
   /** Start its kernel anew. */
   async restart(): Promise<void> {
-    const { session, kernelName } = this;
-    // JupyterLab drops a kernel that it has once seen dead.
-    await (session.session?.kernel?.status === 'dead'
-      ? session.changeKernel({ name: kernelName })
-      : session.restartKernel());
+    await restartEnded(this.session);
   }
 
   get visible(): boolean {
@@ -118,27 +115,40 @@ export class NotebookTarget implements IDisposable {
   }
 
   /**
-   * JupyterLab's own signs go on saying "idle" of a kernel that has ended: of the
-   * states that a message may tell only "dead" would fit, and drops the connection
-   * that Restart needs.
+   * JupyterLab's own signs go on saying "idle" of a kernel that has ended. There is no
+   * public way to have them say otherwise: of the states that it takes from a message
+   * only "dead" would fit, and drops the connection that Restart needs.
    */
   private _showEnded(): void {
     const { ended } = this;
-    if (ended && ended.since !== this._shownEnd) {
-      this._shownEnd = ended.since;
-      const kernel = this.session.session?.kernel as unknown as IStated | null;
-      kernel?._updateStatus?.('unknown');
+    const kernel = this.session.session?.kernel as IStated | null | undefined;
+    if (!ended || !kernel || ended.since === this._restarted) {
+      return;
+    }
+    if (RESTARTING.includes(kernel.status)) {
+      // The list of targets may tell of the end for a moment more.
+      this._restarted = ended.since;
+    } else if (kernel.status === 'idle') {
+      // Also after a cell was refused. Who hears of "idle" now hears it first.
+      void Promise.resolve().then(() => kernel._updateStatus?.('unknown'));
     }
   }
 
-  private _shownEnd = 0;
+  /** Since when the kernel had ended that is being restarted. */
+  private _restarted = 0;
   private _visible = false;
   private _watching: IDisposable | null = null;
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
 }
 
+const RESTARTING: readonly string[] = [
+  'starting',
+  'restarting',
+  'autorestarting'
+];
+
 /** What JupyterLab's kernel connections have and do not declare. */
-interface IStated {
+type IStated = Kernel.IKernelConnection & {
   _updateStatus?: (status: Kernel.Status) => void;
-}
+};

@@ -4,7 +4,7 @@ import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { MachineModel } from '../compute/model';
-import { ApiError } from '../core';
+import { ApiError, GIB } from '../core';
 
 import type { TargetsModel } from './model';
 import type { IBestFit, ITarget } from './service';
@@ -88,10 +88,12 @@ export class Picker implements IDisposable {
     );
   }
 
-  /** Choose the place whose GPU suits this need best; 24 GB are 24e9 bytes. */
-  async chooseFor(gigabytes: number): Promise<void> {
+  /** Choose the place whose GPU suits this need best; GiB on one GPU. */
+  async chooseFor(gibibytes: number): Promise<void> {
     try {
-      const fit = await this.targets.service.bestFit(gigabytes * 1e9);
+      const fit = await this.targets.service.bestFit(
+        Math.round(gibibytes * GIB)
+      );
       if (fit.target) {
         this.chosen = fit.target;
       }
@@ -115,18 +117,8 @@ export class Picker implements IDisposable {
     this._error = undefined;
     this._changed.emit();
     try {
-      const after = await this.targets.connect(target.name, this._abort.signal);
-      if (after.state === 'up') {
-        return !this._isDisposed;
-      }
-      this._error = new ApiError({
-        status: 503,
-        code: 'not_connected',
-        message:
-          after.message ||
-          this._trans.__('“%1” could not be connected.', target.name),
-        hint: after.hint
-      });
+      await this.targets.reach(target.name, this._abort.signal);
+      return !this._isDisposed;
     } catch (reason) {
       this._error = ApiError.from(reason, this._trans);
     } finally {

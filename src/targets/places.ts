@@ -4,7 +4,6 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 
 import type { MachineModel } from '../compute/model';
 import type { IGenOpsCore } from '../core';
-import { ApiError } from '../core';
 
 import type { TargetsModel } from './model';
 import { Picker } from './picker';
@@ -49,12 +48,12 @@ export class Places {
     }
   }
 
-  /** Connect to a target unless it is, with word of how that goes. Resolves to whether it is connected. */
-  async reach(target: ITarget): Promise<boolean> {
+  /** Connect to a target unless it is, with word of how that goes. Rejects where that fails. */
+  async reach(target: ITarget): Promise<void> {
     const { model, core } = this._options;
     const { trans } = core;
     if (target.state === 'up') {
-      return true;
+      return;
     }
     const id = Notification.emit(
       trans.__('Connecting to %1…', target.name),
@@ -62,18 +61,7 @@ export class Places {
       { autoClose: false }
     );
     try {
-      const after = await model.connect(target.name);
-      if (after.state === 'up') {
-        return true;
-      }
-      throw new ApiError({
-        status: 503,
-        code: 'not_connected',
-        message:
-          after.message ||
-          trans.__('“%1” could not be connected.', target.name),
-        hint: after.hint
-      });
+      await model.reach(target.name);
     } finally {
       Notification.dismiss(id);
     }

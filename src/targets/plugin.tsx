@@ -14,9 +14,11 @@ import { IGenOpsPanel } from '../panel';
 import { ITaskNotifier } from '../tasks/tokens';
 
 import { CommandIDs, addCommands } from './commands';
+import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
 import { TargetsModel } from './model';
 import { NotebookTarget } from './notebook-target';
+import { afterBuild } from './offers';
 import { KernelNotices } from './notices';
 import { QuestionsModel } from './questions';
 import { QuestionDialogs } from './view/question-dialog';
@@ -63,6 +65,11 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
       void app.commands.execute(id, args);
     };
+
+    if (notebooks) {
+      new EndedKernels({ notebooks, trans });
+    }
+    tasks.offer(task => afterBuild(task, trans, execute));
 
     compute.addPart(section => {
       section.drive(model);

@@ -1,7 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { FormModel } from '../core';
+import { FormModel, wholeNumberProblem } from '../core';
 
+import type { IFolderFields } from './folder-policy';
+import { folderFields, folderProblems, withFolder } from './folder-policy';
 import type { ITarget, TargetsService } from './service';
 
 /** How long without work a kernel may be before it is ended, in minutes; what the dialog offers. */
@@ -9,21 +11,13 @@ export const IDLE_CHOICES = [15, 30, 60, 120, 480, 1440] as const;
 
 export const MAX_WARM = 8;
 
-/** Bytes; sizes of files are told in decimal units. */
-export const MB = 1_000_000;
-
-export interface ISettingsFields {
+export interface ISettingsFields extends IFolderFields {
   /** As it is typed; empty for none. */
   price: string;
   secrets: readonly string[];
   /** Another variable's name, as it is typed. */
   another: string;
   warm: number;
-  /** Whether notebooks' folders are sent there before a start. */
-  sendsFolder: boolean;
-  /** Of more than so much, in megabytes, a start asks first. */
-  folderMegabytes: number;
-  folderFiles: number;
   /** 0: never. */
   idleMinutes: number;
   gpuPercent: number;
@@ -44,9 +38,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
         secrets: target.secrets,
         another: '',
         warm: target.policy.warm_kernels,
-        sendsFolder: target.policy.folder === 'sync',
-        folderMegabytes: target.policy.folder_max_bytes / MB,
-        folderFiles: target.policy.folder_max_files,
+        ...folderFields(target.policy),
         idleMinutes: target.policy.idle_minutes ?? 0,
         gpuPercent: target.policy.idle_gpu_percent,
         known: undefined
@@ -95,7 +87,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
   }
 
   get warmProblem(): string {
-    return this._outside(this.fields.warm, MAX_WARM);
+    return wholeNumberProblem(this.fields.warm, this.trans, MAX_WARM);
   }
 
   get gpuProblem(): string {
@@ -105,34 +97,17 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
       : this.trans.__('Give a number from 0 to %1.', 100);
   }
 
-  get megabytesProblem(): string {
-    return this.fields.folderMegabytes >= 0
-      ? ''
-      : this.trans.__('Give a number, 0 or more.');
-  }
-
-  get filesProblem(): string {
-    return this._outside(this.fields.folderFiles);
-  }
-
   get valid(): boolean {
-    const { idleMinutes, sendsFolder } = this.fields;
+    const { idleMinutes } = this.fields;
+    const folder = folderProblems(this.fields, this.trans);
     return ![
       this.priceProblem,
       this.anotherProblem,
       this.warmProblem,
       idleMinutes > 0 && this.gpuProblem,
-      sendsFolder && (this.megabytesProblem || this.filesProblem)
+      folder.size,
+      folder.files
     ].some(Boolean);
-  }
-
-  private _outside(value: number, most = Infinity): string {
-    if (Number.isInteger(value) && value >= 0 && value <= most) {
-      return '';
-    }
-    return Number.isFinite(most)
-      ? this.trans.__('Give a whole number from 0 to %1.', most)
-      : this.trans.__('Give a whole number, 0 or more.');
   }
 
   protected send(fields: Readonly<ISettingsFields>): Promise<ITarget> {
@@ -145,13 +120,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
         ...new Set([...fields.secrets, ...(another ? [another] : [])])
       ].sort(),
       policy: {
-        folder: fields.sendsFolder ? 'sync' : 'off',
-        folder_max_files: this.filesProblem
-          ? policy.folder_max_files
-          : fields.folderFiles,
-        folder_max_bytes: this.megabytesProblem
-          ? policy.folder_max_bytes
-          : Math.round(fields.folderMegabytes * MB),
+        ...withFolder(policy, fields, this.trans),
         warm_kernels: fields.warm,
         idle_minutes: fields.idleMinutes || null,
         idle_gpu_percent: this.gpuProblem

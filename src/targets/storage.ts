@@ -5,18 +5,20 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../core';
 
-import type { IStoredItem, TargetsService } from './service';
+import type { TargetsModel } from './model';
+import type { IStoredItem } from './service';
 
-/** `looking` measures what lies there, `ready` waits for the person, `removing` goes on. */
-export type StorageState = 'looking' | 'ready' | 'removing' | 'failed';
+/** `connecting` and `looking` (measuring what lies there) go on, as does `removing`; `ready` waits for the person. */
+export type StorageState =
+  'connecting' | 'looking' | 'ready' | 'removing' | 'failed';
+
+/** The code of an error of a target that is not connected. */
+const AWAY = 'not_connected';
 
 /** What GenOps Lab has left on a target's host, and its removal once the person has ticked what goes. */
 export class TargetStorage implements IDisposable {
   constructor(
-    private _service: Pick<
-      TargetsService,
-      'storage' | 'removeStored' | 'sweepTarget'
-    >,
+    private _model: Pick<TargetsModel, 'service' | 'reach'>,
     private _trans: TranslationBundle,
     readonly target: string
   ) {
@@ -39,6 +41,11 @@ export class TargetStorage implements IDisposable {
   /** Why it cannot be looked at. */
   get error(): ApiError | undefined {
     return this._error;
+  }
+
+  /** Whether it cannot be looked at because the target is not connected. */
+  get isAway(): boolean {
+    return this._state === 'failed' && this._error?.code === AWAY;
   }
 
   /** What the last removal freed, in bytes; undefined before. */
@@ -77,22 +84,42 @@ export class TargetStorage implements IDisposable {
     return this._ticked.has(path);
   }
 
+  /** Connect to the target, which may ask something, then look. */
+  async connect(): Promise<void> {
+    if (!this.isAway) {
+      return;
+    }
+    this._error = undefined;
+    this._put('connecting');
+    try {
+      await this._model.reach(this.target, this._leaving.signal);
+    } catch (reason) {
+      this._fail(ApiError.from(reason, this._trans));
+      return;
+    }
+    await this.look();
+  }
+
   /** Look at what lies there. */
   async look(): Promise<void> {
     this._error = undefined;
     this._put('looking');
     try {
-      const { items } = await this._service.storage(
+      const { items } = await this._model.service.storage(
         this.target,
-        this._looking.signal
+        this._leaving.signal
       );
       this._items = items;
       const left = new Set(items.filter(isRemovable).map(({ path }) => path));
       this._ticked.forEach(path => left.has(path) || this._ticked.delete(path));
       this._put('ready');
     } catch (reason) {
-      this._error = ApiError.from(reason, this._trans);
-      this._put('failed');
+      const error = ApiError.from(reason, this._trans);
+      const { status, code, message } = error;
+      // The server names a command; here a button does it.
+      this._fail(
+        code === AWAY ? new ApiError({ status, code, message }) : error
+      );
     }
   }
 
@@ -121,7 +148,7 @@ export class TargetStorage implements IDisposable {
   dispose(): void {
     if (!this._isDisposed) {
       this._isDisposed = true;
-      this._looking.abort();
+      this._leaving.abort();
       Signal.clearData(this);
     }
   }
@@ -129,14 +156,16 @@ export class TargetStorage implements IDisposable {
   private async _removeOne(item: IStoredItem): Promise<void> {
     try {
       const { path, forcible } = item;
-      let { left, trouble } = await this._service.removeStored(
+      let { left, trouble } = await this._model.service.removeStored(
         this.target,
         path,
         forcible
       );
       this._ticked.delete(path);
       while (left && !this._isDisposed) {
-        ({ left, trouble } = await this._service.sweepTarget(this.target));
+        ({ left, trouble } = await this._model.service.sweepTarget(
+          this.target
+        ));
       }
       this._freed = (this._freed ?? 0) + (item.size_bytes ?? 0);
       if (trouble) {
@@ -145,6 +174,11 @@ export class TargetStorage implements IDisposable {
     } catch (reason) {
       this._troubles.push(ApiError.from(reason, this._trans).message);
     }
+  }
+
+  private _fail(error: ApiError): void {
+    this._error = error;
+    this._put('failed');
   }
 
   private _put(state: StorageState): void {
@@ -158,7 +192,7 @@ export class TargetStorage implements IDisposable {
   private _freed: number | undefined;
   private _troubles: string[] = [];
   private _ticked = new Set<string>();
-  private _looking = new AbortController();
+  private _leaving = new AbortController();
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
 }

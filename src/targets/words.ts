@@ -135,7 +135,7 @@ export function staleWords(target: ITarget, trans: TranslationBundle): string {
 /** From when on a reading is called old, in seconds. */
 const STALE_S = 5;
 
-/** The GPUs of a target in a phrase: `2 × NVIDIA H100, 61.2 GB free`. */
+/** The GPUs of a target in a phrase: `2 × NVIDIA H100, 61.2 GiB free`. */
 export function gpuSummary(target: ITarget, trans: TranslationBundle): string {
   const { reading } = target;
   if (!reading) {

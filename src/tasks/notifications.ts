@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 
 import type { TasksModel } from './model';
 import type { ITask } from './service';
+import type { ITaskNotifier } from './tokens';
 
 const TYPES = {
   running: 'in-progress',
@@ -17,7 +18,7 @@ const TYPES = {
 const CLOSE_AFTER_MS = 5000;
 
 /** Each long task as one notification: in progress, then done, failed or cancelled. */
-export class TaskNotifications implements IDisposable {
+export class TaskNotifications implements IDisposable, ITaskNotifier {
   constructor(options: TaskNotifications.IOptions) {
     this._options = options;
     options.model.told.connect(this._tell, this);
@@ -29,6 +30,13 @@ export class TaskNotifications implements IDisposable {
     this._muted.add(entry);
     return new DisposableDelegate(() => {
       this._muted.delete(entry);
+    });
+  }
+
+  offer(next: (task: ITask) => readonly Notification.IAction[]): IDisposable {
+    this._offers.add(next);
+    return new DisposableDelegate(() => {
+      this._offers.delete(next);
     });
   }
 
@@ -55,18 +63,22 @@ export class TaskNotifications implements IDisposable {
     const running = task.state === 'running';
     const message = describeTask(task, this._options.trans);
     const type = TYPES[task.state];
+    const offers =
+      task.state === 'done'
+        ? [...this._offers].flatMap(next => next(task))
+        : [];
+    const stays = running || task.state === 'failed' || offers.length > 0;
     const options = {
-      autoClose:
-        running || task.state === 'failed' ? (false as const) : CLOSE_AFTER_MS,
+      autoClose: stays ? (false as const) : CLOSE_AFTER_MS,
       progress: running ? (task.progress ?? undefined) : undefined,
-      actions: this._actions(task)
+      actions: [...this._actions(task), ...offers]
     };
     const shown = this._shown.get(task.id);
     const updated =
       shown !== undefined &&
       Notification.update({ id: shown, message, type, ...options });
-    // One that the person closed stays closed, unless the work failed.
-    if (shown === undefined || (!updated && task.state === 'failed')) {
+    // One that the person closed stays closed, unless there is something to do.
+    if (shown === undefined || (!updated && !running && stays)) {
       this._shown.set(task.id, Notification.emit(message, type, options));
     }
     if (!running) {
@@ -103,6 +115,7 @@ export class TaskNotifications implements IDisposable {
   private _options: TaskNotifications.IOptions;
   /** Ids of notifications by ids of tasks that run. */
   private _shown = new Map<string, string>();
+  private _offers = new Set<(task: ITask) => readonly Notification.IAction[]>();
   private _muted = new Set<{ readonly subject: string }>();
   private _isDisposed = false;
 }

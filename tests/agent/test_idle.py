@@ -23,7 +23,7 @@ from genops_lab.agent.work import GpuUse, Work, held_words, read_work
 from .hosts import attached
 from .waiting import gone, ready, run
 
-GIB = 10**9
+GIB = 1024**3
 
 
 class Bench:
@@ -76,7 +76,7 @@ def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
     info = bench.watch.info()
     assert info is not None and 0 < info["ends_in_s"] <= 300
     bench.pass_time(330)
-    assert bench.reason == "Ended after 30 min without work; freed 3.0 GB of memory."
+    assert bench.reason == "Ended after 30 min without work; freed 3.0 GiB of memory."
 
 
 def test_a_short_policy_warns_for_a_quarter_of_it() -> None:
@@ -194,7 +194,7 @@ def test_whose_gpus_count() -> None:
     work = read_work(own, None, reader)
     assert work.memory_bytes > 1e6 and work.gpus[0].memory_bytes == 21 * GIB
     assert held_words(Work(0, 0, 31 * GIB // 10, (GpuUse(0, 0.0, 214 * GIB // 10), GpuUse(3, 0.0, GIB)))) == (
-        "; freed 21.4 GB of GPU memory on GPU 0, 1.0 GB of GPU memory on GPU 3 and 3.1 GB of memory"
+        "; freed 21.4 GiB of GPU memory on GPU 0, 1.0 GiB of GPU memory on GPU 3 and 3.1 GiB of memory"
     )
 
 
@@ -236,7 +236,7 @@ def test_a_busy_gpu_keeps_a_kernel_and_an_idle_one_lets_it_end(agent_home: Path)
             await client.until(lambda: client.end)
             assert client.end is not None and client.end[1]["ended_by"] == "idle"
             assert client.end[1]["reason"].startswith(
-                "Ended after 2 s without work; freed 21.5 GB of GPU memory on GPU 0 and "
+                "Ended after 2 s without work; freed 20.0 GiB of GPU memory on GPU 0 and "
             )
             told = [note.get("step") or note["kind"] for note in client.notes()]
             assert told[0] == "warning" and told[-2:] == ["warning", "ended"]

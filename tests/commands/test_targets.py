@@ -242,6 +242,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(lab: RunningLab, target: st
         **found["policy"], "warm_kernels": 1, "idle_minutes": 2880, "folder": "off",
     }  # fmt: skip
     assert changed("--idle", "off", "--warm", "0")["policy"]["idle_minutes"] is None
+    assert changed("--folder-size", "1.5GiB")["policy"]["folder_max_bytes"] == 1536 * 1024**2
     policy = changed("--folder", "--folder-size", "1.5GB", "--folder-files", "0")["policy"]
     assert (policy["folder"], policy["folder_max_bytes"], policy["folder_max_files"]) == (
         "sync",

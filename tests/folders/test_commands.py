@@ -63,7 +63,7 @@ def test_much_needs_a_word(desk: Desk) -> None:
         assert refused.code == 4 and "--yes" in refused.err
         assert desk.ok("push", "--target", "gpu1", "--yes")["done_count"] == 1
     finally:
-        desk.ok("targets", "set", "gpu1", "--folder-size", "200MB", "--folder-files", "5000")
+        desk.ok("targets", "set", "gpu1", "--folder-size", "200MiB", "--folder-files", "5000")
 
 
 def test_a_target_that_is_none(desk: Desk) -> None:

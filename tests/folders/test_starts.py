@@ -45,7 +45,7 @@ def test_much_is_asked_for_first(scene: Scene, answer: str | None) -> None:
         question = scene.person.asked[0]
         assert (
             question.kind == "folder_size"
-            and "3 files (2.0 kB)" in question.text
+            and "3 files (2.0 KiB)" in question.text
             and "large" in question.text
         )
         write(scene.here, {"large": b"y" * 2000})

@@ -29,7 +29,7 @@ def tasks_service() -> TasksService:
 
 def test_a_long_passage_is_a_task_with_its_progress() -> None:
     async def scenario() -> None:
-        tasks, progress, end = tasks_service(), Progress("Sending", 0, 1000), asyncio.Event()
+        tasks, progress, end = tasks_service(), Progress("Sending", 0, 1024), asyncio.Event()
 
         async def work() -> int:
             await end.wait()
@@ -40,9 +40,9 @@ def test_a_long_passage_is_a_task_with_its_progress() -> None:
         )
         found = (await until(tasks.list_tasks, bool))[0]
         assert (found.title, found.subject) == ("Send proj to gpu", "target:gpu")
-        progress.came(500)
+        progress.came(512)
         told = (await until(tasks.list_tasks, lambda all: all[0].progress == 0.5))[0]
-        assert told.message == "Sending 500 bytes of 1.0 kB"
+        assert told.message == "Sending 512 bytes of 1.0 KiB"
         end.set()
         assert await passage == 7
         assert (await tasks.wait(found.id)).state == "done"

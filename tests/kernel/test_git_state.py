@@ -13,7 +13,9 @@ from genops_lab.kernel.git_state import (
     BINARY,
     CODED,
     LARGE,
+    MANY,
     MAX_FILE_BYTES,
+    MAX_FILES,
     SECRET,
     Patch,
     remote_url,
@@ -129,6 +131,17 @@ def test_a_large_change_of_a_file_is_left_out_and_small_ones_are_not(git: Git, h
     patch = taken(home)
     assert [(left.path, left.reason) for left in patch.left_out] == [("model.py", LARGE)]
     assert patch.files == ["small.py"]
+
+
+def test_of_very_many_new_files_some_are_taken_and_the_others_counted(git: Git, home: Home) -> None:
+    for index in range(2 * MAX_FILES + 20):
+        (home.work / f"{index:05d}.py").write_text(f"x = {index}\n")
+    (home.work / ".ipynb_checkpoints").mkdir()
+    (home.work / ".ipynb_checkpoints" / "a.py").write_text("x = 1\n")
+    patch = taken(home)
+    assert len(patch.files) == MAX_FILES and not any("checkpoints" in name for name in patch.files)
+    assert len(patch.left_out) == MAX_FILES + 1
+    assert patch.left_out[-1].path == "(20 more)" and {left.reason for left in patch.left_out} == {MANY}
 
 
 def test_secrets_in_changed_and_new_files_go_and_the_patch_applies_where_they_were_not(

@@ -215,6 +215,20 @@ genops.log({"a": 2}, step=1)
     assert kinds(events, "end") == [{"status": "FINISHED"}]
 
 
+@pytest.mark.parametrize(
+    ("code", "given"),
+    [
+        ("genops.log({'a': 1})", {"GENOPS_NO_SOURCE": "1"}),
+        ("genops.start(source=False); genops.log({'a': 1})", {}),
+        ("with genops.run(source=False): genops.log({'a': 1})", {}),
+    ],
+)
+def test_the_source_can_be_kept_back(home: Home, lab: LabStandIn, code: str, given: dict[str, str]) -> None:
+    _, err = finish(start(home, f"import genops\n{code}", GENOPS_SOCKET=str(lab.path), **given))
+    events = lab.only_run()
+    assert kinds(events, "text") == [] and kinds(events, "end") == [{"status": "FINISHED"}], err
+
+
 def test_a_refused_run_does_not_stop_the_training(home: Home, lab: LabStandIn) -> None:
     lab.refusal = (400, {"error": {"code": "invalid", "message": "Not like this.", "hint": "Otherwise."}})
     process = start(home, "import genops\ngenops.log({'a': 1})\nprint('done')", GENOPS_SOCKET=str(lab.path))

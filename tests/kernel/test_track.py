@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.homes import Home
+from tests.support.planted import planted_secrets
 
 from .kernels import RunningKernel, running_kernel
 from .stand_in import LabStandIn, eventually, kinds, own_metrics
@@ -209,6 +210,34 @@ def test_with_the_lab_away_the_cell_runs_and_its_run_is_kept(
     lab.open()
     eventually(lambda: lab.runs() and kinds(lab.only_run(), "end"))
     eventually(lambda: not list((home.data / "spool").iterdir()))
+
+
+def test_no_secret_comes_into_the_spool_of_a_kernel_without_a_lab(
+    kernel: RunningKernel, lab: LabStandIn, home: Home
+) -> None:
+    lab.close()
+    planted = planted_secrets()
+    body = "\n".join(f"    {one.line}" for one in planted)
+    kernel.ok(f"if False:\n{body}")
+    kernel.ok("my_secret = ''.join(['swordfish', ' at sea'])\nprint(len('swordfish at sea'))")
+    cell = kernel.ok(
+        f"%%track --name n --param note={planted[0].secret} --tag t={planted[1].secret}\n"
+        f"title = {planted[2].secret!r}\napi_key = 'hunter2hunter2'\ncopied = my_secret"
+    )
+    (path,) = (home.data / "spool").iterdir()
+    written = (
+        path.read_text(encoding="utf-8") + json.dumps(cell.messages, default=str) + cell.stream("stderr")
+    )
+    kept = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    secrets = [one.secret for one in planted] + ["swordfish at sea", "hunter2hunter2"]
+    said = [secret for secret in secrets if secret in written]
+    # The front end is shown the cell's own text by its kernel, as always; nothing else.
+    shown = json.dumps(cell.of("execute_input"), default=str)
+    assert [secret for secret in said if secret not in shown] == []
+    assert [secret for secret in secrets if secret in path.read_text(encoding="utf-8")] == []
+    assert set(kept[0]["data"]["params"]) == {"note", "title", "copied"}
+    texts = {event["data"]["path"] for event in kept if event["kind"] == "text"}
+    assert {"source/cells.json", "source/installed.txt", "source/record.json"} <= texts
 
 
 def test_a_killed_kernel_leaves_its_events(kernel: RunningKernel, lab: LabStandIn, home: Home) -> None:

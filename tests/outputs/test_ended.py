@@ -24,7 +24,7 @@ def lab(home: Home) -> Iterator[RemoteLab]:
 def test_it_is_dead_with_its_reason_and_its_pages_restart_it(lab: RemoteLab) -> None:
     lab.write_notebook({"a": "held = 1"})
     kernel_id = lab.open()["kernel"]["id"]
-    page = lab.page(kernel_id)
+    page = lab.page(kernel_id, browser=True)
     assert page.run("a", "held = 1")["status"] == "ok"
     assert lab.server.request("PUT", f"genops/targets/{TARGET}", SOON)[0] == 200
     eventually(lambda: lab.server.get(f"genops/targets/{TARGET}")["ended"], timeout_s=180)
@@ -33,11 +33,19 @@ def test_it_is_dead_with_its_reason_and_its_pages_restart_it(lab: RemoteLab) -> 
     (ended,) = lab.server.get(f"genops/targets/{TARGET}")["ended"]
     assert ended["kernel_id"] == kernel_id and "without work" in ended["reason"]
 
+    msg_id = page.send("a", "open('never', 'w')")
+    page.printed("This cell was not run")
+    refused = page.reply(msg_id)
+    assert (refused["status"], refused["ename"]) == ("error", "KernelEnded")
+    assert refused["evalue"].startswith("Ended after 1 min without work")
+    assert lab.server.get(path)["execution_state"] == "dead", "it is so for everybody"
+
     assert lab.server.request("PUT", f"genops/targets/{TARGET}", {})[0] == 200
-    again = lab.page(kernel_id)
+    again = lab.page(kernel_id, browser=True)
     status, answer = lab.server.request("POST", f"{path}/restart", {}, timeout=90)
     assert status == 200, answer
-    assert again.run("a", "assert 'held' not in dir()")["status"] == "ok"
+    check = "import os; assert 'held' not in dir() and not os.path.exists('never')"
+    assert again.run("a", check)["status"] == "ok"
     assert lab.server.get(f"genops/targets/{TARGET}")["ended"] == []
     page.close()
     again.close()

@@ -120,6 +120,10 @@ def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
     assert text.startswith(so_far["outputs"][0]["text"]) and "signal 9" in text
     dead = lab.server.get(f"api/kernels/{died}")
     assert dead["execution_state"] == "dead" and "signal 9" in dead["reason"]
+    page = lab.page(died, browser=True)
+    refused = page.run("late", "1")
+    assert refused["ename"] == "KernelEnded" and "signal 9" in refused["evalue"], refused
+    page.close()
 
     # The kernel is the one that it was, and nothing is wanted any more.
     page = lab.page(opened["plain"]["kernel"]["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import pytest
 
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.experiments.restoring.service import RestoringService
 from genops_lab.experiments.tracking import KERNEL_ENDED
 from genops_lab.links.route import Route
 from genops_lab.profiler.service import ProfilesService
@@ -28,6 +30,7 @@ from tests.support.faults import FaultProxy
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
 from tests.support.lab_server import start_lab
+from tests.support.planted import planted_secrets
 from tests.support.sshd import Sshd
 
 from .places import TARGET, Place, Running, a_kernel, a_place
@@ -241,7 +244,7 @@ time.sleep(600)
         place.do(link.up())
         run = lab.ended("FAILED")
         assert lab.steps(run) == list(range(200))
-        assert [entry.path for entry in lab.detail(run).artifacts] == ["last.txt"]
+        assert {entry.path for entry in lab.detail(run).artifacts} == {"last.txt", "source"}
         assert run.tags["genops.failure"] == KERNEL_ENDED
         spool = (
             place.home.path / ".local" / "state" / "genops-lab" / "lab" / kernel.bridge.kernel_id / "spool"
@@ -368,6 +371,32 @@ def test_through_sshd_with_resets_and_black_holes(home: Home, made_folder: Path)
             reply, printed = kernel.finish(cell, LONG_S)
             assert reply["status"] == "ok", printed
             assert lab.steps(lab.ended("FINISHED")) == list(range(400))
+
+
+@pytest.mark.slow
+def test_a_run_of_a_kernel_behind_sshd_is_restored(home: Home, made_folder: Path) -> None:  # noqa: F811
+    with Sshd() as host:
+        host.write_config()
+        route = host.route(target=TARGET, python=sys.executable)
+        with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
+            secret = planted_secrets()[2]
+            cells = [
+                "%load_ext genops_lab",
+                f"width = 1\nif False:\n    {secret.line}",
+                "%%track --name far\nimport genops\ngenops.log({'loss': 1.0})",
+            ]
+            for code in cells[1:]:
+                ok(kernel, code)
+            run = lab.ended("FINISHED")
+            restoring = RestoringService(lab.room.mlflow, lab.room.experiments)
+            restored = lab.run(restoring.restore_notebook(run.run_id))
+    made = restored.notebook["cells"]
+    sources = [cell["source"] for cell in made if cell["cell_type"] == "code"]
+    assert len(sources) == len(cells) and [sources[0], sources[2]] == [cells[0], cells[2]]
+    assert secret.secret not in str(restored.notebook) and sum(restored.redacted.values()) == 1
+    assert restored.notebook["metadata"]["kernelspec"]["name"] == f"genops-{TARGET}"
+    assert TARGET in made[0]["source"] and "another machine" in made[0]["source"]
+    assert restored.environment.python_then == platform.python_version()
 
 
 @pytest.mark.slow

@@ -63,13 +63,17 @@ def test_requests_without_an_end_are_not_remembered_without_end() -> None:
 @pytest.mark.parametrize(
     ("note", "missed", "said"),
     [
-        ({"kind": "cut", "reason": "size", "messages": 1200, "bytes": 5e6}, True, "1,200 messages (5.0 MB)"),
+        (
+            {"kind": "cut", "reason": "size", "messages": 1200, "bytes": 5 * 1024**2},
+            True,
+            "1,200 messages (5.0 MiB)",
+        ),
         ({"kind": "cut", "reason": "age", "messages": 0, "bytes": 0}, True, "Messages, because"),
         ({"kind": "cut", "reason": "size", "messages": 3, "bytes": 9}, False, ""),
         (
-            {"kind": "cut", "reason": "too_large", "messages": 1, "bytes": 3e8},
+            {"kind": "cut", "reason": "too_large", "messages": 1, "bytes": 300 * 1024**2},
             False,
-            "One message (300.0 MB)",
+            "One message (300.0 MiB)",
         ),
         ({"kind": "disk_full", "reason": "No space left on device"}, False, "No space left on device"),
         ({"kind": "lease", "text": "Nobody was attached."}, False, "Nobody was attached."),

@@ -13,13 +13,13 @@ from genops_lab.targets.best_fit import Place, best_fit, fit_of
 from genops_lab.targets.models import BestFit, BestFitQuery, HostGpu, HostReading, MigSlice, Target
 
 OUTPUTS = Path(__file__).parents[1] / "agent" / "gpu_outputs"
-GB = 10**9
+GIB = 1024**3
 
 
 def gpu(index: int = 0, total: int = 80, used: int = 0, **changes: Any) -> HostGpu:
     fields = {
-        "index": index, "uuid": f"GPU-{index}", "name": f"{total} GB card", "memory_total_bytes": total * GB,
-        "memory_used_bytes": used * GB, "utilization_percent": 0.0, **changes,
+        "index": index, "uuid": f"GPU-{index}", "name": f"{total} GB card", "memory_total_bytes": total * GIB,
+        "memory_used_bytes": used * GIB, "utilization_percent": 0.0, **changes,
     }  # fmt: skip
     return HostGpu(**fields)
 
@@ -29,7 +29,7 @@ def place(target: str, *gpus: HostGpu, price: float | None = None, **changes: An
 
 
 def fit(*places: Place, gb: int = 24, count: int = 1) -> BestFit:
-    return best_fit(places, gb * GB, count)
+    return best_fit(places, gb * GIB, count)
 
 
 def test_only_what_has_the_memory_free() -> None:
@@ -47,7 +47,7 @@ def test_the_idle_one() -> None:
     found = fit(place("a", gpu(0, utilization_percent=60.0), gpu(1, utilization_percent=2.0)))
     assert found.gpus == [1]
     assert found.environment == {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    assert "GPU 1 (80 GB card): 80.0 GB free, idle (2 %)" in found.reason
+    assert "GPU 1 (80 GB card): 80.0 GiB free, idle (2 %)" in found.reason
 
 
 def test_the_cheaper_of_two_idle_ones_and_ones_own_before_both() -> None:
@@ -74,14 +74,14 @@ def test_several_of_one_target() -> None:
     assert (found.target, found.gpus, found.cuda_visible_devices) == ("two", [0, 2], "0,2")
     assert fit(one, two, count=3).gpus == [0, 2, 3]
     none = fit(one, two, count=4)
-    assert none.target == "" and none.reason == "No target has 4 GPUs with 24.0 GB free on each."
+    assert none.target == "" and none.reason == "No target has 4 GPUs with 24.0 GiB free on each."
 
 
 def test_a_mig_slice_by_its_uuid() -> None:
     slices = [
-        MigSlice(uuid="MIG-a", profile="1g.10gb", memory_total_bytes=10 * GB, memory_used_bytes=0),
-        MigSlice(uuid="MIG-b", profile="3g.40gb", memory_total_bytes=40 * GB, memory_used_bytes=9 * GB),
-        MigSlice(uuid="MIG-c", profile="3g.40gb", memory_total_bytes=40 * GB, memory_used_bytes=0),
+        MigSlice(uuid="MIG-a", profile="1g.10gb", memory_total_bytes=10 * GIB, memory_used_bytes=0),
+        MigSlice(uuid="MIG-b", profile="3g.40gb", memory_total_bytes=40 * GIB, memory_used_bytes=9 * GIB),
+        MigSlice(uuid="MIG-c", profile="3g.40gb", memory_total_bytes=40 * GIB, memory_used_bytes=0),
     ]
     card = gpu(mig=slices, utilization_percent=None)
     found = fit(place("a", card))
@@ -96,7 +96,7 @@ def test_amd_and_apple() -> None:
     found = fit(place("a", gpu(3, vendor="amd")))
     assert found.environment == {"HIP_VISIBLE_DEVICES": "3"} and found.cuda_visible_devices == "3"
     chip = gpu(vendor="apple", total=64, memory_used_bytes=None, utilization_percent=None)
-    mac = fit(place("mac", chip, memory_used_bytes=20 * GB))
+    mac = fit(place("mac", chip, memory_used_bytes=20 * GIB))
     assert (mac.target, mac.environment, mac.cuda_visible_devices) == ("mac", {}, "")
     assert fit(place("mac", chip), gb=24).target == "", "what is free there is not known"
 
@@ -114,7 +114,7 @@ def test_nothing_to_choose_from(places: list[Place]) -> None:
 def test_how_far_off_the_best_one_was() -> None:
     found = fit(place("a", gpu(total=16)), place("b", gpu(total=20, used=2)))
     assert found.reason == (
-        "No target has a GPU with 24.0 GB free: the most is 18.0 GB on b, GPU 0 (20 GB card)."
+        "No target has a GPU with 24.0 GiB free: the most is 18.0 GiB on b, GPU 0 (20 GB card)."
     )
 
 
@@ -122,10 +122,10 @@ def test_eight_real_gpus_in_use() -> None:
     cards = nvidia_smi.parse((OUTPUTS / "nvidia-8x-v100s.xml").read_text()).gpus
     host = place("dgx", *(msgspec.convert(card, HostGpu) for card in cards))
     least = min(cards, key=lambda card: card["memory_used_bytes"])
-    assert fit(host, gb=24).target == "", "each holds some 30 GB of 34"
-    found = fit(host, gb=3)
+    assert fit(host, gb=24).target == "", "each holds some 29 GiB of 32"
+    found = fit(host, gb=2)
     free = [card["memory_total_bytes"] - card["memory_used_bytes"] for card in cards]
-    assert found.target == "dgx" and free[found.gpus[0]] >= 3 * GB
+    assert found.target == "dgx" and free[found.gpus[0]] >= 2 * GIB
     assert max(free) == least["memory_total_bytes"] - least["memory_used_bytes"]
 
 
@@ -145,7 +145,7 @@ def test_targets_that_are_not_connected_are_named_and_left_out() -> None:
             target("never", state="idle", reading=None, reading_age_s=None),
             target("here", kind="local", state="idle"),
         ],
-        BestFitQuery(memory_bytes=24 * GB),
+        BestFitQuery(memory_bytes=24 * GIB),
     )
     assert found.target == "here"
     assert found.reason.endswith("Not connected, so not considered: old, down, never.")

@@ -135,6 +135,12 @@ def test_from_a_python_without_ipykernel_to_a_target_that_works(
             assert task.state == "done", lines
             assert any("requirements.txt and ipykernel" in line for line in lines), lines
             assert any("goltiny==1.0" in line for line in lines), lines
+            assert (
+                task.message.startswith("gpu1 can run kernels. gpu1 uses ") and task.kind == "environment"
+            ), task
+            tested = await lab.targets.get_report("gpu1")
+            assert (tested.task_id, tested.state) == (task.id, "ok")
+            assert steps(tested)["ipykernel"].state == "ok" and steps(tested)["logout"].state == "skipped"
 
             target = await lab.targets.get_target("gpu1")
             (name,) = environments(indexed)
@@ -154,6 +160,26 @@ def test_from_a_python_without_ipykernel_to_a_target_that_works(
             assert (again.state, "was built before" in again.message) == ("done", True)
         async with open_lab(at_home) as lab:  # it is remembered
             assert (await lab.targets.get_target("gpu1")).python == target.python
+
+    run(body())
+
+
+def test_a_test_within_other_work_connects_nothing(at_home: Home, alone: Sshd) -> None:
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            await lab.targets.add_target(on(alone, "gpu1", python=sys.executable))
+
+            async def within() -> Task:
+                task = lab.tasks.start("Work", lambda handle: lab.targets.test_connected("gpu1", handle))
+                return await ended(lab, task)
+
+            assert (await within()).message == ""
+            assert (await lab.targets.get_target("gpu1")).state == "idle"
+            assert (await lab.targets.get_report("gpu1")).state == "none"
+            await connected(lab, "gpu1")
+            task = await within()
+            assert task.message == "gpu1 can run kernels.", await log_of(lab, task)
+            assert (await lab.targets.get_report("gpu1")).task_id == task.id
 
     run(body())
 

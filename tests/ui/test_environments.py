@@ -110,17 +110,36 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
     )
     expect(lab.page.get_by_text(re.compile(r"\| Idle"))).to_be_visible(timeout=PATIENT_MS)
     run(lab, "import goltiny, sys; print(sys.executable, goltiny.version)", f"{there['python']} 1.0")
-    free_space(lab, host)
+    free_space(lab, server, host)
+    left_to_the_background(lab, server, host)
     assert lab.problems == []
 
 
-def free_space(lab: LabPage, host: Sshd) -> None:
+def left_to_the_background(lab: LabPage, server: LabServer, host: Sshd) -> None:
+    """The end of a build that no dialog shows tells how its test went, and what comes next."""
+    assert server.request("POST", f"genops/targets/{host.alias}/environment", {})[0] == 200
+    told = lab.page.locator(".Toastify__toast", has_text="can run kernels.")
+    expect(told).to_contain_text(f"Build an environment on {host.alias}", timeout=2 * PATIENT_MS)
+    looked_at(lab, "built-unseen", ".Toastify")
+    report = server.get(f"genops/targets/{host.alias}/report")
+    assert {each["step"]: each["state"] for each in report["steps"]}["logout"] == "skipped", report
+    told.get_by_role("button", name="Test in full…").click()
+    found = dialog(lab)
+    expect(step(found, "ipykernel")).to_contain_text("well", timeout=PATIENT_MS)
+    found.get_by_role("button", name="Close").click(timeout=PATIENT_MS)
+
+
+def free_space(lab: LabPage, server: LabServer, host: Sshd) -> None:
     """What the kernel and the target need stays; a copy that no Lab knows goes when it was agreed twice."""
+    server.request("POST", f"genops/targets/{host.alias}/disconnect")
     stray = host.home / "genops" / "old-0123abcd"
     stray.mkdir(parents=True)
     (stray / "model.pt").write_bytes(b"x" * 100_000)
     lab.execute("genops:clean-target", {"name": host.alias})
     found = dialog(lab)
+    expect(found.get_by_role("alert").filter(has_text="is not connected")).to_be_visible(timeout=PATIENT_MS)
+    looked_at(lab, "free-space-away", ".jp-Dialog")
+    found.get_by_role("button", name="Connect", exact=True).click()
     built = found.get_by_role("row").filter(has_text="genops-lab/envs/work-")
     expect(built).to_contain_text("has its interpreter there", timeout=PATIENT_MS)
     expect(built.get_by_role("checkbox")).to_be_disabled()

@@ -54,7 +54,7 @@ def test_a_tracked_cell_comes_back_as_a_notebook(lab: LabPage, server: LabServer
     written = json.loads((work / name).read_text(encoding="utf-8"))
     sources = ["".join(cell["source"]) for cell in written["cells"] if cell["cell_type"] == "code"]
     assert sources[:2] == CELLS[:2]
-    assert sources[2] == CELLS[2].replace("hunter2hunter2", "[redacted: secret value]")
+    assert sources[2] == CELLS[2].replace("hunter2hunter2", "[redacted: secret variable]")
     for theme in ("dark", "light"):
         lab.theme(theme)
         lab.shot(f"restored-{theme}", width=1400, height=900)

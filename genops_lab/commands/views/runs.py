@@ -44,7 +44,7 @@ def changed(run_ids: list[str], how: str) -> Document:
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
 
 
-def runs(found: list[Run]) -> Document:
+def runs(found: list[Run], *, filtered: bool = False) -> Document:
     """``runs list``."""
     rows: list[Row] = [
         [
@@ -69,9 +69,8 @@ def runs(found: list[Run]) -> Document:
         Column("duration", right=True),
         Column("metrics", shrinks=True),
     ]
-    return Document(
-        [Table(columns, rows, empty="There are no such runs. Start one with %%track in a notebook.")]
-    )
+    none = "No run matches." if filtered else "There are no such runs. Start one with %%track in a notebook."
+    return Document([Table(columns, rows, empty=none)])
 
 
 def run(detail: RunDetail) -> Document:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import InvalidRequest
+from genops_lab.experiments.query.models import Completion
 
 from .models import (
     Advice,
     RunColumns,
+    RunQueryText,
     RunSearch,
     RunsFound,
     RunsState,
@@ -55,6 +57,7 @@ class RunMirror:
             run_ids=[shown.asked.snapshot.ids[row] for row in rows],
             columns=shown.asked.columns(query.columns, rows),
             state=_state(shown),
+            doubts=found.doubts,
         )
 
     def search(self, query: RunSearch) -> RunsFound:
@@ -66,7 +69,12 @@ class RunMirror:
             runs=shown.asked.runs(found.rows[: query.limit], HIDDEN_TAGS),
             matched=len(found.rows),
             state=_state(shown),
+            doubts=found.doubts,
         )
+
+    def completions(self, asked: RunQueryText) -> list[Completion]:
+        """What may stand there."""
+        return self._mirror.now(0).asked.completions(asked.text, asked.position)
 
     def columns(self) -> RunColumns:
         """All columns."""

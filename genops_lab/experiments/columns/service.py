@@ -12,9 +12,21 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 from genops_lab.experiments.backends.changing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.experiments.models import RunQuery
+from genops_lab.experiments.query.models import Completion
 
 from .backend import RunMirror
-from .models import RunColumns, RunIds, RunSearch, RunsFound, RunsState, RunTable, RunTableQuery, RunTags
+from .models import (
+    RunColumns,
+    RunIds,
+    RunQueryText,
+    RunSearch,
+    RunsFound,
+    RunsState,
+    RunTable,
+    RunTableQuery,
+    RunTags,
+)
 
 if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
@@ -54,12 +66,26 @@ class RunTableService:
     async def search_runs(self, body: RunSearch) -> RunsFound:
         """Whole runs that match, in order."""
         await self._mlflow.ensure()
-        return await self._mlflow.columns.call(RunMirror.search, body)
+        try:
+            return await self._mlflow.columns.call(RunMirror.search, body)
+        except GenOpsError as error:
+            # Of data sets a mirror knows nothing; MLflow itself does.
+            if error.code != "query_not_in_columns" or body.sort or len(body.experiments) > 1:
+                raise
+        asked = RunQuery(experiment="".join(body.experiments), filter=body.query, limit=body.limit)
+        page = await self._experiments.list_runs(asked)
+        state = await self._mlflow.columns.call(RunMirror.state)
+        return RunsFound(runs=page.runs, matched=len(page.runs), state=state)
 
     async def list_run_columns(self) -> RunColumns:
         """All columns that runs have, with the number of runs that have a value."""
         await self._mlflow.ensure()
         return await self._mlflow.columns.call(RunMirror.columns)
+
+    async def complete_run_query(self, body: RunQueryText) -> list[Completion]:
+        """What may stand where a query is being written, best first."""
+        await self._mlflow.ensure()
+        return await self._mlflow.columns.call(RunMirror.completions, body)
 
     async def get_runs_state(self) -> RunsState:
         """How far the runs are read, and how old what is shown may be."""

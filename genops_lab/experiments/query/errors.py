@@ -28,15 +28,20 @@ class QueryError(InvalidRequest):
 
     def render(self) -> str:
         """Lines for a terminal: the query, carets under what is wrong, the message, the hint."""
-        begin = max(0, min(self.position - _WINDOW // 2, len(self.text) - _WINDOW))
-        shown = _on_one_line(self.text[begin : begin + _WINDOW])
-        before = _width(_on_one_line(self.text[begin : self.position]))
-        under = _width(_on_one_line(self.text[self.position : self.position + self.length]))
-        left = "…" if begin else ""
-        right = "…" if begin + _WINDOW < len(self.text) else ""
-        carets = "^" * max(1, min(under, _width(shown) - before))
-        lines = [f"{left}{shown}{right}", " " * (len(left) + before) + carets, self.message, self.hint]
+        lines = [pointed(self.text, self.position, self.length), self.message, self.hint]
         return "\n".join(line for line in lines if line)
+
+
+def pointed(text: str, position: int, length: int) -> str:
+    """Two lines for a terminal: the query, and carets under a piece of it."""
+    begin = max(0, min(position - _WINDOW // 2, len(text) - _WINDOW))
+    shown = _on_one_line(text[begin : begin + _WINDOW])
+    before = _width(_on_one_line(text[begin:position]))
+    under = _width(_on_one_line(text[position : position + length]))
+    left = "…" if begin else ""
+    right = "…" if begin + _WINDOW < len(text) else ""
+    carets = "^" * max(1, min(under, _width(shown) - before))
+    return f"{left}{shown}{right}\n{' ' * (len(left) + before)}{carets}"
 
 
 class NotInColumns(QueryError):

@@ -105,8 +105,9 @@ def _head(run: Run, kept: Kept, environment: EnvironmentDifference) -> str:
         parts += ["**Data sets**", _table(["name", "source", "digest", "context"], rows)]
     redacted = total_redacted(kept.cells)
     if redacted:
+        count = sum(redacted.values())
         parts.append(
-            f"**{sum(redacted.values())} secrets were taken out** of these cells; a mark such as "
+            f"**{count} {'secrets were' if count > 1 else 'secret was'} taken out** of these cells; a mark such as "
             f"{_span(f'[redacted: {next(iter(redacted))}]')} stands in the place of each."
         )
     return "\n\n".join(parts)

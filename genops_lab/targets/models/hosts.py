@@ -58,7 +58,7 @@ class HostReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BestFitQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed: ``count`` GPUs of one target with this much memory free on each (24 GB are 24e9 bytes)."""
+    """What is needed: ``count`` GPUs of one target with this much memory free on each."""
 
     memory_bytes: int
     count: int = 1

@@ -24,7 +24,7 @@ class TargetPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: Literal["sync", "off"] = "sync"
     folder_max_files: int = 5_000
-    folder_max_bytes: int = 200_000_000
+    folder_max_bytes: int = 200 * 1024**2
     warm_kernels: int = 0
     idle_minutes: float | None = None
     idle_gpu_percent: float = 5.0

@@ -155,7 +155,7 @@ describe('the compute room', () => {
       screen
         .getByRole('meter', { name: 'Memory' })
         .getAttribute('aria-valuetext')
-    ).toBe('4.0 / 16.0 GB');
+    ).toBe('4.0 / 16.0 GiB');
     expect(screen.getByText('No GPU on this machine')).toBeTruthy();
     expect(screen.queryByText(/driver/)).toBeNull();
   });
@@ -198,7 +198,7 @@ describe('the compute room', () => {
     const { onOpenNotebook } = await show();
     const row = screen.getByRole('button', { name: /train\.ipynb/ });
     expect(row.textContent).toContain('CPU 98 %');
-    expect(row.textContent).toContain('1.0 GB');
+    expect(row.textContent).toContain('1.0 GiB');
     fireEvent.click(row);
     expect(onOpenNotebook).toHaveBeenCalledWith('work/train.ipynb');
     expect(screen.getAllByRole('button')).toHaveLength(1);
@@ -261,7 +261,7 @@ describe('the compute room', () => {
     it('shows where the kernel runs and its memory, and opens Compute', async () => {
       const { item, onClick } = await attach(notebook('k1'));
       const button = item.node.querySelector('button')!;
-      expect(button.textContent).toBe('this machine · 1.0 GB');
+      expect(button.textContent).toBe('this machine · 1.0 GiB');
       expect(button.title).toContain('CPU 98 %');
       fireEvent.click(button);
       expect(onClick).toHaveBeenCalled();

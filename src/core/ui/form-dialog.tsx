@@ -231,6 +231,30 @@ export function Field(props: Field.IProps): React.ReactElement {
   );
 }
 
+/** A figure of 0 or more in a {@link Field}; NaN while nothing is typed. */
+export function NumberInput(props: {
+  control: Field.IControl;
+  value: number;
+  max?: number;
+  step?: number;
+  onChange: (value: number) => void;
+}): React.ReactElement {
+  const { control, value, max, step, onChange } = props;
+  return (
+    <input
+      {...control}
+      type="number"
+      min={0}
+      max={max}
+      step={step ?? 'any'}
+      value={Number.isNaN(value) ? '' : value}
+      onChange={({ target: { value: text } }) =>
+        onChange(text === '' ? NaN : Number(text))
+      }
+    />
+  );
+}
+
 export namespace Field {
   export interface IControl {
     id: string;

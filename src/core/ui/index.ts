@@ -8,6 +8,7 @@ export * from './hooks';
 export * from './icon-button';
 export * from './locked';
 export * from './log-tail';
+export * from './main-area';
 export * from './meter';
 export * from './resource-view';
 export * from './sparkline';

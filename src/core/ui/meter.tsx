@@ -37,7 +37,7 @@ export namespace Meter {
     value: number;
     /** What a full bar stands for, in the unit of `value`. */
     max: number;
-    /** The figure for people: `3.1 / 7.8 GB`. */
+    /** The figure for people: `3.1 / 7.8 GiB`. */
     text: string;
     caption?: string;
     /** Whether work fails when it is full (memory, disk), so that the bar warns. */

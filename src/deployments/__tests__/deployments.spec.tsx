@@ -253,7 +253,7 @@ describe('the deploy dialog', () => {
       /timm==1.0/,
       'mlflow.sklearn',
       'model.skops',
-      '1 file, 2.0 kB',
+      '1 file, 2.0 KiB',
       'It ends when this Jupyter server ends.'
     ]) {
       expect(screen.getByText(text)).toBeTruthy();

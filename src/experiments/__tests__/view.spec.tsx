@@ -123,7 +123,7 @@ describe('the experiments section', () => {
       server.models[0]
     );
     fireEvent.click(screen.getByRole('button', { name: /Artifacts/ }));
-    expect(screen.getByText('2.0 kB')).toBeTruthy();
+    expect(screen.getByText('2.0 KiB')).toBeTruthy();
     fireEvent.click(head('fox-3'));
     expect(screen.queryByText('abcdef01')).toBeNull();
   });

@@ -73,7 +73,7 @@ describe('the full output', () => {
     const { from, model } = await shown();
     expect(screen.getByText('line 0')).toBeTruthy();
     expect(
-      screen.getByText(`${TOTAL.toLocaleString()} lines, 4.8 MB`)
+      screen.getByText(`${TOTAL.toLocaleString()} lines, 4.8 MiB`)
     ).toBeTruthy();
     expect(new Set(from.asked)).toEqual(new Set([0]));
     fireEvent.change(screen.getByRole('textbox', { name: 'Go to line' }), {
@@ -214,7 +214,7 @@ describe('the excerpt', () => {
     const widget = registry.createRenderer(MIME);
     await widget.renderModel(new MimeModel({ data }));
     expect(widget.node.textContent).toContain(
-      `${(1_234_567).toLocaleString()} lines, 95.4 MB not shown so far`
+      `${(1_234_567).toLocaleString()} lines, 95.4 MiB not shown so far`
     );
     await widget.renderModel(new MimeModel({ data }));
     expect(widget.node.querySelector('pre')?.textContent).toBe('last <b>\n');

@@ -158,7 +158,7 @@ export function FullOutput(props: FullOutput.IProps): React.ReactElement {
       )}
       {!model.complete && (
         <Callout tone="warning" title={trans.__('The end is missing.')}>
-          {trans.__('Of one cell, 2 GB of text are kept.')}
+          {trans.__('Of one cell, 2 GiB of text are kept.')}
         </Callout>
       )}
       <div className="gol-FullOutput-body" ref={body}>

@@ -171,6 +171,44 @@ describe('adding a target', () => {
     expect(bench.count('DELETE /targets/gpu1')).toBe(0);
   });
 
+  it('asks about the folder under More, as the settings do, and sends it with the target', async () => {
+    render(<Shown />);
+    fireEvent.change(screen.getByLabelText('Host'), {
+      target: { value: 'gpu1' }
+    });
+    fireEvent.click(screen.getByText('More'));
+    const field = (label: string) =>
+      screen.getByLabelText<HTMLInputElement>(label);
+    const type = (label: string, value: string) =>
+      fireEvent.change(field(label), { target: { value } });
+    const sends = 'Send the notebook’s folder there before a kernel starts';
+    expect(field(sends).checked).toBe(true);
+    expect(field('Ask above (MiB)').value).toBe('200');
+    expect(field('Ask above (files)').value).toBe('5000');
+    type('Ask above (MiB)', '');
+    expect(button('Add and test').disabled).toBe(true);
+    type('Ask above (MiB)', '1.5');
+    type('Ask above (files)', '-1');
+    expect(screen.getByText('Give a whole number, 0 or more.')).toBeTruthy();
+    expect(button('Add and test').disabled).toBe(true);
+    fireEvent.click(field(sends));
+    expect(screen.queryByLabelText('Ask above (files)')).toBeNull();
+    expect(button('Add and test').disabled).toBe(false);
+    fireEvent.click(field(sends));
+    type('Ask above (files)', '10');
+    fireEvent.click(button('Add and test'));
+    await act(() => settle());
+    expect(bench.bodies).toContainEqual(
+      expect.objectContaining({
+        policy: expect.objectContaining({
+          folder: 'sync',
+          folder_max_files: 10,
+          folder_max_bytes: 1.5 * 1024 ** 2
+        })
+      })
+    );
+  });
+
   it('says what to do where a step fails, and goes back without a trace', async () => {
     model.setHost('gpu1');
     render(<Shown />);
@@ -242,7 +280,7 @@ describe('adding a target', () => {
     const done = openAddDialog({
       model: test,
       questions,
-      tasks: { mute },
+      tasks: { mute, offer: jest.fn() },
       trans
     });
     await act(() => settle());

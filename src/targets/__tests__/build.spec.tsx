@@ -9,6 +9,7 @@ import * as React from 'react';
 
 import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
 import { AddTarget } from '../add';
+import { afterBuild } from '../offers';
 import { QuestionsModel } from '../questions';
 import type {
   IEnvironmentSource,
@@ -69,6 +70,37 @@ const SOURCES = [
   })
 ];
 
+describe('what can be done after a build', () => {
+  const done = (part: Partial<ITask>): ITask => ({
+    id: 't1',
+    title: 'Build an environment on gpu1',
+    state: 'done',
+    subject: 'target:gpu1',
+    kind: 'environment',
+    message: 'It can run kernels.',
+    hint: '',
+    progress: 1,
+    created_at: 1,
+    finished_at: 2,
+    ...part
+  });
+
+  it('is a notebook there, and the whole test', () => {
+    const execute = jest.fn();
+    const [notebook, test] = afterBuild(done({}), trans, execute);
+    notebook.callback(new MouseEvent('click'));
+    test.callback(new MouseEvent('click'));
+    expect(execute.mock.calls).toEqual([
+      ['genops:new-notebook-on-target', { name: 'gpu1' }],
+      ['genops:test-target', { name: 'gpu1' }]
+    ]);
+  });
+
+  it('is nothing after other work', () => {
+    expect(afterBuild(done({ kind: '' }), trans, jest.fn())).toEqual([]);
+  });
+});
+
 describe('building an environment', () => {
   let bench: Bench;
   let questions: QuestionsModel;
@@ -96,6 +128,7 @@ describe('building an environment', () => {
       title: 'Build an environment on gpu1',
       state: 'running',
       subject: 'target:gpu1',
+      kind: 'environment',
       message: 'Making the environment.',
       hint: '',
       progress: 0.25,

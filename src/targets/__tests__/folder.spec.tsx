@@ -98,7 +98,7 @@ describe('bringing files back', () => {
       notebook: 'proj/a.ipynb',
       target: 'gpu-box'
     });
-    expect(at.textContent).toContain('1 file (2.0 kB)');
+    expect(at.textContent).toContain('1 file (2.0 KiB)');
     expect(at.textContent).toContain('out/model.pt');
     expect(bench.count('POST /folders/pull')).toBe(0);
   });

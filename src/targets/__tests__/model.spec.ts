@@ -187,7 +187,7 @@ describe('words for targets', () => {
     const of = (part: Parameters<typeof reading>[0]) =>
       gpuSummary(target({ reading: reading(part) }), trans);
     expect(of({ gpus: [gpu(), gpu({ index: 1 })] })).toBe(
-      '2 × NVIDIA H100, 60.0 GB free'
+      '2 × NVIDIA H100, 60.0 GiB free'
     );
     const slice = (free: number) => ({
       uuid: '',
@@ -197,9 +197,9 @@ describe('words for targets', () => {
     });
     expect(
       of({ gpus: [gpu({ name: 'A100', mig: [slice(10), slice(20)] })] })
-    ).toBe('A100, 20.0 GB free on a slice');
+    ).toBe('A100, 20.0 GiB free on a slice');
     expect(of({ gpus: [gpu(), gpu({ index: 1, name: 'T4' })] })).toBe(
-      '2 GPUs, 60.0 GB free'
+      '2 GPUs, 60.0 GiB free'
     );
     expect(of({ gpus: [gpu({ memory_used_bytes: null })] })).toBe(
       'NVIDIA H100'

@@ -154,7 +154,10 @@ describe('the picker', () => {
     });
     fireEvent.click(accept('Choose'));
     await act(() => settle());
-    expect(bench.bodies).toContainEqual({ memory_bytes: 40e9, count: 1 });
+    expect(bench.bodies).toContainEqual({
+      memory_bytes: 40 * 1024 ** 3,
+      count: 1
+    });
     expect(radio(/gpu-box/).checked).toBe(true);
     expect(screen.getByText(/least memory.*nothing else/)).toBeTruthy();
     expect(picker.place.environment).toEqual({ CUDA_VISIBLE_DEVICES: '1' });

@@ -109,7 +109,7 @@ describe('questions', () => {
     ['folder_size', 'Start without them', 'Send'],
     ['folder_pull', 'Refuse', 'Bring them']
   ] as const)('ask for files: %s', async (kind, refuse, accept) => {
-    const text = 'A kernel asks:\n  2.0 kB  model.pt';
+    const text = 'A kernel asks:\n  2.0 KiB  model.pt';
     await ask(question({ kind, text }));
     expect(dialog()!.querySelector('pre')!.textContent).toBe(text);
     expect(dialog()!.querySelector('input')).toBeNull();

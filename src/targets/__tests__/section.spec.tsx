@@ -99,7 +99,7 @@ describe('the targets in the panel', () => {
     expect(card.textContent).toContain('23 ms · $2.10/h · gpu1.example.org');
     const bar = within(card).getByRole('meter', { name: 'GPU 0 NVIDIA H100' });
     expect(bar.getAttribute('aria-valuenow')).toBe('25');
-    expect(bar.getAttribute('aria-valuetext')).toBe('20/80 GB, 50 % busy');
+    expect(bar.getAttribute('aria-valuetext')).toBe('20/80 GiB, 50 % busy');
     expect(screen.queryByText(/old/)).toBeNull();
     fireEvent.click(button('Disconnect'));
     expect(actions.onDisconnect.mock.lastCall[0].name).toBe('gpu-box');
@@ -239,9 +239,9 @@ describe('the targets in the panel', () => {
   });
 
   it('write memory short', () => {
-    expect(shortBytesOf(61.3 * GIB, 80 * GIB)).toBe('61/80 GB');
-    expect(shortBytesOf(614 * 1024 ** 2, 80 * GIB)).toBe('0.6/80 GB');
-    expect(shortBytesOf(0, 80 * GIB)).toBe('0/80 GB');
+    expect(shortBytesOf(61.3 * GIB, 80 * GIB)).toBe('61/80 GiB');
+    expect(shortBytesOf(614 * 1024 ** 2, 80 * GIB)).toBe('0.6/80 GiB');
+    expect(shortBytesOf(0, 80 * GIB)).toBe('0/80 GiB');
     expect(shortBytesOf(0, 0)).toBe('0/0 B');
   });
 });

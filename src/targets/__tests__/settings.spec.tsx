@@ -9,6 +9,7 @@ import {
 import * as React from 'react';
 
 import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import { folderFields, withFolder } from '../folder-policy';
 import { KernelNotices, noticeWords } from '../notices';
 import type { IKernelNotice } from '../service';
 import { TargetsService } from '../service';
@@ -35,7 +36,7 @@ describe('the settings of a target', () => {
   const policy = {
     folder: 'sync' as const,
     folder_max_files: 5000,
-    folder_max_bytes: 200_000_000,
+    folder_max_bytes: 200 * 1024 ** 2,
     warm_kernels: 1,
     idle_minutes: 45,
     idle_gpu_percent: 10
@@ -70,7 +71,7 @@ describe('the settings of a target', () => {
     fireEvent.click(field('HF_TOKEN'));
     type('Kernels that stand ready', '2');
     type('A GPU works above', '20');
-    type('Ask above (MB)', '1.5');
+    type('Ask above (MiB)', '1.5');
     type('Ask above (files)', '10');
     type('Another variable', 'WANDB');
     type('Price in USD an hour', '');
@@ -88,7 +89,7 @@ describe('the settings of a target', () => {
         ...policy,
         folder: 'off',
         folder_max_files: 10,
-        folder_max_bytes: 1_500_000,
+        folder_max_bytes: 1.5 * 1024 ** 2,
         warm_kernels: 2,
         idle_gpu_percent: 20
       }
@@ -110,10 +111,10 @@ describe('the settings of a target', () => {
     expect(form.valid).toBe(false);
     type('Kernels that stand ready', '8');
     expect(form.valid).toBe(true);
-    type('Ask above (MB)', '-4');
+    type('Ask above (MiB)', '-4');
     expect(screen.getByText('Give a number, 0 or more.')).toBeTruthy();
     expect(form.valid).toBe(false);
-    type('Ask above (MB)', '4');
+    type('Ask above (MiB)', '4');
     type('Ask above (files)', '1.5');
     expect(screen.getByText('Give a whole number, 0 or more.')).toBeTruthy();
     expect(form.valid).toBe(false);
@@ -131,8 +132,14 @@ describe('the settings of a target', () => {
     });
     const sent = bench.bodies.pop() as { policy: typeof policy };
     expect(sent.policy.folder_max_files).toBe(policy.folder_max_files);
-    expect(sent.policy.folder_max_bytes).toBe(4_000_000);
+    expect(sent.policy.folder_max_bytes).toBe(4 * 1024 ** 2);
     expect(sent.policy.idle_gpu_percent).toBe(policy.idle_gpu_percent);
+  });
+
+  it('leave a cap alone that was only rounded to be shown', async () => {
+    const before = { ...policy, folder_max_bytes: 200_000_000 };
+    expect(folderFields(before).folderMebibytes).toBe(190.7);
+    expect(withFolder(before, folderFields(before), trans)).toEqual(before);
   });
 
   it('tell in words how many kernels stand ready', () => {
@@ -162,7 +169,7 @@ describe('notices of kernels without work', () => {
   const ended: IKernelNotice = {
     ...warning,
     kind: 'ended',
-    text: 'Ended after 30 min without work; freed 21.4 GB of GPU memory on GPU 0.',
+    text: 'Ended after 30 min without work; freed 21.4 GiB of GPU memory on GPU 0.',
     ends_at: null
   };
   const shown = () =>
@@ -183,7 +190,7 @@ describe('notices of kernels without work', () => {
       'train.ipynb (kernel on gpu-box) does nothing, and will be ended in 5 minutes unless a cell is run.'
     );
     expect(noticeWords({ ...ended, path: '' }, 0, trans)).toBe(
-      'A kernel on gpu-box: Ended after 30 min without work; freed 21.4 GB of GPU memory on GPU 0. Restart it to go on.'
+      'A kernel on gpu-box: Ended after 30 min without work; freed 21.4 GiB of GPU memory on GPU 0. Restart it to go on.'
     );
   });
 
@@ -217,7 +224,7 @@ describe('notices of kernels without work', () => {
     bench.answers['GET /kernel-notices'] = [ended];
     bench.change('kernel_notice', 'k1');
     await settle();
-    expect(shown()).toEqual([expect.stringContaining('freed 21.4 GB')]);
+    expect(shown()).toEqual([expect.stringContaining('freed 21.4 GiB')]);
     Notification.dismiss(Notification.manager.notifications[0].id);
     await settle();
     expect(bench.count('DELETE /kernel-notices/k1')).toBe(1);

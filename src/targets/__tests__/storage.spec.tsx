@@ -2,12 +2,13 @@ import { act, render } from '@testing-library/react';
 import * as React from 'react';
 
 import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import { TargetsModel } from '../model';
+import { QuestionsModel } from '../questions';
 import type { IStoredItem } from '../service';
-import { TargetsService } from '../service';
 import { TargetStorage } from '../storage';
 import { StorageView } from '../view/storage-dialog';
 
-import { GIB } from './support';
+import { GIB, target } from './support';
 
 function item(part: Partial<IStoredItem> = {}): IStoredItem {
   return {
@@ -33,26 +34,34 @@ const REMOVE = 'POST /targets/gpu-box/storage/remove';
 
 describe('what lies on a target', () => {
   let bench: Bench;
+  let model: TargetsModel;
+  let questions: QuestionsModel;
   let storage: TargetStorage;
 
   async function show(answers: Record<string, unknown>): Promise<HTMLElement> {
     bench = new Bench(answers);
-    storage = new TargetStorage(
-      new TargetsService(bench.core.api),
-      trans,
-      'gpu-box'
-    );
+    model = new TargetsModel(bench.core);
+    questions = new QuestionsModel(bench.core, model.service);
+    storage = new TargetStorage(model, trans, 'gpu-box');
     const view = () => (
-      <StorageView storage={storage} trans={trans} onClose={jest.fn()} />
+      <StorageView
+        storage={storage}
+        questions={questions}
+        trans={trans}
+        onClose={jest.fn()}
+      />
     );
     const { container, rerender } = render(view());
     storage.changed.connect(() => act(() => rerender(view())));
+    questions.changed.connect(() => act(() => rerender(view())));
     await act(() => settle());
     return container;
   }
 
   afterEach(() => {
     storage.dispose();
+    questions.dispose();
+    model.dispose();
     bench.dispose();
   });
 
@@ -71,7 +80,7 @@ describe('what lies on a target', () => {
     expect(at.textContent).toContain('40 d');
     expect(remove(at).disabled).toBe(true);
     act(() => boxes(at)[0].click());
-    expect(remove(at).textContent).toBe('Remove 1 (2.0 GB)');
+    expect(remove(at).textContent).toBe('Remove 1 (2.0 GiB)');
   });
 
   it('removes what was ticked to its last file, and says what was freed', async () => {
@@ -93,7 +102,7 @@ describe('what lies on a target', () => {
       force: false
     });
     expect(bench.count(LIST)).toBe(2);
-    expect(at.textContent).toContain('2.0 GB freed.');
+    expect(at.textContent).toContain('2.0 GiB freed.');
     expect(at.textContent).toContain('a file is held');
   });
 
@@ -147,6 +156,60 @@ describe('what lies on a target', () => {
     act(() => at.querySelector<HTMLElement>('.jp-mod-accept')!.click());
     await act(() => settle());
     expect(at.textContent).not.toContain('gpu-box is not connected.');
+    expect(boxes(at)).toHaveLength(1);
+  });
+
+  it('connects from here, asks within the dialog, then looks', async () => {
+    const away = new Refusal(
+      409,
+      'not_connected',
+      'gpu-box is not connected.',
+      'Connect it first: genops targets connect gpu-box'
+    );
+    const at = await show({ [LIST]: away });
+    const accept = () => at.querySelector<HTMLElement>('.jp-mod-accept')!;
+    expect(at.textContent).toContain('gpu-box is not connected.');
+    expect(at.textContent).not.toContain('genops targets');
+    expect(at.textContent).toContain('Look again');
+    expect(accept().textContent).toBe('Connect');
+
+    const failed = target({ state: 'failed', message: 'No.', hint: 'Ask.' });
+    bench.answers['POST /targets/gpu-box/connect'] = failed;
+    bench.answers['GET /targets'] = [failed];
+    act(() => accept().click());
+    await act(() => settle());
+    expect(at.textContent).toContain('No.Ask.');
+    expect(accept().textContent).toBe('Connect');
+
+    bench.answers['POST /targets/gpu-box/connect'] = target({
+      state: 'asking'
+    });
+    bench.answers['GET /targets/gpu-box'] = target({ state: 'asking' });
+    bench.answers['GET /questions'] = [
+      {
+        id: 'q1',
+        target: 'gpu-box',
+        kind: 'password',
+        text: 'Password:',
+        echo: false,
+        fingerprint: '',
+        key_type: '',
+        asked_at: 1,
+        expires_at: 2
+      }
+    ];
+    act(() => accept().click());
+    expect(at.textContent).toContain('Connecting to gpu-box…');
+    bench.change('question');
+    await act(() => settle());
+    expect(at.querySelector('input[type=password]')).not.toBeNull();
+    bench.answers['GET /questions'] = [];
+    bench.answers['GET /targets'] = [target()];
+    bench.answers['GET /targets/gpu-box'] = target();
+    bench.answers[LIST] = { target: 'gpu-box', items: [item()] };
+    bench.change('question');
+    bench.change('target', 'gpu-box');
+    await act(() => settle(300));
     expect(boxes(at)).toHaveLength(1);
   });
 

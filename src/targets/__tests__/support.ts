@@ -59,7 +59,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     policy: {
       folder: 'sync',
       folder_max_files: 5000,
-      folder_max_bytes: 200_000_000,
+      folder_max_bytes: 200 * 1024 ** 2,
       warm_kernels: 0,
       idle_minutes: null,
       idle_gpu_percent: 5

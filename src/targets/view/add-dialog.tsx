@@ -11,6 +11,7 @@ import type { AddTarget, IAddFields } from '../add';
 import type { QuestionsModel } from '../questions';
 
 import { BuildView } from './build-view';
+import { FolderFields } from './folder-fields';
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
 import { QuestionForm } from './question-form';
 import { TestSteps, outcomeWords } from './test-steps';
@@ -219,6 +220,11 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
       </Field>
       <details className="gol-Form-more">
         <summary>{trans.__('More')}</summary>
+        <FolderFields
+          fields={fields}
+          onChange={part => model.set(part)}
+          trans={trans}
+        />
         <Field
           label={trans.__('Price an hour in USD (optional)')}
           error={model.priceProblem}

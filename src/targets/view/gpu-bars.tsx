@@ -188,7 +188,7 @@ function Bar(props: {
   );
 }
 
-/** `61/80 GB`: both in the unit of the whole, as short as it can be read. */
+/** `61/80 GiB`: both in the unit of the whole, as short as it can be read. */
 export function shortBytesOf(used: number, total: number): string {
   const whole = formatBytes(total);
   const unit = whole.slice(whole.indexOf(' ') + 1);

@@ -1,36 +1,15 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
+import { refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Resource } from '../../core';
-import { IconButton, LogTail, ResourceView } from '../../core';
+import { FollowingView, IconButton, LogTail, ResourceView } from '../../core';
 
 /** What a kernel's process wrote outside of its cells, in the main area; read when shown and when asked. */
-export class KernelLogView extends ReactWidget {
+export class KernelLogView extends FollowingView<string> {
   constructor(private _options: KernelLogView.IOptions) {
-    super();
+    super(_options.log);
     this.addClass('gol-TaskLog');
-  }
-
-  override dispose(): void {
-    this._options.log.dispose();
-    super.dispose();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._options.log.visible = true;
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
-    this._options.log.visible = false;
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._options.log.visible = this.isVisible;
   }
 
   protected override render(): React.ReactElement {

@@ -173,13 +173,13 @@ function BestFit(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { picker, trans } = props;
-  const [need, setNeed] = React.useState('24');
+  const [need, setNeed] = React.useState('20');
   const id = React.useId();
-  const gigabytes = Number(need.replace(',', '.'));
-  const valid = Number.isFinite(gigabytes) && gigabytes > 0;
+  const gibibytes = Number(need.replace(',', '.'));
+  const valid = Number.isFinite(gibibytes) && gibibytes > 0;
   const search = () => {
     if (valid) {
-      void picker.chooseFor(gigabytes);
+      void picker.chooseFor(gibibytes);
     }
   };
   return (
@@ -202,7 +202,7 @@ function BestFit(props: {
           }
         }}
       />
-      <span id={`${id}-unit`}>{trans.__('GB of GPU memory')}</span>
+      <span id={`${id}-unit`}>{trans.__('GiB of GPU memory')}</span>
       <ActionButton
         label={trans.__('Choose')}
         caption={trans.__('Choose among the targets that are connected')}

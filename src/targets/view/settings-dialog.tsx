@@ -1,12 +1,14 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Field, openForm } from '../../core';
+import { Field, NumberInput, openForm } from '../../core';
 
 import type { ITarget } from '../service';
 import type { SettingsForm } from '../settings';
 import { IDLE_CHOICES, MAX_WARM } from '../settings';
 import { minutesWords } from '../words';
+
+import { FolderFields } from './folder-fields';
 
 /** Change a target. @returns it as it then is, or undefined when the person left. */
 export async function openSettingsDialog(
@@ -30,7 +32,6 @@ export function SettingsFields(props: {
 }): React.ReactElement {
   const { form, trans } = props;
   const { fields } = form;
-  const number = (value: string) => (value === '' ? NaN : Number(value));
   const choices = [...new Set([...IDLE_CHOICES, fields.idleMinutes])]
     .filter(each => each > 0)
     .sort((a, b) => a - b);
@@ -40,19 +41,17 @@ export function SettingsFields(props: {
         label={trans.__('Kernels that stand ready')}
         error={form.warmProblem}
         help={trans.__(
-          'They make a start take a moment, and hold about 60 MB of memory each and no GPU, while you are connected. At most %1.',
+          'They make a start take a moment, and hold about 60 MiB of memory each and no GPU, while you are connected. At most %1.',
           MAX_WARM
         )}
       >
         {control => (
-          <input
-            {...control}
-            type="number"
-            min={0}
+          <NumberInput
+            control={control}
+            value={fields.warm}
             max={MAX_WARM}
             step={1}
-            value={Number.isNaN(fields.warm) ? '' : fields.warm}
-            onChange={event => form.set({ warm: number(event.target.value) })}
+            onChange={warm => form.set({ warm })}
           />
         )}
       </Field>
@@ -86,70 +85,20 @@ export function SettingsFields(props: {
           help={trans.__('Percent of its use, by whoever uses it.')}
         >
           {control => (
-            <input
-              {...control}
-              type="number"
-              min={0}
+            <NumberInput
+              control={control}
+              value={fields.gpuPercent}
               max={100}
-              value={Number.isNaN(fields.gpuPercent) ? '' : fields.gpuPercent}
-              onChange={event =>
-                form.set({ gpuPercent: number(event.target.value) })
-              }
+              onChange={gpuPercent => form.set({ gpuPercent })}
             />
           )}
         </Field>
       )}
-      <label className="gol-Tick">
-        <input
-          type="checkbox"
-          checked={fields.sendsFolder}
-          onChange={event => form.set({ sendsFolder: event.target.checked })}
-        />
-        {trans.__('Send the notebook’s folder there before a kernel starts')}
-      </label>
-      {fields.sendsFolder && (
-        <div className="gol-Field-row">
-          <Field
-            label={trans.__('Ask above (MB)')}
-            error={form.megabytesProblem}
-          >
-            {control => (
-              <input
-                {...control}
-                type="number"
-                min={0}
-                value={
-                  Number.isNaN(fields.folderMegabytes)
-                    ? ''
-                    : fields.folderMegabytes
-                }
-                onChange={event =>
-                  form.set({ folderMegabytes: number(event.target.value) })
-                }
-              />
-            )}
-          </Field>
-          <Field
-            label={trans.__('Ask above (files)')}
-            error={form.filesProblem}
-          >
-            {control => (
-              <input
-                {...control}
-                type="number"
-                min={0}
-                step={1}
-                value={
-                  Number.isNaN(fields.folderFiles) ? '' : fields.folderFiles
-                }
-                onChange={event =>
-                  form.set({ folderFiles: number(event.target.value) })
-                }
-              />
-            )}
-          </Field>
-        </div>
-      )}
+      <FolderFields
+        fields={fields}
+        onChange={part => form.set(part)}
+        trans={trans}
+      />
       <Secrets {...props} />
       <Field
         label={trans.__('Another variable')}

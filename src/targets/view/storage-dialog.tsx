@@ -1,4 +1,5 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import {
@@ -9,48 +10,73 @@ import {
   formatDuration
 } from '../../core';
 
+import type { QuestionsModel } from '../questions';
 import type { IStoredItem } from '../service';
 import type { TargetStorage } from '../storage';
 import { isRemovable } from '../storage';
 import { onOneLine } from '../words';
 
 import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import { QuestionForm } from './question-form';
 
 /** Show what lies on a target's host, and remove what the person ticks. Resolves when the dialog is closed. */
 export async function openStorageDialog(options: {
   /** Disposed with the dialog. */
   storage: TargetStorage;
+  questions: QuestionsModel;
   trans: TranslationBundle;
 }): Promise<void> {
-  const { storage, trans } = options;
+  const { storage, questions, trans } = options;
+  const changed = new Signal<TargetStorage, void>(storage);
+  const tell = () => changed.emit();
+  storage.changed.connect(tell, tell);
+  questions.changed.connect(tell, tell);
+  // A login may ask something while it connects.
+  const hosted = questions.host();
   const close = () => dialog.finish();
   const dialog = new ModelDialog({
     title: trans.__('What GenOps Lab has left on %1', storage.target),
-    changed: storage.changed,
+    changed,
     render: () => <StorageView {...options} onClose={close} />,
     onLeave: close,
     focus: '.jp-mod-reject'
   });
-  await dialog.launch().finally(() => storage.dispose());
+  await dialog.launch().finally(() => {
+    storage.changed.disconnect(tell, tell);
+    questions.changed.disconnect(tell, tell);
+    hosted.dispose();
+    storage.dispose();
+  });
 }
 
 /** What lies there with its size and who uses it, and then what was freed. */
 export function StorageView(props: {
   storage: TargetStorage;
+  questions: QuestionsModel;
   trans: TranslationBundle;
   onClose: () => void;
 }): React.ReactElement {
-  const { storage, trans } = props;
-  const { chosen, items, state } = storage;
+  const { storage, questions, trans } = props;
+  const { chosen, items, state, isAway } = storage;
   const forced = chosen.filter(({ stays }) => stays !== '');
   // A second dialog would wait for the end of this one: what is asked stands in it.
   const asked = forced.map(({ path }) => path).join('\n');
   const [sure, setSure] = React.useState('');
   const asks = asked !== '' && sure === asked && state === 'ready';
+  if (questions.current) {
+    return (
+      <QuestionForm
+        question={questions.current}
+        model={questions}
+        trans={trans}
+        within
+      />
+    );
+  }
   return (
     <form
       className="gol-Form gol-Stored"
-      aria-busy={state === 'looking' || state === 'removing'}
+      aria-busy={state !== 'ready' && state !== 'failed'}
       onSubmit={event => {
         event.preventDefault();
         if (asked === '' || asks) {
@@ -67,6 +93,11 @@ export function StorageView(props: {
         )}
       </p>
       <div role="status">
+        {state === 'connecting' && (
+          <p className="gol-Note">
+            {trans.__('Connecting to %1…', storage.target)}
+          </p>
+        )}
         {state === 'looking' && (
           <p className="gol-Note">{trans.__('Looking at what lies there…')}</p>
         )}
@@ -107,9 +138,17 @@ export function StorageView(props: {
         />
         {state === 'failed' && (
           <DialogButton
-            kind="accept"
+            kind={isAway ? 'cancel' : 'accept'}
             label={trans.__('Look again')}
             onClick={() => void storage.look()}
+          />
+        )}
+        {isAway && (
+          <DialogButton
+            kind="accept"
+            label={trans.__('Connect')}
+            caption={trans.__('Connect now; it may ask for a password')}
+            onClick={() => void storage.connect()}
           />
         )}
         {items && items.length > 0 && (

@@ -12,6 +12,7 @@ function task(id: string, part: Partial<ITask> = {}): ITask {
     title: `Deploy ${id}`,
     state: 'running',
     subject: `deployment:${id}`,
+    kind: '',
     message: '',
     hint: '',
     progress: null,
@@ -124,6 +125,46 @@ describe('notifications of tasks', () => {
     bench.change('task', 'a');
     await settle();
     expect(shown()).toEqual([['in-progress', 'Deploy a']]);
+  });
+
+  it('stays with what can be done next, also where it was closed before', async () => {
+    const next = jest.fn();
+    const offered = notifications.offer(({ kind }) =>
+      kind === 'environment' ? [{ label: 'New notebook', callback: next }] : []
+    );
+    bench.answers['GET /tasks'] = [task('a', { kind: 'environment' })];
+    model.start();
+    await settle();
+    const labels = () =>
+      Notification.manager.notifications.map(({ options }) =>
+        (options.actions ?? []).map(({ label }) => label)
+      );
+    expect(labels()).toEqual([['Show log', 'Cancel']]);
+    Notification.dismiss();
+    bench.answers['GET /tasks'] = [
+      task('a', { kind: 'environment', state: 'done', message: 'It can.' }),
+      task('b', { state: 'done' })
+    ];
+    bench.change('task', 'a');
+    await settle();
+    expect(labels().sort()).toEqual([
+      ['Show log'],
+      ['Show log', 'New notebook']
+    ]);
+    const { options } = Notification.manager.notifications.find(({ message }) =>
+      message.includes('It can.')
+    )!;
+    expect(options.autoClose).toBe(false);
+    options.actions?.[1].callback(new MouseEvent('click'));
+    expect(next).toHaveBeenCalledTimes(1);
+    offered.dispose();
+    Notification.dismiss();
+    bench.answers['GET /tasks'] = [
+      task('c', { kind: 'environment', state: 'done' })
+    ];
+    bench.change('task', 'c');
+    await settle();
+    expect(labels()).toEqual([['Show log']]);
   });
 
   it('offers the log always and cancelling while it runs', async () => {

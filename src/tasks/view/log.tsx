@@ -1,12 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
+import { refreshIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Resource } from '../../core';
 import {
   ActionButton,
   Elapsed,
+  FollowingView,
   IconButton,
   LogTail,
   ResourceView,
@@ -17,30 +17,10 @@ import type { ITaskLog } from '../model';
 import { describeState } from '../model';
 
 /** The log of one task, in the main area; it follows the task while it is seen. */
-export class TaskLogView extends ReactWidget {
+export class TaskLogView extends FollowingView<ITaskLog> {
   constructor(private _options: TaskLogView.IOptions) {
-    super();
+    super(_options.log);
     this.addClass('gol-TaskLog');
-  }
-
-  override dispose(): void {
-    this._options.log.dispose();
-    super.dispose();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._options.log.visible = true;
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
-    this._options.log.visible = false;
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._options.log.visible = this.isVisible;
   }
 
   protected override render(): React.ReactElement {

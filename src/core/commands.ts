@@ -1,0 +1,84 @@
+/** Commands of the rooms: added alike, and what they ask when an argument is missing. */
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import { InputDialog, Notification } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { CommandRegistry } from '@lumino/commands';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { ApiError } from './errors';
+
+export type ICommand = Pick<
+  CommandRegistry.ICommandOptions,
+  'label' | 'caption' | 'icon' | 'isEnabled'
+> & {
+  args: Record<string, { type: string; description: string }>;
+  execute: (args: ReadonlyPartialJSONObject) => Promise<unknown>;
+};
+
+/** Adds commands that are in the palette and whose failures are told. */
+export function definer(
+  { commands }: JupyterFrontEnd,
+  palette: ICommandPalette | null,
+  trans: TranslationBundle
+): (id: string, command: ICommand) => void {
+  return (id, { args: properties, execute, ...look }) => {
+    commands.addCommand(id, {
+      ...look,
+      describedBy: { args: { type: 'object', properties } },
+      execute: async args => {
+        try {
+          return await execute(args);
+        } catch (reason) {
+          const error = ApiError.from(reason, trans);
+          Notification.error(`${error.message} ${error.hint}`.trim());
+          return undefined;
+        }
+      }
+    });
+    palette?.addItem({ command: id, category: trans.__('GenOps Lab') });
+  };
+}
+
+/** The description of an argument that is text. */
+export function textArg(description: string): {
+  type: string;
+  description: string;
+} {
+  return { type: 'string', description };
+}
+
+/** An argument that is text; empty where it is missing, or something else. */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** One of several, chosen by the person; undefined where they leave, and with word of it where there is none. */
+export async function choose<T>(options: {
+  items: readonly T[];
+  label: (item: T) => string;
+  title: string;
+  /** Said where there is nothing to choose from. */
+  none: string;
+  trans: TranslationBundle;
+}): Promise<T | undefined> {
+  const { items, title, none, trans } = options;
+  if (items.length === 0) {
+    Notification.info(none);
+    return undefined;
+  }
+  const words = items.map(options.label);
+  // The answer is one of these words: two items may have the same.
+  const labels =
+    new Set(words).size === words.length
+      ? words
+      : words.map((each, index) => `${index + 1}. ${each}`);
+  const { button, value } = await InputDialog.getItem({
+    title,
+    items: labels,
+    okLabel: trans.__('Choose')
+  });
+  return button.accept && value !== null
+    ? items[labels.indexOf(value)]
+    : undefined;
+}
