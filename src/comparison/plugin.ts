@@ -19,10 +19,11 @@ export const comparisonPlugin: JupyterFrontEndPlugin<void> = {
   optional: [ILayoutRestorer, ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
-    { api, events, trans }: IGenOpsCore,
+    core: IGenOpsCore,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null
   ): void => {
+    const { api, events, trans } = core;
     const service = new ComparisonService(api);
     addCommands({ app, service, events, trans, restorer, palette });
   }

@@ -159,6 +159,7 @@ async def test_repeats_by_seed_share_a_column(room: Room, desk: Desk) -> None:
     assert acc.columns[1].verdict == "higher"
     apart = await compared(room, [*a, *b], repeats=[])
     assert len(apart.columns) == 7
+    assert [run.repeat for run in apart.runs][:2] == ["seed=0", "seed=1"]
     assert {cell.verdict for cell in apart.metrics[0].columns} == {""}
 
 

@@ -82,7 +82,7 @@ def _run(run: Gathered, column: int, repeats: Sequence[str] | None) -> ComparedR
         column=column,
         started_at=run.started_at,
         ended_at=run.ended_at,
-        repeat=repeat_label(run, repeats),
+        repeat=repeat_label(run, repeats or None),
         has_source=bool(run.kept and run.kept.cells),
         problem=run.problem,
     )

@@ -11,7 +11,12 @@ import * as React from 'react';
 import { ComparisonModel } from '../model';
 import type { IComparisonQuery, IRunComparison } from '../service';
 import { Comparison } from '../view/comparison';
-import { differenceText, estimateText, letter } from '../view/words';
+import {
+  columnName,
+  differenceText,
+  estimateText,
+  letter
+} from '../view/words';
 
 import { makeCell, makeComparison, trans } from './support';
 
@@ -121,6 +126,13 @@ describe('the comparison', () => {
     await show();
     expect(within(section('Metrics')).getByText('may be chance')).toBeTruthy();
   });
+});
+
+it('columns of the same name are told apart by their ids', () => {
+  const comparison = makeComparison();
+  expect(columnName(comparison, 1)).toBe('fox-1');
+  comparison.columns[0].name = 'fox-1';
+  expect(columnName(comparison, 1)).toBe('fox-1 run1');
 });
 
 it('figures are as precise as their intervals', () => {

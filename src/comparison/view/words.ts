@@ -14,10 +14,15 @@ export function letter(column: number): string {
   return column < 26 ? own : letter(Math.floor(column / 26) - 1) + own;
 }
 
-/** A column's name for a person. */
-export function columnName(comparison: IRunComparison, column: number): string {
-  const { name, run_ids } = comparison.columns[column];
-  return name || run_ids[0].slice(0, 8);
+/** A column's name for a person, with the run's id where another has that name. */
+export function columnName(
+  { columns }: IRunComparison,
+  column: number
+): string {
+  const { name, run_ids } = columns[column];
+  const id = run_ids[0].slice(0, 8);
+  const isAlone = columns.filter(other => other.name === name).length === 1;
+  return name && isAlone ? name : `${name} ${id}`.trim();
 }
 
 /** The distinct values of a column; a dash for a run that has none. */
