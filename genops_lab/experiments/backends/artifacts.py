@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import posixpath
 import shutil
@@ -109,17 +110,23 @@ class Digests:
             return ""
         try:
             file = contained(root, path)
-            size = file.stat().st_size
-            if size > min(_MAX_HASHED_BYTES, self._left):
+            found = file.stat()
+            if found.st_size > min(_MAX_HASHED_BYTES, self._left):
                 return ""
-            self._left -= size
-            digest = hashlib.sha256()
-            with file.open("rb") as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    digest.update(chunk)
-            return digest.hexdigest()
+            self._left -= found.st_size
+            return _sha256(file, found.st_size, found.st_mtime_ns)
         except (OSError, NotFound, InvalidRequest):  # then nothing is said of its content
             return ""
+
+
+@functools.lru_cache(maxsize=10_000)
+def _sha256(file: Path, _size: int, _changed_ns: int) -> str:
+    """Remembered, as another baseline asks for the same files again."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def local_path(location: str) -> Path | None:
