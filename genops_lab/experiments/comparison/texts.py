@@ -16,7 +16,7 @@ MAX_CHARACTERS = 2_000_000
 MAX_LINES = 10_000
 #: Of a stretch of cells that differs, more pairs than this are matched by their ids alone.
 _MAX_PAIRS = 2_500
-_COMPARED_LINES = 300
+_COMPARED_LINES = 100
 _FILE = re.compile(r"(?m)^(?=diff --git )")
 _NAME = re.compile(r'(?m)^(?:\+\+\+ (?:"?b/)|--- (?:"?a/))(.*?)"?\t?$')
 
@@ -107,7 +107,7 @@ def _alike(old: KeptCell, new: KeptCell) -> bool:
     if len(a) == len(b) == 1:
         a, b = list(a[0][:_COMPARED_LINES]), list(b[0][:_COMPARED_LINES])
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
-    return matcher.real_quick_ratio() >= 0.5 and matcher.ratio() >= 0.5
+    return matcher.real_quick_ratio() >= 0.5 and matcher.quick_ratio() >= 0.5 and matcher.ratio() >= 0.5
 
 
 def _title(old: KeptCell | None, new: KeptCell | None, i: int | None, j: int | None) -> str:
