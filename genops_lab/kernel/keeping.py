@@ -24,6 +24,7 @@ from .gpu_models import gpu_models
 from .places import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
 from .secret_names import current_values
+from .source import simple_params
 
 if TYPE_CHECKING:
     from .run import Run
@@ -49,10 +50,13 @@ class Keeper:
         self._source = source and not os.environ.get(OFF_VARIABLE)
         self._folder = os.getcwd()
         self._script = "" if shell() is not None else script_path()
-        self._redactor = redactor_now()
         self._shown_cells = ""
         # Those that have run up to now: more may come while the thread starts.
         self._cells: List[Cell] = self._cells_now() if self._source else []
+        if self._script:
+            for cell in self._cells:
+                simple_params(cell.source, {})  # what it assigns to secret names is remembered
+        self._redactor = redactor_now()
         self._thread = threading.Thread(
             target=self._guarded, args=(self._gather,), name="genops-keeper", daemon=True
         )

@@ -15,7 +15,7 @@ from .history import History
 from .keeping import Keeper, redactor_now
 from .places import is_remote, notebook_path, process_created, script_path
 from .redaction import VARIABLE, mark
-from .secret_names import MIN_VALUE, is_secret_name
+from .secret_names import MIN_VALUE, is_secret_name, remember
 from .sender import Ack, Sender
 from .spool import Spool
 from .system import SystemSampler
@@ -229,12 +229,11 @@ class Run:
 
 
 def _without_secrets(values: Mapping[str, Any]) -> Dict[str, str]:
+    given = {clean(key): clean(value) for key, value in values.items()}
+    secret = {key: value for key, value in given.items() if _is_secret(key, value)}
+    remember(secret.values())  # genops.params({"api_key": key})
     redactor = redactor_now()
-    given = {clean(key): redactor.redact(clean(value)) for key, value in values.items()}
-    return {
-        key: mark(VARIABLE) if _is_secret(key, value) else value  # genops.params({"api_key": key})
-        for key, value in given.items()
-    }
+    return {key: mark(VARIABLE) if key in secret else redactor.redact(value) for key, value in given.items()}
 
 
 def _is_secret(key: str, value: str) -> bool:
