@@ -71,10 +71,9 @@ class Keeper:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except GenOpsError:
-            return  # the run has ended meanwhile
         except Exception as error:  # the boundary: what cannot be kept must not cost the training
-            print(f"GenOps: not all of the run's source could be kept: {error!r}", file=sys.stderr)
+            if not (self._run.ended and isinstance(error, GenOpsError)):  # it came too late
+                print(f"GenOps: not all of the run's source could be kept: {error!r}", file=sys.stderr)
 
     def _cells_now(self) -> List[Cell]:
         session = shell()

@@ -19,15 +19,13 @@ from .secret_names import MIN_VALUE, is_secret_name, remember
 from .sender import Ack, Sender
 from .spool import Spool
 from .system import SystemSampler
-from .values import clean, number, spelled
+from .values import MAX_TEXT_CHARACTERS, clean, number, spelled
 
 if TYPE_CHECKING:
     from .mlflow_bridge import MlflowBridge
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
-#: Text artifacts are sent in one message.
-MAX_TEXT_CHARACTERS = 4_000_000
 END_WAIT_S = 8.0
 #: The Lab's first use of MLflow takes seconds, on a busy machine many; without a Lab nothing is waited for.
 START_WAIT_S = 60.0
