@@ -128,7 +128,9 @@ def torch_arguments() -> list[str]:
 
 
 def ensure_python_packages(extras: str) -> None:
-    state = digest([ROOT / "pyproject.toml"], extras, platform.python_version())
+    # genops.py is copied beside the packages: an editable install does not follow it.
+    copied = ROOT / "genops_lab" / "kernel" / "site" / "genops.py"
+    state = digest([ROOT / "pyproject.toml", copied], extras, platform.python_version())
     if done(f"python-{extras}", state):
         return
     say(f"installing Python packages ({extras}); some minutes the first time")

@@ -9,9 +9,12 @@ import tokenize
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .redaction import Counts, Redactor, added, marks_in
+from .values import MAX_TEXT_CHARACTERS
 
 #: Of a long session the latest cells are kept.
 MAX_CELLS_CHARACTERS = 2_000_000
+#: What spaces and line ends add to an entry, at most.
+_INDENTATION = 500
 _ATTRIBUTE = "_genops_cell_ids"
 
 
@@ -97,7 +100,10 @@ class KeptCells(NamedTuple):
 
 
 def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
-    """The cells without secrets. ``sha256`` is that of the source as it is kept, in UTF-8."""
+    """The cells without secrets, the latest of them where they are too long to be sent as one text.
+
+    ``sha256`` is that of the source as it is kept, in UTF-8.
+    """
     entries: List[Dict[str, Any]] = []
     total: Counts = {}
     for cell in cells:
@@ -109,8 +115,15 @@ def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
         counts = marks_in(source) if source != cell.source else {}
         if counts:
             entry["redacted"] = counts
-            total = added(total, counts)
         entries.append(entry)
+    size = 0
+    for index in range(len(entries) - 1, -1, -1):
+        size += len(json.dumps(entries[index], ensure_ascii=False)) + _INDENTATION
+        if size > MAX_TEXT_CHARACTERS:
+            del entries[: index + 1]
+            break
+    for entry in entries:
+        total = added(total, entry.get("redacted", {}))
     return KeptCells(json.dumps(entries, indent=1, ensure_ascii=False), _script(entries), total)
 
 

@@ -24,6 +24,7 @@ from .gpu_models import gpu_models
 from .places import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
 from .secret_names import current_values
+from .source import simple_params
 
 if TYPE_CHECKING:
     from .run import Run
@@ -49,10 +50,13 @@ class Keeper:
         self._source = source and not os.environ.get(OFF_VARIABLE)
         self._folder = os.getcwd()
         self._script = "" if shell() is not None else script_path()
-        self._redactor = redactor_now()
         self._shown_cells = ""
         # Those that have run up to now: more may come while the thread starts.
         self._cells: List[Cell] = self._cells_now() if self._source else []
+        if self._script:
+            for cell in self._cells:
+                simple_params(cell.source, {})  # what it assigns to secret names is remembered
+        self._redactor = redactor_now()
         self._thread = threading.Thread(
             target=self._guarded, args=(self._gather,), name="genops-keeper", daemon=True
         )
@@ -67,10 +71,9 @@ class Keeper:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except GenOpsError:
-            return  # the run has ended meanwhile
         except Exception as error:  # the boundary: what cannot be kept must not cost the training
-            print(f"GenOps: not all of the run's source could be kept: {error!r}", file=sys.stderr)
+            if not (self._run.ended and isinstance(error, GenOpsError)):  # it came too late
+                print(f"GenOps: not all of the run's source could be kept: {error!r}", file=sys.stderr)
 
     def _cells_now(self) -> List[Cell]:
         session = shell()

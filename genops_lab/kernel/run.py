@@ -15,19 +15,17 @@ from .history import History
 from .keeping import Keeper, redactor_now
 from .places import is_remote, notebook_path, process_created, script_path
 from .redaction import VARIABLE, mark
-from .secret_names import MIN_VALUE, is_secret_name
+from .secret_names import MIN_VALUE, is_secret_name, remember
 from .sender import Ack, Sender
 from .spool import Spool
 from .system import SystemSampler
-from .values import clean, number, spelled
+from .values import MAX_TEXT_CHARACTERS, clean, number, spelled
 
 if TYPE_CHECKING:
     from .mlflow_bridge import MlflowBridge
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
-#: Text artifacts are sent in one message.
-MAX_TEXT_CHARACTERS = 4_000_000
 END_WAIT_S = 8.0
 #: The Lab's first use of MLflow takes seconds, on a busy machine many; without a Lab nothing is waited for.
 START_WAIT_S = 60.0
@@ -229,12 +227,11 @@ class Run:
 
 
 def _without_secrets(values: Mapping[str, Any]) -> Dict[str, str]:
+    given = {clean(key): clean(value) for key, value in values.items()}
+    secret = {key: value for key, value in given.items() if _is_secret(key, value)}
+    remember(secret.values())  # genops.params({"api_key": key})
     redactor = redactor_now()
-    given = {clean(key): redactor.redact(clean(value)) for key, value in values.items()}
-    return {
-        key: mark(VARIABLE) if _is_secret(key, value) else value  # genops.params({"api_key": key})
-        for key, value in given.items()
-    }
+    return {key: mark(VARIABLE) if key in secret else redactor.redact(value) for key, value in given.items()}
 
 
 def _is_secret(key: str, value: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any, Dict, List, Mapping, Set
+from typing import Any, Dict, Iterable, List, Mapping, Set
 from urllib.parse import quote, quote_plus
 
 #: A shorter value would be found by chance in any text.
@@ -34,6 +34,16 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
 
 
+def remember(values: Iterable[str]) -> None:
+    """These are secrets from now on, whatever variable holds them."""
+    for value in values:
+        if len(value.strip()) >= MIN_VALUE and len(value) <= MAX_VALUE:
+            _seen.pop(value, None)
+            _seen[value] = None
+    for value in list(_seen)[: max(0, len(_seen) - MAX_VALUES)]:
+        _seen.pop(value, None)
+
+
 def current_values(namespace: Mapping[str, Any]) -> List[str]:
     """What secret-named variables of the environment and of ``namespace`` hold now, or held at an earlier call, the
     longest first.
@@ -54,19 +64,9 @@ def current_values(namespace: Mapping[str, Any]) -> List[str]:
             and not (name == "token" and _WORD.fullmatch(value))
         ):
             found.add(value)
-    for value in found:
-        if len(value.strip()) >= MIN_VALUE and len(value) <= MAX_VALUE:
-            _seen.pop(value, None)
-            _seen[value] = None
-    for value in list(_seen)[: max(0, len(_seen) - MAX_VALUES)]:
-        _seen.pop(value, None)
+    remember(found)
     spelled: Set[str] = set()
     for value in list(_seen):
         spelled.update((value, value.strip(), repr(value)[1:-1], json.dumps(value)[1:-1]))
         spelled.update((quote(value, safe=""), quote_plus(value)))
     return sorted(spelled, key=lambda text: (-len(text), text))
-
-
-def without_secret_names(values: Mapping[str, Any]) -> Dict[str, Any]:
-    """The entries whose names are harmless."""
-    return {name: value for name, value in values.items() if not is_secret_name(name)}

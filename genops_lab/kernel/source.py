@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Dict, List, Mapping, Tuple
 
-from .secret_names import without_secret_names
+from .secret_names import is_secret_name, remember
 from .values import scalars
 
 _CONSTANT_NODES = (
@@ -20,7 +20,8 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
     The rule: a name without a leading underscore that the cell assigns exactly once, at its top level, from
     numbers, texts and truth values, from arithmetic over them, or over other names that hold such values
     (``lr = 1e-3``, ``steps = 10 * epochs``). Counters and results are no parameters: they are assigned
-    again, or come from calls. What has a secret's name (``api_key``) is none either.
+    again, or come from calls. What has a secret's name (``api_key``) is none either;
+    its value is remembered as a secret.
     """
     try:
         tree = ast.parse(code)
@@ -34,13 +35,17 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
     for name in stores:
         known.pop(name, None)
     found: Dict[str, Any] = {}
+    secrets: Dict[str, Any] = {}
     for name, value in _assignments(tree):
-        if name.startswith("_") or stores.get(name) != 1:
+        secret = is_secret_name(name)
+        if not secret and (name.startswith("_") or stores.get(name) != 1):
             continue
-        result = _evaluated(value, {**known, **found})
+        result = _evaluated(value, {**known, **found, **secrets})
         if type(result) in (int, float, str, bool):
-            found[name] = result
-    return without_secret_names(found)
+            (secrets if secret else found)[name] = result
+            if secret and isinstance(result, str):
+                remember([result])
+    return found
 
 
 def _assignments(tree: ast.Module) -> List[Tuple[str, ast.expr]]:

@@ -9,6 +9,9 @@ from typing import Any, Dict, Union
 
 Number = Union[int, float]
 
+#: Text artifacts are sent in one message.
+MAX_TEXT_CHARACTERS = 4_000_000
+
 
 def clean(text: Any) -> str:
     """Text that every JSON reader and database takes: a lone surrogate becomes a question mark."""

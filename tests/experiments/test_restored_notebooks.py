@@ -26,6 +26,7 @@ from genops_lab.experiments.restoring.notebook import MAX_ROWS, file_name, noteb
 from genops_lab.kernel.cells import Cell, kept_cells
 from genops_lab.kernel.environment import as_requirements, installed, site_folders
 from genops_lab.kernel.redaction import Redactor, marks_in
+from genops_lab.kernel.values import MAX_TEXT_CHARACTERS
 
 RUN = Run(
     run_id="0123456789abcdef0123456789abcdef", experiment_id="1", experiment="e", name="n", status="FINISHED"
@@ -61,7 +62,7 @@ def test_names_of_a_run_cannot_change_the_form_of_what_is_said(name: str, branch
     record = Record(
         git=KeptGit(
             commit="ab12; rm -rf ~", branch=branch, remote=path,
-            patch=KeptPatch(files=[path], left_out=[LeftOutFile(path, "large")], redacted={path: {"x": 1}}),
+            patch=KeptPatch(files=[path], left_out=[LeftOutFile(path, branch)], redacted={path: {"x": 1}}),
         ),
         environment=KeptEnvironment(python=branch),
         host=path,
@@ -95,6 +96,15 @@ def test_what_differs_now_is_told() -> None:
     elsewhere = Record(environment=KeptEnvironment(folders=["/no/such/folder"]))
     assert not difference(Kept(cells=[], record=elsewhere, installed=then)).compared
     assert not difference(Kept(cells=[], installed=then)).compared
+
+
+def test_of_a_session_that_is_too_long_the_latest_cells_are_kept() -> None:
+    cells = [Cell(number, "\x01" * 150_000) for number in range(1, 11)]  # as JSON six times as long
+    kept = kept_cells([*cells, Cell(11, "last")], Redactor())
+    assert 2_000_000 < len(kept.as_json) <= MAX_TEXT_CHARACTERS and len(kept.as_script) <= MAX_TEXT_CHARACTERS
+    found = decoded(kept.as_json, list[KeptCell])
+    assert found is not None and [cell.execution_count for cell in found] == [7, 8, 9, 10, 11]
+    assert kept_cells([Cell(1, "\x01" * 1_000_000)], Redactor()).as_json == "[]"
 
 
 def test_cells_of_an_older_lab_and_strange_files_are_met() -> None:

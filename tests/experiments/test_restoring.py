@@ -194,7 +194,10 @@ def test_fifty_planted_secrets_are_in_nothing_that_is_written(server: LabServer)
     for file in server.home.path.rglob("*"):
         if not file.is_file() or file.relative_to(server.home.path).parts[0] in skipped:
             continue
-        content = file.read_bytes()
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:  # a journal of SQLite
+            continue
         looked_at += len(content)
         assert [secret for secret in secrets if secret.encode() in content] == [], file
     assert looked_at > 100_000

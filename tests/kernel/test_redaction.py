@@ -208,3 +208,10 @@ def test_a_mark_can_be_read_back() -> None:
 def test_a_secret_never_becomes_a_parameter() -> None:
     code = "lr = 0.1\napi_key = 'swordfish'\nDB_PASSWORD = 'x' * 9\nmax_tokens = 10\n"
     assert simple_params(code, {}) == {"lr": 0.1, "max_tokens": 10}
+
+
+def test_what_a_cell_will_assign_to_a_secrets_name_is_known_before_it_runs() -> None:
+    code = "_password = word\nurl = f'https://x.test/{_password}'\napi_token = 'a'\napi_token = 'another phrase'\n"
+    assert simple_params(code, {"word": "some phrase"}) == {"url": "https://x.test/some phrase"}
+    values = current_values({})
+    assert "some phrase" in values and "another phrase" in values

@@ -220,22 +220,26 @@ def test_no_secret_comes_into_the_spool_of_a_kernel_without_a_lab(
     body = "\n".join(f"    {one.line}" for one in planted)
     kernel.ok(f"if False:\n{body}")
     kernel.ok("my_secret = ''.join(['swordfish', ' at sea'])\nprint(len('swordfish at sea'))")
+    # Not yet in a variable of a secret's name when the cell begins.
+    kernel.ok("harmless = 'plain words'")
     cell = kernel.ok(
-        f"%%track --name n --param note={planted[0].secret} --tag t={planted[1].secret}\n"
-        f"title = {planted[2].secret!r}\napi_key = 'hunter2hunter2'\ncopied = my_secret"
+        f"%%track --name n --param note={planted[0].secret} --tag t={planted[1].secret} --param password=swordfish2\n"
+        f"title = {planted[2].secret!r}\napi_key = 'hunter2hunter2'\ncopied = my_secret\ndb_password = harmless"
     )
     (path,) = (home.data / "spool").iterdir()
     written = (
         path.read_text(encoding="utf-8") + json.dumps(cell.messages, default=str) + cell.stream("stderr")
     )
     kept = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[1:]]
-    secrets = [one.secret for one in planted] + ["swordfish at sea", "hunter2hunter2"]
+    secrets = [one.secret for one in planted] + [
+        "swordfish at sea", "hunter2hunter2", "plain words", "swordfish2",
+    ]  # fmt: skip
     said = [secret for secret in secrets if secret in written]
     # The front end is shown the cell's own text by its kernel, as always; nothing else.
     shown = json.dumps(cell.of("execute_input"), default=str)
     assert [secret for secret in said if secret not in shown] == []
     assert [secret for secret in secrets if secret in path.read_text(encoding="utf-8")] == []
-    assert set(kept[0]["data"]["params"]) == {"note", "title", "copied"}
+    assert set(kept[0]["data"]["params"]) == {"note", "title", "copied", "password"}
     texts = {event["data"]["path"] for event in kept if event["kind"] == "text"}
     assert {"source/cells.json", "source/installed.txt", "source/record.json"} <= texts
 

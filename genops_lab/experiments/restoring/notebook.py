@@ -161,7 +161,9 @@ def _git(run: Run, kept: Kept) -> list[str]:
             names = ", ".join(_span(name) for name in sorted(git.patch.redacted)[:MAX_ROWS])
             parts.append(f"Secrets were taken out of the changes of {names}: there they may not apply.")
         if git.patch.left_out:
-            names = ", ".join(f"{_span(left.path)} ({left.reason})" for left in git.patch.left_out[:MAX_ROWS])
+            names = ", ".join(
+                f"{_span(left.path)} ({_plain(left.reason)})" for left in git.patch.left_out[:MAX_ROWS]
+            )
             parts.append(f"Changed files that were not kept: {names}.")
         if kept.has_patch:
             parts.append(f"The changes are the run's artifact {_span(PATCH)}.")
