@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .columns import Columns, Kind, Numbers, Texts
 from .errors import NotInColumns, QueryError, nearest
+from .models import Completion, Doubt
 from .names import Name
 from .nodes import Node
 from .times import Clock
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Columns",
+    "Completion",
     "Doubt",
     "Kind",
     "Name",
@@ -33,18 +35,9 @@ __all__ = [
     "Query",
     "QueryError",
     "Texts",
+    "complete",
     "parse",
 ]
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A query that can be answered, and that perhaps asks for something else than was meant."""
-
-    message: str
-    hint: str
-    position: int
-    length: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +75,9 @@ class Query:
             if name.key not in known:
                 near = [str(Name(name.kind, key)) for key in nearest(name.key, known)]
                 hint = f"Did you mean {' or '.join(near)}?" if near else ""
-                doubts.append(Doubt(f"No run has {name}.", hint, position, length))
+                doubts.append(
+                    Doubt(message=f"No run has {name}.", hint=hint, position=position, length=length)
+                )
         return doubts
 
 
@@ -95,6 +90,17 @@ def parse(text: str) -> Query:
 
     builder = Builder(text)
     return Query(text, builder.build(), tuple(builder.found))
+
+
+def complete(text: str, cursor: int, columns: Columns) -> list[Completion]:
+    """What may stand at ``cursor`` (a place among the text's characters), best first, at most 50.
+
+    Names, operators and keywords by the grammar; after a comparison the values that runs have, with how many have each.
+    Nothing where the text is wrong before the cursor.
+    """
+    from .completion import completions
+
+    return completions(text, cursor, columns)
 
 
 def _zone(timezone: str | tzinfo | None) -> tzinfo | None:

@@ -15,7 +15,8 @@ from .names import ATTRIBUTES, ELSEWHERE, PLAIN, PREFIXES, Name, attribute
 from .patterns import regex_fault
 from .times import Last, duration, moment
 
-MAX_CONDITIONS: Final = 500
+MAX_CONDITIONS: Final = 200
+MAX_PATTERN: Final = 5_000
 
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _NEXT = re.compile(rf"\s*({PLAIN}+|\S)?")
@@ -154,6 +155,10 @@ class Builder:
         if right.type not in ("SINGLE", "DOUBLE", "WORD"):
             raise self._at(right, f"A pattern is expected, not {right}.", "Put it in quotes.")
         pattern = _unquoted(right)
+        if len(pattern) > MAX_PATTERN:
+            raise self._at(
+                right, f"The pattern has more than {MAX_PATTERN:,} characters.", "Use a shorter one."
+            )
         if how.type == "MATCH":
             if fault := regex_fault(pattern):
                 begin = (right.start_pos or 0) + (right.type != "WORD")
@@ -295,6 +300,14 @@ class Builder:
 
     def _error(self, position: int, length: int, message: str, hint: str) -> QueryError:
         return QueryError(message, text=self.text, position=position, length=length, hint=hint)
+
+
+def column_meant(term: Token) -> Name | None:
+    """The column that a term names; None where it names none."""
+    try:
+        return Builder(str(term))._resolved(term)
+    except QueryError:
+        return None
 
 
 def _may_follow(before: Tree[Token], after: Tree[Token]) -> bool:

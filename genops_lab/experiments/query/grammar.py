@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Final, cast
 
 from lark import Lark
@@ -19,7 +20,8 @@ MAX_LENGTH: Final = 50_000
 MAX_DEPTH: Final = 50
 
 _DOUBLE, _SINGLE, _BACKTICK = r'"(?:[^"]|"")*"', r"'(?:[^']|'')*'", r"`(?:[^`]|``)*`"
-_NO_KEYWORD = rf"(?!(?:{'|'.join(RESERVED)})(?!{PLAIN}))"
+_NO_KEYWORD = rf"(?!(?i:{'|'.join(RESERVED)})(?!{PLAIN}))"
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 _GRAMMAR = rf"""
 start: any?
@@ -54,7 +56,7 @@ NULL.4: /null(?!{PLAIN})/i
 NAN.4: /nan(?!{PLAIN})/i
 SPACED.4: /{SPACED}/i
 QUALIFIED.3: /(?:\w+|`\w+`)\.(?:{_DOUBLE}|{_SINGLE}|{_BACKTICK})/
-WORD.1: /(?:`\w+`\.)?{_NO_KEYWORD}{PLAIN}+/
+WORD.1: /`\w+`\.{PLAIN}+|{_NO_KEYWORD}{PLAIN}+/
 DOUBLE: /{_DOUBLE}/
 SINGLE: /{_SINGLE}/
 BACKTICK: /{_BACKTICK}/
@@ -77,10 +79,12 @@ def read(text: str) -> Tree[Token]:
             position=MAX_LENGTH,
             hint="Ask for less at once, or tag the runs and ask for the tag.",
         )
+    if found := SURROGATE.search(text):
+        raise QueryError("This is half a character.", text=text, position=found.start(), hint="Remove it.")
     try:
         return _bounded(text)
-    except UnexpectedInput as found:
-        raise _explained(text, found) from None
+    except UnexpectedInput as wrong:
+        raise _explained(text, wrong) from None
 
 
 def _bounded(text: str) -> Tree[Token]:

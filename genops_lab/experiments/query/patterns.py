@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+#: What Arrow reads as a number, but for NaN.
+_NUMBER: Final = r"(?i)\A[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)\z"
 #: What RE2 lacks of Python's expressions, by design.
 _LACKING: Final = {"(?=": "look-ahead", "(?!": "look-ahead", "(?<": "look-behind"}
 
@@ -85,10 +87,14 @@ def like(words: pa.StringArray, pattern: str, *, ignore_case: bool) -> npt.NDArr
             return _bools(pc.starts_with(words, inner) if begins else pc.ends_with(words, inner))
         if inner and pattern == f"%{inner}%":
             return _bools(pc.match_substring(words, inner))
-    # re.escape knows RE2's special characters; a control character or a line end is taken as it is.
+    return _bools(pc.match_substring_regex(words, like_expression(pattern), ignore_case=ignore_case))
+
+
+def like_expression(pattern: str) -> str:
+    """SQL's pattern as an expression. re.escape knows RE2's special characters, all of which are ASCII."""
     pieces = {"%": ".*", "_": "."}
     body = "".join(pieces.get(char) or (re.escape(char) if char.isascii() else char) for char in pattern)
-    return _bools(pc.match_substring_regex(words, rf"(?s)\A{body}\z", ignore_case=ignore_case))
+    return rf"(?s)\A{body}\z"
 
 
 def containing(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
@@ -121,11 +127,12 @@ def numbers(words: pa.StringArray) -> npt.NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    trimmed = pc.ascii_trim_whitespace(words)
-    valid = pc.match_substring_regex(
-        trimmed, r"(?i)\A[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)\z"
-    )
-    values = pc.cast(pc.if_else(valid, trimmed, pa.scalar(None, pa.string())), pa.float64())
+    try:
+        values = pc.cast(words, pa.float64())
+    except pa.ArrowInvalid:  # not all are numbers: those that are have to be found first, which takes longer
+        trimmed = pc.ascii_trim_whitespace(words)
+        valid = pc.match_substring_regex(trimmed, _NUMBER)
+        values = pc.cast(pc.if_else(valid, trimmed, pa.scalar(None, pa.string())), pa.float64())
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 

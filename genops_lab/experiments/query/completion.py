@@ -1,0 +1,218 @@
+"""What may stand where somebody is typing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+from lark.exceptions import UnexpectedInput
+from lark.lexer import Token
+
+from . import patterns
+from .build import column_meant
+from .columns import Columns, Kind
+from .grammar import MAX_LENGTH, SURROGATE, parser
+from .models import Completion
+from .names import ATTRIBUTES, PLAIN, PREFIX_OF, Name, quoted_text
+
+MOST: Final = 50
+"""Completions at most."""
+_LONGEST_VALUE: Final = 100
+"""Characters of a value that is still worth offering."""
+
+_PLAIN_END = re.compile(rf"{PLAIN}*\Z")
+_PLAIN_REST = re.compile(rf"{PLAIN}*")
+_PREFIXED = re.compile(r"(?:\w+|`\w+`)\.\Z")
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|[^'"`]+""")
+
+_NUMBER_OPERATORS: Final = (
+    "=",
+    "!=",
+    ">",
+    ">=",
+    "<",
+    "<=",
+    "BETWEEN",
+    "IN",
+    "NOT IN",
+    "IS NULL",
+    "IS NOT NULL",
+)
+_TEXT_OPERATORS: Final = ("=", "!=", "LIKE", "ILIKE", "=~", "!~", "IN", "NOT IN", "IS NULL", "IS NOT NULL")
+_TIMES: Final = ("today", "yesterday", "-1h", "-1d", "-7d", "-30d")
+_PERIODS: Final = ("LAST HOUR", "LAST 24 HOURS", "LAST 7 DAYS", "LAST 30 DAYS")
+_DURATIONS: Final = ("1m", "10m", "1h", "1d")
+
+_Piece = tuple[str, Literal["attribute", "metric", "param", "tag", "operator", "keyword", "value"], str]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where somebody types: the begun word, what the grammar accepts there, and the column that a value is for."""
+
+    start: int
+    end: int
+    begun: str
+    accepts: frozenset[str]
+    subject: Token | None
+
+
+def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
+    """See :func:`genops_lab.experiments.query.complete`."""
+    place = _place(text, max(0, min(cursor, len(text), MAX_LENGTH)))
+    if place is None or SURROGATE.search(place.begun):
+        return []
+    name = column_meant(place.subject) if place.subject is not None else None
+    pieces = _ranked(_pieces(place, name, columns), place.begun)
+    if name is not None and "SPACED" in place.accepts and "LPAR" not in place.accepts and not name.is_number:
+        pieces = [*_values(name, place.begun, columns), *pieces]
+    return [
+        Completion(text=piece, start=place.start, end=place.end, kind=kind, detail=detail)
+        for piece, kind, detail in pieces[:MOST]
+    ]
+
+
+def _place(text: str, cursor: int) -> _Place | None:
+    """None where nothing can be begun, or the text is wrong already before the cursor."""
+    start, quote = _begin(text[:cursor])
+    if start == cursor and text[:cursor].endswith(("'", '"', "`")):
+        return None  # behind a quote that is closed nothing is begun
+    if quote and text.count(quote, cursor) % 2:
+        end = text.index(quote, cursor) + 1
+    else:
+        found = _PLAIN_REST.match(text, cursor)
+        end = found.end() if found else cursor
+    state = parser().parse_interactive(text[:start])
+    subject = before = None
+    try:
+        for token in state.iter_parse():
+            if token.type in (
+                "COMPARE",
+                "MATCH",
+                "LIKE",
+                "NOT_LIKE",
+                "IN",
+                "NOT_IN",
+                "BETWEEN",
+                "NOT_BETWEEN",
+                "IS",
+            ):
+                subject = before
+            before = token
+    except UnexpectedInput:
+        return None
+    accepts = frozenset(state.accepts())  # type: ignore[no-untyped-call]
+    if "COMPARE" in accepts:
+        subject = before
+    return _Place(start, end, text[start:cursor], accepts, subject)
+
+
+def _begin(before: str) -> tuple[int, str]:
+    """Where the word begins that ends at the cursor, and the quote that is open there."""
+    at = 0
+    while found := _QUOTED.match(before, at):
+        at = found.end()
+    if at < len(before):  # a quote that is not closed; it may stand behind a prefix
+        prefix = _PREFIXED.search(before, 0, at)
+        return (prefix.start() if prefix else at), before[at]
+    plain = _PLAIN_END.search(before)
+    return (plain.start() if plain else len(before)), ""
+
+
+def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Piece]:
+    """All that the grammar accepts there but for values of texts."""
+    accepts = place.accepts
+    if "NULL" in accepts:
+        yield from (("NULL", "keyword", ""), ("NOT NULL", "keyword", ""))
+        if name is not None and name.kind == "metric":
+            yield from (("NAN", "keyword", ""), ("NOT NAN", "keyword", ""))
+    elif "COMPARE" in accepts and name is not None:
+        yield from (
+            (word, "operator", "") for word in (_NUMBER_OPERATORS if name.is_number else _TEXT_OPERATORS)
+        )
+        if name.kind == "metric":
+            yield ("IS NAN", "operator", "")
+    elif "SPACED" in accepts:
+        if "LPAR" in accepts:
+            yield ("(", "keyword", "")
+            if name is not None and name.is_time:
+                yield from ((period, "value", "") for period in _PERIODS)
+        elif name is not None and name.is_number and name.kind == "attribute":
+            yield from ((word, "value", "") for word in (_TIMES if name.is_time else _DURATIONS))
+    elif "AND" in accepts:
+        yield ("AND", "keyword", "")
+        if "OR" in accepts:
+            yield ("OR", "keyword", "")
+    elif "NOT" in accepts:
+        yield from _names(columns)
+        yield ("NOT", "keyword", "")
+
+
+def _names(columns: Columns) -> Iterator[_Piece]:
+    for key in ATTRIBUTES:
+        name = Name("attribute", key)
+        yield key, "attribute", "time" if name.is_time else "duration" if name.is_number else "text"
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    for kind in kinds:
+        if kind != "attribute":
+            for key in columns.names(kind):
+                yield str(Name(kind, key)), kind, ""
+
+
+def _values(name: Name, begun: str, columns: Columns) -> list[_Piece]:
+    """The texts that runs have there and that contain what was begun, those of most runs first."""
+    texts = columns.texts(name.kind, name.key)
+    if texts is None:
+        return []
+    begun = begun.lstrip("'\"")
+    runs = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.words))
+    fitting = np.flatnonzero((runs > 0) & patterns.containing(texts.words, begun))
+    fitting = fitting[np.argsort(-runs[fitting], kind="stable")]
+    found: list[_Piece] = []
+    for place in fitting.tolist():
+        word = str(texts.words[place].as_py())
+        if len(word) <= _LONGEST_VALUE:
+            found.append(
+                (quoted_text(word), "value", "1 run" if runs[place] == 1 else f"{runs[place]:,} runs")
+            )
+        if len(found) == MOST:
+            break
+    return found
+
+
+def _ranked(pieces: Iterable[_Piece], begun: str) -> list[_Piece]:
+    """Those that contain what was begun, best first."""
+    wanted = _plain(begun)
+    ranks = [(_rank(_plain(piece[0]), wanted), piece) for piece in pieces]
+    fitting = [(rank, piece) for rank, piece in ranks if rank is not None]
+    return [piece for _, piece in sorted(fitting, key=lambda pair: pair[0])]
+
+
+def _rank(word: str, wanted: str) -> int | None:
+    """0 for what begins with it, 1 for a name that does so behind its prefix, 2 for what contains it, else None."""
+    prefix, _, key = word.partition(".")
+    wanted_prefix, dot, wanted_key = wanted.partition(".")
+    if dot and wanted_prefix in PREFIX_OF.values():
+        if prefix != wanted_prefix or wanted_key not in key:
+            return None
+        return 0 if key.startswith(wanted_key) else 2
+    if wanted not in word:
+        return None
+    return 0 if word.startswith(wanted) else 1 if key.startswith(wanted) else 2
+
+
+def _plain(written: str) -> str:
+    """Without quotes and case; the short forms of prefixes as the long ones."""
+    plain = re.sub(r"[\"'`]", "", written).casefold()
+    prefix, dot, key = plain.partition(".")
+    long = {
+        "metric": "metrics",
+        "param": "params",
+        "parameter": "params",
+        "parameters": "params",
+        "tag": "tags",
+    }
+    return f"{long.get(prefix, prefix)}.{key}" if dot else plain
