@@ -95,6 +95,19 @@ def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data / "mlflow"
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite store that MLflow made, without runs, to be copied."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("store") / "empty.db"
+    client = MlflowClient(f"sqlite:///{file}")
+    client.search_experiments()
+    store: Any = client._tracking_client.store
+    store.engine.dispose()
+    return file
+
+
 @pytest.fixture
 def empty_room(home: Home, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     """The room on an embedded MLflow that is not made yet; the working folder is the user's."""

@@ -2,74 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import sqlite3
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mlflow import MlflowClient
 
-from genops_lab.core.errors import Unavailable
-from genops_lab.experiments.columns import disk
-from genops_lab.experiments.columns.mirror import Mirror
-from genops_lab.experiments.columns.opening import ways_to
-from tests.support.run_changes import CHANGES, Changer, as_mirrored, as_mlflow_says
+from genops_lab.experiments.columns.api import ClientApi
+from genops_lab.experiments.columns.api_source import ApiSource
+from tests.support.run_changes import CHANGES
+
+from .columns_stands import make_changes, sqlite_stand
 
 _GONE = st.tuples(st.just("delete for good"), st.integers(0, 5), st.none())
-LONG_S = 60.0
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that MLflow made, to be copied."""
-    file = tmp_path_factory.mktemp("store") / "empty.db"
-    client = MlflowClient(f"sqlite:///{file}")
-    client.search_experiments()
-    engine: Any = client._tracking_client.store
-    engine.engine.dispose()
-    return file
-
-
-class Stand:
-    """A store, a client of it and a mirror."""
-
-    def __init__(self, folder: Path, empty: Path) -> None:
-        self.file = folder / f"{uuid.uuid4().hex}.db"
-        shutil.copy(empty, self.file)
-        self.client = MlflowClient(f"sqlite:///{self.file}")
-        self.changer = Changer(self.client)
-        self.mirror = Mirror(ways_to(f"sqlite:///{self.file}"), folder / "kept")
-
-    def same(self) -> None:
-        """The mirror says what MLflow says."""
-        assert as_mirrored(self.mirror.now(LONG_S)) == as_mlflow_says(self.client)
-
-    def close(self) -> None:
-        self.mirror.close()
-        store: Any = self.client._tracking_client.store
-        store.engine.dispose()
-        self.file.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def stand(tmp_path: Path, empty_store: Path) -> Iterator[Stand]:
-    made = Stand(tmp_path, empty_store)
-    yield made
-    made.close()
+#: Each with whether the mirror is looked at after it.
+SOME_CHANGES = st.lists(st.tuples(st.one_of(CHANGES, _GONE), st.booleans()), min_size=5, max_size=40)
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(changes=st.lists(st.tuples(st.one_of(CHANGES, _GONE), st.booleans()), min_size=5, max_size=40))
+@given(changes=SOME_CHANGES)
 @example(
     changes=[
         (("create", 0, "a"), False),
@@ -86,13 +41,30 @@ def stand(tmp_path: Path, empty_store: Path) -> Iterator[Stand]:
         (("tag", 1, ("a", "1")), True),
     ]
 )
-def test_it_says_what_mlflow_says(tmp_path: Path, empty_store: Path, changes: list[Any]) -> None:
-    stand = Stand(tmp_path, empty_store)
+def test_a_file_read_directly(tmp_path: Path, empty_store: Path, changes: list[Any]) -> None:
+    stand = sqlite_stand(tmp_path, empty_store)
     try:
-        for (what, which, how), look in changes:
-            stand.changer.change(what, which, how)
-            if look:
-                stand.same()
-        stand.same()
+        make_changes(stand, changes)
+    finally:
+        stand.close()
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(changes=SOME_CHANGES)
+def test_a_store_read_by_the_api(tmp_path: Path, empty_store: Path, changes: list[Any]) -> None:
+    uri = ""
+
+    def opens() -> ApiSource:
+        # Pages of two runs: what is swept, and what vanishes between two pages, must be seen as well.
+        return ApiSource(ClientApi(uri), page=2, sweep=2, every_s=0.01)
+
+    stand = sqlite_stand(tmp_path, empty_store, opens=opens)
+    uri = stand.uri
+    try:
+        make_changes(stand, changes)
     finally:
         stand.close()

@@ -9,6 +9,18 @@ from .sqlite_source import SqliteSource, file_of
 
 
 def ways_to(tracking_uri: str) -> list[Callable[[], Source]]:
-    """The sources to try, the best first."""
+    """The sources to try, the best first; the last one takes any store that mlflow can open."""
+    ways: list[Callable[[], Source]] = []
     file = file_of(tracking_uri)
-    return [lambda: SqliteSource(file)] if file is not None else []
+    if file is not None:
+        ways.append(lambda: SqliteSource(file))
+    ways.append(lambda: _api(tracking_uri))
+    return ways
+
+
+def _api(tracking_uri: str) -> Source:
+    from .api import ClientApi, HttpApi
+    from .api_source import ApiSource
+
+    over_http = tracking_uri.startswith(("http://", "https://"))
+    return ApiSource(HttpApi(tracking_uri) if over_http else ClientApi(tracking_uri))

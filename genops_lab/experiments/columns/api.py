@@ -1,0 +1,241 @@
+"""MLflow's API as far as a mirror needs it: over HTTP, decoded by msgspec, or through MlflowClient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from genops_lab.core.errors import Unavailable
+from genops_lab.experiments.backends.client import all_pages, open_client, told
+
+from .changes import Changes, ExperimentRow, RunRow
+
+A = TypeVar("A")
+
+PAGE = 1000
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """An experiment as the API has it."""
+
+    experiment_id: str
+    name: str
+    lifecycle_stage: str = "active"
+    artifact_location: str = ""
+    creation_time: int | None = None
+
+
+class _Info(msgspec.Struct):
+    experiment_id: str
+    status: str
+    run_id: str
+    run_name: str | None = None
+    user_id: str | None = None
+    start_time: int | None = None
+    end_time: int | None = None
+    artifact_uri: str | None = None
+    lifecycle_stage: str = "active"
+
+
+class _Metric(msgspec.Struct):
+    key: str
+    value: float | str = 0.0
+
+
+class _Text(msgspec.Struct):
+    key: str
+    value: str = ""
+
+
+class _Data(msgspec.Struct):
+    metrics: list[_Metric] = []
+    params: list[_Text] = []
+    tags: list[_Text] = []
+
+
+class Run(msgspec.Struct):
+    """A run as the API has it."""
+
+    info: _Info
+    data: _Data = msgspec.field(default_factory=_Data)
+
+
+class Page(msgspec.Struct):
+    """Runs, and the token of the next page, empty at the end."""
+
+    runs: list[Run] = []
+    next_page_token: str = ""
+
+
+class _Experiments(msgspec.Struct):
+    experiments: list[Experiment] = []
+    next_page_token: str = ""
+
+
+class _OneRun(msgspec.Struct):
+    run: Run
+
+
+class Api(Protocol):
+    """What is asked of MLflow. Raises NotFound, Unavailable and other GenOpsErrors."""
+
+    def experiments(self) -> list[Experiment]:
+        """All experiments, deleted ones included."""
+        ...
+
+    def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
+        """Runs, deleted ones included."""
+        ...
+
+    def get(self, run_id: str) -> Run:
+        """One run."""
+        ...
+
+
+class HttpApi:
+    """With mlflow's own requests: its credentials, certificates and plugins hold here too. Its entities are left out:
+    they take longer than the server's answer."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        from mlflow.utils import credentials
+
+        mlflow: Any = credentials
+        with told("MLflow could not be opened"):
+            self._host = mlflow.get_default_host_creds(tracking_uri)
+
+    def experiments(self) -> list[Experiment]:
+        found: list[Experiment] = []
+        token = ""
+        while True:
+            asked = {"max_results": PAGE, "view_type": "ALL", "page_token": token}
+            page = self._ask("experiments/search", "POST", _Experiments, json=asked)
+            found += page.experiments
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
+        asked = {
+            "experiment_ids": experiments,
+            "filter": where,
+            "run_view_type": "ALL",
+            "max_results": limit,
+            "order_by": [order],
+            "page_token": token,
+        }
+        return self._ask("runs/search", "POST", Page, json=asked)
+
+    def get(self, run_id: str) -> Run:
+        return self._ask("runs/get", "GET", _OneRun, params={"run_id": run_id}).run
+
+    def _ask(self, path: str, method: str, answer: type[A], **given: Any) -> A:
+        from mlflow.utils import rest_utils
+
+        mlflow: Any = rest_utils
+        endpoint = f"/api/2.0/mlflow/{path}"
+        with told("The runs could not be read"):
+            response = mlflow.http_request(host_creds=self._host, endpoint=endpoint, method=method, **given)
+            if response.status_code != 200:  # else it would guess the encoding of megabytes first
+                mlflow.verify_rest_response(response, endpoint)
+        try:
+            return msgspec.json.decode(_without_bare_nan(response.content), type=answer, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Unavailable(
+                f"The runs could not be read: what answers is no MLflow ({error}).",
+                hint="See whether this address is that of an MLflow server.",
+            ) from error
+
+
+class ClientApi:
+    """Through MlflowClient: any store that mlflow can open."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._client = open_client(tracking_uri)
+
+    def experiments(self) -> list[Experiment]:
+        from mlflow.entities import ViewType
+
+        with told("The experiments could not be listed"):
+            found = all_pages(self._client.search_experiments, view_type=ViewType.ALL)
+        return [
+            Experiment(
+                each.experiment_id, each.name, each.lifecycle_stage, each.artifact_location, each.creation_time
+            )
+            for each in found
+        ]  # fmt: skip
+
+    def search(self, experiments: list[str], where: str, order: str, limit: int, token: str = "") -> Page:
+        from mlflow.entities import ViewType
+
+        with told("The runs could not be read"):
+            page = self._client.search_runs(
+                experiments, where, ViewType.ALL, limit, [order], token or None
+            )  # fmt: skip
+        told_token: Any = page.token or ""  # of a database: bytes
+        return Page(
+            [_of_entity(run) for run in page],
+            told_token.decode() if isinstance(told_token, bytes) else told_token,
+        )
+
+    def get(self, run_id: str) -> Run:
+        with told(f"Run {run_id} could not be read"):
+            return _of_entity(self._client.get_run(run_id))
+
+
+def _of_entity(run: Any) -> Run:
+    info = run.info
+    return Run(
+        _Info(
+            info.experiment_id, info.status, info.run_id, info.run_name, info.user_id, info.start_time,
+            info.end_time, info.artifact_uri, info.lifecycle_stage,
+        ),
+        _Data(
+            [_Metric(*each) for each in run.data.metrics.items()],
+            [_Text(*each) for each in run.data.params.items()],
+            [_Text(*each) for each in run.data.tags.items()],
+        ),
+    )  # fmt: skip
+
+
+def _without_bare_nan(content: bytes) -> bytes:
+    """Older servers write NaN and Infinity as no JSON allows."""
+    if b": NaN" not in content and b": Infinity" not in content and b": -Infinity" not in content:
+        return content
+    for bare in (b"NaN", b"Infinity", b"-Infinity"):
+        content = content.replace(b'"value": ' + bare, b'"value": "' + bare + b'"')
+    return content
+
+
+def as_experiments(found: Sequence[Experiment]) -> dict[str, ExperimentRow]:
+    """By id."""
+    return {each.experiment_id: ExperimentRow(each.name, each.lifecycle_stage) for each in found}
+
+
+def as_changes(runs: Sequence[Run]) -> Changes:
+    """Runs as a mirror takes them; of one that comes twice the last counts."""
+    latest = list({run.info.run_id: run for run in runs}.values())
+    changes = Changes()
+    for run in latest:
+        info = run.info
+        changes.runs.append(
+            RunRow(
+                info.run_id, info.run_name or None, info.status, info.start_time or None, info.end_time or None,
+                info.lifecycle_stage, info.experiment_id, info.user_id, info.artifact_uri,
+            )
+        )  # fmt: skip
+    changes.metrics.put(list(_numbers(latest)))
+    changes.params.put(
+        [(at, each.key, each.value) for at, run in enumerate(latest) for each in run.data.params]
+    )
+    changes.tags.put([(at, each.key, each.value) for at, run in enumerate(latest) for each in run.data.tags])
+    return changes
+
+
+def _numbers(runs: Sequence[Run]) -> Iterator[tuple[int, str, float | None]]:
+    for at, run in enumerate(runs):
+        for each in run.data.metrics:
+            value = float(each.value)
+            yield at, each.key, None if math.isnan(value) else value

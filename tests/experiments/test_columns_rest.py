@@ -1,0 +1,59 @@
+"""The mirror of an MLflow server over HTTP."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from genops_lab.experiments.columns.api import HttpApi
+from genops_lab.experiments.columns.api_source import ApiSource
+from tests.support.homes import Home
+from tests.support.mlflow_server import running_mlflow
+
+from .columns_stands import Stand, make_changes
+from .test_columns_sqlite import SOME_CHANGES
+
+_EVERY_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away is noticed at once, as in the Lab."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, empty_store: Path) -> Iterator[str]:
+    folder = module_home.path / "far"
+    folder.mkdir()
+    shutil.copy(empty_store, folder / "far.db")
+    with running_mlflow(module_home, f"sqlite:///{folder}/far.db", folder / "artifacts") as url:
+        yield url
+
+
+def opens(url: str) -> ApiSource:
+    """A source that need not wait, with pages of few runs."""
+    return ApiSource(HttpApi(url), page=4, sweep=4, every_s=_EVERY_S)
+
+
+@settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(changes=SOME_CHANGES.filter(lambda changes: all(what[0] != "delete for good" for what, _ in changes)))
+def test_it_says_what_mlflow_says(server: str, tmp_path: Path, changes: list[Any]) -> None:
+    stand = Stand(server, tmp_path / "kept", lambda: opens(server))
+    try:
+        make_changes(stand, changes)
+    finally:
+        stand.close()

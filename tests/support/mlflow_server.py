@@ -1,0 +1,53 @@
+"""A real MLflow server over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from .homes import Home
+from .lab_server import free_port
+
+
+@contextlib.contextmanager
+def running_mlflow(home: Home, store: str, artifacts: Path, port: int | None = None) -> Iterator[str]:
+    """The address of an MLflow server on the database ``store``."""
+    port = port or free_port()
+    artifacts.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
+            *("--backend-store-uri", store, "--artifacts-destination", str(artifacts), "--workers", "1"),
+        ],
+        cwd=artifacts,
+        env=home.environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for(url, process)
+        yield url
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the MLflow server ended"
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError("the MLflow server did not come up")
