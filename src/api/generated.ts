@@ -789,6 +789,176 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Set and remove tags of a run; the id may be a unique prefix, or ``latest``. */
+        post: operations["tag_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A window of the runs that match, in order. Raises InvalidRequest (the query, a column), NotFound (an experiment), Unavailable. */
+        post: operations["query_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Whole runs that match, in order. */
+        post: operations["search_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All columns that runs have, with the number of runs that have a value. */
+        get: operations["list_run_columns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What may stand at the cursor of a query that is being typed. */
+        post: operations["complete_run_query"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Set tags of runs. Where one of them is not there, those before it have them. */
+        post: operations["tag_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the runs are read, and how old what is shown may be. */
+        get: operations["get_runs_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give MLflow's SQLite file statistics (ANALYZE), so that MLflow's own searches become fast. */
+        post: operations["analyze_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mark runs as deleted; they can be undeleted. Answers with their whole ids. */
+        post: operations["delete_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-table/undelete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring deleted runs back. Answers with their whole ids. */
+        post: operations["undelete_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/tracking/events": {
         parameters: {
             query?: never;
@@ -2130,6 +2300,208 @@ export interface components {
             steps: number[];
             values: (number | null)[];
             timestamps: number[];
+        };
+        /**
+         * RunTags
+         * @description Tags to set and to remove on a run.
+         */
+        RunTags: {
+            /** @default {} */
+            set: {
+                [key: string]: string;
+            };
+            /** @default [] */
+            remove: string[];
+        };
+        /**
+         * RunTableQuery
+         * @description Which part of the runs. ``experiments`` are names or ids, none for all. Without ``sort``, and where it leaves
+         *         runs alike, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: wait so long (at most 60) until all runs are
+         *         read as they are now.
+         */
+        RunTableQuery: {
+            /** @default [] */
+            experiments: string[];
+            /** @default  */
+            query: string;
+            /** @default [] */
+            sort: components["schemas"]["RunSort"][];
+            /** @default [] */
+            columns: string[];
+            /** @default 0 */
+            offset: number;
+            /** @default 100 */
+            limit: number;
+            /**
+             * @default active
+             * @enum {unknown}
+             */
+            lifecycle: "active" | "all" | "deleted";
+            /** @default 0 */
+            wait_s: number;
+        };
+        /**
+         * RunSort
+         * @description Runs without a value come last in both directions, those whose value is NaN before them.
+         */
+        RunSort: {
+            column: string;
+            /** @default false */
+            descending: boolean;
+        };
+        /**
+         * RunTable
+         * @description A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
+         */
+        RunTable: {
+            total: number;
+            matched: number;
+            offset: number;
+            run_ids: string[];
+            columns: components["schemas"]["RunColumn"][];
+            state: components["schemas"]["RunsState"];
+        };
+        /**
+         * RunColumn
+         * @description The window's values of one column, None where a run has none. What JSON cannot hold of numbers is text: "NaN",
+         *         "Infinity", "-Infinity".
+         */
+        RunColumn: {
+            column: string;
+            /** @enum {unknown} */
+            kind: "number" | "text";
+            values: (number | string | null)[];
+        };
+        /**
+         * RunsState
+         * @description How far the runs are read. ``version`` grows with each change of what is shown.
+         *
+         *         ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
+         *         seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
+         *         nothing new comes, empty while it does.
+         */
+        RunsState: {
+            version: number;
+            complete: boolean;
+            read: number;
+            /** @default null */
+            total: number | null;
+            /** @default null */
+            as_of: number | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            source: "" | "api" | "postgresql" | "sqlite";
+            /** @default  */
+            problem: string;
+            /** @default [] */
+            advice: components["schemas"]["Advice"][];
+        };
+        /**
+         * Advice
+         * @description What would make MLflow better; ``code`` is ``no_statistics`` where ``analyze_runs`` helps.
+         */
+        Advice: {
+            /** @enum {unknown} */
+            code: "no_statistics";
+            message: string;
+            hint: string;
+        };
+        /**
+         * RunSearch
+         * @description Whole runs: see :class:`RunTableQuery`.
+         */
+        RunSearch: {
+            /** @default [] */
+            experiments: string[];
+            /** @default  */
+            query: string;
+            /** @default [] */
+            sort: components["schemas"]["RunSort"][];
+            /** @default 50 */
+            limit: number;
+            /**
+             * @default active
+             * @enum {unknown}
+             */
+            lifecycle: "active" | "all" | "deleted";
+            /** @default 0 */
+            wait_s: number;
+        };
+        /**
+         * RunsFound
+         * @description The first of the ``matched`` runs.
+         */
+        RunsFound: {
+            runs: components["schemas"]["Run"][];
+            matched: number;
+            state: components["schemas"]["RunsState"];
+        };
+        /**
+         * RunColumns
+         * @description All columns: attributes, metrics, parameters, tags, each by name.
+         */
+        RunColumns: {
+            columns: components["schemas"]["RunColumnInfo"][];
+            state: components["schemas"]["RunsState"];
+        };
+        /**
+         * RunColumnInfo
+         * @description A column and how many runs have a value in it.
+         */
+        RunColumnInfo: {
+            column: string;
+            /** @enum {unknown} */
+            kind: "number" | "text";
+            runs: number;
+        };
+        /**
+         * QueryDraft
+         * @description A query that is being typed; ``cursor`` is a place among its characters (code points).
+         */
+        QueryDraft: {
+            text: string;
+            cursor: number;
+        };
+        /**
+         * Completions
+         * @description What may stand at the cursor, best first.
+         */
+        Completions: {
+            completions: components["schemas"]["Completion"][];
+        };
+        /**
+         * Completion
+         * @description ``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
+         *
+         *         ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
+         */
+        Completion: {
+            text: string;
+            start: number;
+            end: number;
+            /** @enum {unknown} */
+            kind: "attribute" | "keyword" | "metric" | "operator" | "param" | "tag" | "value";
+            /** @default  */
+            detail: string;
+        };
+        /**
+         * RunsTagging
+         * @description Tags to set on runs, by whole ids, at most 1,000.
+         */
+        RunsTagging: {
+            run_ids: string[];
+            set: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * RunIds
+         * @description Some runs, by whole ids, at most 1,000.
+         */
+        RunIds: {
+            run_ids: string[];
         };
         /**
          * TrackingBatch
@@ -4015,6 +4387,322 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    tag_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunTags"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    query_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunTableQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunTable"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    search_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunSearch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunsFound"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_run_columns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunColumns"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    complete_run_query: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueryDraft"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    tag_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunsTagging"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_runs_state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunsState"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    analyze_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunsState"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunIds"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunIds"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    undelete_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunIds"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunIds"];
                 };
             };
             /** @description What went wrong. */

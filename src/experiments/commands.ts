@@ -16,6 +16,8 @@ export namespace CommandIDs {
   export const insertTrack = 'genops:insert-track';
   export const insertRunCode = 'genops:insert-run-code';
   export const copyRunId = 'genops:copy-run-id';
+  /** The run table's. */
+  export const openRuns = 'genops:open-runs';
   /** The models room's. */
   export const registerModel = 'genops:register-model';
 }

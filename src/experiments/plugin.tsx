@@ -9,8 +9,9 @@ import * as React from 'react';
 import { IGenOpsCore, experimentIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
-import { CommandIDs, addCommands } from './commands';
+import { addCommands } from './commands';
 import { ExperimentsModel, isRunning } from './model';
+import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
 import { ExperimentsView } from './view/section';
 
@@ -37,9 +38,6 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       trans
     });
     addCommands({ commands, palette, notebooks, panel, model, trans });
-    const execute = (id: string, args: Record<string, string> = {}) => {
-      void commands.execute(id, args);
-    };
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),
@@ -58,18 +56,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
           <ExperimentsView
             model={model}
             trans={trans}
-            actions={{
-              insertCode: ({ run_id }, logged) =>
-                execute(CommandIDs.insertRunCode, {
-                  run_id,
-                  ...(logged && { model_uri: logged.uri })
-                }),
-              register: ({ run_id }, { name }) =>
-                execute(CommandIDs.registerModel, { run_id, model: name }),
-              openNotebook: path => execute('docmanager:open', { path }),
-              insertTrack: () => execute(CommandIDs.insertTrack),
-              canRegister: () => commands.hasCommand(CommandIDs.registerModel)
-            }}
+            actions={runActions(commands)}
           />
         );
       }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import InvalidRequest
 
+from .editing import Completions, QueryDraft
 from .models import (
     Advice,
     RunColumns,
@@ -72,6 +73,17 @@ class RunMirror:
         """All columns."""
         shown = self._mirror.now(0)
         return RunColumns(columns=shown.asked.names(), state=_state(shown))
+
+    def complete(self, draft: QueryDraft) -> Completions:
+        """What may stand at the cursor of a query, by its grammar and by the runs."""
+        import time
+
+        from genops_lab.experiments.query import complete
+
+        from .snapshot import Moment
+
+        moment = Moment(self._mirror.now(0).asked.snapshot, time.time())
+        return Completions(completions=complete(draft.text, draft.cursor, moment))
 
     def state(self) -> RunsState:
         """How far the runs are read."""

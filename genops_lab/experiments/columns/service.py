@@ -14,6 +14,7 @@ from genops_lab.experiments.backends.changing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
 
 from .backend import RunMirror
+from .editing import Completions, QueryDraft, RunsTagging
 from .models import RunColumns, RunIds, RunSearch, RunsFound, RunsState, RunTable, RunTableQuery, RunTags
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ class RunTableService:
         await self._mlflow.ensure()
         return await self._mlflow.columns.call(RunMirror.columns)
 
+    async def complete_run_query(self, body: QueryDraft) -> Completions:
+        """What may stand at the cursor of a query that is being typed."""
+        await self._mlflow.ensure()
+        return await self._mlflow.columns.call(RunMirror.complete, body)
+
     async def get_runs_state(self) -> RunsState:
         """How far the runs are read, and how old what is shown may be."""
         await self._mlflow.ensure()
@@ -78,6 +84,16 @@ class RunTableService:
         run = await self._experiments.resolve_run(run_id)
         await self._mlflow.worker.call(RunChanges.tag, run.run_id, body)
         await self._changed([run.run_id])
+
+    async def tag_runs(self, body: RunsTagging) -> None:
+        """Set tags of runs. Where one of them is not there, those before it have them."""
+        _check(RunIds(run_ids=body.run_ids))
+        await self._mlflow.ensure()
+        try:
+            for run_id in body.run_ids:
+                await self._mlflow.worker.call(RunChanges.tag, run_id, RunTags(set=body.set))
+        finally:
+            await self._changed(body.run_ids)
 
     async def delete_runs(self, body: RunIds) -> RunIds:
         """Mark runs as deleted; they can be undeleted. Answers with their whole ids."""

@@ -7,6 +7,9 @@ export interface IRunActions {
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   insertTrack: () => void;
+  /** Show all runs as a table in the main area. */
+  openTable: () => void;
   /** Whether models can be registered here: the room may be switched off. */
   canRegister: () => boolean;
+  canOpenTable: () => boolean;
 }
