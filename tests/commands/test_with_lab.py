@@ -153,6 +153,28 @@ def test_a_bad_filter_is_wrong_usage(lab: RunningLab, digits: Logged) -> None:
     assert (outcome.code, outcome.out) == (2, "")
 
 
+def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits: Logged) -> None:
+    short = digits.run_id[:10]
+    tagged = lab.call("runs", "tag", short, "team=vision", "note=a=b")
+    assert (tagged.code, tagged.out) == (0, ""), tagged.err
+    listed = lab.call("runs", "list", "--filter", "tags.team = 'vision'", "--sort", "-start_time", "--json")
+    assert [(run["run_id"], run["tags"]) for run in listed.json] == [
+        (digits.run_id, {"team": "vision", "note": "a=b"})
+    ]
+    assert lab.call("runs", "tag", "latest", "--remove", "team", "--remove", "note").code == 0
+    assert lab.call("runs", "list", "--filter", "tags.team = 'vision'", "--json").json == []
+    assert lab.call("runs", "delete", short, "--json").json == [digits.run_id]
+    assert lab.call("runs", "list", "--json").json == []
+    assert [run["run_id"] for run in lab.call("runs", "list", "--deleted", "--json").json] == [digits.run_id]
+    assert lab.call("runs", "undelete", short, "--json").json == [digits.run_id]
+    listed = lab.call("runs", "list", "--sort", "start_time DESC", "--experiment", "Default", "--json")
+    assert [run["run_id"] for run in listed.json] == [digits.run_id]
+    for wrong in (("tag", short), ("tag", short, "no value"), ("list", "--sort", "nonsense")):
+        assert lab.call("runs", *wrong).code == 2
+    of_data = lab.call("runs", "list", "--filter", "dataset.name = 'none'", "--json")
+    assert (of_data.code, of_data.json) == (0, []), of_data.err
+
+
 def test_a_notebook_gets_one_object(lab: RunningLab, digits: Logged) -> None:
     outcome = lab.call("runs", "list", GENOPS_OUTPUT="notebook")
     assert outcome.code == 0

@@ -21,6 +21,7 @@ import genops_lab
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.store import Store
+from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import TrackedProcess, TrackingAck, TrackingBatch, TrackingEvent
 from genops_lab.experiments.service import ExperimentsService
@@ -38,11 +39,13 @@ class Room:
     events: EventBus
     live: LiveHub
     experiments: ExperimentsService
+    run_table: RunTableService
     tracking: TrackingService
     told: list[tuple[str, str]]
 
     async def close(self) -> None:
         """End what was started."""
+        self.run_table.close()
         await self.events.close()
         await self.mlflow.close()
         self.store.close()
@@ -61,12 +64,14 @@ def open_room(data: Path, uri: str = "") -> Room:
     events = EventBus(store)
     told: list[tuple[str, str]] = []
     events.listen(lambda kind, id, _revision: told.append((kind, id)))
+    experiments = ExperimentsService(mlflow, events, live)
     return Room(
         mlflow=mlflow,
         store=store,
         events=events,
         live=live,
-        experiments=ExperimentsService(mlflow, events, live),
+        experiments=experiments,
+        run_table=RunTableService(mlflow, experiments, events, live),
         tracking=TrackingService(mlflow, store, events, live),
         told=told,
     )

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from genops_lab.experiments.columns.api import HttpApi
 from genops_lab.experiments.columns.api_source import ApiSource
 from tests.support.homes import Home
 from tests.support.mlflow_server import running_mlflow
+from tests.support.run_changes import CHANGES
 
 from .columns_stands import Stand, make_changes
-from .test_columns_sqlite import SOME_CHANGES
 
 _EVERY_S = 0.05
 
@@ -50,7 +51,7 @@ def opens(url: str) -> ApiSource:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(changes=SOME_CHANGES.filter(lambda changes: all(what[0] != "delete for good" for what, _ in changes)))
+@given(changes=st.lists(st.tuples(CHANGES, st.booleans()), min_size=10, max_size=40))
 def test_it_says_what_mlflow_says(server: str, tmp_path: Path, changes: list[Any]) -> None:
     stand = Stand(server, tmp_path / "kept", lambda: opens(server))
     try:

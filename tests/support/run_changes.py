@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,8 @@ class Changer:
     def __init__(self, client: MlflowClient) -> None:
         self.client = client
         self.runs: list[str] = []
-        self.experiments = ["0"]
+        # Of its own, so that a store may be shared with what other tests left in it.
+        self.experiments = [client.create_experiment(uuid.uuid4().hex)]
         self._names = 0
 
     def change(self, what: str, which: int, how: Any) -> None:
@@ -72,9 +74,11 @@ class Changer:
             if what == "create":
                 self.runs.append(self.client.create_run(experiment, run_name=how).info.run_id)
             elif what == "experiment":
-                self.experiments.append(self.client.create_experiment(f"experiment {self._names}"))
+                self.experiments.append(
+                    self.client.create_experiment(f"{uuid.uuid4().hex[:8]} {self._names}")
+                )
             elif what == "rename experiment":
-                self.client.rename_experiment(experiment, f"experiment {self._names}")
+                self.client.rename_experiment(experiment, f"{uuid.uuid4().hex[:8]} {self._names}")
             elif what == "delete experiment":
                 self.client.delete_experiment(experiment)
             elif what == "restore experiment":

@@ -72,7 +72,7 @@ def told(what: str) -> Iterator[None]:
 def _ours(what: str, detail: str, code: str) -> GenOpsError:
     first = (detail.strip().splitlines() or ["no reason given"])[0]
     if address := _ADDRESS.search(first):
-        slow = "timed out" in first.lower() and "Connect" not in first
+        slow = "read timed out" in first.lower()
         verb = "answers too slowly" if slow else "does not answer"
         first = f"the MLflow server at {address['host']}:{address['port']} {verb}."
     message = f"{what}: {_CREDENTIALS.sub('//', first)[:500]}"

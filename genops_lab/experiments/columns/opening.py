@@ -14,8 +14,16 @@ def ways_to(tracking_uri: str) -> list[Callable[[], Source]]:
     file = file_of(tracking_uri)
     if file is not None:
         ways.append(lambda: SqliteSource(file))
+    if tracking_uri.startswith("postgresql"):
+        ways.append(lambda: _postgres(tracking_uri))
     ways.append(lambda: _api(tracking_uri))
     return ways
+
+
+def _postgres(tracking_uri: str) -> Source:
+    from .postgres_source import PostgresSource
+
+    return PostgresSource(tracking_uri)
 
 
 def _api(tracking_uri: str) -> Source:

@@ -12,6 +12,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 from genops_lab.experiments.backends.changing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.experiments.models import RunQuery
 
 from .backend import RunMirror
 from .editing import Completions, QueryDraft, RunsTagging
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
 
 MAX_IDS = 1000
-_WAIT_S = 20.0
+#: A worker that is stopped waits for so long.
+_WAIT_S = 1.0
 _UNUSED_S = 300.0
 _AFTER_AN_ERROR_S = 5.0
 
@@ -54,7 +56,16 @@ class RunTableService:
     async def search_runs(self, body: RunSearch) -> RunsFound:
         """Whole runs that match, in order."""
         await self._mlflow.ensure()
-        return await self._mlflow.columns.call(RunMirror.search, body)
+        try:
+            return await self._mlflow.columns.call(RunMirror.search, body)
+        except GenOpsError as error:
+            # Of data sets a mirror knows nothing; MLflow itself does.
+            if error.code != "query_not_in_columns" or body.sort or len(body.experiments) > 1:
+                raise
+        asked = RunQuery(experiment="".join(body.experiments), filter=body.query, limit=body.limit)
+        page = await self._experiments.list_runs(asked)
+        state = await self._mlflow.columns.call(RunMirror.state)
+        return RunsFound(runs=page.runs, matched=len(page.runs), state=state)
 
     async def list_run_columns(self) -> RunColumns:
         """All columns that runs have, with the number of runs that have a value."""
