@@ -16,7 +16,7 @@ const PREFIXES: readonly [string, ColumnGroup][] = [
 
 const WIDTHS: Record<string, number> = {
   run_name: 220,
-  status: 104,
+  status: 84,
   start_time: 108,
   end_time: 108,
   duration: 96,

@@ -319,12 +319,10 @@ export class RunTableModel implements IDisposable {
     }
     this._choosing = true;
     try {
+      const columns = ['user', 'experiment', ...candidates(known.columns)];
       const sample = await this._options.service.window(
-        this._question([
-          'user',
-          'experiment',
-          ...candidates(known.columns)
-        ]),
+        // Not the query's runs: it may be wrong, and the columns stay when it changes.
+        { ...this._question(columns), query: '', sort: [] },
         0,
         SAMPLE
       );

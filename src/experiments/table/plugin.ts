@@ -55,6 +55,7 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
         runActions: runActions(commands)
       });
       const widget = new MainAreaWidget({ content });
+      widget.toolbar.hide();
       widget.id = WIDGET_ID;
       widget.title.label = trans.__('Runs');
       widget.title.caption = trans.__('All runs as a table');

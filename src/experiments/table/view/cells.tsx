@@ -19,7 +19,7 @@ import { valueOf } from '../windows';
 
 const TIMES = ['start_time', 'end_time'];
 /** The strongest background, in percent: text on it stays readable in both themes. */
-const STRONGEST = 38;
+const STRONGEST = 32;
 
 /** What a run has in a column. */
 export function CellContent(props: CellContent.IProps): React.ReactElement {
@@ -40,8 +40,9 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     );
   }
   if (column === 'status' && typeof value === 'string') {
+    // The icon stands before the name.
     const { tone, label } = statusWord(value as IRun['status'], trans);
-    return <StatusBadge tone={tone} label={label} />;
+    return <span className={`gol-RunTable-word gol-mod-${tone}`}>{label}</span>;
   }
   if (typeof value === 'number') {
     if (TIMES.includes(column)) {
@@ -54,7 +55,7 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
         </span>
       );
     }
-    return <span title={String(value)}>{formatNumber(value)}</span>;
+    return <span title={String(value)}>{figure(value)}</span>;
   }
   return <span title={value}>{value}</span>;
 }
@@ -65,6 +66,17 @@ export namespace CellContent {
     column: string;
     trans: TranslationBundle;
   }
+}
+
+/** Four significant digits, so that those of a column stand below each other. */
+function figure(value: number): string {
+  const size = Math.abs(value);
+  return Number.isInteger(value) || size < 1e-3 || size >= 1e4
+    ? formatNumber(value)
+    : value.toLocaleString(undefined, {
+        minimumSignificantDigits: 4,
+        maximumSignificantDigits: 4
+      });
 }
 
 function NameCell(props: {
@@ -111,7 +123,7 @@ export function heat(
 /** The background for a place between the ends, 0 to 1. */
 export function heatAt(share: number): string {
   const percent = Math.round(share * STRONGEST);
-  return `color-mix(in srgb, var(--jp-brand-color1) ${percent}%, var(--gol-RunTable-background))`;
+  return `color-mix(in srgb, var(--jp-brand-color1) ${percent}%, var(--gol-run-background))`;
 }
 
 /** The ends of a scale in words. */

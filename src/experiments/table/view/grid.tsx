@@ -34,12 +34,11 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   const [selectionRevision, reselect] = useRevision(selection.changed);
   const [scaleRevision] = useRevision(scales.changed);
   const grid = React.useRef<DataGridHandle>(null);
-  const host = React.useRef<HTMLDivElement>(null);
 
   const { rows, switching } = snapshot;
   const columns = React.useMemo(
     () => [
-      selectColumn(model, trans),
+      selectColumn(props),
       ...shown.map(column => dataColumn(column, props))
     ],
     [shown, scaleRevision, model, trans]
@@ -144,10 +143,15 @@ export function Grid(props: Grid.IProps): React.ReactElement {
 
   return (
     <div
-      ref={host}
       className={`gol-RunTable-grid ${switching ? 'gol-mod-stale' : ''}`}
       aria-busy={switching}
       onKeyDownCapture={onHeadKey}
+      onMouseDown={event => {
+        // What opens a run or selects a range marks no text.
+        if (event.detail > 1 || event.shiftKey) {
+          event.preventDefault();
+        }
+      }}
       onClickCapture={event => {
         const column = event.shiftKey ? headOf(event.target) : null;
         if (column) {
@@ -317,10 +321,8 @@ function dataColumn(shown: IShownColumn, props: Grid.IProps): Column<IRow> {
   };
 }
 
-function selectColumn(
-  model: RunTableModel,
-  trans: TranslationBundle
-): Column<IRow> {
+function selectColumn(props: Grid.IProps): Column<IRow> {
+  const { model, onExtend, trans } = props;
   return {
     key: SELECT,
     name: '',
@@ -337,7 +339,13 @@ function selectColumn(
       <SelectAll model={model} tabIndex={tabIndex} trans={trans} />
     ),
     renderCell: ({ row, tabIndex }) => (
-      <SelectRow model={model} row={row} tabIndex={tabIndex} trans={trans} />
+      <SelectRow
+        model={model}
+        row={row}
+        tabIndex={tabIndex}
+        onExtend={onExtend}
+        trans={trans}
+      />
     )
   };
 }
@@ -375,9 +383,10 @@ function SelectRow(props: {
   model: RunTableModel;
   row: IRow;
   tabIndex: number;
+  onExtend: (index: number) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { model, row, trans } = props;
+  const { model, row, onExtend, trans } = props;
   const { selection } = model;
   useRevision(selection.changed);
   const name = String(valueOf(row, 'run_name') || row.id || '');
@@ -389,14 +398,13 @@ function SelectRow(props: {
       aria-label={trans.__('Select run %1', name)}
       disabled={id === null}
       checked={id === null ? selection.isAll : selection.has(id)}
-      onClick={event => {
-        // A range ends here; the box itself is drawn from the selection.
-        if (event.shiftKey) {
-          event.preventDefault();
-          void selection.extend(index);
+      onChange={({ nativeEvent }) => {
+        if (nativeEvent instanceof MouseEvent && nativeEvent.shiftKey) {
+          onExtend(index);
+        } else if (id !== null) {
+          selection.toggle(id, index);
         }
       }}
-      onChange={() => id !== null && selection.toggle(id, index)}
     />
   );
 }

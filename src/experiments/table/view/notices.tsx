@@ -1,7 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon, infoIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { ActionButton, ApiError, Callout } from '../../../core';
+import { ActionButton, ApiError, Callout, IconButton } from '../../../core';
 import type { RunTableModel } from '../model';
 import type { IRunsState } from '../service';
 
@@ -53,19 +54,25 @@ function Advice(
     }
   };
   return (
-    <Callout tone="info" title={advice.message}>
-      <p>{error ? `${error.message} ${error.hint}` : advice.hint}</p>
-      <div className="gol-Actions">
-        <ActionButton
-          label={busy ? trans.__('Running…') : trans.__('Run ANALYZE')}
-          disabled={busy}
-          onClick={() => void analyze()}
-        />
-        <ActionButton
-          label={trans.__('Dismiss')}
-          onClick={() => model.dismiss(advice.code)}
-        />
-      </div>
-    </Callout>
+    <div className="gol-RunTable-advice" role="note" title={advice.message}>
+      <infoIcon.react tag="span" className="gol-Icon" />
+      <span>
+        {error
+          ? `${error.message} ${error.hint}`
+          : trans.__(
+              "MLflow's own searches are slow here: its file has no statistics. ANALYZE makes them, and changes no data."
+            )}
+      </span>
+      <ActionButton
+        label={busy ? trans.__('Running…') : trans.__('Run ANALYZE')}
+        disabled={busy}
+        onClick={() => void analyze()}
+      />
+      <IconButton
+        icon={closeIcon}
+        label={trans.__('Dismiss this advice')}
+        onClick={() => model.dismiss(advice.code)}
+      />
+    </div>
   );
 }

@@ -23,9 +23,16 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
   const applying = React.useRef<number>();
   const asking = React.useRef<number>();
   const asked = React.useRef<AbortController>();
+  const applied = React.useRef(query);
   const id = React.useId();
 
-  React.useEffect(() => setDraft(query), [query]);
+  React.useEffect(() => {
+    // One that comes from here is perhaps typed on already.
+    if (query !== applied.current) {
+      applied.current = query;
+      setDraft(query);
+    }
+  }, [query]);
   const close = React.useCallback(() => {
     window.clearTimeout(asking.current);
     asked.current?.abort();
@@ -43,7 +50,8 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
 
   const apply = (text: string) => {
     window.clearTimeout(applying.current);
-    model.setView({ query: text.trim() });
+    applied.current = text.trim();
+    model.setView({ query: applied.current });
   };
   const applySoon = (text: string) => {
     window.clearTimeout(applying.current);

@@ -5,6 +5,7 @@ import { ActionButton, ApiError, ResourceView, StatusBadge } from '../../../core
 import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
 import { RunDetail } from '../../view/run-detail';
+import { useSignalled } from '../../view/hooks';
 import { runName, statusWord } from '../../view/words';
 import { NOTE } from '../column-words';
 import type { RunTableModel } from '../model';
@@ -20,16 +21,10 @@ export function RunDrawer(props: RunDrawer.IProps): React.ReactElement {
     runs.open(runId);
     return () => runs.open(null);
   }, [runs, runId]);
-  const resource = runs.opened === runId ? runs.detail : null;
-  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
-  React.useEffect(() => {
-    const slot = () => redraw();
-    runs.openedChanged.connect(slot, slot);
-    return () => {
-      runs.openedChanged.disconnect(slot, slot);
-    };
-  }, [runs]);
-  const name = resource?.value ? runName(resource.value.run) : runId.slice(0, 8);
+  const opened = useSignalled(runs.openedChanged, () => runs.opened);
+  const resource = opened === runId ? runs.detail : null;
+  const known = resource?.value?.run;
+  const name = props.name || (known ? runName(known) : runId.slice(0, 8));
   return (
     <Drawer title={name} onClose={props.onClose} trans={trans}>
       {resource && (
@@ -64,6 +59,8 @@ export namespace RunDrawer {
     /** Shows the one run. */
     runs: ExperimentsModel;
     runId: string;
+    /** The run's name, as far as the table knows it. */
+    name: string;
     actions: IRunActions;
     setNote: (runId: string, tags: Record<string, string>) => Promise<void>;
     onClose: () => void;

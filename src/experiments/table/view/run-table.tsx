@@ -11,12 +11,15 @@ import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
 import { useSignalled } from '../../view/hooks';
 import type { RunActions } from '../actions';
+import { NAME } from '../column-words';
 import { columnMenu, openMenu, runMenu } from '../menus';
 import type { RunTableModel } from '../model';
 import type { ViewStore } from '../saved-views';
 import type { RunTableService } from '../service';
 import { askForTag } from '../tag-form';
 import { FIRST_VIEW } from '../view-state';
+import type { IRow } from '../windows';
+import { valueOf } from '../windows';
 
 import { ColumnsDrawer } from './columns-drawer';
 import { Grid } from './grid';
@@ -144,6 +147,7 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
             model={model}
             runs={props.runs}
             runId={opened}
+            name={nameOf(rows, opened)}
             actions={props.runActions}
             setNote={(runId, tags) => props.service.tag([runId], tags)}
             onClose={() => model.open(null)}
@@ -180,6 +184,12 @@ export namespace RunTable {
     onFailure: (error: ApiError) => void;
     trans: TranslationBundle;
   }
+}
+
+/** The run's name, where its row is fetched. */
+function nameOf(rows: readonly IRow[], runId: string): string {
+  const row = rows.find(({ id }) => id === runId);
+  return row ? String(valueOf(row, NAME) ?? '') : '';
 }
 
 /** Whether it is the query that is wrong: the field says it. */
