@@ -95,10 +95,9 @@ export class ExperimentsModel implements IDisposable {
 
   /** The run with this id, as the list or its detail has it. */
   run(runId: string): IRun | undefined {
-    const detail = this._opened === runId ? this._detail?.value?.run : undefined;
-    return (
-      this.list.snapshot.runs.find(run => run.run_id === runId) ?? detail
-    );
+    const detail =
+      this._opened === runId ? this._detail?.value?.run : undefined;
+    return this.list.snapshot.runs.find(run => run.run_id === runId) ?? detail;
   }
 
   /** The curves of a run, shared by all who hold them; end with `release`. */

@@ -60,7 +60,7 @@ export class RunActions {
   /** Set a tag on the selected runs. @throws ApiError */
   async tag(key: string, value: string): Promise<void> {
     const { _trans: trans } = this;
-    const ids = (await this._model.frame([], true)).ids;
+    const ids = await this._model.selected();
     for (let from = 0; from < ids.length; from += PORTION) {
       await this._service.tag(ids.slice(from, from + PORTION), {
         [key]: value
@@ -80,11 +80,7 @@ export class RunActions {
 
   copyCsv(): Promise<void> {
     return this._copy(asCsv, count =>
-      this._trans._n(
-        '%1 run copied as CSV.',
-        '%1 runs copied as CSV.',
-        count
-      )
+      this._trans._n('%1 run copied as CSV.', '%1 runs copied as CSV.', count)
     );
   }
 

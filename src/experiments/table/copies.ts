@@ -17,9 +17,7 @@ export function asCsv(frame: IFrame): string {
   const lines = [
     frame.columns.map(({ name }) => quoted(name)),
     ...frame.rows.map(row =>
-      row.map((value, place) =>
-        quoted(plain(value, frame.columns[place].name))
-      )
+      row.map((value, place) => quoted(plain(value, frame.columns[place].name)))
     )
   ];
   return lines.map(line => line.join(',')).join('\r\n') + '\r\n';

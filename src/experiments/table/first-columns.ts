@@ -1,11 +1,42 @@
 import { NAME, groupOfColumn } from './column-words';
-import type { IRunColumnInfo, IRunTable } from './service';
+import type {
+  IQuestion,
+  IRunColumnInfo,
+  IRunColumns,
+  IRunTable,
+  RunTableService
+} from './service';
 import type { IShownColumn } from './view-state';
 
 const MOST_PARAMS = 6;
 const MOST_METRICS = 8;
 /** Parameters that are looked at for whether they differ. */
 const MOST_CANDIDATES = 40;
+
+/** Runs that are looked at for which parameters differ. */
+const SAMPLE = 200;
+
+/**
+ * The columns for the newest of the question's runs. They are certain once all runs
+ * are read and there is one; until then there may be more to choose from.
+ */
+export async function chooseColumns(
+  { columns, state }: IRunColumns,
+  ask: (names: string[]) => IQuestion,
+  service: Pick<RunTableService, 'window'>
+): Promise<{ columns: IShownColumn[]; certain: boolean }> {
+  const names = ['user', 'experiment', ...candidates(columns)];
+  try {
+    const sample = await service.window(ask(names), 0, SAMPLE);
+    return {
+      columns: firstColumns(columns, sample),
+      certain: sample.run_ids.length > 0 && state.complete
+    };
+  } catch {
+    // The table's own question fails like this one, and says why.
+    return { columns: firstColumns([], { columns: [] }), certain: false };
+  }
+}
 
 /** The parameters and metrics that may be worth a column: those that most runs have. */
 export function candidates(columns: readonly IRunColumnInfo[]): string[] {
@@ -22,9 +53,11 @@ export function candidates(columns: readonly IRunColumnInfo[]): string[] {
  */
 export function firstColumns(
   columns: readonly IRunColumnInfo[],
-  sample: IRunTable
+  sample: Pick<IRunTable, 'columns'>
 ): IShownColumn[] {
-  const values = new Map(sample.columns.map(each => [each.column, each.values]));
+  const values = new Map(
+    sample.columns.map(each => [each.column, each.values])
+  );
   const differs = (name: string) => new Set(values.get(name)).size > 1;
   const names = [
     'status',

@@ -1,17 +1,19 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
 import type { GenOpsEvents, LiveChannel } from '../../core';
-import { ApiError, Resource } from '../../core';
+import { Resource } from '../../core';
 import { Throttle } from '../../core/throttle';
 import type { IExperiment } from '../service';
 
 import { ColorScales } from './color-scales';
 import { NAME } from './column-words';
-import type { IFrame } from './copies';
-import { candidates, firstColumns } from './first-columns';
+import { chooseColumns } from './first-columns';
+import type { ISelected } from './reading';
+import { readIds, readSelected, readValue } from './reading';
 import type { ILeft, ViewStore } from './saved-views';
 import { RunSelection } from './selection';
 import type {
@@ -20,16 +22,18 @@ import type {
   IRunColumns,
   RunTableService
 } from './service';
-import { MOST_ROWS } from './service';
 import type { IShownColumn, IView } from './view-state';
 import { FIRST_VIEW, inOrder } from './view-state';
-import type { IRow } from './windows';
 import { RunWindows } from './windows';
 
 const REFRESH_MS = 500;
 const LEAVE_MS = 400;
-const SAMPLE = 200;
+/** How often the age of what is shown is asked for, while it is shown. */
+const STATE_MS = 10_000;
+const LAST_STATE_MS = 60_000;
 const MOST_QUERIES = 12;
+/** Values looked at for the smallest and the largest: the first may be infinite. */
+const ENDS = 50;
 /** What every row needs, whatever is shown. */
 const ALWAYS = [NAME, 'status', 'start_time'];
 
@@ -55,10 +59,17 @@ export class RunTableModel implements IDisposable {
     });
     this.selection = new RunSelection((first, end) => this._ids(first, end));
     this.scales = new ColorScales((question, column) =>
-      service.window(question, 0, SAMPLE).then(answer =>
-        answer.columns.find(each => each.column === column)
-      )
+      service
+        .window(question, 0, ENDS)
+        .then(answer => answer.columns.find(each => each.column === column))
     );
+    this._state = new Poll({
+      name: 'genops-lab:runs-state',
+      auto: false,
+      factory: () => this._lookAtState(),
+      frequency: { interval: STATE_MS, backoff: true, max: LAST_STATE_MS },
+      standby: 'when-hidden'
+    });
     this.columns.changed.connect(this._onColumns, this);
     this.windows.changed.connect(this._onWindows, this);
     events.changed('run').connect(this._onChanged, this);
@@ -123,6 +134,7 @@ export class RunTableModel implements IDisposable {
     this.windows.visible = value;
     this.experiments.visible = value;
     this.columns.visible = value && !this._chosen;
+    void (value ? this._state.start() : this._state.stop());
   }
 
   /** Change the view. Another set of runs begins with nothing selected. */
@@ -137,12 +149,12 @@ export class RunTableModel implements IDisposable {
     ) {
       this.selection.clear();
     }
-    if (part.columns !== undefined) {
-      this._shown = part.columns ? inOrder(part.columns) : [];
-      if (!part.columns) {
-        this._chosen = false;
-        void this._choose();
-      }
+    if (this._view.columns) {
+      this._shown = inOrder(this._view.columns);
+      this._chosen = true;
+    } else if (old.columns || experiments !== old.experiments) {
+      this._chosen = false;
+      void this._choose();
     }
     this._ask();
     this._leaveSoon();
@@ -150,7 +162,9 @@ export class RunTableModel implements IDisposable {
   }
 
   /** Change the columns, from those that are shown. */
-  setColumns(change: (columns: readonly IShownColumn[]) => IShownColumn[]): void {
+  setColumns(
+    change: (columns: readonly IShownColumn[]) => IShownColumn[]
+  ): void {
     if (this._shown.length > 0) {
       this.setView({ columns: change(this._shown) });
     }
@@ -186,58 +200,22 @@ export class RunTableModel implements IDisposable {
 
   /** The ids of all that are selected, in the order of the table. */
   async selected(): Promise<string[]> {
-    return (await this.frame([], true)).ids;
+    return (await this.frame([])).ids;
   }
 
   /** The columns' values of the selected runs, fetched as far as need be. @throws ApiError */
-  async frame(
-    columns: readonly string[],
-    onlyIds = false
-  ): Promise<{ ids: string[]; frame: IFrame }> {
-    const question = this._question([...columns]);
-    const ids: string[] = [];
-    const rows: IFrame['rows'][number][] = [];
-    const kinds = new Map<string, 'number' | 'text'>();
-    const wanted = this.selection.count(this.windows.snapshot.rows.length);
-    for (let offset = 0, matched = Infinity; offset < matched; ) {
-      const answer = await this._options.service.window(
-        question,
-        offset,
-        MOST_ROWS
-      );
-      matched = answer.matched;
-      answer.columns.forEach(each => kinds.set(each.column, each.kind));
-      answer.run_ids.forEach((id, at) => {
-        if (this.selection.has(id)) {
-          ids.push(id);
-          if (!onlyIds) {
-            rows.push(answer.columns.map(({ values }) => values[at]));
-          }
-        }
-      });
-      offset += MOST_ROWS;
-      if (!this.selection.isAll && ids.length >= wanted) {
-        break;
-      }
-    }
-    const named = columns.map(name => ({ name, kind: kinds.get(name) ?? 'text' }) as const);
-    return { ids, frame: { columns: named, rows } };
+  frame(columns: readonly string[]): Promise<ISelected> {
+    return readSelected(
+      this._options.service,
+      this._question([...columns]),
+      this.selection,
+      this.windows.snapshot.rows.length
+    );
   }
 
   /** The value of one column of one run, such as its note. @throws ApiError */
-  async value(runId: string, column: string): Promise<string> {
-    const answer = await this._options.service.window(
-      {
-        experiments: [],
-        query: `run_id = '${runId.replace(/'/g, "''")}'`,
-        sort: [],
-        lifecycle: 'all',
-        columns: [column]
-      },
-      0,
-      1
-    );
-    return String(answer.columns[0]?.values[0] ?? '');
+  value(runId: string, column: string): Promise<string> {
+    return readValue(this._options.service, runId, column);
   }
 
   /** Fetch what is seen again. */
@@ -249,8 +227,9 @@ export class RunTableModel implements IDisposable {
     if (this._isDisposed) {
       return;
     }
-    this._isDisposed = true;
     this.visible = false;
+    this._isDisposed = true;
+    this._state.dispose();
     window.clearTimeout(this._leaving);
     void this._leave();
     this.windows.dispose();
@@ -311,46 +290,27 @@ export class RunTableModel implements IDisposable {
   /** The first columns, once it is known which there are. */
   private async _choose(): Promise<void> {
     const known = this.columns.value;
+    this.columns.visible = this._visible && !this._chosen;
     if (!known || this._chosen || !this._restored || this._choosing) {
-      if (!known && !this._chosen) {
-        this.columns.visible = this._visible;
-      }
       return;
     }
     this._choosing = true;
-    try {
-      const columns = ['user', 'experiment', ...candidates(known.columns)];
-      const sample = await this._options.service.window(
-        // Not the query's runs: it may be wrong, and the columns stay when it changes.
-        { ...this._question(columns), query: '', sort: [] },
-        0,
-        SAMPLE
-      );
-      if (!this._isDisposed && !this._view.columns) {
-        this._shown = firstColumns(known.columns, sample);
-        // As more runs are read, or the first one is made, there is more to choose from.
-        this._chosen = sample.run_ids.length > 0 && known.state.complete;
-        this._ask();
-        this._changed.emit();
-      }
-    } catch (reason) {
-      const error = ApiError.from(reason, this._options.trans);
-      this._shown = firstColumns([], {
-        total: 0,
-        matched: 0,
-        offset: 0,
-        run_ids: [],
-        columns: [],
-        state: known.state
-      });
-      // The same question fails again, and the table says why.
-      console.debug('GenOps Lab: no columns were chosen', error.message);
-      this._ask();
-      this._changed.emit();
-    } finally {
-      this._choosing = false;
-      this.columns.visible = this._visible && !this._chosen;
+    const { experiments } = this._view;
+    const { columns, certain } = await chooseColumns(
+      known,
+      // Not the query's runs: it may be wrong, and the columns stay when it changes.
+      names => ({ ...this._question(names), query: '', sort: [] }),
+      this._options.service
+    );
+    this._choosing = false;
+    if (this._isDisposed || this._view.columns) {
+      return;
     }
+    this._shown = columns;
+    this._chosen = certain && experiments === this._view.experiments;
+    this.columns.visible = this._visible && !this._chosen;
+    this._ask();
+    this._changed.emit();
   }
 
   private _onChanged(): void {
@@ -366,6 +326,13 @@ export class RunTableModel implements IDisposable {
     this.scales.refresh();
     if (!this._chosen) {
       void this.columns.refresh();
+    }
+  }
+
+  /** Also tells the server that somebody still looks. */
+  private async _lookAtState(): Promise<void> {
+    if (this._visible && this.windows.snapshot.state) {
+      this.windows.setState(await this._options.service.state());
     }
   }
 
@@ -387,22 +354,11 @@ export class RunTableModel implements IDisposable {
     }
   }
 
-  /** The ids of the rows from `first` to before `end`, in the order that is shown. */
   private async _ids(first: number, end: number): Promise<string[]> {
-    const rows: readonly IRow[] = this.windows.snapshot.rows.slice(first, end);
-    if (rows.every(row => row.id !== null)) {
-      return rows.map(row => row.id!);
-    }
-    const ids: string[] = [];
-    for (let offset = first; offset < end; offset += MOST_ROWS) {
-      const answer = await this._options.service.window(
-        this._question([]),
-        offset,
-        Math.min(MOST_ROWS, end - offset)
-      );
-      ids.push(...answer.run_ids);
-    }
-    return ids;
+    const rows = this.windows.snapshot.rows.slice(first, end);
+    return rows.every(row => row.id !== null)
+      ? rows.map(row => row.id!)
+      : readIds(this._options.service, this._question([]), first, end);
   }
 
   private _leaveSoon(): void {
@@ -426,6 +382,7 @@ export class RunTableModel implements IDisposable {
   }
 
   private _options: RunTableModel.IOptions;
+  private _state: Poll;
   private _view: IView = FIRST_VIEW;
   private _shown: readonly IShownColumn[] = [];
   private _queries: string[] = [];

@@ -44,6 +44,12 @@ export class RunTableService {
     return this._api.data(http.GET('/genops/run-table/columns', { signal }));
   }
 
+  /** How far the runs are read, and of when they are. */
+  state(signal?: AbortSignal): Promise<IRunsState> {
+    const { http } = this._api;
+    return this._api.data(http.GET('/genops/run-table/state', { signal }));
+  }
+
   /** What may stand at a place of a query, counted in code points. */
   async completions(
     text: string,

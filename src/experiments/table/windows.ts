@@ -5,12 +5,7 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../core';
 
-import type {
-  IQuestion,
-  IRunColumn,
-  IRunsState,
-  IRunTable
-} from './service';
+import type { IQuestion, IRunColumn, IRunsState, IRunTable } from './service';
 
 /** How many runs are kept and dropped together. */
 export const WINDOW = 100;
@@ -96,7 +91,9 @@ export class RunWindows implements IDisposable {
       return;
     }
     const sameRuns =
-      old !== null && !this._snapshot.switching && identity(old) === identity(question);
+      old !== null &&
+      !this._snapshot.switching &&
+      identity(old) === identity(question);
     this._question = question;
     this._generation += 1;
     this._drop();
@@ -125,6 +122,18 @@ export class RunWindows implements IDisposable {
     }
     this._stopRetry();
     this._pull();
+  }
+
+  /** The state as it is now; rows of another version are fetched again. */
+  setState(state: IRunsState): void {
+    const { state: old } = this._snapshot;
+    if (!old) {
+      return;
+    }
+    this._put({ state });
+    if (old.version !== state.version) {
+      this.refresh();
+    }
   }
 
   dispose(): void {

@@ -15,20 +15,14 @@ const MOST_LISTED = 300;
 const GROUPS: readonly ColumnGroup[] = ['attribute', 'metric', 'param', 'tag'];
 
 /** Which columns are shown: search, and how many runs have each. */
-export function ColumnsDrawer(
-  props: ColumnsDrawer.IProps
-): React.ReactElement {
+export function ColumnsDrawer(props: ColumnsDrawer.IProps): React.ReactElement {
   const { model, trans } = props;
   const [search, setSearch] = React.useState('');
   React.useEffect(() => {
     void model.lookAtColumns();
   }, [model]);
   return (
-    <Drawer
-      title={trans.__('Columns')}
-      onClose={props.onClose}
-      trans={trans}
-    >
+    <Drawer title={trans.__('Columns')} onClose={props.onClose} trans={trans}>
       <input
         type="search"
         className="gol-RunTable-input"

@@ -19,10 +19,11 @@ import { valueOf } from '../windows';
 
 import { CellContent, heat } from './cells';
 import { HeaderCell } from './header-cell';
+import { SELECT, selectColumn } from './select-column';
+import { useRevision } from './use-revision';
 
 const ROW_PX = 28;
 const HEAD_PX = 34;
-const SELECT = 'select';
 
 /** The rows, of which those that are seen are in the page. */
 export function Grid(props: Grid.IProps): React.ReactElement {
@@ -104,7 +105,8 @@ export function Grid(props: Grid.IProps): React.ReactElement {
       event.preventGridDefault();
       event.stopPropagation();
     };
-    const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
+    const step =
+      event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
     if (event.key === 'Enter') {
       if (row.id) {
         model.open(row.id);
@@ -216,7 +218,9 @@ export function Grid(props: Grid.IProps): React.ReactElement {
           props.onRowMenu(row, event.clientX, event.clientY);
         }}
         onCellKeyDown={onCellKey}
-        rowClass={row => (row.id && row.id === model.opened ? 'gol-mod-opened' : undefined)}
+        rowClass={row =>
+          row.id && row.id === model.opened ? 'gol-mod-opened' : undefined
+        }
         renderers={{ noRowsFallback: <></> }}
       />
     </div>
@@ -319,107 +323,4 @@ function dataColumn(shown: IShownColumn, props: Grid.IProps): Column<IRow> {
       );
     }
   };
-}
-
-function selectColumn(props: Grid.IProps): Column<IRow> {
-  const { model, onExtend, trans } = props;
-  return {
-    key: SELECT,
-    name: '',
-    width: 34,
-    minWidth: 34,
-    maxWidth: 34,
-    frozen: true,
-    resizable: false,
-    sortable: false,
-    draggable: false,
-    cellClass: 'gol-RunTable-select',
-    headerCellClass: 'gol-RunTable-select',
-    renderHeaderCell: ({ tabIndex }) => (
-      <SelectAll model={model} tabIndex={tabIndex} trans={trans} />
-    ),
-    renderCell: ({ row, tabIndex }) => (
-      <SelectRow
-        model={model}
-        row={row}
-        tabIndex={tabIndex}
-        onExtend={onExtend}
-        trans={trans}
-      />
-    )
-  };
-}
-
-function SelectAll(props: {
-  model: RunTableModel;
-  tabIndex: number;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { model, trans } = props;
-  const { selection, windows } = model;
-  useRevision(selection.changed);
-  const rows = useSignalled(windows.changed, () => windows.snapshot.rows);
-  const count = selection.count(rows.length);
-  const every = rows.length > 0 && count === rows.length;
-  return (
-    <input
-      type="checkbox"
-      tabIndex={props.tabIndex}
-      aria-label={trans.__('Select all runs that match')}
-      title={trans.__('Select all runs that match')}
-      checked={every}
-      disabled={rows.length === 0}
-      ref={node => {
-        if (node) {
-          node.indeterminate = count > 0 && !every;
-        }
-      }}
-      onChange={() => (count > 0 ? selection.clear() : selection.selectAll())}
-    />
-  );
-}
-
-function SelectRow(props: {
-  model: RunTableModel;
-  row: IRow;
-  tabIndex: number;
-  onExtend: (index: number) => void;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { model, row, onExtend, trans } = props;
-  const { selection } = model;
-  useRevision(selection.changed);
-  const name = String(valueOf(row, 'run_name') || row.id || '');
-  const { id, index } = row;
-  return (
-    <input
-      type="checkbox"
-      tabIndex={props.tabIndex}
-      aria-label={trans.__('Select run %1', name)}
-      disabled={id === null}
-      checked={id === null ? selection.isAll : selection.has(id)}
-      onChange={({ nativeEvent }) => {
-        if (nativeEvent instanceof MouseEvent && nativeEvent.shiftKey) {
-          onExtend(index);
-        } else if (id !== null) {
-          selection.toggle(id, index);
-        }
-      }}
-    />
-  );
-}
-
-/** How often a signal came, for what is drawn anew with it. */
-function useRevision(
-  signal: Parameters<typeof useSignalled>[0]
-): [number, () => void] {
-  const [revision, redraw] = React.useReducer((count: number) => count + 1, 0);
-  React.useEffect(() => {
-    const slot = () => redraw();
-    signal.connect(slot, slot);
-    return () => {
-      signal.disconnect(slot, slot);
-    };
-  }, [signal]);
-  return [revision, redraw];
 }

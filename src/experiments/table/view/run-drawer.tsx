@@ -1,7 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, ApiError, ResourceView, StatusBadge } from '../../../core';
+import {
+  ActionButton,
+  ApiError,
+  ResourceView,
+  StatusBadge
+} from '../../../core';
 import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
 import { RunDetail } from '../../view/run-detail';
@@ -38,7 +43,13 @@ export function RunDrawer(props: RunDrawer.IProps): React.ReactElement {
           {({ run }) => (
             <div className="gol-Run-detail gol-RunTable-detail">
               <StatusBadge {...statusWord(run.status, trans)} />
-              <Note key={runId} model={model} runId={runId} set={props.setNote} trans={trans} />
+              <Note
+                key={runId}
+                model={model}
+                runId={runId}
+                set={props.setNote}
+                trans={trans}
+              />
               <RunDetail
                 run={run}
                 model={runs}

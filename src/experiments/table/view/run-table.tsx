@@ -1,11 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import {
-  ApiError,
-  DownState,
-  EmptyState
-} from '../../../core';
+import { ApiError, DownState, EmptyState } from '../../../core';
 import { useResource } from '../../../core/ui/hooks';
 import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
@@ -46,13 +42,14 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
 
   const { rows, total, state, switching } = snapshot;
   // Before the columns are known nothing can be asked: then that request says what is wrong.
-  const error = snapshot.error ?? (total === null ? columnsResource.error : null) ?? null;
+  const error =
+    snapshot.error ?? (total === null ? columnsResource.error : null) ?? null;
   const queryError = error && isOfQuery(error) ? error : null;
   const isLoading = total === null && !error;
 
-  const tell = (reason: unknown) => props.onFailure(ApiError.from(reason, trans));
-  const extend = (index: number) =>
-    void selection.extend(index).catch(tell);
+  const tell = (reason: unknown) =>
+    props.onFailure(ApiError.from(reason, trans));
+  const extend = (index: number) => void selection.extend(index).catch(tell);
   const tag = () =>
     void askForTag(selected, (key, value) => actions.tag(key, value), trans);
 
@@ -131,7 +128,11 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
           )}
           {rows.length === 0 && total !== null && !switching && !queryError && (
             <div className="gol-RunTable-empty">
-              <NoRuns {...props} total={total} reading={state?.complete === false} />
+              <NoRuns
+                {...props}
+                total={total}
+                reading={state?.complete === false}
+              />
             </div>
           )}
         </div>
@@ -203,7 +204,9 @@ function NoRuns(
   const { model, total, trans } = props;
   const { query, experiments, lifecycle } = model.view;
   if (props.reading) {
-    return <EmptyState text={trans.__('No run that was read so far matches.')} />;
+    return (
+      <EmptyState text={trans.__('No run that was read so far matches.')} />
+    );
   }
   if (query && total > 0) {
     return (
@@ -238,7 +241,8 @@ function NoRuns(
         actions={[
           {
             label: trans.__('Show all experiments'),
-            onClick: () => model.setView({ experiments: FIRST_VIEW.experiments })
+            onClick: () =>
+              model.setView({ experiments: FIRST_VIEW.experiments })
           }
         ]}
       />
