@@ -8,7 +8,20 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 
-from . import documents, front_end, hosts, kernel, memory, remote, serving, setup, startup
+from . import (
+    documents,
+    front_end,
+    hosts,
+    kernel,
+    memory,
+    neighbours,
+    queries,
+    remote,
+    runs,
+    serving,
+    setup,
+    startup,
+)
 from .figure import Figure
 
 SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -16,18 +29,25 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "kernel": kernel.figures,
     "memory": memory.figures,
     "serving": serving.figures,
+    "queries": queries.figures,
     "remote": remote.figures,
     "hosts": hosts.figures,
     "documents": documents.figures,
     "front_end": front_end.figures,
+    "neighbours": neighbours.figures,
+    "runs": runs.figures,
     "setup": setup.figures,
 }
+#: They install much: run when they are named.
+ASKED_FOR = ("neighbours", "setup")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"which: {', '.join(SUITES)} (setup only when named)")
-    names = parser.parse_args().names or [name for name in SUITES if name != "setup"]
+    parser.add_argument(
+        "names", nargs="*", help=f"which: {', '.join(SUITES)} ({', '.join(ASKED_FOR)} only when named)"
+    )
+    names = parser.parse_args().names or [name for name in SUITES if name not in ASKED_FOR]
     failed = False
     for name in names:
         try:

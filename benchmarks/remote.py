@@ -52,7 +52,10 @@ def _baseline(folder: Path) -> str:
 
 
 def _part(part: str, home: Home, baseline: str) -> Iterator[Figure]:
-    env = home.environment(PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), baseline])))
+    env = home.environment(
+        PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), baseline])),
+        GENOPS_BENCH_CUTS=os.environ.get("GENOPS_BENCH_CUTS", "40"),
+    )
     command = [sys.executable, "-m", "benchmarks.remote_probe", part]
     noise = home.path / "noise"  # kernels warn on every start
     with noise.open("wb") as errors:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -82,6 +85,31 @@ def bed() -> Iterator[Bed]:
         finally:
             for place in made.ports():
                 made.forget_connection(SSHPYK, place)
+
+
+def echoes_ms(delay: int, count: int) -> list[float]:
+    """Milliseconds that a byte takes to the other side of such a proxy and back."""
+
+    def echo(listener: socket.socket) -> None:
+        there, _ = listener.accept()
+        with there:
+            while data := there.recv(1):
+                there.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=echo, args=(listener,), daemon=True).start()
+        with (
+            FaultProxy(listener.getsockname()[1], latency_s=delay / 2000.0) as proxy,
+            socket.create_connection(("127.0.0.1", proxy.port)) as here,
+        ):
+            here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            found = []
+            for _ in range(count):
+                begun = time.perf_counter()
+                here.sendall(b".")
+                here.recv(1)
+                found.append((time.perf_counter() - begun) * 1e3)
+            return found
 
 
 def _has_sshpyk() -> bool:

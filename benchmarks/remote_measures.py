@@ -88,10 +88,11 @@ class Kernel:
                 return
 
 
-def passes_ms(kernel: Kernel, count: int) -> list[float]:
-    """Milliseconds from ``pass`` to its reply."""
+def passes_ms(kernel: Kernel, count: int, pause_s: float = 0.0) -> list[float]:
+    """Milliseconds from ``pass`` to its reply, after a pause: a machine that has rested is slower."""
     found = []
     for _ in range(count):
+        time.sleep(pause_s)
         begun = time.perf_counter()
         message_id = kernel.client.execute("pass")
         kernel.reply(message_id)

@@ -9,13 +9,13 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, text
 
-PARAMS, METRICS = 20, 20
 _STARTED_MS = 1_700_000_000_000
 _APART_MS = 60_000
 
 
-def make(uri: str, runs: int, artifacts: str, *, experiment: str = "many") -> None:
-    """Add ``runs`` finished runs (one in 100 runs on) in a new experiment of the store at the database ``uri``."""
+def make(uri: str, runs: int, artifacts: str, *, experiment: str = "many", each: int = 20) -> str:
+    """Add ``runs`` runs, one in 100 of which goes on, with ``each`` parameters and as many metrics to a new experiment
+    of the store at the database ``uri``. Returns the experiment's id."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     store: Any = SqlAlchemyStore(uri, artifacts)
@@ -26,13 +26,14 @@ def make(uri: str, runs: int, artifacts: str, *, experiment: str = "many") -> No
     for begin in range(0, runs, 1000):
         ids = [uuid.UUID(int=noise.getrandbits(128)).hex for _ in range(min(1000, runs - begin))]
         with engine.begin() as connection:
-            for statement, rows in _rows(ids, begin, number, f"{artifacts}/{experiment}", noise):
+            for statement, rows in _rows(ids, begin, number, f"{artifacts}/{experiment}", noise, each):
                 connection.execute(text(statement), rows)
     engine.dispose()
+    return str(number)
 
 
 def analyze(uri: str) -> None:
-    """What ANALYZE does, for the store at ``uri``."""
+    """Run ANALYZE in the database at ``uri``."""
     engine: Engine = create_engine(uri, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("ANALYZE"))
@@ -40,7 +41,7 @@ def analyze(uri: str) -> None:
 
 
 def _rows(
-    ids: list[str], begin: int, experiment: int, artifacts: str, noise: random.Random
+    ids: list[str], begin: int, experiment: int, artifacts: str, noise: random.Random, each: int
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     runs, params, metrics, tags = [], [], [], []
     for offset, run in enumerate(ids):
@@ -59,11 +60,11 @@ def _rows(
         )
         params += [
             {"id": run, "key": f"param_{column:02d}", "value": _param(column, noise)}
-            for column in range(PARAMS)
+            for column in range(each)
         ]
         metrics += [
             {"id": run, "key": f"metric_{column:02d}", "value": noise.random(), "at": started + 1000}
-            for column in range(METRICS)
+            for column in range(each)
         ]
         values = {
             "mlflow.user": f"user{number % 7}",
@@ -93,3 +94,40 @@ def _param(column: int, noise: random.Random) -> str:
     if column % 4 == 0:
         return f"{10 ** -noise.uniform(1, 5):.2e}"
     return str(noise.choice((16, 32, 64, 128))) if column % 4 == 1 else noise.choice(("adam", "sgd", "lion"))
+
+
+def make_wide(uri: str, runs: int, columns: int, artifacts: str, *, each: int = 40) -> None:
+    """``runs`` runs that have ``each`` values among ``columns`` metrics and parameters, half of either."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store: Any = SqlAlchemyStore(uri, artifacts)
+    number = int(store.create_experiment("wide", f"{artifacts}/wide"))
+    store.engine.dispose()
+    engine = create_engine(uri)
+    for begin in range(0, runs, 1000):
+        ids = [f"{run:032x}" for run in range(begin, min(runs, begin + 1000))]
+        values = [
+            {"id": run, "key": f"column_{(int(run, 16) * each + at) % columns:05d}", "at": at}
+            for run in ids
+            for at in range(each)
+        ]
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, "
+                    "experiment_id) VALUES (:id, :id, 'UNKNOWN', 'FINISHED', :at, 'active', :experiment)"
+                ),
+                [{"id": run, "at": int(run, 16), "experiment": number} for run in ids],
+            )
+            connection.execute(
+                text(
+                    "INSERT INTO latest_metrics (run_uuid, key, value, timestamp, step, is_nan) "
+                    "VALUES (:id, :key, :at, 1, 0, :nan)"
+                ),
+                [{**value, "nan": False} for value in values if value["at"] % 2],
+            )
+            connection.execute(
+                text("INSERT INTO params (run_uuid, key, value) VALUES (:id, :key, :value)"),
+                [{**value, "value": str(value["at"])} for value in values if not value["at"] % 2],
+            )
+    engine.dispose()

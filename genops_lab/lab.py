@@ -19,6 +19,7 @@ from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
 from .experiments.columns.service import RunTableService
 from .experiments.mlflow import MlflowConnection
+from .experiments.restoring.service import RestoringService
 from .experiments.service import ExperimentsService
 from .experiments.tracking import TrackingService
 from .folders.copies import Copies
@@ -56,6 +57,7 @@ class Lab:
         self.mlflow = MlflowConnection(settings)
         self.compute = ComputeService(self.live, kernels)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
+        self.restoring = RestoringService(self.mlflow, self.experiments)
         self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
@@ -92,6 +94,7 @@ class Lab:
                 self.tasks,
                 self.compute,
                 self.experiments,
+                self.restoring,
                 self.run_table,
                 self.tracking,
                 self.registry,

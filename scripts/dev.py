@@ -24,7 +24,7 @@ OLDEST = (3, 10)
 NODE_MAJOR = 20
 
 #: Debian packages that the tests use, by the program that shows they are there.
-DEBIAN = {"chromium": "chromium", "sshd": "openssh-server", "initdb": "postgresql"}
+DEBIAN = {"chromium": "chromium", "sshd": "openssh-server", "pg_ctlcluster": "postgresql"}
 FONT = Path("/usr/share/fonts/truetype/dejavu")
 
 

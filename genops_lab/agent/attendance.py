@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from . import records, wire
 from .connection import Connection, peer_is_own
-from .frames import ProtocolError, document
+from .frames import ProtocolError
 from .idle import policy_of
 from .logs import log
 
@@ -99,13 +99,13 @@ class Attendance:
             log(f"A client broke the protocol: {error}")
             self._drop(connection)
 
-    def _handle(self, connection: Connection, kind: int, seq: int, payload: bytes) -> None:
+    def _handle(self, connection: Connection, kind: int, seq: int, payload: records.Payload) -> None:
         if connection.closing:
             return
         if kind == records.HELLO:
-            self._hello(connection, document(payload))
+            self._hello(connection, records.body(payload))
         elif kind == records.CALL:
-            self._call(connection, document(payload))
+            self._call(connection, records.body(payload))
         elif connection is not self.client:
             raise ProtocolError("A record came before the client had said who it is.")
         elif kind == records.ACK:
@@ -157,7 +157,7 @@ class Attendance:
         while len(self.seen) > _MAX_CLIENTS:
             del self.seen[next(iter(self.seen))]
 
-    def _message(self, connection: Connection, seq: int, payload: bytes) -> None:
+    def _message(self, connection: Connection, seq: int, payload: records.Payload) -> None:
         channel, timestamp, frames = records.unpack(payload)
         if channel not in (records.SHELL, records.CONTROL, records.STDIN):
             raise ProtocolError(f"A client wrote to channel {channel}.")

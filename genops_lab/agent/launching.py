@@ -1,8 +1,4 @@
-"""How ipykernel is started: so that it drops nothing, and as a spare.
-
-Its iopub socket keeps ZMQ's default bound of 1,000 waiting messages and drops what comes beyond, however fast the
-keeper takes them: on a busy host the kernel's own sending thread falls behind a cell that displays in a loop.
-"""
+"""How ipykernel is started: so that it drops nothing and sends in pieces (see ``publishing``), and as a spare."""
 
 from __future__ import annotations
 
@@ -11,23 +7,22 @@ from typing import List, Optional
 
 _MODULE = ["-m", "ipykernel_launcher"]
 
-#: The bound is lifted for the first publishing socket, which is ipykernel's; the user's own are left alone.
-_PROGRAM = """\
-import runpy, sys
-import zmq
 
-class Once:
-    whole = zmq.Context.socket
+def _source(name: str) -> str:
+    """A module of this package as a literal."""
+    source = pkgutil.get_data(__package__, name)
+    assert source is not None
+    return repr(source.decode("utf-8"))
 
-def socket(self, socket_type, *args, **kwargs):
-    made = Once.whole(self, socket_type, *args, **kwargs)
-    if socket_type in (zmq.PUB, zmq.XPUB):
-        zmq.Context.socket = Once.whole
-        made.setsockopt(zmq.SNDHWM, 0)
-    return made
 
-zmq.Context.socket = socket
-runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+#: The kernel's folder is not searched for modules before ipykernel is there: a ``random.py`` would be taken.
+_PROGRAM = f"""\
+import sys
+if sys.path[0] == "":
+    del sys.path[0]
+publishing = {{"__name__": "genops_publishing"}}
+exec({_source("publishing.py")}, publishing)
+publishing["start"]()
 """
 
 _AS_SPARE = """\
@@ -43,9 +38,7 @@ def spare(argv: List[str]) -> Optional[List[str]]:
     command = without_dropping(argv)
     if command == argv:
         return None
-    source = pkgutil.get_data(__package__, "adopting.py")
-    assert source is not None
-    program = _AS_SPARE.replace("SOURCE", repr(source.decode("utf-8")))
+    program = _AS_SPARE.replace("SOURCE", _source("adopting.py"))
     return [program + part if part == _PROGRAM else part for part in command]
 
 

@@ -6,11 +6,12 @@ A record is ``kind u8, seq u64, length u32`` and its payload. MESSAGE and RECORD
 
 from __future__ import annotations
 
+import io
 import json
 import struct
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from .frames import ProtocolError
+from .frames import ProtocolError, document
 
 HEADER = struct.Struct("!BQI")
 _MESSAGE = struct.Struct("!BdH")
@@ -42,7 +43,11 @@ _LIMITS = {
     ANSWER: MAX_JSON_BYTES,
 }
 
-Record = Tuple[int, int, bytes]
+#: A larger message is taken apart while it comes, so that no turn of a loop has all of it to copy.
+LARGE_BYTES = 1024 * 1024
+
+#: Channel, timestamp (seconds since 1970), frames.
+Message = Tuple[int, float, List[bytes]]
 
 
 def record(kind: int, seq: int = 0, payload: bytes = b"") -> bytes:
@@ -74,14 +79,76 @@ def pack(channel: int, timestamp: float, frames: Sequence[Any]) -> bytes:
     return b"".join(pack_parts(channel, timestamp, frames))
 
 
-def unpack(payload: bytes) -> Tuple[int, float, List[bytes]]:
-    """Channel, timestamp and frames. Raises :class:`ProtocolError` when the payload is not one."""
-    size = len(payload)
-    if size < _MESSAGE.size:
-        raise ProtocolError("A message is too short.")
+class LargeMessage:
+    """The payload of a MESSAGE or RECORD, ``size`` bytes, given piece by piece."""
+
+    def __init__(self, size: int) -> None:
+        self.missing = size
+        self._head = bytearray()
+        self._wanted = _MESSAGE.size
+        self._channel, self._timestamp, self._count = -1, 0.0, 0
+        self._frames: List[bytes] = []
+        self._frame: Optional[io.BytesIO] = None
+
+    def feed(self, data: memoryview) -> None:
+        """Its next bytes, no more than are missing. Raises :class:`ProtocolError` when it is no message."""
+        self.missing -= len(data)
+        while data:
+            piece, data = data[: self._wanted], data[self._wanted :]
+            self._wanted -= len(piece)
+            if self._frame is None:
+                self._head += piece
+            else:
+                self._frame.write(piece)
+            if not self._wanted:
+                self._field_ends(self.missing + len(data))
+
+    def _field_ends(self, left: int) -> None:
+        if self._frame is not None:
+            self._frames.append(self._frame.getvalue())  # not a copy
+            self._frame = None
+        elif self._channel < 0:
+            self._channel, self._timestamp, self._count = _message_head(self._head)
+        else:
+            (self._wanted,) = _LENGTH.unpack(self._head)
+            self._frame = io.BytesIO()
+        self._head.clear()
+        if self._wanted > left:
+            raise ProtocolError("A message ends within a frame.")
+        if self._frame is not None and not self._wanted:
+            self._field_ends(left)
+        elif self._frame is None:
+            self._wanted = _LENGTH.size
+            if len(self._frames) == self._count and left:
+                raise ProtocolError("A message is longer than its frames.")
+
+    def message(self) -> Message:
+        """All of it, once nothing is missing. Raises :class:`ProtocolError` when it ended too early."""
+        if self._channel < 0 or self._frame is not None or len(self._frames) != self._count:
+            raise ProtocolError("A message ends within a frame.")
+        return self._channel, self._timestamp, self._frames
+
+
+Payload = Union[bytes, LargeMessage]
+#: Kind, sequence number, payload.
+Record = Tuple[int, int, Payload]
+
+
+def _message_head(payload: Any) -> Tuple[int, float, int]:
     channel, timestamp, count = _MESSAGE.unpack_from(payload)
     if channel >= len(CHANNELS) or count > MAX_FRAMES:
         raise ProtocolError(f"A message names channel {channel} and {count} frames.")
+    return channel, timestamp, count
+
+
+def unpack(payload: Payload) -> Message:
+    """Channel, timestamp and frames. Raises :class:`ProtocolError` when the payload is not one."""
+    if isinstance(payload, LargeMessage):
+        return payload.message()
+    size = len(payload)
+    if size < _MESSAGE.size:
+        raise ProtocolError("A message is too short.")
+    channel, timestamp, count = _message_head(payload)
     frames = []
     offset = _MESSAGE.size
     for _ in range(count):
@@ -98,6 +165,13 @@ def unpack(payload: bytes) -> Tuple[int, float, List[bytes]]:
     return channel, timestamp, frames
 
 
+def body(payload: Payload) -> Dict[str, Any]:
+    """The JSON object of a record of another kind. Raises :class:`ProtocolError` when it is none."""
+    if isinstance(payload, LargeMessage):
+        raise ProtocolError("A message came in place of JSON.")
+    return document(payload)
+
+
 class RecordReader:
     """Takes bytes in any portions, gives whole records. ``allowed``: the kinds that may come."""
 
@@ -107,16 +181,19 @@ class RecordReader:
         self._begun: Tuple[int, int] = (0, 0)
         self._pieces: List[bytes] = []
         self._missing = 0
+        self._large: Optional[LargeMessage] = None
 
     @property
     def empty(self) -> bool:
         """Whether the bytes so far ended with a record."""
-        return not self._rest and not self._missing
+        return not self._rest and not self._missing and self._large is None
 
     def feed(self, data: bytes) -> List[Record]:
         """The records that are complete now. Raises :class:`ProtocolError` on an impossible header."""
         found: List[Record] = []
-        if self._missing:
+        if self._large is not None:
+            data = self._feed_large(self._large, data, found)
+        elif self._missing:
             self._pieces.append(data[: self._missing])
             taken = len(self._pieces[-1])
             self._missing -= taken
@@ -127,6 +204,7 @@ class RecordReader:
             data = data[taken:]
         elif self._rest:
             data = self._rest + data
+        self._rest = b""
         offset, size = 0, len(data)
         while size - offset >= HEADER.size:
             kind, seq, length = HEADER.unpack_from(data, offset)
@@ -134,12 +212,28 @@ class RecordReader:
                 raise ProtocolError(f"A record of kind {kind} with {length} bytes is not allowed here.")
             offset += HEADER.size
             if size - offset < length:
-                self._begun = kind, seq
-                self._pieces.append(data[offset:])
-                self._missing = length - (size - offset)
-                offset = size
-                break
+                self._begin(kind, seq, length, data, offset)
+                return found
             found.append((kind, seq, data[offset : offset + length]))
             offset += length
         self._rest = data[offset:]
         return found
+
+    def _begin(self, kind: int, seq: int, length: int, data: bytes, offset: int) -> None:
+        """A record of which there is only a part."""
+        self._begun = kind, seq
+        if length > LARGE_BYTES and kind in (MESSAGE, RECORD):
+            self._large = LargeMessage(length)
+            self._large.feed(memoryview(data)[offset:])
+        else:
+            self._pieces.append(data[offset:])
+            self._missing = length - (len(data) - offset)
+
+    def _feed_large(self, large: LargeMessage, data: bytes, found: List[Record]) -> bytes:
+        """What follows the large record."""
+        taken = min(large.missing, len(data))
+        large.feed(memoryview(data)[:taken])
+        if not large.missing:
+            self._large = None
+            found.append((*self._begun, large))
+        return data[taken:]

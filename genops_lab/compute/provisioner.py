@@ -49,7 +49,7 @@ _expected_until = 0.0
 
 
 async def kernel_environment(
-    host: KernelHost, argv: list[str], env: dict[str, str], kernel_id: str
+    host: KernelHost, argv: list[str], env: dict[str, str], kernel_id: str, kernelspec: str = ""
 ) -> dict[str, str]:
     """``env`` with what GenOps adds. The user's own MLflow variables stay as they are."""
     interpreter = interpreter_of(argv, env)
@@ -58,6 +58,7 @@ async def kernel_environment(
         "GENOPS_DATA_DIR": str(host.lab.settings.data_dir),
         "GENOPS_KERNEL_ID": kernel_id,
         "GENOPS_CLI": json.dumps([sys.executable, "-m", "genops_lab.commands"]),
+        **({"GENOPS_KERNELSPEC": kernelspec} if kernelspec else {}),
     }
     if interpreter is None:
         return {**env, **added}
@@ -161,7 +162,8 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         try:
             env = dict(prepared.get("env") or os.environ)
             argv = list(self.kernel_spec.argv)
-            prepared["env"] = await kernel_environment(host, argv, env, str(self.kernel_id or ""))
+            name = str(getattr(self.parent, "kernel_name", "") or "")
+            prepared["env"] = await kernel_environment(host, argv, env, str(self.kernel_id or ""), name)
         except Exception:  # the boundary: a kernel without GenOps is better than no kernel
             log.warning("GenOps Lab could not prepare a kernel; it starts without.", exc_info=True)
         return prepared

@@ -1,54 +1,33 @@
 """Work that is too heavy, or too blocking, for the server: done by objects in a child process.
 
-The child holds backends (``module:Class`` built with one configuration) and answers calls, in threads, over
-its standard input and output as length-prefixed msgpack. mlflow is imported there, never in the server; the
-child ends when it was unused for ``idle_s``, and a crash costs the calls in flight and nothing else.
+The child (:mod:`.worker_child`) holds backends (``module:Class`` built with one configuration) and answers calls,
+in threads, over its standard input and output as length-prefixed msgpack. mlflow is imported there, never in the
+server; the child ends when it was unused for ``idle_s``, and a crash costs the calls in flight and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import inspect
 import itertools
 import logging
 import os
-import struct
 import sys
-import threading
-import traceback
 import typing
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import msgspec
 
-from .errors import ErrorInfo, Failed, GenOpsError, Unavailable
+from .errors import ErrorInfo, GenOpsError, Unavailable
+from .worker_child import LENGTH, Call, Reply, encoder
 
 log = logging.getLogger("genops_lab")
 
 S = TypeVar("S")
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_LENGTH = struct.Struct(">I")
-_encoder = msgspec.msgpack.Encoder(enc_hook=str)
-
-
-class _Call(msgspec.Struct, array_like=True):
-    id: int
-    backend: str
-    method: str
-    arguments: dict[str, Any]
-
-
-class _Reply(msgspec.Struct, array_like=True):
-    id: int
-    ok: bool
-    value: msgspec.Raw
-    status: int = 0
 
 
 def _locate(method: Callable[..., Any]) -> tuple[str, str]:
@@ -61,7 +40,7 @@ class _Running:
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self.waiting: dict[int, asyncio.Future[_Reply]] = {}
+        self.waiting: dict[int, asyncio.Future[Reply]] = {}
         self._name = name
         self._reader = asyncio.create_task(self._read())
 
@@ -70,15 +49,15 @@ class _Running:
         """Whether calls can be sent."""
         return self.process.returncode is None and not self._reader.done()
 
-    async def send(self, call: _Call) -> _Reply:
+    async def send(self, call: Call) -> Reply:
         """The reply, or Unavailable when the child ends first."""
         future = self.waiting[call.id] = asyncio.get_running_loop().create_future()
-        payload = _encoder.encode(call)
+        payload = encoder.encode(call)
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(_LENGTH.pack(len(payload)) + payload)
+            self.process.stdin.write(LENGTH.pack(len(payload)) + payload)
             await self.process.stdin.drain()
-            reply: _Reply = await future
+            reply: Reply = await future
             return reply
         except (BrokenPipeError, ConnectionResetError) as error:
             raise self._died() from error
@@ -89,8 +68,8 @@ class _Running:
         assert self.process.stdout is not None
         with contextlib.suppress(asyncio.IncompleteReadError):
             while True:
-                (length,) = _LENGTH.unpack(await self.process.stdout.readexactly(_LENGTH.size))
-                reply = msgspec.msgpack.decode(await self.process.stdout.readexactly(length), type=_Reply)
+                (length,) = LENGTH.unpack(await self.process.stdout.readexactly(LENGTH.size))
+                reply = msgspec.msgpack.decode(await self.process.stdout.readexactly(length), type=Reply)
                 future = self.waiting.get(reply.id)
                 if future is not None and not future.done():
                     future.set_result(reply)
@@ -147,7 +126,7 @@ class Worker:
         arguments = dict(list(bound.arguments.items())[1:])
         running = await self._started()
         try:
-            reply = await running.send(_Call(next(self._ids), backend, name, arguments))
+            reply = await running.send(Call(next(self._ids), backend, name, arguments))
         finally:
             self._retire_when_idle(running)
         if not reply.ok:
@@ -169,7 +148,7 @@ class Worker:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
-                    "genops_lab.core.worker",
+                    "genops_lab.core.worker_child",
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     env=env,
@@ -196,63 +175,3 @@ class Worker:
         if self._running is not None:
             await self._running.end(within_s=5)
             self._running = None
-
-
-class _Child:
-    """The other side: reads calls, answers them from threads."""
-
-    def __init__(self, stdin: typing.BinaryIO, stdout: typing.BinaryIO) -> None:
-        self._stdin, self._stdout = stdin, stdout
-        self._config = msgspec.json.decode(os.environ.pop("GENOPS_WORKER_CONFIG", "{}"))
-        self._backends: dict[str, Any] = {}
-        self._building, self._writing = threading.Lock(), threading.Lock()
-
-    def serve(self) -> None:
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            while True:
-                head = self._stdin.read(_LENGTH.size)
-                if len(head) < _LENGTH.size:
-                    return
-                payload = self._stdin.read(_LENGTH.unpack(head)[0])
-                pool.submit(self._answer, msgspec.msgpack.decode(payload, type=_Call))
-
-    def _backend(self, place: str) -> Any:
-        with self._building:
-            if place not in self._backends:
-                module, _, name = place.partition(":")
-                self._backends[place] = getattr(importlib.import_module(module), name)(**self._config)
-            return self._backends[place]
-
-    def _answer(self, call: _Call) -> None:
-        try:
-            method = getattr(self._backend(call.backend), call.method)
-            hints = typing.get_type_hints(method)
-            arguments = {
-                key: msgspec.convert(value, hints.get(key, Any)) for key, value in call.arguments.items()
-            }
-            reply = _Reply(call.id, True, msgspec.Raw(_encoder.encode(method(**arguments))))
-        except GenOpsError as error:
-            reply = _Reply(call.id, False, msgspec.Raw(_encoder.encode(error.info())), error.status)
-        except Exception as error:  # a boundary between processes: the caller gets it as an error of ours
-            traceback.print_exc(file=sys.stderr)
-            failed = Failed(
-                f"{call.method}: {type(error).__name__}: {error}",
-                code="unexpected",
-                hint="The server's log has the details.",
-            )
-            reply = _Reply(call.id, False, msgspec.Raw(_encoder.encode(failed.info())), failed.status)
-        payload = _encoder.encode(reply)
-        with self._writing:
-            self._stdout.write(_LENGTH.pack(len(payload)) + payload)
-            self._stdout.flush()
-
-
-def main() -> None:
-    """Serve calls until the standard input ends."""
-    stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not come between the frames
-    _Child(stdin, stdout).serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,8 @@ MAX_KEY = 250
 MAX_PARAM_BYTES = 6000
 MAX_TAG_BYTES = 8000
 MAX_NAME = 500
+MAX_DATASET_DIGEST = 36
+MAX_DATASET_TEXT = 65_000
 #: Beyond the year 5000; a clock that says so is wrong, and milliseconds still fit MLflow's columns.
 _LATEST_MOMENT = 1e11
 _CUT = "…(cut)"

@@ -76,7 +76,10 @@ class MlflowConnection:
         )
         #: Holds the runs as columns (columns/backend.py): its memory is given back when nobody asks.
         self.columns = Worker(
-            "Runs", {"tracking_uri": self.uri, "cache": str(settings.data_dir / "runs")}, env=environment
+            "Runs",
+            {"tracking_uri": self.uri, "cache": str(settings.data_dir / "runs")},
+            # No linear algebra is done there: its threads would be memory and a slower start.
+            env={"OPENBLAS_NUM_THREADS": "1", **environment},
         )
         self._ensuring = asyncio.Lock()
 

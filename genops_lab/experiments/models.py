@@ -119,11 +119,12 @@ class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
     ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
-    ``file`` {path, source}; ``end`` {status}.
+    ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
+    ``end`` {status}.
     """
 
     seq: int
-    kind: Literal["start", "params", "metrics", "tags", "text", "file", "end"]
+    kind: Literal["start", "params", "metrics", "tags", "text", "file", "dataset", "end"]
     timestamp: float
     data: dict[str, Any]
 

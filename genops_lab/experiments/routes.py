@@ -6,11 +6,13 @@ from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
     from .columns.service import RunTableService
+    from .restoring.service import RestoringService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
     RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
     Service = Later(__package__, "service", "ExperimentsService")
+    RestoringService = Later(__package__, "restoring.service", "RestoringService")
     TrackingService = Later(__package__, "tracking", "TrackingService")
 
 OPERATIONS = [
@@ -18,11 +20,13 @@ OPERATIONS = [
     Operation("GET", "/runs", Service.list_runs),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
+    Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),
     Operation("POST", "/run-table", RunTableService.query_runs),
     Operation("POST", "/run-table/search", RunTableService.search_runs),
-    Operation("GET", "/run-table/columns", RunTableService.list_run_columns),
     Operation("POST", "/run-table/completions", RunTableService.complete_run_query),
+    Operation("GET", "/run-table/columns", RunTableService.list_run_columns),
     Operation("POST", "/run-table/tags", RunTableService.tag_runs),
     Operation("GET", "/run-table/state", RunTableService.get_runs_state),
     Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),

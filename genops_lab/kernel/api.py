@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any, ContextManager, Iterator, Mapping, Optional
 
+from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .mlflow_bridge import MlflowBridge
 from .places import notebook_path, script_path
@@ -16,6 +17,7 @@ from .state import runs
 __all__ = [
     "GenOpsError",
     "Run",
+    "dataset",
     "deployment",
     "end",
     "log",
@@ -39,11 +41,12 @@ def start(
     tags: Optional[Mapping[str, Any]] = None,
     params: Optional[Mapping[str, Any]] = None,
     system_metrics: bool = True,
+    source: bool = True,
 ) -> Run:
     """Open a run; what is logged from now on goes there, from any thread.
 
     Where mlflow is imported already its own calls land in the same run, which is waited for then; otherwise
-    nothing is waited for.
+    nothing is waited for. Without ``source`` the run keeps no code, no diff and no list of packages.
     """
     title = name or default_name()
     opened = runs.push(
@@ -55,6 +58,7 @@ def start(
             system_metrics=system_metrics,
         )
     )
+    opened.keep(source=source)
     if "mlflow" in sys.modules:
         run_id = opened.wait_started(START_WAIT_S)
         if run_id:
@@ -78,9 +82,10 @@ def run(
     tags: Optional[Mapping[str, Any]] = None,
     params: Optional[Mapping[str, Any]] = None,
     system_metrics: bool = True,
+    source: bool = True,
 ) -> Iterator[Run]:
     """``with genops.run("name") as run:``; FAILED when the block raises, KILLED when it is interrupted."""
-    opened = start(name, experiment, tags=tags, params=params, system_metrics=system_metrics)
+    opened = start(name, experiment, tags=tags, params=params, system_metrics=system_metrics, source=source)
     try:
         yield opened
     except BaseException as error:
@@ -125,6 +130,16 @@ def log_file(source: str, path: str = "") -> None:
     current = _current()
     if current is not None:
         current.log_file(source, path)
+
+
+def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
+    """Keep the fingerprint of a data set with the current run, as MLflow's data set, and return it.
+
+    ``data`` is the path of a file or folder, an address such as ``s3://...`` (which is not read), a pandas, numpy or
+    torch object. ``context`` says what it is for, such as ``training``.
+    """
+    current = _current()
+    return fingerprint(data, name) if current is None else current.dataset(data, name, context)
 
 
 def profile(title: str = "", *, seconds: float = 20.0, shapes: bool = False) -> ContextManager[Any]:
@@ -186,7 +201,9 @@ def _implicit_run() -> Run:
     print(
         f"GenOps: started the run {title!r}; it ends with genops.end() or with this process.", file=sys.stderr
     )
-    return Run(title, default_experiment(), tags=_source_tags())
+    opened = Run(title, default_experiment(), tags=_source_tags())
+    opened.keep()
+    return opened
 
 
 def _close(opened: Run, status: str, wait_s: float) -> None:

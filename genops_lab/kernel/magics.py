@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .cells import CellIds
 from .scopes import OPEN_MAGIC, Scope, Scopes, evaluate, status_of
 
-_ATTRIBUTE = "_genops_scopes"
+_ATTRIBUTE = "_genops_magics"
 
 
 class _ProfileScope(Scope):
@@ -28,6 +29,7 @@ class _ProfileScope(Scope):
 class _Magics:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        self.cell_ids = CellIds(shell)
         self.scopes = Scopes(
             shell, {"track": self._open_track, "profile": lambda line, _code: _ProfileScope(line)}
         )
@@ -114,15 +116,17 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
     magics.scopes.register()
-    setattr(shell, _ATTRIBUTE, magics.scopes)
+    magics.cell_ids.register()
+    setattr(shell, _ATTRIBUTE, magics)
 
 
 def unregister(shell: Any) -> None:
     """Take the magics away again."""
-    scopes = getattr(shell, _ATTRIBUTE, None)
-    if scopes is None:
+    magics = getattr(shell, _ATTRIBUTE, None)
+    if magics is None:
         return
-    scopes.unregister()
+    magics.scopes.unregister()
+    magics.cell_ids.unregister()
     delattr(shell, _ATTRIBUTE)
     for kind, names in (("line", (OPEN_MAGIC, "track", "profile", "genops")), ("cell", ("track", "profile"))):
         for name in names:

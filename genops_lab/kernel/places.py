@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
@@ -74,6 +75,19 @@ def notebook_path() -> str:
             return os.environ[variable]
     namespace = getattr(shell(), "user_ns", {})
     return str(namespace.get("__vsc_ipynb_file__", ""))
+
+
+def kernelspec_name() -> str:
+    """The kernelspec of this kernel, as the Lab or the connection file names it; empty where neither does."""
+    given = os.environ.get("GENOPS_KERNELSPEC")
+    if given:
+        return given
+    app = getattr(getattr(shell(), "kernel", None), "parent", None)
+    try:
+        with open(app.abs_connection_file, encoding="utf-8") as stream:  # type: ignore[union-attr]
+            return str(json.load(stream).get("kernel_name") or "")
+    except (AttributeError, OSError, ValueError, TypeError):
+        return ""
 
 
 def script_path() -> str:

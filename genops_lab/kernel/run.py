@@ -9,9 +9,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
+from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .history import History
+from .keeping import Keeper, redactor_now
 from .places import is_remote, notebook_path, process_created, script_path
+from .redaction import VARIABLE, mark
+from .secret_names import MIN_VALUE, is_secret_name
 from .sender import Ack, Sender
 from .spool import Spool
 from .system import SystemSampler
@@ -45,8 +49,9 @@ class Run:
         system_metrics: bool = True,
     ) -> None:
         self.key = uuid.uuid4().hex
-        self.name = clean(name)
-        self.experiment = clean(experiment)
+        redactor = redactor_now()
+        self.name = redactor.redact(clean(name))
+        self.experiment = redactor.redact(clean(experiment))
         self.status = RUNNING
         self.message = ""
         self.started_at = time.time()
@@ -67,13 +72,14 @@ class Run:
             "notebook": notebook,
         }
         self._spool = Spool(self.key, process)
-        given = {clean(key): clean(value) for key, value in (params or {}).items()}
+        given = _without_secrets(params or {})
         self.shown_params.update(given)
+        self._keeper: Optional[Keeper] = None
         start = {
             "name": self.name,
             "experiment": self.experiment,
             "script": script_path(),
-            "tags": {clean(key): clean(value) for key, value in (tags or {}).items()},
+            "tags": _without_secrets(tags or {}),
             "params": given,
         }
         self._spool.append("start", self.started_at, start)
@@ -146,14 +152,18 @@ class Run:
             self._warn("disk", f"Events are kept in memory alone from now on ({self._spool.trouble}).")
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Parameters; MLflow keeps the first value of each."""
-        given = {clean(key): clean(value) for key, value in values.items()}
+        """Parameters; MLflow keeps the first value of each. Secrets among the values are redacted."""
+        given = _without_secrets(values)
         self.shown_params.update(given)
         self._append("params", given)
 
     def tag(self, values: Mapping[str, Any]) -> None:
-        """Tags; a later value replaces an earlier one."""
-        self._append("tags", {clean(key): clean(value) for key, value in values.items()})
+        """Tags; a later value replaces an earlier one. Secrets among the values are redacted."""
+        self._append("tags", _without_secrets(values))
+
+    def keep(self, *, source: bool = True) -> None:
+        """Keep where the run comes from (:mod:`.keeping`); without ``source`` the commit's tags alone."""
+        self._keeper = Keeper(self, source)
 
     def log_text(self, text: str, path: str) -> None:
         """Keep a text as the artifact ``path`` of the run; at most 4,000,000 characters."""
@@ -171,6 +181,14 @@ class Run:
             raise GenOpsError(f"There is no file {full}.", "Give the path of a file that is there.")
         self._append("file", {"path": clean(path or os.path.basename(full)), "source": clean(full)})
 
+    def dataset(self, data: Any, name: str = "", context: str = "") -> Fingerprint:
+        """Keep the fingerprint of what the run reads (:mod:`.datasets`), and return it."""
+        made = fingerprint(data, name)
+        redactor = redactor_now()
+        event = {key: redactor.redact(clean(value)) for key, value in made.event(context).items()}
+        self._append("dataset", event)
+        return made
+
     def end(self, status: str = FINISHED, wait_s: float = END_WAIT_S) -> bool:
         """End the run and wait at most ``wait_s`` until all of it is safe; returns whether it is.
 
@@ -178,6 +196,8 @@ class Run:
         """
         if status not in (FINISHED, FAILED, KILLED):
             raise GenOpsError(f"{status!r} is no status of a run.", f"Use {FINISHED}, {FAILED} or {KILLED}.")
+        if self._keeper is not None and not self.ended:
+            self._keeper.finish()
         with self._lock:
             if self.ended:
                 return self._sender.done and self._spool.empty
@@ -205,3 +225,16 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<GenOps run {self.name or self.key} {self.status}{' ' + self.run_id if self.run_id else ''}>"
+
+
+def _without_secrets(values: Mapping[str, Any]) -> Dict[str, str]:
+    redactor = redactor_now()
+    given = {clean(key): redactor.redact(clean(value)) for key, value in values.items()}
+    return {
+        key: mark(VARIABLE) if _is_secret(key, value) else value  # genops.params({"api_key": key})
+        for key, value in given.items()
+    }
+
+
+def _is_secret(key: str, value: str) -> bool:
+    return is_secret_name(key) and len(value) >= MIN_VALUE and not value.replace(".", "", 1).isdigit()

@@ -1,18 +1,12 @@
-"""Where a run comes from: the cells that were executed, the git commit, the cell's simple variables."""
+"""The simple variables of a cell: a run's parameters."""
 
 from __future__ import annotations
 
 import ast
-import json
-import os
-import subprocess
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
+from .secret_names import without_secret_names
 from .values import scalars
-
-GIT_TIMEOUT_S = 3.0
-#: Of a long session the latest cells are kept.
-MAX_CELLS_CHARACTERS = 2_000_000
 
 _CONSTANT_NODES = (
     ast.Expression, ast.Constant, ast.Name, ast.Load, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp,
@@ -26,7 +20,7 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
     The rule: a name without a leading underscore that the cell assigns exactly once, at its top level, from
     numbers, texts and truth values, from arithmetic over them, or over other names that hold such values
     (``lr = 1e-3``, ``steps = 10 * epochs``). Counters and results are no parameters: they are assigned
-    again, or come from calls.
+    again, or come from calls. What has a secret's name (``api_key``) is none either.
     """
     try:
         tree = ast.parse(code)
@@ -46,7 +40,7 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
         result = _evaluated(value, {**known, **found})
         if type(result) in (int, float, str, bool):
             found[name] = result
-    return found
+    return without_secret_names(found)
 
 
 def _assignments(tree: ast.Module) -> List[Tuple[str, ast.expr]]:
@@ -80,54 +74,3 @@ def _evaluated(value: ast.expr, names: Dict[str, Any]) -> Any:
         return eval(compile(expression, "<parameter>", "eval"), {"__builtins__": {}}, names)  # noqa: S307
     except (ArithmeticError, TypeError, ValueError):
         return None  # the cell itself will say so
-
-
-def executed_cells(shell: Any) -> List[Dict[str, Any]]:
-    """The cells of this session up to the present one, as they were typed."""
-    typed = list(shell.history_manager.input_hist_raw)
-    cells = [{"execution_count": count, "source": text} for count, text in enumerate(typed) if count and text]
-    size = 0
-    for index in range(len(cells) - 1, -1, -1):
-        size += len(str(cells[index]["source"]))
-        if size > MAX_CELLS_CHARACTERS:
-            return cells[index + 1 :]
-    return cells
-
-
-def cells_json(cells: List[Dict[str, Any]]) -> str:
-    """``source/cells.json``."""
-    return json.dumps(cells, indent=1, ensure_ascii=False)
-
-
-def cells_script(cells: List[Dict[str, Any]]) -> str:
-    """``source/notebook.py``: the cells in the percent format, magics and all."""
-    return (
-        "\n\n".join(f"# %% [{cell['execution_count']}]\n{cell['source'].rstrip()}" for cell in cells) + "\n"
-    )
-
-
-def git_tags(folder: str) -> Dict[str, str]:
-    """Commit, branch and whether tracked files differ from it; empty outside of a repository."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not commit:
-        return {}
-    tags = {"mlflow.source.git.commit": commit}
-    branch = _git(folder, "rev-parse", "--abbrev-ref", "HEAD")
-    if branch and branch != "HEAD":
-        tags["mlflow.source.git.branch"] = branch
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    if changes is not None:
-        tags["mlflow.source.git.dirty"] = "true" if changes else "false"
-    return tags
-
-
-def _git(folder: str, *arguments: str) -> Optional[str]:
-    try:
-        answer = subprocess.run(
-            ["git", *arguments], cwd=folder, env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            universal_newlines=True, timeout=GIT_TIMEOUT_S,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -38,7 +38,8 @@ def memory_bytes() -> Optional[float]:
     return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def _visible(index: str) -> bool:
+def is_visible(index: str) -> bool:
+    """Whether ``CUDA_VISIBLE_DEVICES`` lets this process see the GPU of this index."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     numbers = [part.strip() for part in chosen.split(",") if part.strip()]
     return not numbers or not all(part.isdigit() for part in numbers) or index in numbers
@@ -54,7 +55,7 @@ class _Nvml:
         self._handles = [
             (str(index), pynvml.nvmlDeviceGetHandleByIndex(index))
             for index in range(count)
-            if _visible(str(index))
+            if is_visible(str(index))
         ]
 
     def _ask(self, question: Callable[[], Any]) -> Optional[float]:
@@ -91,7 +92,7 @@ class _NvidiaSmi:
         readings: GpuReading = []
         for line in answer.stdout.splitlines():
             index, busy, used = (field.strip() for field in line.split(","))
-            if _visible(index):
+            if is_visible(index):
                 figures = [float(f) if f.replace(".", "", 1).isdigit() else None for f in (busy, used)]
                 readings.append((index, figures[0], None if figures[1] is None else figures[1] * _MB))
         return readings

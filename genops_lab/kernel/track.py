@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from typing import Any, Dict, Optional
 
 from .api import default_experiment
@@ -12,7 +10,7 @@ from .mlflow_bridge import MlflowBridge
 from .options import as_dict
 from .run import START_WAIT_S, Run
 from .scopes import Scope
-from .source import cells_json, cells_script, executed_cells, git_tags, simple_params
+from .source import simple_params
 from .state import runs
 from .views import RunView
 
@@ -33,12 +31,7 @@ class TrackScope(Scope):
             )
         )
         self._view = RunView(self.run)
-        self._git = threading.Thread(target=self._tag_commit, args=(os.getcwd(),), daemon=True)
-        self._git.start()
-        if not options.no_source:
-            cells = executed_cells(shell)
-            self.run.log_text(cells_json(cells), "source/cells.json")
-            self.run.log_text(cells_script(cells), "source/notebook.py")
+        self.run.keep(source=not options.no_source)
         self._bridge: Optional[MlflowBridge] = None
         run_id = self.run.wait_started(START_WAIT_S)
         if run_id:
@@ -51,17 +44,11 @@ class TrackScope(Scope):
                 file=sys.stderr,
             )
 
-    def _tag_commit(self, folder: str) -> None:
-        tags = git_tags(folder)
-        if tags and not self.run.ended:
-            self.run.tag(tags)
-
     def close(self, status: str) -> None:
         """End the run; the view becomes a picture."""
         try:
             if self._bridge is not None:
                 self._bridge.close(status)
-            self._git.join(timeout=4)
             self.run.end(status)
         finally:
             runs.remove(self.run)

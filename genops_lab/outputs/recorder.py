@@ -22,9 +22,11 @@ from .models import Execution
 
 log = logging.getLogger("genops_lab")
 
-#: Records that wait to be read; with more, who hands them over reads them himself.
+#: Records that wait to be read; with more, who hands them over is to wait.
 MAX_WAITING_BYTES = 64_000_000
 _READ = frozenset({SHELL, IOPUB, NOTE, REQUEST})
+#: In place of a channel: the kernel has ended, for the reason in the only frame.
+_END = -1
 _outputs = msgspec.json.Encoder()
 
 
@@ -69,11 +71,25 @@ class Recorder:
         frames: Sequence[bytes],
     ) -> None:
         """Take one record, in order. Every record counts, also one that holds no output."""
+        self._queue(kernel_id, incarnation, seq, channel, timestamp, frames)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more should come later."""
+        return self._bytes_in - self._bytes_out > MAX_WAITING_BYTES and not self._closing
+
+    def _queue(
+        self,
+        kernel_id: str,
+        incarnation: str,
+        seq: int,
+        channel: int,
+        timestamp: float,
+        frames: Sequence[bytes],
+    ) -> None:
         self._waiting.append((kernel_id, incarnation, seq, channel, timestamp, frames))
         self._bytes_in += sum(map(len, frames))
-        if self._bytes_in - self._bytes_out > MAX_WAITING_BYTES:
-            self._read()
-        elif not self._news.is_set():
+        if not self._news.is_set():
             self._news.set()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="genops-outputs", daemon=True)
@@ -87,13 +103,7 @@ class Recorder:
 
     def ended(self, kernel_id: str, reason: str, timestamp: float) -> None:
         """The kernel is gone, after its last record."""
-        with self._reading:
-            self._read()
-            found = self._kernels.get(kernel_id)
-            if found is None or found.ended:
-                return
-            found.end(reason, timestamp)
-        self._changed(kernel_id)
+        self._queue(kernel_id, "", 0, _END, timestamp, [reason.encode("utf-8", "replace")])
 
     def known(self, kernel_id: str) -> bool:
         """Whether records of this kernel came."""
@@ -197,11 +207,22 @@ class Recorder:
             while self._waiting:
                 kernel_id, incarnation, seq, channel, timestamp, frames = self._waiting.popleft()
                 self._bytes_out += sum(map(len, frames))
+                if channel == _END:
+                    if self._ended(kernel_id, frames[0].decode(), timestamp):
+                        changed.add(kernel_id)
+                    continue
                 kernel = self._kernel(kernel_id)
                 if kernel.is_new(seq, incarnation) and _apply(kernel, seq, channel, timestamp, frames):
                     changed.add(kernel_id)
         for kernel_id in changed:
             self._changed(kernel_id)
+
+    def _ended(self, kernel_id: str, reason: str, timestamp: float) -> bool:
+        found = self._kernels.get(kernel_id)
+        if found is None or found.ended:
+            return False
+        found.end(reason, timestamp)
+        return True
 
     def _kernel(self, kernel_id: str) -> KernelOutputs:
         kernel = self._kernels.get(kernel_id)

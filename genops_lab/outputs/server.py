@@ -46,6 +46,11 @@ class _BridgeTap:
         """One message, in the links' thread."""
         self._recorder.record(kernel_id, self._bridge.exchange.incarnation, seq, channel, timestamp, frames)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether the recorder is behind."""
+        return self._recorder.crowded
+
 
 class ServerOutputs:
     """Opens after the Lab, before the gate; closes before Jupyter shuts down its kernels."""

@@ -14,7 +14,6 @@ from typing import Any
 import zmq
 
 from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.frames import document
 from genops_lab.agent.records import (
     BUSY,
     GONE,
@@ -24,6 +23,7 @@ from genops_lab.agent.records import (
     TAKEN,
     WELCOME,
     RecordReader,
+    body,
     json_record,
 )
 
@@ -233,7 +233,7 @@ class Bridge:
                     elif kind == SEEN:
                         self.exchange.seen(seq)
                     else:
-                        self._told(channel, kind, document(payload))
+                        self._told(channel, kind, body(payload))
                         if kind in (GONE, TAKEN):
                             return
                 if channel.readable:  # a channel that has more does not wait, and others want their turn

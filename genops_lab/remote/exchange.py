@@ -16,7 +16,18 @@ import msgspec
 import zmq
 
 from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.records import ACK, CONTROL, IOPUB, NOTE, REQUEST, SHELL, STDIN, record, unpack
+from genops_lab.agent.records import (
+    ACK,
+    CONTROL,
+    IOPUB,
+    NOTE,
+    REQUEST,
+    SHELL,
+    STDIN,
+    Payload,
+    record,
+    unpack,
+)
 
 from .endpoints import Endpoints
 from .notes import ends_at, told_of
@@ -153,10 +164,12 @@ class Exchange:
         """The keeper has what clients said up to ``seq``."""
         self._outbox.seen(seq)
 
-    async def take(self, seq: int, payload: bytes) -> None:
+    async def take(self, seq: int, payload: Payload) -> None:
         """A record of the journal."""
         if seq <= self.last:
             return
+        while self._taps.crowded:
+            await asyncio.sleep(_FULL_PAUSE_S)
         channel, timestamp, frames = unpack(payload)
         self._missed = self._missed or seq != self.last + 1  # a note says how many, and why
         self.last = seq

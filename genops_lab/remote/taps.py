@@ -20,6 +20,11 @@ class Tap(Protocol):
         """One message."""
         ...
 
+    @property
+    def crowded(self) -> bool:
+        """Whether the kernel's next messages should wait, on its host."""
+        ...
+
 
 class Taps:
     """The taps of one kernel. ``ack``: whether one of them says what is safe."""
@@ -33,6 +38,11 @@ class Taps:
         """One more."""
         self._taps.append(tap)
         self.ack = self.ack or acks
+
+    @property
+    def crowded(self) -> bool:
+        """Whether one of them is behind."""
+        return any(tap.crowded for tap in self._taps)
 
     def give(self, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:
         """To all of them; one that fails is in nobody's way."""

@@ -789,6 +789,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/notebook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A notebook with exactly the cells that a run kept; the id may be a unique prefix, or ``latest``. */
+        get: operations["restore_notebook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/runs/{run_id}/patch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was not committed when a run began. Raises NotFound where nothing was kept. */
+        get: operations["get_patch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/tags": {
         parameters: {
             query?: never;
@@ -840,6 +874,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/run-table/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What may stand where a query is being written, best first. */
+        post: operations["complete_run_query"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/run-table/columns": {
         parameters: {
             query?: never;
@@ -851,23 +902,6 @@ export interface paths {
         get: operations["list_run_columns"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/run-table/completions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** What may stand at the cursor of a query that is being typed. */
-        post: operations["complete_run_query"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2302,6 +2336,79 @@ export interface components {
             timestamps: number[];
         };
         /**
+         * RestoredNotebook
+         * @description A notebook (nbformat 4.5) with the cells of a run, for whoever asked to write.
+         *
+         *         ``name`` is a file name to write it under; ``redacted`` counts marks by kind; ``altered`` counts cells whose text
+         *         is not the one that was hashed when the run wrote it.
+         */
+        RestoredNotebook: {
+            run_id: string;
+            name: string;
+            notebook: Record<string, never>;
+            cells: number;
+            /** @default {} */
+            redacted: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            altered: number;
+            /** @default  */
+            git_commit: string;
+            /** @default  */
+            git_branch: string;
+            /** @default 0 */
+            patch_files: number;
+            environment: components["schemas"]["EnvironmentDifference"];
+        };
+        /**
+         * EnvironmentDifference
+         * @description ``compared`` says with what: the run's own environment as it is now, or nothing (``why``).
+         */
+        EnvironmentDifference: {
+            compared: boolean;
+            /** @default  */
+            python_then: string;
+            /** @default [] */
+            packages: components["schemas"]["PackageDifference"][];
+            /** @default  */
+            why: string;
+        };
+        /**
+         * PackageDifference
+         * @description A package whose version is another now; ``then`` or ``now`` is empty where there was, or is, none.
+         */
+        PackageDifference: {
+            name: string;
+            then: string;
+            now: string;
+        };
+        /**
+         * RunPatch
+         * @description What was not committed when the run began, as ``git apply`` takes it. ``redacted`` counts marks.
+         */
+        RunPatch: {
+            run_id: string;
+            git_commit: string;
+            text: string;
+            /** @default [] */
+            files: string[];
+            /** @default [] */
+            left_out: components["schemas"]["LeftOutFile"][];
+            /** @default 0 */
+            redacted: number;
+        };
+        /**
+         * LeftOutFile
+         * @description A changed file whose content was not kept: ``reason`` is large, binary, may hold secrets, ...
+         */
+        LeftOutFile: {
+            path: string;
+            reason: string;
+            /** @default 0 */
+            size: number;
+        };
+        /**
          * RunTags
          * @description Tags to set and to remove on a run.
          */
@@ -2352,6 +2459,7 @@ export interface components {
         /**
          * RunTable
          * @description A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
+         *         ``doubts``: what in the query was perhaps not meant so.
          */
         RunTable: {
             total: number;
@@ -2360,6 +2468,8 @@ export interface components {
             run_ids: string[];
             columns: components["schemas"]["RunColumn"][];
             state: components["schemas"]["RunsState"];
+            /** @default [] */
+            doubts: components["schemas"]["Doubt"][];
         };
         /**
          * RunColumn
@@ -2409,6 +2519,19 @@ export interface components {
             hint: string;
         };
         /**
+         * Doubt
+         * @description A query that can be answered, and that perhaps asks for something else than was meant.
+         *
+         *         ``position``, ``length``: the piece of the text that is meant, in characters (code points).
+         */
+        Doubt: {
+            message: string;
+            /** @default  */
+            hint: string;
+            position: number;
+            length: number;
+        };
+        /**
          * RunSearch
          * @description Whole runs: see :class:`RunTableQuery`.
          */
@@ -2439,6 +2562,29 @@ export interface components {
             state: components["schemas"]["RunsState"];
         };
         /**
+         * RunQueryText
+         * @description A query that is being written, and where (characters from its begin).
+         */
+        RunQueryText: {
+            text: string;
+            position: number;
+        };
+        /**
+         * Completion
+         * @description ``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
+         *
+         *         ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
+         */
+        Completion: {
+            text: string;
+            start: number;
+            end: number;
+            /** @enum {unknown} */
+            kind: "attribute" | "keyword" | "metric" | "operator" | "param" | "tag" | "value";
+            /** @default  */
+            detail: string;
+        };
+        /**
          * RunColumns
          * @description All columns: attributes, metrics, parameters, tags, each by name.
          */
@@ -2455,36 +2601,6 @@ export interface components {
             /** @enum {unknown} */
             kind: "number" | "text";
             runs: number;
-        };
-        /**
-         * QueryDraft
-         * @description A query that is being typed; ``cursor`` is a place among its characters (code points).
-         */
-        QueryDraft: {
-            text: string;
-            cursor: number;
-        };
-        /**
-         * Completions
-         * @description What may stand at the cursor, best first.
-         */
-        Completions: {
-            completions: components["schemas"]["Completion"][];
-        };
-        /**
-         * Completion
-         * @description ``text`` may stand in place of the characters from ``start`` to before ``end`` (code points).
-         *
-         *         ``kind`` of a name is its column's. ``detail``: a few words for the person, in English.
-         */
-        Completion: {
-            text: string;
-            start: number;
-            end: number;
-            /** @enum {unknown} */
-            kind: "attribute" | "keyword" | "metric" | "operator" | "param" | "tag" | "value";
-            /** @default  */
-            detail: string;
         };
         /**
          * RunsTagging
@@ -2535,12 +2651,13 @@ export interface components {
          *
          *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
-         *         ``file`` {path, source}; ``end`` {status}.
+         *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
+         *         ``end`` {status}.
          */
         TrackingEvent: {
             seq: number;
             /** @enum {unknown} */
-            kind: "end" | "file" | "metrics" | "params" | "start" | "tags" | "text";
+            kind: "dataset" | "end" | "file" | "metrics" | "params" | "start" | "tags" | "text";
             timestamp: number;
             data: Record<string, never>;
         };
@@ -4400,6 +4517,68 @@ export interface operations {
             };
         };
     };
+    restore_notebook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RestoredNotebook"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunPatch"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     tag_run: {
         parameters: {
             query?: never;
@@ -4499,6 +4678,39 @@ export interface operations {
             };
         };
     };
+    complete_run_query: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunQueryText"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completion"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_run_columns: {
         parameters: {
             query?: never;
@@ -4515,39 +4727,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunColumns"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    complete_run_query: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["QueryDraft"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Completions"];
                 };
             };
             /** @description What went wrong. */

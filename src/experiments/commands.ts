@@ -1,20 +1,25 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { Clipboard } from '@jupyterlab/apputils';
+import { Clipboard, Notification } from '@jupyterlab/apputils';
+import { PathExt } from '@jupyterlab/coreutils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { addIcon, copyIcon } from '@jupyterlab/ui-components';
+import { addIcon, copyIcon, undoIcon } from '@jupyterlab/ui-components';
 
-import { experimentIcon } from '../core';
+import { ApiError, experimentIcon } from '../core';
 import { LOAD_EXTENSION, insertCells } from '../core/notebook';
 import type { IGenOpsPanel } from '../panel';
 
 import type { ExperimentsModel } from './model';
+import { writeRestored } from './restore';
+import type { ExperimentsService, IRestoredNotebook } from './service';
 
 export namespace CommandIDs {
   export const openExperiments = 'genops:open-experiments';
   export const insertTrack = 'genops:insert-track';
   export const insertRunCode = 'genops:insert-run-code';
+  export const restoreNotebook = 'genops:restore-notebook';
   export const copyRunId = 'genops:copy-run-id';
   /** The run table's. */
   export const openRuns = 'genops:open-runs';
@@ -38,9 +43,12 @@ export function addCommands(options: {
   notebooks: INotebookTracker | null;
   panel: IGenOpsPanel;
   model: ExperimentsModel;
+  service: Pick<ExperimentsService, 'restoredNotebook'>;
+  contents: Contents.IManager;
   trans: TranslationBundle;
 }): void {
   const { commands, palette, notebooks, panel, model, trans } = options;
+  const { service, contents } = options;
   const runId = (args: { run_id?: unknown }): string | null =>
     typeof args.run_id === 'string' ? args.run_id : model.opened;
   const runArgs = {
@@ -93,6 +101,30 @@ export function addCommands(options: {
       await insertCells([LOAD_EXTENSION, code], { notebooks, commands });
     }
   });
+  commands.addCommand(CommandIDs.restoreNotebook, {
+    label: trans.__('Restore the Notebook of the Run'),
+    caption: trans.__(
+      'Make a new notebook that holds exactly the cells that ran for the opened run'
+    ),
+    icon: undoIcon,
+    describedBy: { args: { type: 'object', properties: runArgs } },
+    isEnabled: args => runId(args) !== null,
+    execute: async args => {
+      try {
+        const restored = await service.restoredNotebook(runId(args) ?? '');
+        const path = await writeRestored(
+          contents,
+          restored,
+          folderOf(notebooks, contents)
+        );
+        await commands.execute('docmanager:open', { path });
+        tellRestored(restored, path, trans);
+      } catch (reason) {
+        const error = ApiError.from(reason, trans);
+        Notification.error(`${error.message} ${error.hint}`.trim());
+      }
+    }
+  });
   commands.addCommand(CommandIDs.copyRunId, {
     label: trans.__('Copy the Run Id'),
     caption: trans.__('Copy the id of the opened run'),
@@ -105,9 +137,42 @@ export function addCommands(options: {
     CommandIDs.openExperiments,
     CommandIDs.insertTrack,
     CommandIDs.insertRunCode,
+    CommandIDs.restoreNotebook,
     CommandIDs.copyRunId
   ]) {
     palette?.addItem({ command, category: trans.__('GenOps Lab') });
+  }
+}
+
+/** Beside the notebook that is open, else where the Lab's files begin. */
+function folderOf(
+  notebooks: INotebookTracker | null,
+  contents: Contents.IManager
+): string {
+  const path = notebooks?.currentWidget?.context.path ?? '';
+  return PathExt.dirname(contents.localPath(path));
+}
+
+function tellRestored(
+  { redacted = {} }: IRestoredNotebook,
+  path: string,
+  trans: TranslationBundle
+): void {
+  const marks = Object.values(redacted).reduce((sum, one) => sum + one, 0);
+  const name = PathExt.basename(path);
+  if (marks) {
+    Notification.warning(
+      trans._n(
+        '%2 is restored. %1 secret was taken out before it was kept: a mark stands in its place.',
+        '%2 is restored. %1 secrets were taken out before they were kept: marks stand in their places.',
+        marks,
+        name
+      )
+    );
+  } else {
+    Notification.success(trans.__('%1 is restored.', name), {
+      autoClose: 5000
+    });
   }
 }
 

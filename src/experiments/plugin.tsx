@@ -31,13 +31,23 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const { commands } = app;
     const { api, events, live, trans } = core;
+    const service = new ExperimentsService(api);
     const model = new ExperimentsModel({
-      service: new ExperimentsService(api),
+      service,
       events,
       live,
       trans
     });
-    addCommands({ commands, palette, notebooks, panel, model, trans });
+    addCommands({
+      commands,
+      palette,
+      notebooks,
+      panel,
+      model,
+      service,
+      contents: app.serviceManager.contents,
+      trans
+    });
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),

@@ -14,6 +14,7 @@ export function runActions(commands: CommandRegistry): IRunActions {
         run_id,
         ...(logged && { model_uri: logged.uri })
       }),
+    restore: ({ run_id }) => execute(CommandIDs.restoreNotebook, { run_id }),
     register: ({ run_id }, { name }) =>
       execute(CommandIDs.registerModel, { run_id, model: name }),
     openNotebook: path => execute('docmanager:open', { path }),

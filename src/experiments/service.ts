@@ -6,6 +6,7 @@ export type IRun = components['schemas']['Run'];
 export type IRunPage = components['schemas']['RunPage'];
 export type IRunDetail = components['schemas']['RunDetail'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
+export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
 export type ISeries = components['schemas']['Series'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IArtifact = components['schemas']['Artifact'];
@@ -61,6 +62,15 @@ export class ExperimentsService {
     const params = { path: { run_id }, query: { after_step } };
     return this._api.data(
       http.GET('/genops/runs/{run_id}/metrics', { params, signal })
+    );
+  }
+
+  /** A notebook with the cells that a run kept; nothing is written by this. */
+  restoredNotebook(run_id: string): Promise<IRestoredNotebook> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(
+      http.GET('/genops/runs/{run_id}/notebook', { params })
     );
   }
 

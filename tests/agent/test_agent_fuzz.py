@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import struct
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from genops_lab.agent import frames, records
 from genops_lab.agent.frames import FrameReader, PreambleReader, ProtocolError
 from genops_lab.agent.inlet import Inlet
 from genops_lab.agent.mux import MAX_WAITING, Mux, StreamEnded
-from genops_lab.agent.records import RecordReader
+from genops_lab.agent.records import LargeMessage, RecordReader
 
 CUTS = st.lists(st.integers(1, 5000), max_size=20)
 
@@ -71,16 +73,18 @@ def test_frames_come_out_as_they_went_in(items: list[tuple[int, bytes]], cuts: l
         max_size=12,
     ),
     CUTS,
+    st.sampled_from([records.LARGE_BYTES, 0, 100]),
 )
 @settings(deadline=None)
 def test_records_come_out_as_they_went_in(
-    items: list[tuple[int, float, list[bytes]]], cuts: list[int]
+    items: list[tuple[int, float, list[bytes]]], cuts: list[int], large: int
 ) -> None:
     data = b"".join(
         records.record(records.RECORD, seq, records.pack(*item)) for seq, item in enumerate(items)
     )
     reader = RecordReader()
-    got = [found for portion in portions(data, cuts) for found in reader.feed(portion)]
+    with patch.object(records, "LARGE_BYTES", large):
+        got = [found for portion in portions(data, cuts) for found in reader.feed(portion)]
     assert [(seq, records.unpack(payload)) for _, seq, payload in got] == list(enumerate(items))
     assert all(records.packed_size(item[2]) == len(records.pack(*item)) for item in items)
     assert reader.empty
@@ -97,6 +101,32 @@ def test_a_payload_is_a_message_or_an_error(payload: bytes) -> None:
             assert records.pack(channel, timestamp, found) == payload
 
 
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.builds(
+            lambda frames, cut, more: records.pack(3, 1.0, frames)[: -cut or None] + more,
+            st.lists(st.binary(max_size=9), max_size=5), st.integers(0, 9), st.binary(max_size=9),
+        ),
+    ),
+    CUTS,
+)  # fmt: skip
+def test_a_message_in_pieces_is_what_it_is_whole(payload: bytes, cuts: list[int]) -> None:
+    def outcome(read: Callable[[], records.Message]) -> object:
+        try:
+            return repr(read())  # a timestamp may be no number
+        except ProtocolError:
+            return ProtocolError
+
+    def in_pieces() -> records.Message:
+        message = LargeMessage(len(payload))
+        for portion in portions(payload, cuts):
+            message.feed(memoryview(portion))
+        return message.message()
+
+    assert outcome(in_pieces) == outcome(lambda: records.unpack(payload))
+
+
 @given(st.binary(max_size=2000), CUTS)
 def test_records_of_any_bytes_end_with_a_reason(data: bytes, cuts: list[int]) -> None:
     reader = RecordReader((records.HELLO, records.MESSAGE, records.ACK))
@@ -104,7 +134,7 @@ def test_records_of_any_bytes_end_with_a_reason(data: bytes, cuts: list[int]) ->
         for portion in portions(data, cuts):
             for kind, _, payload in reader.feed(portion):
                 assert kind in (records.HELLO, records.MESSAGE, records.ACK)
-                assert len(payload) <= len(data)
+                assert isinstance(payload, bytes) and len(payload) <= len(data)
     except ProtocolError as error:
         assert "not allowed" in str(error)
 

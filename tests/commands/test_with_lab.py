@@ -161,13 +161,14 @@ def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits
     assert [(run["run_id"], run["tags"]) for run in listed.json] == [
         (digits.run_id, {"team": "vision", "note": "a=b"})
     ]
+    experiment = listed.json[0]["experiment"]
     assert lab.call("runs", "tag", "latest", "--remove", "team", "--remove", "note").code == 0
     assert lab.call("runs", "list", "--filter", "tags.team = 'vision'", "--json").json == []
     assert lab.call("runs", "delete", short, "--json").json == [digits.run_id]
     assert lab.call("runs", "list", "--json").json == []
     assert [run["run_id"] for run in lab.call("runs", "list", "--deleted", "--json").json] == [digits.run_id]
     assert lab.call("runs", "undelete", short, "--json").json == [digits.run_id]
-    listed = lab.call("runs", "list", "--sort", "start_time DESC", "--experiment", "Default", "--json")
+    listed = lab.call("runs", "list", "--sort", "start_time DESC", "--experiment", experiment, "--json")
     assert [run["run_id"] for run in listed.json] == [digits.run_id]
     for wrong in (("tag", short), ("tag", short, "no value"), ("list", "--sort", "nonsense")):
         assert lab.call("runs", *wrong).code == 2

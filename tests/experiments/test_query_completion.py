@@ -41,6 +41,9 @@ def offered(marked: str) -> list[str]:
         ("(NOT exp|)", ["(NOT experiment)", "(NOT experiment_id)"]),
         ("params.optimizer li|", ["params.optimizer LIKE", "params.optimizer ILIKE"]),
         ("params.lr no|", ["params.lr NOT IN", "params.lr IS NOT NULL"]),
+        ("status NOT |", ["status NOT LIKE", "status NOT ILIKE", "status NOT IN"]),
+        ("resnet AND metrics.accuracy not b|", ["resnet AND metrics.accuracy not BETWEEN"]),
+        ("params.lr >|", []),
         ("params.optimizer IS |", ["params.optimizer IS NULL", "params.optimizer IS NOT NULL"]),
         ("metrics.accuracy IS NA|", ["metrics.accuracy IS NAN", "metrics.accuracy IS NOT NAN"]),
         ("metrics.accuracy > 1 |", ["metrics.accuracy > 1 AND", "metrics.accuracy > 1 OR"]),
@@ -48,6 +51,7 @@ def offered(marked: str) -> list[str]:
         ("metrics.accuracy BETWEEN 1 |", ["metrics.accuracy BETWEEN 1 AND"]),
         ("status = |", ["status = 'FINISHED'", "status = 'FAILED'"]),
         ("status = fa|", ["status = 'FAILED'"]),
+        ("params.lr = 1 OR status = fa|", ["params.lr = 1 OR status = 'FAILED'"]),
         ("status = 'fa|'", ["status = 'FAILED'"]),
         ("status = 'FINISHED'| AND x", []),
         ("params.optimizer IN ('sgd', a|)", ["params.optimizer IN ('sgd', 'adam')"]),
@@ -85,7 +89,8 @@ def test_operators_fit_what_stands_before_them() -> None:
     numbers = {one.text for one in complete("metrics.accuracy ", 17, RUNS)}
     texts = {one.text for one in complete("params.lr ", 10, RUNS)}
     assert {"BETWEEN", ">", "IS NAN"} <= numbers and "LIKE" not in numbers
-    assert {"LIKE", "=~"} <= texts and "IS NAN" not in texts
+    assert {"LIKE", "=~", ">", "BETWEEN"} <= texts and "IS NAN" not in texts
+    assert "BETWEEN" not in {one.text for one in complete("status ", 7, RUNS)}
 
 
 def test_names_and_values_that_are_offered_can_be_asked() -> None:

@@ -166,6 +166,20 @@ def test_ids_in_a_list(store: Store) -> None:
     assert store.found_here(text) == store.found_by_mlflow(text) == set(ids)
 
 
+def test_infinite_metrics_are_found_as_they_were_logged(store: Store) -> None:
+    starts = {
+        str(row.attributes["run_id"]): round(float(row.attributes["start_time"]) * 1000)
+        for row in store.columns.table
+    }
+
+    def logged(text: str) -> set[int]:
+        return {(starts[run_id] - START) // 1000 for run_id in store.found_here(text)}
+
+    assert logged("metrics.loss = inf") == {5, 19, 26}
+    assert logged("metrics.loss IN (-inf, 100)") == {3, 6, 10, 13, 17, 27}
+    assert logged("metrics.loss > 99 AND metrics.loss < inf") == {3, 10, 17}
+
+
 def test_only_mlflow_knows_data_sets(store: Store) -> None:
     assert store.found_by_mlflow("datasets.name = 'x'") == set()
     with pytest.raises(NotInColumns, match="data sets"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from hypothesis import HealthCheck, event, given, settings
+import pytest
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from genops_lab.experiments.query import parse
-from tests.support.asked import NOW, ZONE, Asked, Frame, leaves, queries, tables
+from genops_lab.experiments.query import Kind, Numbers, parse
+from tests.support.asked import Asked, Frame, leaves, queries
+from tests.support.random_runs import NOW, ZONE, tables
 from tests.support.run_columns import Row, RowColumns
 
 
@@ -21,18 +23,18 @@ def _compared(table: list[Row], asked: Asked) -> None:
     assert mask.tolist() == expected.tolist()
 
 
-@given(table=tables(), asked=queries)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(table=tables, asked=queries)
+@settings(max_examples=400, deadline=None)
 def test_any_query_finds_what_pandas_finds(table: list[Row], asked: Asked) -> None:
     _compared(table, asked)
 
 
 @given(
-    table=tables(),
+    table=tables,
     parts=st.lists(leaves, min_size=3, max_size=5),
     joins=st.lists(st.sampled_from(["AND", "or"]), min_size=4),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None)
 def test_and_binds_closer_than_or(table: list[Row], parts: list[Asked], joins: list[str]) -> None:
     text, groups = parts[0].text, [[parts[0]]]
     for part, join in zip(parts[1:], joins, strict=False):
@@ -52,3 +54,26 @@ def test_and_binds_closer_than_or(table: list[Row], parts: list[Asked], joins: l
         return found
 
     _compared(table, Asked(text, of))
+
+
+class KeptColumns(RowColumns):
+    """Columns that give the same arrays again."""
+
+    def __init__(self, table: list[Row]) -> None:
+        super().__init__(table)
+        self.kept: dict[tuple[Kind, str], Numbers | None] = {}
+
+    def numbers(self, kind: Kind, name: str) -> Numbers | None:
+        if (kind, name) not in self.kept:
+            self.kept[kind, name] = super().numbers(kind, name)
+        return self.kept[kind, name]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "metrics.a IS NOT NULL", "metrics.a > 0", "NOT metrics.a IS NAN", "metrics.a = metrics.a"]
+)
+def test_a_mask_is_the_callers_own(text: str) -> None:
+    columns = KeptColumns([Row(metrics={"a": 1.0}), Row(metrics={"a": 2.0})])
+    mask = parse(text).mask(columns, now=0)
+    mask[:] = False
+    assert parse(text).mask(columns, now=0).tolist() == [True, True]

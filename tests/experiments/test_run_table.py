@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.experiments.columns.models import (
     RunIds,
+    RunQueryText,
     RunSearch,
     RunSort,
     RunTable,
@@ -84,6 +85,10 @@ async def test_windows_order_and_values(room: Room) -> None:
     assert (await _table(room, experiments=["odd ones"], query="metrics.loss < 1")).matched == 0
     table = await _table(room, query="metrics.loss < 1 or params.depth = 1000")
     assert (_names(table, ids), table.total, table.matched) == (["r3", "r0"], 4, 2)
+    doubted = await _table(room, query="metrics.los < 1")
+    assert doubted.matched == 0 and "metrics.loss" in doubted.doubts[0].hint
+    offered = await room.run_table.complete_run_query(RunQueryText(text="metrics.lo", position=10))
+    assert "metrics.loss" in [each.text for each in offered]
     columns = {each.column: each.runs for each in (await room.run_table.list_run_columns()).columns}
     assert (columns["metrics.loss"], columns["params.depth"], columns["end_time"]) == (3, 4, 1)
 

@@ -16,7 +16,7 @@ from nbclient.exceptions import CellExecutionComplete
 
 from genops_lab.outputs.area import OutputArea
 from genops_lab.outputs.items import StreamText
-from genops_lab.outputs.recorder import Recorder
+from genops_lab.outputs.recorder import MAX_WAITING_BYTES, Recorder
 
 from .kernel_messages import SpeakingKernel
 from .recordings import KERNEL, MESSAGES, PIECES, as_jupyterlab, content_of, merged, only
@@ -322,4 +322,27 @@ def test_records_are_read_though_nobody_asks(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, lambda _kernel_id: heard.set())
     SpeakingKernel(recorder).begin("m1", "cell")
     assert heard.wait(60)
+    recorder.close()
+
+
+def test_a_recorder_that_is_behind_says_so(tmp_path: Path) -> None:
+    import threading
+
+    in_the_way, go_on = threading.Event(), threading.Event()
+
+    def changed(_kernel_id: str) -> None:
+        in_the_way.set()
+        assert go_on.wait(60)
+
+    recorder = Recorder(tmp_path, changed)
+    kernel = SpeakingKernel(recorder)
+    kernel.begin("m1", "cell")
+    assert in_the_way.wait(60)
+    assert not recorder.crowded
+    for _ in range(9):
+        kernel.print("m1", "x" * (MAX_WAITING_BYTES // 8))
+    assert recorder.crowded
+    go_on.set()
+    assert recorder.executions(KERNEL)
+    assert not recorder.crowded
     recorder.close()

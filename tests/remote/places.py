@@ -158,6 +158,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.records: list[tuple[int, int, list[bytes]]] = []
+        self.crowded = False
         self.changed = threading.Condition()
 
     def record(self, kernel_id: str, seq: int, channel: int, timestamp: float, frames: list[bytes]) -> None:

@@ -233,6 +233,27 @@ def test_a_server_that_stops_leaves_its_kernels(place: Place) -> None:
             assert again.run("print(kept)")[1] == "1\n"
 
 
+def test_what_a_recorder_cannot_take_yet_waits_and_holds_up_no_other_kernel(place: Place) -> None:
+    with a_kernel(place) as slow, a_kernel(place) as other:
+        tap = Collector()
+        tap.crowded = True
+        place.do(_add_tap(slow, tap))
+        msg_id = slow.client.execute("for n in range(200): print(n, flush=True)")
+        assert other.run("print(6 * 7)")[1] == "42\n"
+        wait(lambda: place.call("kernels.info", kernel_id=str(slow.manager.kernel_id))["last_seq"] > 200)
+        assert tap.records == []
+        tap.crowded = False
+        while slow.client.get_shell_msg(timeout=DEADLINE_S)["parent_header"].get("msg_id") != msg_id:
+            pass
+        numbers = [seq for seq, _, _ in tap.records]
+        assert len(numbers) > 200
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+async def _add_tap(kernel: Running, tap: Collector) -> None:
+    kernel.bridge.exchange.add_tap(tap, acks=True)
+
+
 def test_very_long_and_binary_output(kernel: Running) -> None:
     code = (
         "import hashlib, os\nfrom comm import create_comm\nfrom IPython.display import display\n"

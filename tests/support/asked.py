@@ -1,8 +1,7 @@
-"""Tables of runs and queries of any kind, each with how pandas is asked the same."""
+"""Queries of any kind, each with how pandas is asked the same."""
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable
@@ -13,36 +12,12 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from genops_lab.experiments.query import Kind
+from tests.support.random_runs import KEYS, NOW, NUMBER_WORDS, NUMBERS, OTHER_WORDS, ZONE
 from tests.support.run_columns import Row
 
-ZONE = "Europe/Berlin"
-NOW = pd.Timestamp("2026-11-26 15:30:00", tz=ZONE)
-#: Midnights, about the changes of the clocks too, a week ago, and now.
-DAYS = [
-    "2026-11-26",
-    "2026-11-25",
-    "2026-11-19 15:30",
-    "2026-10-25",
-    "2026-10-26",
-    "2026-03-29",
-    "2026-03-30",
-]
-MARKS = [NOW, *(pd.Timestamp(day, tz=ZONE) for day in DAYS)]
-NUMBER_WORDS = ["0", "1", "-1", "0.001", "1e-3", "+5", " 5 ", "5.0", ".5", "7.", "inf", "-inf", "1E3"]
-OTHER_WORDS = [
-    "", "adam", "Adam", "adamw", "s_d", "100%", "a b", "it's", "x\ny", "日本", "É", "é", "nan", "1_0", "0x1", "2h", "1.2.3",
-]  # fmt: skip
-NUMBERS = [0.0, 1.0, -1.0, 0.001, 5.0, 0.5, 7.0, 1000.0, math.inf, -math.inf, 2.5]
-KEYS: dict[Kind, list[str]] = {
-    "metric": ["loss", "val/loss", "top 5"],
-    "param": ["lr", "a.b", "or", 'say "x"'],
-    "tag": ["mlflow.note", "x-y"],
-}
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<>": operator.ne,
+    **dict.fromkeys(("=", "=="), operator.eq),
+    **dict.fromkeys(("!=", "<>"), operator.ne),
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -57,14 +32,16 @@ class Frame:
         self.table = table
 
     def column(self, kind: Kind, key: str) -> pd.Series:
-        """The values of the runs that have one, by the run's place."""
+        """The values of the runs that have one, by the run's place; durations to the millisecond."""
         values = {at: row.part(kind)[key] for at, row in enumerate(self.table) if key in row.part(kind)}
         number = kind == "metric" or key in ("start_time", "end_time", "duration")
-        return pd.Series(values, dtype=float if number else object)
+        found = pd.Series(values, dtype=float if number else object)
+        return found.round(3) if key == "duration" else found
 
     def times(self, key: str) -> pd.Series:
         """Times with their zone."""
-        return pd.to_datetime(self.column("attribute", key) * 1000, unit="ms", utc=True).dt.tz_convert(ZONE)
+        milliseconds = (self.column("attribute", key) * 1000).round()
+        return pd.to_datetime(milliseconds, unit="ms", utc=True).dt.tz_convert(ZONE)
 
     def as_numbers(self, kind: Kind, key: str) -> pd.Series:
         """Texts that are numbers, those alone."""
@@ -95,32 +72,6 @@ _expressions = st.sampled_from(
     ["adam", "^a", "m$", "(?i)^ADAM$", "a.*m", "[0-9]", "^$", "\\d+\\.", "日|é", "(?s)x.y"]
 )
 _words = st.sampled_from([*NUMBER_WORDS, *OTHER_WORDS])
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> list[Row]:
-    """Runs, each with some of what may be there."""
-    numbers = st.one_of(st.sampled_from([*NUMBERS, math.nan]), st.floats())
-    offsets = st.one_of(st.sampled_from([-1, 0, 1]), st.integers(-90_000_000, 90_000_000))
-    times = st.tuples(st.sampled_from(MARKS), offsets).map(
-        lambda pair: (round(pair[0].timestamp() * 1000) + pair[1]) / 1000
-    )
-    attributes: dict[str, st.SearchStrategy[float | str]] = {
-        "run_name": st.sampled_from(["ResNet-50", "resnet 18", "vit", "ÉTÉ", "50%"]),
-        "run_id": st.text("abcdef0123456789", min_size=32, max_size=32),
-        "status": st.sampled_from(["RUNNING", "FINISHED", "FAILED"]),
-        "start_time": times,
-        "end_time": times,
-        "duration": st.sampled_from([0.0, 0.5, 90.0, 3600.0, 5400.0, 172800.0]),
-    }
-    row = st.builds(
-        Row,
-        attributes=st.fixed_dictionaries({}, optional=attributes),
-        metrics=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS["metric"], numbers)),
-        params=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS["param"], _words)),
-        tags=st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS["tag"], _words)),
-    )
-    return draw(st.lists(row, max_size=8))
 
 
 @st.composite

@@ -44,8 +44,8 @@ class LabKernel:
             timeout=CELL_TIMEOUT_S,
         )
 
-    def send(self, code: str) -> str:
-        """Run a cell and do not wait."""
+    def send(self, code: str, cell_id: str = "") -> str:
+        """Run a cell (of the notebook's cell with this id) and do not wait."""
         header = {
             "msg_id": uuid.uuid4().hex,
             "msg_type": "execute_request",
@@ -54,7 +54,8 @@ class LabKernel:
             "version": "5.3",
         }
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
-        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+        metadata = {"cellId": cell_id} if cell_id else {}
+        message = {"header": header, "parent_header": {}, "metadata": metadata, "content": content}
         self._socket.send(json.dumps({**message, "channel": "shell"}))
         return header["msg_id"]
 
@@ -89,13 +90,13 @@ class LabKernel:
             if message["msg_type"] == "stream" and text in message["content"]["text"]:
                 return
 
-    def run(self, code: str, timeout_s: float = CELL_TIMEOUT_S) -> Cell:
+    def run(self, code: str, timeout_s: float = CELL_TIMEOUT_S, cell_id: str = "") -> Cell:
         """Run a cell to its end."""
-        return self.finish(self.send(code), timeout_s)
+        return self.finish(self.send(code, cell_id), timeout_s)
 
-    def ok(self, code: str) -> Cell:
+    def ok(self, code: str, cell_id: str = "") -> Cell:
         """Run a cell that must succeed."""
-        cell = self.run(code)
+        cell = self.run(code, cell_id=cell_id)
         assert cell.status == "ok", (cell.reply, cell.stream("stderr"), self.server.log[-2000:])
         return cell
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..document import SHORT_ID, Column, Document, Facts, Row, Table, duration, moment, size, state_cell
+from ..document import SHORT_ID, Column, Document, Facts, Note, Row, Table, duration, moment, size, state_cell
 
 if TYPE_CHECKING:
     from genops_lab.experiments.models import Experiment, Run, RunDetail
+    from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
 
 SHOWN_METRICS = 3
 
@@ -105,3 +106,68 @@ def run(detail: RunDetail) -> Document:
         ]
         parts.append(Table([Column("path"), Column("size", right=True)], files, title="Artifacts"))
     return Document(parts)
+
+
+SHOWN_PACKAGES = 10
+
+
+def restored(found: RestoredNotebook, path: str) -> Document:
+    """``runs restore``."""
+    environment = found.environment
+    differ = len(environment.packages)
+    packages = (f"{differ} differ now" if differ else "as then") if environment.compared else environment.why
+    parts: list[Facts | Table | Note] = [
+        Facts(
+            [
+                ("notebook", path),
+                ("run", found.run_id),
+                ("cells", str(found.cells)),
+                ("redacted", _counts(found.redacted)),
+                ("commit", found.git_commit[:12]),
+                ("branch", found.git_branch),
+                ("python", environment.python_then),
+                ("packages", packages),
+            ]
+        )
+    ]
+    if environment.packages:
+        rows: list[Row] = [
+            [each.name, each.then or "none", each.now or "none"]
+            for each in environment.packages[:SHOWN_PACKAGES]
+        ]
+        parts.append(Table([Column("package"), Column("then"), Column("now")], rows, title="Packages"))
+    if found.altered:
+        parts.append(Note(f"{found.altered} cells were changed after the run wrote them.", "bad"))
+    if found.patch_files:
+        parts.append(
+            Note(
+                f"{found.patch_files} files had uncommitted changes: genops runs restore "
+                f"{found.run_id[:SHORT_ID]} --diff FILE, then git apply FILE"
+            )
+        )
+    return Document(parts)
+
+
+def patch(found: RunPatch, path: str) -> Document:
+    """``runs restore --diff``."""
+    parts: list[Facts | Table | Note] = [
+        Facts(
+            [
+                ("changes", path),
+                ("run", found.run_id),
+                ("commit", found.git_commit[:12]),
+                ("files", ", ".join(found.files)),
+                ("redacted", str(found.redacted) if found.redacted else ""),
+                ("apply", f"git checkout {found.git_commit[:12]} && git apply {path}"),
+            ]
+        )
+    ]
+    if found.left_out:
+        rows: list[Row] = [[each.path, each.reason, size(each.size)] for each in found.left_out]
+        columns = [Column("file", shrinks=True), Column("why"), Column("size", right=True)]
+        parts.append(Table(columns, rows, title="Not kept"))
+    return Document(parts)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{kind} × {count}" for kind, count in sorted(counts.items()))

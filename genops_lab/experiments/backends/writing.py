@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.limits import (
+    MAX_DATASET_DIGEST,
+    MAX_DATASET_TEXT,
+    MAX_KEY,
     MAX_NAME,
     MAX_PARAM_BYTES,
     MAX_TAG_BYTES,
@@ -31,6 +34,7 @@ from .runs import KERNEL_TAG, RUN_KEY_TAG, TARGET_TAG
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
+MLFLOW_CONTEXT = "mlflow.data.context"
 NOTES_TAG = "genops.notes"
 FAILURE_TAG = "genops.failure"
 #: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
@@ -130,6 +134,8 @@ class MlflowWriter:
                 self._tags(run_id, event.data, notes)
             elif event.kind in ("text", "file"):
                 self._artifact(run_id, event, notes)
+            elif event.kind == "dataset":
+                self._dataset(run_id, event, notes)
             elif event.kind == "end":
                 ended = self._end(run_id, event, notes)
         points += self._metrics(run_id, waiting, notes)
@@ -266,6 +272,29 @@ class MlflowWriter:
                     hand_over(self._client, run_id, source, path, self._spool, self._scratch)
         except (InvalidRequest, NotFound) as refused:
             notes.append(f"{refused.message[:300]} {refused.hint}")
+
+    def _dataset(self, run_id: str, event: TrackingEvent, notes: Notes) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        def text(key: str, limit: int) -> str:
+            return fitting_value(event.data.get(key) or "", limit, f"The data set's {key}", notes)
+
+        name = text("name", MAX_NAME) or "data"
+        dataset = Dataset(
+            name=name,
+            digest=text("digest", MAX_DATASET_DIGEST) or "unknown",
+            source_type=text("source_type", MAX_DATASET_DIGEST) or "unknown",
+            source=text("source", MAX_DATASET_TEXT),
+            schema=text("schema", MAX_DATASET_TEXT) or None,
+            profile=text("profile", MAX_DATASET_TEXT) or None,
+        )
+        context = text("context", MAX_KEY)
+        tags = [InputTag(MLFLOW_CONTEXT, context)] if context else []
+        try:
+            with told(f"The data set {name[:60]!r} of run {run_id} could not be written"):
+                self._client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+        except (InvalidRequest, Failed, NotFound) as refused:  # NotFound: a server that knows no data sets
+            notes.append(refused.message[:300])
 
     def _end(self, run_id: str, event: TrackingEvent, notes: Notes) -> str:
         status = str(event.data.get("status") or "FINISHED")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,3 +35,10 @@ def integers(array: pa.Array) -> npt.NDArray[Any]:
     kind = np.dtype(str(array.type))
     content = np.frombuffer(array.buffers()[1], kind) if len(array) else np.empty(0, kind)
     return content[array.offset : array.offset + len(array)]
+
+
+def give_memory_back() -> None:
+    """To the system, what allocators keep: after a whole reading as much as the columns take."""
+    pa.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

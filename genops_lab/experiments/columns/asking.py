@@ -14,7 +14,9 @@ import numpy.typing as npt
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.models import Run
+from genops_lab.experiments.query import complete, parse
 from genops_lab.experiments.query.columns import Kind
+from genops_lab.experiments.query.models import Completion, Doubt
 
 from .arrow import places
 from .cells import NumberColumn, TextColumn, order_by
@@ -47,6 +49,7 @@ class Found:
     rows: Places
     total: int
     made: float
+    doubts: list[Doubt]
 
 
 class Asked:
@@ -67,16 +70,17 @@ class Asked:
         wanted = [(*column_named(by.column), by.descending) for by in sort]
         chosen = self._chosen(experiments, lifecycle)
         total = int(np.count_nonzero(chosen))
+        doubts: list[Doubt] = []
         if query.strip():
-            from genops_lab.experiments.query import parse
-
-            chosen &= parse(query).mask(moment, now=moment.now)
+            asked = parse(query)
+            chosen &= asked.mask(moment, now=moment.now)
+            doubts = asked.doubts(moment)
         newest = self._newest_first()
         rows = newest[chosen[newest]]
         for kind, name, descending in reversed(wanted):
             keys, there = _keys(moment, kind, name, rows)
             rows = rows[order_by(keys, there, descending)]
-        found = Found(rows, total, time.monotonic())
+        found = Found(rows, total, time.monotonic(), doubts)
         self._found[key] = found
         self._found.move_to_end(key)
         while len(self._found) > _KEPT:
@@ -109,6 +113,10 @@ class Asked:
                 for name, column in sorted(snapshot.columns[kind].items())
             ]
         return found
+
+    def completions(self, text: str, position: int) -> list[Completion]:
+        """What may stand at ``position`` of a query that is being written."""
+        return complete(text, position, Moment(self.snapshot, time.time()))
 
     def _runs_with(self, attribute: str, every: tuple[str, ...]) -> int:
         if attribute in every:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import InvalidRequest
+from genops_lab.experiments.query.models import Completion
 
-from .editing import Completions, QueryDraft
 from .models import (
     Advice,
     RunColumns,
+    RunQueryText,
     RunSearch,
     RunsFound,
     RunsState,
@@ -56,6 +57,7 @@ class RunMirror:
             run_ids=[shown.asked.snapshot.ids[row] for row in rows],
             columns=shown.asked.columns(query.columns, rows),
             state=_state(shown),
+            doubts=found.doubts,
         )
 
     def search(self, query: RunSearch) -> RunsFound:
@@ -69,21 +71,14 @@ class RunMirror:
             state=_state(shown),
         )
 
+    def completions(self, asked: RunQueryText) -> list[Completion]:
+        """What may stand there."""
+        return self._mirror.now(0).asked.completions(asked.text, asked.position)
+
     def columns(self) -> RunColumns:
         """All columns."""
         shown = self._mirror.now(0)
         return RunColumns(columns=shown.asked.names(), state=_state(shown))
-
-    def complete(self, draft: QueryDraft) -> Completions:
-        """What may stand at the cursor of a query, by its grammar and by the runs."""
-        import time
-
-        from genops_lab.experiments.query import complete
-
-        from .snapshot import Moment
-
-        moment = Moment(self._mirror.now(0).asked.snapshot, time.time())
-        return Completions(completions=complete(draft.text, draft.cursor, moment))
 
     def state(self) -> RunsState:
         """How far the runs are read."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError, Unavailable
 
+from .arrow import give_memory_back
 from .asking import Asked
 from .disk import Kept, load, save
 from .snapshot import Snapshot
@@ -24,7 +25,7 @@ _LOOKED_AT_FOR_S = 15.0
 _TRY_AGAIN_S = 2.0
 _SAVE_EVERY_S = 60.0
 _FIRST_WAIT_S = 10.0
-_POLL_WAIT_S = 0.1
+_POLL_WAIT_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Mirror:
         self._mark = ""
         self._shown = Shown(Asked(Snapshot()))
         self._looked_at_until = 0.0
-        # Each question is numbered; answered are those before the last poll after which nothing was left to look at.
-        self._asked = 0
-        self._answered = 0
+        # Each question is numbered. Polled are those before the last poll, answered those before the last poll after
+        # which nothing was left to look at.
+        self._asked = self._polled = self._answered = 0
+        self._in_a_hurry = 0
         self._touched: set[str] = set()
         self._saved = (0, 0.0)
         self._closed = False
@@ -73,13 +75,18 @@ class Mirror:
         with self._changed:
             mine = self._look()
             self._changed.wait_for(
-                lambda: self._shown.version or self._shown.complete or self._shown.problem, _FIRST_WAIT_S
+                lambda: self._shown.asked.snapshot.rows or self._shown.complete or self._shown.problem,
+                _FIRST_WAIT_S,
             )
-            patience = wait_s if wait_s else _POLL_WAIT_S if self._is_quick() else 0.0
-            self._changed.wait_for(
-                lambda: self._shown.problem or (self._shown.complete and self._answered >= mine),
-                max(0.0, patience - (time.monotonic() - begun) if wait_s else patience),
-            )
+            if wait_s:
+                self._in_a_hurry += 1
+                self._changed.wait_for(
+                    lambda: self._shown.problem or (self._shown.complete and self._answered >= mine),
+                    max(0.0, begun + wait_s - time.monotonic()),
+                )
+                self._in_a_hurry -= 1
+            elif self._is_quick():
+                self._changed.wait_for(lambda: self._polled >= mine, _POLL_WAIT_S)
             shown = self._shown
         if shown.problem is not None and not shown.complete and not shown.asked.snapshot.rows:
             raise shown.problem
@@ -243,6 +250,7 @@ class Mirror:
             answered=asked if source.settled else 0,
         )
         self._mark = source.mark()
+        give_memory_back()
 
     def _poll(self, source: Source) -> float:
         with self._changed:
@@ -263,6 +271,7 @@ class Mirror:
             total=snapshot.rows,
             problem=None,
             as_of=as_of,
+            polled=asked,
             answered=asked if source.settled else 0,
         )
         self._mark = source.mark()
@@ -272,8 +281,7 @@ class Mirror:
                 self.save()
             return source.every_s
         with self._changed:
-            waiting = self._answered < self._asked
-        return 0.0 if waiting else source.again_s
+            return 0.0 if self._in_a_hurry else source.again_s
 
     def save(self) -> None:
         """Keep what is read on disk."""
@@ -283,7 +291,9 @@ class Mirror:
         self._saved = (shown.version, time.monotonic())
         save(self._cache, self._identity, Kept(shown.asked.snapshot, self._mark, shown.as_of or 0.0))
 
-    def _show(self, *, snapshot: Snapshot | None = None, answered: int = 0, **changed: object) -> None:
+    def _show(
+        self, *, snapshot: Snapshot | None = None, polled: int = 0, answered: int = 0, **changed: object
+    ) -> None:
         with self._changed:
             before = self._shown
             if snapshot is not None and snapshot is not before.asked.snapshot:
@@ -295,6 +305,7 @@ class Mirror:
             ):
                 after = _with(after, version=before.version + 1)
             self._shown = after
+            self._polled = max(self._polled, polled)
             self._answered = max(self._answered, answered)
             self._changed.notify_all()
 

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from genops_lab.experiments.models import Run
+from genops_lab.experiments.query.models import Doubt
 
 Lifecycle = Literal["active", "deleted", "all"]
 
@@ -72,7 +73,8 @@ class RunsState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunTable(msgspec.Struct, frozen=True, kw_only=True):
-    """A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query."""
+    """A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
+    ``doubts``: what in the query was perhaps not meant so."""
 
     total: int
     matched: int
@@ -80,6 +82,7 @@ class RunTable(msgspec.Struct, frozen=True, kw_only=True):
     run_ids: list[str]
     columns: list[RunColumn]
     state: RunsState
+    doubts: list[Doubt] = []
 
 
 class RunColumnInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +98,13 @@ class RunColumns(msgspec.Struct, frozen=True, kw_only=True):
 
     columns: list[RunColumnInfo]
     state: RunsState
+
+
+class RunQueryText(msgspec.Struct, frozen=True, kw_only=True):
+    """A query that is being written, and where (characters from its begin)."""
+
+    text: str
+    position: int
 
 
 class RunSearch(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,21 @@ from genops_lab.core.live import CHANGES, LiveHub
 from genops_lab.experiments.backends.changing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import RunQuery
+from genops_lab.experiments.query.models import Completion
 
 from .backend import RunMirror
-from .editing import Completions, QueryDraft, RunsTagging
-from .models import RunColumns, RunIds, RunSearch, RunsFound, RunsState, RunTable, RunTableQuery, RunTags
+from .editing import RunsTagging
+from .models import (
+    RunColumns,
+    RunIds,
+    RunQueryText,
+    RunSearch,
+    RunsFound,
+    RunsState,
+    RunTable,
+    RunTableQuery,
+    RunTags,
+)
 
 if TYPE_CHECKING:
     from genops_lab.experiments.service import ExperimentsService
@@ -72,10 +83,10 @@ class RunTableService:
         await self._mlflow.ensure()
         return await self._mlflow.columns.call(RunMirror.columns)
 
-    async def complete_run_query(self, body: QueryDraft) -> Completions:
-        """What may stand at the cursor of a query that is being typed."""
+    async def complete_run_query(self, body: RunQueryText) -> list[Completion]:
+        """What may stand where a query is being written, best first."""
         await self._mlflow.ensure()
-        return await self._mlflow.columns.call(RunMirror.complete, body)
+        return await self._mlflow.columns.call(RunMirror.completions, body)
 
     async def get_runs_state(self) -> RunsState:
         """How far the runs are read, and how old what is shown may be."""

@@ -17,7 +17,9 @@ from .changes import Changes, ExperimentRow, RunRow
 from .snapshot import Snapshot
 from .source import KNOWN_REVISIONS, ReadAnew, SourceKind, UnknownSchema
 
-BLOCK = 2000
+#: Of few runs small blocks, whose rows as Python's objects leave less memory behind; of many large ones, for each is
+#: put into columns that grow.
+_LEAST_BLOCK, _LARGEST_BLOCK, _BLOCKS = 250, 2000, 40
 #: A slice's digest takes about 0.15 ms.
 _SLICE = 256
 _BUDGET_S = 0.004
@@ -118,9 +120,10 @@ class SqliteSource:
             self._slices = {part: made for part in self._parts() if (made := self._look_at(part)) is not None}
             self._due, self.settled = [], True
             ids = [row[0] for row in self._all("SELECT run_uuid FROM runs ORDER BY start_time DESC")]
-        for begin in range(0, len(ids), BLOCK):
+        block = min(max(len(ids) // _BLOCKS, _LEAST_BLOCK), _LARGEST_BLOCK)
+        for begin in range(0, len(ids), block):
             with self._reading():
-                yield self._whole(ids[begin : begin + BLOCK], experiments=begin == 0)
+                yield self._whole(ids[begin : begin + block], experiments=begin == 0)
         if not ids:
             yield Changes(experiments=self._experiments())
 

@@ -4,7 +4,8 @@
     mask = query.mask(columns, now=time.time())
 
 What it means stands in ``docs/users/queries.md``. ``Columns`` says what a query is asked of. Importing this is cheap:
-lark loads with the first ``parse``, numpy and pyarrow with the first ``mask`` or regular expression.
+lark, which Jupyter's server has anyway, loads with the first ``parse``, numpy and pyarrow with the first ``mask`` or
+regular expression.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -42,22 +43,30 @@ _NUMBER_OPERATORS: Final = (
     "IS NOT NULL",
 )
 _TEXT_OPERATORS: Final = ("=", "!=", "LIKE", "ILIKE", "=~", "!~", "IN", "NOT IN", "IS NULL", "IS NOT NULL")
+#: Of parameters and tags, texts that may be read as numbers.
+_LOGGED_OPERATORS: Final = (*_TEXT_OPERATORS, ">", ">=", "<", "<=", "BETWEEN")
 _TIMES: Final = ("today", "yesterday", "-1h", "-1d", "-7d", "-30d")
 _PERIODS: Final = ("LAST HOUR", "LAST 24 HOURS", "LAST 7 DAYS", "LAST 30 DAYS")
 _DURATIONS: Final = ("1m", "10m", "1h", "1d")
+
+_COMPARES: Final = {"COMPARE", "MATCH", "LIKE", "NOT_LIKE", "IN", "NOT_IN", "BETWEEN", "NOT_BETWEEN", "IS"}
+_OF_TEXTS: Final = {"MATCH", "LIKE", "NOT_LIKE", "IN", "NOT_IN"}
+_JOINS: Final = {"AND", "OR", "NOT", "LPAR"}
 
 _Piece = tuple[str, Literal["attribute", "metric", "param", "tag", "operator", "keyword", "value"], str]
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where somebody types: the begun word, what the grammar accepts there, and the column that a value is for."""
+    """Where somebody types: the begun word, what the grammar accepts there, the column that a value is for, and
+    whether the value may be a text of it."""
 
     start: int
     end: int
     begun: str
     accepts: frozenset[str]
     subject: Token | None
+    texts: bool
 
 
 def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
@@ -67,7 +76,8 @@ def completions(text: str, cursor: int, columns: Columns) -> list[Completion]:
         return []
     name = column_meant(place.subject) if place.subject is not None else None
     pieces = _ranked(_pieces(place, name, columns), place.begun)
-    if name is not None and "SPACED" in place.accepts and "LPAR" not in place.accepts and not name.is_number:
+    at_value = "SPACED" in place.accepts and "LPAR" not in place.accepts
+    if name is not None and at_value and place.texts and not name.is_number:
         pieces = [*_values(name, place.begun, columns), *pieces]
     return [
         Completion(text=piece, start=place.start, end=place.end, kind=kind, detail=detail)
@@ -86,28 +96,26 @@ def _place(text: str, cursor: int) -> _Place | None:
         found = _PLAIN_REST.match(text, cursor)
         end = found.end() if found else cursor
     state = parser().parse_interactive(text[:start])
-    subject = before = None
     try:
-        for token in state.iter_parse():
-            if token.type in (
-                "COMPARE",
-                "MATCH",
-                "LIKE",
-                "NOT_LIKE",
-                "IN",
-                "NOT_IN",
-                "BETWEEN",
-                "NOT_BETWEEN",
-                "IS",
-            ):
-                subject = before
-            before = token
+        tokens = list(state.iter_parse())
     except UnexpectedInput:
         return None
     accepts = frozenset(state.accepts())  # type: ignore[no-untyped-call]
-    if "COMPARE" in accepts:
-        subject = before
-    return _Place(start, end, text[start:cursor], accepts, subject)
+    before: list[Token | None] = [None, None, None, *tokens]
+    joined, subject, last = before[-3:]
+    compared, how = next(
+        ((one, other) for one, other in reversed([*pairwise(tokens)]) if other.type in _COMPARES),
+        (None, None),
+    )
+    if last and last.type == "NOT" and (joined is None or joined.type in _JOINS):
+        # NOT IN is begun, if what stands before it is a column; else a condition.
+        accepts |= {"NEGATED"} if subject and column_meant(subject) else set()
+    elif "COMPARE" in accepts:
+        subject = last
+    else:
+        subject = compared
+    texts = how is not None and (how.type in _OF_TEXTS or how in ("=", "==", "!=", "<>"))
+    return _Place(start, end, text[start:cursor], accepts, subject, texts)
 
 
 def _begin(before: str) -> tuple[int, str]:
@@ -129,10 +137,12 @@ def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Pie
         yield from (("NULL", "keyword", ""), ("NOT NULL", "keyword", ""))
         if name is not None and name.kind == "metric":
             yield from (("NAN", "keyword", ""), ("NOT NAN", "keyword", ""))
+    elif "NEGATED" in accepts and name is not None:
+        for word in _operators(name):
+            if word in ("IN", "LIKE", "ILIKE", "BETWEEN"):
+                yield word, "operator", ""
     elif "COMPARE" in accepts and name is not None:
-        yield from (
-            (word, "operator", "") for word in (_NUMBER_OPERATORS if name.is_number else _TEXT_OPERATORS)
-        )
+        yield from ((word, "operator", "") for word in _operators(name))
         if name.kind == "metric":
             yield ("IS NAN", "operator", "")
     elif "SPACED" in accepts:
@@ -149,6 +159,12 @@ def _pieces(place: _Place, name: Name | None, columns: Columns) -> Iterator[_Pie
     elif "NOT" in accepts:
         yield from _names(columns)
         yield ("NOT", "keyword", "")
+
+
+def _operators(name: Name) -> tuple[str, ...]:
+    if name.is_number:
+        return _NUMBER_OPERATORS
+    return _TEXT_OPERATORS if name.kind == "attribute" else _LOGGED_OPERATORS
 
 
 def _names(columns: Columns) -> Iterator[_Piece]:

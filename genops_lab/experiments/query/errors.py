@@ -13,7 +13,10 @@ _WINDOW = 72
 
 
 class QueryError(InvalidRequest):
-    """``text[position:position + length]`` is what the message speaks of; at the end of the text ``length`` is 1."""
+    """``text[position:position + length]`` is what the message speaks of; at the end of the text ``length`` is 1.
+
+    Places are counted in characters (code points), on the wire too, where they stand in ``details``.
+    """
 
     code = "query"
 

@@ -25,6 +25,9 @@ _SHORTEST_ID: Final = 6
 _RUN_NAME: Final = Name("attribute", "run_name")
 _RUN_ID: Final = Name("attribute", "run_id")
 
+#: MLflow's databases keep infinite metrics as the largest numbers: both are infinite where a query says ``inf``.
+_ENDS: Final = (np.finfo(np.float64).min, np.finfo(np.float64).max)
+
 _COMPARED: Final[dict[nodes.Operator, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,
     "!=": operator.ne,
@@ -94,11 +97,11 @@ class Evaluation:
         return self._words_as_numbers(node.name, inside)
 
     def _one_of(self, node: nodes.OneOf) -> Bools:
-        numbers = [value.value for value in node.values if isinstance(value, nodes.Number)]
+        numbers = np.array([value.value for value in node.values if isinstance(value, nodes.Number)])
         texts = [value.value for value in node.values if isinstance(value, nodes.Text)]
         if node.name.is_number:
             values, present = self._numbers(node.name)
-            found = np.isin(values, numbers)
+            found = _one_of_numbers(values, numbers)
             for value in node.values:
                 if not isinstance(value, nodes.Number):
                     found |= self._compared(values, "=", value)
@@ -106,8 +109,8 @@ class Evaluation:
 
         def chosen(words: pa.StringArray) -> Bools:
             found = patterns.equal(words, texts)
-            if numbers:
-                found = found | np.isin(patterns.numbers(words), numbers)
+            if numbers.size:
+                found = found | _one_of_numbers(patterns.numbers(words), numbers)
             return found ^ node.negated
 
         return self._words(node.name, chosen)
@@ -170,6 +173,9 @@ class Evaluation:
         assert not isinstance(value, nodes.Text), "the builder gives numbers to numbers"
         if isinstance(value, nodes.Number):
             low = high = value.value
+            if np.isinf(low):
+                values, low = np.clip(values, *_ENDS), float(np.clip(low, *_ENDS))
+                high = low
         else:
             low, high = (round(end * 1000, 2) for end in value.span(self._clock))
         compared: Bools
@@ -180,3 +186,10 @@ class Evaluation:
         else:
             compared = ((values >= low) & (values < high)) ^ (how == "!=")
         return compared
+
+
+def _one_of_numbers(values: Floats, numbers: Floats) -> Bools:
+    infinite = np.isinf(numbers).any()
+    return (
+        np.isin(np.clip(values, *_ENDS), np.clip(numbers, *_ENDS)) if infinite else np.isin(values, numbers)
+    )

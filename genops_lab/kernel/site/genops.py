@@ -3,6 +3,7 @@
 from genops_lab.kernel.api import (
     GenOpsError,
     Run,
+    dataset,
     deployment,
     end,
     log,
@@ -19,6 +20,7 @@ from genops_lab.kernel.api import (
 __all__ = [
     "GenOpsError",
     "Run",
+    "dataset",
     "deployment",
     "end",
     "log",

@@ -18,6 +18,7 @@ describe('the experiments section', () => {
   let model: ExperimentsModel;
   const actions = {
     insertCode: jest.fn(),
+    restore: jest.fn(),
     register: jest.fn(),
     openNotebook: jest.fn(),
     insertTrack: jest.fn(),
@@ -110,6 +111,8 @@ describe('the experiments section', () => {
     expect(screen.getByText('modified')).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: 'train.ipynb' }));
     expect(actions.openNotebook).toHaveBeenCalledWith('work/train.ipynb');
+    fireEvent.click(screen.getByRole('button', { name: 'Restore notebook' }));
+    expect(actions.restore).toHaveBeenCalledWith(server.runs[0]);
     fireEvent.click(screen.getByRole('button', { name: 'Register…' }));
     expect(actions.register).toHaveBeenCalledWith(
       server.runs[0],

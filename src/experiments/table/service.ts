@@ -51,17 +51,16 @@ export class RunTableService {
   }
 
   /** What may stand at a place of a query, counted in code points. */
-  async completions(
+  completions(
     text: string,
-    cursor: number,
+    position: number,
     signal?: AbortSignal
   ): Promise<ICompletion[]> {
     const { http } = this._api;
-    const body = { text, cursor };
-    const answer = await this._api.data(
+    const body = { text, position };
+    return this._api.data(
       http.POST('/genops/run-table/completions', { body, signal })
     );
-    return answer.completions;
   }
 
   async tag(run_ids: string[], set: Record<string, string>): Promise<void> {

@@ -4,6 +4,8 @@ import type { ILoggedModel, IRun } from '../service';
 export interface IRunActions {
   /** Put code that loads the run, or one of its models, into the notebook. */
   insertCode: (run: IRun, model?: ILoggedModel) => void;
+  /** Make a notebook of the cells that the run kept, and open it. */
+  restore: (run: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   insertTrack: () => void;

@@ -45,6 +45,13 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           )}
           onClick={() => actions.insertCode(run)}
         />
+        <ActionButton
+          label={trans.__('Restore notebook')}
+          caption={trans.__(
+            'Make a new notebook that holds exactly the cells that ran'
+          )}
+          onClick={() => actions.restore(run)}
+        />
       </div>
       <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
       <Curves run={run} model={model} trans={trans} />

@@ -1,0 +1,106 @@
+"""Runs in a kernel's process before ipykernel does: what it publishes is not dropped, and not sent in one piece.
+
+Its source travels in the kernel's command. ipykernel's iopub socket keeps ZMQ's default bound of 1,000 waiting messages
+and drops what comes beyond, however fast the keeper takes them. And all that a cell has printed within a fifth of a
+second becomes one message: 100 MB are whole in each process of the way before the next one gets a byte, and a cell that
+is interrupted ends when all that it has printed was sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import runpy
+from collections import deque
+from typing import Any, Deque, Iterator, Tuple
+
+import zmq
+
+#: Characters of printed text in one message.
+PIECE = 250_000
+#: Printed so much, it is sent at once.
+SOON = 1_000_000
+
+
+def lift_bound() -> None:
+    """For the first publishing socket, which is ipykernel's; the user's own are left alone."""
+    whole = zmq.Context.socket
+
+    def socket(self: Any, socket_type: int, *args: Any, **kwargs: Any) -> Any:
+        made = whole(self, socket_type, *args, **kwargs)
+        if socket_type in (zmq.PUB, zmq.XPUB):
+            zmq.Context.socket = whole  # type: ignore[method-assign]
+            made.setsockopt(zmq.SNDHWM, 0)
+        return made
+
+    zmq.Context.socket = socket  # type: ignore[method-assign]
+
+
+def send_in_pieces(stream: Any) -> None:
+    """``stream``: ipykernel's ``OutStream``. One that works in another way is left alone."""
+    if hasattr(stream, "_flush_buffers"):
+        _cut_texts(stream)
+        _send_soon(stream)
+    elif hasattr(stream, "_flush_buffer"):  # ipykernel 6
+        _flush_often(stream)
+        _send_soon(stream)
+
+
+def _send_soon(stream: Any) -> None:
+    whole = stream.write
+
+    def write(self: Any, string: str) -> Any:
+        written = whole(self, string)
+        unsent = self.__dict__.get("_genops_unsent", 0) + len(string)
+        if unsent >= SOON and os.getpid() == self._master_pid:
+            unsent = 0
+            self.pub_thread.schedule(self._flush)
+        self.__dict__["_genops_unsent"] = unsent
+        return written
+
+    stream.write = write
+
+
+def _cut_texts(stream: Any) -> None:
+    whole = stream._flush_buffers
+
+    def pieces(self: Any) -> Iterator[Tuple[Any, str]]:
+        for parent, text in whole(self):
+            if self._hooks:  # one that keeps a message ends the loop over these
+                yield parent, text
+            else:
+                for start in range(0, len(text), PIECE):
+                    yield parent, text[start : start + PIECE]
+
+    stream._flush_buffers = pieces
+
+
+def _flush_often(stream: Any) -> None:
+    whole, flush = stream._flush_buffer, stream._flush
+
+    def waiting(self: Any) -> "Deque[str]":
+        found: "Deque[str]" = self.__dict__.setdefault("_genops_waiting", deque())
+        return found
+
+    def piece(self: Any) -> str:
+        pieces = waiting(self)
+        if not pieces:
+            text = whole(self)
+            pieces.extend(text[start : start + PIECE] for start in range(0, len(text), PIECE))
+        return pieces.popleft() if pieces else ""
+
+    def flush_all(self: Any) -> None:
+        flush(self)
+        while waiting(self):
+            flush(self)
+
+    stream._flush_buffer, stream._flush = piece, flush_all
+
+
+def start() -> None:
+    """Be ``python -m ipykernel_launcher``."""
+    lift_bound()
+    with contextlib.suppress(ImportError, AttributeError):  # the launcher says what is missing
+        send_in_pieces(importlib.import_module("ipykernel.iostream").OutStream)
+    runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)

@@ -1,0 +1,48 @@
+"""Files that a command writes: whole or not at all, and never over another."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import tempfile
+from pathlib import Path
+
+from genops_lab.core.errors import Conflict, Failed
+
+
+def free_path(path: Path) -> Path:
+    """``path``, or the first of ``name-1.ipynb``, ``name-2.ipynb``, ... that is free."""
+    names = itertools.chain(
+        [path], (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(1))
+    )
+    return next(each for each in names if not os.path.lexists(each))
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet, byte for byte. Raises Conflict with a free name, or Failed."""
+    temporary = ""
+    reserved = False
+    try:
+        # The name is taken first, so that of two writers one is refused; the content comes whole or not at all.
+        with path.open("xb"):
+            reserved = True
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(text.encode("utf-8", "surrogatepass"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(path.stat().st_mode & 0o777)
+        Path(temporary).replace(path)
+    except FileExistsError as error:
+        raise Conflict(
+            f"{path} is there already and was not touched.", hint=f"A free name is {free_path(path)}."
+        ) from error
+    except OSError as error:
+        for left in [Path(temporary)] * bool(temporary) + [path] * reserved:
+            with contextlib.suppress(OSError):
+                left.unlink()
+        raise Failed(
+            f"{path} could not be written: {error.strerror or error}.",
+            hint="Give a path in a folder of yours.",
+        ) from error

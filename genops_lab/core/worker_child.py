@@ -1,0 +1,98 @@
+"""The other side of :mod:`.worker`: reads calls, answers them from threads. Without asyncio, it starts 40 ms sooner."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import struct
+import sys
+import threading
+import traceback
+import typing
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from .errors import Failed, GenOpsError
+
+LENGTH = struct.Struct(">I")
+encoder = msgspec.msgpack.Encoder(enc_hook=str)
+
+
+class Call(msgspec.Struct, array_like=True):
+    """A method of a backend (``module:Class``), to be called."""
+
+    id: int
+    backend: str
+    method: str
+    arguments: dict[str, Any]
+
+
+class Reply(msgspec.Struct, array_like=True):
+    """What it returned, or the ErrorInfo of what it raised."""
+
+    id: int
+    ok: bool
+    value: msgspec.Raw
+    status: int = 0
+
+
+class _Child:
+    """The backends of one child, made when they are first called."""
+
+    def __init__(self, stdin: typing.BinaryIO, stdout: typing.BinaryIO) -> None:
+        self._stdin, self._stdout = stdin, stdout
+        self._config = msgspec.json.decode(os.environ.pop("GENOPS_WORKER_CONFIG", "{}"))
+        self._backends: dict[str, Any] = {}
+        self._building, self._writing = threading.Lock(), threading.Lock()
+
+    def serve(self) -> None:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            while True:
+                head = self._stdin.read(LENGTH.size)
+                if len(head) < LENGTH.size:
+                    return
+                payload = self._stdin.read(LENGTH.unpack(head)[0])
+                pool.submit(self._answer, msgspec.msgpack.decode(payload, type=Call))
+
+    def _backend(self, place: str) -> Any:
+        with self._building:
+            if place not in self._backends:
+                module, _, name = place.partition(":")
+                self._backends[place] = getattr(importlib.import_module(module), name)(**self._config)
+            return self._backends[place]
+
+    def _answer(self, call: Call) -> None:
+        try:
+            method = getattr(self._backend(call.backend), call.method)
+            hints = typing.get_type_hints(method)
+            arguments = {
+                key: msgspec.convert(value, hints.get(key, Any)) for key, value in call.arguments.items()
+            }
+            reply = Reply(call.id, True, msgspec.Raw(encoder.encode(method(**arguments))))
+        except GenOpsError as error:
+            reply = Reply(call.id, False, msgspec.Raw(encoder.encode(error.info())), error.status)
+        except Exception as error:  # a boundary between processes: the caller gets it as an error of ours
+            traceback.print_exc(file=sys.stderr)
+            failed = Failed(
+                f"{call.method}: {type(error).__name__}: {error}",
+                code="unexpected",
+                hint="The server's log has the details.",
+            )
+            reply = Reply(call.id, False, msgspec.Raw(encoder.encode(failed.info())), failed.status)
+        payload = encoder.encode(reply)
+        with self._writing:
+            self._stdout.write(LENGTH.pack(len(payload)) + payload)
+            self._stdout.flush()
+
+
+def main() -> None:
+    """Serve calls until the standard input ends."""
+    stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not come between the frames
+    _Child(stdin, stdout).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What runs keep of their source, read in the worker process."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from genops_lab.core.errors import Failed, NotFound
+from genops_lab.experiments.restoring.kept import (
+    CELLS,
+    FOLDER,
+    INSTALLED,
+    PATCH,
+    RECORD,
+    Kept,
+    KeptCell,
+    KeptDataset,
+    Record,
+    decoded,
+)
+
+from .client import open_client, told
+from .writing import MLFLOW_CONTEXT
+
+#: Twice what the kernel side writes at most; a larger file is not ours.
+MAX_BYTES = 16_000_000
+
+
+class MlflowKept:
+    """Reads one MLflow. All methods block."""
+
+    def __init__(self, tracking_uri: str, scratch: str, **_others: Any) -> None:
+        self._client = open_client(tracking_uri)
+        self._scratch = Path(scratch)
+
+    def kept(self, run_id: str) -> Kept:
+        """What the run keeps. Raises NotFound for a run that keeps no cells, Failed for cells that cannot be read."""
+        sizes = self._sizes(run_id)
+        if CELLS not in sizes:
+            raise NotFound(
+                f"The run {run_id} keeps no cells.",
+                hint="It was tracked with --no-source, or not by GenOps Lab: only runs of %%track, genops.start and "
+                "genops.run can be restored.",
+                code="no_cells",
+            )
+        cells = decoded(self._text(run_id, CELLS, sizes), list[KeptCell])
+        if cells is None:
+            raise Failed(
+                f"The cells of run {run_id} cannot be read: {CELLS} is not what GenOps Lab wrote.",
+                hint=f"Look at the artifact {CELLS} of the run in MLflow.",
+            )
+        record = decoded(self._text(run_id, RECORD, sizes), Record) if RECORD in sizes else None
+        return Kept(
+            cells=cells,
+            record=record,
+            installed=self._text(run_id, INSTALLED, sizes) if INSTALLED in sizes else "",
+            has_patch=PATCH in sizes,
+            datasets=self._datasets(run_id),
+        )
+
+    def patch(self, run_id: str) -> str:
+        """What was not committed; empty where all was."""
+        sizes = self._sizes(run_id)
+        return self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
+
+    def _sizes(self, run_id: str) -> dict[str, int]:
+        with told(f"The source of run {run_id} could not be listed"):
+            found = self._client.list_artifacts(run_id, FOLDER.rstrip("/"))
+        return {entry.path: int(entry.file_size or 0) for entry in found if not entry.is_dir}
+
+    def _text(self, run_id: str, path: str, sizes: dict[str, int]) -> str:
+        if sizes[path] > MAX_BYTES:
+            raise Failed(
+                f"{path} of run {run_id} has {sizes[path]:,} bytes.",
+                hint="GenOps Lab writes less than that: look at the artifact in MLflow.",
+            )
+        with (
+            tempfile.TemporaryDirectory(prefix="kept-", dir=self._scratch) as folder,
+            told(f"{path} of run {run_id} could not be read"),
+        ):
+            local = Path(self._client.download_artifacts(run_id, path, folder))
+            return local.read_bytes().decode("utf-8", "replace")
+
+    def _datasets(self, run_id: str) -> list[KeptDataset]:
+        with told(f"The data sets of run {run_id} could not be read"):
+            inputs = self._client.get_run(run_id).inputs
+        return [
+            KeptDataset(
+                name=str(one.dataset.name),
+                digest=str(one.dataset.digest),
+                source=_uri(one.dataset.source),
+                context=next((str(tag.value) for tag in one.tags if tag.key == MLFLOW_CONTEXT), ""),
+            )
+            for one in (inputs.dataset_inputs if inputs is not None else [])
+        ]
+
+
+def _uri(source: str | None) -> str:
+    try:
+        given = json.loads(source or "{}")
+    except ValueError:
+        return ""
+    return str(given.get("uri") or given.get("url") or "") if isinstance(given, dict) else ""

@@ -1,0 +1,48 @@
+"""What is installed now, beside what was installed when a run began. All functions block."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from genops_lab.kernel.environment import installed
+
+from .kept import Kept
+from .models import EnvironmentDifference, PackageDifference
+
+_MAX_FOLDERS = 50
+_LINE = re.compile(r"(?:# )?(?P<name>[a-z0-9][a-z0-9-]*)(?:==(?P<version>\S+)| @ \S+ {2}# (?P<of>\S+))")
+
+
+def packages_of(text: str) -> dict[str, str]:
+    """Versions by name of ``source/installed.txt``."""
+    found = (_LINE.match(line) for line in text.splitlines())
+    return {match["name"]: match["version"] or match["of"] for match in found if match}
+
+
+def difference(kept: Kept) -> EnvironmentDifference:
+    """The run's own environment as it is now, where it is on this machine, beside what it was."""
+    record = kept.record
+    if record is None or not kept.installed:
+        return EnvironmentDifference(compared=False, why="The run kept no list of packages.")
+    python = record.environment.python
+    if record.kernel.remote:
+        return EnvironmentDifference(
+            compared=False, python_then=python, why="It ran on another machine: compare there."
+        )
+    folders = [path for path in record.environment.folders if Path(path).is_absolute()][:_MAX_FOLDERS]
+    now = {package.name: package.version for package in installed(folders)}
+    if not now:
+        return EnvironmentDifference(
+            compared=False, python_then=python, why="Its environment is not on this machine (any more)."
+        )
+    then = packages_of(kept.installed)
+    return EnvironmentDifference(
+        compared=True,
+        python_then=python,
+        packages=[
+            PackageDifference(name=name, then=then.get(name, ""), now=now.get(name, ""))
+            for name in sorted({*then, *now})
+            if then.get(name, "") != now.get(name, "")
+        ],
+    )

@@ -1,0 +1,124 @@
+"""What a run keeps below ``source/``, as :mod:`genops_lab.kernel.keeping` wrote it.
+
+Any of it may be missing or strange: whoever can write to an MLflow can write these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TypeVar
+
+import msgspec
+
+from genops_lab.kernel.artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD
+
+from .models import LeftOutFile
+
+__all__ = ["CELLS", "FOLDER", "INSTALLED", "PATCH", "RECORD", "Kept", "KeptCell", "Record", "decoded"]
+
+T = TypeVar("T")
+
+
+class KeptCell(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell that ran; ``execution_count`` is None for a script."""
+
+    source: str
+    execution_count: int | None = None
+    sha256: str = ""
+    cell_id: str = ""
+    redacted: dict[str, int] = {}
+
+    @property
+    def altered(self) -> bool:
+        """Whether it is not what was hashed."""
+        return bool(self.sha256) and hashlib.sha256(self.source.encode()).hexdigest() != self.sha256
+
+
+class KeptPatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What the patch holds."""
+
+    files: list[str] = []
+    left_out: list[LeftOutFile] = []
+    redacted: dict[str, dict[str, int]] = {}
+
+
+class KeptGit(msgspec.Struct, frozen=True, kw_only=True):
+    """The commit; ``patch`` is None where git did not answer in time."""
+
+    commit: str = ""
+    branch: str = ""
+    remote: str = ""
+    dirty: bool = False
+    folder: str = ""
+    patch: KeptPatch | None = None
+
+
+class KeptLock(msgspec.Struct, frozen=True, kw_only=True):
+    """The project's lock file."""
+
+    name: str = ""
+    sha256: str = ""
+    kept: bool = False
+
+
+class KeptEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """The Python that ran."""
+
+    python: str = ""
+    executable: str = ""
+    folders: list[str] = []
+    packages: int = 0
+    lock_file: KeptLock | None = None
+
+
+class KeptKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernel that ran."""
+
+    name: str = ""
+    remote: bool = False
+
+
+class KeptGpu(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU that the process saw."""
+
+    name: str = ""
+    driver: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """``source/record.json``."""
+
+    script: str = ""
+    git: KeptGit | None = None
+    environment: KeptEnvironment = KeptEnvironment()
+    host: str = ""
+    platform: str = ""
+    kernel: KeptKernel = KeptKernel()
+    gpus: list[KeptGpu] = []
+
+
+class KeptDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set of the run, of GenOps or of MLflow's own."""
+
+    name: str
+    digest: str
+    source: str = ""
+    context: str = ""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it; ``record`` is None for a run of an older GenOps Lab, or one that ended before it was written."""
+
+    cells: list[KeptCell]
+    record: Record | None = None
+    installed: str = ""
+    has_patch: bool = False
+    datasets: list[KeptDataset] = []
+
+
+def decoded(text: str, kind: type[T]) -> T | None:
+    """JSON as this type; None for what is not."""
+    try:
+        return msgspec.json.decode(text.encode("utf-8", "replace"), type=kind)
+    except (msgspec.DecodeError, RecursionError):
+        return None

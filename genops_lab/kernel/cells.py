@@ -1,0 +1,122 @@
+"""The code that ran: a session's cells in their order, or the script."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tokenize
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from .redaction import Counts, Redactor, added, marks_in
+
+#: Of a long session the latest cells are kept.
+MAX_CELLS_CHARACTERS = 2_000_000
+_ATTRIBUTE = "_genops_cell_ids"
+
+
+class Cell(NamedTuple):
+    """What ran at once. ``execution_count`` is None for a script; ``cell_id`` is the notebook's, where it is known."""
+
+    execution_count: Optional[int]
+    source: str
+    cell_id: str = ""
+
+
+class CellIds:
+    """Remembers which cell of the notebook each execution came from: the shell's history does not."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._ids: Dict[int, Tuple[str, str]] = {}
+
+    def register(self) -> None:
+        """Listen to the shell; the cell that runs now has begun already."""
+        parent = self._shell.get_parent() if hasattr(self._shell, "get_parent") else {}
+        given = (parent or {}).get("metadata", {}).get("cellId")
+        typed = self._shell.history_manager.input_hist_raw
+        if isinstance(given, str) and len(typed) > 1:
+            self._ids[len(typed) - 1] = (given, typed[-1])
+        self._shell.events.register("pre_run_cell", self._before)
+        setattr(self._shell, _ATTRIBUTE, self)
+
+    def unregister(self) -> None:
+        """Leave the shell as it was."""
+        self._shell.events.unregister("pre_run_cell", self._before)
+        delattr(self._shell, _ATTRIBUTE)
+
+    def _before(self, info: Any) -> None:
+        given = getattr(info, "cell_id", None)
+        if not isinstance(given, str) or not getattr(info, "store_history", False):
+            return
+        # By IPython's version the history has this cell already, or gets it next.
+        typed, source = self._shell.history_manager.input_hist_raw, str(info.raw_cell).rstrip("\n")
+        count = len(typed) - 1 if typed and typed[-1] == source else len(typed)
+        self._ids[count + 1 if count in self._ids else count] = (given, source)
+
+    def of(self, count: int, source: str) -> str:
+        """The id of the cell that ran as ``count``; empty where it is not known."""
+        cell_id, typed = self._ids.get(count, ("", ""))
+        return cell_id if typed == source else ""
+
+
+def executed_cells(shell: Any) -> List[Cell]:
+    """The cells of this session up to the present one, as they were typed."""
+    ids: Optional[CellIds] = getattr(shell, _ATTRIBUTE, None)
+    typed = list(shell.history_manager.input_hist_raw)
+    cells = [
+        Cell(count, text, ids.of(count, text) if ids is not None else "")
+        for count, text in enumerate(typed)
+        if count and text
+    ]
+    size = 0
+    for index in range(len(cells) - 1, -1, -1):
+        size += len(cells[index].source)
+        if size > MAX_CELLS_CHARACTERS:
+            return cells[index + 1 :]
+    return cells
+
+
+def script_cells(path: str) -> List[Cell]:
+    """The script as one cell; none where it cannot be read or is too long."""
+    try:
+        if not path or os.path.getsize(path) > MAX_CELLS_CHARACTERS:
+            return []
+        with tokenize.open(path) as stream:
+            return [Cell(None, stream.read())]
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return []
+
+
+class KeptCells(NamedTuple):
+    """The cells as they are written: ``source/cells.json``, ``source/notebook.py``, and the marks in them."""
+
+    as_json: str
+    as_script: str
+    redacted: Counts
+
+
+def kept_cells(cells: List[Cell], redactor: Redactor) -> KeptCells:
+    """The cells without secrets. ``sha256`` is that of the source as it is kept, in UTF-8."""
+    entries: List[Dict[str, Any]] = []
+    total: Counts = {}
+    for cell in cells:
+        source = redactor.redact(cell.source.encode("utf-8", "replace").decode())
+        entry: Dict[str, Any] = {"execution_count": cell.execution_count, "source": source}
+        entry["sha256"] = hashlib.sha256(source.encode()).hexdigest()
+        if cell.cell_id:
+            entry["cell_id"] = cell.cell_id
+        counts = marks_in(source) if source != cell.source else {}
+        if counts:
+            entry["redacted"] = counts
+            total = added(total, counts)
+        entries.append(entry)
+    return KeptCells(json.dumps(entries, indent=1, ensure_ascii=False), _script(entries), total)
+
+
+def _script(entries: List[Dict[str, Any]]) -> str:
+    """The percent format, magics and all; a script as it is."""
+    if [entry["execution_count"] for entry in entries] == [None]:
+        return str(entries[0]["source"])
+    cells = (f"# %% [{entry['execution_count']}]\n{entry['source'].rstrip()}" for entry in entries)
+    return "\n\n".join(cells) + "\n"

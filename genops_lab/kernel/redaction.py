@@ -1,0 +1,217 @@
+"""Secrets are taken out of a text before it is written anywhere.
+
+What goes: known tokens (:mod:`.token_patterns`), what secret-named variables hold now, texts assigned to secret names,
+and strings that look random. In its place stands a mark, ``[redacted: github token]``. Redacting twice changes
+nothing more, and the number of lines stays.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Callable, Dict, Iterable, List, Match, Optional, Pattern, Tuple
+
+from .secret_names import NAME_PATTERN, is_secret_name
+from .token_patterns import KINDS, PATTERNS
+
+VARIABLE = "secret variable"
+ASSIGNED = "secret value"
+RANDOM = "high-entropy string"
+
+#: What a mark looks like; its group is the kind.
+MARK = re.compile(
+    r"\[redacted: ({})\]".format("|".join(re.escape(kind) for kind in (*KINDS, VARIABLE, ASSIGNED, RANDOM)))
+)
+
+Counts = Dict[str, int]
+_Replace = Callable[[Match[str]], Optional[Tuple[int, int]]]
+
+# A text in quotes, assigned to a secret name: Python, JSON, YAML, TOML, keyword arguments, environment variables.
+_QUOTED = re.compile(
+    r"(?i)(?P<name>" + NAME_PATTERN + r"[\w-]*)(?P<of>[\"']?\]?\s*(?::\s*[\w.\[\], |]{1,40}=|:=|[:=]|=>)\s*)"
+    r"[rbuf]{0,2}(?P<quote>[\"'])(?P<value>[^\"'\r\n]{6,500})(?P=quote)"
+)
+_NAME_BEFORE = re.compile(r"[\w.-]*$")
+#: ``NAME=value`` of a shell or an .env file, ``name: value`` of YAML: without quotes.
+_BARE = re.compile(
+    r"(?im)(?P<name>" + NAME_PATTERN + r"[\w-]*)(?:=|[ \t]*:[ \t]+|[ \t]+=[ \t]+)"
+    r"(?P<value>[^\s\"'()\[\]{}<>,;$]{6,500})(?=[ \t]*(?:#.*)?$|[ \t])"
+)
+#: Holds a place for a value, or says where it comes from.
+_PLACEHOLDER = re.compile(
+    r"(?i)\s|\.\.\.|\{[\w.()\[\]]*\}|\$[{(]|^\$\w+$|%\(|%[sd]|<[\w-]+>|\*{3}|^/[\w./-]*$"
+    r"|^(?:your|my|the|some|an?|enter|insert|replace|change)[-_ ]|^x{4,}|example|placeholder|changeme|dummy|redacted"
+    r"|^(?:none|null|true|false|string|str|bytes|optional|required|unset|default|secret|token|password|passwd)$"
+)
+_CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|--?[a-z][a-z-]*|[A-Za-z]+(?:[._-][A-Za-z]+)+")
+_DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
+
+_CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_(-])")
+_BEYOND_HEX = re.compile(r"[g-zG-Z]")
+_QUOTED_HEX = re.compile(r"(?<=[\"'])[0-9a-fA-F]{33,200}(?=[\"'])")
+#: Letters and digits that are public: a UUID, also with a word before it (``GPU-...``).
+_UUID = re.compile(r"(?:[A-Za-z]+-)?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DIGEST = re.compile(r"(?<![A-Za-z0-9])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![A-Za-z0-9])")
+_DIGEST_LENGTHS = (32, 40, 56, 64, 96, 128)
+_DIGEST_BEFORE = re.compile(
+    r"(?:sha\d{1,3}|md5|blake2[bs]?|integrity|ssh-[a-z0-9-]+|base64)\W{1,4}$", re.IGNORECASE
+)
+_MIN_ENTROPY_BITS = 3.6
+#: Of random letters and digits 4 of 10 neighbours change their class (other than from a capital to a small letter), of
+#: names in camelCase with digits 2 of 10.
+_MIN_CHANGES = 0.27
+#: A longer one is a picture or an archive, no secret.
+_MAX_CANDIDATE = 400
+
+
+def mark(kind: str) -> str:
+    """What stands in the place of a secret."""
+    return f"[redacted: {kind}]"
+
+
+def marks_in(text: str) -> Counts:
+    """How many marks of each kind a text has."""
+    counts: Counts = {}
+    for found in MARK.finditer(text):
+        counts[found.group(1)] = counts.get(found.group(1), 0) + 1
+    return counts
+
+
+def added(one: Counts, other: Counts) -> Counts:
+    """The sums."""
+    return {kind: one.get(kind, 0) + other.get(kind, 0) for kind in (*one, *other)}
+
+
+class Redactor:
+    """Takes secrets out of texts. ``values`` are further texts to take out, the longest first."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values = [value for value in values if value]
+        self._rules: List[Tuple[str, Tuple[str, ...], Pattern[str], _Replace]] = []
+        if self._values:
+            whole = re.compile("|".join(_anywhere(value) for value in self._values))
+            self._rules.append((VARIABLE, tuple(self._values), whole, _all))
+        self._rules += [(kind, hints, pattern, _secret_part) for kind, hints, pattern in PATTERNS]
+        self._rules += [
+            (ASSIGNED, ("=", ":"), _QUOTED, _assigned),
+            (ASSIGNED, ("=", ":"), _BARE, _assigned_bare),
+            (RANDOM, (), _CANDIDATE, _random),
+            (RANDOM, (), _QUOTED_HEX, _random_hex),
+        ]
+
+    def redact(self, text: str) -> str:
+        """The text with marks in the place of secrets."""
+        while True:
+            # What follows a mark may look otherwise than before: again, until nothing more is found. Each turn
+            # takes characters away, so there is a last one.
+            pieces = MARK.split(text)
+            changed = False
+            for index in range(0, len(pieces), 2):
+                redacted = self._piece(pieces[index])
+                changed = changed or redacted != pieces[index]
+                pieces[index] = redacted
+            text = "".join(piece if index % 2 == 0 else mark(piece) for index, piece in enumerate(pieces))
+            if not changed:
+                return text
+
+    def _piece(self, text: str) -> str:
+        for kind, hints, pattern, secret in self._rules:
+            if hints and not any(hint in text for hint in hints):
+                continue
+            pieces: List[str] = []
+            end = 0
+            for match in pattern.finditer(text):
+                span = secret(match)
+                if span is None or span[0] < end:
+                    continue
+                pieces += (text[end : span[0]], _marks(kind, text[span[0] : span[1]]))
+                end = span[1]
+            if pieces:  # what is between the marks is looked at in the next turn
+                return "".join((*pieces, text[end:]))
+        return text
+
+
+def _marks(kind: str, secret: str) -> str:
+    # One a line, behind the sign that a diff has there.
+    _, *others = secret.split("\n")
+    return "\n".join(
+        [mark(kind), *(line[:1] * (line[:1] in (" ", "+", "-")) + mark(kind) for line in others)]
+    )
+
+
+def _anywhere(value: str) -> str:
+    # A short one that is a word is looked for as a word.
+    escaped = re.escape(value)
+    return rf"(?<![A-Za-z0-9]){escaped}(?![A-Za-z0-9])" if len(value) < 10 and value.isalnum() else escaped
+
+
+def _all(match: Match[str]) -> Optional[Tuple[int, int]]:
+    return match.span()
+
+
+def _secret_part(match: Match[str]) -> Optional[Tuple[int, int]]:
+    return match.span(1) if match.re.groups else match.span()
+
+
+def _assigned(match: Match[str]) -> Optional[Tuple[int, int]]:
+    begin = match.start("name")
+    before = _NAME_BEFORE.search(match.string, max(0, begin - 60), begin)
+    name, value = (before.group() if before else "") + match.group("name"), match.group("value")
+    if not is_secret_name(name) or _PLACEHOLDER.search(value) or _CONSTANT_NAME.fullmatch(value):
+        return None
+    if value.isalpha() and "token" in name.lower():
+        return None  # of a parser
+    return match.span("value")
+
+
+def _assigned_bare(match: Match[str]) -> Optional[Tuple[int, int]]:
+    name, value = match.group("name"), match.group("value")
+    # Of a lower-case name it may be a name of Python's as well.
+    is_name = value.replace(".", "").isidentifier() and not name.isupper()
+    if not (_DIGIT.search(value) and _LETTER.search(value)) or is_name:
+        return None
+    return _assigned(match)
+
+
+def _random(match: Match[str]) -> Optional[Tuple[int, int]]:
+    text = match.group()
+    if len(text) > _MAX_CANDIDATE or not is_random(_DIGEST.sub("", text)):
+        return None
+    before = match.string[max(0, match.start() - 24) : match.start()]
+    public = text.startswith(_PUBLIC) or _UUID.fullmatch(text) or _DIGEST_BEFORE.search(before)
+    return None if public else match.span()
+
+
+#: Digests as npm and browsers write them, and public keys.
+_PUBLIC = ("sha1-", "sha256-", "sha384-", "sha512-", "AAAAB3", "AAAAC3", "AAAAE2")
+
+
+def _random_hex(match: Match[str]) -> Optional[Tuple[int, int]]:
+    return None if len(match.group()) in _DIGEST_LENGTHS else match.span()
+
+
+def is_random(text: str) -> bool:
+    """Whether a text of letters and digits looks drawn by lot: Shannon's entropy in bits a character, and how often
+    neighbours are of different classes."""
+    classes = [_class(character) for character in text]
+    kinds = set(classes)
+    if "0" not in kinds or not kinds & {"a", "A"}:
+        return False
+    if not {"a", "A"} <= kinds and (len(text) < 24 or "-" in kinds or not _BEYOND_HEX.search(text)):
+        return False
+    pairs = [
+        (one, other)
+        for one, other in zip(classes, classes[1:])  # noqa: B905, RUF007
+        if one != "-" and other != "-"
+    ]
+    changes = sum(one != other and one + other != "Aa" for one, other in pairs)
+    if changes < _MIN_CHANGES * max(len(pairs), 1):
+        return False
+    shares = [text.count(character) / len(text) for character in set(text)]
+    return -sum(share * math.log2(share) for share in shares) >= _MIN_ENTROPY_BITS
+
+
+def _class(character: str) -> str:
+    if character.isdigit():
+        return "0"
+    return "a" if character.islower() else "A" if character.isupper() else "-"

@@ -1,0 +1,109 @@
+"""What a kernel prints leaves it in pieces, and whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genops_lab.agent.publishing import PIECE, SOON
+
+from .hosts import attached
+from .waiting import run
+
+#: The last of the line that works on other private names, and runs on Python 3.8.
+IPYKERNEL_6 = "ipykernel==6.29.5"
+
+#: Two streams, 3 pieces and a part each; astral characters, which are two of JSON's escapes and one of Python's.
+PRINT = f"""
+import sys, ipykernel
+text = "".join(chr(0x1F600 + n % 50) + "x" * 98 + "\\n" for n in range({PIECE * 3 // 100 + 5}))
+sys.stdout.write(text[:7])
+sys.stdout.write(text[7:])
+print(ipykernel.__version__, file=sys.stderr)
+sys.stderr.write(text)
+"""
+
+
+@pytest.fixture(scope="module", params=["installed", IPYKERNEL_6])
+def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A version of ipykernel, and the folder where it lies."""
+    if request.param == "installed":
+        return "", ""
+    folder = str(tmp_path_factory.mktemp("ipykernel"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, request.param],
+        check=True,
+    )
+    return request.param, folder
+
+
+def of(version: tuple[str, str], home: Path) -> dict[str, str]:
+    return {"IPYTHONDIR": str(home / "ipython"), **({"PYTHONPATH": version[1]} if version[1] else {})}
+
+
+def test_a_long_text_comes_in_pieces_and_whole(agent_home: Path, version: tuple[str, str]) -> None:
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await host.start("k", env=of(version, agent_home))
+            client = await host.kernel("k", client="me").welcomed()
+            msg_id = client.execute(PRINT)
+            await client.done(msg_id)
+            texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
+            for kind, content in client.said(msg_id):
+                if kind == "stream":
+                    texts[content["name"]].append(content["text"])
+            used, _, errors = "".join(texts["stderr"]).partition("\n")
+            assert version[0] in ("", f"ipykernel=={used}")
+            assert "".join(texts["stdout"]) == errors
+            assert errors.count("\n") == PIECE * 3 // 100 + 5
+            for pieces in texts.values():
+                assert len(pieces) >= 4
+                assert max(map(len, pieces)) <= PIECE
+            silent = client.execute("pass")
+            await client.done(silent)
+            assert client.text(silent) == ""
+
+    run(test)
+
+
+def test_much_is_sent_before_its_time(agent_home: Path, tmp_path: Path, version: tuple[str, str]) -> None:
+    """So that a cell which is interrupted has little to send."""
+    go_on = tmp_path / "go on"
+
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await host.start("k", env=of(version, agent_home))
+            client = await host.kernel("k", client="me").welcomed()
+            await client.done(client.execute("import os, sys, time\nsys.stdout.flush_interval = 3600"))
+            msg_id = client.execute(
+                f"print('x' * {SOON - 1}); print('y' * 10)\n"
+                f"while not os.path.exists({str(go_on)!r}): time.sleep(0.01)\nprint('z', end='')"
+            )
+            await client.until(lambda: len(client.text(msg_id)) >= SOON)
+            assert not client.is_done(msg_id)
+            go_on.touch()
+            await client.done(msg_id)
+            assert client.text(msg_id) == "x" * (SOON - 1) + "\n" + "y" * 10 + "\nz"
+
+    run(test)
+
+
+def test_modules_in_the_folder_of_a_kernel_do_not_stand_in_its_start(
+    agent_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("value = 42\n")
+    for name in ("queue", "random", "runpy", "zmq"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('taken at the start')\n")
+
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await host.start("k", cwd=str(tmp_path))
+            client = await host.kernel("k", client="me").welcomed()
+            msg_id = client.execute("import mine, random\nprint(mine.value, random.choice([1]))")
+            await client.done(msg_id)
+            assert client.text(msg_id) == "42 1\n"
+
+    run(test)

@@ -1,0 +1,192 @@
+"""Secrets go, everything else stays."""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genops_lab.kernel.redaction import ASSIGNED, MARK, RANDOM, VARIABLE, Redactor, mark, marks_in
+from genops_lab.kernel.secret_names import current_values, is_secret_name
+from genops_lab.kernel.source import simple_params
+from tests.support.planted import Planted, planted_secrets
+
+ROOT = Path(__file__).parents[2]
+PLANTED = planted_secrets()
+
+
+def test_there_are_fifty() -> None:
+    assert len({planted.secret for planted in PLANTED}) >= 50
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.kind)
+def test_a_secret_goes_wherever_it_stands(planted: Planted) -> None:
+    redactor = Redactor()
+    for text in (
+        planted.line,
+        f"x = 1\n    {planted.line}  # why\ny = 2",
+        planted.line + "\n" + planted.line,
+    ):
+        redacted = redactor.redact(text)
+        assert planted.secret not in redacted
+        assert marks_in(redacted)
+        assert redacted.count("\n") == text.count("\n")
+        assert redactor.redact(redacted) == redacted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_other_secrets_of_the_same_forms_go_too(seed: int) -> None:
+    text = "\n".join(planted.line for planted in planted_secrets(seed))
+    redacted = Redactor().redact(text)
+    left = [planted.kind for planted in planted_secrets(seed) if planted.secret in redacted]
+    assert left == []
+
+
+PIECES = st.sampled_from(
+    [planted.line for planted in PLANTED]
+    + [
+        "x = 1",
+        "\n",
+        " ",
+        '"',
+        "'",
+        "=",
+        "password",
+        "token=",
+        mark(RANDOM),
+        mark("github token"),
+        "redacted",
+        "[",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.lists(st.one_of(PIECES, st.text(max_size=12)), max_size=12),
+    st.lists(st.text(min_size=6, max_size=20), max_size=3),
+)
+def test_twice_is_as_once_and_lines_stay(pieces: list[str], values: list[str]) -> None:
+    text = "".join(pieces)
+    redactor = Redactor(sorted(values, key=len, reverse=True))
+    once = redactor.redact(text)
+    assert redactor.redact(once) == once
+    assert once.count("\n") == text.count("\n")
+    for planted in PLANTED:
+        if planted.line in text and planted.secret not in "".join(values):
+            assert planted.secret not in once or planted.secret in mark(RANDOM)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(alphabet=string.ascii_lowercase + " \n()=+-*/:,.[]{}_\"'#", max_size=300))
+def test_a_text_without_marks_is_the_same_text(text: str) -> None:
+    redacted = Redactor().redact(text)
+    assert marks_in(redacted) or redacted == text
+
+
+def test_the_projects_own_files_have_next_to_no_redactions() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "genops_lab", "src", "docs", "examples", "scripts", "package.json", "yarn.lock"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    files = [ROOT / name for name in listed.stdout.split()] or list((ROOT / "genops_lab").rglob("*.py"))
+    redactor = Redactor()
+    found: dict[str, int] = {}
+    size = 0
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError):
+            continue
+        size += len(text)
+        new = sum(marks_in(redactor.redact(text)).values()) - sum(marks_in(text).values())
+        if new:
+            found[file.name] = new
+    assert size > 1_000_000
+    assert sum(found.values()) <= 3, found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit 1b6db3dbba672b4f8af935bd43a1ff6cff4d20b7",
+        'hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+        "    --hash=sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 \\",
+        '"integrity": "sha512-Ld9tyIlAK6Vb0P0RcCL3cOKEJ8eXGqFBXSWKX6ksqoqPJz1ZwZd0aGtW1Kq9hP3cXw7rXn0g=="',
+        "GPU-76098dc1-d3bc-9a1b-7ea6-f7b48837829e",
+        "self._call('nvmlDeviceGetHandleByIndex_v2', index)",
+        'model = "meta-llama/Llama-3.1-8B-Instruct"',
+        'tokenizer = AutoTokenizer.from_pretrained("bert-base-uncased")',
+        'pad_token = "<|endoftext|>"',
+        "max_tokens = 4096",
+        'token_pattern = r"(?u)\\b\\w\\w+\\b"',
+        'password = os.environ["DB_PASSWORD"]',
+        "password = getpass.getpass('The password of the database: ')",
+        'api_key = "your-api-key"',
+        'url = f"postgresql://{user}:{password}@{host}/db"',
+        'if "-----BEGIN PRIVATE KEY-----" in text:\n    print("a key")',
+        '<div class="sk-top-container sk-estimator-doc-link-fitted">',
+        'run = mlflow.get_run("0123456789abcdef0123456789abcdef")',
+        "https://papers.nips.cc/paper/2003/file/ac1ad983e08ad3304a97e147f522747e-Paper.pdf",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert Redactor().redact(text) == text
+
+
+def test_random_strings_are_found_most_of_the_time() -> None:
+    rng = random.Random(3)
+    letters = string.ascii_letters + string.digits
+    found = sum(
+        RANDOM in marks_in(Redactor().redact("".join(rng.choice(letters) for _ in range(40))))
+        for _ in range(500)
+    )
+    assert found > 480
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("HF_TOKEN", True), ("db_password", True), ("OPENAI_API_KEY", True), ("aws_secret", True),
+        ("GOOGLE_CREDENTIALS", True), ("privateKey", True), ("passphrase", True), ("SECRET_SAUCE", True),
+        ("tokenizer", False), ("max_tokens", False), ("eos_token", False), ("token_ids", False), ("monkey", False),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", False), ("lr", False), ("TOKENIZERS_PARALLELISM", False),
+    ],
+)  # fmt: skip
+def test_names_of_secrets(name: str, secret: bool) -> None:
+    assert is_secret_name(name) is secret
+
+
+def test_values_of_secret_names_go_in_every_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", 'p"w\\d & more')
+    values = current_values(
+        {"api_key": "swordfish", "MY_SECRET": b"bytes-too", "token": "word", "plain": "nothing"}
+    )
+    redactor = Redactor(values)
+    text = 'a swordfish, \'p"w\\d & more\', "p\\"w\\\\d & more", p%22w%5Cd%20%26%20more, bytes-too, word, nothing'
+    redacted = redactor.redact(text)
+    assert marks_in(redacted) == {VARIABLE: 5}
+    assert redacted.endswith("word, nothing") and redacted.startswith("a " + mark(VARIABLE))
+    # What a variable held earlier is still a secret.
+    assert "swordfish" in current_values({"api_key": "another"})
+    assert Redactor(["swordfish"]).redact("swordfishes and swordfish") == f"swordfishes and {mark(VARIABLE)}"
+
+
+def test_a_mark_can_be_read_back() -> None:
+    redacted = Redactor().redact('password = "hunter2hunter2"')
+    assert redacted == f'password = "[redacted: {ASSIGNED}]"'
+    (found,) = MARK.finditer(redacted)
+    assert found.group(1) == ASSIGNED
+    assert MARK.search("[redacted: by me]") is None
+    assert re.fullmatch(r"\[redacted: [a-z0-9A-Z -]+\]", found.group())
+
+
+def test_a_secret_never_becomes_a_parameter() -> None:
+    code = "lr = 0.1\napi_key = 'swordfish'\nDB_PASSWORD = 'x' * 9\nmax_tokens = 10\n"
+    assert simple_params(code, {}) == {"lr": 0.1, "max_tokens": 10}
