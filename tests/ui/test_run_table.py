@@ -51,12 +51,6 @@ def rows(lab: LabPage) -> Locator:
     return grid(lab).locator(".rdg-row")
 
 
-def cell(row: Locator, column: str) -> Locator:
-    """A row's cell by the text of the column's head; both are numbered alike."""
-    heads = row.page.get_by_role("grid", name="Runs").get_by_role("columnheader", name=column, exact=True)
-    return row.locator(f'[aria-colindex="{heads.get_attribute("aria-colindex")}"]')
-
-
 def head(lab: LabPage, column: str) -> Locator:
     return grid(lab).get_by_role("columnheader", name=column, exact=True)
 
@@ -100,7 +94,6 @@ def test_the_last_row_comes_when_it_is_scrolled_to(lab: LabPage) -> None:
 
 def test_it_sorts_by_one_column_and_then_by_another(lab: LabPage) -> None:
     head(lab, "seed parameter").click()
-    expect(head(lab, "seed parameter 1")).to_have_count(0)
     expect(grid(lab).locator('[aria-sort="ascending"]')).to_have_count(1)
     head(lab, "accuracy metric").click(modifiers=["Shift"])
     expect(grid(lab).get_by_role("columnheader", name=re.compile("^accuracy metric"))).to_contain_text("2")
@@ -108,8 +101,7 @@ def test_it_sorts_by_one_column_and_then_by_another(lab: LabPage) -> None:
     grid(lab).get_by_role("columnheader", name=re.compile("^accuracy metric")).press("Shift+Enter")
     expect(grid(lab).locator(".gol-RunTable-sort")).to_have_text(["↑1", "↓2"])
 
-    first = rows(lab).first
-    expect(first).to_contain_text("0")
+    expect(table(lab).locator(".gol-RunTable-grid")).to_have_attribute("aria-busy", "false")
     values = [float(cell_text(lab, place, "accuracy")) for place in range(3)]
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.98
@@ -127,7 +119,7 @@ def cell_text(lab: LabPage, place: int, column: str) -> str:
 def test_a_query_is_completed_and_corrected_where_it_is_wrong(lab: LabPage) -> None:
     query(lab).click()
     query(lab).press_sequentially("metrics.acc")
-    options = table(lab).get_by_role("option")
+    options = table(lab).get_by_role("listbox", name="Completions").get_by_role("option")
     expect(options.first).to_contain_text("metrics.accuracy")
     query(lab).press("ArrowDown")
     expect(options.first).to_have_attribute("aria-selected", "true")
@@ -190,7 +182,7 @@ def test_runs_are_tagged(lab: LabPage, module_home: Home) -> None:
     dialog.get_by_label("Value").fill("reviewed")
     dialog.get_by_role("button", name="Set the tag").click()
     expect(dialog).to_have_count(0)
-    kept = runs_in_file(module_home)
+    kept = tags_by_run(module_home)
     assert sum(tags.get("stage") == "reviewed" for tags in kept.values()) == 4
 
     query(lab).fill("tags.stage = 'reviewed'")
@@ -198,7 +190,7 @@ def test_runs_are_tagged(lab: LabPage, module_home: Home) -> None:
     expect(totals(lab)).to_have_text("4 of 10,000 runs")
 
 
-def runs_in_file(home: Home) -> dict[str, dict[str, str]]:
+def tags_by_run(home: Home) -> dict[str, dict[str, str]]:
     return {run.run_id: run.tags for run in runs_in(home.data / "mlflow" / "mlflow.db")[-RUNS:]}
 
 

@@ -38,6 +38,8 @@ export interface IWindowsSnapshot {
   /** Runs in the experiments; null while nothing came. */
   readonly total: number | null;
   readonly state: IRunsState | null;
+  /** What the query perhaps does not mean, such as names that no run has. */
+  readonly doubts: IRunTable['doubts'];
   /** Whether the rows are still those of the question before. */
   readonly switching: boolean;
   /** Why the last request failed; the rows are those of before. */
@@ -261,6 +263,7 @@ export class RunWindows implements IDisposable {
       rows: this._rows(answer.matched),
       total: answer.total,
       state: answer.state,
+      doubts: answer.doubts,
       switching: false,
       error: null
     });
@@ -341,6 +344,7 @@ export class RunWindows implements IDisposable {
     rows: [],
     total: null,
     state: null,
+    doubts: [],
     switching: true,
     error: null
   };

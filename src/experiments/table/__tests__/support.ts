@@ -124,7 +124,8 @@ export class FakeTable {
         kind: column.startsWith('metrics') ? 'number' : 'text',
         values: rows.map(run => run[column] ?? null)
       })),
-      state: this.state
+      state: this.state,
+      doubts: []
     };
   }
 

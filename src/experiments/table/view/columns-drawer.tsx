@@ -79,7 +79,12 @@ function ColumnLists(props: {
     model.setColumns(all =>
       names.has(column)
         ? all.filter(({ name }) => name !== column)
-        : [...all, { name: column }]
+        : // Where it is seen: behind those that stay in place.
+          [
+            ...all.filter(({ pinned }) => pinned),
+            { name: column },
+            ...all.filter(({ pinned }) => !pinned)
+          ]
     );
   return (
     <>

@@ -205,6 +205,15 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
           ))}
         </ul>
       </div>
+      {!error && query && props.doubts.length > 0 && (
+        <p className="gol-QueryBox-error" role="status">
+          {props.doubts.map(({ message, hint, position, length }) => (
+            <span key={`${position} ${length}`}>
+              {message} {hint}
+            </span>
+          ))}
+        </p>
+      )}
       <div role="alert">
         {error && (
           <p className="gol-QueryBox-error" id={errorId}>
@@ -236,6 +245,13 @@ export namespace QueryBox {
     query: string;
     /** What is wrong with it. */
     error: ApiError | null;
+    /** What it perhaps does not mean. */
+    doubts: readonly {
+      message: string;
+      hint: string;
+      position: number;
+      length: number;
+    }[];
     trans: TranslationBundle;
   }
 }

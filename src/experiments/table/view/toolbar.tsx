@@ -13,6 +13,10 @@ import type { RunTable } from './run-table';
 export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   const { model, store, queryError, trans } = props;
   const view = useSignalled(model.changed, () => model.view);
+  const doubts = useSignalled(
+    model.windows.changed,
+    () => model.windows.snapshot.doubts
+  );
   const { value: experiments = [] } = useResource(model.experiments);
   const [chosen = ''] = view.experiments;
   const isListed = experiments.some(({ id }) => id === chosen);
@@ -39,6 +43,7 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
         model={model}
         query={view.query}
         error={queryError}
+        doubts={doubts}
         trans={trans}
       />
       <div className="gol-RunTable-tools">
