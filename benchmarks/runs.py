@@ -22,6 +22,8 @@ from genops_lab.core.worker import Worker
 from genops_lab.experiments.columns.backend import RunMirror
 from genops_lab.experiments.columns.models import RunSort, RunTable, RunTableQuery
 from genops_lab.experiments.columns.sqlite_source import analyze
+from tests.support.homes import temporary_home
+from tests.support.mlflow_server import running_mlflow
 from tests.support.postgres import missing, running_postgres
 
 from . import run_store
@@ -37,6 +39,7 @@ _SHOWN = [
     "params.param_02",
 ]
 _WINDOW = 100
+_LOOK_S = 10.0
 _FILTER = "metrics.metric_01 < 0.5 and params.param_02 = 'adam'"
 _ASKED: dict[str, dict[str, Any]] = {
     "sort": {"sort": [RunSort(column="metrics.metric_00", descending=True)]},
@@ -89,6 +92,7 @@ def measured(runs: int, many: int, wide: int, *, times: int) -> Iterator[Figure]
         )
         analyze(file)  # as GenOps Lab offers it
         yield from _side_by_side(uri, folder / "kept", experiment, "SQLite with statistics", times=times)
+        yield _over_http(uri, folder, f"{runs:,} runs x 49 columns")
         broad = folder / "wide.db"
         run_store.make_wide(f"sqlite:///{broad}", runs, wide, str(folder / "artifacts"))
         yield from _memory(broad, f"{runs:,} runs, {wide:,} sparse columns", whole=True)
@@ -103,6 +107,54 @@ def measured(runs: int, many: int, wide: int, *, times: int) -> Iterator[Figure]
             experiment = run_store.make(database, runs, str(folder / "artifacts"))
             run_store.analyze(database)
             yield from _side_by_side(database, folder / "kept", experiment, "PostgreSQL", times=times)
+
+
+def _over_http(uri: str, folder: Path, what: str) -> Figure:
+    """The first reading through a server's API, and what looking for changes costs the server afterwards."""
+    from mlflow import MlflowClient
+
+    from genops_lab.experiments.columns.mirror import Mirror
+    from genops_lab.experiments.columns.opening import ways_to
+
+    with temporary_home() as home, running_mlflow(home, uri, folder / "served") as url:
+        server = [process for process in psutil.Process().children(recursive=True) if _serves(process)]
+        mirror = Mirror(ways_to(url), folder / "kept-http")
+        before, begun = _cpu(server), time.perf_counter()
+        shown = mirror.now(60)
+        while not shown.complete:
+            shown = mirror.now(60)
+        took, spent = time.perf_counter() - begun, _cpu(server) - before
+        before, looked = _cpu(server), time.perf_counter()
+        while time.perf_counter() - looked < _LOOK_S:
+            mirror.wait(shown.version, 1.0)
+        looking = (_cpu(server) - before) / _LOOK_S
+        mirror.close()
+        client, theirs, token = MlflowClient(url), time.perf_counter(), None
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        while True:
+            page = client.search_runs(experiments, max_results=500, page_token=token)
+            token = page.token
+            if not token:
+                break
+        return Figure(
+            name=f"all of {what} read over HTTP",
+            unit="s",
+            values=[took],
+            baseline="MlflowClient.search_runs, all pages of 500 runs",
+            baseline_values=[time.perf_counter() - theirs],
+            notes={
+                "server_CPU_s": round(spent, 1),
+                "server_CPU_while_somebody_looks": f"{looking:.0%} of a core",
+            },
+        )
+
+
+def _serves(process: psutil.Process) -> bool:
+    return any("mlflow" in part for part in process.cmdline())
+
+
+def _cpu(processes: list[psutil.Process]) -> float:
+    return sum(each.cpu_times().user + each.cpu_times().system for each in processes)
 
 
 async def _first_rows(uri: str, cache: Path) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError
@@ -43,6 +44,8 @@ class OutsideChanges:
         self._events = events
         self._last: Fingerprints = {}
         self._asking: asyncio.Task[None] | None = None
+        #: Whether changes of runs are told by somebody else (the run table) at the moment.
+        self.runs_are_told: Callable[[], bool] = lambda: False
         file = mlflow.embedded_file
         self._watch = None if file is None else SqliteWatch(file, self._file_changed)
 
@@ -69,7 +72,10 @@ class OutsideChanges:
         reachable = True
         while True:
             try:
-                found = await self._mlflow.worker.call(MlflowRuns.fingerprints)
+                runs = not self.runs_are_told()
+                found = await self._mlflow.worker.call(MlflowRuns.fingerprints, runs)
+                if not runs:
+                    found["run"] = self._last.get("run", "")
             except GenOpsError as error:
                 if reachable:
                     log.warning("MLflow at %s does not answer: %s", self._mlflow.shown_uri, error.message)

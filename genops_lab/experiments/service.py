@@ -16,8 +16,8 @@ class ExperimentsService:
 
     def __init__(self, mlflow: MlflowConnection, events: EventBus, live: LiveHub) -> None:
         self._mlflow = mlflow
-        self._changes = OutsideChanges(mlflow, events)
-        live.produce(CHANGES, lambda _topic, active: self._changes.set_active(active))
+        self.changes = OutsideChanges(mlflow, events)
+        live.produce(CHANGES, lambda _topic, active: self.changes.set_active(active))
 
     async def list_experiments(self) -> list[Experiment]:
         """All active experiments, latest first."""

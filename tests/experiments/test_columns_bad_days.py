@@ -17,6 +17,7 @@ from genops_lab.core.errors import Unavailable
 from genops_lab.experiments.columns import disk
 from genops_lab.experiments.columns.api import HttpApi
 from genops_lab.experiments.columns.api_source import ApiSource
+from genops_lab.experiments.columns.changes import Changes
 from genops_lab.experiments.columns.mirror import Mirror
 from genops_lab.experiments.columns.opening import ways_to
 from genops_lab.experiments.columns.snapshot import Snapshot
@@ -236,5 +237,38 @@ def test_a_writer_that_holds_the_file(tmp_path: Path, empty_store: Path) -> None
     holder.execute("ROLLBACK")
     holder.close()
     _until(stand.mirror, lambda: stand.mirror.state().problem is None)
+    stand.same()
+    stand.close()
+
+
+def test_who_waits_for_changes_does_not_make_the_store_polled_all_the_time(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    polls: list[int] = []
+
+    class Counting(SqliteSource):
+        def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
+            polls.append(1)
+            return super().poll(known, touched)
+
+    stand = sqlite_stand(
+        tmp_path, empty_store, opens=lambda: Counting(Path(stand.uri.removeprefix("sqlite:///")))
+    )
+    version = stand.mirror.now(LONG_S).version
+    polls.clear()
+    stand.mirror.wait(version, 4 * SqliteSource.every_s)
+    assert 1 <= len(polls) <= 8
+    stand.close()
+
+
+def test_a_run_that_is_touched_and_gone_costs_one_more_reading(tmp_path: Path, empty_store: Path) -> None:
+    stand = sqlite_stand(tmp_path, empty_store)
+    stand.changer.change("create", 0, "a")
+    run = stand.changer.runs[0]
+    stand.same()
+    stand.changer.change("delete", 0, None)
+    stand.changer.change("delete for good", 0, None)
+    stand.mirror.touch([run, "f" * 32])
+    stand.same()
     stand.same()
     stand.close()

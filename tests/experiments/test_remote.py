@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from genops_lab.core.errors import InvalidRequest, NotFound, Unavailable
 from genops_lab.core.store.tables import tracked_runs
+from genops_lab.experiments.columns.models import RunTableQuery
 from genops_lab.experiments.models import MetricsQuery, RunQuery
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
@@ -159,4 +160,24 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
     assert await process.wait() == 0
     await until(lambda: ("run", "") in far.told)
     assert ("model", "") not in far.told
+    table = await far.run_table.query_runs(RunTableQuery(columns=["metrics.loss"], wait_s=60))
+    assert (table.state.source, table.columns[0].values) == ("api", [7.0])
+    await far.events.close()
+    far.told.clear()
+    process = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-c",
+            script.replace("7, step=99", "8, step=100"),
+            f"http://127.0.0.1:{port}",
+            ack.run_id,
+        ),
+        env=home.environment(),
+    )
+    assert await process.wait() == 0
+    await until(lambda: ("run", "") in far.told)
+    risen = RunTableQuery(columns=["metrics.loss"], query="metrics.loss > 7")
+    while not (table := await far.run_table.query_runs(risen)).run_ids:  # the test's time limit bounds it
+        await asyncio.sleep(0.05)
+    assert (table.run_ids, table.columns[0].values) == ([ack.run_id], [8.0])
     far.live.leave("changes", listener)

@@ -121,12 +121,15 @@ class MlflowRuns:
             system=[one for one in series if one.key.startswith("system/")],
         )
 
-    def fingerprints(self) -> dict[str, str]:
-        """A short text for each kind of thing that differs when something of it changed: a cheap question."""
+    def fingerprints(self, runs: bool = True) -> dict[str, str]:
+        """A short text for each kind of thing that differs when something of it changed: a cheap question.
+
+        Without ``runs`` these are left out, for somebody else looks at them.
+        """
         with told("MLflow could not be asked what changed"):
             experiments = all_pages(self._client.search_experiments)
-            ids = [experiment.experiment_id for experiment in experiments]
-            runs = (
+            ids = [experiment.experiment_id for experiment in experiments] if runs else []
+            newest = (
                 self._client.search_runs(ids, max_results=_LOOKED_AT, order_by=_NEWEST_FIRST) if ids else []
             )
             models = self._client.search_registered_models(
@@ -136,7 +139,7 @@ class MlflowRuns:
             "experiment": _digest(
                 [(found.experiment_id, found.name, found.last_update_time) for found in experiments]
             ),
-            "run": _digest([found.to_dictionary() for found in runs]),
+            **({"run": _digest([found.to_dictionary() for found in newest])} if runs else {}),
             "model": _digest(
                 [
                     (found.name, found.last_updated_timestamp, sorted(found.aliases.items()))

@@ -48,6 +48,8 @@ class ApiSource:
         self._seen: set[str] = set()
         self._missing: list[str] = []
         self._finished: float | None = None
+        #: Runs to be read one by one, so many a poll.
+        self._single: dict[str, None] = {}
 
     def identity(self) -> str:
         """The oldest experiment: its time of creation and its place for artifacts."""
@@ -97,10 +99,14 @@ class ApiSource:
         ended = [run_id for run_id in known.running() if run_id not in read and run_id not in going_on]
         runs += self._swept(known)
         read = {run.info.run_id for run in runs}
-        single = [run_id for run_id in (*touched, *ended) if run_id not in read]
+        self._single = dict.fromkeys(
+            run_id for run_id in (*touched, *ended, *self._single) if run_id not in read
+        )
         suspects, self._missing = self._missing[:_ONE_BY_ONE], self._missing[_ONE_BY_ONE:]
+        now = list(self._single)[:_ONE_BY_ONE]
         gone = []
-        for run_id in dict.fromkeys([*single[:_ONE_BY_ONE], *suspects]):
+        for run_id in dict.fromkeys([*now, *suspects]):
+            self._single.pop(run_id, None)
             try:
                 runs.append(self._api.get(run_id))
             except NotFound:

@@ -95,7 +95,7 @@ class Mirror:
     def state(self) -> Shown:
         """What is known, without waiting."""
         with self._changed:
-            self._look()
+            self._wake()
             return self._shown
 
     def wait(self, version: int, wait_s: float) -> Shown:
@@ -103,7 +103,7 @@ class Mirror:
         until = time.monotonic() + wait_s
         with self._changed:
             while self._shown.version == version and (left := until - time.monotonic()) > 0:
-                self._look()
+                self._wake()
                 self._changed.wait(min(left, _LOOKED_AT_FOR_S / 2))
             return self._shown
 
@@ -112,7 +112,7 @@ class Mirror:
         with self._changed:
             self._touched.update(run_ids)
             if self._thread is not None:
-                self._look()
+                self._wake()
 
     def read_statistics(self) -> None:
         """Look again whether the store has statistics."""
@@ -131,15 +131,19 @@ class Mirror:
         atexit.unregister(self.save)
 
     def _look(self) -> int:
-        """Note a question, and wake the thread."""
-        self._looked_at_until = time.monotonic() + _LOOKED_AT_FOR_S
+        """Note a question, and have the store polled for it if that is cheap."""
         self._asked += 1
+        self._wake()
+        return self._asked
+
+    def _wake(self) -> None:
+        """Somebody looks: the store is polled from time to time."""
+        self._looked_at_until = time.monotonic() + _LOOKED_AT_FOR_S
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
             self._thread.start()
             atexit.register(self.save)
         self._changed.notify_all()
-        return self._asked
 
     def _is_quick(self) -> bool:
         return self._source is not None and self._source.every_s < 1
@@ -260,7 +264,7 @@ class Mirror:
         known = self._shown.asked.snapshot
         try:
             changes = source.poll(known, touched)
-        except BaseException:
+        except GenOpsError:
             with self._changed:
                 self._touched |= touched
             raise

@@ -54,6 +54,7 @@ class RunTableService:
         self._used_at: float | None = None
         self._version = 0
         self._watching: asyncio.Task[None] | None = None
+        experiments.changes.runs_are_told = lambda: self._watching is not None
         live.produce(CHANGES, lambda _topic, active: self._set_active(active))
 
     async def query_runs(self, body: RunTableQuery) -> RunTable:

@@ -149,7 +149,12 @@ class SqliteSource:
                 self._seen_version = version
             changed |= self._compare()
             self.settled = not self._due
-            return self._changes(sorted(changed), experiments)
+            changes = self._whole(sorted(changed), experiments)
+        found = {run.run_id for run in changes.runs}
+        if any(run not in found and known.place(run) is not None for run in changed):
+            # Their rows' numbers are given again to others, which would not be seen.
+            raise ReadAnew("runs were deleted for good")
+        return changes
 
     def lacks_statistics(self) -> bool:
         """Whether MLflow's own searches are quadratic (RECIPES: 100 times slower at 10,000 runs)."""
@@ -204,13 +209,6 @@ class SqliteSource:
         table, at = part
         content, runs = self._all(_DIGESTS[table], at * _SLICE, (at + 1) * _SLICE)[0]
         return None if content is None else _Slice(hash(content), runs)
-
-    def _changes(self, ids: list[str], experiments: bool) -> Changes:
-        changes = self._whole(ids, experiments)
-        if len(changes.runs) < len(ids):
-            # Their rows' numbers are given again to others, which would not be seen.
-            raise ReadAnew("runs were deleted for good")
-        return changes
 
     def _same_file(self) -> None:
         try:
