@@ -247,13 +247,14 @@ def test_columns_are_found_and_views_saved(lab: LabPage) -> None:
 def test_it_comes_back_after_a_reload_and_a_view_in_another_browser(
     lab: LabPage, browser: Browser, server: LabServer
 ) -> None:
-    query(lab).fill("params.model = 'mlp'")
-    query(lab).press("Enter")
-    expect(totals(lab)).to_have_text(re.compile("^3,.* of 10,000 runs$"))
     with lab.page.expect_response(
-        lambda answer: "/api/workspaces/" in answer.url and answer.request.method == "PUT"
+        lambda answer: "/api/workspaces/" in answer.url
+        and answer.request.method == "PUT"
+        and "params.model = 'mlp'" in (answer.request.post_data or "")
     ):
-        head(lab, "Duration").click()
+        query(lab).fill("params.model = 'mlp'")
+        query(lab).press("Enter")
+        expect(totals(lab)).to_have_text(re.compile("^3,.* of 10,000 runs$"))
     lab.page.reload()
     lab.ready()
     expect(query(lab)).to_have_value("params.model = 'mlp'")

@@ -40,6 +40,12 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
   const columnsResource = useResource(model.columns);
   const [choosing, setChoosing] = React.useState(false);
 
+  React.useEffect(() => {
+    if (opened) {
+      setChoosing(false);
+    }
+  }, [opened]);
+
   const { rows, total, state, switching } = snapshot;
   // Before the columns are known nothing can be asked: then that request says what is wrong.
   const error =
