@@ -136,7 +136,9 @@ async def test_tags_deleted_runs_and_runs_that_come_back(room: Room) -> None:
 async def test_many_runs_get_a_tag_at_once(room: Room) -> None:
     ids = await _runs(room)
     await _table(room)
-    await room.run_table.tag_runs(RunsTagging(run_ids=[ids["r0"], ids["r3"]], set={"team": "b", "kept": "yes"}))
+    await room.run_table.tag_runs(
+        RunsTagging(run_ids=[ids["r0"], ids["r3"]], set={"team": "b", "kept": "yes"})
+    )
     found = await _table(room, query="tags.team = 'b' AND tags.kept = 'yes'")
     assert _names(found, ids) == ["r3", "r0"]
     with pytest.raises(InvalidRequest):

@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import Any
 
 EXPERIMENTS = ("digits", "sentiment", "forecast")
-ADJECTIVES = ("amber", "brisk", "calm", "deft", "eager", "fond", "grand", "hazy", "keen", "lucid", "merry", "noble")
+ADJECTIVES = (
+    "amber",
+    "brisk",
+    "calm",
+    "deft",
+    "eager",
+    "fond",
+    "grand",
+    "hazy",
+    "keen",
+    "lucid",
+    "merry",
+    "noble",
+)
 ANIMALS = ("fox", "owl", "lynx", "crane", "otter", "seal", "wren", "ibis", "mole", "stag", "toad", "vole")
 _APART_S = 400.0
 
@@ -26,7 +39,9 @@ def fill(database: Path, runs: int, *, until: float | None = None, seed: int = 4
     with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
         numbers = [_experiment(connection, database.parent, name) for name in EXPERIMENTS]
         for age, run in enumerate(ids):
-            for statement, row in _rows(run, age, runs, numbers, until - age * _APART_S, noise, database.parent):
+            for statement, row in _rows(
+                run, age, runs, numbers, until - age * _APART_S, noise, database.parent
+            ):
                 connection.execute(statement, row)
     return ids
 

@@ -248,9 +248,11 @@ def test_it_comes_back_after_a_reload_and_a_view_in_another_browser(
     lab: LabPage, browser: Browser, server: LabServer
 ) -> None:
     with lab.page.expect_response(
-        lambda answer: "/api/workspaces/" in answer.url
-        and answer.request.method == "PUT"
-        and "params.model = 'mlp'" in (answer.request.post_data or "")
+        lambda answer: (
+            "/api/workspaces/" in answer.url
+            and answer.request.method == "PUT"
+            and "params.model = 'mlp'" in (answer.request.post_data or "")
+        )
     ):
         query(lab).fill("params.model = 'mlp'")
         query(lab).press("Enter")
