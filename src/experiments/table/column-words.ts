@@ -88,5 +88,5 @@ export function groupWord(
 /** In pixels. */
 export function defaultWidth(column: string, trans: TranslationBundle): number {
   const letters = columnLabel(column, trans).length;
-  return WIDTHS[column] ?? Math.max(96, Math.min(180, 46 + 7 * letters));
+  return WIDTHS[column] ?? Math.max(96, Math.min(190, 60 + 7 * letters));
 }
