@@ -100,7 +100,7 @@ def runs(browser: Browser) -> None:
     with temporary_home() as home, running_lab(home) as server:
         server.get("genops/runs")
         fill(home.data / "mlflow" / "mlflow.db", 10_000)
-        with lab_page(browser, server, width=1600, height=760) as lab:
+        with lab_page(browser, server, width=1720, height=760) as lab:
             lab.open()
             lab.execute("application:toggle-left-area")
             lab.execute("genops:open-runs")
