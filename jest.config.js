@@ -13,6 +13,7 @@ const esModules = [
   'marked',
   'nanoid',
   'openapi-fetch',
+  'react-data-grid',
   'uplot',
   'vscode-ws-jsonrpc',
   'y-protocols',

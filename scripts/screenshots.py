@@ -16,6 +16,7 @@ from playwright.sync_api import Browser  # noqa: E402
 from tests.support.browser import CHROMIUM, WHY_NOT, LabPage, chromium, lab_page  # noqa: E402
 from tests.support.homes import temporary_home  # noqa: E402
 from tests.support.lab_server import running_lab  # noqa: E402
+from tests.support.many_runs import fill  # noqa: E402
 from tests.support.sshd import Sshd  # noqa: E402
 
 PICTURES = ROOT / "docs" / "images"
@@ -94,6 +95,33 @@ def targets(browser: Browser) -> None:
                 lab.page.keyboard.press("Escape")
 
 
+def runs(browser: Browser) -> None:
+    """The run table on 10,000 runs."""
+    with temporary_home() as home, running_lab(home) as server:
+        server.get("genops/runs")
+        fill(home.data / "mlflow" / "mlflow.db", 10_000)
+        with lab_page(browser, server, width=1720, height=760) as lab:
+            lab.open()
+            lab.execute("application:toggle-left-area")
+            lab.execute("genops:open-runs")
+            table = lab.page.locator(".gol-RunTable")
+            query = table.get_by_role("combobox", name="Query")
+            query.fill("metrics.accuracy > 0.9 AND params.model = 'cnn'")
+            query.press("Enter")
+            table.get_by_text("of 10,000 runs").wait_for()
+            table.get_by_role("button", name="Run ANALYZE").click()
+            column = table.get_by_role("columnheader", name="accuracy metric")
+            column.click(button="right")
+            lab.page.get_by_role("menuitem", name="Colour by Value").click()
+            column.click(modifiers=["Shift"])
+            column.click(modifiers=["Shift"])
+            rows = table.locator(".rdg-row")
+            rows.nth(1).get_by_role("checkbox").click()
+            rows.nth(3).get_by_role("checkbox").click(modifiers=["Shift"])
+            table.get_by_text("3 selected").wait_for()
+            _in_both_themes(lab, "runs")
+
+
 def _in_both_themes(lab: LabPage, name: str) -> None:
     for theme in ("light", "dark"):
         lab.theme(theme)
@@ -112,7 +140,7 @@ def main() -> None:
     print("\n".join(str(path.relative_to(ROOT)) for path in sorted(PICTURES.glob("*.png"))))
 
 
-MADE = {"quickstart": quickstart, "targets": targets}
+MADE = {"quickstart": quickstart, "targets": targets, "runs": runs}
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ import { corePlugin } from './core/plugin';
 import { deploymentsPlugin } from './deployments/plugin';
 import { doctorPlugin } from './doctor/plugin';
 import { experimentsPlugin } from './experiments/plugin';
+import { runTablePlugin } from './experiments/table/plugin';
 import { modelsPlugin } from './models/plugin';
 import { outputsPlugin } from './outputs/plugin';
 import { panelPlugin } from './panel/plugin';
@@ -25,6 +26,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   targetsPlugin,
   experimentsPlugin,
   comparisonPlugin,
+  runTablePlugin,
   profilesPlugin,
   modelsPlugin,
   deploymentsPlugin,

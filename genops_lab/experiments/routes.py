@@ -30,6 +30,7 @@ OPERATIONS = [
     Operation("POST", "/run-table/search", RunTableService.search_runs),
     Operation("POST", "/run-table/completions", RunTableService.complete_run_query),
     Operation("GET", "/run-table/columns", RunTableService.list_run_columns),
+    Operation("POST", "/run-table/tags", RunTableService.tag_runs),
     Operation("GET", "/run-table/state", RunTableService.get_runs_state),
     Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),
     Operation("POST", "/run-table/delete", RunTableService.delete_runs),

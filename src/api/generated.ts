@@ -925,6 +925,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/run-table/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Set tags of runs. Where one of them is not there, those before it have them. */
+        post: operations["tag_runs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/run-table/state": {
         parameters: {
             query?: never;
@@ -2805,6 +2822,16 @@ export interface components {
             /** @enum {unknown} */
             kind: "number" | "text";
             runs: number;
+        };
+        /**
+         * RunsTagging
+         * @description Tags to set on runs, by whole ids, at most 1,000.
+         */
+        RunsTagging: {
+            run_ids: string[];
+            set: {
+                [key: string]: string;
+            };
         };
         /**
          * RunIds
@@ -4955,6 +4982,37 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RunColumns"];
                 };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    tag_runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunsTagging"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong. */
             default: {

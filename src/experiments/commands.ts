@@ -23,6 +23,8 @@ export namespace CommandIDs {
   export const copyRunId = 'genops:copy-run-id';
   /** The comparison's. */
   export const compareRuns = 'genops:compare-runs';
+  /** The run table's. */
+  export const openRuns = 'genops:open-runs';
   /** The models room's. */
   export const registerModel = 'genops:register-model';
 }

@@ -67,8 +67,9 @@ export class ExperimentsModel implements IDisposable {
   }
   set visible(value: boolean) {
     this._visible = value;
-    this.experiments.visible = value;
-    this.list.visible = value;
+    const lists = value && !this._options.single;
+    this.experiments.visible = lists;
+    this.list.visible = lists;
     if (this._detail) {
       this._detail.visible = value;
     }
@@ -92,9 +93,11 @@ export class ExperimentsModel implements IDisposable {
     this._openedChanged.emit(runId);
   }
 
-  /** The run with this id, as the list has it. */
+  /** The run with this id, as the list or its detail has it. */
   run(runId: string): IRun | undefined {
-    return this.list.snapshot.runs.find(run => run.run_id === runId);
+    const detail =
+      this._opened === runId ? this._detail?.value?.run : undefined;
+    return this.list.snapshot.runs.find(run => run.run_id === runId) ?? detail;
   }
 
   /** The curves of a run, shared by all who hold them; end with `release`. */
@@ -156,6 +159,7 @@ export class ExperimentsModel implements IDisposable {
       if (value && value !== seen) {
         seen = value;
         this.list.replace(value.run);
+        this._onRuns();
       }
     }, this);
     detail.visible = this._visible;
@@ -204,5 +208,7 @@ export namespace ExperimentsModel {
     live: LiveChannel;
     events: GenOpsEvents;
     trans: TranslationBundle;
+    /** Shows opened runs alone: no list is fetched. */
+    single?: boolean;
   }
 }

@@ -4,14 +4,14 @@ import type {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
-import { CommandIDs, addCommands } from './commands';
+import { addCommands } from './commands';
 import { ExperimentsModel, isRunning } from './model';
+import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
 import { ExperimentsView } from './view/section';
 
@@ -48,9 +48,6 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       contents: app.serviceManager.contents,
       trans
     });
-    const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
-      void commands.execute(id, args);
-    };
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),
@@ -69,22 +66,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
           <ExperimentsView
             model={model}
             trans={trans}
-            actions={{
-              insertCode: ({ run_id }, logged) =>
-                execute(CommandIDs.insertRunCode, {
-                  run_id,
-                  ...(logged && { model_uri: logged.uri })
-                }),
-              restore: ({ run_id }) =>
-                execute(CommandIDs.restoreNotebook, { run_id }),
-              compare: ({ run_id }) =>
-                execute(CommandIDs.compareRuns, { run_ids: [run_id] }),
-              register: ({ run_id }, { name }) =>
-                execute(CommandIDs.registerModel, { run_id, model: name }),
-              openNotebook: path => execute('docmanager:open', { path }),
-              insertTrack: () => execute(CommandIDs.insertTrack),
-              canRegister: () => commands.hasCommand(CommandIDs.registerModel)
-            }}
+            actions={runActions(commands)}
           />
         );
       }

@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
+from genops_lab.experiments.columns.editing import RunsTagging
 from genops_lab.experiments.columns.models import (
     RunIds,
     RunQueryText,
@@ -130,6 +131,21 @@ async def test_tags_deleted_runs_and_runs_that_come_back(room: Room) -> None:
     assert _names(await _table(room), ids) == ["r3", "r1", "r0"]
     with pytest.raises(NotFound):
         await room.run_table.tag_run(ids["r3"], RunTags(remove=["not there"]))
+
+
+async def test_many_runs_get_a_tag_at_once(room: Room) -> None:
+    ids = await _runs(room)
+    await _table(room)
+    await room.run_table.tag_runs(
+        RunsTagging(run_ids=[ids["r0"], ids["r3"]], set={"team": "b", "kept": "yes"})
+    )
+    found = await _table(room, query="tags.team = 'b' AND tags.kept = 'yes'")
+    assert _names(found, ids) == ["r3", "r0"]
+    with pytest.raises(InvalidRequest):
+        await room.run_table.tag_runs(RunsTagging(run_ids=[], set={"team": "b"}))
+    with pytest.raises(NotFound):
+        await room.run_table.tag_runs(RunsTagging(run_ids=[ids["r1"], "0" * 32], set={"team": "c"}))
+    assert _names(await _table(room, query="tags.team = 'c'"), ids) == ["r1"]
 
 
 async def test_changes_are_told_while_somebody_looks(room: Room) -> None:

@@ -16,6 +16,7 @@ from genops_lab.experiments.models import RunQuery
 from genops_lab.experiments.query.models import Completion
 
 from .backend import RunMirror
+from .editing import RunsTagging
 from .models import (
     RunColumns,
     RunIds,
@@ -106,6 +107,16 @@ class RunTableService:
         run = await self._experiments.resolve_run(run_id)
         await self._mlflow.worker.call(RunChanges.tag, run.run_id, body)
         await self._changed([run.run_id])
+
+    async def tag_runs(self, body: RunsTagging) -> None:
+        """Set tags of runs. Where one of them is not there, those before it have them."""
+        _check(RunIds(run_ids=body.run_ids))
+        await self._mlflow.ensure()
+        try:
+            for run_id in body.run_ids:
+                await self._mlflow.worker.call(RunChanges.tag, run_id, RunTags(set=body.set))
+        finally:
+            await self._changed(body.run_ids)
 
     async def delete_runs(self, body: RunIds) -> RunIds:
         """Mark runs as deleted; they can be undeleted. Answers with their whole ids."""

@@ -23,6 +23,8 @@ describe('the experiments section', () => {
     register: jest.fn(),
     openNotebook: jest.fn(),
     insertTrack: jest.fn(),
+    openTable: jest.fn(),
+    canOpenTable: jest.fn(() => true),
     canRegister: jest.fn(() => true)
   };
 

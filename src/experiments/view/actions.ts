@@ -6,11 +6,14 @@ export interface IRunActions {
   insertCode: (run: IRun, model?: ILoggedModel) => void;
   /** Make a notebook of the cells that the run kept, and open it. */
   restore: (run: IRun) => void;
-  /** Ask for runs to compare it with, and open them side by side. */
-  compare: (run: IRun) => void;
+  /** Show runs side by side; of one alone it is asked with which others. */
+  compare: (runIds: string[]) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   insertTrack: () => void;
+  /** Show all runs as a table in the main area. */
+  openTable: () => void;
   /** Whether models can be registered here: the room may be switched off. */
   canRegister: () => boolean;
+  canOpenTable: () => boolean;
 }

@@ -55,7 +55,7 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
         <ActionButton
           label={trans.__('Compare with…')}
           caption={trans.__('Show what differs between this run and others')}
-          onClick={() => actions.compare(run)}
+          onClick={() => actions.compare([run.run_id])}
         />
       </div>
       <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { EmptyState, ResourceView } from '../../core';
+import { ActionButton, EmptyState, ResourceView } from '../../core';
 import { useResource } from '../../core/ui/hooks';
 import type { ExperimentsModel } from '../model';
 
@@ -27,6 +27,15 @@ export function ExperimentsView(
   return (
     <div className="gol-Experiments">
       <Toolbar model={model} query={query} error={filterError} trans={trans} />
+      {actions.canOpenTable() && (
+        <div className="gol-Experiments-table">
+          <ActionButton
+            label={trans.__('Open the run table')}
+            caption={trans.__('All runs as a table in the main area')}
+            onClick={actions.openTable}
+          />
+        </div>
+      )}
       {filterError ? (
         <div className="gol-mod-stale">{rows}</div>
       ) : (

@@ -1,0 +1,28 @@
+import type { CommandRegistry } from '@lumino/commands';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { CommandIDs } from './commands';
+import type { IRunActions } from './view/actions';
+
+/** What a person can do with a run, by the commands behind it. */
+export function runActions(commands: CommandRegistry): IRunActions {
+  const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
+    void commands.execute(id, args);
+  };
+  return {
+    insertCode: ({ run_id }, logged) =>
+      execute(CommandIDs.insertRunCode, {
+        run_id,
+        ...(logged && { model_uri: logged.uri })
+      }),
+    restore: ({ run_id }) => execute(CommandIDs.restoreNotebook, { run_id }),
+    compare: run_ids => execute(CommandIDs.compareRuns, { run_ids }),
+    register: ({ run_id }, { name }) =>
+      execute(CommandIDs.registerModel, { run_id, model: name }),
+    openNotebook: path => execute('docmanager:open', { path }),
+    insertTrack: () => execute(CommandIDs.insertTrack),
+    openTable: () => execute(CommandIDs.openRuns),
+    canRegister: () => commands.hasCommand(CommandIDs.registerModel),
+    canOpenTable: () => commands.hasCommand(CommandIDs.openRuns)
+  };
+}

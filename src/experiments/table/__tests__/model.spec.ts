@@ -1,0 +1,135 @@
+import { shareOf } from '../color-scales';
+import { FIRST_VIEW } from '../view-state';
+import { valueOf } from '../windows';
+
+import { FakeTable, settled } from './support';
+
+/** A model that is seen and has its first rows. */
+async function opened(table: FakeTable) {
+  const model = table.model();
+  model.visible = true;
+  await new Promise<void>(resolve => {
+    const look = () => {
+      if (model.windows.snapshot.total !== null) {
+        model.windows.changed.disconnect(look);
+        resolve();
+      }
+    };
+    model.windows.changed.connect(look);
+  });
+  await settled();
+  return model;
+}
+
+describe('the run table', () => {
+  it('begins with the parameters that differ and the metrics that runs have', async () => {
+    const model = await opened(new FakeTable(10));
+    expect(model.shown.map(({ name }) => name)).toEqual([
+      'run_name',
+      'status',
+      'start_time',
+      'duration',
+      'params.lr',
+      'metrics.loss'
+    ]);
+    model.dispose();
+  });
+
+  it('is as it was left, query and columns and sort', async () => {
+    const table = new FakeTable(30);
+    const model = await opened(table);
+    model.setColumns(all => [...all, { name: 'params.same', width: 200 }]);
+    model.setView({
+      query: 'name 2',
+      sort: [{ column: 'metrics.loss', descending: true }]
+    });
+    await settled();
+    model.dispose();
+    await settled();
+
+    const again = await opened(table);
+    expect(again.view.query).toBe('name 2');
+    expect(again.view.sort).toEqual([
+      { column: 'metrics.loss', descending: true }
+    ]);
+    expect(again.shown[again.shown.length - 1]).toEqual({
+      name: 'params.same',
+      width: 200
+    });
+    expect(again.windows.snapshot.rows).toHaveLength(11);
+    expect(again.queries).toEqual(['name 2']);
+    again.dispose();
+  });
+
+  it('selects nothing among other runs, and keeps the selection in another order', async () => {
+    const model = await opened(new FakeTable(30));
+    model.selection.toggle('run3', 3);
+    model.setView({ sort: [{ column: 'metrics.loss', descending: true }] });
+    expect(model.selection.count(30)).toBe(1);
+    model.setView({ query: 'name 2' });
+    expect(model.selection.count(11)).toBe(0);
+    model.dispose();
+  });
+
+  it('reads the selected runs as far as need be', async () => {
+    const table = new FakeTable(2500);
+    const model = await opened(table);
+    model.selection.toggle('run3', 3);
+    model.selection.toggle('run1200', 1200);
+    table.calls = [];
+    const { ids, frame } = await model.frame(['run_name', 'metrics.loss']);
+    expect(ids).toEqual(['run3', 'run1200']);
+    expect(frame.rows).toEqual([
+      ['name 3', 0.3],
+      ['name 1200', 120]
+    ]);
+    expect(table.calls).toHaveLength(2);
+
+    model.selection.selectAll();
+    model.selection.toggle('run7', 7);
+    expect(await model.selected()).toHaveLength(2499);
+    model.dispose();
+  });
+
+  it('fetches a change while it is seen, and what was missed when it is seen again', async () => {
+    const table = new FakeTable(10);
+    const model = await opened(table);
+    table.runs[0].run_name = 'renamed';
+    model.visible = false;
+    table.calls = [];
+    table.tell();
+    await settled();
+    expect(table.calls).toHaveLength(0);
+    model.visible = true;
+    await settled();
+    expect(valueOf(model.windows.snapshot.rows[0], 'run_name')).toBe('renamed');
+    table.runs[0].run_name = 'again';
+    table.tell();
+    await settled();
+    expect(valueOf(model.windows.snapshot.rows[0], 'run_name')).toBe('again');
+    model.dispose();
+  });
+
+  it('knows between which values a coloured column lies', async () => {
+    const model = await opened(new FakeTable(11));
+    model.setColumns(all =>
+      all.map(each =>
+        each.name === 'metrics.loss' ? { ...each, colored: true } : each
+      )
+    );
+    await settled();
+    expect(model.scales.get('metrics.loss')).toEqual({ low: 0, high: 1 });
+    expect(shareOf(5, { low: 0, high: 10 })).toBe(0.5);
+    expect(shareOf(3, { low: 3, high: 3 })).toBe(0.5);
+    model.dispose();
+  });
+
+  it('starts afresh', async () => {
+    const model = await opened(new FakeTable(10));
+    model.setColumns(all => all.slice(0, 1));
+    model.setView(FIRST_VIEW);
+    await settled();
+    expect(model.shown).toHaveLength(6);
+    model.dispose();
+  });
+});

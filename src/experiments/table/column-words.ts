@@ -1,0 +1,92 @@
+/** What columns are called, and how wide they are by default. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+export type ColumnGroup = 'attribute' | 'metric' | 'param' | 'tag';
+
+/** Tags that have a name for people. */
+export const NOTE = 'tags.mlflow.note.content';
+/** How the table itself uses a run's name, status and id. */
+export const NAME = 'run_name';
+
+const PREFIXES: readonly [string, ColumnGroup][] = [
+  ['metrics.', 'metric'],
+  ['params.', 'param'],
+  ['tags.', 'tag']
+];
+
+const WIDTHS: Record<string, number> = {
+  run_name: 220,
+  status: 84,
+  start_time: 108,
+  end_time: 108,
+  duration: 96,
+  user: 96,
+  experiment: 140,
+  [NOTE]: 220
+};
+
+/** What kind of thing a column shows. */
+export function groupOfColumn(column: string): ColumnGroup {
+  return (
+    PREFIXES.find(([prefix]) => column.startsWith(prefix))?.[1] ?? 'attribute'
+  );
+}
+
+/** The name without its prefix; of an attribute its word. */
+export function columnLabel(column: string, trans: TranslationBundle): string {
+  switch (column) {
+    case 'run_name':
+      return trans.__('Name');
+    case 'run_id':
+      return trans.__('Run id');
+    case 'status':
+      return trans.__('Status');
+    case 'start_time':
+      return trans.__('Started');
+    case 'end_time':
+      return trans.__('Ended');
+    case 'duration':
+      return trans.__('Duration');
+    case 'user':
+      return trans.__('User');
+    case 'experiment':
+      return trans.__('Experiment');
+    case 'experiment_id':
+      return trans.__('Experiment id');
+    case 'artifact_uri':
+      return trans.__('Artifacts at');
+    case 'lifecycle_stage':
+      return trans.__('Active or deleted');
+    case NOTE:
+      return trans.__('Note');
+    default:
+      return PREFIXES.reduce(
+        (name, [prefix]) =>
+          name.startsWith(prefix) ? name.slice(prefix.length) : name,
+        column
+      );
+  }
+}
+
+/** Of what kind it is, in a word that stands beside its name; empty for attributes. */
+export function groupWord(
+  group: ColumnGroup,
+  trans: TranslationBundle
+): string {
+  switch (group) {
+    case 'metric':
+      return trans.__('metric');
+    case 'param':
+      return trans.__('parameter');
+    case 'tag':
+      return trans.__('tag');
+    case 'attribute':
+      return '';
+  }
+}
+
+/** In pixels. */
+export function defaultWidth(column: string, trans: TranslationBundle): number {
+  const letters = columnLabel(column, trans).length;
+  return WIDTHS[column] ?? Math.max(96, Math.min(190, 60 + 7 * letters));
+}

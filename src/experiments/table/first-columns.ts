@@ -1,0 +1,91 @@
+import { NAME, groupOfColumn } from './column-words';
+import type {
+  IQuestion,
+  IRunColumnInfo,
+  IRunColumns,
+  IRunTable,
+  RunTableService
+} from './service';
+import type { IShownColumn } from './view-state';
+
+const MOST_PARAMS = 6;
+const MOST_METRICS = 8;
+/** Parameters that are looked at for whether they differ. */
+const MOST_CANDIDATES = 40;
+
+/** Runs that are looked at for which parameters differ. */
+const SAMPLE = 200;
+
+/**
+ * The columns for the newest of the question's runs. They are certain once all runs
+ * are read and there is one; until then there may be more to choose from.
+ */
+export async function chooseColumns(
+  { columns, state }: IRunColumns,
+  ask: (names: string[]) => IQuestion,
+  service: Pick<RunTableService, 'window'>
+): Promise<{ columns: IShownColumn[]; certain: boolean }> {
+  const names = ['user', 'experiment', ...candidates(columns)];
+  try {
+    const sample = await service.window(ask(names), 0, SAMPLE);
+    return {
+      columns: firstColumns(columns, sample),
+      certain: sample.run_ids.length > 0 && state.complete
+    };
+  } catch {
+    // The table's own question fails like this one, and says why.
+    return { columns: firstColumns([], { columns: [] }), certain: false };
+  }
+}
+
+/** The parameters and metrics that may be worth a column: those that most runs have. */
+export function candidates(columns: readonly IRunColumnInfo[]): string[] {
+  return [
+    ...mostUsed(columns, 'param', MOST_CANDIDATES),
+    ...mostUsed(columns, 'metric', MOST_METRICS)
+  ];
+}
+
+/**
+ * The columns of a table that nobody has arranged: name, status, start, duration,
+ * user and experiment where there are several, the parameters that differ among
+ * these runs, the metrics that most runs have.
+ */
+export function firstColumns(
+  columns: readonly IRunColumnInfo[],
+  sample: Pick<IRunTable, 'columns'>
+): IShownColumn[] {
+  const values = new Map(
+    sample.columns.map(each => [each.column, each.values])
+  );
+  const differs = (name: string) => new Set(values.get(name)).size > 1;
+  const names = [
+    'status',
+    'start_time',
+    'duration',
+    ...['user', 'experiment'].filter(differs),
+    ...mostUsed(columns, 'param', MOST_CANDIDATES)
+      .filter(differs)
+      .slice(0, MOST_PARAMS),
+    ...mostUsed(columns, 'metric', MOST_METRICS)
+  ];
+  return [{ name: NAME, pinned: true }, ...names.map(name => ({ name }))];
+}
+
+function mostUsed(
+  columns: readonly IRunColumnInfo[],
+  group: 'param' | 'metric',
+  most: number
+): string[] {
+  return columns
+    .filter(
+      ({ column, runs }) =>
+        runs > 0 &&
+        groupOfColumn(column) === group &&
+        !column.startsWith('metrics.system/')
+    )
+    .map(({ column, runs }, place) => ({ column, runs, place }))
+    .sort((a, b) => b.runs - a.runs || a.place - b.place)
+    .slice(0, most)
+    .map(({ column }) => column);
+}

@@ -1,0 +1,242 @@
+import { InputDialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { MenuSvg } from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+
+import type { RunActions } from './actions';
+import { NAME, columnLabel, defaultWidth, groupOfColumn } from './column-words';
+import type { RunTableModel } from './model';
+import type { ViewStore } from './saved-views';
+import type { IShownColumn } from './view-state';
+import { FIRST_VIEW, inOrder, moved } from './view-state';
+
+const WIDER_PX = 40;
+
+/** A line of a menu; null is a line between groups. */
+export type MenuItem = {
+  label: string;
+  execute: () => void;
+  enabled?: boolean;
+  toggled?: boolean;
+} | null;
+
+/** A menu of the Lab at a place of the page; the focus goes back to where it was. */
+export function openMenu(
+  items: readonly MenuItem[],
+  left: number,
+  top: number
+): void {
+  const commands = new CommandRegistry();
+  const menu = new MenuSvg({ commands });
+  items.forEach((item, place) => {
+    if (!item) {
+      menu.addItem({ type: 'separator' });
+      return;
+    }
+    const command = `item-${place}`;
+    commands.addCommand(command, {
+      label: item.label,
+      describedBy: { args: { type: 'object', properties: {} } },
+      isEnabled: () => item.enabled ?? true,
+      isToggleable: item.toggled !== undefined,
+      isToggled: () => item.toggled ?? false,
+      execute: item.execute
+    });
+    menu.addItem({ command });
+  });
+  const before = document.activeElement;
+  menu.aboutToClose.connect(() => {
+    // The menu ends after its command ran, and the focus with it.
+    requestAnimationFrame(() => {
+      if (
+        before instanceof HTMLElement &&
+        before.isConnected &&
+        document.activeElement === document.body
+      ) {
+        before.focus();
+      }
+      menu.dispose();
+    });
+  });
+  menu.open(left, top);
+}
+
+/** What can be done with a column. */
+export function columnMenu(
+  model: RunTableModel,
+  column: string,
+  trans: TranslationBundle
+): MenuItem[] {
+  const order = inOrder(model.shown);
+  const place = order.findIndex(({ name }) => name === column);
+  const shown = order[place];
+  const { sort } = model.view;
+  const others = sort.filter(each => each.column !== column);
+  const change = (part: Partial<IShownColumn>) =>
+    model.setColumns(all =>
+      all.map(each => (each.name === column ? { ...each, ...part } : each))
+    );
+  const move = (step: number) =>
+    model.setColumns(all => moved(all, column, order[place + step].name));
+  const widen = (by: number) =>
+    change({
+      width: Math.max(48, (shown?.width ?? defaultWidth(column, trans)) + by)
+    });
+  const isNumber =
+    groupOfColumn(column) === 'metric' ||
+    ['duration', 'start_time', 'end_time'].includes(column);
+  const neighbour = (step: number) =>
+    order[place + step]?.pinned === shown?.pinned &&
+    order[place + step] !== undefined;
+  const sorted = (descending: boolean) => ({ column, descending });
+  return [
+    {
+      label: trans.__('Sort Ascending'),
+      execute: () => model.setView({ sort: [sorted(false)] })
+    },
+    {
+      label: trans.__('Sort Descending'),
+      execute: () => model.setView({ sort: [sorted(true)] })
+    },
+    ...(others.length > 0
+      ? [
+          {
+            label: trans.__('Then Sort Ascending'),
+            execute: () => model.setView({ sort: [...others, sorted(false)] })
+          },
+          {
+            label: trans.__('Then Sort Descending'),
+            execute: () => model.setView({ sort: [...others, sorted(true)] })
+          }
+        ]
+      : []),
+    {
+      label: trans.__('Do Not Sort by It'),
+      enabled: others.length < sort.length,
+      execute: () => model.setView({ sort: others })
+    },
+    null,
+    {
+      label: trans.__('Colour by Value'),
+      enabled: isNumber,
+      toggled: shown?.colored ?? false,
+      execute: () => change({ colored: !shown?.colored })
+    },
+    {
+      label: trans.__('Pin'),
+      toggled: shown?.pinned ?? false,
+      execute: () => change({ pinned: !shown?.pinned })
+    },
+    {
+      label: trans.__('Move Left'),
+      enabled: neighbour(-1),
+      execute: () => move(-1)
+    },
+    {
+      label: trans.__('Move Right'),
+      enabled: neighbour(1),
+      execute: () => move(1)
+    },
+    { label: trans.__('Wider'), execute: () => widen(WIDER_PX) },
+    { label: trans.__('Narrower'), execute: () => widen(-WIDER_PX) },
+    null,
+    {
+      label: trans.__('Hide %1', columnLabel(column, trans)),
+      enabled: column !== NAME,
+      execute: () =>
+        model.setColumns(all => all.filter(each => each.name !== column))
+    }
+  ];
+}
+
+/** What can be done with the runs that are selected. */
+export function runMenu(
+  model: RunTableModel,
+  actions: RunActions,
+  runId: string,
+  tag: () => void,
+  trans: TranslationBundle
+): MenuItem[] {
+  const deleted = model.view.lifecycle === 'deleted';
+  return [
+    {
+      label: trans.__('Show Details and Curves'),
+      execute: () => model.open(runId)
+    },
+    null,
+    { label: trans.__('Copy as CSV'), execute: () => void actions.copyCsv() },
+    {
+      label: trans.__('Copy as DataFrame Code'),
+      execute: () => void actions.copyDataFrame()
+    },
+    null,
+    { label: trans.__('Tag…'), enabled: !deleted, execute: tag },
+    deleted
+      ? { label: trans.__('Restore'), execute: () => void actions.restore() }
+      : { label: trans.__('Delete'), execute: () => void actions.delete() }
+  ];
+}
+
+/** The views that have a name, and how another one gets it. */
+export function viewMenu(
+  model: RunTableModel,
+  store: ViewStore,
+  trans: TranslationBundle
+): MenuItem[] {
+  const { views } = store;
+  const now = JSON.stringify(model.view);
+  const current = views.find(
+    ({ name: _, ...view }) => JSON.stringify(view) === now
+  );
+  return [
+    ...views.map(({ name, ...view }) => ({
+      label: name,
+      toggled: name === current?.name,
+      execute: () => model.setView(view)
+    })),
+    ...(views.length > 0 ? [null] : []),
+    {
+      label: trans.__('Save View As…'),
+      enabled: store.canSave,
+      execute: () => void saveView(model, store, current?.name ?? '', trans)
+    },
+    ...(current
+      ? [
+          {
+            label: trans.__('Remove View “%1”', current.name),
+            execute: () => void store.remove(current.name)
+          }
+        ]
+      : []),
+    null,
+    {
+      label: trans.__('Usual Columns'),
+      execute: () => model.setView({ columns: null })
+    },
+    {
+      label: trans.__('Start Afresh'),
+      execute: () => model.setView(FIRST_VIEW)
+    }
+  ];
+}
+
+async function saveView(
+  model: RunTableModel,
+  store: ViewStore,
+  suggested: string,
+  trans: TranslationBundle
+): Promise<void> {
+  const answer = await InputDialog.getText({
+    title: trans.__('Save the view'),
+    label: trans.__(
+      'Name (columns, order, query and experiments are kept; a view of this name is replaced)'
+    ),
+    text: suggested,
+    okLabel: trans.__('Save')
+  });
+  const name = answer.value?.trim();
+  if (answer.button.accept && name) {
+    await store.save(name, { ...model.view, columns: [...model.shown] });
+    model.setView({ columns: [...model.shown] });
+  }
+}

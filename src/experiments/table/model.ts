@@ -1,0 +1,412 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { GenOpsEvents, LiveChannel } from '../../core';
+import { Resource } from '../../core';
+import { Throttle } from '../../core/throttle';
+import type { IExperiment } from '../service';
+
+import { ColorScales } from './color-scales';
+import { NAME } from './column-words';
+import { chooseColumns } from './first-columns';
+import type { ISelected } from './reading';
+import { readIds, readSelected, readValue } from './reading';
+import type { ILeft, ViewStore } from './saved-views';
+import { RunSelection } from './selection';
+import type {
+  ICompletion,
+  IQuestion,
+  IRunColumns,
+  RunTableService
+} from './service';
+import type { IShownColumn, IView } from './view-state';
+import { FIRST_VIEW, inOrder } from './view-state';
+import { RunWindows } from './windows';
+
+const REFRESH_MS = 500;
+const LEAVE_MS = 400;
+/** How often the age of what is shown is asked for, while it is shown. */
+const STATE_MS = 10_000;
+const LAST_STATE_MS = 60_000;
+const MOST_QUERIES = 12;
+/** Values looked at for the smallest and the largest: the first may be infinite. */
+const ENDS = 50;
+/** What every row needs, whatever is shown. */
+const ALWAYS = [NAME, 'status', 'start_time'];
+
+/** The run table: what is asked, the rows that are seen, what is selected. */
+export class RunTableModel implements IDisposable {
+  constructor(options: RunTableModel.IOptions) {
+    const { service, events, trans } = options;
+    this._options = options;
+    this.windows = new RunWindows({
+      trans,
+      fetch: (question, offset, limit, signal) =>
+        service.window(question, offset, limit, signal)
+    });
+    this.columns = new Resource<IRunColumns>({
+      trans,
+      fetch: signal => service.columns(signal)
+    });
+    this.experiments = new Resource<IExperiment[]>({
+      trans,
+      events,
+      kinds: ['experiment'],
+      fetch: signal => options.experiments(signal)
+    });
+    this.selection = new RunSelection((first, end) => this._ids(first, end));
+    this.scales = new ColorScales((question, column) =>
+      service
+        .window(question, 0, ENDS)
+        .then(answer => answer.columns.find(each => each.column === column))
+    );
+    this._state = new Poll({
+      name: 'genops-lab:runs-state',
+      auto: false,
+      factory: () => this._lookAtState(),
+      frequency: { interval: STATE_MS, backoff: true, max: LAST_STATE_MS },
+      standby: 'when-hidden'
+    });
+    this.columns.changed.connect(this._onColumns, this);
+    this.windows.changed.connect(this._onWindows, this);
+    events.changed('run').connect(this._onChanged, this);
+    events.changed('experiment').connect(this._onChanged, this);
+    events.resync.connect(this._onChanged, this);
+    void this._restore();
+  }
+
+  readonly windows: RunWindows;
+  readonly columns: Resource<IRunColumns>;
+  readonly experiments: Resource<IExperiment[]>;
+  readonly selection: RunSelection;
+  readonly scales: ColorScales;
+
+  /** Emitted when the view, what is opened or what was dismissed changes. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get view(): IView {
+    return this._view;
+  }
+
+  /** The columns in their order; empty until they are chosen. */
+  get shown(): readonly IShownColumn[] {
+    return this._shown;
+  }
+
+  /** Queries that found something, the last one first. */
+  get queries(): readonly string[] {
+    return this._queries;
+  }
+
+  /** The run whose detail is shown. */
+  get opened(): string | null {
+    return this._opened;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  get visible(): boolean {
+    return this._visible;
+  }
+  set visible(value: boolean) {
+    if (value === this._visible) {
+      return;
+    }
+    this._visible = value;
+    this._listening?.dispose();
+    // Keeps the server looking for changes that are made elsewhere.
+    this._listening = value
+      ? this._options.live.subscribe('changes', data =>
+          this._options.events.receive(data)
+        )
+      : null;
+    if (value && this._missed) {
+      this._missed = false;
+      this._refresh();
+    }
+    this.windows.visible = value;
+    this.experiments.visible = value;
+    this.columns.visible = value && !this._chosen;
+    void (value ? this._state.start() : this._state.stop());
+  }
+
+  /** Change the view. Another set of runs begins with nothing selected. */
+  setView(part: Partial<IView>): void {
+    const old = this._view;
+    this._view = { ...old, ...part };
+    const { query, experiments, lifecycle } = this._view;
+    if (
+      query !== old.query ||
+      lifecycle !== old.lifecycle ||
+      experiments.join('\n') !== old.experiments.join('\n')
+    ) {
+      this.selection.clear();
+    }
+    if (this._view.columns) {
+      this._shown = inOrder(this._view.columns);
+      this._chosen = true;
+    } else if (old.columns || experiments !== old.experiments) {
+      this._chosen = false;
+      void this._choose();
+    }
+    this._ask();
+    this._leaveSoon();
+    this._changed.emit();
+  }
+
+  /** Change the columns, from those that are shown. */
+  setColumns(
+    change: (columns: readonly IShownColumn[]) => IShownColumn[]
+  ): void {
+    if (this._shown.length > 0) {
+      this.setView({ columns: change(this._shown) });
+    }
+  }
+
+  open(runId: string | null): void {
+    this._opened = runId;
+    this._changed.emit();
+  }
+
+  /** Fetch the columns and their counts again. */
+  async lookAtColumns(): Promise<void> {
+    await this.columns.refresh();
+  }
+
+  completions(
+    text: string,
+    cursor: number,
+    signal: AbortSignal
+  ): Promise<ICompletion[]> {
+    return this._options.service.completions(text, cursor, signal);
+  }
+
+  isDismissed(advice: string): boolean {
+    return this._dismissed.includes(advice);
+  }
+
+  dismiss(advice: string): void {
+    this._dismissed = [...this._dismissed, advice];
+    this._leaveSoon();
+    this._changed.emit();
+  }
+
+  /** The ids of all that are selected, in the order of the table. */
+  async selected(): Promise<string[]> {
+    return (await this.frame([])).ids;
+  }
+
+  /** The columns' values of the selected runs, fetched as far as need be. @throws ApiError */
+  frame(columns: readonly string[]): Promise<ISelected> {
+    return readSelected(
+      this._options.service,
+      this._question([...columns]),
+      this.selection,
+      this.windows.snapshot.rows.length
+    );
+  }
+
+  /** The value of one column of one run, such as its note. @throws ApiError */
+  value(runId: string, column: string): Promise<string> {
+    return readValue(this._options.service, runId, column);
+  }
+
+  /** Fetch what is seen again. */
+  refresh(): void {
+    this._refreshing.ask();
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this.visible = false;
+    this._isDisposed = true;
+    this._state.dispose();
+    window.clearTimeout(this._leaving);
+    void this._leave();
+    this.windows.dispose();
+    this.columns.dispose();
+    this.experiments.dispose();
+    this._refreshing.dispose();
+    Signal.clearData(this);
+  }
+
+  private _question(columns?: string[]): IQuestion {
+    const { experiments, query, sort, lifecycle } = this._view;
+    const names = this._shown.map(({ name }) => name);
+    return {
+      experiments: [...experiments],
+      query,
+      sort: sort.map(each => ({ ...each })),
+      lifecycle,
+      columns: columns ?? [...new Set([...ALWAYS, ...names])]
+    };
+  }
+
+  private _ask(): void {
+    if (this._restored && this._shown.length > 0) {
+      const question = this._question();
+      this.windows.ask(question);
+      this.scales.ask(
+        question,
+        this._shown.filter(each => each.colored).map(each => each.name)
+      );
+    }
+  }
+
+  private async _restore(): Promise<void> {
+    let left: ILeft = { view: FIRST_VIEW, queries: [], dismissed: [] };
+    try {
+      left = await this._options.store.left();
+    } catch (reason) {
+      console.warn('GenOps Lab: the run table is not as it was left', reason);
+    }
+    if (this._isDisposed) {
+      return;
+    }
+    this._restored = true;
+    this._view = left.view;
+    this._queries = [...left.queries];
+    this._dismissed = [...left.dismissed];
+    this._shown = left.view.columns ? inOrder(left.view.columns) : [];
+    this._chosen = this._shown.length > 0;
+    this.columns.visible = this._visible && !this._chosen;
+    this._ask();
+    this._changed.emit();
+  }
+
+  private _onColumns(): void {
+    void this._choose();
+  }
+
+  /** The first columns, once it is known which there are. */
+  private async _choose(): Promise<void> {
+    const known = this.columns.value;
+    this.columns.visible = this._visible && !this._chosen;
+    if (!known || this._chosen || !this._restored || this._choosing) {
+      return;
+    }
+    this._choosing = true;
+    const { experiments } = this._view;
+    const { columns, certain } = await chooseColumns(
+      known,
+      // Not the query's runs: it may be wrong, and the columns stay when it changes.
+      names => ({ ...this._question(names), query: '', sort: [] }),
+      this._options.service
+    );
+    this._choosing = false;
+    if (this._isDisposed || this._view.columns) {
+      return;
+    }
+    this._shown = columns;
+    this._chosen = certain && experiments === this._view.experiments;
+    this.columns.visible = this._visible && !this._chosen;
+    this._ask();
+    this._changed.emit();
+  }
+
+  private _onChanged(): void {
+    if (this._visible) {
+      this._refreshing.ask();
+    } else {
+      this._missed = true;
+    }
+  }
+
+  private _refresh(): void {
+    this.windows.refresh();
+    this.scales.refresh();
+    if (!this._chosen) {
+      void this.columns.refresh();
+    }
+  }
+
+  /** Also tells the server that somebody still looks. */
+  private async _lookAtState(): Promise<void> {
+    if (this._visible && this.windows.snapshot.state) {
+      this.windows.setState(await this._options.service.state());
+    }
+  }
+
+  private _onWindows(): void {
+    const { rows, switching, error } = this.windows.snapshot;
+    const { query } = this._view;
+    if (
+      query &&
+      !switching &&
+      !error &&
+      rows.length > 0 &&
+      this._queries[0] !== query
+    ) {
+      this._queries = [
+        query,
+        ...this._queries.filter(each => each !== query)
+      ].slice(0, MOST_QUERIES);
+      this._leaveSoon();
+    }
+  }
+
+  private async _ids(first: number, end: number): Promise<string[]> {
+    const rows = this.windows.snapshot.rows.slice(first, end);
+    return rows.every(row => row.id !== null)
+      ? rows.map(row => row.id!)
+      : readIds(this._options.service, this._question([]), first, end);
+  }
+
+  private _leaveSoon(): void {
+    window.clearTimeout(this._leaving);
+    this._leaving = window.setTimeout(() => void this._leave(), LEAVE_MS);
+  }
+
+  private async _leave(): Promise<void> {
+    if (!this._restored) {
+      return;
+    }
+    try {
+      await this._options.store.leave({
+        view: this._view,
+        queries: this._queries,
+        dismissed: this._dismissed
+      });
+    } catch (reason) {
+      console.warn('GenOps Lab: the run table will not be as now', reason);
+    }
+  }
+
+  private _options: RunTableModel.IOptions;
+  private _state: Poll;
+  private _view: IView = FIRST_VIEW;
+  private _shown: readonly IShownColumn[] = [];
+  private _queries: string[] = [];
+  private _dismissed: string[] = [];
+  private _opened: string | null = null;
+  private _restored = false;
+  private _chosen = false;
+  private _choosing = false;
+  private _visible = false;
+  private _missed = false;
+  private _listening: IDisposable | null = null;
+  private _leaving: number | undefined;
+  private _refreshing = new Throttle(() => this._refresh(), REFRESH_MS);
+  private _changed = new Signal<this, void>(this);
+  private _isDisposed = false;
+}
+
+export namespace RunTableModel {
+  export interface IOptions {
+    service: RunTableService;
+    experiments: (signal: AbortSignal) => Promise<IExperiment[]>;
+    store: ViewStore;
+    events: GenOpsEvents;
+    live: LiveChannel;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,102 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import {
+  ICommandPalette,
+  MainAreaWidget,
+  WidgetTracker
+} from '@jupyterlab/apputils';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+
+import { IGenOpsCore, experimentIcon } from '../../core';
+import { CommandIDs } from '../commands';
+import { runActions } from '../run-actions';
+
+import { ViewStore } from './saved-views';
+import type { RunTableWidget } from './widget';
+
+const PLUGIN_ID = 'genops-lab:runs';
+const WIDGET_ID = 'genops-runs';
+
+/** All runs as a table in the main area; its code loads when it is first opened. */
+export const runTablePlugin: JupyterFrontEndPlugin<void> = {
+  id: PLUGIN_ID,
+  description: 'All runs as a table in the main area.',
+  autoStart: true,
+  requires: [IGenOpsCore],
+  optional: [ICommandPalette, ILayoutRestorer, ISettingRegistry, IStateDB],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null,
+    settings: ISettingRegistry | null,
+    state: IStateDB | null
+  ): void => {
+    const { commands, shell } = app;
+    const { trans } = core;
+    const tracker = new WidgetTracker<MainAreaWidget<RunTableWidget>>({
+      namespace: WIDGET_ID
+    });
+
+    const make = async () => {
+      const [{ RunTableWidget }, views] = await Promise.all([
+        import('./widget'),
+        // Without its settings the table works; views can then not be saved.
+        settings?.load(PLUGIN_ID).catch(() => null) ?? null
+      ]);
+      const store = new ViewStore(views, state);
+      const content = new RunTableWidget({
+        core,
+        store,
+        runActions: runActions(commands)
+      });
+      const widget = new MainAreaWidget({ content });
+      widget.toolbar.hide();
+      widget.id = WIDGET_ID;
+      widget.title.label = trans.__('Runs');
+      widget.title.caption = trans.__('All runs as a table');
+      widget.title.icon = experimentIcon;
+      widget.title.closable = true;
+      widget.disposed.connect(() => store.dispose());
+      return widget;
+    };
+    // Two that ask at once, such as a person and the restorer, get one.
+    let making: ReturnType<typeof make> | null = null;
+
+    commands.addCommand(CommandIDs.openRuns, {
+      label: trans.__('Open the Run Table'),
+      caption: trans.__('Show all runs as a table: ask, sort, tag, delete'),
+      icon: experimentIcon,
+      describedBy: { args: { type: 'object', properties: {} } },
+      execute: async () => {
+        let widget = tracker.currentWidget;
+        if (!widget) {
+          making ??= make().finally(() => {
+            making = null;
+          });
+          widget = await making;
+        }
+        if (!tracker.has(widget)) {
+          await tracker.add(widget);
+        }
+        if (!widget.isAttached) {
+          shell.add(widget, 'main');
+        }
+        shell.activateById(widget.id);
+        return widget;
+      }
+    });
+    palette?.addItem({
+      command: CommandIDs.openRuns,
+      category: trans.__('GenOps Lab')
+    });
+    void restorer?.restore(tracker, {
+      command: CommandIDs.openRuns,
+      name: () => WIDGET_ID
+    });
+  }
+};

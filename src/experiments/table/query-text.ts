@@ -1,0 +1,38 @@
+/** Places in a text: the server counts code points, the browser UTF-16 units. */
+
+/** A place that the server named, as the browser counts. */
+export function unitsAt(text: string, points: number): number {
+  return Array.from(text).slice(0, points).join('').length;
+}
+
+/** A place in the browser's text, as the server counts. */
+export function pointsAt(text: string, units: number): number {
+  return Array.from(text.slice(0, units)).length;
+}
+
+/** A query with a completion in it, and where the cursor then stands. */
+export function completed(
+  text: string,
+  completion: { text: string; start: number; end: number; kind: string }
+): { text: string; cursor: number } {
+  const begin = text.slice(0, unitsAt(text, completion.start));
+  const rest = text.slice(unitsAt(text, completion.end));
+  // A word is followed by another one, as long as it is not there yet.
+  const gap = rest.startsWith(' ') || completion.text === '(' ? '' : ' ';
+  const written = begin + completion.text + gap;
+  return {
+    text: written + rest,
+    cursor: written.length + (gap || completion.text === '(' ? 0 : 1)
+  };
+}
+
+/** A text around what is wrong in it: before, the piece, after. */
+export function around(
+  text: string,
+  position: number,
+  length: number
+): [string, string, string] {
+  const begin = unitsAt(text, position);
+  const end = unitsAt(text, position + length);
+  return [text.slice(0, begin), text.slice(begin, end), text.slice(end)];
+}

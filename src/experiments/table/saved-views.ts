@@ -1,0 +1,100 @@
+import type { ISettingRegistry } from '@jupyterlab/settingregistry';
+import type { IStateDB } from '@jupyterlab/statedb';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { ISavedView, IView } from './view-state';
+import { asSavedViews, asView, toJson } from './view-state';
+
+const STATE_KEY = 'genops-lab:runs';
+const MOST_QUERIES = 12;
+
+/** What a browser's workspace keeps: the table as it was left. */
+export interface ILeft {
+  readonly view: IView;
+  readonly queries: readonly string[];
+  /** Advice that the person has read and dismissed, by its code. */
+  readonly dismissed: readonly string[];
+}
+
+/**
+ * Views that have a name are settings of the user, the same in each of their browsers;
+ * the table as it was left belongs to the workspace.
+ */
+export class ViewStore implements IDisposable {
+  constructor(
+    private _settings: ISettingRegistry.ISettings | null,
+    private _state: IStateDB | null
+  ) {
+    this._settings?.changed.connect(this._onSettings, this);
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get views(): ISavedView[] {
+    return asSavedViews(this._settings?.get('views').composite);
+  }
+
+  /** Whether views can be given names here. */
+  get canSave(): boolean {
+    return this._settings !== null;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Keep a view under a name; one of that name is replaced. */
+  async save(name: string, view: IView): Promise<void> {
+    const others = this.views.filter(each => each.name !== name);
+    await this._set([...others, { ...view, name }]);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this._set(this.views.filter(each => each.name !== name));
+  }
+
+  async left(): Promise<ILeft> {
+    const kept = (await this._state?.fetch(STATE_KEY)) as
+      { view?: unknown; queries?: unknown; dismissed?: unknown } | undefined;
+    return {
+      view: asView(kept?.view),
+      queries: texts(kept?.queries).slice(0, MOST_QUERIES),
+      dismissed: texts(kept?.dismissed)
+    };
+  }
+
+  async leave(left: ILeft): Promise<void> {
+    await this._state?.save(STATE_KEY, {
+      view: toJson(left.view),
+      queries: left.queries.slice(0, MOST_QUERIES),
+      dismissed: [...left.dismissed]
+    });
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    Signal.clearData(this);
+  }
+
+  private async _set(views: ISavedView[]): Promise<void> {
+    const sorted = [...views].sort((a, b) => a.name.localeCompare(b.name));
+    await this._settings?.set('views', sorted.map(toJson));
+  }
+
+  private _onSettings(): void {
+    this._changed.emit();
+  }
+
+  private _changed = new Signal<this, void>(this);
+  private _isDisposed = false;
+}
+
+function texts(kept: unknown): string[] {
+  return Array.isArray(kept)
+    ? kept.filter((each): each is string => typeof each === 'string')
+    : [];
+}

@@ -1,0 +1,146 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import {
+  RelativeTime,
+  StatusBadge,
+  formatDuration,
+  formatMoment
+} from '../../../core';
+import { formatNumber } from '../../../core/palette';
+import type { IRun } from '../../service';
+import { statusWord } from '../../view/words';
+import type { IScale } from '../color-scales';
+import { shareOf } from '../color-scales';
+import { NAME } from '../column-words';
+import { runColor } from '../run-color';
+import type { CellValue, IRow } from '../windows';
+import { valueOf } from '../windows';
+
+const TIMES = ['start_time', 'end_time'];
+/** The strongest background, in percent: text on it stays readable in both themes. */
+const STRONGEST = 32;
+
+/** What a run has in a column. */
+export function CellContent(props: CellContent.IProps): React.ReactElement {
+  const { row, column, trans } = props;
+  const value = valueOf(row, column);
+  if (value === undefined) {
+    return <span className="gol-RunTable-skeleton" aria-hidden="true" />;
+  }
+  if (column === NAME) {
+    return <NameCell row={row} value={value} trans={trans} />;
+  }
+  if (value === null || value === '') {
+    return (
+      <span className="gol-RunTable-none">
+        <span aria-hidden="true">–</span>
+        <span className="gol-VisuallyHidden">{trans.__('no value')}</span>
+      </span>
+    );
+  }
+  if (column === 'status' && typeof value === 'string') {
+    // The icon stands before the name.
+    const { tone, label } = statusWord(value as IRun['status'], trans);
+    return <span className={`gol-RunTable-word gol-mod-${tone}`}>{label}</span>;
+  }
+  if (typeof value === 'number') {
+    if (TIMES.includes(column)) {
+      return <RelativeTime seconds={value} trans={trans} />;
+    }
+    if (column === 'duration') {
+      return (
+        <span title={trans.__('%1 seconds', value)}>
+          {formatDuration(value)}
+        </span>
+      );
+    }
+    return <span title={String(value)}>{figure(value)}</span>;
+  }
+  return <span title={value}>{value}</span>;
+}
+
+export namespace CellContent {
+  export interface IProps {
+    row: IRow;
+    column: string;
+    trans: TranslationBundle;
+  }
+}
+
+/** Four significant digits, so that those of a column stand below each other. */
+function figure(value: number): string {
+  const size = Math.abs(value);
+  return Number.isInteger(value) || size < 1e-3 || size >= 1e4
+    ? formatNumber(value)
+    : value.toLocaleString(undefined, {
+        minimumSignificantDigits: 4,
+        maximumSignificantDigits: 4
+      });
+}
+
+function NameCell(props: {
+  row: IRow;
+  value: CellValue;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { row, value, trans } = props;
+  const id = row.id ?? '';
+  const name = value ? String(value) : id.slice(0, 8);
+  const { tone, label } = statusWord(
+    String(valueOf(row, 'status') ?? 'FINISHED') as IRun['status'],
+    trans
+  );
+  return (
+    <span className="gol-RunTable-name">
+      <StatusBadge
+        tone={tone}
+        caption={label}
+        label={<span className="gol-VisuallyHidden">{label}</span>}
+      />
+      <span
+        className="gol-RunTable-dot"
+        style={{ background: runColor(id) }}
+        aria-hidden="true"
+      />
+      <span className="gol-RunTable-text" title={name}>
+        {name}
+      </span>
+    </span>
+  );
+}
+
+/** The background that shows how large a number is. */
+export function heat(
+  value: CellValue,
+  scale: IScale | null
+): string | undefined {
+  return typeof value === 'number' && scale
+    ? heatAt(shareOf(value, scale))
+    : undefined;
+}
+
+/** The background for a place between the ends, 0 to 1. */
+export function heatAt(share: number): string {
+  const percent = Math.round(share * STRONGEST);
+  return `color-mix(in srgb, var(--jp-brand-color1) ${percent}%, var(--gol-run-background))`;
+}
+
+/** The ends of a scale in words. */
+export function scaleWords(
+  column: string,
+  { low, high }: IScale,
+  trans: TranslationBundle
+): string {
+  const word = (value: number) =>
+    column === 'duration'
+      ? formatDuration(value)
+      : TIMES.includes(column)
+        ? formatMoment(value)
+        : formatNumber(value);
+  return trans.__(
+    'Colour: pale for %1, strong for %2 (of the runs that match)',
+    word(low),
+    word(high)
+  );
+}

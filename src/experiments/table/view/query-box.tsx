@@ -1,0 +1,294 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { ApiError } from '../../../core';
+import { IconButton } from '../../../core';
+import type { RunTableModel } from '../model';
+import { around, completed, pointsAt } from '../query-text';
+import type { ICompletion } from '../service';
+
+const APPLY_MS = 500;
+const COMPLETE_MS = 80;
+const MOST_SHOWN = 12;
+const EXAMPLE = "metrics.accuracy > 0.9 AND params.model = 'cnn'";
+
+/** Where runs are asked for: completes what is typed, and points at what is wrong. */
+export function QueryBox(props: QueryBox.IProps): React.ReactElement {
+  const { model, query, error, trans } = props;
+  const [draft, setDraft] = React.useState(query);
+  const [options, setOptions] = React.useState<readonly IOption[]>([]);
+  const [active, setActive] = React.useState(-1);
+  const input = React.useRef<HTMLInputElement>(null);
+  const applying = React.useRef<number>();
+  const asking = React.useRef<number>();
+  const asked = React.useRef<AbortController>();
+  const applied = React.useRef(query);
+  const id = React.useId();
+
+  React.useEffect(() => {
+    // One that comes from here is perhaps typed on already.
+    if (query !== applied.current) {
+      applied.current = query;
+      setDraft(query);
+    }
+  }, [query]);
+  const close = React.useCallback(() => {
+    window.clearTimeout(asking.current);
+    asked.current?.abort();
+    setOptions([]);
+    setActive(-1);
+  }, []);
+  React.useEffect(
+    () => () => {
+      window.clearTimeout(applying.current);
+      window.clearTimeout(asking.current);
+      asked.current?.abort();
+    },
+    []
+  );
+
+  const apply = (text: string) => {
+    window.clearTimeout(applying.current);
+    applied.current = text.trim();
+    model.setView({ query: applied.current });
+  };
+  const applySoon = (text: string) => {
+    window.clearTimeout(applying.current);
+    applying.current = window.setTimeout(() => apply(text), APPLY_MS);
+  };
+
+  const complete = (text: string, cursor: number, later = COMPLETE_MS) => {
+    window.clearTimeout(asking.current);
+    asked.current?.abort();
+    if (!text.trim()) {
+      setOptions(
+        model.queries.map(each => ({ kind: 'recent', text: each, detail: '' }))
+      );
+      setActive(-1);
+      return;
+    }
+    const abort = (asked.current = new AbortController());
+    asking.current = window.setTimeout(() => {
+      model
+        .completions(text, pointsAt(text, cursor), abort.signal)
+        .then(found => {
+          if (!abort.signal.aborted) {
+            setOptions(found.slice(0, MOST_SHOWN));
+            setActive(-1);
+          }
+        })
+        // Without completions the query can be typed; the table says what is wrong.
+        .catch(() => !abort.signal.aborted && setOptions([]));
+    }, later);
+  };
+
+  const take = (option: IOption) => {
+    if (!('start' in option)) {
+      setDraft(option.text);
+      apply(option.text);
+      close();
+      return;
+    }
+    const { text, cursor } = completed(draft, option);
+    setDraft(text);
+    applySoon(text);
+    close();
+    requestAnimationFrame(() => {
+      input.current?.setSelectionRange(cursor, cursor);
+      complete(text, cursor, 0);
+    });
+  };
+
+  const onKeyDown = (event: React.KeyboardEvent<HTMLInputElement>) => {
+    const isOpen = options.length > 0;
+    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      event.preventDefault();
+      if (!isOpen) {
+        complete(draft, event.currentTarget.selectionStart ?? 0, 0);
+      } else {
+        const step = event.key === 'ArrowDown' ? 1 : -1;
+        const next = active + step;
+        setActive(
+          next < -1 ? options.length - 1 : next >= options.length ? -1 : next
+        );
+      }
+    } else if ((event.key === 'Enter' || event.key === 'Tab') && active >= 0) {
+      event.preventDefault();
+      take(options[active]);
+    } else if (event.key === 'Enter') {
+      close();
+      apply(draft);
+    } else if (event.key === 'Escape' && isOpen) {
+      event.stopPropagation();
+      close();
+    } else if (event.key === 'Escape' && draft) {
+      event.stopPropagation();
+      setDraft('');
+      apply('');
+    }
+  };
+
+  const position = Number(error?.details.position ?? NaN);
+  const errorId = `${id}-error`;
+  return (
+    <div className="gol-QueryBox">
+      <div className="gol-QueryBox-field">
+        <input
+          ref={input}
+          type="text"
+          role="combobox"
+          spellCheck={false}
+          autoComplete="off"
+          aria-label={trans.__('Query')}
+          aria-autocomplete="list"
+          aria-expanded={options.length > 0}
+          aria-controls={`${id}-list`}
+          aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
+          aria-invalid={error !== null}
+          aria-describedby={error ? errorId : undefined}
+          placeholder={trans.__('Query, such as %1', EXAMPLE)}
+          value={draft}
+          onChange={event => {
+            const { value, selectionStart } = event.target;
+            setDraft(value);
+            applySoon(value);
+            complete(value, selectionStart ?? value.length);
+          }}
+          onFocus={() => !draft && complete('', 0)}
+          onBlur={() => {
+            close();
+            if (draft.trim() !== query) {
+              apply(draft);
+            }
+          }}
+          onKeyDown={onKeyDown}
+        />
+        {draft && (
+          <IconButton
+            icon={closeIcon}
+            label={trans.__('Clear the query')}
+            onClick={() => {
+              setDraft('');
+              apply('');
+              input.current?.focus();
+            }}
+          />
+        )}
+        <ul
+          className="gol-QueryBox-list"
+          id={`${id}-list`}
+          role="listbox"
+          aria-label={trans.__('Completions')}
+          hidden={options.length === 0}
+        >
+          {options.map((option, place) => (
+            <li
+              key={`${option.kind} ${option.text}`}
+              id={`${id}-${place}`}
+              role="option"
+              aria-selected={place === active}
+              ref={node => {
+                if (place === active) {
+                  node?.scrollIntoView?.({ block: 'nearest' });
+                }
+              }}
+              // The field keeps the focus.
+              onMouseDown={event => event.preventDefault()}
+              onClick={() => take(option)}
+            >
+              <span className="gol-QueryBox-text">{option.text}</span>
+              <span className="gol-QueryBox-kind">
+                {option.detail || kindWord(option.kind, trans)}
+              </span>
+            </li>
+          ))}
+        </ul>
+      </div>
+      {!error && query && props.doubts.length > 0 && (
+        <p className="gol-QueryBox-error" role="status">
+          {props.doubts.map(({ message, hint, position, length }) => (
+            <span key={`${position} ${length}`}>
+              {message} {hint}
+            </span>
+          ))}
+        </p>
+      )}
+      <div role="alert">
+        {error && (
+          <p className="gol-QueryBox-error" id={errorId}>
+            {Number.isFinite(position) && query && (
+              <code>
+                <Pointed
+                  pieces={around(
+                    query,
+                    position,
+                    Number(error.details.length ?? 1)
+                  )}
+                />
+              </code>
+            )}
+            <span>
+              {error.message} {error.hint}
+            </span>
+          </p>
+        )}
+      </div>
+    </div>
+  );
+}
+
+export namespace QueryBox {
+  export interface IProps {
+    model: RunTableModel;
+    /** The one that was applied last. */
+    query: string;
+    /** What is wrong with it. */
+    error: ApiError | null;
+    /** What it perhaps does not mean. */
+    doubts: readonly {
+      message: string;
+      hint: string;
+      position: number;
+      length: number;
+    }[];
+    trans: TranslationBundle;
+  }
+}
+
+type IOption = ICompletion | { kind: 'recent'; text: string; detail: string };
+
+/** A text with the piece marked that is wrong; at its end, the place behind it. */
+function Pointed(props: {
+  pieces: [string, string, string];
+}): React.ReactElement {
+  const [before, wrong, after] = props.pieces;
+  return (
+    <>
+      {before}
+      <mark>{wrong || '\u00a0'}</mark>
+      {after}
+    </>
+  );
+}
+
+function kindWord(kind: IOption['kind'], trans: TranslationBundle): string {
+  switch (kind) {
+    case 'attribute':
+      return trans.__('of the run');
+    case 'metric':
+      return trans.__('metric');
+    case 'param':
+      return trans.__('parameter');
+    case 'tag':
+      return trans.__('tag');
+    case 'operator':
+      return trans.__('operator');
+    case 'keyword':
+      return trans.__('keyword');
+    case 'value':
+      return trans.__('value');
+    case 'recent':
+      return trans.__('asked before');
+  }
+}

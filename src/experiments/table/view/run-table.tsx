@@ -1,0 +1,277 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { ApiError, DownState, EmptyState } from '../../../core';
+import { useResource } from '../../../core/ui/hooks';
+import type { ExperimentsModel } from '../../model';
+import type { IRunActions } from '../../view/actions';
+import { useSignalled } from '../../view/hooks';
+import type { RunActions } from '../actions';
+import { NAME } from '../column-words';
+import { columnMenu, openMenu, runMenu } from '../menus';
+import type { RunTableModel } from '../model';
+import type { ViewStore } from '../saved-views';
+import type { RunTableService } from '../service';
+import { askForTag } from '../tag-form';
+import { FIRST_VIEW } from '../view-state';
+import type { IRow } from '../windows';
+import { valueOf } from '../windows';
+
+import { ColumnsDrawer } from './columns-drawer';
+import { Grid } from './grid';
+import { Notices } from './notices';
+import { RunDrawer } from './run-drawer';
+import { StatusLine } from './status-line';
+import { Toolbar } from './toolbar';
+
+const TRACK = '%%track';
+
+/** All runs as a table: asked, sorted, arranged, selected and changed. */
+export function RunTable(props: RunTable.IProps): React.ReactElement {
+  const { model, actions, trans } = props;
+  const { windows, selection } = model;
+  const view = useSignalled(model.changed, () => model.view);
+  const opened = useSignalled(model.changed, () => model.opened);
+  useSignalled(model.changed, () => model.isDismissed('no_statistics'));
+  const snapshot = useSignalled(windows.changed, () => windows.snapshot);
+  const selected = useSignalled(selection.changed, () =>
+    selection.count(windows.snapshot.rows.length)
+  );
+  const columnsResource = useResource(model.columns);
+  const [choosing, setChoosing] = React.useState(false);
+
+  React.useEffect(() => {
+    if (opened) {
+      setChoosing(false);
+    }
+  }, [opened]);
+
+  const { rows, total, state, switching } = snapshot;
+  // Before the columns are known nothing can be asked: then that request says what is wrong.
+  const error =
+    snapshot.error ?? (total === null ? columnsResource.error : null) ?? null;
+  const queryError = error && isOfQuery(error) ? error : null;
+  const isLoading = total === null && !error;
+
+  const tell = (reason: unknown) =>
+    props.onFailure(ApiError.from(reason, trans));
+  const extend = (index: number) => void selection.extend(index).catch(tell);
+  const tag = () =>
+    void askForTag(selected, (key, value) => actions.tag(key, value), trans);
+
+  return (
+    <div className="gol-RunTable">
+      <Toolbar
+        {...props}
+        choosing={choosing}
+        queryError={queryError}
+        onChoose={() => {
+          model.open(null);
+          setChoosing(!choosing);
+        }}
+      />
+      {state && (
+        <Notices
+          model={model}
+          state={state}
+          onAnalyze={async () => {
+            await props.service.analyze();
+            model.refresh();
+          }}
+          trans={trans}
+        />
+      )}
+      {error && !queryError && (
+        <DownState
+          what={trans.__('The runs cannot be read.')}
+          error={error}
+          busy={columnsResource.busy}
+          trans={trans}
+          onRetry={() => {
+            model.refresh();
+            if (total === null) {
+              void model.lookAtColumns();
+            }
+          }}
+        />
+      )}
+      <div className="gol-RunTable-body">
+        <div className="gol-RunTable-main">
+          {isLoading && (
+            <div className="gol-Loading" role="status">
+              <span className="gol-Loading-bar" aria-hidden="true" />
+              <span className="gol-VisuallyHidden">{trans.__('Loading…')}</span>
+            </div>
+          )}
+          {model.shown.length > 0 && (
+            <Grid
+              model={model}
+              trans={trans}
+              onColumnMenu={(column, left, top) =>
+                openMenu(columnMenu(model, column, trans), left, top)
+              }
+              onRowMenu={(row, left, top) => {
+                if (!row.id) {
+                  return;
+                }
+                if (!selection.has(row.id)) {
+                  selection.clear();
+                  selection.toggle(row.id, row.index);
+                }
+                openMenu(
+                  runMenu(model, actions, row.id, tag, trans),
+                  left,
+                  top
+                );
+              }}
+              onExtend={extend}
+              onDelete={() => {
+                if (view.lifecycle !== 'deleted' && selected > 0) {
+                  void actions.delete();
+                }
+              }}
+            />
+          )}
+          {rows.length === 0 && total !== null && !switching && !queryError && (
+            <div className="gol-RunTable-empty">
+              <NoRuns
+                {...props}
+                total={total}
+                reading={state?.complete === false}
+              />
+            </div>
+          )}
+        </div>
+        {choosing && (
+          <ColumnsDrawer
+            model={model}
+            onClose={() => setChoosing(false)}
+            trans={trans}
+          />
+        )}
+        {opened && !choosing && (
+          <RunDrawer
+            model={model}
+            runs={props.runs}
+            runId={opened}
+            name={nameOf(rows, opened)}
+            actions={props.runActions}
+            setNote={(runId, tags) => props.service.tag([runId], tags)}
+            onClose={() => model.open(null)}
+            trans={trans}
+          />
+        )}
+      </div>
+      <StatusLine
+        snapshot={snapshot}
+        selected={selected}
+        deleted={view.lifecycle === 'deleted'}
+        onSelectAll={() => selection.selectAll()}
+        onCompare={() => void actions.compare()}
+        onCopyCsv={() => void actions.copyCsv()}
+        onCopyDataFrame={() => void actions.copyDataFrame()}
+        onTag={tag}
+        onDelete={() => void actions.delete()}
+        onRestore={() => void actions.restore()}
+        onClear={() => selection.clear()}
+        trans={trans}
+      />
+    </div>
+  );
+}
+
+export namespace RunTable {
+  export interface IProps {
+    model: RunTableModel;
+    /** Shows one run. */
+    runs: ExperimentsModel;
+    service: RunTableService;
+    actions: RunActions;
+    runActions: IRunActions;
+    store: ViewStore;
+    onFailure: (error: ApiError) => void;
+    trans: TranslationBundle;
+  }
+}
+
+/** The run's name, where its row is fetched. */
+function nameOf(rows: readonly IRow[], runId: string): string {
+  const row = rows.find(({ id }) => id === runId);
+  return row ? String(valueOf(row, NAME) ?? '') : '';
+}
+
+/** Whether it is the query that is wrong: the field says it. */
+function isOfQuery(error: ApiError): boolean {
+  return error.code.startsWith('query');
+}
+
+function NoRuns(
+  props: RunTable.IProps & { total: number; reading: boolean }
+): React.ReactElement {
+  const { model, total, trans } = props;
+  const { query, experiments, lifecycle } = model.view;
+  if (props.reading) {
+    return (
+      <EmptyState text={trans.__('No run that was read so far matches.')} />
+    );
+  }
+  if (query && total > 0) {
+    return (
+      <EmptyState
+        text={trans.__('No run matches this query.')}
+        actions={[
+          {
+            label: trans.__('Clear the query'),
+            onClick: () => model.setView({ query: '' })
+          }
+        ]}
+      />
+    );
+  }
+  if (lifecycle === 'deleted') {
+    return (
+      <EmptyState
+        text={trans.__('No run is deleted.')}
+        actions={[
+          {
+            label: trans.__('Show active runs'),
+            onClick: () => model.setView({ lifecycle: 'active' })
+          }
+        ]}
+      />
+    );
+  }
+  if (experiments.length > 0) {
+    return (
+      <EmptyState
+        text={trans.__('This experiment has no runs yet.')}
+        actions={[
+          {
+            label: trans.__('Show all experiments'),
+            onClick: () =>
+              model.setView({ experiments: FIRST_VIEW.experiments })
+          }
+        ]}
+      />
+    );
+  }
+  return (
+    <EmptyState
+      text={
+        <>
+          {trans.__('No runs yet. Track a cell that trains:')}{' '}
+          <code>{TRACK}</code>{' '}
+          {trans.__('records its parameters, live metrics and source.')}
+        </>
+      }
+      actions={[
+        {
+          label: trans.__('Insert a %1 cell', TRACK),
+          caption: trans.__('Insert a starter cell into the notebook'),
+          primary: true,
+          onClick: props.runActions.insertTrack
+        }
+      ]}
+    />
+  );
+}

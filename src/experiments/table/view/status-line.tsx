@@ -1,0 +1,193 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { ActionButton, formatDuration, formatMoment } from '../../../core';
+import { useNow } from '../../../core/ui/time';
+import type { IRunsState } from '../service';
+import type { IWindowsSnapshot } from '../windows';
+
+/** So many runs can stand side by side. */
+const MOST_COMPARED = 40;
+/** Age below which what is shown counts as now, in seconds. */
+const FRESH_S = 10;
+
+/** How many runs, and how old what is shown may be; with a selection, what can be done with it. */
+export function StatusLine(props: StatusLine.IProps): React.ReactElement {
+  const { snapshot, selected, deleted, trans } = props;
+  const { rows, total, state } = snapshot;
+  return (
+    <div className="gol-RunTable-status">
+      <span className="gol-RunTable-totals" role="status">
+        {total !== null && countWords(rows.length, total, deleted, trans)}
+        {selected > 0 && (
+          <strong>
+            {' · '}
+            {trans.__('%1 selected', selected.toLocaleString())}
+          </strong>
+        )}
+      </span>
+      {selected > 0 && (
+        <span
+          className="gol-RunTable-actions"
+          role="toolbar"
+          aria-label={trans.__('Selected runs')}
+        >
+          {selected < rows.length && (
+            <ActionButton
+              label={trans.__('Select all %1', rows.length.toLocaleString())}
+              onClick={props.onSelectAll}
+            />
+          )}
+          {selected >= 2 && selected <= MOST_COMPARED && (
+            <ActionButton
+              label={trans.__('Compare')}
+              caption={trans.__('Show the selected runs side by side')}
+              onClick={props.onCompare}
+            />
+          )}
+          <ActionButton
+            label={trans.__('Copy CSV')}
+            caption={trans.__('Copy the columns that are shown as CSV')}
+            onClick={props.onCopyCsv}
+          />
+          <ActionButton
+            label={trans.__('Copy DataFrame')}
+            caption={trans.__(
+              'Copy code for a cell that makes a pandas DataFrame of the columns that are shown'
+            )}
+            onClick={props.onCopyDataFrame}
+          />
+          {deleted ? (
+            <ActionButton
+              label={trans.__('Restore')}
+              caption={trans.__('Bring the selected runs back')}
+              onClick={props.onRestore}
+            />
+          ) : (
+            <>
+              <ActionButton label={trans.__('Tag…')} onClick={props.onTag} />
+              <ActionButton
+                label={trans.__('Delete')}
+                caption={trans.__(
+                  'Delete the selected runs; they can be restored'
+                )}
+                onClick={props.onDelete}
+              />
+            </>
+          )}
+          <ActionButton
+            label={trans.__('Clear')}
+            caption={trans.__('Select nothing (Escape)')}
+            onClick={props.onClear}
+          />
+        </span>
+      )}
+      {state && <Freshness state={state} trans={trans} />}
+    </div>
+  );
+}
+
+export namespace StatusLine {
+  export interface IProps {
+    snapshot: IWindowsSnapshot;
+    selected: number;
+    /** Whether deleted runs are shown. */
+    deleted: boolean;
+    onSelectAll: () => void;
+    onCompare: () => void;
+    onCopyCsv: () => void;
+    onCopyDataFrame: () => void;
+    onTag: () => void;
+    onDelete: () => void;
+    onRestore: () => void;
+    onClear: () => void;
+    trans: TranslationBundle;
+  }
+}
+
+function countWords(
+  matched: number,
+  total: number,
+  deleted: boolean,
+  trans: TranslationBundle
+): string {
+  const all = total.toLocaleString();
+  if (matched !== total) {
+    return deleted
+      ? trans.__('%1 of %2 deleted runs', matched.toLocaleString(), all)
+      : trans.__('%1 of %2 runs', matched.toLocaleString(), all);
+  }
+  return deleted
+    ? trans._n('%2 deleted run', '%2 deleted runs', total, all)
+    : trans._n('%2 run', '%2 runs', total, all);
+}
+
+/** Where the runs come from and of when they are. */
+function Freshness(props: {
+  state: IRunsState;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { state, trans } = props;
+  const now = useNow(5);
+  if (!state.complete) {
+    const { read, total } = state;
+    const label =
+      total === null
+        ? trans.__('Reading: %1 runs so far', read.toLocaleString())
+        : trans.__(
+            'Reading: %1 of %2 runs',
+            read.toLocaleString(),
+            total.toLocaleString()
+          );
+    return (
+      <span className="gol-RunTable-freshness" role="status">
+        {label}
+        <progress
+          aria-label={label}
+          max={total ?? undefined}
+          value={total === null ? undefined : read}
+        />
+      </span>
+    );
+  }
+  const source = sourceWord(state.source, trans);
+  const { as_of: asOf } = state;
+  const age = asOf === null ? null : Math.max(0, now - asOf);
+  return (
+    <span
+      className="gol-RunTable-freshness"
+      title={
+        asOf === null
+          ? undefined
+          : trans.__('Each change before %1 is here', formatMoment(asOf))
+      }
+    >
+      {[
+        source,
+        age === null
+          ? ''
+          : age < FRESH_S
+            ? trans.__('up to date')
+            : trans.__('as of %1 ago', formatDuration(age))
+      ]
+        .filter(Boolean)
+        .join(' · ')}
+    </span>
+  );
+}
+
+function sourceWord(
+  source: IRunsState['source'],
+  trans: TranslationBundle
+): string {
+  switch (source) {
+    case 'sqlite':
+      return trans.__("read from MLflow's file");
+    case 'postgresql':
+      return trans.__("read from MLflow's database");
+    case 'api':
+      return trans.__("read through MLflow's API");
+    case '':
+      return '';
+  }
+}

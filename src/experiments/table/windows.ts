@@ -1,0 +1,378 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import { ApiError } from '../../core';
+
+import type { IQuestion, IRunColumn, IRunsState, IRunTable } from './service';
+
+/** How many runs are kept and dropped together. */
+export const WINDOW = 100;
+/** Windows kept beside those that are seen. */
+const MOST_KEPT = 60;
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 15000;
+
+/** A value of a run; undefined while it is not fetched, null where the run has none. */
+export type CellValue = number | string | null | undefined;
+
+/** A row of the table; its run may not be fetched yet. */
+export interface IRow {
+  readonly index: number;
+  /** The run's id, null while the row is not fetched. */
+  readonly id: string | null;
+  readonly columns: ReadonlyMap<string, IRunColumn> | null;
+  /** Its place in the columns. */
+  readonly at: number;
+}
+
+/** What the row has in a column. */
+export function valueOf(row: IRow, column: string): CellValue {
+  return row.columns?.get(column)?.values[row.at];
+}
+
+export interface IWindowsSnapshot {
+  /** As many as match, fetched or not. */
+  readonly rows: readonly IRow[];
+  /** Runs in the experiments; null while nothing came. */
+  readonly total: number | null;
+  readonly state: IRunsState | null;
+  /** What the query perhaps does not mean, such as names that no run has. */
+  readonly doubts: IRunTable['doubts'];
+  /** Whether the rows are still those of the question before. */
+  readonly switching: boolean;
+  /** Why the last request failed; the rows are those of before. */
+  readonly error: ApiError | null;
+}
+
+/**
+ * The rows of a table that is too long to be fetched: windows of it come as they are seen.
+ *
+ * Answers to a question that is no longer asked are dropped. On a change the rows that
+ * are seen are fetched again in one request and stay as they were until it is answered.
+ */
+export class RunWindows implements IDisposable {
+  constructor(options: RunWindows.IOptions) {
+    this._options = options;
+  }
+
+  get changed(): ISignal<this, IWindowsSnapshot> {
+    return this._changed;
+  }
+
+  get snapshot(): IWindowsSnapshot {
+    return this._snapshot;
+  }
+
+  get question(): IQuestion | null {
+    return this._question;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** Whether somebody looks: nothing is fetched otherwise. */
+  get visible(): boolean {
+    return this._visible;
+  }
+  set visible(value: boolean) {
+    this._visible = value;
+    if (value) {
+      this._pull();
+    } else {
+      this._stopRetry();
+    }
+  }
+
+  /** Ask another question. Only other columns leave the rows as they are until theirs come. */
+  ask(question: IQuestion): void {
+    const old = this._question;
+    if (old && JSON.stringify(old) === JSON.stringify(question)) {
+      return;
+    }
+    const sameRuns =
+      old !== null &&
+      !this._snapshot.switching &&
+      identity(old) === identity(question);
+    this._question = question;
+    this._generation += 1;
+    this._drop();
+    this._stale = new Set(this._windows.keys());
+    if (!sameRuns) {
+      this._range = [0, this._range[1] - this._range[0]];
+      this._put({ switching: true, error: null });
+    }
+    this._pull();
+  }
+
+  /** These rows are seen, the last one included. */
+  want(first: number, last: number): void {
+    if (this._snapshot.switching) {
+      return; // A table that was scrolled shows its first rows when the answer comes.
+    }
+    this._range = [Math.max(0, first), Math.max(first, last)];
+    this._pull();
+  }
+
+  /** Something changed: fetch again what is seen, and forget the rest. */
+  refresh(): void {
+    this._stale = new Set(this._windows.keys());
+    for (const flight of this._flights) {
+      flight.again = true;
+    }
+    this._stopRetry();
+    this._pull();
+  }
+
+  /** The state as it is now; rows of another version are fetched again. */
+  setState(state: IRunsState): void {
+    const { state: old } = this._snapshot;
+    if (!old) {
+      return;
+    }
+    this._put({ state });
+    if (old.version !== state.version) {
+      this.refresh();
+    }
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this._stopRetry();
+    this._drop();
+    Signal.clearData(this);
+  }
+
+  private _pull(): void {
+    const question = this._question;
+    if (!question || !this._visible || this._isDisposed) {
+      return;
+    }
+    const [first, last] = this._wanted();
+    for (const flight of [...this._flights]) {
+      if (flight.last < first - 1 || flight.first > last + 1) {
+        this._flights.delete(flight);
+        flight.abort.abort();
+      }
+    }
+    const missing: number[] = [];
+    for (let window = first; window <= last; window++) {
+      const fresh = this._windows.has(window) && !this._stale.has(window);
+      const coming = [...this._flights].some(
+        flight => flight.first <= window && window <= flight.last
+      );
+      if (!fresh && !coming) {
+        missing.push(window);
+      }
+    }
+    if (missing.length > 0 && this._retry === undefined) {
+      void this._fetch(question, missing[0], missing[missing.length - 1]);
+    }
+  }
+
+  /** The first and the last window that are seen. */
+  private _wanted(): [number, number] {
+    const [first, last] = this._range;
+    const most =
+      this._snapshot.switching || this._snapshot.total === null
+        ? Infinity
+        : Math.max(0, this._snapshot.rows.length - 1);
+    return [
+      Math.floor(Math.min(first, most) / WINDOW),
+      Math.floor(Math.min(last, most, first + 9 * WINDOW) / WINDOW)
+    ];
+  }
+
+  private async _fetch(
+    question: IQuestion,
+    first: number,
+    last: number
+  ): Promise<void> {
+    const generation = this._generation;
+    const flight: IFlight = {
+      first,
+      last,
+      abort: new AbortController(),
+      again: false
+    };
+    this._flights.add(flight);
+    const isCurrent = () =>
+      !this._isDisposed &&
+      generation === this._generation &&
+      this._flights.has(flight);
+    try {
+      const answer = await this._options.fetch(
+        question,
+        first * WINDOW,
+        (last - first + 1) * WINDOW,
+        flight.abort.signal
+      );
+      if (isCurrent()) {
+        this._flights.delete(flight);
+        this._delay = FIRST_RETRY_MS;
+        this._take(flight, answer);
+      }
+    } catch (reason) {
+      if (isCurrent()) {
+        this._flights.delete(flight);
+        const error = ApiError.from(reason, this._options.trans);
+        this._put({ error });
+        if (error.transient) {
+          this._tryLater();
+        }
+        return;
+      }
+    }
+    this._pull();
+  }
+
+  private _take(flight: IFlight, answer: IRunTable): void {
+    if (this._snapshot.switching) {
+      this._windows.clear();
+      this._stale.clear();
+    }
+    const columns = new Map(answer.columns.map(each => [each.column, each]));
+    for (let window = flight.first; window <= flight.last; window++) {
+      const begin = (window - flight.first) * WINDOW;
+      const ids = answer.run_ids.slice(begin, begin + WINDOW);
+      this._windows.delete(window);
+      if (ids.length > 0 || window === 0) {
+        this._windows.set(
+          window,
+          ids.map((id, place) => ({
+            index: window * WINDOW + place,
+            id,
+            columns,
+            at: begin + place
+          }))
+        );
+      }
+      if (flight.again) {
+        this._stale.add(window);
+      } else {
+        this._stale.delete(window);
+      }
+    }
+    this._forget();
+    this._put({
+      rows: this._rows(answer.matched),
+      total: answer.total,
+      state: answer.state,
+      doubts: answer.doubts,
+      switching: false,
+      error: null
+    });
+  }
+
+  /** Windows that are stale and not seen go, and so do the oldest of too many. */
+  private _forget(): void {
+    const [first, last] = this._wanted();
+    for (const window of [...this._windows.keys()]) {
+      const seen = first <= window && window <= last;
+      if (
+        !seen &&
+        (this._stale.has(window) || this._windows.size > MOST_KEPT)
+      ) {
+        this._windows.delete(window);
+        this._stale.delete(window);
+      }
+    }
+  }
+
+  private _rows(matched: number): IRow[] {
+    const blanks = this._blanks;
+    for (let index = blanks.length; index < matched; index++) {
+      blanks.push({ index, id: null, columns: null, at: 0 });
+    }
+    const rows = blanks.slice(0, matched);
+    for (const [window, held] of this._windows) {
+      held.forEach((row, place) => {
+        const index = window * WINDOW + place;
+        if (index < matched) {
+          rows[index] = row;
+        }
+      });
+    }
+    return rows;
+  }
+
+  private _tryLater(): void {
+    if (this._retry === undefined && this._visible) {
+      this._retry = window.setTimeout(() => {
+        this._retry = undefined;
+        this._pull();
+      }, this._delay);
+      this._delay = Math.min(this._delay * 2, LAST_RETRY_MS);
+    }
+  }
+
+  private _stopRetry(): void {
+    window.clearTimeout(this._retry);
+    this._retry = undefined;
+  }
+
+  private _drop(): void {
+    for (const flight of this._flights) {
+      flight.abort.abort();
+    }
+    this._flights.clear();
+    this._stopRetry();
+  }
+
+  private _put(part: Partial<IWindowsSnapshot>): void {
+    this._snapshot = { ...this._snapshot, ...part };
+    this._changed.emit(this._snapshot);
+  }
+
+  private _options: RunWindows.IOptions;
+  private _question: IQuestion | null = null;
+  private _generation = 0;
+  private _visible = false;
+  private _range: [number, number] = [0, WINDOW - 1];
+  private _windows = new Map<number, IRow[]>();
+  private _stale = new Set<number>();
+  private _flights = new Set<IFlight>();
+  private _blanks: IRow[] = [];
+  private _retry: number | undefined;
+  private _delay = FIRST_RETRY_MS;
+  private _snapshot: IWindowsSnapshot = {
+    rows: [],
+    total: null,
+    state: null,
+    doubts: [],
+    switching: true,
+    error: null
+  };
+  private _changed = new Signal<this, IWindowsSnapshot>(this);
+  private _isDisposed = false;
+}
+
+export namespace RunWindows {
+  export interface IOptions {
+    fetch: (
+      question: IQuestion,
+      offset: number,
+      limit: number,
+      signal: AbortSignal
+    ) => Promise<IRunTable>;
+    trans: TranslationBundle;
+  }
+}
+
+interface IFlight {
+  first: number;
+  last: number;
+  abort: AbortController;
+  /** Whether something changed since it left. */
+  again: boolean;
+}
+
+/** What decides which runs come in which order. */
+function identity({ experiments, query, sort, lifecycle }: IQuestion): string {
+  return JSON.stringify([experiments, query, sort, lifecycle]);
+}
