@@ -175,6 +175,15 @@ def test_the_copied_code_makes_a_data_frame(lab: LabPage, tmp_path: Path) -> Non
     assert str(runs["start_time"].dtype).startswith("datetime64")
 
 
+def test_selected_runs_are_shown_side_by_side(lab: LabPage) -> None:
+    table(lab).get_by_role("button", name="Compare").click()
+    view = lab.page.locator(".gol-Comparison:visible")
+    expect(view.get_by_role("heading", name="Comparison")).to_be_visible()
+    expect(view.get_by_role("region", name="Metrics").get_by_role("row").nth(1)).to_be_visible()
+    lab.execute("genops:open-runs")
+    expect(totals(lab)).to_contain_text("4 selected")
+
+
 def test_runs_are_tagged(lab: LabPage, module_home: Home) -> None:
     table(lab).get_by_role("button", name="Tag…").click()
     dialog = lab.page.get_by_role("dialog")
