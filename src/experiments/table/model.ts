@@ -70,7 +70,7 @@ export class RunTableModel implements IDisposable {
       frequency: { interval: STATE_MS, backoff: true, max: LAST_STATE_MS },
       standby: 'when-hidden'
     });
-    this.columns.changed.connect(this._choose, this);
+    this.columns.changed.connect(() => void this._choose(), this);
     this.windows.changed.connect(this._onWindows, this);
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
