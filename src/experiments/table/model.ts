@@ -15,6 +15,7 @@ import { chooseColumns } from './first-columns';
 import type { ISelected } from './reading';
 import { readIds, readSelected, readValue } from './reading';
 import type { ILeft, ViewStore } from './saved-views';
+import { withQuery } from './saved-views';
 import { RunSelection } from './selection';
 import type {
   ICompletion,
@@ -31,7 +32,6 @@ const LEAVE_MS = 400;
 /** How often the age of what is shown is asked for, while it is shown. */
 const STATE_MS = 10_000;
 const LAST_STATE_MS = 60_000;
-const MOST_QUERIES = 12;
 /** Values looked at for the smallest and the largest: the first may be infinite. */
 const ENDS = 50;
 /** What every row needs, whatever is shown. */
@@ -70,7 +70,7 @@ export class RunTableModel implements IDisposable {
       frequency: { interval: STATE_MS, backoff: true, max: LAST_STATE_MS },
       standby: 'when-hidden'
     });
-    this.columns.changed.connect(this._onColumns, this);
+    this.columns.changed.connect(() => void this._choose(), this);
     this.windows.changed.connect(this._onWindows, this);
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
@@ -173,11 +173,6 @@ export class RunTableModel implements IDisposable {
   open(runId: string | null): void {
     this._opened = runId;
     this._changed.emit();
-  }
-
-  /** Fetch the columns and their counts again. */
-  async lookAtColumns(): Promise<void> {
-    await this.columns.refresh();
   }
 
   completions(
@@ -283,10 +278,6 @@ export class RunTableModel implements IDisposable {
     this._changed.emit();
   }
 
-  private _onColumns(): void {
-    void this._choose();
-  }
-
   /** The first columns, once it is known which there are. */
   private async _choose(): Promise<void> {
     const known = this.columns.value;
@@ -346,10 +337,7 @@ export class RunTableModel implements IDisposable {
       rows.length > 0 &&
       this._queries[0] !== query
     ) {
-      this._queries = [
-        query,
-        ...this._queries.filter(each => each !== query)
-      ].slice(0, MOST_QUERIES);
+      this._queries = withQuery(this._queries, query);
       this._leaveSoon();
     }
   }

@@ -93,6 +93,14 @@ export class ViewStore implements IDisposable {
   private _isDisposed = false;
 }
 
+/** The queries with one that was just asked, the last one first. */
+export function withQuery(queries: readonly string[], query: string): string[] {
+  return [query, ...queries.filter(each => each !== query)].slice(
+    0,
+    MOST_QUERIES
+  );
+}
+
 function texts(kept: unknown): string[] {
   return Array.isArray(kept)
     ? kept.filter((each): each is string => typeof each === 'string')

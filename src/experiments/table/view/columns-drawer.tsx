@@ -19,7 +19,7 @@ export function ColumnsDrawer(props: ColumnsDrawer.IProps): React.ReactElement {
   const { model, trans } = props;
   const [search, setSearch] = React.useState('');
   React.useEffect(() => {
-    void model.lookAtColumns();
+    void model.columns.refresh();
   }, [model]);
   return (
     <Drawer title={trans.__('Columns')} onClose={props.onClose} trans={trans}>

@@ -90,7 +90,7 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
           onRetry={() => {
             model.refresh();
             if (total === null) {
-              void model.lookAtColumns();
+              void model.columns.refresh();
             }
           }}
         />
