@@ -10,7 +10,8 @@ _MODULE = ["-m", "ipykernel_launcher"]
 
 def _source(name: str) -> str:
     """A module of this package as a literal."""
-    source = pkgutil.get_data(__package__, name)
+    package = __name__.rpartition(".")[0]  # Python 3.8 has no __package__ while it imports from a zip
+    source = pkgutil.get_data(package, name)
     assert source is not None
     return repr(source.decode("utf-8"))
 
