@@ -19,6 +19,9 @@ import zmq
 
 #: Characters of printed text in one message.
 PIECE = 250_000
+#: In so many messages at most, larger ones then: ipykernel's sending thread passes each to itself over a pipe that
+#: holds some 1,000, and would wait for ever at the next.
+MOST_PIECES = 100
 #: Printed so much, it is sent at once.
 SOON = 1_000_000
 
@@ -48,18 +51,31 @@ def send_in_pieces(stream: Any) -> None:
 
 
 def _send_soon(stream: Any) -> None:
-    whole = stream.write
+    whole, flush = stream.write, stream._flush
 
     def write(self: Any, string: str) -> Any:
         written = whole(self, string)
-        unsent = self.__dict__.get("_genops_unsent", 0) + len(string)
-        if unsent >= SOON and os.getpid() == self._master_pid:
-            unsent = 0
+        mine = self.__dict__
+        mine["_genops_unsent"] = mine.get("_genops_unsent", 0) + len(string)
+        if (
+            mine["_genops_unsent"] >= SOON
+            and not mine.get("_genops_asked")
+            and os.getpid() == self._master_pid
+        ):
+            mine["_genops_asked"] = True
             self.pub_thread.schedule(self._flush)
-        self.__dict__["_genops_unsent"] = unsent
         return written
 
-    stream.write = write
+    def flush_all(self: Any) -> None:
+        self.__dict__.update(_genops_unsent=0, _genops_asked=False)
+        flush(self)
+
+    stream.write, stream._flush = write, flush_all
+
+
+def _pieces(text: str) -> Iterator[str]:
+    size = max(PIECE, -(-len(text) // MOST_PIECES))
+    return (text[start : start + size] for start in range(0, len(text), size))
 
 
 def _cut_texts(stream: Any) -> None:
@@ -67,11 +83,9 @@ def _cut_texts(stream: Any) -> None:
 
     def pieces(self: Any) -> Iterator[Tuple[Any, str]]:
         for parent, text in whole(self):
-            if self._hooks:  # one that keeps a message ends the loop over these
-                yield parent, text
-            else:
-                for start in range(0, len(text), PIECE):
-                    yield parent, text[start : start + PIECE]
+            # A hook that keeps a message ends the loop over these.
+            for piece in (text,) if self._hooks else _pieces(text):
+                yield parent, piece
 
     stream._flush_buffers = pieces
 
@@ -86,8 +100,7 @@ def _flush_often(stream: Any) -> None:
     def piece(self: Any) -> str:
         pieces = waiting(self)
         if not pieces:
-            text = whole(self)
-            pieces.extend(text[start : start + PIECE] for start in range(0, len(text), PIECE))
+            pieces.extend(_pieces(whole(self)))
         return pieces.popleft() if pieces else ""
 
     def flush_all(self: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.publishing import PIECE, SOON
+from genops_lab.agent.publishing import MOST_PIECES, PIECE, SOON
 
 from .hosts import attached
 from .waiting import run
@@ -65,6 +65,26 @@ def test_a_long_text_comes_in_pieces_and_whole(agent_home: Path, version: tuple[
             silent = client.execute("pass")
             await client.done(silent)
             assert client.text(silent) == ""
+
+    run(test)
+
+
+def test_more_pieces_than_a_pipe_holds_are_larger_ones(agent_home: Path, version: tuple[str, str]) -> None:
+    """ipykernel's sending thread would wait for itself."""
+
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await host.start("k", env=of(version, agent_home))
+            client = await host.kernel("k", client="me").welcomed()
+            where = "getattr(type(sys.stdout), '_flush_buffers', None) or type(sys.stdout)._flush_buffer"
+            await client.done(
+                client.execute(f"import sys\n({where}).__globals__['_pieces'].__globals__['PIECE'] = 10")
+            )
+            msg_id = client.execute("sys.stdout.write('0123456789' * 9_000 + 'end')")
+            await client.done(msg_id)
+            assert client.text(msg_id) == "0123456789" * 9_000 + "end"
+            pieces = [content for kind, content in client.said(msg_id) if kind == "stream"]
+            assert 50 < len(pieces) <= MOST_PIECES
 
     run(test)
 
