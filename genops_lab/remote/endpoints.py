@@ -39,7 +39,7 @@ HOLD_BYTES = 256 * 1024 * 1024
 _RETRY_S = 0.25
 #: So many messages may wait for a reader that stalls. Beyond it the kernel's messages wait in the host's journal. It
 #: never changes: once a pipe of ZMQ has counted with a larger one, a smaller one may stop it for good.
-_QUEUE_MESSAGES = 1_000
+_QUEUE_MESSAGES = 5_000
 #: A reader that takes nothing for so long loses messages, so that the others go on.
 _STALLED_S = 30.0
 #: zmq_send copies smaller messages anyway.
