@@ -200,12 +200,11 @@ class Kernels:
     async def forget(self, params: Dict[str, Any]) -> Dict[str, Any]:
         """``kernels.forget``: remove what is left of an ended kernel."""
         kernel_id = params["kernel_id"]
-        self._folder(kernel_id)
-        async with self._lock(kernel_id):  # who asks a second time waits for the first one's work
+        async with self._lock(str(kernel_id)):  # who asks a second time waits for the first one's work
             await self._forget(kernel_id)
         return {}
 
-    async def _forget(self, kernel_id: str) -> None:
+    async def _forget(self, kernel_id: Any) -> None:
         folder = self._folder(kernel_id)
         streams = await self._connect(folder)
         if streams is not None:
