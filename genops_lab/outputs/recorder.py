@@ -71,22 +71,6 @@ class Recorder:
         frames: Sequence[bytes],
     ) -> None:
         """Take one record, in order. Every record counts, also one that holds no output."""
-        self._queue(kernel_id, incarnation, seq, channel, timestamp, frames)
-
-    @property
-    def crowded(self) -> bool:
-        """Whether more should come later."""
-        return self._bytes_in - self._bytes_out > MAX_WAITING_BYTES and not self._closing
-
-    def _queue(
-        self,
-        kernel_id: str,
-        incarnation: str,
-        seq: int,
-        channel: int,
-        timestamp: float,
-        frames: Sequence[bytes],
-    ) -> None:
         self._waiting.append((kernel_id, incarnation, seq, channel, timestamp, frames))
         self._bytes_in += sum(map(len, frames))
         if not self._news.is_set():
@@ -94,6 +78,11 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="genops-outputs", daemon=True)
                 self._thread.start()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more should come later."""
+        return self._bytes_in - self._bytes_out > MAX_WAITING_BYTES and not self._closing
 
     def remember(self, kernel_id: str, incarnation: str, documented_seq: int) -> None:
         """The document has had this kernel's runs up to this record since before: those that come again need it no
@@ -103,7 +92,7 @@ class Recorder:
 
     def ended(self, kernel_id: str, reason: str, timestamp: float) -> None:
         """The kernel is gone, after its last record."""
-        self._queue(kernel_id, "", 0, _END, timestamp, [reason.encode("utf-8", "replace")])
+        self.record(kernel_id, "", 0, _END, timestamp, [reason.encode("utf-8", "replace")])
 
     def known(self, kernel_id: str) -> bool:
         """Whether records of this kernel came."""

@@ -7,6 +7,7 @@ import type { ExperimentsModel } from '../model';
 
 import type { IRunActions } from './actions';
 import { useSignalled } from './hooks';
+import { FirstRun } from './first-run';
 import { RunRows } from './run-rows';
 import { Toolbar } from './toolbar';
 
@@ -61,8 +62,6 @@ export namespace ExperimentsView {
   }
 }
 
-const TRACK = '%%track';
-
 function NoRuns(props: ExperimentsView.IProps): React.ReactElement {
   const { model, actions, trans } = props;
   // What was asked for what is shown, while another query is under way.
@@ -94,23 +93,5 @@ function NoRuns(props: ExperimentsView.IProps): React.ReactElement {
       />
     );
   }
-  return (
-    <EmptyState
-      text={
-        <>
-          {trans.__('No runs yet. Track a cell that trains:')}{' '}
-          <code>{TRACK}</code>{' '}
-          {trans.__('records its parameters, live metrics and source.')}
-        </>
-      }
-      actions={[
-        {
-          label: trans.__('Insert a %1 cell', TRACK),
-          caption: trans.__('Insert a starter cell into the notebook'),
-          primary: true,
-          onClick: actions.insertTrack
-        }
-      ]}
-    />
-  );
+  return <FirstRun onInsert={actions.insertTrack} trans={trans} />;
 }

@@ -6,6 +6,7 @@ import { useResource } from '../../../core/ui/hooks';
 import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
 import { useSignalled } from '../../view/hooks';
+import { FirstRun } from '../../view/first-run';
 import type { RunActions } from '../actions';
 import { NAME } from '../column-words';
 import { columnMenu, openMenu, runMenu } from '../menus';
@@ -23,8 +24,6 @@ import { Notices } from './notices';
 import { RunDrawer } from './run-drawer';
 import { StatusLine } from './status-line';
 import { Toolbar } from './toolbar';
-
-const TRACK = '%%track';
 
 /** All runs as a table: asked, sorted, arranged, selected and changed. */
 export function RunTable(props: RunTable.IProps): React.ReactElement {
@@ -255,23 +254,5 @@ function NoRuns(
       />
     );
   }
-  return (
-    <EmptyState
-      text={
-        <>
-          {trans.__('No runs yet. Track a cell that trains:')}{' '}
-          <code>{TRACK}</code>{' '}
-          {trans.__('records its parameters, live metrics and source.')}
-        </>
-      }
-      actions={[
-        {
-          label: trans.__('Insert a %1 cell', TRACK),
-          caption: trans.__('Insert a starter cell into the notebook'),
-          primary: true,
-          onClick: props.runActions.insertTrack
-        }
-      ]}
-    />
-  );
+  return <FirstRun onInsert={props.runActions.insertTrack} trans={trans} />;
 }

@@ -1,0 +1,33 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { EmptyState } from '../../core';
+
+const TRACK = '%%track';
+
+/** In place of runs, where there is none at all: how the first one is made. */
+export function FirstRun(props: {
+  onInsert: () => void;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { trans } = props;
+  return (
+    <EmptyState
+      text={
+        <>
+          {trans.__('No runs yet. Track a cell that trains:')}{' '}
+          <code>{TRACK}</code>{' '}
+          {trans.__('records its parameters, live metrics and source.')}
+        </>
+      }
+      actions={[
+        {
+          label: trans.__('Insert a %1 cell', TRACK),
+          caption: trans.__('Insert a starter cell into the notebook'),
+          primary: true,
+          onClick: props.onInsert
+        }
+      ]}
+    />
+  );
+}
