@@ -13,12 +13,10 @@ import socket
 import sys
 import time
 import traceback
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import processes, version, wire
-from .idle import policy_of
 from .journal import Journal
-from .keeper import Keeper
 from .kernel_process import KernelProcess
 from .launching import without_dropping
 from .logs import log
@@ -34,6 +32,9 @@ from .statefile import (
     read_state,
     write_state,
 )
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
 
 _LOG_BYTES = 1024 * 1024
 #: The state file has room for this much.
@@ -170,6 +171,10 @@ def new_keeper(
     process: KernelProcess,
 ) -> Keeper:
     """The keeper of a kernel that was started, or given, for ``order``."""
+    # A third of a start's imports, made while the kernel makes its own.
+    from .idle import policy_of
+    from .keeper import Keeper
+
     visible = order["env"].get("CUDA_VISIBLE_DEVICES")
     idle = policy_of(order.get("idle"))
     return Keeper(folder, state, journal, listener, process, order.get("lease"), idle, visible)
@@ -206,6 +211,8 @@ def _serve_ended(folder: str) -> "tuple[Keeper, None, str]":
     state = read_state(folder)
     if state is None or state.get("state") != "ended":
         raise CannotStart("not_found", "The kernel's folder cannot be read.")
+    from .keeper import Keeper
+
     journal = Journal(os.path.join(folder, JOURNAL))
     journal.acknowledge(int(state.get("acked_seq") or 0))
     if not state.get("noted"):
