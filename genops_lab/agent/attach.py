@@ -8,19 +8,16 @@ import fcntl
 import json
 import os
 import platform
-import secrets
 import select
 import socket
 import stat
 import sys
 from typing import Any, Awaitable, Callable, Dict, Set
 
-from . import folders, version
-from .builds import Builds
+from . import version
 from .calls import answer, table
 from .channels import Channel, ChannelReset
 from .doorway import Doorways
-from .environments import note_use
 from .frames import preamble
 from .inlet import Inlet, open_stream
 from .kernels import Kernels
@@ -38,20 +35,19 @@ class Attachment:
     def __init__(self, reader: Any, writer: Any) -> None:
         self.mux = Mux(reader, writer, odd=False, accept=self._accept)
         self.kernels = Kernels()
-        builds = Builds()
         self._doorways = Doorways(self.mux.open)
         self._calls = {
             **table(self.kernels),
             "kernels.start": self._start_kernel,
             "lab.sync": self._doorways.sync,
-            "builds.cancel": builds.cancel,
+            "builds.cancel": _cancel_build,
         }
         self._tasks: "Set[asyncio.Future[None]]" = set()
         self.services: Dict[str, Callable[[Channel], Awaitable[None]]] = {
             "call": self._serve_call,
             "kernel": self._serve_kernel,
             "folder": self._serve_folder,
-            "build": builds.serve,
+            "build": _serve_build,
         }
 
     async def run(self) -> None:
@@ -101,7 +97,27 @@ class Attachment:
         await pipe(channel, await self.kernels.open(channel.params.get("kernel_id")))
 
     async def _serve_folder(self, channel: Channel) -> None:
+        from . import folders  # what reaches a kernel again after a cut waits for no more than it needs
+
         await folders.serve(channel, await self.kernels.runs(channel.params.get("kernel_id")))
+
+
+async def _serve_build(channel: Channel) -> None:
+    from .builds import Builds
+
+    await Builds().serve(channel)
+
+
+async def _cancel_build(params: Dict[str, Any]) -> Dict[str, Any]:
+    from .builds import Builds
+
+    return await Builds().cancel(params)
+
+
+def _note_use() -> None:
+    from .environments import note_use
+
+    note_use(sys.prefix)
 
 
 def hello() -> Dict[str, Any]:
@@ -110,7 +126,7 @@ def hello() -> Dict[str, Any]:
         "version": version(),
         "python": platform.python_version(),
         "pid": os.getpid(),
-        "nonce": secrets.token_hex(8),
+        "nonce": os.urandom(8).hex(),
         "hostname": socket.gethostname(),
         "boot_id": boot_id(),
     }
@@ -150,6 +166,7 @@ def _can_be_awaited(descriptor: int) -> bool:
 async def _attach(descriptor_in: int, descriptor_out: int) -> None:
     reader, writer = await _streams(descriptor_in, descriptor_out)
     writer.write(preamble(hello()))
+    asyncio.get_running_loop().run_in_executor(None, _note_use)
     await Attachment(reader, writer).run()
 
 
@@ -169,12 +186,11 @@ def main() -> int:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     code = 0
-    note_use(sys.prefix)
     try:
         loop.run_until_complete(_attach(descriptor_in, descriptor_out))
     except (StreamEnded, KeyboardInterrupt) as error:
         print(f"The stream ended: {error}", file=sys.stderr)
         code = 1
-    note_use(sys.prefix)
+    _note_use()
     sys.stderr.flush()
     os._exit(code)  # a thread that hangs in a driver or on a file server holds no process back

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 from . import records, wire
 from .connection import Connection, peer_is_own
 from .frames import ProtocolError
-from .idle import policy_of
+from .idle_policy import policy_of
 from .logs import log
 
 if TYPE_CHECKING:

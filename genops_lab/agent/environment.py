@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import zipfile
 from typing import Dict, Mapping
 
 from .places import private_folder
@@ -43,6 +42,8 @@ def kernel_site(state: str) -> str:
     """The folder for a kernel's Python path. From a zip it is unpacked once below ``state``. Raises OSError."""
     if not is_zip():
         return os.path.join(container(), "genops_lab", "kernel", "site")
+    import zipfile
+
     with zipfile.ZipFile(container()) as archive:
         members = [item for item in archive.infolist() if item.filename.startswith("genops_lab/kernel/")]
         digest = hashlib.sha256()

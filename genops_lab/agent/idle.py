@@ -11,51 +11,18 @@ import math
 import re
 import threading
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
 from . import wire
 from .gpus import GpuReader
+from .idle_policy import IdlePolicy
 from .work import Work, held_words, read_work
 
 #: Of one core, by all processes of the kernel together, over the time between two looks.
 MAX_CPU_PERCENT = 10.0
-#: The warning comes so long before the end, or a quarter of the time where that is less.
-WARN_S = 300.0
-#: Between two looks, or a fortieth of the time where that is less.
-LOOK_S = 15.0
-MAX_SECONDS = 366 * 86400.0
 #: What front ends send of themselves: it tells nothing of a person.
 _UNASKED = (b"kernel_info_request", b"comm_info_request", b"history_request", b"connect_request")
 _MSG_ID = re.compile(rb'"msg_id"\s*:\s*"([^"]+)"')
-
-
-class IdlePolicy(NamedTuple):
-    """``seconds`` without work, GPUs under ``gpu_percent``."""
-
-    seconds: float
-    gpu_percent: float
-
-    @property
-    def warn_s(self) -> float:
-        """How long before the end it is warned of."""
-        return min(WARN_S, self.seconds / 4)
-
-    @property
-    def look_s(self) -> float:
-        """Between two looks."""
-        return min(LOOK_S, self.seconds / 40)
-
-
-def policy_of(given: Any) -> Optional[IdlePolicy]:
-    """A Lab's wish; None: the kernel stays. Raises ValueError."""
-    if not given:
-        return None
-    seconds, percent = float(given["seconds"]), float(given.get("gpu_percent", 5.0))
-    if not 0 < seconds <= MAX_SECONDS:
-        raise ValueError(f"{seconds} s without work cannot be waited for")
-    if not 0 <= percent <= 100:
-        raise ValueError(f"{percent} % is no use of a GPU")
-    return IdlePolicy(seconds, percent)
 
 
 class IdleWatch:

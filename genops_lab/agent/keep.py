@@ -16,6 +16,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import processes, version, wire
+from .idle_policy import policy_of
 from .journal import Journal
 from .kernel_process import KernelProcess
 from .launching import without_dropping
@@ -172,7 +173,6 @@ def new_keeper(
 ) -> Keeper:
     """The keeper of a kernel that was started, or given, for ``order``."""
     # A third of a start's imports, made while the kernel makes its own.
-    from .idle import policy_of
     from .keeper import Keeper
 
     visible = order["env"].get("CUDA_VISIBLE_DEVICES")

@@ -15,12 +15,13 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from . import records, wire
 from .attendance import Attendance
-from .idle import IdlePolicy, IdleWatch
+from .idle import IdleWatch
+from .idle_policy import IdlePolicy
 from .journal import Journal, Message
 from .kernel_process import KernelProcess
 from .lease import LEASE_GRACE_S, Lease, Steps, ending, lease_ending
 from .logs import log
-from .statefile import write_state
+from .statefile import public, write_state
 
 _TICK_S = 1.0
 _SYNC_S = 5.0
@@ -331,23 +332,6 @@ class Keeper:
         """From now on nobody finds this keeper."""
         if not self._forgotten and os.path.exists(self._listener.getsockname()):
             os.unlink(self._listener.getsockname())
-
-
-_PRIVATE = (
-    "key",
-    "seen",
-    "noted",
-    "signature_scheme",
-    "pid_started",
-    "boot_id",
-    "keeper_pid",
-    "keeper_started",
-)
-
-
-def public(state: Dict[str, Any]) -> Dict[str, Any]:
-    """What a state file tells others."""
-    return {name: value for name, value in state.items() if name not in _PRIVATE}
 
 
 def _signal(process: KernelProcess, number: int) -> None:

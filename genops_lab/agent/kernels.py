@@ -14,8 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
 from . import processes, records, survival
 from .channels import ChannelReset
 from .environment import kernel_environment, kernel_site
-from .idle import policy_of
-from .keeper import public
+from .idle_policy import policy_of
 from .lab_side import lab_environment
 from .logs import tail
 from .orders import command_of, disk_words, home, order_of
@@ -30,7 +29,7 @@ from .places import (
 )
 from .spares import LEASE_S, Pool, fits
 from .starter import keeper_python, start_keeper
-from .statefile import KERNEL_LOG, SOCKET, FolderLock, read_state, write_state
+from .statefile import KERNEL_LOG, SOCKET, FolderLock, public, read_state, write_state
 
 #: An ended kernel is listed for so long, unless it is forgotten before.
 KEPT_ENDED_S = 7 * 86400.0

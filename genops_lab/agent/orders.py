@@ -11,7 +11,7 @@ import zlib
 from typing import Any, Dict, List, Mapping, Tuple
 
 from .channels import ChannelReset
-from .idle import policy_of
+from .idle_policy import policy_of
 from .places import kernel_id_is_valid
 
 

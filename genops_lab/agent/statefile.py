@@ -42,6 +42,23 @@ def read_state(folder: str) -> Optional[Dict[str, Any]]:
     return found if isinstance(found, dict) else None
 
 
+_PRIVATE = (
+    "key",
+    "seen",
+    "noted",
+    "signature_scheme",
+    "pid_started",
+    "boot_id",
+    "keeper_pid",
+    "keeper_started",
+)
+
+
+def public(state: Dict[str, Any]) -> Dict[str, Any]:
+    """What a state file tells others."""
+    return {name: value for name, value in state.items() if name not in _PRIVATE}
+
+
 class FolderLock:
     """Held by the process that a kernel's folder belongs to, for its life."""
 

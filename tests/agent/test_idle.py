@@ -17,7 +17,8 @@ from genops_lab.agent import wire
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.gpus import GpuReader
 from genops_lab.agent.gpus.found import Found, gpu
-from genops_lab.agent.idle import IdlePolicy, IdleWatch, policy_of
+from genops_lab.agent.idle import IdleWatch
+from genops_lab.agent.idle_policy import IdlePolicy, policy_of
 from genops_lab.agent.work import GpuUse, Work, held_words, read_work
 
 from .hosts import attached
