@@ -259,29 +259,38 @@ def _cut_often(kernel: Kernel, fault: Callable[[], object], count: int) -> tuple
 
 def loops(made: Bed) -> Iterator[Line]:
     """The longest time for which the server's loop and the links' loop do not answer, while 100 MB go to a client
-    in another process."""
+    in another process. Beside each what of it was work of the loop's own thread, and how late a loop was that does
+    nothing in a process of its own: what remains is waiting for one of the machine's cores."""
     local = asyncio.run(_loops_of(made.kernel(LOCAL)))
     for way in OURS:
         found = asyncio.run(_loops_of(made.kernel(way)))
-        base = {"baseline": "the server's loop, local kernel", "baseline_values": [local[0]]}
-        yield _figure(f"loop_blocked_server_{way}", "ms", [found[0]], target=10, **base)
-        yield _figure(f"loop_blocked_links_{way}", "ms", [found[1]], target=10, **base)
+        for loop in ("server", "links"):
+            yield _figure(
+                f"loop_blocked_{loop}_{way}", "ms", [found[loop].worst_s * 1e3], target=10,
+                baseline="the server's loop, local kernel", baseline_values=[local["server"].worst_s * 1e3],
+                notes={
+                    "own work ms": round(found[loop].work_s * 1e3, 2),
+                    "an idle process's loop ms": round(found["idle"].worst_s * 1e3, 2),
+                },
+            )  # fmt: skip
 
 
-async def _loops_of(name: str) -> tuple[float, float]:
+async def _loops_of(name: str) -> dict[str, Heart]:
     from jupyter_client.manager import AsyncKernelManager
 
     manager = AsyncKernelManager(kernel_name=name)
     await manager.start_kernel()
     try:
-        hearts = [Heart(), Heart()]
-        watched = [asyncio.create_task(hearts[0].beat())]
-        links: Any = None
+        hearts = {"server": Heart(), "links": Heart(), "idle": Heart()}
+        watched = [asyncio.create_task(hearts["server"].beat())]
         if name != LOCAL:
             from genops_lab.remote.process import remote
 
-            links = remote().links
-            watched.append(asyncio.create_task(links.run(hearts[1].beat())))
+            watched.append(asyncio.create_task(remote().links.run(hearts["links"].beat())))
+        idle = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "benchmarks.remote_probe", "_idle",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
         reader = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "benchmarks.remote_probe", "_read", manager.connection_file
         )
@@ -289,23 +298,35 @@ async def _loops_of(name: str) -> tuple[float, float]:
         for task in watched:
             task.cancel()
         await asyncio.gather(*watched, return_exceptions=True)
-        return hearts[0].worst_s * 1e3, hearts[1].worst_s * 1e3
+        told, _ = await idle.communicate(b"")  # its standard input ends
+        hearts["idle"].worst_s = float(told)
+        return hearts
     finally:
         await manager.shutdown_kernel(now=True)
 
 
 class Heart:
-    """Beats each millisecond, and knows how late it was at worst."""
+    """Beats each millisecond. ``worst_s``: how late it was at worst; ``work_s``: the most CPU time that its thread
+    used between two beats."""
 
     def __init__(self) -> None:
-        self.worst_s = 0.0
+        self.worst_s = self.work_s = 0.0
 
     async def beat(self) -> None:
-        last = time.perf_counter()
+        last, worked = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now = time.perf_counter()
+            now, work = time.perf_counter(), time.thread_time()
             self.worst_s, last = max(self.worst_s, now - last - 0.001), now
+            self.work_s, worked = max(self.work_s, work - worked), work
+
+
+async def _idle() -> None:
+    heart = Heart()
+    beating = asyncio.create_task(heart.beat())
+    await asyncio.to_thread(sys.stdin.read)
+    beating.cancel()
+    print(heart.worst_s)
 
 
 def _read(connection_file: str) -> None:
@@ -342,6 +363,8 @@ def main() -> None:
         _starts_here(*arguments)
     elif part == "_read":
         _read(*arguments)
+    elif part == "_idle":
+        asyncio.run(_idle())
     else:
         with bed() as made:
             for line in PARTS[part](made):

@@ -24,9 +24,15 @@ _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_PAUSE_AT_FIRST_S, _AT_FIRST_S = 0.05, 30.0, 5
 
 
 async def open_it(route: Route, asker: Asker, folder: Path) -> Carriage:
+    await asyncio.to_thread(_load_carriers)
     from .carrier import open_carriage
 
     return await open_carriage(route, asker, folder)
+
+
+def _load_carriers() -> None:
+    """So that no loop reads modules when the first connection is made."""
+    from . import local, openssh_carrier, paramiko_carrier  # noqa: F401
 
 
 async def greeting(carriage: Carriage) -> tuple[dict[str, Any], bytes]:
