@@ -28,7 +28,7 @@ _SYNC_S = 5.0
 _AGE_S = 3600.0
 #: How long a keeper stays after its kernel's end and its last client.
 LINGER_S = 60.0
-_TERM_GRACE_S, _IDLE_GRACE_S = 3.0, 5.0
+_TERM_GRACE_S, _IDLE_GRACE_S, _UNHEARD_GRACE_S = 3.0, 5.0, 0.1
 
 
 class Keeper:
@@ -235,8 +235,10 @@ class Keeper:
     # Its end
 
     def stop(self, grace_s: float, why: str) -> None:
-        """End the kernel: ask, wait, terminate, kill."""
+        """End the kernel: ask, wait, terminate, kill. One that has not said a word yet hears no question."""
         assert self.process is not None
+        if grace_s > 0 and self._activity.state == "starting":
+            grace_s = _UNHEARD_GRACE_S
         process = self.process
         self._why = self._why or why
         self._ending = ending(

@@ -65,7 +65,8 @@ def test_the_zip_is_the_same_each_time_and_holds_no_more_than_it_must(zipped: Pa
 def test_the_agent_imports_the_standard_library_alone(zipped: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import genops_lab.agent.attach, genops_lab.agent.probe,"
-        " genops_lab.agent.readings, genops_lab.agent.keep;"
+        " genops_lab.agent.readings, genops_lab.agent.keep, genops_lab.agent.keeper, genops_lab.agent.builds,"
+        " genops_lab.agent.folders;"
         "print([n for n in sys.modules if n.split('.')[0] in ('zmq', 'psutil', 'msgspec', 'jupyter_client')],"
         " [n for n in sys.modules if n.startswith('genops_lab.') and not n.startswith('genops_lab.agent')])"
     )

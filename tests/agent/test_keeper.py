@@ -339,6 +339,17 @@ def test_stopping_ends_what_the_kernel_has_started(agent_home: Path) -> None:
     run(test)
 
 
+def test_a_kernel_that_has_not_begun_is_not_waited_for(agent_home: Path) -> None:
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            info = await host.start("k", argv=["python", "-c", "import time; time.sleep(900)"])
+            ended = await host.call("kernels.stop", kernel_id="k", grace_s=600)
+            assert (ended["state"], ended["exit_code"]) == ("ended", -signal.SIGTERM)
+            await gone(info["pid"])
+
+    run(test)
+
+
 def test_stdin_is_asked_and_answered(agent_home: Path) -> None:
     async def test() -> None:
         async with attached(agent_home) as host:
