@@ -4869,8 +4869,6 @@ export interface operations {
         parameters: {
             query: {
                 name: string;
-                low?: number | null;
-                high?: number | null;
             };
             header?: never;
             path: {

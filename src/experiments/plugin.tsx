@@ -7,6 +7,7 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
+import { MediaService } from '../media/service';
 import { IGenOpsPanel } from '../panel';
 
 import { addCommands } from './commands';
@@ -34,6 +35,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
     const service = new ExperimentsService(api);
     const model = new ExperimentsModel({
       service,
+      media: new MediaService(api),
       events,
       live,
       trans

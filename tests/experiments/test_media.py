@@ -242,8 +242,8 @@ def test_common_bins_lose_no_value() -> None:
         low = float(rng.normal())
         counts = rng.integers(0, 50, int(rng.integers(1, 80))).tolist()
         all_kept.append(kept(index, low, low + float(rng.random()), counts))
-    found = on_common_bins("r", HistogramQuery(name="w", low=-9.0), all_kept)
-    assert (found.low, found.logged, len(found.rows)) == (-9.0, 200, 120)
+    found = on_common_bins("r", "w", all_kept)
+    assert (found.logged, len(found.rows)) == (200, 120)
     assert [found.rows[0].step, found.rows[-1].step] == [0, 199]
     for row in found.rows:
         assert sum(row.counts) == pytest.approx(sum(all_kept[row.step].counts), rel=1e-4)
@@ -252,10 +252,10 @@ def test_common_bins_lose_no_value() -> None:
         inside = [found.low + width * place for place, count in enumerate(row.counts) if count > 0]
         assert not inside or (min(inside) >= row.low - width and max(inside) <= row.high + 1e-9)
     # One value alone, none, and the largest number that is counted.
-    point = on_common_bins("r", HistogramQuery(name="w"), [kept(0, 3.0, 3.0, [7])])
+    point = on_common_bins("r", "w", [kept(0, 3.0, 3.0, [7])])
     assert (point.low, point.high, sum(point.rows[0].counts)) == (2.5, 3.5, 7)
-    assert on_common_bins("r", HistogramQuery(name="w"), [kept(0, 0.0, 0.0, [0], nan=4)]).rows[0].nan == 4
-    wide = on_common_bins("r", HistogramQuery(name="w"), [kept(0, -1e300, 1e300, [1, 1])])
+    assert on_common_bins("r", "w", [kept(0, 0.0, 0.0, [0], nan=4)]).rows[0].nan == 4
+    wide = on_common_bins("r", "w", [kept(0, -1e300, 1e300, [1, 1])])
     assert sum(wide.rows[0].counts) == pytest.approx(2, rel=1e-4)
     at_the_end = on_common_bins(
         "r", HistogramQuery(name="w"), [kept(0, 0.0, 1.0, [1]), kept(1, 1.0, 1.0, [5])]

@@ -78,7 +78,7 @@ class MlflowMedia:
             )
         root = local_path(run.info.artifact_uri)
         kept = [one for entry in parts for one in self._part(run_id, root, entry)]
-        return on_common_bins(run_id, query, kept)
+        return on_common_bins(run_id, query.name, kept)
 
     def _part(self, run_id: str, root: Path | None, entry: Any) -> list[KeptHistogram]:
         key = (run_id, str(entry.path), entry.file_size)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from .models import HistogramQuery, HistogramRow, HistogramSeries
+from .models import HistogramRow, HistogramSeries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class KeptHistogram(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("the bins must reach from a number to a larger one")
 
 
-def on_common_bins(run_id: str, query: HistogramQuery, kept: list[KeptHistogram]) -> HistogramSeries:
+def on_common_bins(run_id: str, name: str, kept: list[KeptHistogram]) -> HistogramSeries:
     """The histograms of one name by step, duplicates taken out, on the same bins."""
     import numpy as np
 
@@ -43,16 +43,15 @@ def on_common_bins(run_id: str, query: HistogramQuery, kept: list[KeptHistogram]
     ordered = sorted(distinct.values(), key=lambda one: (one.step, one.timestamp, one.index))
     chosen = _evenly(ordered)
     filled = [one for one in chosen if sum(one.counts)]
-    lows = [one.low for one in filled] + ([] if query.low is None else [query.low])
-    highs = [one.high for one in filled] + ([] if query.high is None else [query.high])
-    low, high = (min(lows), max(highs)) if lows and highs else (0.0, 1.0)
+    low = min((one.low for one in filled), default=0.0)
+    high = max((one.high for one in filled), default=1.0)
     if not low < high:
         around = max(0.5, abs(low) * 1e-6)
         low, high = low - around, high + around
     edges = np.linspace(low, high, BINS + 1)
     return HistogramSeries(
         run_id=run_id,
-        name=query.name,
+        name=name,
         low=low,
         high=high,
         rows=[_row(one, edges) for one in chosen],

@@ -34,11 +34,9 @@ class RunMedia(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistogramQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which histograms of a run; ``low`` and ``high`` widen what the bins reach over, for several runs side by side."""
+    """Which histograms of a run."""
 
     name: str
-    low: float | None = None
-    high: float | None = None
 
 
 class HistogramRow(msgspec.Struct, frozen=True, kw_only=True):
