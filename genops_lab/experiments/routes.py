@@ -24,6 +24,7 @@ OPERATIONS = [
     Operation("GET", "/runs", Service.list_runs),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("GET", "/runs/{run_id}/links", Service.get_run_links),
     Operation("GET", "/runs/{run_id}/media", MediaService.get_run_media),
     Operation("GET", "/runs/{run_id}/histograms", MediaService.get_run_histograms),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),

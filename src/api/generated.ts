@@ -789,6 +789,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The addresses under which a run is opened; the id may be a unique prefix, or ``latest``. */
+        get: operations["get_run_links"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/media": {
         parameters: {
             query?: never;
@@ -2388,6 +2405,26 @@ export interface components {
             steps: number[];
             values: (number | null)[];
             timestamps: number[];
+        };
+        /**
+         * RunLinks
+         * @description Where a run can be opened, without credentials.
+         *
+         *         ``mlflow`` is MLflow's own page, empty where MLflow has none. ``lab`` is behind any Lab's base URL, ``hub`` opens
+         *         each user's own server (a path where the hub's address is not known), empty off a hub. Where no colleague can see the
+         *         run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
+         */
+        RunLinks: {
+            run_id: string;
+            name: string;
+            mlflow: string;
+            lab: string;
+            hub: string;
+            shared: boolean;
+            /** @default  */
+            why: string;
+            /** @default  */
+            hint: string;
         };
         /**
          * RunMedia
@@ -4821,6 +4858,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_run_links: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunLinks"];
                 };
             };
             /** @description What went wrong. */

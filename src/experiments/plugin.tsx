@@ -2,6 +2,7 @@ import type {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
+import { IRouter } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
@@ -11,6 +12,7 @@ import { MediaService } from '../media/service';
 import { IGenOpsPanel } from '../panel';
 
 import { addCommands } from './commands';
+import { addLinkCommands } from './link-commands';
 import { ExperimentsModel, isRunning } from './model';
 import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
@@ -22,13 +24,14 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Experiments and runs, with live curves.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette, INotebookTracker],
+  optional: [ICommandPalette, INotebookTracker, IRouter],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
     palette: ICommandPalette | null,
-    notebooks: INotebookTracker | null
+    notebooks: INotebookTracker | null,
+    router: IRouter | null
   ): void => {
     const { commands } = app;
     const { api, events, live, trans } = core;
@@ -50,6 +53,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       contents: app.serviceManager.contents,
       trans
     });
+    addLinkCommands({ app, router, palette, model, service, trans });
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),

@@ -59,6 +59,11 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           caption={trans.__('Show what differs between this run and others')}
           onClick={() => actions.compare([run.run_id])}
         />
+        <ActionButton
+          label={trans.__('Copy link')}
+          caption={trans.__('Copy an address under which this run opens')}
+          onClick={() => actions.copyLink(run)}
+        />
       </div>
       <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
       <Curves run={run} model={model} trans={trans} />

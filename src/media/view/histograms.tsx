@@ -111,9 +111,10 @@ function summaryOf(row: IHistogramRow, trans: TranslationBundle): string {
   const values =
     row.finite > 0
       ? trans._n(
-          '%1 value, %2',
-          '%1 values from %2 to %3',
+          '%2 value, %3',
+          '%2 values from %3 to %4',
           row.finite,
+          row.finite.toLocaleString(),
           formatNumber(row.low),
           formatNumber(row.high)
         )

@@ -79,34 +79,38 @@ function OnePicture(
           )
         );
       }
-      return new Blob([bytes], { type: imageType(path) });
+      return { blob: new Blob([bytes], { type: imageType(path) }), label };
     },
-    [service, runId, path, trans]
+    [service, runId, path, label, trans]
   );
   const loaded = useFetched(seen, fetch, trans.__('It cannot be read.'));
-  const blob = loaded.state === 'ready' ? loaded.value : null;
-  const [url, setUrl] = React.useState<string | null>(null);
+  const picture = loaded.state === 'ready' ? loaded.value : null;
+  // What is read aloud is what is seen: the one before, until the next has come.
+  const [shown, setShown] = React.useState<{
+    url: string;
+    label: string;
+  } | null>(null);
   React.useEffect(() => {
-    const made = blob && URL.createObjectURL(blob);
-    setUrl(made);
-    return () => {
-      if (made) {
-        URL.revokeObjectURL(made);
-      }
-    };
-  }, [blob]);
+    if (!picture) {
+      setShown(null);
+      return;
+    }
+    const url = URL.createObjectURL(picture.blob);
+    setShown({ url, label: picture.label });
+    return () => URL.revokeObjectURL(url);
+  }, [picture]);
   return (
     <div ref={ref} className="gol-Media-picture">
       {loaded.state === 'failed' ? (
         <p className="gol-Field-error">{loaded.why}</p>
       ) : (
-        url && (
+        shown && (
           <a
             href={service.artifactUrl(runId, entry.path)}
             download=""
-            title={trans.__('Download %1', label)}
+            title={trans.__('Download %1', shown.label)}
           >
-            <img src={url} alt={label} />
+            <img src={shown.url} alt={shown.label} />
           </a>
         )
       )}
