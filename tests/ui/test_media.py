@@ -106,12 +106,13 @@ def test_media_are_seen_while_the_run_goes_on_and_side_by_side(lab: LabPage, ser
     lab.shot("media-live")
     (server.home.work / "go-on").touch()
     expect(slider).to_have_attribute("max", "10")
+    lab.wait_for_last_cell(90_000)  # its row has another place in the list then
     expect(slider).to_have_attribute("aria-valuetext", "step 60")
+    detail.get_by_role("figure").first.scroll_into_view_if_needed()
     slider.press("End")
     last = detail.get_by_role("img", name="val/samples at step 100")
     expect(last).to_be_visible()
     assert colour(last) == [254, 254, 51]
-    lab.wait_for_last_cell(90_000)
     in_themes(lab, slider, "media-panel", "#genops-lab-panel", 1280, 800)
 
     runs = {run["name"]: run["run_id"] for run in server.get("genops/runs")["runs"]}
