@@ -1,6 +1,11 @@
 import type { IRouter, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { Clipboard, Notification } from '@jupyterlab/apputils';
+import {
+  Clipboard,
+  Dialog,
+  Notification,
+  showDialog
+} from '@jupyterlab/apputils';
 import { PageConfig } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { linkIcon } from '@jupyterlab/ui-components';
@@ -64,13 +69,21 @@ export function addLinkCommands(options: {
             { autoClose: 8000, actions }
           );
         } else {
+          // What fits a notification is short.
+          const why = {
+            label: trans.__('Why?'),
+            callback: () =>
+              void showDialog({
+                title: trans.__('A link for you alone'),
+                body: `${links.why} ${links.hint}`.trim(),
+                buttons: [Dialog.okButton()]
+              })
+          };
           Notification.warning(
-            [
-              trans.__('The link is copied, for you alone.'),
-              links.why,
-              links.hint
-            ].join(' '),
-            { autoClose: false, actions }
+            trans.__(
+              'The link is copied, for you alone: a colleague cannot open it.'
+            ),
+            { autoClose: false, actions: [why, ...actions] }
           );
         }
       } catch (reason) {
@@ -99,20 +112,25 @@ export function addLinkCommands(options: {
       }
     },
     isVisible: () => false,
-    execute: async args => {
+    execute: args => {
       const request = typeof args.request === 'string' ? args.request : '';
       const run_id = linkedRun(request);
-      if (run_id && commands.hasCommand(CommandIDs.openRuns)) {
-        router?.navigate(withoutRun(request), { skipRouting: true });
-        await app.restored;
-        await commands.execute(CommandIDs.openRuns, { run_id });
+      if (!run_id || !commands.hasCommand(CommandIDs.openRuns)) {
+        return;
       }
+      // The Lab is restored when all routes are done: so this one does not wait for it.
+      void app.restored.then(async () => {
+        const now = router?.current.request;
+        if (now && linkedRun(now) === run_id) {
+          router?.navigate(withoutRun(now), { skipRouting: true });
+        }
+        await commands.execute(CommandIDs.openRuns, { run_id });
+      });
     }
   });
   router?.register({
     command: CommandIDs.openLinkedRun,
-    pattern: LINKED_RUN,
-    rank: 30 // after what restores the workspace
+    pattern: LINKED_RUN
   });
 }
 
