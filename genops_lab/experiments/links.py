@@ -45,7 +45,8 @@ def links_of(run: Run, tracking_uri: str, environment: Mapping[str, str] = os.en
     mlflow, why = "", ""
     if parts.scheme in ("http", "https"):
         # MLflow's UI routes behind the hash.
-        mlflow = f"{uri.rstrip('/')}/#/experiments/{quote(run.experiment_id, safe='')}/runs/{quote(run.run_id, safe='')}"
+        experiment, run_id = (quote(part, safe="") for part in (run.experiment_id, run.run_id))
+        mlflow = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
         if _is_loopback(parts.hostname or ""):
             why = f"MLflow's address {parts.netloc} is one of this machine alone."
     elif parts.scheme in ("", "file", "sqlite"):

@@ -261,3 +261,23 @@ def test_common_bins_lose_no_value() -> None:
         "r", HistogramQuery(name="w"), [kept(0, 0.0, 1.0, [1]), kept(1, 1.0, 1.0, [5])]
     )
     assert at_the_end.rows[1].counts[-1] == 5
+
+
+async def test_huge_files_and_links_among_them_cost_nothing(room: Room, home: Home) -> None:
+    sender = MediaSender("huge")
+    sender.histogram("w", [1.0, 2.0], 3)
+    sender.image("x", np.zeros((2, 2)), 3)
+    ack = await sender.send(room)
+    run = (await room.experiments.get_run(ack.run_id)).run
+    root = room.mlflow.data_dir / "mlflow" / "artifacts" / run.experiment_id / run.run_id / "artifacts"
+    for name in (f"images/{stepped_name('x', 4, 1.0, UUID)}.png", f"histograms/{part_name('w', 'b', 0)}"):
+        with (root / name).open("wb") as stream:
+            stream.truncate(2_000_000_000)  # sparse: 2 GB that take no room
+    secret = home.path / "secret.jsonl"
+    secret.write_bytes(b'{"series":"a","index":0,"step":9,"timestamp":1,"low":0,"high":1,"counts":[77]}')
+    (root / "histograms" / part_name("w", "c", 0)).symlink_to(secret)
+    media = MediaService(room.mlflow)
+    (images, histograms) = (await media.get_run_media(ack.run_id)).series
+    assert [(entry.step, entry.size_bytes) for entry in images.entries][1] == (4, 2_000_000_000)
+    spread = await media.get_run_histograms(ack.run_id, HistogramQuery(name=histograms.name))
+    assert [row.step for row in spread.rows] == [3]

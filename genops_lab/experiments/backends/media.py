@@ -85,7 +85,11 @@ class MlflowMedia:
         if key not in self._parts:
             if (entry.file_size or 0) > _MAX_PART_BYTES:  # none of ours
                 return []
-            self._parts[key] = decoded_lines(self._content(run_id, root, str(entry.path)))
+            try:
+                content = self._content(run_id, root, str(entry.path))
+            except NotFound:  # gone meanwhile, or a link out of the run's folder
+                return []
+            self._parts[key] = decoded_lines(content)
             while len(self._parts) > _REMEMBERED_PARTS:
                 self._parts.popitem(last=False)
         return self._parts[key]

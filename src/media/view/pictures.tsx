@@ -65,12 +65,10 @@ function OnePicture(
   const path = isLarge && entry.small ? entry.small : entry.path;
   const fetch = React.useCallback(
     async (signal: AbortSignal) => {
-      const bytes = await service.artifact(
-        runId,
-        path,
-        MOST_BYTES.image,
-        signal
-      );
+      const bytes =
+        isLarge && path === entry.path
+          ? null
+          : await service.artifact(runId, path, MOST_BYTES.image, signal);
       if (!bytes) {
         throw new Error(
           trans.__(
@@ -81,7 +79,7 @@ function OnePicture(
       }
       return { blob: new Blob([bytes], { type: imageType(path) }), label };
     },
-    [service, runId, path, label, trans]
+    [service, runId, path, label, isLarge, entry.path, trans]
   );
   const loaded = useFetched(seen, fetch, trans.__('It cannot be read.'));
   const picture = loaded.state === 'ready' ? loaded.value : null;

@@ -14,17 +14,20 @@ const MOST_BYTES = 4_000_000;
 export function MediaTable(props: MediaTable.IProps): React.ReactElement {
   const { runId, entry, label, service, trans } = props;
   const [ref, seen] = useSeen();
-  const { path } = entry;
+  const { path, size_bytes } = entry;
   const fetch = React.useCallback(
     async (signal: AbortSignal) => {
-      const bytes = await service.artifact(runId, path, MOST_BYTES, signal);
+      const bytes =
+        (size_bytes ?? 0) > MOST_BYTES
+          ? null
+          : await service.artifact(runId, path, MOST_BYTES, signal);
       const rows = bytes && rowsOf(new TextDecoder().decode(bytes));
       if (!rows) {
         throw new Error(trans.__('It is no table that can be shown.'));
       }
       return rows;
     },
-    [service, runId, path, trans]
+    [service, runId, path, size_bytes, trans]
   );
   const loaded = useFetched(seen, fetch, trans.__('It cannot be read.'));
   return (
