@@ -52,7 +52,8 @@ async def test_nan_infinite_duplicate_steps_and_clocks_that_go_backwards(room: R
         kept = sorted(client.get_metric_history(run_id, key), key=lambda point: (point.step, point.timestamp))
         assert curve.steps == [point.step for point in kept], key
         assert curve.timestamps == [point.timestamp / 1000 for point in kept], key
-        expected = [point.value if math.isfinite(point.value) else None for point in kept]
+        # MLflow's databases keep what is infinite as the largest number: no chart draws that.
+        expected = [point.value if abs(point.value) < 1e308 else None for point in kept]
         assert curve.values == expected, key
     # As they were logged, whatever the store made of them.
     assert curves["nan_and_infinite"].values[:2] == [1.0, None]
