@@ -2411,8 +2411,8 @@ export interface components {
          * @description Where a run can be opened, without credentials.
          *
          *         ``mlflow`` is MLflow's own page, empty where MLflow has none. ``lab`` is behind any Lab's base URL, ``hub`` opens
-         *         each user's own server (a path where the hub's address is not known), empty off a hub. Where no colleague can see the
-         *         run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
+         *         each user's own server (a path where the hub's address is not known), empty off a hub. Where no colleague can see
+         *         the run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
          */
         RunLinks: {
             run_id: string;
