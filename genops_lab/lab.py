@@ -19,6 +19,7 @@ from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
 from .experiments.columns.service import RunTableService
 from .experiments.comparison.service import ComparisonService
+from .experiments.media.service import MediaService
 from .experiments.mlflow import MlflowConnection
 from .experiments.restoring.service import RestoringService
 from .experiments.service import ExperimentsService
@@ -60,6 +61,7 @@ class Lab:
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
         self.restoring = RestoringService(self.mlflow, self.experiments)
         self.comparison = ComparisonService(self.mlflow, self.experiments)
+        self.media = MediaService(self.mlflow)
         self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
@@ -98,6 +100,7 @@ class Lab:
                 self.experiments,
                 self.restoring,
                 self.comparison,
+                self.media,
                 self.run_table,
                 self.tracking,
                 self.registry,

@@ -103,12 +103,21 @@ def show_run(
     run: Annotated[
         str, typer.Argument(help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids)
     ] = "latest",
+    link: Annotated[
+        bool, typer.Option("--link", help="Where it can be opened in a browser, instead.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show a run with its parameters, metrics, models and artifacts."""
     with command(json) as session:
         from genops_lab.experiments.service import ExperimentsService
 
+        if link:
+            links = session.call(ExperimentsService.get_run_links, run_id=run)
+            session.show(links, views.links(links))
+            if links.why and not json:
+                session.say(f"{links.why} {links.hint}")
+            return
         detail = session.call(ExperimentsService.get_run, run_id=run)
         session.show(detail, views.run(detail))
 

@@ -120,11 +120,11 @@ class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
     ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
     ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
     ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-    ``end`` {status}.
+    ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``end`` {status}.
     """
 
     seq: int
-    kind: Literal["start", "params", "metrics", "tags", "text", "file", "dataset", "end"]
+    kind: Literal["start", "params", "metrics", "tags", "text", "file", "dataset", "media", "end"]
     timestamp: float
     data: dict[str, Any]
 

@@ -7,12 +7,14 @@ from genops_lab.core.operations import Later, Operation
 if TYPE_CHECKING:
     from .columns.service import RunTableService
     from .comparison.service import ComparisonService
+    from .media.service import MediaService
     from .restoring.service import RestoringService
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
     RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
     ComparisonService = Later(f"{__package__}.comparison", "service", "ComparisonService")
+    MediaService = Later(f"{__package__}.media", "service", "MediaService")
     Service = Later(__package__, "service", "ExperimentsService")
     RestoringService = Later(__package__, "restoring.service", "RestoringService")
     TrackingService = Later(__package__, "tracking", "TrackingService")
@@ -22,6 +24,9 @@ OPERATIONS = [
     Operation("GET", "/runs", Service.list_runs),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("GET", "/runs/{run_id}/links", Service.get_run_links),
+    Operation("GET", "/runs/{run_id}/media", MediaService.get_run_media),
+    Operation("GET", "/runs/{run_id}/histograms", MediaService.get_run_histograms),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),

@@ -7,6 +7,7 @@ from genops_lab.core.live import CHANGES, LiveHub
 
 from .backends.runs import MlflowRuns
 from .changes import OutsideChanges
+from .links import RunLinks, links_of
 from .mlflow import MlflowConnection
 from .models import Experiment, MetricsQuery, Run, RunDetail, RunMetrics, RunPage, RunQuery
 
@@ -43,3 +44,7 @@ class ExperimentsService:
         """The run with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.resolve, ref)
+
+    async def get_run_links(self, run_id: str) -> RunLinks:
+        """The addresses under which a run is opened; the id may be a unique prefix, or ``latest``."""
+        return links_of(await self.resolve_run(run_id), self._mlflow.uri)

@@ -22,6 +22,9 @@ __all__ = [
     "end",
     "log",
     "log_file",
+    "log_histogram",
+    "log_image",
+    "log_table",
     "log_text",
     "params",
     "predict",
@@ -130,6 +133,35 @@ def log_file(source: str, path: str = "") -> None:
     current = _current()
     if current is not None:
         current.log_file(source, path)
+
+
+def log_image(name: str, image: Any, step: Optional[int] = None) -> None:
+    """Keep a picture of the current run at a step: an array or tensor, a PIL image, a matplotlib figure, a path, bytes.
+
+    Without ``step`` each picture of this name is one step further. Never waits for the Lab.
+    """
+    current = _current()
+    if current is not None:
+        current.log_image(name, image, step)
+
+
+def log_histogram(name: str, values: Any, step: Optional[int] = None, bins: int = 64) -> None:
+    """Keep how values are spread at a step: of a tensor (counted on its device), an array or a list.
+
+    ``bins`` of equal width from the smallest value to the largest, at most 512; NaN and infinite values are counted
+    apart. Without ``step`` each histogram of this name is one step further.
+    """
+    current = _current()
+    if current is not None:
+        current.log_histogram(name, values, step, bins)
+
+
+def log_table(name: str, rows: Any, step: Optional[int] = None) -> None:
+    """Keep rows of the current run at a step, such as answers of a model: a list of dicts, a dict of lists, or a pandas
+    data frame; at most 1,000 rows. Without ``step`` each table of this name is one step further."""
+    current = _current()
+    if current is not None:
+        current.log_table(name, rows, step)
 
 
 def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
+from .histograms import DEFAULT_BINS, histogram
 from .history import History
 from .keeping import Keeper, redactor_now
+from .media import MediaSteps, image_event, table_event
 from .places import is_remote, notebook_path, process_created, script_path
 from .redaction import VARIABLE, mark
 from .secret_names import MIN_VALUE, is_secret_name, remember
@@ -60,6 +62,7 @@ class Run:
         #: where the Lab writes, without credentials; empty for what only the Lab can open
         self.tracking_uri = ""
         self._next_step = 0
+        self._media_steps = MediaSteps(self.key)
         self._warned: Dict[str, bool] = {}
         self._lock = threading.RLock()
         notebook = notebook_path()
@@ -178,6 +181,28 @@ class Run:
         if not os.path.isfile(full):
             raise GenOpsError(f"There is no file {full}.", "Give the path of a file that is there.")
         self._append("file", {"path": clean(path or os.path.basename(full)), "source": clean(full)})
+
+    def log_image(self, name: str, image: Any, step: Optional[int] = None) -> None:
+        """Keep a picture (:mod:`.pictures`) of a step; without ``step`` each is one further."""
+        self._log_media(name, step, *image_event(image))
+
+    def log_histogram(
+        self, name: str, values: Any, step: Optional[int] = None, bins: int = DEFAULT_BINS
+    ) -> None:
+        """Keep how values are spread (:mod:`.histograms`) at a step; without ``step`` each is one further."""
+        self._log_media(name, step, {"type": "histogram", **histogram(values, bins)}, "")
+
+    def log_table(self, name: str, rows: Any, step: Optional[int] = None) -> None:
+        """Keep rows (:mod:`.tables`) of a step; without ``step`` each table is one further."""
+        self._log_media(name, step, *table_event(rows))
+
+    def _log_media(self, name: str, step: Optional[int], made: Dict[str, Any], note: str) -> None:
+        title = redactor_now().redact(clean(name))
+        with self._lock:
+            placed = self._media_steps.place(made["type"], title, step)
+        self._append("media", {"name": title, **placed, **made})
+        if note:
+            self._warn(f"media {title}", f"{made['type']} {title!r}: {note}.")
 
     def dataset(self, data: Any, name: str = "", context: str = "") -> Fingerprint:
         """Keep the fingerprint of what the run reads (:mod:`.datasets`), and return it."""

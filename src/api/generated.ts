@@ -789,6 +789,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The addresses under which a run is opened; the id may be a unique prefix, or ``latest``. */
+        get: operations["get_run_links"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/runs/{run_id}/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The pictures, tables and histograms of a run, by name and step. */
+        get: operations["get_run_media"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/runs/{run_id}/histograms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The histograms of one name of a run, on common bins. Raises NotFound. */
+        get: operations["get_run_histograms"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/notebook": {
         parameters: {
             query?: never;
@@ -2356,6 +2407,88 @@ export interface components {
             timestamps: number[];
         };
         /**
+         * RunLinks
+         * @description Where a run can be opened, without credentials.
+         *
+         *         ``mlflow`` is MLflow's own page, empty where MLflow has none. ``lab`` is behind any Lab's base URL, ``hub`` opens
+         *         each user's own server (a path where the hub's address is not known), empty off a hub. Where no colleague can see
+         *         the run, ``shared`` is false, and ``why`` and ``hint`` say what to do.
+         */
+        RunLinks: {
+            run_id: string;
+            name: string;
+            mlflow: string;
+            lab: string;
+            hub: string;
+            shared: boolean;
+            /** @default  */
+            why: string;
+            /** @default  */
+            hint: string;
+        };
+        /**
+         * RunMedia
+         * @description What a run kept by step; ``left_out`` counts what is beyond 10,000 files.
+         */
+        RunMedia: {
+            run_id: string;
+            series: components["schemas"]["MediaSeries"][];
+            /** @default 0 */
+            left_out: number;
+        };
+        /**
+         * MediaSeries
+         * @description All of one kind and name, by step and time. Histograms have no entries here: they are asked for by name.
+         */
+        MediaSeries: {
+            /** @enum {unknown} */
+            kind: "histogram" | "image" | "table";
+            name: string;
+            /** @default [] */
+            entries: components["schemas"]["MediaEntry"][];
+        };
+        /**
+         * MediaEntry
+         * @description A picture or a table of one step: the artifact's path, and that of a small copy of a picture.
+         */
+        MediaEntry: {
+            step: number;
+            timestamp: number;
+            path: string;
+            /** @default null */
+            size_bytes: number | null;
+            /** @default  */
+            small: string;
+        };
+        /**
+         * HistogramSeries
+         * @description Histograms of one name by step, on common bins from ``low`` to ``high``; at most 120 of the ``logged`` ones,
+         *         evenly chosen, the first and the last among them.
+         */
+        HistogramSeries: {
+            run_id: string;
+            name: string;
+            low: number;
+            high: number;
+            rows: components["schemas"]["HistogramRow"][];
+            logged: number;
+        };
+        /**
+         * HistogramRow
+         * @description How values were spread at a step. ``counts`` are apportioned to the common bins as if values were spread evenly
+         *         in each of the bins that were logged; ``low`` and ``high`` are the smallest and largest finite value.
+         */
+        HistogramRow: {
+            step: number;
+            timestamp: number;
+            counts: number[];
+            finite: number;
+            nan: number;
+            infinite: number;
+            low: number;
+            high: number;
+        };
+        /**
          * RestoredNotebook
          * @description A notebook (nbformat 4.5) with the cells of a run, for whoever asked to write.
          *
@@ -2873,12 +3006,12 @@ export interface components {
          *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
          *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-         *         ``end`` {status}.
+         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``end`` {status}.
          */
         TrackingEvent: {
             seq: number;
             /** @enum {unknown} */
-            kind: "dataset" | "end" | "file" | "metrics" | "params" | "start" | "tags" | "text";
+            kind: "dataset" | "end" | "file" | "media" | "metrics" | "params" | "start" | "tags" | "text";
             timestamp: number;
             data: Record<string, never>;
         };
@@ -4725,6 +4858,101 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_run_links: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunLinks"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_run_media: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunMedia"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_run_histograms: {
+        parameters: {
+            query: {
+                name: string;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistogramSeries"];
                 };
             };
             /** @description What went wrong. */

@@ -11,6 +11,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import type { GenOpsEvents } from '../core';
 import { ApiError, experimentIcon } from '../core';
+import type { MediaService } from '../media/service';
 
 import { ComparisonModel } from './model';
 import type { ComparisonService, IRun } from './service';
@@ -23,6 +24,7 @@ export namespace CommandIDs {
 export interface IOptions {
   app: JupyterFrontEnd;
   service: ComparisonService;
+  media: MediaService;
   events: GenOpsEvents;
   trans: TranslationBundle;
   restorer: ILayoutRestorer | null;
@@ -31,7 +33,7 @@ export interface IOptions {
 
 /** Add the command that opens a comparison, and bring its views back after a reload. */
 export function addCommands(options: IOptions): void {
-  const { app, service, events, trans, restorer, palette } = options;
+  const { app, service, media, events, trans, restorer, palette } = options;
   const { commands, shell } = app;
   const tracker = new WidgetTracker<MainAreaWidget<ComparisonView>>({
     namespace: 'genops-comparison'
@@ -51,6 +53,7 @@ export function addCommands(options: IOptions): void {
     if (!widget) {
       const model = new ComparisonModel({
         service,
+        media,
         events,
         trans,
         runIds,

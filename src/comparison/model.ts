@@ -4,12 +4,16 @@ import { Signal } from '@lumino/signaling';
 
 import type { GenOpsEvents } from '../core';
 import { Resource } from '../core';
+import { MediaModel } from '../media/model';
+import type { MediaService } from '../media/service';
 
 import type { ComparisonService, IRunComparison } from './service';
 
 /** Some runs side by side, and what they are compared with. */
 export class ComparisonModel implements IDisposable {
   constructor(private _options: ComparisonModel.IOptions) {
+    const { media, events, trans, runIds } = _options;
+    this.media = new MediaModel({ service: media, events, trans, runIds });
     this._baseline = _options.baseline || _options.runIds[0];
     this.resource = new Resource<IRunComparison>({
       trans: _options.trans,
@@ -30,6 +34,8 @@ export class ComparisonModel implements IDisposable {
   }
 
   readonly resource: Resource<IRunComparison>;
+  /** What the runs kept by step. */
+  readonly media: MediaModel;
   /** Emitted when what is asked for is another. */
   readonly changed = new Signal<this, void>(this);
 
@@ -59,6 +65,11 @@ export class ComparisonModel implements IDisposable {
     }
   }
 
+  set visible(value: boolean) {
+    this.resource.visible = value;
+    this.media.visible = value;
+  }
+
   get isDisposed(): boolean {
     return this._isDisposed;
   }
@@ -67,6 +78,7 @@ export class ComparisonModel implements IDisposable {
     if (!this._isDisposed) {
       this._isDisposed = true;
       this.resource.dispose();
+      this.media.dispose();
       Signal.clearData(this);
     }
   }
@@ -84,6 +96,7 @@ export class ComparisonModel implements IDisposable {
 export namespace ComparisonModel {
   export interface IOptions {
     service: Pick<ComparisonService, 'compare'>;
+    media: Pick<MediaService, 'media' | 'histograms'>;
     events?: GenOpsEvents;
     trans: TranslationBundle;
     runIds: readonly string[];

@@ -6,6 +6,7 @@ import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 
 import { IGenOpsCore } from '../core';
+import { MediaService } from '../media/service';
 
 import { addCommands } from './commands';
 import { ComparisonService } from './service';
@@ -25,6 +26,7 @@ export const comparisonPlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     const { api, events, trans } = core;
     const service = new ComparisonService(api);
-    addCommands({ app, service, events, trans, restorer, palette });
+    const media = new MediaService(api);
+    addCommands({ app, service, media, events, trans, restorer, palette });
   }
 };

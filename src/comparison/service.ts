@@ -1,8 +1,6 @@
-import { URLExt } from '@jupyterlab/coreutils';
-import { ServerConnection } from '@jupyterlab/services';
-
 import type { components } from '../api/generated';
 import type { GenOpsApi } from '../core';
+import { artifactBytes, artifactUrl } from '../media/artifacts';
 
 type Schemas = components['schemas'];
 export type IRunComparison = Schemas['RunComparison'];
@@ -44,45 +42,16 @@ export class ComparisonService {
 
   /** Where a browser gets an artifact, as a file and nothing else. */
   artifactUrl(runId: string, path: string): string {
-    const url = URLExt.join(
-      this._api.serverSettings.baseUrl,
-      'genops/runs',
-      encodeURIComponent(runId),
-      'artifact'
-    );
-    return url + URLExt.objectToQueryString({ path });
+    return artifactUrl(this._api, runId, path);
   }
 
   /** An artifact's bytes; null when there are more than `most`. */
-  async artifact(
+  artifact(
     runId: string,
     path: string,
     most: number,
     signal: AbortSignal
   ): Promise<Uint8Array<ArrayBuffer> | null> {
-    const response = await ServerConnection.makeRequest(
-      this.artifactUrl(runId, path),
-      { signal },
-      this._api.serverSettings
-    );
-    if (!response.ok) {
-      throw new Error(await response.text());
-    }
-    const parts: Uint8Array<ArrayBuffer>[] = [];
-    let size = 0;
-    const reader = response.body!.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) {
-        break;
-      }
-      size += value.length;
-      if (size > most) {
-        await reader.cancel();
-        return null;
-      }
-      parts.push(value);
-    }
-    return new Uint8Array(await new Blob(parts).arrayBuffer());
+    return artifactBytes(this._api, runId, path, most, signal);
   }
 }

@@ -21,6 +21,8 @@ export namespace CommandIDs {
   export const insertRunCode = 'genops:insert-run-code';
   export const restoreNotebook = 'genops:restore-notebook';
   export const copyRunId = 'genops:copy-run-id';
+  export const copyRunLink = 'genops:copy-run-link';
+  export const openLinkedRun = 'genops:open-linked-run';
   /** The comparison's. */
   export const compareRuns = 'genops:compare-runs';
   /** The run table's. */

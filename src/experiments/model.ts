@@ -7,6 +7,8 @@ import { Signal } from '@lumino/signaling';
 import type { GenOpsEvents, LiveChannel } from '../core';
 import { Resource } from '../core';
 import { Throttle } from '../core/throttle';
+import { MediaModel } from '../media/model';
+import type { MediaService } from '../media/service';
 
 import { RunCurves } from './curves';
 import { RunList } from './run-list';
@@ -44,6 +46,11 @@ export class ExperimentsModel implements IDisposable {
     this.list.changed.connect(this._onRuns, this);
   }
 
+  /** Where what runs kept by step comes from. */
+  get mediaService(): MediaService {
+    return this._options.media;
+  }
+
   readonly experiments: Resource<IExperiment[]>;
   readonly list: RunList;
 
@@ -62,6 +69,11 @@ export class ExperimentsModel implements IDisposable {
     return this._detail;
   }
 
+  /** What the opened run kept by step. */
+  get media(): MediaModel | null {
+    return this._media;
+  }
+
   get visible(): boolean {
     return this._visible;
   }
@@ -72,6 +84,9 @@ export class ExperimentsModel implements IDisposable {
     this.list.visible = lists;
     if (this._detail) {
       this._detail.visible = value;
+    }
+    if (this._media) {
+      this._media.visible = value;
     }
     for (const { curves } of this._curves.values()) {
       curves.visible = value;
@@ -88,8 +103,10 @@ export class ExperimentsModel implements IDisposable {
       return;
     }
     this._detail?.dispose();
+    this._media?.dispose();
     this._opened = runId;
     this._detail = runId === null ? null : this._detailOf(runId);
+    this._media = runId === null ? null : this._mediaOf(runId);
     this._openedChanged.emit(runId);
   }
 
@@ -129,6 +146,7 @@ export class ExperimentsModel implements IDisposable {
     this.experiments.dispose();
     this.list.dispose();
     this._detail?.dispose();
+    this._media?.dispose();
     this._refreshing.dispose();
     for (const { curves } of this._curves.values()) {
       curves.dispose();
@@ -166,6 +184,13 @@ export class ExperimentsModel implements IDisposable {
     return detail;
   }
 
+  private _mediaOf(runId: string): MediaModel {
+    const { media: service, events, trans } = this._options;
+    const media = new MediaModel({ service, events, trans, runIds: [runId] });
+    media.visible = this._visible;
+    return media;
+  }
+
   private _curvesOf(run: IRun): RunCurves {
     const { service, live, events, trans } = this._options;
     const curves = new RunCurves({
@@ -193,6 +218,7 @@ export class ExperimentsModel implements IDisposable {
   private _visible = false;
   private _opened: string | null = null;
   private _detail: Resource<IRunDetail> | null = null;
+  private _media: MediaModel | null = null;
   private _refreshing = new Throttle(
     () => void this._detail?.refresh(),
     REFRESH_MS
@@ -205,6 +231,7 @@ export class ExperimentsModel implements IDisposable {
 export namespace ExperimentsModel {
   export interface IOptions {
     service: ExperimentsService;
+    media: MediaService;
     live: LiveChannel;
     events: GenOpsEvents;
     trans: TranslationBundle;

@@ -2,14 +2,17 @@ import type {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
+import { IRouter } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
+import { MediaService } from '../media/service';
 import { IGenOpsPanel } from '../panel';
 
 import { addCommands } from './commands';
+import { addLinkCommands } from './link-commands';
 import { ExperimentsModel, isRunning } from './model';
 import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
@@ -21,19 +24,21 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Experiments and runs, with live curves.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette, INotebookTracker],
+  optional: [ICommandPalette, INotebookTracker, IRouter],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
     palette: ICommandPalette | null,
-    notebooks: INotebookTracker | null
+    notebooks: INotebookTracker | null,
+    router: IRouter | null
   ): void => {
     const { commands } = app;
     const { api, events, live, trans } = core;
     const service = new ExperimentsService(api);
     const model = new ExperimentsModel({
       service,
+      media: new MediaService(api),
       events,
       live,
       trans
@@ -48,6 +53,7 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       contents: app.serviceManager.contents,
       trans
     });
+    addLinkCommands({ app, router, palette, model, service, trans });
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),

@@ -7,6 +7,7 @@ export type IRunPage = components['schemas']['RunPage'];
 export type IRunDetail = components['schemas']['RunDetail'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
 export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
+export type IRunLinks = components['schemas']['RunLinks'];
 export type ISeries = components['schemas']['Series'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IArtifact = components['schemas']['Artifact'];
@@ -63,6 +64,13 @@ export class ExperimentsService {
     return this._api.data(
       http.GET('/genops/runs/{run_id}/metrics', { params, signal })
     );
+  }
+
+  /** Where a run can be opened by people. */
+  links(run_id: string): Promise<IRunLinks> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(http.GET('/genops/runs/{run_id}/links', { params }));
   }
 
   /** A notebook with the cells that a run kept; nothing is written by this. */

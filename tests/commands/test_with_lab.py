@@ -242,3 +242,13 @@ def test_tab_completes_commands_and_names(lab: RunningLab, digits: Logged) -> No
     _completes(lab, f"genops runs show {digits.run_id[:6]}", digits.run_id)
     assert _complete(lab, "genops runs show la") == ["latest"]
     assert _complete(lab, "genops deployments stop zzz") == []
+
+
+def test_a_runs_link_and_for_whom_it_is(lab: RunningLab, digits: Logged) -> None:
+    shown = lab.call("runs", "show", digits.run_id[:8], "--link")
+    assert shown.code == 0, shown.err
+    assert f"lab?genops-run={digits.run_id}" in shown.out
+    assert "A colleague cannot open this run" in shown.err and "MLFLOW_TRACKING_URI" in shown.err
+    found = lab.call("runs", "show", "latest", "--link", "--json").json
+    assert (found["run_id"], found["mlflow"], found["shared"]) == (digits.run_id, "", False)
+    assert lab.call("runs", "show", "f" * 32, "--link").code == 3

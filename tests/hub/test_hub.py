@@ -206,6 +206,14 @@ def test_each_user_has_the_panel_and_neither_reaches_the_other(hub: Hub, browser
     for port in _listening_ports(uid):
         for path in ("genops/status", "api/contents", "invocations", "api/2.0/mlflow/experiments/search"):
             assert _anonymous_status(port, path) in (0, 302, 401, 403, 404, 405), (port, path)
+    # A link to a run opens in the own server of whoever follows it.
+    run_id = "0" * 32
+    links = f"{hub.url}hub/user-redirect/lab?genops-run={run_id}"
+    for user, page in pages.items():
+        page.goto(links)
+        page.wait_for_url(f"**/user/{user}/lab**")
+        page.get_by_text("The run cannot be read.").wait_for(timeout=90_000)
+        assert "genops-run" not in page.url
     for page in pages.values():
         page.context.close()
 

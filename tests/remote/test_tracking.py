@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import platform
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
-from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
-from genops_lab.experiments.restoring.service import RestoringService
+from genops_lab.experiments.models import MetricsQuery, Run
 from genops_lab.experiments.tracking import KERNEL_ENDED
 from genops_lab.links.route import Route
-from genops_lab.profiler.service import ProfilesService
-from genops_lab.remote.tracking import RemoteTracking
-from genops_lab.settings import Settings
 from tests.experiments.conftest import Room, made_folder, move_made, open_room  # noqa: F401 - a fixture
 from tests.support.environments import environment_without_lab, find_python
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
 from tests.support.lab_server import start_lab
-from tests.support.planted import planted_secrets
 from tests.support.sshd import Sshd
 
-from .places import TARGET, Place, Running, a_kernel, a_place
+from .places import TARGET, Place, Running, a_place
+from .tracked import LONG_S, TrackingLab, eventually, loaded, ok, tracking_lab
 
-T = TypeVar("T")
-
-LONG_S = 120.0
 LOOP = """
 %%track --name far --experiment Far
 import genops, time
@@ -45,90 +33,6 @@ for i in range({count}):
     genops.log({{"loss": float(i)}}, step=i)
     time.sleep({pause})
 """
-
-
-class TrackingLab:
-    """The tracking rooms of a Lab, in a loop in a thread of its own, as a server's."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.run(self._open())
-
-    async def _open(self) -> None:
-        data = self.place.home.data
-        self.room: Room = open_room(data)
-        self.profiles = ProfilesService(
-            Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events
-        )
-        self.remote = RemoteTracking(self.place.remote, self.room.tracking, self.profiles, data, self._known)
-
-    async def _known(self, _target: str) -> set[str]:
-        return set()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LONG_S)
-
-    def close(self) -> None:
-        """The server stops."""
-        self.run(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _close(self) -> None:
-        await self.remote.close()
-        await self.profiles.close()
-        await self.room.close()
-
-    # What MLflow has
-
-    def runs(self) -> list[Run]:
-        """All runs."""
-        return self.run(self.room.experiments.list_runs(RunQuery())).runs
-
-    def the_run(self) -> Run:
-        """The only run."""
-        (run,) = self.runs()
-        return run
-
-    def detail(self, run: Run) -> RunDetail:
-        """With its artifacts."""
-        return self.run(self.room.experiments.get_run(run.run_id))
-
-    def steps(self, run: Run, key: str = "loss") -> list[int]:
-        """The steps of a metric, each as often as it was written."""
-        found = self.run(self.room.experiments.get_run_metrics(run.run_id, MetricsQuery()))
-        return next((series.steps for series in found.series if series.key == key), [])
-
-    def ended(self, status: str) -> Run:
-        """The only run, once it has ended so."""
-        eventually(lambda: [run.status for run in self.runs()] == [status])
-        return self.the_run()
-
-
-def eventually(reached: Callable[[], Any], within_s: float = LONG_S) -> Any:
-    """The first true value."""
-    deadline = time.monotonic() + within_s
-    while not (found := reached()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
-
-
-@contextmanager
-def tracking_lab(home: Home, made: Path, route: Route) -> Iterator[TrackingLab]:
-    """A Lab with a target."""
-    with a_place(home, route) as place:
-        move_made(made, home.data)
-        lab = TrackingLab(place)
-        try:
-            yield lab
-        finally:
-            lab.close()
 
 
 @pytest.fixture
@@ -145,21 +49,6 @@ def lab(place: Place) -> Iterator[TrackingLab]:
     opened = TrackingLab(place)
     yield opened
     opened.close()
-
-
-@contextmanager
-def loaded(place: Place, **start: Any) -> Iterator[Running]:
-    """A kernel with the extension."""
-    with a_kernel(place, **start) as kernel:
-        ok(kernel, "%load_ext genops_lab")
-        yield kernel
-
-
-def ok(kernel: Running, code: str) -> str:
-    """What a cell printed that must succeed."""
-    reply, printed = kernel.run(code, LONG_S)
-    assert reply["status"] == "ok", (reply, printed)
-    return printed
 
 
 def kill_attach(place: Place) -> None:
@@ -371,32 +260,6 @@ def test_through_sshd_with_resets_and_black_holes(home: Home, made_folder: Path)
             reply, printed = kernel.finish(cell, LONG_S)
             assert reply["status"] == "ok", printed
             assert lab.steps(lab.ended("FINISHED")) == list(range(400))
-
-
-@pytest.mark.slow
-def test_a_run_of_a_kernel_behind_sshd_is_restored(home: Home, made_folder: Path) -> None:  # noqa: F811
-    with Sshd() as host:
-        host.write_config()
-        route = host.route(target=TARGET, python=sys.executable)
-        with tracking_lab(home, made_folder, route) as lab, loaded(lab.place) as kernel:
-            secret = planted_secrets()[2]
-            cells = [
-                "%load_ext genops_lab",
-                f"width = 1\nif False:\n    {secret.line}",
-                "%%track --name far\nimport genops\ngenops.log({'loss': 1.0})",
-            ]
-            for code in cells[1:]:
-                ok(kernel, code)
-            run = lab.ended("FINISHED")
-            restoring = RestoringService(lab.room.mlflow, lab.room.experiments)
-            restored = lab.run(restoring.restore_notebook(run.run_id))
-    made = restored.notebook["cells"]
-    sources = [cell["source"] for cell in made if cell["cell_type"] == "code"]
-    assert len(sources) == len(cells) and [sources[0], sources[2]] == [cells[0], cells[2]]
-    assert secret.secret not in str(restored.notebook) and sum(restored.redacted.values()) == 1
-    assert restored.notebook["metadata"]["kernelspec"]["name"] == f"genops-{TARGET}"
-    assert TARGET in made[0]["source"] and "another machine" in made[0]["source"]
-    assert restored.environment.python_then == platform.python_version()
 
 
 @pytest.mark.slow

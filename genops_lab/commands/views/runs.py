@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..document import SHORT_ID, Column, Document, Facts, Note, Row, Table, duration, moment, size, state_cell
 
 if TYPE_CHECKING:
+    from genops_lab.experiments.links import RunLinks
     from genops_lab.experiments.models import Experiment, Run, RunDetail
     from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
 
@@ -105,6 +106,12 @@ def run(detail: RunDetail) -> Document:
         ]
         parts.append(Table([Column("path"), Column("size", right=True)], files, title="Artifacts"))
     return Document(parts)
+
+
+def links(found: RunLinks) -> Document:
+    """``runs show --link``."""
+    places = [("MLflow", found.mlflow), ("JupyterHub", found.hub), ("behind a Lab's address", found.lab)]
+    return Document([Facts([("run", found.run_id), *((name, link) for name, link in places if link)])])
 
 
 SHOWN_PACKAGES = 10

@@ -108,7 +108,7 @@ class MlflowRuns:
         )
 
     def metrics(self, ref: str, after_step: int) -> RunMetrics:
-        """All metric histories of a run, after a step, each of at most 2,000 points."""
+        """All metric histories of a run, after a step (below 0: of all steps), each of at most 2,000 points."""
         run = self.resolve(ref)
         with told(f"The metrics of run {run.run_id} could not be read"):
             histories = [
@@ -218,7 +218,7 @@ class MlflowRuns:
 
 def _series(key: str, history: list[Any], after_step: int) -> Series:
     points = sorted(
-        (point for point in history if point.step > after_step),
+        (point for point in history if after_step < 0 or point.step > after_step),
         key=lambda point: (point.step, point.timestamp),
     )
     values = [finite(point.value) for point in points]

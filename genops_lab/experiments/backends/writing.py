@@ -29,6 +29,7 @@ from genops_lab.experiments.models import TrackedProcess, TrackingEvent
 from .client import all_pages, open_client, quoted, told
 from .files import hand_over
 from .logged import digests
+from .media_writing import MediaWriter
 from .runs import KERNEL_TAG, RUN_KEY_TAG, TARGET_TAG
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class MlflowWriter:
         self._uri = tracking_uri
         self._scratch = Path(scratch)
         self._spool = Path(spool)
+        self._media = MediaWriter(self._client, self._scratch)
 
     def start(self, run_key: str, process: TrackedProcess, event: TrackingEvent) -> Started:
         """The run of this key: found when an earlier start was not acknowledged, made otherwise."""
@@ -122,6 +124,7 @@ class MlflowWriter:
         points: list[MetricPoint] = []
         ended = ""
         waiting: list[MetricPoint] = []
+        self._media.write(run_id, [event for event in events if event.kind == "media"], notes)
         for event in events:
             if event.kind == "metrics":
                 waiting += _points(event, notes)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from genops_lab.experiments.histories import finite
+from genops_lab.experiments.media.layout import is_media
 from genops_lab.experiments.restoring.environment import packages_of
 from genops_lab.experiments.restoring.kept import FOLDER
 
@@ -210,8 +211,10 @@ def _changes(base: Gathered, other: Gathered, room: Room) -> ColumnChanges:
 
 
 def _artifacts(first: Sequence[Gathered], baseline: int, digest: Digest) -> list[ArtifactRow]:
-    """All files but what GenOps Lab keeps of the source, which the other sections show."""
-    paths = {path for run in first for path in run.files if not path.startswith(FOLDER)}
+    """All files but those of other sections: what GenOps Lab keeps of the source, and media by step."""
+    paths = {
+        path for run in first for path in run.files if not path.startswith(FOLDER) and not is_media(path)
+    }
     rows = []
     for path in sorted(paths):
         entries = [_entry(run, first[baseline], path, digest) for run in first]

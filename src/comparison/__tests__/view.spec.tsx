@@ -8,6 +8,7 @@ import {
 } from '@testing-library/react';
 import * as React from 'react';
 
+import { NO_MEDIA } from '../../media/__tests__/support';
 import { ComparisonModel } from '../model';
 import type { IComparisonQuery, IRunComparison } from '../service';
 import { Comparison } from '../view/comparison';
@@ -42,6 +43,7 @@ describe('the comparison', () => {
           return Promise.resolve(answer);
         }
       },
+      media: NO_MEDIA,
       trans,
       runIds: ['run0', 'run1']
     });

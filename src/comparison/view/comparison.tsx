@@ -11,6 +11,7 @@ import type { ComparisonService, IRunComparison } from '../service';
 import { ArtifactSection } from './artifacts';
 import { CodeSection } from './code';
 import { Columns } from './columns';
+import { MediaSection } from './media';
 import { MetricSection } from './metrics';
 import { RowSection } from './rows';
 import { factName } from './words';
@@ -34,16 +35,16 @@ export class ComparisonView extends ReactWidget {
 
   protected override onAfterShow(msg: Message): void {
     super.onAfterShow(msg);
-    this.model.resource.visible = true;
+    this.model.visible = true;
   }
 
   protected override onAfterAttach(msg: Message): void {
     super.onAfterAttach(msg);
-    this.model.resource.visible = this.isVisible;
+    this.model.visible = this.isVisible;
   }
 
   protected override onBeforeHide(msg: Message): void {
-    this.model.resource.visible = false;
+    this.model.visible = false;
     super.onBeforeHide(msg);
   }
 
@@ -148,6 +149,12 @@ function Compared(
         </Callout>
       ))}
       <MetricSection {...shared} />
+      <MediaSection
+        comparison={comparison}
+        model={model.media}
+        service={service}
+        trans={trans}
+      />
       <RowSection
         {...shared}
         id="params"

@@ -58,7 +58,13 @@ export function Preview(props: Preview.IProps): React.ReactElement {
         </>
       );
     case 'table':
-      return <Table rows={tableRows(path, text)} label={label} trans={trans} />;
+      return (
+        <PreviewTable
+          rows={tableRows(path, text)}
+          label={label}
+          trans={trans}
+        />
+      );
     case 'text':
       return (
         <pre className="gol-Preview-text" tabIndex={0} aria-label={label}>
@@ -130,7 +136,8 @@ function Picture(props: {
   ) : null;
 }
 
-function Table(props: {
+/** Rows below their head, in a frame that scrolls. */
+export function PreviewTable(props: {
   rows: string[][];
   label: string;
   trans: TranslationBundle;

@@ -4,6 +4,8 @@ import { Signal } from '@lumino/signaling';
 
 import { CHANGED_SCHEMA, GenOpsEvents } from '../../core';
 import { fakeLive } from '../../core/__tests__/fake-socket';
+import { NO_MEDIA } from '../../media/__tests__/support';
+import type { MediaService } from '../../media/service';
 import { ExperimentsModel } from '../model';
 import type {
   ExperimentsService,
@@ -118,6 +120,7 @@ export class FakeServer {
   model(): ExperimentsModel {
     return new ExperimentsModel({
       service: this.service as ExperimentsService,
+      media: NO_MEDIA as MediaService,
       live: fakeLive(),
       events: new GenOpsEvents({ stream: this.stream }),
       trans

@@ -20,6 +20,7 @@ describe('the experiments section', () => {
     insertCode: jest.fn(),
     restore: jest.fn(),
     compare: jest.fn(),
+    copyLink: jest.fn(),
     register: jest.fn(),
     openNotebook: jest.fn(),
     insertTrack: jest.fn(),

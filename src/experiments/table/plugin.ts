@@ -71,8 +71,18 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
       label: trans.__('Open the Run Table'),
       caption: trans.__('Show all runs as a table: ask, sort, tag, delete'),
       icon: experimentIcon,
-      describedBy: { args: { type: 'object', properties: {} } },
-      execute: async () => {
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: {
+            run_id: {
+              type: 'string',
+              description: trans.__('The id of a run whose details are shown')
+            }
+          }
+        }
+      },
+      execute: async args => {
         let widget = tracker.currentWidget;
         if (!widget) {
           making ??= make().finally(() => {
@@ -87,6 +97,9 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
           shell.add(widget, 'main');
         }
         shell.activateById(widget.id);
+        if (typeof args.run_id === 'string') {
+          widget.content.model.open(args.run_id);
+        }
         return widget;
       }
     });

@@ -4,6 +4,7 @@ import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
+import { MediaService } from '../../media/service';
 import { ExperimentsModel } from '../model';
 import { ExperimentsService } from '../service';
 import type { IRunActions } from '../view/actions';
@@ -32,6 +33,7 @@ export class RunTableWidget extends ReactWidget {
     });
     this._runs = new ExperimentsModel({
       service: experiments,
+      media: new MediaService(api),
       events,
       live,
       trans,

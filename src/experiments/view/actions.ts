@@ -8,6 +8,8 @@ export interface IRunActions {
   restore: (run: IRun) => void;
   /** Show runs side by side; of one alone it is asked with which others. */
   compare: (runIds: string[]) => void;
+  /** Copy the address under which others, or oneself, open the run. */
+  copyLink: (run: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   insertTrack: () => void;

@@ -12,6 +12,8 @@ import {
 } from '../../core';
 import type { Resource } from '../../core';
 import { useResource } from '../../core/ui/hooks';
+import type { MediaModel } from '../../media/model';
+import { MediaView } from '../../media/view/media';
 import type { ExperimentsModel } from '../model';
 import type { IRun, IRunDetail } from '../service';
 
@@ -57,9 +59,17 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           caption={trans.__('Show what differs between this run and others')}
           onClick={() => actions.compare([run.run_id])}
         />
+        <ActionButton
+          label={trans.__('Copy link')}
+          caption={trans.__('Copy an address under which this run opens')}
+          onClick={() => actions.copyLink(run)}
+        />
       </div>
       <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
       <Curves run={run} model={model} trans={trans} />
+      {model.media && model.opened === run.run_id && (
+        <Media {...props} media={model.media} />
+      )}
       <Group title={trans.__('Metrics')} entries={metrics} trans={trans} />
       <Group title={trans.__('Parameters')} entries={params} trans={trans} />
       <Group title={trans.__('Tags')} entries={tags} trans={trans} />
@@ -182,6 +192,23 @@ function Group(props: {
       initiallyOpen={all.length <= FEW}
     >
       <KeyValues caption={title} entries={all} trans={trans} />
+    </Disclosure>
+  );
+}
+
+/** What the run kept by step; nothing where it kept none. */
+function Media(
+  props: RunDetail.IProps & { media: MediaModel }
+): React.ReactElement | null {
+  const { media, model, trans } = props;
+  useResource(media.resource);
+  return media.rows.length === 0 ? null : (
+    <Disclosure
+      title={trans.__('Media')}
+      meta={String(media.rows.length)}
+      initiallyOpen
+    >
+      <MediaView model={media} service={model.mediaService} trans={trans} />
     </Disclosure>
   );
 }

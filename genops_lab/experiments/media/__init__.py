@@ -1,0 +1,1 @@
+"""Pictures, histograms and tables that runs kept by step."""

@@ -1,0 +1,80 @@
+import * as React from 'react';
+
+import type { MediaModel } from '../model';
+
+/** What a request brought, or why it did not; what was there before stays meanwhile. */
+export type Loaded<T> =
+  | { readonly state: 'loading' }
+  | { readonly state: 'failed'; readonly why: string }
+  | { readonly state: 'ready'; readonly value: T };
+
+/** Whether an element has come into sight; once it has, it stays so. */
+export function useSeen(): [React.RefObject<HTMLDivElement>, boolean] {
+  const ref = React.useRef<HTMLDivElement>(null);
+  const [seen, setSeen] = React.useState(
+    typeof IntersectionObserver === 'undefined'
+  );
+  React.useEffect(() => {
+    if (seen || !ref.current) {
+      return;
+    }
+    const observer = new IntersectionObserver(
+      entries => {
+        if (entries.some(({ isIntersecting }) => isIntersecting)) {
+          setSeen(true);
+        }
+      },
+      { rootMargin: '200px' }
+    );
+    observer.observe(ref.current);
+    return () => observer.disconnect();
+  }, [seen]);
+  return [ref, seen];
+}
+
+/** Fetch while `enabled`, anew when `fetch` is another; a fetch that is no longer wanted is ended. */
+export function useFetched<T>(
+  enabled: boolean,
+  fetch: (signal: AbortSignal) => Promise<T>,
+  unknown: string
+): Loaded<T> {
+  const [loaded, setLoaded] = React.useState<Loaded<T>>({ state: 'loading' });
+  React.useEffect(() => {
+    if (!enabled) {
+      return;
+    }
+    const abort = new AbortController();
+    fetch(abort.signal).then(
+      value => {
+        if (!abort.signal.aborted) {
+          setLoaded({ state: 'ready', value });
+        }
+      },
+      (reason: unknown) => {
+        if (!abort.signal.aborted) {
+          const why = reason instanceof Error ? reason.message : '';
+          setLoaded({ state: 'failed', why: why || unknown });
+        }
+      }
+    );
+    return () => abort.abort();
+  }, [enabled, fetch, unknown]);
+  return loaded;
+}
+
+/** Draw again when other steps are there or another one is shown. */
+export function useSteps(model: MediaModel): {
+  steps: readonly number[];
+  step: number;
+} {
+  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    const slot = () => redraw();
+    model.changed.connect(slot, slot);
+    slot(); // something may have come before this effect
+    return () => {
+      model.changed.disconnect(slot, slot);
+    };
+  }, [model]);
+  return { steps: model.steps, step: model.step };
+}

@@ -1,0 +1,124 @@
+"""A Lab that tracks what kernels on a target log, without a web server, and such kernels."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.links.route import Route
+from genops_lab.profiler.service import ProfilesService
+from genops_lab.remote.tracking import RemoteTracking
+from genops_lab.settings import Settings
+from tests.experiments.conftest import Room, move_made, open_room
+from tests.support.homes import Home
+
+from .places import Place, Running, a_kernel, a_place
+
+T = TypeVar("T")
+
+LONG_S = 120.0
+
+
+class TrackingLab:
+    """The tracking rooms of a Lab, in a loop in a thread of its own, as a server's."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.run(self._open())
+
+    async def _open(self) -> None:
+        data = self.place.home.data
+        self.room: Room = open_room(data)
+        self.profiles = ProfilesService(
+            Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events
+        )
+        self.remote = RemoteTracking(self.place.remote, self.room.tracking, self.profiles, data, self._known)
+
+    async def _known(self, _target: str) -> set[str]:
+        return set()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(LONG_S)
+
+    def close(self) -> None:
+        """The server stops."""
+        self.run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _close(self) -> None:
+        await self.remote.close()
+        await self.profiles.close()
+        await self.room.close()
+
+    # What MLflow has
+
+    def runs(self) -> list[Run]:
+        """All runs."""
+        return self.run(self.room.experiments.list_runs(RunQuery())).runs
+
+    def the_run(self) -> Run:
+        """The only run."""
+        (run,) = self.runs()
+        return run
+
+    def detail(self, run: Run) -> RunDetail:
+        """With its artifacts."""
+        return self.run(self.room.experiments.get_run(run.run_id))
+
+    def steps(self, run: Run, key: str = "loss") -> list[int]:
+        """The steps of a metric, each as often as it was written."""
+        found = self.run(self.room.experiments.get_run_metrics(run.run_id, MetricsQuery()))
+        return next((series.steps for series in found.series if series.key == key), [])
+
+    def ended(self, status: str) -> Run:
+        """The only run, once it has ended so."""
+        eventually(lambda: [run.status for run in self.runs()] == [status])
+        return self.the_run()
+
+
+def eventually(reached: Callable[[], Any], within_s: float = LONG_S) -> Any:
+    """The first true value."""
+    deadline = time.monotonic() + within_s
+    while not (found := reached()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def tracking_lab(home: Home, made: Path, route: Route) -> Iterator[TrackingLab]:
+    """A Lab with a target."""
+    with a_place(home, route) as place:
+        move_made(made, home.data)
+        lab = TrackingLab(place)
+        try:
+            yield lab
+        finally:
+            lab.close()
+
+
+@contextmanager
+def loaded(place: Place, **start: Any) -> Iterator[Running]:
+    """A kernel with the extension."""
+    with a_kernel(place, **start) as kernel:
+        ok(kernel, "%load_ext genops_lab")
+        yield kernel
+
+
+def ok(kernel: Running, code: str) -> str:
+    """What a cell printed that must succeed."""
+    reply, printed = kernel.run(code, LONG_S)
+    assert reply["status"] == "ok", (reply, printed)
+    return printed
