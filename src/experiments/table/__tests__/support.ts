@@ -117,6 +117,7 @@ export class FakeTable {
     return {
       total: this.runs.length,
       matched: found.length,
+      places: found.length,
       offset,
       run_ids: rows.map(run => String(run.run_id)),
       columns: question.columns.map((column): IRunColumn => ({
