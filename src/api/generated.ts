@@ -985,7 +985,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Mark runs as deleted; they can be undeleted. Answers with their whole ids. */
+        /** Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes or ``latest``; answers with their whole ids. Where a whole id is not there, those before it are deleted. */
         post: operations["delete_runs"];
         delete?: never;
         options?: never;

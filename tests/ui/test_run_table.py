@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.many_runs import fill
 from tests.support.mlflow_file import runs_in
+
+from .run_table_page import cell_text, grid, head, looked_at, query, rows, table, totals
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -37,39 +39,6 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
         page.open()
         page.execute("application:toggle-left-area")
         yield page
-
-
-def table(lab: LabPage) -> Locator:
-    return lab.page.locator(".gol-RunTable")
-
-
-def grid(lab: LabPage) -> Locator:
-    return table(lab).get_by_role("grid", name="Runs")
-
-
-def rows(lab: LabPage) -> Locator:
-    return grid(lab).locator(".rdg-row")
-
-
-def head(lab: LabPage, column: str) -> Locator:
-    return grid(lab).get_by_role("columnheader", name=column, exact=True)
-
-
-def totals(lab: LabPage) -> Locator:
-    return table(lab).locator(".gol-RunTable-totals")
-
-
-def query(lab: LabPage) -> Locator:
-    return table(lab).get_by_role("combobox", name="Query")
-
-
-def looked_at(lab: LabPage, name: str) -> None:
-    """Pictures in both themes and two sizes, without serious findings."""
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"{name}-1280-{theme}", width=1280, height=800)
-        lab.shot(f"{name}-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-RunTable") == []
 
 
 def test_it_opens_from_the_panel_with_columns_that_suit_the_runs(lab: LabPage) -> None:
@@ -105,15 +74,6 @@ def test_it_sorts_by_one_column_and_then_by_another(lab: LabPage) -> None:
     values = [float(cell_text(lab, place, "accuracy")) for place in range(3)]
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.98
-
-
-def cell_text(lab: LabPage, place: int, column: str) -> str:
-    index = (
-        grid(lab)
-        .get_by_role("columnheader", name=re.compile(f"^{column}"))
-        .first.get_attribute("aria-colindex")
-    )
-    return rows(lab).nth(place).locator(f'[aria-colindex="{index}"]').inner_text()
 
 
 def test_a_query_is_completed_and_corrected_where_it_is_wrong(lab: LabPage) -> None:

@@ -10,12 +10,14 @@ import { Throttle } from '../../core/throttle';
 import type { IExperiment } from '../service';
 
 import { ColorScales } from './color-scales';
-import { NAME } from './column-words';
 import { chooseColumns } from './first-columns';
+import type { GroupPath } from './groups';
+import { CLOSED, GroupFolds, keyOf } from './groups';
+import { rowsOf, runsOf } from './questions';
 import type { ISelected } from './reading';
-import { readIds, readSelected, readValue } from './reading';
-import type { ILeft, ViewStore } from './saved-views';
-import { withQuery } from './saved-views';
+import { readGroups, readIds, readSelected, readValue } from './reading';
+import type { ViewStore } from './saved-views';
+import { NOTHING_LEFT, withQuery } from './saved-views';
 import { RunSelection } from './selection';
 import type {
   ICompletion,
@@ -24,7 +26,7 @@ import type {
   RunTableService
 } from './service';
 import type { IShownColumn, IView } from './view-state';
-import { FIRST_VIEW, inOrder } from './view-state';
+import { FIRST_VIEW, groupedAlike, inOrder, ofSameRuns } from './view-state';
 import { RunWindows } from './windows';
 
 const REFRESH_MS = 500;
@@ -34,8 +36,6 @@ const STATE_MS = 10_000;
 const LAST_STATE_MS = 60_000;
 /** Values looked at for the smallest and the largest: the first may be infinite. */
 const ENDS = 50;
-/** What every row needs, whatever is shown. */
-const ALWAYS = [NAME, 'status', 'start_time'];
 
 /** The run table: what is asked, the rows that are seen, what is selected. */
 export class RunTableModel implements IDisposable {
@@ -72,6 +72,10 @@ export class RunTableModel implements IDisposable {
     });
     this.columns.changed.connect(() => void this._choose(), this);
     this.windows.changed.connect(this._onWindows, this);
+    this.folds.changed.connect(() => {
+      this._ask();
+      this._leaveSoon();
+    }, this);
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
     events.resync.connect(this._onChanged, this);
@@ -83,6 +87,7 @@ export class RunTableModel implements IDisposable {
   readonly experiments: Resource<IExperiment[]>;
   readonly selection: RunSelection;
   readonly scales: ColorScales;
+  readonly folds = new GroupFolds();
 
   /** Emitted when the view, what is opened or what was dismissed changes. */
   get changed(): ISignal<this, void> {
@@ -111,7 +116,6 @@ export class RunTableModel implements IDisposable {
   get isDisposed(): boolean {
     return this._isDisposed;
   }
-
   get visible(): boolean {
     return this._visible;
   }
@@ -141,18 +145,16 @@ export class RunTableModel implements IDisposable {
   setView(part: Partial<IView>): void {
     const old = this._view;
     this._view = { ...old, ...part };
-    const { query, experiments, lifecycle } = this._view;
-    if (
-      query !== old.query ||
-      lifecycle !== old.lifecycle ||
-      experiments.join('\n') !== old.experiments.join('\n')
-    ) {
+    if (!groupedAlike(this._view, old)) {
+      this.folds.begin(CLOSED);
+    }
+    if (!ofSameRuns(this._view, old)) {
       this.selection.clear();
     }
     if (this._view.columns) {
       this._shown = inOrder(this._view.columns);
       this._chosen = true;
-    } else if (old.columns || experiments !== old.experiments) {
+    } else if (old.columns || this._view.experiments !== old.experiments) {
       this._chosen = false;
       void this._choose();
     }
@@ -202,10 +204,17 @@ export class RunTableModel implements IDisposable {
   frame(columns: readonly string[]): Promise<ISelected> {
     return readSelected(
       this._options.service,
-      this._question([...columns]),
+      runsOf(this._view, columns),
       this.selection,
-      this.windows.snapshot.rows.length
+      this.windows.snapshot.matched
     );
+  }
+
+  /** Select a group's runs, or no longer. @throws ApiError */
+  async toggleGroup(path: GroupPath, index: number): Promise<void> {
+    const { service } = this._options;
+    const ids = await readGroups(service, this._question([]), [path]);
+    this.selection.toggleGroup(keyOf(path), ids, index);
   }
 
   /** The value of one column of one run, such as its note. @throws ApiError */
@@ -235,15 +244,7 @@ export class RunTableModel implements IDisposable {
   }
 
   private _question(columns?: string[]): IQuestion {
-    const { experiments, query, sort, lifecycle } = this._view;
-    const names = this._shown.map(({ name }) => name);
-    return {
-      experiments: [...experiments],
-      query,
-      sort: sort.map(each => ({ ...each })),
-      lifecycle,
-      columns: columns ?? [...new Set([...ALWAYS, ...names])]
-    };
+    return rowsOf(this._view, this._shown, this.folds.folding, columns);
   }
 
   private _ask(): void {
@@ -251,19 +252,17 @@ export class RunTableModel implements IDisposable {
       const question = this._question();
       this.windows.ask(question);
       this.scales.ask(
-        question,
+        runsOf(this._view, []),
         this._shown.filter(each => each.colored).map(each => each.name)
       );
     }
   }
 
   private async _restore(): Promise<void> {
-    let left: ILeft = { view: FIRST_VIEW, queries: [], dismissed: [] };
-    try {
-      left = await this._options.store.left();
-    } catch (reason) {
+    const left = await this._options.store.left().catch((reason: unknown) => {
       console.warn('GenOps Lab: the run table is not as it was left', reason);
-    }
+      return NOTHING_LEFT;
+    });
     if (this._isDisposed) {
       return;
     }
@@ -271,6 +270,7 @@ export class RunTableModel implements IDisposable {
     this._view = left.view;
     this._queries = [...left.queries];
     this._dismissed = [...left.dismissed];
+    this.folds.begin(left.folding);
     this._shown = left.view.columns ? inOrder(left.view.columns) : [];
     this._chosen = this._shown.length > 0;
     this.columns.visible = this._visible && !this._chosen;
@@ -290,7 +290,7 @@ export class RunTableModel implements IDisposable {
     const { columns, certain } = await chooseColumns(
       known,
       // Not the query's runs: it may be wrong, and the columns stay when it changes.
-      names => ({ ...this._question(names), query: '', sort: [] }),
+      names => ({ ...runsOf(this._view, names), query: '', sort: [] }),
       this._options.service
     );
     this._choosing = false;
@@ -342,11 +342,10 @@ export class RunTableModel implements IDisposable {
     }
   }
 
-  private async _ids(first: number, end: number): Promise<string[]> {
-    const rows = this.windows.snapshot.rows.slice(first, end);
-    return rows.every(row => row.id !== null)
-      ? rows.map(row => row.id!)
-      : readIds(this._options.service, this._question([]), first, end);
+  private _ids(first: number, end: number): Promise<string[]> {
+    const { _options: options, windows } = this;
+    const { rows } = windows.snapshot;
+    return readIds(options.service, this._question([]), rows, first, end);
   }
 
   private _leaveSoon(): void {
@@ -362,7 +361,8 @@ export class RunTableModel implements IDisposable {
       await this._options.store.leave({
         view: this._view,
         queries: this._queries,
-        dismissed: this._dismissed
+        dismissed: this._dismissed,
+        folding: this.folds.folding
       });
     } catch (reason) {
       console.warn('GenOps Lab: the run table will not be as now', reason);

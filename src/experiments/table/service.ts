@@ -8,6 +8,9 @@ export type IRunTable = Schemas['RunTable'];
 export type IRunColumn = Schemas['RunColumn'];
 export type IRunColumns = Schemas['RunColumns'];
 export type IRunColumnInfo = Schemas['RunColumnInfo'];
+export type IRunGroup = Schemas['RunGroup'];
+export type IGrouping = Schemas['RunGrouping'];
+export type IAggregate = 'mean' | 'min' | 'max';
 export type IRunsState = Schemas['RunsState'];
 export type ICompletion = Schemas['Completion'];
 
@@ -18,6 +21,8 @@ export interface IQuestion {
   readonly sort: IRunSort[];
   readonly lifecycle: ILifecycle;
   readonly columns: string[];
+  /** Runs in groups, whose heads are rows too. */
+  readonly groups?: IGrouping;
 }
 
 /** How many runs a request may bring. */
@@ -35,7 +40,8 @@ export class RunTableService {
     signal?: AbortSignal
   ): Promise<IRunTable> {
     const { http } = this._api;
-    const body = { ...question, offset, limit, wait_s: 0 };
+    const groups = question.groups ?? null;
+    const body = { ...question, groups, offset, limit, wait_s: 0 };
     return this._api.data(http.POST('/genops/run-table', { body, signal }));
   }
 

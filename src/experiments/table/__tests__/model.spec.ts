@@ -2,24 +2,7 @@ import { shareOf } from '../color-scales';
 import { FIRST_VIEW } from '../view-state';
 import { valueOf } from '../windows';
 
-import { FakeTable, settled } from './support';
-
-/** A model that is seen and has its first rows. */
-async function opened(table: FakeTable) {
-  const model = table.model();
-  model.visible = true;
-  await new Promise<void>(resolve => {
-    const look = () => {
-      if (model.windows.snapshot.total !== null) {
-        model.windows.changed.disconnect(look);
-        resolve();
-      }
-    };
-    model.windows.changed.connect(look);
-  });
-  await settled();
-  return model;
-}
+import { FakeTable, opened, settled } from './support';
 
 describe('the run table', () => {
   it('begins with the parameters that differ and the metrics that runs have', async () => {

@@ -29,7 +29,14 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     return <span className="gol-RunTable-skeleton" aria-hidden="true" />;
   }
   if (column === NAME) {
-    return <NameCell row={row} value={value} trans={trans} />;
+    return (
+      <NameCell
+        row={row}
+        value={value}
+        indent={props.indent ?? 0}
+        trans={trans}
+      />
+    );
   }
   if (value === null || value === '') {
     return (
@@ -64,12 +71,14 @@ export namespace CellContent {
   export interface IProps {
     row: IRow;
     column: string;
+    /** How far its group moves a name to the right, in pixels. */
+    indent?: number;
     trans: TranslationBundle;
   }
 }
 
 /** Four significant digits, so that those of a column stand below each other. */
-function figure(value: number): string {
+export function figure(value: number): string {
   const size = Math.abs(value);
   return Number.isInteger(value) || size < 1e-3 || size >= 1e4
     ? formatNumber(value)
@@ -82,6 +91,7 @@ function figure(value: number): string {
 function NameCell(props: {
   row: IRow;
   value: CellValue;
+  indent: number;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { row, value, trans } = props;
@@ -92,7 +102,10 @@ function NameCell(props: {
     trans
   );
   return (
-    <span className="gol-RunTable-name">
+    <span
+      className="gol-RunTable-name"
+      style={{ paddingInlineStart: props.indent }}
+    >
       <StatusBadge
         tone={tone}
         caption={label}
