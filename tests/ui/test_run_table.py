@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def test_it_opens_from_the_panel_with_columns_that_suit_the_runs(lab: LabPage) -
     expect(head(lab, "framework parameter")).to_have_count(0)  # the same in all runs
     expect(rows(lab).first).to_contain_text("-10000")
     expect(table(lab).get_by_text("read from MLflow's file")).to_be_visible()
+
+
+def test_statistics_are_made_and_the_offer_goes(lab: LabPage) -> None:
+    offer = table(lab).get_by_role("note").filter(has_text="ANALYZE")
+    offer.get_by_role("button", name="Run ANALYZE").click()
+    expect(offer).to_have_count(0)
+    with sqlite3.connect(lab.server.home.data / "mlflow" / "mlflow.db") as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_stat1 WHERE tbl = 'latest_metrics'").fetchone()
 
 
 def test_the_last_row_comes_when_it_is_scrolled_to(lab: LabPage) -> None:

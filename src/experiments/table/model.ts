@@ -297,11 +297,13 @@ export class RunTableModel implements IDisposable {
     if (this._isDisposed || this._view.columns) {
       return;
     }
-    this._shown = columns;
     this._chosen = certain && experiments === this._view.experiments;
     this.columns.visible = this._visible && !this._chosen;
-    this._ask();
-    this._changed.emit();
+    if (JSON.stringify(columns) !== JSON.stringify(this._shown)) {
+      this._shown = columns;
+      this._ask();
+      this._changed.emit();
+    }
   }
 
   private _onChanged(): void {
@@ -357,16 +359,15 @@ export class RunTableModel implements IDisposable {
     if (!this._restored) {
       return;
     }
-    try {
-      await this._options.store.leave({
-        view: this._view,
-        queries: this._queries,
-        dismissed: this._dismissed,
-        folding: this.folds.folding
-      });
-    } catch (reason) {
+    const left = {
+      view: this._view,
+      queries: this._queries,
+      dismissed: this._dismissed,
+      folding: this.folds.folding
+    };
+    await this._options.store.leave(left).catch((reason: unknown) => {
       console.warn('GenOps Lab: the run table will not be as now', reason);
-    }
+    });
   }
 
   private _options: RunTableModel.IOptions;
