@@ -13,11 +13,11 @@ import { ColorScales } from './color-scales';
 import { chooseColumns } from './first-columns';
 import type { GroupPath } from './groups';
 import { CLOSED, GroupFolds, keyOf } from './groups';
+import { Leaving } from './leaving';
 import { rowsOf, runsOf } from './questions';
 import type { ISelected } from './reading';
 import { readGroups, readIds, readSelected, readValue } from './reading';
 import type { ViewStore } from './saved-views';
-import { NOTHING_LEFT, withQuery } from './saved-views';
 import { RunSelection } from './selection';
 import type {
   ICompletion,
@@ -30,7 +30,6 @@ import { FIRST_VIEW, groupedAlike, inOrder, ofSameRuns } from './view-state';
 import { RunWindows } from './windows';
 
 const REFRESH_MS = 500;
-const LEAVE_MS = 400;
 /** How often the age of what is shown is asked for, while it is shown. */
 const STATE_MS = 10_000;
 const LAST_STATE_MS = 60_000;
@@ -42,6 +41,10 @@ export class RunTableModel implements IDisposable {
   constructor(options: RunTableModel.IOptions) {
     const { service, events, trans } = options;
     this._options = options;
+    this._leaving = new Leaving(options.store, () => ({
+      view: this._view,
+      folding: this.folds.folding
+    }));
     this.windows = new RunWindows({
       trans,
       fetch: (question, offset, limit, signal) =>
@@ -74,7 +77,7 @@ export class RunTableModel implements IDisposable {
     this.windows.changed.connect(this._onWindows, this);
     this.folds.changed.connect(() => {
       this._ask();
-      this._leaveSoon();
+      this._leaving.soon();
     }, this);
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
@@ -105,7 +108,7 @@ export class RunTableModel implements IDisposable {
 
   /** Queries that found something, the last one first. */
   get queries(): readonly string[] {
-    return this._queries;
+    return this._leaving.queries;
   }
 
   /** The run whose detail is shown. */
@@ -116,6 +119,7 @@ export class RunTableModel implements IDisposable {
   get isDisposed(): boolean {
     return this._isDisposed;
   }
+
   get visible(): boolean {
     return this._visible;
   }
@@ -159,7 +163,7 @@ export class RunTableModel implements IDisposable {
       void this._choose();
     }
     this._ask();
-    this._leaveSoon();
+    this._leaving.soon();
     this._changed.emit();
   }
 
@@ -186,12 +190,11 @@ export class RunTableModel implements IDisposable {
   }
 
   isDismissed(advice: string): boolean {
-    return this._dismissed.includes(advice);
+    return this._leaving.dismissed.includes(advice);
   }
 
   dismiss(advice: string): void {
-    this._dismissed = [...this._dismissed, advice];
-    this._leaveSoon();
+    this._leaving.dismiss(advice);
     this._changed.emit();
   }
 
@@ -234,8 +237,7 @@ export class RunTableModel implements IDisposable {
     this.visible = false;
     this._isDisposed = true;
     this._state.dispose();
-    window.clearTimeout(this._leaving);
-    void this._leave();
+    this._leaving.dispose();
     this.windows.dispose();
     this.columns.dispose();
     this.experiments.dispose();
@@ -259,17 +261,12 @@ export class RunTableModel implements IDisposable {
   }
 
   private async _restore(): Promise<void> {
-    const left = await this._options.store.left().catch((reason: unknown) => {
-      console.warn('GenOps Lab: the run table is not as it was left', reason);
-      return NOTHING_LEFT;
-    });
+    const left = await this._leaving.restore();
     if (this._isDisposed) {
       return;
     }
     this._restored = true;
     this._view = left.view;
-    this._queries = [...left.queries];
-    this._dismissed = [...left.dismissed];
     this.folds.begin(left.folding);
     this._shown = left.view.columns ? inOrder(left.view.columns) : [];
     this._chosen = this._shown.length > 0;
@@ -304,6 +301,9 @@ export class RunTableModel implements IDisposable {
       this._ask();
       this._changed.emit();
     }
+    if (this.columns.value !== known) {
+      void this._choose(); // More came meanwhile.
+    }
   }
 
   private _onChanged(): void {
@@ -332,15 +332,8 @@ export class RunTableModel implements IDisposable {
   private _onWindows(): void {
     const { rows, switching, error } = this.windows.snapshot;
     const { query } = this._view;
-    if (
-      query &&
-      !switching &&
-      !error &&
-      rows.length > 0 &&
-      this._queries[0] !== query
-    ) {
-      this._queries = withQuery(this._queries, query);
-      this._leaveSoon();
+    if (query && !switching && !error && rows.length > 0) {
+      this._leaving.found(query);
     }
   }
 
@@ -350,32 +343,11 @@ export class RunTableModel implements IDisposable {
     return readIds(options.service, this._question([]), rows, first, end);
   }
 
-  private _leaveSoon(): void {
-    window.clearTimeout(this._leaving);
-    this._leaving = window.setTimeout(() => void this._leave(), LEAVE_MS);
-  }
-
-  private async _leave(): Promise<void> {
-    if (!this._restored) {
-      return;
-    }
-    const left = {
-      view: this._view,
-      queries: this._queries,
-      dismissed: this._dismissed,
-      folding: this.folds.folding
-    };
-    await this._options.store.leave(left).catch((reason: unknown) => {
-      console.warn('GenOps Lab: the run table will not be as now', reason);
-    });
-  }
-
   private _options: RunTableModel.IOptions;
+  private _leaving: Leaving;
   private _state: Poll;
   private _view: IView = FIRST_VIEW;
   private _shown: readonly IShownColumn[] = [];
-  private _queries: string[] = [];
-  private _dismissed: string[] = [];
   private _opened: string | null = null;
   private _restored = false;
   private _chosen = false;
@@ -383,7 +355,6 @@ export class RunTableModel implements IDisposable {
   private _visible = false;
   private _missed = false;
   private _listening: IDisposable | null = null;
-  private _leaving: number | undefined;
   private _refreshing = new Throttle(() => this._refresh(), REFRESH_MS);
   private _changed = new Signal<this, void>(this);
   private _isDisposed = false;

@@ -18,6 +18,28 @@ describe('the run table', () => {
     model.dispose();
   });
 
+  it('chooses columns again for the first runs, also when more came while it chose', async () => {
+    const table = new FakeTable(2);
+    const all = await table.service.columns();
+    const without = {
+      ...all,
+      columns: all.columns.filter(({ column }) => column !== 'metrics.loss')
+    };
+    table.service.columns = async () => without;
+    const model = await opened(table);
+    expect(model.shown.map(({ name }) => name)).not.toContain('metrics.loss');
+    table.held = true;
+    await model.columns.refresh();
+    await settled();
+    table.service.columns = async () => all;
+    await model.columns.refresh();
+    table.held = false;
+    table.calls.forEach(call => call.answer());
+    await settled();
+    expect(model.shown.map(({ name }) => name)).toContain('metrics.loss');
+    model.dispose();
+  });
+
   it('is as it was left, query and columns and sort', async () => {
     const table = new FakeTable(30);
     const model = await opened(table);
