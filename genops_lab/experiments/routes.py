@@ -22,6 +22,7 @@ OPERATIONS = [
     Operation("GET", "/runs", Service.list_runs),
     Operation("GET", "/runs/{run_id}", Service.get_run),
     Operation("GET", "/runs/{run_id}/metrics", Service.get_run_metrics),
+    Operation("GET", "/runs/{run_id}/latest", Service.get_latest_metrics),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),

@@ -789,6 +789,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/latest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest value of each metric of a run, with its step and time. */
+        get: operations["get_latest_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/notebook": {
         parameters: {
             query?: never;
@@ -2315,6 +2332,8 @@ export interface components {
             run: components["schemas"]["Run"];
             models: components["schemas"]["LoggedModel"][];
             artifacts: components["schemas"]["Artifact"][];
+            /** @default [] */
+            latest: components["schemas"]["LatestMetric"][];
         };
         /**
          * LoggedModel
@@ -2335,6 +2354,16 @@ export interface components {
             is_dir: boolean;
             /** @default null */
             size_bytes: number | null;
+        };
+        /**
+         * LatestMetric
+         * @description A metric's latest value (None: NaN or infinite), its step, and when it was logged, in seconds since 1970.
+         */
+        LatestMetric: {
+            key: string;
+            value: number | null;
+            step: number;
+            at: number;
         };
         /**
          * RunMetrics
@@ -4781,6 +4810,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunMetrics"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_latest_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LatestMetric"][];
                 };
             };
             /** @description What went wrong. */

@@ -22,6 +22,7 @@ from genops_lab.experiments.columns.models import (
     RunTableQuery,
     RunTags,
 )
+from genops_lab.experiments.models import LatestMetric
 
 from .conftest import Room, until
 
@@ -125,6 +126,27 @@ async def test_groups_of_runs(room: Room) -> None:
 
 def _names_of(ids: dict[str, str]) -> dict[str, str]:
     return {run_id: name for name, run_id in ids.items()}
+
+
+async def test_the_latest_metrics_of_a_run_have_steps_and_times(room: Room) -> None:
+    ids = await _runs(room)
+
+    def log() -> None:
+        client = MlflowClient(room.mlflow.uri)
+        for step, value in ((1, 0.3), (900, 0.25), (7, 0.9)):
+            client.log_metric(ids["r3"], "acc", value, timestamp=1_700_000_000_000 + step, step=step)
+        client.log_metric(ids["r3"], "broken", math.nan, timestamp=1_700_000_000_500, step=-1)
+
+    await asyncio.to_thread(log)
+    expected = [
+        LatestMetric(key="acc", value=0.25, step=900, at=1_700_000_000.9),
+        LatestMetric(key="broken", value=None, step=-1, at=1_700_000_000.5),
+    ]
+    for ref in (ids["r3"], ids["r3"][:10]):
+        assert await room.experiments.get_latest_metrics(ref) == expected
+    assert (await room.experiments.get_run(ids["r3"])).latest == expected
+    with pytest.raises(NotFound):
+        await room.experiments.get_latest_metrics("0" * 32)
 
 
 async def test_what_cannot_be_asked(room: Room) -> None:

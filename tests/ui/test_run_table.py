@@ -85,6 +85,13 @@ def test_it_sorts_by_one_column_and_then_by_another(lab: LabPage) -> None:
     assert values[0] > 0.98
 
 
+def test_a_metric_says_when_it_was_logged(lab: LabPage) -> None:
+    index = head(lab, "loss metric").get_attribute("aria-colindex")
+    metric = rows(lab).nth(2).locator(f'[aria-colindex="{index}"] [title]')
+    metric.hover()
+    expect(metric).to_have_attribute("title", re.compile(r"^0\.\d+\nstep \d+, "))
+
+
 def test_a_query_is_completed_and_corrected_where_it_is_wrong(lab: LabPage) -> None:
     query(lab).click()
     query(lab).press_sequentially("metrics.acc")

@@ -13,6 +13,7 @@ import { ColorScales } from './color-scales';
 import { chooseColumns } from './first-columns';
 import type { GroupPath } from './groups';
 import { CLOSED, GroupFolds, keyOf } from './groups';
+import { LatestMetrics } from './latest';
 import { Leaving } from './leaving';
 import { rowsOf, runsOf } from './questions';
 import type { ISelected } from './reading';
@@ -66,6 +67,7 @@ export class RunTableModel implements IDisposable {
         .window(question, 0, ENDS)
         .then(answer => answer.columns.find(each => each.column === column))
     );
+    this.latest = new LatestMetrics(runId => service.latest(runId));
     this._state = new Poll({
       name: 'genops-lab:runs-state',
       auto: false,
@@ -90,6 +92,7 @@ export class RunTableModel implements IDisposable {
   readonly experiments: Resource<IExperiment[]>;
   readonly selection: RunSelection;
   readonly scales: ColorScales;
+  readonly latest: LatestMetrics;
   readonly folds = new GroupFolds();
 
   /** Emitted when the view, what is opened or what was dismissed changes. */

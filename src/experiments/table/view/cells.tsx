@@ -13,10 +13,14 @@ import { statusWord } from '../../view/words';
 import type { IScale } from '../color-scales';
 import { shareOf } from '../color-scales';
 import { NAME } from '../column-words';
+import type { RunTableModel } from '../model';
 import { runColor } from '../run-color';
 import type { CellValue, IRow } from '../windows';
 import { valueOf } from '../windows';
 
+import { MetricCell } from './metric-cell';
+
+const METRICS = 'metrics.';
 const TIMES = ['start_time', 'end_time'];
 /** The strongest background, in percent: text on it stays readable in both themes. */
 const STRONGEST = 32;
@@ -51,6 +55,19 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     const { tone, label } = statusWord(value as IRun['status'], trans);
     return <span className={`gol-RunTable-word gol-mod-${tone}`}>{label}</span>;
   }
+  if (row.id && column.startsWith(METRICS)) {
+    return (
+      <MetricCell
+        model={props.model}
+        runId={row.id}
+        metric={column.slice(METRICS.length)}
+        value={value}
+        trans={trans}
+      >
+        {typeof value === 'number' ? figure(value) : value}
+      </MetricCell>
+    );
+  }
   if (typeof value === 'number') {
     if (TIMES.includes(column)) {
       return <RelativeTime seconds={value} trans={trans} />;
@@ -71,6 +88,7 @@ export namespace CellContent {
   export interface IProps {
     row: IRow;
     column: string;
+    model: RunTableModel;
     /** How far its group moves a name to the right, in pixels. */
     indent?: number;
     trans: TranslationBundle;

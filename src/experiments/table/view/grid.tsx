@@ -300,6 +300,7 @@ function dataColumn(
         <CellContent
           row={row}
           column={name}
+          model={model}
           indent={name === NAME ? levelOf(row, groups.length) * INDENT_PX : 0}
           trans={trans}
         />
