@@ -20,7 +20,7 @@ import psutil
 
 from genops_lab.core.worker import Worker
 from genops_lab.experiments.columns.backend import RunMirror
-from genops_lab.experiments.columns.models import RunSort, RunTable, RunTableQuery
+from genops_lab.experiments.columns.models import RunGrouping, RunSort, RunTable, RunTableQuery
 from genops_lab.experiments.columns.sqlite_source import analyze
 from tests.support.homes import temporary_home
 from tests.support.mlflow_server import running_mlflow
@@ -100,6 +100,7 @@ def measured(runs: int, many: int, wide: int, *, times: int) -> Iterator[Figure]
         experiment = run_store.make(large, many, str(folder / "artifacts"), each=5)
         analyze(folder / "many.db")
         yield from _side_by_side(large, folder / "kept", experiment, "SQLite with statistics", times=times)
+        yield from asyncio.run(_groups(large, folder / "kept", times))
         if missing():
             print(f"PostgreSQL is not measured: {missing()}", file=sys.stderr)
             return
@@ -268,6 +269,32 @@ async def _table_times(
             ids[what] = answer.run_ids
     await worker.stop()
     return found, table.total, ids
+
+
+async def _groups(uri: str, cache: Path, times: int) -> list[Figure]:
+    """The first heads; each question is one that was not asked before."""
+    worker = Worker("Runs", {"tracking_uri": uri, "cache": str(cache)})
+    found = []
+    for name in ("params.param_02", "params.param_00"):
+        values, groups = [], 0
+        for at in range(times + 1):
+            asked = RunTableQuery(columns=_SHOWN, limit=_WINDOW, wait_s=0 if at else 60, query=" " * at,
+                                  groups=RunGrouping(by=[name]))  # fmt: skip
+            begun = time.perf_counter()
+            table = await worker.call(RunMirror.table, asked)
+            if at:  # the first one reads all runs
+                values.append((time.perf_counter() - begun) * 1000)
+            groups = table.places
+        found.append(
+            Figure(
+                name=f"{table.matched:,} runs in {groups:,} groups of a parameter",
+                unit="ms",
+                values=values,
+                target=50,
+            )
+        )
+    await worker.stop()
+    return found
 
 
 def _times(work: Callable[[], list[str]], times: int) -> tuple[list[float], list[str]]:

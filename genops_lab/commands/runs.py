@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.core.errors import InvalidRequest
 
 from .completion import experiment_names, run_ids
 from .session import Json, Session, command
@@ -46,15 +46,38 @@ def list_runs(
             "May be given several times.",
         ),
     ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="COLUMN",
+            help="Groups of runs instead, by a parameter, a tag, experiment, status or user, such as params.optimizer; "
+            "may be given several times. --sort runs sorts by their size.",
+        ),
+    ] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
     json: Json = False,
 ) -> None:
     """List runs, newest first unless sorted."""
     with command(json) as session:
+        if group:
+            from .groups import list_groups
+
+            list_groups(
+                session,
+                group,
+                experiments=[experiment] if experiment else [],
+                query=filter,
+                sort=[_sorting(key) for key in sort or ()],
+                lifecycle="deleted" if deleted else "active",
+                limit=limit,
+            )
+            return
         from genops_lab.experiments.columns.models import RunSearch
         from genops_lab.experiments.columns.service import RunTableService
-        from genops_lab.experiments.query.errors import pointed
+
+        from .asked import query_pointed_at, remarks
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
@@ -64,29 +87,14 @@ def list_runs(
             lifecycle="deleted" if deleted else "active",
             wait_s=_WAIT_S,
         )
-        try:
+        with query_pointed_at(session, filter):
             found = session.call(RunTableService.search_runs, body=asked)
-        except GenOpsError as error:
-            if {"position", "length"} <= error.details.keys():
-                session.say(pointed(filter, int(error.details["position"]), int(error.details["length"])))
-            raise
         session.show(found.runs, views.runs(found.runs, filtered=bool(filter)))
-        for doubt in found.doubts:
-            session.say(
-                f"{pointed(filter, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip()
-            )
         if found.matched > len(found.runs):
             session.say(
                 f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
             )
-        if found.state.problem:
-            session.say(f"MLflow does not answer; this is what was read before. {found.state.problem}")
-        elif not found.state.complete:
-            session.say(
-                f"{found.state.read} of {found.state.total or 'all'} runs are read so far: try again later."
-            )
-        for advice in found.state.advice:
-            session.say(f"{advice.message} {advice.hint}")
+        remarks(session, filter, found.doubts, found.state)
 
 
 def _sorting(key: str) -> RunSort:

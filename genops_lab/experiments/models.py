@@ -70,12 +70,22 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int | None = None
 
 
+class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric's latest value (None: NaN or infinite), its step, and when it was logged, in seconds since 1970."""
+
+    key: str
+    value: float | None
+    step: int
+    at: float
+
+
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A run with what it produced."""
 
     run: Run
     models: list[LoggedModel]
     artifacts: list[Artifact]
+    latest: list[LatestMetric] = []
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):

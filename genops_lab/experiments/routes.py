@@ -27,6 +27,7 @@ OPERATIONS = [
     Operation("GET", "/runs/{run_id}/links", Service.get_run_links),
     Operation("GET", "/runs/{run_id}/media", MediaService.get_run_media),
     Operation("GET", "/runs/{run_id}/histograms", MediaService.get_run_histograms),
+    Operation("GET", "/runs/{run_id}/latest", Service.get_latest_metrics),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),

@@ -9,7 +9,7 @@ from .backends.runs import MlflowRuns
 from .changes import OutsideChanges
 from .links import RunLinks, links_of
 from .mlflow import MlflowConnection
-from .models import Experiment, MetricsQuery, Run, RunDetail, RunMetrics, RunPage, RunQuery
+from .models import Experiment, LatestMetric, MetricsQuery, Run, RunDetail, RunMetrics, RunPage, RunQuery
 
 
 class ExperimentsService:
@@ -34,6 +34,11 @@ class ExperimentsService:
         """A run with its models and artifacts; the id may be a unique prefix, or ``latest``."""
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.detail, run_id)
+
+    async def get_latest_metrics(self, run_id: str) -> list[LatestMetric]:
+        """The latest value of each metric of a run, with its step and time."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.latest, run_id)
 
     async def get_run_metrics(self, run_id: str, query: MetricsQuery) -> RunMetrics:
         """The metric histories of a run."""

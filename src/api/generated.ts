@@ -840,6 +840,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/latest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest value of each metric of a run, with its step and time. */
+        get: operations["get_latest_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/notebook": {
         parameters: {
             query?: never;
@@ -1036,7 +1053,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Mark runs as deleted; they can be undeleted. Answers with their whole ids. */
+        /** Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes or ``latest``; answers with their whole ids. Where a whole id is not there, those before it are deleted. */
         post: operations["delete_runs"];
         delete?: never;
         options?: never;
@@ -2366,6 +2383,8 @@ export interface components {
             run: components["schemas"]["Run"];
             models: components["schemas"]["LoggedModel"][];
             artifacts: components["schemas"]["Artifact"][];
+            /** @default [] */
+            latest: components["schemas"]["LatestMetric"][];
         };
         /**
          * LoggedModel
@@ -2386,6 +2405,16 @@ export interface components {
             is_dir: boolean;
             /** @default null */
             size_bytes: number | null;
+        };
+        /**
+         * LatestMetric
+         * @description A metric's latest value (None: NaN or infinite), its step, and when it was logged, in seconds since 1970.
+         */
+        LatestMetric: {
+            key: string;
+            value: number | null;
+            step: number;
+            at: number;
         };
         /**
          * RunMetrics
@@ -2776,7 +2805,7 @@ export interface components {
          * RunTableQuery
          * @description Which part of the runs. ``experiments`` are names or ids, none for all. Without ``sort``, and where it leaves
          *         runs alike, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: wait so long (at most 60) until all runs are
-         *         read as they are now.
+         *         read as they are now. With ``groups``, ``offset`` and ``limit`` count the groups' heads too.
          */
         RunTableQuery: {
             /** @default [] */
@@ -2798,6 +2827,8 @@ export interface components {
             lifecycle: "active" | "all" | "deleted";
             /** @default 0 */
             wait_s: number;
+            /** @default null */
+            groups: components["schemas"]["RunGrouping"] | null;
         };
         /**
          * RunSort
@@ -2809,24 +2840,52 @@ export interface components {
             descending: boolean;
         };
         /**
+         * RunGrouping
+         * @description Runs in groups by 1 to 4 columns of text, the outermost first. A group is named by its values from the outermost
+         *         level on; null is that of the runs without a value.
+         *
+         *         The groups of the first ``open_levels`` levels are open and those below closed, but for those that are ``turned``.
+         *         With ``within`` a table holds the runs of these groups alone, and no heads. ``aggregates``: how a column's numbers
+         *         are told of a group, the mean where nothing is said (of start and end the latest); NaN and infinite values are not
+         *         in it. Groups are sorted by value, unless the query's ``sort`` names one of their columns, a column of numbers (by
+         *         its aggregate), or ``runs``, their number.
+         */
+        RunGrouping: {
+            by: string[];
+            /** @default 0 */
+            open_levels: number;
+            /** @default [] */
+            turned: (string | null)[][];
+            /** @default [] */
+            within: (string | null)[][];
+            /** @default {} */
+            aggregates: {
+                [key: string]: "max" | "mean" | "min";
+            };
+        };
+        /**
          * RunTable
          * @description A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
-         *         ``doubts``: what in the query was perhaps not meant so.
+         *         ``doubts``: what in the query was perhaps not meant so. ``places``: how many rows the table has, which with groups
+         *         are their heads and the runs of those that are open; a head's ``run_ids`` is empty.
          */
         RunTable: {
             total: number;
             matched: number;
+            places: number;
             offset: number;
             run_ids: string[];
             columns: components["schemas"]["RunColumn"][];
             state: components["schemas"]["RunsState"];
             /** @default [] */
             doubts: components["schemas"]["Doubt"][];
+            /** @default [] */
+            groups: components["schemas"]["RunGroup"][];
         };
         /**
          * RunColumn
          * @description The window's values of one column, None where a run has none. What JSON cannot hold of numbers is text: "NaN",
-         *         "Infinity", "-Infinity".
+         *         "Infinity", "-Infinity". At a group's head: the aggregate; of texts the one that all its runs have, if they do.
          */
         RunColumn: {
             column: string;
@@ -2882,6 +2941,32 @@ export interface components {
             hint: string;
             position: number;
             length: number;
+        };
+        /**
+         * RunGroup
+         * @description A group whose head stands ``at`` a place of the window (from 0 on). ``path``: its values from the outermost level
+         *         on. It is the ``position``-th (from 1 on) of ``siblings`` groups. ``spreads``: of the columns of numbers.
+         */
+        RunGroup: {
+            at: number;
+            path: (string | null)[];
+            runs: number;
+            open: boolean;
+            position: number;
+            siblings: number;
+            spreads: {
+                [key: string]: components["schemas"]["Spread"];
+            };
+        };
+        /**
+         * Spread
+         * @description Between which values a group's numbers lie, how many they are, and how many are NaN or infinite.
+         */
+        Spread: {
+            low: number | null;
+            high: number | null;
+            finite: number;
+            other: number;
         };
         /**
          * RunSearch
@@ -4953,6 +5038,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HistogramSeries"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_latest_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LatestMetric"][];
                 };
             };
             /** @description What went wrong. */

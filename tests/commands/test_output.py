@@ -24,6 +24,7 @@ from genops_lab.commands.document import (
 )
 from genops_lab.commands.session import exit_code
 from genops_lab.commands.views import deployments as deployment_views
+from genops_lab.commands.views.groups import groups
 from genops_lab.core.errors import (
     Conflict,
     Failed,
@@ -141,3 +142,28 @@ def test_a_key_is_never_shown() -> None:
     )  # fmt: skip
     for document in (deployment_views.deployment(shown), deployment_views.deployments([shown])):
         assert "k3y" not in terminal.render(document) + html.render(document)
+
+
+def test_groups_tell_between_what_their_metrics_lie() -> None:
+    def told(value: str | None, **metric: float | None) -> dict[str, object]:
+        return {
+            "group": {"params.a": value},
+            "runs": 1200,
+            "newest_at": None,
+            "metrics": {"loss": metric} if metric else {},
+        }
+
+    document = groups(
+        ["params.a"],
+        [
+            told("x", mean=0.5, min=0.25, max=0.75, finite=2, not_finite=1),
+            told("y", mean=2.0, min=2.0, max=2.0, finite=1, not_finite=0),
+            told("z", mean=None, min=None, max=None, finite=0, not_finite=2),
+            told(None),
+        ],
+        ["metrics.loss"],
+    )
+    head, *rows = terminal.render(document).splitlines()
+    assert re.split("  +", head) == ["PARAMS.A", "RUNS", "NEWEST", "LOSS (MEAN, RANGE)"]
+    assert "1,200" in rows[0] and rows[0].endswith("0.5 (0.25 to 0.75) +1 not finite")
+    assert rows[1].split()[-1] == "2" and rows[2].endswith(" 2 not finite") and rows[3].startswith("(none)")

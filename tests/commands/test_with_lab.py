@@ -187,6 +187,25 @@ def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits
     assert (of_data.code, of_data.json) == (0, []), of_data.err
 
 
+def test_runs_are_listed_in_groups(lab: RunningLab, digits: Logged) -> None:
+    found = lab.call(
+        "runs", "list", "--group", "experiment", "--group", "status", "--sort", "-runs", "--json"
+    ).json
+    (group,) = found
+    assert (group["group"]["status"], group["runs"]) == ("FINISHED", 1)
+    assert lab.call("runs", "show", digits.run_id, "--json").json["run"]["started_at"] == group["newest_at"]
+    shown = lab.call("runs", "list", "--group", "status").out.splitlines()
+    assert shown[0].split()[:3] == ["STATUS", "RUNS", "NEWEST"] and shown[1].split()[:2] == ["FINISHED", "1"]
+    assert (
+        lab.call("runs", "list", "--group", "status", "--filter", "name LIKE 'no%such'").out
+        == "No run matches.\n"
+    )
+    refused = lab.call("runs", "list", "--group", "metrics.loss")
+    assert refused.code == 2 and "holds numbers" in refused.err
+    wrong = lab.call("runs", "list", "--group", "status", "--filter", "metrics.loss <")
+    assert wrong.code == 2 and "^" in wrong.err
+
+
 def test_a_notebook_gets_one_object(lab: RunningLab, digits: Logged) -> None:
     outcome = lab.call("runs", "list", GENOPS_OUTPUT="notebook")
     assert outcome.code == 0

@@ -12,6 +12,6 @@ def test_each_figure_is_made(clean_environment: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(runs, "_LOOK_S", 0.1)
     made = [figure.line() for figure in runs.measured(40, 60, 200, times=1)]
     beside_mlflow = 2 * (3 if missing() else 4)
-    assert len(made) == 6 + beside_mlflow
+    assert len(made) == 8 + beside_mlflow
     assert all(line["n"] for line in made)
     assert sum("baseline" in line for line in made) == 1 + beside_mlflow

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.experiments.columns.editing import RunsTagging
 from genops_lab.experiments.columns.models import (
+    RunGrouping,
     RunIds,
     RunQueryText,
     RunSearch,
@@ -21,6 +22,7 @@ from genops_lab.experiments.columns.models import (
     RunTableQuery,
     RunTags,
 )
+from genops_lab.experiments.models import LatestMetric
 
 from .conftest import Room, until
 
@@ -53,7 +55,7 @@ async def _table(room: Room, **query: Any) -> RunTable:
 
 
 def _names(table: RunTable, ids: dict[str, str]) -> list[str]:
-    names = {run_id: name for name, run_id in ids.items()}
+    names = _names_of(ids)
     return [names[run_id] for run_id in table.run_ids]
 
 
@@ -94,6 +96,59 @@ async def test_windows_order_and_values(room: Room) -> None:
     assert (columns["metrics.loss"], columns["params.depth"], columns["end_time"]) == (3, 4, 1)
 
 
+async def test_groups_of_runs(room: Room) -> None:
+    ids = await _runs(room)
+    columns = ["metrics.loss", "params.kind", "start_time"]
+    grouping = RunGrouping(by=["params.kind"], turned=[["x"]], aggregates={"metrics.loss": "max"})
+    table = await _table(room, groups=grouping, columns=columns)
+    assert (table.total, table.matched, table.places) == (4, 4, 4)
+    assert [_names_of(ids).get(run_id, "") for run_id in table.run_ids] == ["", "", "r1", "r0"]
+    one, x = table.groups
+    assert (one.path, one.runs, one.open, one.at) == (["1"], 2, False, 0)
+    assert (x.path, x.runs, x.open, x.position, x.siblings) == (["x"], 2, True, 2, 2)
+    loss, kind, start = table.columns
+    assert loss.values == [None, 0.5, "NaN", 0.5], "what is not finite is in no aggregate"
+    assert (one.spreads["metrics.loss"].finite, one.spreads["metrics.loss"].other) == (0, 1)
+    assert (kind.values, start.values[:2]) == (["1", "x", "x", "x"], [1.003, 1.001])
+    # Groups are sorted like runs; of runs without a metric they come last, and what is open stays.
+    sort = [RunSort(column="metrics.loss", descending=True)]
+    table = await _table(room, groups=grouping, columns=columns, sort=sort, query="name = r0 OR name = r3")
+    assert [group.path for group in table.groups] == [["x"], ["1"]]
+    assert (table.matched, table.places, table.total) == (2, 3, 4)
+    inside = await _table(room, groups=RunGrouping(by=["params.kind"], within=[["x"]]))
+    assert (_names(inside, ids), inside.groups) == (["r1", "r0"], [])
+    by_size = [RunSort(column="runs", descending=True)]
+    table = await _table(
+        room, groups=RunGrouping(by=["experiment", "params.none"]), sort=by_size, query="name != r1"
+    )
+    assert [(group.path, group.runs) for group in table.groups] == [(["even"], 2), (["odd ones"], 1)]
+
+
+def _names_of(ids: dict[str, str]) -> dict[str, str]:
+    return {run_id: name for name, run_id in ids.items()}
+
+
+async def test_the_latest_metrics_of_a_run_have_steps_and_times(room: Room) -> None:
+    ids = await _runs(room)
+
+    def log() -> None:
+        client = MlflowClient(room.mlflow.uri)
+        for step, value in ((1, 0.3), (900, 0.25), (7, 0.9)):
+            client.log_metric(ids["r3"], "acc", value, timestamp=1_700_000_000_000 + step, step=step)
+        client.log_metric(ids["r3"], "broken", math.nan, timestamp=1_700_000_000_500, step=-1)
+
+    await asyncio.to_thread(log)
+    expected = [
+        LatestMetric(key="acc", value=0.25, step=900, at=1_700_000_000.9),
+        LatestMetric(key="broken", value=None, step=-1, at=1_700_000_000.5),
+    ]
+    for ref in (ids["r3"], ids["r3"][:10]):
+        assert await room.experiments.get_latest_metrics(ref) == expected
+    assert (await room.experiments.get_run(ids["r3"])).latest == expected
+    with pytest.raises(NotFound):
+        await room.experiments.get_latest_metrics("0" * 32)
+
+
 async def test_what_cannot_be_asked(room: Room) -> None:
     await _runs(room)
     wrong: list[tuple[dict[str, Any], type[GenOpsError]]] = [
@@ -129,6 +184,9 @@ async def test_tags_deleted_runs_and_runs_that_come_back(room: Room) -> None:
     back = await room.run_table.undelete_runs(RunIds(run_ids=[ids["r0"][:10]]))
     assert back.run_ids == [ids["r0"]]
     assert _names(await _table(room), ids) == ["r3", "r1", "r0"]
+    with pytest.raises(NotFound):
+        await room.run_table.delete_runs(RunIds(run_ids=[ids["r1"], "0" * 32, ids["r0"]]))
+    assert _names(await _table(room), ids) == ["r3", "r0"], "those before the one that is not there"
     with pytest.raises(NotFound):
         await room.run_table.tag_run(ids["r3"], RunTags(remove=["not there"]))
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import runpy
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.many_runs import fill
 from tests.support.mlflow_file import runs_in
+
+from .run_table_page import cell_text, grid, head, looked_at, query, rows, table, totals
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -39,39 +42,6 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
         yield page
 
 
-def table(lab: LabPage) -> Locator:
-    return lab.page.locator(".gol-RunTable")
-
-
-def grid(lab: LabPage) -> Locator:
-    return table(lab).get_by_role("grid", name="Runs")
-
-
-def rows(lab: LabPage) -> Locator:
-    return grid(lab).locator(".rdg-row")
-
-
-def head(lab: LabPage, column: str) -> Locator:
-    return grid(lab).get_by_role("columnheader", name=column, exact=True)
-
-
-def totals(lab: LabPage) -> Locator:
-    return table(lab).locator(".gol-RunTable-totals")
-
-
-def query(lab: LabPage) -> Locator:
-    return table(lab).get_by_role("combobox", name="Query")
-
-
-def looked_at(lab: LabPage, name: str) -> None:
-    """Pictures in both themes and two sizes, without serious findings."""
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"{name}-1280-{theme}", width=1280, height=800)
-        lab.shot(f"{name}-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-RunTable") == []
-
-
 def test_it_opens_from_the_panel_with_columns_that_suit_the_runs(lab: LabPage) -> None:
     lab.section("Experiments").get_by_role("button", name="Open the run table").click()
     lab.execute("application:toggle-left-area")
@@ -82,6 +52,14 @@ def test_it_opens_from_the_panel_with_columns_that_suit_the_runs(lab: LabPage) -
     expect(head(lab, "framework parameter")).to_have_count(0)  # the same in all runs
     expect(rows(lab).first).to_contain_text("-10000")
     expect(table(lab).get_by_text("read from MLflow's file")).to_be_visible()
+
+
+def test_statistics_are_made_and_the_offer_goes(lab: LabPage) -> None:
+    offer = table(lab).get_by_role("note").filter(has_text="ANALYZE")
+    offer.get_by_role("button", name="Run ANALYZE").click()
+    expect(offer).to_have_count(0)
+    with sqlite3.connect(lab.server.home.data / "mlflow" / "mlflow.db") as connection:
+        assert connection.execute("SELECT 1 FROM sqlite_stat1 WHERE tbl = 'latest_metrics'").fetchone()
 
 
 def test_the_last_row_comes_when_it_is_scrolled_to(lab: LabPage) -> None:
@@ -107,13 +85,11 @@ def test_it_sorts_by_one_column_and_then_by_another(lab: LabPage) -> None:
     assert values[0] > 0.98
 
 
-def cell_text(lab: LabPage, place: int, column: str) -> str:
-    index = (
-        grid(lab)
-        .get_by_role("columnheader", name=re.compile(f"^{column}"))
-        .first.get_attribute("aria-colindex")
-    )
-    return rows(lab).nth(place).locator(f'[aria-colindex="{index}"]').inner_text()
+def test_a_metric_says_when_it_was_logged(lab: LabPage) -> None:
+    index = head(lab, "loss metric").get_attribute("aria-colindex")
+    metric = rows(lab).nth(2).locator(f'[aria-colindex="{index}"] [title]')
+    metric.hover()
+    expect(metric).to_have_attribute("title", re.compile(r"^0\.\d+\nstep \d+, "))
 
 
 def test_a_query_is_completed_and_corrected_where_it_is_wrong(lab: LabPage) -> None:

@@ -95,7 +95,10 @@ def run(detail: RunDetail) -> Document:
     if shown.params:
         parts.append(Facts(sorted(shown.params.items()), title="Parameters"))
     if shown.metrics:
-        metrics = [(key, _number(value, 6)) for key, value in sorted(shown.metrics.items())]
+        when = {latest.key: f"  step {latest.step}, {moment(latest.at)}" for latest in detail.latest}
+        metrics = [
+            (key, _number(value, 6) + when.get(key, "")) for key, value in sorted(shown.metrics.items())
+        ]
         parts.append(Facts(metrics, title="Metrics"))
     if detail.models:
         rows: list[Row] = [[model.name, ", ".join(model.flavors)] for model in detail.models]

@@ -11,6 +11,7 @@ from genops_lab.experiments.histories import chosen_points, finite
 from genops_lab.experiments.models import (
     Artifact,
     Experiment,
+    LatestMetric,
     Run,
     RunDetail,
     RunMetrics,
@@ -33,6 +34,8 @@ LATEST = "latest"
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
 _LOOKED_AT = 25
+#: So many characters has a run's id.
+_WHOLE = 32
 
 
 class MlflowRuns:
@@ -105,7 +108,18 @@ class MlflowRuns:
                 Artifact(path=entry.path, is_dir=bool(entry.is_dir), size_bytes=entry.file_size)
                 for entry in artifacts
             ],
+            latest=self.latest(run.run_id),
         )
+
+    def latest(self, ref: str) -> list[LatestMetric]:
+        """The latest value of each metric of a run, by name, with its step and time."""
+        run_id = ref if len(ref) == _WHOLE else self.resolve(ref).run_id
+        with told(f"The metrics of run {run_id} could not be read"):
+            found = self._client.get_run(run_id).data.to_proto().metrics
+        return [
+            LatestMetric(key=each.key, value=finite(each.value), step=each.step, at=each.timestamp / 1000)
+            for each in sorted(found, key=lambda each: each.key)
+        ]
 
     def metrics(self, ref: str, after_step: int) -> RunMetrics:
         """All metric histories of a run, after a step (below 0: of all steps), each of at most 2,000 points."""

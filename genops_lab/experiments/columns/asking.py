@@ -6,7 +6,7 @@ import math
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from .arrow import places
 from .cells import NumberColumn, TextColumn, order_by
 from .models import Lifecycle, RunColumn, RunColumnInfo, RunSort
 from .snapshot import ATTRIBUTES, Moment, Snapshot, artifact_uri
+
+if TYPE_CHECKING:
+    from .grouping import Groups
 
 Places = npt.NDArray[np.intp]
 
@@ -59,6 +62,8 @@ class Asked:
         self.snapshot = snapshot
         self._found: OrderedDict[tuple[Any, ...], Found] = OrderedDict()
         self._newest: Places | None = None
+        #: Runs in groups, beside the rows that were grouped.
+        self.groupings: OrderedDict[tuple[Any, ...], tuple[Places, Groups]] = OrderedDict()
 
     def find(self, experiments: list[str], query: str, sort: list[RunSort], lifecycle: Lifecycle) -> Found:
         """The runs that match. Raises NotFound (an experiment), InvalidRequest (a column, the query)."""
@@ -80,6 +85,8 @@ class Asked:
         for kind, name, descending in reversed(wanted):
             keys, there = _keys(moment, kind, name, rows)
             rows = rows[order_by(keys, there, descending)]
+        if known is not None and np.array_equal(rows, known.rows):
+            rows = known.rows  # what is remembered of them holds
         found = Found(rows, total, time.monotonic(), doubts)
         self._found[key] = found
         self._found.move_to_end(key)

@@ -11,6 +11,7 @@ from genops_lab.experiments.query.models import Completion
 from .models import (
     Advice,
     RunColumns,
+    RunGrouping,
     RunQueryText,
     RunSearch,
     RunsFound,
@@ -48,11 +49,14 @@ class RunMirror:
         """A window of the runs that match."""
         _check(query.limit, query.offset)
         shown = self._mirror.now(_bounded(query.wait_s))
+        if query.groups is not None:
+            return _grouped(shown, query, query.groups)
         found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
         rows = found.rows[query.offset : query.offset + query.limit]
         return RunTable(
             total=found.total,
             matched=len(found.rows),
+            places=len(found.rows),
             offset=query.offset,
             run_ids=[shown.asked.snapshot.ids[row] for row in rows],
             columns=shown.asked.columns(query.columns, rows),
@@ -105,6 +109,24 @@ class RunMirror:
             )
         analyze(file)
         self._mirror.read_statistics()
+
+
+def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTable:
+    from .group_windows import window, without_heads
+
+    found = shown.asked.find(query.experiments, query.query, without_heads(query.sort), query.lifecycle)
+    made = window(shown.asked, found, groups, query.sort, query.columns, query.offset, query.limit)
+    return RunTable(
+        total=found.total,
+        matched=made.matched,
+        places=made.places,
+        offset=query.offset,
+        run_ids=made.run_ids,
+        columns=made.columns,
+        groups=made.groups,
+        state=_state(shown),
+        doubts=found.doubts,
+    )
 
 
 def _check(limit: int, offset: int) -> None:

@@ -236,18 +236,22 @@ class TextColumn:
     def _word_keys(self) -> npt.NDArray[np.float64]:
         if self._keys is None:
             used = np.unique(self.cells.pairs()[1])  # an overwritten text must not make texts of numbers
-            words = self.words.take(places(used))
-            ranks = _as_numbers(words)
-            if ranks is None:
-                ranks = np.empty(len(used), np.float64)
-                ranks[integers(pc.array_sort_indices(words))] = np.arange(len(used))
             keys = np.zeros(len(self.words), np.float64)
-            keys[used] = ranks
+            keys[used] = word_ranks(self.words.take(places(used)))
             self._keys = keys
         return self._keys
 
 
 Column = NumberColumn | TextColumn
+
+
+def word_ranks(words: pa.StringArray) -> npt.NDArray[np.float64]:
+    """What to sort ``words`` by: themselves where all are numbers, else their places in the alphabet's order."""
+    ranks = _as_numbers(words)
+    if ranks is None:
+        ranks = np.empty(len(words), np.float64)
+        ranks[integers(pc.array_sort_indices(words))] = np.arange(len(words))
+    return ranks
 
 
 def _as_numbers(words: pa.StringArray) -> npt.NDArray[np.float64] | None:

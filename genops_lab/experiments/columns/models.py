@@ -13,6 +13,7 @@ from genops_lab.experiments.models import Run
 from genops_lab.experiments.query.models import Doubt
 
 Lifecycle = Literal["active", "deleted", "all"]
+Aggregate = Literal["mean", "min", "max"]
 
 
 class RunSort(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,10 +23,28 @@ class RunSort(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = False
 
 
+class RunGrouping(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs in groups by 1 to 4 columns of text, the outermost first. A group is named by its values from the outermost
+    level on; null is that of the runs without a value.
+
+    The groups of the first ``open_levels`` levels are open and those below closed, but for those that are ``turned``.
+    With ``within`` a table holds the runs of these groups alone, and no heads. ``aggregates``: how a column's numbers
+    are told of a group, the mean where nothing is said (of start and end the latest); NaN and infinite values are not
+    in it. Groups are sorted by value, unless the query's ``sort`` names one of their columns, a column of numbers (by
+    its aggregate), or ``runs``, their number.
+    """
+
+    by: list[str]
+    open_levels: int = 0
+    turned: list[list[str | None]] = []
+    within: list[list[str | None]] = []
+    aggregates: dict[str, Aggregate] = {}
+
+
 class RunTableQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of the runs. ``experiments`` are names or ids, none for all. Without ``sort``, and where it leaves
     runs alike, the newest come first. ``limit`` is 0 to 1,000. ``wait_s``: wait so long (at most 60) until all runs are
-    read as they are now."""
+    read as they are now. With ``groups``, ``offset`` and ``limit`` count the groups' heads too."""
 
     experiments: list[str] = []
     query: str = ""
@@ -35,11 +54,12 @@ class RunTableQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
     lifecycle: Lifecycle = "active"
     wait_s: float = 0
+    groups: RunGrouping | None = None
 
 
 class RunColumn(msgspec.Struct, frozen=True, kw_only=True):
     """The window's values of one column, None where a run has none. What JSON cannot hold of numbers is text: "NaN",
-    "Infinity", "-Infinity"."""
+    "Infinity", "-Infinity". At a group's head: the aggregate; of texts the one that all its runs have, if they do."""
 
     column: str
     kind: Literal["number", "text"]
@@ -72,17 +92,42 @@ class RunsState(msgspec.Struct, frozen=True, kw_only=True):
     advice: list[Advice] = []
 
 
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Between which values a group's numbers lie, how many they are, and how many are NaN or infinite."""
+
+    low: float | None
+    high: float | None
+    finite: int
+    other: int
+
+
+class RunGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """A group whose head stands ``at`` a place of the window (from 0 on). ``path``: its values from the outermost level
+    on. It is the ``position``-th (from 1 on) of ``siblings`` groups. ``spreads``: of the columns of numbers."""
+
+    at: int
+    path: list[str | None]
+    runs: int
+    open: bool
+    position: int
+    siblings: int
+    spreads: dict[str, Spread]
+
+
 class RunTable(msgspec.Struct, frozen=True, kw_only=True):
     """A window of the runs that match: ``total`` are in the experiments, ``matched`` of them answer the query.
-    ``doubts``: what in the query was perhaps not meant so."""
+    ``doubts``: what in the query was perhaps not meant so. ``places``: how many rows the table has, which with groups
+    are their heads and the runs of those that are open; a head's ``run_ids`` is empty."""
 
     total: int
     matched: int
+    places: int
     offset: int
     run_ids: list[str]
     columns: list[RunColumn]
     state: RunsState
     doubts: list[Doubt] = []
+    groups: list[RunGroup] = []
 
 
 class RunColumnInfo(msgspec.Struct, frozen=True, kw_only=True):

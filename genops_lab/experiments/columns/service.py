@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
@@ -37,6 +38,7 @@ MAX_IDS = 1000
 _WAIT_S = 1.0
 _UNUSED_S = 300.0
 _AFTER_AN_ERROR_S = 5.0
+_WHOLE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 log = logging.getLogger("genops_lab")
 
@@ -119,11 +121,18 @@ class RunTableService:
             await self._changed(body.run_ids)
 
     async def delete_runs(self, body: RunIds) -> RunIds:
-        """Mark runs as deleted; they can be undeleted. Answers with their whole ids."""
+        """Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes or ``latest``; answers with their
+        whole ids. Where a whole id is not there, those before it are deleted."""
         _check(body)
-        ids = [(await self._experiments.resolve_run(ref)).run_id for ref in body.run_ids]
-        await self._mlflow.worker.call(RunChanges.delete, ids)
-        await self._changed(ids)
+        await self._mlflow.ensure()
+        ids = [
+            ref if _WHOLE_ID.fullmatch(ref) else (await self._experiments.resolve_run(ref)).run_id
+            for ref in body.run_ids
+        ]
+        try:
+            await self._mlflow.worker.call(RunChanges.delete, ids)
+        finally:
+            await self._changed(ids)
         return RunIds(run_ids=ids)
 
     async def undelete_runs(self, body: RunIds) -> RunIds:

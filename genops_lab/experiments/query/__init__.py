@@ -18,12 +18,12 @@ from .columns import Columns, Kind, Numbers, Texts
 from .errors import NotInColumns, QueryError, nearest
 from .models import Completion, Doubt
 from .names import Name
-from .nodes import Node
-from .times import Clock
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from .nodes import Node
 
 __all__ = [
     "Columns",
@@ -63,6 +63,7 @@ class Query:
         IANA name; None is this machine's. ValueError: there is no such zone.
         """
         from .evaluate import Evaluation
+        from .times import Clock
 
         return Evaluation(columns, Clock(now, _zone(timezone))).mask(self.node)
 

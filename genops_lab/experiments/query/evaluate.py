@@ -26,7 +26,8 @@ _RUN_NAME: Final = Name("attribute", "run_name")
 _RUN_ID: Final = Name("attribute", "run_id")
 
 #: MLflow's databases keep infinite metrics as the largest numbers: both are infinite where a query says ``inf``.
-_ENDS: Final = (np.finfo(np.float64).min, np.finfo(np.float64).max)
+LARGEST: Final = float(np.finfo(np.float64).max)
+_ENDS: Final = (-LARGEST, LARGEST)
 
 _COMPARED: Final[dict[nodes.Operator, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,

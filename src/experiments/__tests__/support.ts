@@ -81,7 +81,8 @@ export class FakeServer {
       this._answer(`run ${id}`, () => ({
         run: this.runs.find(run => run.run_id === id)!,
         models: this.models,
-        artifacts: this.artifacts
+        artifacts: this.artifacts,
+        latest: []
       })),
     metrics: (id: string, after: number) =>
       this._answer(`metrics ${id} ${after}`, (): IRunMetrics => {

@@ -11,6 +11,13 @@ import type { RunTableService } from './service';
 const PORTION = 100;
 const UNDO_MS = 15000;
 const BRIEF_MS = 4000;
+/** So many runs can stand side by side. */
+const MOST_COMPARED = 40;
+
+/** Whether so many runs can be compared. */
+export function canCompare(runs: number): boolean {
+  return runs >= 2 && runs <= MOST_COMPARED;
+}
 
 /** What can be done to the runs that are selected. Failures are told as notifications. */
 export class RunActions {

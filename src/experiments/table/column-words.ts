@@ -1,6 +1,8 @@
 /** What columns are called, and how wide they are by default. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IAggregate } from './service';
+
 export type ColumnGroup = 'attribute' | 'metric' | 'param' | 'tag';
 
 /** Tags that have a name for people. */
@@ -82,6 +84,21 @@ export function groupWord(
       return trans.__('tag');
     case 'attribute':
       return '';
+  }
+}
+
+/** How a column is told of a group. */
+export function aggregateWord(
+  how: IAggregate,
+  trans: TranslationBundle
+): string {
+  switch (how) {
+    case 'mean':
+      return trans.__('Mean');
+    case 'min':
+      return trans.__('Smallest');
+    case 'max':
+      return trans.__('Largest');
   }
 }
 

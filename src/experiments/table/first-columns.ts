@@ -16,9 +16,12 @@ const MOST_CANDIDATES = 40;
 /** Runs that are looked at for which parameters differ. */
 const SAMPLE = 200;
 
+/** With fewer runs the next one may well have what they lack, such as a first metric. */
+const ENOUGH = 20;
+
 /**
  * The columns for the newest of the question's runs. They are certain once all runs
- * are read and there is one; until then there may be more to choose from.
+ * are read and there are enough; until then there may be more to choose from.
  */
 export async function chooseColumns(
   { columns, state }: IRunColumns,
@@ -30,7 +33,7 @@ export async function chooseColumns(
     const sample = await service.window(ask(names), 0, SAMPLE);
     return {
       columns: firstColumns(columns, sample),
-      certain: sample.run_ids.length > 0 && state.complete
+      certain: sample.run_ids.length >= ENOUGH && state.complete
     };
   } catch {
     // The table's own question fails like this one, and says why.

@@ -4,7 +4,9 @@ import { MenuSvg } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 
 import type { RunActions } from './actions';
+import { canCompare } from './actions';
 import { NAME, columnLabel, defaultWidth, groupOfColumn } from './column-words';
+import { columnGroupItems } from './group-menus';
 import type { RunTableModel } from './model';
 import type { ViewStore } from './saved-views';
 import type { IShownColumn } from './view-state';
@@ -139,6 +141,7 @@ export function columnMenu(
     },
     { label: trans.__('Wider'), execute: () => widen(WIDER_PX) },
     { label: trans.__('Narrower'), execute: () => widen(-WIDER_PX) },
+    ...columnGroupItems(model, column, trans),
     null,
     {
       label: trans.__('Hide %1', columnLabel(column, trans)),
@@ -162,6 +165,13 @@ export function runMenu(
     {
       label: trans.__('Show Details and Curves'),
       execute: () => model.open(runId)
+    },
+    {
+      label: trans.__('Compare Side by Side'),
+      enabled: canCompare(
+        model.selection.count(model.windows.snapshot.matched)
+      ),
+      execute: () => void actions.compare()
     },
     null,
     { label: trans.__('Copy as CSV'), execute: () => void actions.copyCsv() },
@@ -229,7 +239,7 @@ async function saveView(
   const answer = await InputDialog.getText({
     title: trans.__('Save the view'),
     label: trans.__(
-      'Name (columns, order, query and experiments are kept; a view of this name is replaced)'
+      'Name (columns, order, groups, query and experiments are kept; a view of this name is replaced)'
     ),
     text: suggested,
     okLabel: trans.__('Save')

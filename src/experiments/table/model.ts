@@ -10,12 +10,15 @@ import { Throttle } from '../../core/throttle';
 import type { IExperiment } from '../service';
 
 import { ColorScales } from './color-scales';
-import { NAME } from './column-words';
 import { chooseColumns } from './first-columns';
+import type { GroupPath } from './groups';
+import { CLOSED, GroupFolds, keyOf } from './groups';
+import { LatestMetrics } from './latest';
+import { Leaving } from './leaving';
+import { rowsOf, runsOf } from './questions';
 import type { ISelected } from './reading';
-import { readIds, readSelected, readValue } from './reading';
-import type { ILeft, ViewStore } from './saved-views';
-import { withQuery } from './saved-views';
+import { readGroups, readIds, readSelected, readValue } from './reading';
+import type { ViewStore } from './saved-views';
 import { RunSelection } from './selection';
 import type {
   ICompletion,
@@ -24,24 +27,25 @@ import type {
   RunTableService
 } from './service';
 import type { IShownColumn, IView } from './view-state';
-import { FIRST_VIEW, inOrder } from './view-state';
+import { FIRST_VIEW, groupedAlike, inOrder, ofSameRuns } from './view-state';
 import { RunWindows } from './windows';
 
 const REFRESH_MS = 500;
-const LEAVE_MS = 400;
 /** How often the age of what is shown is asked for, while it is shown. */
 const STATE_MS = 10_000;
 const LAST_STATE_MS = 60_000;
 /** Values looked at for the smallest and the largest: the first may be infinite. */
 const ENDS = 50;
-/** What every row needs, whatever is shown. */
-const ALWAYS = [NAME, 'status', 'start_time'];
 
 /** The run table: what is asked, the rows that are seen, what is selected. */
 export class RunTableModel implements IDisposable {
   constructor(options: RunTableModel.IOptions) {
     const { service, events, trans } = options;
     this._options = options;
+    this._leaving = new Leaving(options.store, () => ({
+      view: this._view,
+      folding: this.folds.folding
+    }));
     this.windows = new RunWindows({
       trans,
       fetch: (question, offset, limit, signal) =>
@@ -63,6 +67,7 @@ export class RunTableModel implements IDisposable {
         .window(question, 0, ENDS)
         .then(answer => answer.columns.find(each => each.column === column))
     );
+    this.latest = new LatestMetrics(runId => service.latest(runId));
     this._state = new Poll({
       name: 'genops-lab:runs-state',
       auto: false,
@@ -72,6 +77,10 @@ export class RunTableModel implements IDisposable {
     });
     this.columns.changed.connect(() => void this._choose(), this);
     this.windows.changed.connect(this._onWindows, this);
+    this.folds.changed.connect(() => {
+      this._ask();
+      this._leaving.soon();
+    }, this);
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
     events.resync.connect(this._onChanged, this);
@@ -83,6 +92,8 @@ export class RunTableModel implements IDisposable {
   readonly experiments: Resource<IExperiment[]>;
   readonly selection: RunSelection;
   readonly scales: ColorScales;
+  readonly latest: LatestMetrics;
+  readonly folds = new GroupFolds();
 
   /** Emitted when the view, what is opened or what was dismissed changes. */
   get changed(): ISignal<this, void> {
@@ -100,7 +111,7 @@ export class RunTableModel implements IDisposable {
 
   /** Queries that found something, the last one first. */
   get queries(): readonly string[] {
-    return this._queries;
+    return this._leaving.queries;
   }
 
   /** The run whose detail is shown. */
@@ -141,23 +152,21 @@ export class RunTableModel implements IDisposable {
   setView(part: Partial<IView>): void {
     const old = this._view;
     this._view = { ...old, ...part };
-    const { query, experiments, lifecycle } = this._view;
-    if (
-      query !== old.query ||
-      lifecycle !== old.lifecycle ||
-      experiments.join('\n') !== old.experiments.join('\n')
-    ) {
+    if (!groupedAlike(this._view, old)) {
+      this.folds.begin(CLOSED);
+    }
+    if (!ofSameRuns(this._view, old)) {
       this.selection.clear();
     }
     if (this._view.columns) {
       this._shown = inOrder(this._view.columns);
       this._chosen = true;
-    } else if (old.columns || experiments !== old.experiments) {
+    } else if (old.columns || this._view.experiments !== old.experiments) {
       this._chosen = false;
       void this._choose();
     }
     this._ask();
-    this._leaveSoon();
+    this._leaving.soon();
     this._changed.emit();
   }
 
@@ -184,12 +193,11 @@ export class RunTableModel implements IDisposable {
   }
 
   isDismissed(advice: string): boolean {
-    return this._dismissed.includes(advice);
+    return this._leaving.dismissed.includes(advice);
   }
 
   dismiss(advice: string): void {
-    this._dismissed = [...this._dismissed, advice];
-    this._leaveSoon();
+    this._leaving.dismiss(advice);
     this._changed.emit();
   }
 
@@ -202,10 +210,17 @@ export class RunTableModel implements IDisposable {
   frame(columns: readonly string[]): Promise<ISelected> {
     return readSelected(
       this._options.service,
-      this._question([...columns]),
+      runsOf(this._view, columns),
       this.selection,
-      this.windows.snapshot.rows.length
+      this.windows.snapshot.matched
     );
+  }
+
+  /** Select a group's runs, or no longer. @throws ApiError */
+  async toggleGroup(path: GroupPath, index: number): Promise<void> {
+    const { service } = this._options;
+    const ids = await readGroups(service, this._question([]), [path]);
+    this.selection.toggleGroup(keyOf(path), ids, index);
   }
 
   /** The value of one column of one run, such as its note. @throws ApiError */
@@ -225,8 +240,7 @@ export class RunTableModel implements IDisposable {
     this.visible = false;
     this._isDisposed = true;
     this._state.dispose();
-    window.clearTimeout(this._leaving);
-    void this._leave();
+    this._leaving.dispose();
     this.windows.dispose();
     this.columns.dispose();
     this.experiments.dispose();
@@ -235,15 +249,7 @@ export class RunTableModel implements IDisposable {
   }
 
   private _question(columns?: string[]): IQuestion {
-    const { experiments, query, sort, lifecycle } = this._view;
-    const names = this._shown.map(({ name }) => name);
-    return {
-      experiments: [...experiments],
-      query,
-      sort: sort.map(each => ({ ...each })),
-      lifecycle,
-      columns: columns ?? [...new Set([...ALWAYS, ...names])]
-    };
+    return rowsOf(this._view, this._shown, this.folds.folding, columns);
   }
 
   private _ask(): void {
@@ -251,26 +257,20 @@ export class RunTableModel implements IDisposable {
       const question = this._question();
       this.windows.ask(question);
       this.scales.ask(
-        question,
+        runsOf(this._view, []),
         this._shown.filter(each => each.colored).map(each => each.name)
       );
     }
   }
 
   private async _restore(): Promise<void> {
-    let left: ILeft = { view: FIRST_VIEW, queries: [], dismissed: [] };
-    try {
-      left = await this._options.store.left();
-    } catch (reason) {
-      console.warn('GenOps Lab: the run table is not as it was left', reason);
-    }
+    const left = await this._leaving.restore();
     if (this._isDisposed) {
       return;
     }
     this._restored = true;
     this._view = left.view;
-    this._queries = [...left.queries];
-    this._dismissed = [...left.dismissed];
+    this.folds.begin(left.folding);
     this._shown = left.view.columns ? inOrder(left.view.columns) : [];
     this._chosen = this._shown.length > 0;
     this.columns.visible = this._visible && !this._chosen;
@@ -290,18 +290,23 @@ export class RunTableModel implements IDisposable {
     const { columns, certain } = await chooseColumns(
       known,
       // Not the query's runs: it may be wrong, and the columns stay when it changes.
-      names => ({ ...this._question(names), query: '', sort: [] }),
+      names => ({ ...runsOf(this._view, names), query: '', sort: [] }),
       this._options.service
     );
     this._choosing = false;
     if (this._isDisposed || this._view.columns) {
       return;
     }
-    this._shown = columns;
     this._chosen = certain && experiments === this._view.experiments;
     this.columns.visible = this._visible && !this._chosen;
-    this._ask();
-    this._changed.emit();
+    if (JSON.stringify(columns) !== JSON.stringify(this._shown)) {
+      this._shown = columns;
+      this._ask();
+      this._changed.emit();
+    }
+    if (this.columns.value !== known) {
+      void this._choose(); // More came meanwhile.
+    }
   }
 
   private _onChanged(): void {
@@ -330,51 +335,22 @@ export class RunTableModel implements IDisposable {
   private _onWindows(): void {
     const { rows, switching, error } = this.windows.snapshot;
     const { query } = this._view;
-    if (
-      query &&
-      !switching &&
-      !error &&
-      rows.length > 0 &&
-      this._queries[0] !== query
-    ) {
-      this._queries = withQuery(this._queries, query);
-      this._leaveSoon();
+    if (query && !switching && !error && rows.length > 0) {
+      this._leaving.found(query);
     }
   }
 
-  private async _ids(first: number, end: number): Promise<string[]> {
-    const rows = this.windows.snapshot.rows.slice(first, end);
-    return rows.every(row => row.id !== null)
-      ? rows.map(row => row.id!)
-      : readIds(this._options.service, this._question([]), first, end);
-  }
-
-  private _leaveSoon(): void {
-    window.clearTimeout(this._leaving);
-    this._leaving = window.setTimeout(() => void this._leave(), LEAVE_MS);
-  }
-
-  private async _leave(): Promise<void> {
-    if (!this._restored) {
-      return;
-    }
-    try {
-      await this._options.store.leave({
-        view: this._view,
-        queries: this._queries,
-        dismissed: this._dismissed
-      });
-    } catch (reason) {
-      console.warn('GenOps Lab: the run table will not be as now', reason);
-    }
+  private _ids(first: number, end: number): Promise<string[]> {
+    const { _options: options, windows } = this;
+    const { rows } = windows.snapshot;
+    return readIds(options.service, this._question([]), rows, first, end);
   }
 
   private _options: RunTableModel.IOptions;
+  private _leaving: Leaving;
   private _state: Poll;
   private _view: IView = FIRST_VIEW;
   private _shown: readonly IShownColumn[] = [];
-  private _queries: string[] = [];
-  private _dismissed: string[] = [];
   private _opened: string | null = null;
   private _restored = false;
   private _chosen = false;
@@ -382,7 +358,6 @@ export class RunTableModel implements IDisposable {
   private _visible = false;
   private _missed = false;
   private _listening: IDisposable | null = null;
-  private _leaving: number | undefined;
   private _refreshing = new Throttle(() => this._refresh(), REFRESH_MS);
   private _changed = new Signal<this, void>(this);
   private _isDisposed = false;

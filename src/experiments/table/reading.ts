@@ -1,8 +1,10 @@
 /** Reads runs that may not be among the rows that were seen. */
 import type { IFrame } from './copies';
+import type { GroupPath } from './groups';
 import type { RunSelection } from './selection';
 import type { IQuestion, RunTableService } from './service';
 import { MOST_ROWS } from './service';
+import type { IRow } from './windows';
 
 /** Runs by their ids, and the values of columns in the same order. */
 export interface ISelected {
@@ -41,17 +43,66 @@ export async function readSelected(
   return { ids, frame: { columns, rows } };
 }
 
-/** The ids of the runs from `first` to before `end`. @throws ApiError */
+/**
+ * The ids of the rows from `first` to before `end`; a closed group stands for its runs.
+ * `rows` are those that are fetched. @throws ApiError
+ */
 export async function readIds(
   service: RunTableService,
   question: IQuestion,
+  rows: readonly IRow[],
   first: number,
   end: number
 ): Promise<string[]> {
   const ids: string[] = [];
-  for (let offset = first; offset < end; offset += MOST_ROWS) {
-    const limit = Math.min(MOST_ROWS, end - offset);
-    ids.push(...(await service.window(question, offset, limit)).run_ids);
+  const closed: GroupPath[] = [];
+  const part = rows.slice(first, end);
+  if (part.every(({ id, group }) => id !== null || group !== null)) {
+    for (const { id, group } of part) {
+      if (id) {
+        ids.push(id);
+      } else if (group && !group.open) {
+        closed.push(group.path);
+      }
+    }
+  } else {
+    for (let offset = first; offset < end; offset += MOST_ROWS) {
+      const limit = Math.min(MOST_ROWS, end - offset);
+      const answer = await service.window(question, offset, limit);
+      ids.push(...answer.run_ids.filter(Boolean));
+      closed.push(
+        ...answer.groups.filter(({ open }) => !open).map(({ path }) => path)
+      );
+    }
+  }
+  return closed.length > 0
+    ? [...ids, ...(await readGroups(service, question, closed))]
+    : ids;
+}
+
+/** The ids of the runs of these groups. @throws ApiError */
+export async function readGroups(
+  service: RunTableService,
+  question: IQuestion,
+  paths: readonly GroupPath[]
+): Promise<string[]> {
+  const { groups } = question;
+  if (!groups) {
+    return [];
+  }
+  const ids: string[] = [];
+  const within = { ...groups, within: paths.map(path => [...path]) };
+  for (let all = Infinity; ids.length < all;) {
+    const answer = await service.window(
+      { ...question, groups: within },
+      ids.length,
+      MOST_ROWS
+    );
+    if (answer.run_ids.length === 0) {
+      break;
+    }
+    ids.push(...answer.run_ids);
+    all = answer.matched;
   }
   return ids;
 }

@@ -4,8 +4,10 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
+import type { IFolding } from './groups';
+import { CLOSED, asFolding } from './groups';
 import type { ISavedView, IView } from './view-state';
-import { asSavedViews, asView, toJson } from './view-state';
+import { FIRST_VIEW, asSavedViews, asView, toJson } from './view-state';
 
 const STATE_KEY = 'genops-lab:runs';
 const MOST_QUERIES = 12;
@@ -16,7 +18,15 @@ export interface ILeft {
   readonly queries: readonly string[];
   /** Advice that the person has read and dismissed, by its code. */
   readonly dismissed: readonly string[];
+  readonly folding: IFolding;
 }
+
+export const NOTHING_LEFT: ILeft = {
+  view: FIRST_VIEW,
+  queries: [],
+  dismissed: [],
+  folding: CLOSED
+};
 
 /**
  * Views that have a name are settings of the user, the same in each of their browsers;
@@ -59,11 +69,12 @@ export class ViewStore implements IDisposable {
 
   async left(): Promise<ILeft> {
     const kept = (await this._state?.fetch(STATE_KEY)) as
-      { view?: unknown; queries?: unknown; dismissed?: unknown } | undefined;
+      Record<string, unknown> | undefined;
     return {
       view: asView(kept?.view),
       queries: texts(kept?.queries).slice(0, MOST_QUERIES),
-      dismissed: texts(kept?.dismissed)
+      dismissed: texts(kept?.dismissed),
+      folding: asFolding(kept?.folding)
     };
   }
 
@@ -71,7 +82,11 @@ export class ViewStore implements IDisposable {
     await this._state?.save(STATE_KEY, {
       view: toJson(left.view),
       queries: left.queries.slice(0, MOST_QUERIES),
-      dismissed: [...left.dismissed]
+      dismissed: [...left.dismissed],
+      folding: {
+        openLevels: left.folding.openLevels,
+        turned: left.folding.turned.map(path => [...path])
+      }
     });
   }
 

@@ -35,6 +35,34 @@ export class RunSelection {
     this._tell();
   }
 
+  /** Select a group's runs, or none of them where all are; ranges begin at its head. */
+  toggleGroup(group: string, ids: readonly string[], index: number): void {
+    const selects = !ids.every(id => this.has(id));
+    ids.forEach(id => this._set(id, selects));
+    this._groups.set(group, ids);
+    this._anchor = { index, selects, range: [] };
+    this._asked += 1;
+    this._tell();
+  }
+
+  /** How the box of a group of so many runs stands, of which `seen` are known. */
+  ofGroup(
+    group: string,
+    runs: number,
+    seen: readonly string[]
+  ): 'all' | 'some' | 'none' {
+    if (this._ids.size === 0) {
+      return this._all ? 'all' : 'none';
+    }
+    const known = this._groups.get(group);
+    const ids = known && known.length >= seen.length ? known : seen;
+    const selected = ids.filter(id => this.has(id)).length;
+    if (selected >= runs) {
+      return 'all';
+    }
+    return selected > 0 || (this._all && ids.length < runs) ? 'some' : 'none';
+  }
+
   /**
    * Do to all rows from the last one toggled to this one what was done to that one,
    * instead of to those up to the row before.
@@ -62,6 +90,7 @@ export class RunSelection {
   }
 
   clear(): void {
+    this._groups.clear();
     if (this._all || this._ids.size > 0) {
       this._put(false);
     }
@@ -94,11 +123,13 @@ export class RunSelection {
   /** Where ranges begin, what they do, and the runs that the last one changed. */
   private _anchor: { index: number; selects: boolean; range: string[] } | null =
     null;
+  /** Of groups that were selected, the runs that they had. */
+  private _groups = new Map<string, readonly string[]>();
   private _asked = 0;
   private _changed = new Signal<this, void>(this);
 }
 
 export namespace RunSelection {
-  /** The ids of the rows from `first` to before `end`. */
+  /** The ids of the rows from `first` to before `end`, of a closed group's head those of its runs. */
   export type IdsOf = (first: number, end: number) => Promise<string[]>;
 }

@@ -8,6 +8,10 @@ export type IRunTable = Schemas['RunTable'];
 export type IRunColumn = Schemas['RunColumn'];
 export type IRunColumns = Schemas['RunColumns'];
 export type IRunColumnInfo = Schemas['RunColumnInfo'];
+export type IRunGroup = Schemas['RunGroup'];
+export type IGrouping = Schemas['RunGrouping'];
+export type ILatestMetric = Schemas['LatestMetric'];
+export type IAggregate = 'mean' | 'min' | 'max';
 export type IRunsState = Schemas['RunsState'];
 export type ICompletion = Schemas['Completion'];
 
@@ -18,6 +22,8 @@ export interface IQuestion {
   readonly sort: IRunSort[];
   readonly lifecycle: ILifecycle;
   readonly columns: string[];
+  /** Runs in groups, whose heads are rows too. */
+  readonly groups?: IGrouping;
 }
 
 /** How many runs a request may bring. */
@@ -35,7 +41,8 @@ export class RunTableService {
     signal?: AbortSignal
   ): Promise<IRunTable> {
     const { http } = this._api;
-    const body = { ...question, offset, limit, wait_s: 0 };
+    const groups = question.groups ?? null;
+    const body = { ...question, groups, offset, limit, wait_s: 0 };
     return this._api.data(http.POST('/genops/run-table', { body, signal }));
   }
 
@@ -48,6 +55,13 @@ export class RunTableService {
   state(signal?: AbortSignal): Promise<IRunsState> {
     const { http } = this._api;
     return this._api.data(http.GET('/genops/run-table/state', { signal }));
+  }
+
+  /** A run's latest metrics, with their steps and times. */
+  latest(run_id: string): Promise<ILatestMetric[]> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(http.GET('/genops/runs/{run_id}/latest', { params }));
   }
 
   /** What may stand at a place of a query, counted in code points. */

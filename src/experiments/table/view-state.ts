@@ -1,6 +1,6 @@
 import type { PartialJSONValue } from '@lumino/coreutils';
 
-import type { ILifecycle, IRunSort } from './service';
+import type { IAggregate, ILifecycle, IRunSort } from './service';
 
 /** A column that is shown. */
 export interface IShownColumn {
@@ -12,6 +12,8 @@ export interface IShownColumn {
   readonly pinned?: boolean;
   /** Whether the background shows how large a number is. */
   readonly colored?: boolean;
+  /** How its numbers are told of a group; by default the mean, of times the latest. */
+  readonly aggregate?: IAggregate;
 }
 
 /** What a person has made of the table. */
@@ -23,6 +25,8 @@ export interface IView {
   /** Names or ids; none for all. */
   readonly experiments: readonly string[];
   readonly lifecycle: ILifecycle;
+  /** By which columns runs are grouped, the outermost first; none for no groups. */
+  readonly groups: readonly string[];
 }
 
 export interface ISavedView extends IView {
@@ -34,10 +38,14 @@ export const FIRST_VIEW: IView = {
   sort: [],
   query: '',
   experiments: [],
-  lifecycle: 'active'
+  lifecycle: 'active',
+  groups: []
 };
 
 const MOST_COLUMNS = 500;
+/** So deep may groups lie in groups. */
+export const MOST_LEVELS = 4;
+const AGGREGATES: readonly unknown[] = ['mean', 'min', 'max'];
 
 /** A view from what was kept, whatever that holds. */
 export function asView(kept: unknown): IView {
@@ -55,7 +63,11 @@ export function asView(kept: unknown): IView {
     lifecycle:
       given.lifecycle === 'deleted' || given.lifecycle === 'all'
         ? given.lifecycle
-        : 'active'
+        : 'active',
+    groups: [...new Set(asList(given.groups).filter(isText))].slice(
+      0,
+      MOST_LEVELS
+    )
   };
 }
 
@@ -74,6 +86,20 @@ export function asSavedViews(kept: unknown): ISavedView[] {
 /** What is kept of a view. */
 export function toJson(view: IView | ISavedView): PartialJSONValue {
   return JSON.parse(JSON.stringify(view)) as PartialJSONValue;
+}
+
+/** Whether two views show the same runs, in whatever order. */
+export function ofSameRuns(one: IView, other: IView): boolean {
+  return (
+    one.query === other.query &&
+    one.lifecycle === other.lifecycle &&
+    one.experiments.join('\n') === other.experiments.join('\n')
+  );
+}
+
+/** Whether two views show the same groups. */
+export function groupedAlike(one: IView, other: IView): boolean {
+  return one.groups.join('\n') === other.groups.join('\n');
 }
 
 /** Pinned ones first, each group in its order: as they stand in the table. */
@@ -128,7 +154,7 @@ function isPinned(columns: readonly IShownColumn[], name: string): boolean {
 function asColumns(kept: unknown[]): IShownColumn[] {
   const found = new Map<string, IShownColumn>();
   for (const each of kept.slice(0, MOST_COLUMNS)) {
-    const { name, width, pinned, colored } = asRecord(each) ?? {};
+    const { name, width, pinned, colored, aggregate } = asRecord(each) ?? {};
     if (isText(name) && name) {
       found.set(name, {
         name,
@@ -136,7 +162,10 @@ function asColumns(kept: unknown[]): IShownColumn[] {
           ? { width }
           : {}),
         ...(pinned === true ? { pinned } : {}),
-        ...(colored === true ? { colored } : {})
+        ...(colored === true ? { colored } : {}),
+        ...(AGGREGATES.includes(aggregate)
+          ? { aggregate: aggregate as IAggregate }
+          : {})
       });
     }
   }

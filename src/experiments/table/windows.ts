@@ -5,7 +5,13 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../core';
 
-import type { IQuestion, IRunColumn, IRunsState, IRunTable } from './service';
+import type {
+  IQuestion,
+  IRunColumn,
+  IRunGroup,
+  IRunsState,
+  IRunTable
+} from './service';
 
 /** How many runs are kept and dropped together. */
 export const WINDOW = 100;
@@ -17,11 +23,13 @@ const LAST_RETRY_MS = 15000;
 /** A value of a run; undefined while it is not fetched, null where the run has none. */
 export type CellValue = number | string | null | undefined;
 
-/** A row of the table; its run may not be fetched yet. */
+/** A row of the table: a run, or the head of a group. It may not be fetched yet. */
 export interface IRow {
   readonly index: number;
-  /** The run's id, null while the row is not fetched. */
+  /** The run's id, null while the row is not fetched, and of a head. */
   readonly id: string | null;
+  /** The group whose head this is. */
+  readonly group: IRunGroup | null;
   readonly columns: ReadonlyMap<string, IRunColumn> | null;
   /** Its place in the columns. */
   readonly at: number;
@@ -33,8 +41,12 @@ export function valueOf(row: IRow, column: string): CellValue {
 }
 
 export interface IWindowsSnapshot {
-  /** As many as match, fetched or not. */
+  /** Runs that match, and the heads of their groups, fetched or not. */
   readonly rows: readonly IRow[];
+  /** How many runs match, those of closed groups included. */
+  readonly matched: number;
+  /** How many groups there are that lie in no other; null without groups. */
+  readonly groups: number | null;
   /** Runs in the experiments; null while nothing came. */
   readonly total: number | null;
   readonly state: IRunsState | null;
@@ -237,6 +249,7 @@ export class RunWindows implements IDisposable {
       this._stale.clear();
     }
     const columns = new Map(answer.columns.map(each => [each.column, each]));
+    const groups = new Map(answer.groups.map(each => [each.at, each]));
     for (let window = flight.first; window <= flight.last; window++) {
       const begin = (window - flight.first) * WINDOW;
       const ids = answer.run_ids.slice(begin, begin + WINDOW);
@@ -246,7 +259,8 @@ export class RunWindows implements IDisposable {
           window,
           ids.map((id, place) => ({
             index: window * WINDOW + place,
-            id,
+            id: id || null,
+            group: groups.get(begin + place) ?? null,
             columns,
             at: begin + place
           }))
@@ -260,7 +274,12 @@ export class RunWindows implements IDisposable {
     }
     this._forget();
     this._put({
-      rows: this._rows(answer.matched),
+      rows: this._rows(answer.places),
+      matched: answer.matched,
+      groups: this._question?.groups
+        ? (answer.groups.find(({ path }) => path.length === 1)?.siblings ??
+          this._snapshot.groups)
+        : null,
       total: answer.total,
       state: answer.state,
       doubts: answer.doubts,
@@ -284,16 +303,16 @@ export class RunWindows implements IDisposable {
     }
   }
 
-  private _rows(matched: number): IRow[] {
+  private _rows(places: number): IRow[] {
     const blanks = this._blanks;
-    for (let index = blanks.length; index < matched; index++) {
-      blanks.push({ index, id: null, columns: null, at: 0 });
+    for (let index = blanks.length; index < places; index++) {
+      blanks.push({ index, id: null, group: null, columns: null, at: 0 });
     }
-    const rows = blanks.slice(0, matched);
+    const rows = blanks.slice(0, places);
     for (const [window, held] of this._windows) {
       held.forEach((row, place) => {
         const index = window * WINDOW + place;
-        if (index < matched) {
+        if (index < places) {
           rows[index] = row;
         }
       });
@@ -342,6 +361,8 @@ export class RunWindows implements IDisposable {
   private _delay = FIRST_RETRY_MS;
   private _snapshot: IWindowsSnapshot = {
     rows: [],
+    matched: 0,
+    groups: null,
     total: null,
     state: null,
     doubts: [],
@@ -372,7 +393,8 @@ interface IFlight {
   again: boolean;
 }
 
-/** What decides which runs come in which order. */
-function identity({ experiments, query, sort, lifecycle }: IQuestion): string {
-  return JSON.stringify([experiments, query, sort, lifecycle]);
+/** What decides which runs come in which order; a group that opens moves the others. */
+function identity(question: IQuestion): string {
+  const { experiments, query, sort, lifecycle, groups } = question;
+  return JSON.stringify([experiments, query, sort, lifecycle, groups?.by]);
 }

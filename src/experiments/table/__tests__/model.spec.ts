@@ -2,24 +2,7 @@ import { shareOf } from '../color-scales';
 import { FIRST_VIEW } from '../view-state';
 import { valueOf } from '../windows';
 
-import { FakeTable, settled } from './support';
-
-/** A model that is seen and has its first rows. */
-async function opened(table: FakeTable) {
-  const model = table.model();
-  model.visible = true;
-  await new Promise<void>(resolve => {
-    const look = () => {
-      if (model.windows.snapshot.total !== null) {
-        model.windows.changed.disconnect(look);
-        resolve();
-      }
-    };
-    model.windows.changed.connect(look);
-  });
-  await settled();
-  return model;
-}
+import { FakeTable, opened, settled } from './support';
 
 describe('the run table', () => {
   it('begins with the parameters that differ and the metrics that runs have', async () => {
@@ -32,6 +15,28 @@ describe('the run table', () => {
       'params.lr',
       'metrics.loss'
     ]);
+    model.dispose();
+  });
+
+  it('chooses columns again for the first runs, also when more came while it chose', async () => {
+    const table = new FakeTable(2);
+    const all = await table.service.columns();
+    const without = {
+      ...all,
+      columns: all.columns.filter(({ column }) => column !== 'metrics.loss')
+    };
+    table.service.columns = async () => without;
+    const model = await opened(table);
+    expect(model.shown.map(({ name }) => name)).not.toContain('metrics.loss');
+    table.held = true;
+    await model.columns.refresh();
+    await settled();
+    table.service.columns = async () => all;
+    await model.columns.refresh();
+    table.held = false;
+    table.calls.forEach(call => call.answer());
+    await settled();
+    expect(model.shown.map(({ name }) => name)).toContain('metrics.loss');
     model.dispose();
   });
 

@@ -8,6 +8,7 @@ import { fakeLive } from '../../../core/__tests__/fake-socket';
 import { RunTableModel } from '../model';
 import { ViewStore } from '../saved-views';
 import type {
+  IGrouping,
   IQuestion,
   IRunColumn,
   IRunTable,
@@ -113,10 +114,14 @@ export class FakeTable {
       const key = (run: FakeRun) => Number(run[column] ?? 0);
       found.sort((a, b) => (key(a) - key(b)) * (descending ? -1 : 1));
     }
+    if (question.groups) {
+      return this._grouped(question, question.groups, found, offset, limit);
+    }
     const rows = found.slice(offset, offset + limit);
     return {
       total: this.runs.length,
       matched: found.length,
+      places: found.length,
       offset,
       run_ids: rows.map(run => String(run.run_id)),
       columns: question.columns.map((column): IRunColumn => ({
@@ -125,7 +130,57 @@ export class FakeTable {
         values: rows.map(run => run[column] ?? null)
       })),
       state: this.state,
-      doubts: []
+      doubts: [],
+      groups: []
+    };
+  }
+
+  /** In groups of one level; a head has no values. */
+  private _grouped(
+    question: IQuestion,
+    groups: IGrouping,
+    found: FakeRun[],
+    offset: number,
+    limit: number
+  ): IRunTable {
+    const [by] = groups.by;
+    const values = [...new Set(found.map(run => String(run[by])))].sort();
+    const of = (value: string) => found.filter(run => run[by] === value);
+    const places = groups.within.length
+      ? groups.within.flatMap(([value]) => of(value!))
+      : values.flatMap(value => {
+          const turned = groups.turned.some(([each]) => each === value);
+          const open = groups.open_levels > 0 !== turned;
+          return [{ value, open }, ...(open ? of(value) : [])];
+        });
+    const rows = places.slice(offset, offset + limit);
+    const isHead = (row: unknown): row is { value: string; open: boolean } =>
+      typeof (row as { open?: unknown }).open === 'boolean';
+    return {
+      ...this.table({ ...question, groups: undefined, columns: [] }, 0, 0),
+      matched: groups.within.length ? places.length : found.length,
+      places: places.length,
+      run_ids: rows.map(row => (isHead(row) ? '' : String(row.run_id))),
+      columns: question.columns.map(column => ({
+        column,
+        kind: 'text',
+        values: rows.map(row => (isHead(row) ? null : (row[column] ?? null)))
+      })),
+      groups: rows.flatMap((row, at) =>
+        isHead(row)
+          ? [
+              {
+                at,
+                path: [row.value],
+                runs: of(row.value).length,
+                open: row.open,
+                position: values.indexOf(row.value) + 1,
+                siblings: values.length,
+                spreads: {}
+              }
+            ]
+          : []
+      )
     };
   }
 
@@ -157,6 +212,23 @@ export class FakeTable {
       trans
     });
   }
+}
+
+/** A model that is seen and has its first rows. */
+export async function opened(table: FakeTable): Promise<RunTableModel> {
+  const model = table.model();
+  model.visible = true;
+  await new Promise<void>(resolve => {
+    const look = () => {
+      if (model.windows.snapshot.total !== null) {
+        model.windows.changed.disconnect(look);
+        resolve();
+      }
+    };
+    model.windows.changed.connect(look);
+  });
+  await settled();
+  return model;
 }
 
 /** Let all that was promised happen. */

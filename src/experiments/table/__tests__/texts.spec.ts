@@ -83,6 +83,7 @@ describe('a view', () => {
       columns: [{ name: 'a' }],
       sort: [{ column: 'a', descending: false }],
       query: '',
+      groups: [],
       experiments: ['1'],
       lifecycle: 'active'
     });

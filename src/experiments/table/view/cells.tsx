@@ -13,10 +13,14 @@ import { statusWord } from '../../view/words';
 import type { IScale } from '../color-scales';
 import { shareOf } from '../color-scales';
 import { NAME } from '../column-words';
+import type { RunTableModel } from '../model';
 import { runColor } from '../run-color';
 import type { CellValue, IRow } from '../windows';
 import { valueOf } from '../windows';
 
+import { MetricCell } from './metric-cell';
+
+const METRICS = 'metrics.';
 const TIMES = ['start_time', 'end_time'];
 /** The strongest background, in percent: text on it stays readable in both themes. */
 const STRONGEST = 32;
@@ -29,7 +33,14 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     return <span className="gol-RunTable-skeleton" aria-hidden="true" />;
   }
   if (column === NAME) {
-    return <NameCell row={row} value={value} trans={trans} />;
+    return (
+      <NameCell
+        row={row}
+        value={value}
+        indent={props.indent ?? 0}
+        trans={trans}
+      />
+    );
   }
   if (value === null || value === '') {
     return (
@@ -43,6 +54,19 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     // The icon stands before the name.
     const { tone, label } = statusWord(value as IRun['status'], trans);
     return <span className={`gol-RunTable-word gol-mod-${tone}`}>{label}</span>;
+  }
+  if (row.id && column.startsWith(METRICS)) {
+    return (
+      <MetricCell
+        model={props.model}
+        runId={row.id}
+        metric={column.slice(METRICS.length)}
+        value={value}
+        trans={trans}
+      >
+        {typeof value === 'number' ? figure(value) : value}
+      </MetricCell>
+    );
   }
   if (typeof value === 'number') {
     if (TIMES.includes(column)) {
@@ -64,12 +88,15 @@ export namespace CellContent {
   export interface IProps {
     row: IRow;
     column: string;
+    model: RunTableModel;
+    /** How far its group moves a name to the right, in pixels. */
+    indent?: number;
     trans: TranslationBundle;
   }
 }
 
 /** Four significant digits, so that those of a column stand below each other. */
-function figure(value: number): string {
+export function figure(value: number): string {
   const size = Math.abs(value);
   return Number.isInteger(value) || size < 1e-3 || size >= 1e4
     ? formatNumber(value)
@@ -82,6 +109,7 @@ function figure(value: number): string {
 function NameCell(props: {
   row: IRow;
   value: CellValue;
+  indent: number;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { row, value, trans } = props;
@@ -92,7 +120,10 @@ function NameCell(props: {
     trans
   );
   return (
-    <span className="gol-RunTable-name">
+    <span
+      className="gol-RunTable-name"
+      style={{ paddingInlineStart: props.indent }}
+    >
       <StatusBadge
         tone={tone}
         caption={label}

@@ -1,25 +1,24 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import type {
-  CellKeyboardEvent,
-  CellKeyDownArgs,
-  Column,
-  DataGridHandle
-} from 'react-data-grid';
+import type { Column, DataGridHandle } from 'react-data-grid';
 import DataGrid from 'react-data-grid';
 import 'react-data-grid/lib/styles.css';
 
 import { useSignalled } from '../../view/hooks';
-import { columnLabel, defaultWidth } from '../column-words';
+import { NAME, columnLabel, defaultWidth } from '../column-words';
+import { idsBelow, keyOf, levelOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IShownColumn } from '../view-state';
 import { moved, turned } from '../view-state';
 import type { IRow } from '../windows';
 import { valueOf } from '../windows';
 
+import { isMenuKey, onCellKey } from './cell-keys';
 import { CellContent, heat } from './cells';
+import { GroupName, GroupValue, INDENT_PX } from './group-cell';
 import { HeaderCell } from './header-cell';
 import { SELECT, selectColumn } from './select-column';
+import { treeRow } from './tree-row';
 import { useRevision } from './use-revision';
 
 const ROW_PX = 28;
@@ -31,7 +30,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   const { windows, selection, scales } = model;
   const snapshot = useSignalled(windows.changed, () => windows.snapshot);
   const shown = useSignalled(model.changed, () => model.shown);
-  const { sort } = useSignalled(model.changed, () => model.view);
+  const { sort, groups } = useSignalled(model.changed, () => model.view);
   const [selectionRevision, reselect] = useRevision(selection.changed);
   const [scaleRevision] = useRevision(scales.changed);
   const grid = React.useRef<DataGridHandle>(null);
@@ -40,9 +39,13 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   const columns = React.useMemo(
     () => [
       selectColumn(props),
-      ...shown.map(column => dataColumn(column, props))
+      ...shown.map(column => dataColumn(column, groups, props))
     ],
-    [shown, scaleRevision, model, trans]
+    [shown, groups, scaleRevision, model, trans]
+  );
+  const renderRow = React.useMemo(
+    () => (groups.length > 0 ? treeRow(groups.length) : undefined),
+    [groups]
   );
   const selected = React.useMemo(
     () => new SelectedRows(model),
@@ -65,6 +68,13 @@ export function Grid(props: Grid.IProps): React.ReactElement {
     observer.observe(node);
     return () => observer.disconnect();
   }, [model, rows.length]);
+
+  // Not the grid's own `role`: it would add an element that takes the focus for whole rows
+  // and has no role itself.
+  React.useLayoutEffect(() => {
+    const role = groups.length > 0 ? 'treegrid' : 'grid';
+    grid.current?.element?.setAttribute('role', role);
+  }, [groups]);
 
   const sortOf = (names: readonly { columnKey: string; direction: string }[]) =>
     model.setView({
@@ -90,57 +100,6 @@ export function Grid(props: Grid.IProps): React.ReactElement {
     }
     event.preventDefault();
     event.stopPropagation();
-  };
-
-  const onCellKey = (
-    args: CellKeyDownArgs<IRow>,
-    event: CellKeyboardEvent
-  ): void => {
-    if (args.mode !== 'SELECT' || !(event.target instanceof HTMLElement)) {
-      return;
-    }
-    const { row, rowIdx, column } = args;
-    const handled = () => {
-      event.preventDefault();
-      event.preventGridDefault();
-      event.stopPropagation();
-    };
-    const step =
-      event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
-    if (event.key === 'Enter') {
-      if (row.id) {
-        model.open(row.id);
-      }
-      handled();
-    } else if (event.key === ' ' && !event.ctrlKey && !event.metaKey) {
-      if (event.shiftKey) {
-        props.onExtend(rowIdx);
-      } else if (row.id) {
-        selection.toggle(row.id, rowIdx);
-      }
-      handled();
-    } else if (step && event.shiftKey) {
-      const next = Math.max(0, Math.min(rows.length - 1, rowIdx + step));
-      if (row.id && selection.count(rows.length) === 0) {
-        selection.toggle(row.id, rowIdx);
-      }
-      props.onExtend(next);
-      args.selectCell({ idx: column.idx, rowIdx: next });
-      handled();
-    } else if (event.key === 'a' && (event.ctrlKey || event.metaKey)) {
-      selection.selectAll();
-      handled();
-    } else if (event.key === 'Escape' && selection.count(rows.length) > 0) {
-      selection.clear();
-      handled();
-    } else if (event.key === 'Delete') {
-      props.onDelete();
-      handled();
-    } else if (isMenuKey(event)) {
-      const { left, bottom } = event.target.getBoundingClientRect();
-      props.onRowMenu(row, left, bottom);
-      handled();
-    }
   };
 
   return (
@@ -200,7 +159,8 @@ export function Grid(props: Grid.IProps): React.ReactElement {
           model.setColumns(all => moved(all, source, target))
         }
         onCellClick={({ row, column, selectCell }, event) => {
-          if (column.key === SELECT || !row.id) {
+          const { group } = row;
+          if (column.key === SELECT || (!row.id && !group)) {
             return;
           }
           if (event.shiftKey) {
@@ -208,7 +168,13 @@ export function Grid(props: Grid.IProps): React.ReactElement {
             props.onExtend(row.index);
             selectCell();
           } else if (event.ctrlKey || event.metaKey) {
-            selection.toggle(row.id, row.index);
+            if (group) {
+              props.onToggleGroup(row);
+            } else if (row.id) {
+              selection.toggle(row.id, row.index);
+            }
+          } else if (group && column.key === NAME) {
+            model.folds.turn(group.path);
           }
         }}
         onCellDoubleClick={({ row }) => row.id && model.open(row.id)}
@@ -217,11 +183,15 @@ export function Grid(props: Grid.IProps): React.ReactElement {
           event.stopPropagation();
           props.onRowMenu(row, event.clientX, event.clientY);
         }}
-        onCellKeyDown={onCellKey}
+        onCellKeyDown={(args, event) => onCellKey(props, args, event)}
         rowClass={row =>
-          row.id && row.id === model.opened ? 'gol-mod-opened' : undefined
+          row.group
+            ? 'gol-mod-group'
+            : row.id && row.id === model.opened
+              ? 'gol-mod-opened'
+              : undefined
         }
-        renderers={{ noRowsFallback: <></> }}
+        renderers={{ noRowsFallback: <></>, renderRow }}
       />
     </div>
   );
@@ -235,6 +205,8 @@ export namespace Grid {
     onRowMenu: (row: IRow, left: number, top: number) => void;
     /** Select from the last row toggled to this one. */
     onExtend: (index: number) => void;
+    /** Select a group's runs, or no longer. */
+    onToggleGroup: (head: IRow) => void;
     onDelete: () => void;
   }
 }
@@ -246,10 +218,14 @@ class SelectedRows extends Set<number> {
   }
 
   override has(index: number): boolean {
-    const id = this._model.windows.snapshot.rows[index]?.id;
-    return typeof id === 'string'
-      ? this._model.selection.has(id)
-      : this._model.selection.isAll;
+    const { selection, windows } = this._model;
+    const row = windows.snapshot.rows[index];
+    if (row?.group) {
+      const seen = idsBelow(windows.snapshot.rows, row);
+      const { path, runs } = row.group;
+      return selection.ofGroup(keyOf(path), runs, seen) === 'all';
+    }
+    return row?.id ? selection.has(row.id) : selection.isAll;
   }
 }
 
@@ -263,14 +239,6 @@ function wantSeen(model: RunTableModel, node: HTMLElement): void {
   model.windows.want(first - rows, first + 2 * rows);
 }
 
-function isMenuKey(event: React.KeyboardEvent): boolean {
-  return (
-    event.key === 'ContextMenu' ||
-    (event.key === 'F10' && event.shiftKey) ||
-    (event.key === 'ArrowDown' && event.altKey)
-  );
-}
-
 /** The column in whose head something is. */
 function headOf(target: EventTarget): string | null {
   const head =
@@ -280,7 +248,11 @@ function headOf(target: EventTarget): string | null {
   );
 }
 
-function dataColumn(shown: IShownColumn, props: Grid.IProps): Column<IRow> {
+function dataColumn(
+  shown: IShownColumn,
+  groups: readonly string[],
+  props: Grid.IProps
+): Column<IRow> {
   const { model, trans } = props;
   const { name, colored = false } = shown;
   const numeric = ['start_time', 'end_time'].includes(name)
@@ -312,7 +284,27 @@ function dataColumn(shown: IShownColumn, props: Grid.IProps): Column<IRow> {
       />
     ),
     renderCell: ({ row }) => {
-      const content = <CellContent row={row} column={name} trans={trans} />;
+      const content = row.group ? (
+        name === NAME ? (
+          <GroupName group={row.group} by={groups} trans={trans} />
+        ) : (
+          <GroupValue
+            row={row}
+            group={row.group}
+            column={name}
+            aggregate={shown.aggregate}
+            trans={trans}
+          />
+        )
+      ) : (
+        <CellContent
+          row={row}
+          column={name}
+          model={model}
+          indent={name === NAME ? levelOf(row, groups.length) * INDENT_PX : 0}
+          trans={trans}
+        />
+      );
       const background = heat(valueOf(row, name), scale);
       return background ? (
         <span className="gol-RunTable-heat" style={{ background }}>

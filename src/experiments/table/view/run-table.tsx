@@ -9,6 +9,7 @@ import { useSignalled } from '../../view/hooks';
 import { FirstRun } from '../../view/first-run';
 import type { RunActions } from '../actions';
 import { NAME } from '../column-words';
+import { groupMenu } from '../group-menus';
 import { columnMenu, openMenu, runMenu } from '../menus';
 import type { RunTableModel } from '../model';
 import type { ViewStore } from '../saved-views';
@@ -34,7 +35,7 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
   useSignalled(model.changed, () => model.isDismissed('no_statistics'));
   const snapshot = useSignalled(windows.changed, () => windows.snapshot);
   const selected = useSignalled(selection.changed, () =>
-    selection.count(windows.snapshot.rows.length)
+    selection.count(windows.snapshot.matched)
   );
   const columnsResource = useResource(model.columns);
   const [choosing, setChoosing] = React.useState(false);
@@ -55,6 +56,8 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
   const tell = (reason: unknown) =>
     props.onFailure(ApiError.from(reason, trans));
   const extend = (index: number) => void selection.extend(index).catch(tell);
+  const toggleGroup = ({ group, index }: IRow) =>
+    void (group && model.toggleGroup(group.path, index).catch(tell));
   const tag = () =>
     void askForTag(selected, (key, value) => actions.tag(key, value), trans);
 
@@ -110,6 +113,15 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
                 openMenu(columnMenu(model, column, trans), left, top)
               }
               onRowMenu={(row, left, top) => {
+                if (row.group) {
+                  const items = groupMenu(
+                    model,
+                    row,
+                    () => toggleGroup(row),
+                    trans
+                  );
+                  openMenu(items, left, top);
+                }
                 if (!row.id) {
                   return;
                 }
@@ -124,6 +136,7 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
                 );
               }}
               onExtend={extend}
+              onToggleGroup={toggleGroup}
               onDelete={() => {
                 if (view.lifecycle !== 'deleted' && selected > 0) {
                   void actions.delete();

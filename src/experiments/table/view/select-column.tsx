@@ -4,6 +4,7 @@ import type { Column } from 'react-data-grid';
 
 import { useSignalled } from '../../view/hooks';
 import { NAME } from '../column-words';
+import { idsBelow, keyOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IRow } from '../windows';
 import { valueOf } from '../windows';
@@ -17,12 +18,13 @@ interface ISelecting {
   model: RunTableModel;
   /** Select from the last row toggled to this one. */
   onExtend: (index: number) => void;
+  onToggleGroup: (head: IRow) => void;
   trans: TranslationBundle;
 }
 
 /** Boxes that select runs. */
 export function selectColumn(props: ISelecting): Column<IRow> {
-  const { model, onExtend, trans } = props;
+  const { model, trans } = props;
   return {
     key: SELECT,
     name: '',
@@ -38,15 +40,10 @@ export function selectColumn(props: ISelecting): Column<IRow> {
     renderHeaderCell: ({ tabIndex }) => (
       <SelectAll model={model} tabIndex={tabIndex} trans={trans} />
     ),
-    renderCell: ({ row, tabIndex }) => (
-      <SelectRow
-        model={model}
-        row={row}
-        tabIndex={tabIndex}
-        onExtend={onExtend}
-        trans={trans}
-      />
-    )
+    renderCell: ({ row, tabIndex }) => {
+      const Box = row.group ? SelectGroup : SelectRow;
+      return <Box {...props} row={row} tabIndex={tabIndex} />;
+    }
   };
 }
 
@@ -58,9 +55,9 @@ function SelectAll(props: {
   const { model, trans } = props;
   const { selection, windows } = model;
   useRevision(selection.changed);
-  const rows = useSignalled(windows.changed, () => windows.snapshot.rows);
-  const count = selection.count(rows.length);
-  const every = rows.length > 0 && count === rows.length;
+  const matched = useSignalled(windows.changed, () => windows.snapshot.matched);
+  const count = selection.count(matched);
+  const every = matched > 0 && count === matched;
   return (
     <input
       type="checkbox"
@@ -68,7 +65,7 @@ function SelectAll(props: {
       aria-label={trans.__('Select all runs that match')}
       title={trans.__('Select all runs that match')}
       checked={every}
-      disabled={rows.length === 0}
+      disabled={matched === 0}
       ref={node => {
         if (node) {
           node.indeterminate = count > 0 && !every;
@@ -79,13 +76,9 @@ function SelectAll(props: {
   );
 }
 
-function SelectRow(props: {
-  model: RunTableModel;
-  row: IRow;
-  tabIndex: number;
-  onExtend: (index: number) => void;
-  trans: TranslationBundle;
-}): React.ReactElement {
+function SelectRow(
+  props: ISelecting & { row: IRow; tabIndex: number }
+): React.ReactElement {
   const { model, row, onExtend, trans } = props;
   const { selection } = model;
   useRevision(selection.changed);
@@ -103,6 +96,43 @@ function SelectRow(props: {
           onExtend(index);
         } else if (id !== null) {
           selection.toggle(id, index);
+        }
+      }}
+    />
+  );
+}
+
+function SelectGroup(
+  props: ISelecting & { row: IRow; tabIndex: number }
+): React.ReactElement {
+  const { model, row, onExtend, trans } = props;
+  const { selection, windows } = model;
+  useRevision(selection.changed);
+  const path = row.group?.path ?? [];
+  const state = selection.ofGroup(
+    keyOf(path),
+    row.group?.runs ?? 0,
+    idsBelow(windows.snapshot.rows, row)
+  );
+  return (
+    <input
+      type="checkbox"
+      tabIndex={props.tabIndex}
+      aria-label={trans.__(
+        'Select the runs of %1',
+        path.map(value => value ?? trans.__('no value')).join(', ')
+      )}
+      checked={state === 'all'}
+      ref={node => {
+        if (node) {
+          node.indeterminate = state === 'some';
+        }
+      }}
+      onChange={({ nativeEvent }) => {
+        if (nativeEvent instanceof MouseEvent && nativeEvent.shiftKey) {
+          onExtend(row.index);
+        } else {
+          props.onToggleGroup(row);
         }
       }}
     />

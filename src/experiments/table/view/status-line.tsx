@@ -3,22 +3,23 @@ import * as React from 'react';
 
 import { ActionButton, formatDuration, formatMoment } from '../../../core';
 import { useNow } from '../../../core/ui/time';
+import { canCompare } from '../actions';
 import type { IRunsState } from '../service';
 import type { IWindowsSnapshot } from '../windows';
 
-/** So many runs can stand side by side. */
-const MOST_COMPARED = 40;
 /** Age below which what is shown counts as now, in seconds. */
 const FRESH_S = 10;
 
 /** How many runs, and how old what is shown may be; with a selection, what can be done with it. */
 export function StatusLine(props: StatusLine.IProps): React.ReactElement {
   const { snapshot, selected, deleted, trans } = props;
-  const { rows, total, state } = snapshot;
+  const { matched, groups, total, state } = snapshot;
   return (
     <div className="gol-RunTable-status">
       <span className="gol-RunTable-totals" role="status">
-        {total !== null && countWords(rows.length, total, deleted, trans)}
+        {total !== null && countWords(matched, total, deleted, trans)}
+        {groups !== null &&
+          ` · ${trans._n('%2 group', '%2 groups', groups, groups.toLocaleString())}`}
         {selected > 0 && (
           <strong>
             {' · '}
@@ -32,13 +33,13 @@ export function StatusLine(props: StatusLine.IProps): React.ReactElement {
           role="toolbar"
           aria-label={trans.__('Selected runs')}
         >
-          {selected < rows.length && (
+          {selected < matched && (
             <ActionButton
-              label={trans.__('Select all %1', rows.length.toLocaleString())}
+              label={trans.__('Select all %1', matched.toLocaleString())}
               onClick={props.onSelectAll}
             />
           )}
-          {selected >= 2 && selected <= MOST_COMPARED && (
+          {canCompare(selected) && (
             <ActionButton
               label={trans.__('Compare')}
               caption={trans.__('Show the selected runs side by side')}

@@ -4,6 +4,8 @@ import * as React from 'react';
 import type { ApiError } from '../../../core';
 import { useResource } from '../../../core/ui/hooks';
 import { useSignalled } from '../../view/hooks';
+import { groupingMenu } from '../group-menus';
+import type { MenuItem } from '../menus';
 import { openMenu, viewMenu } from '../menus';
 
 import { QueryBox } from './query-box';
@@ -73,21 +75,40 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
         >
           {trans.__('Columns')}
         </button>
-        <button
-          type="button"
-          className="gol-RunTable-button"
-          aria-haspopup="menu"
-          onClick={event => {
-            const { left, bottom } =
-              event.currentTarget.getBoundingClientRect();
-            openMenu(viewMenu(model, store, trans), left, bottom);
-          }}
-        >
-          {trans.__('Views')}
-          <caretDownIcon.react tag="span" className="gol-Icon" />
-        </button>
+        <MenuButton
+          label={
+            view.groups.length > 0
+              ? trans.__('Group (%1)', view.groups.length)
+              : trans.__('Group')
+          }
+          items={() => groupingMenu(model, trans)}
+        />
+        <MenuButton
+          label={trans.__('Views')}
+          items={() => viewMenu(model, store, trans)}
+        />
       </div>
     </div>
+  );
+}
+
+function MenuButton(props: {
+  label: string;
+  items: () => MenuItem[];
+}): React.ReactElement {
+  return (
+    <button
+      type="button"
+      className="gol-RunTable-button"
+      aria-haspopup="menu"
+      onClick={event => {
+        const { left, bottom } = event.currentTarget.getBoundingClientRect();
+        openMenu(props.items(), left, bottom);
+      }}
+    >
+      {props.label}
+      <caretDownIcon.react tag="span" className="gol-Icon" />
+    </button>
   );
 }
 

@@ -1,0 +1,288 @@
+"""Runs in groups by what they have in columns of text: the groups' heads, and below an open one what it holds, are one
+sequence of places."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from genops_lab.core.errors import InvalidRequest
+from genops_lab.experiments.query.columns import Kind, Texts
+
+from .arrow import places
+from .cells import order_by, word_ranks
+from .models import Aggregate, RunGrouping, RunSort
+from .snapshot import Moment
+from .summaries import Summary, kept, numbers_at, sums
+
+Places = npt.NDArray[np.intp]
+#: A group's values from the outermost level to its own; None is the group of the runs without a value.
+Path = tuple[str | None, ...]
+
+MAX_LEVELS = 4
+MAX_PATHS = 10_000
+#: What a group may be sorted by beside columns: how many runs it has.
+RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Level:
+    """The groups of one level, in order, none of them empty. ``begin`` and ``end``: its runs among all in the order of
+    the groups. ``parent``: its group in the level above (0 in the first)."""
+
+    begin: Places
+    end: Places
+    parent: Places
+    values: list[str | None]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The heads that are shown, by their places: level, and number in the level. ``places``: how many with the runs."""
+
+    at: Places
+    level: Places
+    number: Places
+    is_open: npt.NDArray[np.bool_]
+    places: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """A group as it stands in a window."""
+
+    at: int
+    level: int
+    number: int
+    is_open: bool
+
+
+class Groups:
+    """Runs of one moment in groups. ``rows``: those of the snapshot, group by group, in the order asked for."""
+
+    def __init__(self, rows: Places, levels: list[Level]) -> None:
+        self.rows = rows
+        self.levels = levels
+        #: Where each group's first child stands in the next level.
+        self._children = [
+            np.searchsorted(below.parent, np.arange(len(level.begin)))
+            for level, below in itertools.pairwise(levels)
+        ]
+        self._numbers: list[dict[tuple[int, str | None], int] | None] = [None] * len(levels)
+        self._heads: tuple[tuple[int, frozenset[Path]], Heads] | None = None
+        self.summaries: dict[tuple[int, str], Summary] = {}
+        self.common: dict[tuple[int, str], Texts | None] = {}
+
+    def heads(self, open_levels: int, turned: frozenset[Path]) -> Heads:
+        """Where the heads stand: those of the first ``open_levels`` levels are open, but for the ``turned`` ones;
+        of the others only those."""
+        key = (open_levels, turned)
+        if self._heads is None or self._heads[0] != key:
+            self._heads = (key, self._laid_out(open_levels, turned))
+        return self._heads[1]
+
+    def window(self, heads: Heads, offset: int, limit: int) -> tuple[list[Head], Places, Places]:
+        """The heads of a window by their places in it; the runs' places in it, and their rows."""
+        shown = np.arange(offset, max(offset, min(offset + limit, heads.places)))
+        of = np.searchsorted(heads.at, shown, "right") - 1
+        is_head = heads.at[of] == shown if len(shown) else np.zeros(0, np.bool_)
+        found = [
+            Head(int(place), int(heads.level[head]), int(heads.number[head]), bool(heads.is_open[head]))
+            for place, head in zip(np.flatnonzero(is_head), of[is_head], strict=True)
+        ]
+        below = of[~is_head]
+        rows = self.levels[-1].begin[heads.number[below]] + shown[~is_head] - heads.at[below] - 1
+        return found, np.flatnonzero(~is_head), self.rows[rows]
+
+    def within(self, paths: Sequence[Path]) -> Places:
+        """The rows of these groups, in order; of one that is not there (any more) none."""
+        parts = sorted(
+            (int(level.begin[number]), int(level.end[number]))
+            for path in paths
+            if (number := self._number(path)) is not None
+            for level in [self.levels[len(path) - 1]]
+        )
+        found, done = [], 0
+        for begin, end in parts:  # one may lie in another
+            found.append(self.rows[max(begin, done) : end])
+            done = max(done, end)
+        return np.concatenate(found) if found else np.zeros(0, np.intp)
+
+    def path(self, level: int, number: int) -> list[str | None]:
+        """A group's values, the outermost level's first."""
+        found: list[str | None] = []
+        for at in range(level, -1, -1):
+            found.append(self.levels[at].values[number])
+            number = int(self.levels[at].parent[number])
+        return found[::-1]
+
+    def among(self, level: int, number: int) -> tuple[int, int]:
+        """Which of how many groups of the same group it is, from 1 on."""
+        parents = self.levels[level].parent
+        begin, end = np.searchsorted(parents, [parents[number], parents[number] + 1])
+        return number - int(begin) + 1, int(end - begin)
+
+    def _number(self, path: Path) -> int | None:
+        if not 0 < len(path) <= len(self.levels):
+            return None
+        number: int | None = 0
+        for at, value in enumerate(path):
+            known = self._numbers[at]
+            if known is None:
+                level = self.levels[at]
+                known = {
+                    key: number
+                    for number, key in enumerate(zip(level.parent.tolist(), level.values, strict=True))
+                }
+                self._numbers[at] = known
+            number = None if number is None else known.get((number, value))
+        return number
+
+    def _laid_out(self, open_levels: int, turned: frozenset[Path]) -> Heads:
+        is_open = [
+            np.full(len(level.begin), at < open_levels, np.bool_) for at, level in enumerate(self.levels)
+        ]
+        for path in turned:
+            number = self._number(path)
+            if number is not None:
+                is_open[len(path) - 1][number] ^= True
+        last = self.levels[-1]
+        sizes = [1 + np.where(is_open[-1], last.end - last.begin, 0)]
+        for at in range(len(self.levels) - 2, -1, -1):
+            inside = np.add.reduceat(sizes[0], self._children[at]) if len(sizes[0]) else sizes[0]
+            sizes.insert(0, 1 + np.where(is_open[at], inside, 0))
+        starts = _before(sizes[0])
+        shown = np.ones(len(starts), np.bool_)
+        found = []
+        for at, level in enumerate(self.levels):
+            if at:
+                parent, before = level.parent, _before(sizes[at])
+                begins = starts[parent] + 1 + before - before[self._children[at - 1][parent]]
+                shown = (shown & is_open[at - 1])[parent]
+                starts = begins
+            numbers = np.flatnonzero(shown)
+            found.append((starts[numbers], np.full(len(numbers), at), numbers, is_open[at][numbers]))
+        at_, levels, numbers, opens = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.argsort(at_)
+        return Heads(at_[order], levels[order], numbers[order], opens[order], int(sizes[0].sum()))
+
+
+def checked(grouping: RunGrouping) -> None:
+    """InvalidRequest: too much of something."""
+    if not 0 < len(set(grouping.by)) == len(grouping.by) <= MAX_LEVELS:
+        raise InvalidRequest(
+            f"Runs cannot be grouped by {', '.join(grouping.by)[:200] or 'nothing'}.",
+            hint=f"Name 1 to {MAX_LEVELS} different columns.",
+        )
+    if len(grouping.turned) + len(grouping.within) > MAX_PATHS:
+        raise InvalidRequest(
+            f"{len(grouping.turned) + len(grouping.within)} groups were named.",
+            hint=f"Name at most {MAX_PATHS:,}; `open_levels` opens all.",
+        )
+
+
+def grouped(
+    moment: Moment,
+    rows: Places,
+    by: Sequence[tuple[Kind, str]],
+    sort: Sequence[tuple[RunSort, tuple[Kind, str] | None]],
+    aggregates: dict[str, Aggregate],
+) -> Groups:
+    """``rows`` in groups. The groups' own order is that of their values, where ``sort`` does not say another: by a
+    column that they are grouped by, by their number of runs (None), by an aggregate of a column of numbers."""
+    above = np.zeros(len(rows), np.int64)
+    levels: list[tuple[Places, list[str | None]]] = []
+    owners: list[npt.NDArray[np.int64]] = []
+    for column in by:
+        texts = _texts(moment, column)
+        words = 0 if texts is None else len(texts.words)
+        codes = np.full(len(rows), -1) if texts is None else texts.codes[rows]
+        # Runs without a value are the last group of all.
+        keys = above * (words + 1) + np.where(codes < 0, words, codes)
+        distinct, of = _distinct(keys)
+        parents, codes = distinct // (words + 1), distinct % (words + 1)
+        there = codes < words
+        values: list[str | None] = [None] * len(distinct)
+        if texts is not None and there.any():
+            used, back = np.unique(codes[there], return_inverse=True)
+            named = texts.words.take(places(used))
+            ranks = np.zeros(len(distinct))
+            ranks[there] = word_ranks(named)[back]
+            texts_of = named.to_pylist()
+            for group, word in zip(np.flatnonzero(there).tolist(), back.tolist(), strict=True):
+                values[group] = texts_of[word]
+        else:
+            ranks = np.zeros(len(distinct))
+        order = order_by(ranks, there, False)
+        for asked, what in reversed(sort):
+            if what == column:
+                wanted, has = ranks, there
+            elif what is None:
+                wanted, has = np.bincount(of, minlength=len(distinct)).astype(np.float64), np.ones_like(there)
+            elif what in by:
+                continue  # decides at its own level
+            else:
+                found = _aggregated(moment, what, rows, of, len(distinct), kept(asked.column, aggregates))
+                if found is None:
+                    continue
+                wanted, has = found
+            order = order[order_by(wanted[order], has[order], asked.descending)]
+        order = order[np.argsort(parents[order], kind="stable")]
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        above = rank[of] if len(of) else above
+        owners.append(above)
+        levels.append((parents[order], [values[group] for group in order.tolist()]))
+    return Groups(
+        rows[np.argsort(above, kind="stable")],
+        [
+            _level(parents, values, np.bincount(owner, minlength=len(values)))
+            for (parents, values), owner in zip(levels, owners, strict=True)
+        ],
+    )
+
+
+def _level(parents: Places, values: list[str | None], counts: npt.NDArray[np.intp]) -> Level:
+    return Level(_before(counts), np.cumsum(counts), parents, values)
+
+
+def _before(sizes: npt.NDArray[np.intp]) -> Places:
+    """The sum of all sizes before each."""
+    return np.cumsum(sizes) - sizes
+
+
+def _distinct(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Places]:
+    """The distinct keys, ascending, and which of them each is; without a sort where they are small."""
+    if not len(keys) or int(keys.max()) > 8 * len(keys) + 1000:
+        return np.unique(keys, return_inverse=True)
+    there = np.zeros(int(keys.max()) + 1, np.bool_)
+    there[keys] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[keys]
+
+
+def _texts(moment: Moment, column: tuple[Kind, str]) -> Texts | None:
+    found = moment.texts(*column)
+    if found is None or column != ("attribute", "experiment"):
+        return found
+    # Two experiments may be called alike for a moment: one group.
+    encoded = found.words.dictionary_encode()
+    same = np.asarray(encoded.indices.to_pylist(), np.int32)
+    return Texts(np.where(found.codes < 0, -1, same[found.codes]), encoded.dictionary)
+
+
+def _aggregated(
+    moment: Moment, what: tuple[Kind, str], rows: Places, of: Places, groups: int, how: Aggregate
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]] | None:
+    """A column's aggregate for each group, and which have one; None where it has no numbers."""
+    numbers = numbers_at(moment, *what, rows)
+    if numbers is None:
+        return None
+    order = np.argsort(of, kind="stable")
+    begins = _before(np.bincount(of, minlength=groups))
+    found = sums(numbers[0][order], numbers[1][order], begins)
+    values = found.aggregate(how)
+    return values, ~np.isnan(values)

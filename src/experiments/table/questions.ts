@@ -1,0 +1,33 @@
+/** What a view asks of the server. */
+import { NAME } from './column-words';
+import type { IFolding } from './groups';
+import { asGrouping, withoutHeads } from './groups';
+import type { IQuestion } from './service';
+import type { IShownColumn, IView } from './view-state';
+
+/** What every row needs, whatever is shown. */
+const ALWAYS = [NAME, 'status', 'start_time'];
+
+/** The rows of the table: these columns, or those that are shown. */
+export function rowsOf(
+  view: IView,
+  shown: readonly IShownColumn[],
+  folding: IFolding,
+  columns?: readonly string[]
+): IQuestion {
+  const names = columns ?? [...ALWAYS, ...shown.map(({ name }) => name)];
+  const question = runsOf(view, names);
+  const groups = asGrouping(view.groups, folding, shown);
+  return groups ? { ...question, sort: [...view.sort], groups } : question;
+}
+
+/** The runs alone, in no groups. */
+export function runsOf(view: IView, columns: readonly string[]): IQuestion {
+  return {
+    experiments: [...view.experiments],
+    query: view.query,
+    sort: withoutHeads(view.sort),
+    lifecycle: view.lifecycle,
+    columns: [...new Set(columns)]
+  };
+}
