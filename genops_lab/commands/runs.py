@@ -103,12 +103,19 @@ def show_run(
     run: Annotated[
         str, typer.Argument(help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids)
     ] = "latest",
+    output: Annotated[
+        bool, typer.Option("--output", help="What it printed instead: the beginning and the end.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show a run with its parameters, metrics, models and artifacts."""
+    """Show a run with its parameters, metrics, models and artifacts, the run above it and those below."""
     with command(json) as session:
         from genops_lab.experiments.service import ExperimentsService
 
+        if output:
+            printed = session.call(ExperimentsService.get_run_output, run_id=run)
+            session.show(printed, views.output(printed))
+            return
         detail = session.call(ExperimentsService.get_run, run_id=run)
         session.show(detail, views.run(detail))
 

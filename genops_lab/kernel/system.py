@@ -114,8 +114,9 @@ def _gpu_reader() -> Callable[[], GpuReading]:
 class SystemSampler:
     """Samples in a thread until stopped. CPU percent counts one busy core as 100."""
 
-    def __init__(self, log: Callable[[Dict[str, float], int], None]) -> None:
+    def __init__(self, log: Callable[[Dict[str, float], int], None], first_step: int = 0) -> None:
         self._log = log
+        self._step = first_step
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="genops-system", daemon=True)
         self._thread.start()
@@ -126,7 +127,7 @@ class SystemSampler:
 
     def _run(self) -> None:
         read_gpus = _gpu_reader()
-        step = 0
+        step = self._step
         cpu, wall = time.process_time(), time.monotonic()
         while not self._stop.wait(INTERVAL_S):
             now_cpu, now_wall = time.process_time(), time.monotonic()

@@ -789,6 +789,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a run printed: the beginning and the end of each stream. */
+        get: operations["get_run_output"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/notebook": {
         parameters: {
             query?: never;
@@ -1021,6 +1038,23 @@ export interface paths {
         put?: never;
         /** Take the events of a run that are not there yet. */
         post: operations["track"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/tracking/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The run that a process may go on with. Raises Conflict for one that is deleted or still written, NotAllowed for somebody else's. */
+        post: operations["resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2309,12 +2343,19 @@ export interface components {
         };
         /**
          * RunDetail
-         * @description A run with what it produced.
+         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
+         *         ``output``: what it printed is kept.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
             models: components["schemas"]["LoggedModel"][];
             artifacts: components["schemas"]["Artifact"][];
+            /** @default null */
+            parent: components["schemas"]["RelatedRun"] | null;
+            /** @default [] */
+            children: components["schemas"]["RelatedRun"][];
+            /** @default false */
+            output: boolean;
         };
         /**
          * LoggedModel
@@ -2337,6 +2378,16 @@ export interface components {
             size_bytes: number | null;
         };
         /**
+         * RelatedRun
+         * @description A run above or below another one.
+         */
+        RelatedRun: {
+            run_id: string;
+            name: string;
+            /** @enum {unknown} */
+            status: "FAILED" | "FINISHED" | "KILLED" | "RUNNING" | "SCHEDULED";
+        };
+        /**
          * RunMetrics
          * @description All histories of a run; ``system`` metrics (``system/...``) come apart. At most 2,000 points each.
          */
@@ -2354,6 +2405,26 @@ export interface components {
             steps: number[];
             values: (number | null)[];
             timestamps: number[];
+        };
+        /**
+         * RunOutput
+         * @description What a run printed, session by session.
+         */
+        RunOutput: {
+            run_id: string;
+            texts: components["schemas"]["OutputText"][];
+        };
+        /**
+         * OutputText
+         * @description The beginning and the end of what a run printed to one stream (``stdout``, ``stderr``).
+         *
+         *         ``session`` names the later session of a run that was gone on with; it is empty for the first one.
+         */
+        OutputText: {
+            path: string;
+            stream: string;
+            session: string;
+            text: string;
         };
         /**
          * RestoredNotebook
@@ -2870,7 +2941,8 @@ export interface components {
          * TrackingEvent
          * @description One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
          *
-         *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
+         *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params, parent?: the key of the run
+         *         above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
          *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
          *         ``end`` {status}.
@@ -2892,6 +2964,25 @@ export interface components {
             name: string;
             acked_seq: number;
             tracking_uri: string;
+        };
+        /**
+         * ResumeRequest
+         * @description Which run a process wants to go on with: an id, its beginning, ``latest`` or a name.
+         */
+        ResumeRequest: {
+            run: string;
+            process: components["schemas"]["TrackedProcess"];
+        };
+        /**
+         * ResumableRun
+         * @description A run that can be gone on with, and the steps behind its last ones (``system/...`` count by themselves).
+         */
+        ResumableRun: {
+            run_id: string;
+            name: string;
+            experiment: string;
+            next_step: number;
+            next_system_step: number;
         };
         /**
          * KernelTracking
@@ -4738,6 +4829,37 @@ export interface operations {
             };
         };
     };
+    get_run_output: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOutput"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     restore_notebook: {
         parameters: {
             query?: never;
@@ -5169,6 +5291,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrackingAck"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResumableRun"];
                 };
             };
             /** @description What went wrong. */
