@@ -187,13 +187,15 @@ class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResumableRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that can be gone on with, and the steps behind its last ones (``system/...`` count by themselves)."""
+    """A run that can be gone on with, and the steps behind its last ones: of what was logged, of the machine's load,
+    and of what is logged of optimizers."""
 
     run_id: str
     name: str
     experiment: str
     next_step: int
     next_system_step: int
+    next_auto_step: int
 
 
 class KernelTracking(msgspec.Struct, frozen=True, kw_only=True):

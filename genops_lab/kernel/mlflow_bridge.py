@@ -75,6 +75,8 @@ class MlflowBridge:
     ) -> None:
         self._run_id = run_id
         self._experiment_id = experiment_id
+        #: whether mlflow's own calls reach the run
+        self.takes_part = False
         self._given = {name: os.environ.get(name) for name in (RUN_VARIABLE, EXPERIMENT_VARIABLE)}
         names = _names(code)
         if is_remote() and not _is_given(tracking_uri):
@@ -83,6 +85,7 @@ class MlflowBridge:
             return
         self._point_mlflow_to_the_lab()
         os.environ[RUN_VARIABLE] = run_id
+        self.takes_part = True
         wanted = wanted or "mlflow" in sys.modules or "mlflow" in names
         if wanted and not _starts_a_run(code) and importlib.util.find_spec("mlflow") is not None:
             self._resume()
@@ -94,7 +97,8 @@ class MlflowBridge:
 
         active = mlflow.active_run()
         below = active is not None and active.info.run_id in {run.run_id for run in runs.all_open()}
-        if active is not None and not below:
+        self.takes_part = active is None or below
+        if not self.takes_part:
             print(
                 "GenOps: an MLflow run is active already; mlflow's calls go there, genops.log to the tracked run.",
                 file=sys.stderr,
@@ -103,6 +107,7 @@ class MlflowBridge:
         try:
             mlflow.start_run(run_id=self._run_id, nested=below)
         except Exception as error:  # whatever a foreign store raises: the cell runs, tracked without mlflow
+            self.takes_part = False
             print(
                 f"GenOps: mlflow's own calls in this cell do not reach the tracked run: {error}",
                 file=sys.stderr,

@@ -7,7 +7,8 @@ import sys
 from typing import Any, Mapping, NamedTuple, Optional
 
 from .errors import GenOpsError
-from .mlflow_bridge import MlflowBridge
+from .mlflow_bridge import MlflowBridge, mlflow_version
+from .optimizers import OptimizerHooks
 from .output import OutputKeeper
 from .places import notebook_path, script_path
 from .resuming import resumption
@@ -57,6 +58,8 @@ def open_run(options: Options, *, implicit: bool = False) -> Run:
     opened.keep(source=options.source)
     if options.output:
         opened.until_end.append(OutputKeeper(opened).finish)
+    if options.auto:
+        opened.until_end.append(OptimizerHooks(opened, opened.next_steps().auto).close)
     return opened
 
 
@@ -67,7 +70,22 @@ def bridged(opened: Run, options: Options, code: str) -> bool:
         opened.bridge = MlflowBridge(
             run_id, code, opened.tracking_uri, experiment_id=opened.experiment_id, wanted=options.autolog
         )
+    if options.autolog:
+        _autolog(opened, options.log_models)
     return bool(run_id)
+
+
+def _autolog(opened: Run, log_models: bool) -> None:
+    if not mlflow_version():
+        why = "mlflow is not installed here: %pip install mlflow"
+    elif opened.bridge is None or not opened.bridge.takes_part:
+        why = "mlflow's calls do not reach this run"
+    else:
+        from .autologging import Autologging
+
+        opened.until_end.append(Autologging(log_models=log_models).close)
+        return
+    print(f"GenOps: autologging is off: {why}.", file=sys.stderr)
 
 
 def close_run(opened: Run, status: str, wait_s: float = END_WAIT_S) -> bool:

@@ -14,11 +14,12 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional
 
+from .steps import GRADIENT_NORM, LEARNING_RATE, STEP_TIME
+
 if TYPE_CHECKING:
     from .run import Run
 
 _MODULE = "torch.optim.optimizer"
-STEP_TIME, LEARNING_RATE, GRADIENT_NORM = "step_time_ms", "learning_rate", "gradient_norm"
 #: Of the time, at most, for the reading.
 SHARE = 0.01
 #: Points are at most so far apart, and at first closer: a hundredth of the time so far.
@@ -100,7 +101,7 @@ class OptimizerHooks:
             followed = self._followed[optimizer] = _Followed(prefix, self._first_step)
             followed.started_at = followed.last_step_at = now
         elif self._run is not _innermost():
-            followed.last_step_at = now
+            followed.counted, followed.last_step_at = 1, now
             return
         followed.counted += 1
         if followed.counted == 1 or self._is_due(followed, now):
@@ -138,7 +139,8 @@ class OptimizerHooks:
             return
         skipped = getattr(optimizer, "found_inf", None)  # of a fused optimizer under a GradScaler
         if norm.device.type == "cpu":
-            values[GRADIENT_NORM] = float(norm)
+            if skipped is None or not float(skipped):
+                values[GRADIENT_NORM] = float(norm)
             self._log(followed, followed.step, time.time(), values)
             return
         norm, skipped = _to_host(norm), None if skipped is None else _to_host(skipped)

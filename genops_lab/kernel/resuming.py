@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 from . import lab
 from .errors import GenOpsError, LabAway, Refused
 from .places import data_dir, notebook_path, process_created
 from .run import Run
 from .state import runs
+from .steps import Steps, next_steps
 
 LATEST = "latest"
 _UNAVAILABLE = 503
@@ -20,7 +21,7 @@ _UNAVAILABLE = 503
 class Resumption(NamedTuple):
     """The run to go on with. Of one that MLflow does not have yet ``run_id`` is empty, and ``run_key`` is known.
 
-    ``next_step`` is the step behind the last one of what was logged, ``next_system_step`` that of ``system/...``;
+    ``steps`` are those behind its last ones;
     ``session`` names what is kept of this session, in the order of time; ``before`` is the run's earlier session
     in this process.
     """
@@ -29,8 +30,7 @@ class Resumption(NamedTuple):
     run_key: str
     name: str
     experiment: str
-    next_step: int
-    next_system_step: int
+    steps: Steps
     session: str
     before: Optional[Run] = None
 
@@ -54,7 +54,8 @@ def resumption(ref: str) -> Resumption:
     before = next((run for run in runs.ended() if run.run_id == found["run_id"]), None)
     return Resumption(
         str(found["run_id"]), "", str(found["name"]), str(found["experiment"]),
-        int(found["next_step"]), int(found["next_system_step"]), _session(), before,
+        Steps(*(int(found[name]) for name in ("next_step", "next_system_step", "next_auto_step"))),
+        _session(), before,
     )  # fmt: skip
 
 
@@ -80,8 +81,7 @@ def _means(ref: str, run: Run) -> bool:
 
 
 def _of_own(run: Run) -> Resumption:
-    step, system_step = run.next_steps()
-    return Resumption(run.run_id, run.key, run.name, run.experiment, step, system_step, _session(), run)
+    return Resumption(run.run_id, run.key, run.name, run.experiment, run.next_steps(), _session(), run)
 
 
 def _spooled(ref: str) -> Optional[Resumption]:
@@ -101,30 +101,23 @@ def _spooled(ref: str) -> Optional[Resumption]:
             continue  # half written, or just taken over
     for _, key, data, path in sorted(found, key=lambda one: one[0], reverse=True):
         try:
-            step, system_step = _next_steps(str(path))
-        except OSError:
+            steps = next_steps(_points(str(path)))
+        except OSError:  # it was just taken over
             continue
-        return Resumption("", key, str(data["name"]), str(data["experiment"]), step, system_step, _session())
+        return Resumption("", key, str(data["name"]), str(data["experiment"]), steps, _session())
     return None
 
 
-def _next_steps(path: str) -> "tuple[int, int]":
-    step = system_step = 0
+def _points(path: str) -> Iterator[Tuple[str, int]]:
     with open(path, "rb") as stream:
         for line in stream:
             try:
                 event: Dict[str, Any] = json.loads(line)
-                if event.get("kind") != "metrics":
-                    continue
-                after = int(event["data"]["step"]) + 1
-                system = any(key.startswith("system/") for key in event["data"]["values"])
+                if event.get("kind") == "metrics":
+                    step = int(event["data"]["step"])
+                    yield from ((str(key), step) for key in event["data"]["values"])
             except (ValueError, KeyError, TypeError):
                 continue  # torn
-            if system:
-                system_step = max(system_step, after)
-            else:
-                step = max(step, after)
-    return step, system_step
 
 
 def _session() -> str:

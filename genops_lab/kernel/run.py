@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
@@ -18,6 +18,7 @@ from .redaction import VARIABLE, mark
 from .secret_names import MIN_VALUE, is_secret_name, remember
 from .sender import Ack, Sender
 from .spool import Spool
+from .steps import Steps
 from .system import SystemSampler
 from .values import MAX_TEXT_CHARACTERS, clean, number, spelled
 
@@ -30,6 +31,16 @@ RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 END_WAIT_S = 8.0
 #: The Lab's first use of MLflow takes seconds, on a busy machine many; without a Lab nothing is waited for.
 START_WAIT_S = 60.0
+
+
+#: So long what is logged unasked waits for the names that the user takes.
+HELD_S = 3.0
+
+
+class _Auto(NamedTuple):
+    values: Dict[str, float]
+    step: int
+    timestamp: float
 
 
 class Run:
@@ -70,9 +81,10 @@ class Run:
         self.before = None if resumed is None else resumed.before
         #: the number of the last cell that is kept
         self.kept_cells = 0
-        self._next_step = 0 if resumed is None else resumed.next_step
-        self._furthest = self._next_step
-        self._next_system_step = 0 if resumed is None else resumed.next_system_step
+        self._steps = Steps() if resumed is None else resumed.steps
+        self._next_step = self._steps.own
+        self._named: Set[str] = set()
+        self._held: Optional[List[_Auto]] = []
         self._warned: Dict[str, bool] = {}
         self._lock = threading.RLock()
         notebook = notebook_path()
@@ -109,7 +121,7 @@ class Run:
         self.sender: Sender = Sender(
             self.key, process, self._spool, self._hear, after, whole=resumed is not None
         )
-        self._sampler = SystemSampler(self._log_system, self._next_system_step) if system_metrics else None
+        self._sampler = SystemSampler(self._log_system, self._steps.system) if system_metrics else None
         if self._spool.trouble:
             self._warn("disk", f"Events are kept in memory alone ({self._spool.trouble}).")
 
@@ -136,10 +148,10 @@ class Run:
         """Whether all of an ended run is in MLflow."""
         return self.sender.done and self._spool.empty
 
-    def next_steps(self) -> Tuple[int, int]:
-        """The steps behind the last ones: of what was logged, and of the machine's load."""
+    def next_steps(self) -> Steps:
+        """The steps behind the last ones."""
         with self._lock:
-            return self._furthest, self._next_system_step
+            return self._steps
 
     def wait_started(self, timeout_s: float) -> str:
         """MLflow's id of this run; empty when no Lab took it within ``timeout_s``."""
@@ -161,7 +173,8 @@ class Run:
         with self._lock:
             step = self._next_step if step is None else int(step)
             self._next_step = step + 1
-            self._furthest = max(self._furthest, step + 1)
+            self._steps = self._steps._replace(own=max(self._steps.own, step + 1))
+            self._named.update(values)
         self._log(values, step, time.time() if timestamp is None else float(timestamp))
 
     def _log(self, values: Dict[str, float], step: int, timestamp: float) -> None:
@@ -173,8 +186,32 @@ class Run:
     def _log_system(self, values: Dict[str, float], step: int) -> None:
         with self._lock:
             if not self.ended:
-                self._next_system_step = step + 1
+                self._steps = self._steps._replace(system=step + 1)
                 self._log(values, step, time.time())
+
+    def log_auto(self, values: Dict[str, float], step: int, timestamp: float) -> None:
+        """Log what nobody asked for, except under names that the user logs to: at first it waits for these."""
+        with self._lock:
+            if self.ended:
+                return
+            self._steps = self._steps._replace(auto=max(self._steps.auto, step + 1))
+            if self._held is None:
+                self._append_auto(_Auto(values, step, timestamp))
+                return
+            self._held.append(_Auto(values, step, timestamp))
+            if self._named or timestamp - self._held[0].timestamp > HELD_S:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        for each in held or ():
+            self._append_auto(each)
+
+    def _append_auto(self, auto: "_Auto") -> None:
+        left = {key: spelled(value) for key, value in auto.values.items() if key not in self._named}
+        if left:
+            data = {"values": left, "step": auto.step, "timestamp": auto.timestamp}
+            self._append("metrics", data, auto.timestamp)
 
     def _append(self, kind: str, data: Dict[str, Any], timestamp: Optional[float] = None) -> None:
         had_trouble = bool(self._spool.trouble)
@@ -242,6 +279,7 @@ class Run:
                 return self.safe
             if self._sampler is not None:
                 self._sampler.stop()
+            self._let_go()
             now = time.time()
             self._append("end", {"status": status}, now)
             self.status, self.ended_at = status, now

@@ -2975,7 +2975,8 @@ export interface components {
         };
         /**
          * ResumableRun
-         * @description A run that can be gone on with, and the steps behind its last ones (``system/...`` count by themselves).
+         * @description A run that can be gone on with, and the steps behind its last ones: of what was logged, of the machine's load,
+         *         and of what is logged of optimizers.
          */
         ResumableRun: {
             run_id: string;
@@ -2983,6 +2984,7 @@ export interface components {
             experiment: string;
             next_step: number;
             next_system_step: number;
+            next_auto_step: number;
         };
         /**
          * KernelTracking

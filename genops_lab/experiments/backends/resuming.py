@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genops_lab.core.errors import Conflict, GenOpsError, NotAllowed, NotFound
 from genops_lab.experiments.limits import Notes
 from genops_lab.experiments.models import ResumableRun, TrackedProcess, TrackingEvent
+from genops_lab.kernel.steps import next_steps
 
 from .client import told
 from .runs import TARGET_TAG
@@ -31,15 +32,15 @@ def resumable(client: MlflowClient, run_id: str, process: TrackedProcess) -> Res
         experiment = client.get_experiment(run.info.experiment_id).name
     if refusal := _refusal(run, process):
         raise refusal
-    steps, system_steps = [0], [0]
-    for metric in run.data._metric_objs:  # the latest of each metric, with its step
-        (system_steps if metric.key.startswith("system/") else steps).append(metric.step + 1)
+    # the latest of each metric, with its step
+    steps = next_steps((metric.key, int(metric.step)) for metric in run.data._metric_objs)
     return ResumableRun(
         run_id=run_id,
         name=run.info.run_name or "",
         experiment=experiment,
-        next_step=max(steps),
-        next_system_step=max(system_steps),
+        next_step=steps.own,
+        next_system_step=steps.system,
+        next_auto_step=steps.auto,
     )
 
 
