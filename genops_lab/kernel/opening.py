@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import Any, Mapping, NamedTuple, Optional
 
 from .errors import GenOpsError
@@ -84,6 +85,10 @@ def _autolog(opened: Run, log_models: bool) -> None:
         from .autologging import Autologging
 
         opened.until_end.append(Autologging(log_models=log_models).close)
+        # mlflow writes in threads that a script's end stops before it ends the runs that are open.
+        register = getattr(threading, "_register_atexit", None)  # Python 3.9 and later
+        if register is not None:
+            register(lambda: opened.ended or close_run(opened, runs.failure))
         return
     print(f"GenOps: autologging is off: {why}.", file=sys.stderr)
 

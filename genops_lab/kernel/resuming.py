@@ -23,7 +23,7 @@ class Resumption(NamedTuple):
 
     ``steps`` are those behind its last ones;
     ``session`` names what is kept of this session, in the order of time; ``before`` is the run's earlier session
-    in this process.
+    in this process, ``file`` the spool in which another process left it.
     """
 
     run_id: str
@@ -33,6 +33,7 @@ class Resumption(NamedTuple):
     steps: Steps
     session: str
     before: Optional[Run] = None
+    file: str = ""
 
 
 def resumption(ref: str) -> Resumption:
@@ -104,7 +105,9 @@ def _spooled(ref: str) -> Optional[Resumption]:
             steps = next_steps(_points(str(path)))
         except OSError:  # it was just taken over
             continue
-        return Resumption("", key, str(data["name"]), str(data["experiment"]), steps, _session())
+        return Resumption(
+            "", key, str(data["name"]), str(data["experiment"]), steps, _session(), file=str(path)
+        )
     return None
 
 

@@ -119,7 +119,13 @@ class Run:
             self.before.sender if self.before is not None else parent.sender if parent is not None else None
         )
         self.sender: Sender = Sender(
-            self.key, process, self._spool, self._hear, after, whole=resumed is not None
+            self.key,
+            process,
+            self._spool,
+            self._hear,
+            after,
+            whole=resumed is not None,
+            after_file=resumed.file if resumed is not None else "",
         )
         self._sampler = SystemSampler(self._log_system, self._steps.system) if system_metrics else None
         if self._spool.trouble:

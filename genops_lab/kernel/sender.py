@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Any, Callable, Dict, Optional
@@ -25,7 +26,8 @@ Ack = Dict[str, Any]
 class Sender:
     """Posts batches, keeps what is not acknowledged, tries again. ``on_news`` hears of acks and failures.
 
-    Nothing is sent before the Lab has the start of the run that ``after`` sends, or, with ``whole``, all of it.
+    Nothing is sent before the Lab has the start of the run that ``after`` sends, or, with ``whole``, all of it, nor
+    while there is ``after_file``, in which another process left what comes before.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Sender:
         after: "Optional[Sender]" = None,
         *,
         whole: bool = False,
+        after_file: str = "",
     ) -> None:
+        self._after_file = after_file
         self._after = after
         self._whole = whole
         self._run_key = run_key
@@ -82,12 +86,11 @@ class Sender:
     def _must_wait(self) -> str:
         """Why it is not this run's turn; empty when it is."""
         before = self._after
-        if before is None:
-            return ""
-        if before.refused or (before.done if self._whole else before.ack is not None):
+        if before is None or before.refused or (before.done if self._whole else before.ack is not None):
             self._after = None
-            return ""
-        return before.trouble or "What came before this run has not been sent yet."
+            if not self._after_file or not os.path.exists(self._after_file):
+                return ""
+        return (before and before.trouble) or "What came before this run has not been sent yet."
 
     def _send_all(self) -> bool:
         waiting = self._must_wait()
