@@ -52,3 +52,24 @@ def test_without_the_lab_it_is_off_and_says_so(home: Home) -> None:
     said = script(home, f"genops.start('fit', autolog=True)\n{FIT}")
     assert "autologging is off" in said or "No GenOps Lab is running" in said
     assert not (home.work / "mlruns").exists() and not (home.work / "mlflow.db").exists()
+
+
+TRAINER = """
+genops.start("trainer", "Trainer", autolog=True)
+import torch
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=50)
+data = [{"input_ids": torch.randint(0, 50, (8,)), "labels": torch.tensor(i % 2)} for i in range(64)]
+arguments = TrainingArguments("out", num_train_epochs=1, logging_steps=2, save_strategy="no", use_cpu=True)
+Trainer(BertForSequenceClassification(BertConfig(**sizes)), arguments, train_dataset=data).train()
+"""
+
+
+def test_transformers(server: LabServer, module_home: Home) -> None:  # noqa: F811
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    script(module_home, TRAINER, HF_HUB_OFFLINE="1")
+    (run,) = runs(module_home, "Trainer").values()
+    assert run.info.status == "FINISHED" and run.data.params["logging_steps"] == "2"
+    assert {"loss", "train_loss", "train/gradient_norm"} <= set(own(run))
+    assert len(client(module_home).search_runs(["0"])) == 0
