@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from tests.support.homes import temporary_home
 from tests.support.lab_server import running_lab
@@ -45,9 +47,36 @@ with mlflow.start_run():
         times.append((time.perf_counter() - started) * 1e6)
 print(json.dumps(times))
 """
+#: A step of some milliseconds, with and without the hooks by turns, in the CPU time of the thread that trains: what
+#: else the machine does is no part of it.
+OPTIMIZER = """
+import json, time
+import torch
+torch.manual_seed(0)
+torch.set_num_threads(1)
+model = torch.nn.Sequential(torch.nn.Linear(512, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, 10))
+optimizer = torch.optim.Adam(model.parameters())
+data = torch.randn(64, 512)
+def loop(steps):
+    started = time.thread_time()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(data).square().mean().backward()
+        optimizer.step()
+    return (time.thread_time() - started) * 1000 / steps
+loop(50)
+import genops
+plain, ours = [], []
+for _ in range(11):
+    plain.append(loop(300))
+    genops.start("bench", source=False, output=False, system_metrics=False)
+    ours.append(loop(300))
+    genops.end()
+print(json.dumps([plain, ours]))
+"""
 
 
-def _run(program: str, *arguments: str, env: dict[str, str], cwd: object) -> object:
+def _run(program: str, *arguments: str, env: dict[str, str], cwd: object) -> Any:
     answer = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, env=env, cwd=str(cwd),
         check=False, timeout=300,
@@ -71,7 +100,12 @@ def figures() -> Iterator[Figure]:
         with running_lab(home) as server:
             server.get("genops/experiments")
             logged = _run(LOG, env=env, cwd=home.work)
+            plain, hooked = _run(OPTIMIZER, env=env, cwd=home.work)
         yield Figure(
             name="genops_log_call", unit="us", values=logged,
             baseline="mlflow.log_metrics on an SQLite file", baseline_values=_run(MLFLOW, env=env, cwd=home.work),
+        )  # fmt: skip
+        yield Figure(
+            name="optimizer_step", unit="ms", values=hooked, baseline="the loop without a run", baseline_values=plain,
+            notes={"cost_percent": round(100 * (statistics.median(hooked) / statistics.median(plain) - 1), 2)},
         )  # fmt: skip

@@ -114,9 +114,12 @@ def show_run(
     link: Annotated[
         bool, typer.Option("--link", help="Where it can be opened in a browser, instead.")
     ] = False,
+    output: Annotated[
+        bool, typer.Option("--output", help="What it printed instead: the beginning and the end.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show a run with its parameters, metrics, models and artifacts."""
+    """Show a run with its parameters, metrics, models and artifacts, the run above it and those below."""
     with command(json) as session:
         from genops_lab.experiments.service import ExperimentsService
 
@@ -125,6 +128,10 @@ def show_run(
             session.show(links, views.links(links))
             if links.why and not json:
                 session.say(f"{links.why} {links.hint}")
+            return
+        if output:
+            printed = session.call(ExperimentsService.get_run_output, run_id=run)
+            session.show(printed, views.output(printed))
             return
         detail = session.call(ExperimentsService.get_run, run_id=run)
         session.show(detail, views.run(detail))

@@ -27,10 +27,16 @@ class TrackedRuns:
         return None if row is None else _run(row)
 
     def with_id(self, run_id: str) -> TrackedRun | None:
-        """The run that MLflow knows by this id."""
+        """The run that MLflow knows by this id; of one that was resumed, the latest session."""
+        found = self.sessions(run_id)
+        return found[0] if found else None
+
+    def sessions(self, run_id: str) -> list[TrackedRun]:
+        """All that wrote the run that MLflow knows by this id, the latest first."""
+        asked = select(tracked_runs).where(tracked_runs.c.run_id == run_id)
         with self._store.transaction() as connection:
-            row = connection.execute(select(tracked_runs).where(tracked_runs.c.run_id == run_id)).first()
-        return None if row is None else _run(row)
+            rows = connection.execute(asked.order_by(tracked_runs.c.started_at.desc())).all()
+        return [_run(row) for row in rows]
 
     def open_runs(self, place: str = "") -> list[TrackedRun]:
         """The runs of processes at ``place`` that have not ended."""
@@ -58,6 +64,11 @@ class TrackedRuns:
                     started_at=time.time(),
                 )
             )
+
+    def forget(self, run_key: str) -> None:
+        """This run is not in MLflow any more."""
+        with self._store.transaction() as connection:
+            connection.execute(tracked_runs.delete().where(tracked_runs.c.run_key == run_key))
 
     def acknowledge(self, run_key: str, seq: int, state: str) -> None:
         """All events up to ``seq`` are safe in MLflow."""

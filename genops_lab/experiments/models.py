@@ -79,13 +79,44 @@ class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
+class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run above or below another one."""
+
+    run_id: str
+    name: str
+    status: RunStatus
+
+
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with what it produced."""
+    """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
+    ``output``: what it printed is kept."""
 
     run: Run
     models: list[LoggedModel]
     artifacts: list[Artifact]
     latest: list[LatestMetric] = []
+    parent: RelatedRun | None = None
+    children: list[RelatedRun] = []
+    output: bool = False
+
+
+class OutputText(msgspec.Struct, frozen=True, kw_only=True):
+    """The beginning and the end of what a run printed to one stream (``stdout``, ``stderr``).
+
+    ``session`` names the later session of a run that was gone on with; it is empty for the first one.
+    """
+
+    path: str
+    stream: str
+    session: str
+    text: str
+
+
+class RunOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run printed, session by session."""
+
+    run_id: str
+    texts: list[OutputText]
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +158,8 @@ class TrackedProcess(msgspec.Struct, frozen=True, kw_only=True):
 class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
 
-    ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
+    ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params, parent?: the key of the run
+    above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
     ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
     ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
     ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``end`` {status}.
@@ -155,6 +187,25 @@ class TrackingAck(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     acked_seq: int
     tracking_uri: str
+
+
+class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run a process wants to go on with: an id, its beginning, ``latest`` or a name."""
+
+    run: str
+    process: TrackedProcess
+
+
+class ResumableRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that can be gone on with, and the steps behind its last ones: of what was logged, of the machine's load,
+    and of what is logged of optimizers."""
+
+    run_id: str
+    name: str
+    experiment: str
+    next_step: int
+    next_system_step: int
+    next_auto_step: int
 
 
 class KernelTracking(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ OPERATIONS = [
     Operation("GET", "/runs/{run_id}/media", MediaService.get_run_media),
     Operation("GET", "/runs/{run_id}/histograms", MediaService.get_run_histograms),
     Operation("GET", "/runs/{run_id}/latest", Service.get_latest_metrics),
+    Operation("GET", "/runs/{run_id}/output", Service.get_run_output),
     Operation("GET", "/runs/{run_id}/notebook", RestoringService.restore_notebook),
     Operation("GET", "/runs/{run_id}/patch", RestoringService.get_patch),
     Operation("POST", "/runs/{run_id}/tags", RunTableService.tag_run),
@@ -42,6 +43,7 @@ OPERATIONS = [
     Operation("POST", "/run-table/delete", RunTableService.delete_runs),
     Operation("POST", "/run-table/undelete", RunTableService.undelete_runs),
     Operation("POST", "/tracking/events", TrackingService.track),
+    Operation("POST", "/tracking/resume", TrackingService.resume),
     Operation("POST", "/tracking/wake", TrackingService.wake),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
 ]

@@ -9,7 +9,17 @@ from .backends.runs import MlflowRuns
 from .changes import OutsideChanges
 from .links import RunLinks, links_of
 from .mlflow import MlflowConnection
-from .models import Experiment, LatestMetric, MetricsQuery, Run, RunDetail, RunMetrics, RunPage, RunQuery
+from .models import (
+    Experiment,
+    LatestMetric,
+    MetricsQuery,
+    Run,
+    RunDetail,
+    RunMetrics,
+    RunOutput,
+    RunPage,
+    RunQuery,
+)
 
 
 class ExperimentsService:
@@ -44,6 +54,11 @@ class ExperimentsService:
         """The metric histories of a run."""
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.metrics, run_id, query.after_step)
+
+    async def get_run_output(self, run_id: str) -> RunOutput:
+        """What a run printed: the beginning and the end of each stream."""
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowRuns.output, run_id)
 
     async def resolve_run(self, ref: str) -> Run:
         """The run with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""

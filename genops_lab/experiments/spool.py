@@ -42,13 +42,18 @@ class Leftover(msgspec.Struct, frozen=True):
     header: Header
 
     def batches(self) -> Iterator[list[TrackingEvent]]:
-        """The events in portions, up to the end or the first line that cannot be read."""
+        """The events in portions, up to the end or the torn line that the process was writing when it was killed.
+
+        Raises ValueError behind the last portion where a whole line cannot be read: what follows it is not given.
+        """
         portion: list[TrackingEvent] = []
+        damaged = 0
         with self.path.open("rb") as stream:
             stream.readline()
-            for line in stream:
+            for number, line in enumerate(stream, 2):
                 event = _decoded(line, TrackingEvent) if line.endswith(b"\n") else None
                 if event is None:
+                    damaged = number if line.endswith(b"\n") else 0
                     break
                 portion.append(event)
                 if len(portion) == _EVENTS_PER_BATCH:
@@ -56,6 +61,8 @@ class Leftover(msgspec.Struct, frozen=True):
                     portion = []
         if portion:
             yield portion
+        if damaged:
+            raise ValueError(f"its line {damaged} cannot be read")
 
     def delete(self, spool: Path) -> None:
         """Remove the file, and the files in the spool that its events hand over."""
@@ -75,25 +82,27 @@ class Leftover(msgspec.Struct, frozen=True):
 
 
 def leftovers(spool: Path) -> list[Leftover]:
-    """Spool files of processes that are gone, the oldest first."""
-    try:
-        paths = sorted(spool.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    except OSError:  # a kernel just deleted its own
-        return []
-    found = []
-    for path in paths:
+    """Spool files of processes that are gone; the run that began first comes first, so a parent before its children."""
+    found: list[tuple[float, Leftover]] = []
+    for path in spool.glob("*.jsonl"):
         try:
             with path.open("rb") as stream:
                 header = _decoded(stream.readline(), Header)
-            age_s = time.time() - path.stat().st_mtime
-        except OSError:
+                first = _decoded(stream.readline(), TrackingEvent)
+            changed_at = path.stat().st_mtime
+        except OSError:  # a kernel just deleted its own; the others' are there
             continue
         if header is None or not is_run_key(header.run_key):
-            if age_s > _UNFINISHED_S:
+            if time.time() - changed_at > _UNFINISHED_S:
                 _set_aside(path, "its first line cannot be read")
         elif is_gone(header.process):
-            found.append(Leftover(path, header))
-    return found
+            found.append((changed_at if first is None else first.timestamp, Leftover(path, header)))
+    return [leftover for _, leftover in sorted(found, key=lambda one: one[0])]
+
+
+def is_spooled(spool: Path, run_key: str) -> bool:
+    """Whether events of this run may still lie in the spool."""
+    return is_run_key(run_key) and (spool / f"{run_key}.jsonl").exists()
 
 
 def _set_aside(path: Path, reason: str) -> Path:

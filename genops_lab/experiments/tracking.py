@@ -5,23 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed, Unavailable
+from genops_lab.core.errors import (
+    Conflict,
+    Failed,
+    GenOpsError,
+    InvalidRequest,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 
 from .backends.runs import MlflowRuns
 from .backends.writing import MlflowWriter, Started
+from .claims import RunClaims
 from .limits import is_run_key, moment, portable
 from .mlflow import MlflowConnection
 from .models import (
     KernelTracking,
     KernelTrackingQuery,
+    ResumableRun,
+    ResumeRequest,
     TrackedProcess,
     TrackingAck,
     TrackingBatch,
@@ -29,7 +38,7 @@ from .models import (
 )
 from .own_models import OwnModels
 from .processes import is_gone
-from .spool import Leftover, leftovers
+from .spool import Leftover, is_spooled, leftovers
 from .tracked import ENDED, FAILED, OPEN, TrackedRun
 
 if TYPE_CHECKING:
@@ -54,7 +63,7 @@ class TrackingService:
         self._own_models = OwnModels(mlflow, self._runs)
         self._events = events
         self._live = live
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._claims = RunClaims(mlflow.data_dir / "tracking.lock")
 
     async def track(self, body: TrackingBatch) -> TrackingAck:
         """Take the events of a run that are not there yet."""
@@ -63,15 +72,15 @@ class TrackingService:
                 f"{body.run_key[:60]!r} cannot be a run's key.", hint="Use 1 to 64 letters, digits, '_', '-'."
             )
         body = msgspec.structs.replace(body, events=[_usable(event) for event in body.events])
-        async with self._alone(body.run_key):
-            await self._mlflow.ensure()
+        await self._mlflow.ensure()
+        async with self._claims.alone(body.run_key):
             known = await asyncio.to_thread(self._runs.find, body.run_key)
             if known is not None and not _same_owner(known.process, body.process):
                 raise NotAllowed(
                     f"The run {body.run_key} belongs to another kernel.",
                     hint="A kernel on another host writes its own runs only: start a run in this kernel.",
                 )
-            run = await self._apply(known or await self._started(body), body)
+            run = await self._apply_once(known or await self._started(body), body)
         return TrackingAck(
             run_id=run.run_id,
             experiment_id=run.experiment_id,
@@ -79,6 +88,32 @@ class TrackingService:
             acked_seq=run.acked_seq,
             tracking_uri=self._mlflow.shown_uri,
         )
+
+    async def resume(self, body: ResumeRequest) -> ResumableRun:
+        """The run that a process may go on with. Raises Conflict for one that is deleted or still written, NotAllowed
+        for somebody else's."""
+        await self._mlflow.ensure()
+        found = await self._mlflow.worker.call(MlflowRuns.named, body.run)
+        for session in await asyncio.to_thread(self._runs.sessions, found.run_id):
+            if session.state == OPEN and not session.process.place:
+                await self._settle(session)
+            known = await asyncio.to_thread(self._runs.find, session.run_key)
+            if known is not None and known.state == OPEN:
+                where = f" on {known.process.place}" if known.process.place else ""
+                raise Conflict(
+                    f"The run {found.name!r} is still written by the process {known.process.pid}{where}.",
+                    hint="End it there first (genops.end()), or try again when that process is gone.",
+                )
+        return await self._mlflow.worker.call(MlflowWriter.resumable, found.run_id, body.process)
+
+    async def _settle(self, run: TrackedRun) -> None:
+        """Take over what is left of a run whose process is gone, if it is."""
+        if not await asyncio.to_thread(is_gone, run.process):
+            return
+        for leftover in await asyncio.to_thread(leftovers, self._mlflow.spool):
+            if leftover.header.run_key == run.run_key:
+                await self._take_over(leftover)
+        await self._fail(run.run_key)
 
     async def wake(self) -> None:
         """Start what answers for MLflow, which takes seconds, before a cell waits for it."""
@@ -113,6 +148,11 @@ class TrackingService:
                 if pause_s == _LOOK_EVERY_S:
                     log.warning("Runs of ended kernels wait: %s %s", error.message, error.hint)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            except (
+                Exception
+            ):  # the boundary: one that cannot be taken over must not keep the others waiting for ever
+                log.exception("Runs of ended kernels could not be looked after")
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s)
 
     async def _look_after(self) -> None:
@@ -125,27 +165,43 @@ class TrackingService:
         await self._own_models.look()
 
     async def _take_over(self, leftover: Leftover) -> None:
-        batches = leftover.batches()
+        run_key = leftover.header.run_key
         try:
-            while (events := await asyncio.to_thread(next, batches, None)) is not None:
-                header = leftover.header
-                await self.track(TrackingBatch(run_key=header.run_key, process=header.process, events=events))
-        except (Conflict, InvalidRequest) as error:
-            await asyncio.to_thread(leftover.set_aside, error.message)
-            await self._fail(leftover.header.run_key)
+            try:
+                await self._replay(leftover)
+            except Conflict as error:
+                if error.details.get("acked_seq") != 0:
+                    raise
+                await self._replay(leftover)  # MLflow lost the run: the file has all of it
+        except (Unavailable, Failed):
+            raise
+        except (GenOpsError, ValueError) as error:
+            reason = error.message if isinstance(error, GenOpsError) else str(error)
+            await asyncio.to_thread(leftover.set_aside, reason)
+            await self._fail(run_key)
             return
-        await self._fail(leftover.header.run_key)
+        await self._fail(run_key, spooled=True)
         await asyncio.to_thread(leftover.delete, self._mlflow.spool)
 
-    async def _fail(self, run_key: str) -> None:
-        """End a run whose process is gone, unless it has ended."""
-        async with self._alone(run_key):
+    async def _replay(self, leftover: Leftover) -> None:
+        header, batches = leftover.header, leftover.batches()
+        while (events := await asyncio.to_thread(next, batches, None)) is not None:
+            await self.track(TrackingBatch(run_key=header.run_key, process=header.process, events=events))
+
+    async def _fail(self, run_key: str, *, spooled: bool = False) -> None:
+        """End a run whose process is gone, unless it has ended, or its end may still be in the spool."""
+        async with self._claims.alone(run_key):
             run = await asyncio.to_thread(self._runs.find, run_key)
             if run is None or run.state != OPEN:
                 return
+            if not spooled and await asyncio.to_thread(is_spooled, self._mlflow.spool, run_key):
+                return
             await self._mlflow.ensure()
-            await self._mlflow.worker.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
-            await self._remember_models(run)
+            try:
+                await self._mlflow.worker.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
+                await self._remember_models(run)
+            except (NotFound, InvalidRequest) as error:  # deleted meanwhile
+                log.info("The run %s is left as it is: %s", run.run_id, error.message)
             await asyncio.to_thread(self._runs.acknowledge, run_key, run.acked_seq, FAILED)
         self._tell(run)
 
@@ -153,7 +209,10 @@ class TrackingService:
         first = min(body.events, key=lambda event: event.seq, default=None)
         started: Started | None
         if first is not None and first.kind == "start" and first.seq == 1:
-            started = await self._mlflow.worker.call(MlflowWriter.start, body.run_key, body.process, first)
+            parent, resumed = await self._named_by(first, body.process)
+            started = await self._mlflow.worker.call(
+                MlflowWriter.start, body.run_key, body.process, first, parent, resumed
+            )
             acked_seq = 1
         else:
             # The store was lost, MLflow was not: what the kernel still has is what follows.
@@ -178,6 +237,55 @@ class TrackingService:
         self._events.emit("experiment", run.experiment_id)
         self._tell(run)
         return run
+
+    async def _named_by(self, start: TrackingEvent, process: TrackedProcess) -> tuple[str, str]:
+        """The ids of the run above and of the run that is gone on with; empty for none, or none that is known."""
+        parent = start.data.get("parent")
+        resume = start.data.get("resume")
+        above = await self._id_of(parent, process) if isinstance(parent, str) else ""
+        if not isinstance(resume, dict):
+            return above, ""
+        run_id = str(resume.get("run_id") or "") or await self._id_of(
+            str(resume.get("run_key") or ""), process
+        )
+        if run_id:
+            try:  # a kernel on another host may send what it was never told
+                await self._mlflow.worker.call(MlflowWriter.resumable, run_id, process)
+            except (Conflict, NotAllowed, NotFound, InvalidRequest) as error:
+                log.warning("A run goes on by itself: %s", error.message)
+                run_id = ""
+        return above, run_id
+
+    async def _id_of(self, run_key: str, process: TrackedProcess) -> str:
+        """MLflow's id of an earlier run of the same owner. Raises Unavailable while that one waits in the spool."""
+        if not is_run_key(run_key):
+            return ""
+        known = await asyncio.to_thread(self._runs.find, run_key)
+        if known is not None:
+            return known.run_id if _same_owner(known.process, process) else ""
+        found = await self._mlflow.worker.call(MlflowWriter.find, run_key, process)
+        if found is not None:
+            return found.run_id
+        if not process.place and await asyncio.to_thread(is_spooled, self._mlflow.spool, run_key):
+            raise Unavailable(
+                "The run before this one has not arrived yet.", hint="It is tried again by itself."
+            )
+        return ""
+
+    async def _apply_once(self, run: TrackedRun, body: TrackingBatch) -> TrackedRun:
+        """The run as it is then. One that MLflow has no more is forgotten, and asked for from its start."""
+        try:
+            return await self._apply(run, body)
+        except NotFound:
+            if await self._mlflow.worker.call(MlflowWriter.has, run.run_id):
+                raise
+        await asyncio.to_thread(self._runs.forget, run.run_key)
+        log.warning("The run %s is not in MLflow any more: it is written anew.", run.run_id)
+        raise Conflict(
+            f"The run {run.name!r} is not in MLflow any more; it is written anew.",
+            hint="Send all events from the first one.",
+            details={"acked_seq": 0},
+        )
 
     async def _apply(self, run: TrackedRun, body: TrackingBatch) -> TrackedRun:
         fresh = sorted(
@@ -225,17 +333,6 @@ class TrackingService:
 
     def _tell(self, run: TrackedRun) -> None:
         self._events.emit("run", run.run_id)
-
-    @asynccontextmanager
-    async def _alone(self, run_key: str) -> AsyncIterator[None]:
-        """One at a time for each run."""
-        lock = self._locks.setdefault(run_key, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked() and not lock._waiters:
-                self._locks.pop(run_key, None)
 
 
 def _usable(event: TrackingEvent) -> TrackingEvent:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from typing import Any, ContextManager, Iterator, Mapping, Optional
 
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
-from .mlflow_bridge import MlflowBridge
-from .places import notebook_path, script_path
-from .run import END_WAIT_S, FAILED, FINISHED, KILLED, START_WAIT_S, Run
+from .opening import Options, bridged, close_run, default_name, open_run
+from .run import END_WAIT_S, FAILED, FINISHED, KILLED, Run
 from .state import runs
 
 __all__ = [
@@ -43,29 +41,32 @@ def start(
     *,
     tags: Optional[Mapping[str, Any]] = None,
     params: Optional[Mapping[str, Any]] = None,
-    system_metrics: bool = True,
+    nested: Optional[bool] = None,
+    resume: str = "",
     source: bool = True,
+    output: bool = True,
+    system_metrics: bool = True,
+    auto: bool = True,
+    autolog: bool = False,
+    log_models: bool = False,
 ) -> Run:
     """Open a run; what is logged from now on goes there, from any thread.
 
+    Opened while another one is open it stands below that one, in the same experiment (``nested=False``: by itself).
+    ``resume`` goes on with an existing run: an id, its beginning, a name, or ``latest``.
+
     Where mlflow is imported already its own calls land in the same run, which is waited for then; otherwise
-    nothing is waited for. Without ``source`` the run keeps no code, no diff and no list of packages.
+    nothing is waited for. ``auto`` logs step time, learning rate and gradient norm of torch's optimizers, ``autolog``
+    what mlflow.autolog finds (with the models only if ``log_models``). Without ``source`` the run keeps no code, no
+    diff and no list of packages, without ``output`` nothing that is printed.
     """
-    title = name or default_name()
-    opened = runs.push(
-        Run(
-            title,
-            experiment or default_experiment(),
-            tags={**_source_tags(), **(tags or {})},
-            params=params,
-            system_metrics=system_metrics,
-        )
-    )
-    opened.keep(source=source)
-    if "mlflow" in sys.modules:
-        run_id = opened.wait_started(START_WAIT_S)
-        if run_id:
-            opened.bridge = MlflowBridge(run_id, "", opened.tracking_uri)
+    options = Options(
+        name or ("" if resume else default_name()), experiment, tags or {}, params or {}, nested, resume, source,
+        output, system_metrics, auto, autolog, log_models,
+    )  # fmt: skip
+    opened = open_run(options)
+    if "mlflow" in sys.modules or autolog:
+        bridged(opened, options, "")
     return opened
 
 
@@ -78,17 +79,12 @@ def end(status: str = FINISHED, wait_s: float = END_WAIT_S) -> None:
 
 
 @contextlib.contextmanager
-def run(
-    name: str = "",
-    experiment: str = "",
-    *,
-    tags: Optional[Mapping[str, Any]] = None,
-    params: Optional[Mapping[str, Any]] = None,
-    system_metrics: bool = True,
-    source: bool = True,
-) -> Iterator[Run]:
-    """``with genops.run("name") as run:``; FAILED when the block raises, KILLED when it is interrupted."""
-    opened = start(name, experiment, tags=tags, params=params, system_metrics=system_metrics, source=source)
+def run(name: str = "", experiment: str = "", **options: Any) -> Iterator[Run]:
+    """``with genops.run("name") as run:``; FAILED when the block raises, KILLED when it is interrupted.
+
+    Takes what ``start`` takes.
+    """
+    opened = start(name, experiment, **options)
     try:
         yield opened
     except BaseException as error:
@@ -198,22 +194,6 @@ def deployment(name: str) -> Any:
     return find(name)
 
 
-def default_name() -> str:
-    """The notebook's or script's name without its ending."""
-    path = notebook_path() or script_path()
-    return os.path.splitext(os.path.basename(path))[0] or "python"
-
-
-def default_experiment() -> str:
-    """What ``MLFLOW_EXPERIMENT_NAME`` says, else the notebook's name, else MLflow's own default."""
-    notebook = os.path.splitext(os.path.basename(notebook_path()))[0]
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or notebook or "Default"
-
-
-def _source_tags() -> Mapping[str, str]:
-    return {"python": ".".join(str(part) for part in sys.version_info[:3])}
-
-
 def _current() -> Optional[Run]:
     global _told_about_fork
     if runs.parent_had_run and runs.current is None:
@@ -233,15 +213,9 @@ def _implicit_run() -> Run:
     print(
         f"GenOps: started the run {title!r}; it ends with genops.end() or with this process.", file=sys.stderr
     )
-    opened = Run(title, default_experiment(), tags=_source_tags())
-    opened.keep()
-    return opened
+    return open_run(Options(title), implicit=True)
 
 
 def _close(opened: Run, status: str, wait_s: float) -> None:
-    if opened.bridge is not None:
-        opened.bridge.close(status)
-    safe = opened.end(status, wait_s)
-    runs.remove(opened)
-    if not safe:
+    if not close_run(opened, status, wait_s):
         print(f"GenOps: {opened.message}", file=sys.stderr)

@@ -6,6 +6,7 @@ the Lab refuses for good is set aside as ``.broken``. The exit code is 1 when so
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import List
@@ -17,7 +18,10 @@ WAIT_S = 24 * 3600.0
 
 
 def drain(path: str) -> bool:
-    """Whether the spool is dealt with, for good."""
+    """Whether the spool is dealt with, for good. The run above it, or the one that it goes on with, is sent first."""
+    before = _before(path)
+    if before and os.path.exists(before) and not drain(before):
+        return False
     try:
         spool, header = Spool.left_behind(path)
     except FileNotFoundError:
@@ -28,6 +32,20 @@ def drain(path: str) -> bool:
     if sender.finish(WAIT_S):
         return True
     return sender.refused and _set_aside(path, sender.trouble)
+
+
+def _before(path: str) -> str:
+    """The spool file of the run that this one names; empty where it names none."""
+    try:
+        with open(path, "rb") as stream:
+            stream.readline()
+            start = json.loads(stream.readline())
+        named = start["data"].get("parent") or (start["data"].get("resume") or {}).get("run_key")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""  # what is wrong with it is seen when it is sent
+    if not isinstance(named, str) or not named.isalnum() or named == os.path.basename(path)[: -len(".jsonl")]:
+        return ""
+    return os.path.join(os.path.dirname(path), f"{named}.jsonl")
 
 
 def _set_aside(path: str, reason: str) -> bool:

@@ -37,8 +37,9 @@ def _by_nvml() -> List[Dict[str, str]]:
     driver = _text(nvml.nvmlSystemGetDriverVersion())
     found = []
     for index in range(nvml.nvmlDeviceGetCount()):
-        if is_visible(str(index)):
-            name = _text(nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(index)))
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        if is_visible(str(index), _text(nvml.nvmlDeviceGetUUID(handle))):
+            name = _text(nvml.nvmlDeviceGetName(handle))
             found.append({"index": str(index), "name": name, "driver": driver})
     return found
 
@@ -48,10 +49,12 @@ def _by_program() -> List[Dict[str, str]]:
     if program is None:
         return []
     answer = subprocess.run(
-        [program, "--query-gpu=index,name,driver_version", "--format=csv,noheader"],
+        [program, "--query-gpu=index,name,driver_version,uuid", "--format=csv,noheader"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True, timeout=_TIMEOUT_S, check=True,
     )  # fmt: skip
     rows = [[field.strip() for field in line.split(",")] for line in answer.stdout.splitlines()]
     return [
-        {"index": index, "name": name, "driver": driver} for index, name, driver in rows if is_visible(index)
+        {"index": index, "name": name, "driver": driver}
+        for index, name, driver, uuid in rows
+        if is_visible(index, uuid)
     ]

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from .artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD, SCRIPT
+from .artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD, SCRIPT, of_session
 from .cells import Cell, executed_cells, kept_cells, script_cells
 from .display import shell
 from .environment import as_requirements, installed, lock_file, site_folders
@@ -51,6 +51,9 @@ class Keeper:
         self._folder = os.getcwd()
         self._script = "" if shell() is not None else script_path()
         self._shown_cells = ""
+        # What the run has of this kernel's session already is not kept twice.
+        before = run.before
+        self._kept_before = 0 if before is None else before.kept_cells
         # Those that have run up to now: more may come while the thread starts.
         self._cells: List[Cell] = self._cells_now() if self._source else []
         if self._script:
@@ -79,7 +82,9 @@ class Keeper:
         session = shell()
         if session is None:
             return script_cells(self._script)
-        return executed_cells(session) if hasattr(session, "history_manager") else []
+        if not hasattr(session, "history_manager"):
+            return []
+        return [cell for cell in executed_cells(session) if (cell.execution_count or 0) > self._kept_before]
 
     def _gather(self) -> None:
         redacted = self._log_cells(self._cells)
@@ -103,16 +108,20 @@ class Keeper:
             "redacted": redacted,
         }
         text = json.dumps(_each_text(record, self._redactor.redact), indent=1, ensure_ascii=False)
-        self._run.log_text(text, RECORD)
+        self._text(text, RECORD)
+
+    def _text(self, text: str, path: str) -> None:
+        self._run.log_text(text, of_session(path, self._run.session))
 
     def _log_cells(self, cells: List[Cell]) -> Counts:
         if not cells:
             return {}
+        self._run.kept_cells = cells[-1].execution_count or 0
         kept = kept_cells(cells, self._redactor)
         if kept.as_json != self._shown_cells:
             self._shown_cells = kept.as_json
-            self._run.log_text(kept.as_json, CELLS)
-            self._run.log_text(kept.as_script, SCRIPT)
+            self._text(kept.as_json, CELLS)
+            self._text(kept.as_script, SCRIPT)
         return kept.redacted
 
     def _keep_cells_again(self) -> None:
@@ -138,7 +147,7 @@ class Keeper:
             git["patch"] = None  # git did not answer in time
             return git, {}
         if patch.text:
-            self._run.log_text(patch.text, PATCH)
+            self._text(patch.text, PATCH)
         git["patch"] = {
             "files": patch.files,
             "left_out": [left._asdict() for left in patch.left_out],
@@ -149,7 +158,7 @@ class Keeper:
     def _kept_environment(self, top: str) -> "tuple[Dict[str, Any], Counts]":
         folders = site_folders()
         packages = installed(folders)
-        self._run.log_text(self._redactor.redact(as_requirements(packages)), INSTALLED)
+        self._text(self._redactor.redact(as_requirements(packages)), INSTALLED)
         found = lock_file(self._folder, top)
         lock: Optional[Dict[str, Any]] = None
         counts: Counts = {}
@@ -162,7 +171,7 @@ class Keeper:
                     # The digest of a text with a secret helps who guesses the secret.
                     lock["sha256"] = hashlib.sha256(text.encode()).hexdigest()
                     lock["redacted"] = counts
-                self._run.log_text(text, FOLDER + found.name)
+                self._text(text, FOLDER + found.name)
         return {
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),

@@ -12,7 +12,7 @@ _ATTRIBUTE = "_genops_magics"
 
 class _ProfileScope(Scope):
     def __init__(self, line: str) -> None:
-        from .api import default_name
+        from .opening import default_name
         from .options import cell_options, profile_parser
         from .profiling import Capture
 
@@ -48,7 +48,8 @@ class _Magics:
         """Run a cell, or ``%track [options] statement``, as a tracked MLflow run.
 
         ``%%track [--name NAME] [--experiment EXPERIMENT] [--tag NAME=VALUE] [--param NAME=VALUE]
-        [--no-source] [--no-system]``
+        [--nested | --no-nested] [--resume RUN] [--autolog] [--log-models]
+        [--no-source] [--no-output] [--no-system] [--no-auto]``
 
         Parameters of the run are the names that the cell assigns exactly once, at its top level, from
         numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
@@ -74,7 +75,7 @@ class _Magics:
         """
         if cell is not None:
             return self._cell("profile", line, cell)
-        from .api import default_name
+        from .opening import default_name
         from .options import profile_parser, split_statement
         from .profiling import profiled
 

@@ -39,6 +39,24 @@ def track_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--param", type=_pair, action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(
+        "--nested",
+        action="store_true",
+        default=None,
+        help="below the open run (as without it, if one was opened)",
+    )
+    parser.add_argument(
+        "--no-nested", dest="nested", action="store_false", help="by itself, though one is open"
+    )
+    parser.add_argument(
+        "--resume", default="", metavar="RUN", help="go on with a run: id, beginning, name, latest"
+    )
+    parser.add_argument("--autolog", action="store_true", help="what mlflow.autolog finds, without models")
+    parser.add_argument("--log-models", action="store_true", help="with the models; implies --autolog")
+    parser.add_argument(
+        "--no-auto", action="store_true", help="do not log step time, learning rate and gradient norm"
+    )
+    parser.add_argument("--no-output", action="store_true", help="do not keep what is printed")
+    parser.add_argument(
         "--no-source", action="store_true", help="keep no cells, uncommitted changes and packages"
     )
     parser.add_argument("--no-system", action="store_true", help="do not record the machine's load")
@@ -62,9 +80,7 @@ def cell_options(parser: argparse.ArgumentParser, line: str) -> argparse.Namespa
 def split_statement(parser: argparse.ArgumentParser, line: str) -> Tuple[argparse.Namespace, str]:
     """The options of a line magic and the statement behind them."""
     takes_value = {
-        option: not isinstance(action, argparse._StoreTrueAction)
-        for action in parser._actions
-        for option in action.option_strings
+        option: action.nargs != 0 for action in parser._actions for option in action.option_strings
     }
     rest = line.strip()
     given: List[str] = []

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
@@ -20,17 +20,29 @@ from .redaction import VARIABLE, mark
 from .secret_names import MIN_VALUE, is_secret_name, remember
 from .sender import Ack, Sender
 from .spool import Spool
+from .steps import Steps
 from .system import SystemSampler
 from .values import MAX_TEXT_CHARACTERS, clean, number, spelled
 
 if TYPE_CHECKING:
     from .mlflow_bridge import MlflowBridge
+    from .resuming import Resumption
 
 RUNNING, FINISHED, FAILED, KILLED = "RUNNING", "FINISHED", "FAILED", "KILLED"
 
 END_WAIT_S = 8.0
 #: The Lab's first use of MLflow takes seconds, on a busy machine many; without a Lab nothing is waited for.
 START_WAIT_S = 60.0
+
+
+#: So long what is logged unasked waits for the names that the user takes.
+HELD_S = 3.0
+
+
+class _Auto(NamedTuple):
+    values: Dict[str, float]
+    step: int
+    timestamp: float
 
 
 class Run:
@@ -47,10 +59,12 @@ class Run:
         tags: Optional[Mapping[str, Any]] = None,
         params: Optional[Mapping[str, Any]] = None,
         system_metrics: bool = True,
+        parent: Optional["Run"] = None,
+        resumed: Optional["Resumption"] = None,
     ) -> None:
         self.key = uuid.uuid4().hex
         redactor = redactor_now()
-        self.name = redactor.redact(clean(name))
+        self.name = redactor.redact(clean(name)) or ("" if resumed is None else resumed.name)
         self.experiment = redactor.redact(clean(experiment))
         self.status = RUNNING
         self.message = ""
@@ -59,9 +73,20 @@ class Run:
         self.history = History()
         self.shown_params: Dict[str, str] = {}
         self.run_id = ""
+        self.experiment_id = ""
         #: where the Lab writes, without credentials; empty for what only the Lab can open
         self.tracking_uri = ""
-        self._next_step = 0
+        #: opened by itself, by the first genops.log
+        self.implicit = False
+        #: the folder of what this session keeps, of a run that goes on; empty for a run's first session
+        self.session = "" if resumed is None else resumed.session
+        self.before = None if resumed is None else resumed.before
+        #: the number of the last cell that is kept
+        self.kept_cells = 0
+        self._steps = Steps() if resumed is None else resumed.steps
+        self._next_step = self._steps.own
+        self._named: Set[str] = set()
+        self._held: Optional[List[_Auto]] = []
         self._media_steps = MediaSteps(self.key)
         self._warned: Dict[str, bool] = {}
         self._lock = threading.RLock()
@@ -76,6 +101,8 @@ class Run:
         given = _without_secrets(params or {})
         self.shown_params.update(given)
         self._keeper: Optional[Keeper] = None
+        #: what else is asked for until the run ends, and what stops it
+        self.until_end: List[Callable[[], None]] = []
         start = {
             "name": self.name,
             "experiment": self.experiment,
@@ -83,11 +110,27 @@ class Run:
             "tags": _without_secrets(tags or {}),
             "params": given,
         }
+        if parent is not None:
+            start["parent"] = parent.key
+        if resumed is not None:
+            start["experiment"] = self.experiment = resumed.experiment
+            start["resume"] = {"run_id": resumed.run_id, "run_key": resumed.run_key}
         self._spool.append("start", self.started_at, start)
         #: what makes mlflow's own calls part of this run, where it was asked for
         self.bridge: Optional[MlflowBridge] = None
-        self._sender = Sender(self.key, process, self._spool, self._hear)
-        self._sampler = SystemSampler(self._log_system) if system_metrics else None
+        after = (
+            self.before.sender if self.before is not None else parent.sender if parent is not None else None
+        )
+        self.sender: Sender = Sender(
+            self.key,
+            process,
+            self._spool,
+            self._hear,
+            after,
+            whole=resumed is not None,
+            after_file=resumed.file if resumed is not None else "",
+        )
+        self._sampler = SystemSampler(self._log_system, self._steps.system) if system_metrics else None
         if self._spool.trouble:
             self._warn("disk", f"Events are kept in memory alone ({self._spool.trouble}).")
 
@@ -95,6 +138,7 @@ class Run:
         if ack is not None:
             self.run_id = str(ack.get("run_id") or "")
             self.name = str(ack.get("name") or self.name)
+            self.experiment_id = str(ack.get("experiment_id") or "")
             self.tracking_uri = str(ack.get("tracking_uri") or "")
         self.message = f"{trouble} What is logged is kept and sent later." if trouble else ""
 
@@ -108,9 +152,19 @@ class Run:
         """Seconds since the start, up to the end."""
         return (self.ended_at or time.time()) - self.started_at
 
+    @property
+    def safe(self) -> bool:
+        """Whether all of an ended run is in MLflow."""
+        return self.sender.done and self._spool.empty
+
+    def next_steps(self) -> Steps:
+        """The steps behind the last ones."""
+        with self._lock:
+            return self._steps
+
     def wait_started(self, timeout_s: float) -> str:
         """MLflow's id of this run; empty when no Lab took it within ``timeout_s``."""
-        ack = self._sender.wait_for_ack(timeout_s)
+        ack = self.sender.wait_for_ack(timeout_s)
         if ack is not None:
             self._hear(ack, "")
         return self.run_id
@@ -118,7 +172,7 @@ class Run:
     @property
     def trouble(self) -> str:
         """Why the Lab has not taken the events so far; empty when it has."""
-        return self._sender.trouble
+        return self.sender.trouble
 
     def log(
         self, metrics: Mapping[str, Any], step: Optional[int] = None, timestamp: Optional[float] = None
@@ -128,6 +182,8 @@ class Run:
         with self._lock:
             step = self._next_step if step is None else int(step)
             self._next_step = step + 1
+            self._steps = self._steps._replace(own=max(self._steps.own, step + 1))
+            self._named.update(values)
         self._log(values, step, time.time() if timestamp is None else float(timestamp))
 
     def _log(self, values: Dict[str, float], step: int, timestamp: float) -> None:
@@ -139,7 +195,32 @@ class Run:
     def _log_system(self, values: Dict[str, float], step: int) -> None:
         with self._lock:
             if not self.ended:
+                self._steps = self._steps._replace(system=step + 1)
                 self._log(values, step, time.time())
+
+    def log_auto(self, values: Dict[str, float], step: int, timestamp: float) -> None:
+        """Log what nobody asked for, except under names that the user logs to: at first it waits for these."""
+        with self._lock:
+            if self.ended:
+                return
+            self._steps = self._steps._replace(auto=max(self._steps.auto, step + 1))
+            if self._held is None:
+                self._append_auto(_Auto(values, step, timestamp))
+                return
+            self._held.append(_Auto(values, step, timestamp))
+            if self._named or timestamp - self._held[0].timestamp > HELD_S:
+                self._let_go()
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        for each in held or ():
+            self._append_auto(each)
+
+    def _append_auto(self, auto: "_Auto") -> None:
+        left = {key: spelled(value) for key, value in auto.values.items() if key not in self._named}
+        if left:
+            data = {"values": left, "step": auto.step, "timestamp": auto.timestamp}
+            self._append("metrics", data, auto.timestamp)
 
     def _append(self, kind: str, data: Dict[str, Any], timestamp: Optional[float] = None) -> None:
         had_trouble = bool(self._spool.trouble)
@@ -222,21 +303,24 @@ class Run:
             raise GenOpsError(f"{status!r} is no status of a run.", f"Use {FINISHED}, {FAILED} or {KILLED}.")
         if self._keeper is not None and not self.ended:
             self._keeper.finish()
+        while self.until_end:
+            self.until_end.pop()()
         with self._lock:
             if self.ended:
-                return self._sender.done and self._spool.empty
+                return self.safe
             if self._sampler is not None:
                 self._sampler.stop()
+            self._let_go()
             now = time.time()
             self._append("end", {"status": status}, now)
             self.status, self.ended_at = status, now
-        safe = self._sender.finish(wait_s)
+        safe = self.sender.finish(wait_s)
         if not safe:
             self.message = self._kept_message()
         return safe
 
     def _kept_message(self) -> str:
-        why = self._sender.trouble or "The Lab has not confirmed all events yet."
+        why = self.sender.trouble or "The Lab has not confirmed all events yet."
         if self._spool.path is None or self._spool.trouble:
             return f"{why} The events could not be kept on disk; they are sent while this process lives."
         when = "the Lab is connected again" if is_remote() else "a Lab starts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Any, Callable, Dict, Optional
@@ -23,7 +24,11 @@ Ack = Dict[str, Any]
 
 
 class Sender:
-    """Posts batches, keeps what is not acknowledged, tries again. ``on_news`` hears of acks and failures."""
+    """Posts batches, keeps what is not acknowledged, tries again. ``on_news`` hears of acks and failures.
+
+    Nothing is sent before the Lab has the start of the run that ``after`` sends, or, with ``whole``, all of it, nor
+    while there is ``after_file``, in which another process left what comes before.
+    """
 
     def __init__(
         self,
@@ -31,7 +36,14 @@ class Sender:
         process: Dict[str, Any],
         spool: Spool,
         on_news: Callable[[Optional[Ack], str], None],
+        after: "Optional[Sender]" = None,
+        *,
+        whole: bool = False,
+        after_file: str = "",
     ) -> None:
+        self._after_file = after_file
+        self._after = after
+        self._whole = whole
         self._run_key = run_key
         self._process = process
         self._spool = spool
@@ -51,6 +63,8 @@ class Sender:
         self._thread.start()
 
     def _run(self) -> None:
+        if self._after is not None and not self._whole:
+            self._after.wait_for_ack(ANSWER_TIMEOUT_S)
         backoff = INTERVAL_S
         while True:
             sent = self._send_all()
@@ -69,7 +83,19 @@ class Sender:
                     self._condition.wait(backoff)
                 self._hurry = False
 
+    def _must_wait(self) -> str:
+        """Why it is not this run's turn; empty when it is."""
+        before = self._after
+        if before is None or before.refused or (before.done if self._whole else before.ack is not None):
+            self._after = None
+            if not self._after_file or not os.path.exists(self._after_file):
+                return ""
+        return (before and before.trouble) or "What came before this run has not been sent yet."
+
     def _send_all(self) -> bool:
+        waiting = self._must_wait()
+        if waiting:
+            return self._failed(waiting)
         while True:
             self._away = False
             try:

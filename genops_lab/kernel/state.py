@@ -6,9 +6,13 @@ import atexit
 import os
 import sys
 import threading
-from typing import Any, List, Optional
+from collections import deque
+from typing import Any, Callable, Deque, List, Optional
 
 from .run import FAILED, FINISHED, KILLED, Run
+
+#: Ended runs of this process that can be gone on with while the Lab is away.
+MAX_ENDED = 50
 
 
 class Runs:
@@ -21,6 +25,7 @@ class Runs:
     def _forget(self) -> None:
         self._lock = threading.RLock()
         self._open: List[Run] = []
+        self._ended: Deque[Run] = deque(maxlen=MAX_ENDED)
         self.last: Optional[Run] = None
         self.failure = FINISHED
 
@@ -41,7 +46,18 @@ class Runs:
         with self._lock:
             if run in self._open:
                 self._open.remove(run)
+                self._ended.appendleft(run)
             self.last = run
+
+    def all_open(self) -> List[Run]:
+        """Open runs, the innermost last."""
+        with self._lock:
+            return list(self._open)
+
+    def ended(self) -> List[Run]:
+        """Runs of this process that have ended, the latest first."""
+        with self._lock:
+            return list(self._ended)
 
     @property
     def current(self) -> Optional[Run]:
@@ -49,10 +65,10 @@ class Runs:
         with self._lock:
             return self._open[-1] if self._open else None
 
-    def current_or(self, make: Any) -> Run:
-        """The current run, or the one that ``make`` gives: two threads that log first share one."""
+    def current_or(self, open_one: Callable[[], Run]) -> Run:
+        """The current run, or the one that ``open_one`` opens: two threads that log first share one."""
         with self._lock:
-            return self._open[-1] if self._open else self.push(make())
+            return self._open[-1] if self._open else open_one()
 
     def end_all(self) -> None:
         """End what is open when the process ends."""

@@ -38,11 +38,15 @@ def memory_bytes() -> Optional[float]:
     return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def is_visible(index: str) -> bool:
-    """Whether ``CUDA_VISIBLE_DEVICES`` lets this process see the GPU of this index."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    numbers = [part.strip() for part in chosen.split(",") if part.strip()]
-    return not numbers or not all(part.isdigit() for part in numbers) or index in numbers
+def is_visible(index: str, uuid: str = "") -> bool:
+    """Whether ``CUDA_VISIBLE_DEVICES`` lets this process see the GPU of this index or uuid."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return True
+    chosen = [part.strip() for part in given.split(",") if part.strip()]
+    if any(part.startswith("MIG-") for part in chosen):
+        return True  # a slice: of which GPU is not said
+    return any(part == index or (len(part) > 7 and uuid.startswith(part)) for part in chosen)
 
 
 class _Nvml:
@@ -51,11 +55,11 @@ class _Nvml:
 
         self._nvml: Any = pynvml
         pynvml.nvmlInit()
-        count = pynvml.nvmlDeviceGetCount()
+        found = [(str(i), pynvml.nvmlDeviceGetHandleByIndex(i)) for i in range(pynvml.nvmlDeviceGetCount())]
         self._handles = [
-            (str(index), pynvml.nvmlDeviceGetHandleByIndex(index))
-            for index in range(count)
-            if is_visible(str(index))
+            (index, handle)
+            for index, handle in found
+            if is_visible(index, _text(pynvml.nvmlDeviceGetUUID(handle)))
         ]
 
     def _ask(self, question: Callable[[], Any]) -> Optional[float]:
@@ -74,8 +78,12 @@ class _Nvml:
         return readings
 
 
+def _text(given: Any) -> str:
+    return given.decode() if isinstance(given, bytes) else str(given)  # by the library's age
+
+
 class _NvidiaSmi:
-    COMMAND = ("--query-gpu=index,utilization.gpu,memory.used", "--format=csv,noheader,nounits")
+    COMMAND = ("--query-gpu=index,utilization.gpu,memory.used,uuid", "--format=csv,noheader,nounits")
 
     def __init__(self) -> None:
         program = shutil.which("nvidia-smi")
@@ -91,8 +99,8 @@ class _NvidiaSmi:
         )  # fmt: skip
         readings: GpuReading = []
         for line in answer.stdout.splitlines():
-            index, busy, used = (field.strip() for field in line.split(","))
-            if is_visible(index):
+            index, busy, used, uuid = (field.strip() for field in line.split(","))
+            if is_visible(index, uuid):
                 figures = [float(f) if f.replace(".", "", 1).isdigit() else None for f in (busy, used)]
                 readings.append((index, figures[0], None if figures[1] is None else figures[1] * _MB))
         return readings
@@ -114,8 +122,9 @@ def _gpu_reader() -> Callable[[], GpuReading]:
 class SystemSampler:
     """Samples in a thread until stopped. CPU percent counts one busy core as 100."""
 
-    def __init__(self, log: Callable[[Dict[str, float], int], None]) -> None:
+    def __init__(self, log: Callable[[Dict[str, float], int], None], first_step: int = 0) -> None:
         self._log = log
+        self._step = first_step
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="genops-system", daemon=True)
         self._thread.start()
@@ -126,7 +135,7 @@ class SystemSampler:
 
     def _run(self) -> None:
         read_gpus = _gpu_reader()
-        step = 0
+        step = self._step
         cpu, wall = time.process_time(), time.monotonic()
         while not self._stop.wait(INTERVAL_S):
             now_cpu, now_wall = time.process_time(), time.monotonic()

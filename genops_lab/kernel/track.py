@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
-from .api import default_experiment
-from .mlflow_bridge import MlflowBridge
+from .opening import Options, bridged, close_run, open_run
 from .options import as_dict
-from .run import START_WAIT_S, Run
+from .run import START_WAIT_S
 from .scopes import Scope
 from .source import simple_params
-from .state import runs
 from .views import RunView
 
 
 class TrackScope(Scope):
     """A run that is open while its cell runs."""
 
-    def __init__(self, shell: Any, options: Any, code: str) -> None:
-        params: Dict[str, Any] = {**simple_params(code, shell.user_ns), **as_dict(options.param)}
-        tags = {"python": ".".join(str(part) for part in sys.version_info[:3]), **as_dict(options.tag)}
-        self.run = runs.push(
-            Run(
-                options.name,
-                options.experiment or default_experiment(),
-                tags=tags,
-                params=params,
-                system_metrics=not options.no_system,
-            )
-        )
+    def __init__(self, shell: Any, given: Any, code: str) -> None:
+        params: Dict[str, Any] = {**simple_params(code, shell.user_ns), **as_dict(given.param)}
+        options = Options(
+            given.name, given.experiment, as_dict(given.tag), params, given.nested, given.resume,
+            not given.no_source, not given.no_output, not given.no_system, not given.no_auto,
+            given.autolog or given.log_models, given.log_models,
+        )  # fmt: skip
+        self.run = open_run(options)
         self._view = RunView(self.run)
-        self.run.keep(source=not options.no_source)
-        self._bridge: Optional[MlflowBridge] = None
-        run_id = self.run.wait_started(START_WAIT_S)
-        if run_id:
-            self._bridge = MlflowBridge(run_id, code, self.run.tracking_uri)
-        else:
+        if not bridged(self.run, options, code):
             why = self.run.trouble or f"The Lab did not answer within {START_WAIT_S:.0f} s."
             print(
                 f"GenOps: {why} The cell runs; what it logs with genops is kept and appears when a Lab takes it. "
@@ -47,9 +36,6 @@ class TrackScope(Scope):
     def close(self, status: str) -> None:
         """End the run; the view becomes a picture."""
         try:
-            if self._bridge is not None:
-                self._bridge.close(status)
-            self.run.end(status)
+            close_run(self.run, status)
         finally:
-            runs.remove(self.run)
             self._view.finish()

@@ -15,7 +15,14 @@ from genops_lab.core.errors import InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.operations import Operation
 from genops_lab.core.paths import private_dir
 from genops_lab.experiments.limits import moment
-from genops_lab.experiments.models import TrackedProcess, TrackingAck, TrackingBatch, TrackingEvent
+from genops_lab.experiments.models import (
+    ResumableRun,
+    ResumeRequest,
+    TrackedProcess,
+    TrackingAck,
+    TrackingBatch,
+    TrackingEvent,
+)
 from genops_lab.folders.requests import PullAnswer, PullRequest
 from genops_lab.profiler.models import NewProfile, Profile
 
@@ -91,6 +98,12 @@ class KernelDoor:
             self._started(self._peer)
         shown = ack.tracking_uri if ack.tracking_uri.startswith(("http://", "https://")) else ""
         return msgspec.structs.replace(ack, tracking_uri=shown)
+
+    async def resume(self, body: ResumeRequest) -> ResumableRun:
+        """A run of this host that the kernel may go on with."""
+        return await self._tracking.resume(
+            ResumeRequest(run=body.run[:MAX_TITLE], process=self._process(body.process))
+        )
 
     async def offer_file(self, body: OfferedFile) -> FileTicket:
         """Announce a file; its bytes follow under the ticket."""
@@ -195,6 +208,7 @@ def _source(event: TrackingEvent) -> str:
 OPERATIONS = [
     Operation("POST", "/tracking/wake", KernelDoor.wake),
     Operation("POST", "/tracking/events", KernelDoor.track),
+    Operation("POST", "/tracking/resume", KernelDoor.resume),
     Operation("POST", "/tracking/files", KernelDoor.offer_file),
     Operation("POST", "/profiles", KernelDoor.add_profile),
     Operation("GET", "/profiles/{profile_id}", KernelDoor.get_profile),

@@ -857,6 +857,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/runs/{run_id}/output": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a run printed: the beginning and the end of each stream. */
+        get: operations["get_run_output"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/runs/{run_id}/notebook": {
         parameters: {
             query?: never;
@@ -1089,6 +1106,23 @@ export interface paths {
         put?: never;
         /** Take the events of a run that are not there yet. */
         post: operations["track"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/tracking/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The run that a process may go on with. Raises Conflict for one that is deleted or still written, NotAllowed for somebody else's. */
+        post: operations["resume"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2377,7 +2411,8 @@ export interface components {
         };
         /**
          * RunDetail
-         * @description A run with what it produced.
+         * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
+         *         ``output``: what it printed is kept.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -2385,6 +2420,12 @@ export interface components {
             artifacts: components["schemas"]["Artifact"][];
             /** @default [] */
             latest: components["schemas"]["LatestMetric"][];
+            /** @default null */
+            parent: components["schemas"]["RelatedRun"] | null;
+            /** @default [] */
+            children: components["schemas"]["RelatedRun"][];
+            /** @default false */
+            output: boolean;
         };
         /**
          * LoggedModel
@@ -2415,6 +2456,16 @@ export interface components {
             value: number | null;
             step: number;
             at: number;
+        };
+        /**
+         * RelatedRun
+         * @description A run above or below another one.
+         */
+        RelatedRun: {
+            run_id: string;
+            name: string;
+            /** @enum {unknown} */
+            status: "FAILED" | "FINISHED" | "KILLED" | "RUNNING" | "SCHEDULED";
         };
         /**
          * RunMetrics
@@ -2516,6 +2567,26 @@ export interface components {
             infinite: number;
             low: number;
             high: number;
+        };
+        /**
+         * RunOutput
+         * @description What a run printed, session by session.
+         */
+        RunOutput: {
+            run_id: string;
+            texts: components["schemas"]["OutputText"][];
+        };
+        /**
+         * OutputText
+         * @description The beginning and the end of what a run printed to one stream (``stdout``, ``stderr``).
+         *
+         *         ``session`` names the later session of a run that was gone on with; it is empty for the first one.
+         */
+        OutputText: {
+            path: string;
+            stream: string;
+            session: string;
+            text: string;
         };
         /**
          * RestoredNotebook
@@ -3088,7 +3159,8 @@ export interface components {
          * TrackingEvent
          * @description One step of a run, in the order of ``seq`` (1, 2, ...; the first is ``start``).
          *
-         *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params}; ``params`` {key: value};
+         *         ``kind`` and what ``data`` holds: ``start`` {name, experiment, tags, params, parent?: the key of the run
+         *         above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
          *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
          *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``end`` {status}.
@@ -3110,6 +3182,27 @@ export interface components {
             name: string;
             acked_seq: number;
             tracking_uri: string;
+        };
+        /**
+         * ResumeRequest
+         * @description Which run a process wants to go on with: an id, its beginning, ``latest`` or a name.
+         */
+        ResumeRequest: {
+            run: string;
+            process: components["schemas"]["TrackedProcess"];
+        };
+        /**
+         * ResumableRun
+         * @description A run that can be gone on with, and the steps behind its last ones: of what was logged, of the machine's load,
+         *         and of what is logged of optimizers.
+         */
+        ResumableRun: {
+            run_id: string;
+            name: string;
+            experiment: string;
+            next_step: number;
+            next_system_step: number;
+            next_auto_step: number;
         };
         /**
          * KernelTracking
@@ -5082,6 +5175,37 @@ export interface operations {
             };
         };
     };
+    get_run_output: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunOutput"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     restore_notebook: {
         parameters: {
             query?: never;
@@ -5513,6 +5637,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrackingAck"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResumableRun"];
                 };
             };
             /** @description What went wrong. */

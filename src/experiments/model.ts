@@ -16,7 +16,8 @@ import type {
   ExperimentsService,
   IExperiment,
   IRun,
-  IRunDetail
+  IRunDetail,
+  IRunOutput
 } from './service';
 
 const REFRESH_MS = 500;
@@ -115,6 +116,19 @@ export class ExperimentsModel implements IDisposable {
     const detail =
       this._opened === runId ? this._detail?.value?.run : undefined;
     return this.list.snapshot.runs.find(run => run.run_id === runId) ?? detail;
+  }
+
+  /** What a run printed, fetched when it is asked for; end with `dispose`. */
+  outputOf(runId: string): Resource<IRunOutput> {
+    const { service, events, trans } = this._options;
+    const output = new Resource<IRunOutput>({
+      trans,
+      events,
+      kinds: [],
+      fetch: signal => service.output(runId, signal)
+    });
+    output.visible = this._visible;
+    return output;
   }
 
   /** The curves of a run, shared by all who hold them; end with `release`. */

@@ -5,6 +5,8 @@ export type IExperiment = components['schemas']['Experiment'];
 export type IRun = components['schemas']['Run'];
 export type IRunPage = components['schemas']['RunPage'];
 export type IRunDetail = components['schemas']['RunDetail'];
+export type IRelatedRun = components['schemas']['RelatedRun'];
+export type IRunOutput = components['schemas']['RunOutput'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
 export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
 export type IRunLinks = components['schemas']['RunLinks'];
@@ -50,6 +52,15 @@ export class ExperimentsService {
     const params = { path: { run_id } };
     return this._api.data(
       http.GET('/genops/runs/{run_id}', { params, signal })
+    );
+  }
+
+  /** What a run printed: the beginning and the end of each stream. */
+  output(run_id: string, signal?: AbortSignal): Promise<IRunOutput> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(
+      http.GET('/genops/runs/{run_id}/output', { params, signal })
     );
   }
 

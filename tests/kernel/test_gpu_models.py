@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from genops_lab.kernel.gpu_models import gpu_models
+from genops_lab.kernel.system import _gpu_reader
 
 
 @pytest.fixture
@@ -27,13 +28,29 @@ def prints(program: Path, text: str, code: int = 0) -> None:
 
 
 def test_names_and_driver(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prints(program, "0, NVIDIA A100-SXM4-80GB, 535.104.05\n1, NVIDIA RTX 4000 Ada Generation, 535.104.05\n")
+    prints(
+        program,
+        "0, NVIDIA A100-SXM4-80GB, 535.104.05, GPU-6f1d3b52-58b9-4a6c-a1c3-0f2c6a1f7d11\n"
+        "1, NVIDIA RTX 4000 Ada Generation, 535.104.05, GPU-0c9a7c34-2a5e-4f0e-8a53-9d3c1b8d2e22\n",
+    )
     assert gpu_models() == [
         {"index": "0", "name": "NVIDIA A100-SXM4-80GB", "driver": "535.104.05"},
         {"index": "1", "name": "NVIDIA RTX 4000 Ada Generation", "driver": "535.104.05"},
     ]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [gpu["index"] for gpu in gpu_models()] == ["1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-6f1d3b52")
+    assert [gpu["index"] for gpu in gpu_models()] == ["0"]
+    for none in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert gpu_models() == []
+
+
+def test_the_load_of_the_gpus_that_are_seen(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prints(program, "0, 13, 1024, GPU-6f1d3b52-58b9\n1, [N/A], 2048, GPU-0c9a7c34-2a5e\n")
+    assert _gpu_reader()() == [("0", 13.0, 1024 * 1024.0**2), ("1", None, 2048 * 1024.0**2)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-0c9a7c34-2a5e")
+    assert [index for index, _, _ in _gpu_reader()()] == ["1"]
 
 
 def test_a_driver_that_fails_is_no_gpu(program: Path) -> None:

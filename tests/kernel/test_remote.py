@@ -126,3 +126,28 @@ def test_commands_stay_in_the_lab(home: Home) -> None:
     code = "from genops_lab.kernel.command import run_command; run_command('status')"
     answer = run(home, "-c", code, GENOPS_CLI=json.dumps(["/bin/false"]))
     assert "commands run in the Lab" in answer.stderr
+
+
+def test_the_run_above_is_sent_before_those_below(home: Home, lab: LabStandIn) -> None:
+    folder = home.path / "far" / "spool"
+    code = "import genops\nwith genops.run('above'):\n    with genops.run('below'): genops.log({'a': 1})"
+    answer = run(home, "-c", code)
+    assert answer.returncode == 0, answer.stderr
+    again = "import genops\ngenops.start(resume='below')\ngenops.log({'a': 2})"
+    answer = run(home, "-c", again)
+    assert answer.returncode == 0, answer.stderr
+    starts = {path: json.loads(path.read_text().splitlines()[1])["data"] for path in folder.iterdir()}
+    above, below, resumed = (
+        next(path for path, start in starts.items() if wanted(start))
+        for wanted in (
+            lambda start: start["name"] == "above",
+            lambda start: "parent" in start,
+            lambda start: "resume" in start,
+        )
+    )
+    assert drain(home, lab, resumed).returncode == 0
+    assert not list(folder.iterdir())
+    assert [events[0]["data"].get("parent") for events in lab.events.values()] == [None, above.stem, None]
+    assert list(lab.events) == [above.stem, below.stem, resumed.stem]
+    assert starts[resumed]["resume"] == {"run_id": "", "run_key": below.stem}
+    assert [point["step"] for point in own_metrics(lab.events[resumed.stem])] == [1]

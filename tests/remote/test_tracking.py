@@ -282,3 +282,57 @@ def test_in_a_jupyter_server_that_is_killed_in_the_middle(home: Home) -> None:
             kernel.server = server
     finally:
         server.stop()
+
+
+def test_runs_there_stand_below_others_and_are_gone_on_with(place: Place, lab: TrackingLab) -> None:
+    def foreign() -> str:
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"sqlite:///{place.home.data}/mlflow/mlflow.db")
+        return str(client.create_run("0", run_name="foreign").info.run_id)
+
+    here = foreign()
+    with loaded(place) as kernel:
+        cell = (
+            "with genops.run('outer', 'Far') as outer:\n    with genops.run('inner') as inner:\n"
+            "        genops.log({'loss': 1})\n        print('said there')"
+        )
+        ok(kernel, f"import genops\n{cell}")
+        eventually(lambda: {run.status for run in lab.runs() if run.run_id != here} == {"FINISHED"})
+        named = {run.name: run for run in lab.runs()}
+        detail = lab.detail(named["inner"])
+        assert detail.parent is not None and detail.parent.run_id == named["outer"].run_id
+        assert [run.name for run in lab.detail(named["outer"]).children] == ["inner"]
+        assert detail.output is True
+        printed = lab.run(lab.room.experiments.get_run_output(named["inner"].run_id))
+        assert [text.text for text in printed.texts] == ["said there\n"]
+        reply, _ = kernel.run(f"genops.start(resume={here!r})", LONG_S)
+        assert reply["status"] == "error" and "is not one of this host" in reply["evalue"]
+        forged = (
+            "from genops_lab.kernel import resuming\nreal = resuming.lab.call\n"
+            f"answer = {{'run_id': {here!r}, 'name': 'forged', 'experiment': 'Far', 'next_step': 0, "
+            "'next_system_step': 0, 'next_auto_step': 0}\n"
+            "resuming.lab.call = lambda *a, **k: answer if a[1] == '/tracking/resume' else real(*a, **k)\n"
+            f"forged = genops.start(resume={here!r}); genops.log({{'loss': 9}}); genops.end()\n"
+            "resuming.lab.call = real; print(forged.run_id)"
+        )
+        assert here not in ok(kernel, forged)
+        ok(kernel, "genops.start(resume='inner'); genops.log({'loss': 2}); genops.end()")
+        eventually(lambda: lab.steps(named["inner"]) == [0, 1])
+        link = place.remote.links.link(place.route)
+        begun, cut, done = (place.home.work / name for name in ("begun", "cut", "done"))
+        cell = kernel.client.execute(
+            f"import os, time\nopen({str(begun)!r}, 'w').close()\n"
+            f"while not os.path.exists({str(cut)!r}): time.sleep(0.05)\n"
+            "genops.start(resume='inner'); genops.log({'loss': 3}); genops.end(wait_s=0)\n"
+            f"open({str(done)!r}, 'w').close()"
+        )
+        eventually(begun.exists)
+        place.do(link.down())
+        cut.touch()
+        eventually(done.exists)
+        assert lab.steps(named["inner"]) == [0, 1]
+        place.do(link.up())
+        assert kernel.finish(cell, LONG_S)[0]["status"] == "ok"
+        eventually(lambda: lab.steps(named["inner"]) == [0, 1, 2])
+    assert lab.detail(next(run for run in lab.runs() if run.run_id == here)).run.metrics == {}

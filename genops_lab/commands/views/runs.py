@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
-from ..document import SHORT_ID, Column, Document, Facts, Note, Row, Table, duration, moment, size, state_cell
+from ..document import (
+    SHORT_ID,
+    Block,
+    Column,
+    Document,
+    Facts,
+    Lines,
+    Note,
+    Row,
+    Table,
+    duration,
+    moment,
+    size,
+    state_cell,
+)
 
 if TYPE_CHECKING:
     from genops_lab.experiments.links import RunLinks
-    from genops_lab.experiments.models import Experiment, Run, RunDetail
+    from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
     from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
 
 SHOWN_METRICS = 3
+#: Colours and moves of the cursor, for which a document has no place.
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 
 
 def experiments(found: list[Experiment]) -> Document:
@@ -89,9 +106,10 @@ def run(detail: RunDetail) -> Document:
             ("user", shown.user),
             ("source", shown.source),
             ("commit", commit),
+            ("below", _related(detail.parent) if detail.parent is not None else ""),
         ]
     )
-    parts: list[Facts | Table] = [facts]
+    parts: list[Block] = [facts]
     if shown.params:
         parts.append(Facts(sorted(shown.params.items()), title="Parameters"))
     if shown.metrics:
@@ -108,6 +126,29 @@ def run(detail: RunDetail) -> Document:
             [each.path + ("/" if each.is_dir else ""), size(each.size_bytes)] for each in detail.artifacts
         ]
         parts.append(Table([Column("path"), Column("size", right=True)], files, title="Artifacts"))
+    if detail.children:
+        below: list[Row] = [
+            [each.run_id[:SHORT_ID], each.name, state_cell(each.status)] for each in detail.children
+        ]
+        columns = [Column("run"), Column("name", shrinks=True), Column("status")]
+        parts.append(Table(columns, below, title="Runs below it"))
+    if detail.output:
+        parts.append(Note(f"What it printed is kept: genops runs show {shown.run_id[:SHORT_ID]} --output"))
+    return Document(parts)
+
+
+def _related(run: RelatedRun) -> str:
+    return f"{run.name} ({run.run_id[:SHORT_ID]})" if run.name else run.run_id
+
+
+def output(found: RunOutput) -> Document:
+    """``runs show --output``."""
+    if not found.texts:
+        return Document([Note("Nothing that the run printed is kept.")])
+    parts: list[Block] = []
+    for each in found.texts:
+        parts.append(Note(f"{each.session}: {each.stream}" if each.session else each.stream, "dim"))
+        parts.append(Lines(_TERMINAL_CODES.sub("", each.text).rstrip("\n").split("\n")))
     return Document(parts)
 
 

@@ -20,6 +20,7 @@ from genops_lab.experiments.restoring.kept import (
     Record,
     decoded,
 )
+from genops_lab.kernel.artifacts import SESSIONS
 
 from .client import open_client, told
 from .writing import MLFLOW_CONTEXT
@@ -38,7 +39,7 @@ class MlflowKept:
     def kept(self, run_id: str) -> Kept:
         """What the run keeps. Raises NotFound for a run that keeps no cells, Failed for cells that cannot be read."""
         sizes = self._sizes(run_id)
-        if CELLS not in sizes:
+        if not any(path.endswith(CELLS.rpartition("/")[2]) for path in sizes):
             raise NotFound(
                 f"The run {run_id} keeps no cells.",
                 hint="It was tracked with --no-source, or not by GenOps Lab: only runs of %%track, genops.start and "
@@ -53,13 +54,12 @@ class MlflowKept:
         return self._kept(run_id, sizes), self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
 
     def _kept(self, run_id: str, sizes: dict[str, int]) -> Kept:
-        text = self._text(run_id, CELLS, sizes) if CELLS in sizes else "[]"
-        cells = decoded(text, list[KeptCell])
-        if cells is None:
-            raise Failed(
-                f"The cells of run {run_id} cannot be read: {CELLS} is not what GenOps Lab wrote.",
-                hint=f"Look at the artifact {CELLS} of the run in MLflow.",
-            )
+        cells: list[KeptCell] = []
+        for path in sorted(
+            sizes, key=lambda path: (path.count("/"), path)
+        ):  # the first session's, then later ones'
+            if path.endswith("/" + CELLS.rpartition("/")[2]):
+                cells += self._cells(run_id, path, sizes)
         record = decoded(self._text(run_id, RECORD, sizes), Record) if RECORD in sizes else None
         return Kept(
             cells=cells,
@@ -69,6 +69,15 @@ class MlflowKept:
             datasets=self._datasets(run_id),
         )
 
+    def _cells(self, run_id: str, path: str, sizes: dict[str, int]) -> list[KeptCell]:
+        cells = decoded(self._text(run_id, path, sizes), list[KeptCell])
+        if cells is None:
+            raise Failed(
+                f"The cells of run {run_id} cannot be read: {path} is not what GenOps Lab wrote.",
+                hint=f"Look at the artifact {path} of the run in MLflow.",
+            )
+        return cells
+
     def patch(self, run_id: str) -> str:
         """What was not committed; empty where all was."""
         sizes = self._sizes(run_id)
@@ -77,6 +86,9 @@ class MlflowKept:
     def _sizes(self, run_id: str) -> dict[str, int]:
         with told(f"The source of run {run_id} could not be listed"):
             found = self._client.list_artifacts(run_id, FOLDER.rstrip("/"))
+            for entry in list(found):
+                if entry.is_dir and entry.path.startswith(FOLDER + SESSIONS):
+                    found += self._client.list_artifacts(run_id, entry.path)
         return {entry.path: int(entry.file_size or 0) for entry in found if not entry.is_dir}
 
     def _text(self, run_id: str, path: str, sizes: dict[str, int]) -> str:

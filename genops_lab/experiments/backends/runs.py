@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
+from pathlib import Path
 from typing import Any, cast
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.experiments.histories import chosen_points, finite
 from genops_lab.experiments.models import (
     Artifact,
     Experiment,
     LatestMetric,
+    OutputText,
+    RelatedRun,
     Run,
     RunDetail,
     RunMetrics,
+    RunOutput,
     RunPage,
     RunQuery,
     RunStatus,
     Series,
 )
+from genops_lab.kernel.artifacts import OUTPUT, STREAMS
 
 from .client import all_pages, open_client, quoted, told
 from .logged import logged_models
@@ -28,6 +34,7 @@ RUN_KEY_TAG = "genops.run_key"
 #: Of a run in a kernel on another host: the target, and the kernel that alone may write the run.
 TARGET_TAG = "genops.target"
 KERNEL_TAG = "genops.kernel"
+PARENT_TAG = "mlflow.parentRunId"
 _HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG)
 MAX_PAGE = 1000
 LATEST = "latest"
@@ -36,14 +43,17 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
 _LOOKED_AT = 25
 #: So many characters has a run's id.
 _WHOLE = 32
+_MAX_CHILDREN = 100
+_MAX_OUTPUT_BYTES = 2_000_000
 
 
 class MlflowRuns:
     """Reads one MLflow. All methods block."""
 
-    def __init__(self, tracking_uri: str, **_others: Any) -> None:
+    def __init__(self, tracking_uri: str, scratch: str = "", **_others: Any) -> None:
         self._client = open_client(tracking_uri)
         self._uri = tracking_uri
+        self._scratch = scratch or None
 
     def list_experiments(self) -> list[Experiment]:
         """All active experiments, the latest changed first."""
@@ -96,8 +106,74 @@ class MlflowRuns:
                 return self._run(found, self._client.get_experiment(found.info.experiment_id).name)
         return self._by_prefix(ref)
 
+    def named(self, ref: str) -> Run:
+        """As :meth:`resolve`, and by the run's name where no id is meant. Raises InvalidRequest for several."""
+        try:
+            return self.resolve(ref)
+        except NotFound as unknown:
+            missing: GenOpsError = unknown
+        except InvalidRequest as error:
+            if error.code == "ambiguous":
+                raise
+            missing = error
+        experiments = self._experiments("")
+        with told(f"The run {ref[:60]!r} could not be looked for"):
+            page = self._client.search_runs(
+                list(experiments),
+                filter_string=f"attributes.run_name = {quoted(ref)}",
+                max_results=2,
+                order_by=_NEWEST_FIRST,
+            )
+        if not page:
+            raise missing
+        if len(page) > 1:
+            raise InvalidRequest(f"Several runs are named {ref[:60]!r}.", hint="Give the id of one of them.")
+        return self._run(page[0], experiments[page[0].info.experiment_id])
+
+    def output(self, ref: str) -> RunOutput:
+        """What a run printed, as far as it was kept."""
+        run = self.resolve(ref)
+        with told(f"The output of run {run.run_id} could not be read"):
+            found = self._client.list_artifacts(run.run_id, OUTPUT)
+            for folder in sorted(entry.path for entry in found if entry.is_dir):
+                found = [*found, *self._client.list_artifacts(run.run_id, folder)]
+            texts = [
+                self._output(run.run_id, entry.path)
+                for entry in found
+                if not entry.is_dir and (entry.file_size or 0) <= _MAX_OUTPUT_BYTES
+            ]
+        return RunOutput(run_id=run.run_id, texts=[text for text in texts if text is not None])
+
+    def _output(self, run_id: str, path: str) -> OutputText | None:
+        _, *session, name = path.split("/")
+        stream = name.removesuffix(".txt")
+        if stream not in STREAMS or len(session) > 1:
+            return None
+        with tempfile.TemporaryDirectory(prefix="output-", dir=self._scratch) as folder:
+            local = Path(self._client.download_artifacts(run_id, path, folder))
+            text = local.read_bytes().decode("utf-8", "replace")
+        return OutputText(path=path, stream=stream, session="".join(session), text=text)
+
+    def _parent(self, run_id: str) -> RelatedRun | None:
+        try:
+            with told(f"The run above {run_id} could not be read"):
+                above = self._client.get_run(run_id).data.tags.get(PARENT_TAG)
+                return _as_related(self._client.get_run(above)) if above else None
+        except (InvalidRequest, NotFound):  # the tag may name anything
+            return None
+
+    def _children(self, run_id: str) -> list[RelatedRun]:
+        with told(f"The runs below {run_id} could not be listed"):
+            page = self._client.search_runs(
+                list(self._experiments("")),
+                filter_string=f"tags.`{PARENT_TAG}` = {quoted(run_id)}",
+                max_results=_MAX_CHILDREN,
+                order_by=["attributes.start_time ASC"],
+            )
+        return [_as_related(found) for found in page]
+
     def detail(self, ref: str) -> RunDetail:
-        """A run with the models that it logged and the files at the top of its artifacts."""
+        """A run with the models that it logged, the files at the top of its artifacts, its parent and children."""
         run = self.resolve(ref)
         with told(f"The artifacts of run {run.run_id} could not be listed"):
             artifacts = self._client.list_artifacts(run.run_id)
@@ -109,6 +185,9 @@ class MlflowRuns:
                 for entry in artifacts
             ],
             latest=self.latest(run.run_id),
+            parent=self._parent(run.run_id),
+            children=self._children(run.run_id),
+            output=any(entry.is_dir and entry.path == OUTPUT for entry in artifacts),
         )
 
     def latest(self, ref: str) -> list[LatestMetric]:
@@ -215,7 +294,8 @@ class MlflowRuns:
             name=found.info.run_name or tags.get("mlflow.runName", ""),
             status=cast("RunStatus", found.info.status),
             started_at=_seconds(found.info.start_time),
-            ended_at=_seconds(found.info.end_time),
+            # MLflow keeps the earlier end of a run that goes on again.
+            ended_at=None if found.info.status == "RUNNING" else _seconds(found.info.end_time),
             user=tags.get("mlflow.user", ""),
             params=dict(found.data.params),
             metrics={key: finite(value) for key, value in found.data.metrics.items()},
@@ -228,6 +308,14 @@ class MlflowRuns:
             git_commit=tags.get("mlflow.source.git.commit", ""),
             git_dirty=tags.get("mlflow.source.git.dirty", "").lower() == "true",
         )
+
+
+def _as_related(found: Any) -> RelatedRun:
+    return RelatedRun(
+        run_id=found.info.run_id,
+        name=found.info.run_name or "",
+        status=cast("RunStatus", found.info.status),
+    )
 
 
 def _series(key: str, history: list[Any], after_step: int) -> Series:

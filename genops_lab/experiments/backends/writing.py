@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,20 +23,20 @@ from genops_lab.experiments.limits import (
     moment,
     number,
 )
-from genops_lab.experiments.models import TrackedProcess, TrackingEvent
+from genops_lab.experiments.models import ResumableRun, TrackedProcess, TrackingEvent
 
 from .client import all_pages, open_client, quoted, told
 from .files import hand_over
 from .logged import digests
 from .media_writing import MediaWriter
-from .runs import KERNEL_TAG, RUN_KEY_TAG, TARGET_TAG
+from .resuming import FAILURE_TAG, going_on, resumable, user
+from .runs import KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 MLFLOW_CONTEXT = "mlflow.data.context"
 NOTES_TAG = "genops.notes"
-FAILURE_TAG = "genops.failure"
 #: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
 _OWN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, TARGET_TAG, NOTES_TAG, FAILURE_TAG)
 _PER_BATCH = 1000
@@ -92,17 +91,44 @@ class MlflowWriter:
         self._spool = Path(spool)
         self._media = MediaWriter(self._client, self._scratch)
 
-    def start(self, run_key: str, process: TrackedProcess, event: TrackingEvent) -> Started:
-        """The run of this key: found when an earlier start was not acknowledged, made otherwise."""
+    def start(
+        self, run_key: str, process: TrackedProcess, event: TrackingEvent, parent: str = "", resumed: str = ""
+    ) -> Started:
+        """The run of this key: found when an earlier start was not acknowledged, made otherwise.
+
+        ``parent`` is the id of the run that it stands below, ``resumed`` that of the run that it goes on with; where
+        that one is deleted by now, a new run begins, for nothing that was logged shall be lost.
+        """
         notes: Notes = []
+        if event.data.get("resume"):
+            if gone_on := self._going_on(resumed, event):
+                return gone_on
+            notes.append(f"It was to go on with the run {resumed or 'of this name'}, which is gone.")
         experiment = self._experiment(str(event.data.get("experiment") or "Default"), notes)
         with told("The run could not be started"):
             found = self._with_key(run_key, process, [experiment])
-            run = found or self._create(experiment, run_key, process, event, notes)
+            run = found or self._create(experiment, run_key, process, event, parent, notes)
+        if event.data.get("parent") and not parent:
+            notes.append("The run above this one is not known here: it stands by itself.")
         params = event.data.get("params")
         self._params(run.info.run_id, params if isinstance(params, dict) else {}, notes)
         self._note(run.info.run_id, notes)
         return Started(run_id=run.info.run_id, experiment_id=experiment, name=run.info.run_name or "")
+
+    def resumable(self, run_id: str, process: TrackedProcess) -> ResumableRun:
+        """What a session that goes on with this run must know (:func:`.resuming.resumable`)."""
+        return resumable(self._client, run_id, process)
+
+    def _going_on(self, run_id: str, event: TrackingEvent) -> Started | None:
+        notes: Notes = []
+        run = going_on(self._client, run_id, event, notes)
+        if run is None:
+            return None
+        for kind, write in (("tags", self._tags), ("params", self._params)):
+            given = event.data.get(kind)
+            write(run_id, given if isinstance(given, dict) else {}, notes)
+        self._note(run_id, notes)
+        return Started(run_id=run_id, experiment_id=run.info.experiment_id, name=run.info.run_name or "")
 
     def find(self, run_key: str, process: TrackedProcess) -> Started | None:
         """The run of this key in any experiment."""
@@ -145,6 +171,15 @@ class MlflowWriter:
         self._note(run_id, notes)
         return Applied(points=points, ended=ended, notes=notes)
 
+    def has(self, run_id: str) -> bool:
+        """Whether MLflow has this run, be it marked as deleted."""
+        try:
+            with told(f"The run {run_id} could not be read"):
+                self._client.get_run(run_id)
+        except NotFound:
+            return False
+        return True
+
     def fail(self, run_id: str, reason: str, ended_at: float) -> None:
         """Set a run that nobody ends any more to FAILED; one that has ended stays as it is."""
         with told(f"The run {run_id} could not be ended"):
@@ -186,13 +221,19 @@ class MlflowWriter:
         raise AssertionError("unreachable")
 
     def _create(
-        self, experiment: str, run_key: str, process: TrackedProcess, event: TrackingEvent, notes: Notes
+        self,
+        experiment: str,
+        run_key: str,
+        process: TrackedProcess,
+        event: TrackingEvent,
+        parent: str,
+        notes: Notes,
     ) -> Any:
         given = event.data.get("tags")
         tags = _fitting_tags(given if isinstance(given, dict) else {}, notes)
         source = process.notebook or str(event.data.get("script") or "")
         defaults = {
-            "mlflow.user": _user(),
+            "mlflow.user": user(),
             "mlflow.source.name": fitting_value(source, MAX_TAG_BYTES, "The source's name", notes),
             "mlflow.source.type": "NOTEBOOK" if process.notebook.endswith(".ipynb") else "LOCAL",
         }
@@ -204,6 +245,7 @@ class MlflowWriter:
             tags={
                 **{key: value for key, value in defaults.items() if value},
                 **tags,
+                **({PARENT_TAG: parent} if parent else {}),
                 **_place_tags(process),
                 RUN_KEY_TAG: run_key,
             },
@@ -362,10 +404,3 @@ def _fitting_tags(given: dict[str, Any], notes: Notes) -> dict[str, str]:
 def _place_tags(process: TrackedProcess) -> dict[str, str]:
     """What tells a run on another host from all others; nothing for this machine."""
     return {TARGET_TAG: process.place, KERNEL_TAG: process.kernel_id} if process.place else {}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose uid has no name
-        return ""

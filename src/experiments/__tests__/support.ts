@@ -13,6 +13,7 @@ import type {
   IRun,
   IRunDetail,
   IRunMetrics,
+  IRunOutput,
   IRunQuery,
   ISeries
 } from '../service';
@@ -57,6 +58,9 @@ export class FakeServer {
   histories: ISeries[] = [];
   models: IRunDetail['models'] = [];
   artifacts: IRunDetail['artifacts'] = [];
+  parent: IRunDetail['parent'] = null;
+  children: IRunDetail['children'] = [];
+  texts: IRunOutput['texts'] = [];
   /** What the calls were, in order. */
   calls: string[] = [];
   failure: Error | null = null;
@@ -65,7 +69,7 @@ export class FakeServer {
 
   readonly service: Pick<
     ExperimentsService,
-    'experiments' | 'runs' | 'run' | 'metrics'
+    'experiments' | 'runs' | 'run' | 'metrics' | 'output'
   > = {
     experiments: () => this._answer('experiments', () => this.experiments),
     runs: (query: IRunQuery, token = '') =>
@@ -82,8 +86,13 @@ export class FakeServer {
         run: this.runs.find(run => run.run_id === id)!,
         models: this.models,
         artifacts: this.artifacts,
-        latest: []
+        latest: [],
+        parent: this.parent,
+        children: this.children,
+        output: this.texts.length > 0
       })),
+    output: (run_id: string) =>
+      this._answer(`output ${run_id}`, () => ({ run_id, texts: this.texts })),
     metrics: (id: string, after: number) =>
       this._answer(`metrics ${id} ${after}`, (): IRunMetrics => {
         const rest = this.histories.map(one => {

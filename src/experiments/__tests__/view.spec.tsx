@@ -131,6 +131,35 @@ describe('the experiments section', () => {
     expect(screen.queryByText('abcdef01')).toBeNull();
   });
 
+  it('leads to the runs above and below, and shows what was printed', async () => {
+    server.parent = { run_id: 'elsewhere', name: 'sweep', status: 'FINISHED' };
+    server.children = [
+      { run_id: server.runs[2].run_id, name: 'step one', status: 'FAILED' }
+    ];
+    const part = { stream: 'stdout', session: '', text: '\u001b[1mepoch 1\n' };
+    server.texts = [{ path: 'output/stdout.txt', ...part }];
+    await show();
+    fireEvent.click(head('fox-3'));
+    await pass();
+    expect(screen.getByText('sweep').tagName).toBe('SPAN');
+    const output = screen.getByRole('button', { name: 'Output' });
+    expect(screen.queryByRole('region', { name: /printed/ })).toBeNull();
+    fireEvent.click(output);
+    await pass();
+    expect(screen.getByRole('region', { name: /stdout/ }).textContent).toBe(
+      'epoch 1\n'
+    );
+    server.texts = [{ ...server.texts[0], text: 'epoch 2\n' }];
+    fireEvent.click(screen.getByRole('button', { name: 'Read again' }));
+    await pass();
+    expect(screen.getByRole('region', { name: /stdout/ }).textContent).toBe(
+      'epoch 2\n'
+    );
+    fireEvent.click(screen.getByRole('button', { name: 'step one' }));
+    await pass();
+    expect(head('fox-1').getAttribute('aria-expanded')).toBe('true');
+  });
+
   it('offers no registering where the models room is off', async () => {
     actions.canRegister.mockReturnValueOnce(false);
     server.models = [{ name: 'classifier', uri: 'models:/m-1', flavors: [] }];

@@ -20,7 +20,9 @@ import type { IRun, IRunDetail } from '../service';
 import type { IRunActions } from './actions';
 import { Curves } from './curves';
 import { KeyValues } from './key-values';
+import { Output } from './output';
 import { ArtifactList, LoggedModels } from './products';
+import { RelatedRuns } from './related';
 import { metricText } from './words';
 
 /** More entries than this start closed. */
@@ -238,6 +240,10 @@ function Products(
         actions={actions}
         trans={trans}
       />
+      <RelatedRuns detail={value} model={props.model} trans={trans} />
+      {value.output && (
+        <Output runId={run.run_id} model={props.model} trans={trans} />
+      )}
       <ArtifactList artifacts={value.artifacts} trans={trans} />
     </>
   ) : null;

@@ -1,0 +1,77 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Disclosure, ShortId } from '../../core';
+import type { ExperimentsModel } from '../model';
+import type { IRelatedRun, IRunDetail } from '../service';
+
+import { statusWord } from './words';
+
+/** The run above, and the runs below. */
+export function RelatedRuns(props: {
+  detail: IRunDetail;
+  model: ExperimentsModel;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { detail, trans } = props;
+  const { parent } = detail;
+  const children = detail.children ?? [];
+  if (!parent && children.length === 0) {
+    return null;
+  }
+  return (
+    <>
+      {parent && (
+        <Disclosure title={trans.__('Below the run')} initiallyOpen>
+          <RunList {...props} runs={[parent]} />
+        </Disclosure>
+      )}
+      {children.length > 0 && (
+        <Disclosure
+          title={trans.__('Runs below it')}
+          meta={String(children.length)}
+          initiallyOpen
+        >
+          <RunList {...props} runs={children} />
+        </Disclosure>
+      )}
+    </>
+  );
+}
+
+function RunList(props: {
+  runs: IRelatedRun[];
+  model: ExperimentsModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { runs, model, trans } = props;
+  return (
+    <ul className="gol-Run-products">
+      {runs.map(run => (
+        <li key={run.run_id} className="gol-Run-product">
+          <span className="gol-Run-productName">
+            {model.run(run.run_id) ? (
+              <button
+                type="button"
+                className="gol-LinkButton"
+                onClick={() => model.open(run.run_id)}
+              >
+                {run.name || run.run_id}
+              </button>
+            ) : (
+              run.name || run.run_id
+            )}
+          </span>
+          <span className="gol-Run-flavors">
+            {statusWord(run.status, trans).label}
+          </span>
+          <ShortId
+            id={run.run_id}
+            label={trans.__('Copy the run id')}
+            trans={trans}
+          />
+        </li>
+      ))}
+    </ul>
+  );
+}
