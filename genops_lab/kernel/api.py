@@ -184,6 +184,8 @@ def _source_tags() -> Mapping[str, str]:
 
 def _current() -> Optional[Run]:
     global _told_about_fork
+    if runs.muted:
+        return None
     if runs.parent_had_run and runs.current is None:
         if not _told_about_fork:
             _told_about_fork = True
