@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict
 
 from .cells import CellIds
 from .scopes import OPEN_MAGIC, Scope, Scopes, evaluate, status_of
@@ -30,6 +30,7 @@ class _Magics:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self.cell_ids = CellIds(shell)
+        self._failed: Dict[int, str] = {}
         self.scopes = Scopes(
             shell, {"track": self._open_track, "profile": lambda line, _code: _ProfileScope(line)}
         )
@@ -64,6 +65,28 @@ class _Magics:
 
         options, statement = split_statement(track_parser(), line)
         return self._line(TrackScope(self._shell, options, statement), statement)
+
+    def sweep(self, line: str, cell: str) -> None:
+        """Run a cell many times, each in a fresh kernel with other values, as runs of MLflow.
+
+        ``%%sweep NAME=VALUES... [--metric NAME] [--maximize] [--trials N] [--method grid|random|tpe] [--seed N]
+        [--objective last|best] [--prune [median|hyperband]] [--on KERNEL_OR_TARGET]... [--parallel N]
+        [--timeout SECONDS] [--hours HOURS] [--setup all|none|1,3-5] [--name NAME] [--experiment NAME] [--wait]``
+
+        ``lr=0.1,0.01`` lists values; ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
+        ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value takes the place of the cell's own
+        (``lr = 0.01``), or is set before a cell that only reads the name. The session's earlier cells run first.
+        The Lab runs the sweep: it goes on without this notebook, see ``%genops sweep --help``.
+        """
+        from .sweeping import sweep
+
+        sweep(self._shell, line, cell, self._failed)
+
+    def remember_failed(self, result: Any) -> None:
+        """A cell that raised is not run again for trials."""
+        if result is None or not result.success:
+            typed = self._shell.history_manager.input_hist_raw
+            self._failed[len(typed) - 1] = typed[-1]
 
     def profile(self, line: str, cell: Any = None) -> Any:
         """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
@@ -115,10 +138,12 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.open, "line", OPEN_MAGIC)
     shell.register_magic_function(magics.track, "line_cell", "track")
     shell.register_magic_function(magics.profile, "line_cell", "profile")
+    shell.register_magic_function(magics.sweep, "cell", "sweep")
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
     magics.scopes.register()
     magics.cell_ids.register()
+    shell.events.register("post_run_cell", magics.remember_failed)
     setattr(shell, _ATTRIBUTE, magics)
 
 
@@ -129,8 +154,12 @@ def unregister(shell: Any) -> None:
         return
     magics.scopes.unregister()
     magics.cell_ids.unregister()
+    shell.events.unregister("post_run_cell", magics.remember_failed)
     delattr(shell, _ATTRIBUTE)
-    for kind, names in (("line", (OPEN_MAGIC, "track", "profile", "genops")), ("cell", ("track", "profile"))):
+    for kind, names in (
+        ("line", (OPEN_MAGIC, "track", "profile", "genops")),
+        ("cell", ("track", "profile", "sweep")),
+    ):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
 
@@ -147,6 +176,7 @@ _COMMANDS = (
     "push",
     "runs",
     "status",
+    "sweep",
 )
 
 

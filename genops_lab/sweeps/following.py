@@ -131,6 +131,8 @@ async def tried(
         if not adopted:
             cell = await _prepared(live, kernel, record, code)
             await running()
+            if live.reason is not None:  # its run is open: the run's end is the kernel's
+                return live.reason
         if limit:
             words = f"It took longer than {limit:g} s."
             timer = asyncio.get_running_loop().call_later(limit, live.interrupt, "failed", words)
@@ -155,6 +157,8 @@ async def _prepared(live: Live, kernel: TrialKernel, record: Record, code: Code)
     plan, trial = record.plan, live.trial
     await kernel.ask("begin", {"cwd": plan.cwd})
     for one in code.setup:
+        if live.reason is not None:
+            raise CellFailed(live.reason[1])
         try:
             await kernel.run(one.source)
         except CellFailed as error:

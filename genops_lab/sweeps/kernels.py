@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ log = logging.getLogger("genops_lab")
 READY_WITHIN_S = 180.0
 #: Until it is judged that a kernel hears no interrupt.
 INTERRUPT_S = 20.0
+_BEGINS_WITHIN_S = 5.0
 _SAID_LINES = 20
 _MODULE = "genops_lab.kernel.trial"
 
@@ -48,6 +50,7 @@ class TrialKernel:
         self._died = asyncio.get_running_loop().create_future()
         self._reading: list[asyncio.Task[None]] = []
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._busy = asyncio.Event()
         self._said: deque[str] = deque(maxlen=_SAID_LINES)
         restarter = getattr(self._kernel, "_restarter", None)
         if restarter is not None:
@@ -105,7 +108,9 @@ class TrialKernel:
         await self._execute("", silent=True, store_history=False)
 
     async def interrupt(self) -> None:
-        """Interrupt what it runs."""
+        """Interrupt what it was asked for, once it has begun that: before, it would not notice."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._busy.wait(), _BEGINS_WITHIN_S)
         await ensure_async(self._kernel.interrupt_kernel())
 
     async def shutdown(self) -> None:
@@ -121,10 +126,8 @@ class TrialKernel:
                 await ensure_async(self._manager.shutdown_kernel(self.kernel_id, now=True))
             except Exception as error:  # a boundary: a kernel that cannot be ended must not hold up the sweep
                 log.warning("The trial's kernel %s could not be ended: %s", self.kernel_id, error)
-        if not self._died.done():
-            self._died.cancel()
-        elif not self._died.cancelled():
-            self._died.exception()  # told already, or to nobody
+        self._end("It was ended.")
+        self._died.exception()  # told by now, or to nobody
 
     async def let_go(self) -> None:
         """Leave the kernel to who comes next: this server stops."""
@@ -134,6 +137,7 @@ class TrialKernel:
             self._client.stop_channels()
 
     async def _execute(self, code: str, **options: Any) -> dict[str, Any]:
+        self._busy.clear()
         message_id = self._client.execute(code, allow_stdin=False, stop_on_error=False, **options)
         reply = self._waiting[message_id] = asyncio.get_running_loop().create_future()
         try:
@@ -163,6 +167,9 @@ class TrialKernel:
             waiting.set_result(message["content"])
 
     def _hear(self, message: dict[str, Any]) -> None:
+        own = message["parent_header"].get("msg_id") in self._waiting
+        if own and message["msg_type"] == "status" and message["content"].get("execution_state") == "busy":
+            self._busy.set()
         if message["msg_type"] == "stream" and message["content"].get("name") == "stderr":
             self._said.extend(str(message["content"].get("text", "")).splitlines()[-_SAID_LINES:])
 
