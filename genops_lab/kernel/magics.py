@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from .cells import CellIds
-from .scopes import OPEN_MAGIC, Scope, Scopes, evaluate, status_of
+from .scopes import OPEN_MAGIC, REPEAT_MAGIC, Scope, Scopes, evaluate, repeats_transformed, status_of
 
 _ATTRIBUTE = "_genops_magics"
 
@@ -49,7 +49,7 @@ class _Magics:
         """Run a cell, or ``%track [options] statement``, as a tracked MLflow run.
 
         ``%%track [--name NAME] [--experiment EXPERIMENT] [--tag NAME=VALUE] [--param NAME=VALUE]
-        [--no-source] [--no-system]``
+        [--no-source] [--no-system]``, and ``--repeat 5 [--seeds 1,2,3] [--here]``
 
         Parameters of the run are the names that the cell assigns exactly once, at its top level, from
         numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
@@ -57,6 +57,11 @@ class _Magics:
         FINISHED, FAILED (the cell raised) or KILLED (interrupted).
         It keeps the cells that ran, uncommitted changes and the installed packages, without secrets; with
         ``--no-source`` none of them. ``%genops runs restore`` makes a notebook of it.
+
+        With ``--repeat`` the cell runs so often in fresh kernels, each with its own ``seed``, after the session's
+        earlier cells, and the mean of each metric is shown with its 95 % interval; ``--on``, ``--parallel``,
+        ``--timeout``, ``--hours``, ``--setup`` and ``--wait`` are those of ``%%sweep``. With ``--here`` it runs in this
+        kernel, unless it changes what it did not make.
         """
         if cell is not None:
             return self._cell("track", line, cell)
@@ -81,6 +86,12 @@ class _Magics:
         from .sweeping import sweep
 
         sweep(self._shell, line, cell, self._failed)
+
+    def repeat(self, line: str, cell: str) -> None:
+        """``%%track --repeat`` (for GenOps Lab's own use)."""
+        from .repeating import repeat
+
+        repeat(self._shell, line, cell, self._failed)
 
     def remember_failed(self, result: Any) -> None:
         """A cell that raised is not run again for trials."""
@@ -139,8 +150,10 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.track, "line_cell", "track")
     shell.register_magic_function(magics.profile, "line_cell", "profile")
     shell.register_magic_function(magics.sweep, "cell", "sweep")
+    shell.register_magic_function(magics.repeat, "cell", REPEAT_MAGIC)
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
+    shell.input_transformers_cleanup.append(repeats_transformed)
     magics.scopes.register()
     magics.cell_ids.register()
     shell.events.register("post_run_cell", magics.remember_failed)
@@ -152,13 +165,14 @@ def unregister(shell: Any) -> None:
     magics = getattr(shell, _ATTRIBUTE, None)
     if magics is None:
         return
+    shell.input_transformers_cleanup.remove(repeats_transformed)
     magics.scopes.unregister()
     magics.cell_ids.unregister()
     shell.events.unregister("post_run_cell", magics.remember_failed)
     delattr(shell, _ATTRIBUTE)
     for kind, names in (
         ("line", (OPEN_MAGIC, "track", "profile", "genops")),
-        ("cell", ("track", "profile", "sweep")),
+        ("cell", ("track", "profile", "sweep", REPEAT_MAGIC)),
     ):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)

@@ -187,7 +187,7 @@ async def _prepared(live: Live, kernel: TrialKernel, record: Record, code: Code)
         "name": f"{plan.name} {trial.number}",
         "experiment": plan.experiment,
         "tags": tags,
-        "params": trial.params,
+        "params": {**plan.params, **trial.params},
         "cell": placed["cell"],
         "seed": trial.params["seed"] if plan.method == "repeat" else None,
         "system_metrics": plan.system_metrics,

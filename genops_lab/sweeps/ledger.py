@@ -48,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str
     setup: list[str]
     tags: dict[str, str]
+    params: dict[str, str]
     keep_source: bool
     system_metrics: bool
 

@@ -52,6 +52,7 @@ class NewSweep(msgspec.Struct, frozen=True, kw_only=True):
     notebook: str = ""
     cwd: str = ""
     tags: dict[str, str] = {}
+    params: dict[str, str] = {}
     keep_source: bool = True
     system_metrics: bool = True
 
@@ -109,6 +110,12 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float = 0.0
     ended_at: float | None = None
     version: int = 0
+
+
+class RepeatedRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids of runs that are repeats of each other."""
+
+    run_ids: list[str]
 
 
 class SweepQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, GenOpsError, Unavailable
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, Unavailable
 from genops_lab.core.locks import FileLock
 
-from .models import NewSweep, Sweep, SweepQuery, Trial
+from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery, Trial
 
 if TYPE_CHECKING:
     from genops_lab.core.events import EventBus
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .ledger import Code, Record
 
 MAX_WAIT_S = 30.0
+MAX_REPEATS = 1000
 #: A kernel of a server that was killed notices it within a second or two.
 _GONE_WITHIN_S = 30.0
 
@@ -137,6 +138,15 @@ class SweepsService:
         if record.id in self._jobs or not await self._take_up(record, by_hand=True):
             raise Conflict(f"The sweep {record.id} is under way already.", hint="See `genops sweep show`.")
         return self._conductors[record.id].shown()
+
+    async def summarize_repeats(self, body: RepeatedRuns) -> list[MetricSummary]:
+        """Mean and 95 % interval of each metric over runs that are repeats."""
+        from .backends.outcomes import MlflowTrials
+
+        if not 2 <= len(body.run_ids) <= MAX_REPEATS:
+            raise InvalidRequest(f"{len(body.run_ids)} runs were named.", hint=f"Name 2 to {MAX_REPEATS}.")
+        await self._mlflow.ensure()
+        return await self._mlflow.worker.call(MlflowTrials.summary, body.run_ids)
 
     async def close(self) -> None:
         """Leave the sweeps to the next server."""

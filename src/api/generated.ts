@@ -1079,6 +1079,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/sweeps/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mean and 95 % interval of each metric over runs that are repeats. */
+        post: operations["summarize_repeats"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/sweeps/{sweep_id}": {
         parameters: {
             query?: never;
@@ -3125,6 +3142,10 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+            /** @default {} */
+            params: {
+                [key: string]: string;
+            };
             /** @default true */
             keep_source: boolean;
             /** @default true */
@@ -3138,6 +3159,13 @@ export interface components {
             source: string;
             /** @default  */
             label: string;
+        };
+        /**
+         * RepeatedRuns
+         * @description Ids of runs that are repeats of each other.
+         */
+        RepeatedRuns: {
+            run_ids: string[];
         };
         /**
          * Profile
@@ -5521,6 +5549,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sweep"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    summarize_repeats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RepeatedRuns"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricSummary"][];
                 };
             };
             /** @description What went wrong. */

@@ -2,50 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import sys
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import pytest
 
-from tests.kernel.kernels import Cell, RunningKernel, running_kernel
+from tests.kernel.kernels import Cell, RunningKernel
 
-from .conftest import WAIT_S, Sweeper
-
-
-@pytest.fixture
-def kernel(sweeper: Sweeper) -> Iterator[RunningKernel]:
-    """A notebook's kernel that finds the Lab."""
-    env = sweeper.home.environment(JPY_SESSION_NAME=str(sweeper.home.work / "lesson.ipynb"))
-    with running_kernel(sys.executable, env, sweeper.home.work) as found:
-        found.ok("%load_ext genops_lab")
-        yield found
-
-
-def id_of(cell: Cell) -> dict[str, Any]:
-    found = re.search(r"Sweep (\w{8}):", cell.stream("stdout"))
-    assert found, cell.messages
-    return {"id": found[1]}
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def shown(kernel: RunningKernel, cell: Cell, true: Callable[[str], bool]) -> str:
-    """The HTML that stays in the notebook, once something is true of it."""
-    for content in cell.of("update_display_data"):
-        if true(content["data"]["text/html"]):
-            return str(content["data"]["text/html"])
-    while True:
-        content = kernel.wait_for("update_display_data", WAIT_S)["content"]
-        if true(content["data"]["text/html"]):
-            return str(content["data"]["text/html"])
+from .conftest import Sweeper, id_of, shown, until
 
 
 def test_a_cell_is_swept_with_the_cells_before_it(kernel: RunningKernel, sweeper: Sweeper) -> None:
