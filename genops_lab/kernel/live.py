@@ -68,9 +68,16 @@ class LiveView:
         else:
             show(self._picture(state), self._display_id, update=True)
 
-    def finish(self, state: Dict[str, Any], bundle: Optional[Dict[str, Any]] = None) -> None:
-        """Leave the picture of ``state``, or the given bundle, in place of the live view."""
+    def finish(
+        self, state: Dict[str, Any], bundle: Optional[Dict[str, Any]] = None, *, close: bool = True
+    ) -> None:
+        """Leave the picture of ``state``, or the given bundle, in place of the live view.
+
+        A page that was loaded since it was opened does not know which output to replace: without ``close`` it goes on
+        showing the view, at its end, as long as the kernel lives.
+        """
         show(bundle or self._picture(state), self._display_id, update=True)
         if self._widget is not None:
             self._widget.update(state)
-            self._widget.close()
+            if close:
+                self._widget.close()

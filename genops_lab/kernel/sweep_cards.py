@@ -10,6 +10,7 @@ from .palette import GREY, SERIES, escape, figure
 
 #: Trial states in which nothing happens any more.
 ENDED = ("finished", "failed", "pruned", "stopped")
+OVER = ("done", "stopped", "failed")
 STATES: Dict[str, Tuple[str, str]] = {
     "running": (SERIES[0], "●"),
     "starting": (SERIES[0], "…"),
@@ -29,7 +30,9 @@ def sweep_card(state: Mapping[str, Any]) -> str:
         f"{_state(str(state['state']))}<span>{escape(progress(state))}</span>"
         f'<span style="{MUTED}">{escape(state["id"])}</span></div>'
     )
+    later = "" if state["state"] in OVER else f"`%genops sweep show {state['id']}` shows it as it is now."
     notes = "".join(f"<p>{escape(state[name])}</p>" for name in ("message", "hint") if state.get(name))
+    notes += f'<p style="{MUTED}">{escape(later)}</p>' if later else ""
     plot = ""
     series = state["series"]
     if series and len(next(iter(series.values()))["steps"]) > 1:

@@ -130,7 +130,7 @@ class SweepView:
                 self._show(found)
                 time.sleep(PAUSE_S)
             if self._view is not None:
-                self._view.finish(shown_state(self._sweep))
+                self._view.finish(shown_state(self._sweep), close=False)
         finally:
             self._ended.set()
 
