@@ -71,7 +71,7 @@ class TrialKernel:
             await self._or_death(client.wait_for_ready(timeout=READY_WITHIN_S))
         except RuntimeError as error:
             raise Unavailable(
-                f"The kernel {self._kernel.kernel_name} did not answer within {READY_WITHIN_S:.0f} s.",
+                f"The kernel {self._kernel.kernel_name} did not get ready: {error}.",
                 hint="See whether its target is connected, and the kernel's log.",
             ) from error
         self._reading.append(asyncio.create_task(self._read(client.get_shell_msg, self._reply)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import stat
+import sys
 
 import pytest
 
@@ -165,3 +167,22 @@ def test_what_cannot_be_swept_is_said(sweeper: Sweeper, space: list[str], words:
 
 def test_a_kernel_that_is_not_there_is_named(sweeper: Sweeper) -> None:
     assert "'nowhere'" in sweeper.refused("x = 1", "x=1", on=["nowhere"])
+
+
+def test_a_kernel_that_does_not_start_costs_no_trial(sweeper: Sweeper) -> None:
+    folder = sweeper.home.path / "data" / "kernels" / "broken"
+    folder.mkdir(parents=True)
+    spec = {
+        "argv": [sys.executable, "-c", "raise SystemExit(3)", "{connection_file}"],
+        "display_name": "Broken",
+        "language": "python",
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    done = sweeper.ended(sweeper.start("x = 1", "x=1,2,3", on=["broken", "python3"]))
+    assert [(trial["state"], trial["kernel_name"]) for trial in done["trials"]] == [
+        ("finished", "python3")
+    ] * 3, done
+    assert done["state"] == "done" and sweeper.kernels() == []
+    failed = sweeper.ended(sweeper.start("x = 1", "x=1,2", on=["broken"]))
+    assert failed["state"] == "failed" and "The kernel broken did not get ready" in failed["message"]
+    assert sweeper.runs(failed) == []
