@@ -233,6 +233,7 @@ class GenOpsLab(ExtensionApp):
         from .compute.provisioner import install
         from .core.doorway import Doorway
         from .rooms import operations
+        from .sweeps.kernels import FreshKernels
 
         lab = await Lab.open(self.settings_for_lab(), ServerKernels(serverapp), live=self._live)
         self.lab = lab
@@ -242,6 +243,8 @@ class GenOpsLab(ExtensionApp):
         self._doorway = Doorway(operations(self.rooms), self._services)
         self._doorway.open(serverapp.connection_url, __version__)
         install(serverapp, lab, self._doorway.path)
+        if "experiments" in self.rooms:
+            lab.sweeps.open(FreshKernels(serverapp))
 
     async def _open_outputs(self, serverapp: ServerApp, lab: Lab) -> None:
         from .outputs.server import ServerOutputs

@@ -33,6 +33,7 @@ from .registry.service import RegistryService
 from .remote.process import configure
 from .remote.tracking import RemoteTracking
 from .settings import Settings
+from .sweeps.service import SweepsService
 from .targets.environments import EnvironmentsService
 from .targets.holders import KernelHolders
 from .targets.questions import QuestionsService
@@ -64,6 +65,7 @@ class Lab:
         self.media = MediaService(self.mlflow)
         self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
+        self.sweeps = SweepsService(settings, store, self.events, self.mlflow, self.tracking)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
         self.deployments = DeploymentsService(
@@ -103,6 +105,7 @@ class Lab:
                 self.media,
                 self.run_table,
                 self.tracking,
+                self.sweeps,
                 self.registry,
                 self.profiles,
                 self.deployments,
@@ -171,6 +174,7 @@ class Lab:
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])
+        await self.sweeps.close()
         self.run_table.close()
         await self.folders.close()
         await self.tasks.close()

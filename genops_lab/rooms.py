@@ -14,6 +14,7 @@ from .folders.routes import OPERATIONS as FOLDERS
 from .outputs.routes import OPERATIONS as OUTPUTS
 from .profiler.routes import OPERATIONS as PROFILES
 from .registry.routes import OPERATIONS as MODELS
+from .sweeps.routes import OPERATIONS as SWEEPS
 from .targets.routes import OPERATIONS as TARGETS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ TASKS = [
 #: Rooms that an administrator can switch off (``GenOpsLab.rooms``), in the order of the panel.
 ROOMS: dict[str, list[Operation]] = {
     "compute": [*COMPUTE, *TARGETS, *FOLDERS, *OUTPUTS],
-    "experiments": EXPERIMENTS,
+    "experiments": [*EXPERIMENTS, *SWEEPS],
     "profiles": PROFILES,
     "models": MODELS,
     "deployments": DEPLOYMENTS,

@@ -16,6 +16,7 @@ from .lab import compute, doctor, status
 from .models import models
 from .profiles import profile, profiles
 from .runs import experiments, runs
+from .sweeps import sweep
 from .targets import targets
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.add_typer(deployments, name="deployments")
 app.add_typer(models, name="models")
 app.add_typer(runs, name="runs")
 app.add_typer(experiments, name="experiments")
+app.add_typer(sweep, name="sweep")
 app.add_typer(profiles, name="profiles")
 app.add_typer(profile, name="profile")
 app.add_typer(compute, name="compute")

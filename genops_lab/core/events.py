@@ -34,6 +34,7 @@ SCHEMA: dict[str, Any] = {
                 "question",
                 "output",
                 "kernel_notice",
+                "sweep",
             ],
         },
         "id": {"type": "string"},

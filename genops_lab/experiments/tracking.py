@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -64,6 +65,12 @@ class TrackingService:
         self._events = events
         self._live = live
         self._claims = RunClaims(mlflow.data_dir / "tracking.lock")
+        self._watchers: list[Callable[[TrackedRun, list[TrackingEvent]], None]] = []
+
+    def watch(self, watcher: Callable[[TrackedRun, list[TrackingEvent]], None]) -> Callable[[], None]:
+        """Tell ``watcher`` of each run's start, and of its events once they are in MLflow; a function that ends it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     async def track(self, body: TrackingBatch) -> TrackingAck:
         """Take the events of a run that are not there yet."""
@@ -236,6 +243,8 @@ class TrackingService:
         await asyncio.to_thread(self._runs.add, run)
         self._events.emit("experiment", run.experiment_id)
         self._tell(run)
+        for watcher in tuple(self._watchers):
+            watcher(run, [])
         return run
 
     async def _named_by(self, start: TrackingEvent, process: TrackedProcess) -> tuple[str, str]:
@@ -311,6 +320,8 @@ class TrackingService:
             points = msgspec.to_builtins(applied.points)
             self._live.publish(topic, {"run_id": run.run_id, "points": points})
         self._tell(run)
+        for watcher in tuple(self._watchers):
+            watcher(run, fresh)
         return msgspec.structs.replace(run, acked_seq=fresh[-1].seq, state=state)
 
     async def _remember_models(self, run: TrackedRun) -> None:

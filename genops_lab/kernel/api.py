@@ -196,6 +196,8 @@ def deployment(name: str) -> Any:
 
 def _current() -> Optional[Run]:
     global _told_about_fork
+    if runs.muted:
+        return None
     if runs.parent_had_run and runs.current is None:
         if not _told_about_fork:
             _told_about_fork = True

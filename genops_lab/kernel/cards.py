@@ -20,12 +20,12 @@ from .palette import (
 MAX_PARAMS = 12
 MAX_OPERATORS = 8
 MAX_TABLE_ROWS = 60
-_CARD = "border:1px solid rgba(128,128,128,.45);border-radius:4px;padding:8px 12px;max-width:980px"
-_MUTED = "opacity:.8"
+CARD = "border:1px solid rgba(128,128,128,.45);border-radius:4px;padding:8px 12px;max-width:980px"
+MUTED = "opacity:.8"
 
 
 def _card(label: str, inner: str) -> str:
-    return f'<div role="group" aria-label="{escape(label)}" style="{_CARD}">{inner}</div>'
+    return f'<div role="group" aria-label="{escape(label)}" style="{CARD}">{inner}</div>'
 
 
 def _mark(colour: str, mark: str, word: str) -> str:
@@ -34,12 +34,12 @@ def _mark(colour: str, mark: str, word: str) -> str:
 
 def _pairs(values: Mapping[str, Any], most: int) -> str:
     shown = [
-        f'<span style="margin-right:12px"><span style="{_MUTED}">{escape(name)}</span> '
+        f'<span style="margin-right:12px"><span style="{MUTED}">{escape(name)}</span> '
         f"{escape(_short(value))}</span>"
         for name, value in list(values.items())[:most]
     ]
     if len(values) > most:
-        shown.append(f'<span style="{_MUTED}">and {len(values) - most} more</span>')
+        shown.append(f'<span style="{MUTED}">and {len(values) - most} more</span>')
     return f'<div style="margin-top:4px">{"".join(shown)}</div>' if shown else ""
 
 
@@ -63,7 +63,7 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
     head = (
         f'<div style="display:flex;gap:12px;flex-wrap:wrap"><strong>{escape(state["title"])}</strong>'
         f"{_mark(STATUS_COLOURS.get(status, GREY), STATUS_MARKS.get(status, ''), STATUS_WORDS.get(status, status))}"
-        f'<span style="{_MUTED}">{elapsed(float(state["elapsed_s"]))}</span></div>'
+        f'<span style="{MUTED}">{elapsed(float(state["elapsed_s"]))}</span></div>'
     )
     message = f"<p>{escape(state['message'])}</p>" if state["message"] else ""
     series = state["series"]
@@ -79,7 +79,7 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
         else ""
     )
     run_id = (
-        f'<div style="{_MUTED};margin-top:4px">run {escape(state["run_id"])}</div>' if state["run_id"] else ""
+        f'<div style="{MUTED};margin-top:4px">run {escape(state["run_id"])}</div>' if state["run_id"] else ""
     )
     values = _pairs(_last_values(series), MAX_PARAMS)
     return _card(
@@ -150,7 +150,7 @@ def profile_card(profile: Mapping[str, Any]) -> str:
     state = str(profile.get("state", ""))
     head = f"<div><strong>{escape(profile.get('title') or 'profile')}</strong> "
     about = ", ".join(part for part in (f"profile {profile.get('id') or ''}".strip(), state) if part)
-    head += f'<span style="{_MUTED}">{escape(about)}</span></div>'
+    head += f'<span style="{MUTED}">{escape(about)}</span></div>'
     inner = head
     for note in (profile.get("message"), summary.get("damaged")):
         inner += f"<p>{escape(note)}</p>" if note else ""
@@ -177,7 +177,7 @@ def _operator_table(summary: Mapping[str, Any]) -> str:
         for one in operators[:MAX_TABLE_ROWS]
     )
     left = len(operators) - MAX_TABLE_ROWS
-    more = f'<div style="{_MUTED}">and {left} more</div>' if left > 0 else ""
+    more = f'<div style="{MUTED}">and {left} more</div>' if left > 0 else ""
     return (
         f'<details style="margin-top:6px"><summary>All {len(operators)} operators</summary><table>'
         '<thead><tr><th scope="col" style="text-align:left">Operator</th><th scope="col">CPU time</th>'

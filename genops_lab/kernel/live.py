@@ -14,12 +14,19 @@ Form = Callable[[Mapping[str, Any]], str]
 class LiveView:
     """Shows ``state`` as a widget, or as ``html`` where there is none. May be used from any thread."""
 
-    def __init__(self, view: str, state: Dict[str, Any], html: Form, text: Form) -> None:
+    def __init__(
+        self,
+        view: str,
+        state: Dict[str, Any],
+        html: Form,
+        text: Form,
+        asked: Optional[Callable[[Any], None]] = None,
+    ) -> None:
         self._display_id = uuid.uuid4().hex
         self._html = html
         self._text = text
         self._shown = state
-        self._widget = self._make_widget(view, state)
+        self._widget = self._make_widget(view, state, asked)
 
     def open(self) -> None:
         """Show it in the output of the cell that is executing.
@@ -32,12 +39,14 @@ class LiveView:
         show(bundle, self._display_id)
 
     @staticmethod
-    def _make_widget(view: str, state: Dict[str, Any]) -> Optional[Widget]:
+    def _make_widget(
+        view: str, state: Dict[str, Any], asked: Optional[Callable[[Any], None]]
+    ) -> Optional[Widget]:
         code = script(view)
         if code is None:
             return None
         try:
-            return Widget(view, code, state)
+            return Widget(view, code, state, asked)
         except ImportError:  # an ipykernel from before the comm package: the HTML form it is
             return None
 
@@ -59,9 +68,16 @@ class LiveView:
         else:
             show(self._picture(state), self._display_id, update=True)
 
-    def finish(self, state: Dict[str, Any], bundle: Optional[Dict[str, Any]] = None) -> None:
-        """Leave the picture of ``state``, or the given bundle, in place of the live view."""
+    def finish(
+        self, state: Dict[str, Any], bundle: Optional[Dict[str, Any]] = None, *, close: bool = True
+    ) -> None:
+        """Leave the picture of ``state``, or the given bundle, in place of the live view.
+
+        A page that was loaded since it was opened does not know which output to replace: without ``close`` it goes on
+        showing the view, at its end, as long as the kernel lives.
+        """
         show(bundle or self._picture(state), self._display_id, update=True)
         if self._widget is not None:
             self._widget.update(state)
-            self._widget.close()
+            if close:
+                self._widget.close()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Dict
 
 from .cells import CellIds
-from .scopes import OPEN_MAGIC, Scope, Scopes, evaluate, status_of
+from .scopes import OPEN_MAGIC, REPEAT_MAGIC, Scope, Scopes, evaluate, repeats_transformed, status_of
 
 _ATTRIBUTE = "_genops_magics"
 
@@ -30,6 +30,7 @@ class _Magics:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self.cell_ids = CellIds(shell)
+        self._failed: Dict[int, str] = {}
         self.scopes = Scopes(
             shell, {"track": self._open_track, "profile": lambda line, _code: _ProfileScope(line)}
         )
@@ -49,7 +50,7 @@ class _Magics:
 
         ``%%track [--name NAME] [--experiment EXPERIMENT] [--tag NAME=VALUE] [--param NAME=VALUE]
         [--nested | --no-nested] [--resume RUN] [--autolog] [--log-models]
-        [--no-source] [--no-output] [--no-system] [--no-auto]``
+        [--no-source] [--no-output] [--no-system] [--no-auto]``, and ``--repeat 5 [--seeds 1,2,3] [--here]``
 
         Parameters of the run are the names that the cell assigns exactly once, at its top level, from
         numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
@@ -57,6 +58,11 @@ class _Magics:
         FINISHED, FAILED (the cell raised) or KILLED (interrupted).
         It keeps the cells that ran, uncommitted changes and the installed packages, without secrets; with
         ``--no-source`` none of them. ``%genops runs restore`` makes a notebook of it.
+
+        With ``--repeat`` the cell runs so often in fresh kernels, each with its own ``seed``, after the session's
+        earlier cells, and the mean of each metric is shown with its 95 % interval; ``--on``, ``--parallel``,
+        ``--timeout``, ``--hours``, ``--setup`` and ``--wait`` are those of ``%%sweep``. With ``--here`` it runs in this
+        kernel, unless it changes what it did not make.
         """
         if cell is not None:
             return self._cell("track", line, cell)
@@ -65,6 +71,34 @@ class _Magics:
 
         options, statement = split_statement(track_parser(), line)
         return self._line(TrackScope(self._shell, options, statement), statement)
+
+    def sweep(self, line: str, cell: str) -> None:
+        """Run a cell many times, each in a fresh kernel with other values, as runs of MLflow.
+
+        ``%%sweep NAME=VALUES... [--metric NAME] [--maximize] [--trials N] [--method grid|random|tpe] [--seed N]
+        [--objective last|best] [--prune [median|hyperband]] [--on KERNEL_OR_TARGET]... [--parallel N]
+        [--timeout SECONDS] [--hours HOURS] [--setup all|none|1,3-5] [--name NAME] [--experiment NAME] [--wait]``
+
+        ``lr=0.1,0.01`` lists values; ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
+        ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value takes the place of the cell's own
+        (``lr = 0.01``), or is set before a cell that only reads the name. The session's earlier cells run first.
+        The Lab runs the sweep: it goes on without this notebook, see ``%genops sweep --help``.
+        """
+        from .sweeping import sweep
+
+        sweep(self._shell, line, cell, self._failed)
+
+    def repeat(self, line: str, cell: str) -> None:
+        """``%%track --repeat`` (for GenOps Lab's own use)."""
+        from .repeating import repeat
+
+        repeat(self._shell, line, cell, self._failed)
+
+    def remember_failed(self, result: Any) -> None:
+        """A cell that raised is not run again for trials."""
+        if result is None or not result.success:
+            typed = self._shell.history_manager.input_hist_raw
+            self._failed[len(typed) - 1] = typed[-1]
 
     def profile(self, line: str, cell: Any = None) -> Any:
         """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
@@ -116,10 +150,14 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.open, "line", OPEN_MAGIC)
     shell.register_magic_function(magics.track, "line_cell", "track")
     shell.register_magic_function(magics.profile, "line_cell", "profile")
+    shell.register_magic_function(magics.sweep, "cell", "sweep")
+    shell.register_magic_function(magics.repeat, "cell", REPEAT_MAGIC)
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
+    shell.input_transformers_cleanup.append(repeats_transformed)
     magics.scopes.register()
     magics.cell_ids.register()
+    shell.events.register("post_run_cell", magics.remember_failed)
     setattr(shell, _ATTRIBUTE, magics)
 
 
@@ -128,10 +166,15 @@ def unregister(shell: Any) -> None:
     magics = getattr(shell, _ATTRIBUTE, None)
     if magics is None:
         return
+    shell.input_transformers_cleanup.remove(repeats_transformed)
     magics.scopes.unregister()
     magics.cell_ids.unregister()
+    shell.events.unregister("post_run_cell", magics.remember_failed)
     delattr(shell, _ATTRIBUTE)
-    for kind, names in (("line", (OPEN_MAGIC, "track", "profile", "genops")), ("cell", ("track", "profile"))):
+    for kind, names in (
+        ("line", (OPEN_MAGIC, "track", "profile", "genops")),
+        ("cell", ("track", "profile", "sweep", REPEAT_MAGIC)),
+    ):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
 
@@ -148,6 +191,7 @@ _COMMANDS = (
     "push",
     "runs",
     "status",
+    "sweep",
 )
 
 

@@ -9,7 +9,9 @@ from .errors import GenOpsError
 from .scopes import words
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is an error of ours; nothing exits."""
+
     def error(self, message: str) -> NoReturn:
         raise GenOpsError(f"{self.prog}: {message}.", self.format_usage().strip())
 
@@ -33,7 +35,7 @@ def _positive(text: str) -> float:
 
 def track_parser() -> argparse.ArgumentParser:
     """Options of ``track``."""
-    parser = _Parser(prog="%%track", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="%%track", add_help=False, allow_abbrev=False)
     parser.add_argument("--name", default="", help="the run's name")
     parser.add_argument("--experiment", default="", help="the experiment; the notebook's name without it")
     parser.add_argument("--tag", type=_pair, action="append", default=[], metavar="NAME=VALUE")
@@ -65,7 +67,7 @@ def track_parser() -> argparse.ArgumentParser:
 
 def profile_parser() -> argparse.ArgumentParser:
     """Options of ``profile``."""
-    parser = _Parser(prog="%%profile", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="%%profile", add_help=False, allow_abbrev=False)
     parser.add_argument("--title", default="", help="the profile's title")
     parser.add_argument("--seconds", type=_positive, default=20.0, help="record at most so long")
     parser.add_argument("--shapes", action="store_true", help="record the inputs' shapes (slower)")

@@ -17,6 +17,7 @@ from .errors import GenOpsError
 from .run import FAILED, FINISHED, KILLED
 
 OPEN_MAGIC = "genops_open"
+REPEAT_MAGIC = "genops_repeat"
 
 
 class Scope(abc.ABC):
@@ -47,6 +48,14 @@ def cell_body(raw: str) -> str:
     while lines and (lines[0].startswith("%%") or not lines[0].strip()):
         del lines[0]
     return "".join(lines)
+
+
+def repeats_transformed(lines: List[str]) -> List[str]:
+    """``%%track --repeat`` does not run its cell as it stands: it becomes a cell magic of its own."""
+    first = lines[0].split() if lines else []
+    if first[:1] == ["%%track"] and any(word in first for word in ("--repeat", "--seeds")):
+        return [lines[0].replace("%%track", f"%%{REPEAT_MAGIC}", 1), *lines[1:]]
+    return lines
 
 
 class Scopes:

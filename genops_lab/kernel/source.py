@@ -36,7 +36,7 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
         known.pop(name, None)
     found: Dict[str, Any] = {}
     secrets: Dict[str, Any] = {}
-    for name, value in _assignments(tree):
+    for name, value in assignments(tree):
         secret = is_secret_name(name)
         if not secret and (name.startswith("_") or stores.get(name) != 1):
             continue
@@ -48,7 +48,8 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
     return found
 
 
-def _assignments(tree: ast.Module) -> List[Tuple[str, ast.expr]]:
+def assignments(tree: ast.Module) -> List[Tuple[str, ast.expr]]:
+    """What the code assigns to plain names at its top level, in order."""
     pairs: List[Tuple[str, ast.expr]] = []
     for statement in tree.body:
         if isinstance(statement, ast.AnnAssign) and statement.value is not None:

@@ -21,6 +21,8 @@ class Runs:
     def __init__(self) -> None:
         self._forget()
         self.parent_had_run = False
+        #: while a trial's kernel runs the cells before the trial's own: what they log belongs to no run
+        self.muted = False
 
     def _forget(self) -> None:
         self._lock = threading.RLock()

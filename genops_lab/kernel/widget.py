@@ -7,7 +7,7 @@ environment; the front end has them from the Lab's.
 from __future__ import annotations
 
 import pathlib
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional
 
 PROTOCOL_VERSION = "2.1.0"
 #: Any anywidget of the front end will do: `model.get`, `model.on` and `render` are the same in all.
@@ -18,7 +18,7 @@ _SCRIPTS = pathlib.Path(__file__).with_name("static")
 
 
 def script(view: str) -> Optional[str]:
-    """The front-end code of the view ``run``, ``profile`` or ``deployment``.
+    """The front-end code of the view ``run``, ``profile``, ``deployment`` or ``sweep``.
 
     None in a checkout whose front end was never built.
     """
@@ -29,11 +29,14 @@ def script(view: str) -> Optional[str]:
 
 
 class Widget:
-    """State that the front end shows. ``update`` may be called from any thread."""
+    """State that the front end shows; ``asked`` hears what its buttons send. Any thread may call ``update``."""
 
-    def __init__(self, view: str, code: str, state: Dict[str, Any]) -> None:
+    def __init__(
+        self, view: str, code: str, state: Dict[str, Any], asked: Optional[Callable[[Any], None]] = None
+    ) -> None:
         from comm import create_comm
 
+        self._asked = asked
         self._state: Dict[str, Any] = {
             "_model_module": "anywidget",
             "_model_name": "AnyModel",
@@ -59,6 +62,8 @@ class Widget:
         method = message.get("content", {}).get("data", {}).get("method")
         if method == "request_state":
             self._send(self._state)
+        elif method == "custom" and self._asked is not None:
+            self._asked(message["content"]["data"].get("content"))
 
     def _closed(self, _message: Any) -> None:
         self._open = False

@@ -1163,6 +1163,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/sweeps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest sweeps, the newest first. */
+        get: operations["list_sweeps"];
+        put?: never;
+        /** Start a sweep; it goes on by itself. */
+        post: operations["start_sweep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/sweeps/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mean and 95 % interval of each metric over runs that are repeats. */
+        post: operations["summarize_repeats"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/sweeps/{sweep_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A sweep with its trials, at once or when there is something new; the id may be a unique prefix, or ``latest``. */
+        get: operations["get_sweep"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/sweeps/{sweep_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Interrupt the trials that run and start no more. */
+        post: operations["stop_sweep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/sweeps/{sweep_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with a sweep that was stopped or failed, or whose server is gone. */
+        post: operations["resume_sweep"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles": {
         parameters: {
             query?: never;
@@ -3217,6 +3303,180 @@ export interface components {
             token: string;
             /** @default  */
             artifact_root: string;
+        };
+        /**
+         * Sweep
+         * @description A sweep and its trials. ``best`` is a trial's number. ``version`` grows with each change in this server.
+         */
+        Sweep: {
+            id: string;
+            name: string;
+            /** @enum {unknown} */
+            state: "done" | "failed" | "running" | "stopped" | "stopping";
+            /** @enum {unknown} */
+            method: "grid" | "random" | "repeat" | "tpe";
+            metric: string;
+            /** @enum {unknown} */
+            direction: "maximize" | "minimize";
+            /** @enum {unknown} */
+            objective: "best" | "last";
+            planned: number;
+            parallel: number;
+            on: string[];
+            trials: components["schemas"]["Trial"][];
+            /** @default [] */
+            setup: string[];
+            /** @default null */
+            best: number | null;
+            /** @default [] */
+            summary: components["schemas"]["MetricSummary"][];
+            /** @default  */
+            message: string;
+            /** @default  */
+            hint: string;
+            /** @default  */
+            experiment: string;
+            /** @default  */
+            notebook: string;
+            /** @default 0 */
+            seed: number;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            prune: "" | "hyperband" | "median";
+            /** @default true */
+            attended: boolean;
+            /** @default 0 */
+            created_at: number;
+            /** @default null */
+            ended_at: number | null;
+            /** @default 0 */
+            version: number;
+        };
+        /**
+         * Trial
+         * @description One try. ``value`` is the objective, so far or in the end; ``attempt`` counts kernels that were used up.
+         */
+        Trial: {
+            number: number;
+            /** @enum {unknown} */
+            state: "failed" | "finished" | "pruned" | "running" | "starting" | "stopped" | "waiting";
+            params: {
+                [key: string]: number | string | boolean | null;
+            };
+            /** @default 1 */
+            attempt: number;
+            /** @default  */
+            kernel_name: string;
+            /** @default  */
+            kernel_id: string;
+            /** @default  */
+            run_id: string;
+            /** @default null */
+            value: number | null;
+            /** @default  */
+            message: string;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            ended_at: number | null;
+        };
+        /**
+         * MetricSummary
+         * @description A metric over repeats: mean, and the 95 % interval of the mean where there is a spread to judge by.
+         */
+        MetricSummary: {
+            metric: string;
+            n: number;
+            mean: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+        };
+        /**
+         * NewSweep
+         * @description A sweep to start.
+         *
+         *         ``space`` holds texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` names kernelspecs or targets, each of which
+         *         runs ``parallel`` trials at once; ``kernel_name`` is used where it is empty. ``trials`` of 0: the whole grid, or
+         *         20. ``timeout_s`` of one trial and ``hours`` of the sweep: 0 for none. ``cwd`` is where trials on this machine run.
+         */
+        NewSweep: {
+            code: string;
+            space: string[];
+            /** @default [] */
+            setup: components["schemas"]["SetupCell"][];
+            /** @default  */
+            name: string;
+            /** @default  */
+            experiment: string;
+            /** @default  */
+            method: ("grid" | "random" | "repeat" | "tpe") | "";
+            /** @default  */
+            metric: string;
+            /**
+             * @default minimize
+             * @enum {unknown}
+             */
+            direction: "maximize" | "minimize";
+            /**
+             * @default last
+             * @enum {unknown}
+             */
+            objective: "best" | "last";
+            /** @default 0 */
+            trials: number;
+            /** @default 0 */
+            seed: number;
+            /** @default 1 */
+            parallel: number;
+            /** @default [] */
+            on: string[];
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            prune: "" | "hyperband" | "median";
+            /** @default 0 */
+            timeout_s: number;
+            /** @default 0 */
+            hours: number;
+            /** @default  */
+            kernel_name: string;
+            /** @default  */
+            notebook: string;
+            /** @default  */
+            cwd: string;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            params: {
+                [key: string]: string;
+            };
+            /** @default true */
+            keep_source: boolean;
+            /** @default true */
+            system_metrics: boolean;
+        };
+        /**
+         * SetupCell
+         * @description A cell that each fresh kernel runs before its trial; ``label`` names it to a person, such as ``[3]``.
+         */
+        SetupCell: {
+            source: string;
+            /** @default  */
+            label: string;
+        };
+        /**
+         * RepeatedRuns
+         * @description Ids of runs that are repeats of each other.
+         */
+        RepeatedRuns: {
+            run_ids: string[];
         };
         /**
          * Profile
@@ -5728,6 +5988,197 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KernelTracking"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_sweeps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    start_sweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSweep"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    summarize_repeats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RepeatedRuns"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricSummary"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_sweep: {
+        parameters: {
+            query?: {
+                after?: number;
+                wait_s?: number;
+            };
+            header?: never;
+            path: {
+                sweep_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stop_sweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sweep_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resume_sweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sweep_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sweep"];
                 };
             };
             /** @description What went wrong. */

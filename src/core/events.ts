@@ -19,7 +19,8 @@ export const KINDS = [
   'target',
   'question',
   'output',
-  'kernel_notice'
+  'kernel_notice',
+  'sweep'
 ] as const;
 
 export type Kind = (typeof KINDS)[number];

@@ -115,3 +115,26 @@ remote_kernels = Table(
     Column("chosen", Text, nullable=True),  # JSON: variables that say which GPUs it sees
     Index("remote_kernels_target", "target"),
 )
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("plan", Text, nullable=False),  # JSON: sweeps.ledger.Plan, which holds no code
+    Column("message", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("summary", Text, nullable=False),  # JSON: list of sweeps.models.MetricSummary
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float, nullable=True),
+    Index("sweeps_created", "created_at"),
+)
+
+sweep_trials = Table(
+    "sweep_trials",
+    metadata,
+    Column("sweep_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("trial", Text, nullable=False),  # JSON: sweeps.models.Trial
+)

@@ -1,0 +1,162 @@
+"""Whether a cell may run several times in one kernel and do the same each time: it must change nothing that it did
+not make. A model that was trained on by the run before makes intervals that are false.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import types
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Set
+
+_HARMLESS = (
+    types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.BuiltinMethodType, type,
+    int, float, complex, bool, str, bytes, tuple, frozenset, range, type(None),
+)  # fmt: skip
+#: What has one of these carries what it has learnt, or where it is, from run to run.
+_LEARNS = ("fit", "partial_fit", "parameters", "state_dict", "train_on_batch", "__next__")
+
+
+class Change(NamedTuple):
+    """A change of something from outside: the name, the line in the cell, and how."""
+
+    name: str
+    line: int
+    how: str
+
+
+def outer_change(code: str, namespace: Mapping[str, Any]) -> Optional[Change]:
+    """The first place where the cell changes, or may change, what it did not make; None where there is none.
+
+    Raises SyntaxError. Judged by the cell's text and by what the names are now; functions of the session that the cell
+    names are looked into.
+    """
+    return next(_Cell(namespace).changes(ast.parse(code).body), None)
+
+
+class _Cell:
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._namespace = namespace
+        self._made: Set[str] = set()
+
+    def changes(self, body: List[ast.stmt]) -> Iterator[Change]:
+        for statement in body:
+            yield from self._in_statement(statement)
+            self._made |= _bound_by(statement)
+
+    def _in_statement(self, statement: ast.stmt) -> Iterator[Change]:
+        read = {
+            node.id
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        for node in ast.walk(statement):
+            found = self._change(node, read)
+            if found is not None:
+                yield found
+
+    def _change(self, node: ast.AST, read: Set[str]) -> Optional[Change]:
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.AugAssign):
+            name = _root(node.target)
+            if self._is_outer(name):
+                return Change(name, line, "changes it")
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in read:
+            if self._is_outer(node.id):
+                return Change(node.id, line, "makes it anew from what it was")
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del) and self._is_outer(node.id):
+            return Change(node.id, line, "deletes it")
+        elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            name = _root(node)
+            if self._is_outer(name):
+                return Change(name, line, "sets a part of it")
+        elif isinstance(node, ast.Call):
+            return self._call(node, line)
+        elif isinstance(node, (ast.For, ast.comprehension)):
+            name = _root(node.iter)
+            if self._is_outer(name) and hasattr(self._namespace[name], "__next__"):
+                return Change(name, getattr(node.iter, "lineno", line), "goes through it")
+        elif isinstance(node, ast.Global):
+            return Change(node.names[0], line, "says that it is global")
+        return None
+
+    def _call(self, node: ast.Call, line: int) -> Optional[Change]:
+        name = _root(node.func)
+        if self._is_outer(name):
+            value = self._namespace[name]
+            if not isinstance(value, _HARMLESS):
+                return Change(name, line, "calls it")
+            if isinstance(value, types.FunctionType):
+                found = self._in_function(value, set())
+                if found:
+                    return Change(found, line, f"calls {name}, which uses it")
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        for argument in given:
+            name = _root(argument.value if isinstance(argument, ast.Starred) else argument)
+            if self._is_outer(name) and _learns(self._namespace[name]):
+                return Change(name, line, "hands it over")
+        return None
+
+    def _in_function(self, function: types.FunctionType, seen: Set[int]) -> str:
+        """A name of the session that a function of it sets, or that learns and is used there; empty for none."""
+        if id(function) in seen or function.__globals__ is not self._namespace:
+            return ""
+        seen.add(id(function))
+        for step in dis.get_instructions(function):
+            name = str(step.argval)
+            if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
+                return name
+            if step.opname == "LOAD_GLOBAL" and name in self._namespace:
+                value = self._namespace[name]
+                if _learns(value):
+                    return name
+                if isinstance(value, types.FunctionType):
+                    found = self._in_function(value, seen)
+                    if found:
+                        return found
+        return ""
+
+    def _is_outer(self, name: str) -> bool:
+        return bool(name) and name not in self._made and name in self._namespace
+
+
+def _learns(value: Any) -> bool:
+    return not isinstance(value, _HARMLESS) and any(hasattr(value, name) for name in _LEARNS)
+
+
+def _root(node: ast.AST) -> str:
+    """The name at the beginning of ``a.b[c].d``; empty where there is none."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _bound_by(statement: ast.stmt) -> Set[str]:
+    """The names that a statement surely makes."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
+    if isinstance(statement, (ast.Import, ast.ImportFrom)):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+    targets: List[ast.AST] = []
+    if isinstance(statement, ast.Assign):
+        targets = list(statement.targets)
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        targets = [statement.target]
+    elif isinstance(statement, (ast.With, ast.AsyncWith)):
+        targets = [item.optional_vars for item in statement.items if item.optional_vars is not None]
+        inner: Set[str] = set()
+        for one in statement.body:
+            inner |= _bound_by(one)
+        return inner | _names(targets)
+    elif isinstance(statement, (ast.For, ast.AsyncFor)):
+        targets = [statement.target]
+    return _names(targets)
+
+
+def _names(targets: List[ast.AST]) -> Set[str]:
+    found: Dict[str, None] = {}
+    for target in targets:
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found[node.id] = None
+    return set(found)

@@ -1,0 +1,125 @@
+"""A trial, seen from its fresh kernel. The server calls these functions between the cells that it runs there.
+
+:func:`begin`, the cells before the trial's own, :func:`prepare`, the cell that sets names, :func:`open_run`, the
+trial's cell. The run ends when that cell has, whether a Lab is there or not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from typing import Any, Dict, Optional
+
+from .display import shell
+from .errors import GenOpsError
+from .mlflow_bridge import MlflowBridge
+from .places import is_remote
+from .placing import placed
+from .run import START_WAIT_S, Run
+from .scopes import status_of
+from .source import simple_params
+from .state import runs
+
+#: Set in a trial's kernel, so that no trial starts sweeps.
+VARIABLE = "GENOPS_TRIAL"
+#: How long a trial's run may take to be safe with the Lab, before its kernel may go.
+END_WAIT_S = 60.0
+
+
+def answer(function: str, text: str) -> str:
+    """What one of the functions below gives for a JSON text: ``{"value"}``, or an error's ``{"message", "hint"}``."""
+    known = {"begin": begin, "prepare": prepare, "open_run": open_run}
+    try:
+        return json.dumps({"value": known[function](json.loads(text))})
+    except GenOpsError as error:
+        return json.dumps({"message": error.message, "hint": error.hint})
+
+
+def begin(given: Dict[str, Any]) -> None:
+    """Make the kernel ready: the notebook's folder, the magics. What the cells before the trial log goes nowhere."""
+    from .magics import register
+
+    folder = given["cwd"]
+    if folder and not is_remote() and os.path.isdir(folder):
+        os.chdir(folder)
+    register(_shell())
+    runs.muted = True
+
+
+def prepare(given: Dict[str, Any]) -> Dict[str, str]:
+    """The trial's cells with its values in place. Raises GenOpsError for a wrong name."""
+    found = placed(given["code"], given["params"], _shell().transform_cell, given["optional"])
+    return {"before": found.before, "cell": found.cell}
+
+
+def open_run(given: Dict[str, Any]) -> None:
+    """Open the trial's run for the next cell. Raises GenOpsError where no Lab takes it."""
+    runs.muted = False
+    seed = given.get("seed")
+    if seed is not None:
+        seed_all(int(seed))
+    _Trial(_shell(), given)
+
+
+def seed_all(seed: int) -> None:
+    """Seed ``random``, numpy and torch, where they are: those that the cell imports later are seeded too."""
+    import importlib
+    import importlib.util
+
+    random.seed(seed)
+    for name in ("numpy", "torch"):
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            continue
+        module: Any = importlib.import_module(name)
+        if name == "numpy":
+            module.random.seed(seed % 2**32)  # what numpy takes
+        else:
+            module.manual_seed(seed)
+
+
+class _Trial:
+    """The run that is open while the trial's cell runs."""
+
+    def __init__(self, session: Any, given: Dict[str, Any]) -> None:
+        self._shell = session
+        code = session.transform_cell(given["cell"])
+        params = {**simple_params(code, session.user_ns), **given["params"]}
+        tags = {"python": ".".join(str(part) for part in sys.version_info[:3]), **given["tags"]}
+        self._run = Run(
+            given["name"],
+            given["experiment"],
+            tags=tags,
+            params=params,
+            system_metrics=given["system_metrics"],
+        )
+        runs.push(self._run)
+        run_id = self._run.wait_started(START_WAIT_S)
+        if not run_id:
+            why = self._run.trouble or f"The Lab did not answer within {START_WAIT_S:.0f} s."
+            self._run.end("KILLED")
+            runs.remove(self._run)
+            raise GenOpsError(f"The trial's run could not be started: {why}", "See `genops doctor`.")
+        self._bridge: Optional[MlflowBridge] = MlflowBridge(run_id, code, self._run.tracking_uri)
+        self._run.keep(source=given["keep_source"])
+        session.events.register("post_run_cell", self._after)
+
+    def _after(self, result: Any) -> None:
+        self._shell.events.unregister("post_run_cell", self._after)
+        error = KeyboardInterrupt() if result is None else result.error_before_exec or result.error_in_exec
+        status = status_of(error)
+        try:
+            if self._bridge is not None:
+                self._bridge.close(status)
+            if not self._run.end(status, END_WAIT_S):
+                print(f"GenOps: {self._run.message}", file=sys.stderr)
+        finally:
+            runs.remove(self._run)
+
+
+def _shell() -> Any:
+    found = shell()
+    if found is None:
+        raise GenOpsError("A trial needs an IPython kernel.", "Choose a Python kernel: --on NAME.")
+    return found

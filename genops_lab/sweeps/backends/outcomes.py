@@ -1,0 +1,122 @@
+"""How trials went, asked of MLflow in its worker process: it alone says what counts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.experiments.backends.client import all_pages, open_client, quoted, told
+from genops_lab.experiments.comparison.statistics import Sample, margin
+from genops_lab.sweeps.models import Direction, MetricSummary, Objective
+
+SWEEP_TAG = "genops.sweep"
+TRIAL_TAG = "genops.trial"
+ATTEMPT_TAG = "genops.trial_attempt"
+PRUNED_TAG = "genops.pruned"
+SUPERSEDED_TAG = "genops.superseded_by_sweep"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial's run. ``steps`` and ``values``: the objective's finite values, in order."""
+
+    run_id: str
+    number: int
+    attempt: int
+    status: str
+    steps: list[int]
+    values: list[float]
+
+    def objective(self, objective: Objective, direction: Direction) -> float | None:
+        """The value that counts; None where nothing was logged."""
+        if not self.values:
+            return None
+        if objective == "last":
+            return self.values[-1]
+        return min(self.values) if direction == "minimize" else max(self.values)
+
+
+class MlflowTrials:
+    """Reads and ends the runs of sweeps. All methods block."""
+
+    def __init__(self, tracking_uri: str, **_others: Any) -> None:
+        self._client = open_client(tracking_uri)
+
+    def outcome(self, run_id: str, metric: str) -> Outcome:
+        """How the run of this id went."""
+        with told(f"The run {run_id} could not be read"):
+            return self._outcome(self._client.get_run(run_id), metric)
+
+    def outcomes(self, sweep_id: str, metric: str) -> list[Outcome]:
+        """All runs of a sweep, attempts that were given up as well, the earliest first."""
+        with told(f"The runs of sweep {sweep_id} could not be read"):
+            experiments = [found.experiment_id for found in all_pages(self._client.search_experiments)]
+            runs = all_pages(
+                self._client.search_runs,
+                experiment_ids=experiments,
+                filter_string=f"tags.`{SWEEP_TAG}` = {quoted(sweep_id)}",
+                order_by=["attributes.start_time ASC"],
+            )
+            return [self._outcome(run, metric) for run in runs]
+
+    def finish(self, run_id: str, status: str, tags: dict[str, str]) -> None:
+        """Give the run this status (empty: leave it) and tags."""
+        with told(f"The run {run_id} could not be ended"):
+            for key, value in tags.items():
+                self._client.set_tag(run_id, key, value)
+            if status and self._client.get_run(run_id).info.status != status:
+                self._client.set_terminated(run_id, status=status)
+
+    def supersede(self, run_id: str, sweep_id: str) -> None:
+        """The run is of an attempt that another one replaces: it counts no more. A second time does no harm."""
+        with told(f"The run {run_id} could not be changed"):
+            run = self._client.get_run(run_id)
+            self._client.set_tag(run_id, SUPERSEDED_TAG, sweep_id)
+            for key in (SWEEP_TAG, "genops.repeat"):
+                if key in run.data.tags:
+                    self._client.delete_tag(run_id, key)
+            if run.info.status == "RUNNING":
+                self._client.set_terminated(run_id, status="KILLED")
+
+    def summary(self, run_ids: list[str]) -> list[MetricSummary]:
+        """Mean and 95 % interval of the last value of each metric of the user's own, over runs."""
+        with told("The repeats could not be read"):
+            runs = [self._client.get_run(run_id) for run_id in run_ids]
+        names = sorted({name for run in runs for name in run.data.metrics if not name.startswith("system/")})
+        found: list[MetricSummary] = []
+        for name in names:
+            values = [run.data.metrics[name] for run in runs if name in run.data.metrics]
+            sample = Sample.of([value for value in values if math.isfinite(value)])
+            half = margin(sample)
+            low, high = (
+                (None, None)
+                if half is None or sample.mean is None
+                else (sample.mean - half, sample.mean + half)
+            )
+            found.append(MetricSummary(metric=name, n=sample.n, mean=sample.mean, low=low, high=high))
+        return found
+
+    def _outcome(self, run: Any, metric: str) -> Outcome:
+        tags = run.data.tags
+        history = (
+            self._client.get_metric_history(run.info.run_id, metric) if metric in run.data.metrics else []
+        )
+        points = sorted(history, key=lambda point: (point.step, point.timestamp))
+        finite = [point for point in points if math.isfinite(point.value)]
+        try:
+            number, attempt = int(tags.get(TRIAL_TAG, "-1")), int(tags.get(ATTEMPT_TAG, "1"))
+        except ValueError as error:
+            raise GenOpsError(
+                f"The run {run.info.run_id} has a tag of a sweep that is no number.",
+                hint=f"Set {TRIAL_TAG} right.",
+            ) from error
+        return Outcome(
+            run_id=run.info.run_id,
+            number=number,
+            attempt=attempt,
+            status=str(run.info.status),
+            steps=[int(point.step) for point in finite],
+            values=[float(point.value) for point in finite],
+        )

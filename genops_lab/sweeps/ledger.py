@@ -1,0 +1,250 @@
+"""What is remembered of sweeps: their plans and trials in the store, their code in a file of this user alone.
+
+All functions block. The code cannot be redacted, for it must run; it is removed when the sweep is done, and when one
+that was stopped has not been resumed for :data:`CODE_KEPT_S`.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, select
+
+from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.paths import private_dir, write_private
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import sweep_trials, sweeps
+
+from .models import Direction, Method, MetricSummary, Objective, Pruning, SetupCell, Sweep, SweepState, Trial
+from .space import Dimension
+
+CODE_KEPT_S = 7 * 86400.0
+ENDED: tuple[SweepState, ...] = ("done", "stopped", "failed")
+KEPT = 200
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sweep was asked for, without its code. ``slots``: kernelspecs, each as often as it runs trials at once."""
+
+    name: str
+    experiment: str
+    method: Method
+    space: list[Dimension]
+    metric: str
+    direction: Direction
+    objective: Objective
+    planned: int
+    parallel: int
+    on: list[str]
+    slots: list[str]
+    seed: int
+    prune: Pruning
+    timeout_s: float
+    hours: float
+    notebook: str
+    cwd: str
+    setup: list[str]
+    tags: dict[str, str]
+    params: dict[str, str]
+    keep_source: bool
+    system_metrics: bool
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """The cells of a sweep, as they run."""
+
+    cell: str
+    setup: list[SetupCell]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep as the store has it."""
+
+    id: str
+    state: SweepState
+    plan: Plan
+    message: str = ""
+    hint: str = ""
+    summary: list[MetricSummary] = []
+    created_at: float = 0.0
+    ended_at: float | None = None
+
+
+class SweepLedger:
+    """The tables, and the folder of the code."""
+
+    def __init__(self, store: Store, data_dir: Path) -> None:
+        self._store = store
+        self._folder = data_dir / "sweeps"
+
+    def lock_path(self, sweep_id: str) -> Path:
+        """The lock that the server holds which runs the sweep."""
+        return private_dir(self._folder) / f"{sweep_id}.lock"
+
+    def add(self, record: Record, code: Code) -> None:
+        """Remember a new sweep."""
+        private_dir(self._folder.parent)
+        private_dir(self._folder)
+        write_private(self._code_path(record.id), msgspec.json.encode(code).decode())
+        with self._store.transaction() as connection:
+            connection.execute(
+                sweeps.insert().values(
+                    id=record.id,
+                    state=record.state,
+                    plan=_text(record.plan),
+                    message=record.message,
+                    hint=record.hint,
+                    summary=_text(record.summary),
+                    created_at=record.created_at,
+                    ended_at=record.ended_at,
+                )
+            )
+
+    def code(self, sweep_id: str) -> Code:
+        """The cells. Raises Conflict when they are removed already."""
+        try:
+            return msgspec.json.decode(self._code_path(sweep_id).read_bytes(), type=Code)
+        except (OSError, msgspec.DecodeError) as error:
+            raise Conflict(
+                f"The code of the sweep {sweep_id} is not kept any more.",
+                hint="Start it anew from its cell: what was found stays in MLflow.",
+            ) from error
+
+    def forget_code(self, sweep_id: str) -> None:
+        """Remove the cells."""
+        self._code_path(sweep_id).unlink(missing_ok=True)
+
+    def forget_old_code(self) -> None:
+        """Remove the cells of sweeps that ended long ago, and of those that the store has lost."""
+        if not self._folder.is_dir():
+            return
+        known = {record.id: record for record in self.all()}
+        for path in self._folder.glob("*.json"):
+            record = known.get(path.stem)
+            ended = record.ended_at if record is not None else path.stat().st_mtime
+            if ended is not None and time.time() - ended > CODE_KEPT_S:
+                path.unlink(missing_ok=True)
+
+    def change(self, record: Record) -> None:
+        """Write what may change of a sweep."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                sweeps.update()
+                .where(sweeps.c.id == record.id)
+                .values(
+                    state=record.state,
+                    message=record.message,
+                    hint=record.hint,
+                    summary=_text(record.summary),
+                    ended_at=record.ended_at,
+                )
+            )
+
+    def put(self, sweep_id: str, trial: Trial) -> None:
+        """Write a trial, a new one or one that is known."""
+        with self._store.transaction() as connection:
+            here = (sweep_trials.c.sweep_id == sweep_id) & (sweep_trials.c.number == trial.number)
+            connection.execute(sweep_trials.delete().where(here))
+            connection.execute(
+                sweep_trials.insert().values(
+                    sweep_id=sweep_id, number=trial.number, state=trial.state, trial=_text(trial)
+                )
+            )
+
+    def all(self) -> list[Record]:
+        """The latest sweeps, the newest first."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(select(sweeps).order_by(sweeps.c.created_at.desc()).limit(KEPT)).all()
+        return [_record(row) for row in rows]
+
+    def find(self, ref: str) -> Record:
+        """The sweep with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""
+        records = self.all()
+        found = [record for record in records if record.id.startswith(ref)]
+        if ref == "latest":
+            found = records[:1]
+        if len(found) != 1:
+            few = (
+                f"{len(found)} sweeps begin with {ref[:64]!r}."
+                if found
+                else f"There is no sweep {ref[:64]!r}."
+            )
+            raise NotFound(few, hint="See `genops sweep list` for what there is.")
+        return found[0]
+
+    def trials(self, sweep_id: str) -> list[Trial]:
+        """The trials of a sweep by their numbers."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(
+                select(sweep_trials.c.trial)
+                .where(sweep_trials.c.sweep_id == sweep_id)
+                .order_by(sweep_trials.c.number)
+            ).all()
+        return [msgspec.json.decode(row.trial, type=Trial) for row in rows]
+
+    def _code_path(self, sweep_id: str) -> Path:
+        return self._folder / f"{sweep_id}.json"
+
+
+def shown(record: Record, trials: list[Trial], *, attended: bool, version: int = 0) -> Sweep:
+    """The sweep as it crosses the wire."""
+    plan = record.plan
+    return Sweep(
+        id=record.id,
+        name=plan.name,
+        state=record.state,
+        method=plan.method,
+        metric=plan.metric,
+        direction=plan.direction,
+        objective=plan.objective,
+        planned=plan.planned,
+        parallel=plan.parallel,
+        on=plan.on,
+        trials=trials,
+        setup=plan.setup,
+        best=best_of(trials, plan.direction),
+        summary=record.summary,
+        message=record.message,
+        hint=record.hint,
+        experiment=plan.experiment,
+        notebook=plan.notebook,
+        seed=plan.seed,
+        prune=plan.prune,
+        attended=attended or record.state in ENDED,
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        version=version,
+    )
+
+
+def best_of(trials: list[Trial], direction: Direction) -> int | None:
+    """The number of the best finished trial, the earliest of equal ones."""
+    values = [
+        (trial.value, trial.number)
+        for trial in trials
+        if trial.state == "finished" and trial.value is not None
+    ]
+    if not values:
+        return None
+    sign = 1 if direction == "minimize" else -1
+    return min(values, key=lambda pair: (sign * pair[0], pair[1]))[1]
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(
+        id=row.id,
+        state=row.state,
+        plan=msgspec.json.decode(row.plan, type=Plan),
+        message=row.message,
+        hint=row.hint,
+        summary=msgspec.json.decode(row.summary, type=list[MetricSummary]),
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

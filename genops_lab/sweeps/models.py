@@ -1,0 +1,125 @@
+"""Wire types of sweeps. Times in seconds since 1970."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .space import Value
+
+Method = Literal["grid", "random", "tpe", "repeat"]
+Direction = Literal["minimize", "maximize"]
+Objective = Literal["last", "best"]
+Pruning = Literal["", "median", "hyperband"]
+#: ``running`` also where its server is gone and none has taken it up yet (``Sweep.attended``).
+SweepState = Literal["running", "stopping", "done", "stopped", "failed"]
+TrialState = Literal["waiting", "starting", "running", "finished", "failed", "pruned", "stopped"]
+
+
+class SetupCell(msgspec.Struct, frozen=True, kw_only=True):
+    """A cell that each fresh kernel runs before its trial; ``label`` names it to a person, such as ``[3]``."""
+
+    source: str
+    label: str = ""
+
+
+class NewSweep(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep to start.
+
+    ``space`` holds texts such as ``lr=loguniform(1e-4, 1e-1)``. ``on`` names kernelspecs or targets, each of which
+    runs ``parallel`` trials at once; ``kernel_name`` is used where it is empty. ``trials`` of 0: the whole grid, or
+    20. ``timeout_s`` of one trial and ``hours`` of the sweep: 0 for none. ``cwd`` is where trials on this machine run.
+    """
+
+    code: str
+    space: list[str]
+    setup: list[SetupCell] = []
+    name: str = ""
+    experiment: str = ""
+    method: Method | Literal[""] = ""
+    metric: str = ""
+    direction: Direction = "minimize"
+    objective: Objective = "last"
+    trials: int = 0
+    seed: int = 0
+    parallel: int = 1
+    on: list[str] = []
+    prune: Pruning = ""
+    timeout_s: float = 0.0
+    hours: float = 0.0
+    kernel_name: str = ""
+    notebook: str = ""
+    cwd: str = ""
+    tags: dict[str, str] = {}
+    params: dict[str, str] = {}
+    keep_source: bool = True
+    system_metrics: bool = True
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One try. ``value`` is the objective, so far or in the end; ``attempt`` counts kernels that were used up."""
+
+    number: int
+    state: TrialState
+    params: dict[str, Value]
+    attempt: int = 1
+    kernel_name: str = ""
+    kernel_id: str = ""
+    run_id: str = ""
+    value: float | None = None
+    message: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric over repeats: mean, and the 95 % interval of the mean where there is a spread to judge by."""
+
+    metric: str
+    n: int
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep and its trials. ``best`` is a trial's number. ``version`` grows with each change in this server."""
+
+    id: str
+    name: str
+    state: SweepState
+    method: Method
+    metric: str
+    direction: Direction
+    objective: Objective
+    planned: int
+    parallel: int
+    on: list[str]
+    trials: list[Trial]
+    setup: list[str] = []
+    best: int | None = None
+    summary: list[MetricSummary] = []
+    message: str = ""
+    hint: str = ""
+    experiment: str = ""
+    notebook: str = ""
+    seed: int = 0
+    prune: Pruning = ""
+    attended: bool = True
+    created_at: float = 0.0
+    ended_at: float | None = None
+    version: int = 0
+
+
+class RepeatedRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids of runs that are repeats of each other."""
+
+    run_ids: list[str]
+
+
+class SweepQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer when the sweep's version is no more ``after``, or has ended, or ``wait_s`` (at most 30) are over."""
+
+    after: int = -1
+    wait_s: float = 0.0

@@ -1,0 +1,19 @@
+"""Where sweeps are found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import SweepsService
+else:
+    SweepsService = Later(__package__, "service", "SweepsService")
+
+OPERATIONS = [
+    Operation("GET", "/sweeps", SweepsService.list_sweeps),
+    Operation("POST", "/sweeps", SweepsService.start_sweep),
+    Operation("POST", "/sweeps/summary", SweepsService.summarize_repeats),
+    Operation("GET", "/sweeps/{sweep_id}", SweepsService.get_sweep),
+    Operation("POST", "/sweeps/{sweep_id}/stop", SweepsService.stop_sweep),
+    Operation("POST", "/sweeps/{sweep_id}/resume", SweepsService.resume_sweep),
+]

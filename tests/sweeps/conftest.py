@@ -1,0 +1,131 @@
+"""A real JupyterLab that runs sweeps, and what its user sees of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.kernel.kernels import Cell, RunningKernel, running_kernel
+from tests.support.homes import Home, temporary_home
+from tests.support.lab_server import LabServer, start_lab
+
+WAIT_S = 120.0
+
+
+@dataclass
+class Sweeper:
+    """A Lab, and calls on its sweeps."""
+
+    home: Home
+    lab: LabServer
+
+    def start(self, code: str, *space: str, **options: Any) -> dict[str, Any]:
+        """Start a sweep."""
+        body = {
+            "code": code,
+            "space": list(space),
+            "cwd": str(self.home.work),
+            "system_metrics": False,
+            **options,
+        }
+        status, answer = self.lab.request("POST", "genops/sweeps", body)
+        assert status == 200, answer
+        return dict(answer)
+
+    def refused(self, code: str, *space: str, **options: Any) -> str:
+        """What is said to a sweep that cannot be."""
+        status, answer = self.lab.request(
+            "POST", "genops/sweeps", {"code": code, "space": list(space), **options}
+        )
+        assert status >= 400, answer
+        return str(answer["error"]["message"])
+
+    def get(self, sweep: dict[str, Any]) -> dict[str, Any]:
+        """The sweep now."""
+        return dict(self.lab.get(f"genops/sweeps/{sweep['id']}"))
+
+    def until(self, sweep: dict[str, Any], true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The sweep, once something is true of it."""
+        deadline = time.monotonic() + WAIT_S
+        found = self.get(sweep)
+        while not true(found):
+            assert time.monotonic() < deadline, (found, self.lab.log[-3000:])
+            path = f"genops/sweeps/{sweep['id']}?after={found['version']}&wait_s=5"
+            found = dict(self.lab.get(path))
+        return found
+
+    def ended(self, sweep: dict[str, Any]) -> dict[str, Any]:
+        """The sweep at its end."""
+        return self.until(sweep, lambda found: found["ended_at"] is not None)
+
+    def runs(self, sweep: dict[str, Any]) -> list[Any]:
+        """MLflow's runs of a sweep, by their trials."""
+        client = MlflowClient(f"sqlite:///{self.home.data / 'mlflow' / 'mlflow.db'}")
+        ids = [found.experiment_id for found in client.search_experiments()]
+        runs = client.search_runs(ids, f"tags.`genops.sweep` = '{sweep['id']}'")
+        return sorted(runs, key=lambda run: int(run.data.tags["genops.trial"]))
+
+    def kernels(self) -> list[Any]:
+        """The kernels that run."""
+        return list(self.lab.get("api/kernels"))
+
+
+@pytest.fixture(scope="package")
+def sweeper() -> Iterator[Sweeper]:
+    """A Lab that the tests share."""
+    with temporary_home() as home:
+        lab = start_lab(home)
+        try:
+            yield Sweeper(home, lab)
+        finally:
+            lab.stop()
+
+
+@pytest.fixture
+def own_sweeper(home: Home) -> Iterator[Sweeper]:
+    """A Lab of this test's own."""
+    found = Sweeper(home, start_lab(home))
+    try:
+        yield found
+    finally:
+        found.lab.stop()
+
+
+@pytest.fixture
+def kernel(sweeper: Sweeper) -> Iterator[RunningKernel]:
+    """A notebook's kernel that finds the Lab."""
+    env = sweeper.home.environment(JPY_SESSION_NAME=str(sweeper.home.work / "lesson.ipynb"))
+    with running_kernel(sys.executable, env, sweeper.home.work) as found:
+        found.ok("%load_ext genops_lab")
+        yield found
+
+
+def id_of(cell: Cell) -> dict[str, Any]:
+    found = re.search(r"Sweep (\w{8}):", cell.stream("stdout"))
+    assert found, cell.messages
+    return {"id": found[1]}
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def shown(kernel: RunningKernel, cell: Cell, true: Callable[[str], bool]) -> str:
+    """The HTML that stays in the notebook, once something is true of it."""
+    for content in cell.of("update_display_data"):
+        if true(content["data"]["text/html"]):
+            return str(content["data"]["text/html"])
+    while True:
+        content = kernel.wait_for("update_display_data", WAIT_S)["content"]
+        if true(content["data"]["text/html"]):
+            return str(content["data"]["text/html"])

@@ -1,0 +1,111 @@
+"""A server that is killed in the middle of a sweep, and the next one that goes on with it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from genops_lab.core.store import Store
+from genops_lab.remote.kernelspecs import install_kernelspec
+from genops_lab.targets.ledger import Ledger
+from genops_lab.targets.records import TargetRecord
+from tests.support.homes import Home, temporary_home
+from tests.support.lab_server import LabServer, start_lab
+from tests.support.sshd import Sshd
+
+from .conftest import Sweeper
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+CODE = """import genops, os, time
+genops.log({{"x": n}})
+while n == 2 and not os.path.exists({mark!r}):
+    time.sleep(0.05)
+"""
+
+
+def killed_and_back(sweeper: Sweeper) -> None:
+    sweeper.lab.process.send_signal(signal.SIGKILL)
+    sweeper.lab.process.wait(20)
+    sweeper.lab = start_lab(sweeper.home, after=sweeper.lab)
+
+
+def test_each_trial_counts_once_whenever_the_server_is_killed(own_sweeper: Sweeper) -> None:
+    sweeper, mark = own_sweeper, own_sweeper.home.work / "go"
+    begun = sweeper.start(CODE.format(mark=str(mark)), "n=1,2,3", metric="x")
+    sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [1, 2])
+    killed_and_back(sweeper)
+    sweeper.until(begun, lambda found: len(found["trials"]) == 2 and found["trials"][1]["attempt"] == 2)
+    mark.touch()
+    done = sweeper.ended(begun)
+    assert done["state"] == "done", done
+    assert [(t["state"], t["attempt"], t["value"]) for t in done["trials"]] == [
+        ("finished", 1, 1),
+        ("finished", 2, 2),
+        ("finished", 1, 3),
+    ]
+    runs = sweeper.runs(begun)
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+    assert [run.info.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
+
+
+def test_a_server_that_stops_leaves_its_sweep_to_the_next(own_sweeper: Sweeper) -> None:
+    sweeper, mark = own_sweeper, own_sweeper.home.work / "go"
+    begun = sweeper.start(CODE.format(mark=str(mark)), "n=2,3", metric="x")
+    sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [2])
+    sweeper.lab.stop()
+    mark.touch()
+    sweeper.lab = start_lab(sweeper.home, after=sweeper.lab)
+    done = sweeper.ended(begun)
+    # A kernel that sees the mark before it is ended has finished its trial: then that counts.
+    assert [(t["state"], t["value"]) for t in done["trials"]] == [("finished", 2), ("finished", 3)]
+    runs = sweeper.runs(begun)
+    assert [run.info.run_id for run in runs] == [trial["run_id"] for trial in done["trials"]]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+
+
+@pytest.fixture
+def with_target() -> Iterator[Sweeper]:
+    """A Lab with a real host behind it."""
+    with temporary_home() as home, Sshd() as host, pytest.MonkeyPatch.context() as patch:
+        for name, value in home.environment().items():
+            patch.setenv(name, value)
+        found = Sweeper(home, _lab_with(home, host))
+        try:
+            yield found
+        finally:
+            for kernel in found.kernels():
+                found.lab.request("DELETE", f"api/kernels/{kernel['id']}")
+            found.lab.stop()
+
+
+def _lab_with(home: Home, host: Sshd) -> LabServer:
+    home.data.mkdir(parents=True, mode=0o700)
+    store = Store(f"sqlite:///{home.data / 'store.db'}")
+    Ledger(store).add(TargetRecord(route=host.route(target="gpu-a", python=sys.executable)))
+    store.close()
+    install_kernelspec("gpu-a")
+    return start_lab(home)
+
+
+def test_a_trial_on_a_host_goes_on_without_the_server_and_is_adopted(with_target: Sweeper) -> None:
+    sweeper, mark = with_target, with_target.home.work / "go"
+    begun = sweeper.start(CODE.format(mark=str(mark)), "n=1,2,3", metric="x", on=["gpu-a"])
+    running = sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [1, 2])
+    assert {trial["kernel_name"] for trial in running["trials"]} == {"genops-gpu-a"}
+    killed_and_back(sweeper)
+    mark.touch()
+    done = sweeper.ended(begun)
+    assert [(t["state"], t["attempt"], t["value"]) for t in done["trials"]] == [
+        ("finished", 1, 1),
+        ("finished", 1, 2),
+        ("finished", 1, 3),
+    ], done
+    assert done["trials"][1]["kernel_id"] == running["trials"][1]["kernel_id"]
+    runs = sweeper.runs(begun)
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+    assert {run.data.tags["genops.target"] for run in runs} == {"gpu-a"}
+    sweeper.until(begun, lambda _found: sweeper.kernels() == [])

@@ -1,0 +1,89 @@
+"""A sweep in the browser: its live table, a reload in the middle, both themes, the stop button."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import LabPage, Theme
+from tests.support.lab_server import LabServer
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(400)]
+
+SWEEP = """%%sweep lr=0.05,0.1,0.2,0.4 width=8,16 --metric loss --parallel 2
+import os, time, genops
+lr = 0.1
+for step in range(5):
+    genops.log({"loss": (lr - 0.15) ** 2 + width / 1000 + 1 / (step + 10)}, step=step)
+if lr == 0.2 and width == 8:
+    raise ValueError("too wide")
+while lr == 0.4 and not os.path.exists("go"):
+    time.sleep(0.05)
+"""
+
+
+#: Says in a file when the notebook's kernel follows the sweep no more.
+WATCH = """import pathlib, threading
+def watch():
+    [one.join() for one in threading.enumerate() if one.name == "genops-sweep"]
+    pathlib.Path("over").touch()
+threading.Thread(target=watch).start()"""
+
+
+def notebook(server: LabServer, name: str, *sources: str) -> None:
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{n}",
+            "source": source,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+        }
+        for n, source in enumerate(sources)
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    found = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (server.home.work / name).write_text(json.dumps(found))
+
+
+def test_the_live_table_outlives_a_reload_and_leaves_a_picture(lab: LabPage, server: LabServer) -> None:
+    notebook(server, "sweeping.ipynb", "%load_ext genops_lab", SWEEP, WATCH)
+    lab.open_notebook("sweeping.ipynb")
+    lab.run_all()
+    view = lab.page.locator(".gol-sweep")
+    expect(view.get_by_text("6 of 8 trials (1 failed)")).to_be_visible(timeout=120_000)
+    expect(view.get_by_role("cell", name="best")).to_be_visible()
+    lab.execute("docmanager:save")
+    themes: tuple[Theme, ...] = ("light", "dark")
+    for theme in themes:
+        lab.theme(theme)
+        lab.shot(f"sweep-{theme}", width=1280, height=900)
+        assert lab.serious_findings(".gol-sweep") == []
+    lab.theme("light")
+    lab.page.reload()
+    expect(view.get_by_text("6 of 8 trials (1 failed)")).to_be_visible(timeout=60_000)
+    (server.home.work / "go").touch()
+    expect(view.get_by_text("8 of 8 trials (1 failed)")).to_be_visible(timeout=60_000)
+    expect(lab.page.get_by_role("button", name="Stop the sweep")).to_have_count(0)
+    deadline = time.monotonic() + 60
+    while not (server.home.work / "over").exists():
+        assert time.monotonic() < deadline
+        lab.page.wait_for_timeout(100)
+    expect(view.get_by_text("done", exact=True)).to_be_visible()
+    lab.shot("sweep-done", width=1280, height=900)
+    assert lab.problems == [], lab.problems
+
+
+def test_the_button_stops_it(lab: LabPage, server: LabServer) -> None:
+    code = "%%sweep n=1,2,3\nimport time\nwhile n:\n    time.sleep(0.05)"
+    notebook(server, "stopped.ipynb", "%load_ext genops_lab", code)
+    lab.open_notebook("stopped.ipynb")
+    lab.run_all()
+    view = lab.page.get_by_role("group", name="Sweep stopped")
+    view.get_by_role("button", name="Stop the sweep stopped").click(timeout=60_000)
+    expect(view.get_by_text("It was stopped by hand.")).to_be_visible(timeout=60_000)
+    assert lab.problems == [], lab.problems
