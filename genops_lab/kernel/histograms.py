@@ -47,23 +47,29 @@ def _by_torch(torch: Any, values: Any, bins: int) -> Dict[str, Any]:
         kind = torch.float32
     largest = _LARGEST if kind is torch.float64 else _LARGEST_FLOAT32
     low, high, nan, finite = math.inf, -math.inf, 0, 0
-    for portion in flat.split(_PORTION):
+    portions = flat.split(_PORTION) if flat.numel() else ()
+    whole = []  # of which portions all values count: the usual case, which needs no mask
+    for portion in portions:
         part = portion.to(kind)
-        nan += int(torch.isnan(part).sum())
-        kept = part[part.abs() <= largest]
-        finite += kept.numel()
-        if kept.numel():
-            least, most = torch.aminmax(kept)
-            low, high = min(low, float(least)), max(high, float(most))
+        least, most = (float(bound) for bound in torch.aminmax(part))
+        whole.append(-largest <= least <= most <= largest)
+        if not whole[-1]:
+            nan += int(torch.isnan(part).sum())
+            part = part[part.abs() <= largest]
+            if not part.numel():
+                continue
+            least, most = (float(bound) for bound in torch.aminmax(part))
+        finite += part.numel()
+        low, high = min(low, least), max(high, most)
     if not finite:
         return _answer((0.0, 0.0), [0], nan, flat.numel() - nan)
     infinite, reach = flat.numel() - nan - finite, (low, high)
     if low == high:
         return _answer(reach, [finite], nan, infinite)
     counts = torch.zeros(bins, dtype=torch.int64, device=flat.device)
-    for portion in flat.split(_PORTION):
+    for portion, is_whole in zip(portions, whole):  # noqa: B905 - Python 3.8 has no strict
         part = portion.to(kind)
-        kept = part[part.abs() <= largest].clamp(*reach)
+        kept = part if is_whole else part[part.abs() <= largest]
         counts += torch.histc(kept, bins, *reach).to(torch.int64)
     return _answer(reach, counts.tolist(), nan, infinite)
 
@@ -85,7 +91,11 @@ def _by_numpy(values: Any, bins: int) -> Dict[str, Any]:
     reach = (float(kept.min()), float(kept.max()))
     if reach[0] == reach[1]:
         return _answer(reach, [int(kept.size)], nan, infinite)
-    counts, _ = numpy.histogram(kept, bins, reach)
+    try:
+        counts, _ = numpy.histogram(kept, bins, reach)
+    except ValueError:  # fewer numbers are between the two than there are bins
+        places = ((kept - reach[0]) / (reach[1] - reach[0]) * bins).astype(numpy.int64)
+        counts = numpy.bincount(numpy.minimum(places, bins - 1), minlength=bins)
     return _answer(reach, counts.tolist(), nan, infinite)
 
 

@@ -163,6 +163,9 @@ def test_odd_histograms() -> None:
         assert make([math.inf])["infinite"] == 1
         beyond = make([-1e308, 1e308, 0.0, 1.0])
         assert (sum(beyond["counts"]), beyond["infinite"]) == (2, 2)
+        for close in (1.0 + 2**-52, 1.0 + 2**-23, 1.0 + 2**-20):
+            assert sum(make([1.0, close, 1.0])["counts"]) == 3
+        assert sum(make([0.0, 5e-324])["counts"]) == 2
     assert sum(histogram(torch.arange(10, dtype=torch.uint8), 4)["counts"]) == 10
     assert sum(histogram(torch.randn(50, dtype=torch.float16), 4)["counts"]) == 50
     assert histogram(np.array([True, False, True]), 2)["counts"] == [1, 2]

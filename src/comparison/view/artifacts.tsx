@@ -11,84 +11,66 @@ import type {
 } from '../service';
 
 import { Preview } from './preview';
-import { ColumnTable, Rest, Section } from './section';
+import { DifferingSection } from './section';
 import { letter } from './words';
 
 /** Files by path; each can be looked at in place, without being let loose. */
 export function ArtifactSection(
   props: ArtifactSection.IProps
-): React.ReactElement | null {
+): React.ReactElement {
   const { comparison, all, service, trans } = props;
   const [opened, setOpened] = React.useState<string | null>(null);
-  const rows = comparison.artifacts;
-  if (rows.length === 0) {
-    return null;
-  }
-  const title = trans.__('Artifacts');
-  const differing = rows.filter(row => row.differs).length;
-  // What has only the same size may differ: it is shown.
-  const shown = rows.filter(
-    row =>
-      all ||
-      row.differs ||
-      row.columns.some(({ sameness }) => sameness === 'same_size')
-  );
   return (
-    <Section
-      title={title}
-      meta={trans.__('%1 of %2 differ', differing, rows.length)}
+    <DifferingSection
+      comparison={comparison}
+      title={trans.__('Artifacts')}
+      first={trans.__('Path')}
+      rows={comparison.artifacts}
+      all={all}
+      // What has only the same size may differ.
+      mayDiffer={({ columns }) =>
+        columns.some(({ sameness }) => sameness === 'same_size')
+      }
+      more={comparison.more?.artifacts}
+      trans={trans}
     >
-      {shown.length > 0 && (
-        <ColumnTable
-          comparison={comparison}
-          caption={title}
-          first={trans.__('Path')}
-        >
-          {shown.map(row => (
-            <React.Fragment key={row.path}>
-              <tr>
-                <th scope="row" title={row.path}>
-                  {previewKind(row.path) ? (
-                    <button
-                      type="button"
-                      className="gol-LinkButton"
-                      aria-expanded={opened === row.path}
-                      onClick={() =>
-                        setOpened(opened === row.path ? null : row.path)
-                      }
-                    >
-                      {row.path}
-                    </button>
-                  ) : (
-                    row.path
-                  )}
-                </th>
-                {row.columns.map((entry, column) => (
-                  <td key={column}>
-                    <Entry
-                      entry={entry}
-                      path={row.path}
-                      isBaseline={column === comparison.baseline}
-                      service={service}
-                      trans={trans}
-                    />
-                  </td>
-                ))}
-              </tr>
-              {opened === row.path && (
-                <Previews row={row} service={service} trans={trans} />
+      {row => (
+        <React.Fragment key={row.path}>
+          <tr>
+            <th scope="row" title={row.path}>
+              {previewKind(row.path) ? (
+                <button
+                  type="button"
+                  className="gol-LinkButton"
+                  aria-expanded={opened === row.path}
+                  onClick={() =>
+                    setOpened(opened === row.path ? null : row.path)
+                  }
+                >
+                  {row.path}
+                </button>
+              ) : (
+                row.path
               )}
-            </React.Fragment>
-          ))}
-        </ColumnTable>
+            </th>
+            {row.columns.map((entry, column) => (
+              <td key={column}>
+                <Entry
+                  entry={entry}
+                  path={row.path}
+                  isBaseline={column === comparison.baseline}
+                  service={service}
+                  trans={trans}
+                />
+              </td>
+            ))}
+          </tr>
+          {opened === row.path && (
+            <Previews row={row} service={service} trans={trans} />
+          )}
+        </React.Fragment>
       )}
-      <Rest
-        shown={shown.length}
-        total={rows.length}
-        more={comparison.more?.artifacts}
-        trans={trans}
-      />
-    </Section>
+    </DifferingSection>
   );
 }
 

@@ -3,67 +3,49 @@ import * as React from 'react';
 
 import type { IMetricCell, IRunComparison } from '../service';
 
-import { ColumnTable, Rest, Section } from './section';
+import { DifferingSection } from './section';
 import { differenceText, estimateText, exceptions } from './words';
 
 /** Metrics: means with their intervals, and what they are from the baseline. */
-export function MetricSection(
-  props: MetricSection.IProps
-): React.ReactElement | null {
+export function MetricSection(props: MetricSection.IProps): React.ReactElement {
   const { comparison, all, trans } = props;
   const rows = comparison.metrics;
-  if (rows.length === 0) {
-    return null;
-  }
-  const title = trans.__('Metrics');
-  const differing = rows.filter(row => row.differs).length;
-  const shown = rows.filter(row => all || row.differs);
   const hasIntervals = rows.some(
     row =>
       typeof row.together?.margin === 'number' ||
       row.columns.some(cell => typeof cell.estimate.margin === 'number')
   );
   return (
-    <Section
-      title={title}
-      meta={trans.__('%1 of %2 differ', differing, rows.length)}
+    <DifferingSection
+      comparison={comparison}
+      title={trans.__('Metrics')}
+      first={trans.__('Name')}
+      last={comparison.repeats ? trans.__('Mean') : undefined}
+      rows={rows}
+      all={all}
+      more={comparison.more?.metrics}
+      note={
+        hasIntervals &&
+        trans.__(
+          '± and [ ] are 95 % confidence intervals over repeats (Student, Welch). Where an interval holds 0 the difference may be chance.'
+        )
+      }
+      trans={trans}
     >
-      {shown.length > 0 && (
-        <ColumnTable
-          comparison={comparison}
-          caption={title}
-          first={trans.__('Name')}
-          last={comparison.repeats ? trans.__('Mean') : undefined}
-        >
-          {shown.map(row => (
-            <tr key={row.name}>
-              <th scope="row" title={row.name}>
-                {row.name}
-              </th>
-              {row.columns.map((cell, column) => (
-                <td key={column}>
-                  <Value cell={cell} trans={trans} />
-                </td>
-              ))}
-              {row.together && <td>{estimateText(row.together)}</td>}
-            </tr>
+      {row => (
+        <tr key={row.name}>
+          <th scope="row" title={row.name}>
+            {row.name}
+          </th>
+          {row.columns.map((cell, column) => (
+            <td key={column}>
+              <Value cell={cell} trans={trans} />
+            </td>
           ))}
-        </ColumnTable>
+          {row.together && <td>{estimateText(row.together)}</td>}
+        </tr>
       )}
-      <Rest
-        shown={shown.length}
-        total={rows.length}
-        more={comparison.more?.metrics}
-        trans={trans}
-      />
-      {hasIntervals && (
-        <p className="gol-Comparison-quiet">
-          {trans.__(
-            '± and [ ] are 95 % confidence intervals over repeats (Student, Welch). Where an interval holds 0 the difference may be chance.'
-          )}
-        </p>
-      )}
-    </Section>
+    </DifferingSection>
   );
 }
 

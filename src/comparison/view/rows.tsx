@@ -3,63 +3,44 @@ import * as React from 'react';
 
 import type { IComparedRow, IRunComparison } from '../service';
 
-import { ColumnTable, Rest, Section } from './section';
+import { DifferingSection } from './section';
 import { valuesText } from './words';
 
 /** Things with a text value: parameters, tags, packages, ... */
-export function RowSection(
-  props: RowSection.IProps
-): React.ReactElement | null {
+export function RowSection(props: RowSection.IProps): React.ReactElement {
   const { id, title, rows, comparison, all, trans } = props;
-  const more = comparison.more?.[id];
-  if (rows.length === 0) {
-    return null;
-  }
-  const differing = rows.filter(row => row.differs).length;
-  const shown = rows.filter(row => all || row.differs);
   const nameOf = props.nameOf ?? (name => name);
   return (
-    <Section
+    <DifferingSection
+      comparison={comparison}
       title={title}
-      meta={trans.__('%1 of %2 differ', differing, rows.length)}
-      initiallyOpen={differing > 0}
+      first={trans.__('Name')}
+      rows={rows}
+      all={all}
+      more={comparison.more?.[id]}
+      initiallyOpen={rows.some(({ differs }) => differs)}
+      trans={trans}
     >
-      {shown.length > 0 && (
-        <ColumnTable
-          comparison={comparison}
-          caption={title}
-          first={trans.__('Name')}
-        >
-          {shown.map(row => (
-            <tr key={row.name}>
-              <th scope="row" title={row.name}>
-                {nameOf(row.name)}
-              </th>
-              {row.columns.map((values, column) => (
-                <td
-                  key={column}
-                  className={
-                    differsFromBaseline(row, column, comparison.baseline)
-                      ? 'gol-mod-differs'
-                      : undefined
-                  }
-                >
-                  <span className="gol-Comparison-value">
-                    {valuesText(values)}
-                  </span>
-                </td>
-              ))}
-            </tr>
+      {row => (
+        <tr key={row.name}>
+          <th scope="row" title={row.name}>
+            {nameOf(row.name)}
+          </th>
+          {row.columns.map((values, column) => (
+            <td
+              key={column}
+              className={
+                differsFromBaseline(row, column, comparison.baseline)
+                  ? 'gol-mod-differs'
+                  : undefined
+              }
+            >
+              <span className="gol-Comparison-value">{valuesText(values)}</span>
+            </td>
           ))}
-        </ColumnTable>
+        </tr>
       )}
-      <Rest
-        shown={shown.length}
-        total={rows.length}
-        more={more}
-        trans={trans}
-      />
-    </Section>
+    </DifferingSection>
   );
 }
 

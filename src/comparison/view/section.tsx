@@ -23,8 +23,71 @@ export function Section(props: {
   );
 }
 
+/** A part that lists what differs between the runs, how much that is of all, and what is left out. */
+export function DifferingSection<R extends { differs: boolean }>(
+  props: DifferingSection.IProps<R>
+): React.ReactElement | null {
+  const { comparison, title, first, last, rows, all, more, trans } = props;
+  if (rows.length === 0) {
+    return null;
+  }
+  const differing = rows.filter(row => row.differs).length;
+  const shown = rows.filter(
+    row => all || row.differs || props.mayDiffer?.(row)
+  );
+  return (
+    <Section
+      title={title}
+      meta={trans.__('%1 of %2 differ', differing, rows.length)}
+      initiallyOpen={props.initiallyOpen ?? true}
+    >
+      {shown.length > 0 && (
+        <ColumnTable
+          comparison={comparison}
+          caption={title}
+          first={first}
+          last={last}
+        >
+          {shown.map(props.children)}
+        </ColumnTable>
+      )}
+      <Rest
+        shown={shown.length}
+        total={rows.length}
+        more={more}
+        trans={trans}
+      />
+      {props.note && <p className="gol-Comparison-quiet">{props.note}</p>}
+    </Section>
+  );
+}
+
+export namespace DifferingSection {
+  export interface IProps<R> {
+    comparison: IRunComparison;
+    title: string;
+    rows: readonly R[];
+    /** Show equal rows, too. */
+    all: boolean;
+    /** Whether a row that is not known to differ is shown as well. */
+    mayDiffer?: (row: R) => boolean;
+    /** What the names of the rows are. */
+    first: string;
+    /** A column after those of the runs. */
+    last?: string;
+    /** Rows that did not fit the answer. */
+    more: number | undefined;
+    /** What is to be known of the figures. */
+    note?: string | false;
+    initiallyOpen?: boolean;
+    /** Draws a row. */
+    children: (row: R) => React.ReactNode;
+    trans: TranslationBundle;
+  }
+}
+
 /** Rows below the columns' letters; scrolls sideways where it must. */
-export function ColumnTable(props: ColumnTable.IProps): React.ReactElement {
+function ColumnTable(props: ColumnTable.IProps): React.ReactElement {
   const { comparison, caption, first, last, children } = props;
   return (
     <div
@@ -61,7 +124,7 @@ export function ColumnTable(props: ColumnTable.IProps): React.ReactElement {
   );
 }
 
-export namespace ColumnTable {
+namespace ColumnTable {
   export interface IProps {
     comparison: IRunComparison;
     caption: string;
@@ -74,7 +137,7 @@ export namespace ColumnTable {
 }
 
 /** Nothing differs, or there is nothing at all; how many rows did not come. */
-export function Rest(props: {
+function Rest(props: {
   shown: number;
   total: number;
   more: number | undefined;
