@@ -126,7 +126,9 @@ def test_runs_below_others_that_the_lab_takes_later(home: Home) -> None:
     assert "No GenOps Lab is running" in said
     with running_lab(home) as server:
         server.get("genops/experiments")
-        eventually(lambda: len(runs(home, "Later")) == 4 and not list((home.data / "spool").glob("*.jsonl")))
+        eventually(
+            lambda: len(runs(home, "Later")) == 4 and not list((home.data / "spool").glob("*.jsonl")), 90
+        )
         assert_nested(runs(home, "Later"))
 
 
@@ -211,7 +213,7 @@ def test_a_run_is_gone_on_with_while_no_lab_is_there(home: Home) -> None:
     assert "'other' cannot be gone on with now" in said
     with running_lab(home) as server:
         server.get("genops/experiments")
-        eventually(lambda: runs(home, "Away") and not list((home.data / "spool").glob("*.jsonl")))
+        eventually(lambda: runs(home, "Away") and not list((home.data / "spool").glob("*.jsonl")), 90)
         assert_gone_on(home, "Away")
 
 
@@ -252,7 +254,7 @@ def test_runs_that_cannot_be_gone_on_with(server: LabServer, kernel: LabKernel, 
         [sys.executable, "-c", "import genops; genops.start('busy', 'Refused'); genops.log({'a': 1}); input()"],
         stdin=subprocess.PIPE, env=module_home.environment(), cwd=module_home.work,
     ) as other:  # fmt: skip
-        eventually(lambda: "busy" in runs(module_home, "Refused"))
+        eventually(lambda: "busy" in runs(module_home, "Refused"), 90)
         assert f"still written by the process {other.pid}" in refused("busy")
         other.kill()
     kernel.ok("%%track --resume busy\ngenops.log({'a': 2})")
@@ -313,8 +315,8 @@ def test_output_arrives_while_the_run_goes_on(
         "%%track --name going --experiment Going\nimport time, pathlib\nprint('so far')\n"
         "while not pathlib.Path('enough').exists(): time.sleep(0.05)"
     )
-    run = eventually(lambda: runs(module_home, "Going").get("going"))
-    eventually(lambda: printed(server, run.info.run_id).get("stdout") == "so far\n")
+    run = eventually(lambda: runs(module_home, "Going").get("going"), 90)
+    eventually(lambda: printed(server, run.info.run_id).get("stdout") == "so far\n", 90)
     assert client(module_home).get_run(run.info.run_id).info.status == "RUNNING"
     (module_home.work / "enough").touch()
     assert kernel.finish(sent).status == "ok"

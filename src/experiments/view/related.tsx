@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Disclosure, ShortId } from '../../core';
+import { Disclosure } from '../../core';
 import type { ExperimentsModel } from '../model';
 import type { IRelatedRun, IRunDetail } from '../service';
 
@@ -49,7 +49,7 @@ function RunList(props: {
     <ul className="gol-Run-products">
       {runs.map(run => (
         <li key={run.run_id} className="gol-Run-product">
-          <span className="gol-Run-productName">
+          <span className="gol-Run-productName" title={run.run_id}>
             {model.run(run.run_id) ? (
               <button
                 type="button"
@@ -65,11 +65,6 @@ function RunList(props: {
           <span className="gol-Run-flavors">
             {statusWord(run.status, trans).label}
           </span>
-          <ShortId
-            id={run.run_id}
-            label={trans.__('Copy the run id')}
-            trans={trans}
-          />
         </li>
       ))}
     </ul>

@@ -1,0 +1,47 @@
+"""Runs below others and what runs printed, as the panel shows them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
+
+from .programs import run_script
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(180)]
+
+SWEEP = """
+import genops
+with genops.run("sweep", experiment="Panel"):
+    print("\\x1b[1mwhat the sweep printed\\x1b[0m")
+    for rate in (0.1, 0.01):
+        with genops.run(f"rate-{rate}", params={"rate": rate}):
+            genops.log({"loss": rate})
+"""
+
+
+def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage, server: LabServer) -> None:
+    run_script(server, SWEEP)
+    section = lab.section("Experiments")
+    section.get_by_role("button", name=re.compile("^sweep")).click()
+    below = section.get_by_role("button", name="Runs below it")
+    expect(below).to_have_attribute("aria-expanded", "true")
+    section.get_by_role("button", name="Output").click()
+    printed = section.get_by_role("region", name="What the run printed to stdout")
+    expect(printed).to_have_text("what the sweep printed\n")
+    printed.scroll_into_view_if_needed()
+    assert lab.serious_findings("#genops-lab-panel") == []
+    lab.shot("run-below-light", height=1100)
+    lab.theme("dark")
+    assert lab.serious_findings("#genops-lab-panel") == []
+    lab.shot("run-below-dark", height=1100)
+    lab.theme("light")
+    section.get_by_role("button", name="rate-0.01", exact=True).click()
+    expect(section.get_by_role("button", name="Below the run")).to_be_visible()
+    section.get_by_role("button", name="sweep", exact=True).click()
+    expect(below).to_be_visible()
+    assert lab.problems == []
