@@ -18,6 +18,7 @@ from . import (
     queries,
     remote,
     runs,
+    runs_page,
     serving,
     setup,
     startup,
@@ -36,6 +37,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "front_end": front_end.figures,
     "neighbours": neighbours.figures,
     "runs": runs.figures,
+    "runs_page": runs_page.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.

@@ -1,5 +1,5 @@
 /** Runs as text for elsewhere. */
-import type { CellValue } from './windows';
+import type { CellValue } from './rows';
 
 /** Columns, and their values in rows that are as long. */
 export interface IFrame {

@@ -6,15 +6,26 @@ import type {
   IRunTable,
   RunTableService
 } from './service';
+import { ALWAYS } from './questions';
 import type { IShownColumn } from './view-state';
+import { WINDOW } from './windows';
 
 const MOST_PARAMS = 6;
 const MOST_METRICS = 8;
 /** Parameters that are looked at for whether they differ. */
 const MOST_CANDIDATES = 40;
 
-/** Runs that are looked at for which parameters differ. */
-const SAMPLE = 200;
+/** Runs that are looked at for which parameters differ: whole windows, to be shown at once. */
+const SAMPLE = 2 * WINDOW;
+
+const ATTRIBUTES = [...ALWAYS, 'duration', 'user', 'experiment'];
+
+/** Columns, whether they stay, and the first rows with all that was looked at. */
+export interface IChoice {
+  readonly columns: IShownColumn[];
+  readonly certain: boolean;
+  readonly sample: IRunTable | null;
+}
 
 /** With fewer runs the next one may well have what they lack, such as a first metric. */
 const ENOUGH = 20;
@@ -27,17 +38,22 @@ export async function chooseColumns(
   { columns, state }: IRunColumns,
   ask: (names: string[]) => IQuestion,
   service: Pick<RunTableService, 'window'>
-): Promise<{ columns: IShownColumn[]; certain: boolean }> {
-  const names = ['user', 'experiment', ...candidates(columns)];
+): Promise<IChoice> {
+  const names = [...ATTRIBUTES, ...candidates(columns)];
   try {
     const sample = await service.window(ask(names), 0, SAMPLE);
     return {
+      sample,
       columns: firstColumns(columns, sample),
       certain: sample.run_ids.length >= ENOUGH && state.complete
     };
   } catch {
     // The table's own question fails like this one, and says why.
-    return { columns: firstColumns([], { columns: [] }), certain: false };
+    return {
+      sample: null,
+      columns: firstColumns([], { columns: [] }),
+      certain: false
+    };
   }
 }
 

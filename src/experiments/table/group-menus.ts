@@ -12,7 +12,7 @@ import type { MenuItem } from './menus';
 import type { RunTableModel } from './model';
 import type { IAggregate, IRunColumnInfo } from './service';
 import { MOST_LEVELS } from './view-state';
-import type { IRow } from './windows';
+import type { IRow } from './rows';
 
 const USUAL = ['experiment', 'status', 'user'];
 /** Columns that the menu itself offers. */

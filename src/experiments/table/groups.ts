@@ -4,7 +4,7 @@ import { Signal } from '@lumino/signaling';
 import type { IGrouping, IRunSort } from './service';
 import type { IShownColumn } from './view-state';
 import { MOST_LEVELS } from './view-state';
-import type { IRow } from './windows';
+import type { IRow } from './rows';
 
 /** A group's values from the outermost level on; null is that of the runs without one. */
 export type GroupPath = readonly (string | null)[];

@@ -24,10 +24,17 @@ import type {
   ICompletion,
   IQuestion,
   IRunColumns,
+  IRunTable,
   RunTableService
 } from './service';
 import type { IShownColumn, IView } from './view-state';
-import { FIRST_VIEW, groupedAlike, inOrder, ofSameRuns } from './view-state';
+import {
+  FIRST_VIEW,
+  groupedAlike,
+  inOrder,
+  isPlain,
+  ofSameRuns
+} from './view-state';
 import { RunWindows } from './windows';
 
 const REFRESH_MS = 500;
@@ -252,10 +259,10 @@ export class RunTableModel implements IDisposable {
     return rowsOf(this._view, this._shown, this.folds.folding, columns);
   }
 
-  private _ask(): void {
+  private _ask(first: IRunTable | null = null): void {
     if (this._restored && this._shown.length > 0) {
       const question = this._question();
-      this.windows.ask(question);
+      this.windows.ask(question, first);
       this.scales.ask(
         runsOf(this._view, []),
         this._shown.filter(each => each.colored).map(each => each.name)
@@ -287,7 +294,7 @@ export class RunTableModel implements IDisposable {
     }
     this._choosing = true;
     const { experiments } = this._view;
-    const { columns, certain } = await chooseColumns(
+    const { columns, certain, sample } = await chooseColumns(
       known,
       // Not the query's runs: it may be wrong, and the columns stay when it changes.
       names => ({ ...runsOf(this._view, names), query: '', sort: [] }),
@@ -301,7 +308,8 @@ export class RunTableModel implements IDisposable {
     this.columns.visible = this._visible && !this._chosen;
     if (JSON.stringify(columns) !== JSON.stringify(this._shown)) {
       this._shown = columns;
-      this._ask();
+      // Where nothing was asked yet, what was looked at are the first rows.
+      this._ask(this.windows.question || !isPlain(this._view) ? null : sample);
       this._changed.emit();
     }
     if (this.columns.value !== known) {

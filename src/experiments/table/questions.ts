@@ -6,7 +6,7 @@ import type { IQuestion } from './service';
 import type { IShownColumn, IView } from './view-state';
 
 /** What every row needs, whatever is shown. */
-const ALWAYS = [NAME, 'status', 'start_time'];
+export const ALWAYS = [NAME, 'status', 'start_time'];
 
 /** The rows of the table: these columns, or those that are shown. */
 export function rowsOf(

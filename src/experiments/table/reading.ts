@@ -4,7 +4,7 @@ import type { GroupPath } from './groups';
 import type { RunSelection } from './selection';
 import type { IQuestion, RunTableService } from './service';
 import { MOST_ROWS } from './service';
-import type { IRow } from './windows';
+import type { IRow } from './rows';
 
 /** Runs by their ids, and the values of columns in the same order. */
 export interface ISelected {

@@ -97,6 +97,11 @@ export function ofSameRuns(one: IView, other: IView): boolean {
   );
 }
 
+/** Whether all runs are shown, the newest first. */
+export function isPlain({ query, sort, groups }: IView): boolean {
+  return query === '' && sort.length === 0 && groups.length === 0;
+}
+
 /** Whether two views show the same groups. */
 export function groupedAlike(one: IView, other: IView): boolean {
   return one.groups.join('\n') === other.groups.join('\n');

@@ -5,13 +5,8 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../core';
 
-import type {
-  IQuestion,
-  IRunColumn,
-  IRunGroup,
-  IRunsState,
-  IRunTable
-} from './service';
+import type { IRow } from './rows';
+import type { IQuestion, IRunsState, IRunTable } from './service';
 
 /** How many runs are kept and dropped together. */
 export const WINDOW = 100;
@@ -19,26 +14,6 @@ export const WINDOW = 100;
 const MOST_KEPT = 60;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 15000;
-
-/** A value of a run; undefined while it is not fetched, null where the run has none. */
-export type CellValue = number | string | null | undefined;
-
-/** A row of the table: a run, or the head of a group. It may not be fetched yet. */
-export interface IRow {
-  readonly index: number;
-  /** The run's id, null while the row is not fetched, and of a head. */
-  readonly id: string | null;
-  /** The group whose head this is. */
-  readonly group: IRunGroup | null;
-  readonly columns: ReadonlyMap<string, IRunColumn> | null;
-  /** Its place in the columns. */
-  readonly at: number;
-}
-
-/** What the row has in a column. */
-export function valueOf(row: IRow, column: string): CellValue {
-  return row.columns?.get(column)?.values[row.at];
-}
 
 export interface IWindowsSnapshot {
   /** Runs that match, and the heads of their groups, fetched or not. */
@@ -98,8 +73,11 @@ export class RunWindows implements IDisposable {
     }
   }
 
-  /** Ask another question. Only other columns leave the rows as they are until theirs come. */
-  ask(question: IQuestion): void {
+  /**
+   * Ask another question, of whose answer the first windows may be here already. Only
+   * other columns leave the rows as they are until theirs come.
+   */
+  ask(question: IQuestion, first: IRunTable | null = null): void {
     const old = this._question;
     if (old && JSON.stringify(old) === JSON.stringify(question)) {
       return;
@@ -115,6 +93,11 @@ export class RunWindows implements IDisposable {
     if (!sameRuns) {
       this._range = [0, this._range[1] - this._range[0]];
       this._put({ switching: true, error: null });
+    }
+    if (first) {
+      const last = Math.max(0, Math.ceil(first.run_ids.length / WINDOW) - 1);
+      const flight = { first: 0, last, abort: new AbortController() };
+      this._take({ ...flight, again: false }, first);
     }
     this._pull();
   }

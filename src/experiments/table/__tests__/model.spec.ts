@@ -1,6 +1,6 @@
 import { shareOf } from '../color-scales';
 import { FIRST_VIEW } from '../view-state';
-import { valueOf } from '../windows';
+import { valueOf } from '../rows';
 
 import { FakeTable, opened, settled } from './support';
 
@@ -15,6 +15,20 @@ describe('the run table', () => {
       'params.lr',
       'metrics.loss'
     ]);
+    model.dispose();
+  });
+
+  it('shows the runs that it looked at for its columns, and asks for them once', async () => {
+    const table = new FakeTable(450);
+    const model = await opened(table);
+    expect(table.calls).toHaveLength(1);
+    const { rows, matched } = model.windows.snapshot;
+    expect([rows.length, matched]).toEqual([450, 450]);
+    expect(valueOf(rows[199], 'metrics.loss')).toBe(19.9);
+    expect(rows[200].id).toBeNull();
+    model.windows.want(200, 230);
+    await settled();
+    expect(valueOf(model.windows.snapshot.rows[200], 'params.lr')).toBe('2');
     model.dispose();
   });
 

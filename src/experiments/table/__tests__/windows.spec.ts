@@ -1,6 +1,7 @@
 import { ApiError } from '../../../core';
 import type { IQuestion } from '../service';
-import { RunWindows, valueOf } from '../windows';
+import { valueOf } from '../rows';
+import { RunWindows } from '../windows';
 
 import { FakeTable, settled, trans } from './support';
 

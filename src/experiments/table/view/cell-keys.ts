@@ -3,7 +3,7 @@ import type { CellKeyboardEvent, CellKeyDownArgs } from 'react-data-grid';
 import { NAME } from '../column-words';
 import { levelOf } from '../groups';
 import type { RunTableModel } from '../model';
-import type { IRow } from '../windows';
+import type { IRow } from '../rows';
 
 import { SELECT } from './select-column';
 

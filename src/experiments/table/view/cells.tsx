@@ -15,8 +15,8 @@ import { shareOf } from '../color-scales';
 import { NAME } from '../column-words';
 import type { RunTableModel } from '../model';
 import { runColor } from '../run-color';
-import type { CellValue, IRow } from '../windows';
-import { valueOf } from '../windows';
+import type { CellValue, IRow } from '../rows';
+import { valueOf } from '../rows';
 
 import { MetricCell } from './metric-cell';
 

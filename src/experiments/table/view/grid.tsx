@@ -10,8 +10,8 @@ import { idsBelow, keyOf, levelOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IShownColumn } from '../view-state';
 import { moved, turned } from '../view-state';
-import type { IRow } from '../windows';
-import { valueOf } from '../windows';
+import type { IRow } from '../rows';
+import { valueOf } from '../rows';
 
 import { isMenuKey, onCellKey } from './cell-keys';
 import { CellContent, heat } from './cells';

@@ -13,8 +13,8 @@ import {
   groupWord
 } from '../column-words';
 import type { IAggregate, IRunGroup } from '../service';
-import type { IRow } from '../windows';
-import { valueOf } from '../windows';
+import type { IRow } from '../rows';
+import { valueOf } from '../rows';
 
 import { figure } from './cells';
 

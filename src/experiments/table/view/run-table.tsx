@@ -16,8 +16,8 @@ import type { ViewStore } from '../saved-views';
 import type { RunTableService } from '../service';
 import { askForTag } from '../tag-form';
 import { FIRST_VIEW } from '../view-state';
-import type { IRow } from '../windows';
-import { valueOf } from '../windows';
+import type { IRow } from '../rows';
+import { valueOf } from '../rows';
 
 import { ColumnsDrawer } from './columns-drawer';
 import { Grid } from './grid';

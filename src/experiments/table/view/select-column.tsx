@@ -6,8 +6,8 @@ import { useSignalled } from '../../view/hooks';
 import { NAME } from '../column-words';
 import { idsBelow, keyOf } from '../groups';
 import type { RunTableModel } from '../model';
-import type { IRow } from '../windows';
-import { valueOf } from '../windows';
+import type { IRow } from '../rows';
+import { valueOf } from '../rows';
 
 import { useRevision } from './use-revision';
 

@@ -3,7 +3,7 @@ import type { RenderRowProps } from 'react-data-grid';
 import { Row } from 'react-data-grid';
 
 import { levelOf } from '../groups';
-import type { IRow } from '../windows';
+import type { IRow } from '../rows';
 
 /** Draws rows that lie in groups: assistive technology hears how deep, and which group is open. */
 export function treeRow(

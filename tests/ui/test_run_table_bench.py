@@ -1,0 +1,15 @@
+"""The benchmark of the run table on the page, with few runs: it must not rot."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import runs_page
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def test_each_figure_of_the_page_is_made() -> None:
+    made = [figure.line() for figure in runs_page.measured(300, times=2)]
+    assert [line["n"] for line in made] == [2, 2, 2]
+    assert all(line["min"] > 0 for line in made)
