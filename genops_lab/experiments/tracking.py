@@ -23,7 +23,8 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 
 from .backends.runs import MlflowRuns
-from .backends.writing import MlflowWriter, Started
+from .backends.writing import MlflowWriter
+from .backends.written import Started
 from .claims import RunClaims
 from .limits import is_run_key, moment, portable
 from .mlflow import MlflowConnection

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from .artifacts import OUTPUT, STREAMS, of_session
@@ -100,6 +99,8 @@ def _last_written(line: str) -> str:
 
 
 _INNER = "_genops_inner"
+#: Passes through a terminal unseen: "visible text begins", many times.
+_MARK = "\x1b[28m" * 3
 #: In a thread that is in a tap: what lies below it is not heard again.
 _heard = threading.local()
 
@@ -108,17 +109,19 @@ class _Tap:
     """Listens to what is written to one stream object, which stays as it is otherwise.
 
     IPython puts a ``write`` of its own into the stream for the time of each cell, and another one back afterwards; so
-    it is looked at with each cell.
+    it is looked at with each cell, whose subprocesses are waited for.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._pid = os.getpid()
+        self._passed = threading.Event()
         self.listeners: List[Callable[[str], None]] = []
         self.look()
         self._events = getattr(shell(), "events", None)
         if self._events is not None:
             self._events.register("pre_run_cell", self.look)
+            self._events.register("post_run_cell", self._cell_ends)
 
     def look(self, _info: Any = None) -> None:
         """Be in the way of what is written."""
@@ -133,6 +136,9 @@ class _Tap:
                 return below(text)
             if getattr(_heard, "now", False):
                 return below(text)
+            text = self._without_mark(text)
+            if not text:
+                return 0
             _heard.now = True
             try:
                 for listener in self.listeners:
@@ -145,31 +151,36 @@ class _Tap:
         write._genops_tap = self  # type: ignore[attr-defined]
         self._stream.write = write
 
+    def _cell_ends(self, _result: Any = None) -> None:
+        if self.listeners:
+            self.wait_for_pipe()
+
     def close(self) -> None:
         """Leave the stream as it was, where nobody else listens through this by now."""
         if self._events is not None:
             self._events.unregister("pre_run_cell", self.look)
+            self._events.unregister("post_run_cell", self._cell_ends)
         if getattr(self._stream.write, "_genops_tap", None) is self:
             self._stream.write = getattr(self._stream.write, _INNER)
 
     def wait_for_pipe(self) -> None:
-        """Until what subprocesses have written is read by ipykernel's thread."""
-        pipe = getattr(self._stream, "_fid", None)
-        if not isinstance(pipe, int):
+        """Until what subprocesses have written is heard: a mark goes behind it through ipykernel's pipe."""
+        if not isinstance(getattr(self._stream, "_fid", None), int) or os.getpid() != self._pid:
             return
-        import fcntl
-        import struct
-        import termios
+        if threading.current_thread() is getattr(self._stream, "watch_fd_thread", None):
+            return
+        self._passed.clear()
+        try:
+            os.write(self._stream._original_stdstream_fd, _MARK.encode())
+        except (AttributeError, OSError):
+            return
+        self._passed.wait(_PIPE_WAIT_S)
 
-        deadline = time.monotonic() + _PIPE_WAIT_S
-        while time.monotonic() < deadline:
-            try:
-                (waiting,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))
-            except OSError:
-                return
-            time.sleep(0.01)  # also for what is read and not written yet
-            if not waiting:
-                return
+    def _without_mark(self, text: str) -> str:
+        if _MARK not in text:
+            return text
+        self._passed.set()
+        return text.replace(_MARK, "")
 
 
 _taps: Dict[int, _Tap] = {}

@@ -290,7 +290,8 @@ def test_what_a_cell_prints_is_kept(server: LabServer, kernel: LabKernel, module
     count = "import sys\nwrite, taps = sys.stdout.write, 0\nwhile hasattr(write, '_genops_inner'):\n"
     assert int(kernel.ok(count + "    write, taps = write._genops_inner, taps + 1\ntaps").result) <= 1
     kernel.ok("print('not yet')\nrun = genops.start('cells', experiment='Output')\nprint('first')")
-    kernel.ok("print('second')\nsubprocess.run(['echo', 'third'])")
+    second = kernel.ok("print('second')\nsubprocess.run(['echo', 'third'])").stream("stdout")
+    assert sorted(second.split()) == ["second", "third"]  # and no mark
     kernel.ok("print('fourth')\ngenops.end()\nprint('no more')")
     found = printed(server, runs(module_home, "Output")["cells"].info.run_id)
     assert sorted(found["stdout"].split()) == ["first", "fourth", "second", "third"]

@@ -31,6 +31,7 @@ from .logged import digests
 from .media_writing import MediaWriter
 from .resuming import FAILURE_TAG, going_on, resumable, user
 from .runs import KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
+from .written import Applied, Digests, MetricPoint, Started
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -45,40 +46,6 @@ _MAX_STEP = 2**63
 _ENDS = ("FINISHED", "FAILED", "KILLED")
 
 T = TypeVar("T")
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that MLflow has."""
-
-    run_id: str
-    experiment_id: str
-    name: str
-
-
-class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a metric, for the live chart. ``timestamp`` in seconds since 1970."""
-
-    key: str
-    step: int
-    value: float | None
-    timestamp: float
-
-
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    """What was written: the points, the status with which the run ended (empty: it goes on), and notes on
-    what MLflow did not take as it was."""
-
-    points: list[MetricPoint]
-    ended: str
-    notes: list[str]
-
-
-class Digests(msgspec.Struct, frozen=True, kw_only=True):
-    """Digest by name of the models that a run logged."""
-
-    run_id: str
-    digests: dict[str, str]
-    missing: list[str] = []
 
 
 class MlflowWriter:
