@@ -71,8 +71,18 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
       label: trans.__('Open the Run Table'),
       caption: trans.__('Show all runs as a table: ask, sort, tag, delete'),
       icon: experimentIcon,
-      describedBy: { args: { type: 'object', properties: {} } },
-      execute: async () => {
+      describedBy: {
+        args: {
+          type: 'object',
+          properties: {
+            query: {
+              type: 'string',
+              description: trans.__('Which runs, in the query language')
+            }
+          }
+        }
+      },
+      execute: async args => {
         let widget = tracker.currentWidget;
         if (!widget) {
           making ??= make().finally(() => {
@@ -87,6 +97,15 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
           shell.add(widget, 'main');
         }
         shell.activateById(widget.id);
+        if (typeof args.query === 'string') {
+          const { model } = widget.content;
+          await model.ready;
+          model.setView({
+            query: args.query,
+            experiments: [],
+            lifecycle: 'active'
+          });
+        }
         return widget;
       }
     });
