@@ -11,6 +11,7 @@ import { modelsPlugin } from './models/plugin';
 import { outputsPlugin } from './outputs/plugin';
 import { panelPlugin } from './panel/plugin';
 import { profilesPlugin } from './profiles/plugin';
+import { sweepsPlugin } from './sweeps/plugin';
 import { targetsPlugin } from './targets/plugin';
 import { tasksPlugin } from './tasks/plugin';
 
@@ -27,6 +28,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   experimentsPlugin,
   comparisonPlugin,
   runTablePlugin,
+  sweepsPlugin,
   profilesPlugin,
   modelsPlugin,
   deploymentsPlugin,

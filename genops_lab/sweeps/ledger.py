@@ -7,6 +7,7 @@ that was stopped has not been resumed for :data:`CODE_KEPT_S`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .space import Dimension
 
 CODE_KEPT_S = 7 * 86400.0
 ENDED: tuple[SweepState, ...] = ("done", "stopped", "failed")
-KEPT = 200
+KEPT = 100
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +193,7 @@ class SweepLedger:
 def shown(record: Record, trials: list[Trial], *, attended: bool, version: int = 0) -> Sweep:
     """The sweep as it crosses the wire."""
     plan = record.plan
+    best = best_of(trials, plan.direction)
     return Sweep(
         id=record.id,
         name=plan.name,
@@ -205,7 +207,9 @@ def shown(record: Record, trials: list[Trial], *, attended: bool, version: int =
         on=plan.on,
         trials=trials,
         setup=plan.setup,
-        best=best_of(trials, plan.direction),
+        counts=dict(Counter(trial.state for trial in trials)),
+        best=best,
+        best_value=next((trial.value for trial in trials if trial.number == best), None),
         summary=record.summary,
         message=record.message,
         hint=record.hint,

@@ -84,7 +84,10 @@ class MetricSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep and its trials. ``best`` is a trial's number. ``version`` grows with each change in this server."""
+    """A sweep and its trials; in a list of sweeps without them. ``counts``: how many trials are in each state.
+
+    ``best`` is a trial's number, ``best_value`` its objective. ``version`` grows with each change in this server.
+    """
 
     id: str
     name: str
@@ -98,7 +101,9 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     on: list[str]
     trials: list[Trial]
     setup: list[str] = []
+    counts: dict[str, int] = {}
     best: int | None = None
+    best_value: float | None = None
     summary: list[MetricSummary] = []
     message: str = ""
     hint: str = ""

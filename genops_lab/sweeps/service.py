@@ -58,6 +58,8 @@ class SweepsService:
         self._conductors: dict[str, Conductor] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._taking_up: asyncio.Task[None] | None = None
+        #: ended sweeps change no more: a list of all is asked for at each change of one
+        self._listed_before: dict[str, Sweep] = {}
 
     def open(self, kernels: FreshKernels) -> None:
         """There is a server that starts kernels: go on with the sweeps whose server is gone."""
@@ -82,9 +84,18 @@ class SweepsService:
         return conductor.shown()
 
     async def list_sweeps(self) -> list[Sweep]:
-        """The latest sweeps, the newest first."""
+        """The latest sweeps without their trials, the newest first."""
         records = await asyncio.to_thread(self._ledger.all)
-        return [await self._shown(record) for record in records]
+        return [await self._listed(record) for record in records]
+
+    async def _listed(self, record: Record) -> Sweep:
+        known = self._listed_before.get(record.id)
+        if known is not None and (known.state, known.ended_at) == (record.state, record.ended_at):
+            return known
+        found = msgspec.structs.replace(await self._shown(record), trials=[])
+        if found.ended_at is not None:
+            self._listed_before[record.id] = found
+        return found
 
     async def get_sweep(self, sweep_id: str, query: SweepQuery) -> Sweep:
         """A sweep with its trials, at once or when there is something new; the id may be a unique prefix, or
@@ -208,6 +219,7 @@ class SweepsService:
                 await conductor.run(deadline=deadline)
             finally:
                 self._jobs.pop(sweep_id, None)
+                self._conductors.pop(sweep_id, None)
                 lock.release()
 
         self._jobs[sweep_id] = asyncio.create_task(work())

@@ -1170,7 +1170,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest sweeps, the newest first. */
+        /** The latest sweeps without their trials, the newest first. */
         get: operations["list_sweeps"];
         put?: never;
         /** Start a sweep; it goes on by itself. */
@@ -3306,7 +3306,9 @@ export interface components {
         };
         /**
          * Sweep
-         * @description A sweep and its trials. ``best`` is a trial's number. ``version`` grows with each change in this server.
+         * @description A sweep and its trials; in a list of sweeps without them. ``counts``: how many trials are in each state.
+         *
+         *         ``best`` is a trial's number, ``best_value`` its objective. ``version`` grows with each change in this server.
          */
         Sweep: {
             id: string;
@@ -3326,8 +3328,14 @@ export interface components {
             trials: components["schemas"]["Trial"][];
             /** @default [] */
             setup: string[];
+            /** @default {} */
+            counts: {
+                [key: string]: number;
+            };
             /** @default null */
             best: number | null;
+            /** @default null */
+            best_value: number | null;
             /** @default [] */
             summary: components["schemas"]["MetricSummary"][];
             /** @default  */

@@ -74,7 +74,16 @@ def test_the_live_table_outlives_a_reload_and_leaves_a_picture(lab: LabPage, ser
         assert time.monotonic() < deadline
         lab.page.wait_for_timeout(100)
     expect(view.get_by_text("done", exact=True)).to_be_visible()
+    section = lab.section("Sweeps")
+    section.get_by_role("button", name="sweeping").click()
+    expect(section.get_by_text("Done")).to_be_visible()
     lab.shot("sweep-done", width=1280, height=900)
+    section.get_by_role("button", name="Runs in a table").click()
+    table = lab.page.get_by_role("grid")
+    expect(table.get_by_text("sweeping 7")).to_be_visible()
+    expect(lab.page.get_by_text("8 runs").first).to_be_visible()
+    lab.shot("sweep-table", width=1280, height=900)
+    assert lab.serious_findings("#genops-lab-panel") == []
     assert lab.problems == [], lab.problems
 
 

@@ -33,7 +33,7 @@ def sweeps(found: list[Sweep]) -> Document:
             each.id,
             each.name,
             _state(each),
-            f"{sum(trial.state in ENDED for trial in each.trials)} of {each.planned}",
+            f"{sum(each.counts.get(state, 0) for state in ENDED)} of {each.planned}",
             each.method,
             _best(each),
             moment(each.created_at),
@@ -149,8 +149,7 @@ def _state(shown: Sweep) -> Cell:
 
 
 def _best(shown: Sweep) -> str:
-    trial = next((trial for trial in shown.trials if trial.number == shown.best), None)
-    return "" if trial is None else f"{shown.metric} {value_text(trial.value)}"
+    return "" if shown.best_value is None else f"{shown.metric} {value_text(shown.best_value)}"
 
 
 def _took(trial: Trial) -> str:

@@ -91,9 +91,11 @@ export class RunTableModel implements IDisposable {
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
     events.resync.connect(this._onChanged, this);
-    void this._restore();
+    this.ready = this._restore();
   }
 
+  /** Settled when the table is as it was left. */
+  readonly ready: Promise<void>;
   readonly windows: RunWindows;
   readonly columns: Resource<IRunColumns>;
   readonly experiments: Resource<IExperiment[]>;

@@ -81,6 +81,10 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
             run_id: {
               type: 'string',
               description: trans.__('The id of a run whose details are shown')
+            },
+            query: {
+              type: 'string',
+              description: trans.__('Which runs, in the query language')
             }
           }
         }
@@ -102,6 +106,15 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
         shell.activateById(widget.id);
         if (typeof args.run_id === 'string') {
           widget.content.model.open(args.run_id);
+        }
+        if (typeof args.query === 'string') {
+          const { model } = widget.content;
+          await model.ready;
+          model.setView({
+            query: args.query,
+            experiments: [],
+            lifecycle: 'active'
+          });
         }
         return widget;
       }

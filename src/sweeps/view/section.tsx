@@ -1,0 +1,163 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { Resource, Tone } from '../../core';
+import {
+  ActionButton,
+  Disclosure,
+  EmptyState,
+  Facts,
+  RelativeTime,
+  ResourceView,
+  StatusBadge
+} from '../../core';
+import { formatNumber } from '../../core/palette';
+
+import type { ISweep } from '../service';
+
+const ENDED = ['finished', 'failed', 'pruned', 'stopped'];
+
+/** What can be done with a sweep. */
+export interface ISweepActions {
+  openRuns: (sweep: ISweep) => void;
+  stop: (sweep: ISweep) => void;
+  resume: (sweep: ISweep) => void;
+}
+
+/** The section "Sweeps": the latest first, those that go on with their progress. */
+export function SweepsSection(props: {
+  list: Resource<ISweep[]>;
+  actions: ISweepActions;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { list, actions, trans } = props;
+  return (
+    <ResourceView
+      resource={list}
+      trans={trans}
+      down={trans.__('Sweeps cannot be read.')}
+      keepWhenDown
+      empty={
+        <EmptyState
+          text={trans.__(
+            'No sweeps yet. Put %1 at the top of a cell to try other values, each in a fresh kernel.',
+            '%%sweep lr=0.1,0.01 --metric loss'
+          )}
+        />
+      }
+    >
+      {sweeps => (
+        <ul className="gol-List" aria-label={trans.__('Sweeps')}>
+          {sweeps.map(sweep => (
+            <li key={sweep.id}>
+              <Disclosure
+                title={sweep.name}
+                tip={`${sweep.name} (${sweep.id})`}
+                meta={<SweepMeta sweep={sweep} trans={trans} />}
+              >
+                <SweepDetail sweep={sweep} actions={actions} trans={trans} />
+              </Disclosure>
+            </li>
+          ))}
+        </ul>
+      )}
+    </ResourceView>
+  );
+}
+
+function SweepMeta(props: {
+  sweep: ISweep;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { sweep, trans } = props;
+  const states: Record<ISweep['state'], [Tone, string]> = {
+    running: ['busy', progressOf(sweep, trans)],
+    stopping: ['busy', trans.__('Stopping')],
+    done: ['ok', trans.__('Done')],
+    stopped: ['stopped', trans.__('Stopped')],
+    failed: ['error', trans.__('Failed')]
+  };
+  const [tone, label] = sweep.attended
+    ? states[sweep.state]
+    : (['idle', trans.__('Waits')] as const);
+  return (
+    <>
+      <StatusBadge tone={tone} label={label} caption={sweep.message} />
+      <RelativeTime seconds={sweep.created_at} trans={trans} />
+    </>
+  );
+}
+
+function SweepDetail(props: {
+  sweep: ISweep;
+  actions: ISweepActions;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { sweep, actions, trans } = props;
+  const best =
+    sweep.best_value === null
+      ? ''
+      : trans.__(
+          '%1 %2 in trial %3',
+          sweep.metric,
+          formatNumber(sweep.best_value),
+          sweep.best
+        );
+  const others = ['failed', 'pruned', 'stopped'].filter(
+    state => sweep.counts[state]
+  );
+  return (
+    <>
+      <Facts
+        facts={[
+          [trans.__('Trials'), progressOf(sweep, trans)],
+          others.length > 0
+            ? [
+                trans.__('Of these'),
+                others
+                  .map(state => `${sweep.counts[state]} ${state}`)
+                  .join(', ')
+              ]
+            : null,
+          best ? [trans.__('Best'), best] : null,
+          [trans.__('Method'), sweep.method],
+          [trans.__('Kernels'), sweep.on.join(', ')],
+          sweep.message
+            ? [trans.__('Says'), `${sweep.message} ${sweep.hint}`.trim()]
+            : null
+        ]}
+      />
+      <div className="gol-EmptyState-actions">
+        <ActionButton
+          label={trans.__('Runs in a table')}
+          caption={trans.__('Open the run table with the runs of this sweep')}
+          onClick={() => actions.openRuns(sweep)}
+        />
+        {sweep.state === 'running' && (
+          <ActionButton
+            label={trans.__('Stop')}
+            caption={trans.__('Interrupt its trials and start no more')}
+            onClick={() => actions.stop(sweep)}
+          />
+        )}
+        {(sweep.state === 'stopped' ||
+          sweep.state === 'failed' ||
+          !sweep.attended) && (
+          <ActionButton
+            label={trans.__('Resume')}
+            caption={trans.__('Go on with what is left')}
+            onClick={() => actions.resume(sweep)}
+          />
+        )}
+      </div>
+    </>
+  );
+}
+
+function progressOf(sweep: ISweep, trans: TranslationBundle): string {
+  const ended = ENDED.reduce(
+    (sum, state) => sum + (sweep.counts[state] ?? 0),
+    0
+  );
+  return trans.__('%1 of %2', ended, sweep.planned);
+}
