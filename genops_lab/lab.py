@@ -17,6 +17,7 @@ from .core.store import Store
 from .core.tasks import TasksService
 from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
+from .experiments.charts.service import ChartsService
 from .experiments.columns.service import RunTableService
 from .experiments.comparison.service import ComparisonService
 from .experiments.mlflow import MlflowConnection
@@ -61,6 +62,7 @@ class Lab:
         self.restoring = RestoringService(self.mlflow, self.experiments)
         self.comparison = ComparisonService(self.mlflow, self.experiments)
         self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
+        self.charts = ChartsService(self.mlflow)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
@@ -99,6 +101,7 @@ class Lab:
                 self.restoring,
                 self.comparison,
                 self.run_table,
+                self.charts,
                 self.tracking,
                 self.registry,
                 self.profiles,
