@@ -1,0 +1,293 @@
+import type { RunSelection } from '../experiments/table/selection';
+import type {
+  IQuestion,
+  IRunColumnInfo,
+  RunTableService
+} from '../experiments/table/service';
+
+import type { IBoard, ICard } from './cards';
+import { columnsOf, firstCards } from './cards';
+import type { IHistory } from './histories';
+import { merged } from './histories';
+import type { IRows } from './rows';
+import { MOST_SHOWN, NO_ROWS, keptIfSame, readRows } from './rows';
+import type { ChartsService, IHistoriesQuery, IImportance } from './service';
+import { MOST_HISTORIES } from './service';
+
+/** How long columns that are known are not asked for again. */
+const COLUMNS_MS = 60_000;
+/** Runs that are looked at for which parameters differ. */
+const SAMPLE = 200;
+const MOST_CANDIDATES = 40;
+/** Buckets of all curves of a card: of many runs each gets fewer. */
+const MOST_BUCKETS = 40_000;
+
+const NO_HISTORIES: ReadonlyMap<string, IHistory> = new Map();
+
+/** What is asked. */
+export interface IAsked {
+  /** Which runs, in which order; its columns do not count. */
+  readonly question: IQuestion;
+  readonly board: IBoard;
+  readonly selection: Pick<RunSelection, 'has' | 'count'>;
+  readonly zoom: readonly [number, number] | null;
+  /** How wide curves are, in pixels. */
+  readonly width: number;
+}
+
+/** The data of the cards, kept while newer ones come. */
+export class ChartData {
+  constructor(
+    private _options: {
+      runs: Pick<RunTableService, 'window' | 'columns'>;
+      service: Pick<ChartsService, 'histories' | 'importance'>;
+      /** A part of the data is there. */
+      onPart: () => void;
+    }
+  ) {}
+
+  /** All columns that there are. */
+  columns: readonly IRunColumnInfo[] = [];
+  /** The cards that suit the runs; null while it is not known. */
+  firstCards: ICard[] | null = null;
+  /** The runs that have curves, with name and status. */
+  curveRuns: IRows = NO_ROWS;
+  /** The runs of the other cards. */
+  rows: IRows = NO_ROWS;
+  importance: ReadonlyMap<string, IImportance> = new Map();
+
+  histories(metric: string): ReadonlyMap<string, IHistory> {
+    return this._histories.get(metric)?.runs ?? NO_HISTORIES;
+  }
+
+  /** Fetch what the board needs. @throws ApiError */
+  async fetch(asked: IAsked, signal: AbortSignal): Promise<void> {
+    await this._fetchColumns(asked, signal);
+    const cards = asked.board.cards ?? this.firstCards ?? [];
+    const kinds = new Set(cards.map(({ kind }) => kind));
+    if (kinds.has('curves')) {
+      await this._fetchCurves(asked, cards, signal);
+    }
+    await Promise.all([
+      this._fetchRows(asked, cards, signal),
+      this._fetchImportance(asked, cards, signal)
+    ]);
+  }
+
+  private async _fetchColumns(
+    { question, board }: IAsked,
+    signal: AbortSignal
+  ): Promise<void> {
+    const { runs } = this._options;
+    const now = Date.now();
+    if (this.columns.length > 0 && now - this._columnsAt < COLUMNS_MS) {
+      return;
+    }
+    const { columns } = await runs.columns(signal);
+    this.columns = columns;
+    this._columnsAt = columns.length > 0 ? now : 0;
+    if (board.cards || this.firstCards?.length) {
+      return;
+    }
+    const candidates = columns
+      .filter(({ column, runs }) => runs > 0 && column.startsWith('params.'))
+      .sort((a, b) => b.runs - a.runs)
+      .slice(0, MOST_CANDIDATES)
+      .map(({ column }) => column);
+    const sample = await runs.window(
+      { ...question, query: '', columns: candidates },
+      0,
+      SAMPLE,
+      signal
+    );
+    const varying = sample.columns
+      .filter(({ values }) => {
+        const different = new Set(values.filter(value => value !== null)).size;
+        // One that is another in each run tells nothing, such as a path.
+        return different > 1 && different < Math.max(values.length * 0.9, 3);
+      })
+      .map(({ column }) => column);
+    const numbers = sample.columns
+      .filter(
+        ({ values }) =>
+          new Set(values).size > 1 &&
+          values.every(value => value === null || !isNaN(Number(value)))
+      )
+      .map(({ column }) => column);
+    this.firstCards = firstCards(columns, [
+      ...new Set([...varying, ...numbers])
+    ]);
+  }
+
+  private async _fetchCurves(
+    asked: IAsked,
+    cards: readonly ICard[],
+    signal: AbortSignal
+  ): Promise<void> {
+    const { runs, service } = this._options;
+    const { selection, zoom } = asked;
+    const { most, selectedOnly, x, smoothing } = asked.board;
+    const question = {
+      ...asked.question,
+      columns: ['run_name', 'status', 'start_time']
+    };
+    if (selectedOnly && selection.count(Infinity) > 0) {
+      const all = await readRows(runs, question, MOST_SHOWN, signal);
+      this.curveRuns = keptIfSame(
+        this.curveRuns,
+        chosen(all, id => selection.has(id), most)
+      );
+    } else {
+      this.curveRuns = keptIfSame(
+        this.curveRuns,
+        await readRows(runs, question, most, signal)
+      );
+    }
+    const { ids } = this.curveRuns;
+    const metrics = new Set(
+      cards.flatMap(card => (card.kind === 'curves' ? [card.metric] : []))
+    );
+    for (const key of this._histories.keys()) {
+      if (!metrics.has(key)) {
+        this._histories.delete(key);
+      }
+    }
+    const form: Omit<IHistoriesQuery, 'key' | 'run_ids' | 'marks'> = {
+      x,
+      smoothing,
+      first: zoom?.[0] ?? null,
+      last: zoom?.[1] ?? null,
+      buckets: Math.max(
+        Math.min(
+          asked.width,
+          Math.floor(MOST_BUCKETS / Math.max(ids.length, 1))
+        ),
+        100
+      )
+    };
+    const formText = JSON.stringify(form);
+    await Promise.all(
+      [...metrics].map(async key => {
+        const known = this._histories.get(key);
+        const isSame = known?.form === formText;
+        const marks: Record<string, string> = {};
+        for (const id of ids) {
+          const mark = isSame ? known.runs.get(id)?.mark : undefined;
+          if (mark) {
+            marks[id] = mark;
+          }
+        }
+        const answer =
+          ids.length === 0
+            ? []
+            : (
+                await service.histories(
+                  {
+                    ...form,
+                    key,
+                    run_ids: ids.slice(0, MOST_HISTORIES),
+                    marks
+                  },
+                  signal
+                )
+              ).histories;
+        if (signal.aborted) {
+          return;
+        }
+        if (isSame && answer.length === 0) {
+          return;
+        }
+        const now = new Map(isSame ? known.runs : []);
+        for (const each of answer) {
+          now.set(
+            each.run_id,
+            merged(isSame ? known.runs.get(each.run_id) : undefined, each)
+          );
+        }
+        this._histories.set(key, { form: formText, runs: now });
+        // Each card is drawn when its own answer is there.
+        this._options.onPart();
+      })
+    );
+  }
+
+  private async _fetchRows(
+    asked: IAsked,
+    cards: readonly ICard[],
+    signal: AbortSignal
+  ): Promise<void> {
+    const columns = [...new Set(cards.flatMap(columnsOf))];
+    if (columns.length === 0) {
+      this.rows = NO_ROWS;
+      return;
+    }
+    const rows = await readRows(
+      this._options.runs,
+      { ...asked.question, columns: [...new Set(['run_name', ...columns])] },
+      MOST_SHOWN,
+      signal
+    );
+    if (!signal.aborted) {
+      this.rows = keptIfSame(this.rows, rows);
+    }
+  }
+
+  private async _fetchImportance(
+    asked: IAsked,
+    cards: readonly ICard[],
+    signal: AbortSignal
+  ): Promise<void> {
+    const { experiments, query, lifecycle } = asked.question;
+    const metrics = new Set(
+      cards.flatMap(card => (card.kind === 'importance' ? [card.metric] : []))
+    );
+    const found = await Promise.all(
+      [...metrics].map(metric =>
+        this._options.service.importance(
+          { metric, experiments, query, lifecycle },
+          signal
+        )
+      )
+    );
+    if (!signal.aborted) {
+      this.importance = new Map(
+        found.map(each => {
+          const known = this.importance.get(each.metric);
+          return [
+            each.metric,
+            known && JSON.stringify(known) === JSON.stringify(each)
+              ? known
+              : each
+          ];
+        })
+      );
+    }
+  }
+
+  private _columnsAt = 0;
+  private _histories = new Map<
+    string,
+    { form: string; runs: ReadonlyMap<string, IHistory> }
+  >();
+}
+
+/** Some of the runs. */
+function chosen(
+  rows: IRows,
+  wanted: (id: string) => boolean,
+  most: number
+): IRows {
+  const places = rows.ids
+    .flatMap((id, at) => (wanted(id) ? [at] : []))
+    .slice(0, most);
+  return {
+    ids: places.map(at => rows.ids[at]),
+    columns: new Map(
+      [...rows.columns].map(([column, values]) => [
+        column,
+        places.map(at => values[at])
+      ])
+    ),
+    matched: places.length
+  };
+}
