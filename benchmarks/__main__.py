@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from . import (
+    charts,
     documents,
     front_end,
     hosts,
@@ -36,6 +37,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "front_end": front_end.figures,
     "neighbours": neighbours.figures,
     "runs": runs.figures,
+    "charts": charts.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.

@@ -28,6 +28,7 @@ export interface IScatterCard extends IBase {
   readonly x: string;
   readonly y: string;
   readonly color?: string;
+  /** By default where positive numbers span three decades. */
   readonly logX?: boolean;
   readonly logY?: boolean;
 }
@@ -82,7 +83,7 @@ function asCard(kept: unknown): ICard | null {
   const text = (name: string) =>
     typeof given[name] === 'string' ? (given[name] as string) : '';
   const flag = (name: string) =>
-    given[name] === true ? { [name]: true } : undefined;
+    typeof given[name] === 'boolean' ? { [name]: given[name] } : undefined;
   if (typeof id !== 'string' || !id) {
     return null;
   }

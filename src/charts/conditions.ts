@@ -52,7 +52,7 @@ export function withCondition(query: string, text: string): string {
   if (!old) {
     return text;
   }
-  return `${/\bor\b/i.test(old) && !isWrapped(old) ? `(${old})` : old} AND ${text}`;
+  return `${hasOpenOr(old) ? `(${old})` : old} AND ${text}`;
 }
 
 /** Whether a query holds a condition as one that was added. */
@@ -82,13 +82,22 @@ export function withoutCondition(query: string, text: string): string {
   return at < 0 ? query : query.slice(0, at) + query.slice(at + part.length);
 }
 
-/** Whether the parentheses at both ends belong together. */
-function isWrapped(query: string): boolean {
+/** Whether an OR stands outside of parentheses and quotes. */
+function hasOpenOr(query: string): boolean {
   let depth = 0;
+  let quote = '';
   for (let at = 0; at < query.length; at++) {
-    depth += query[at] === '(' ? 1 : query[at] === ')' ? -1 : 0;
-    if (depth === 0) {
-      return at > 0 && at === query.length - 1;
+    const letter = query[at];
+    if (quote) {
+      quote = letter === quote ? '' : quote;
+    } else if ('\'"`'.includes(letter)) {
+      quote = letter;
+    } else if (letter === '(' || letter === ')') {
+      depth += letter === '(' ? 1 : -1;
+    } else if (depth === 0 && /^\bor\b/i.test(query.slice(at, at + 3))) {
+      if (at === 0 || /[\s)]/.test(query[at - 1])) {
+        return true;
+      }
     }
   }
   return false;

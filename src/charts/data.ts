@@ -100,23 +100,7 @@ export class ChartData {
       SAMPLE,
       signal
     );
-    const varying = sample.columns
-      .filter(({ values }) => {
-        const different = new Set(values.filter(value => value !== null)).size;
-        // One that is another in each run tells nothing, such as a path.
-        return different > 1 && different < Math.max(values.length * 0.9, 3);
-      })
-      .map(({ column }) => column);
-    const numbers = sample.columns
-      .filter(
-        ({ values }) =>
-          new Set(values).size > 1 &&
-          values.every(value => value === null || !isNaN(Number(value)))
-      )
-      .map(({ column }) => column);
-    this.firstCards = firstCards(columns, [
-      ...new Set([...varying, ...numbers])
-    ]);
+    this.firstCards = firstCards(columns, tellingFirst(sample.columns));
   }
 
   private async _fetchCurves(
@@ -269,6 +253,26 @@ export class ChartData {
     string,
     { form: string; runs: ReadonlyMap<string, IHistory> }
   >();
+}
+
+/** The parameters that differ, numbers of many values before words; one that is another word in each run is a name. */
+function tellingFirst(
+  columns: readonly { column: string; values: readonly unknown[] }[]
+): string[] {
+  return columns
+    .map(({ column, values }) => {
+      const words = new Set(values.filter(value => value !== null));
+      const isNumber = [...words].every(word => !isNaN(Number(word)));
+      return { column, isNumber, count: words.size, runs: values.length };
+    })
+    .filter(
+      ({ isNumber, count, runs }) =>
+        count > 1 && (isNumber || count < Math.max(runs * 0.5, 3))
+    )
+    .sort(
+      (a, b) => Number(b.isNumber) - Number(a.isNumber) || b.count - a.count
+    )
+    .map(({ column }) => column);
 }
 
 /** Some of the runs. */

@@ -58,7 +58,11 @@ export const chartsPlugin: JupyterFrontEndPlugin<void> = {
           model.open(runId);
           shell.activateById(table.id);
         },
-        onInsert: code => void insertCells([code], { notebooks, commands })
+        onInsert: async code => {
+          const panel = await insertCells([code], { notebooks, commands });
+          // It may lie behind the charts.
+          shell.activateById(panel.id);
+        }
       });
       const widget = new MainAreaWidget({ content });
       widget.toolbar.hide();

@@ -83,6 +83,6 @@ export namespace ChartsWidget {
     table: RunTableModel;
     state: IStateDB | null;
     onOpen: (runId: string) => void;
-    onInsert: (code: string) => void;
+    onInsert: (code: string) => void | Promise<void>;
   }
 }

@@ -181,9 +181,9 @@ def test_a_brushed_axis_narrows_the_table_and_lets_go(lab: LabPage) -> None:
     expect(chips.get_by_role("listitem")).to_have_count(1)
     looked_at(lab, "charts-narrowed")
 
-    drag(lab, "val_accuracy against batch_size", (0.3, 0.2), (0.6, 0.8))
+    drag(lab, "val_accuracy against learning_rate", (0.3, 0.2), (0.6, 0.8))
     expect(query(lab)).to_have_value(
-        re.compile(r"AND params\.batch_size BETWEEN .* AND metrics.val_accuracy BETWEEN")
+        re.compile(r"params\.learning_rate BETWEEN .* AND metrics.val_accuracy BETWEEN")
     )
     expect(chips.get_by_role("listitem")).to_have_count(2)
     while chips.count():
@@ -288,7 +288,7 @@ def log_point(database: Path, key: str, step: int, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "title", ["val_loss", "val_accuracy against batch_size", "What matters for val_accuracy"]
+    "title", ["val_loss", "val_accuracy against learning_rate", "What matters for val_accuracy"]
 )
 def test_a_card_as_a_notebook_cell_runs(lab: LabPage, title: str) -> None:
     lab.execute("genops:open-charts")

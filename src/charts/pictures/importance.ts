@@ -54,7 +54,7 @@ export function importancePicture(
     ]);
   marks.push({
     kind: 'text',
-    x: left + frame.width / 2,
+    x: width / 2,
     y: bottom + 29,
     text: fitted(
       trans.__('Share of the ranks of %1 that it explains alone', found.metric),

@@ -2,7 +2,6 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { columnLabel } from '../../experiments/table/column-words';
 import type { IParallelCard } from '../cards';
-import { extent } from '../drawing/axes';
 import type { ILook, Mark } from '../drawing/scene';
 import { LETTER_PX, fitted } from '../drawing/scene';
 import { axisValues } from '../rows';
@@ -10,7 +9,14 @@ import { axisValues } from '../rows';
 import type { IPicture } from './picture';
 import { MOST_TABLE_ROWS } from './picture';
 import type { IRowsInput } from './scatter';
-import { cellText, colored, limited, rangeOf, scaleOf } from './scatter';
+import {
+  cellText,
+  colored,
+  isWide,
+  limited,
+  rangeOf,
+  scaleOf
+} from './scatter';
 
 /** Parameters as axes beside each other, a line for each run; the last axis gives the colours. */
 export function parallelPicture(
@@ -182,10 +188,4 @@ function bundles(
     bundle.lines.push(line);
   }
   return all.sort((a, b) => Number(a.selected) - Number(b.selected));
-}
-
-/** Positive numbers over three decades or more are seen on a log axis. */
-export function isWide(numbers: Float64Array): boolean {
-  const ends = extent([numbers]);
-  return ends !== null && ends[0] > 0 && ends[1] / ends[0] >= 1000;
 }

@@ -40,8 +40,14 @@ export function scatterPicture(
   const { left, top } = frame;
   const xs = axisValues(card.x, rows);
   const ys = axisValues(card.y, rows);
-  const x = scaleOf(xs, card.logX ?? false, [left, left + frame.width]);
-  const y = scaleOf(ys, card.logY ?? false, [top + frame.height, top]);
+  const x = scaleOf(xs, card.logX ?? isWide(xs.numbers), [
+    left,
+    left + frame.width
+  ]);
+  const y = scaleOf(ys, card.logY ?? isWide(ys.numbers), [
+    top + frame.height,
+    top
+  ]);
   const label = (column: string) => columnLabel(column, trans);
   const { colors, keys, told } = colored(card.color, rows, trans);
 
@@ -132,6 +138,12 @@ export function scatterPicture(
       }))
     })
   };
+}
+
+/** Positive numbers over three decades or more are seen on a log axis. */
+export function isWide(numbers: Float64Array): boolean {
+  const ends = extent([numbers]);
+  return ends !== null && ends[0] > 0 && ends[1] / ends[0] >= 1000;
 }
 
 /** A scale for a column's values. */

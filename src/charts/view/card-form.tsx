@@ -238,10 +238,7 @@ function cardOf(draft: IDraft, old: ICard | null): ICard | null {
     id: old?.id ?? `card-${Date.now().toString(36)}`,
     ...(old?.wide ? { wide: true } : {})
   };
-  const log = {
-    ...(draft.logX ? { logX: true } : {}),
-    ...(draft.logY ? { logY: true } : {})
-  };
+  const log = { logX: draft.logX, logY: draft.logY };
   const { kind, metric, x, y, color, by } = draft;
   switch (kind) {
     case 'curves':

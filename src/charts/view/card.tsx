@@ -88,7 +88,7 @@ export function Card(props: Card.IProps): React.ReactElement {
         },
         {
           label: trans.__('Insert as a Notebook Cell'),
-          execute: () => props.onInsert(code())
+          execute: () => void props.onInsert(code())
         },
         {
           label: trans.__('Copy as Code'),
@@ -213,7 +213,7 @@ export namespace Card {
     /** Another one whenever other runs are selected. */
     selection: number;
     onOpen: (runId: string) => void;
-    onInsert: (code: string) => void;
+    onInsert: (code: string) => void | Promise<void>;
     trans: TranslationBundle;
   }
 }

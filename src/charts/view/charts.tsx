@@ -112,7 +112,7 @@ export namespace Charts {
     model: ChartsModel;
     /** Show a run beside the table. */
     onOpen: (runId: string) => void;
-    onInsert: (code: string) => void;
+    onInsert: (code: string) => void | Promise<void>;
     trans: TranslationBundle;
   }
 }

@@ -19,7 +19,7 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
   const { zoom, conditions } = model;
   const { kind = 'none', amount = 0 } = board.smoothing;
   return (
-    <>
+    <div className="gol-Charts-head">
       <div
         className="gol-Charts-toolbar"
         role="toolbar"
@@ -118,7 +118,7 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
           ))}
         </ul>
       )}
-    </>
+    </div>
   );
 }
 
