@@ -33,6 +33,8 @@ export interface IAsked {
   readonly zoom: readonly [number, number] | null;
   /** How wide curves are, in pixels. */
   readonly width: number;
+  /** Whether runs may have changed: else those that are known are not asked for again. */
+  readonly stale: boolean;
 }
 
 /** The data of the cards, kept while newer ones come. */
@@ -115,17 +117,19 @@ export class ChartData {
       ...asked.question,
       columns: ['run_name', 'status', 'start_time']
     };
+    const known = this._known(asked, 'curves', most);
     if (selectedOnly && selection.count(Infinity) > 0) {
       const all = await readRows(runs, question, MOST_SHOWN, signal);
       this.curveRuns = keptIfSame(
         this.curveRuns,
         chosen(all, id => selection.has(id), most)
       );
-    } else {
+    } else if (!known.is) {
       this.curveRuns = keptIfSame(
         this.curveRuns,
         await readRows(runs, question, most, signal)
       );
+      known.note();
     }
     const { ids } = this.curveRuns;
     const metrics = new Set(
@@ -152,11 +156,11 @@ export class ChartData {
     const formText = JSON.stringify(form);
     await Promise.all(
       [...metrics].map(async key => {
-        const known = this._histories.get(key);
-        const isSame = known?.form === formText;
+        const held = this._histories.get(key);
+        const before = held?.form === formText ? held.runs : undefined;
         const marks: Record<string, string> = {};
         for (const id of ids) {
-          const mark = isSame ? known.runs.get(id)?.mark : undefined;
+          const mark = before?.get(id)?.mark;
           if (mark) {
             marks[id] = mark;
           }
@@ -178,15 +182,12 @@ export class ChartData {
         if (signal.aborted) {
           return;
         }
-        if (isSame && answer.length === 0) {
+        if (before && answer.length === 0) {
           return;
         }
-        const now = new Map(isSame ? known.runs : []);
+        const now = new Map(before);
         for (const each of answer) {
-          now.set(
-            each.run_id,
-            merged(isSame ? known.runs.get(each.run_id) : undefined, each)
-          );
+          now.set(each.run_id, merged(before?.get(each.run_id), each));
         }
         this._histories.set(key, { form: formText, runs: now });
         // Each card is drawn when its own answer is there.
@@ -205,6 +206,10 @@ export class ChartData {
       this.rows = NO_ROWS;
       return;
     }
+    const known = this._known(asked, 'rows', columns);
+    if (known.is) {
+      return;
+    }
     const rows = await readRows(
       this._options.runs,
       { ...asked.question, columns: [...new Set(['run_name', ...columns])] },
@@ -213,6 +218,7 @@ export class ChartData {
     );
     if (!signal.aborted) {
       this.rows = keptIfSame(this.rows, rows);
+      known.note();
     }
   }
 
@@ -225,6 +231,10 @@ export class ChartData {
     const metrics = new Set(
       cards.flatMap(card => (card.kind === 'importance' ? [card.metric] : []))
     );
+    const known = this._known(asked, 'importance', [...metrics]);
+    if (known.is) {
+      return;
+    }
     const found = await Promise.all(
       [...metrics].map(metric =>
         this._options.service.importance(
@@ -234,20 +244,31 @@ export class ChartData {
       )
     );
     if (!signal.aborted) {
+      known.note();
       this.importance = new Map(
         found.map(each => {
-          const known = this.importance.get(each.metric);
-          return [
-            each.metric,
-            known && JSON.stringify(known) === JSON.stringify(each)
-              ? known
-              : each
-          ];
+          const before = this.importance.get(each.metric);
+          const isSame = JSON.stringify(before) === JSON.stringify(each);
+          return [each.metric, before && isSame ? before : each];
         })
       );
     }
   }
 
+  /** Whether the answer to a question is known, and how to note that it is now. */
+  private _known(
+    { question, stale }: IAsked,
+    part: 'curves' | 'rows' | 'importance',
+    what: unknown
+  ): { is: boolean; note: () => void } {
+    const key = JSON.stringify([question, what]);
+    return {
+      is: !stale && this._questions.get(part) === key,
+      note: () => this._questions.set(part, key)
+    };
+  }
+
+  private _questions = new Map<string, string>();
   private _columnsAt = 0;
   private _histories = new Map<
     string,

@@ -148,6 +148,7 @@ export class ChartsModel implements IDisposable {
       : null;
     void (value ? this._poll.start() : this._poll.stop());
     if (value) {
+      this._isStale = true;
       this._onTable();
       this._refreshing.ask();
     } else {
@@ -251,6 +252,7 @@ export class ChartsModel implements IDisposable {
   }
 
   refresh(): void {
+    this._isStale = true;
     this._refreshing.ask();
   }
 
@@ -309,6 +311,7 @@ export class ChartsModel implements IDisposable {
   }
 
   private _onChanged(): void {
+    this._isStale = true;
     this._refreshing.ask();
   }
 
@@ -337,7 +340,8 @@ export class ChartsModel implements IDisposable {
           board: this._board,
           selection: this.table.selection,
           zoom: this._zoom,
-          width: this._width
+          width: this._width,
+          stale: this._isStale
         },
         abort.signal
       );
@@ -346,6 +350,7 @@ export class ChartsModel implements IDisposable {
       }
       this._error = null;
       this._isLoaded = true;
+      this._isStale = this._again;
       this._delay = FIRST_RETRY_MS;
     } catch (reason) {
       if (abort.signal.aborted) {
@@ -395,6 +400,8 @@ export class ChartsModel implements IDisposable {
   private _error: ApiError | null = null;
   private _isLoaded = false;
   private _isFetching = false;
+  /** Whether runs may have changed since they were fetched. */
+  private _isStale = true;
   /** Whether something changed while it was fetched. */
   private _again = false;
   private _restored = false;
