@@ -26,6 +26,9 @@ export function conditionText(condition: ICondition): string {
       ? `${name} = ${words[0]}`
       : `${name} IN (${words.join(', ')})`;
   }
+  if (condition.low === condition.high) {
+    return `${name} BETWEEN ${condition.low} AND ${condition.high}`;
+  }
   const isTime = ['start_time', 'end_time'].includes(condition.column);
   const [low, high] = isTime
     ? [

@@ -17,20 +17,14 @@ import type {
 import type { IBoard, ICard } from './cards';
 import { FIRST_BOARD } from './cards';
 import type { ICondition } from './conditions';
-import {
-  conditionText,
-  hasCondition,
-  withCondition,
-  withoutCondition
-} from './conditions';
 import { ChartData } from './data';
 import type { IHistory } from './histories';
 import type { BoardStore } from './kept';
+import { Narrowing } from './narrowing';
 import type { IRows } from './rows';
 import type { ChartsService, IImportance } from './service';
 
 const REFRESH_MS = 1000;
-const LEAVE_MS = 400;
 /** The server stops looking for changes when nobody asked for some minutes. */
 const STILL_HERE_MS = 60_000;
 const FIRST_RETRY_MS = 2000;
@@ -57,6 +51,7 @@ export class ChartsModel implements IDisposable {
     table.selection.changed.connect(this._onSelection, this);
     events.changed('run').connect(this._onChanged, this);
     events.resync.connect(this._onChanged, this);
+    this._narrowing = new Narrowing(table);
     this._data = new ChartData({
       runs: _options.runs,
       service: _options.service,
@@ -117,7 +112,7 @@ export class ChartsModel implements IDisposable {
 
   /** What brushes narrowed the table to. */
   get conditions(): readonly string[] {
-    return this._conditions;
+    return this._narrowing.conditions;
   }
 
   histories(metric: string): ReadonlyMap<string, IHistory> {
@@ -164,7 +159,7 @@ export class ChartsModel implements IDisposable {
     if (this._board.x !== old.x) {
       this._zoom = null;
     }
-    this._leaveSoon();
+    this._options.store.leaveSoon(this._board);
     this._changed.emit();
     void this._refresh();
   }
@@ -222,32 +217,13 @@ export class ChartsModel implements IDisposable {
 
   /** Narrow the table's query to what was brushed. */
   narrow(conditions: readonly ICondition[]): void {
-    let { query } = this.table.view;
-    for (const condition of conditions) {
-      const text = conditionText(condition);
-      const old = this._conditions.find(
-        each => columnOf(each) === columnOf(text)
-      );
-      if (old) {
-        // Within what it was narrowed to before.
-        query = withoutCondition(query, old);
-        this._conditions = this._conditions.filter(each => each !== old);
-      }
-      if (!hasCondition(query, text)) {
-        query = withCondition(query, text);
-      }
-      this._conditions = [...this._conditions, text];
-    }
-    this.table.setView({ query });
+    this._narrowing.narrow(conditions);
     this._changed.emit();
   }
 
   /** Take a condition away again. */
   widen(condition: string): void {
-    this._conditions = this._conditions.filter(each => each !== condition);
-    this.table.setView({
-      query: withoutCondition(this.table.view.query, condition)
-    });
+    this._narrowing.widen(condition);
     this._changed.emit();
   }
 
@@ -264,8 +240,7 @@ export class ChartsModel implements IDisposable {
     this._isDisposed = true;
     this._poll.dispose();
     this._refreshing.dispose();
-    window.clearTimeout(this._leaving);
-    void this._leave();
+    this._options.store.dispose();
     Signal.clearData(this);
   }
 
@@ -292,12 +267,10 @@ export class ChartsModel implements IDisposable {
   }
 
   private _onTable(): void {
-    const { query } = this.table.view;
-    const kept = this._conditions.filter(each => hasCondition(query, each));
     const key = JSON.stringify(this._question);
-    if (key !== this._key || kept.length !== this._conditions.length) {
+    const widened = this._narrowing.look();
+    if (key !== this._key || widened) {
       this._key = key;
-      this._conditions = kept;
       this._changed.emit();
       void this._refresh();
     }
@@ -373,27 +346,11 @@ export class ChartsModel implements IDisposable {
     }
   }
 
-  private _leaveSoon(): void {
-    window.clearTimeout(this._leaving);
-    this._leaving = window.setTimeout(() => void this._leave(), LEAVE_MS);
-  }
-
-  private async _leave(): Promise<void> {
-    if (!this._restored) {
-      return;
-    }
-    try {
-      await this._options.store.leave(this._board);
-    } catch (reason) {
-      console.warn('GenOps Lab: the charts will not be as now', reason);
-    }
-  }
-
   private _poll: Poll;
+  private _narrowing: Narrowing;
   private _data: ChartData;
   private _board: IBoard = FIRST_BOARD;
   private _hidden: ReadonlySet<string> = new Set();
-  private _conditions: readonly string[] = [];
   private _zoom: readonly [number, number] | null = null;
   private _width = 400;
   private _key = '';
@@ -410,7 +367,6 @@ export class ChartsModel implements IDisposable {
   private _abort: AbortController | null = null;
   private _retry: number | undefined;
   private _delay = FIRST_RETRY_MS;
-  private _leaving: number | undefined;
   private _refreshing = new Throttle(() => this._follow(), REFRESH_MS);
   private _changed = new Signal<this, void>(this);
   private _isDisposed = false;
@@ -426,9 +382,4 @@ export namespace ChartsModel {
     live: LiveChannel;
     trans: TranslationBundle;
   }
-}
-
-/** The column of a condition's text. */
-function columnOf(text: string): string {
-  return text.replace(/ (BETWEEN|IN|=) .*$/s, '');
 }

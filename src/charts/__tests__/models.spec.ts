@@ -91,6 +91,9 @@ describe('conditions', () => {
       conditionText({ column: 'metrics.a', low: 0.123456, high: 0.98765 })
     ).toBe('metrics.a BETWEEN 0.1234 AND 0.9877');
     expect(
+      conditionText({ column: 'params.lr', low: 1.23456e-5, high: 1.23456e-5 })
+    ).toBe('params.lr BETWEEN 0.0000123456 AND 0.0000123456');
+    expect(
       conditionText({ column: 'metrics.a', low: -0.123456, high: 0 })
     ).toBe('metrics.a BETWEEN -0.1235 AND 0');
     expect(conditionText({ column: 'params.o', among: ["it's", 'b'] })).toBe(
