@@ -119,6 +119,7 @@ export class ChartData {
     };
     const known = this._known(asked, 'curves', most);
     if (selectedOnly && selection.count(Infinity) > 0) {
+      this._questions.delete('curves');
       const all = await readRows(runs, question, MOST_SHOWN, signal);
       this.curveRuns = keptIfSame(
         this.curveRuns,

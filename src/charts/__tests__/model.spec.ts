@@ -110,6 +110,28 @@ describe('ChartsModel', () => {
     expect(model.zoom).toBeNull();
   });
 
+  it('has curves of the selected runs, and of the first ones again', async () => {
+    model.visible = true;
+    await pass(2000);
+    const all = model.curveRuns.ids;
+    expect(all.length).toBe(3);
+    view.selection.toggle('run1', 1);
+    model.setBoard({ selectedOnly: true });
+    await pass(10);
+    expect(model.curveRuns.ids).toEqual(['run1']);
+    model.setBoard({ selectedOnly: false });
+    await pass(10);
+    expect(model.curveRuns.ids).toEqual(all);
+    const requests = server.calls.length;
+    model.setBoard({ smoothing: { kind: 'ema', amount: 0.9 } });
+    await pass(10);
+    expect(server.calls.length).toBe(requests);
+    expect(asked[asked.length - 1].smoothing).toEqual({
+      kind: 'ema',
+      amount: 0.9
+    });
+  });
+
   it('narrows the table, and forgets what the query no longer holds', async () => {
     model.visible = true;
     await pass(2000);
