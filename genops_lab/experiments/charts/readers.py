@@ -122,8 +122,7 @@ class SqliteReader:
         # by numpy from the cursor: half the time of fetchall.
         with closing(
             self._connection.execute(
-                "SELECT step, timestamp, iif(is_nan, 9e999, value) "
-                f"{_OF_RUN.format('?')} AND rowid > ?",
+                f"SELECT step, timestamp, iif(is_nan, 9e999, value) {_OF_RUN.format('?')} AND rowid > ?",
                 (run_id, key, after),
             )
         ) as rows:
