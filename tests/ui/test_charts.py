@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sqlite3
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Request, expect
 
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
@@ -161,7 +162,6 @@ def test_lines_are_smoothed_and_the_axis_changes(lab: LabPage) -> None:
     ):
         charts(lab).get_by_label("Across").select_option("Since the start")
     expect(charts(lab).get_by_text("cannot be read")).to_have_count(0)
-    lab.page.wait_for_timeout(500)
     lab.page.locator(".gol-Charts-host").evaluate("node => { node.scrollTop = 0 }")
     looked_at(lab, "charts-smooth")
     charts(lab).get_by_label("Across").select_option("Step")
@@ -304,11 +304,21 @@ def test_a_card_as_a_notebook_cell_runs(lab: LabPage, title: str) -> None:
 
 def test_cards_are_arranged_and_stay(lab: LabPage) -> None:
     lab.execute("genops:open-charts")
-    choose(lab, "val_loss", "Move Forward")
-    choose(lab, "grad_norm", "Remove the Card")
-    expect(card(lab, "grad_norm")).to_have_count(0)
-    expect(charts(lab).get_by_role("article").first).to_have_accessible_name("val_loss")
-    lab.page.wait_for_timeout(1500)  # the state database writes with a delay
+
+    def is_kept(request: Request) -> bool:
+        kept = request.post_data or "" if "workspaces" in request.url and request.method == "PUT" else ""
+        board = json.loads(kept)["data"].get("genops-lab:charts", {}) if kept else {}
+        metrics = [each.get("metric") for each in board.get("cards") or []]
+        return metrics[:1] == ["val_loss"] and "grad_norm" not in metrics
+
+    with lab.page.expect_request(is_kept) as kept:
+        choose(lab, "val_loss", "Move Forward")
+        choose(lab, "grad_norm", "Remove the Card")
+        expect(card(lab, "grad_norm")).to_have_count(0)
+        expect(charts(lab).get_by_role("article").first).to_have_accessible_name("val_loss")
+    response = kept.value.response()
+    assert response is not None
+    assert response.ok
     lab.open(reset=False)
     lab.execute("genops:open-charts")
     expect(charts(lab).get_by_role("article").first).to_have_accessible_name("val_loss")
