@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 
 from . import (
+    charts,
     documents,
     front_end,
     hosts,
@@ -38,6 +39,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "neighbours": neighbours.figures,
     "runs": runs.figures,
     "runs_page": runs_page.figures,
+    "charts": charts.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.

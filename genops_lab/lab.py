@@ -17,6 +17,7 @@ from .core.store import Store
 from .core.tasks import TasksService
 from .deployments.service import DeploymentsService
 from .doctor.service import DoctorService
+from .experiments.charts.service import ChartsService
 from .experiments.columns.service import RunTableService
 from .experiments.comparison.service import ComparisonService
 from .experiments.media.service import MediaService
@@ -64,6 +65,7 @@ class Lab:
         self.comparison = ComparisonService(self.mlflow, self.experiments)
         self.media = MediaService(self.mlflow)
         self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
+        self.charts = ChartsService(self.mlflow)
         self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
         self.sweeps = SweepsService(settings, store, self.events, self.mlflow, self.tracking)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
@@ -104,6 +106,7 @@ class Lab:
                 self.comparison,
                 self.media,
                 self.run_table,
+                self.charts,
                 self.tracking,
                 self.sweeps,
                 self.registry,

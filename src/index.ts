@@ -1,5 +1,6 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { chartsPlugin } from './charts/plugin';
 import { comparisonPlugin } from './comparison/plugin';
 import { computePlugin } from './compute/plugin';
 import { corePlugin } from './core/plugin';
@@ -29,6 +30,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   comparisonPlugin,
   runTablePlugin,
   sweepsPlugin,
+  chartsPlugin,
   profilesPlugin,
   modelsPlugin,
   deploymentsPlugin,

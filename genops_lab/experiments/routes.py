@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .charts.service import ChartsService
     from .columns.service import RunTableService
     from .comparison.service import ComparisonService
     from .media.service import MediaService
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
+    ChartsService = Later(f"{__package__}.charts", "service", "ChartsService")
     RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
     ComparisonService = Later(f"{__package__}.comparison", "service", "ComparisonService")
     MediaService = Later(f"{__package__}.media", "service", "MediaService")
@@ -42,6 +44,8 @@ OPERATIONS = [
     Operation("POST", "/run-table/statistics", RunTableService.analyze_runs),
     Operation("POST", "/run-table/delete", RunTableService.delete_runs),
     Operation("POST", "/run-table/undelete", RunTableService.undelete_runs),
+    Operation("POST", "/run-charts/histories", ChartsService.query_histories),
+    Operation("POST", "/run-charts/importance", ChartsService.rank_parameters),
     Operation("POST", "/tracking/events", TrackingService.track),
     Operation("POST", "/tracking/resume", TrackingService.resume),
     Operation("POST", "/tracking/wake", TrackingService.wake),

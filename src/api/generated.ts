@@ -1095,6 +1095,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/run-charts/histories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Histories of a metric of many runs, made short so that no peak is hidden. Raises InvalidRequest. */
+        post: operations["query_histories"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/run-charts/importance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How much each parameter tells of a metric. Raises InvalidRequest (the query), NotFound (an experiment). */
+        post: operations["rank_parameters"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/tracking/events": {
         parameters: {
             query?: never;
@@ -3214,6 +3248,146 @@ export interface components {
          */
         RunIds: {
             run_ids: string[];
+        };
+        /**
+         * HistoriesQuery
+         * @description The histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all), for a chart
+         *         that is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
+         *
+         *         ``marks``, by run, are those of an earlier answer to a question that was the same but for its runs: only what is
+         *         new since is sent.
+         */
+        HistoriesQuery: {
+            run_ids: string[];
+            key: string;
+            /**
+             * @default step
+             * @enum {unknown}
+             */
+            x: "relative" | "step" | "time";
+            /** @default null */
+            first: number | null;
+            /** @default null */
+            last: number | null;
+            /** @default 600 */
+            buckets: number;
+            /**
+             * @default {
+             *       "kind": "none",
+             *       "amount": 0
+             *     }
+             */
+            smoothing: components["schemas"]["Smoothing"];
+            /** @default {} */
+            marks: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Smoothing
+         * @description ``ema``: an exponential moving average whose ``amount`` is the weight of what came before (0 to below 1);
+         *         ``mean``: the mean of ``amount`` points around each.
+         */
+        Smoothing: {
+            /**
+             * @default none
+             * @enum {unknown}
+             */
+            kind: "ema" | "mean" | "none";
+            /** @default 0 */
+            amount: number;
+        };
+        /**
+         * Histories
+         * @description Of the runs that were asked for, those whose history differs from its mark.
+         */
+        Histories: {
+            key: string;
+            histories: components["schemas"]["RunHistory"][];
+        };
+        /**
+         * RunHistory
+         * @description One run's history in order of x, at most 7 points a bucket.
+         *
+         *         ``x`` and ``y`` are arrays of float64, little-endian, in base64; y may be NaN and infinite. ``smooth_x`` and
+         *         ``smooth_y``: the smoothed line, from all points. ``from_x``: points before it are as they were (None: this is
+         *         all). ``points``: how many the history has in all; of them ``gaps`` are NaN and ``infinite`` infinite, ``repeated``
+         *         have the step of another one, and ``backwards`` an earlier time than the one before. ``first`` to ``last``: where
+         *         all of them lie on the axis (None: there are none).
+         */
+        RunHistory: {
+            run_id: string;
+            mark: string;
+            /** @default null */
+            from_x: number | null;
+            /** @default  */
+            x: string;
+            /** @default  */
+            y: string;
+            /** @default  */
+            smooth_x: string;
+            /** @default  */
+            smooth_y: string;
+            /** @default 0 */
+            points: number;
+            /** @default 0 */
+            gaps: number;
+            /** @default 0 */
+            infinite: number;
+            /** @default 0 */
+            repeated: number;
+            /** @default 0 */
+            backwards: number;
+            /** @default null */
+            first: number | null;
+            /** @default null */
+            last: number | null;
+        };
+        /**
+         * ImportanceQuery
+         * @description A metric (its name, without ``metrics.``), and of which runs: see RunTableQuery.
+         */
+        ImportanceQuery: {
+            metric: string;
+            /** @default [] */
+            experiments: string[];
+            /** @default  */
+            query: string;
+            /**
+             * @default active
+             * @enum {unknown}
+             */
+            lifecycle: "active" | "all" | "deleted";
+        };
+        /**
+         * Importance
+         * @description The most telling parameters first. ``runs`` have a finite value of the metric; ``constant`` parameters have one
+         *         value and ``unique`` ones another in each run (a path, a name): nothing can be said of either.
+         */
+        Importance: {
+            metric: string;
+            runs: number;
+            parameters: components["schemas"]["ParameterImportance"][];
+            constant: string[];
+            unique: string[];
+        };
+        /**
+         * ParameterImportance
+         * @description How much of a metric a parameter tells on its own.
+         *
+         *         ``importance``: epsilon squared, 0 to 1. ``p``: how often chance alone would seem to tell as much, corrected for
+         *         the number of parameters (Holm). ``direction``: Spearman's rank correlation, None for one that is no number.
+         *         ``runs``: those that have both. ``values``: how many different ones.
+         */
+        ParameterImportance: {
+            parameter: string;
+            /** @enum {unknown} */
+            kind: "number" | "text";
+            importance: number;
+            p: number;
+            direction: number | null;
+            runs: number;
+            values: number;
         };
         /**
          * TrackingBatch
@@ -5872,6 +6046,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunIds"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    query_histories: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HistoriesQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Histories"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    rank_parameters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportanceQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Importance"];
                 };
             };
             /** @description What went wrong. */

@@ -27,6 +27,8 @@ export namespace CommandIDs {
   export const compareRuns = 'genops:compare-runs';
   /** The run table's. */
   export const openRuns = 'genops:open-runs';
+  /** The charts'. */
+  export const openCharts = 'genops:open-charts';
   /** The models room's. */
   export const registerModel = 'genops:register-model';
 }

@@ -23,7 +23,9 @@ export function runActions(commands: CommandRegistry): IRunActions {
     openNotebook: path => execute('docmanager:open', { path }),
     insertTrack: () => execute(CommandIDs.insertTrack),
     openTable: () => execute(CommandIDs.openRuns),
+    openCharts: () => execute(CommandIDs.openCharts),
     canRegister: () => commands.hasCommand(CommandIDs.registerModel),
-    canOpenTable: () => commands.hasCommand(CommandIDs.openRuns)
+    canOpenTable: () => commands.hasCommand(CommandIDs.openRuns),
+    canOpenCharts: () => commands.hasCommand(CommandIDs.openCharts)
   };
 }

@@ -122,3 +122,44 @@ def _rows(
     }
     for key, value in tags.items():
         yield "INSERT INTO tags (run_uuid, key, value) VALUES (?, ?, ?)", (run, key, value)
+
+
+CURVES = ("loss", "val_loss", "accuracy", "val_accuracy")
+SPIKE_STEP, SPIKE = 61_803, 40.0
+
+
+def fill_histories(database: Path, ids: list[str], steps: int) -> None:
+    """Give runs that were made by :func:`fill` histories of ``steps`` steps towards the values that they have."""
+    noise = random.Random(11)
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        for run in ids:
+            for key in CURVES:
+                last, at = connection.execute(
+                    "SELECT value, timestamp FROM latest_metrics WHERE run_uuid = ? AND key = ?", (run, key)
+                ).fetchone()
+                begin = 0.1 if "accuracy" in key else last + 2.0
+                rows = [
+                    (key, last + (begin - last) * math.exp(-6 * step / steps) * noise.uniform(0.8, 1.2),
+                     at + step * 900, run, step)
+                    for step in range(1, steps + 1)
+                ]  # fmt: skip
+                connection.executemany(_POINT, rows)
+
+
+def fill_spike(database: Path, run: str, points: int = 100_000, key: str = "grad_norm") -> None:
+    """One history of many points, with one spike that is a pixel wide."""
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        (at,) = connection.execute("SELECT start_time FROM runs WHERE run_uuid = ?", (run,)).fetchone()
+        values = (1 + math.sin(step / 900) / 4 for step in range(points))
+        rows = [
+            (key, SPIKE if step == SPIKE_STEP else value, at + step * 10, run, step)
+            for step, value in enumerate(values)
+        ]
+        connection.executemany(_POINT, rows)
+        connection.execute(
+            "INSERT INTO latest_metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, 0)",
+            rows[-1],
+        )
+
+
+_POINT = "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, 0)"

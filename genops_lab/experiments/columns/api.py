@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from .changes import Changes, ExperimentRow, RunRow
 A = TypeVar("A")
 
 PAGE = 1000
+#: MLflow's most for one answer.
+_POINTS = 25_000
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -79,6 +81,40 @@ class _OneRun(msgspec.Struct):
     run: Run
 
 
+class _LatestMetric(msgspec.Struct):
+    key: str
+    value: float | str = 0.0
+    timestamp: int = 0
+    step: int = 0
+
+
+class _LatestData(msgspec.Struct):
+    metrics: list[_LatestMetric] = []
+
+
+class _RunWithLatest(msgspec.Struct):
+    info: _Info
+    data: _LatestData = msgspec.field(default_factory=_LatestData)
+
+
+class _OneRunWithLatest(msgspec.Struct):
+    run: _RunWithLatest
+
+
+class _History(msgspec.Struct):
+    metrics: list[_LatestMetric] = []
+    next_page_token: str = ""
+
+
+class Latest(NamedTuple):
+    """What tells whether a metric's history is another one than before, when its run began (milliseconds), and
+    whether it goes on; ``point`` is None where the run has no such metric."""
+
+    point: tuple[float, float, float] | None
+    start: int | None
+    running: bool
+
+
 class Api(Protocol):
     """What is asked of MLflow. Raises NotFound, Unavailable and other GenOpsErrors."""
 
@@ -92,6 +128,14 @@ class Api(Protocol):
 
     def get(self, run_id: str) -> Run:
         """One run."""
+        ...
+
+    def latest(self, run_id: str, key: str) -> Latest:
+        """How a metric stands."""
+        ...
+
+    def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
+        """All points of a metric: step, milliseconds, value."""
         ...
 
 
@@ -130,6 +174,21 @@ class HttpApi:
 
     def get(self, run_id: str) -> Run:
         return self._ask("runs/get", "GET", _OneRun, params={"run_id": run_id}).run
+
+    def latest(self, run_id: str, key: str) -> Latest:
+        run = self._ask("runs/get", "GET", _OneRunWithLatest, params={"run_id": run_id}).run
+        points = [_point(each) for each in run.data.metrics if each.key == key]
+        return Latest(points[0] if points else None, run.info.start_time, run.info.status == "RUNNING")
+
+    def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
+        found: list[tuple[float, float, float]] = []
+        asked: dict[str, Any] = {"run_id": run_id, "metric_key": key, "max_results": _POINTS}
+        while True:
+            page = self._ask("metrics/get-history", "GET", _History, params=asked)
+            found += map(_point, page.metrics)
+            if not page.next_page_token:
+                return found
+            asked["page_token"] = page.next_page_token
 
     def _ask(self, path: str, method: str, answer: type[A], **given: Any) -> A:
         from mlflow.utils import rest_utils
@@ -183,6 +242,21 @@ class ClientApi:
     def get(self, run_id: str) -> Run:
         with told(f"Run {run_id} could not be read"):
             return _of_entity(self._client.get_run(run_id))
+
+    def latest(self, run_id: str, key: str) -> Latest:
+        # The client tells of the latest metrics their values alone; the history's end is as good.
+        info, points = self.get(run_id).info, self.history(run_id, key)
+        told = (float(len(points)), *points[-1][1:]) if points else None
+        return Latest(told, info.start_time, info.status == "RUNNING")
+
+    def history(self, run_id: str, key: str) -> list[tuple[float, float, float]]:
+        with told(f"The metric {key} of run {run_id} could not be read"):
+            points = self._client.get_metric_history(run_id, key)
+        return [(point.step, point.timestamp, point.value) for point in points]
+
+
+def _point(metric: _LatestMetric) -> tuple[float, float, float]:
+    return metric.step, metric.timestamp, float(metric.value)
 
 
 def _of_entity(run: Any) -> Run:

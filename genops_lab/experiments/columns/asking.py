@@ -176,6 +176,23 @@ class Asked:
             )
         return found
 
+    def metric(self, name: str, rows: Places) -> npt.NDArray[np.float64]:
+        """A metric's values, NaN where a run has none."""
+        column = self.snapshot.columns["metric"].get(name)
+        if column is None:
+            return np.full(len(rows), np.nan)
+        values, there = column.cells.at(rows)
+        return np.where(there, values, np.nan)
+
+    def parameters(self, rows: Places) -> dict[str, list[str | None]]:
+        """All parameters that one of the runs has, with their values."""
+        found = {
+            name: list(column.texts(rows))
+            for name, column in self.snapshot.columns["param"].items()
+            if isinstance(column, TextColumn)
+        }
+        return {name: values for name, values in found.items() if any(value is not None for value in values)}
+
     def _texts(self, kind: Kind, rows: Places) -> list[dict[str, str]]:
         found: list[dict[str, str]] = [{} for _ in rows]
         for name, column in self.snapshot.columns[kind].items():

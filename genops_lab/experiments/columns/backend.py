@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import InvalidRequest
+from genops_lab.experiments.charts.models import Importance, ImportanceQuery
 from genops_lab.experiments.query.models import Completion
 
 from .models import (
@@ -84,6 +85,19 @@ class RunMirror:
         """All columns."""
         shown = self._mirror.now(0)
         return RunColumns(columns=shown.asked.names(), state=_state(shown))
+
+    def importance(self, query: ImportanceQuery) -> Importance:
+        """How much each parameter tells of a metric, in the runs that match."""
+        from genops_lab.experiments.charts.importance import Parameter, importance
+
+        asked = self._mirror.now(0).asked
+        rows = asked.find(query.experiments, query.query, [], query.lifecycle).rows
+        parameters = asked.parameters(rows)
+        return importance(
+            query.metric,
+            asked.metric(query.metric, rows),
+            [Parameter(name, values) for name, values in parameters.items()],
+        )
 
     def state(self) -> RunsState:
         """How far the runs are read."""

@@ -60,7 +60,7 @@ class PostgresSource:
             )
         except (ImportError, NoSuchModuleError) as error:
             raise UnknownSchema(f"no driver: {error}") from error
-        with _told():
+        with told_by_postgres():
             self._connection: Connection = engine.connect()
         self._snapshot = ""
         self._base = 0
@@ -153,7 +153,7 @@ class PostgresSource:
 
     def close(self) -> None:
         """Close the connection."""
-        with _told():
+        with told_by_postgres():
             self._connection.close()
 
     def _untagged(self, known: Snapshot) -> set[str]:
@@ -221,7 +221,7 @@ class PostgresSource:
         return [(row[0], row[1]) for row in self._all(statement)]
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with _told():
+        with told_by_postgres():
             return list(self._connection.exec_driver_sql(statement, values or None).fetchall())
 
     @contextlib.contextmanager
@@ -230,12 +230,13 @@ class PostgresSource:
         try:
             yield
         finally:
-            with _told():
+            with told_by_postgres():
                 self._connection.rollback()
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told_by_postgres() -> Iterator[None]:
+    """Errors of PostgreSQL as ours."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     try:

@@ -77,7 +77,7 @@ class SqliteSource:
             )
         self._file = file
         self._inode = file.stat().st_ino
-        with _told(file):
+        with told_by_file(file):
             self._connection = sqlite3.connect(
                 f"file:{quote(str(file))}?mode=ro", uri=True, timeout=2, isolation_level=None
             )
@@ -257,23 +257,24 @@ class SqliteSource:
         return int(self._all(_END.format(table))[0][0])
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with _told(self._file):
+        with told_by_file(self._file):
             return self._connection.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         """One view of the store: what others commit meanwhile is not seen."""
-        with _told(self._file):
+        with told_by_file(self._file):
             self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            with _told(self._file):
+            with told_by_file(self._file):
                 self._connection.execute("COMMIT")
 
 
 @contextlib.contextmanager
-def _told(file: Path) -> Iterator[None]:
+def told_by_file(file: Path) -> Iterator[None]:
+    """Errors of SQLite as ours."""
     try:
         yield
     except sqlite3.Error as error:
@@ -286,7 +287,7 @@ def _told(file: Path) -> Iterator[None]:
 def analyze(file: Path) -> None:
     """Run ANALYZE, bounded so that writers wait for less than a second. Raises Unavailable."""
     with (
-        _told(file),
+        told_by_file(file),
         contextlib.closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection,
     ):
         connection.execute("PRAGMA analysis_limit = 1000")

@@ -26,6 +26,8 @@ describe('the experiments section', () => {
     insertTrack: jest.fn(),
     openTable: jest.fn(),
     canOpenTable: jest.fn(() => true),
+    openCharts: jest.fn(),
+    canOpenCharts: jest.fn(() => true),
     canRegister: jest.fn(() => true)
   };
 

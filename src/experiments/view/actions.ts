@@ -15,7 +15,10 @@ export interface IRunActions {
   insertTrack: () => void;
   /** Show all runs as a table in the main area. */
   openTable: () => void;
+  /** Show charts of the table's runs. */
+  openCharts: () => void;
   /** Whether models can be registered here: the room may be switched off. */
   canRegister: () => boolean;
   canOpenTable: () => boolean;
+  canOpenCharts: () => boolean;
 }

@@ -67,6 +67,15 @@ export function Toolbar(props: Toolbar.IProps): React.ReactElement {
             </button>
           ))}
         </div>
+        {props.runActions.canOpenCharts() && (
+          <button
+            type="button"
+            className="gol-RunTable-button"
+            onClick={() => props.runActions.openCharts()}
+          >
+            {trans.__('Charts')}
+          </button>
+        )}
         <button
           type="button"
           className="gol-RunTable-button"

@@ -1,0 +1,1 @@
+"""Charts of many runs: their histories made short, and which parameters matter."""

@@ -1,0 +1,57 @@
+"""Histories for charts in the runs worker, as the service calls it. Light to import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genops_lab.core.errors import InvalidRequest
+
+from .models import Histories, HistoriesQuery
+
+if TYPE_CHECKING:
+    from .kept import KeptHistories
+
+MAX_RUNS = 200
+_BUCKETS = (16, 4000)
+_MAX_WINDOW = 1001
+
+
+class RunHistories:
+    """All methods block."""
+
+    def __init__(self, tracking_uri: str, **_others: Any) -> None:
+        from .kept import KeptHistories
+        from .readers import readers_of
+
+        self._kept: KeptHistories = KeptHistories(readers_of(tracking_uri))
+
+    def histories(self, query: HistoriesQuery) -> Histories:
+        """What is to be drawn. Raises InvalidRequest, Unavailable."""
+        from .drawing import drawn
+
+        _check(query)
+        known = self._kept.now(query.key, list(dict.fromkeys(query.run_ids)))
+        return drawn(known, query)
+
+
+def _check(query: HistoriesQuery) -> None:
+    if not 1 <= len(query.run_ids) <= MAX_RUNS:
+        raise InvalidRequest(
+            f"The histories of {len(query.run_ids)} runs were asked for.", hint=f"Name 1 to {MAX_RUNS} runs."
+        )
+    least, most = _BUCKETS
+    if not least <= query.buckets <= most:
+        raise InvalidRequest(
+            f"A chart cannot be {query.buckets} pixels wide.", hint=f"Ask for {least} to {most} buckets."
+        )
+    if query.first is not None and query.last is not None and not query.first < query.last:
+        raise InvalidRequest(
+            f"The range from {query.first:g} to {query.last:g} is empty.", hint="Give the lower end first."
+        )
+    how = query.smoothing
+    if how.kind == "ema" and not 0 <= how.amount < 1:
+        raise InvalidRequest(f"A weight of {how.amount:g} smooths nothing.", hint="Give 0 to below 1.")
+    if how.kind == "mean" and not 1 <= how.amount <= _MAX_WINDOW:
+        raise InvalidRequest(
+            f"A mean of {how.amount:g} points cannot be had.", hint=f"Give 1 to {_MAX_WINDOW} points."
+        )

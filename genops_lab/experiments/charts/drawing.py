@@ -1,0 +1,97 @@
+"""What is sent of histories: as much as a chart of some width can show."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .history import History, Line
+from .models import Histories, HistoriesQuery, RunHistory
+from .smoothing import reach
+from .thinning import Floats, bucket_width, chosen
+
+
+def drawn(known: dict[str, History], query: HistoriesQuery) -> Histories:
+    """The histories that are not as their marks have them."""
+    lines = {run_id: history.line(query.x) for run_id, history in known.items()}
+    width = bucket_width(_span(list(lines.values()), query), query.buckets)
+    return Histories(
+        key=query.key,
+        histories=[
+            _drawn(run_id, history, lines[run_id], width, query)
+            for run_id, history in known.items()
+            if query.marks.get(run_id) != _mark(history, width)
+        ],
+    )
+
+
+def _span(lines: list[Line], query: HistoriesQuery) -> float:
+    ends = [line.x[[0, -1]] for line in lines if len(line.x)]
+    if not ends:
+        return 0.0
+    first = min(float(each[0]) for each in ends) if query.first is None else query.first
+    last = max(float(each[1]) for each in ends) if query.last is None else query.last
+    return last - first
+
+
+def _mark(history: History, width: float) -> str:
+    return f"{history.epoch}:{width!r}:{len(history.points)}"
+
+
+def _drawn(run_id: str, history: History, line: Line, width: float, query: HistoriesQuery) -> RunHistory:
+    from_x = _new_from(run_id, history, line, width, query)
+    begin, end = _part(line.x, query, from_x)
+    x, y = line.x[begin:end], line.y[begin:end]
+    kept = chosen(x, y, width)
+    smooth_x = smooth_y = np.empty(0)
+    if query.smoothing.kind != "none":
+        smooth = line.smooth(query.smoothing)[begin:end]
+        there = np.isfinite(smooth)
+        smooth_x, smooth_y = x[there], smooth[there]
+        thin = chosen(smooth_x, smooth_y, width)
+        smooth_x, smooth_y = smooth_x[thin], smooth_y[thin]
+    repeated, backwards = history.repeated_and_backwards()
+    return RunHistory(
+        run_id=run_id,
+        mark=_mark(history, width),
+        from_x=from_x,
+        x=_bytes(x[kept]),
+        y=_bytes(y[kept]),
+        smooth_x=_bytes(smooth_x),
+        smooth_y=_bytes(smooth_y),
+        points=len(line.x),
+        gaps=int(np.isnan(line.y).sum()),
+        infinite=int(np.isinf(line.y).sum()),
+        repeated=repeated,
+        backwards=backwards,
+        first=float(line.x[0]) if len(line.x) else None,
+        last=float(line.x[-1]) if len(line.x) else None,
+    )
+
+
+def _new_from(run_id: str, history: History, line: Line, width: float, query: HistoriesQuery) -> float | None:
+    """From where on something is new for who has its mark: the begin of a bucket. None: all is."""
+    known = query.marks.get(run_id, "")
+    same, _, count = known.rpartition(":")
+    if not count.isdigit() or same != _mark(history, width).rpartition(":")[0]:
+        return None
+    if not 0 < int(count) < len(history.points):
+        return None
+    at = int(np.searchsorted(line.x, history.earliest_after(query.x, int(count))))
+    before = max(at - reach(query.smoothing), 0)
+    return float(np.floor(line.x[before] / width) * width)
+
+
+def _part(x: Floats, query: HistoriesQuery, from_x: float | None) -> tuple[int, int]:
+    """The points of the range, and one on each side of it, so that lines go on to its ends."""
+    begin, end = 0, len(x)
+    if query.first is not None:
+        begin = max(int(np.searchsorted(x, query.first)) - 1, 0)
+    if query.last is not None:
+        end = min(int(np.searchsorted(x, query.last, side="right")) + 1, len(x))
+    if from_x is not None:
+        begin = max(begin, int(np.searchsorted(x, from_x)))
+    return begin, max(begin, end)
+
+
+def _bytes(values: Floats) -> bytes:
+    return values.astype("<f8").tobytes()

@@ -1,0 +1,47 @@
+/** Pictures as files. */
+import { drawOnCanvas } from './drawing/canvas';
+import { asRgb } from './drawing/colors';
+import type { ILook, IScene } from './drawing/scene';
+import { asSvg } from './drawing/svg';
+
+/** Pixels of a PNG for one of the screen's. */
+const RATIO = 2;
+
+export function saveSvg(scene: IScene, look: ILook, title: string): void {
+  const svg = asSvg(scene, look, title, asRgb);
+  save(new Blob([svg], { type: 'image/svg+xml' }), `${fileName(title)}.svg`);
+}
+
+export async function savePng(
+  scene: IScene,
+  look: ILook,
+  title: string
+): Promise<void> {
+  const canvas = document.createElement('canvas');
+  drawOnCanvas(canvas, scene, look, RATIO, look.background);
+  const blob = await new Promise<Blob | null>(resolve =>
+    canvas.toBlob(resolve, 'image/png')
+  );
+  if (blob) {
+    save(blob, `${fileName(title)}.png`);
+  }
+}
+
+function save(blob: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  // The browser has taken it by the next turn.
+  window.setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/** A title as a file's name on any system. */
+export function fileName(title: string): string {
+  return (
+    title
+      .replace(/[^\p{L}\p{N}._-]+/gu, '-')
+      .replace(/^[-.]+|[-.]+$/g, '')
+      .slice(0, 80) || 'chart'
+  );
+}
