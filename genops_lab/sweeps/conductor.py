@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import GenOpsError, Unavailable
+from genops_lab.core.errors import GenOpsError
 
 from .backends.outcomes import MlflowTrials, Outcome
-from .following import Live, SetupFailed, tried
+from .following import Live, SetupFailed, tried, waiting
 from .ledger import ENDED, Code, Record, SweepLedger, shown
 from .models import Sweep, SweepState, Trial, TrialState
+from .patience import PatientMlflow
 from .proposing import Proposals
 
 if TYPE_CHECKING:
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
     from .kernels import FreshKernels, TrialKernel
 
 log = logging.getLogger("genops_lab")
-
 #: So many failed trials, or starts of one kernel, in a row are no accident.
 FAILURES_IN_A_ROW = 3
 _AGAIN_AFTER_S = 2.0
 _LOG_HINT = "The server's log has the details; `genops sweep resume` goes on with it."
-#: MLflow may be away for a moment when a trial ends: that must cost no trial.
-_ASK_MLFLOW_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+#: Until a trial that ended while no server was there has its end in MLflow.
+_SETTLED_WITHIN_S = 60.0
+_ENDS: dict[str, TrialState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 
 
 class Conductor:
@@ -60,7 +59,7 @@ class Conductor:
         self.changed = asyncio.Event()
         self._trials = {trial.number: trial for trial in trials}
         self._ledger, self._events = ledger, events
-        self._mlflow, self._tracking = mlflow, tracking
+        self._mlflow, self._tracking = PatientMlflow(mlflow), tracking
         self._kernels, self._proposals = kernels, proposals
         self._live: dict[int, Live] = {}
         #: trials that wait for a kernel, with the kernels that did not start for them
@@ -71,11 +70,6 @@ class Conductor:
         self._failures = 0
         self._over = ""
         self._turn = asyncio.Condition()
-
-    @property
-    def plan_slots(self) -> list[str]:
-        """Kernelspecs, each as often as it runs trials at once."""
-        return self.record.plan.slots
 
     def shown(self) -> Sweep:
         """The sweep as it is now."""
@@ -97,6 +91,8 @@ class Conductor:
         except GenOpsError as error:
             log.warning("The sweep %s failed: %s", self.record.id, error.message)
             await self._set("failed", error.message, error.hint)
+        except Exception:  # a boundary: the next server, or `genops sweep resume`, goes on with it
+            log.exception("The sweep %s is left as it is", self.record.id)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -129,15 +125,15 @@ class Conductor:
                 await self._ended(trial, outcome, "finished", "")
             else:
                 attempt = trial.attempt + (trial.state != "waiting")
-                await self._put(_waiting(trial, attempt))
+                await self._put(waiting(trial, attempt))
                 self._again[trial.number] = set()
         counted = {(trial.number, trial.attempt) for trial in self._trials.values()}
         for key, outcome in runs.items():
             if key not in counted:
-                await self._ask(MlflowTrials.supersede, outcome.run_id, self.record.id)
+                await self._mlflow.ask(MlflowTrials.supersede, outcome.run_id, self.record.id)
 
     async def _run_slots(self) -> None:
-        slots = list(self.plan_slots)
+        slots = list(self.record.plan.slots)
         tasks = []
         for trial, kernel in self._adopted:
             if trial.kernel_name in slots:
@@ -164,11 +160,11 @@ class Conductor:
             raise
 
     async def _conclude(self) -> None:
-        plan = self.record.plan
         if self._over:
             hint = self.record.hint or "`genops sweep resume` goes on with it."
             await self._set("failed" if self._over == "failed" else "stopped", self.record.message, hint)
             return
+        plan = self.record.plan
         left = plan.planned - sum(
             trial.state not in ("waiting", "stopped") for trial in self._trials.values()
         )
@@ -177,7 +173,7 @@ class Conductor:
         counted = [trial for trial in self._trials.values() if trial.state == "finished"]
         if plan.method == "repeat" and counted:
             ids = [trial.run_id for trial in counted]
-            summary = await self._ask(MlflowTrials.summary, ids)
+            summary = await self._mlflow.ask(MlflowTrials.summary, ids)
             self.record = msgspec.structs.replace(self.record, summary=summary)
         without = plan.metric and counted and all(trial.value is None for trial in counted)
         message = f"No trial logged {plan.metric!r}: there is no best one." if without else ""
@@ -271,7 +267,7 @@ class Conductor:
                 kernel,
                 self.record,
                 self.code,
-                running=lambda: self._is_running(number),
+                running=lambda: self._put(msgspec.structs.replace(self._trials[number], state="running")),
                 adopted=adopted,
             )
         except SetupFailed as error:
@@ -289,19 +285,37 @@ class Conductor:
             live.close()
             if not live.left:
                 await asyncio.shield(kernel.shutdown())
-        await self._ended(self._trials[number], await self._outcome(number), state, message)
+        if adopted and state == "finished":
+            await self._adopted_ended(number)
+        else:
+            await self._ended(self._trials[number], await self._outcome(number), state, message)
         self._wake()
-
-    async def _is_running(self, number: int) -> None:
-        await self._put(msgspec.structs.replace(self._trials[number], state="running"))
 
     async def _outcome(self, number: int) -> Outcome | None:
         trial, metric = self._trials[number], self.record.plan.metric
         if trial.run_id:
-            found: Outcome = await self._ask(MlflowTrials.outcome, trial.run_id, metric)
-            return found
-        outcomes: list[Outcome] = await self._ask(MlflowTrials.outcomes, self.record.id, metric)
+            return await self._mlflow.ask(MlflowTrials.outcome, trial.run_id, metric)
+        outcomes = await self._mlflow.ask(MlflowTrials.outcomes, self.record.id, metric)
         return next((one for one in outcomes if (one.number, one.attempt) == (number, trial.attempt)), None)
+
+    async def _adopted_ended(self, number: int) -> None:
+        """A trial that was adopted is over: MLflow alone says how it went. One whose cell never ran runs again."""
+        until = time.monotonic() + _SETTLED_WITHIN_S
+        while (outcome := await self._outcome(number)) is not None and outcome.status == "RUNNING":
+            if time.monotonic() > until:
+                break
+            await asyncio.sleep(1.0)
+        trial = self._trials[number]
+        state = None if outcome is None else _ENDS.get(outcome.status)
+        if state is not None:
+            await self._ended(
+                trial, outcome, state, "" if state == "finished" else "No server saw how it ended."
+            )
+            return
+        if outcome is not None:
+            await self._mlflow.ask(MlflowTrials.supersede, outcome.run_id, self.record.id)
+        await self._put(waiting(trial, trial.attempt + 1))
+        self._again[number] = set()
 
     async def _ended(self, trial: Trial, outcome: Outcome | None, state: TrialState, message: str) -> None:
         plan = self.record.plan
@@ -310,7 +324,7 @@ class Conductor:
             value = outcome.objective(plan.objective, plan.direction)
             self._proposals.remember(trial.number, outcome)
             status = {"finished": "FINISHED", "failed": "FAILED"}.get(state, "KILLED")
-            await self._ask(
+            await self._mlflow.ask(
                 MlflowTrials.finish,
                 outcome.run_id,
                 status,
@@ -384,17 +398,3 @@ class Conductor:
                 self._turn.notify_all()
 
         self._waking = asyncio.ensure_future(wake())
-
-    async def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """The MLflow worker's answer, also where MLflow is away for a moment."""
-        for wait_s in _ASK_MLFLOW_S:
-            with contextlib.suppress(Unavailable):
-                await self._mlflow.ensure()
-                return await self._mlflow.worker.call(method, *arguments)
-            await asyncio.sleep(wait_s)
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(method, *arguments)
-
-
-def _waiting(trial: Trial, attempt: int) -> Trial:
-    return Trial(number=trial.number, state="waiting", params=trial.params, attempt=attempt)

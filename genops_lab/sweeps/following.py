@@ -112,6 +112,11 @@ class Live:
                 task.cancel()
 
 
+def waiting(trial: Trial, attempt: int) -> Trial:
+    """The trial before its next attempt."""
+    return Trial(number=trial.number, state="waiting", params=trial.params, attempt=attempt)
+
+
 async def tried(
     live: Live,
     kernel: TrialKernel,
@@ -138,6 +143,8 @@ async def tried(
             timer = asyncio.get_running_loop().call_later(limit, live.interrupt, "failed", words)
         await (kernel.idle() if adopted else kernel.run(cell))
         state, message = ("finished", "")
+        if adopted:
+            return live.reason or ("finished", "")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(live.safe.wait(), SAFE_WITHIN_S)
     except CellFailed as error:

@@ -219,6 +219,7 @@ class SweepsService:
                 await conductor.run(deadline=deadline)
             finally:
                 self._jobs.pop(sweep_id, None)
+                self._conductors.pop(sweep_id, None)
                 lock.release()
 
         self._jobs[sweep_id] = asyncio.create_task(work())

@@ -93,19 +93,24 @@ def _lab_with(home: Home, host: Sshd) -> LabServer:
 
 def test_a_trial_on_a_host_goes_on_without_the_server_and_is_adopted(with_target: Sweeper) -> None:
     sweeper, mark = with_target, with_target.home.work / "go"
-    begun = sweeper.start(CODE.format(mark=str(mark)), "n=1,2,3", metric="x", on=["gpu-a"])
-    running = sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [1, 2])
+    code = (
+        "import genops, os, time\ngenops.log({'x': n})\n"
+        f"while n > 1 and not os.path.exists({str(mark)!r}):\n    time.sleep(0.05)\n"
+        "if n == 3:\n    raise ValueError('late')\n"
+    )
+    begun = sweeper.start(code, "n=1,2,3,4", metric="x", on=["gpu-a"], parallel=2)
+    running = sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [1, 2, 3])
     assert {trial["kernel_name"] for trial in running["trials"]} == {"genops-gpu-a"}
     killed_and_back(sweeper)
     mark.touch()
     done = sweeper.ended(begun)
+    states = ["finished", "finished", "failed", "finished"]
     assert [(t["state"], t["attempt"], t["value"]) for t in done["trials"]] == [
-        ("finished", 1, 1),
-        ("finished", 1, 2),
-        ("finished", 1, 3),
+        (state, 1, number + 1) for number, state in enumerate(states)
     ], done
-    assert done["trials"][1]["kernel_id"] == running["trials"][1]["kernel_id"]
+    kernels = [trial["kernel_id"] for trial in running["trials"]]
+    assert [trial["kernel_id"] for trial in done["trials"][:3]] == kernels
     runs = sweeper.runs(begun)
-    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+    assert [run.info.status for run in runs] == [state.upper() for state in states]
     assert {run.data.tags["genops.target"] for run in runs} == {"gpu-a"}
-    sweeper.until(begun, lambda _found: sweeper.kernels() == [])
+    assert sweeper.kernels() == []
