@@ -151,13 +151,12 @@ def begin(
         "cwd": os.getcwd(),
     }
     begun = lab.call("POST", "/sweeps", sent, timeout_s=60)
-    print(_first(setup, begun))
-    view = SweepView(begun)
-    view.open()
-    if not options.wait:
-        return
     try:
-        view.wait()
+        print(_first(setup, begun))
+        view = SweepView(begun)
+        view.open()
+        if options.wait:
+            view.wait()
     except KeyboardInterrupt:
         print(
             f"GenOps: the sweep {begun['id']} goes on; `%genops sweep stop {begun['id']}` stops it.",

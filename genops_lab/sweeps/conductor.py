@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .kernels import FreshKernels, TrialKernel
 
 log = logging.getLogger("genops_lab")
-
 #: So many failed trials, or starts of one kernel, in a row are no accident.
 FAILURES_IN_A_ROW = 3
 _AGAIN_AFTER_S = 2.0
@@ -161,11 +160,11 @@ class Conductor:
             raise
 
     async def _conclude(self) -> None:
-        plan = self.record.plan
         if self._over:
             hint = self.record.hint or "`genops sweep resume` goes on with it."
             await self._set("failed" if self._over == "failed" else "stopped", self.record.message, hint)
             return
+        plan = self.record.plan
         left = plan.planned - sum(
             trial.state not in ("waiting", "stopped") for trial in self._trials.values()
         )

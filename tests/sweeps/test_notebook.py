@@ -38,6 +38,7 @@ def test_a_cell_is_swept_with_the_cells_before_it(kernel: RunningKernel, sweeper
 def test_an_interrupt_leaves_the_sweep_and_the_view_stops_it(kernel: RunningKernel, sweeper: Sweeper) -> None:
     asked = kernel.send("%%sweep n=1,2 --wait\nimport time\nwhile n:\n    time.sleep(0.05)")
     begun = kernel.wait_for("comm_open")
+    kernel.wait_for("display_data")
     until(lambda: any(found["state"] == "running" for found in sweeper.lab.get("genops/sweeps")))
     kernel.manager.interrupt_kernel()
     cell = kernel.finish(asked)
