@@ -1,5 +1,6 @@
 /** Python that draws a card again, from data that stand in it. */
 import type { ICard } from './cards';
+import { STUDENT } from './means';
 import type { ICurvesInput } from './pictures/curves';
 import type { IRows } from './rows';
 import { axisValues } from './rows';
@@ -103,7 +104,9 @@ function drawing(
       return card.by
         ? [
             `groups = runs.groupby(${text(card.by)})[${text(card.value)}]`,
-            'means, errors = groups.mean(), 1.96 * groups.sem()',
+            `student = [${STUDENT.join(', ')}]  # t for 95 %, by degrees of freedom`,
+            't = groups.count().map(lambda n: student[n - 2] if 2 <= n < len(student) + 2 else 1.96)',
+            'means, errors = groups.mean(), t * groups.sem()',
             'fig, ax = plt.subplots(figsize=(7, max(2, 0.3 * len(means))))',
             'ax.barh(means.index.astype(str), means, xerr=errors.fillna(0))',
             `ax.set(xlabel=${text(`mean of ${card.value}, 95 %`)}, ylabel=${text(card.by)})`
