@@ -38,6 +38,8 @@ def repeat_options(line: str) -> Tuple[List[int], argparse.Namespace]:
         raise GenOpsError(f"--seeds {options.seeds} are no whole numbers.", "Write --seeds 1,2,3.") from None
     count = options.repeat or len(seeds)
     seeds = seeds or list(range(1, count + 1))
+    if options.resume or options.nested:
+        raise GenOpsError("Repeats are runs of their own.", "Leave out --resume and --nested.")
     if not 2 <= count <= MAX_REPEATS:
         raise GenOpsError(f"{count} repeats say nothing of a spread.", f"Take 2 to {MAX_REPEATS}.")
     if len(seeds) != count or len(set(seeds)) != count or min(seeds) < 0:
@@ -59,8 +61,14 @@ def repeat(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
         "method": "repeat",
         "tags": as_dict(options.tag),
         "params": as_dict(options.param),
-        "keep_source": not options.no_source,
-        "system_metrics": not options.no_system,
+        "track": {
+            "source": not options.no_source,
+            "output": not options.no_output,
+            "system_metrics": not options.no_system,
+            "auto": not options.no_auto,
+            "autolog": options.autolog or options.log_models,
+            "log_models": options.log_models,
+        },
     }
     begin(shell, cell, options, body, {"seed": 0}, failed, optional=("seed",))
 

@@ -10,14 +10,14 @@ import json
 import os
 import random
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict
 
+from . import opening
 from .display import shell
 from .errors import GenOpsError
-from .mlflow_bridge import MlflowBridge
 from .places import is_remote
 from .placing import placed
-from .run import START_WAIT_S, Run
+from .run import START_WAIT_S
 from .scopes import status_of
 from .source import simple_params
 from .state import runs
@@ -86,36 +86,21 @@ class _Trial:
         self._shell = session
         code = session.transform_cell(given["cell"])
         params = {**simple_params(code, session.user_ns), **given["params"]}
-        tags = {"python": ".".join(str(part) for part in sys.version_info[:3]), **given["tags"]}
-        self._run = Run(
-            given["name"],
-            given["experiment"],
-            tags=tags,
-            params=params,
-            system_metrics=given["system_metrics"],
+        options = opening.Options(
+            given["name"], given["experiment"], given["tags"], params, nested=False, **given["track"]
         )
-        runs.push(self._run)
-        run_id = self._run.wait_started(START_WAIT_S)
-        if not run_id:
+        self._run = opening.open_run(options)
+        if not opening.bridged(self._run, options, code):
             why = self._run.trouble or f"The Lab did not answer within {START_WAIT_S:.0f} s."
-            self._run.end("KILLED")
-            runs.remove(self._run)
+            opening.close_run(self._run, "KILLED")
             raise GenOpsError(f"The trial's run could not be started: {why}", "See `genops doctor`.")
-        self._bridge: Optional[MlflowBridge] = MlflowBridge(run_id, code, self._run.tracking_uri)
-        self._run.keep(source=given["keep_source"])
         session.events.register("post_run_cell", self._after)
 
     def _after(self, result: Any) -> None:
         self._shell.events.unregister("post_run_cell", self._after)
         error = KeyboardInterrupt() if result is None else result.error_before_exec or result.error_in_exec
-        status = status_of(error)
-        try:
-            if self._bridge is not None:
-                self._bridge.close(status)
-            if not self._run.end(status, END_WAIT_S):
-                print(f"GenOps: {self._run.message}", file=sys.stderr)
-        finally:
-            runs.remove(self._run)
+        if not opening.close_run(self._run, status_of(error), END_WAIT_S):
+            print(f"GenOps: {self._run.message}", file=sys.stderr)
 
 
 def _shell() -> Any:

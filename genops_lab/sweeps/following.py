@@ -9,6 +9,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from genops_lab.core.errors import GenOpsError
 from genops_lab.experiments.limits import number as as_number
 
@@ -197,8 +199,7 @@ async def _prepared(live: Live, kernel: TrialKernel, record: Record, code: Code)
         "params": {**plan.params, **trial.params},
         "cell": placed["cell"],
         "seed": trial.params["seed"] if plan.method == "repeat" else None,
-        "system_metrics": plan.system_metrics,
-        "keep_source": plan.keep_source,
+        "track": msgspec.to_builtins(plan.track),
     }
     live.begun = True
     await kernel.ask("open_run", run)

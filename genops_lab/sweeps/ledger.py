@@ -19,7 +19,18 @@ from genops_lab.core.paths import private_dir, write_private
 from genops_lab.core.store import Store
 from genops_lab.core.store.tables import sweep_trials, sweeps
 
-from .models import Direction, Method, MetricSummary, Objective, Pruning, SetupCell, Sweep, SweepState, Trial
+from .models import (
+    Direction,
+    Method,
+    MetricSummary,
+    Objective,
+    Pruning,
+    SetupCell,
+    Sweep,
+    SweepState,
+    TrackedParts,
+    Trial,
+)
 from .space import Dimension
 
 CODE_KEPT_S = 7 * 86400.0
@@ -50,8 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     setup: list[str]
     tags: dict[str, str]
     params: dict[str, str]
-    keep_source: bool
-    system_metrics: bool
+    track: TrackedParts
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,17 @@ class SetupCell(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
 
 
+class TrackedParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What trials' runs keep and log unasked, as ``%%track``'s options have it."""
+
+    source: bool = True
+    output: bool = True
+    system_metrics: bool = True
+    auto: bool = True
+    autolog: bool = False
+    log_models: bool = False
+
+
 class NewSweep(msgspec.Struct, frozen=True, kw_only=True):
     """A sweep to start.
 
@@ -53,8 +64,7 @@ class NewSweep(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = ""
     tags: dict[str, str] = {}
     params: dict[str, str] = {}
-    keep_source: bool = True
-    system_metrics: bool = True
+    track: TrackedParts = TrackedParts()
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,8 +70,7 @@ async def plan_of(body: NewSweep, kernels: FreshKernels) -> Plan:
         setup=[one.label for one in body.setup],
         tags=body.tags,
         params=body.params,
-        keep_source=body.keep_source,
-        system_metrics=body.system_metrics,
+        track=body.track,
     )
 
 

@@ -3639,10 +3639,17 @@ export interface components {
             params: {
                 [key: string]: string;
             };
-            /** @default true */
-            keep_source: boolean;
-            /** @default true */
-            system_metrics: boolean;
+            /**
+             * @default {
+             *       "source": true,
+             *       "output": true,
+             *       "system_metrics": true,
+             *       "auto": true,
+             *       "autolog": false,
+             *       "log_models": false
+             *     }
+             */
+            track: components["schemas"]["TrackedParts"];
         };
         /**
          * SetupCell
@@ -3652,6 +3659,24 @@ export interface components {
             source: string;
             /** @default  */
             label: string;
+        };
+        /**
+         * TrackedParts
+         * @description What trials' runs keep and log unasked, as ``%%track``'s options have it.
+         */
+        TrackedParts: {
+            /** @default true */
+            source: boolean;
+            /** @default true */
+            output: boolean;
+            /** @default true */
+            system_metrics: boolean;
+            /** @default true */
+            auto: boolean;
+            /** @default false */
+            autolog: boolean;
+            /** @default false */
+            log_models: boolean;
         };
         /**
          * RepeatedRuns

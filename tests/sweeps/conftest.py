@@ -32,7 +32,7 @@ class Sweeper:
             "code": code,
             "space": list(space),
             "cwd": str(self.home.work),
-            "system_metrics": False,
+            "track": {"system_metrics": False},
             **options,
         }
         status, answer = self.lab.request("POST", "genops/sweeps", body)

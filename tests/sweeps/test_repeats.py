@@ -18,6 +18,7 @@ import genops
 seed = 0
 genops.log({"own": random.random(), "numpy": float(numpy.random.rand()), "seed is": seed})
 genops.log({"hash": hash("a") % 1000})
+print("drawn with", seed)
 """
 
 
@@ -31,6 +32,8 @@ def test_repeats_have_seeds_and_an_interval(kernel: RunningKernel, sweeper: Swee
     assert [run.data.metrics["seed is"] for run in runs] == [4, 5, 6]
     assert {run.data.tags["genops.repeat"] for run in runs} == {sweep["id"]}
     assert {(run.data.tags["team"], run.data.params["width"]) for run in runs} == {("a", "7")}
+    texts = [sweeper.lab.get(f"genops/runs/{run.info.run_id}/output")["texts"] for run in runs]
+    assert [[text["text"] for text in kept] for kept in texts] == [[f"drawn with {n}\n"] for n in (4, 5, 6)]
     own = [run.data.metrics["own"] for run in runs]
     assert len(set(own)) == 3
     (summary,) = [one for one in sweeper.get(sweep)["summary"] if one["metric"] == "own"]
@@ -39,7 +42,8 @@ def test_repeats_have_seeds_and_an_interval(kernel: RunningKernel, sweeper: Swee
     assert summary["mean"] == pytest.approx(statistics.fmean(own))
     assert summary["high"] - summary["mean"] == pytest.approx(half, rel=1e-4)
     assert "95 % interval" in shown(kernel, cell, lambda html: "95 % interval" in html)
-    again = sweeper.runs(id_of(kernel.ok(top + CELL)))
+    again = sweeper.runs(id_of(kernel.ok(top.replace("--wait", "--no-output --wait") + CELL)))
+    assert sweeper.lab.get(f"genops/runs/{again[0].info.run_id}/output")["texts"] == []
     for name in ("own", "numpy", "hash"):
         assert [run.data.metrics[name] for run in again] == [run.data.metrics[name] for run in runs], name
     status, compared = sweeper.lab.request(
@@ -78,6 +82,7 @@ def test_repeats_in_this_kernel_are_refused_where_they_would_lie(
         ("--repeat 3 --seeds 1,2", "do not fit"),
         ("--seeds 1,1", "do not fit"),
         ("--seeds a,b", "no whole numbers"),
+        ("--repeat 3 --resume latest", "runs of their own"),
     ],
 )
 def test_wrong_repeats_are_said(kernel: RunningKernel, options: str, words: str) -> None:
