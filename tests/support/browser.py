@@ -53,7 +53,7 @@ class LabPage:
         self.page = page
         self.server = server
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", lambda error: self.problems.append(error.stack or str(error)))
 
     def open(self, path: str = "lab", *, reset: bool = True) -> None:
         """Open the Lab and wait until it is drawn."""
