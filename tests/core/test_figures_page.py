@@ -28,6 +28,20 @@ def test_each_figure_stands_beside_its_baseline_and_what_was_wanted() -> None:
     assert "on 2026-01-02" in found
     rows = [row for row in found.splitlines() if row.startswith("|")][2:]
     assert rows == [
-        "| start ours | 25 ms (20.2 to 30, 3 times) | 50 ms | local kernel: 290 ms | cuts 3 |",
-        "| lost | 0 lines |  |  |  |",
+        "| start ours | 25 ms (20.2 to 30, 3 times) | 50 ms | local kernel: 290 ms | cuts 3 | 2026-01-02 |",
+        "| lost | 0 lines |  |  |  | 2026-01-02 |",
+    ]
+
+
+def test_rows_of_the_page_before_stay_with_their_day() -> None:
+    first = page(
+        [line(name="old", unit="ms", values=[1]), line(name="both", unit="ms", values=[2])], "2026-01-02"
+    )
+    second = page([line(name="both", unit="ms", values=[3])], "2026-01-05", first)
+    third = page([line(name="new", unit="ms", values=[4])], "2026-01-07", second)
+    rows = [row for row in third.splitlines() if row.startswith("|")][2:]
+    assert rows == [
+        "| old | 1 ms |  |  |  | 2026-01-02 |",
+        "| both | 3 ms |  |  |  | 2026-01-05 |",
+        "| new | 4 ms |  |  |  | 2026-01-07 |",
     ]
