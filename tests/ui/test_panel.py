@@ -75,7 +75,8 @@ def test_the_panel_is_as_it_was_after_a_reload(lab: LabPage, server: LabServer) 
 def test_the_palette_has_each_command(lab: LabPage) -> None:
     commands = lab.page.evaluate(
         """() => { const {commands} = window.jupyterapp; return commands.listCommands()
-             .filter(id => id.startsWith('genops:') && commands.isVisible(id)).map(id => [commands.label(id), commands.isEnabled(id)]); }"""
+             .filter(id => id.startsWith('genops:') && commands.isVisible(id))
+             .map(id => [commands.label(id), commands.isEnabled(id)]); }"""
     )
     assert len(commands) > 10
     palette = lab.page.locator(".jp-ModalCommandPalette:visible")
