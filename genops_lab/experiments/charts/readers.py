@@ -20,6 +20,8 @@ from genops_lab.experiments.columns.sqlite_source import file_of, told_by_file
 from .history import Points, points_of
 
 _OF_RUN = "FROM metrics WHERE run_uuid = {0} AND key = {0}"
+#: Without statistics SQLite takes another one: it reads all histories of the run, or those of all runs by this key.
+_INDEX = "index_metrics_run_uuid_key_step"
 _SNAPSHOT = "SELECT s::text, txid_snapshot_xmin(s) FROM (SELECT txid_current_snapshot() AS s) AS now"
 #: How long after a look at a run through the API, while it goes on and after its end, it is not looked at again.
 _RUNNING_S, _ENDED_S = 0.5, 60.0
@@ -67,6 +69,8 @@ class SqliteReader:
                 check_same_thread=False,
             )  # fmt: skip
             has_one = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+            has_index = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?"
+            self._index = _INDEX if self._connection.execute(has_index, (_INDEX,)).fetchall() else ""
             revisions = (
                 {row[0] for row in self._connection.execute("SELECT version_num FROM alembic_version")}
                 if self._connection.execute(has_one).fetchall()
@@ -120,10 +124,14 @@ class SqliteReader:
     def _points(self, run_id: str, key: str, after: int) -> Points:
         # No number may be NULL: an infinity, which MLflow never stores, stands for NaN. All in one row each, taken
         # by numpy from the cursor: half the time of fetchall.
+        source = _OF_RUN.format("?")
+        if after:
+            source += f" AND rowid > {after:d}"
+        elif self._index:
+            source = source.replace("metrics", f"metrics INDEXED BY {self._index}")
         with closing(
             self._connection.execute(
-                f"SELECT step, timestamp, iif(is_nan, 9e999, value) {_OF_RUN.format('?')} AND rowid > ?",
-                (run_id, key, after),
+                f"SELECT step, timestamp, iif(is_nan, 9e999, value) {source}", (run_id, key)
             )
         ) as rows:
             return points_of(rows, nan=float("inf"))
