@@ -167,7 +167,7 @@ function Freshness(props: {
         source,
         age === null
           ? ''
-          : age < FRESH_S
+          : age < FRESH_S && !state.problem
             ? trans.__('up to date')
             : trans.__('as of %1 ago', formatDuration(age))
       ]
