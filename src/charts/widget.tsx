@@ -1,9 +1,8 @@
-import { ReactWidget } from '@jupyterlab/ui-components';
 import type { IStateDB } from '@jupyterlab/statedb';
-import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../core';
+import { SeenView } from '../core/ui/main-area';
 import type { RunTableModel } from '../experiments/table/model';
 import { RunTableService } from '../experiments/table/service';
 
@@ -13,7 +12,7 @@ import { ChartsService } from './service';
 import { Charts } from './view/charts';
 
 /** Charts in the main area. They ask for nothing while they are not seen. */
-export class ChartsWidget extends ReactWidget {
+export class ChartsWidget extends SeenView {
   constructor(private _options: ChartsWidget.IOptions) {
     super();
     const { core, table, state } = _options;
@@ -28,35 +27,17 @@ export class ChartsWidget extends ReactWidget {
       trans
     });
     this.addClass('gol-Charts-host');
-    document.addEventListener('visibilitychange', this._look);
   }
 
   readonly model: ChartsModel;
 
   override dispose(): void {
-    document.removeEventListener('visibilitychange', this._look);
     this.model.dispose();
     super.dispose();
   }
 
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._look();
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._look();
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
-    this._look();
-  }
-
-  protected override onBeforeDetach(msg: Message): void {
-    this.model.visible = false;
-    super.onBeforeDetach(msg);
+  protected override setSeen(seen: boolean): void {
+    this.model.visible = seen;
   }
 
   protected override render(): React.ReactElement {
@@ -70,11 +51,6 @@ export class ChartsWidget extends ReactWidget {
       />
     );
   }
-
-  private _look = (): void => {
-    this.model.visible =
-      this.isVisible && document.visibilityState !== 'hidden';
-  };
 }
 
 export namespace ChartsWidget {

@@ -193,6 +193,30 @@ export function axes(
   return marks;
 }
 
+/** Upright lines with their values below, for bars that lie. */
+export function uprightGrid(x: IScale, frame: IFrame, look: ILook): Mark[] {
+  const bottom = frame.top + frame.height;
+  return x
+    .ticks(Math.max(2, Math.floor(frame.width / 80)))
+    .flatMap(({ value, text }): Mark[] => [
+      {
+        kind: 'line',
+        x: [x.at(value), x.at(value)],
+        y: [frame.top, bottom],
+        width: 1,
+        color: look.grid
+      },
+      {
+        kind: 'text',
+        x: x.at(value),
+        y: bottom + 12,
+        text,
+        align: 'middle',
+        color: look.faint
+      }
+    ]);
+}
+
 /** The frame inside a picture with axes. */
 export function frameIn(width: number, height: number): IFrame {
   return {

@@ -4,9 +4,9 @@ import { formatNumber } from '../../core/palette';
 import { columnLabel } from '../../experiments/table/column-words';
 import type { IBarCard } from '../cards';
 import type { ICondition } from '../conditions';
-import { extent, makeScale } from '../drawing/axes';
+import { extent, makeScale, uprightGrid } from '../drawing/axes';
 import { runLooks, wordColor } from '../drawing/colors';
-import type { ILook, Mark } from '../drawing/scene';
+import type { ILook } from '../drawing/scene';
 import { fitted } from '../drawing/scene';
 import { meanOf } from '../means';
 import type { IRows } from '../rows';
@@ -68,25 +68,7 @@ export function barPicture(
   const looks = runLooks(rows.ids);
   const step = Math.min(frame.height / Math.max(bars.length, 1), 34);
   const bottom = frame.top + frame.height;
-  const marks: Mark[] = x
-    .ticks(Math.max(2, Math.floor(frame.width / 80)))
-    .flatMap(({ value, text }): Mark[] => [
-      {
-        kind: 'line',
-        x: [x.at(value), x.at(value)],
-        y: [frame.top, bottom],
-        width: 1,
-        color: look.grid
-      },
-      {
-        kind: 'text',
-        x: x.at(value),
-        y: bottom + 12,
-        text,
-        align: 'middle',
-        color: look.faint
-      }
-    ]);
+  const marks = uprightGrid(x, frame, look);
   marks.push({
     kind: 'text',
     x: left + frame.width / 2,

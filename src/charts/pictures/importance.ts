@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { makeScale } from '../drawing/axes';
-import type { ILook, Mark } from '../drawing/scene';
+import { makeScale, uprightGrid } from '../drawing/axes';
+import type { ILook } from '../drawing/scene';
 import { fitted } from '../drawing/scene';
 import type { IImportance } from '../service';
 
@@ -33,25 +33,7 @@ export function importancePicture(
   const x = makeScale('linear', [0, 1], [left, left + frame.width]);
   const bottom = frame.top + frame.height;
   const step = Math.min(frame.height / Math.max(shown.length, 1), 30);
-  const marks: Mark[] = x
-    .ticks(Math.max(2, Math.floor(frame.width / 80)))
-    .flatMap(({ value, text }): Mark[] => [
-      {
-        kind: 'line',
-        x: [x.at(value), x.at(value)],
-        y: [frame.top, bottom],
-        width: 1,
-        color: look.grid
-      },
-      {
-        kind: 'text',
-        x: x.at(value),
-        y: bottom + 12,
-        text,
-        align: 'middle',
-        color: look.faint
-      }
-    ]);
+  const marks = uprightGrid(x, frame, look);
   marks.push({
     kind: 'text',
     x: width / 2,

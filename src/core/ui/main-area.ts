@@ -34,6 +34,45 @@ export abstract class FollowingView<T> extends ReactWidget {
   }
 }
 
+/** A view whose models ask for nothing while it is not seen: hidden, detached, or in a page that is. */
+export abstract class SeenView extends ReactWidget {
+  constructor() {
+    super();
+    document.addEventListener('visibilitychange', this._look);
+  }
+
+  override dispose(): void {
+    document.removeEventListener('visibilitychange', this._look);
+    super.dispose();
+  }
+
+  /** Called at each change, and with false before it is detached. */
+  protected abstract setSeen(seen: boolean): void;
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this._look();
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    this._look();
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this._look();
+  }
+
+  protected override onBeforeDetach(msg: Message): void {
+    this.setSeen(false);
+    super.onBeforeDetach(msg);
+  }
+
+  private _look = (): void =>
+    this.setSeen(this.isVisible && document.visibilityState !== 'hidden');
+}
+
 /** Show a view below what is in the main area, or bring it to the front where it is there. */
 export function openBelow(
   { shell }: JupyterFrontEnd,

@@ -1,9 +1,9 @@
 import { Notification } from '@jupyterlab/apputils';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
+import { SeenView } from '../../core/ui/main-area';
 import { MediaService } from '../../media/service';
 import { ExperimentsModel } from '../model';
 import { ExperimentsService } from '../service';
@@ -16,7 +16,7 @@ import { RunTableService } from './service';
 import { RunTable } from './view/run-table';
 
 /** The run table in the main area. It asks for nothing while it is not seen. */
-export class RunTableWidget extends ReactWidget {
+export class RunTableWidget extends SeenView {
   constructor(private _options: RunTableWidget.IOptions) {
     super();
     const { core, store } = _options;
@@ -46,36 +46,14 @@ export class RunTableWidget extends ReactWidget {
       trans
     );
     this.addClass('gol-RunTable-host');
-    document.addEventListener('visibilitychange', this._look);
   }
 
   readonly model: RunTableModel;
 
   override dispose(): void {
-    document.removeEventListener('visibilitychange', this._look);
     this.model.dispose();
     this._runs.dispose();
     super.dispose();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._look();
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._look();
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
-    this._look();
-  }
-
-  protected override onBeforeDetach(msg: Message): void {
-    this.model.visible = this._runs.visible = false;
-    super.onBeforeDetach(msg);
   }
 
   protected override onActivateRequest(msg: Message): void {
@@ -83,6 +61,11 @@ export class RunTableWidget extends ReactWidget {
     this.node
       .querySelector<HTMLElement>('.gol-QueryBox input')
       ?.focus({ preventScroll: true });
+  }
+
+  protected override setSeen(seen: boolean): void {
+    this.model.visible = seen;
+    this._runs.visible = seen;
   }
 
   protected override render(): React.ReactElement {
@@ -102,12 +85,6 @@ export class RunTableWidget extends ReactWidget {
       />
     );
   }
-
-  private _look = (): void => {
-    const seen = this.isVisible && document.visibilityState !== 'hidden';
-    this.model.visible = seen;
-    this._runs.visible = seen;
-  };
 
   private _service: RunTableService;
   private _runs: ExperimentsModel;
