@@ -14,7 +14,18 @@ _PACKAGE = Path(__file__).parent.parent
 _PARTS = ("agent", "kernel")
 _SUFFIXES = (".py", ".js", ".css")
 _DATE = (1980, 1, 1, 0, 0, 0)
-_MAIN = "import sys\n\nfrom genops_lab.agent.__main__ import main\n\nsys.exit(main(sys.argv[1:]))\n"
+_MAIN = """\
+import sys
+
+if sys.version_info < (3, 10):
+    from genops_lab.agent import zipped
+
+    zipped.install()
+
+from genops_lab.agent.__main__ import main
+
+sys.exit(main(sys.argv[1:]))
+"""
 _INIT = '"""As much of GenOps Lab as a kernel\'s host needs."""\n\n__version__ = {!r}\n'
 
 _lock = threading.Lock()

@@ -112,6 +112,42 @@ def test_an_old_python_runs_the_agent_and_starts_a_kernel_of_another(agent_home:
     run(test)
 
 
+def test_threads_of_an_old_python_get_whole_modules_from_the_zip(zipped: Path) -> None:
+    """Each round two threads import a module that the other has begun; without our importer some get a half."""
+    code = """
+import sys, threading
+sys.argv = ["agent"]
+try:
+    import runpy
+    runpy.run_path(sys.path[0], run_name="__main__")
+except SystemExit:
+    pass
+names = "environments", "probe", "builds", "stored", "removing", "recipes", "survival"
+faults = []
+def take(name, barrier):
+    barrier.wait()
+    try:
+        module = __import__("genops_lab.agent." + name, fromlist=["_"])
+        if name == "environments":
+            module.note_use
+    except BaseException as error:
+        faults.append(repr(error))
+for _ in range(30):
+    for name in [name for name in sys.modules if name.startswith("genops_lab.agent.")]:
+        del sys.modules[name]
+    barrier = threading.Barrier(2 * len(names))
+    threads = [threading.Thread(target=take, args=(name, barrier)) for name in names * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+print(faults)
+"""
+    command = [old_python(), "-c", f"import sys; sys.path.insert(0, {str(zipped)!r})\n{code}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
 def test_every_file_compiles_where_python_is_old(agent_home: Path, zipped: Path) -> None:
     python = old_python()
     with zipfile.ZipFile(zipped) as archive:
