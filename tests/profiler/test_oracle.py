@@ -4,35 +4,57 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.intervals import exposed_length, span, union_length
+from genops_lab.profiler.engine.intervals import Intervals, exposed_length, gaps, span, union, union_length
 
 interval = st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
-intervals = st.lists(interval, max_size=12)
+intervals = st.lists(interval, max_size=12).map(
+    lambda pairs: Intervals(*np.array(pairs, np.int64).reshape(-1, 2).T)
+)
 
 
-def painted(found: list[tuple[int, int]]) -> set[int]:
+def painted(found: Iterable[tuple[int, int]]) -> set[int]:
     return {tick for start, end in found for tick in range(start, end)}
 
 
+def ticks(found: Intervals) -> set[int]:
+    return painted(zip(found.start.tolist(), found.end.tolist(), strict=True))
+
+
 @given(intervals)
-def test_union_length(found: list[tuple[int, int]]) -> None:
-    assert union_length(found) == len(painted(found))
+def test_union_length(found: Intervals) -> None:
+    assert union_length(found) == len(ticks(found))
+
+
+@given(intervals)
+def test_a_union_is_in_order_and_apart(found: Intervals) -> None:
+    start, end = union(found)
+    assert (start < end).all() and (start[1:] > end[:-1]).all()
+    assert ticks(Intervals(start, end)) == ticks(found)
 
 
 @given(intervals, intervals)
-def test_exposed_length(found: list[tuple[int, int]], cover: list[tuple[int, int]]) -> None:
-    assert exposed_length(found, cover) == len(painted(found) - painted(cover))
+def test_exposed_length(found: Intervals, cover: Intervals) -> None:
+    assert exposed_length(found, cover) == len(ticks(found) - ticks(cover))
 
 
 @given(intervals)
-def test_span(found: list[tuple[int, int]]) -> None:
-    assert span(found) == (max(e for _, e in found) - min(s for s, _ in found) if found else 0)
+def test_span(found: Intervals) -> None:
+    assert span(found) == (max(found.end) - min(found.start) if len(found.start) else 0)
+
+
+@given(intervals)
+def test_gaps_are_what_is_left_between(found: Intervals) -> None:
+    covered = ticks(found)
+    between = set(range(min(covered), max(covered))) - covered if covered else set()
+    assert ticks(gaps(found)) == between
 
 
 KINDS = {"gemm": "kernel", "ncclKernel": "kernel", "Memcpy DtoH": "gpu_memcpy"}

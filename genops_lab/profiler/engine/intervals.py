@@ -1,38 +1,57 @@
-"""Exact arithmetic on half-open intervals of integer nanoseconds."""
+"""Exact arithmetic on half-open intervals of integer nanoseconds, given as arrays of starts and of ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import NamedTuple
 
-Interval = tuple[int, int]
+import numpy as np
+
+from .columns import Int64
 
 
-def union_length(intervals: Iterable[Interval]) -> int:
+class Intervals(NamedTuple):
+    """``start[n]`` to ``end[n]``, in any order, overlapping or not."""
+
+    start: Int64
+    end: Int64
+
+    def __add__(self, other: object) -> Intervals:
+        if not isinstance(other, Intervals):
+            return NotImplemented
+        return Intervals(np.concatenate([self.start, other.start]), np.concatenate([self.end, other.end]))
+
+
+def union(intervals: Intervals) -> Intervals:
+    """What they cover together: in order, apart from each other, none empty."""
+    start, end = intervals
+    order = np.argsort(start, kind="stable")
+    start, reach = start[order], np.maximum.accumulate(end[order])
+    first = np.ones(len(start), bool)
+    first[1:] = start[1:] > reach[:-1]
+    begins = np.flatnonzero(first)
+    ends = reach[np.append(begins[1:], len(start)) - 1] if len(start) else reach
+    begins = start[begins]
+    real = ends > begins
+    return Intervals(begins[real], ends[real])
+
+
+def union_length(intervals: Intervals) -> int:
     """The length of what the intervals cover together; overlaps count once."""
-    covered = 0
-    reach: int | None = None
-    for start, end in sorted(intervals):
-        if reach is None or start > reach:
-            covered += end - start
-            reach = end
-        elif end > reach:
-            covered += end - reach
-            reach = end
-    return covered
+    start, end = union(intervals)
+    return int((end - start).sum())
 
 
-def exposed_length(intervals: list[Interval], cover: list[Interval]) -> int:
+def exposed_length(intervals: Intervals, cover: Intervals) -> int:
     """The length of the union of ``intervals`` that lies outside the union of ``cover``."""
-    return union_length([*intervals, *cover]) - union_length(cover)
+    return union_length(intervals + cover) - union_length(cover)
 
 
-def span(intervals: Iterable[Interval]) -> int:
+def span(intervals: Intervals) -> int:
     """From the first start to the last end; 0 without intervals."""
-    first: int | None = None
-    last = 0
-    for start, end in intervals:
-        if first is None:
-            first, last = start, end
-        else:
-            first, last = min(first, start), max(last, end)
-    return 0 if first is None else last - first
+    return int(intervals.end.max() - intervals.start.min()) if len(intervals.start) else 0
+
+
+def gaps(intervals: Intervals) -> Intervals:
+    """What lies uncovered between the first start and the last end."""
+    start, end = union(intervals)
+    return Intervals(end[:-1], start[1:])

@@ -1,11 +1,15 @@
-"""CPU operators: nesting, self time, and which of them launched what ran on a device."""
+"""CPU operators: their own time, and what they started on a device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from dataclasses import dataclass
 
-from .columns import NO_ID, DeviceEvents, Trace
+import numpy as np
+import numpy.typing as npt
+
+from .columns import NO_ID, Columns, Int32, Int64
+from .kinds import Kind
+from .nesting import NOTHING, parents
 
 #: so many operators are told, those with most time first
 TOLD = 1000
@@ -20,98 +24,97 @@ class OperatorTally:
         self.total: dict[str, int] = {}
         self.device: dict[str, int] = {}
 
-    def add(self, trace: Trace) -> None:
+    def add(self, columns: Columns) -> None:
         """Count a trace's operators and the device time that they launched."""
-        owners = self._nest(trace)
-        by_external = _first_index(trace.operators.external)
-        for events in trace.devices.values():
-            self._charge(trace, events, owners, by_external)
+        around = parents(columns, [Kind.OPERATOR])
+        operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
+        names = columns.name[operators]
+        outermost = _outermost(columns, operators, around)[operators]
+        device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
+        owner = owners(columns, around)[device]
+        owned = owner != NOTHING
+        _sum(self.count, columns, names, np.ones(len(names), np.int64))
+        _sum(self.own, columns, names, own_times(columns, operators, around))
+        _sum(self.total, columns, names, np.where(outermost, columns.dur[operators], 0))
+        _sum(self.device, columns, columns.name[owner[owned]], columns.dur[device[owned]])
 
     def ranking(self) -> list[str]:
         """Names, those with most time of their own (on the CPU and on devices) first."""
         weight = {name: self.own[name] + self.device.get(name, 0) for name in self.count}
         return sorted(weight, key=lambda name: (-weight[name], name))[:TOLD]
 
-    def _nest(self, trace: Trace) -> dict[int, int]:
-        """Tally self and total times; the operator inside which each launch was made, by launch."""
-        operators, launches = trace.operators, trace.launches
-        owners: dict[int, int] = {}
-        waiting = {lane: list(group) for lane, group in _by_lane(launches.lane, launches.start)}
-        for lane, order in _by_lane(operators.lane, operators.start, operators.end):
-            stack: list[int] = []
-            calls = iter(waiting.get(lane, ()))
-            call = next(calls, None)
-            for index in order:
-                start = operators.start[index]
-                while call is not None and launches.start[call] < start:
-                    _own(owners, call, launches.start[call], stack, operators.end)
-                    call = next(calls, None)
-                while stack and operators.end[stack[-1]] <= start:
-                    stack.pop()
-                self._count(trace, index, stack)
-                stack.append(index)
-            while call is not None:
-                _own(owners, call, launches.start[call], stack, operators.end)
-                call = next(calls, None)
-        return owners
 
-    def _count(self, trace: Trace, index: int, stack: list[int]) -> None:
-        operators = trace.operators
-        name_id = operators.name[index]
-        name = trace.names[name_id]
-        start, end = operators.start[index], operators.end[index]
-        self.count[name] = self.count.get(name, 0) + 1
-        self.own[name] = self.own.get(name, 0) + end - start
-        if stack:
-            # A child that outlasts its parent (clocks, asynchronous ends) takes no more than the parent has.
-            parent = trace.names[operators.name[stack[-1]]]
-            self.own[parent] -= min(end, operators.end[stack[-1]]) - start
-        if all(operators.name[outer] != name_id for outer in stack):
-            self.total[name] = self.total.get(name, 0) + end - start
-        else:
-            self.total.setdefault(name, 0)
+def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
+    """The time of each member without its children among the members.
 
-    def _charge(
-        self, trace: Trace, events: DeviceEvents, owners: dict[int, int], by_external: dict[int, int]
-    ) -> None:
-        launches = trace.launches
-        by_correlation = _first_index(launches.correlation)
-        launch_by_external = _first_index(launches.external)
-        for index in range(len(events)):
-            correlation, external = events.correlation[index], events.external[index]
-            # The launch's own place is sure; ids of operators were numbered differently over the years.
-            launch = by_correlation.get(correlation)
-            if launch is None and correlation == NO_ID:
-                launch = launch_by_external.get(external)
-            owner = owners.get(launch) if launch is not None else None
-            if owner is None:
-                owner = by_external.get(external)
-            if owner is not None:
-                name = trace.names[trace.operators.name[owner]]
-                self.device[name] = self.device.get(name, 0) + events.end[index] - events.start[index]
+    A child that outlasts its parent (clocks, asynchronous ends) takes no more than the parent has.
+    """
+    own: Int64 = columns.dur.copy()
+    inside = members[around[members] != NOTHING]
+    parent = around[inside]
+    taken = np.minimum(columns.end[inside], columns.end[parent]) - columns.ts[inside]
+    np.subtract.at(own, parent, taken)
+    mine: Int64 = own[members]
+    return mine
 
 
-def _own(owners: dict[int, int], call: int, at: int, stack: list[int], ends: Sequence[int]) -> None:
-    while stack and ends[stack[-1]] < at:
-        stack.pop()
-    if stack:
-        owners[call] = stack[-1]
+def owners(columns: Columns, around: Int32) -> Int32:
+    """For each slice on a device the operator that started it; NOTHING where that is not known.
+
+    The launch's own place is sure; ids of operators were numbered differently over the years.
+    """
+    owner = np.full(len(columns), NOTHING, np.int32)
+    device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
+    runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
+    by_correlation = _First.of(columns.correlation, runtime)
+    by_external = _First.of(columns.external, runtime)
+    correlation, external = columns.correlation[device], columns.external[device]
+    launch = by_correlation.find(correlation)
+    launch = np.where((launch == NOTHING) & (correlation == NO_ID), by_external.find(external), launch)
+    found = np.where(launch == NOTHING, NOTHING, around[launch])
+    operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
+    named = _First.of(columns.external, operators).find(external)
+    owner[device] = np.where(found == NOTHING, named, found)
+    return owner
 
 
-def _by_lane(
-    lane: Sequence[int], start: Sequence[int], end: Sequence[int] | None = None
-) -> Iterator[tuple[int, Iterator[int]]]:
-    """Indices of each lane in the order of their starts, an outer interval before the inner ones."""
-    if end is None:
-        order = sorted(range(len(lane)), key=lambda index: (lane[index], start[index]))
-    else:
-        order = sorted(range(len(lane)), key=lambda index: (lane[index], start[index], -end[index]))
-    return groupby(order, key=lane.__getitem__)
+@dataclass(frozen=True)
+class _First:
+    """The first slice that has an id."""
+
+    ids: Int64
+    slices: Int64
+
+    @staticmethod
+    def of(column: Int64, among: Int64) -> _First:
+        given = among[column[among] != NO_ID]
+        ids, first = np.unique(column[given], return_index=True)
+        return _First(ids, given[first])
+
+    def find(self, wanted: Int64) -> Int64:
+        """The slices, NOTHING where there is none."""
+        if not len(self.ids):
+            return np.full(len(wanted), NOTHING, np.int64)
+        place = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        return np.where(self.ids[place] == wanted, self.slices[place], NOTHING)
 
 
-def _first_index(ids: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for index, id in enumerate(ids):
-        if id != NO_ID:
-            found.setdefault(id, index)
-    return found
+def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray[np.bool_]:
+    """Which operators lie in none of their own name."""
+    outermost = np.ones(len(columns), bool)
+    names = columns.name
+    above = around[operators]
+    while (climbing := above != NOTHING).any():
+        operators, above = operators[climbing], above[climbing]
+        outermost[operators[names[operators] == names[above]]] = False
+        above = around[above]
+    return outermost
+
+
+def _sum(into: dict[str, int], columns: Columns, names: Int32, values: Int64) -> None:
+    present, place = np.unique(names, return_inverse=True)
+    sums = np.zeros(len(present), np.int64)
+    np.add.at(sums, place, values)
+    for name, value in zip(present.tolist(), sums.tolist(), strict=True):
+        text = columns.names[name]
+        into[text] = into.get(text, 0) + value

@@ -35,10 +35,36 @@ _OFFSET = re.compile(r"\(byte (\d+)\)")
 class Arguments(msgspec.Struct, gc=False):
     """The arguments of an event that the engine reads; all others are skipped undecoded."""
 
+    name: Any = None
     device: Any = None
+    stream: Any = None
     correlation: Any = None
     external_id: Any = msgspec.field(name="External id", default=None)
     external_id_old: Any = msgspec.field(name="external id", default=None)
+    sequence: Any = msgspec.field(name="Sequence number", default=None)
+    forward_thread: Any = msgspec.field(name="Fwd thread id", default=None)
+    bytes: Any = None
+    python_id: Any = msgspec.field(name="Python id", default=None)
+    python_parent: Any = msgspec.field(name="Python parent id", default=None)
+    elements: Any = msgspec.field(name="In msg nelems", default=None)
+    group_size: Any = msgspec.field(name="Group size", default=None)
+    graph: Any = msgspec.field(name="graph id", default=None)
+    graph_node: Any = msgspec.field(name="graph node id", default=None)
+    shared_memory: Any = msgspec.field(name="shared memory", default=None)
+    registers: Any = msgspec.field(name="registers per thread", default=None)
+    dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b""))
+    strides: msgspec.Raw = msgspec.field(name="Input Strides", default=msgspec.Raw(b""))
+    types: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b""))
+    concrete: msgspec.Raw = msgspec.field(name="Concrete Inputs", default=msgspec.Raw(b""))
+    grid: msgspec.Raw = msgspec.Raw(b"")
+    block: msgspec.Raw = msgspec.Raw(b"")
+    collective: msgspec.Raw = msgspec.field(name="Collective name", default=msgspec.Raw(b""))
+    dtype: msgspec.Raw = msgspec.Raw(b"")
+    memory_device: Any = msgspec.field(name="Device Id", default=None)
+    memory_bytes: Any = msgspec.field(name="Bytes", default=None)
+    address: Any = msgspec.field(name="Addr", default=None)
+    allocated: Any = msgspec.field(name="Total Allocated", default=None)
+    reserved: Any = msgspec.field(name="Total Reserved", default=None)
 
 
 class Event(msgspec.Struct, gc=False):
