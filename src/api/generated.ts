@@ -3108,13 +3108,13 @@ export interface components {
             /** @default  */
             problem: string;
             /** @default [] */
-            advice: components["schemas"]["Advice"][];
+            advice: components["schemas"]["genops_lab.experiments.columns.models.Advice"][];
         };
         /**
          * Advice
          * @description What would make MLflow better; ``code`` is ``no_statistics`` where ``analyze_runs`` helps.
          */
-        Advice: {
+        "genops_lab.experiments.columns.models.Advice": {
             /** @enum {unknown} */
             code: "no_statistics";
             message: string;
@@ -3718,6 +3718,24 @@ export interface components {
             devices: components["schemas"]["DeviceTime"][];
             cpu: components["schemas"]["CpuTime"];
             operators: components["schemas"]["OperatorTime"][];
+            /** @default [] */
+            kernels: components["schemas"]["KernelTime"][];
+            /** @default [] */
+            streams: components["schemas"]["StreamTime"][];
+            /** @default [] */
+            steps: components["schemas"]["StepTime"][];
+            /** @default [] */
+            launches: components["schemas"]["LaunchTime"][];
+            /** @default [] */
+            idle: components["schemas"]["IdleTime"][];
+            /** @default null */
+            attribution: components["schemas"]["Attribution"] | null;
+            /** @default null */
+            roofline: components["schemas"]["Roofline"] | null;
+            /** @default [] */
+            advice: components["schemas"]["genops_lab.profiler.models.advice.Advice"][];
+            /** @default null */
+            memory: components["schemas"]["MemorySummary"] | null;
             /** @default  */
             damaged: string;
         };
@@ -3737,6 +3755,8 @@ export interface components {
             memory_us: number;
             kernels: number;
             top_kernels: components["schemas"]["KernelTime"][];
+            /** @default  */
+            model: string;
         };
         /**
          * KernelTime
@@ -3746,6 +3766,17 @@ export interface components {
             name: string;
             count: number;
             total_us: number;
+            /** @default 0 */
+            min_us: number;
+            /** @default 0 */
+            max_us: number;
+            /** @default  */
+            operator: string;
+            /**
+             * @default compute
+             * @enum {unknown}
+             */
+            kind: "communication" | "compute" | "copy" | "fill";
         };
         /**
          * CpuTime
@@ -3766,6 +3797,273 @@ export interface components {
             self_us: number;
             total_us: number;
             device_us: number;
+            /** @default 0 */
+            kernels: number;
+            /** @default 0 */
+            flops: number;
+            /** @default 0 */
+            bytes: number;
+        };
+        /**
+         * StreamTime
+         * @description One stream of a device.
+         */
+        StreamTime: {
+            device: string;
+            rank: number;
+            stream: string;
+            busy_us: number;
+            compute_us: number;
+            comm_us: number;
+            memory_us: number;
+            kernels: number;
+        };
+        /**
+         * StepTime
+         * @description One step of the program (``ProfilerStep#n``) on a rank's devices.
+         *
+         *         ``start_us`` counts from the trace's first event. A step's device time is what its own launches ran,
+         *         wherever on the clock that was.
+         */
+        StepTime: {
+            rank: number;
+            name: string;
+            start_us: number;
+            span_us: number;
+            busy_us: number;
+            idle_us: number;
+            compute_us: number;
+            comm_us: number;
+            exposed_comm_us: number;
+            memory_us: number;
+            kernels: number;
+            /** @default false */
+            warmup: boolean;
+        };
+        /**
+         * LaunchTime
+         * @description Launches of a device's kernels.
+         *
+         *         ``delay``: from the start of the launching call to the start of the kernel; ``queue``: of it, the time that
+         *         the kernel waited because its stream was not idle.
+         */
+        LaunchTime: {
+            device: string;
+            rank: number;
+            launches: number;
+            call_p50_us: number;
+            delay_p50_us: number;
+            delay_p90_us: number;
+            delay_max_us: number;
+            queue_p50_us: number;
+            shorter_than_call: number;
+        };
+        /**
+         * IdleTime
+         * @description The gaps of one device, between its first start and its last end.
+         */
+        IdleTime: {
+            device: string;
+            rank: number;
+            gaps: number;
+            total_us: number;
+            p50_us: number;
+            over_1ms: number;
+            over_1ms_us: number;
+            reasons: components["schemas"]["IdleReason"][];
+        };
+        /**
+         * IdleReason
+         * @description Idle time of a device by what its host did meanwhile.
+         */
+        IdleReason: {
+            /** @enum {unknown} */
+            code: "communication" | "copy" | "dataloader" | "launch" | "other" | "python" | "synchronization";
+            total_us: number;
+            count: number;
+        };
+        /**
+         * Attribution
+         * @description How much device time has a line. Sums of lengths, in microseconds.
+         */
+        Attribution: {
+            /** @enum {unknown} */
+            by: "markers" | "none" | "stacks";
+            device_us: number;
+            attributed_us: number;
+            forward_us: number;
+            forward_attributed_us: number;
+            lines: components["schemas"]["LineTime"][];
+            /** @default [] */
+            unattributed: [
+                string,
+                number
+            ][];
+        };
+        /**
+         * LineTime
+         * @description What a line cost. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
+         *
+         *         ``backward_us``: of it, those of the backward pass that belong to it.
+         */
+        LineTime: {
+            place: components["schemas"]["Place"];
+            device_us: number;
+            backward_us: number;
+            cpu_us: number;
+            kernels: number;
+            /** @default [] */
+            operators: string[];
+        };
+        /**
+         * Place
+         * @description A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name.
+         */
+        Place: {
+            file: string;
+            line: number;
+            /** @default  */
+            function: string;
+            /** @default  */
+            cell: string;
+            /** @default  */
+            text: string;
+        };
+        /**
+         * Roofline
+         * @description ``mfu``: FLOPs of the model over the time of the steps and the peak, 0 to 1; None where it is not known.
+         */
+        Roofline: {
+            peaks: components["schemas"]["Peak"][];
+            flops: number;
+            mfu: number | null;
+            covered: number;
+            operators: components["schemas"]["OperatorWork"][];
+            /** @default null */
+            usd_a_step: number | null;
+            /** @default  */
+            missing: string;
+        };
+        /**
+         * Peak
+         * @description What a device can do, from its maker's data sheet (dense).
+         */
+        Peak: {
+            model: string;
+            dtype: string;
+            tflops: number;
+            gb_per_s: number;
+        };
+        /**
+         * OperatorWork
+         * @description An operator of one set of shapes against the roofline.
+         *
+         *         ``share`` is the part of the attainable speed that it has reached, 0 to 1; attainable is the lesser of the
+         *         peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009).
+         */
+        OperatorWork: {
+            name: string;
+            shapes: string;
+            dtype: string;
+            count: number;
+            device_us: number;
+            flops: number;
+            bytes: number;
+            tflops: number;
+            gb_per_s: number;
+            intensity: number;
+            share: number;
+            /** @enum {unknown} */
+            bound: "" | "compute" | "memory";
+        };
+        /**
+         * Advice
+         * @description One problem with its evidence. ``saving_us`` is what would be saved of the traced time at most.
+         */
+        "genops_lab.profiler.models.advice.Advice": {
+            code: string;
+            /** @enum {unknown} */
+            severity: "high" | "low" | "medium";
+            title: string;
+            evidence: string;
+            saving_us: number;
+            /** @default  */
+            suggestion: string;
+            /** @default  */
+            code_hint: string;
+            /** @default [] */
+            places: components["schemas"]["Place"][];
+            /** @default [] */
+            moments: [
+                number,
+                number
+            ][];
+            /** @default null */
+            rank: number | null;
+        };
+        /**
+         * MemorySummary
+         * @description What a snapshot (``torch.cuda.memory._snapshot``) or a profile with memory events says.
+         */
+        MemorySummary: {
+            devices: components["schemas"]["DeviceMemory"][];
+            /** @default [] */
+            out_of_memory: components["schemas"]["OutOfMemory"][];
+            /** @default  */
+            damaged: string;
+        };
+        /**
+         * DeviceMemory
+         * @description One device. The peak counts what was allocated while it was recorded; older blocks are ``before``.
+         */
+        DeviceMemory: {
+            device: number;
+            reserved: number;
+            allocated: number;
+            active: number;
+            segments: number;
+            blocks: number;
+            fragmentation: number;
+            largest_free: number;
+            events: number;
+            peak: number;
+            peak_event: number;
+            live_at_peak: number;
+            before: number;
+            sites: components["schemas"]["Site"][];
+            /** @default [] */
+            timeline: [
+                number,
+                number
+            ][];
+            /** @default 0 */
+            retries: number;
+        };
+        /**
+         * Site
+         * @description What one line (or operator) holds at the peak.
+         */
+        Site: {
+            name: string;
+            bytes: number;
+            blocks: number;
+            /** @default null */
+            place: components["schemas"]["Place"] | null;
+            /** @default [] */
+            stack: string[];
+        };
+        /**
+         * OutOfMemory
+         * @description An allocation that failed.
+         */
+        OutOfMemory: {
+            device: number;
+            wanted: number;
+            free: number;
+            /** @default null */
+            at_us: number | null;
+            /** @default [] */
+            holders: components["schemas"]["Site"][];
         };
         /**
          * NewProfile

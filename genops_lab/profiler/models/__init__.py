@@ -1,0 +1,48 @@
+"""Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
+
+from .advice import Advice
+from .difference import Change, Difference, Figure
+from .lines import Attribution, LineTime, Place
+from .memory import DeviceMemory, MemorySummary, OutOfMemory, Site
+from .profiles import NewProfile, Profile, ProfileSummary
+from .roofline import OperatorWork, Peak, Roofline
+from .times import (
+    CpuTime,
+    DeviceTime,
+    IdleReason,
+    IdleTime,
+    KernelTime,
+    LaunchTime,
+    OperatorTime,
+    StepTime,
+    StreamTime,
+)
+
+__all__ = [
+    "Advice",
+    "Attribution",
+    "Change",
+    "CpuTime",
+    "DeviceMemory",
+    "DeviceTime",
+    "Difference",
+    "Figure",
+    "IdleReason",
+    "IdleTime",
+    "KernelTime",
+    "LaunchTime",
+    "LineTime",
+    "MemorySummary",
+    "NewProfile",
+    "OperatorTime",
+    "OperatorWork",
+    "OutOfMemory",
+    "Peak",
+    "Place",
+    "Profile",
+    "ProfileSummary",
+    "Roofline",
+    "Site",
+    "StepTime",
+    "StreamTime",
+]

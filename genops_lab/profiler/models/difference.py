@@ -1,0 +1,48 @@
+"""Two profiles side by side. A change is ``after - before``: below zero is faster."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .lines import Place
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator, kernel or line in both. Device time (of an operator also CPU) in microseconds a step."""
+
+    name: str
+    before_us: float
+    after_us: float
+    before_count: float
+    after_count: float
+    state: Literal["both", "added", "removed"]
+    place: Place | None = None
+    #: A kernel that stands where the other had another one, by operator and shapes.
+    instead_of: str = ""
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One sum in both."""
+
+    code: str
+    before: float
+    after: float
+    unit: Literal["us", "share", "count", "flops"]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """All times are a step where both have steps, else of the whole trace (``a_step`` tells)."""
+
+    a_step: bool
+    steps: tuple[int, int]
+    figures: list[Figure]
+    operators: list[Change]
+    kernels: list[Change]
+    lines: list[Change]
+    #: Problems by code: gone, new, and in both.
+    advice_gone: list[str] = []
+    advice_new: list[str] = []
+    advice_kept: list[str] = []
+    warnings: list[str] = []

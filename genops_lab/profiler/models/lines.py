@@ -1,0 +1,47 @@
+"""Time by the user's own code."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name."""
+
+    file: str
+    line: int
+    function: str = ""
+    cell: str = ""
+    #: The line's text where it is known.
+    text: str = ""
+
+
+class LineTime(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line cost. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
+
+    ``backward_us``: of it, those of the backward pass that belong to it.
+    """
+
+    place: Place
+    device_us: float
+    backward_us: float
+    cpu_us: float
+    kernels: int
+    #: The operators in it with most device time.
+    operators: list[str] = []
+
+
+class Attribution(msgspec.Struct, frozen=True, kw_only=True):
+    """How much device time has a line. Sums of lengths, in microseconds."""
+
+    #: What the lines were found by: markers of ``%%profile``, Python stacks, or nothing that the trace has.
+    by: Literal["markers", "stacks", "none"]
+    device_us: float
+    attributed_us: float
+    forward_us: float
+    forward_attributed_us: float
+    lines: list[LineTime]
+    #: What has no line, by operator or kernel.
+    unattributed: list[tuple[str, float]] = []

@@ -1,0 +1,135 @@
+"""Where the time went. Durations in microseconds, as traces have them; sizes in bytes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class KernelTime(msgspec.Struct, frozen=True, kw_only=True):
+    """All launches of one device kernel."""
+
+    name: str
+    count: int
+    total_us: float
+    min_us: float = 0.0
+    max_us: float = 0.0
+    #: The operator that launched most of it; "" where that is not known.
+    operator: str = ""
+    kind: Literal["compute", "communication", "copy", "fill"] = "compute"
+
+
+class OperatorTime(msgspec.Struct, frozen=True, kw_only=True):
+    """One operator: ``self_us`` on the CPU without its children, ``device_us`` of the kernels it launched."""
+
+    name: str
+    count: int
+    self_us: float
+    total_us: float
+    device_us: float
+    kernels: int = 0
+    #: By shapes; 0 where they do not tell.
+    flops: float = 0.0
+    bytes: float = 0.0
+
+
+class DeviceTime(msgspec.Struct, frozen=True, kw_only=True):
+    """One device of one rank: exact unions of intervals over ``span_us`` (first start to last end)."""
+
+    device: str
+    rank: int
+    span_us: float
+    busy_us: float
+    idle_us: float
+    compute_us: float
+    comm_us: float
+    exposed_comm_us: float
+    memory_us: float
+    kernels: int
+    top_kernels: list[KernelTime]
+    #: As the trace names the model; "" where it does not.
+    model: str = ""
+
+
+class StreamTime(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream of a device."""
+
+    device: str
+    rank: int
+    stream: str
+    busy_us: float
+    compute_us: float
+    comm_us: float
+    memory_us: float
+    kernels: int
+
+
+class StepTime(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of the program (``ProfilerStep#n``) on a rank's devices.
+
+    ``start_us`` counts from the trace's first event. A step's device time is what its own launches ran,
+    wherever on the clock that was.
+    """
+
+    rank: int
+    name: str
+    start_us: float
+    span_us: float
+    busy_us: float
+    idle_us: float
+    compute_us: float
+    comm_us: float
+    exposed_comm_us: float
+    memory_us: float
+    kernels: int
+    #: Counted apart: what happens once (allocations, autotuning, compilation) is in it.
+    warmup: bool = False
+
+
+class LaunchTime(msgspec.Struct, frozen=True, kw_only=True):
+    """Launches of a device's kernels.
+
+    ``delay``: from the start of the launching call to the start of the kernel; ``queue``: of it, the time that
+    the kernel waited because its stream was not idle.
+    """
+
+    device: str
+    rank: int
+    launches: int
+    call_p50_us: float
+    delay_p50_us: float
+    delay_p90_us: float
+    delay_max_us: float
+    queue_p50_us: float
+    #: Kernels shorter than the call that launched them.
+    shorter_than_call: int
+
+
+class IdleReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Idle time of a device by what its host did meanwhile."""
+
+    code: Literal["dataloader", "synchronization", "copy", "launch", "python", "communication", "other"]
+    total_us: float
+    count: int
+
+
+class IdleTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The gaps of one device, between its first start and its last end."""
+
+    device: str
+    rank: int
+    gaps: int
+    total_us: float
+    p50_us: float
+    over_1ms: int
+    over_1ms_us: float
+    reasons: list[IdleReason]
+
+
+class CpuTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The host side: time with any operator running, and without."""
+
+    span_us: float
+    busy_us: float
+    idle_us: float
