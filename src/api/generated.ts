@@ -3895,10 +3895,7 @@ export interface components {
             forward_attributed_us: number;
             lines: components["schemas"]["LineTime"][];
             /** @default [] */
-            unattributed: [
-                string,
-                number
-            ][];
+            unattributed: components["schemas"]["Unattributed"][];
         };
         /**
          * LineTime
@@ -3928,6 +3925,14 @@ export interface components {
             cell: string;
             /** @default  */
             text: string;
+        };
+        /**
+         * Unattributed
+         * @description Device time of an operator or a kernel that has no line.
+         */
+        Unattributed: {
+            name: string;
+            device_us: number;
         };
         /**
          * Roofline
@@ -3994,12 +3999,17 @@ export interface components {
             /** @default [] */
             places: components["schemas"]["Place"][];
             /** @default [] */
-            moments: [
-                number,
-                number
-            ][];
+            moments: components["schemas"]["Moment"][];
             /** @default null */
             rank: number | null;
+        };
+        /**
+         * Moment
+         * @description A part of the trace, in microseconds after its first event.
+         */
+        Moment: {
+            start_us: number;
+            end_us: number;
         };
         /**
          * MemorySummary
@@ -4032,10 +4042,7 @@ export interface components {
             before: number;
             sites: components["schemas"]["Site"][];
             /** @default [] */
-            timeline: [
-                number,
-                number
-            ][];
+            timeline: components["schemas"]["MemoryPoint"][];
             /** @default 0 */
             retries: number;
         };
@@ -4051,6 +4058,14 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default [] */
             stack: string[];
+        };
+        /**
+         * MemoryPoint
+         * @description What was allocated after an event: its number, or its microseconds after the trace's first event.
+         */
+        MemoryPoint: {
+            at: number;
+            bytes: number;
         };
         /**
          * OutOfMemory

@@ -1,9 +1,9 @@
 """Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
 
-from .advice import Advice
+from .advice import Advice, Moment
 from .difference import Change, Difference, Figure
-from .lines import Attribution, LineTime, Place
-from .memory import DeviceMemory, MemorySummary, OutOfMemory, Site
+from .lines import Attribution, LineTime, Place, Unattributed
+from .memory import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .profiles import NewProfile, Profile, ProfileSummary
 from .roofline import OperatorWork, Peak, Roofline
 from .times import (
@@ -32,7 +32,9 @@ __all__ = [
     "KernelTime",
     "LaunchTime",
     "LineTime",
+    "MemoryPoint",
     "MemorySummary",
+    "Moment",
     "NewProfile",
     "OperatorTime",
     "OperatorWork",
@@ -45,4 +47,5 @@ __all__ = [
     "Site",
     "StepTime",
     "StreamTime",
+    "Unattributed",
 ]

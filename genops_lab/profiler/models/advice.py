@@ -9,6 +9,13 @@ import msgspec
 from .lines import Place
 
 
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the trace, in microseconds after its first event."""
+
+    start_us: float
+    end_us: float
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """One problem with its evidence. ``saving_us`` is what would be saved of the traced time at most."""
 
@@ -22,6 +29,6 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     suggestion: str = ""
     code_hint: str = ""
     places: list[Place] = []
-    #: Some of the events: [start, end] in microseconds after the trace's first event.
-    moments: list[tuple[float, float]] = []
+    #: Some of the events.
+    moments: list[Moment] = []
     rank: int | None = None

@@ -36,7 +36,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """All times are a step where both have steps, else of the whole trace (``a_step`` tells)."""
 
     a_step: bool
-    steps: tuple[int, int]
+    before_steps: int
+    after_steps: int
     figures: list[Figure]
     operators: list[Change]
     kernels: list[Change]

@@ -33,6 +33,13 @@ class LineTime(msgspec.Struct, frozen=True, kw_only=True):
     operators: list[str] = []
 
 
+class Unattributed(msgspec.Struct, frozen=True, kw_only=True):
+    """Device time of an operator or a kernel that has no line."""
+
+    name: str
+    device_us: float
+
+
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     """How much device time has a line. Sums of lengths, in microseconds."""
 
@@ -44,4 +51,4 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     forward_attributed_us: float
     lines: list[LineTime]
     #: What has no line, by operator or kernel.
-    unattributed: list[tuple[str, float]] = []
+    unattributed: list[Unattributed] = []

@@ -18,6 +18,13 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     stack: list[str] = []
 
 
+class MemoryPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What was allocated after an event: its number, or its microseconds after the trace's first event."""
+
+    at: float
+    bytes: int
+
+
 class OutOfMemory(msgspec.Struct, frozen=True, kw_only=True):
     """An allocation that failed."""
 
@@ -46,8 +53,8 @@ class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
     live_at_peak: int
     before: int
     sites: list[Site]
-    #: Thinned so that no peak goes: moments (event number or microseconds) and bytes.
-    timeline: list[tuple[float, int]] = []
+    #: Thinned so that no peak goes.
+    timeline: list[MemoryPoint] = []
     retries: int = 0
 
 
