@@ -8,20 +8,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
-from ..models import CpuTime, DeviceTime, KernelTime, OperatorTime, ProfileSummary
+from ..models import (
+    CpuTime,
+    DeviceTime,
+    IdleTime,
+    KernelTime,
+    LaunchTime,
+    ProfileSummary,
+    StepTime,
+    StreamTime,
+)
 from . import kineto
-from .columns import Columns, Int64
-from .intervals import Intervals, exposed_length, span, union_length
+from .columns import Columns
+from .devices import device_times, stream_times
+from .host import Host
+from .idle import idle_times
+from .intervals import span, union_length
+from .kernels import kernel_times, merged
 from .kinds import Kind
-from .operators import OperatorTally
-
-TOP_KERNELS = 10
+from .launches import launch_times
+from .operators import TOLD, OperatorTally
+from .steps import step_times
+from .traces import Trace
 
 
 def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> ProfileSummary:
@@ -34,38 +49,62 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     if not given:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
-    events = 0
-    devices: list[DeviceTime] = []
-    tally, cpu = OperatorTally(), _Host()
-    damage: list[str] = []
+    sums = _Sums()
     ranks: set[int] = set()
     for path in map(Path, given):
         columns = _read(path)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
-        events += columns.events
-        damage += [f"{path.name}: {what}" if len(given) > 1 else what for what in columns.damage]
-        devices += [_device_time(columns, key, rank) for key in _devices(columns)]
-        tally.add(columns)
-        cpu.add(columns)
-    devices.sort(key=lambda device: device.rank)
-    return ProfileSummary(
-        events=events,
-        ranks=sorted(ranks),
-        devices=devices,
-        cpu=cpu.time(),
-        operators=[
-            OperatorTime(
-                name=name,
-                count=tally.count[name],
-                self_us=tally.own[name] / 1000,
-                total_us=tally.total[name] / 1000,
-                device_us=tally.device.get(name, 0) / 1000,
-            )
-            for name in tally.ranking()
-        ],
-        damaged=" ".join(damage),
-    )
+        sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
+    return sums.summary()
+
+
+class _Sums:
+    """What the traces say together."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.damage: list[str] = []
+        self.tally, self.cpu = OperatorTally(), _Cpu()
+        self.devices: list[DeviceTime] = []
+        self.kernels: list[list[KernelTime]] = []
+        self.streams: list[StreamTime] = []
+        self.steps: list[StepTime] = []
+        self.launches: list[LaunchTime] = []
+        self.idle: list[IdleTime] = []
+        self.ranks: list[int] = []
+
+    def add(self, trace: Trace, file: str) -> None:
+        """``file`` names the trace in what is said about its damage; "" for the only one."""
+        self.ranks.append(trace.rank)
+        self.events += trace.columns.events
+        self.damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
+        self.tally.add(trace)
+        self.cpu.add(trace)
+        self.devices += device_times(trace)
+        self.kernels += [kernel_times(trace, members) for members in trace.devices.values()]
+        self.streams += stream_times(trace)
+        self.steps += step_times(trace)
+        self.launches += launch_times(trace)
+        self.idle += idle_times(trace, Host(trace))
+
+    def summary(self) -> ProfileSummary:
+        """All of it, by rank."""
+        for table in (self.devices, self.streams, self.steps, self.launches, self.idle):
+            table.sort(key=lambda row: row.rank)
+        return ProfileSummary(
+            events=self.events,
+            ranks=sorted(self.ranks),
+            devices=self.devices,
+            cpu=self.cpu.time(),
+            operators=self.tally.times(),
+            kernels=list(islice(merged(self.kernels), TOLD)),
+            streams=self.streams,
+            steps=self.steps,
+            launches=self.launches,
+            idle=self.idle,
+            damaged=" ".join(self.damage),
+        )
 
 
 def _read(path: Path) -> Columns:
@@ -83,18 +122,14 @@ def _free(ranks: set[int]) -> int:
     return next(rank for rank in range(len(ranks) + 1) if rank not in ranks)
 
 
-def _natural(key: str) -> tuple[int, str]:
-    return (int(key), "") if key.isdigit() else (1 << 30, key)
-
-
-class _Host:
+class _Cpu:
     """CPU time, summed over traces: the clocks of several hosts have no common zero."""
 
     def __init__(self) -> None:
         self._span = self._busy = 0
 
-    def add(self, columns: Columns) -> None:
-        intervals = _intervals(columns, np.flatnonzero(columns.kind == Kind.OPERATOR))
+    def add(self, trace: Trace) -> None:
+        intervals = trace.intervals(np.flatnonzero(trace.columns.kind == Kind.OPERATOR))
         self._span += span(intervals)
         self._busy += union_length(intervals)
 
@@ -102,47 +137,3 @@ class _Host:
         return CpuTime(
             span_us=self._span / 1000, busy_us=self._busy / 1000, idle_us=(self._span - self._busy) / 1000
         )
-
-
-def _intervals(columns: Columns, members: Int64) -> Intervals:
-    return Intervals(columns.ts[members], columns.ts[members] + columns.dur[members])
-
-
-def _devices(columns: Columns) -> list[str]:
-    used = np.unique(columns.lane[columns.kind >= Kind.COMPUTE])
-    return sorted({columns.lanes[lane].device for lane in used.tolist()}, key=_natural)
-
-
-def _device_time(columns: Columns, key: str, rank: int) -> DeviceTime:
-    lanes = [number for number, lane in enumerate(columns.lanes) if lane.device == key]
-    members = np.flatnonzero((columns.kind >= Kind.COMPUTE) & np.isin(columns.lane, lanes))
-    kinds = columns.kind[members]
-    everything = _intervals(columns, members)
-    compute = _intervals(columns, members[kinds == Kind.COMPUTE])
-    communication = _intervals(columns, members[kinds == Kind.COMMUNICATION])
-    length, busy = span(everything), union_length(everything)
-    kernels = members[kinds <= Kind.COMMUNICATION]
-    return DeviceTime(
-        device=key,
-        rank=rank,
-        span_us=length / 1000,
-        busy_us=busy / 1000,
-        idle_us=(length - busy) / 1000,
-        compute_us=union_length(compute) / 1000,
-        comm_us=union_length(communication) / 1000,
-        exposed_comm_us=exposed_length(communication, compute) / 1000,
-        memory_us=union_length(_intervals(columns, members[kinds >= Kind.COPY])) / 1000,
-        kernels=len(kernels),
-        top_kernels=_top_kernels(columns, kernels),
-    )
-
-
-def _top_kernels(columns: Columns, kernels: Int64) -> list[KernelTime]:
-    present, place, count = np.unique(columns.name[kernels], return_inverse=True, return_counts=True)
-    total = np.zeros(len(present), np.int64)
-    np.add.at(total, place, columns.dur[kernels])
-    rows = zip(
-        [columns.names[name] for name in present.tolist()], count.tolist(), total.tolist(), strict=True
-    )
-    top = sorted(rows, key=lambda row: (-row[2], row[0]))[:TOP_KERNELS]
-    return [KernelTime(name=name, count=count, total_us=total / 1000) for name, count, total in top]
