@@ -7,7 +7,7 @@ an exact union of intervals of whole nanoseconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,15 @@ from .operators import OperatorTally
 TOP_KERNELS = 10
 
 
-def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> ProfileSummary:
+def analyze(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    each: Callable[[Columns], None] | None = None,
+) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say.
 
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells.
+    to the damage, which ``damaged`` tells. ``each`` is given the columns of each file, to keep them.
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     if not given:
@@ -40,7 +43,9 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     damage: list[str] = []
     ranks: set[int] = set()
     for path in map(Path, given):
-        columns = _read(path)
+        columns = read(path)
+        if each is not None:
+            each(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         events += columns.events
@@ -68,7 +73,8 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     )
 
 
-def _read(path: Path) -> Columns:
+def read(path: Path) -> Columns:
+    """One trace as columns. Raises what ``analyze`` raises."""
     try:
         return kineto.read(path)
     except FileNotFoundError as error:
