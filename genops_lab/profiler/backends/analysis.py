@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from ..models import ProfileSummary
+from ..timeline.backend import COLUMNS
 
 # Traces shrink to a sixth at level 1 already, five times faster than at the default level.
 LEVEL = 1
@@ -16,11 +17,14 @@ LEVEL = 1
 class TraceAnalysis:
     """The trace engine as a backend."""
 
-    def summarize(self, trace: str) -> ProfileSummary:
-        """What one trace says. Raises what :func:`genops_lab.profiler.analyze` raises."""
-        from ..engine import analyze
+    def summarize(self, trace: str, folder: str) -> ProfileSummary:
+        """What one trace says; its columns are kept in ``folder``, for its timeline.
 
-        return analyze(trace)
+        Raises what :func:`genops_lab.profiler.analyze` raises.
+        """
+        from ..engine import analyze, stored
+
+        return analyze(trace, lambda columns: stored.save(columns, Path(folder) / COLUMNS))
 
     def pack(self, source: str, target: str) -> int:
         """Move ``source`` to ``target``, in gzip; the packed size in bytes. ``target`` is whole or not there."""

@@ -7,7 +7,7 @@ an exact union of intervals of whole nanoseconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -39,12 +39,15 @@ from .steps import step_times
 from .traces import Trace
 
 
-def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> ProfileSummary:
+def analyze(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    each: Callable[[Columns], None] | None = None,
+) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say.
 
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells.
+    to the damage, which ``damaged`` tells. ``each`` is given the columns of each file, to keep them.
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     if not given:
@@ -52,7 +55,9 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     sums = _Sums()
     ranks: set[int] = set()
     for path in map(Path, given):
-        columns = _read(path)
+        columns = read(path)
+        if each is not None:
+            each(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
@@ -107,7 +112,8 @@ class _Sums:
         )
 
 
-def _read(path: Path) -> Columns:
+def read(path: Path) -> Columns:
+    """One trace as columns. Raises what ``analyze`` raises."""
     try:
         return kineto.read(path)
     except FileNotFoundError as error:

@@ -118,6 +118,15 @@ def load(folder: str | os.PathLike[str]) -> Columns:
     )
 
 
+def is_stored(folder: str | os.PathLike[str]) -> bool:
+    """Whether the folder is of this version. ``load`` may still find that it is not whole."""
+    try:
+        text = (Path(folder) / MANIFEST).read_bytes()
+        return msgspec.json.decode(text, type=_Version).version == VERSION
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
 def _arrays(columns: Columns) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     for each in _SLICES:
         yield f"slices.{each}", getattr(columns, each)
