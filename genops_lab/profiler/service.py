@@ -18,7 +18,7 @@ from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
 from .backends.analysis import TraceAnalysis
-from .models import NewProfile, Profile
+from .models import Flame, NewProfile, Profile
 
 if TYPE_CHECKING:
     from genops_lab.core.store import Store
@@ -52,6 +52,11 @@ class ProfilesService:
     async def get_profile(self, profile_id: str) -> Profile:
         """A profile with its summary."""
         return await asyncio.to_thread(self._profiles.get, profile_id)
+
+    async def profile_flame(self, profile_id: str) -> Flame:
+        """What called what in a profile's trace, with the host's time and the device time it started."""
+        shown = await self.get_profile(profile_id)
+        return await self._worker.call(TraceAnalysis.flame, shown.trace_path)
 
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.

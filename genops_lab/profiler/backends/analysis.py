@@ -7,7 +7,7 @@ import gzip
 import shutil
 from pathlib import Path
 
-from ..models import ProfileSummary
+from ..models import Flame, ProfileSummary
 
 # Traces shrink to a sixth at level 1 already, five times faster than at the default level.
 LEVEL = 1
@@ -21,6 +21,13 @@ class TraceAnalysis:
         from ..engine import analyze
 
         return analyze(trace)
+
+    def flame(self, trace: str) -> Flame:
+        """What called what in a trace. Raises InvalidRequest where it is none, NotFound where it is not there."""
+        from ..engine import read
+        from ..engine.flame import flame
+
+        return flame(read(Path(trace)))
 
     def pack(self, source: str, target: str) -> int:
         """Move ``source`` to ``target``, in gzip; the packed size in bytes. ``target`` is whole or not there."""

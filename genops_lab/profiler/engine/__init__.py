@@ -40,7 +40,7 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     damage: list[str] = []
     ranks: set[int] = set()
     for path in map(Path, given):
-        columns = _read(path)
+        columns = read(path)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         events += columns.events
@@ -68,7 +68,8 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     )
 
 
-def _read(path: Path) -> Columns:
+def read(path: Path) -> Columns:
+    """A trace as columns. Raises NotFound and InvalidRequest."""
     try:
         return kineto.read(path)
     except FileNotFoundError as error:
