@@ -108,6 +108,7 @@ def _profile(row: Row[Any]) -> Profile:
         notebook=row.notebook or "",
         size_bytes=row.size_bytes,
         artifact=row.artifact,
+        trace_path=row.trace_path,
         message=message,
         summary=summary,
     )

@@ -16,6 +16,7 @@ OPERATIONS = [
     Operation("POST", "/profiles", Service.add_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
+    Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
     Operation("GET", "/profiles/{profile_id}/timeline", Timelines.get_timeline),
     Operation("POST", "/profiles/{profile_id}/timeline/tiles", Timelines.get_timeline_tiles),

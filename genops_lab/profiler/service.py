@@ -19,7 +19,7 @@ from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
 from .backends.analysis import TraceAnalysis
-from .models import NewProfile, OpenedFile, Profile
+from .models import Flame, NewProfile, OpenedFile, Profile
 from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class ProfilesService:
     async def get_profile(self, profile_id: str) -> Profile:
         """A profile with its summary."""
         return await asyncio.to_thread(self._profiles.get, profile_id)
+
+    async def profile_flame(self, profile_id: str) -> Flame:
+        """What called what in a profile's trace, with the host's time and the device time it started."""
+        return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id))
 
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.

@@ -1336,6 +1336,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/{profile_id}/flame": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What called what in a profile's trace, with the host's time and the device time it started. */
+        get: operations["profile_flame"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}/timeline": {
         parameters: {
             query?: never;
@@ -3789,7 +3806,7 @@ export interface components {
         };
         /**
          * Profile
-         * @description A captured profile; ``artifact`` is its path among the artifacts of its run.
+         * @description A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file.
          */
         Profile: {
             id: string;
@@ -3805,6 +3822,8 @@ export interface components {
             size_bytes: number;
             /** @default  */
             artifact: string;
+            /** @default  */
+            trace_path: string;
             /** @default  */
             message: string;
             /** @default null */
@@ -4202,6 +4221,30 @@ export interface components {
             path: string;
         };
         /**
+         * Flame
+         * @description A merged call tree, callers before what they call. ``host_us``, ``device_us``: of all outermost nodes.
+         */
+        Flame: {
+            host_us: number;
+            device_us: number;
+            nodes: components["schemas"]["FlameNode"][];
+        };
+        /**
+         * FlameNode
+         * @description All calls of one name below the same callers. Times are with what lies below it, in microseconds.
+         *
+         *         ``parent`` is the place of the node around it, -1 for the outermost. Without a name it stands for all that
+         *         would be too small to be seen there.
+         */
+        FlameNode: {
+            name: string;
+            kind: string;
+            parent: number;
+            count: number;
+            host_us: number;
+            device_us: number;
+        };
+        /**
          * Timeline
          * @description The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
          */
@@ -4541,6 +4584,55 @@ export interface components {
         MachineReading: {
             machine: components["schemas"]["Machine"];
             kernels: components["schemas"]["KernelUse"][];
+        };
+        /**
+         * Difference
+         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+         */
+        Difference: {
+            a_step: boolean;
+            before_steps: number;
+            after_steps: number;
+            figures: components["schemas"]["Figure"][];
+            operators: components["schemas"]["Change"][];
+            kernels: components["schemas"]["Change"][];
+            lines: components["schemas"]["Change"][];
+            /** @default [] */
+            advice_gone: string[];
+            /** @default [] */
+            advice_new: string[];
+            /** @default [] */
+            advice_kept: string[];
+            /** @default [] */
+            warnings: string[];
+        };
+        /**
+         * Figure
+         * @description One sum in both.
+         */
+        Figure: {
+            code: string;
+            before: number;
+            after: number;
+            /** @enum {unknown} */
+            unit: "count" | "flops" | "share" | "us";
+        };
+        /**
+         * Change
+         * @description One operator, kernel or line in both. Device time (of an operator also CPU) in microseconds a step.
+         */
+        Change: {
+            name: string;
+            before_us: number;
+            after_us: number;
+            before_count: number;
+            after_count: number;
+            /** @enum {unknown} */
+            state: "added" | "both" | "removed";
+            /** @default null */
+            place: components["schemas"]["Place"] | null;
+            /** @default  */
+            instead_of: string;
         };
     };
     responses: never;
@@ -7199,6 +7291,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    profile_flame: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flame"];
+                };
             };
             /** @description What went wrong. */
             default: {

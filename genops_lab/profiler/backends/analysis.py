@@ -7,8 +7,8 @@ import gzip
 import shutil
 from pathlib import Path
 
-from ..models import ProfileSummary
-from ..timeline.backend import COLUMNS
+from ..models import Flame, ProfileSummary
+from .kept import COLUMNS, kept_columns
 
 # Traces shrink to a sixth at level 1 already, five times faster than at the default level.
 LEVEL = 1
@@ -25,6 +25,12 @@ class TraceAnalysis:
         from ..engine import analyze, stored
 
         return analyze(trace, lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+
+    def flame(self, folder: str, trace: str) -> Flame:
+        """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""
+        from ..engine.flame import flame
+
+        return flame(kept_columns(Path(folder), Path(trace)))
 
     def pack(self, source: str, target: str) -> int:
         """Move ``source`` to ``target``, in gzip; the packed size in bytes. ``target`` is whole or not there."""

@@ -2,6 +2,7 @@
 
 from .advice import Advice, Moment
 from .difference import Change, Difference, Figure
+from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .profiles import NewProfile, Profile, ProfileSummary
@@ -44,6 +45,8 @@ __all__ = [
     "DeviceTime",
     "Difference",
     "Figure",
+    "Flame",
+    "FlameNode",
     "FoundSlices",
     "IdleReason",
     "IdleTime",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
+from ..backends.kept import kept_columns
 from ..models import (
     FoundSlices,
     SliceDetails,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 OPEN_TIMELINES, KEPT_SEARCHES = 4, 8
 MOST_TILES, LAST_LEVEL = 64, 52
 NAME_CHARACTERS, PATTERN_CHARACTERS = 200, 1000
-COLUMNS, LEVELS = "columns", "timeline"
+LEVELS = "timeline"
 
 
 class Timelines:
@@ -151,11 +152,9 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
 
 
 def _made(folder: Path, trace: Path) -> tiles.Timeline:
-    from ..engine import read, stored, tiles
+    from ..engine import tiles
 
-    if not stored.is_stored(folder / COLUMNS):
-        stored.save(read(trace), folder / COLUMNS)
-    columns = stored.load(folder / COLUMNS)
+    columns = kept_columns(folder, trace)
     if not tiles.is_stored(folder / LEVELS):
         tiles.save(columns, folder / LEVELS)
     return tiles.Timeline(columns, folder / LEVELS)
