@@ -4025,9 +4025,13 @@ export interface components {
         /**
          * DeviceMemory
          * @description One device. The peak counts what was allocated while it was recorded; older blocks are ``before``.
+         *
+         *         Events tell the bytes that were asked for, blocks the bytes that were given, which are some more.
          */
         DeviceMemory: {
             device: number;
+            /** @default null */
+            rank: number | null;
             reserved: number;
             allocated: number;
             active: number;
@@ -4042,13 +4046,15 @@ export interface components {
             before: number;
             sites: components["schemas"]["Site"][];
             /** @default [] */
+            categories: components["schemas"]["CategoryBytes"][];
+            /** @default [] */
             timeline: components["schemas"]["MemoryPoint"][];
             /** @default 0 */
             retries: number;
         };
         /**
          * Site
-         * @description What one line (or operator) holds at the peak.
+         * @description What one line (or operator) holds at the peak, or when memory was out.
          */
         Site: {
             name: string;
@@ -4058,6 +4064,21 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default [] */
             stack: string[];
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            category: "" | "activations" | "autocast" | "backward" | "gradients" | "optimizer" | "parameters";
+        };
+        /**
+         * CategoryBytes
+         * @description What memory of one category holds at the peak.
+         */
+        CategoryBytes: {
+            /** @enum {unknown} */
+            category: "" | "activations" | "autocast" | "backward" | "gradients" | "optimizer" | "parameters";
+            bytes: number;
+            blocks: number;
         };
         /**
          * MemoryPoint
@@ -4069,7 +4090,7 @@ export interface components {
         };
         /**
          * OutOfMemory
-         * @description An allocation that failed.
+         * @description An allocation that failed, and who held the memory then.
          */
         OutOfMemory: {
             device: number;
@@ -4077,8 +4098,14 @@ export interface components {
             free: number;
             /** @default null */
             at_us: number | null;
+            /** @default 0 */
+            event: number;
+            /** @default 0 */
+            held: number;
             /** @default [] */
             holders: components["schemas"]["Site"][];
+            /** @default null */
+            asked: components["schemas"]["Site"] | null;
         };
         /**
          * NewProfile

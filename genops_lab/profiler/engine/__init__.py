@@ -12,20 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest
 
 from ..models import CpuTime, DeviceTime, KernelTime, OperatorTime, ProfileSummary
-from . import kineto
+from . import kineto, nsight, snapshots
+from .allocations import MemoryTally
 from .columns import Columns, Int64
 from .intervals import Intervals, exposed_length, span, union_length
 from .kinds import Kind
+from .kinds_of_files import FileKind, kind_of_file
 from .operators import OperatorTally
 
 TOP_KERNELS = 10
 
 
 def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> ProfileSummary:
-    """What one trace, or the traces of several ranks, say.
+    """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``.
 
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
@@ -36,10 +38,13 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
     events = 0
     devices: list[DeviceTime] = []
-    tally, cpu = OperatorTally(), _Host()
+    tally, cpu, memory = OperatorTally(), _Host(), MemoryTally()
     damage: list[str] = []
     ranks: set[int] = set()
     for path in map(Path, given):
+        if kind_of_file(path) is FileKind.SNAPSHOT:
+            events += memory.take(snapshots.read(path))
+            continue
         columns = _read(path)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
@@ -48,6 +53,7 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
         devices += [_device_time(columns, key, rank) for key in _devices(columns)]
         tally.add(columns)
         cpu.add(columns)
+        memory.add(columns, rank)
     devices.sort(key=lambda device: device.rank)
     return ProfileSummary(
         events=events,
@@ -64,15 +70,14 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
             )
             for name in tally.ranking()
         ],
+        memory=memory.summary(),
         damaged=" ".join(damage),
     )
 
 
 def _read(path: Path) -> Columns:
     try:
-        return kineto.read(path)
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
+        return nsight.read(path) if kind_of_file(path) is FileKind.NSIGHT else kineto.read(path)
     except OSError as error:
         raise InvalidRequest(
             f"{path} could not be read: {error.strerror}.", hint="Check the path."
