@@ -7,7 +7,7 @@ an exact union of intervals of whole nanoseconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +26,16 @@ from .operators import OperatorTally
 TOP_KERNELS = 10
 
 
-def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> ProfileSummary:
+def analyze(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    watch: Callable[[Columns], None] | None = None,
+) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``.
 
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells.
+    to the damage, which ``damaged`` tells. ``watch`` is given each trace that was read.
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     if not given:
@@ -46,6 +50,8 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
             events += memory.take(snapshots.read(path))
             continue
         columns = _read(path)
+        if watch is not None:
+            watch(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         events += columns.events
