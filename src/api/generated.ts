@@ -4146,9 +4146,13 @@ export interface components {
         /**
          * DeviceMemory
          * @description One device. The peak counts what was allocated while it was recorded; older blocks are ``before``.
+         *
+         *         Events tell the bytes that were asked for, blocks the bytes that were given, which are some more.
          */
         DeviceMemory: {
             device: number;
+            /** @default null */
+            rank: number | null;
             reserved: number;
             allocated: number;
             active: number;
@@ -4163,13 +4167,15 @@ export interface components {
             before: number;
             sites: components["schemas"]["Site"][];
             /** @default [] */
+            categories: components["schemas"]["CategoryBytes"][];
+            /** @default [] */
             timeline: components["schemas"]["MemoryPoint"][];
             /** @default 0 */
             retries: number;
         };
         /**
          * Site
-         * @description What one line (or operator) holds at the peak.
+         * @description What one line (or operator) holds at the peak, or when memory was out.
          */
         Site: {
             name: string;
@@ -4179,6 +4185,21 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default [] */
             stack: string[];
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            category: "" | "activations" | "autocast" | "backward" | "gradients" | "optimizer" | "parameters";
+        };
+        /**
+         * CategoryBytes
+         * @description What memory of one category holds at the peak.
+         */
+        CategoryBytes: {
+            /** @enum {unknown} */
+            category: "" | "activations" | "autocast" | "backward" | "gradients" | "optimizer" | "parameters";
+            bytes: number;
+            blocks: number;
         };
         /**
          * MemoryPoint
@@ -4190,7 +4211,7 @@ export interface components {
         };
         /**
          * OutOfMemory
-         * @description An allocation that failed.
+         * @description An allocation that failed, and who held the memory then.
          */
         OutOfMemory: {
             device: number;
@@ -4198,8 +4219,14 @@ export interface components {
             free: number;
             /** @default null */
             at_us: number | null;
+            /** @default 0 */
+            event: number;
+            /** @default 0 */
+            held: number;
             /** @default [] */
             holders: components["schemas"]["Site"][];
+            /** @default null */
+            asked: components["schemas"]["Site"] | null;
         };
         /**
          * NewProfile
@@ -4588,6 +4615,8 @@ export interface components {
         /**
          * Difference
          * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+         *
+         *         They are sums over all devices of all ranks. Changes are in the order of their size.
          */
         Difference: {
             a_step: boolean;
@@ -4615,11 +4644,14 @@ export interface components {
             before: number;
             after: number;
             /** @enum {unknown} */
-            unit: "count" | "flops" | "share" | "us";
+            unit: "bytes" | "count" | "flops" | "share" | "us";
         };
         /**
          * Change
-         * @description One operator, kernel or line in both. Device time (of an operator also CPU) in microseconds a step.
+         * @description One operator, kernel or line in both. Device time in microseconds a step.
+         *
+         *         Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
+         *         kernels.
          */
         Change: {
             name: string;

@@ -24,7 +24,7 @@ class TraceAnalysis:
         """
         from ..engine import analyze, stored
 
-        return analyze(trace, lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+        return analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
 
     def flame(self, folder: str, trace: str) -> Flame:
         """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""

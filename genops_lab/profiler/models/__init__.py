@@ -4,7 +4,7 @@ from .advice import Advice, Moment
 from .difference import Change, Difference, Figure
 from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
-from .memory import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
+from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .profiles import NewProfile, Profile, ProfileSummary
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
@@ -39,6 +39,7 @@ from .times import (
 __all__ = [
     "Advice",
     "Attribution",
+    "CategoryBytes",
     "Change",
     "CpuTime",
     "DeviceMemory",
