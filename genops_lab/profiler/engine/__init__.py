@@ -16,6 +16,7 @@ import numpy as np
 from genops_lab.core.errors import InvalidRequest, NotFound
 
 from ..models import (
+    Advice,
     CpuTime,
     DeviceTime,
     IdleTime,
@@ -26,9 +27,9 @@ from ..models import (
     StreamTime,
 )
 from . import kineto
+from .advice import Case, Collectives, advise, collectives_of, over_ranks, straggler
 from .columns import Columns
 from .devices import device_times, stream_times
-from .host import Host
 from .idle import idle_times
 from .intervals import span, union_length
 from .kernels import kernel_times, merged
@@ -73,6 +74,8 @@ class _Sums:
         self.launches: list[LaunchTime] = []
         self.idle: list[IdleTime] = []
         self.ranks: list[int] = []
+        self.advice: list[Advice] = []
+        self.collectives: list[Collectives] = []
 
     def add(self, trace: Trace, file: str) -> None:
         """``file`` names the trace in what is said about its damage; "" for the only one."""
@@ -86,7 +89,10 @@ class _Sums:
         self.streams += stream_times(trace)
         self.steps += step_times(trace)
         self.launches += launch_times(trace)
-        self.idle += idle_times(trace, Host(trace))
+        case = Case(trace)
+        self.idle += idle_times(trace, case.host)
+        self.advice += advise(case)
+        self.collectives.append(collectives_of(case))
 
     def summary(self) -> ProfileSummary:
         """All of it, by rank."""
@@ -103,6 +109,7 @@ class _Sums:
             steps=self.steps,
             launches=self.launches,
             idle=self.idle,
+            advice=over_ranks([*self.advice, *straggler(self.collectives)]),
             damaged=" ".join(self.damage),
         )
 
