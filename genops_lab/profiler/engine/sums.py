@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from ..models import (
+    Advice,
     CpuTime,
     DeviceTime,
     IdleTime,
@@ -17,9 +18,9 @@ from ..models import (
     StepTime,
     StreamTime,
 )
+from .advice import Case, Collectives, advise, collectives_of, over_ranks, straggler
 from .allocations import MemoryTally
 from .devices import device_times, stream_times
-from .host import Host
 from .idle import idle_times
 from .intervals import span, union_length
 from .kernels import kernel_times, merged
@@ -44,6 +45,8 @@ class Sums:
         self._launches: list[LaunchTime] = []
         self._idle: list[IdleTime] = []
         self._ranks: list[int] = []
+        self._advice: list[Advice] = []
+        self._collectives: list[Collectives] = []
 
     def add(self, trace: Trace, file: str) -> None:
         """``file`` names the trace in what is said about its damage; "" for the only one."""
@@ -58,7 +61,10 @@ class Sums:
         self._streams += stream_times(trace)
         self._steps += step_times(trace)
         self._launches += launch_times(trace)
-        self._idle += idle_times(trace, Host(trace))
+        case = Case(trace)
+        self._idle += idle_times(trace, case.host)
+        self._advice += advise(case)
+        self._collectives.append(collectives_of(case))
 
     def add_snapshot(self, snapshot: MemorySummary) -> None:
         """What an allocator's snapshot says."""
@@ -79,6 +85,7 @@ class Sums:
             steps=self._steps,
             launches=self._launches,
             idle=self._idle,
+            advice=over_ranks([*self._advice, *straggler(self._collectives)]),
             memory=self._memory.summary(),
             damaged=" ".join(self._damage),
         )
