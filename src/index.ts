@@ -12,6 +12,7 @@ import { modelsPlugin } from './models/plugin';
 import { outputsPlugin } from './outputs/plugin';
 import { panelPlugin } from './panel/plugin';
 import { profilesPlugin } from './profiles/plugin';
+import { timelinePlugin } from './profiles/timeline/plugin';
 import { sweepsPlugin } from './sweeps/plugin';
 import { targetsPlugin } from './targets/plugin';
 import { tasksPlugin } from './tasks/plugin';
@@ -32,6 +33,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   sweepsPlugin,
   chartsPlugin,
   profilesPlugin,
+  timelinePlugin,
   modelsPlugin,
   deploymentsPlugin,
   outputsPlugin,
