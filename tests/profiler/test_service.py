@@ -40,10 +40,10 @@ TRACE = {
 class Room:
     """The service with what it needs."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, root_dir: Path | None = None) -> None:
         self.root = data_dir / "profiles"
         self.root.mkdir(parents=True)
-        settings = Settings(data_dir=data_dir)
+        settings = Settings(data_dir=data_dir, root_dir=root_dir)
         self.store = Store.at(data_dir / "store.db")
         self.events = EventBus(self.store)
         self.told: list[tuple[str, str]] = []
@@ -64,8 +64,8 @@ class Room:
 
 
 @asynccontextmanager
-async def room(home: Home) -> AsyncIterator[Room]:
-    made = Room(home.data)
+async def room(home: Home, root_dir: Path | None = None) -> AsyncIterator[Room]:
+    made = Room(home.data, root_dir)
     try:
         yield made
     finally:
