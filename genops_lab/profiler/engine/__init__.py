@@ -16,10 +16,11 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 
 from ..models import CpuTime, DeviceTime, KernelTime, OperatorTime, ProfileSummary
 from . import kineto
+from .attribution import AttributionTally
 from .columns import Columns, Int64
 from .intervals import Intervals, exposed_length, span, union_length
 from .kinds import Kind
-from .operators import OperatorTally
+from .operators import OperatorTally, main_operators, origins
 
 TOP_KERNELS = 10
 
@@ -37,6 +38,7 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     events = 0
     devices: list[DeviceTime] = []
     tally, cpu = OperatorTally(), _Host()
+    attribution = AttributionTally()
     damage: list[str] = []
     ranks: set[int] = set()
     for path in map(Path, given):
@@ -45,8 +47,11 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
         ranks.add(rank)
         events += columns.events
         damage += [f"{path.name}: {what}" if len(given) > 1 else what for what in columns.damage]
-        devices += [_device_time(columns, key, rank) for key in _devices(columns)]
-        tally.add(columns)
+        origin = origins(columns)
+        operator_of = main_operators(columns, origin.owner)
+        devices += [_device_time(columns, key, rank, operator_of) for key in _devices(columns)]
+        tally.add(columns, origin)
+        attribution.add(columns, origin)
         cpu.add(columns)
     devices.sort(key=lambda device: device.rank)
     return ProfileSummary(
@@ -61,9 +66,11 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
                 self_us=tally.own[name] / 1000,
                 total_us=tally.total[name] / 1000,
                 device_us=tally.device.get(name, 0) / 1000,
+                kernels=tally.kernels.get(name, 0),
             )
             for name in tally.ranking()
         ],
+        attribution=attribution.result(),
         damaged=" ".join(damage),
     )
 
@@ -113,7 +120,7 @@ def _devices(columns: Columns) -> list[str]:
     return sorted({columns.lanes[lane].device for lane in used.tolist()}, key=_natural)
 
 
-def _device_time(columns: Columns, key: str, rank: int) -> DeviceTime:
+def _device_time(columns: Columns, key: str, rank: int, operator_of: dict[int, str]) -> DeviceTime:
     lanes = [number for number, lane in enumerate(columns.lanes) if lane.device == key]
     members = np.flatnonzero((columns.kind >= Kind.COMPUTE) & np.isin(columns.lane, lanes))
     kinds = columns.kind[members]
@@ -133,16 +140,19 @@ def _device_time(columns: Columns, key: str, rank: int) -> DeviceTime:
         exposed_comm_us=exposed_length(communication, compute) / 1000,
         memory_us=union_length(_intervals(columns, members[kinds >= Kind.COPY])) / 1000,
         kernels=len(kernels),
-        top_kernels=_top_kernels(columns, kernels),
+        top_kernels=_top_kernels(columns, kernels, operator_of),
     )
 
 
-def _top_kernels(columns: Columns, kernels: Int64) -> list[KernelTime]:
+def _top_kernels(columns: Columns, kernels: Int64, operator_of: dict[int, str]) -> list[KernelTime]:
     present, place, count = np.unique(columns.name[kernels], return_inverse=True, return_counts=True)
     total = np.zeros(len(present), np.int64)
     np.add.at(total, place, columns.dur[kernels])
-    rows = zip(
-        [columns.names[name] for name in present.tolist()], count.tolist(), total.tolist(), strict=True
-    )
-    top = sorted(rows, key=lambda row: (-row[2], row[0]))[:TOP_KERNELS]
-    return [KernelTime(name=name, count=count, total_us=total / 1000) for name, count, total in top]
+    rows = zip(present.tolist(), count.tolist(), total.tolist(), strict=True)
+    top = sorted(rows, key=lambda row: (-row[2], columns.names[row[0]]))[:TOP_KERNELS]
+    return [
+        KernelTime(
+            name=columns.names[name], count=count, total_us=total / 1000, operator=operator_of.get(name, "")
+        )
+        for name, count, total in top
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,25 +24,44 @@ class OperatorTally:
         self.own: dict[str, int] = {}
         self.total: dict[str, int] = {}
         self.device: dict[str, int] = {}
+        self.kernels: dict[str, int] = {}
 
-    def add(self, columns: Columns) -> None:
+    def add(self, columns: Columns, origin: Origins) -> None:
         """Count a trace's operators and the device time that they launched."""
-        around = parents(columns, [Kind.OPERATOR])
+        around = origin.around
         operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
         names = columns.name[operators]
         outermost = _outermost(columns, operators, around)[operators]
         device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
-        owner = owners(columns, around)[device]
+        owner = origin.owner[device]
         owned = owner != NOTHING
         _sum(self.count, columns, names, np.ones(len(names), np.int64))
         _sum(self.own, columns, names, own_times(columns, operators, around))
         _sum(self.total, columns, names, np.where(outermost, columns.dur[operators], 0))
         _sum(self.device, columns, columns.name[owner[owned]], columns.dur[device[owned]])
+        kernels = owned & (columns.kind[device] <= Kind.COMMUNICATION)
+        _sum(self.kernels, columns, columns.name[owner[kernels]], np.ones(int(kernels.sum()), np.int64))
 
     def ranking(self) -> list[str]:
         """Names, those with most time of their own (on the CPU and on devices) first."""
         weight = {name: self.own[name] + self.device.get(name, 0) for name in self.count}
         return sorted(weight, key=lambda name: (-weight[name], name))[:TOLD]
+
+
+class Origins(NamedTuple):
+    """What started what, for each slice; NOTHING where that is not known. Made once, asked by many."""
+
+    #: The operator around a slice on the host.
+    around: Int32
+    #: Of a slice on a device: see ``launchers``, ``owners``.
+    launcher: Int32
+    owner: Int32
+
+
+def origins(columns: Columns) -> Origins:
+    """The operators around and behind each slice."""
+    around, launcher = parents(columns, [Kind.OPERATOR]), launchers(columns)
+    return Origins(around, launcher, owners(columns, around, launcher))
 
 
 def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
@@ -58,24 +78,55 @@ def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
     return mine
 
 
-def owners(columns: Columns, around: Int32) -> Int32:
-    """For each slice on a device the operator that started it; NOTHING where that is not known.
+def launchers(columns: Columns) -> Int32:
+    """For each slice on a device what started it on the host: the runtime's call, or else the operator.
 
-    The launch's own place is sure; ids of operators were numbered differently over the years.
+    NOTHING where that is not known, and for slices on the host. The call's own place is sure; ids of operators
+    were numbered differently over the years.
     """
-    owner = np.full(len(columns), NOTHING, np.int32)
+    launcher = np.full(len(columns), NOTHING, np.int32)
     device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
     runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
-    by_correlation = _First.of(columns.correlation, runtime)
-    by_external = _First.of(columns.external, runtime)
     correlation, external = columns.correlation[device], columns.external[device]
-    launch = by_correlation.find(correlation)
-    launch = np.where((launch == NOTHING) & (correlation == NO_ID), by_external.find(external), launch)
-    found = np.where(launch == NOTHING, NOTHING, around[launch])
+    call = _First.of(columns.correlation, runtime).find(correlation)
+    by_external = _First.of(columns.external, runtime)
+    call = np.where((call == NOTHING) & (correlation == NO_ID), by_external.find(external), call)
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
     named = _First.of(columns.external, operators).find(external)
-    owner[device] = np.where(found == NOTHING, named, found)
+    launcher[device] = np.where(call == NOTHING, named, call)
+    return launcher
+
+
+def owners(columns: Columns, around: Int32, launcher: Int32 | None = None) -> Int32:
+    """For each slice on a device the operator that started it; NOTHING where that is not known.
+
+    ``around``: the operator around each slice on the host.
+    """
+    owner = np.full(len(columns), NOTHING, np.int32)
+    launcher = launchers(columns) if launcher is None else launcher
+    device = np.flatnonzero(launcher != NOTHING)
+    by = launcher[device]
+    owner[device] = np.where(columns.kind[by] == Kind.OPERATOR, by, around[by])
+    # A call outside all operators may still carry the id of one (a launch that was handed to another thread).
+    rest = device[owner[device] == NOTHING]
+    operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
+    owner[rest] = _First.of(columns.external, operators).find(columns.external[rest])
     return owner
+
+
+def main_operators(columns: Columns, owner: Int32) -> dict[int, str]:
+    """For each kernel (a position in ``names``) the operator that launched most of its time."""
+    device = np.flatnonzero((columns.kind >= Kind.COMPUTE) & (owner != NOTHING))
+    pairs = columns.name[device].astype(np.int64) * len(columns.names) + columns.name[owner[device]]
+    present, place = np.unique(pairs, return_inverse=True)
+    total = np.zeros(len(present), np.int64)
+    np.add.at(total, place, columns.dur[device])
+    # Rising, so that the last of a kernel is the one with most; of equal ones the first in the trace's order.
+    order = np.lexsort((-present, total))
+    return {
+        pair // len(columns.names): columns.names[pair % len(columns.names)]
+        for pair in present[order].tolist()
+    }
 
 
 @dataclass(frozen=True)
