@@ -1,173 +1,115 @@
-"""Who allocated, by the frames of an allocation: the user's line, and what the memory is."""
+"""Python frames as profilers name them, and whose code they are."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any
+import sys
+from enum import IntEnum
+from typing import NamedTuple
 
-from ..models import Place, Site
-from ..models.memory import Category
-
-#: Frames of a site that are told.
-TOLD_FRAMES = 12
-#: Frames that have no line of the user's: memory of CUDA's graphs, of the backward pass's threads, ...
-NO_LINE = "(no Python line of yours)"
-#: Blocks whose allocation is older than the recording.
-UNKNOWN = "(allocated before the recording)"
-
-_LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|torch)[/\\]")
-_FUNCTIONS: tuple[tuple[Category, re.Pattern[str]], ...] = (
-    ("autocast", re.compile(r"at::autocast::cached_cast")),
-    ("gradients", re.compile(r"torch::autograd::AccumulateGrad")),
-    ("backward", re.compile(r"torch::autograd::Engine|_engine_run_backward")),
+# Kineto cuts the folders of sys.path off, so a package that was installed looks like one of the user's own
+# beside the script. These are known by their names.
+_MACHINERY = frozenset(
+    {
+        *sys.stdlib_module_names,
+        *(
+            "torch",
+            "functorch",
+            "torchgen",
+            "triton",
+            "torch_xla",
+            "torch_npu",
+            "intel_extension_for_pytorch",
+        ),
+        *("numpy", "scipy", "pandas", "pyarrow", "cupy", "numba", "sympy", "networkx", "PIL", "cv2", "tqdm"),
+        *("ipykernel", "IPython", "ipywidgets", "traitlets", "tornado", "zmq", "jupyter_client"),
+        *("typing_extensions", "six", "decorator", "wrapt", "attr", "attrs", "packaging", "pydantic", "yaml"),
+        *("jaxtyping", "beartype", "typeguard", "opt_einsum", "einops", "fsspec", "requests", "urllib3"),
+        *("debugpy", "pytest", "_pytest", "pluggy", "cloudpickle", "dill", "psutil", "matplotlib"),
+        *("genops", "genops_lab", "mlflow", "wandb", "tensorboard", "tensorboardX"),
+    }
 )
-_FILES: tuple[tuple[Category, re.Pattern[str], re.Pattern[str]], ...] = (
-    ("optimizer", re.compile(r"[/\\]torch[/\\]optim[/\\]"), re.compile("")),
-    (
-        "parameters",
-        re.compile(r"[/\\]torch[/\\]nn[/\\]modules[/\\]"),
-        re.compile(r"__init__|_apply|convert|cuda|to|to_empty"),
-    ),
-    ("activations", re.compile(r"[/\\]torch[/\\]nn[/\\]modules[/\\]module\.py$"), re.compile("_call_impl")),
-)
+_LIBRARIES = frozenset(
+    {
+        *("torchvision", "torchaudio", "torchtext", "torchrec", "torchdata", "torchtune", "torchtitan", "torchao"),
+        *("torchmetrics", "torch_geometric", "torch_scatter", "torch_sparse", "fbgemm_gpu", "fairscale", "fairseq"),
+        *("transformers", "diffusers", "accelerate", "peft", "trl", "datasets", "tokenizers", "huggingface_hub"),
+        *("safetensors", "sentence_transformers", "optimum", "bitsandbytes", "timm", "evaluate", "open_clip"),
+        *("lightning", "pytorch_lightning", "lightning_fabric", "ignite", "fastai", "composer", "catalyst"),
+        *("deepspeed", "megatron", "apex", "transformer_engine", "xformers", "flash_attn"),
+        *("flashinfer", "liger_kernel"),
+        *("vllm", "sglang", "tensorrt_llm", "text_generation_server", "lmdeploy", "aiter", "deep_gemm", "deep_ep"),
+        *("sklearn", "skimage", "kornia", "albumentations", "monai", "detectron2", "mmcv", "mmdet", "mmengine"),
+        *("ultralytics", "segment_anything", "nltk", "spacy", "gym", "gymnasium", "stable_baselines3", "ray"),
+        *("hydra", "omegaconf", "absl", "fire", "typer", "click", "uvicorn", "fastapi", "starlette", "gradio"),
+    }
+)  # fmt: skip
+_FRAME = re.compile(r"(?P<file>.+)\((?P<line>\d{1,9})\): (?P<function>.+)", re.DOTALL)
+_INSTALLED = re.compile(r"(?:^|/)(?:site|dist)-packages/(?P<package>[^/]+)")
+_STANDARD = re.compile(r"/(?:lib|lib64|Lib)/(?:python\d[\d.]*/|[^/]+$)|/python\d[\d.]*\.zip/", re.IGNORECASE)
+_BUILT = re.compile(r"(?:^|/)torch/(?:_\w+|autograd|nn|optim|utils|cuda|distributed|profiler|fx|jit)[./]")
+#: What compilers write: not a person's code.
+_GENERATED = re.compile(r"torchinductor|torch_compile_debug|<eval_with_key>|/\.triton/")
+_CELL = re.compile(r"<ipython-input-|(?:^|/)ipykernel_\d+/")
+_DRIVE = re.compile(r"[A-Za-z]:/")
 
 
-@dataclass(frozen=True)
-class Who:
-    """Whose an allocation is."""
+class Owner(IntEnum):
+    """Whose code a frame is. Of two frames the one with the higher value says more to a person."""
 
-    name: str
-    place: Place | None
-    category: Category
-    stack: tuple[str, ...]
-
-    @property
-    def key(self) -> tuple[str, int, str]:
-        """The same for all allocations of one line."""
-        return (self.place.file, self.place.line, self.name) if self.place else ("", 0, self.name)
+    #: Python's own, the framework's, and tools'.
+    MACHINERY = 0
+    #: An installed package that models are made with.
+    LIBRARY = 1
+    USER = 2
 
 
-@dataclass
-class Tally:
-    """What is held, by line."""
+class Frame(NamedTuple):
+    """A Python function as a profiler names it."""
 
-    _found: dict[tuple[str, int, str], _Held] = field(default_factory=dict)
-
-    def add(self, who: Who, size: int) -> None:
-        """Count a block."""
-        held = self._found.setdefault(who.key, _Held(who))
-        held.bytes += size
-        held.blocks += 1
-
-    def sites(self, most: int) -> list[Site]:
-        """Those that hold most; of those that hold the same, the oldest first."""
-        ranked = sorted(self._found.values(), key=lambda held: -held.bytes)[:most]
-        return [held.site() for held in ranked]
-
-
-@dataclass
-class _Held:
-    who: Who
-    bytes: int = 0
-    blocks: int = 0
-
-    def site(self) -> Site:
-        who = self.who
-        return Site(
-            name=who.name,
-            bytes=self.bytes,
-            blocks=self.blocks,
-            place=who.place,
-            stack=list(who.stack),
-            category=who.category,
-        )
-
-
-class Frames:
-    """Reads the frames of allocations. A snapshot shares frames, so each is read once."""
-
-    def __init__(self) -> None:
-        self._whose: dict[int, Who] = {}
-        self._frames: dict[int, _Frame] = {}
-
-    def who(self, frames: Any) -> Who:
-        """The user's line is that of the innermost Python file outside of torch and of installed packages."""
-        if not isinstance(frames, list) or not frames:
-            return _NOBODY
-        # The snapshot holds the lists while it is read: an id stands for one of them.
-        known = self._whose.get(id(frames))
-        if known is None:
-            known = self._whose[id(frames)] = self._read(frames)
-        return known
-
-    def _read(self, frames: list[Any]) -> Who:
-        read = [self._frame(frame) for frame in frames]
-        user = next((frame for frame in read if frame.is_user), None)
-        stack = tuple(frame.text for frame in read if frame.is_python)[:TOLD_FRAMES]
-        if user is None:
-            return Who(NO_LINE, None, _category(read), stack)
-        place = Place(file=user.file, line=user.line, function=user.function)
-        return Who(user.text, place, _category(read), stack)
-
-    def _frame(self, frame: Any) -> _Frame:
-        known = self._frames.get(id(frame))
-        if known is None:
-            known = self._frames[id(frame)] = _Frame.of(frame)
-        return known
-
-
-@dataclass(frozen=True)
-class _Frame:
     file: str
     line: int
     function: str
-    is_python: bool
-    is_user: bool
-    hint: Category
 
     @property
-    def text(self) -> str:
-        name = self.file.replace("\\", "/").rpartition("/")[2]
-        return f"{name}:{self.line}:{self.function}"
-
-    @staticmethod
-    def of(frame: Any) -> _Frame:
-        given = frame if isinstance(frame, dict) else {}
-        file, function, line = (given.get(name) for name in ("filename", "name", "line"))
-        file = file if isinstance(file, str) else ""
-        function = function if isinstance(function, str) else ""
-        python = file.endswith(".py")
-        return _Frame(
-            file=file,
-            line=line if isinstance(line, int) else 0,
-            function=function,
-            is_python=python,
-            is_user=python and not _LIBRARY.search(file),
-            hint=_hint(file, function),
-        )
+    def owner(self) -> Owner:
+        """Whose code it is, by the path; ``torch`` and the standard library are MACHINERY."""
+        path = self.file.replace("\\", "/")
+        if _CELL.search(path):
+            return Owner.USER
+        if path.startswith("<") or _GENERATED.search(path) or _BUILT.search(path):
+            return Owner.MACHINERY
+        installed = _INSTALLED.search(path)
+        if installed:
+            return _known(installed["package"], Owner.LIBRARY)
+        if path.startswith("/") or _DRIVE.match(path):
+            return Owner.MACHINERY if _STANDARD.search(path) else Owner.USER
+        return _known(path.partition("/")[0], Owner.USER)
 
 
-def _hint(file: str, function: str) -> Category:
-    for category, pattern in _FUNCTIONS:
-        if pattern.search(function):
-            return category
-    for category, where, what in _FILES:
-        if where.search(file) and (not what.pattern or what.fullmatch(function)):
-            return category
-    return ""
+def parse(name: str) -> Frame | None:
+    """``train.py(12): forward``; None for ``nn.Module: Linear_0``, ``<built-in function add>`` and others."""
+    found = _FRAME.fullmatch(name)
+    return Frame(found["file"], int(found["line"]), found["function"]) if found else None
 
 
-#: The first of them that a frame tells holds: a forward pass that the backward pass runs again is the latter's.
-_PRECEDENCE: tuple[Category, ...] = (
-    "autocast", "gradients", "optimizer", "backward", "parameters", "activations",
-)  # fmt: skip
+def innermost_of(stack: str) -> Frame | None:
+    """The frame of a ``Call stack`` (innermost first, by semicolons) that says most; None without one."""
+    best: Frame | None = None
+    for part in stack.split(";"):
+        frame = parse(part)
+        if frame is None:
+            continue
+        owner = frame.owner
+        if owner == Owner.USER:
+            return frame
+        if owner == Owner.LIBRARY and best is None:
+            best = frame
+    return best
 
 
-def _category(frames: list[_Frame]) -> Category:
-    hints = {frame.hint for frame in frames}
-    return next((category for category in _PRECEDENCE if category in hints), "")
-
-
-_NOBODY = Who(NO_LINE, None, "", ())
-BEFORE = Who(UNKNOWN, None, "", ())
+def _known(package: str, otherwise: Owner) -> Owner:
+    package = package.removesuffix(".py")
+    if package in _MACHINERY:
+        return Owner.MACHINERY
+    return Owner.LIBRARY if package in _LIBRARIES else otherwise

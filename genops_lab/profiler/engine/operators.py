@@ -81,19 +81,39 @@ def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
     return mine
 
 
-def owners(columns: Columns, around: Int32) -> Int32:
+def launchers(columns: Columns) -> Int32:
+    """For each slice on a device what started it on the host: the runtime's call, or else the operator.
+
+    NOTHING where that is not known, and for slices on the host. The call's own place is sure; ids of operators
+    were numbered differently over the years.
+    """
+    launcher = np.full(len(columns), NOTHING, np.int32)
+    device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
+    call = launching_calls(columns, device)
+    launcher[device] = np.where(call == NOTHING, _named(columns, device), call)
+    return launcher
+
+
+def owners(columns: Columns, around: Int32, launcher: Int32 | None = None) -> Int32:
     """For each slice on a device the operator that started it; NOTHING where that is not known.
 
-    The launch's own place is sure; ids of operators were numbered differently over the years.
+    ``around``: the operator around each slice on the host.
     """
     owner = np.full(len(columns), NOTHING, np.int32)
-    device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
-    launch = launching_calls(columns, device)
-    found = np.where(launch == NOTHING, NOTHING, around[launch])
-    operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
-    named = First.of(columns.external, operators).find(columns.external[device])
-    owner[device] = np.where(found == NOTHING, named, found)
+    launcher = launchers(columns) if launcher is None else launcher
+    device = np.flatnonzero(launcher != NOTHING)
+    by = launcher[device]
+    owner[device] = np.where(columns.kind[by] == Kind.OPERATOR, by, around[by])
+    # A call outside all operators may still carry the id of one (a launch that was handed to another thread).
+    rest = device[owner[device] == NOTHING]
+    owner[rest] = _named(columns, rest)
     return owner
+
+
+def _named(columns: Columns, device: Int64) -> Int64:
+    """The operators whose ids slices on a device carry."""
+    operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
+    return First.of(columns.external, operators).find(columns.external[device])
 
 
 def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from ..models import (
 )
 from .advice import Case, Collectives, advise, collectives_of, over_ranks, straggler
 from .allocations import MemoryTally
+from .attribution import AttributionTally
 from .devices import device_times, stream_times
 from .idle import idle_times
 from .intervals import span, union_length
@@ -38,6 +39,7 @@ class Sums:
         self._events = 0
         self._damage: list[str] = []
         self._tally, self._cpu, self._memory = OperatorTally(), _Cpu(), MemoryTally()
+        self._attribution = AttributionTally()
         self._devices: list[DeviceTime] = []
         self._kernels: list[list[KernelTime]] = []
         self._streams: list[StreamTime] = []
@@ -55,6 +57,7 @@ class Sums:
         self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
         self._tally.add(trace)
         self._cpu.add(trace)
+        self._attribution.add(trace)
         self._memory.add(trace.columns, trace.rank)
         self._devices += device_times(trace)
         self._kernels += [kernel_times(trace, members) for members in trace.devices.values()]
@@ -85,6 +88,7 @@ class Sums:
             steps=self._steps,
             launches=self._launches,
             idle=self._idle,
+            attribution=self._attribution.result(),
             advice=over_ranks([*self._advice, *straggler(self._collectives)]),
             memory=self._memory.summary(),
             damaged=" ".join(self._damage),

@@ -11,7 +11,7 @@ from .intervals import Intervals
 from .kinds import Kind
 from .launching import launching_calls
 from .nesting import NOTHING, parents
-from .operators import owners
+from .operators import launchers, owners
 
 
 class Trace:
@@ -32,9 +32,14 @@ class Trace:
         return np.flatnonzero(self.columns.kind >= Kind.COMPUTE)
 
     @cached_property
+    def launcher(self) -> Int32:
+        """For each slice on a device what started it on the host: the runtime's call, or else the operator."""
+        return launchers(self.columns)
+
+    @cached_property
     def owner(self) -> Int32:
         """For each slice on a device the operator that started it."""
-        return owners(self.columns, self.around)
+        return owners(self.columns, self.around, self.launcher)
 
     @cached_property
     def call(self) -> Int64:
