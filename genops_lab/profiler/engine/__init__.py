@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest
 
 from ..models import CpuTime, DeviceTime, KernelTime, OperatorTime, ProfileSummary
-from . import kineto
 from .columns import Columns, Int64
 from .intervals import Intervals, exposed_length, span, union_length
 from .kinds import Kind
 from .operators import OperatorTally
+from .reading import read_all
 
 TOP_KERNELS = 10
 
@@ -39,8 +39,8 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     tally, cpu = OperatorTally(), _Host()
     damage: list[str] = []
     ranks: set[int] = set()
-    for path in map(Path, given):
-        columns = _read(path)
+    files = [Path(path) for path in given]
+    for path, columns in zip(files, read_all(files), strict=True):
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         events += columns.events
@@ -66,17 +66,6 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
         ],
         damaged=" ".join(damage),
     )
-
-
-def _read(path: Path) -> Columns:
-    try:
-        return kineto.read(path)
-    except FileNotFoundError as error:
-        raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
-    except OSError as error:
-        raise InvalidRequest(
-            f"{path} could not be read: {error.strerror}.", hint="Check the path."
-        ) from error
 
 
 def _free(ranks: set[int]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from . import singly
 from .columns import Columns
+from .helpers import Helpers
 from .parts import Part, join
 from .pieces import TraceFile
 
@@ -18,10 +19,10 @@ _KEYS = {
 }
 
 
-def read(path: Path) -> Columns:
+def read(path: Path, helpers: Helpers | None = None) -> Columns:
     """Raises InvalidRequest when it is no trace, OSError; damage is told in ``damage``."""
     source = TraceFile(path)
-    parts = [part.packed() for part in source.parts()]
+    parts = [part.packed() for part in source.parts(helpers)]
     pairs = [event for part in parts for event in part.pairs]
     if pairs:
         parts.append(singly.paired(pairs))

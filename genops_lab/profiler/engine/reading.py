@@ -1,0 +1,70 @@
+"""Traces read one after the other or beside each other, as their size and the machine ask."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+from . import kineto
+from .columns import Columns
+from .helpers import MOST, Helpers, cores
+
+#: Of JSON. Helpers take 0.2 s to start, in which a core reads 30 MB.
+WORTH_HELPERS = 96 << 20
+#: Traces shrink to about so much in gzip.
+_PACKED = 12
+
+
+def read(path: Path) -> Columns:
+    """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
+    return next(read_all([path]))
+
+
+def read_all(paths: Sequence[Path]) -> Iterator[Columns]:
+    """The columns of each, in order."""
+    number = min(cores(), MOST)
+    if number < 2 or sum(map(_size, paths)) < WORTH_HELPERS:
+        for path in paths:
+            yield _read(path, None)
+        return
+    with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:
+        left, reading = iter(paths), deque[Future[Columns]]()
+        try:
+            for path in islice(left, number):
+                reading.append(readers.submit(_read, path, helpers))
+            while reading:
+                columns = reading.popleft().result()
+                for path in islice(left, 1):
+                    reading.append(readers.submit(_read, path, helpers))
+                yield columns
+                # Not kept while the next is waited for.
+                del columns
+        finally:
+            for each in reading:
+                each.cancel()
+
+
+def _size(path: Path) -> int:
+    """About so many bytes of JSON."""
+    try:
+        with path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+        return path.stat().st_size * (_PACKED if packed else 1)
+    except OSError:
+        return 0
+
+
+def _read(path: Path, helpers: Helpers | None) -> Columns:
+    try:
+        return kineto.read(path, helpers)
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
+    except OSError as error:
+        raise InvalidRequest(
+            f"{path} could not be read: {error.strerror}.", hint="Check the path."
+        ) from error
