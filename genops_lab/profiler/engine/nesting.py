@@ -23,9 +23,10 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     found = np.full(len(columns), NOTHING, np.int32)
     outer = np.isin(columns.kind, [int(kind) for kind in kinds])
     for lane in np.unique(columns.lane[outer]):
-        members = np.flatnonzero(columns.lane == lane)
+        members = np.flatnonzero(columns.lane == lane).astype(np.int32)
         around = _nearest_around(columns.ts[members], columns.dur[members], outer[members])
-        found[members] = np.where(around == NOTHING, NOTHING, members[around])
+        inside = around != NOTHING
+        found[members[inside]] = members[around[inside]]
     return found
 
 
@@ -36,11 +37,14 @@ def _nearest_around(start: Int64, length: Int64, holds: npt.NDArray[np.bool_]) -
     have ended too. So the steps double, and after a few rounds nobody asks.
     """
     # A slice without length holds what follows it at the same time.
-    end = start + np.maximum(length, 1)
-    found = np.maximum.accumulate(np.where(holds, np.arange(len(start)), NOTHING)).astype(np.int32)
+    end = np.maximum(length, 1)
+    end += start
+    found = np.arange(len(start), dtype=np.int32)
+    found[~holds] = NOTHING
+    np.maximum.accumulate(found, out=found)
     found[1:] = found[:-1]
     found[:1] = NOTHING
-    asking = np.flatnonzero(found != NOTHING)
+    asking = np.flatnonzero(found != NOTHING).astype(np.int32)
     while True:
         held = found[asking]
         ended = end[held] <= start[asking]

@@ -49,13 +49,14 @@ def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
 
     A child that outlasts its parent (clocks, asynchronous ends) takes no more than the parent has.
     """
-    own: Int64 = columns.dur.copy()
-    inside = members[around[members] != NOTHING]
-    parent = around[inside]
-    taken = np.minimum(columns.end[inside], columns.end[parent]) - columns.ts[inside]
-    np.subtract.at(own, parent, taken)
-    mine: Int64 = own[members]
-    return mine
+    ts, dur = columns.ts[members], columns.dur[members]
+    place = np.empty(len(columns), np.int32)
+    place[members] = np.arange(len(members), dtype=np.int32)
+    inside = np.flatnonzero(around[members] != NOTHING)
+    parent = place[around[members[inside]]]
+    taken = np.minimum(ts[inside] + dur[inside], ts[parent] + dur[parent]) - ts[inside]
+    np.subtract.at(dur, parent, taken)
+    return dur
 
 
 def owners(columns: Columns, around: Int32) -> Int32:

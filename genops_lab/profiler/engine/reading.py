@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,20 +33,27 @@ def read_all(paths: Sequence[Path]) -> Iterator[Columns]:
         for path in paths:
             yield _read(path, None)
         return
+    if len(paths) == 1:
+        with Helpers(number) as helpers, _told(paths[0]):
+            reading = kineto.Reading(paths[0])
+            reading.take(helpers)
+        # The helpers' memory is given back before the columns take more.
+        yield reading.columns()
+        return
     with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:
-        left, reading = iter(paths), deque[Future[Columns]]()
+        left, waiting = iter(paths), deque[Future[Columns]]()
         try:
             for path in islice(left, number):
-                reading.append(readers.submit(_read, path, helpers))
-            while reading:
-                columns = reading.popleft().result()
+                waiting.append(readers.submit(_read, path, helpers))
+            while waiting:
+                columns = waiting.popleft().result()
                 for path in islice(left, 1):
-                    reading.append(readers.submit(_read, path, helpers))
+                    waiting.append(readers.submit(_read, path, helpers))
                 yield columns
                 # Not kept while the next is waited for.
                 del columns
         finally:
-            for each in reading:
+            for each in waiting:
                 each.cancel()
 
 
@@ -60,8 +68,15 @@ def _size(path: Path) -> int:
 
 
 def _read(path: Path, helpers: Helpers | None) -> Columns:
-    try:
+    with _told(path):
         return kineto.read(path, helpers)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the file system as those of this program."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
     except OSError as error:
