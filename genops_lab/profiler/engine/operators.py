@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -67,37 +65,36 @@ def owners(columns: Columns, around: Int32) -> Int32:
     owner = np.full(len(columns), NOTHING, np.int32)
     device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
     runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
-    by_correlation = _First.of(columns.correlation, runtime)
-    by_external = _First.of(columns.external, runtime)
     correlation, external = columns.correlation[device], columns.external[device]
-    launch = by_correlation.find(correlation)
-    launch = np.where((launch == NOTHING) & (correlation == NO_ID), by_external.find(external), launch)
+    launch = _first(columns.correlation, runtime, correlation)
+    # Without a correlation, the external id of a call.
+    unknown = (launch == NOTHING) & (correlation == NO_ID)
+    launch[unknown] = _first(columns.external, runtime, external[unknown])
     found = np.where(launch == NOTHING, NOTHING, around[launch])
+    del launch, runtime
+    unknown = found == NOTHING
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
-    named = _First.of(columns.external, operators).find(external)
-    owner[device] = np.where(found == NOTHING, named, found)
+    found[unknown] = _first(columns.external, operators, external[unknown])
+    owner[device] = found
     return owner
 
 
-@dataclass(frozen=True)
-class _First:
-    """The first slice that has an id."""
-
-    ids: Int64
-    slices: Int64
-
-    @staticmethod
-    def of(column: Int64, among: Int64) -> _First:
-        given = among[column[among] != NO_ID]
-        ids, first = np.unique(column[given], return_index=True)
-        return _First(ids, given[first])
-
-    def find(self, wanted: Int64) -> Int64:
-        """The slices, NOTHING where there is none."""
-        if not len(self.ids):
-            return np.full(len(wanted), NOTHING, np.int64)
-        place = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        return np.where(self.ids[place] == wanted, self.slices[place], NOTHING)
+def _first(column: Int64, among: Int64, wanted: Int64) -> Int64:
+    """For each id that is wanted the first slice ``among`` some that has it; NOTHING where there is none."""
+    found = np.full(len(wanted), NOTHING, np.int64)
+    given = wanted != NO_ID
+    if not given.any():
+        return found
+    ids, place = np.unique(wanted[given], return_inverse=True)
+    having = column[among]
+    at = np.searchsorted(ids, having)
+    at[at == len(ids)] = 0
+    asked = np.flatnonzero(ids[at] == having)
+    first = np.full(len(ids), NOTHING, np.int64)
+    # Backwards, so that the first one stays.
+    first[at[asked[::-1]]] = among[asked[::-1]]
+    found[given] = first[place]
+    return found
 
 
 def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray[np.bool_]:

@@ -32,6 +32,8 @@ DEPTH = 200
 
 _ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BOUNDARY = re.compile(rb"\}\s*,\s*\{")
+#: The same before what looks like an event, not like an object inside one.
+_EVENT = re.compile(rb'\}\s*,\s*(?=\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)"\s*:)')
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)")
 
@@ -161,13 +163,13 @@ class TraceFile:
             if batch is not None:
                 self._buffer = self._buffer[boundary.end() - 1 :]
                 return batch, False
-        following = _BOUNDARY.search(self._buffer, bad)
+        following = _EVENT.search(self._buffer, bad)
         if following is None or self.skipped >= MAX_SKIPPED:
             self.damage = self.damage or "The file is damaged; what follows was not read."
             self._buffer = b""
             return None, True
         self.skipped += 1
-        self._buffer = self._buffer[following.end() - 1 :]
+        self._buffer = self._buffer[following.end() :]
         return None, False
 
     def _finish(self) -> tuple[Part | None, bool]:
