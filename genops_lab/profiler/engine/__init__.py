@@ -13,9 +13,11 @@ from pathlib import Path
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import ProfileSummary
-from . import kineto, nsight, snapshots
+from . import snapshots
 from .columns import Columns
 from .kinds_of_files import FileKind, kind_of_file
+from .reading import read as read
+from .reading import read_all
 from .sums import Sums
 from .traces import Trace
 
@@ -36,27 +38,18 @@ def analyze(
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
     sums = Sums()
     ranks: set[int] = set()
-    for path in map(Path, given):
-        if kind_of_file(path) is FileKind.SNAPSHOT:
+    files = [Path(path) for path in given]
+    traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
+    for path in files:
+        if path not in traces:
             sums.add_snapshot(snapshots.read(path))
-            continue
-        columns = read(path)
+    for path, columns in zip(traces, read_all(traces), strict=True):
         if watch is not None:
             watch(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
     return sums.summary()
-
-
-def read(path: Path) -> Columns:
-    """One trace as columns. Raises what ``analyze`` raises."""
-    try:
-        return nsight.read(path) if kind_of_file(path) is FileKind.NSIGHT else kineto.read(path)
-    except OSError as error:
-        raise InvalidRequest(
-            f"{path} could not be read: {error.strerror}.", hint="Check the path."
-        ) from error
 
 
 def _free(ranks: set[int]) -> int:

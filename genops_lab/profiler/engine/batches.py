@@ -6,7 +6,8 @@ is none) is left to ``singly``, which takes events one by one and gives the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,29 +19,42 @@ from .columns import NO_ID, Int32, Int64
 from .events import (
     ABSENT,
     ARGUMENTS,
+    CALL,
+    DEVICE,
     MISSING,
-    NUMBERS,
-    TEXTS,
+    SETS,
+    Argument,
     Begin,
-    CallArguments,
-    DeviceArguments,
     End,
     Instant,
     MemoryArguments,
     Metadata,
-    Phase,
-    Slice,
+    StrictPhase,
+    StrictSlice,
+    TextPhase,
+    TextSlice,
+    argument_type,
 )
 from .kinds import Kind, kind_of
 from .parts import LaneKey, Numbering, Part
-from .times import LARGEST, UNUSABLE, all_nanoseconds
+from .times import LARGEST, UNUSABLE, all_nanoseconds, of_numbers
 
-_phases = msgspec.json.Decoder(list[Phase])
-_arguments = {each: msgspec.json.Decoder(list[each]) for each in NUMBERS}  # type: ignore[valid-type]
+_strict = msgspec.json.Decoder(list[StrictPhase])
+_text = msgspec.json.Decoder(list[TextPhase])
+_arguments = [msgspec.json.Decoder(list[argument_type(each, strict=True)]) for each in SETS]  # type: ignore[misc]
 _memory_arguments = msgspec.json.Decoder(list[MemoryArguments])
-_PLAIN_TYPES = frozenset({int, str, type(None)})
-#: So many pairs of category and name are looked at in a table, more by sorting.
-_TABLE = 1 << 20
+#: The number of its set of arguments, by kind.
+_SET = np.array([SETS.index(ARGUMENTS[kind]) for kind in Kind], np.int8)
+
+
+def _as_question_marks(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return "?" * (error.end - error.start), error.end
+
+
+# Bytes that are no UTF-8 become as many question marks: positions stay what they were.
+_QUESTION = "genops-question"
+codecs.register_error(_QUESTION, _as_question_marks)
 
 
 class _Odd(Exception):
@@ -50,10 +64,22 @@ class _Odd(Exception):
 def read(text: bytes) -> Part:
     """The part that a JSON array of events makes. Raises msgspec.DecodeError where it is none, RecursionError where
     it is nested too deep."""
-    try:
-        return _Batch(_phases.decode(text)).part()
-    except (msgspec.ValidationError, _Odd):
-        return singly.read(text)
+    text = _as_utf8(text)
+    for decoder in (_strict, _text):
+        try:
+            return _Batch(decoder.decode(text)).part()
+        except (msgspec.ValidationError, _Odd):
+            continue
+    return singly.read(text)
+
+
+def _as_utf8(text: bytes) -> bytes:
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return text.decode("utf-8", _QUESTION).encode()
+    return text
 
 
 class _Batch:
@@ -64,19 +90,25 @@ class _Batch:
         self.sparse: dict[str, tuple[list[Int64], list[Int64]]] = {}
 
     def part(self) -> Part:
-        events = self.events
-        slices = [event for event in events if type(event) is Slice]
-        ts = all_nanoseconds([event.ts for event in slices])
-        dur = all_nanoseconds([event.dur for event in slices])
-        usable = (ts != UNUSABLE) & (dur >= 0)
-        name, kind = self._kinds(slices)
-        unusable = 0
+        types = set(map(type, self.events))
+        written = TextSlice if TextSlice in types else StrictSlice
+        slices = self._of(written) if written in types else []
+        arguments = [each.args for each in slices]
+        read = all_nanoseconds if written is TextSlice else _of_numbers
+        ts, dur = read([each.ts for each in slices]), read([each.dur for each in slices])
+        name, kind, pair, threads = self._told_by_place(
+            [each.cat for each in slices],
+            [each.name for each in slices],
+            [each.pid for each in slices],
+            [each.tid for each in slices],
+        )
+        usable, unusable = (ts != UNUSABLE) & (dur >= 0), 0
         if not usable.all():
             unusable = int((kind[~usable] != Kind.OTHER).sum())
-            slices = [slices[place] for place in np.flatnonzero(usable).tolist()]
-            ts, dur, name, kind = ts[usable], dur[usable], name[usable], kind[usable]
-        lane, correlation, external = self._places_and_ids(slices, kind)
-        memory, devices = self._memory()
+            arguments = [arguments[place] for place in np.flatnonzero(usable).tolist()]
+            ts, dur, name, kind, pair = ts[usable], dur[usable], name[usable], kind[usable], pair[usable]
+        lane, correlation, external = self._places_and_ids(arguments, kind, pair, threads)
+        memory, devices = self._memory() if Instant in types else ({}, [])
         return Part(
             slices={
                 "ts": ts,
@@ -96,59 +128,55 @@ class _Batch:
             texts=[text.decode("utf-8", "replace") for text in self.texts],
             memory=memory,
             memory_devices=devices,
-            labels=singly.labels(
-                [event for event in events if type(event) is Metadata and event.name == "thread_name"]
-            ),
-            events=len(events),
+            labels=singly.labels(self._of(Metadata)) if Metadata in types else {},
+            events=len(self.events),
             unusable=unusable,
-            pairs=[event for event in events if type(event) is Begin or type(event) is End],
+            pairs=[e for e in self.events if type(e) is Begin or type(e) is End]
+            if types & {Begin, End}
+            else [],
         )
 
-    def _kinds(self, slices: list[Slice]) -> tuple[Int32, npt.NDArray[np.int8]]:
-        """Names and kinds. A kind is found once for each pair of category and name."""
-        categories = Numbering()
-        numbering = self.names
-        name = np.array([numbering[event.name] for event in slices], np.int32)
-        category = np.array([categories[event.cat] for event in slices], np.int64)
-        code = category * len(numbering) + name
-        if len(categories) * len(numbering) <= _TABLE:
-            table = np.zeros(len(categories) * len(numbering), np.int8)
-            table[code] = 1
-            present, place = np.flatnonzero(table), None
-        else:
-            present, place = np.unique(code, return_inverse=True)
-        all_names, all_categories = list(numbering), list(categories)
-        kinds = np.array(
-            [
-                kind_of(all_categories[each // len(all_names)] or "", all_names[each % len(all_names)])
-                for each in present.tolist()
-            ],
-            np.int8,
-        )
-        if place is not None:
-            return name, kinds[place]
-        table[present] = kinds
-        return name, table[code]
+    def _of(self, its_type: type) -> list[Any]:
+        return [event for event in self.events if type(event) is its_type]
 
-    def _places_and_ids(self, slices: list[Slice], kind: npt.NDArray[np.int8]) -> tuple[Int32, Int64, Int64]:
-        pairs = Numbering()
-        pair = np.array(_numbered(pairs, [e.pid for e in slices], [e.tid for e in slices]), np.int32)
-        threads = [(str(process), str(thread)) for process, thread in pairs]
-        lane = np.full(len(slices), -1, np.int32)
-        correlation = np.full(len(slices), NO_ID, np.int64)
-        external = np.full(len(slices), NO_ID, np.int64)
-        classes = {each: np.zeros(len(Kind), bool) for each in NUMBERS}
-        for each, its_class in ARGUMENTS.items():
-            classes[its_class][each] = True
-        for its_class, its_kinds in classes.items():
-            members = np.flatnonzero(its_kinds[kind])
+    def _told_by_place(
+        self, *columns: Sequence[Any]
+    ) -> tuple[Int32, npt.NDArray[np.int8], Int32, list[tuple[str, str]]]:
+        """Of categories, names, processes and threads: the number of each name, its kind, the number of each pair of
+        process and thread, and these pairs. What is together in many slices is looked at once."""
+        rows, pairs = Numbering(), Numbering()
+        row = np.array([rows[each] for each in zip(*columns, strict=True)], np.int32)
+        names = np.array([self.names[name] for _, name, _, _ in rows], np.int32)
+        kinds = np.array([kind_of(category or "", name) for category, name, _, _ in rows], np.int8)
+        threads = np.array([pairs[str(process), str(thread)] for _, _, process, thread in rows], np.int32)
+        return names[row], kinds[row], threads[row], list(pairs)
+
+    def _places_and_ids(
+        self,
+        arguments: Sequence[msgspec.Raw],
+        kind: npt.NDArray[np.int8],
+        pair: Int32,
+        threads: list[tuple[str, str]],
+    ) -> tuple[Int32, Int64, Int64]:
+        lane = np.full(len(kind), -1, np.int32)
+        correlation = np.full(len(kind), NO_ID, np.int64)
+        external = np.full(len(kind), NO_ID, np.int64)
+        sets = _SET[kind]
+        for number, its_set in enumerate(SETS):
+            members = np.flatnonzero(sets == number)
             if not len(members):
                 continue
-            given = self._arguments(its_class, slices, members)
-            correlation[members], external[members] = _ids(given)
-            if its_class is DeviceArguments:
-                lane[members] = self._device_lanes(given, pair[members], kind[members], threads)
-            self._mark(its_class, given, members)
+            texts = [arguments[place] for place in members.tolist()]
+            given = _arguments[number].decode(b"[" + b",".join(texts) + b"]")
+            if len(given) != len(members):
+                raise _Odd
+            columns = dict(
+                zip([each.name for each in its_set], _transposed(given, len(its_set)), strict=True)
+            )
+            correlation[members], external[members] = _ids(columns)
+            if its_set is DEVICE:
+                lane[members] = self._device_lanes(columns, pair[members], kind[members], threads)
+            self._mark(its_set, columns, members)
         host = lane < 0
         table = np.zeros(len(threads), np.int32)
         for each in np.unique(pair[host]).tolist():
@@ -156,50 +184,45 @@ class _Batch:
         lane[host] = table[pair[host]]
         return lane, correlation, external
 
-    def _arguments(self, its_class: type[CallArguments], slices: list[Slice], members: Int64) -> list[Any]:
-        """Raises msgspec.ValidationError where some have none."""
-        if len(members) == len(slices):
-            texts = [event.args for event in slices]
-        else:
-            texts = [slices[place].args for place in members.tolist()]
-        given = _arguments[its_class].decode(b"[" + b",".join(texts) + b"]")
-        if len(given) != len(members):
-            raise _Odd
-        return given
-
     def _device_lanes(
         self,
-        given: list[DeviceArguments],
+        columns: Mapping[str, Sequence[Any]],
         pair: Int32,
         kind: npt.NDArray[np.int8],
         threads: list[tuple[str, str]],
     ) -> list[int]:
         keys = Numbering()
-        works = (kind >= Kind.COMPUTE).tolist()
-        devices = [each.device if work else MISSING for each, work in zip(given, works, strict=True)]
-        number = _numbered(keys, devices, [each.stream for each in given], pair.tolist())
+        rows = zip(
+            columns["device"], columns["stream"], pair.tolist(), (kind >= Kind.COMPUTE).tolist(), strict=True
+        )
+        number = [keys[row] for row in rows]
         lanes = []
-        for device, stream, place in keys:
+        for device, stream, place, works in keys:
             process, thread = threads[place]
-            on = "" if device == MISSING else process if device is None else str(device)
+            on = "" if not works else process if device is None else str(device)
             key = (process, thread, on, "" if stream is None else str(stream))
             lanes.append(self.lanes.setdefault(key, len(self.lanes)))
         return [lanes[each] for each in number]
 
-    def _mark(self, its_class: type[CallArguments], given: list[Any], members: Int64) -> None:
-        for column in NUMBERS[its_class]:
-            self._keep(column, members, _integers([getattr(each, column) for each in given]))
-        if its_class is DeviceArguments:
-            self._keep("occupancy", members, _per_mille([each.occupancy_percent for each in given]))
-        for column in TEXTS[its_class]:
-            texts = [getattr(each, column) for each in given]
-            if texts.count(ABSENT) == len(texts):
-                continue
-            number, missing = self.texts, MISSING
-            values = [missing if each is ABSENT else number[bytes(each)] for each in texts]
-            found = np.array(values, np.int64)
-            null = number.get(b"null")
-            self._keep(column, members, found if null is None else np.where(found == null, MISSING, found))
+    def _mark(
+        self, its_set: tuple[Argument, ...], columns: Mapping[str, Sequence[Any]], members: Int64
+    ) -> None:
+        for name, _, its_type in its_set[len(CALL) :]:
+            if its_type is int:
+                self._keep(name, members, _integers(columns[name]))
+            elif its_type is float:
+                self._keep(name, members, _per_mille(columns[name]))
+            elif its_type is msgspec.Raw:
+                self._keep(name, members, self._numbers(columns[name]))
+
+    def _numbers(self, texts: Sequence[msgspec.Raw]) -> Int64 | None:
+        """Of texts."""
+        if texts.count(ABSENT) == len(texts):
+            return None
+        numbering = self.texts
+        found = [MISSING if each is ABSENT else numbering[bytes(each)] for each in texts]
+        null = numbering.get(b"null")
+        return np.array([MISSING if each == null else each for each in found], np.int64)
 
     def _keep(self, column: str, members: Int64, values: Int64 | None) -> None:
         """Of the ``values``, those that are given."""
@@ -222,16 +245,18 @@ class _Batch:
         if (ts == UNUSABLE).any():
             kept = np.flatnonzero(ts != UNUSABLE).tolist()
             found, given, ts = [found[place] for place in kept], [given[place] for place in kept], ts[kept]
-        threads, devices = Numbering(), Numbering()
-        lane = _numbered(threads, [event.pid for event in found], [event.tid for event in found])
+        threads, devices, numbers = Numbering(), Numbering(), Numbering()
+        thread = [threads[row] for row in zip([e.pid for e in found], [e.tid for e in found], strict=True)]
         lanes = [
             self.lanes.setdefault((str(process), str(thread), "", ""), len(self.lanes))
             for process, thread in threads
         ]
+        number = [numbers[each.device] for each in given]
+        keys = [devices[singly.memory_device(each)] for each in numbers]
         columns: dict[str, npt.NDArray[Any]] = {
             "ts": ts,
-            "lane": np.array([lanes[each] for each in lane], np.int64),
-            "device": np.array([devices[singly.memory_device(each.device)] for each in given], np.int64),
+            "lane": np.array(lanes, np.int64)[thread],
+            "device": np.array(keys, np.int64)[number],
         }
         for column, otherwise in singly.MEMORY_NUMBERS.items():
             values = _integers([getattr(each, column) for each in given])
@@ -243,47 +268,44 @@ class _Batch:
         return columns, list(devices)
 
 
-def _numbered(numbering: Numbering, *columns: Sequence[Any]) -> list[int]:
-    """The number of each row of ``columns``."""
-    for column in columns:
-        # True, 1 and 1.0 are one key of a dictionary, but not one name.
-        if not _PLAIN_TYPES.issuperset(map(type, column)):
-            raise _Odd
-    return [numbering[row] for row in zip(*columns, strict=True)]
+def _transposed(rows: Sequence[Any], width: int) -> list[Sequence[Any]]:
+    """The fields of structs, each of all of them."""
+    return list(zip(*map(msgspec.structs.astuple, rows), strict=True)) if rows else [()] * width
 
 
-def _integers(values: list[Any]) -> Int64 | None:
-    """None where all are missing."""
-    if values.count(MISSING) == len(values):
-        return None
-    try:
-        found = np.array(values)
-    except (ValueError, OverflowError) as error:
-        raise _Odd from error
-    if found.dtype != np.int64 or found.ndim != 1:
+def _of_numbers(micros: Sequence[float]) -> Int64:
+    found = of_numbers(micros)
+    if found is None:
         raise _Odd
     return found
 
 
-def _per_mille(percents: list[Any]) -> Int64 | None:
+def _integers(values: Sequence[int]) -> Int64 | None:
+    """None where all are missing."""
+    if values.count(MISSING) == len(values):
+        return None
+    try:
+        return np.array(values, np.int64)
+    except OverflowError as error:
+        raise _Odd from error
+
+
+def _per_mille(percents: Sequence[float]) -> Int64 | None:
     if percents.count(MISSING) == len(percents):
         return None
-    if not {int, float}.issuperset(map(type, percents)):
-        raise _Odd
     found = np.array(percents, np.float64) * 10
     return np.where(np.abs(found) < singly.LARGEST_PER_MILLE, np.rint(found), MISSING).astype(np.int64)
 
 
-def _ids(given: Sequence[CallArguments]) -> tuple[Int64, Int64]:
+def _ids(columns: Mapping[str, Sequence[int]]) -> tuple[Int64, Int64]:
     """Correlation and external ids."""
-    correlation = _integers([each.correlation for each in given])
-    external = _integers([each.external_id for each in given])
-    old = _integers([each.external_id_old for each in given])
+    size = len(columns["correlation"])
+    external, old = _integers(columns["external_id"]), _integers(columns["external_id_old"])
     if external is None:
         external = old
     elif old is not None:
         external = np.where(external == MISSING, old, external)
-    return _positive(correlation, len(given)), _positive(external, len(given))
+    return _positive(_integers(columns["correlation"]), size), _positive(external, size)
 
 
 def _positive(ids: Int64 | None, size: int) -> Int64:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .columns import NO_ID, Allocations, Columns
-from .parts import MEMORY, Numbering, Part, join
+from .parts import MEMORY, Joined, Numbering, Part
 
 
 class Builder:
@@ -116,7 +116,9 @@ class Builder:
         the origin of all times; ``others`` go to Columns."""
         part = self.part()
         part.labels = dict(labels or {})
-        columns = join([part], others)
+        joined = Joined()
+        joined.add(part)
+        columns = joined.columns(**others)
         if allocations is None:
             return columns
         return dataclasses.replace(columns, allocations=allocations(columns.origin_ns))

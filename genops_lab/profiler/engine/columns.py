@@ -1,5 +1,7 @@
 """A trace as columns: what every reader fills and every question is asked of.
 
+Arrays may be read-only, and large ones lie in files: whoever changes one copies it before.
+
 Times are integers of nanoseconds after ``origin_ns``; a double cannot hold nanoseconds since 1970. The columns
 of slices take 41 bytes an event; what only some events have lies apart, beside the indices of those that have it.
 """
@@ -69,6 +71,7 @@ TEXTS = (
     "collective",
     "dtype",  # of a collective
     "module",  # torch.nn's, where the trace tells it
+    "stack",  # JSON: calls of Python, the innermost first, with ; between them
 )
 
 

@@ -1,12 +1,12 @@
 """The events of a Chrome trace as they are written, decoded no further than they are asked for.
 
 An event is decoded by its phase; its arguments stay text until its kind is known, then only what that kind needs is
-read. Times stay text, for a double cannot hold nanoseconds since 1970.
+read. There are strict types for events as profilers write them, which decode fast, and loose ones for all others.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,8 +21,32 @@ ABSENT = Raw(b"")
 _NULL, _ZERO, _NOTHING = Raw(b"null"), Raw(b"0"), Raw(b"{}")
 
 
+class StrictSlice(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
+    """A complete event; its times as numbers, of which floats may be inexact."""
+
+    cat: str | None = None
+    name: str = ""
+    pid: int | str | None = None
+    tid: int | str | None = None
+    ts: int | float = MISSING
+    dur: int | float = 0
+    args: Raw = _NOTHING
+
+
+class TextSlice(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
+    """The same with its times as they are written, for a double cannot hold nanoseconds since 1970."""
+
+    cat: str | None = None
+    name: str = ""
+    pid: int | str | None = None
+    tid: int | str | None = None
+    ts: Raw = _NULL
+    dur: Raw = _ZERO
+    args: Raw = _NOTHING
+
+
 class Slice(msgspec.Struct, gc=False, tag_field="ph", tag="X"):
-    """A complete event."""
+    """Any complete event."""
 
     cat: str | None = None
     name: str = ""
@@ -46,8 +70,8 @@ class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
     """Memory events are such."""
 
     name: str = ""
-    pid: Any = None
-    tid: Any = None
+    pid: int | str | None = None
+    tid: int | str | None = None
     ts: Raw = _NULL
     args: Raw = _NOTHING
 
@@ -81,64 +105,114 @@ _PASSED_OVER = tuple(
     msgspec.defstruct(f"Phase{ord(phase)}", [], tag_field="ph", tag=phase, gc=False)
     for phase in "sftCbneSTpFIPNODVvRc(),"
 )
-Phase: Any = Slice | Metadata | Instant | Begin | End
-for _each in _PASSED_OVER:
-    Phase = Phase | _each
 
 
-class CallArguments(msgspec.Struct, gc=False):
-    """Of a call of a runtime, and of what no one asks more about."""
-
-    external_id: Any = msgspec.field(name="External id", default=MISSING)
-    external_id_old: Any = msgspec.field(name="external id", default=MISSING)
-    correlation: Any = MISSING
-
-
-class PythonArguments(CallArguments, gc=False):
-    """Of a function of Python."""
-
-    python_parent: Any = msgspec.field(name="Python parent id", default=MISSING)
-    python_id: Any = msgspec.field(name="Python id", default=MISSING)
+def _phases(slice_type: Any) -> Any:
+    found = slice_type | Metadata | Instant | Begin | End
+    for phase in _PASSED_OVER:
+        found |= phase
+    return found
 
 
-class OperatorArguments(CallArguments, gc=False):
-    """Of an operator or an annotation."""
-
-    sequence: Any = msgspec.field(name="Sequence number", default=MISSING)
-    forward_thread: Any = msgspec.field(name="Fwd thread id", default=MISSING)
-    concrete: Raw = msgspec.field(name="Concrete Inputs", default=ABSENT)
-    types: Raw = msgspec.field(name="Input type", default=ABSENT)
-    strides: Raw = msgspec.field(name="Input Strides", default=ABSENT)
-    dims: Raw = msgspec.field(name="Input Dims", default=ABSENT)
-    stack: Raw = msgspec.field(name="Call stack", default=ABSENT)
-    module: Raw = msgspec.field(name="Module Hierarchy", default=ABSENT)
-    elements: Any = msgspec.field(name="In msg nelems", default=MISSING)
-    group_size: Any = msgspec.field(name="Group size", default=MISSING)
-    collective: Raw = msgspec.field(name="Collective name", default=ABSENT)
-    dtype: Raw = ABSENT
+StrictPhase, TextPhase, Phase = _phases(StrictSlice), _phases(TextSlice), _phases(Slice)
 
 
-class DeviceArguments(CallArguments, gc=False):
-    """Of what ran on a device."""
+class Argument(NamedTuple):
+    """Of an event: its name here, which is that of a column, and in traces; what it is: a number (``int``), one with
+    a fraction (``float``), a text of JSON (``Raw``) or a part of the place (``str``)."""
 
-    device: Any = None
-    stream: Any = None
-    bytes: Any = MISSING
-    registers: Any = msgspec.field(name="registers per thread", default=MISSING)
-    shared_memory: Any = msgspec.field(name="shared memory", default=MISSING)
-    grid: Raw = ABSENT
-    block: Raw = ABSENT
-    occupancy_percent: Any = msgspec.field(name="est. achieved occupancy %", default=MISSING)
-    graph: Any = msgspec.field(name="graph id", default=MISSING)
-    graph_node: Any = msgspec.field(name="graph node id", default=MISSING)
-    elements: Any = msgspec.field(name="In msg nelems", default=MISSING)
-    group_size: Any = msgspec.field(name="Group size", default=MISSING)
-    collective: Raw = msgspec.field(name="Collective name", default=ABSENT)
-    dtype: Raw = ABSENT
+    name: str
+    key: str
+    type: type
+
+
+#: Of a call of a runtime, and of what no one asks more about.
+CALL = (
+    Argument("external_id", "External id", int),
+    Argument("external_id_old", "external id", int),
+    Argument("correlation", "correlation", int),
+)
+PYTHON = (
+    *CALL,
+    Argument("python_parent", "Python parent id", int),
+    Argument("python_id", "Python id", int),
+)
+_COLLECTIVE = (
+    Argument("collective", "Collective name", Raw),
+    Argument("elements", "In msg nelems", int),
+    Argument("group_size", "Group size", int),
+    Argument("dtype", "dtype", Raw),
+)
+#: Of an operator or an annotation.
+OPERATOR = (
+    *CALL,
+    Argument("sequence", "Sequence number", int),
+    Argument("forward_thread", "Fwd thread id", int),
+    Argument("concrete", "Concrete Inputs", Raw),
+    Argument("types", "Input type", Raw),
+    Argument("strides", "Input Strides", Raw),
+    Argument("dims", "Input Dims", Raw),
+    Argument("stack", "Call stack", Raw),
+    Argument("module", "Module Hierarchy", Raw),
+    *_COLLECTIVE,
+)
+#: Of what ran on a device.
+DEVICE = (
+    *CALL,
+    Argument("device", "device", str),
+    Argument("stream", "stream", str),
+    Argument("bytes", "bytes", int),
+    Argument("registers", "registers per thread", int),
+    Argument("shared_memory", "shared memory", int),
+    Argument("grid", "grid", Raw),
+    Argument("block", "block", Raw),
+    Argument("occupancy", "est. achieved occupancy %", float),
+    Argument("graph", "graph id", int),
+    Argument("graph_node", "graph node id", int),
+    *_COLLECTIVE,
+)
+#: What is read of the arguments, by kind.
+ARGUMENTS: dict[Kind, tuple[Argument, ...]] = {
+    **dict.fromkeys(Kind, CALL),
+    Kind.OPERATOR: OPERATOR,
+    Kind.ANNOTATION: OPERATOR,
+    Kind.PYTHON: PYTHON,
+    **dict.fromkeys(
+        (Kind.WAIT, Kind.DEVICE_ANNOTATION, Kind.COMPUTE, Kind.COMMUNICATION, Kind.COPY, Kind.FILL), DEVICE
+    ),
+}
+SETS = (CALL, PYTHON, OPERATOR, DEVICE)
+_DEFAULTS: dict[type, Any] = {int: MISSING, float: MISSING, Raw: ABSENT, str: None}
+_STRICT: dict[type, Any] = {int: int, float: int | float, Raw: Raw, str: int | str | None}
+_LOOSE: dict[type, Any] = {int: Any, float: Any, Raw: Raw, str: Any}
+
+
+def argument_type(arguments: tuple[Argument, ...], *, strict: bool) -> type[msgspec.Struct]:
+    """A type that decodes ``arguments``, its fields in their order."""
+    types = _STRICT if strict else _LOOSE
+    return msgspec.defstruct(
+        "Arguments",
+        [(each.name, types[each.type], _field(each)) for each in arguments],
+        gc=False,
+    )
+
+
+def _field(argument: Argument) -> Any:
+    return msgspec.field(name=argument.key, default=_DEFAULTS[argument.type])
 
 
 class MemoryArguments(msgspec.Struct, gc=False):
     """Of a memory event."""
+
+    device: int = msgspec.field(name="Device Id", default=-1)
+    bytes: int = msgspec.field(name="Bytes", default=0)
+    address: int = msgspec.field(name="Addr", default=0)
+    allocated: int = msgspec.field(name="Total Allocated", default=MISSING)
+    reserved: int = msgspec.field(name="Total Reserved", default=MISSING)
+
+
+class LooseMemoryArguments(msgspec.Struct, gc=False):
+    """Of any memory event."""
 
     device: Any = msgspec.field(name="Device Id", default=None)
     bytes: Any = msgspec.field(name="Bytes", default=0)
@@ -151,31 +225,3 @@ class NameArguments(msgspec.Struct, gc=False):
     """Of a thread's name."""
 
     name: Any = None
-
-
-_CLASSES: dict[Kind, type[CallArguments]] = {
-    Kind.OPERATOR: OperatorArguments,
-    Kind.ANNOTATION: OperatorArguments,
-    Kind.PYTHON: PythonArguments,
-    **dict.fromkeys(
-        (Kind.WAIT, Kind.DEVICE_ANNOTATION, Kind.COMPUTE, Kind.COMMUNICATION, Kind.COPY, Kind.FILL),
-        DeviceArguments,
-    ),
-}
-#: What is read of the arguments, by kind.
-ARGUMENTS = {kind: _CLASSES.get(kind, CallArguments) for kind in Kind}
-#: Sparse columns by class of arguments. The values of the first are numbers, those of the second texts.
-NUMBERS: dict[type[CallArguments], tuple[str, ...]] = {
-    CallArguments: (),
-    PythonArguments: ("python_parent", "python_id"),
-    OperatorArguments: ("sequence", "forward_thread", "elements", "group_size"),
-    DeviceArguments: (
-        *("bytes", "registers", "shared_memory", "graph", "graph_node", "elements", "group_size"),
-    ),
-}
-TEXTS: dict[type[CallArguments], tuple[str, ...]] = {
-    CallArguments: (),
-    PythonArguments: (),
-    OperatorArguments: ("concrete", "types", "strides", "dims", "stack", "module", "collective", "dtype"),
-    DeviceArguments: ("grid", "block", "collective", "dtype"),
-}

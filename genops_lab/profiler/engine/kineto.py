@@ -9,7 +9,8 @@ from typing import Any
 
 from . import singly
 from .columns import Columns
-from .parts import Part, join
+from .helpers import Helpers
+from .parts import Joined
 from .pieces import TraceFile
 
 _KEYS = {
@@ -18,29 +19,43 @@ _KEYS = {
 }
 
 
-def read(path: Path) -> Columns:
+def read(path: Path, helpers: Helpers | None = None) -> Columns:
     """Raises InvalidRequest when it is no trace, OSError; damage is told in ``damage``."""
-    source = TraceFile(path)
-    parts = [part.packed() for part in source.parts()]
-    pairs = [event for part in parts for event in part.pairs]
-    if pairs:
-        parts.append(singly.paired(pairs))
-    return join(parts, {"events": sum(part.events for part in parts), **_told(source, parts)})
+    reading = Reading(path)
+    reading.take(helpers)
+    return reading.columns()
 
 
-def _told(source: TraceFile, parts: list[Part]) -> dict[str, Any]:
+class Reading:
+    """``read`` in two steps: helpers are needed in the first only."""
+
+    def __init__(self, path: Path) -> None:
+        self._source, self._joined = TraceFile(path), Joined()
+
+    def take(self, helpers: Helpers | None) -> None:
+        """All events."""
+        for part in self._source.parts(helpers):
+            self._joined.add(part)
+        if self._joined.pairs:
+            self._joined.add(singly.paired(self._joined.pairs))
+
+    def columns(self) -> Columns:
+        """To be asked once."""
+        joined = self._joined
+        return joined.columns(events=joined.events, **_told(self._source, joined))
+
+
+def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
     """What the trace says around its events, and what could not be read."""
     around = source.head + b" " + source.tail
     info = _value(around, "distributed")
     info = info if isinstance(info, dict) else {}
     properties = _value(around, "device_properties")
     damage = [source.damage] if source.damage else []
-    skipped = source.skipped + sum(part.skipped for part in parts)
-    unusable = sum(part.unusable for part in parts)
-    if skipped:
-        damage.append(f"{skipped} events could not be read.")
-    if unusable:
-        damage.append(f"{unusable} events have no usable time.")
+    if source.skipped or joined.skipped:
+        damage.append(f"{source.skipped + joined.skipped} events could not be read.")
+    if joined.unusable:
+        damage.append(f"{joined.unusable} events have no usable time.")
     return {
         "rank": _natural(info.get("rank")),
         "world_size": _natural(info.get("world_size")),

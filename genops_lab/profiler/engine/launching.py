@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from .columns import NO_ID, Columns, Int64
@@ -11,25 +9,22 @@ from .kinds import Kind
 from .nesting import NOTHING
 
 
-@dataclass(frozen=True)
-class First:
-    """The first slice that has an id."""
-
-    ids: Int64
-    slices: Int64
-
-    @staticmethod
-    def of(column: Int64, among: Int64) -> First:
-        given = among[column[among] != NO_ID]
-        ids, first = np.unique(column[given], return_index=True)
-        return First(ids, given[first])
-
-    def find(self, wanted: Int64) -> Int64:
-        """The slices, NOTHING where there is none."""
-        if not len(self.ids):
-            return np.full(len(wanted), NOTHING, np.int64)
-        place = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        return np.where(self.ids[place] == wanted, self.slices[place], NOTHING)
+def first(column: Int64, among: Int64, wanted: Int64) -> Int64:
+    """For each id that is wanted the first slice ``among`` some that has it; NOTHING where there is none."""
+    found = np.full(len(wanted), NOTHING, np.int64)
+    given = wanted != NO_ID
+    if not given.any():
+        return found
+    ids, place = np.unique(wanted[given], return_inverse=True)
+    having = column[among]
+    at = np.searchsorted(ids, having)
+    at[at == len(ids)] = 0
+    asked = np.flatnonzero(ids[at] == having)
+    earliest = np.full(len(ids), NOTHING, np.int64)
+    # Backwards, so that the first one stays.
+    earliest[at[asked[::-1]]] = among[asked[::-1]]
+    found[given] = earliest[place]
+    return found
 
 
 def launching_calls(columns: Columns, device: Int64) -> Int64:
@@ -39,6 +34,7 @@ def launching_calls(columns: Columns, device: Int64) -> Int64:
     """
     runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
     correlation, external = columns.correlation[device], columns.external[device]
-    found = First.of(columns.correlation, runtime).find(correlation)
-    by_external = First.of(columns.external, runtime).find(external)
-    return np.where((found == NOTHING) & (correlation == NO_ID), by_external, found)
+    found = first(columns.correlation, runtime, correlation)
+    unknown = (found == NOTHING) & (correlation == NO_ID)
+    found[unknown] = first(columns.external, runtime, external[unknown])
+    return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
-from .columns import Columns, Int32
+from .columns import Columns, Int32, Int64
 from .kinds import Kind
 
 #: Stands where nothing lies around a slice.
@@ -22,17 +23,34 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     found = np.full(len(columns), NOTHING, np.int32)
     outer = np.isin(columns.kind, [int(kind) for kind in kinds])
     for lane in np.unique(columns.lane[outer]):
-        members = np.flatnonzero(columns.lane == lane)
-        starts, ends = columns.ts[members].tolist(), columns.end[members].tolist()
-        holds = outer[members].tolist()
-        inside = []
-        stack: list[int] = []
-        for place, start in enumerate(starts):
-            while stack and ends[stack[-1]] <= start and not (ends[stack[-1]] == start == starts[place - 1]):
-                stack.pop()
-            inside.append(stack[-1] if stack else NOTHING)
-            if holds[place]:
-                stack.append(place)
-        where = np.array(inside, np.int64)
-        found[members] = np.where(where == NOTHING, NOTHING, members[where])
+        members = np.flatnonzero(columns.lane == lane).astype(np.int32)
+        around = _nearest_around(columns.ts[members], columns.dur[members], outer[members])
+        inside = around != NOTHING
+        found[members[inside]] = members[around[inside]]
     return found
+
+
+def _nearest_around(start: Int64, length: Int64, holds: npt.NDArray[np.bool_]) -> Int32:
+    """For each slice of a lane the last before it that holds and has not ended.
+
+    All ask at once: who finds one that has ended goes on with the one that that one has come to, since all between
+    have ended too. So the steps double, and after a few rounds nobody asks.
+    """
+    # A slice without length holds what follows it at the same time.
+    end = np.maximum(length, 1)
+    end += start
+    found = np.arange(len(start), dtype=np.int32)
+    found[~holds] = NOTHING
+    np.maximum.accumulate(found, out=found)
+    found[1:] = found[:-1]
+    found[:1] = NOTHING
+    asking = np.flatnonzero(found != NOTHING).astype(np.int32)
+    while True:
+        held = found[asking]
+        ended = end[held] <= start[asking]
+        asking, held = asking[ended], held[ended]
+        if not len(asking):
+            return found
+        onward = found[held]
+        found[asking] = onward
+        asking = asking[onward != NOTHING]

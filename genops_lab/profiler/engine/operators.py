@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..models import OperatorTime
 from .columns import Columns, Int32, Int64
 from .kinds import Kind
-from .launching import First, launching_calls
+from .launching import first, launching_calls
 from .nesting import NOTHING
 
 if TYPE_CHECKING:
@@ -72,13 +72,14 @@ def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
 
     A child that outlasts its parent (clocks, asynchronous ends) takes no more than the parent has.
     """
-    own: Int64 = columns.dur.copy()
-    inside = members[around[members] != NOTHING]
-    parent = around[inside]
-    taken = np.minimum(columns.end[inside], columns.end[parent]) - columns.ts[inside]
-    np.subtract.at(own, parent, taken)
-    mine: Int64 = own[members]
-    return mine
+    ts, dur = columns.ts[members], columns.dur[members]
+    place = np.empty(len(columns), np.int32)
+    place[members] = np.arange(len(members), dtype=np.int32)
+    inside = np.flatnonzero(around[members] != NOTHING)
+    parent = place[around[members[inside]]]
+    taken = np.minimum(ts[inside] + dur[inside], ts[parent] + dur[parent]) - ts[inside]
+    np.subtract.at(dur, parent, taken)
+    return dur
 
 
 def launchers(columns: Columns) -> Int32:
@@ -90,7 +91,9 @@ def launchers(columns: Columns) -> Int32:
     launcher = np.full(len(columns), NOTHING, np.int32)
     device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
     call = launching_calls(columns, device)
-    launcher[device] = np.where(call == NOTHING, _named(columns, device), call)
+    unknown = call == NOTHING
+    call[unknown] = _named(columns, device[unknown])
+    launcher[device] = call
     return launcher
 
 
@@ -113,7 +116,7 @@ def owners(columns: Columns, around: Int32, launcher: Int32 | None = None) -> In
 def _named(columns: Columns, device: Int64) -> Int64:
     """The operators whose ids slices on a device carry."""
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
-    return First.of(columns.external, operators).find(columns.external[device])
+    return first(columns.external, operators, columns.external[device])
 
 
 def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray[np.bool_]:

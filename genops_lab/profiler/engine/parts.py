@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ _DTYPES = {
     **dict.fromkeys(("name", "lane"), np.int32),
     "kind": np.int8,
 }
+#: Columns so large are kept in files.
+MAPPED_BYTES = 1 << 20
 MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 
 
@@ -74,123 +77,134 @@ class Numbering(dict[Any, int]):
         return number
 
 
-def join(parts: list[Part], others: Mapping[str, Any] | None = None) -> Columns:
-    """The columns of all ``parts``, in order; they are emptied on the way. ``others`` go to Columns."""
-    names, lanes, texts, devices = Numbering(), Numbering(), Numbering(), Numbering()
-    labels: dict[tuple[str, str], str] = {}
-    maps: dict[str, list[Int32]] = {"name": [], "lane": [], "text": [], "device": []}
-    for part in parts:
-        for key, numbering, things in (
-            ("name", names, part.names),
-            ("lane", lanes, part.lanes),
-            ("text", texts, part.texts),
-            ("device", devices, part.memory_devices),
-        ):
-            maps[key].append(np.array([numbering[thing] for thing in things], np.int32))
-        labels |= part.labels
-    ts = _gather(parts, "ts")
-    origin = int(ts.min()) if len(ts) else 0
-    dur = _gather(parts, "dur")
-    order = _order(ts, dur)
-    sparse = _sparse(parts, order, maps["text"])
-    # One column at a time, so that there are never two copies of all.
-    columns: dict[str, Any] = {"ts": ts[order] - origin, "dur": dur[order]}
-    del ts, dur
-    for name in ("name", "lane", "kind", "correlation", "external"):
-        columns[name] = _gather(parts, name, maps.get(name))[order]
-    return Columns(
-        **columns,
-        names=list(names),
-        lanes=[
-            Lane(process, thread, labels.get((process, thread), ""), device, stream)
-            for process, thread, device, stream in lanes
-        ],
-        sparse=sparse,
-        texts=list(texts),
-        origin_ns=origin,
-        allocations=_allocations(parts, origin, maps["lane"], maps["device"], list(devices)),
-        **(others or {}),
-    )
+class _Column:
+    """Grows, as narrow as what it holds."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._dtype: npt.DTypeLike = np.int8
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        values = _narrow(values)
+        if values.itemsize > np.dtype(self._dtype).itemsize:
+            self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
+            self._dtype = values.dtype
+        self._bytes += values.astype(self._dtype).tobytes()
+
+    def taken(self) -> npt.NDArray[Any]:
+        return np.frombuffer(self._bytes, self._dtype)
 
 
-def _gather(
-    parts: Sequence[Part], name: str, maps: Sequence[Int32] | None = None, of: str = "slices"
-) -> npt.NDArray[Any]:
-    """A column of all parts, renumbered by each part's map. It is taken from them."""
-    size = sum(len(getattr(part, of)[name]) for part in parts)
-    whole = np.empty(size, _DTYPES[name] if of == "slices" else np.int64)
-    at = 0
-    for number, part in enumerate(parts):
-        piece = getattr(part, of).pop(name)
-        end = at + len(piece)
-        whole[at:end] = maps[number][piece] if maps is not None else piece
-        at = end
-    return whole
+class Joined:
+    """Many parts, added in the order of the file, as one ``Columns``.
+
+    Memory is that of the narrow columns, then of one wide column after the other while the narrow ones go.
+    """
+
+    def __init__(self) -> None:
+        self.events = self.skipped = self.unusable = 0
+        self.pairs: list[Any] = []
+        self._slices = {name: _Column() for name in _DTYPES}
+        self._memory = {name: _Column() for name in MEMORY}
+        self._sparse: dict[str, tuple[_Column, _Column]] = {}
+        self._length = 0
+        self._names, self._lanes, self._texts, self._devices = (Numbering() for _ in range(4))
+        self._labels: dict[tuple[str, str], str] = {}
+
+    def add(self, part: Part) -> None:
+        self.events += part.events
+        self.skipped += part.skipped
+        self.unusable += part.unusable
+        self.pairs += part.pairs
+        self._labels |= part.labels
+        lanes = _numbers(self._lanes, part.lanes)
+        maps = {"name": _numbers(self._names, part.names), "lane": lanes}
+        for name, column in part.slices.items():
+            self._slices[name].add(maps[name][column] if name in maps else column)
+        texts = _numbers(self._texts, part.texts)
+        for name, (index, values) in part.sparse.items():
+            indices, kept = self._sparse.setdefault(name, (_Column(), _Column()))
+            indices.add(index.astype(np.int64) + self._length)
+            kept.add(texts[values] if name in TEXTS else values)
+        maps = {"device": _numbers(self._devices, part.memory_devices), "lane": lanes}
+        for name, column in part.memory.items():
+            self._memory[name].add(maps[name][column] if name in maps else column)
+        self._length += len(part)
+
+    def columns(self, **others: Any) -> Columns:
+        """To be asked once. ``others`` go to Columns."""
+        found: dict[str, Any] = {}
+        found["ts"], order = self._ordered()
+        origin = int(found["ts"][0]) if self._length else 0
+        found["ts"] -= origin
+        found["ts"] = _mapped(found["ts"])
+        for name in [name for name in _DTYPES if name != "ts"]:
+            found[name] = _mapped(self._slices.pop(name).taken()[order].astype(_DTYPES[name]))
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        del order
+        sparse = {name: _sparse(*self._sparse.pop(name), place) for name in list(self._sparse)}
+        return Columns(
+            **found,
+            names=list(self._names),
+            lanes=[
+                Lane(process, thread, self._labels.get((process, thread), ""), device, stream)
+                for process, thread, device, stream in self._lanes
+            ],
+            sparse=sparse,
+            texts=list(self._texts),
+            origin_ns=origin,
+            allocations=self._allocations(origin),
+            **others,
+        )
+
+    def _ordered(self) -> tuple[Int64, Int32]:
+        """Starts in order, and that order: of one start, the longer first; of one length, as in the file."""
+        ts = self._slices.pop("ts").taken()
+        order = np.argsort(ts, kind="stable").astype(np.int32)
+        ordered = ts[order].astype(np.int64)
+        same = ordered[1:] == ordered[:-1]
+        if same.any():
+            tied = np.zeros(len(ordered), bool)
+            tied[1:] |= same
+            tied[:-1] |= same
+            places = np.flatnonzero(tied)
+            members = order[places]
+            length = self._slices["dur"].taken()[members].astype(np.int64)
+            order[places] = members[np.lexsort((-length, ordered[places]))]
+        return ordered, order
+
+    def _allocations(self, origin: int) -> Allocations | None:
+        ts = self._memory["ts"].taken().astype(np.int64)
+        if not len(ts):
+            return None
+        order = np.argsort(ts, kind="stable")
+        dtypes = {"lane": np.int32, "device": np.int8}
+        found = {
+            name: _mapped(column.taken()[order].astype(dtypes.get(name, np.int64)))
+            for name, column in self._memory.items()
+            if name != "ts"
+        }
+        return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
 
 
-def _order(ts: Int64, dur: Int64) -> npt.NDArray[np.intp]:
-    """By start; of one start, the longer first; of one length, as in the file."""
-    order = np.argsort(ts, kind="stable")
-    ordered = ts[order]
-    same = ordered[1:] == ordered[:-1]
-    if same.any():
-        tied = np.zeros(len(ts), bool)
-        tied[1:] |= same
-        tied[:-1] |= same
-        places = np.flatnonzero(tied)
-        members = order[places]
-        order[places] = members[np.lexsort((-dur[members], ts[members]))]
-    return order
+def _numbers(numbering: Numbering, things: Sequence[Any]) -> Int32:
+    return np.array([numbering[thing] for thing in things], np.int32)
 
 
-def _sparse(
-    parts: Sequence[Part], order: npt.NDArray[np.intp], text_maps: Sequence[Int32]
-) -> dict[str, Sparse]:
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    starts = _starts([len(part) for part in parts])
-    found = {}
-    for name in dict.fromkeys(name for part in parts for name in part.sparse):
-        index, values = [], []
-        for part, start, texts in zip(parts, starts, text_maps, strict=True):
-            where, what = part.sparse.pop(name, (None, None))
-            if where is not None and what is not None:
-                index.append(place[start : start + len(part)][where])
-                values.append(texts[what] if name in TEXTS else what)
-        where = np.concatenate(index)
-        rising = np.argsort(where, kind="stable")
-        found[name] = Sparse(where[rising], np.concatenate(values)[rising].astype(np.int64))
-    return found
+def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:
+    where = place[indices.taken()]
+    rising = np.argsort(where, kind="stable")
+    return Sparse(_mapped(where[rising]), _mapped(values.taken()[rising].astype(np.int64)))
 
 
-def _starts(lengths: Sequence[int]) -> list[int]:
-    return [0, *np.cumsum(lengths).tolist()][:-1]
-
-
-def _allocations(
-    parts: Sequence[Part],
-    origin: int,
-    lanes: Sequence[Int32],
-    devices: Sequence[Int32],
-    device_names: list[str],
-) -> Allocations | None:
-    having = [number for number, part in enumerate(parts) if part.memory]
-    if not having:
-        return None
-    taken = [parts[number] for number in having]
-    maps: dict[str, Callable[[], Sequence[Int32]]] = {
-        "lane": lambda: [lanes[number] for number in having],
-        "device": lambda: [devices[number] for number in having],
-    }
-    found = {name: _gather(taken, name, maps[name]() if name in maps else None, "memory") for name in MEMORY}
-    order = np.argsort(found["ts"], kind="stable")
-    return Allocations(
-        ts=found["ts"][order] - origin,
-        lane=found["lane"][order].astype(np.int32),
-        device=found["device"][order].astype(np.int8),
-        bytes=found["bytes"][order],
-        address=found["address"][order],
-        allocated=found["allocated"][order],
-        reserved=found["reserved"][order],
-        devices=device_names,
-    )
+def _mapped(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A large column in a file without a name, of which memory holds what is asked for; as it is on a full disk."""
+    if column.nbytes < MAPPED_BYTES:
+        return column
+    try:
+        with tempfile.TemporaryFile() as stream:
+            column.tofile(stream)
+            return np.asarray(np.memmap(stream, column.dtype, "r"))
+    except OSError:
+        return column

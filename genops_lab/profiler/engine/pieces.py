@@ -7,9 +7,7 @@ nested list cannot pass for one between events. Memory is bounded by a batch, no
 
 from __future__ import annotations
 
-import codecs
 import re
-import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,10 +17,11 @@ import msgspec
 from genops_lab.core.errors import InvalidRequest
 
 from . import batches
+from .helpers import Ahead, Helpers
 from .parts import Part
+from .streams import READ_BYTES, Stream
 
-READ_BYTES = 1 << 20
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 2 << 20
 #: One event, or what comes before the events, may be so large.
 LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
@@ -33,22 +32,14 @@ DEPTH = 200
 
 _ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BOUNDARY = re.compile(rb"\}\s*,\s*\{")
+#: The same before what looks like an event, not like an object inside one.
+_EVENT = re.compile(rb'\}\s*,\s*(?=\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)"\s*:)')
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)")
 
 
-def _as_question_marks(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return "?" * (error.end - error.start), error.end
-
-
-# Bytes that are no UTF-8 become as many question marks: positions stay what they were.
-_QUESTION = "genops-question"
-codecs.register_error(_QUESTION, _as_question_marks)
-
-
 class TraceFile:
-    """One trace file. After ``batches`` is exhausted, the other attributes say what was met."""
+    """One trace file. After ``parts`` is exhausted, the other attributes say what was met."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -56,13 +47,22 @@ class TraceFile:
         self.tail = b""
         self.damage = ""
         self.skipped = 0
-        self._pieces = self._read()
+        self._stream = Stream(path)
+        self._pieces = iter(self._stream)
         self._buffer = b""
         self._ended = False
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self, helpers: Helpers | None = None) -> Iterator[Part]:
         """The events in the order of the file. Raises InvalidRequest where there is no array of events."""
         self._find_array()
+        for part in self._all(helpers):
+            if part.events:
+                yield part
+        self.damage = self._stream.damage or self.damage
+
+    def _all(self, helpers: Helpers | None) -> Iterator[Part]:
+        if helpers is not None:
+            yield from self._ahead(helpers)
         want = BATCH_BYTES
         while True:
             self._fill(want)
@@ -79,39 +79,31 @@ class TraceFile:
                 continue
             want = BATCH_BYTES
             batch, done = taken
-            if batch is not None and batch.events:
+            if batch is not None:
                 yield batch
             if done:
                 self._keep_tail()
                 return
 
-    def _read(self) -> Iterator[bytes]:
-        with self.path.open("rb") as stream:
-            first = stream.read(READ_BYTES)
-            if not first.startswith(b"\x1f\x8b"):
-                while first:
-                    yield first
-                    first = stream.read(READ_BYTES)
-                return
-            inflater = zlib.decompressobj(wbits=31)
-            pending = first
-            while pending:
-                try:
-                    piece = inflater.decompress(pending, READ_BYTES * 4)
-                except zlib.error:
-                    self.damage = "The compressed file is corrupt; it was read up to there."
+    def _ahead(self, helpers: Helpers) -> Iterator[Part]:
+        """Cut where events seem to end and have the batches read by ``helpers``, up to one that cannot be read: there
+        the cut was none, or the array ends, or the text is odd. What is left is read with care."""
+        ahead = Ahead(helpers)
+        while True:
+            self._fill(BATCH_BYTES)
+            cut = None if self._ended else _last_boundary(self._buffer, len(self._buffer))
+            if cut is None:
+                asked = ahead.rest()
+            else:
+                asked = ahead.give(b"[" + self._buffer[:cut] + b"]")
+                self._buffer = self._buffer[cut + 1 :]
+            for part in asked:
+                if part is None:
+                    self._buffer = b",".join([*(text[1:-1] for text in ahead.unread()), self._buffer])
                     return
-                if piece:
-                    yield piece
-                pending = inflater.unconsumed_tail
-                if inflater.eof:
-                    # gzip files may be concatenated
-                    pending = inflater.unused_data or stream.read(READ_BYTES)
-                    inflater = zlib.decompressobj(wbits=31)
-                elif not pending:
-                    pending = stream.read(READ_BYTES)
-                    if not pending:
-                        self.damage = "The compressed file is cut off; it was read up to there."
+                yield part
+            if cut is None:
+                return
 
     def _fill(self, want: int) -> None:
         parts, size = [self._buffer], len(self._buffer)
@@ -125,7 +117,7 @@ class TraceFile:
 
     def _find_array(self) -> None:
         while True:
-            self._fill(len(self._buffer) + READ_BYTES)
+            self._fill(max(2 * len(self._buffer), READ_BYTES))
             text = self._buffer.lstrip(b"\xef\xbb\xbf \t\r\n")
             if text.startswith(b"["):
                 self._buffer = text[1:]
@@ -171,13 +163,13 @@ class TraceFile:
             if batch is not None:
                 self._buffer = self._buffer[boundary.end() - 1 :]
                 return batch, False
-        following = _BOUNDARY.search(self._buffer, bad)
+        following = _EVENT.search(self._buffer, bad)
         if following is None or self.skipped >= MAX_SKIPPED:
             self.damage = self.damage or "The file is damaged; what follows was not read."
             self._buffer = b""
             return None, True
         self.skipped += 1
-        self._buffer = self._buffer[following.end() - 1 :]
+        self._buffer = self._buffer[following.end() :]
         return None, False
 
     def _finish(self) -> tuple[Part | None, bool]:
@@ -204,7 +196,7 @@ class TraceFile:
 
     def _decode(self, text: bytes) -> tuple[Part | None, str]:
         try:
-            return batches.read(_as_utf8(text)), ""
+            return batches.read(text), ""
         except msgspec.DecodeError as error:
             return None, str(error)
         except RecursionError:
@@ -214,15 +206,6 @@ class TraceFile:
         self._fill(READ_BYTES)
         self.tail = self._buffer[:READ_BYTES]
         self._buffer = b""
-
-
-def _as_utf8(text: bytes) -> bytes:
-    if not text.isascii():
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            return text.decode("utf-8", _QUESTION).encode()
-    return text
 
 
 def _too_deep(text: bytes) -> int:

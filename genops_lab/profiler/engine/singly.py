@@ -13,20 +13,21 @@ from .building import Builder
 from .columns import NO_ID
 from .events import (
     ARGUMENTS,
+    CALL,
+    DEVICE,
     MISSING,
-    NUMBERS,
-    TEXTS,
+    SETS,
+    Argument,
     Begin,
-    CallArguments,
-    DeviceArguments,
     End,
     Instant,
-    MemoryArguments,
+    LooseMemoryArguments,
     Metadata,
     NameArguments,
     Other,
     Phase,
     Slice,
+    argument_type,
 )
 from .kinds import Kind, kind_of
 from .parts import Part
@@ -40,8 +41,10 @@ LARGEST_PER_MILLE = 1_000_000
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _phase = msgspec.json.Decoder(Phase)
 _other = msgspec.json.Decoder(Other)
-_arguments = {each: msgspec.json.Decoder(each) for each in NUMBERS}
-_memory_arguments = msgspec.json.Decoder(MemoryArguments)
+_arguments: dict[tuple[Argument, ...], Any] = {
+    each: msgspec.json.Decoder(argument_type(each, strict=False)) for each in SETS
+}
+_memory_arguments = msgspec.json.Decoder(LooseMemoryArguments)
 _name_arguments = msgspec.json.Decoder(NameArguments)
 
 
@@ -73,6 +76,8 @@ def labels(events: Iterable[Metadata]) -> dict[tuple[str, str], str]:
     """The names of threads that metadata events tell."""
     found = {}
     for event in events:
+        if event.name != "thread_name":
+            continue
         with contextlib.suppress(msgspec.ValidationError):
             name = _name_arguments.decode(event.args).name
             if isinstance(name, str):
@@ -125,8 +130,7 @@ class _Reading:
             if event.name == "[memory]":
                 self._memory(event)
         elif type(event) is Metadata:
-            if event.name == "thread_name":
-                self.metadata.append(event)
+            self.metadata.append(event)
         elif type(event) is Begin or type(event) is End:
             self.pairs.append(event)
         self.events += 1
@@ -143,10 +147,10 @@ class _Reading:
         if start is None or length is None or length < 0:
             self.unusable += kind != Kind.OTHER
             return
-        its_class = ARGUMENTS[kind]
-        arguments = _arguments[its_class].decode(event.args)
+        its_set = ARGUMENTS[kind]
+        arguments: Any = _arguments[its_set].decode(event.args)
         device = stream = ""
-        if isinstance(arguments, DeviceArguments):
+        if its_set is DEVICE:
             stream = "" if arguments.stream is None else str(arguments.stream)
             if kind >= Kind.COMPUTE:
                 device = str(arguments.device if arguments.device is not None else event.pid)
@@ -162,21 +166,21 @@ class _Reading:
             _identity(arguments.correlation),
             _identity(given),
         )
-        self._mark(number, its_class, arguments)
+        self._mark(number, its_set, arguments)
 
-    def _mark(self, number: int, its_class: type[CallArguments], arguments: CallArguments) -> None:
-        for column in NUMBERS[its_class]:
-            value = getattr(arguments, column)
-            if isinstance(value, int) and -LARGEST < value < LARGEST:
-                self.builder.mark(number, column, value)
-        if isinstance(arguments, DeviceArguments):
-            percent = arguments.occupancy_percent
-            if isinstance(percent, (int, float)) and abs(percent * 10) < LARGEST_PER_MILLE:
-                self.builder.mark(number, "occupancy", round(percent * 10))
-        for column in TEXTS[its_class]:
-            text = bytes(getattr(arguments, column))
-            if text and text != b"null":
-                self.builder.mark_text(number, column, text.decode("utf-8", "replace"))
+    def _mark(self, number: int, its_set: tuple[Argument, ...], arguments: Any) -> None:
+        for name, _, its_type in its_set[len(CALL) :]:
+            value = getattr(arguments, name)
+            if its_type is int:
+                if isinstance(value, int) and -LARGEST < value < LARGEST:
+                    self.builder.mark(number, name, value)
+            elif its_type is float:
+                if isinstance(value, (int, float)) and abs(value * 10) < LARGEST_PER_MILLE:
+                    self.builder.mark(number, name, round(value * 10))
+            elif its_type is msgspec.Raw:
+                text = bytes(value)
+                if text and text != b"null":
+                    self.builder.mark_text(number, name, text.decode("utf-8", "replace"))
 
     def _memory(self, event: Instant) -> None:
         ts = nanoseconds(bytes(event.ts))

@@ -1,0 +1,143 @@
+"""Processes that decode batches of events beside each other: decoding holds Python's lock.
+
+They are plain programs that read from a pipe, not ``multiprocessing``, which would run a user's script once more in
+each of them. They send numbers and names back, and end with the pipe.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import queue
+import struct
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import IO
+
+import msgspec
+
+from .parts import Part
+
+#: More than these give little: the process that joins the parts has to keep up.
+MOST = 4
+_LENGTH = struct.Struct("<q")
+
+
+def cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Helpers:
+    """Some helpers, for the time of a ``with``. They may be asked from several threads."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._threads = ThreadPoolExecutor(number)
+
+    def __enter__(self) -> Helpers:
+        path = os.pathsep.join(each for each in sys.path if each)
+        for _ in range(self.number):
+            helper = subprocess.Popen(
+                [sys.executable, "-c", f"from {__name__} import main; main()"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": path},
+            )  # fmt: skip
+            self._started.append(helper)
+            self._idle.put(helper)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+        for helper in self._started:
+            if kind is not None:
+                helper.kill()
+            # Also closes its pipes, at which it ends.
+            helper.communicate()
+
+    def ask(self, text: bytes) -> Future[Part | None]:
+        """The part that an array of events makes; None where it is to be read with more care."""
+        return self._threads.submit(self._ask, text)
+
+    def _ask(self, text: bytes) -> Part | None:
+        helper = self._idle.get()
+        assert helper.stdin is not None
+        assert helper.stdout is not None
+        try:
+            helper.stdin.write(_LENGTH.pack(len(text)))
+            helper.stdin.write(text)
+            helper.stdin.flush()
+            answer = _message(helper.stdout)
+        except OSError:  # it was ended, by the kernel when memory is short
+            answer = None
+        finally:
+            self._idle.put(helper)
+        return pickle.loads(answer) if answer is not None else None  # noqa: S301 - of this program's own process
+
+
+class Ahead:
+    """Texts that are being read, in their order, as many as helpers can hold."""
+
+    def __init__(self, helpers: Helpers) -> None:
+        self._helpers = helpers
+        self._waiting: deque[tuple[bytes, Future[Part | None]]] = deque()
+
+    def give(self, text: bytes) -> Iterator[Part | None]:
+        """Have ``text`` read. Yields the oldest part where there are too many."""
+        self._waiting.append((text, self._helpers.ask(text)))
+        if len(self._waiting) > 2 * self._helpers.number:
+            yield self._oldest()
+
+    def rest(self) -> Iterator[Part | None]:
+        """The parts that are left."""
+        while self._waiting:
+            yield self._oldest()
+
+    def unread(self) -> list[bytes]:
+        """The texts whose parts were not given out yet."""
+        return [text for text, _ in self._waiting]
+
+    def _oldest(self) -> Part | None:
+        part = self._waiting[0][1].result()
+        if part is not None:
+            self._waiting.popleft()
+        return part
+
+
+def main() -> None:
+    """A helper: batches come on standard input, parts go to standard output."""
+    from . import batches
+
+    gc.disable()
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while (text := _message(requests)) is not None:
+        part: Part | None
+        try:
+            part = batches.read(text).packed()
+        except (msgspec.DecodeError, RecursionError):
+            part = None
+        answer = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
+        answers.write(_LENGTH.pack(len(answer)))
+        answers.write(answer)
+        answers.flush()
+
+
+def _message(stream: IO[bytes]) -> bytes | None:
+    """The next one; None at the end."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    text = stream.read(length)
+    return text if len(text) == length else None
