@@ -90,7 +90,7 @@ class _Sums:
         self.steps += step_times(trace)
         self.launches += launch_times(trace)
         case = Case(trace)
-        self.idle += idle_times(trace, case.host)
+        self.idle += idle_times(trace.rank, case.gaps_of)
         self.advice += advise(case)
         self.collectives.append(collectives_of(case))
 

@@ -55,9 +55,16 @@ class Case:
         )
 
     @cached_property
+    def gaps_of(self) -> dict[str, Gaps]:
+        """The gaps of each device, by its key."""
+        return {
+            key: explained_gaps(self.trace, self.host, members) for key, members in self.trace.devices.items()
+        }
+
+    @property
     def gaps(self) -> list[Gaps]:
         """The gaps of each device."""
-        return [explained_gaps(self.trace, self.host, members) for members in self.trace.devices.values()]
+        return list(self.gaps_of.values())
 
     @cached_property
     def idle(self) -> int:

@@ -144,7 +144,8 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
     kernels = ", ".join(_short(name) for name in group.kernels[:2])
     return case.advice(
         code,
-        cause.title.format(name=group.call.name, share=percent(min(first.share, 1.0), 1.0)),
+        ("Many experts with few tokens each: " if work.rows_an_expert else "")
+        + cause.title.format(name=group.call.name, share=percent(min(first.share, 1.0), 1.0)),
         f"{count} calls take {milliseconds(total)} of device time ({case.share(total)} of the trace). The largest:"
         f" {group.call.name} {group.shapes} ({group.call.types[0] if group.call.types else '?'}),"
         f" {milliseconds(group.each_ns)} a call: {reached}.{cause.detail(group, speed)}"

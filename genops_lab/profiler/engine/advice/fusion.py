@@ -65,8 +65,10 @@ def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int64) -> list[Int64]
     columns = case.columns
     good = fits[columns.name[kernels]] & (columns.dur[kernels] >= LONG_ENOUGH_NS) & (grid[kernels] != NOTHING)
     joined = good[1:] & good[:-1] & (grid[kernels[1:]] == grid[kernels[:-1]])
-    parts = np.split(kernels, np.flatnonzero(~joined) + 1)
-    return [part for part in parts if len(part) >= CHAIN and len(set(_operators(case, part))) > 1]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], joined, [False]]).astype(np.int8)))
+    runs = zip(edges[::2].tolist(), (edges[1::2] + 1).tolist(), strict=True)
+    parts = [kernels[first:last] for first, last in runs if last - first >= CHAIN]
+    return [part for part in parts if len(set(_operators(case, part))) > 1]
 
 
 def _operators(case: Case, chain: Int64) -> list[str]:

@@ -68,7 +68,7 @@ def work_groups(trace: Trace) -> list[Group]:
     for number, key in enumerate(present.tolist()):
         call = Call.of(columns.names[key[0]], *(texts[each] if each != NOTHING else "" for each in key[1:]))
         work = work_of(call)
-        if work is None:
+        if work is None or min(work.flops, work.bytes) <= 0:
             continue
         mine = order[cuts[number] : cuts[number + 1]]
         ran = slices[mine]
