@@ -11,6 +11,7 @@ import { runTablePlugin } from './experiments/table/plugin';
 import { modelsPlugin } from './models/plugin';
 import { outputsPlugin } from './outputs/plugin';
 import { panelPlugin } from './panel/plugin';
+import { profileViewsPlugin } from './profiles/main/plugin';
 import { profilesPlugin } from './profiles/plugin';
 import { sweepsPlugin } from './sweeps/plugin';
 import { targetsPlugin } from './targets/plugin';
@@ -32,6 +33,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   sweepsPlugin,
   chartsPlugin,
   profilesPlugin,
+  profileViewsPlugin,
   modelsPlugin,
   deploymentsPlugin,
   outputsPlugin,

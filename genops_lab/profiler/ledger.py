@@ -41,6 +41,29 @@ class KeptProfiles:
             )
         return _profile(row)
 
+    def trace_path(self, profile_id: str) -> str:
+        """Where a profile's trace lies, or will lie. Raises NotFound."""
+        self.get(profile_id)
+        with self._store.transaction() as connection:
+            found = connection.execute(
+                select(profiles.c.trace_path).where(profiles.c.id == profile_id)
+            ).scalar_one()
+        return str(found)
+
+    def of_file(self, trace_path: str, size_bytes: int, changed_at: float) -> Profile | None:
+        """The newest profile of a file that has not changed since; None without one, or where its analysis failed."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(
+                select(profiles)
+                .where(
+                    profiles.c.trace_path == trace_path,
+                    profiles.c.size_bytes == size_bytes,
+                    profiles.c.created_at > changed_at,
+                )
+                .order_by(profiles.c.created_at.desc())
+            ).all()
+        return next((each for each in map(_profile, rows) if each.state != "failed"), None)
+
     def begin(self, profile_id: str, asked: NewProfile, trace_path: str, size_bytes: int) -> None:
         """Remember a profile whose analysis begins; its trace will be at ``trace_path``."""
         with self._store.transaction() as connection:
@@ -85,6 +108,7 @@ def _profile(row: Row[Any]) -> Profile:
         notebook=row.notebook or "",
         size_bytes=row.size_bytes,
         artifact=row.artifact,
+        trace_path=row.trace_path,
         message=message,
         summary=summary,
     )

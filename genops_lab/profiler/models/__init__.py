@@ -2,10 +2,28 @@
 
 from .advice import Advice, Moment
 from .difference import Change, Difference, Figure
+from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
-from .memory import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
+from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .profiles import NewProfile, Profile, ProfileSummary
 from .roofline import OperatorWork, Peak, Roofline
+from .timeline import (
+    FoundSlices,
+    NameSum,
+    OpenedFile,
+    SliceArgument,
+    SliceDetails,
+    SliceSearch,
+    Sums,
+    SumsQuery,
+    TileKey,
+    Tiles,
+    TilesQuery,
+    Timeline,
+    TimelineLane,
+    TimelineSlice,
+    TimelineTile,
+)
 from .times import (
     CpuTime,
     DeviceTime,
@@ -21,12 +39,16 @@ from .times import (
 __all__ = [
     "Advice",
     "Attribution",
+    "CategoryBytes",
     "Change",
     "CpuTime",
     "DeviceMemory",
     "DeviceTime",
     "Difference",
     "Figure",
+    "Flame",
+    "FlameNode",
+    "FoundSlices",
     "IdleReason",
     "IdleTime",
     "KernelTime",
@@ -35,7 +57,9 @@ __all__ = [
     "MemoryPoint",
     "MemorySummary",
     "Moment",
+    "NameSum",
     "NewProfile",
+    "OpenedFile",
     "OperatorTime",
     "OperatorWork",
     "OutOfMemory",
@@ -45,7 +69,19 @@ __all__ = [
     "ProfileSummary",
     "Roofline",
     "Site",
+    "SliceArgument",
+    "SliceDetails",
+    "SliceSearch",
     "StepTime",
     "StreamTime",
+    "Sums",
+    "SumsQuery",
+    "TileKey",
+    "Tiles",
+    "TilesQuery",
+    "Timeline",
+    "TimelineLane",
+    "TimelineSlice",
+    "TimelineTile",
     "Unattributed",
 ]
