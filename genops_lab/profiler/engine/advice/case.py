@@ -96,6 +96,10 @@ class Case:
         """Whether so much is at stake."""
         return saving > 0 and saving >= share * self.traced
 
+    def on_one(self, length: int) -> int:
+        """Of time that all devices spend together, what one spends: they run side by side."""
+        return length // max(1, len(self.trace.devices))
+
     def share(self, length: int) -> str:
         """As people read it: part of the traced time."""
         return percent(length, self.traced)

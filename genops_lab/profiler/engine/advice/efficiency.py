@@ -77,7 +77,7 @@ def efficiency(case: Case) -> Iterable[Advice]:
     for slow in slow_groups(case, case.speed):
         by_code.setdefault(slow.code, []).append(slow)
     for code, slows in by_code.items():
-        saving = sum(each.saving for each in slows)
+        saving = case.on_one(sum(each.saving for each in slows))
         if case.worth(saving):
             yield _advice(case, case.speed, code, slows, saving)
 
@@ -127,7 +127,7 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
     slows.sort(key=lambda each: -each.group.device_ns)
     cause, first = CAUSES[code], slows[0]
     group, work = first.group, first.group.work
-    total = sum(each.group.device_ns for each in slows)
+    total = case.on_one(sum(each.group.device_ns for each in slows))
     count = sum(each.group.count for each in slows)
     rate = work.flops / group.each_ns * 1e-3, work.bytes / group.each_ns
     reached = (

@@ -43,11 +43,11 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
             chains += _chains(case, kernels[columns.lane[kernels] == lane], fits, grid)
     if not chains:
         return
-    saving = sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains)
+    saving = case.on_one(sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains))
     if not case.worth(saving, SHARE):
         return
     slices = np.sort(np.concatenate(chains))
-    total = int(columns.dur[slices].sum())
+    total = case.on_one(int(columns.dur[slices].sum()))
     longest = max(chains, key=lambda chain: int(columns.dur[chain].sum()))
     yield case.advice(
         "memory_bound_chain",
