@@ -13,10 +13,15 @@ from typing import Any
 import pytest
 
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine import kineto
+from genops_lab.profiler.engine.advice import Case, advise
+from genops_lab.profiler.engine.columns import Int64
+from genops_lab.profiler.engine.traces import Trace
+from genops_lab.profiler.models import Place
 
 from .events import Event, call, kernel, operator, slice_of, written
 
-H100 = {"deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3", "numSms": 132}]}
+H100: dict[str, Any] = {"deviceProperties": [{"id": 0, "name": "NVIDIA H100 80GB HBM3", "numSms": 132}]}
 GEMM = "sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64"
 ADD = "void at::native::vectorized_elementwise_kernel<4, at::native::CUDAFunctor_add<c10::BFloat16> >"
 
@@ -33,7 +38,7 @@ def busy(
     events, at = [], 10_000.0
     for number, (name, dims, dtype, kernel_name, length) in enumerate(calls, 1):
         start = 20.0 * number
-        shapes = {"Input Dims": dims, "Input type": [dtype if each else "" for each in dims]}
+        shapes: dict[str, Any] = {"Input Dims": dims, "Input type": [dtype if each else "" for each in dims]}
         if concrete:
             shapes["Concrete Inputs"] = concrete
         events += [
@@ -145,6 +150,30 @@ def test_without_a_model_a_small_gpu_is_meant(tmp_path: Path) -> None:
     """Half of an H100's bandwidth would be low there; of an unknown device it is not."""
     events = busy([("aten::add", [[8192, 8192], [8192, 8192]], BF16, ADD, 320)] * 10)
     assert advised(tmp_path, events, schemaVersion=1) == []
+
+
+def test_what_was_reached_tells_how_large_an_unknown_device_is(tmp_path: Path) -> None:
+    """2.7 TB/s for one operator: no small GPU, so that 0.8 TB/s for another is little."""
+    fast = [("aten::mul", [[8192, 8192], [8192, 8192]], BF16, ADD, 150.0)] * 5
+    slow = [("aten::add", [[8192, 8192], [8192, 8192]], BF16, ADD, 500.0)] * 5
+    assert advised(tmp_path, busy([*slow, *fast]), schemaVersion=1) == ["low_bandwidth"]
+    assert advised(tmp_path, busy(slow), schemaVersion=1) == []
+
+
+def test_advice_names_the_lines_that_it_is_given(tmp_path: Path) -> None:
+    trace = Trace(
+        kineto.read(written(tmp_path, busy([("aten::mm", [[4097, 4097]] * 2, BF16, GEMM, 500)] * 9), **H100)),
+        0,
+    )
+    asked: list[str] = []
+
+    def places_of(slices: Int64) -> list[Place]:
+        asked.extend(trace.columns.names[name] for name in trace.columns.name[slices].tolist())
+        return [Place(file="train.py", line=7)]
+
+    [advice] = advise(Case(trace, places_of=places_of))
+    assert advice.places == [Place(file="train.py", line=7)]
+    assert asked == [GEMM] * 9
 
 
 def test_attention_in_parts(tmp_path: Path) -> None:
@@ -290,6 +319,8 @@ def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
     assert advised(tmp_path, kernels(delay=12, every=20)) == ["launch_bound"]
     # the same launches far ahead of a device that has a kernel after the other
     assert advised(tmp_path, kernels(delay=10_000, every=4.1)) == []
+    # nor is a device's own pause between kernels that wait already
+    assert advised(tmp_path, kernels(delay=10_000, every=5.5)) == []
 
 
 def test_long_kernels_are_not_launch_bound(tmp_path: Path) -> None:
@@ -316,6 +347,7 @@ def test_communication_beside_and_after_computation(tmp_path: Path, start: float
     ("elements", "count", "found"), [(2_000, 120, True), (30_000_000, 120, False), (2_000, 4, False)]
 )
 def test_small_buckets(tmp_path: Path, elements: int, count: int, found: bool) -> None:
+    message: dict[str, Any] = {"In msg nelems": elements, "dtype": "Float"}
     events: list[Event] = []
     for number in range(1, count + 1):
         events += [call("cudaLaunchKernelExC", 10.0 * number, 5, number)]
@@ -326,7 +358,7 @@ def test_small_buckets(tmp_path: Path, elements: int, count: int, found: bool) -
                 25,
                 number,
                 stream=20,
-                **{"In msg nelems": elements, "dtype": "Float"},
+                **message,
             )
         ]
     assert ("small_buckets" in advised(tmp_path, events)) == found

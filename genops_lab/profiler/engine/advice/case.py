@@ -17,8 +17,8 @@ from ..intervals import span, union_length
 from ..kinds import Kind
 from ..steps import step_slices
 from ..traces import Trace
-from .groups import Group, work_groups
-from .speeds import Speed, speed_of
+from .groups import LARGE_BYTES, Group, work_groups
+from .speeds import Speed, raised, speed_of
 
 #: Lines of code that slices belong to, those with most first.
 PlacesOf = Callable[[Int64], list[Place]]
@@ -80,7 +80,8 @@ class Case:
     def speed(self) -> Speed | None:
         """Of the first device; all of a process are alike. None: it is not known what it can do."""
         key = next(iter(self.trace.devices), "")
-        return speed_of(self.trace, device_model(self.trace, key))
+        found = speed_of(self.trace, device_model(self.trace, key))
+        return self._at_least_as_seen(found) if found is not None and found.assumed else found
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -128,6 +129,13 @@ class Case:
             moments=self._moments(stake.slices),
             rank=self.trace.rank,
         )
+
+    def _at_least_as_seen(self, speed: Speed) -> Speed:
+        seen = [each for each in self.groups if each.work.family != "experts" and each.device_ns]
+        flops = max((1e9 * each.work.flops / each.each_ns for each in seen), default=0.0)
+        large = [each for each in seen if each.work.bytes >= LARGE_BYTES]
+        bandwidth = max((1e9 * each.work.bytes / each.each_ns for each in large), default=0.0)
+        return raised(speed, flops, bandwidth, any(name.startswith("hip") for name in self.columns.names))
 
     def _moments(self, slices: Int64) -> list[Moment]:
         columns = self.columns

@@ -17,7 +17,7 @@ from ...models import Advice
 from .attention import attention_cause, unfused_parts
 from .case import Case, Stake, milliseconds, percent
 from .causes import CAUSES
-from .groups import Group
+from .groups import LARGE_BYTES, Group
 from .matmuls import convolution_cause, matmul_cause, runs_in_fp32
 from .shapes import Work
 from .speeds import Speed
@@ -28,13 +28,11 @@ REACHABLE = 0.8
 SLOW = {"matmul": 0.4, "convolution": 0.3, "attention": 0.3, "experts": 0.3}
 SLOW_STREAMING = 0.5
 #: A shorter kernel is mostly its own start and end.
-LONG_ENOUGH_NS = 20_000
+LONG_ENOUGH_NS = 10_000
 #: Calls of one shape, and below which share of the roofline, to be many small ones.
 MANY, TINY = 32, 0.1
 #: Rows that a matrix unit takes at least.
 _FULL_ROWS = 16
-#: Tensors below this stay in caches, whose speed is another.
-LARGE_BYTES = 32e6
 
 
 class Slow(NamedTuple):
@@ -157,7 +155,9 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
 
 
 def _device(speed: Speed) -> str:
-    return "a small data-centre GPU (the trace names no device)" if speed.assumed else f"the {speed.model}"
+    if speed.assumed:
+        return f"{f'a GPU like the {speed.model}' if speed.model else 'a small data-centre GPU'} (the trace names none)"
+    return f"the {speed.model}"
 
 
 def _short(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,7 @@ LONG_ENOUGH_NS = 5_000
 
 
 def memory_bound_chain(case: Case) -> Iterable[Advice]:
-    """Consecutive element-wise kernels of one stream with the same grid, of at least two operators.
+    """Consecutive element-wise kernels of one stream with the same grid, each of another operator than the last.
 
     Each reads and writes the whole tensor; fused they do so once. Saving: all of a chain's time but that of its
     longest kernel.
@@ -68,7 +69,14 @@ def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int64) -> list[Int64]
     edges = np.flatnonzero(np.diff(np.concatenate([[False], joined, [False]]).astype(np.int8)))
     runs = zip(edges[::2].tolist(), (edges[1::2] + 1).tolist(), strict=True)
     parts = [kernels[first:last] for first, last in runs if last - first >= CHAIN]
-    return [part for part in parts if len(set(_operators(case, part))) > 1]
+    parts = [part[_changes(case, part)] for part in parts]
+    return [part for part in parts if len(part) >= CHAIN]
+
+
+def _changes(case: Case, chain: Int64) -> Bools:
+    """Where another operator begins: one that is called again and again works on other tensors, as far as is known."""
+    names = _operators(case, chain)
+    return np.array([True, *(name != before for before, name in pairwise(names))], bool)
 
 
 def _operators(case: Case, chain: Int64) -> list[str]:

@@ -12,6 +12,9 @@ from ..nesting import NOTHING
 from ..traces import Trace
 from .shapes import Call, Work, is_known, work_of
 
+#: Tensors below this stay in caches, whose speed is another.
+LARGE_BYTES = 32e6
+
 
 @dataclass(frozen=True)
 class Group:
