@@ -15,6 +15,7 @@ OPERATIONS = [
     Operation("GET", "/profiles", Service.list_profiles),
     Operation("POST", "/profiles", Service.add_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
+    Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),

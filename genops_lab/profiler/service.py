@@ -18,8 +18,8 @@ from genops_lab.core.paths import contained, private_dir
 from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
-from .backends.analysis import TraceAnalysis
-from .models import Flame, NewProfile, OpenedFile, Profile
+from .backends.analysis import Kept, TraceAnalysis
+from .models import ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile
 from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
@@ -59,6 +59,19 @@ class ProfilesService:
     async def profile_flame(self, profile_id: str) -> Flame:
         """What called what in a profile's trace, with the host's time and the device time it started."""
         return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id))
+
+    async def difference(self, query: ComparedProfiles) -> Difference:
+        """Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed."""
+        return await self.worker.call(
+            TraceAnalysis.difference, await self._kept(query.before), await self._kept(query.after)
+        )
+
+    async def _kept(self, profile_id: str) -> Kept:
+        folder, trace = await self.place(profile_id)
+        summary = (await self.get_profile(profile_id)).summary
+        if summary is None:
+            raise Failed("The profile was kept without a summary.", hint="Capture it again.")
+        return folder, trace, summary
 
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.

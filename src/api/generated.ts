@@ -1318,6 +1318,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed. */
+        get: operations["difference"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}": {
         parameters: {
             query?: never;
@@ -4248,6 +4265,60 @@ export interface components {
             path: string;
         };
         /**
+         * Difference
+         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+         *
+         *         They are sums over all devices of all ranks. Changes are in the order of their size.
+         */
+        Difference: {
+            a_step: boolean;
+            before_steps: number;
+            after_steps: number;
+            figures: components["schemas"]["Figure"][];
+            operators: components["schemas"]["Change"][];
+            kernels: components["schemas"]["Change"][];
+            lines: components["schemas"]["Change"][];
+            /** @default [] */
+            advice_gone: string[];
+            /** @default [] */
+            advice_new: string[];
+            /** @default [] */
+            advice_kept: string[];
+            /** @default [] */
+            warnings: string[];
+        };
+        /**
+         * Figure
+         * @description One sum in both.
+         */
+        Figure: {
+            code: string;
+            before: number;
+            after: number;
+            /** @enum {unknown} */
+            unit: "bytes" | "count" | "flops" | "share" | "us";
+        };
+        /**
+         * Change
+         * @description One operator, kernel or line in both. Device time in microseconds a step.
+         *
+         *         Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
+         *         kernels.
+         */
+        Change: {
+            name: string;
+            before_us: number;
+            after_us: number;
+            before_count: number;
+            after_count: number;
+            /** @enum {unknown} */
+            state: "added" | "both" | "removed";
+            /** @default null */
+            place: components["schemas"]["Place"] | null;
+            /** @default  */
+            instead_of: string;
+        };
+        /**
          * Flame
          * @description A merged call tree, callers before what they call. ``host_us``, ``device_us``: of all outermost nodes.
          */
@@ -4611,60 +4682,6 @@ export interface components {
         MachineReading: {
             machine: components["schemas"]["Machine"];
             kernels: components["schemas"]["KernelUse"][];
-        };
-        /**
-         * Difference
-         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
-         *
-         *         They are sums over all devices of all ranks. Changes are in the order of their size.
-         */
-        Difference: {
-            a_step: boolean;
-            before_steps: number;
-            after_steps: number;
-            figures: components["schemas"]["Figure"][];
-            operators: components["schemas"]["Change"][];
-            kernels: components["schemas"]["Change"][];
-            lines: components["schemas"]["Change"][];
-            /** @default [] */
-            advice_gone: string[];
-            /** @default [] */
-            advice_new: string[];
-            /** @default [] */
-            advice_kept: string[];
-            /** @default [] */
-            warnings: string[];
-        };
-        /**
-         * Figure
-         * @description One sum in both.
-         */
-        Figure: {
-            code: string;
-            before: number;
-            after: number;
-            /** @enum {unknown} */
-            unit: "bytes" | "count" | "flops" | "share" | "us";
-        };
-        /**
-         * Change
-         * @description One operator, kernel or line in both. Device time in microseconds a step.
-         *
-         *         Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
-         *         kernels.
-         */
-        Change: {
-            name: string;
-            before_us: number;
-            after_us: number;
-            before_count: number;
-            after_count: number;
-            /** @enum {unknown} */
-            state: "added" | "both" | "removed";
-            /** @default null */
-            place: components["schemas"]["Place"] | null;
-            /** @default  */
-            instead_of: string;
         };
     };
     responses: never;
@@ -7262,6 +7279,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    difference: {
+        parameters: {
+            query: {
+                before: string;
+                after: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Difference"];
                 };
             };
             /** @description What went wrong. */

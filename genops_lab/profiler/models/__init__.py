@@ -1,7 +1,7 @@
 """Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
 
 from .advice import Advice, Moment
-from .difference import Change, Difference, Figure
+from .difference import Change, ComparedProfiles, Difference, Figure
 from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
@@ -41,6 +41,7 @@ __all__ = [
     "Attribution",
     "CategoryBytes",
     "Change",
+    "ComparedProfiles",
     "CpuTime",
     "DeviceMemory",
     "DeviceTime",

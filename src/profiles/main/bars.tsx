@@ -73,8 +73,8 @@ export function Bars(props: Bars.IProps): React.ReactElement {
   };
 
   return (
-    <figure className="gol-Bars">
-      <div ref={host} className="gol-Bars-host">
+    <figure className="gol-TimeBars">
+      <div ref={host} className="gol-TimeBars-host">
         <canvas
           ref={canvas}
           role="img"
@@ -90,8 +90,8 @@ export function Bars(props: Bars.IProps): React.ReactElement {
           }}
         />
       </div>
-      <figcaption className="gol-Bars-foot">
-        <ul className="gol-Bars-legend" aria-hidden="true">
+      <figcaption className="gol-TimeBars-foot">
+        <ul className="gol-TimeBars-legend" aria-hidden="true">
           {parts.map(part => (
             <li key={part.id}>
               <span style={{ background: `var(--gol-part-${part.id})` }} />
@@ -107,7 +107,7 @@ export function Bars(props: Bars.IProps): React.ReactElement {
           onClick={save}
         />
       </figcaption>
-      <details className="gol-Bars-figures">
+      <details className="gol-TimeBars-figures">
         <summary>{trans.__('Figures')}</summary>
         <div
           className="gol-Profile-scroll"

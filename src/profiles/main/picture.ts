@@ -7,6 +7,7 @@ import type { IBar, IPart } from './parts';
 
 const ROW_PX = 26;
 const BAR_PX = 16;
+const LEAST_LABEL_PX = 40;
 const MOST_LABEL_PX = 150;
 const FIGURE_PX = 70;
 const LEGEND_PX = 18;
@@ -53,7 +54,10 @@ export function barsPicture(options: {
   const longest = Math.max(...bars.map(lengthOf), Number.MIN_VALUE);
   const left = Math.min(
     MOST_LABEL_PX,
-    Math.max(0, ...bars.map(({ label }) => label.length * LETTER_PX)) + 10
+    Math.max(
+      LEAST_LABEL_PX,
+      ...bars.map(({ label }) => label.length * LETTER_PX + 10)
+    )
   );
   const across = Math.max(40, width - left - FIGURE_PX);
   const marks: Mark[] = [];

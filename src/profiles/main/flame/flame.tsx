@@ -259,7 +259,7 @@ function Drawn(props: {
           }}
         />
       </div>
-      <ul className="gol-Bars-legend" aria-hidden="true">
+      <ul className="gol-TimeBars-legend" aria-hidden="true">
         {KINDS.map(kind => (
           <li key={kind}>
             <span style={{ background: `var(--gol-flame-${kind})` }} />

@@ -242,7 +242,7 @@ function CodeRow(
           aria-hidden="true"
           style={{
             width: `${100 * share}%`,
-            opacity: share > 0 ? 0.25 + 0.6 * share : 0
+            opacity: share > 0 ? 0.2 + 0.5 * share : 0
           }}
         />
         <span className="gol-Lines-figure">

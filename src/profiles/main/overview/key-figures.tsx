@@ -1,7 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { formatNumber } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { median } from '../parts';
@@ -52,7 +51,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
     [
       trans.__('Cost of a step'),
       typeof roofline?.usd_a_step === 'number'
-        ? `$ ${formatNumber(roofline.usd_a_step)}`
+        ? `$ ${roofline.usd_a_step.toLocaleString(undefined, { maximumSignificantDigits: 3 })}`
         : unknown,
       trans.__('From the price of the target, where it has one')
     ]

@@ -17,7 +17,7 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
     ['busy_us', trans.__('Busy')],
     ['compute_us', trans.__('Compute')],
     ['comm_us', trans.__('Communication')],
-    ['exposed_comm_us', trans.__('Exposed communication')],
+    ['exposed_comm_us', trans.__('Of it exposed')],
     ['idle_us', trans.__('Idle')]
   ];
   const most = new Map(
@@ -58,7 +58,12 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
                   {label}
                 </th>
               ))}
-              <th scope="col">{trans.__('Compute against the median')}</th>
+              <th
+                scope="col"
+                title={trans.__('Compute against the median of the ranks')}
+              >
+                {trans.__('Against the median')}
+              </th>
             </tr>
           </thead>
           <tbody>

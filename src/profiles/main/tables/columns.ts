@@ -78,7 +78,7 @@ export function operatorColumns(
     {
       id: 'name',
       title: trans.__('Operator'),
-      width: 300,
+      width: 270,
       value: ({ name }) => name
     },
     time(
@@ -99,7 +99,12 @@ export function operatorColumns(
       trans.__('On the host, with what it calls')
     ),
     count('count', trans.__('Calls')),
-    count('kernels', trans.__('Kernels')),
+    {
+      ...count<IOperatorRow>('kernels', trans.__('Kernels')),
+      // Summaries from before they were counted have none.
+      value: ({ kernels, device_us }) =>
+        kernels > 0 || device_us === 0 ? kernels : null
+    },
     {
       id: 'flops',
       title: trans.__('FLOPs'),
@@ -273,7 +278,7 @@ function share<R>(id: keyof R & string, trans: TranslationBundle): IColumn<R> {
     tip: trans.__(
       'Speed against the lesser of the peak and of bandwidth times intensity'
     ),
-    width: 110,
+    width: 120,
     value: row => row[id] as number | null,
     words: value => formatShare(value, 1)
   };
