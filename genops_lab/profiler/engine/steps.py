@@ -58,8 +58,10 @@ def step_times(trace: Trace) -> Iterator[StepTime]:
         return
     belongs = step_of(trace, steps)
     warm = warm_up(columns, steps)
+    order = np.argsort(belongs, kind="stable")
+    cuts = np.searchsorted(belongs[order], np.arange(len(steps) + 1))
     for place, step in enumerate(steps.tolist()):
-        members = trace.device[belongs == place]
+        members = trace.device[order[cuts[place] : cuts[place + 1]]]
         found = shares(trace, members) if len(members) else Shares(0, 0, 0, 0, 0, 0, 0)
         length = int(columns.dur[step])
         yield StepTime(
