@@ -223,8 +223,9 @@ def _explained(begin: int, end: int, called: int, host: list[tuple[str, int, int
     if called + 1 > begin:
         parts["launch"] = parts.get("launch", 0) + end - until
     for code in ("copy", "synchronization"):
-        if parts.get(code) and any(c == code and ts <= begin < ts + dur for c, ts, dur in host):
-            parts[code] += parts.pop("launch", 0)
+        late = 2 if code == "synchronization" else 0
+        if any(c == code and ts <= begin < ts + dur + late for c, ts, dur in host):
+            parts[code] = parts.get(code, 0) + parts.pop("launch", 0)
     rest = end - begin - sum(parts.values())
     parts["launch" if rest <= 10 else "other"] = parts.get("launch" if rest <= 10 else "other", 0) + rest
     return parts

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..document import (
     SHORT_ID,
+    Block,
     Column,
     Document,
     Facts,
@@ -18,6 +19,7 @@ from ..document import (
     size,
     state_cell,
 )
+from .advice import advice_blocks
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import Profile, ProfileSummary
@@ -64,10 +66,12 @@ def profile(shown: Profile) -> Document:
 
 
 def summary(found: ProfileSummary) -> Document:
-    """What a trace says: devices, kernels, operators."""
-    blocks: list[Table | Note] = []
+    """What a trace says: advice, devices, kernels, operators."""
+    blocks: list[Block] = []
     if found.damaged:
         blocks.append(Note(f"The trace is damaged: {found.damaged}", "busy"))
+    traced_us = max((each.span_us for each in found.devices), default=found.cpu.span_us)
+    blocks += advice_blocks(found.advice, traced_us)
     rows: list[Row] = [
         [
             f"{device.device} (rank {device.rank})",

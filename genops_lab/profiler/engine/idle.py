@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from ..models import IdleReason, IdleTime
 from .columns import Int64
-from .host import Host, covered, overlap
+from .host import Host, overlap
 from .intervals import Intervals, union
 from .kinds import Kind
 from .nesting import NOTHING
@@ -21,6 +21,9 @@ _PART = {code: number for number, code in enumerate(REASONS)}
 #: A device's own pause between two kernels that were both waiting is shorter than this (nanoseconds).
 BACK_TO_BACK = 10_000
 LONG = 1_000_000
+#: A wait for the device may end so much before the device's work does: their clocks differ.
+CLOCKS_DIFFER = 2_000
+_LATE = {"copy": 0, "synchronization": CLOCKS_DIFFER}
 
 
 class Gaps(NamedTuple):
@@ -56,21 +59,20 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
         here = np.flatnonzero(lane == thread)
         parts[here] = _host_parts(host, thread, Intervals(times.start[here], until[here]))
     parts[:, _PART["launch"]] += np.where(returned > times.start, times.end - until, 0)
-    _after_waits(trace, host, times, lane, parts)
+    _after_waits(host, times, lane, parts)
     _device_parts(trace, members, times, following, call, parts)
     return Gaps(times, following, parts)
 
 
-def idle_times(trace: Trace, host: Host) -> Iterator[IdleTime]:
+def idle_times(rank: int, gaps: Mapping[str, Gaps]) -> Iterator[IdleTime]:
     """The gaps of a rank's devices. Reasons are exact parts; their counts are gaps of which they are most."""
-    for key, members in trace.devices.items():
-        found = explained_gaps(trace, host, members)
+    for key, found in gaps.items():
         lengths = found.lengths
         most = found.parts.argmax(axis=1) if len(lengths) else np.empty(0, np.int64)
         totals = found.parts.sum(axis=0)
         yield IdleTime(
             device=key,
-            rank=trace.rank,
+            rank=rank,
             gaps=len(lengths),
             total_us=int(lengths.sum()) / 1000,
             p50_us=float(np.median(lengths)) / 1000 if len(lengths) else 0.0,
@@ -112,14 +114,16 @@ def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
     return parts
 
 
-def _after_waits(trace: Trace, host: Host, times: Intervals, lane: Int64, parts: Int64) -> None:
+def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Int64) -> None:
     """Move launching to the wait inside which the gap began."""
     launch = _PART["launch"]
     for thread in np.unique(lane[lane != NOTHING]).tolist():
         for activity in host.activities(thread):
-            if activity.code in ("copy", "synchronization"):
-                inside = covered(activity.times, times.start + 1) > covered(activity.times, times.start)
-                began = np.flatnonzero(inside & (lane == thread) & (parts[:, _PART[activity.code]] > 0))
+            if activity.code in _LATE:
+                begin = times.start - _LATE[activity.code]
+                began = np.flatnonzero(
+                    (overlap(activity.times, begin, times.start + 1) > 0) & (lane == thread)
+                )
                 parts[began, _PART[activity.code]] += parts[began, launch]
                 parts[began, launch] = 0
 

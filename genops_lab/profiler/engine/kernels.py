@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..models import KernelTime
-from .columns import Columns, Int64
+from .columns import Columns, Int32, Int64
 from .kinds import Kind
 from .nesting import NOTHING
 from .traces import Trace
@@ -23,28 +23,28 @@ _KINDS: dict[int, str] = {
 def kernel_times(trace: Trace, members: Int64) -> list[KernelTime]:
     """By total time, then name. Copies and fills among ``members`` count as kernels of their own kind."""
     columns = trace.columns
-    names, place, count = np.unique(columns.name[members], return_inverse=True, return_counts=True)
-    durations = columns.dur[members]
-    total = np.zeros(len(names), np.int64)
-    np.add.at(total, place, durations)
-    shortest = np.full(len(names), np.iinfo(np.int64).max)
-    np.minimum.at(shortest, place, durations)
-    longest = np.zeros(len(names), np.int64)
-    np.maximum.at(longest, place, durations)
-    kinds = np.zeros(len(names), np.int8)
-    kinds[place] = columns.kind[members]
-    launchers = _main_launchers(columns, place, trace.owner[members].astype(np.int64), len(names))
+    name, durations, size = columns.name[members], columns.dur[members], len(columns.names)
+    count = np.bincount(name, minlength=size)
+    total = np.zeros(size, np.int64)
+    np.add.at(total, name, durations)
+    shortest = np.full(size, np.iinfo(np.int64).max)
+    np.minimum.at(shortest, name, durations)
+    longest = np.zeros(size, np.int64)
+    np.maximum.at(longest, name, durations)
+    kinds = np.zeros(size, np.int8)
+    kinds[name] = columns.kind[members]
+    launchers = _main_launchers(columns, name, trace.owner[members])
     found = [
         KernelTime(
-            name=columns.names[name],
+            name=columns.names[each],
             count=int(count[each]),
             total_us=int(total[each]) / 1000,
             min_us=int(shortest[each]) / 1000,
             max_us=int(longest[each]) / 1000,
-            operator=launchers[each],
+            operator=launchers.get(each, ""),
             kind=_KINDS[int(kinds[each])],  # type: ignore[arg-type]
         )
-        for each, name in enumerate(names.tolist())
+        for each in np.flatnonzero(count).tolist()
     ]
     return sorted(found, key=lambda each: (-each.total_us, each.name))
 
@@ -70,14 +70,11 @@ def merged(tables: Iterable[list[KernelTime]]) -> Iterator[KernelTime]:
     yield from sorted(together, key=lambda each: (-each.total_us, each.name))
 
 
-def _main_launchers(columns: Columns, place: Int64, owner: Int64, names: int) -> list[str]:
-    """For each name the operator that launched most of its slices."""
-    launchers = [""] * names
-    known = owner != NOTHING
-    pairs = np.column_stack([place[known], columns.name[owner[known]]])
-    if not len(pairs):
-        return launchers
-    present, count = np.unique(pairs, axis=0, return_counts=True)
-    for each in np.argsort(count, kind="stable").tolist():
-        launchers[int(present[each, 0])] = columns.names[int(present[each, 1])]
-    return launchers
+def _main_launchers(columns: Columns, name: Int32, owner: Int32) -> dict[int, str]:
+    """For each kernel's name the operator that launched most of its slices."""
+    known, size = owner != NOTHING, len(columns.names)
+    pairs = name[known].astype(np.int64) * size + columns.name[owner[known]]
+    present, count = np.unique(pairs, return_counts=True)
+    order = np.argsort(count, kind="stable")
+    # The last of a name is the most frequent.
+    return {pair // size: columns.names[pair % size] for pair in present[order].tolist()}

@@ -58,8 +58,10 @@ def step_times(trace: Trace) -> Iterator[StepTime]:
         return
     belongs = step_of(trace, steps)
     warm = warm_up(columns, steps)
+    order = np.argsort(belongs, kind="stable")
+    cuts = np.searchsorted(belongs[order], np.arange(len(steps) + 1))
     for place, step in enumerate(steps.tolist()):
-        members = trace.device[belongs == place]
+        members = trace.device[order[cuts[place] : cuts[place + 1]]]
         found = shares(trace, members) if len(members) else Shares(0, 0, 0, 0, 0, 0, 0)
         length = int(columns.dur[step])
         yield StepTime(
@@ -82,15 +84,23 @@ def warm_up(columns: Columns, steps: Int64) -> int:
     """How many steps at the start are warm-up: longer than the typical later one, with calls that happen once,
     or so much longer that something must have happened. Needs at least two steps to compare with."""
     lengths = columns.dur[steps].tolist()
-    once = np.array([_ONCE.search(name) is not None for name in columns.names], bool)
-    on_host = columns.kind < Kind.COMPUTE
-    at = columns.ts[np.flatnonzero(on_host & once[columns.name])] if len(once) else np.empty(0, np.int64)
     count = 0
     while count < len(lengths) - 2:
-        typical = median(lengths[count + 1 :])
+        needed = median(lengths[count + 1 :]) * _LONGER
+        if lengths[count] < needed:
+            break
         begin = int(columns.ts[steps[count]])
-        has_cause = bool(((at >= begin) & (at < begin + lengths[count])).any())
-        if lengths[count] < typical * (_LONGER if has_cause else _LONGER_WITHOUT_A_CAUSE):
+        if lengths[count] < needed / _LONGER * _LONGER_WITHOUT_A_CAUSE and not _once(
+            columns, begin, begin + lengths[count]
+        ):
             break
         count += 1
     return count
+
+
+def _once(columns: Columns, begin: int, end: int) -> bool:
+    """Whether the host did in this time what happens once."""
+    first, last = np.searchsorted(columns.ts, [begin, end])
+    on_host = columns.kind[first:last] < Kind.COMPUTE
+    names = np.unique(columns.name[first:last][on_host]).tolist()
+    return any(_ONCE.search(columns.names[name]) for name in names)

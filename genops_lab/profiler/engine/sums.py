@@ -65,7 +65,7 @@ class Sums:
         self._steps += step_times(trace)
         self._launches += launch_times(trace)
         case = Case(trace)
-        self._idle += idle_times(trace, case.host)
+        self._idle += idle_times(trace.rank, case.gaps_of)
         self._advice += advise(case)
         self._collectives.append(collectives_of(case))
 

@@ -53,9 +53,10 @@ def unfused_attention(case: Case) -> Iterable[Advice]:
     if not found or case.speed is None:
         return
     groups = {id(each): each for softmax, products in found for each in (softmax, *products)}
-    total = sum(each.device_ns for each in groups.values())
+    spent = sum(each.device_ns for each in groups.values())
     flops = sum(each.work.flops * each.count for each in groups.values() if each.work.family == "matmul")
-    saving = int(max(0.0, total - 1e9 * flops / (case.speed.half * FUSED_SPEED)))
+    saving = case.on_one(int(max(0.0, spent - 1e9 * flops / (case.speed.half * FUSED_SPEED))))
+    total = case.on_one(spent)
     if not case.worth(saving):
         return
     cause, softmax = (

@@ -17,8 +17,8 @@ from ..intervals import span, union_length
 from ..kinds import Kind
 from ..steps import step_slices
 from ..traces import Trace
-from .groups import Group, work_groups
-from .speeds import Speed, speed_of
+from .groups import LARGE_BYTES, Group, work_groups
+from .speeds import Speed, raised, speed_of
 
 #: Lines of code that slices belong to, those with most first.
 PlacesOf = Callable[[Int64], list[Place]]
@@ -55,9 +55,16 @@ class Case:
         )
 
     @cached_property
+    def gaps_of(self) -> dict[str, Gaps]:
+        """The gaps of each device, by its key."""
+        return {
+            key: explained_gaps(self.trace, self.host, members) for key, members in self.trace.devices.items()
+        }
+
+    @property
     def gaps(self) -> list[Gaps]:
         """The gaps of each device."""
-        return [explained_gaps(self.trace, self.host, members) for members in self.trace.devices.values()]
+        return list(self.gaps_of.values())
 
     @cached_property
     def idle(self) -> int:
@@ -73,7 +80,8 @@ class Case:
     def speed(self) -> Speed | None:
         """Of the first device; all of a process are alike. None: it is not known what it can do."""
         key = next(iter(self.trace.devices), "")
-        return speed_of(self.trace, device_model(self.trace, key))
+        found = speed_of(self.trace, device_model(self.trace, key))
+        return self._at_least_as_seen(found) if found is not None and found.assumed else found
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -88,6 +96,10 @@ class Case:
     def worth(self, saving: int, share: float = WORTH) -> bool:
         """Whether so much is at stake."""
         return saving > 0 and saving >= share * self.traced
+
+    def on_one(self, length: int) -> int:
+        """Of time that all devices spend together, what one spends: they run side by side."""
+        return length // max(1, len(self.trace.devices))
 
     def share(self, length: int) -> str:
         """As people read it: part of the traced time."""
@@ -117,6 +129,13 @@ class Case:
             moments=self._moments(stake.slices),
             rank=self.trace.rank,
         )
+
+    def _at_least_as_seen(self, speed: Speed) -> Speed:
+        seen = [each for each in self.groups if each.work.family != "experts" and each.device_ns]
+        flops = max((1e9 * each.work.flops / each.each_ns for each in seen), default=0.0)
+        large = [each for each in seen if each.work.bytes >= LARGE_BYTES]
+        bandwidth = max((1e9 * each.work.bytes / each.each_ns for each in large), default=0.0)
+        return raised(speed, flops, bandwidth, any(name.startswith("hip") for name in self.columns.names))
 
     def _moments(self, slices: Int64) -> list[Moment]:
         columns = self.columns

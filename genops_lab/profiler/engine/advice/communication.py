@@ -83,7 +83,7 @@ def small_buckets(case: Case) -> Iterable[Advice]:
         return
     latency = float(np.percentile(columns.dur[found], 10))
     needed = max(1.0, sizes.sum() / (25 << 20)) if len(sizes) else len(found) / 10
-    saving = int(max(0.0, len(found) - needed) * latency)
+    saving = case.on_one(int(max(0.0, len(found) - needed) * latency))
     if not case.worth(saving):
         return
     of = f" of {np.median(sizes) / 1e3:.0f} kB (median)" if len(sizes) else ""

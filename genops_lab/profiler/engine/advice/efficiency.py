@@ -17,7 +17,7 @@ from ...models import Advice
 from .attention import attention_cause, unfused_parts
 from .case import Case, Stake, milliseconds, percent
 from .causes import CAUSES
-from .groups import Group
+from .groups import LARGE_BYTES, Group
 from .matmuls import convolution_cause, matmul_cause, runs_in_fp32
 from .shapes import Work
 from .speeds import Speed
@@ -28,13 +28,11 @@ REACHABLE = 0.8
 SLOW = {"matmul": 0.4, "convolution": 0.3, "attention": 0.3, "experts": 0.3}
 SLOW_STREAMING = 0.5
 #: A shorter kernel is mostly its own start and end.
-LONG_ENOUGH_NS = 20_000
+LONG_ENOUGH_NS = 10_000
 #: Calls of one shape, and below which share of the roofline, to be many small ones.
 MANY, TINY = 32, 0.1
 #: Rows that a matrix unit takes at least.
 _FULL_ROWS = 16
-#: Tensors below this stay in caches, whose speed is another.
-LARGE_BYTES = 32e6
 
 
 class Slow(NamedTuple):
@@ -77,7 +75,7 @@ def efficiency(case: Case) -> Iterable[Advice]:
     for slow in slow_groups(case, case.speed):
         by_code.setdefault(slow.code, []).append(slow)
     for code, slows in by_code.items():
-        saving = sum(each.saving for each in slows)
+        saving = case.on_one(sum(each.saving for each in slows))
         if case.worth(saving):
             yield _advice(case, case.speed, code, slows, saving)
 
@@ -127,7 +125,7 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
     slows.sort(key=lambda each: -each.group.device_ns)
     cause, first = CAUSES[code], slows[0]
     group, work = first.group, first.group.work
-    total = sum(each.group.device_ns for each in slows)
+    total = case.on_one(sum(each.group.device_ns for each in slows))
     count = sum(each.group.count for each in slows)
     rate = work.flops / group.each_ns * 1e-3, work.bytes / group.each_ns
     reached = (
@@ -144,7 +142,8 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
     kernels = ", ".join(_short(name) for name in group.kernels[:2])
     return case.advice(
         code,
-        cause.title.format(name=group.call.name, share=percent(min(first.share, 1.0), 1.0)),
+        ("Many experts with few tokens each: " if work.rows_an_expert else "")
+        + cause.title.format(name=group.call.name, share=percent(min(first.share, 1.0), 1.0)),
         f"{count} calls take {milliseconds(total)} of device time ({case.share(total)} of the trace). The largest:"
         f" {group.call.name} {group.shapes} ({group.call.types[0] if group.call.types else '?'}),"
         f" {milliseconds(group.each_ns)} a call: {reached}.{cause.detail(group, speed)}"
@@ -156,7 +155,9 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
 
 
 def _device(speed: Speed) -> str:
-    return "a small data-centre GPU (the trace names no device)" if speed.assumed else f"the {speed.model}"
+    if speed.assumed:
+        return f"{f'a GPU like the {speed.model}' if speed.model else 'a small data-centre GPU'} (the trace names none)"
+    return f"the {speed.model}"
 
 
 def _short(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,7 @@ LONG_ENOUGH_NS = 5_000
 
 
 def memory_bound_chain(case: Case) -> Iterable[Advice]:
-    """Consecutive element-wise kernels of one stream with the same grid, of at least two operators.
+    """Consecutive element-wise kernels of one stream with the same grid, each of another operator than the last.
 
     Each reads and writes the whole tensor; fused they do so once. Saving: all of a chain's time but that of its
     longest kernel.
@@ -43,11 +44,11 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
             chains += _chains(case, kernels[columns.lane[kernels] == lane], fits, grid)
     if not chains:
         return
-    saving = sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains)
+    saving = case.on_one(sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains))
     if not case.worth(saving, SHARE):
         return
     slices = np.sort(np.concatenate(chains))
-    total = int(columns.dur[slices].sum())
+    total = case.on_one(int(columns.dur[slices].sum()))
     longest = max(chains, key=lambda chain: int(columns.dur[chain].sum()))
     yield case.advice(
         "memory_bound_chain",
@@ -65,8 +66,17 @@ def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int64) -> list[Int64]
     columns = case.columns
     good = fits[columns.name[kernels]] & (columns.dur[kernels] >= LONG_ENOUGH_NS) & (grid[kernels] != NOTHING)
     joined = good[1:] & good[:-1] & (grid[kernels[1:]] == grid[kernels[:-1]])
-    parts = np.split(kernels, np.flatnonzero(~joined) + 1)
-    return [part for part in parts if len(part) >= CHAIN and len(set(_operators(case, part))) > 1]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], joined, [False]]).astype(np.int8)))
+    runs = zip(edges[::2].tolist(), (edges[1::2] + 1).tolist(), strict=True)
+    parts = [kernels[first:last] for first, last in runs if last - first >= CHAIN]
+    parts = [part[_changes(case, part)] for part in parts]
+    return [part for part in parts if len(part) >= CHAIN]
+
+
+def _changes(case: Case, chain: Int64) -> Bools:
+    """Where another operator begins: one that is called again and again works on other tensors, as far as is known."""
+    names = _operators(case, chain)
+    return np.array([True, *(name != before for before, name in pairwise(names))], bool)
 
 
 def _operators(case: Case, chain: Int64) -> list[str]:

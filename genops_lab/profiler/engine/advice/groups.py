@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ..kinds import Kind
 from ..nesting import NOTHING
 from ..traces import Trace
 from .shapes import Call, Work, is_known, work_of
+
+#: Tensors below this stay in caches, whose speed is another.
+LARGE_BYTES = 32e6
 
 
 @dataclass(frozen=True)
@@ -43,34 +47,35 @@ class Group:
 def work_groups(trace: Trace) -> list[Group]:
     """Those with most device time first. Device work belongs to the outermost operator whose work is known."""
     columns = trace.columns
-    dims, types, concrete = (_dense(trace, name) for name in ("dims", "types", "concrete"))
     known = np.array([is_known(name) for name in columns.names], bool)
-    if not known.any():
+    shaped = columns.sparse.get("dims")
+    if shaped is None or not known.any():
         return []
+    fits = np.zeros(len(columns), bool)
+    fits[shaped.index] = known[columns.name[shaped.index]]
     device = trace.device[columns.kind[trace.device] == Kind.COMPUTE]
     above = trace.owner[device].astype(np.int64)
     found = np.full(len(device), NOTHING, np.int64)
     while (climbing := above != NOTHING).any():
-        fits = climbing & known[columns.name[above]] & (dims[above] != NOTHING)
-        found = np.where(fits, above, found)
+        found = np.where(climbing & fits[above], above, found)
         above = np.where(climbing, trace.around[above], NOTHING)
     slices, operators = device[found != NOTHING], found[found != NOTHING]
-    keys = np.column_stack(
-        [columns.name[operators].astype(np.int64), dims[operators], types[operators], concrete[operators]]
-    )
-    if not len(keys):
+    if not len(operators):
         return []
-    present, place = np.unique(keys, axis=0, return_inverse=True)
-    order = np.argsort(place.ravel(), kind="stable")
-    cuts = np.searchsorted(place.ravel()[order], np.arange(len(present) + 1))
+    keys = [columns.name[operators].astype(np.int64)]
+    keys += [_told(trace, column, operators) for column in ("dims", "types", "concrete")]
+    place = _numbered(_numbered(keys[0], keys[1]), _numbered(keys[2], keys[3]))
+    order = np.argsort(place, kind="stable")
+    cuts = np.append(np.flatnonzero(np.diff(place[order], prepend=-1)), len(order))
     texts = columns.texts
     groups = []
-    for number, key in enumerate(present.tolist()):
-        call = Call.of(columns.names[key[0]], *(texts[each] if each != NOTHING else "" for each in key[1:]))
+    for begin, end in pairwise(cuts.tolist()):
+        mine = order[begin:end]
+        name, *told = (int(key[mine[0]]) for key in keys)
+        call = Call.of(columns.names[name], *(texts[each] if each != NOTHING else "" for each in told))
         work = work_of(call)
-        if work is None:
+        if work is None or min(work.flops, work.bytes) <= 0:
             continue
-        mine = order[cuts[number] : cuts[number + 1]]
         ran = slices[mine]
         groups.append(
             Group(
@@ -85,10 +90,18 @@ def work_groups(trace: Trace) -> list[Group]:
     return sorted(groups, key=lambda group: -group.device_ns)
 
 
-def _dense(trace: Trace, column: str) -> Int64:
-    """A sparse column for all slices; NOTHING where there is none."""
-    dense = np.full(len(trace.columns), NOTHING, np.int64)
+def _told(trace: Trace, column: str, slices: Int64) -> Int64:
+    """The values of a sparse column; NOTHING where there is none."""
     sparse = trace.columns.sparse.get(column)
-    if sparse is not None:
-        dense[sparse.index] = sparse.value
-    return dense
+    if sparse is None or not len(sparse):
+        return np.full(len(slices), NOTHING, np.int64)
+    place = np.minimum(np.searchsorted(sparse.index, slices), len(sparse) - 1)
+    found: Int64 = np.where(sparse.index[place] == slices, sparse.value[place], NOTHING)
+    return found
+
+
+def _numbered(first: Int64, second: Int64) -> Int64:
+    """One number for each pair that there is."""
+    width = int(second.max()) + 2
+    _present, place = np.unique(first * width + second + 1, return_inverse=True)
+    return np.asarray(place, np.int64)

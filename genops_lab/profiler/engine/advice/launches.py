@@ -9,7 +9,8 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..idle import REASONS
+from ..host import Bools
+from ..idle import REASONS, Gaps
 from ..kinds import Kind
 from ..nesting import NOTHING
 from .case import Case, Stake, milliseconds, percent
@@ -25,11 +26,13 @@ _OPTIMIZER = re.compile(r"Optimizer\.step#")
 def launch_bound(case: Case) -> Iterable[Advice]:
     """The device waits between kernels for the host to launch the next.
 
-    Saving: the parts of gaps in which the host was launching; a CUDA graph launches all at once.
+    Saving: the parts of gaps in which the host was launching; a CUDA graph launches all at once. Pauses of a
+    microsecond between kernels that wait already are the device's own.
     """
     best, stretch = 0, None
     for gaps in case.gaps:
-        parts = np.where(gaps.parts[:, _LAUNCH] <= SLOW_CALL_NS, gaps.parts[:, _LAUNCH], 0)
+        parts = np.where(_waited_for_call(case, gaps), gaps.parts[:, _LAUNCH], 0)
+        parts[parts > SLOW_CALL_NS] = 0
         if parts.sum() > best:
             best, stretch = int(parts.sum()), gaps.following[parts > 0]
     if stretch is None or not case.worth(best, SHARE):
@@ -59,6 +62,13 @@ def launch_bound(case: Case) -> Iterable[Advice]:
         'model = torch.compile(model, mode="reduce-overhead")'
         + ("\noptimizer = torch.optim.AdamW(model.parameters(), fused=True)" if fused else ""),
     )
+
+
+def _waited_for_call(case: Case, gaps: Gaps) -> Bools:
+    """Gaps that began before the next call returned: else the work was there, and the pause is the device's."""
+    calls = case.trace.call[gaps.following]
+    late: Bools = (calls != NOTHING) & (case.columns.ts[calls] + case.columns.dur[calls] > gaps.times.start)
+    return late
 
 
 def _launched_in(case: Case, calls: Int64, outer: Int64) -> int:

@@ -23,7 +23,7 @@ def conv_layout(case: Case) -> Iterable[Advice]:
     fits = np.array([_TRANSPOSES.search(name) is not None for name in columns.names], bool)
     device = case.trace.device
     kernels = device[(columns.kind[device] == Kind.COMPUTE) & fits[columns.name[device]]]
-    saving = int(columns.dur[kernels].sum())
+    saving = case.on_one(int(columns.dur[kernels].sum()))
     if case.worth(saving, SHARE):
         yield case.advice(
             "conv_layout",

@@ -28,7 +28,7 @@ def fp32_kernels(case: Case) -> Iterable[Advice]:
     fits = np.array([bool(_FP32.search(name)) and not _LESS.search(name) for name in columns.names], bool)
     device = case.trace.device
     kernels = device[(columns.kind[device] == Kind.COMPUTE) & fits[columns.name[device]]]
-    total = int(columns.dur[kernels].sum())
+    total = case.on_one(int(columns.dur[kernels].sum()))
     saving = int(total * max(0.0, 1 - case.speed.fp32 / case.speed.half))
     if case.worth(saving, SHARE):
         cause = CAUSES["fp32_math"]

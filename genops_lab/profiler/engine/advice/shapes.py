@@ -213,7 +213,9 @@ def work_of(call: Call) -> Work | None:
         reads = sum(sizes[1:]) if plain in ("copy_",) else 0.0 if plain in ("fill_", "zero_") else sum(sizes)
         return Work("pointwise", elements, reads + max(sizes), bits)
     if plain in _NORMALIZATIONS:
-        return Work("normalization", 5.0 * elements, 2 * sizes[0], bits)
+        # Statistics over a batch are complete only when all was read: it is read again to be normalised.
+        passes = 3 if re.search("batch_norm|group_norm|instance_norm", plain) else 2
+        return Work("normalization", 5.0 * elements, passes * sizes[0], bits)
     return Work("reduction", elements, sizes[0] * (2 if plain == "cumsum" else 1), bits)
 
 

@@ -96,5 +96,14 @@ def speed_of(trace: Trace, model: str) -> Speed | None:
     return found._replace(processors=counts.pop()) if len(counts) == 1 else found
 
 
+def raised(speed: Speed, flops: float, bandwidth: float, is_amd: bool) -> Speed:
+    """Instead of an assumed device the smallest that could do what was seen (FLOP/s, bytes/s)."""
+    larger = ("MI250", "MI300X") if is_amd else ("A100", "H100", "B200")
+    for each in (speed, *filter(None, map(_named, larger))):
+        if each.half >= flops and each.bandwidth >= bandwidth:
+            return each._replace(assumed=True)
+    return speed
+
+
 def _named(model: str) -> Speed | None:
     return next((speed for pattern, speed in _MODELS if model and re.search(pattern, model)), None)

@@ -10,7 +10,7 @@ import numpy as np
 from ...models import Advice
 from ..columns import Int64
 from ..host import Bools, overlap
-from ..idle import REASONS
+from ..idle import CLOCKS_DIFFER, REASONS
 from ..intervals import union
 from ..kinds import Kind
 from .case import Case, Stake, length_of, milliseconds, outermost
@@ -121,6 +121,6 @@ def _idle_after(case: Case, waits: Int64, part: int) -> int:
     times = union(case.trace.intervals(np.union1d(waits, within)))
     best = 0
     for gaps in case.gaps:
-        touched = overlap(times, gaps.times.start, gaps.times.end) > 0
+        touched = overlap(times, gaps.times.start - CLOCKS_DIFFER, gaps.times.end) > 0
         best = max(best, int(gaps.parts[touched, part].sum()))
     return best

@@ -36,8 +36,10 @@ def warmup_counted(case: Case) -> Iterable[Advice]:
             f" a later one {milliseconds(typical)}"
         )
     else:
-        calls = np.unique(case.trace.call[case.trace.device])
-        calls = calls[calls != NOTHING]
+        launched = np.zeros(len(columns), bool)
+        calls = case.trace.call[case.trace.device]
+        launched[calls[calls != NOTHING]] = True
+        calls = np.flatnonzero(launched)
         if not len(calls):
             return
         lengths = columns.dur[calls]

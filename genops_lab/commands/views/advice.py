@@ -1,0 +1,46 @@
+"""What a trace's problems are, those that cost most first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..document import Block, Cell, Column, Lines, Note, Row, Table, Tone, microseconds, share
+
+if TYPE_CHECKING:
+    from genops_lab.profiler.models import Advice
+
+_TONES: dict[str, Tone] = {"high": "bad", "medium": "busy", "low": "dim"}
+
+
+def advice_blocks(found: list[Advice], traced_us: float) -> list[Block]:
+    """A table of the problems, then what was seen of each and what to change. Nothing where there is none."""
+    if not found:
+        return []
+    rows: list[Row] = [
+        [
+            Cell(each.severity, _TONES[each.severity]),
+            each.code,
+            each.title,
+            microseconds(each.saving_us) if each.saving_us else "",
+            share(each.saving_us, traced_us) if each.saving_us else "",
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("severity"),
+        Column("code"),
+        Column("problem", shrinks=True),
+        Column("saves at most", right=True),
+        Column("of the trace", right=True),
+    ]
+    blocks: list[Block] = [Table(columns, rows, title="Advice")]
+    for each in found:
+        blocks.append(Note(f"{each.code}: {each.evidence}"))
+        lines = [each.suggestion, *each.code_hint.splitlines()]
+        lines += [_place(place.file, place.line, place.text) for place in each.places]
+        blocks.append(Lines([f"  {line}" for line in lines if line]))
+    return blocks
+
+
+def _place(file: str, line: int, text: str) -> str:
+    return f"{file}:{line} {text.strip()}".rstrip()

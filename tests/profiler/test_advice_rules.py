@@ -1,0 +1,228 @@
+"""Each rule about time on a planted fault and on its healthy counterpart.
+
+Device events are made up (no GPU is needed); operators, shapes and names of kernels are those of real traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.profiler import analyze
+
+from .events import ADD, GEMM, H100, Event, advised, call, kernel, operator, slice_of, written
+
+
+def loop(step: Callable[[int, float], list[Event]], steps: int = 5, length: float = 1000) -> list[Event]:
+    """Steps one after the other. ``step`` is given its number and its start."""
+    events: list[Event] = []
+    for number in range(steps):
+        events += [slice_of("user_annotation", f"ProfilerStep#{number}", number * length, length)]
+        events += step(number, number * length)
+    return events
+
+
+def launched(at: float, number: int, length: float, name: str = GEMM, delay: float = 5) -> list[Event]:
+    return [
+        operator("aten::mm", at, 20),
+        call("cudaLaunchKernel", at + 5, 5, number),
+        kernel(name, at + 5 + delay, length, number),
+    ]
+
+
+def test_values_read_in_the_loop(tmp_path: Path) -> None:
+    def reading(device: bool) -> Callable[[int, float], list[Event]]:
+        def step(number: int, at: float) -> list[Event]:
+            events = launched(at, 2 * number + 1, 600) + launched(at + 850, 2 * number + 2, 100)
+            events += [
+                operator("aten::item", at + 30, 590),
+                operator("aten::_local_scalar_dense", at + 30, 590),
+            ]
+            events += [operator("aten::mul", at + 620, 240)]
+            return events + ([call("cudaStreamSynchronize", at + 40, 575, 1000 + number)] if device else [])
+
+        return step
+
+    assert "sync_item" in advised(tmp_path, loop(reading(device=True)))
+    assert "sync_item" not in advised(tmp_path, loop(reading(device=False)))
+
+
+def test_a_value_read_behind_queued_work_costs_nothing(tmp_path: Path) -> None:
+    def step(number: int, at: float) -> list[Event]:
+        # the next kernel is already queued when the host waits for an event
+        return [
+            *launched(at, 2 * number + 1, 500),
+            *launched(at + 25, 2 * number + 2, 490, delay=480),
+            operator("aten::item", at + 60, 440),
+            call("cudaEventSynchronize", at + 70, 425, 1000 + number),
+        ]
+
+    assert "sync_item" not in advised(tmp_path, loop(step))
+
+
+@pytest.mark.parametrize(("call_name", "found"), [("cudaDeviceSynchronize", True), ("cudaEventQuery", False)])
+def test_explicit_synchronisation(tmp_path: Path, call_name: str, found: bool) -> None:
+    def step(number: int, at: float) -> list[Event]:
+        return [
+            *launched(at, 2 * number + 1, 500),
+            call(call_name, at + 30, 480, 1000 + number),
+            operator("aten::relu", at + 520, 300),
+            *launched(at + 820, 2 * number + 2, 150),
+        ]
+
+    assert ("sync_other" in advised(tmp_path, loop(step))) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "blocks", "found"),
+    [
+        ("Memcpy HtoD (Pageable -> Device)", True, {"h2d_blocking", "h2d_unpinned"}),
+        ("Memcpy HtoD (Pinned -> Device)", False, set()),
+    ],
+)
+def test_copies_to_the_device(tmp_path: Path, kind: str, blocks: bool, found: set[str]) -> None:
+    def step(number: int, at: float) -> list[Event]:
+        copy, compute = 2 * number + 1, 2 * number + 2
+        if blocks:
+            return [
+                operator("aten::copy_", at + 2, 300),
+                call("cudaMemcpyAsync", at + 4, 200, copy),
+                kernel(kind, at + 100, 100, copy, cat="gpu_memcpy"),
+                call("cudaStreamSynchronize", at + 210, 90, 1000 + number),
+                *launched(at + 310, compute, 680),
+            ]
+        # on a stream of its own, beside the work
+        return [
+            operator("aten::copy_", at + 2, 10),
+            call("cudaMemcpyAsync", at + 4, 5, copy),
+            kernel(kind, at + 20, 100, copy, cat="gpu_memcpy", stream=9),
+            *launched(at + 15, compute, 980, delay=0),
+        ]
+
+    accused = set(advised(tmp_path, loop(step)))
+    assert accused & {"h2d_blocking", "h2d_unpinned"} == found
+
+
+def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
+    def kernels(delay: float, every: float) -> list[Event]:
+        events: list[Event] = []
+        for number in range(1, 200):
+            at = 20.0 * number
+            events += [operator("aten::add_", at, 19), call("cudaLaunchKernel", at + 8, 6, number)]
+            events += [kernel(ADD, delay + every * number, 4, number)]
+        return events
+
+    assert advised(tmp_path, kernels(delay=12, every=20)) == ["launch_bound"]
+    # the same launches far ahead of a device that has a kernel after the other
+    assert advised(tmp_path, kernels(delay=10_000, every=4.1)) == []
+    # nor is a device's own pause between kernels that wait already
+    assert advised(tmp_path, kernels(delay=10_000, every=5.5)) == []
+
+
+def test_long_kernels_are_not_launch_bound(tmp_path: Path) -> None:
+    events: list[Event] = []
+    for number in range(1, 30):
+        events += launched(1000.0 * number, number, 700)
+    assert "launch_bound" not in advised(tmp_path, events)
+
+
+@pytest.mark.parametrize(("start", "found"), [(600, True), (0, False)])
+def test_communication_beside_and_after_computation(tmp_path: Path, start: float, found: bool) -> None:
+    events: list[Event] = []
+    for number in range(1, 10):
+        at = 1000.0 * number
+        events += launched(at - 500, 2 * number, 590, delay=500)
+        events += [call("cudaLaunchKernelExC", at - 470, 5, 2 * number + 1)]
+        events += [
+            kernel("ncclDevKernel_AllReduce_Sum_f32_RING_LL", at + start, 390, 2 * number + 1, stream=20)
+        ]
+    assert ("exposed_comm" in advised(tmp_path, events)) == found
+
+
+@pytest.mark.parametrize(
+    ("elements", "count", "found"), [(2_000, 120, True), (30_000_000, 120, False), (2_000, 4, False)]
+)
+def test_small_buckets(tmp_path: Path, elements: int, count: int, found: bool) -> None:
+    message: dict[str, Any] = {"In msg nelems": elements, "dtype": "Float"}
+    events: list[Event] = []
+    for number in range(1, count + 1):
+        events += [call("cudaLaunchKernelExC", 10.0 * number, 5, number)]
+        events += [
+            kernel(
+                "ncclDevKernel_AllReduce_Sum_f32_RING_LL",
+                5000 + 30.0 * number,
+                25,
+                number,
+                stream=20,
+                **message,
+            )
+        ]
+    assert ("small_buckets" in advised(tmp_path, events)) == found
+
+
+@pytest.mark.parametrize("late", [None, 1])
+def test_a_rank_that_comes_late(tmp_path: Path, late: int | None) -> None:
+    paths = []
+    for rank in range(4):
+        events: list[Event] = []
+        for number in range(1, 11):
+            at = 1000.0 * number
+            # who comes late computes longer and is shorter in the collective that all leave together
+            compute = 800 if rank == late else 500
+            events += launched(at - 400, 2 * number, compute, delay=400)
+            events += [call("cudaLaunchKernelExC", at - 370, 5, 2 * number + 1)]
+            events += [kernel("ncclAllReduce", at + compute, 900 - compute, 2 * number + 1, stream=20)]
+        # The clocks of hosts differ.
+        for each in events:
+            each["ts"] += rank * 12_345
+        paths.append(written(tmp_path, events, f"{rank}.json", distributedInfo={"rank": rank}, **H100))
+    found = [each for each in analyze(paths).advice if each.code == "straggler"]
+    assert [each.rank for each in found] == ([] if late is None else [late])
+
+
+def test_memory_given_back_and_taken_again(tmp_path: Path) -> None:
+    def step(retries: bool) -> Callable[[int, float], list[Event]]:
+        def events(number: int, at: float) -> list[Event]:
+            made = launched(at + 300, number + 1, 600)
+            if retries or number == 0:
+                made += [
+                    call("cudaFree", at + 20, 100, 2000 + number),
+                    call("cudaMalloc", at + 130, 80, 3000 + number),
+                ]
+            return made
+
+        return events
+
+    assert "alloc_retries" in advised(tmp_path, loop(step(retries=True)))
+    assert "alloc_retries" not in advised(tmp_path, loop(step(retries=False)))
+
+
+@pytest.mark.parametrize(("allocated", "found"), [(4, True), (9.5, False)])
+def test_fragmentation(tmp_path: Path, allocated: float, found: bool) -> None:
+    def memory(ts: float, allocated_gb: float, reserved_gb: float) -> Event:
+        sizes = {"Total Allocated": int(allocated_gb * 2**30), "Total Reserved": int(reserved_gb * 2**30)}
+        arguments = {"Device Type": 1, "Device Id": 0, "Addr": 1, "Bytes": 1, **sizes}
+        return {"ph": "i", "name": "[memory]", "pid": 1, "tid": 1, "ts": ts, "s": "t", "args": arguments}
+
+    events = [*launched(0, 1, 500), memory(1, 9, 10), memory(2, allocated, 10), memory(3, allocated + 1, 12)]
+    assert ("fragmentation" in advised(tmp_path, events)) == found
+
+
+@pytest.mark.parametrize(("first", "found"), [(6000, True), (1000, False)])
+def test_warm_up_in_the_profile(tmp_path: Path, first: float, found: bool) -> None:
+    events = [
+        slice_of("user_annotation", "ProfilerStep#0", -first, first),
+        call("cuModuleLoadData", -first, 900, 5000),
+    ]
+    events += launched(-500, 999, 400)
+    events += loop(lambda number, at: launched(at, number + 1, 950))
+    assert ("warmup_counted" in advised(tmp_path, events)) == found
+
+
+@pytest.mark.parametrize(("length", "found"), [(500, True), (970, False)])
+def test_idle_while_python_runs(tmp_path: Path, length: float, found: bool) -> None:
+    events = loop(lambda number, at: launched(at, number + 1, length))
+    assert advised(tmp_path, events) == (["gpu_idle"] if found else [])
