@@ -61,7 +61,7 @@ def _device(found: DeviceMemory) -> list[Block]:
 
 def _failure(found: OutOfMemory) -> list[Block]:
     when = f" after {microseconds(found.at_us)}" if found.at_us is not None else ""
-    asked = f" It was asked for by {found.asked.name}." if found.asked is not None else ""
+    asked = f" It was asked for by {_named(found.asked)}." if found.asked is not None else ""
     said = (
         f"Device {found.device} was out of memory{when}: {size(found.wanted)} were wanted, {size(found.free)} "
         f"were free on the device, {size(found.held)} were held here.{asked}"
@@ -71,7 +71,7 @@ def _failure(found: OutOfMemory) -> list[Block]:
 
 def _sites(title: str, sites: list[Site], whole: int) -> Table:
     rows: list[Row] = [
-        [site.name, size(site.bytes), share(site.bytes, whole), f"{site.blocks:,}", site.category]
+        [_named(site), size(site.bytes), share(site.bytes, whole), f"{site.blocks:,}", site.category]
         for site in sites
     ]
     columns = [
@@ -80,3 +80,8 @@ def _sites(title: str, sites: list[Site], whole: int) -> Table:
         Column("what"),
     ]
     return Table(columns, rows, empty="Nobody held any that is known.", title=title)
+
+
+def _named(site: Site) -> str:
+    text = site.place.text.strip() if site.place is not None else ""
+    return f"{site.name}  {text}" if text else site.name
