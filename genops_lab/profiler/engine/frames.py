@@ -117,16 +117,21 @@ class Frames:
     def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
         self._cells = cells or {}
         self._whose: dict[int, Who] = {}
+        self._stacks: dict[tuple[int, ...], Who] = {}
         self._frames: dict[int, _Frame] = {}
 
     def who(self, frames: Any) -> Who:
         """The user's line is that of the innermost Python file outside of torch and of installed packages."""
         if not isinstance(frames, list) or not frames:
             return _NOBODY
-        # The snapshot holds the lists while it is read: an id stands for one of them.
+        # The snapshot holds lists and frames while it is read: an id stands for one of them.
         known = self._whose.get(id(frames))
         if known is None:
-            known = self._whose[id(frames)] = self._read(frames)
+            stack = tuple(map(id, frames))
+            known = self._stacks.get(stack)
+            if known is None:
+                known = self._stacks[stack] = self._read(frames)
+            self._whose[id(frames)] = known
         return known
 
     def _read(self, frames: list[Any]) -> Who:
