@@ -8,7 +8,7 @@ import numpy as np
 
 from ..models import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
 from .columns import NO_ID, Allocations, Columns, Int64
-from .frames import Tally, Who
+from .holders import Tally, Who
 from .kinds import Kind
 from .nesting import NOTHING, parents
 from .thinning import kept

@@ -14,7 +14,7 @@ from genops_lab.core.errors import InvalidRequest
 
 from ..models import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
 from . import plain_pickle
-from .frames import BEFORE, Cell, Frames, Tally, Who
+from .holders import BEFORE, Cell, Frames, Tally, Who
 from .kinds_of_files import unpacked
 from .thinning import kept
 
