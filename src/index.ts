@@ -11,7 +11,9 @@ import { runTablePlugin } from './experiments/table/plugin';
 import { modelsPlugin } from './models/plugin';
 import { outputsPlugin } from './outputs/plugin';
 import { panelPlugin } from './panel/plugin';
+import { profileViewsPlugin } from './profiles/main/plugin';
 import { profilesPlugin } from './profiles/plugin';
+import { timelinePlugin } from './profiles/timeline/plugin';
 import { sweepsPlugin } from './sweeps/plugin';
 import { targetsPlugin } from './targets/plugin';
 import { tasksPlugin } from './tasks/plugin';
@@ -32,6 +34,8 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   sweepsPlugin,
   chartsPlugin,
   profilesPlugin,
+  profileViewsPlugin,
+  timelinePlugin,
   modelsPlugin,
   deploymentsPlugin,
   outputsPlugin,

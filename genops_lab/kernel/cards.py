@@ -150,8 +150,11 @@ def profile_card(profile: Mapping[str, Any]) -> str:
     state = str(profile.get("state", ""))
     head = f"<div><strong>{escape(profile.get('title') or 'profile')}</strong> "
     about = ", ".join(part for part in (f"profile {profile.get('id') or ''}".strip(), state) if part)
-    head += f'<span style="{MUTED}">{escape(about)}</span></div>'
-    inner = head
+    head += f'<span style="{MUTED}">{escape(about)}</span>'
+    if profile.get("id") and state == "ready":
+        # Where a Lab shows it, it opens the profile's views.
+        head += f' <a href="#genops-profile={escape(profile["id"])}">Open</a>'
+    inner = f"{head}</div>"
     for note in (profile.get("message"), summary.get("damaged")):
         inner += f"<p>{escape(note)}</p>" if note else ""
     busy = _busy_rows(summary)

@@ -27,7 +27,8 @@ export async function savePng(
   }
 }
 
-function save(blob: Blob, name: string): void {
+/** Give a file to the person. */
+export function save(blob: Blob, name: string): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -11,6 +11,7 @@ import { IGenOpsCore, profileIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
+import { CommandIDs as ViewCommands } from './main/command-ids';
 import { ProfilesModel } from './model';
 import { ProfilesSection } from './view/section';
 
@@ -53,6 +54,8 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
           trans={trans}
           drive={driven => self.drive(driven)}
           onInsert={() => execute(CommandIDs.insert)}
+          onOpen={id => execute(ViewCommands.openProfile, { id })}
+          onCompare={id => execute(ViewCommands.compareProfiles, { after: id })}
           onDelete={id => execute(CommandIDs.remove, { id })}
         />
       )

@@ -1,11 +1,25 @@
 import type { components } from '../api/generated';
 import type { GenOpsApi } from '../core';
 
-export type IProfile = components['schemas']['Profile'];
-export type IProfileSummary = components['schemas']['ProfileSummary'];
-export type IDeviceTime = components['schemas']['DeviceTime'];
-export type IOperatorTime = components['schemas']['OperatorTime'];
-export type IKernelTime = components['schemas']['KernelTime'];
+type Schemas = components['schemas'];
+export type IProfile = Schemas['Profile'];
+export type IProfileSummary = Schemas['ProfileSummary'];
+export type IDeviceTime = Schemas['DeviceTime'];
+export type IIdleTime = Schemas['IdleTime'];
+export type IStepTime = Schemas['StepTime'];
+export type IOperatorTime = Schemas['OperatorTime'];
+export type IKernelTime = Schemas['KernelTime'];
+export type IOperatorWork = Schemas['OperatorWork'];
+export type IRoofline = Schemas['Roofline'];
+export type IAttribution = Schemas['Attribution'];
+export type ILineTime = Schemas['LineTime'];
+export type IPlace = Schemas['Place'];
+export type IFlame = Schemas['Flame'];
+export type IFlameNode = Schemas['FlameNode'];
+export type IDifference = Schemas['Difference'];
+export type IChange = Schemas['Change'];
+export type IFigure = Schemas['Figure'];
+export type IAdvice = IProfileSummary['advice'][number];
 
 /** Calls about profiles. Each rejects with an ApiError. */
 export class ProfilesService {
@@ -20,6 +34,30 @@ export class ProfilesService {
     return this._api.data(
       this._api.http.GET('/genops/profiles/{profile_id}', {
         params: { path: { profile_id: id } },
+        signal
+      })
+    );
+  }
+
+  /** What called what in its trace, which is read for it. */
+  flame(id: string, signal?: AbortSignal): Promise<IFlame> {
+    return this._api.data(
+      this._api.http.GET('/genops/profiles/{profile_id}/flame', {
+        params: { path: { profile_id: id } },
+        signal
+      })
+    );
+  }
+
+  /** Two profiles side by side. */
+  difference(
+    before: string,
+    after: string,
+    signal?: AbortSignal
+  ): Promise<IDifference> {
+    return this._api.data(
+      this._api.http.GET('/genops/profiles/difference', {
+        params: { query: { before, after } },
         signal
       })
     );

@@ -28,6 +28,7 @@ interface ISummary {
 }
 
 interface IProfileState {
+  id: string;
   title: string;
   state: 'writing' | 'analyzing' | 'ready' | 'failed';
   message: string;
@@ -69,7 +70,9 @@ class ProfileView {
     el: HTMLElement
   ) {
     this._root.setAttribute('role', 'group');
-    this._head.append(this._title, this._badge.node);
+    this._open.textContent = 'Open';
+    this._open.title = 'Open the profile in the main area';
+    this._head.append(this._title, this._badge.node, this._open);
     this._more.type = 'button';
     this._more.addEventListener('click', () => {
       this._all = !this._all;
@@ -85,8 +88,10 @@ class ProfileView {
       this._more
     );
     el.append(make('style', '', `${base}\n${css}`), this._root);
-    this._end = follow(_model, ['title', 'state', 'message', 'summary'], () =>
-      this._draw()
+    this._end = follow(
+      _model,
+      ['id', 'title', 'state', 'message', 'summary'],
+      () => this._draw()
     );
   }
 
@@ -129,6 +134,9 @@ class ProfileView {
     this._root.dataset.tone = tone;
     this._title.textContent = title;
     this._badge.set(word, tone);
+    const id = this._model.get('id') ?? '';
+    this._open.hidden = !id || state !== 'ready';
+    this._open.href = `#genops-profile=${encodeURIComponent(id)}`;
     const notes = [this._model.get('message'), summary?.damaged].filter(
       Boolean
     );
@@ -211,6 +219,7 @@ class ProfileView {
   private _head = make('div', 'gol-view-head');
   private _title = make('span', 'gol-view-title');
   private _badge = new Badge();
+  private _open = make('a', '');
   private _message = make('p', 'gol-view-message');
   private _busyLabel = make(
     'div',

@@ -1,11 +1,29 @@
 """Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
 
 from .advice import Advice, Moment
-from .difference import Change, Difference, Figure
+from .difference import Change, ComparedProfiles, Difference, Figure
+from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .profiles import NewProfile, Profile, ProfileSummary
 from .roofline import OperatorWork, Peak, Roofline
+from .timeline import (
+    FoundSlices,
+    NameSum,
+    OpenedFile,
+    SliceArgument,
+    SliceDetails,
+    SliceSearch,
+    Sums,
+    SumsQuery,
+    TileKey,
+    Tiles,
+    TilesQuery,
+    Timeline,
+    TimelineLane,
+    TimelineSlice,
+    TimelineTile,
+)
 from .times import (
     CpuTime,
     DeviceTime,
@@ -23,11 +41,15 @@ __all__ = [
     "Attribution",
     "CategoryBytes",
     "Change",
+    "ComparedProfiles",
     "CpuTime",
     "DeviceMemory",
     "DeviceTime",
     "Difference",
     "Figure",
+    "Flame",
+    "FlameNode",
+    "FoundSlices",
     "IdleReason",
     "IdleTime",
     "KernelTime",
@@ -36,7 +58,9 @@ __all__ = [
     "MemoryPoint",
     "MemorySummary",
     "Moment",
+    "NameSum",
     "NewProfile",
+    "OpenedFile",
     "OperatorTime",
     "OperatorWork",
     "OutOfMemory",
@@ -46,7 +70,19 @@ __all__ = [
     "ProfileSummary",
     "Roofline",
     "Site",
+    "SliceArgument",
+    "SliceDetails",
+    "SliceSearch",
     "StepTime",
     "StreamTime",
+    "Sums",
+    "SumsQuery",
+    "TileKey",
+    "Tiles",
+    "TilesQuery",
+    "Timeline",
+    "TimelineLane",
+    "TimelineSlice",
+    "TimelineTile",
     "Unattributed",
 ]

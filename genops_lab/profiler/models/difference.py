@@ -9,6 +9,13 @@ import msgspec
 from .lines import Place
 
 
+class ComparedProfiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Which two, by their ids."""
+
+    before: str
+    after: str
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One operator, kernel or line in both. Device time in microseconds a step.
 

@@ -8,7 +8,10 @@ import msgspec
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name."""
+    """A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name.
+
+    ``line`` is 0 where only the cell is known.
+    """
 
     file: str
     line: int
@@ -16,12 +19,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     cell: str = ""
     #: The line's text where it is known.
     text: str = ""
+    #: The recording tells the function alone: ``line`` is where it begins (or stood when the recording began).
+    whole_function: bool = False
 
 
 class LineTime(msgspec.Struct, frozen=True, kw_only=True):
     """What a line cost. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
 
-    ``backward_us``: of it, those of the backward pass that belong to it.
+    ``backward_us``: of it, those of the backward pass that belong to it. ``cpu_us``: time on the host in the line,
+    without that of lines inside it.
     """
 
     place: Place
@@ -41,7 +47,10 @@ class Unattributed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True):
-    """How much device time has a line. Sums of lengths, in microseconds."""
+    """How much device time has a line. Sums of lengths, in microseconds.
+
+    ``forward_us``: of what the backward pass did not start (also the optimizer's).
+    """
 
     #: What the lines were found by: markers of ``%%profile``, Python stacks, or nothing that the trace has.
     by: Literal["markers", "stacks", "none"]

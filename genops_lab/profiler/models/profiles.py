@@ -34,7 +34,7 @@ class ProfileSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A captured profile; ``artifact`` is its path among the artifacts of its run."""
+    """A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file."""
 
     id: str
     title: str
@@ -44,6 +44,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     notebook: str = ""
     size_bytes: int = 0
     artifact: str = ""
+    trace_path: str = ""
     message: str = ""
     summary: ProfileSummary | None = None
 

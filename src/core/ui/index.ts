@@ -15,4 +15,5 @@ export * from './sparkline';
 export * from './states';
 export * from './status-badge';
 export * from './table';
+export * from './tabs';
 export * from './time';

@@ -25,8 +25,20 @@ const summary: IProfileSummary = {
     count: index + 1,
     self_us: 100 * (index + 1),
     total_us: 100,
-    device_us: 0
-  }))
+    device_us: 0,
+    kernels: 0,
+    flops: 0,
+    bytes: 0
+  })),
+  kernels: [],
+  streams: [],
+  steps: [],
+  launches: [],
+  idle: [],
+  attribution: null,
+  roofline: null,
+  advice: [],
+  memory: null
 };
 
 function profile(part: Partial<IProfile> = {}): IProfile {
@@ -39,6 +51,7 @@ function profile(part: Partial<IProfile> = {}): IProfile {
     notebook: 'a.ipynb',
     size_bytes: 4096,
     artifact: 'profiles/one.json.gz',
+    trace_path: '/p/p1/trace.json.gz',
     message: '',
     summary: null,
     ...part
@@ -50,6 +63,8 @@ describe('the profiles section', () => {
   let model: ProfilesModel;
   const onInsert = jest.fn();
   const onDelete = jest.fn();
+  const onOpen = jest.fn();
+  const onCompare = jest.fn();
   const drive = (each: IDriven) => {
     each.visible = true;
     return { dispose: () => (each.visible = false) };
@@ -70,7 +85,9 @@ describe('the profiles section', () => {
   async function show(): Promise<void> {
     model.list.visible = true;
     render(
-      <ProfilesSection {...{ model, trans, drive, onInsert, onDelete }} />
+      <ProfilesSection
+        {...{ model, trans, drive, onInsert, onOpen, onCompare, onDelete }}
+      />
     );
     await act(() => settle());
   }
@@ -111,6 +128,10 @@ describe('the profiles section', () => {
       screen.getByRole('button', { name: 'Delete the profile “one epoch”' })
     );
     expect(onDelete).toHaveBeenCalledWith('p1');
+    fireEvent.click(screen.getByRole('button', { name: 'Open' }));
+    expect(onOpen).toHaveBeenCalledWith('p1');
+    fireEvent.click(screen.getByRole('button', { name: 'Compare with…' }));
+    expect(onCompare).toHaveBeenCalledWith('p1');
   });
 
   it('says what failed, and becomes ready by itself', async () => {

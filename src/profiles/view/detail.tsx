@@ -3,6 +3,7 @@ import { deleteIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import {
+  ActionButton,
   Callout,
   CopyButton,
   Facts,
@@ -24,7 +25,8 @@ import { TimeBar } from './time-bar';
 
 /** What an open row shows: where it comes from, and what its trace says. */
 export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
-  const { profile, model, trans, drive, onDelete } = props;
+  const { profile, model, trans, drive } = props;
+  const { onOpen, onCompare, onDelete } = props;
   const file = profile.artifact.split('/').pop() ?? '';
   return (
     <>
@@ -96,6 +98,23 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
         ]}
       />
       <div className="gol-Actions">
+        {profile.state === 'ready' && (
+          <>
+            <ActionButton
+              label={trans.__('Open')}
+              caption={trans.__(
+                'Open the profile “%1” in the main area',
+                profile.title
+              )}
+              onClick={onOpen}
+            />
+            <ActionButton
+              label={trans.__('Compare with…')}
+              caption={trans.__('Show what differs from another profile')}
+              onClick={onCompare}
+            />
+          </>
+        )}
         <IconButton
           icon={deleteIcon}
           label={trans.__('Delete the profile “%1”', profile.title)}
@@ -113,6 +132,10 @@ export namespace ProfileDetail {
     trans: TranslationBundle;
     /** Ties what is fetched to what a person can see. */
     drive: (driven: IDriven) => { dispose(): void };
+    /** Show it in the main area. */
+    onOpen: () => void;
+    /** Show what differs from another one. */
+    onCompare: () => void;
     onDelete: () => void;
   }
 }

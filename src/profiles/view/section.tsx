@@ -20,7 +20,7 @@ import { ProfileDetail } from './detail';
 export function ProfilesSection(
   props: ProfilesSection.IProps
 ): React.ReactElement {
-  const { model, trans, drive, onInsert, onDelete } = props;
+  const { model, trans, drive, onInsert } = props;
   return (
     <ResourceView
       resource={model.list}
@@ -56,7 +56,9 @@ export function ProfilesSection(
                   model={model}
                   trans={trans}
                   drive={drive}
-                  onDelete={() => onDelete(profile.id)}
+                  onOpen={() => props.onOpen(profile.id)}
+                  onCompare={() => props.onCompare(profile.id)}
+                  onDelete={() => props.onDelete(profile.id)}
                 />
               </Disclosure>
             </li>
@@ -73,6 +75,8 @@ export namespace ProfilesSection {
     trans: TranslationBundle;
     drive: ProfileDetail.IProps['drive'];
     onInsert: () => void;
+    onOpen: (id: string) => void;
+    onCompare: (id: string) => void;
     onDelete: (id: string) => void;
   }
 }

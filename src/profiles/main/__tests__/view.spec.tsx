@@ -1,0 +1,300 @@
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen,
+  within
+} from '@testing-library/react';
+import * as React from 'react';
+
+import { Bench, Refusal, settle } from '../../../tasks/__tests__/support';
+import type { IProfile, IProfileSummary } from '../../service';
+import { ProfilesService } from '../../service';
+import { DifferenceWidget } from '../widget';
+import { ProfileViewModel } from '../model';
+import { ProfileView } from '../profile-view';
+import { ProfileDifference } from '../difference/difference';
+
+import {
+  FakePlaces,
+  makeAttribution,
+  makeChange,
+  makeDevice,
+  makeDifference,
+  makeLine,
+  makeSummary,
+  trans
+} from './support';
+
+function makeProfile(
+  summary: IProfileSummary | null,
+  part: Partial<IProfile> = {}
+): IProfile {
+  return {
+    id: 'p1',
+    title: 'one epoch',
+    created_at: 1_700_000_000,
+    state: 'ready',
+    run_id: 'abcdef0123456789',
+    notebook: 'a.ipynb',
+    size_bytes: 1,
+    artifact: '',
+    trace_path: '/p/trace',
+    message: '',
+    summary,
+    ...part
+  };
+}
+
+class NoObserver {
+  observe = (): void => undefined;
+  unobserve = (): void => undefined;
+  disconnect = (): void => undefined;
+}
+
+describe('a profile in the main area', () => {
+  let bench: Bench;
+  let model: ProfileViewModel;
+  let places: FakePlaces;
+  const actions = {
+    openRun: jest.fn(),
+    compareWith: jest.fn(),
+    toggleGutter: jest.fn(),
+    insertTable: jest.fn(),
+    canInsertTable: () => true
+  };
+
+  beforeAll(() => {
+    globalThis.ResizeObserver ??= NoObserver as typeof ResizeObserver;
+  });
+
+  beforeEach(() => {
+    jest.clearAllMocks();
+    bench = new Bench({});
+    places = new FakePlaces();
+    model = new ProfileViewModel({
+      id: 'p1',
+      service: new ProfilesService(bench.core.api),
+      events: bench.core.events,
+      trans
+    });
+  });
+
+  afterEach(() => {
+    cleanup();
+    model.dispose();
+    bench.dispose();
+  });
+
+  async function show(profile: IProfile): Promise<void> {
+    bench.answers['GET /profiles/p1'] = profile;
+    model.visible = true;
+    render(<ProfileView {...{ model, places, actions, trans }} />);
+    await act(() => settle());
+  }
+
+  const tab = (name: string) =>
+    fireEvent.click(screen.getByRole('tab', { name }));
+
+  it('says of each part that is absent that it is', async () => {
+    await show(makeProfile(makeSummary()));
+    expect(
+      screen.getByText('No GPU was used while this was recorded.')
+    ).toBeTruthy();
+    expect(screen.getByText('The trace marks no steps.')).toBeTruthy();
+    expect(
+      screen.getByText('No problem was found that the trace proves.')
+    ).toBeTruthy();
+    tab('Cells and lines');
+    expect(
+      screen.getByText(/does not tell which line started what/)
+    ).toBeTruthy();
+    tab('Operators and kernels');
+    expect(screen.getByText('The trace holds no operators.')).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: 'Kernels' }));
+    expect(
+      screen.getByText('The trace holds no kernels of a device.')
+    ).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: 'By shapes' }));
+    expect(screen.getByText(/FLOPs and bytes are not known/)).toBeTruthy();
+  });
+
+  it('gives advice by what it saves, with a way to its lines', async () => {
+    const advice = (code: string, saving_us: number) => ({
+      code,
+      severity: 'high' as const,
+      title: code,
+      evidence: 'seen',
+      saving_us,
+      suggestion: 'change it',
+      code_hint: 'code()',
+      places: [makeLine(3, 1).place],
+      moments: [],
+      rank: null
+    });
+    await show(
+      makeProfile(
+        makeSummary({
+          devices: [makeDevice()],
+          advice: [advice('small', 10), advice('large', 250)]
+        })
+      )
+    );
+    const articles = screen.getAllByRole('article');
+    expect(articles.map(each => each.getAttribute('aria-label'))).toEqual([
+      'large',
+      'small'
+    ]);
+    expect(within(articles[0]).getByText('up to 250 µs (25 %)')).toBeTruthy();
+    fireEvent.click(
+      within(articles[0]).getByRole('button', { name: 'a.ipynb, line 3' })
+    );
+    expect(places.opened).toEqual(['c1:3']);
+  });
+
+  it('shows the whole cell once its notebook is open', async () => {
+    await show(
+      makeProfile(
+        makeSummary({ attribution: makeAttribution([makeLine(2, 40, 'b()')]) })
+      )
+    );
+    tab('Cells and lines');
+    expect(screen.getAllByRole('row')).toHaveLength(2);
+    places.cells.c1 = 'a()\nb()\nc()';
+    act(() => places.changed.emit());
+    expect(screen.getAllByRole('row')).toHaveLength(4);
+    fireEvent.click(screen.getByRole('button', { name: 'Show line 2' }));
+    expect(places.opened).toEqual(['c1:2']);
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Times in the notebook' })
+    );
+    expect(actions.toggleGutter).toHaveBeenCalledTimes(1);
+  });
+
+  it('asks for the call tree when it is first seen, and says when there is none', async () => {
+    bench.answers['GET /profiles/p1/flame'] = new Refusal(
+      404,
+      'not_found',
+      'There is no file.'
+    );
+    await show(makeProfile(makeSummary()));
+    expect(bench.count('GET /profiles/p1/flame')).toBe(0);
+    tab('Flame graph');
+    await act(() => settle());
+    expect(bench.count('GET /profiles/p1/flame')).toBe(1);
+    expect(screen.getByText('There is no file.')).toBeTruthy();
+  });
+
+  it('moves between its views by arrows', async () => {
+    await show(makeProfile(makeSummary()));
+    fireEvent.keyDown(screen.getByRole('tab', { name: 'Overview' }), {
+      key: 'ArrowRight'
+    });
+    expect(model.tab).toBe('lines');
+    expect(document.activeElement?.textContent).toBe('Cells and lines');
+    fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
+    fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
+    expect(model.tab).toBe('flame');
+  });
+
+  it('tells an analysis that goes on, and one that failed', async () => {
+    await show(makeProfile(null, { state: 'analyzing' }));
+    expect(screen.getByText(/is being analyzed/)).toBeTruthy();
+    bench.answers['GET /profiles/p1'] = makeProfile(null, {
+      state: 'failed',
+      message: 'Not JSON.'
+    });
+    bench.change('profile', 'p1');
+    await act(() => settle());
+    expect(screen.getByText('Not JSON.')).toBeTruthy();
+  });
+});
+
+describe('the difference of two profiles', () => {
+  let bench: Bench;
+  let widget: DifferenceWidget;
+  const onOpen = jest.fn();
+  const onOpenRun = jest.fn();
+  const onSwapped = jest.fn();
+
+  beforeEach(() => {
+    jest.clearAllMocks();
+    bench = new Bench({
+      'GET /profiles/p1': makeProfile(null),
+      'GET /profiles/p2': makeProfile(null, { id: 'p2', title: 'faster' }),
+      'GET /profiles/difference': makeDifference({
+        operators: [
+          makeChange({}),
+          makeChange({ name: 'slower', after_us: 150 }),
+          makeChange({ name: 'fresh', before_us: 0, state: 'added' })
+        ],
+        advice_gone: ['sync_item'],
+        warnings: ['They ran on devices of two models.']
+      })
+    });
+    widget = new DifferenceWidget({
+      service: new ProfilesService(bench.core.api),
+      before: 'p1',
+      after: 'p2',
+      onOpen,
+      onOpenRun,
+      onSwapped,
+      trans
+    });
+  });
+
+  afterEach(() => {
+    cleanup();
+    widget.dispose();
+    bench.dispose();
+  });
+
+  async function show(): Promise<void> {
+    render(
+      <ProfileDifference
+        resource={widget.resource}
+        onOpen={onOpen}
+        onOpenRun={onOpenRun}
+        onSwap={onSwapped}
+        trans={trans}
+      />
+    );
+    await act(() => widget.resource.refresh());
+  }
+
+  it('tells the figures with their change, and what they are of', async () => {
+    await show();
+    expect(
+      screen.getByText('All times are a step: 8 steps before, 10 after.')
+    ).toBeTruthy();
+    const row = screen.getByRole('row', { name: /^Busy/ });
+    expect(
+      within(row)
+        .getAllByRole('cell')
+        .map(cell => cell.textContent)
+    ).toEqual(['2 ms', '1.5 ms', '−500 µs', '−25 %']);
+    expect(screen.getByText('sync_item')).toBeTruthy();
+    expect(screen.getByText('They ran on devices of two models.')).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: 'faster' }));
+    expect(onOpen).toHaveBeenCalledWith('p2');
+  });
+
+  it('says where neither trace has something', async () => {
+    await show();
+    fireEvent.click(screen.getByRole('tab', { name: 'Lines' }));
+    expect(
+      screen.getByText('Neither trace tells which line started what.')
+    ).toBeTruthy();
+  });
+
+  it('says when they cannot be compared', async () => {
+    bench.answers['GET /profiles/difference'] = new Refusal(
+      404,
+      'not_found',
+      'There is no such operation.'
+    );
+    await show();
+    expect(screen.getByText('These profiles cannot be compared.')).toBeTruthy();
+  });
+});

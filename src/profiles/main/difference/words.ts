@@ -1,0 +1,85 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { formatNumber } from '../../../core/palette';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IChange, IDifference, IFigure } from '../../service';
+
+/** Codes of figures as the engine tells them; one that is not known here is shown as it is. */
+export function figureWord(code: string, trans: TranslationBundle): string {
+  const words: Record<string, string> = {
+    span_us: trans.__('Span'),
+    busy_us: trans.__('Busy'),
+    idle_us: trans.__('Idle'),
+    compute_us: trans.__('Compute'),
+    comm_us: trans.__('Communication'),
+    exposed_comm_us: trans.__('Exposed communication'),
+    memory_us: trans.__('Copies and fills'),
+    kernels: trans.__('Kernels'),
+    step_us: trans.__('A step'),
+    cpu_us: trans.__('Operators on the CPU'),
+    cpu_busy_us: trans.__('Operators on the CPU'),
+    flops: trans.__('FLOPs'),
+    mfu: trans.__('MFU')
+  };
+  return words[code] ?? code.replace(/_us$/, '').replace(/_/g, ' ');
+}
+
+export function figureText(value: number, unit: IFigure['unit']): string {
+  switch (unit) {
+    case 'us':
+      return formatMicroseconds(value);
+    case 'share':
+      return formatShare(value, 1);
+    default:
+      return formatNumber(value);
+  }
+}
+
+/** `−12.3 ms`; a change that is none is a plain zero. */
+export function signed(
+  value: number,
+  words: (size: number) => string = formatMicroseconds
+): string {
+  const size = words(Math.abs(value));
+  return value === 0 ? size : `${value > 0 ? '+' : '−'}${size}`;
+}
+
+/** `−25 %`; a dash where there was nothing before. */
+export function relative(before: number, after: number): string {
+  if (before <= 0) {
+    return '–';
+  }
+  const percent = (after / before - 1) * 100;
+  const digits = Math.abs(percent) < 10 ? 1 : 0;
+  return signed(
+    Number(percent.toFixed(digits)),
+    size => `${size.toLocaleString()} %`
+  );
+}
+
+export function stateWord(
+  state: IChange['state'],
+  trans: TranslationBundle
+): string {
+  return {
+    both: trans.__('in both'),
+    added: trans.__('new'),
+    removed: trans.__('gone')
+  }[state];
+}
+
+/** What the times are of. */
+export function basis(
+  difference: IDifference,
+  trans: TranslationBundle
+): string {
+  return difference.a_step
+    ? trans.__(
+        'All times are a step: %1 steps before, %2 after.',
+        difference.before_steps,
+        difference.after_steps
+      )
+    : trans.__(
+        'All times are of the whole traces, since not both mark steps: they compare only where both did the same work.'
+      );
+}

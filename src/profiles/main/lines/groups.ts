@@ -1,0 +1,101 @@
+/** Lines with their times, by the cell or file in which they stand. */
+import type { IAttribution, ILineTime, IPlace } from '../../service';
+
+/** A line of code; `time` where it took some. */
+export interface ICodeLine {
+  readonly number: number;
+  readonly text: string;
+  readonly time: ILineTime | null;
+  /** Its text is another than when the profile was taken. */
+  readonly changed: boolean;
+}
+
+export interface ICodeGroup {
+  readonly key: string;
+  /** The cell's or the file's name. */
+  readonly file: string;
+  readonly cell: string;
+  readonly device_us: number;
+  readonly lines: readonly ICodeLine[];
+  /** Whether all lines are there, or those alone that took time. */
+  readonly whole: boolean;
+}
+
+/** Cells and files, the costliest first; `source` gives a cell's text where it is known. */
+export function codeGroups(
+  attribution: Pick<IAttribution, 'lines'>,
+  source: (cell: string) => string | null
+): ICodeGroup[] {
+  const byPlace = new Map<string, ILineTime[]>();
+  for (const time of attribution.lines) {
+    const key = keyOf(time.place);
+    byPlace.set(key, [...(byPlace.get(key) ?? []), time]);
+  }
+  return [...byPlace]
+    .map(([key, times]) => group(key, times, source))
+    .sort((one, other) => other.device_us - one.device_us);
+}
+
+function keyOf({ cell, file }: IPlace): string {
+  return cell ? `cell:${cell}` : `file:${file}`;
+}
+
+function group(
+  key: string,
+  times: readonly ILineTime[],
+  source: (cell: string) => string | null
+): ICodeGroup {
+  const { cell, file } = times[0].place;
+  const text = cell ? source(cell) : null;
+  return {
+    key,
+    cell,
+    file,
+    device_us: times.reduce((sum, { device_us }) => sum + device_us, 0),
+    whole: text !== null,
+    lines: text === null ? knownLines(times) : sourceLines(text, times)
+  };
+}
+
+function knownLines(times: readonly ILineTime[]): ICodeLine[] {
+  return [...times]
+    .sort((one, other) => one.place.line - other.place.line)
+    .map(time => ({
+      number: time.place.line,
+      text: time.place.text,
+      time,
+      changed: false
+    }));
+}
+
+function sourceLines(text: string, times: readonly ILineTime[]): ICodeLine[] {
+  const found = new Map(times.map(time => [time.place.line, time]));
+  const lines = text.split('\n').map((line, index): ICodeLine => {
+    const time = found.get(index + 1) ?? null;
+    found.delete(index + 1);
+    return {
+      number: index + 1,
+      text: line,
+      time,
+      changed: time !== null && !isSameLine(time.place.text, line)
+    };
+  });
+  // Lines that the cell no longer has.
+  const gone = [...found.values()].map(time => ({
+    number: time.place.line,
+    text: time.place.text,
+    time,
+    changed: true
+  }));
+  return [...lines, ...gone];
+}
+
+/** Whether a line is the one that was profiled; where its text was not kept, it counts as such. */
+export function isSameLine(profiled: string, now: string): boolean {
+  return profiled.trim() === '' || profiled.trim() === now.trim();
+}
+
+/** Device time of the forward pass alone. */
+export function forwardOf({ device_us, backward_us }: ILineTime): number {
+  return Math.max(0, device_us - backward_us);
+}

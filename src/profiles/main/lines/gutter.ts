@@ -1,0 +1,94 @@
+/** A gutter of an editor with what each line cost. */
+import type { Extension } from '@codemirror/state';
+import { Compartment, StateEffect } from '@codemirror/state';
+import type { EditorView } from '@codemirror/view';
+import { GutterMarker, gutter } from '@codemirror/view';
+
+import { formatMicroseconds } from '../../figures';
+import type { ILineTime } from '../../service';
+
+import { isSameLine } from './groups';
+
+class TimeMarker extends GutterMarker {
+  constructor(
+    private _time: ILineTime,
+    private _share: number,
+    private _words: string
+  ) {
+    super();
+  }
+
+  override eq(other: TimeMarker): boolean {
+    return other._time === this._time && other._share === this._share;
+  }
+
+  override toDOM(): Node {
+    const node = document.createElement('span');
+    node.className = 'gol-LineTime';
+    node.textContent = formatMicroseconds(this._time.device_us);
+    node.title = this._words;
+    node.style.setProperty('--gol-share', this._share.toFixed(3));
+    return node;
+  }
+}
+
+/** The times of one cell's lines, beside those that are still as they were profiled. */
+function timesGutter(
+  times: readonly ILineTime[],
+  most: number,
+  words: (time: ILineTime) => string
+): Extension {
+  const byLine = new Map(times.map(time => [time.place.line, time]));
+  return gutter({
+    class: 'gol-LineTimes',
+    lineMarker: (view, { from }) => {
+      const line = view.state.doc.lineAt(from);
+      const time = byLine.get(line.number);
+      return time && isSameLine(time.place.text, line.text)
+        ? new TimeMarker(
+            time,
+            most > 0 ? time.device_us / most : 0,
+            words(time)
+          )
+        : null;
+    },
+    lineMarkerChange: update => update.docChanged
+  });
+}
+
+/** The gutters that are shown; each can be taken away again. */
+export class Gutters {
+  /** Show times beside an editor's lines; where they are shown, others are taken away. */
+  show(
+    view: EditorView,
+    times: readonly ILineTime[],
+    most: number,
+    words: (time: ILineTime) => string
+  ): void {
+    const content = timesGutter(times, most, words);
+    const place = this._places.get(view);
+    if (place) {
+      view.dispatch({ effects: place.reconfigure(content) });
+    } else {
+      const made = new Compartment();
+      this._places.set(view, made);
+      view.dispatch({
+        effects: StateEffect.appendConfig.of(made.of(content))
+      });
+    }
+  }
+
+  has(view: EditorView): boolean {
+    return this._places.has(view);
+  }
+
+  /** Take all away. */
+  clear(): void {
+    for (const [view, place] of this._places) {
+      view.dispatch({ effects: place.reconfigure([]) });
+    }
+    this._places.clear();
+  }
+
+  private _places = new Map<EditorView, Compartment>();
+}

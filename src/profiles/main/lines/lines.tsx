@@ -1,0 +1,287 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { useRevision } from '../../../experiments/table/view/use-revision';
+import { ActionButton, EmptyState } from '../../../core';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IAttribution } from '../../service';
+import { DownloadButton } from '../download';
+import { openPlace } from '../place-link';
+import type { IPlaces } from '../places';
+
+import type { ICodeGroup, ICodeLine } from './groups';
+import { codeGroups, forwardOf } from './groups';
+
+/** The code with what each line cost. */
+export function Lines(props: Lines.IProps): React.ReactElement {
+  const { attribution, trans } = props;
+  if (!attribution || attribution.by === 'none') {
+    return (
+      <EmptyState
+        text={trans.__(
+          'The trace does not tell which line started what: it has neither markers of %1 nor Python stacks.',
+          '%%profile'
+        )}
+      />
+    );
+  }
+  if (attribution.lines.length === 0) {
+    return (
+      <EmptyState
+        text={trans.__('No line of the code started work on a device.')}
+      />
+    );
+  }
+  return <KnownLines {...props} attribution={attribution} />;
+}
+
+export namespace Lines {
+  export interface IProps {
+    attribution: IAttribution | null;
+    places: IPlaces;
+    /** The profile's notebook; empty where it has none. */
+    notebook: string;
+    /** Show or hide the times in the notebook itself. */
+    onGutter: () => void;
+    trans: TranslationBundle;
+  }
+}
+
+function KnownLines(
+  props: Lines.IProps & { attribution: IAttribution }
+): React.ReactElement {
+  const { attribution, places, notebook, trans } = props;
+  const [revision] = useRevision(places.changed);
+  const groups = React.useMemo(
+    () => codeGroups(attribution, cell => places.source(notebook, cell)),
+    [attribution, places, notebook, revision]
+  );
+  const most = Math.max(
+    ...attribution.lines.map(({ device_us }) => device_us),
+    Number.MIN_VALUE
+  );
+  const cells = groups.some(({ cell }) => cell);
+  const closed = groups.some(({ cell, whole }) => cell && !whole);
+  return (
+    <div className="gol-Lines">
+      <div className="gol-Profile-bar">
+        <p>
+          {trans.__(
+            '%1 of %2 device time has a line (%3; of the forward pass %4), found by %5.',
+            formatMicroseconds(attribution.attributed_us),
+            formatMicroseconds(attribution.device_us),
+            formatShare(attribution.attributed_us, attribution.device_us),
+            attribution.forward_us > 0
+              ? formatShare(
+                  attribution.forward_attributed_us,
+                  attribution.forward_us
+                )
+              : '–',
+            attribution.by === 'markers'
+              ? trans.__('markers of %1', '%%profile')
+              : trans.__('Python stacks')
+          )}
+        </p>
+        {cells && notebook && closed && (
+          <ActionButton
+            label={trans.__('Open the notebook')}
+            caption={trans.__(
+              'Open %1, to see all lines of its cells',
+              notebook
+            )}
+            onClick={() => void places.openNotebook(notebook)}
+          />
+        )}
+        {cells && notebook && (
+          <ActionButton
+            label={trans.__('Times in the notebook')}
+            caption={trans.__(
+              'Show or hide the device time of each line beside the code in %1',
+              notebook
+            )}
+            onClick={props.onGutter}
+          />
+        )}
+        <DownloadButton
+          name={trans.__('lines')}
+          columns={[
+            'file',
+            'cell',
+            'line',
+            'function',
+            'text',
+            'device_us',
+            'backward_us',
+            'cpu_us',
+            'kernels'
+          ]}
+          rows={() =>
+            attribution.lines.map(({ place, ...time }) => [
+              place.file,
+              place.cell,
+              place.line,
+              place.function,
+              place.text,
+              time.device_us,
+              time.backward_us,
+              time.cpu_us,
+              time.kernels
+            ])
+          }
+          trans={trans}
+        />
+      </div>
+      {groups.map(group => (
+        <CodeTable key={group.key} {...props} group={group} most={most} />
+      ))}
+      {attribution.unattributed.length > 0 && (
+        <details className="gol-Lines-rest">
+          <summary>
+            {trans.__(
+              'Without a line: %1',
+              formatMicroseconds(
+                attribution.device_us - attribution.attributed_us
+              )
+            )}
+          </summary>
+          <ul>
+            {attribution.unattributed.map(({ name, device_us }) => (
+              <li key={name}>
+                <code>{name}</code> {formatMicroseconds(device_us)}
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function CodeTable(
+  props: Lines.IProps & { group: ICodeGroup; most: number }
+): React.ReactElement {
+  const { group, trans } = props;
+  const name = group.cell
+    ? trans.__('%1, cell %2', group.file, group.cell.slice(0, 8))
+    : group.file;
+  return (
+    <section className="gol-Lines-group" aria-label={name}>
+      <h3 title={group.file}>
+        {name}{' '}
+        <span className="gol-Profile-quiet">
+          {formatMicroseconds(group.device_us)}
+        </span>
+      </h3>
+      <div
+        className="gol-Profile-scroll"
+        role="region"
+        aria-label={name}
+        tabIndex={0}
+      >
+        <table className="gol-Lines-table">
+          <thead>
+            <tr>
+              <th scope="col">{trans.__('Device')}</th>
+              <th scope="col">{trans.__('Forward')}</th>
+              <th scope="col">{trans.__('Backward')}</th>
+              <th scope="col">{trans.__('CPU')}</th>
+              <th scope="col">{trans.__('Kernels')}</th>
+              <th scope="col">{trans.__('Line')}</th>
+              <th scope="col">{trans.__('Code')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {group.lines.map(line => (
+              <CodeRow key={`${line.number}`} {...props} line={line} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {!group.whole && (
+        <p className="gol-Profile-quiet">
+          {group.cell
+            ? trans.__(
+                'Only lines that took time are shown, as they were. All of the cell is shown while its notebook is open.'
+              )
+            : trans.__('Only lines that took time are shown.')}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function CodeRow(
+  props: Lines.IProps & { group: ICodeGroup; most: number; line: ICodeLine }
+): React.ReactElement {
+  const { line, most, places, notebook, trans } = props;
+  const { time, changed } = line;
+  const share = time ? time.device_us / most : 0;
+  const figure = (us: number) => (us > 0 ? formatMicroseconds(us) : '');
+  const place = time?.place ?? {
+    file: props.group.file,
+    cell: props.group.cell,
+    line: line.number,
+    function: '',
+    text: ''
+  };
+  const canOpen = places.canOpen(place, notebook);
+  const show = () => openPlace({ place, places, notebook, trans });
+  return (
+    <tr
+      className={time ? 'gol-mod-timed' : undefined}
+      title={
+        time && time.operators.length > 0
+          ? trans.__('Most time in: %1', time.operators.join(', '))
+          : undefined
+      }
+      onClick={canOpen ? show : undefined}
+    >
+      <td className="gol-Lines-heat">
+        <span
+          className="gol-Lines-mark"
+          aria-hidden="true"
+          style={{
+            width: `${100 * share}%`,
+            opacity: share > 0 ? 0.2 + 0.5 * share : 0
+          }}
+        />
+        <span className="gol-Lines-figure">
+          {time ? formatMicroseconds(time.device_us) : ''}
+        </span>
+      </td>
+      <td>{time && figure(forwardOf(time))}</td>
+      <td>{time && figure(time.backward_us)}</td>
+      <td>{time && figure(time.cpu_us)}</td>
+      <td>{time ? time.kernels.toLocaleString() : ''}</td>
+      <th scope="row">
+        {canOpen ? (
+          <button
+            type="button"
+            className="gol-LinkButton"
+            tabIndex={time ? 0 : -1}
+            aria-label={trans.__('Show line %1', line.number)}
+            onClick={event => {
+              event.stopPropagation();
+              show();
+            }}
+          >
+            {line.number}
+          </button>
+        ) : (
+          line.number
+        )}
+      </th>
+      <td className="gol-Lines-code">
+        <code>{line.text}</code>
+        {changed && (
+          <span
+            className="gol-Lines-changed"
+            title={trans.__('Profiled was: %1', time?.place.text ?? '')}
+          >
+            {trans.__('changed since')}
+          </span>
+        )}
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,49 @@
+/** Python that makes a table of a profile's trace again. */
+import type { IProfile } from '../service';
+
+/** A cell that reads the trace and makes a field of its summary a data frame; null where the trace is nowhere. */
+export function tableCode(
+  profile: Pick<IProfile, 'title' | 'run_id' | 'artifact' | 'trace_path'>,
+  field: string
+): string | null {
+  const trace = traceOf(profile);
+  if (!trace) {
+    return null;
+  }
+  const name = field.split('.')[0];
+  const guarded = field.includes('.')
+    ? `summary.${field} if summary.${name} else []`
+    : `summary.${field}`;
+  return [
+    `# The trace of the profile ${text(profile.title)}.`,
+    'import msgspec',
+    'import pandas as pd',
+    'from genops_lab.profiler import analyze',
+    ...trace,
+    '',
+    'summary = analyze(trace)',
+    `${name} = pd.DataFrame(msgspec.to_builtins(${guarded}))`,
+    name,
+    ''
+  ].join('\n');
+}
+
+function traceOf(
+  profile: Pick<IProfile, 'run_id' | 'artifact' | 'trace_path'>
+): string[] | null {
+  const { run_id, artifact, trace_path } = profile;
+  if (run_id && artifact) {
+    // Wherever the notebook runs, the run has it.
+    return [
+      'import mlflow',
+      '',
+      `trace = mlflow.artifacts.download_artifacts(run_id=${text(run_id)}, artifact_path=${text(artifact)})`
+    ];
+  }
+  return trace_path ? ['', `trace = ${text(trace_path)}`] : null;
+}
+
+/** JSON's strings are Python's; a title of several lines stays in its comment. */
+function text(value: string): string {
+  return JSON.stringify(value);
+}

@@ -1,0 +1,265 @@
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Widget } from '@lumino/widgets';
+
+import type { IGenOpsCore } from '../../core';
+import {
+  choose,
+  definer,
+  formatMoment,
+  profileIcon,
+  textArg,
+  textOf
+} from '../../core';
+import { insertCells } from '../../core/notebook';
+import { CommandIDs as RunCommands } from '../../experiments/commands';
+import type { IProfile, ProfilesService } from '../service';
+
+import { CommandIDs } from './command-ids';
+import { tableCode } from './notebook-code';
+import type { IPlaces } from './places';
+import type { ProfileView } from './profile-view';
+import type { DifferenceWidget, ProfileWidget } from './widget';
+
+interface IOptions {
+  app: JupyterFrontEnd;
+  core: IGenOpsCore;
+  service: ProfilesService;
+  palette: ICommandPalette | null;
+  restorer: ILayoutRestorer | null;
+  notebooks: INotebookTracker | null;
+  places: IPlaces;
+}
+
+/** Commands that open a profile, or two, and bring their views back after a reload. */
+export function addOpening(options: IOptions): void {
+  addProfiles(options);
+  addDifferences(options);
+}
+
+function addProfiles(options: IOptions): void {
+  const { app, core, service, palette, restorer, places } = options;
+  const { trans } = core;
+  const tracker = new WidgetTracker<MainAreaWidget<ProfileWidget>>({
+    namespace: 'genops-profile'
+  });
+  void restorer?.restore(tracker, {
+    command: CommandIDs.openProfile,
+    name: ({ id }) => id,
+    args: ({ content: { model } }) => ({ id: model.id, tab: model.tab })
+  });
+  const actions = profileActions(options);
+
+  const open = async (id: string, tab: string) => {
+    const widgetId = `genops-profile-${id}`;
+    const [{ ProfileWidget }, { ProfileViewModel }] = await Promise.all([
+      import('./widget'),
+      import('./model')
+    ]);
+    let widget = tracker.find(each => each.id === widgetId);
+    if (!widget) {
+      const model = new ProfileViewModel({
+        id,
+        service,
+        events: core.events,
+        trans,
+        tab
+      });
+      widget = inMainArea(
+        new ProfileWidget(model, { places, actions, trans }),
+        widgetId,
+        trans.__('Profile')
+      );
+      const made = widget;
+      model.profile.changed.connect((_, { value }) => {
+        if (value) {
+          made.title.label = value.title;
+          made.title.caption = trans.__('Profile “%1”', value.title);
+        }
+      });
+      model.changed.connect(() => void tracker.save(made));
+      await tracker.add(widget);
+      app.shell.add(widget, 'main');
+    } else if (tab) {
+      widget.content.model.tab = tab;
+    }
+    app.shell.activateById(widgetId);
+    return widget;
+  };
+
+  definer(
+    app,
+    palette,
+    trans
+  )(CommandIDs.openProfile, {
+    label: trans.__('Open a Profile…'),
+    caption: trans.__('Show where the time of a profile went'),
+    icon: profileIcon,
+    args: {
+      id: textArg(trans.__('The id of the profile; asked when missing')),
+      tab: textArg(
+        trans.__(
+          'The view: overview, lines, tables or flame; the first by default'
+        )
+      )
+    },
+    execute: async args => {
+      const id =
+        textOf(args.id) ||
+        (
+          await chosen(
+            await service.list(),
+            trans.__('Which profile is to be opened?'),
+            trans
+          )
+        )?.id;
+      return id ? open(id, textOf(args.tab)) : undefined;
+    }
+  });
+}
+
+function addDifferences(options: IOptions): void {
+  const { app, core, service, palette, restorer } = options;
+  const { commands, shell } = app;
+  const { trans } = core;
+  const tracker = new WidgetTracker<MainAreaWidget<DifferenceWidget>>({
+    namespace: 'genops-profile-difference'
+  });
+  void restorer?.restore(tracker, {
+    command: CommandIDs.compareProfiles,
+    name: ({ id }) => id,
+    args: ({ content: { before, after } }) => ({ before, after })
+  });
+
+  const open = async (before: string, after: string) => {
+    const id = `genops-profiles-${[before, after].sort().join('-')}`;
+    const { DifferenceWidget } = await import('./widget');
+    let widget = tracker.find(each => each.id === id);
+    if (!widget) {
+      widget = inMainArea(
+        new DifferenceWidget({
+          service,
+          before,
+          after,
+          onOpen: profileId =>
+            void commands.execute(CommandIDs.openProfile, { id: profileId }),
+          onOpenRun: runId => openRun(app, runId),
+          onSwapped: () => void tracker.save(made),
+          trans
+        }),
+        id,
+        trans.__('Profiles compared')
+      );
+      const made = widget;
+      await tracker.add(widget);
+      shell.add(widget, 'main');
+    }
+    shell.activateById(id);
+    return widget;
+  };
+
+  definer(
+    app,
+    palette,
+    trans
+  )(CommandIDs.compareProfiles, {
+    label: trans.__('Compare Profiles…'),
+    caption: trans.__('Show what differs between two profiles'),
+    icon: profileIcon,
+    args: {
+      before: textArg(
+        trans.__('The id of the earlier profile; asked when missing')
+      ),
+      after: textArg(
+        trans.__('The id of the later profile; asked when missing')
+      )
+    },
+    execute: async args => {
+      let before = textOf(args.before);
+      let after = textOf(args.after);
+      if (!before || !after) {
+        const ready = (await service.list()).filter(
+          ({ state }) => state === 'ready'
+        );
+        const others = () =>
+          ready.filter(({ id }) => id !== before && id !== after);
+        before ||=
+          (
+            await chosen(
+              others(),
+              after
+                ? trans.__('Compare with')
+                : trans.__('Which profile is the earlier one?'),
+              trans
+            )
+          )?.id ?? '';
+        after ||= before
+          ? ((
+              await chosen(
+                others(),
+                trans.__('Which profile is the later one?'),
+                trans
+              )
+            )?.id ?? '')
+          : '';
+      }
+      return before && after ? open(before, after) : undefined;
+    }
+  });
+}
+
+function profileActions(options: IOptions): ProfileView.IActions {
+  const { app, notebooks } = options;
+  const { commands } = app;
+  return {
+    openRun: runId => openRun(app, runId),
+    compareWith: ({ id }) =>
+      void commands.execute(CommandIDs.compareProfiles, { after: id }),
+    toggleGutter: ({ id }) =>
+      void commands.execute(CommandIDs.toggleLineTimes, { id }),
+    canInsertTable: profile => tableCode(profile, 'operators') !== null,
+    insertTable: (profile, field) => {
+      const code = tableCode(profile, field);
+      if (code !== null) {
+        void insertCells([code], { notebooks, commands }).then(panel =>
+          app.shell.activateById(panel.id)
+        );
+      }
+    }
+  };
+}
+
+function openRun({ commands }: JupyterFrontEnd, runId: string): void {
+  void commands.execute(RunCommands.openRuns, { run_id: runId });
+}
+
+function inMainArea<T extends Widget>(
+  content: T,
+  id: string,
+  label: string
+): MainAreaWidget<T> {
+  const widget = new MainAreaWidget<T>({ content });
+  widget.toolbar.hide();
+  widget.id = id;
+  widget.title.label = label;
+  widget.title.icon = profileIcon;
+  widget.title.closable = true;
+  return widget;
+}
+
+function chosen(
+  items: readonly IProfile[],
+  title: string,
+  trans: TranslationBundle
+): Promise<IProfile | undefined> {
+  return choose({
+    items,
+    title,
+    label: profile => `${profile.title} (${formatMoment(profile.created_at)})`,
+    none: trans.__('There is no profile to choose.'),
+    trans
+  });
+}

@@ -1,0 +1,127 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { LabIcon } from '@jupyterlab/ui-components';
+import { errorIcon, infoIcon, notTrustedIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import type { Tone } from '../../../core';
+import { CopyButton, StatusBadge } from '../../../core';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IAdvice, IProfileSummary } from '../../service';
+import { PlaceLink } from '../place-link';
+import type { IPlaces } from '../places';
+
+/** Problems by what they cost, each with its evidence and what to change. */
+export function AdviceList(props: AdviceList.IProps): React.ReactElement {
+  const { summary, trans } = props;
+  const advice = [...summary.advice].sort(
+    (one, other) => other.saving_us - one.saving_us
+  );
+  // Savings are of one rank's time, so they are weighed against the longest.
+  const whole = Math.max(
+    summary.cpu.span_us / Math.max(summary.ranks.length, 1),
+    ...summary.devices.map(({ span_us }) => span_us)
+  );
+  if (advice.length === 0) {
+    return (
+      <p className="gol-Profile-quiet">
+        {trans.__('No problem was found that the trace proves.')}
+      </p>
+    );
+  }
+  return (
+    <ol className="gol-Advice">
+      {advice.map((each, place) => (
+        <li key={place} className={`gol-mod-${each.severity}`}>
+          <OneAdvice {...props} advice={each} whole={whole} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+export namespace AdviceList {
+  export interface IProps {
+    summary: IProfileSummary;
+    places: IPlaces;
+    notebook: string;
+    trans: TranslationBundle;
+  }
+}
+
+function OneAdvice(
+  props: AdviceList.IProps & { advice: IAdvice; whole: number }
+): React.ReactElement {
+  const { advice, whole, places, notebook, trans } = props;
+  const [tone, icon, severity] = severityOf(advice, trans);
+  return (
+    <article aria-label={advice.title}>
+      <header className="gol-Advice-head">
+        <StatusBadge tone={tone} icon={icon} label={severity} />
+        <h4>{advice.title}</h4>
+        {advice.saving_us > 0 && (
+          <span
+            className="gol-Advice-saving"
+            title={trans.__('What would be saved of the traced time at most')}
+          >
+            {trans.__(
+              'up to %1 (%2)',
+              formatMicroseconds(advice.saving_us),
+              formatShare(advice.saving_us, whole)
+            )}
+          </span>
+        )}
+      </header>
+      <p>
+        {advice.rank !== null && summaryHasRanks(props.summary)
+          ? trans.__('Rank %1: %2', advice.rank, advice.evidence)
+          : advice.evidence}
+      </p>
+      {advice.places.length > 0 && (
+        <ul className="gol-Advice-places" aria-label={trans.__('Where')}>
+          {advice.places.map((place, index) => (
+            <li key={index}>
+              <PlaceLink
+                place={place}
+                places={places}
+                notebook={notebook}
+                trans={trans}
+              />
+              {place.text && <code>{place.text.trim()}</code>}
+            </li>
+          ))}
+        </ul>
+      )}
+      {advice.suggestion && (
+        <p className="gol-Advice-change">{advice.suggestion}</p>
+      )}
+      {advice.code_hint && (
+        <div className="gol-Advice-code">
+          <pre tabIndex={0} aria-label={trans.__('Code')}>
+            {advice.code_hint}
+          </pre>
+          <CopyButton
+            text={advice.code_hint}
+            label={trans.__('Copy the code')}
+            trans={trans}
+          />
+        </div>
+      )}
+    </article>
+  );
+}
+
+function summaryHasRanks({ ranks }: IProfileSummary): boolean {
+  return ranks.length > 1;
+}
+
+function severityOf(
+  { severity }: IAdvice,
+  trans: TranslationBundle
+): [Tone, LabIcon, string] {
+  const words: Record<IAdvice['severity'], [Tone, LabIcon, string]> = {
+    high: ['error', errorIcon, trans.__('High')],
+    medium: ['warning', notTrustedIcon, trans.__('Medium')],
+    low: ['idle', infoIcon, trans.__('Low')]
+  };
+  return words[severity];
+}

@@ -1,0 +1,87 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IProfileSummary } from '../../service';
+import { median } from '../parts';
+
+/** The few figures that a profile is known by; each that is not known says why. */
+export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
+  const { summary, trans } = props;
+  const { devices, roofline, steps } = summary;
+  const span = devices.reduce((sum, { span_us }) => sum + span_us, 0);
+  const of = (field: 'busy_us' | 'exposed_comm_us') =>
+    devices.reduce((sum, each) => sum + each[field], 0);
+  const measured = steps.filter(({ warmup }) => !warmup);
+  const unknown = trans.__('not known');
+  const figures: [name: string, value: string, why: string][] = [
+    [
+      trans.__('Device busy'),
+      span > 0 ? formatShare(of('busy_us'), span) : unknown,
+      trans.__('Of the time from the first start to the last end on a device')
+    ],
+    [
+      trans.__('Exposed communication'),
+      span > 0 ? formatShare(of('exposed_comm_us'), span) : unknown,
+      trans.__('Communication while nothing computes')
+    ],
+    [
+      trans.__('A step'),
+      measured.length > 0
+        ? formatMicroseconds(median(measured.map(({ span_us }) => span_us)))
+        : unknown,
+      measured.length > 0
+        ? trans._n(
+            'Median of %1 step, without warm-up',
+            'Median of %1 steps, without warm-up',
+            measured.length
+          )
+        : trans.__('The trace marks no steps.')
+    ],
+    [
+      trans.__('MFU'),
+      typeof roofline?.mfu === 'number'
+        ? formatShare(roofline.mfu, 1)
+        : unknown,
+      roofline?.missing ||
+        trans.__(
+          'Model FLOPs utilization: FLOPs of the model over time and peak'
+        )
+    ],
+    [
+      trans.__('Cost of a step'),
+      typeof roofline?.usd_a_step === 'number'
+        ? `$ ${roofline.usd_a_step.toLocaleString(undefined, { maximumSignificantDigits: 3 })}`
+        : unknown,
+      trans.__('From the price of the target, where it has one')
+    ]
+  ];
+  return (
+    <>
+      <dl className="gol-Profile-keys">
+        {figures.map(([name, value, why]) => (
+          <div key={name} title={why}>
+            <dt>{name}</dt>
+            <dd className={value === unknown ? 'gol-Profile-quiet' : undefined}>
+              {value}
+            </dd>
+          </div>
+        ))}
+      </dl>
+      {summary.devices.length > 0 && typeof roofline?.mfu !== 'number' && (
+        <p className="gol-Profile-quiet">
+          {trans.__('MFU is not known.')}{' '}
+          {roofline?.missing ||
+            trans.__('The trace does not tell the FLOPs of its operators.')}
+        </p>
+      )}
+    </>
+  );
+}
+
+export namespace KeyFigures {
+  export interface IProps {
+    summary: IProfileSummary;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,144 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Callout } from '../../../core';
+import { cpuParts } from '../../model';
+import type { IProfileSummary } from '../../service';
+import { Bars } from '../bars';
+import { deviceBars, stepBars } from '../parts';
+import type { IPlaces } from '../places';
+
+import { AdviceList } from './advice';
+import { KeyFigures } from './key-figures';
+import { Ranks } from './ranks';
+
+/** So many steps are drawn; the others are in the figures of the trace. */
+const MOST_STEPS = 40;
+
+/** Where the time went, and what to change. */
+export function Overview(props: Overview.IProps): React.ReactElement {
+  const { summary, trans } = props;
+  const devices = React.useMemo(
+    () => deviceBars(summary, trans),
+    [summary, trans]
+  );
+  const host = React.useMemo(
+    () => [
+      {
+        label: trans.__('CPU'),
+        parts: cpuParts(summary.cpu, trans).map(part => ({
+          ...part,
+          id: part.id === 'busy' ? 'host' : part.id
+        }))
+      }
+    ],
+    [summary, trans]
+  );
+  const steps = React.useMemo(() => stepBars(summary, trans), [summary, trans]);
+  const shown = React.useMemo(() => steps.slice(0, MOST_STEPS), [steps]);
+  return (
+    <div className="gol-Overview">
+      {summary.damaged && (
+        <Callout tone="warning" title={trans.__('The trace is damaged.')}>
+          {summary.damaged}
+        </Callout>
+      )}
+      <KeyFigures summary={summary} trans={trans} />
+      <div className="gol-Overview-columns">
+        <div>
+          <Part title={trans.__('Where the time went')}>
+            {devices.length > 0 ? (
+              <Bars
+                title={trans.__('Time of the devices')}
+                first={trans.__('Device')}
+                bars={devices}
+                trans={trans}
+              />
+            ) : (
+              <p className="gol-Profile-quiet">
+                {trans.__('No GPU was used while this was recorded.')}
+              </p>
+            )}
+            <Bars
+              title={trans.__('Time of the host')}
+              first={trans.__('Host')}
+              bars={host}
+              trans={trans}
+            />
+          </Part>
+          {summary.ranks.length > 1 && devices.length > 0 && (
+            <Part title={trans.__('Ranks side by side')}>
+              <Ranks summary={summary} trans={trans} />
+            </Part>
+          )}
+          <Part title={trans.__('Steps')}>
+            {steps.length > 0 ? (
+              <>
+                <Bars
+                  title={trans.__('Device time of the steps')}
+                  first={trans.__('Step')}
+                  bars={shown}
+                  trans={trans}
+                />
+                {steps.some(({ faint }) => faint) && (
+                  <p className="gol-Profile-quiet">
+                    {trans.__(
+                      'Faint steps are warm-up: what happens once is in them, so they are counted apart.'
+                    )}
+                  </p>
+                )}
+                {steps.length > shown.length && (
+                  <p className="gol-Profile-quiet">
+                    {trans.__(
+                      'The first %1 of %2 steps are shown.',
+                      shown.length,
+                      steps.length
+                    )}
+                  </p>
+                )}
+              </>
+            ) : (
+              <p className="gol-Profile-quiet">
+                {trans.__('The trace marks no steps.')}
+              </p>
+            )}
+          </Part>
+        </div>
+        <Part title={trans.__('Advice')}>
+          <AdviceList {...props} />
+        </Part>
+      </div>
+      <p className="gol-Profile-quiet">
+        {trans._n(
+          '%2 event',
+          '%2 events',
+          summary.events,
+          summary.events.toLocaleString()
+        )}
+      </p>
+    </div>
+  );
+}
+
+export namespace Overview {
+  export interface IProps {
+    summary: IProfileSummary;
+    places: IPlaces;
+    /** The profile's notebook; empty where it has none. */
+    notebook: string;
+    trans: TranslationBundle;
+  }
+}
+
+function Part(props: {
+  title: string;
+  children: React.ReactNode;
+}): React.ReactElement {
+  const id = React.useId();
+  return (
+    <section className="gol-Profile-part" aria-labelledby={id}>
+      <h3 id={id}>{props.title}</h3>
+      {props.children}
+    </section>
+  );
+}

@@ -1,0 +1,123 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IProfileSummary } from '../../service';
+import { deviceName, median, straggler } from '../parts';
+
+type Field =
+  'busy_us' | 'compute_us' | 'comm_us' | 'exposed_comm_us' | 'idle_us';
+
+/** One small bar a rank and figure, each figure on a scale of its own; who holds up the others. */
+export function Ranks(props: Ranks.IProps): React.ReactElement {
+  const { summary, trans } = props;
+  const { devices } = summary;
+  const slow = straggler(devices);
+  const fields: [Field, string][] = [
+    ['busy_us', trans.__('Busy')],
+    ['compute_us', trans.__('Compute')],
+    ['comm_us', trans.__('Communication')],
+    ['exposed_comm_us', trans.__('Of it exposed')],
+    ['idle_us', trans.__('Idle')]
+  ];
+  const most = new Map(
+    fields.map(([field]) => [
+      field,
+      Math.max(...devices.map(each => each[field]), Number.MIN_VALUE)
+    ])
+  );
+  const middle = median(devices.map(({ compute_us }) => compute_us));
+  return (
+    <>
+      <p>
+        {slow
+          ? trans.__(
+              'Rank %1 computes %2 longer than the median of the ranks. The others wait for it in their communication.',
+              slow.rank,
+              formatShare(slow.over, 1)
+            )
+          : trans.__(
+              'No rank computes clearly longer than the others (over 5 % more than the median).'
+            )}
+      </p>
+      <div
+        className="gol-Profile-scroll"
+        role="region"
+        aria-label={trans.__('Ranks side by side')}
+        tabIndex={0}
+      >
+        <table className="gol-Profile-table gol-Ranks">
+          <caption className="gol-VisuallyHidden">
+            {trans.__('Ranks side by side')}
+          </caption>
+          <thead>
+            <tr>
+              <th scope="col">{trans.__('Rank')}</th>
+              {fields.map(([field, label]) => (
+                <th key={field} scope="col">
+                  {label}
+                </th>
+              ))}
+              <th
+                scope="col"
+                title={trans.__('Compute against the median of the ranks')}
+              >
+                {trans.__('Against the median')}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {devices.map(device => (
+              <tr
+                key={`${device.rank}:${device.device}`}
+                className={
+                  device.rank === slow?.rank ? 'gol-mod-slow' : undefined
+                }
+              >
+                <th scope="row">{deviceName(device, summary.ranks, trans)}</th>
+                {fields.map(([field]) => (
+                  <td key={field}>
+                    <span
+                      className="gol-Ranks-bar"
+                      aria-hidden="true"
+                      style={{
+                        width: `${(device[field] / most.get(field)!) * 100}%`,
+                        background: `var(--gol-part-${PART[field]})`
+                      }}
+                    />
+                    {formatMicroseconds(device[field])}
+                  </td>
+                ))}
+                <td>
+                  {middle > 0
+                    ? signedShare(device.compute_us / middle - 1)
+                    : '–'}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  );
+}
+
+export namespace Ranks {
+  export interface IProps {
+    summary: IProfileSummary;
+    trans: TranslationBundle;
+  }
+}
+
+const PART: Record<Field, string> = {
+  busy_us: 'other',
+  compute_us: 'compute',
+  comm_us: 'comm',
+  exposed_comm_us: 'comm',
+  idle_us: 'idle'
+};
+
+function signedShare(share: number): string {
+  const percent = Number((share * 100).toFixed(1));
+  return `${percent > 0 ? '+' : ''}${percent} %`;
+}

@@ -1,0 +1,160 @@
+/** A device's time in parts that add up to its span, and how each part is named. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { deviceParts } from '../model';
+import type { IDeviceTime, IIdleTime, IProfileSummary } from '../service';
+
+type IdleCode = IIdleTime['reasons'][number]['code'];
+
+/** A part of time; its colour is `--gol-part-<id>`. */
+export interface IPart {
+  readonly id: string;
+  readonly label: string;
+  readonly us: number;
+}
+
+/** A bar of a picture: a device, a step. */
+export interface IBar {
+  readonly label: string;
+  readonly parts: readonly IPart[];
+  /** Drawn faint, such as a step that is counted apart. */
+  readonly faint?: boolean;
+}
+
+export function idleWord(code: IdleCode, trans: TranslationBundle): string {
+  const words: Record<IdleCode, string> = {
+    dataloader: trans.__('Idle: waits for data'),
+    synchronization: trans.__('Idle: host waits for the device'),
+    copy: trans.__('Idle: host copies'),
+    launch: trans.__('Idle: host launches'),
+    python: trans.__('Idle: host runs Python'),
+    communication: trans.__('Idle: communication'),
+    other: trans.__('Idle: other')
+  };
+  return words[code] ?? trans.__('Idle: %1', code);
+}
+
+/** Busy time by kind, then idle time by its reason; what has no known reason is idle and no more. */
+export function partsOf(
+  device: IDeviceTime,
+  idle: IIdleTime | undefined,
+  trans: TranslationBundle
+): IPart[] {
+  const busy = busyParts(device, trans);
+  const reasons = (idle?.reasons ?? [])
+    .filter(({ total_us }) => total_us > 0)
+    .sort((one, other) => other.total_us - one.total_us)
+    .map(({ code, total_us }) => ({
+      id: `idle-${code}`,
+      label: idleWord(code, trans),
+      us: total_us
+    }));
+  const known = reasons.reduce((sum, { us }) => sum + us, 0);
+  const rest = Math.max(0, device.idle_us - known);
+  // Sums of rounded lengths differ by less than a millionth: that is no part of its own.
+  return rest > device.span_us * 1e-6 || reasons.length === 0
+    ? [...busy, ...reasons, { id: 'idle', label: trans.__('Idle'), us: rest }]
+    : [...busy, ...reasons];
+}
+
+/** Busy and idle time without reasons, of a device or of a step. */
+export function busyParts(
+  time: Parameters<typeof deviceParts>[0],
+  trans: TranslationBundle
+): IPart[] {
+  const words: Record<string, string> = {
+    comm: trans.__('Exposed communication'),
+    memory: trans.__('Copies and fills')
+  };
+  return deviceParts(time, trans)
+    .filter(({ id }) => id !== 'idle')
+    .map(part => ({ ...part, label: words[part.id] ?? part.label }));
+}
+
+/** How a device is called where there are several ranks. */
+export function deviceName(
+  { device, rank }: Pick<IDeviceTime, 'device' | 'rank'>,
+  ranks: readonly number[],
+  trans: TranslationBundle
+): string {
+  const name = /^\d+$/.test(device) ? trans.__('Device %1', device) : device;
+  return ranks.length > 1 ? trans.__('Rank %1, %2', rank, name) : name;
+}
+
+/** One bar a device, in the order of ranks. */
+export function deviceBars(
+  summary: Pick<IProfileSummary, 'devices' | 'idle' | 'ranks'>,
+  trans: TranslationBundle
+): IBar[] {
+  return summary.devices.map(device => ({
+    label: deviceName(device, summary.ranks, trans),
+    parts: partsOf(
+      device,
+      summary.idle.find(
+        each => each.device === device.device && each.rank === device.rank
+      ),
+      trans
+    )
+  }));
+}
+
+/** One bar a step; a step's device time may run past the step itself, so idle is what is left of its span. */
+export function stepBars(
+  summary: Pick<IProfileSummary, 'steps' | 'ranks'>,
+  trans: TranslationBundle
+): IBar[] {
+  return summary.steps.map(step => ({
+    label:
+      summary.ranks.length > 1
+        ? trans.__('Rank %1, %2', step.rank, stepName(step.name, trans))
+        : stepName(step.name, trans),
+    faint: step.warmup,
+    parts: [
+      ...busyParts(step, trans),
+      { id: 'idle', label: trans.__('Idle'), us: step.idle_us }
+    ]
+  }));
+}
+
+function stepName(name: string, trans: TranslationBundle): string {
+  const number = /^ProfilerStep#(\d+)$/.exec(name)?.[1];
+  return number === undefined ? name : trans.__('Step %1', number);
+}
+
+/** How the ranks' times compare. */
+export interface IStraggler {
+  readonly rank: number;
+  /** Its compute time over the median of all, as a share of the median. */
+  readonly over: number;
+}
+
+/** Above this share of the median a rank's compute time holds up the others. */
+const STRAGGLES = 0.05;
+
+/** The rank that computes longest, where it does so clearly: the others wait for it in their communication. */
+export function straggler(devices: readonly IDeviceTime[]): IStraggler | null {
+  const byRank = new Map<number, number>();
+  for (const { rank, compute_us } of devices) {
+    byRank.set(rank, Math.max(byRank.get(rank) ?? 0, compute_us));
+  }
+  const middle = median([...byRank.values()]);
+  if (byRank.size < 2 || middle <= 0) {
+    return null;
+  }
+  const [rank, most] = [...byRank].reduce((best, each) =>
+    each[1] > best[1] ? each : best
+  );
+  const over = most / middle - 1;
+  return over > STRAGGLES ? { rank, over } : null;
+}
+
+export function median(values: readonly number[]): number {
+  if (values.length === 0) {
+    return 0;
+  }
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2
+    ? sorted[middle]
+    : (sorted[middle - 1] + sorted[middle]) / 2;
+}

@@ -1,0 +1,138 @@
+/** Lines of code in the person's notebooks and files. */
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { CodeCell } from '@jupyterlab/cells';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import { ApiError } from '../../core';
+import type { IPlace } from '../service';
+
+/** What views of lines need of the notebooks that are open. */
+export interface IPlaces {
+  /** Emitted when a notebook was opened. */
+  readonly changed: ISignal<object, void>;
+  /** The text of a cell, where its notebook is open. */
+  source(notebook: string, cell: string): string | null;
+  /** Whether a line can be shown. */
+  canOpen(place: IPlace, notebook: string): boolean;
+  /** Show a line in its notebook or file. @throws ApiError */
+  open(place: IPlace, notebook: string): Promise<void>;
+  /** Open a notebook. */
+  openNotebook(path: string): Promise<void>;
+}
+
+export class Places implements IPlaces {
+  constructor(
+    private _app: Pick<JupyterFrontEnd, 'commands' | 'shell'>,
+    private _notebooks: INotebookTracker | null,
+    private _trans: TranslationBundle
+  ) {
+    _notebooks?.widgetAdded.connect((_, panel) => {
+      void panel.context.ready.then(() => this.changed.emit());
+    });
+  }
+
+  readonly changed = new Signal<this, void>(this);
+
+  source(notebook: string, cell: string): string | null {
+    return (
+      this._cell(this._panel(notebook), cell)?.model.sharedModel.getSource() ??
+      null
+    );
+  }
+
+  canOpen(place: IPlace, notebook: string): boolean {
+    return place.cell ? notebook !== '' : isRelative(place.file);
+  }
+
+  async open(place: IPlace, notebook: string): Promise<void> {
+    if (!place.cell) {
+      await this._openFile(place);
+      return;
+    }
+    const panel = await this._openedPanel(notebook);
+    const cell = this._cell(panel, place.cell);
+    if (!panel || !cell) {
+      throw new ApiError({
+        status: 404,
+        code: 'not_found',
+        message: this._trans.__(
+          'The cell is no longer in the notebook %1.',
+          notebook
+        ),
+        hint: this._trans.__(
+          'It was deleted or replaced after the profile was taken.'
+        )
+      });
+    }
+    this._app.shell.activateById(panel.id);
+    const { content } = panel;
+    content.activeCellIndex = content.widgets.indexOf(cell);
+    await content.scrollToCell(cell, 'center');
+    await cell.ready;
+    content.mode = 'edit';
+    const { editor } = cell;
+    if (editor) {
+      const line = Math.min(place.line, editor.lineCount) - 1;
+      editor.setSelection({
+        start: { line, column: 0 },
+        end: { line, column: editor.getLine(line)?.length ?? 0 }
+      });
+      editor.revealPosition({ line, column: 0 });
+      editor.focus();
+    }
+  }
+
+  async openNotebook(path: string): Promise<void> {
+    await this._openedPanel(path);
+  }
+
+  private async _openFile({ file, line }: IPlace): Promise<void> {
+    const { commands } = this._app;
+    await commands.execute('docmanager:open', { path: file });
+    if (commands.hasCommand('fileeditor:go-to-line')) {
+      await commands.execute('fileeditor:go-to-line', { line, column: 0 });
+    }
+  }
+
+  private async _openedPanel(
+    notebook: string
+  ): Promise<NotebookPanel | undefined> {
+    if (!this._panel(notebook)) {
+      await this._app.commands.execute('docmanager:open', { path: notebook });
+    }
+    const panel = this._panel(notebook);
+    await panel?.context.ready;
+    await panel?.revealed;
+    return panel;
+  }
+
+  private _panel(notebook: string): NotebookPanel | undefined {
+    return this._notebooks?.find(({ context }) => context.path === notebook);
+  }
+
+  private _cell(
+    panel: NotebookPanel | undefined,
+    id: string
+  ): CodeCell | undefined {
+    return panel?.content.widgets.find(({ model }) => model.id === id) as
+      CodeCell | undefined;
+  }
+}
+
+/** Whether a file may lie in the Lab's folder; what is elsewhere no browser can open. */
+function isRelative(file: string): boolean {
+  return file !== '' && !/^([/\\<]|[a-z]:[/\\])/i.test(file);
+}
+
+/** A place in words: `train.py:12`, `cell 3f2a, line 4`. */
+export function placeWords(place: IPlace, trans: TranslationBundle): string {
+  const where = place.cell
+    ? trans.__('%1, line %2', place.file, place.line)
+    : `${place.file}:${place.line}`;
+  return place.function && place.function !== '<module>'
+    ? trans.__('%1 in %2', where, place.function)
+    : where;
+}

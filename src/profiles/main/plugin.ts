@@ -1,0 +1,38 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+
+import { IGenOpsCore } from '../../core';
+import { ProfilesService } from '../service';
+
+import { addGutterCommand } from './lines/gutter-command';
+import { addOpening } from './opening';
+import { followSummaryLinks } from './summary-links';
+import { Places } from './places';
+
+/** Profiles in the main area; their code loads when the first is opened. */
+export const profileViewsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:profile-views',
+  description: 'Profiles in the main area, and line times in notebooks.',
+  autoStart: true,
+  requires: [IGenOpsCore],
+  optional: [ICommandPalette, ILayoutRestorer, INotebookTracker],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null,
+    notebooks: INotebookTracker | null
+  ): void => {
+    const service = new ProfilesService(core.api);
+    const places = new Places(app, notebooks, core.trans);
+    const shared = { app, core, service, palette, notebooks };
+    addOpening({ ...shared, restorer, places });
+    addGutterCommand(shared);
+    followSummaryLinks(app.commands);
+  }
+};

@@ -1,0 +1,187 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  Callout,
+  EmptyState,
+  ResourceView,
+  ShortId,
+  StatusBadge,
+  Tabs,
+  formatMoment
+} from '../../core';
+import { useRevision } from '../../experiments/table/view/use-revision';
+
+import type { IProfile } from '../service';
+
+import { Flame } from './flame/flame';
+import { Lines } from './lines/lines';
+import type { ProfileViewModel } from './model';
+import { Overview } from './overview/overview';
+import type { IPlaces } from './places';
+import { Tables } from './tables/tables';
+
+/** A profile in each of its states. */
+export function ProfileView(props: ProfileView.IProps): React.ReactElement {
+  const { model, trans } = props;
+  return (
+    <ResourceView
+      resource={model.profile}
+      trans={trans}
+      down={trans.__('This profile cannot be read.')}
+      keepWhenDown
+      empty={null}
+    >
+      {profile => <Shown {...props} profile={profile} />}
+    </ResourceView>
+  );
+}
+
+export namespace ProfileView {
+  export interface IActions {
+    openRun: (runId: string) => void;
+    compareWith: (profile: IProfile) => void;
+    toggleGutter: (profile: IProfile) => void;
+    /** Put a cell that makes a table of a field of the summary; null where the trace is nowhere. */
+    insertTable: (profile: IProfile, field: string) => void;
+    canInsertTable: (profile: IProfile) => boolean;
+  }
+
+  export interface IProps {
+    model: ProfileViewModel;
+    places: IPlaces;
+    actions: IActions;
+    trans: TranslationBundle;
+  }
+}
+
+function Shown(
+  props: ProfileView.IProps & { profile: IProfile }
+): React.ReactElement {
+  const { profile, actions, trans } = props;
+  return (
+    <>
+      <header className="gol-Profile-head">
+        <h2 title={profile.title}>{profile.title}</h2>
+        <span className="gol-Profile-quiet">
+          {formatMoment(profile.created_at)}
+        </span>
+        {profile.run_id && (
+          <span>
+            {trans.__('Run')}{' '}
+            <ShortId
+              id={profile.run_id}
+              label={trans.__('Copy the run id')}
+              trans={trans}
+            />
+            <ActionButton
+              label={trans.__('Open the run')}
+              onClick={() => actions.openRun(profile.run_id)}
+            />
+          </span>
+        )}
+        <span className="gol-Profile-space" />
+        <ActionButton
+          label={trans.__('Compare with…')}
+          caption={trans.__('Show what differs from another profile')}
+          disabled={profile.state !== 'ready'}
+          onClick={() => actions.compareWith(profile)}
+        />
+      </header>
+      <Content {...props} />
+    </>
+  );
+}
+
+function Content(
+  props: ProfileView.IProps & { profile: IProfile }
+): React.ReactElement {
+  const { profile, model, places, actions, trans } = props;
+  useRevision(model.changed);
+  const { summary, state, notebook } = profile;
+  if (state === 'analyzing') {
+    return (
+      <p className="gol-Note" role="status">
+        <StatusBadge
+          tone="busy"
+          label={
+            profile.message ||
+            trans.__('The trace is being analyzed. This takes some seconds.')
+          }
+        />
+      </p>
+    );
+  }
+  if (state === 'failed') {
+    return (
+      <Callout
+        tone="error"
+        title={trans.__('The trace could not be analyzed.')}
+      >
+        {profile.message}
+      </Callout>
+    );
+  }
+  if (!summary) {
+    return (
+      <EmptyState text={trans.__('This profile was kept without a summary.')} />
+    );
+  }
+  return (
+    <Tabs
+      label={trans.__('Views of the profile')}
+      selected={model.tab}
+      onSelect={id => {
+        model.tab = id;
+      }}
+      tabs={[
+        {
+          id: 'overview',
+          label: trans.__('Overview'),
+          render: () => (
+            <Overview
+              summary={summary}
+              places={places}
+              notebook={notebook}
+              trans={trans}
+            />
+          )
+        },
+        {
+          id: 'lines',
+          label: trans.__('Cells and lines'),
+          render: () => (
+            <Lines
+              attribution={summary.attribution}
+              places={places}
+              notebook={notebook}
+              onGutter={() => actions.toggleGutter(profile)}
+              trans={trans}
+            />
+          )
+        },
+        {
+          id: 'tables',
+          label: trans.__('Operators and kernels'),
+          render: () => (
+            <Tables
+              summary={summary}
+              onInsert={
+                actions.canInsertTable(profile)
+                  ? field => actions.insertTable(profile, field)
+                  : null
+              }
+              trans={trans}
+            />
+          )
+        },
+        {
+          id: 'flame',
+          label: trans.__('Flame graph'),
+          render: seen => <Flame model={model} seen={seen} trans={trans} />
+        }
+      ]}
+    />
+  );
+}

@@ -1,0 +1,250 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+import type {
+  CellKeyboardEvent,
+  CellKeyDownArgs,
+  Column,
+  DataGridHandle
+} from 'react-data-grid';
+import DataGrid from 'react-data-grid';
+import 'react-data-grid/lib/styles.css';
+
+import type { IColumn, ISort, Shown } from './rows';
+import { groupValue } from './rows';
+
+const ROW_PX = 26;
+const HEAD_PX = 32;
+
+/** A table of any length, of which the rows that are seen are in the page. */
+export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
+  const { label, columns, shown, sort, grouped, trans } = props;
+  const grid = React.useRef<DataGridHandle>(null);
+  // Not the grid's own `role`: see the run table.
+  React.useLayoutEffect(() => {
+    grid.current?.element?.setAttribute('role', grouped ? 'treegrid' : 'grid');
+  }, [grouped]);
+
+  const most = React.useMemo(() => largest(columns, shown), [columns, shown]);
+  const drawn = React.useMemo(
+    () =>
+      columns.map((column, place): Column<Shown<R>> => {
+        const numeric = place > 0 && column.words !== undefined;
+        return {
+          key: column.id,
+          name: column.title,
+          width: column.width,
+          minWidth: 60,
+          resizable: true,
+          sortable: true,
+          frozen: place === 0,
+          sortDescendingFirst: numeric,
+          cellClass: numeric ? 'gol-mod-number' : undefined,
+          headerCellClass: numeric ? 'gol-mod-number' : undefined,
+          renderHeaderCell: ({ sortDirection }) => (
+            <span className="gol-Grid-head" title={column.tip ?? column.title}>
+              {column.title}
+              {sortDirection && (
+                <span aria-hidden="true">
+                  {sortDirection === 'ASC' ? ' ▴' : ' ▾'}
+                </span>
+              )}
+            </span>
+          ),
+          renderCell: ({ row }) =>
+            place === 0 ? (
+              <FirstCell
+                column={column}
+                shown={row}
+                onToggle={props.onToggle}
+                trans={trans}
+              />
+            ) : (
+              <ValueCell
+                column={column}
+                shown={row}
+                most={most.get(column.id) ?? 0}
+              />
+            )
+        };
+      }),
+    [columns, most, props.onToggle, trans]
+  );
+
+  return (
+    <DataGrid
+      ref={grid}
+      className="gol-Grid"
+      aria-label={label}
+      rows={shown}
+      columns={drawn}
+      rowHeight={ROW_PX}
+      headerRowHeight={HEAD_PX}
+      sortColumns={[
+        {
+          columnKey: sort.column,
+          direction: sort.descending ? 'DESC' : 'ASC'
+        }
+      ]}
+      onSortColumnsChange={([first]) => {
+        // The grid's third state is no order at all; here the first comes again.
+        props.onSort(
+          first
+            ? {
+                column: first.columnKey,
+                descending: first.direction === 'DESC'
+              }
+            : { ...sort, descending: !sort.descending }
+        );
+      }}
+      onCellKeyDown={(args, event) => onKey(props, args, event)}
+      rowClass={({ kind }) => (kind === 'head' ? 'gol-mod-group' : undefined)}
+      renderers={{
+        noRowsFallback: (
+          <p className="gol-Profile-quiet gol-Grid-none">
+            {trans.__('Nothing matches.')}
+          </p>
+        )
+      }}
+    />
+  );
+}
+
+export namespace Grid {
+  export interface IProps<R> {
+    /** What the table holds; read aloud. */
+    label: string;
+    columns: readonly IColumn<R>[];
+    shown: readonly Shown<R>[];
+    sort: ISort;
+    grouped: boolean;
+    onSort: (sort: ISort) => void;
+    /** Open or close a group. */
+    onToggle: (group: string) => void;
+    trans: TranslationBundle;
+  }
+}
+
+function onKey<R>(
+  { onToggle }: Grid.IProps<R>,
+  args: CellKeyDownArgs<Shown<R>>,
+  event: CellKeyboardEvent
+): void {
+  if (args.mode !== 'SELECT' || args.row?.kind !== 'head') {
+    return;
+  }
+  const { open, name } = args.row;
+  const wants =
+    event.key === 'Enter' ||
+    event.key === ' ' ||
+    (args.column.idx === 0 &&
+      event.key === (open ? 'ArrowLeft' : 'ArrowRight'));
+  if (wants) {
+    event.preventDefault();
+    event.preventGridDefault();
+    onToggle(name);
+  }
+}
+
+/** The largest value of each column with bars. */
+function largest<R>(
+  columns: readonly IColumn<R>[],
+  shown: readonly Shown<R>[]
+): Map<string, number> {
+  return new Map(
+    columns
+      .filter(({ bar }) => bar)
+      .map(column => [
+        column.id,
+        shown.reduce((most, each) => Math.max(most, numberOf(column, each)), 0)
+      ])
+  );
+}
+
+function numberOf<R>(column: IColumn<R>, shown: Shown<R>): number {
+  const value =
+    shown.kind === 'head'
+      ? groupValue(column, shown.rows)
+      : column.value(shown.row);
+  return typeof value === 'number' ? value : 0;
+}
+
+function FirstCell<R>(props: {
+  column: IColumn<R>;
+  shown: Shown<R>;
+  onToggle: (group: string) => void;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { column, shown, onToggle, trans } = props;
+  if (shown.kind === 'row') {
+    const name = String(column.value(shown.row) ?? '');
+    return (
+      <span
+        className="gol-Grid-name"
+        title={name}
+        style={{ paddingLeft: shown.level * 16 }}
+      >
+        {name}
+      </span>
+    );
+  }
+  const { name, open, rows } = shown;
+  return (
+    <button
+      type="button"
+      className="gol-Grid-group"
+      tabIndex={-1}
+      aria-expanded={open}
+      title={name}
+      onClick={() => onToggle(name)}
+    >
+      <span aria-hidden="true">{open ? '▾' : '▸'}</span>{' '}
+      {name || trans.__('Not known')}{' '}
+      <span className="gol-Profile-quiet">{rows.length.toLocaleString()}</span>
+    </button>
+  );
+}
+
+function ValueCell<R>(props: {
+  column: IColumn<R>;
+  shown: Shown<R>;
+  most: number;
+}): React.ReactElement {
+  const { column, shown, most } = props;
+  if (shown.kind === 'head') {
+    const value = groupValue(column, shown.rows);
+    return (
+      <>
+        {value !== null && <Bar value={value} most={most} />}
+        {value === null ? '' : (column.words?.(value, shown.rows[0]) ?? value)}
+      </>
+    );
+  }
+  const value = column.value(shown.row);
+  if (value === null) {
+    return <span className="gol-Profile-quiet">–</span>;
+  }
+  return typeof value === 'number' ? (
+    <>
+      <Bar value={value} most={most} />
+      <span className="gol-Grid-value">
+        {column.words?.(value, shown.row) ?? value}
+      </span>
+    </>
+  ) : (
+    <span title={value}>{value}</span>
+  );
+}
+
+function Bar(props: {
+  value: number;
+  most: number;
+}): React.ReactElement | null {
+  const { value, most } = props;
+  return most > 0 ? (
+    <span
+      className="gol-Grid-bar"
+      aria-hidden="true"
+      style={{ width: `${(value / most) * 100}%` }}
+    />
+  ) : null;
+}

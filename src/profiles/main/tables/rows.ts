@@ -1,0 +1,128 @@
+/** Rows of a table as a person wants them: filtered, sorted, below the heads of their groups. */
+
+export type Value = string | number | null;
+
+export interface IColumn<R> {
+  readonly id: string;
+  readonly title: string;
+  /** What the head's tip says. */
+  readonly tip?: string;
+  readonly width: number;
+  readonly value: (row: R) => Value;
+  /** The value for people; by default itself. Null is not known and shown as a dash. */
+  readonly words?: (value: number, row: R) => string;
+  /** A group's value of it: the sum, or nothing. */
+  readonly summed?: boolean;
+  /** Drawn with a bar behind, against the largest value. */
+  readonly bar?: boolean;
+}
+
+export interface ISort {
+  readonly column: string;
+  readonly descending: boolean;
+}
+
+/** A row, or the head of a group of rows. */
+export type Shown<R> =
+  | { readonly kind: 'row'; readonly row: R; readonly level: number }
+  | {
+      readonly kind: 'head';
+      readonly name: string;
+      readonly open: boolean;
+      readonly rows: readonly R[];
+    };
+
+export interface IArranged<R> {
+  readonly columns: readonly IColumn<R>[];
+  readonly rows: readonly R[];
+  /** Words that must all be in a row's text, whatever their case. */
+  readonly filter: string;
+  readonly sort: ISort;
+  readonly groupOf?: (row: R) => string;
+  /** Groups whose rows are shown. */
+  readonly open?: ReadonlySet<string>;
+}
+
+export function arranged<R>(options: IArranged<R>): Shown<R>[] {
+  const { columns, sort, groupOf, open } = options;
+  const rows = filtered(options);
+  const column =
+    columns.find(({ id }) => id === sort.column) ?? (columns[0] as IColumn<R>);
+  const order = (one: Value, other: Value) =>
+    compare(one, other, sort.descending);
+  if (!groupOf) {
+    return rows
+      .sort((one, other) => order(column.value(one), column.value(other)))
+      .map(row => ({ kind: 'row', row, level: 0 }));
+  }
+  const groups = new Map<string, R[]>();
+  for (const row of rows) {
+    const name = groupOf(row);
+    const group = groups.get(name);
+    if (group) {
+      group.push(row);
+    } else {
+      groups.set(name, [row]);
+    }
+  }
+  const keyed = [...groups].map(([name, members]) => ({
+    name,
+    members,
+    key: column.summed ? groupValue(column, members) : name
+  }));
+  keyed.sort((one, other) => order(one.key, other.key));
+  return keyed.flatMap(({ name, members }): Shown<R>[] => [
+    {
+      kind: 'head',
+      name,
+      open: open?.has(name) ?? false,
+      rows: members
+    },
+    ...(open?.has(name)
+      ? members
+          .sort((one, other) => order(column.value(one), column.value(other)))
+          .map((row): Shown<R> => ({ kind: 'row', row, level: 1 }))
+      : [])
+  ]);
+}
+
+/** The sum of what is known; null where nothing is, or where sums mean nothing. */
+export function groupValue<R>(
+  column: IColumn<R>,
+  rows: readonly R[]
+): number | null {
+  if (!column.summed) {
+    return null;
+  }
+  const known = rows
+    .map(column.value)
+    .filter((value): value is number => typeof value === 'number');
+  return known.length > 0 ? known.reduce((sum, each) => sum + each, 0) : null;
+}
+
+function filtered<R>({ columns, rows, filter }: IArranged<R>): R[] {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) {
+    return [...rows];
+  }
+  return rows.filter(row => {
+    const text = columns
+      .map(({ value }) => value(row))
+      .filter(value => typeof value === 'string')
+      .join('\n')
+      .toLowerCase();
+    return words.every(word => text.includes(word));
+  });
+}
+
+/** What is not known comes last in either direction. */
+function compare(one: Value, other: Value, descending: boolean): number {
+  if (one === null || other === null) {
+    return one === other ? 0 : one === null ? 1 : -1;
+  }
+  const order =
+    typeof one === 'number' && typeof other === 'number'
+      ? one - other
+      : String(one).localeCompare(String(other));
+  return descending ? -order : order;
+}

@@ -1,0 +1,270 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { ActionButton, EmptyState } from '../../../core';
+import type { IProfileSummary } from '../../service';
+import { DownloadButton } from '../download';
+import { peakWords } from '../words';
+
+import {
+  kernelColumns,
+  kernelRows,
+  operatorColumns,
+  operatorRows,
+  workColumns
+} from './columns';
+import { Grid } from './grid';
+import type { IColumn, ISort } from './rows';
+import { arranged } from './rows';
+
+type Which = 'operators' | 'kernels' | 'shapes';
+
+/** Operators, kernels, and operators by their shapes against the roofline. */
+export function Tables(props: Tables.IProps): React.ReactElement {
+  const { summary, trans } = props;
+  const [which, setWhich] = React.useState<Which>('operators');
+  const choices: [Which, string][] = [
+    ['operators', trans.__('Operators')],
+    ['kernels', trans.__('Kernels')],
+    ['shapes', trans.__('By shapes')]
+  ];
+  const chooser = (
+    <div
+      className="gol-Profile-choice"
+      role="group"
+      aria-label={trans.__('What is shown')}
+    >
+      {choices.map(([id, label]) => (
+        <button
+          key={id}
+          type="button"
+          aria-pressed={id === which}
+          onClick={() => setWhich(id)}
+        >
+          {label}
+        </button>
+      ))}
+    </div>
+  );
+  const shared = { chooser, trans, onInsert: props.onInsert };
+  switch (which) {
+    case 'operators':
+      return <Operators key={which} summary={summary} {...shared} />;
+    case 'kernels':
+      return <Kernels key={which} summary={summary} {...shared} />;
+    case 'shapes':
+      return <Shapes key={which} summary={summary} {...shared} />;
+  }
+}
+
+export namespace Tables {
+  export interface IProps {
+    summary: IProfileSummary;
+    /** Put a notebook cell that makes a table of the summary's field; null where none can. */
+    onInsert: ((field: string) => void) | null;
+    trans: TranslationBundle;
+  }
+}
+
+type IShared = Pick<Tables.IProps, 'summary' | 'trans' | 'onInsert'> & {
+  chooser: React.ReactNode;
+};
+
+function Operators({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const rows = React.useMemo(() => operatorRows(summary), [summary]);
+  const columns = React.useMemo(() => operatorColumns(trans), [trans]);
+  const onDevice = rows.some(({ device_us }) => device_us > 0);
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Operators')}
+      field="operators"
+      rows={rows}
+      columns={columns}
+      first={onDevice ? 'device_us' : 'self_us'}
+      none={trans.__('The trace holds no operators.')}
+    />
+  );
+}
+
+function Kernels({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const rows = React.useMemo(() => kernelRows(summary), [summary]);
+  const columns = React.useMemo(() => kernelColumns(trans), [trans]);
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Kernels')}
+      field="kernels"
+      rows={rows}
+      columns={columns}
+      first="total_us"
+      groupOf={
+        rows.some(({ operator }) => operator)
+          ? ({ operator }) => operator
+          : undefined
+      }
+      groupWords={trans.__('By operator')}
+      note={
+        summary.kernels.length === 0 && rows.length > 0
+          ? trans.__(
+              'Only the kernels of each device with most time are known.'
+            )
+          : ''
+      }
+      none={trans.__('The trace holds no kernels of a device.')}
+    />
+  );
+}
+
+function Shapes({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const { roofline } = summary;
+  const columns = React.useMemo(() => workColumns(trans), [trans]);
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Operators by shapes')}
+      field="roofline.operators"
+      rows={roofline?.operators ?? []}
+      columns={columns}
+      first="device_us"
+      groupOf={({ name }) => name}
+      groupWords={trans.__('By operator')}
+      note={[roofline ? peakWords(roofline, trans) : '', roofline?.missing]
+        .filter(Boolean)
+        .join(' ')}
+      none={
+        roofline?.missing ||
+        trans.__(
+          'The trace tells no shapes, so FLOPs and bytes are not known. Profile with %1.',
+          '--shapes'
+        )
+      }
+    />
+  );
+}
+
+function OneTable<R>(
+  props: Omit<IShared, 'summary'> & {
+    name: string;
+    /** In the summary. */
+    field: string;
+    rows: readonly R[];
+    columns: readonly IColumn<R>[];
+    /** The column that the table is sorted by at first. */
+    first: string;
+    groupOf?: (row: R) => string;
+    groupWords?: string;
+    note?: string;
+    none: string;
+  }
+): React.ReactElement {
+  const { name, rows, columns, groupOf, trans } = props;
+  const [filter, setFilter] = React.useState('');
+  const [grouped, setGrouped] = React.useState(false);
+  const [open, setOpen] = React.useState<ReadonlySet<string>>(new Set());
+  const [sort, setSort] = React.useState<ISort>({
+    column: props.first,
+    descending: true
+  });
+  const shown = React.useMemo(
+    () =>
+      arranged({
+        columns,
+        rows,
+        filter,
+        sort,
+        groupOf: grouped ? groupOf : undefined,
+        open
+      }),
+    [columns, rows, filter, sort, grouped, open]
+  );
+  const toggle = React.useCallback(
+    (group: string) =>
+      setOpen(before => {
+        const after = new Set(before);
+        if (!after.delete(group)) {
+          after.add(group);
+        }
+        return after;
+      }),
+    []
+  );
+  const matching = () =>
+    arranged({ columns, rows, filter, sort }).flatMap(each =>
+      each.kind === 'row' ? [each.row] : []
+    );
+  const count = shown.reduce(
+    (sum, each) =>
+      sum + (each.kind === 'head' ? each.rows.length : 1 - each.level),
+    0
+  );
+  return (
+    <div className="gol-Tables">
+      <div className="gol-Profile-bar">
+        {props.chooser}
+        {rows.length > 0 && (
+          <>
+            <input
+              type="search"
+              className="gol-Tables-filter"
+              aria-label={trans.__('Filter')}
+              placeholder={trans.__('Filter')}
+              value={filter}
+              onChange={event => setFilter(event.target.value)}
+            />
+            {groupOf && (
+              <label>
+                <input
+                  type="checkbox"
+                  checked={grouped}
+                  onChange={event => setGrouped(event.target.checked)}
+                />
+                {props.groupWords}
+              </label>
+            )}
+            <span className="gol-Profile-quiet" role="status">
+              {count === rows.length
+                ? trans._n('%1 row', '%1 rows', count)
+                : trans.__('%1 of %2 rows', count, rows.length)}
+            </span>
+            <DownloadButton
+              name={name}
+              columns={columns.map(({ id }) => id)}
+              rows={() =>
+                matching().map(row => columns.map(({ value }) => value(row)))
+              }
+              trans={trans}
+            />
+            {props.onInsert && (
+              <ActionButton
+                label={trans.__('As a cell')}
+                caption={trans.__(
+                  'Insert a notebook cell that makes this table of the trace'
+                )}
+                onClick={() => props.onInsert?.(props.field)}
+              />
+            )}
+          </>
+        )}
+      </div>
+      {props.note && <p className="gol-Profile-quiet">{props.note}</p>}
+      {rows.length > 0 ? (
+        <Grid
+          label={name}
+          columns={columns}
+          shown={shown}
+          sort={sort}
+          grouped={grouped}
+          onSort={setSort}
+          onToggle={toggle}
+          trans={trans}
+        />
+      ) : (
+        <EmptyState text={props.none} />
+      )}
+    </div>
+  );
+}

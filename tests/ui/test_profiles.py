@@ -1,0 +1,229 @@
+"""A profile's views: a real trace of 216,092 events, and a summary that has every part."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from genops_lab.core.store import Store
+from genops_lab.profiler.ledger import KeptProfiles
+from genops_lab.profiler.models import NewProfile
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.profile_summaries import CELL, NOTEBOOK, notebook, whole_summary
+from tests.support.real_traces import real_trace
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+TRACE = real_trace("v100_2rank_nccl.json.gz")
+needs_trace = pytest.mark.skipif(not TRACE.is_file(), reason=f"the real trace {TRACE.name} is not here")
+WHOLE = "0123456789ab"
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    """A Lab below a base URL, with a profile whose summary has every part, and its notebook."""
+    (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
+    with running_lab(module_home, base_url="/a/hub/") as found:
+        profiles = KeptProfiles(Store.at(module_home.data / "store.db"))
+        given = NewProfile(trace_path="none", title="two ranks", notebook=NOTEBOOK)
+        profiles.begin(WHOLE, given, str(module_home.data / "none"), 1)
+        profiles.change(WHOLE, state="ready", summary=msgspec.json.encode(whole_summary()).decode())
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    """One page for the whole way."""
+    with lab_page(browser, server) as page:
+        page.open()
+        page.execute("application:toggle-left-area")
+        yield page
+
+
+@pytest.fixture(scope="module")
+def real(server: LabServer) -> str:
+    """The id of a profile of the real trace."""
+    inbox = server.home.data / "profiles" / "inbox"
+    inbox.mkdir(parents=True)
+    trace = inbox / TRACE.name
+    shutil.copy(TRACE, trace)
+    asked = {"trace_path": str(trace), "title": "v100, rank 1", "run_id": "", "notebook": ""}
+    status, answer = server.request("POST", "genops/profiles", asked, timeout=200)
+    assert status == 200, answer
+    assert answer["state"] == "ready", answer["message"]
+    return str(answer["id"])
+
+
+def view(lab: LabPage) -> Locator:
+    return lab.page.locator(".gol-Profile:visible")
+
+
+def opened(lab: LabPage, profile_id: str, tab: str = "overview") -> Locator:
+    lab.execute("genops:open-profile", {"id": profile_id, "tab": tab})
+    panel = lab.page.locator(f"#genops-profile-{profile_id}").get_by_role("tabpanel")
+    expect(panel).to_be_visible()
+    return panel
+
+
+def looked_at(lab: LabPage, name: str) -> None:
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"profile-{name}-1280-{theme}", width=1280, height=800)
+        lab.shot(f"profile-{name}-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+
+
+def saved(lab: LabPage, button: Locator) -> bytes:
+    with lab.page.expect_download() as download:
+        button.click()
+    return Path(download.value.path()).read_bytes()
+
+
+@needs_trace
+def test_the_real_trace_says_where_its_time_went(lab: LabPage, real: str) -> None:
+    panel = opened(lab, real)
+    expect(panel.get_by_text("216,092 events")).to_be_visible()
+    picture = panel.get_by_role("img", name=re.compile("^Time of the devices: Device 1: Compute 36 %"))
+    expect(picture).to_be_visible()
+    drawn = picture.evaluate(
+        """canvas => {
+          const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+          const colors = new Set();
+          for (let at = 0; at < data.length; at += 4) {
+            if (data[at + 3] === 255) colors.add(data.slice(at, at + 3).join());
+          }
+          return colors.size;
+        }"""
+    )
+    assert drawn >= 3
+    looked_at(lab, "overview-real")
+
+
+@needs_trace
+def test_its_operators_are_sorted_filtered_and_saved(lab: LabPage, real: str) -> None:
+    panel = opened(lab, real, "tables")
+    grid = panel.get_by_role("grid", name="Operators")
+    expect(panel.get_by_role("status")).to_have_text("51 rows")
+    first = grid.locator("[role=row][aria-rowindex='2'] [role=gridcell]").first
+    expect(first).to_have_text("record_param_comms")
+    grid.get_by_role("columnheader", name="Calls").click()
+    expect(grid.get_by_role("columnheader", name="Calls")).to_have_attribute("aria-sort", "descending")
+    expect(first).to_have_text("aten::as_strided")
+    panel.get_by_role("searchbox", name="Filter").fill("nccl")
+    expect(panel.get_by_role("status")).to_contain_text("of 51 rows")
+    rows = list(csv.DictReader(io.StringIO(saved(lab, panel.get_by_role("button", name="CSV")).decode())))
+    assert rows
+    assert all("nccl" in row["name"] for row in rows)
+    looked_at(lab, "operators-real")
+
+
+@needs_trace
+def test_its_call_tree_is_walked_by_keys(lab: LabPage, real: str) -> None:
+    panel = opened(lab, real, "flame")
+    graph = panel.get_by_role("application", name=re.compile("^Flame graph"))
+    expect(graph).to_be_visible(timeout=60_000)
+    selected = panel.locator(".gol-Flame-selected")
+    expect(selected).to_have_text(re.compile(r"^All: 1 s, 100 % of all$"))
+    graph.press("ArrowDown")
+    expect(selected).to_have_text(re.compile(r"^thread 785244.*77 % of all$"))
+    graph.press("ArrowDown")
+    expect(selected).to_have_text(re.compile("CompiledFunctionBackward.*5 calls$"))
+    looked_at(lab, "flame-real")
+    graph.press("Enter")
+    expect(panel.get_by_role("button", name="Show all")).to_be_enabled()
+    panel.get_by_role("searchbox", name="Find").fill("nccl")
+    expect(panel.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms in \d+ frames \(\d+ %\)$"))
+    assert saved(lab, panel.get_by_role("button", name="PNG")).startswith(b"\x89PNG")
+
+
+def test_all_parts_of_an_overview(lab: LabPage) -> None:
+    panel = opened(lab, WHOLE)
+    titles = panel.get_by_role("region", name="Advice").get_by_role("article")
+    expect(titles).to_have_count(2)
+    expect(titles.first).to_have_accessible_name("The device waits for data")
+    expect(panel.get_by_text("The trace is damaged.")).to_be_visible()
+    ranks = panel.get_by_role("region", name="Ranks side by side").first
+    expect(ranks).to_contain_text("Rank 1 computes 11 % longer than the median of the ranks.")
+    expect(
+        panel.get_by_role("img", name=re.compile("^Device time of the steps: Rank 0, Step 0"))
+    ).to_be_visible()
+    assert saved(lab, panel.get_by_role("button", name="PNG").first).startswith(b"\x89PNG")
+    looked_at(lab, "overview")
+
+
+def test_tabs_by_keyboard(lab: LabPage) -> None:
+    opened(lab, WHOLE)
+    tabs = view(lab).get_by_role("tab")
+    tabs.first.focus()
+    lab.page.keyboard.press("ArrowRight")
+    expect(view(lab).get_by_role("tab", name="Cells and lines")).to_be_focused()
+    expect(view(lab).get_by_role("tabpanel")).to_have_accessible_name("Cells and lines")
+    lab.page.keyboard.press("End")
+    expect(tabs.last).to_be_focused()
+    lab.page.keyboard.press("Home")
+    expect(tabs.first).to_have_attribute("aria-selected", "true")
+
+
+def test_lines_lead_to_the_notebook_and_stand_in_it(lab: LabPage) -> None:
+    panel = opened(lab, WHOLE, "lines")
+    expect(panel.get_by_role("row")).to_have_count(1 + 4)
+    panel.get_by_role("button", name="Open the notebook").click()
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Cell").wait_for()
+    panel = opened(lab, WHOLE, "lines")
+    expect(panel.get_by_role("row")).to_have_count(1 + len(CELL.split("\n")))
+    looked_at(lab, "lines")
+    panel.get_by_role("button", name="Show line 3").click()
+    expect(lab.page.locator(".jp-NotebookPanel:visible")).to_be_visible()
+    lab.page.wait_for_function(
+        "line => window.getSelection().toString().trim() === line", arg=CELL.splitlines()[2].strip()
+    )
+    lab.execute("genops:toggle-line-times")
+    times = lab.page.locator(".jp-NotebookPanel:visible .gol-LineTime")
+    expect(times).to_have_text(["80 ms", "700 ms", "200 ms", "30 ms"])
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"profile-gutter-1280-{theme}")
+    # A line that is written anew has no time; the others keep theirs.
+    lab.page.keyboard.press("End")
+    lab.page.keyboard.type("  # anew")
+    expect(times).to_have_text(["80 ms", "200 ms", "30 ms"])
+    lab.execute("genops:toggle-line-times")
+    expect(times).to_have_count(0)
+    expect(lab.page.locator(".gol-LineTimes")).to_have_count(0)
+
+
+def test_kernels_below_their_operators(lab: LabPage) -> None:
+    panel = opened(lab, WHOLE, "tables")
+    panel.get_by_role("button", name="Kernels").click()
+    panel.get_by_label("By operator").check()
+    grid = panel.get_by_role("treegrid", name="Kernels")
+    head = grid.get_by_role("button", name=re.compile("aten::mm"))
+    expect(head).to_have_attribute("aria-expanded", "false")
+    grid.locator("[role=row][aria-rowindex='2'] [role=gridcell]").nth(1).click()
+    lab.page.keyboard.press("Home")
+    lab.page.keyboard.press("ArrowRight")
+    expect(head).to_have_attribute("aria-expanded", "true")
+    expect(grid.get_by_text("sgemm_64x64_tn")).to_be_visible()
+    looked_at(lab, "kernels")
+    panel.get_by_role("button", name="By shapes").click()
+    expect(panel.get_by_text("H100 SXM: 67 TFLOP/s in fp32, 3,350 GB/s.")).to_be_visible()
+    looked_at(lab, "shapes")
+
+
+def test_the_panel_opens_it(lab: LabPage) -> None:
+    row = lab.section("Profiles").get_by_role("button", name=re.compile("^two ranks"))
+    row.click()
+    lab.section("Profiles").get_by_role("button", name="Open", exact=True).click()
+    expect(view(lab).get_by_role("heading", name="two ranks")).to_be_visible()
+    row.click()
