@@ -10,11 +10,13 @@ import typer
 from .completion import profile_ids
 from .session import Json, command
 from .views import lab as lab_views
+from .views import profile_difference, profile_memory
 from .views import profiles as views
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
 
+TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank."
 Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
 
 
@@ -50,9 +52,7 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 
 @profile.command("analyze")
 def analyze(
-    traces: Annotated[
-        list[Path], typer.Argument(metavar="TRACE...", help="Kineto traces (.json, .json.gz), one a rank.")
-    ],
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
     json: Json = False,
 ) -> None:
     """Say where the time of a trace went: busy, idle, communication, kernels, operators."""
@@ -62,4 +62,61 @@ def analyze(
         summary = analyze_traces(traces)
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
-        session.show(summary, views.summary(summary))
+        if summary.memory is not None and not summary.ranks:
+            session.show(summary, profile_memory.memory(summary.memory))
+        else:
+            session.show(summary, views.summary(summary))
+
+
+@profile.command("memory")
+def memory(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A memory snapshot (a pickle, or JSON), or a trace that was recorded with profile_memory."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Say what held a device's memory: at the peak, when it was out, and what is reserved and in parts.
+
+    A snapshot is written by torch.cuda.memory._dump_snapshot, or by `%genops memory stop` in a notebook. It is read
+    without Python's pickle: nothing in it is executed.
+    """
+    with command(json) as session:
+        from genops_lab.profiler import memory as memory_of
+
+        found = memory_of(file)
+        session.show(found, profile_memory.memory(found))
+
+
+@profile.command("diff")
+def diff(
+    before: Annotated[
+        Path, typer.Argument(metavar="BEFORE", help="A trace, or a folder with those of all ranks.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The other one.")],
+    json: Json = False,
+) -> None:
+    """Say what changed from one trace to another: figures, operators, kernels, lines, advice.
+
+    Times are of a step where both traces have steps.
+    """
+    with command(json) as session:
+        from genops_lab.profiler import diff as diff_traces
+
+        found = diff_traces(_ranks(before), _ranks(after))
+        session.show(found, profile_difference.difference(found))
+
+
+def _ranks(path: Path) -> list[Path]:
+    """A folder stands for the traces in it."""
+    if not path.is_dir():
+        return [path]
+    endings = (".json", ".json.gz", ".sqlite")
+    found = sorted(each for each in path.iterdir() if each.is_file() and each.name.endswith(endings))
+    if not found:
+        from genops_lab.core.errors import NotFound
+
+        raise NotFound(f"There is no trace in {path}.", hint=f"Its files should end in {', '.join(endings)}.")
+    return found

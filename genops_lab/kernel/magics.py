@@ -100,6 +100,13 @@ class _Magics:
             typed = self._shell.history_manager.input_hist_raw
             self._failed[len(typed) - 1] = typed[-1]
 
+    def memory_was_out(self, result: Any) -> None:
+        """After a cell that ended with torch's OutOfMemoryError: what held the memory."""
+        if getattr(result, "error_in_exec", None) is not None:
+            from .memory import after_cell
+
+            after_cell(result)
+
     def profile(self, line: str, cell: Any = None) -> Any:
         """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
 
@@ -158,6 +165,7 @@ def register(shell: Any) -> None:
     magics.scopes.register()
     magics.cell_ids.register()
     shell.events.register("post_run_cell", magics.remember_failed)
+    shell.events.register("post_run_cell", magics.memory_was_out)
     setattr(shell, _ATTRIBUTE, magics)
 
 
@@ -170,6 +178,7 @@ def unregister(shell: Any) -> None:
     magics.scopes.unregister()
     magics.cell_ids.unregister()
     shell.events.unregister("post_run_cell", magics.remember_failed)
+    shell.events.unregister("post_run_cell", magics.memory_was_out)
     delattr(shell, _ATTRIBUTE)
     for kind, names in (
         ("line", (OPEN_MAGIC, "track", "profile", "genops")),
@@ -185,7 +194,9 @@ _COMMANDS = (
     "deployments",
     "doctor",
     "experiments",
+    "memory",
     "models",
+    "profile",
     "profiles",
     "pull",
     "push",

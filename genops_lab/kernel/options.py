@@ -33,6 +33,13 @@ def _positive(text: str) -> float:
     return seconds
 
 
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("it must be 1 or more")
+    return count
+
+
 def track_parser() -> argparse.ArgumentParser:
     """Options of ``track``."""
     parser = Parser(prog="%%track", add_help=False, allow_abbrev=False)
@@ -71,6 +78,15 @@ def profile_parser() -> argparse.ArgumentParser:
     parser.add_argument("--title", default="", help="the profile's title")
     parser.add_argument("--seconds", type=_positive, default=20.0, help="record at most so long")
     parser.add_argument("--shapes", action="store_true", help="record the inputs' shapes (slower)")
+    return parser
+
+
+def memory_parser() -> argparse.ArgumentParser:
+    """Options of ``%genops memory``."""
+    parser = Parser(prog="%genops memory", add_help=False, allow_abbrev=False)
+    parser.add_argument("verb", choices=("record", "show", "stop"))
+    parser.add_argument("--events", type=_count, default=100_000, help="keep the latest so many events")
+    parser.add_argument("--json", action="store_true", help="print what show and stop say as JSON")
     return parser
 
 
