@@ -51,7 +51,12 @@ def _line(number: int, device: float, backward: float, cpu: float, kernels: int,
     text = CELL.splitlines()[number - 1]
     place = Place(file=NOTEBOOK, line=number, function="<module>", cell=CELL_ID, text=text)
     return LineTime(
-        place=place, device_us=device, backward_us=backward, cpu_us=cpu, kernels=kernels, operators=list(operators)
+        place=place,
+        device_us=device,
+        backward_us=backward,
+        cpu_us=cpu,
+        kernels=kernels,
+        operators=list(operators),
     )
 
 

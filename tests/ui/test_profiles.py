@@ -155,7 +155,9 @@ def test_all_parts_of_an_overview(lab: LabPage) -> None:
     expect(panel.get_by_text("The trace is damaged.")).to_be_visible()
     ranks = panel.get_by_role("region", name="Ranks side by side").first
     expect(ranks).to_contain_text("Rank 1 computes 11 % longer than the median of the ranks.")
-    expect(panel.get_by_role("img", name=re.compile("^Device time of the steps: Rank 0, Step 0"))).to_be_visible()
+    expect(
+        panel.get_by_role("img", name=re.compile("^Device time of the steps: Rank 0, Step 0"))
+    ).to_be_visible()
     assert saved(lab, panel.get_by_role("button", name="PNG").first).startswith(b"\x89PNG")
     looked_at(lab, "overview")
 
