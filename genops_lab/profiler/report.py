@@ -211,7 +211,7 @@ def _steps(summary: ProfileSummary) -> str:
         for step in summary.steps
     ]
     head = ["Step", "Rank", "Span", "Busy", "Compute", "Exposed communication", "Copies", "Kernels"]
-    return _table(head, rows) if rows else "<p>The trace marks no steps.</p>"
+    return _table(head, rows) if rows else "<p>No steps are known of this trace.</p>"
 
 
 def _operators(summary: ProfileSummary) -> str:

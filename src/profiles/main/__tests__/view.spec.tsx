@@ -102,7 +102,7 @@ describe('a profile in the main area', () => {
     expect(
       screen.getByText('No GPU was used while this was recorded.')
     ).toBeTruthy();
-    expect(screen.getByText('The trace marks no steps.')).toBeTruthy();
+    expect(screen.getByText('No steps are known of this trace.')).toBeTruthy();
     expect(
       screen.getByText('No problem was found that the trace proves.')
     ).toBeTruthy();
