@@ -30,6 +30,7 @@ from .folders.service import FoldersService
 from .links.links import Links
 from .outputs.service import OutputsService
 from .profiler.service import ProfilesService
+from .profiler.timeline.service import TimelineService
 from .registry.service import RegistryService
 from .remote.process import configure
 from .remote.tracking import RemoteTracking
@@ -70,6 +71,7 @@ class Lab:
         self.sweeps = SweepsService(settings, store, self.events, self.mlflow, self.tracking)
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
+        self.timelines = TimelineService(self.profiles)
         self.deployments = DeploymentsService(
             settings, self.mlflow, self.registry, store, self.events, self.live, self.tasks
         )
@@ -111,6 +113,7 @@ class Lab:
                 self.sweeps,
                 self.registry,
                 self.profiles,
+                self.timelines,
                 self.deployments,
                 self.questions,
                 self.targets,

@@ -13,6 +13,7 @@ import { outputsPlugin } from './outputs/plugin';
 import { panelPlugin } from './panel/plugin';
 import { profileViewsPlugin } from './profiles/main/plugin';
 import { profilesPlugin } from './profiles/plugin';
+import { timelinePlugin } from './profiles/timeline/plugin';
 import { sweepsPlugin } from './sweeps/plugin';
 import { targetsPlugin } from './targets/plugin';
 import { tasksPlugin } from './tasks/plugin';
@@ -34,6 +35,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   chartsPlugin,
   profilesPlugin,
   profileViewsPlugin,
+  timelinePlugin,
   modelsPlugin,
   deploymentsPlugin,
   outputsPlugin,

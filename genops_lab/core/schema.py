@@ -84,12 +84,10 @@ def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...])
 
 def _event_types() -> list[Any]:
     from genops_lab.compute.models import MachineReading
-    from genops_lab.profiler.models import Difference
 
     from .models import Changed
 
-    # The front end's view of a difference is older than the operation that answers it.
-    return [Changed, MachineReading, Difference]
+    return [Changed, MachineReading]
 
 
 def render() -> str:

@@ -6,13 +6,22 @@ from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
     from .service import ProfilesService as Service
+    from .timeline.service import TimelineService as Timelines
 else:
     Service = Later(__package__, "service", "ProfilesService")
+    Timelines = Later(__package__, "timeline.service", "TimelineService")
 
 OPERATIONS = [
     Operation("GET", "/profiles", Service.list_profiles),
     Operation("POST", "/profiles", Service.add_profile),
+    Operation("POST", "/profiles/open", Service.open_profile),
+    Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
+    Operation("GET", "/profiles/{profile_id}/timeline", Timelines.get_timeline),
+    Operation("POST", "/profiles/{profile_id}/timeline/tiles", Timelines.get_timeline_tiles),
+    Operation("POST", "/profiles/{profile_id}/timeline/search", Timelines.search_timeline),
+    Operation("POST", "/profiles/{profile_id}/timeline/sums", Timelines.sum_timeline),
+    Operation("GET", "/profiles/{profile_id}/timeline/slices/{slice_number}", Timelines.get_timeline_slice),
 ]

@@ -6,19 +6,21 @@ import asyncio
 import logging
 import secrets
 import shutil
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.paths import contained, private_dir
 from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
-from .backends.analysis import TraceAnalysis
-from .models import Flame, NewProfile, Profile
+from .backends.analysis import Kept, TraceAnalysis
+from .models import ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile
+from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
     from genops_lab.core.store import Store
@@ -39,10 +41,11 @@ class ProfilesService:
         from .ledger import KeptProfiles
 
         self.root = settings.data_dir / "profiles"
+        self._root_dir = settings.root_dir
         self._mlflow = mlflow
         self._profiles = KeptProfiles(store)
         self._events = events
-        self._worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
+        self.worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
         self._keeping: set[asyncio.Task[None]] = set()
 
     async def list_profiles(self) -> list[Profile]:
@@ -55,8 +58,20 @@ class ProfilesService:
 
     async def profile_flame(self, profile_id: str) -> Flame:
         """What called what in a profile's trace, with the host's time and the device time it started."""
-        shown = await self.get_profile(profile_id)
-        return await self._worker.call(TraceAnalysis.flame, shown.trace_path)
+        return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id))
+
+    async def difference(self, query: ComparedProfiles) -> Difference:
+        """Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed."""
+        return await self.worker.call(
+            TraceAnalysis.difference, await self._kept(query.before), await self._kept(query.after)
+        )
+
+    async def _kept(self, profile_id: str) -> Kept:
+        folder, trace = await self.place(profile_id)
+        summary = (await self.get_profile(profile_id)).summary
+        if summary is None:
+            raise Failed("The profile was kept without a summary.", hint="Capture it again.")
+        return folder, trace, summary
 
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.
@@ -69,16 +84,38 @@ class ProfilesService:
         size = (await asyncio.to_thread(source.stat)).st_size
         await asyncio.to_thread(self._profiles.begin, profile_id, body, str(folder / TRACE), size)
         self._events.emit("profile", profile_id)
-        try:
-            summary = await self._worker.call(TraceAnalysis.summarize, str(source))
-        except GenOpsError as error:
-            await self._update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
-        else:
-            await self._update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
-        keeping = asyncio.create_task(self._keep(profile_id, source, folder, body.run_id))
-        self._keeping.add(keeping)
-        keeping.add_done_callback(self._keeping.discard)
+        await self._analyze(profile_id, source, folder)
+        self._go_on(self._keep(profile_id, source, folder, body.run_id))
         return await self.get_profile(profile_id)
+
+    async def open_profile(self, body: OpenedFile) -> Profile:
+        """Make a profile of a trace below the server's folder, or find the one that was made of it.
+
+        The trace stays where it is. The answer comes before the analysis, whose end an event tells.
+        """
+        source = await asyncio.to_thread(self._below_root, body.path)
+        found = await asyncio.to_thread(source.stat)
+        known = await asyncio.to_thread(self._profiles.of_file, str(source), found.st_size, found.st_mtime)
+        if known is not None:
+            return known
+        profile_id = secrets.token_hex(6)
+        folder = await asyncio.to_thread(private_dir, self.root / profile_id)
+        asked = NewProfile(trace_path=body.path, title=source.name)
+        await asyncio.to_thread(self._profiles.begin, profile_id, asked, str(source), found.st_size)
+        self._events.emit("profile", profile_id)
+        self._go_on(self._analyze(profile_id, source, folder))
+        return await self.get_profile(profile_id)
+
+    async def place(self, profile_id: str) -> tuple[str, str]:
+        """The folder of a profile that is ready, and its trace. Raises NotFound, Conflict while it is analysed, and
+        Failed where that failed."""
+        profile = await self.get_profile(profile_id)
+        if profile.state == "analyzing":
+            raise Conflict(f"{profile.title!r} is still being analysed.", hint="Try again in a moment.")
+        if profile.state == "failed":
+            raise Failed(f"{profile.title!r} could not be analysed.", hint=profile.message)
+        trace = await asyncio.to_thread(self._profiles.trace_path, profile_id)
+        return str(contained(self.root, profile_id)), trace
 
     async def delete_profile(self, profile_id: str) -> None:
         """Delete a profile and its trace (the run's artifact stays)."""
@@ -92,7 +129,30 @@ class ProfilesService:
         """Let traces be put where they belong, then end the worker."""
         if self._keeping:
             await asyncio.wait(self._keeping, timeout=CLOSE_TIMEOUT_S)
-        await self._worker.stop()
+        await self.worker.stop()
+
+    def _go_on(self, work: Coroutine[None, None, None]) -> None:
+        keeping = asyncio.create_task(work)
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+
+    async def _analyze(self, profile_id: str, source: Path, folder: Path) -> None:
+        try:
+            summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder))
+        except GenOpsError as error:
+            await self._update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
+        else:
+            await self._update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
+
+    def _below_root(self, path: str) -> Path:
+        if self._root_dir is None:
+            raise InvalidRequest(
+                "No Jupyter server shows its files here.", hint="Open the file in JupyterLab's file browser."
+            )
+        source = contained(self._root_dir, path.lstrip("/"))
+        if not source.is_file():
+            raise NotFound(f"There is no file {path!r} in the server's folder.", hint="Check the path.")
+        return source
 
     def _accept(self, trace_path: str) -> Path:
         source = contained(private_dir(self.root), trace_path)
@@ -107,8 +167,10 @@ class ProfilesService:
         """Pack the trace into the profile's folder, then give trace and summary to the run."""
         trace = folder / TRACE
         try:
-            size = await self._worker.call(TraceAnalysis.pack, str(source), str(trace))
+            size = await self.worker.call(TraceAnalysis.pack, str(source), str(trace))
             await self._update(profile_id, size_bytes=size)
+            if (await self.get_profile(profile_id)).state == "ready":
+                await self.worker.call(Timelines.prepare, str(folder), str(trace))
             if run_id:
                 await self._give_to_run(profile_id, trace, run_id)
         except (GenOpsError, OSError) as error:

@@ -1301,6 +1301,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/open": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a profile of a trace below the server's folder, or find the one that was made of it. */
+        post: operations["open_profile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed. */
+        get: operations["difference"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}": {
         parameters: {
             query?: never;
@@ -1328,6 +1362,91 @@ export interface paths {
         };
         /** What called what in a profile's trace, with the host's time and the device time it started. */
         get: operations["profile_flame"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lanes of a profile's timeline and the names on it. */
+        get: operations["get_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/timeline/tiles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What is drawn of some lanes in some stretches of time. */
+        post: operations["get_timeline_tiles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/timeline/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The slices whose names match: how many, and the next or the previous one. */
+        post: operations["search_timeline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/timeline/sums": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Counts and times by name in a stretch of time on some lanes. */
+        post: operations["sum_timeline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/timeline/slices/{slice_number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One slice: what the trace says of it, what it lies in, what it launched or was launched by. */
+        get: operations["get_timeline_slice"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4044,9 +4163,13 @@ export interface components {
         /**
          * DeviceMemory
          * @description One device. The peak counts what was allocated while it was recorded; older blocks are ``before``.
+         *
+         *         Events tell the bytes that were asked for, blocks the bytes that were given, which are some more.
          */
         DeviceMemory: {
             device: number;
+            /** @default null */
+            rank: number | null;
             reserved: number;
             allocated: number;
             active: number;
@@ -4061,13 +4184,15 @@ export interface components {
             before: number;
             sites: components["schemas"]["Site"][];
             /** @default [] */
+            categories: components["schemas"]["CategoryBytes"][];
+            /** @default [] */
             timeline: components["schemas"]["MemoryPoint"][];
             /** @default 0 */
             retries: number;
         };
         /**
          * Site
-         * @description What one line (or operator) holds at the peak.
+         * @description What one line (or operator) holds at the peak, or when memory was out.
          */
         Site: {
             name: string;
@@ -4077,6 +4202,21 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default [] */
             stack: string[];
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            category: "" | "activations" | "autocast" | "backward" | "gradients" | "optimizer" | "parameters";
+        };
+        /**
+         * CategoryBytes
+         * @description What memory of one category holds at the peak.
+         */
+        CategoryBytes: {
+            /** @enum {unknown} */
+            category: "" | "activations" | "autocast" | "backward" | "gradients" | "optimizer" | "parameters";
+            bytes: number;
+            blocks: number;
         };
         /**
          * MemoryPoint
@@ -4088,7 +4228,7 @@ export interface components {
         };
         /**
          * OutOfMemory
-         * @description An allocation that failed.
+         * @description An allocation that failed, and who held the memory then.
          */
         OutOfMemory: {
             device: number;
@@ -4096,8 +4236,14 @@ export interface components {
             free: number;
             /** @default null */
             at_us: number | null;
+            /** @default 0 */
+            event: number;
+            /** @default 0 */
+            held: number;
             /** @default [] */
             holders: components["schemas"]["Site"][];
+            /** @default null */
+            asked: components["schemas"]["Site"] | null;
         };
         /**
          * NewProfile
@@ -4110,6 +4256,67 @@ export interface components {
             run_id: string;
             /** @default  */
             notebook: string;
+        };
+        /**
+         * OpenedFile
+         * @description A trace or snapshot below the server's folder, by the path that the file browser shows.
+         */
+        OpenedFile: {
+            path: string;
+        };
+        /**
+         * Difference
+         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+         *
+         *         They are sums over all devices of all ranks. Changes are in the order of their size.
+         */
+        Difference: {
+            a_step: boolean;
+            before_steps: number;
+            after_steps: number;
+            figures: components["schemas"]["Figure"][];
+            operators: components["schemas"]["Change"][];
+            kernels: components["schemas"]["Change"][];
+            lines: components["schemas"]["Change"][];
+            /** @default [] */
+            advice_gone: string[];
+            /** @default [] */
+            advice_new: string[];
+            /** @default [] */
+            advice_kept: string[];
+            /** @default [] */
+            warnings: string[];
+        };
+        /**
+         * Figure
+         * @description One sum in both.
+         */
+        Figure: {
+            code: string;
+            before: number;
+            after: number;
+            /** @enum {unknown} */
+            unit: "bytes" | "count" | "flops" | "share" | "us";
+        };
+        /**
+         * Change
+         * @description One operator, kernel or line in both. Device time in microseconds a step.
+         *
+         *         Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
+         *         kernels.
+         */
+        Change: {
+            name: string;
+            before_us: number;
+            after_us: number;
+            before_count: number;
+            after_count: number;
+            /** @enum {unknown} */
+            state: "added" | "both" | "removed";
+            /** @default null */
+            place: components["schemas"]["Place"] | null;
+            /** @default  */
+            instead_of: string;
         };
         /**
          * Flame
@@ -4134,6 +4341,175 @@ export interface components {
             count: number;
             host_us: number;
             device_us: number;
+        };
+        /**
+         * Timeline
+         * @description The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
+         */
+        Timeline: {
+            span_us: number;
+            lanes: components["schemas"]["TimelineLane"][];
+            names: string[];
+            kinds: string;
+        };
+        /**
+         * TimelineLane
+         * @description A thread or a stream. ``rows``: of slices inside one another, at most 256.
+         */
+        TimelineLane: {
+            lane: number;
+            group: string;
+            label: string;
+            device: string;
+            stream: string;
+            rows: number;
+            slices: number;
+            first_us: number;
+            last_us: number;
+        };
+        /**
+         * TilesQuery
+         * @description 1 to 64 tiles.
+         */
+        TilesQuery: {
+            tiles: components["schemas"]["TileKey"][];
+        };
+        /**
+         * TileKey
+         * @description The ``index``-th stretch of 512 cells of 2 ** ``level`` nanoseconds of a lane.
+         */
+        TileKey: {
+            lane: number;
+            level: number;
+            index: number;
+        };
+        /**
+         * Tiles
+         * @description The tiles that were asked for, in that order.
+         */
+        Tiles: {
+            tiles: components["schemas"]["TimelineTile"][];
+        };
+        /**
+         * TimelineTile
+         * @description Items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
+         *
+         *         ``start`` (after the tile's own start) and ``dur`` in nanoseconds and ``covered`` (the share of ``dur`` that the
+         *         slices of a run take, 1 for a slice): float32. ``name`` (position among the names; of a run the one that takes
+         *         most), ``slice`` (of a run its first) and ``count`` (1: a slice): int32. ``row``: uint8. All have one length.
+         *         Each slice that begins in the tile is an item or is counted in a run; those that reach in are there too.
+         */
+        TimelineTile: {
+            lane: number;
+            level: number;
+            index: number;
+            cell_ns: number;
+            start: string;
+            dur: string;
+            covered: string;
+            name: string;
+            slice: string;
+            count: string;
+            row: string;
+        };
+        /**
+         * SliceSearch
+         * @description ``text``: what a name holds, in upper or lower case, or a regular expression (RE2). The answer is the next
+         *         slice after ``after`` (-1: the first), or before it; behind the last comes the first.
+         */
+        SliceSearch: {
+            text: string;
+            /** @default false */
+            regex: boolean;
+            /** @default -1 */
+            after: number;
+            /** @default false */
+            backwards: boolean;
+        };
+        /**
+         * FoundSlices
+         * @description How many there are, and the ``place``-th (from 1) of them. ``names``: int32, the names that match.
+         */
+        FoundSlices: {
+            count: number;
+            place: number;
+            slice: components["schemas"]["TimelineSlice"] | null;
+            names: string;
+        };
+        /**
+         * TimelineSlice
+         * @description One slice. ``kind``: operator, python, annotation, runtime, compute, communication, copy, ...
+         */
+        TimelineSlice: {
+            slice: number;
+            lane: number;
+            row: number;
+            name: string;
+            kind: string;
+            start_us: number;
+            dur_us: number;
+        };
+        /**
+         * SumsQuery
+         * @description A stretch of time on some lanes.
+         */
+        SumsQuery: {
+            first_us: number;
+            last_us: number;
+            lanes: number[];
+        };
+        /**
+         * Sums
+         * @description At most 200 names, those with most time first. ``busy_us``: of each lane the time with any slice, summed.
+         */
+        Sums: {
+            slices: number;
+            busy_us: number;
+            names: components["schemas"]["NameSum"][];
+            /** @default 0 */
+            more_names: number;
+        };
+        /**
+         * NameSum
+         * @description All slices of a name, each as far as it lies in the stretch.
+         */
+        NameSum: {
+            name: string;
+            kind: string;
+            count: number;
+            total_us: number;
+        };
+        /**
+         * SliceDetails
+         * @description ``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
+         *         ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in.
+         */
+        SliceDetails: {
+            slice: components["schemas"]["TimelineSlice"];
+            arguments: components["schemas"]["SliceArgument"][];
+            around: components["schemas"]["TimelineSlice"][];
+            /** @default 0 */
+            launches: number;
+            /** @default [] */
+            launched: components["schemas"]["TimelineSlice"][];
+            /** @default null */
+            launched_by: components["schemas"]["TimelineSlice"] | null;
+            /** @default [] */
+            launch_stack: components["schemas"]["TimelineSlice"][];
+            /** @default null */
+            previous: components["schemas"]["TimelineSlice"] | null;
+            /** @default null */
+            next: components["schemas"]["TimelineSlice"] | null;
+            /** @default null */
+            inside: components["schemas"]["TimelineSlice"] | null;
+        };
+        /**
+         * SliceArgument
+         * @description What the trace says of a slice, as text.
+         */
+        SliceArgument: {
+            name: string;
+            value: string;
         };
         /**
          * RegisteredModel
@@ -4306,55 +4682,6 @@ export interface components {
         MachineReading: {
             machine: components["schemas"]["Machine"];
             kernels: components["schemas"]["KernelUse"][];
-        };
-        /**
-         * Difference
-         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
-         */
-        Difference: {
-            a_step: boolean;
-            before_steps: number;
-            after_steps: number;
-            figures: components["schemas"]["Figure"][];
-            operators: components["schemas"]["Change"][];
-            kernels: components["schemas"]["Change"][];
-            lines: components["schemas"]["Change"][];
-            /** @default [] */
-            advice_gone: string[];
-            /** @default [] */
-            advice_new: string[];
-            /** @default [] */
-            advice_kept: string[];
-            /** @default [] */
-            warnings: string[];
-        };
-        /**
-         * Figure
-         * @description One sum in both.
-         */
-        Figure: {
-            code: string;
-            before: number;
-            after: number;
-            /** @enum {unknown} */
-            unit: "count" | "flops" | "share" | "us";
-        };
-        /**
-         * Change
-         * @description One operator, kernel or line in both. Device time (of an operator also CPU) in microseconds a step.
-         */
-        Change: {
-            name: string;
-            before_us: number;
-            after_us: number;
-            before_count: number;
-            after_count: number;
-            /** @enum {unknown} */
-            state: "added" | "both" | "removed";
-            /** @default null */
-            place: components["schemas"]["Place"] | null;
-            /** @default  */
-            instead_of: string;
         };
     };
     responses: never;
@@ -6932,6 +7259,71 @@ export interface operations {
             };
         };
     };
+    open_profile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenedFile"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    difference: {
+        parameters: {
+            query: {
+                before: string;
+                after: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Difference"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_profile: {
         parameters: {
             query?: never;
@@ -7010,6 +7402,174 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Flame"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Timeline"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_timeline_tiles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TilesQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tiles"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    search_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SliceSearch"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoundSlices"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    sum_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SumsQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sums"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_timeline_slice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+                slice_number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SliceDetails"];
                 };
             };
             /** @description What went wrong. */

@@ -55,13 +55,8 @@ export class ProfilesService {
     after: string,
     signal?: AbortSignal
   ): Promise<IDifference> {
-    // The operation is not in the schema yet, so its path is no name that the client knows.
-    const get = this._api.http.GET as unknown as (
-      path: string,
-      init: object
-    ) => Promise<{ data?: IDifference }>;
     return this._api.data(
-      get('/genops/profiles/difference', {
+      this._api.http.GET('/genops/profiles/difference', {
         params: { query: { before, after } },
         signal
       })

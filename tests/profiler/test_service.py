@@ -15,7 +15,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.store import Store
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.profiler.models import NewProfile, Profile, ProfileSummary
+from genops_lab.profiler.models import ComparedProfiles, NewProfile, Profile, ProfileSummary
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.settings import Settings
 from tests.support.homes import Home
@@ -40,10 +40,10 @@ TRACE = {
 class Room:
     """The service with what it needs."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, root_dir: Path | None = None) -> None:
         self.root = data_dir / "profiles"
         self.root.mkdir(parents=True)
-        settings = Settings(data_dir=data_dir)
+        settings = Settings(data_dir=data_dir, root_dir=root_dir)
         self.store = Store.at(data_dir / "store.db")
         self.events = EventBus(self.store)
         self.told: list[tuple[str, str]] = []
@@ -64,8 +64,8 @@ class Room:
 
 
 @asynccontextmanager
-async def room(home: Home) -> AsyncIterator[Room]:
-    made = Room(home.data)
+async def room(home: Home, root_dir: Path | None = None) -> AsyncIterator[Room]:
+    made = Room(home.data, root_dir)
     try:
         yield made
     finally:
@@ -174,3 +174,21 @@ def _summary_from(data: object) -> ProfileSummary:
     import msgspec
 
     return msgspec.convert(data, ProfileSummary)
+
+
+async def test_two_profiles_are_compared_by_their_ids(home: Home) -> None:
+    slower = json.loads(json.dumps(TRACE))
+    slower["traceEvents"][1]["dur"] = 50
+    async with room(home) as lab:
+        ids = []
+        for number, trace in enumerate((TRACE, slower)):
+            source = lab.write(f"{number}/cell.json", json.dumps(trace))
+            made = await lab.service.add_profile(NewProfile(trace_path=str(source), title=f"cell {number}"))
+            ids.append((await lab.kept(made.id)).id)
+        found = await lab.service.difference(ComparedProfiles(before=ids[0], after=ids[1]))
+        [kernel] = found.kernels
+        assert (kernel.name, kernel.before_us, kernel.after_us, kernel.state) == ("gemm", 20, 50, "both")
+        listed = await lab.service.list_profiles()
+        assert [each.summary and each.summary.devices[0].busy_us for each in listed] == [50, 20]
+        with pytest.raises(NotFound):
+            await lab.service.difference(ComparedProfiles(before=ids[0], after="none"))

@@ -7,7 +7,11 @@ import gzip
 import shutil
 from pathlib import Path
 
-from ..models import Flame, ProfileSummary
+from ..models import Difference, Flame, ProfileSummary
+from .kept import COLUMNS, kept_columns
+
+#: A profile's folder, its trace and its summary.
+Kept = tuple[str, str, ProfileSummary]
 
 # Traces shrink to a sixth at level 1 already, five times faster than at the default level.
 LEVEL = 1
@@ -16,18 +20,32 @@ LEVEL = 1
 class TraceAnalysis:
     """The trace engine as a backend."""
 
-    def summarize(self, trace: str) -> ProfileSummary:
-        """What one trace says. Raises what :func:`genops_lab.profiler.analyze` raises."""
-        from ..engine import analyze
+    def summarize(self, trace: str, folder: str) -> ProfileSummary:
+        """What one trace says; its columns are kept in ``folder``, for its timeline.
 
-        return analyze(trace)
+        Raises what :func:`genops_lab.profiler.analyze` raises.
+        """
+        from ..engine import analyze, stored
 
-    def flame(self, trace: str) -> Flame:
-        """What called what in a trace. Raises InvalidRequest where it is none, NotFound where it is not there."""
-        from ..engine import read
+        return analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+
+    def flame(self, folder: str, trace: str) -> Flame:
+        """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""
         from ..engine.flame import flame
 
-        return flame(read(Path(trace)))
+        return flame(kept_columns(Path(folder), Path(trace)))
+
+    def difference(self, before: Kept, after: Kept) -> Difference:
+        """Two kept profiles side by side. Raises what :func:`kept_columns` raises."""
+        from ..engine.difference import Side, difference
+        from ..engine.launched import KernelTally
+
+        def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
+            kernels = KernelTally()
+            kernels.add(kept_columns(Path(folder), Path(trace)))
+            return Side(summary, kernels)
+
+        return difference(side(*before), side(*after))
 
     def pack(self, source: str, target: str) -> int:
         """Move ``source`` to ``target``, in gzip; the packed size in bytes. ``target`` is whole or not there."""

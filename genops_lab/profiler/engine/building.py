@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .columns import NO_ID, Allocations, Columns, Lane, Sparse
+from .columns import NO_ID, Allocations, Columns
+from .parts import MEMORY, Numbering, Part, join
 
 
 class Builder:
@@ -20,9 +22,9 @@ class Builder:
         self._kind = array("b")
         self._correlation, self._external = array("q"), array("q")
         self._sparse: dict[str, tuple[array[int], array[int]]] = {}
-        self._names: dict[str, int] = {}
-        self._texts: dict[str, int] = {}
-        self._lanes: dict[tuple[str, str, str, str], int] = {}
+        self._memory: list[array[int]] = [array("q") for _ in MEMORY]
+        self._names, self._texts = Numbering(), Numbering()
+        self._lanes, self._devices = Numbering(), Numbering()
 
     def add(
         self,
@@ -37,7 +39,7 @@ class Builder:
         """Returns the slice's number, for ``mark``."""
         self._ts.append(ts)
         self._dur.append(dur)
-        self._name.append(self._names.setdefault(name, len(self._names)))
+        self._name.append(self._names[name])
         self._lane.append(lane)
         self._kind.append(kind)
         self._correlation.append(correlation)
@@ -50,52 +52,74 @@ class Builder:
         index.append(slice_number)
         values.append(value)
 
+    def mark_text(self, slice_number: int, column: str, text: str) -> None:
+        """Give the newest slice a text."""
+        self.mark(slice_number, column, self.text(text))
+
     def text(self, text: str) -> int:
         """The number that stands for a text in a sparse column."""
-        return self._texts.setdefault(text, len(self._texts))
+        return self._texts[text]
 
     def lane(self, process: str, thread: str, device: str = "", stream: str = "") -> int:
         """The number of a thread or stream."""
-        return self._lanes.setdefault((process, thread, device, stream), len(self._lanes))
+        return self._lanes[process, thread, device, stream]
+
+    def add_memory(
+        self,
+        ts: int,
+        lane: int,
+        device: str,
+        size: int,
+        address: int,
+        allocated: int = NO_ID,
+        reserved: int = NO_ID,
+    ) -> None:
+        """``size`` bytes were taken on ``device``, or given back (below 0); what the allocator has afterwards."""
+        values = (ts, lane, self._devices[device], size, address, allocated, reserved)
+        for column, value in zip(self._memory, values, strict=True):
+            column.append(value)
+
+    def part(self) -> Part:
+        """What was taken, as it came."""
+        return Part(
+            slices={
+                "ts": _taken(self._ts, np.int64),
+                "dur": _taken(self._dur, np.int64),
+                "name": _taken(self._name, np.int32),
+                "lane": _taken(self._lane, np.int32),
+                "kind": _taken(self._kind, np.int8),
+                "correlation": _taken(self._correlation, np.int64),
+                "external": _taken(self._external, np.int64),
+            },
+            names=list(self._names),
+            lanes=list(self._lanes),
+            sparse={
+                column: (_taken(index, np.int32), _taken(values, np.int64))
+                for column, (index, values) in self._sparse.items()
+            },
+            texts=list(self._texts),
+            memory=(
+                {name: _taken(column, np.int64) for name, column in zip(MEMORY, self._memory, strict=True)}
+                if self._memory[0]
+                else {}
+            ),
+            memory_devices=list(self._devices),
+        )
 
     def finish(
         self,
         labels: Mapping[tuple[str, str], str] | None = None,
-        allocations: Callable[[int], Allocations | None] = lambda origin_ns: None,
+        allocations: Callable[[int], Allocations | None] | None = None,
         **others: Any,
     ) -> Columns:
         """The columns, in order. ``labels`` are those of lanes, by process and thread; ``allocations`` is given
         the origin of all times; ``others`` go to Columns."""
-        labels = labels or {}
-        ts, dur = _taken(self._ts, np.int64), _taken(self._dur, np.int64)
-        order = np.lexsort((-dur, ts))
-        place = np.empty(len(order), np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        sparse = {}
-        for column, (index, values) in self._sparse.items():
-            where, what = place[_taken(index, np.int32)], _taken(values, np.int64)
-            rising = np.argsort(where, kind="stable")
-            sparse[column] = Sparse(where[rising], what[rising])
-        origin = int(ts.min()) if len(ts) else 0
-        return Columns(
-            ts=ts[order] - origin,
-            dur=dur[order],
-            name=_taken(self._name, np.int32)[order],
-            lane=_taken(self._lane, np.int32)[order],
-            kind=_taken(self._kind, np.int8)[order],
-            correlation=_taken(self._correlation, np.int64)[order],
-            external=_taken(self._external, np.int64)[order],
-            names=list(self._names),
-            lanes=[
-                Lane(process, thread, labels.get((process, thread), ""), device, stream)
-                for process, thread, device, stream in self._lanes
-            ],
-            sparse=sparse,
-            texts=list(self._texts),
-            origin_ns=origin,
-            allocations=allocations(origin),
-            **others,
-        )
+        part = self.part()
+        part.labels = dict(labels or {})
+        columns = join([part], others)
+        if allocations is None:
+            return columns
+        return dataclasses.replace(columns, allocations=allocations(columns.origin_ns))
 
 
 def _taken(values: array[int], dtype: Any) -> Any:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .columns import NO_ID, Columns, Int32, Int64
+from ..models import OperatorTime
+from .columns import Columns, Int32, Int64
 from .kinds import Kind
-from .nesting import NOTHING, parents
+from .launching import First, launching_calls
+from .nesting import NOTHING
+
+if TYPE_CHECKING:
+    from .traces import Trace
 
 #: so many operators are told, those with most time first
 TOLD = 1000
@@ -23,25 +28,43 @@ class OperatorTally:
         self.own: dict[str, int] = {}
         self.total: dict[str, int] = {}
         self.device: dict[str, int] = {}
+        self.kernels: dict[str, int] = {}
 
-    def add(self, columns: Columns) -> None:
+    def add(self, trace: Trace) -> None:
         """Count a trace's operators and the device time that they launched."""
-        around = parents(columns, [Kind.OPERATOR])
+        columns, around = trace.columns, trace.around
         operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
         names = columns.name[operators]
         outermost = _outermost(columns, operators, around)[operators]
-        device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
-        owner = owners(columns, around)[device]
+        device = trace.device
+        owner = trace.owner[device]
         owned = owner != NOTHING
         _sum(self.count, columns, names, np.ones(len(names), np.int64))
         _sum(self.own, columns, names, own_times(columns, operators, around))
         _sum(self.total, columns, names, np.where(outermost, columns.dur[operators], 0))
-        _sum(self.device, columns, columns.name[owner[owned]], columns.dur[device[owned]])
+        owner_names = columns.name[owner[owned]]
+        _sum(self.device, columns, owner_names, columns.dur[device[owned]])
+        is_kernel = columns.kind[device[owned]] <= Kind.COMMUNICATION
+        _sum(self.kernels, columns, owner_names, is_kernel.astype(np.int64))
 
     def ranking(self) -> list[str]:
         """Names, those with most time of their own (on the CPU and on devices) first."""
         weight = {name: self.own[name] + self.device.get(name, 0) for name in self.count}
         return sorted(weight, key=lambda name: (-weight[name], name))[:TOLD]
+
+    def times(self) -> list[OperatorTime]:
+        """The wire form, in that order."""
+        return [
+            OperatorTime(
+                name=name,
+                count=self.count[name],
+                self_us=self.own[name] / 1000,
+                total_us=self.total[name] / 1000,
+                device_us=self.device.get(name, 0) / 1000,
+                kernels=self.kernels.get(name, 0),
+            )
+            for name in self.ranking()
+        ]
 
 
 def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
@@ -65,38 +88,12 @@ def owners(columns: Columns, around: Int32) -> Int32:
     """
     owner = np.full(len(columns), NOTHING, np.int32)
     device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
-    runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
-    by_correlation = _First.of(columns.correlation, runtime)
-    by_external = _First.of(columns.external, runtime)
-    correlation, external = columns.correlation[device], columns.external[device]
-    launch = by_correlation.find(correlation)
-    launch = np.where((launch == NOTHING) & (correlation == NO_ID), by_external.find(external), launch)
+    launch = launching_calls(columns, device)
     found = np.where(launch == NOTHING, NOTHING, around[launch])
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
-    named = _First.of(columns.external, operators).find(external)
+    named = First.of(columns.external, operators).find(columns.external[device])
     owner[device] = np.where(found == NOTHING, named, found)
     return owner
-
-
-@dataclass(frozen=True)
-class _First:
-    """The first slice that has an id."""
-
-    ids: Int64
-    slices: Int64
-
-    @staticmethod
-    def of(column: Int64, among: Int64) -> _First:
-        given = among[column[among] != NO_ID]
-        ids, first = np.unique(column[given], return_index=True)
-        return _First(ids, given[first])
-
-    def find(self, wanted: Int64) -> Int64:
-        """The slices, NOTHING where there is none."""
-        if not len(self.ids):
-            return np.full(len(wanted), NOTHING, np.int64)
-        place = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
-        return np.where(self.ids[place] == wanted, self.slices[place], NOTHING)
 
 
 def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray[np.bool_]:

@@ -13,11 +13,13 @@ import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest
+
+from . import batches
+from .parts import Part
 
 READ_BYTES = 1 << 20
 BATCH_BYTES = 8 << 20
@@ -26,58 +28,13 @@ LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
 #: So many cuts are tried one by one (an event may hold lists of objects, which look alike) before halving.
 CUTS = 16
+#: Brackets inside brackets; nothing sensible has so many.
+DEPTH = 200
 
 _ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BOUNDARY = re.compile(rb"\}\s*,\s*\{")
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)")
-
-
-class Arguments(msgspec.Struct, gc=False):
-    """The arguments of an event that the engine reads; all others are skipped undecoded."""
-
-    name: Any = None
-    device: Any = None
-    stream: Any = None
-    correlation: Any = None
-    external_id: Any = msgspec.field(name="External id", default=None)
-    external_id_old: Any = msgspec.field(name="external id", default=None)
-    sequence: Any = msgspec.field(name="Sequence number", default=None)
-    forward_thread: Any = msgspec.field(name="Fwd thread id", default=None)
-    bytes: Any = None
-    python_id: Any = msgspec.field(name="Python id", default=None)
-    python_parent: Any = msgspec.field(name="Python parent id", default=None)
-    elements: Any = msgspec.field(name="In msg nelems", default=None)
-    group_size: Any = msgspec.field(name="Group size", default=None)
-    graph: Any = msgspec.field(name="graph id", default=None)
-    graph_node: Any = msgspec.field(name="graph node id", default=None)
-    shared_memory: Any = msgspec.field(name="shared memory", default=None)
-    registers: Any = msgspec.field(name="registers per thread", default=None)
-    dims: msgspec.Raw = msgspec.field(name="Input Dims", default=msgspec.Raw(b""))
-    strides: msgspec.Raw = msgspec.field(name="Input Strides", default=msgspec.Raw(b""))
-    types: msgspec.Raw = msgspec.field(name="Input type", default=msgspec.Raw(b""))
-    concrete: msgspec.Raw = msgspec.field(name="Concrete Inputs", default=msgspec.Raw(b""))
-    grid: msgspec.Raw = msgspec.Raw(b"")
-    block: msgspec.Raw = msgspec.Raw(b"")
-    collective: msgspec.Raw = msgspec.field(name="Collective name", default=msgspec.Raw(b""))
-    dtype: msgspec.Raw = msgspec.Raw(b"")
-    memory_device: Any = msgspec.field(name="Device Id", default=None)
-    memory_bytes: Any = msgspec.field(name="Bytes", default=None)
-    address: Any = msgspec.field(name="Addr", default=None)
-    allocated: Any = msgspec.field(name="Total Allocated", default=None)
-    reserved: Any = msgspec.field(name="Total Reserved", default=None)
-
-
-class Event(msgspec.Struct, gc=False):
-    """An event as written; times stay text, for a double cannot hold nanoseconds since 1970."""
-
-    ph: str = ""
-    cat: str | None = None
-    name: str = ""
-    pid: Any = None
-    tid: Any = None
-    ts: msgspec.Raw = msgspec.Raw(b"")
-    dur: msgspec.Raw = msgspec.Raw(b"")
-    args: Arguments | None = None
 
 
 def _as_question_marks(error: UnicodeError) -> tuple[str, int]:
@@ -88,10 +45,6 @@ def _as_question_marks(error: UnicodeError) -> tuple[str, int]:
 # Bytes that are no UTF-8 become as many question marks: positions stay what they were.
 _QUESTION = "genops-question"
 codecs.register_error(_QUESTION, _as_question_marks)
-
-_events = msgspec.json.Decoder(list[Event])
-_event = msgspec.json.Decoder(Event)
-_raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class TraceFile:
@@ -107,7 +60,7 @@ class TraceFile:
         self._buffer = b""
         self._ended = False
 
-    def batches(self) -> Iterator[list[Event]]:
+    def parts(self) -> Iterator[Part]:
         """The events in the order of the file. Raises InvalidRequest where there is no array of events."""
         self._find_array()
         want = BATCH_BYTES
@@ -126,7 +79,7 @@ class TraceFile:
                 continue
             want = BATCH_BYTES
             batch, done = taken
-            if batch:
+            if batch is not None and batch.events:
                 yield batch
             if done:
                 self._keep_tail()
@@ -187,7 +140,7 @@ class TraceFile:
                     hint="Give a Kineto or Chrome trace: JSON, or JSON in gzip, as torch.profiler exports it.",
                 )
 
-    def _take(self) -> tuple[list[Event], bool] | None:
+    def _take(self) -> tuple[Part | None, bool] | None:
         """Decode a batch: its events, and whether they were the last. None: more text is needed."""
         limit, tries = len(self._buffer), 0
         bad: int | None = None
@@ -211,7 +164,7 @@ class TraceFile:
             return self._take_first(bad)
         return self._finish() if self._ended else None
 
-    def _take_first(self, bad: int) -> tuple[list[Event], bool]:
+    def _take_first(self, bad: int) -> tuple[Part | None, bool]:
         """The text is damaged at ``bad``: take the first event if it lies before, or go on after the damage."""
         for boundary in islice(_BOUNDARY.finditer(self._buffer, 0, bad), CUTS):
             batch, _error = self._decode(b"[" + self._buffer[: boundary.start() + 1] + b"]")
@@ -222,12 +175,12 @@ class TraceFile:
         if following is None or self.skipped >= MAX_SKIPPED:
             self.damage = self.damage or "The file is damaged; what follows was not read."
             self._buffer = b""
-            return [], True
+            return None, True
         self.skipped += 1
         self._buffer = self._buffer[following.end() - 1 :]
-        return [], False
+        return None, False
 
-    def _finish(self) -> tuple[list[Event], bool]:
+    def _finish(self) -> tuple[Part | None, bool]:
         """The last event, and the end of the array."""
         text = b"[" + self._buffer
         batch, error = self._decode(text)
@@ -240,43 +193,47 @@ class TraceFile:
         if batch is None or self.head:
             self.damage = self.damage or "The file is cut off; it was read up to its last whole event."
         self._buffer = b""
-        return batch or [], True
+        return batch, True
 
-    def _close(self, text: bytes, offset: int) -> tuple[list[Event], bool]:
+    def _close(self, text: bytes, offset: int) -> tuple[Part | None, bool]:
         """``text`` is a whole array up to about ``offset``."""
         end = text.rfind(b"]", 0, offset) + 1
         batch, _error = self._decode(text[:end])
         self._buffer = self._buffer[end - 1 :]
-        return batch or [], True
+        return batch, True
 
-    def _decode(self, text: bytes) -> tuple[list[Event] | None, str]:
+    def _decode(self, text: bytes) -> tuple[Part | None, str]:
         try:
-            text.decode()
-        except UnicodeDecodeError:
-            text = text.decode("utf-8", _QUESTION).encode()
-        try:
-            try:
-                return _events.decode(text), ""
-            except msgspec.ValidationError:
-                return self._decode_one_by_one(text), ""
+            return batches.read(_as_utf8(text)), ""
         except msgspec.DecodeError as error:
             return None, str(error)
-
-    def _decode_one_by_one(self, text: bytes) -> list[Event]:
-        batch = []
-        skipped = 0
-        for raw in _raws.decode(text):
-            try:
-                batch.append(_event.decode(raw))
-            except msgspec.ValidationError:
-                skipped += 1
-        self.skipped += skipped
-        return batch
+        except RecursionError:
+            return None, f"nested too deep (byte {_too_deep(text)})"
 
     def _keep_tail(self) -> None:
         self._fill(READ_BYTES)
         self.tail = self._buffer[:READ_BYTES]
         self._buffer = b""
+
+
+def _as_utf8(text: bytes) -> bytes:
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return text.decode("utf-8", _QUESTION).encode()
+    return text
+
+
+def _too_deep(text: bytes) -> int:
+    """Where more than ``DEPTH`` brackets are open."""
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        first = text[token.start()]
+        depth += (first in b"[{") - (first in b"]}")
+        if depth > DEPTH:
+            return token.start()
+    return len(text)
 
 
 def _last_boundary(text: bytes, limit: int) -> int | None:

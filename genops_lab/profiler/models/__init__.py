@@ -1,12 +1,29 @@
 """Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
 
 from .advice import Advice, Moment
-from .difference import Change, Difference, Figure
+from .difference import Change, ComparedProfiles, Difference, Figure
 from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
-from .memory import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
+from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .profiles import NewProfile, Profile, ProfileSummary
 from .roofline import OperatorWork, Peak, Roofline
+from .timeline import (
+    FoundSlices,
+    NameSum,
+    OpenedFile,
+    SliceArgument,
+    SliceDetails,
+    SliceSearch,
+    Sums,
+    SumsQuery,
+    TileKey,
+    Tiles,
+    TilesQuery,
+    Timeline,
+    TimelineLane,
+    TimelineSlice,
+    TimelineTile,
+)
 from .times import (
     CpuTime,
     DeviceTime,
@@ -22,7 +39,9 @@ from .times import (
 __all__ = [
     "Advice",
     "Attribution",
+    "CategoryBytes",
     "Change",
+    "ComparedProfiles",
     "CpuTime",
     "DeviceMemory",
     "DeviceTime",
@@ -30,6 +49,7 @@ __all__ = [
     "Figure",
     "Flame",
     "FlameNode",
+    "FoundSlices",
     "IdleReason",
     "IdleTime",
     "KernelTime",
@@ -38,7 +58,9 @@ __all__ = [
     "MemoryPoint",
     "MemorySummary",
     "Moment",
+    "NameSum",
     "NewProfile",
+    "OpenedFile",
     "OperatorTime",
     "OperatorWork",
     "OutOfMemory",
@@ -48,7 +70,19 @@ __all__ = [
     "ProfileSummary",
     "Roofline",
     "Site",
+    "SliceArgument",
+    "SliceDetails",
+    "SliceSearch",
     "StepTime",
     "StreamTime",
+    "Sums",
+    "SumsQuery",
+    "TileKey",
+    "Tiles",
+    "TilesQuery",
+    "Timeline",
+    "TimelineLane",
+    "TimelineSlice",
+    "TimelineTile",
     "Unattributed",
 ]

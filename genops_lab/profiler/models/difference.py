@@ -9,8 +9,19 @@ import msgspec
 from .lines import Place
 
 
+class ComparedProfiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Which two, by their ids."""
+
+    before: str
+    after: str
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One operator, kernel or line in both. Device time (of an operator also CPU) in microseconds a step."""
+    """One operator, kernel or line in both. Device time in microseconds a step.
+
+    Of an operator it is the time of its own on the CPU and of the kernels that it launched; copies and fills count as
+    kernels.
+    """
 
     name: str
     before_us: float
@@ -19,7 +30,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     after_count: float
     state: Literal["both", "added", "removed"]
     place: Place | None = None
-    #: A kernel that stands where the other had another one, by operator and shapes.
+    #: Of a new kernel: the one that is gone and did the same work, by operator and shapes.
     instead_of: str = ""
 
 
@@ -29,11 +40,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     before: float
     after: float
-    unit: Literal["us", "share", "count", "flops"]
+    unit: Literal["us", "share", "count", "flops", "bytes"]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """All times are a step where both have steps, else of the whole trace (``a_step`` tells)."""
+    """All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+
+    They are sums over all devices of all ranks. Changes are in the order of their size.
+    """
 
     a_step: bool
     before_steps: int

@@ -1,0 +1,73 @@
+"""Advice: each rule looks at one rank's trace (or at all ranks) and is silent where its problem is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from ...models import Advice
+from .allocator import alloc_retries, fragmentation
+from .attention import unfused_attention
+from .case import Case, PlacesOf, Rule
+from .communication import exposed_comm, small_buckets
+from .copies import h2d_blocking, h2d_unpinned
+from .dataloading import dataloader_bound
+from .efficiency import efficiency
+from .fusion import memory_bound_chain
+from .idleness import gpu_idle
+from .launches import launch_bound
+from .layout import conv_layout
+from .precision import fp32_kernels
+from .ranks import Collectives, collectives_of, straggler
+from .synchronization import sync_item, sync_other
+from .warmup import warmup_counted
+
+RULES: tuple[Rule, ...] = (
+    dataloader_bound,
+    h2d_blocking,
+    h2d_unpinned,
+    sync_item,
+    sync_other,
+    launch_bound,
+    efficiency,
+    fp32_kernels,
+    conv_layout,
+    unfused_attention,
+    memory_bound_chain,
+    exposed_comm,
+    small_buckets,
+    alloc_retries,
+    fragmentation,
+    warmup_counted,
+    gpu_idle,
+)
+
+
+def advise(case: Case) -> list[Advice]:
+    """What one rank's trace shows, most time first."""
+    return by_saving(advice for rule in RULES for advice in rule(case))
+
+
+def over_ranks(advice: Iterable[Advice]) -> list[Advice]:
+    """One advice a code: that of the rank with most at stake, which tells the others. Most time first."""
+    by_code: dict[str, list[Advice]] = {}
+    for each in by_saving(advice):
+        by_code.setdefault(each.code, []).append(each)
+    return [_with_others(*same) for same in by_code.values()]
+
+
+def _with_others(worst: Advice, *others: Advice) -> Advice:
+    ranks = sorted({each.rank for each in others if each.rank is not None and each.rank != worst.rank})
+    if not ranks:
+        return worst
+    told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {', '.join(map(str, ranks))}"
+    return structs.replace(worst, evidence=f"{worst.evidence} That is rank {worst.rank}; also on {told}.")
+
+
+def by_saving(advice: Iterable[Advice]) -> list[Advice]:
+    """Most time first."""
+    return sorted(advice, key=lambda each: (-each.saving_us, each.code))
+
+
+__all__ = ["Case", "Collectives", "PlacesOf", "advise", "collectives_of", "over_ranks", "straggler"]

@@ -1,0 +1,161 @@
+"""What a rule of advice gets, and how it says what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ...models import Advice, Moment, Place
+from ..columns import Int64
+from ..devices import device_model
+from ..host import Host
+from ..idle import REASONS, Gaps, explained_gaps
+from ..intervals import span, union_length
+from ..kinds import Kind
+from ..steps import step_slices
+from ..traces import Trace
+from .groups import Group, work_groups
+from .speeds import Speed, speed_of
+
+#: Lines of code that slices belong to, those with most first.
+PlacesOf = Callable[[Int64], list[Place]]
+#: So much of the traced time must be at stake for a word.
+WORTH = 0.01
+MOMENTS = 5
+
+
+class Stake(NamedTuple):
+    """What is at stake: nanoseconds that could be saved at most, and the slices that show it."""
+
+    saving: int
+    slices: Int64
+
+
+class Case:
+    """One rank's trace, seen as what could be better. Times in nanoseconds."""
+
+    def __init__(self, trace: Trace, host: Host | None = None, places_of: PlacesOf | None = None) -> None:
+        self.trace = trace
+        self.columns = trace.columns
+        self.host = host or Host(trace)
+        self._places_of = places_of
+
+    @cached_property
+    def traced(self) -> int:
+        """The length of which savings are a part: of the device with the longest span, else of the host's work."""
+        spans = [span(self.trace.intervals(members)) for members in self.trace.devices.values()]
+        if spans:
+            return max(spans)
+        kinds = self.columns.kind
+        return span(
+            self.trace.intervals(np.flatnonzero((kinds == Kind.OPERATOR) | (kinds == Kind.ANNOTATION)))
+        )
+
+    @cached_property
+    def gaps(self) -> list[Gaps]:
+        """The gaps of each device."""
+        return [explained_gaps(self.trace, self.host, members) for members in self.trace.devices.values()]
+
+    @cached_property
+    def idle(self) -> int:
+        """Of the device that was idle longest."""
+        return max((int(each.lengths.sum()) for each in self.gaps), default=0)
+
+    def idle_by(self, reason: str) -> int:
+        """Idle time for a reason, of the device that has most of it."""
+        part = REASONS.index(reason)
+        return max((int(each.parts[:, part].sum()) for each in self.gaps), default=0)
+
+    @cached_property
+    def speed(self) -> Speed | None:
+        """Of the first device; all of a process are alike. None: it is not known what it can do."""
+        key = next(iter(self.trace.devices), "")
+        return speed_of(self.trace, device_model(self.trace, key))
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Operators of one name and shapes with the device time they took."""
+        return work_groups(self.trace)
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps that the trace has, at least 1."""
+        return max(1, len(step_slices(self.columns)))
+
+    def worth(self, saving: int, share: float = WORTH) -> bool:
+        """Whether so much is at stake."""
+        return saving > 0 and saving >= share * self.traced
+
+    def share(self, length: int) -> str:
+        """As people read it: part of the traced time."""
+        return percent(length, self.traced)
+
+    def advice(
+        self,
+        code: str,
+        title: str,
+        evidence: str,
+        stake: Stake,
+        suggestion: str,
+        code_hint: str = "",
+    ) -> Advice:
+        """Severity is by the share of the traced time: 10 % high, 3 % medium."""
+        saving = min(stake.saving, self.traced)
+        part = saving / self.traced if self.traced else 0.0
+        return Advice(
+            code=code,
+            severity="high" if part >= 0.1 else "medium" if part >= 0.03 else "low",
+            title=title,
+            evidence=evidence,
+            saving_us=saving / 1000,
+            suggestion=suggestion,
+            code_hint=code_hint,
+            places=self._places_of(stake.slices) if self._places_of and len(stake.slices) else [],
+            moments=self._moments(stake.slices),
+            rank=self.trace.rank,
+        )
+
+    def _moments(self, slices: Int64) -> list[Moment]:
+        columns = self.columns
+        longest = slices[np.argsort(-columns.dur[slices], kind="stable")[:MOMENTS]]
+        return [
+            Moment(
+                start_us=int(columns.ts[each]) / 1000, end_us=int(columns.ts[each] + columns.dur[each]) / 1000
+            )
+            for each in np.sort(longest).tolist()
+        ]
+
+
+Rule = Callable[[Case], Iterable[Advice]]
+
+
+def length_of(case: Case, slices: Int64) -> int:
+    """What slices cover together."""
+    return union_length(case.trace.intervals(slices))
+
+
+def outermost(case: Case, slices: Int64) -> Int64:
+    """The slices that lie in no other of them, on their thread."""
+    columns = case.columns
+    kept = []
+    for lane in np.unique(columns.lane[slices]).tolist():
+        members = slices[columns.lane[slices] == lane]
+        ends = np.maximum.accumulate(columns.ts[members] + columns.dur[members])
+        kept.append(members[np.concatenate([[True], columns.ts[members[1:]] >= ends[:-1]])])
+    return np.sort(np.concatenate(kept)) if kept else slices
+
+
+def milliseconds(length: float) -> str:
+    """Nanoseconds as people read them."""
+    if length >= 1e9:
+        return f"{length / 1e9:.2f} s"
+    return f"{length / 1e6:.1f} ms" if length >= 1e6 else f"{length / 1e3:.1f} µs"
+
+
+def percent(part: float, whole: float) -> str:
+    """``34 %``; one digit more below 10."""
+    share = 100 * part / whole if whole else 0.0
+    return f"{share:.0f} %" if share >= 10 else f"{share:.1f} %"

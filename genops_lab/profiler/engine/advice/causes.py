@@ -1,0 +1,93 @@
+"""Why operators are slow, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .groups import Group
+from .matmuls import misaligned, tiles
+from .speeds import Speed
+
+
+def _nothing(_group: Group, _speed: Speed) -> str:
+    return ""
+
+
+def _tiles(group: Group, speed: Speed) -> str:
+    count = tiles(group.work.matrices) if group.work.matrices else 0
+    return f" Its result has {count} tiles of 128 × 128 for {speed.processors} processors."
+
+
+def _alignment(group: Group, _speed: Speed) -> str:
+    found = misaligned(group)
+    lengths = " and ".join(str(each) for each in found.lengths)
+    return f" {lengths} {'is' if len(found.lengths) == 1 else 'are'} no multiple of {found.multiple}."
+
+
+class Cause(NamedTuple):
+    """``title`` may have ``{name}`` of the operator and ``{share}`` of what is possible."""
+
+    title: str
+    suggestion: str
+    code_hint: str = ""
+    detail: Callable[[Group, Speed], str] = _nothing
+
+
+CAUSES = {
+    "fp32_math": Cause(
+        "Matrix products run in fp32, where tf32 or bf16 would do",
+        "Use autocast with bfloat16 (float16 before Ampere), or allow tf32 for fp32 products.",
+        'torch.set_float32_matmul_precision("high")\nwith torch.autocast("cuda", dtype=torch.bfloat16):\n    ...',
+    ),
+    "misaligned_shapes": Cause(
+        "{name} has shapes off the alignment of matrix units and runs at {share} of the possible speed",
+        "Pad the dimensions to a multiple of 8 (16-bit numbers), better of 64: vocabulary, channels, sequence.",
+        "padded = -(-size // 64) * 64",
+        _alignment,
+    ),
+    "few_tiles": Cause(
+        "{name} has too few output tiles to fill the device ({share} of the possible speed)",
+        "Make the result larger (batch the calls, multiply several weights at once), or split the inner dimension.",
+        "y = x @ torch.cat([w_q, w_k, w_v], dim=1)  # one product instead of three",
+        _tiles,
+    ),
+    "skinny_gemm": Cause(
+        "{name} multiplies a few rows only and uses {share} of the memory bandwidth",
+        "Batch more rows, or use a kernel made for matrix by vector; quantised weights are read faster.",
+    ),
+    "small_gemms": Cause(
+        "{name} is many small matrix products",
+        "Do them at once: batch (torch.bmm) or group them; give each expert more tokens (larger batch, fewer experts).",
+    ),
+    "low_gemm_efficiency": Cause(
+        "{name} reaches {share} of the possible speed",
+        "Try other layouts (transposes), torch.compile with max-autotune, or the library's tuning (TunableOp).",
+        'model = torch.compile(model, mode="max-autotune")',
+    ),
+    "depthwise_conv": Cause(
+        "Depthwise convolution is bound by memory and uses {share} of the bandwidth",
+        "Use channels_last with 16-bit numbers, or fuse it with its neighbours (torch.compile).",
+        "model = model.to(memory_format=torch.channels_last)",
+    ),
+    "low_conv_efficiency": Cause(
+        "{name} reaches {share} of the possible speed",
+        "Let the library look for its best algorithm, and use channels_last with 16-bit numbers.",
+        "torch.backends.cudnn.benchmark = True",
+    ),
+    "attention_unfused": Cause(
+        "Attention is computed in separate steps, where a fused kernel exists",
+        "Use scaled_dot_product_attention with the flash or memory-efficient kernel (16-bit, no dense mask).",
+        "y = F.scaled_dot_product_attention(q, k, v, is_causal=True)",
+    ),
+    "attention_low_efficiency": Cause(
+        "Attention reaches {share} of the possible speed",
+        "Use a kernel made for this device (newer flash attention, cuDNN, AITER/CK on AMD); mask instead of padding.",
+        "with torch.nn.attention.sdpa_kernel(SDPBackend.CUDNN_ATTENTION):\n    ...",
+    ),
+    "low_bandwidth": Cause(
+        "{name} is bound by memory and uses {share} of the bandwidth",
+        "Make its tensors contiguous in one order, use 16-bit numbers, and fuse it with its neighbours.",
+        "model = torch.compile(model)",
+    ),
+}

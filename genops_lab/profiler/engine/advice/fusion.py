@@ -1,0 +1,75 @@
+"""Chains of element-wise kernels that write and read the same tensor again and again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...models import Advice
+from ..columns import Int64
+from ..host import Bools
+from ..kinds import Kind
+from ..nesting import NOTHING
+from .case import Case, Stake, milliseconds
+
+_ELEMENTWISE = re.compile(
+    r"elementwise_kernel|CUDAFunctor|triton_poi_|vectorized_layer_norm|softmax_warp|Elementwise"
+)
+#: Kernels of a chain; a shorter one is hardly worth fusing. Of the traced time at stake.
+CHAIN, SHARE = 3, 0.05
+#: Shorter kernels are bound by their launch, which is another advice.
+LONG_ENOUGH_NS = 5_000
+
+
+def memory_bound_chain(case: Case) -> Iterable[Advice]:
+    """Consecutive element-wise kernels of one stream with the same grid, of at least two operators.
+
+    Each reads and writes the whole tensor; fused they do so once. Saving: all of a chain's time but that of its
+    longest kernel.
+    """
+    columns = case.columns
+    fits = np.array([_ELEMENTWISE.search(name) is not None for name in columns.names], bool)
+    grid = np.full(len(columns), NOTHING, np.int64)
+    sparse = columns.sparse.get("grid")
+    if sparse is None or not fits.any():
+        return
+    grid[sparse.index] = sparse.value
+    chains: list[Int64] = []
+    for members in case.trace.devices.values():
+        kernels = members[columns.kind[members] <= Kind.COMMUNICATION]
+        for lane in np.unique(columns.lane[kernels]).tolist():
+            chains += _chains(case, kernels[columns.lane[kernels] == lane], fits, grid)
+    if not chains:
+        return
+    saving = sum(int(columns.dur[chain].sum() - columns.dur[chain].max()) for chain in chains)
+    if not case.worth(saving, SHARE):
+        return
+    slices = np.sort(np.concatenate(chains))
+    total = int(columns.dur[slices].sum())
+    longest = max(chains, key=lambda chain: int(columns.dur[chain].sum()))
+    yield case.advice(
+        "memory_bound_chain",
+        "Element-wise operators in a row could be one kernel",
+        f"{len(chains):,} chains of {len(slices) / len(chains):.1f} kernels on average take {milliseconds(total)}"
+        f" ({case.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"
+        f" {' → '.join(_operators(case, longest))}.",
+        Stake(saving, slices),
+        "Fuse them: torch.compile, or an operator that does it all (fused activation, norm, optimizer).",
+        "model = torch.compile(model)",
+    )
+
+
+def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int64) -> list[Int64]:
+    columns = case.columns
+    good = fits[columns.name[kernels]] & (columns.dur[kernels] >= LONG_ENOUGH_NS) & (grid[kernels] != NOTHING)
+    joined = good[1:] & good[:-1] & (grid[kernels[1:]] == grid[kernels[:-1]])
+    parts = np.split(kernels, np.flatnonzero(~joined) + 1)
+    return [part for part in parts if len(part) >= CHAIN and len(set(_operators(case, part))) > 1]
+
+
+def _operators(case: Case, chain: Int64) -> list[str]:
+    owner = case.trace.owner[chain]
+    names = np.where(owner != NOTHING, case.columns.name[owner], case.columns.name[chain])
+    return [case.columns.names[name] for name in names.tolist()]

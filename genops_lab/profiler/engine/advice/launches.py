@@ -1,0 +1,73 @@
+"""Too many small kernels for the host to launch in time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...models import Advice
+from ..columns import Int64
+from ..idle import REASONS
+from ..kinds import Kind
+from ..nesting import NOTHING
+from .case import Case, Stake, milliseconds, percent
+
+#: A longer part of a gap is one slow call (loading a module, allocating), not launching.
+SLOW_CALL_NS = 1_000_000
+#: Idle for launching, of the traced time; and kernels shorter than this on average.
+SHARE, SHORT_NS = 0.1, 200_000
+_LAUNCH = REASONS.index("launch")
+_OPTIMIZER = re.compile(r"Optimizer\.step#")
+
+
+def launch_bound(case: Case) -> Iterable[Advice]:
+    """The device waits between kernels for the host to launch the next.
+
+    Saving: the parts of gaps in which the host was launching; a CUDA graph launches all at once.
+    """
+    best, stretch = 0, None
+    for gaps in case.gaps:
+        parts = np.where(gaps.parts[:, _LAUNCH] <= SLOW_CALL_NS, gaps.parts[:, _LAUNCH], 0)
+        if parts.sum() > best:
+            best, stretch = int(parts.sum()), gaps.following[parts > 0]
+    if stretch is None or not case.worth(best, SHARE):
+        return
+    columns = case.columns
+    kernels = case.trace.device[columns.kind[case.trace.device] <= Kind.COMMUNICATION]
+    if not len(kernels) or columns.dur[kernels].mean() > SHORT_NS:
+        return
+    calls = case.trace.call[kernels]
+    known = calls != NOTHING
+    shorter = int((columns.dur[kernels[known]] < columns.dur[calls[known]]).sum())
+    steps = case.host.named(_OPTIMIZER, Kind.ANNOTATION, Kind.OPERATOR)
+    in_optimizer = _launched_in(case, calls[known], steps)
+    fused = ""
+    if known.any() and in_optimizer >= 0.2 * known.sum():
+        fused = f" {percent(in_optimizer, known.sum())} of the kernels are the optimizer's."
+    yield case.advice(
+        "launch_bound",
+        "Many small kernels: the device waits for launches",
+        f"{len(kernels):,} kernels of {milliseconds(float(np.median(columns.dur[kernels])))} (median);"
+        f" {percent(shorter, max(1, int(known.sum())))} are shorter than the call that launched them. In"
+        f" {len(stretch):,} gaps the device waited {milliseconds(best)} for launches ({case.share(best)} of the"
+        f" trace).{fused}",
+        Stake(best, stretch),
+        "Launch less: CUDA graphs or torch.compile, larger batches"
+        + (", and a fused optimizer." if fused else "."),
+        'model = torch.compile(model, mode="reduce-overhead")'
+        + ("\noptimizer = torch.optim.AdamW(model.parameters(), fused=True)" if fused else ""),
+    )
+
+
+def _launched_in(case: Case, calls: Int64, outer: Int64) -> int:
+    """How many calls began in one of the slices ``outer``."""
+    columns = case.columns
+    if not len(outer):
+        return 0
+    place = np.searchsorted(columns.ts[outer], columns.ts[calls], side="right") - 1
+    inside = (place >= 0) & (
+        columns.ts[calls] < (columns.ts[outer] + columns.dur[outer])[np.maximum(place, 0)]
+    )
+    return int(inside.sum())

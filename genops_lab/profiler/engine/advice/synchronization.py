@@ -1,0 +1,126 @@
+"""Waits for the device that need not be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...models import Advice
+from ..columns import Int64
+from ..host import Bools, overlap
+from ..idle import REASONS
+from ..intervals import union
+from ..kinds import Kind
+from .case import Case, Stake, length_of, milliseconds, outermost
+
+_ITEM = re.compile(r"^aten::(item|_local_scalar_dense|is_nonzero)$")
+_READS = re.compile(r"^aten::(nonzero|masked_select|unique\w*|_unique2|equal)$")
+_FROM_DEVICE = re.compile(r"DtoH|Device -> (Host|Pageable|Pinned)|CopyDeviceToHost", re.IGNORECASE)
+_WAIT, _COPY = REASONS.index("synchronization"), REASONS.index("copy")
+
+
+def sync_item(case: Case) -> Iterable[Advice]:
+    """``.item()``, ``float(tensor)``, ``if tensor:`` make the host wait for all work so far.
+
+    Saving: idle time of the device in gaps that began in such a wait, with the launching that follows: without
+    the wait it would have been launched ahead.
+    """
+    waits = _that_wait(case, case.host.named(_ITEM, Kind.OPERATOR))
+    if not len(waits):
+        return
+    saving = _idle_after(case, waits, _WAIT)
+    if case.worth(saving):
+        waited = length_of(case, waits)
+        yield case.advice(
+            "sync_item",
+            "Reading single values makes the host wait for the device",
+            f"{len(waits)} times a value was read from the device (.item(), float(), if tensor): the host waited"
+            f" {milliseconds(waited)}, and the device was idle afterwards for {milliseconds(saving)}"
+            f" ({case.share(saving)} of the trace), for nothing was launched ahead.",
+            Stake(saving, waits),
+            "Keep values on the device (add up the loss as a tensor) and read them every so many steps.",
+            "total += loss.detach()\nif step % 100 == 0:\n    print(total.item())",
+        )
+
+
+def sync_other(case: Case) -> Iterable[Advice]:
+    """Explicit synchronisation, ``.cpu()`` and operators whose shapes depend on values.
+
+    Saving: idle time of the device in gaps that began in such a wait, as for single values.
+    """
+    items = _that_wait(case, case.host.named(_ITEM, Kind.OPERATOR))
+    reads = _that_wait(case, case.host.named(_READS, Kind.OPERATOR))
+    calls = np.setdiff1d(case.host.synchronizing, case.host.copying)
+    explicit = calls[~_lies_in(case, calls, np.union1d(items, reads))]
+    back = _calls_of_copies_back(case)
+    waits = np.union1d(np.union1d(explicit, reads), back)
+    if not len(waits):
+        return
+    saving = _idle_after(case, np.union1d(explicit, reads), _WAIT) + _idle_after(case, back, _COPY)
+    if case.worth(saving):
+        parts = (
+            (len(explicit), "explicit synchronisation"),
+            (len(reads), "operators that need values (nonzero, masked_select, unique)"),
+            (len(back), "copies to the host (.cpu(), .numpy(), print)"),
+        )
+        yield case.advice(
+            "sync_other",
+            "The host waits for the device",
+            f"{', '.join(f'{count} {what}' for count, what in parts if count)}: the device was idle afterwards for"
+            f" {milliseconds(saving)} ({case.share(saving)} of the trace).",
+            Stake(saving, waits),
+            "Take synchronisation out of the loop; copy results back without blocking, a step later.",
+            'y = y.to("cpu", non_blocking=True)',
+        )
+
+
+def _that_wait(case: Case, operators: Int64) -> Int64:
+    """Outermost operators with a call inside that synchronises or copies: on the host's tensors there is none."""
+    operators = outermost(case, operators)
+    calls = np.union1d(
+        case.host.synchronizing, case.host.named(re.compile("Memcpy|runFunction"), Kind.RUNTIME)
+    )
+    columns = case.columns
+    kept = []
+    for operator in operators.tolist():
+        first, last = np.searchsorted(
+            columns.ts[calls], [columns.ts[operator], columns.ts[operator] + columns.dur[operator]]
+        )
+        inside = calls[first:last]
+        if (columns.lane[inside] == columns.lane[operator]).any():
+            kept.append(operator)
+    return np.array(kept, np.int64)
+
+
+def _lies_in(case: Case, slices: Int64, outer: Int64) -> Bools:
+    covered = union(case.trace.intervals(outer))
+    start = case.columns.ts[slices]
+    inside: Bools = overlap(covered, start, start + 1) > 0
+    return inside
+
+
+def _calls_of_copies_back(case: Case) -> Int64:
+    columns = case.columns
+    fits = np.array([_FROM_DEVICE.search(name) is not None for name in columns.names], bool)
+    device = case.trace.device
+    copies = device[(columns.kind[device] == Kind.COPY) & fits[columns.name[device]]]
+    calls = case.trace.call[copies]
+    calls = calls[calls >= 0]
+    found: Int64 = calls[~_lies_in(case, calls, case.host.named(_ITEM, Kind.OPERATOR))]
+    return found
+
+
+def _idle_after(case: Case, waits: Int64, part: int) -> int:
+    """Idle time of a kind in gaps that touch a wait, or the operator in which it lies."""
+    if not len(waits):
+        return 0
+    around = case.trace.around[waits]
+    within = np.where(around >= 0, around, waits)
+    times = union(case.trace.intervals(np.union1d(waits, within)))
+    best = 0
+    for gaps in case.gaps:
+        touched = overlap(times, gaps.times.start, gaps.times.end) > 0
+        best = max(best, int(gaps.parts[touched, part].sum()))
+    return best

@@ -1,0 +1,142 @@
+"""Why a device was idle: what the thread that launched the next work did during each gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from ..models import IdleReason, IdleTime
+from .columns import Int64
+from .host import Host, covered, overlap
+from .intervals import Intervals, union
+from .kinds import Kind
+from .nesting import NOTHING
+from .traces import Trace
+
+#: In the order in which the parts of a gap are kept.
+REASONS = ("dataloader", "communication", "copy", "synchronization", "launch", "python", "other")
+_PART = {code: number for number, code in enumerate(REASONS)}
+#: A device's own pause between two kernels that were both waiting is shorter than this (nanoseconds).
+BACK_TO_BACK = 10_000
+LONG = 1_000_000
+
+
+class Gaps(NamedTuple):
+    """The gaps of a device. ``parts[n]`` are the nanoseconds of gap n by reason, in the order of REASONS."""
+
+    times: Intervals
+    #: The first slice after each gap.
+    following: Int64
+    parts: Int64
+
+    @property
+    def lengths(self) -> Int64:
+        return self.times.end - self.times.start
+
+
+def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
+    """The gaps between ``members`` (one device's slices), each divided among its reasons without a remainder.
+
+    Until the call of the next work returned, the gap is what the calling thread did: its waits for data, for
+    other ranks, for copies and for the device, else its operators and calls (launch), else Python. The rest,
+    from the call to the start, is launch; where the call had returned before the gap, it is launch when short
+    and else a wait on the device (communication beside a collective, or other). Launching that follows a wait
+    inside which the gap began counts as that wait: without it the work would have been called ahead.
+    """
+    columns = trace.columns
+    times, following = _gaps(trace, members)
+    parts = np.zeros((len(following), len(REASONS)), np.int64)
+    call = trace.call[following]
+    returned = np.where(call == NOTHING, times.start, columns.ts[call] + columns.dur[call])
+    until = np.clip(returned, times.start, times.end)
+    lane = np.where(call == NOTHING, NOTHING, columns.lane[call])
+    for thread in np.unique(lane[lane != NOTHING]).tolist():
+        here = np.flatnonzero(lane == thread)
+        parts[here] = _host_parts(host, thread, Intervals(times.start[here], until[here]))
+    parts[:, _PART["launch"]] += np.where(returned > times.start, times.end - until, 0)
+    _after_waits(trace, host, times, lane, parts)
+    _device_parts(trace, members, times, following, call, parts)
+    return Gaps(times, following, parts)
+
+
+def idle_times(trace: Trace, host: Host) -> Iterator[IdleTime]:
+    """The gaps of a rank's devices. Reasons are exact parts; their counts are gaps of which they are most."""
+    for key, members in trace.devices.items():
+        found = explained_gaps(trace, host, members)
+        lengths = found.lengths
+        most = found.parts.argmax(axis=1) if len(lengths) else np.empty(0, np.int64)
+        totals = found.parts.sum(axis=0)
+        yield IdleTime(
+            device=key,
+            rank=trace.rank,
+            gaps=len(lengths),
+            total_us=int(lengths.sum()) / 1000,
+            p50_us=float(np.median(lengths)) / 1000 if len(lengths) else 0.0,
+            over_1ms=int((lengths > LONG).sum()),
+            over_1ms_us=int(lengths[lengths > LONG].sum()) / 1000,
+            reasons=sorted(
+                (
+                    IdleReason(
+                        code=code,  # type: ignore[arg-type]
+                        total_us=int(totals[part]) / 1000,
+                        count=int((most == part).sum()),
+                    )
+                    for part, code in enumerate(REASONS)
+                    if totals[part]
+                ),
+                key=lambda reason: -reason.total_us,
+            ),
+        )
+
+
+def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
+    """The gaps, and the slice after each. A slice of no length (a clock of microseconds) parts two gaps."""
+    start, end = trace.intervals(members)
+    reach = np.maximum.accumulate(end)
+    after = np.flatnonzero(start[1:] > reach[:-1]) + 1
+    return Intervals(reach[after - 1], start[after]), members[after]
+
+
+def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
+    parts = np.zeros((len(stretch.start), len(REASONS)), np.int64)
+    told = np.zeros(len(stretch.start), np.int64)
+    together = Intervals(np.empty(0, np.int64), np.empty(0, np.int64))
+    for activity in host.activities(thread):
+        together = union(together + activity.times)
+        so_far = overlap(together, stretch.start, stretch.end)
+        parts[:, _PART[activity.code]] = so_far - told
+        told = so_far
+    parts[:, _PART["python"]] = stretch.end - stretch.start - told
+    return parts
+
+
+def _after_waits(trace: Trace, host: Host, times: Intervals, lane: Int64, parts: Int64) -> None:
+    """Move launching to the wait inside which the gap began."""
+    launch = _PART["launch"]
+    for thread in np.unique(lane[lane != NOTHING]).tolist():
+        for activity in host.activities(thread):
+            if activity.code in ("copy", "synchronization"):
+                inside = covered(activity.times, times.start + 1) > covered(activity.times, times.start)
+                began = np.flatnonzero(inside & (lane == thread) & (parts[:, _PART[activity.code]] > 0))
+                parts[began, _PART[activity.code]] += parts[began, launch]
+                parts[began, launch] = 0
+
+
+def _device_parts(
+    trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int64, parts: Int64
+) -> None:
+    """Of gaps that no host explains: the work was called before, or its call is not known."""
+    columns = trace.columns
+    rest = times.end - times.start - parts.sum(axis=1)
+    queued = call != NOTHING
+    ends = columns.ts[members] + columns.dur[members]
+    by_end = np.argsort(ends, kind="stable")
+    last = np.maximum(np.searchsorted(ends[by_end], times.start, side="right") - 1, 0)
+    before = members[by_end[last]] if len(members) else members
+    beside = (columns.kind[following] == Kind.COMMUNICATION) | (columns.kind[before] == Kind.COMMUNICATION)
+    short = queued & (rest <= BACK_TO_BACK)
+    parts[:, _PART["launch"]] += np.where(short, rest, 0)
+    parts[:, _PART["communication"]] += np.where(queued & ~short & beside, rest, 0)
+    parts[:, _PART["other"]] += np.where(~short & ~(queued & beside), rest, 0)

@@ -1,0 +1,116 @@
+"""What a file is, by its content: a trace, a memory snapshot, an export of Nsight Systems, or what it is instead."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from enum import Enum
+from pathlib import Path
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+_HEAD = 1 << 16
+_PIECE = 1 << 20
+_GZIP = b"\x1f\x8b"
+
+
+class FileKind(Enum):
+    """What the engine reads."""
+
+    TRACE = "a trace"
+    SNAPSHOT = "a memory snapshot"
+    NSIGHT = "an export of Nsight Systems"
+
+
+_SNAPSHOT_KEYS = re.compile(
+    rb'\s*\{\s*"(?:segments|device_traces|allocator_settings|external_annotations|user_metadata)"'
+)
+_OTHERS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "a zip archive", "Unpack it, and give what is in it."),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "Unpack it: zstd -d FILE"),
+    (b"BZh", "compressed by bzip2", "Unpack it: bunzip2 FILE"),
+    (b"\xfd7zXZ", "compressed by xz", "Unpack it: unxz FILE"),
+    (b"NVR\x00", "a report of Nsight Compute", "It is of single kernels: open it with ncu-ui."),
+    (b"\x89HDF", "an HDF5 file", "Export it as SQLite: nsys export --type sqlite FILE.nsys-rep"),
+    (b"<", "a page", "Give the trace itself: JSON, or JSON in gzip."),
+)
+_REPORTS = {
+    ".nsys-rep": "nsys export --type sqlite",
+    ".qdrep": "nsys export --type sqlite",
+    ".qdstrm": "QdstrmImporter, then nsys export --type sqlite",
+}
+
+
+def kind_of_file(path: Path) -> FileKind:
+    """Raises NotFound, or InvalidRequest with what the file is instead, or that it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
+    except OSError as error:
+        raise InvalidRequest(
+            f"{path} could not be read: {error.strerror}.", hint="Check the path."
+        ) from error
+    if path.suffix in _REPORTS:
+        raise InvalidRequest(
+            f"{path.name} is a report of Nsight Systems, which Nsight Systems alone can read.",
+            hint=f"Export it where Nsight Systems is installed: {_REPORTS[path.suffix]} {path.name}",
+        )
+    packed = head.startswith(_GZIP)
+    if packed:
+        head = _inflated(head)
+    if head.startswith(b"SQLite format 3\x00"):
+        if packed:
+            raise InvalidRequest(f"{path.name} is a database in gzip.", hint=f"Unpack it: gunzip {path.name}")
+        return FileKind.NSIGHT
+    if head[:1] == b"\x80" or _SNAPSHOT_KEYS.match(head.removeprefix(b"\xef\xbb\xbf")):
+        return FileKind.SNAPSHOT
+    for beginning, what, hint in _OTHERS:
+        if head.startswith(beginning):
+            raise InvalidRequest(f"{path.name} is no trace: it is {what}.", hint=hint)
+    return FileKind.TRACE
+
+
+def require_trace(path: Path) -> FileKind:
+    """The kind of a file that tells times. Raises what ``kind_of_file`` raises, and for a memory snapshot."""
+    kind = kind_of_file(path)
+    if kind is FileKind.SNAPSHOT:
+        raise InvalidRequest(
+            f"{path.name} is a memory snapshot: it says nothing of times.",
+            hint=f"Use `genops profile memory {path.name}`.",
+        )
+    return kind
+
+
+def unpacked(path: Path, largest: int) -> bytes:
+    """A file's bytes, out of gzip where they are in it. Raises InvalidRequest when they are more than ``largest``."""
+    with path.open("rb") as stream:
+        head = stream.read(_PIECE)
+        if not head.startswith(_GZIP):
+            return head + stream.read()
+        inflater = zlib.decompressobj(wbits=31)
+        parts, size, pending = [], 0, head
+        try:
+            while pending and not inflater.eof:
+                piece = inflater.decompress(pending, _PIECE * 4)
+                parts.append(piece)
+                size += len(piece)
+                if size > largest:
+                    raise InvalidRequest(
+                        f"{path.name} unpacks to more than {largest >> 20:,} MiB.",
+                        hint="Give a smaller file.",
+                    )
+                pending = inflater.unconsumed_tail or stream.read(_PIECE)
+        except zlib.error as error:
+            raise InvalidRequest(
+                f"{path.name} is damaged: it cannot be unpacked.", hint="Copy it again."
+            ) from error
+    return b"".join(parts)
+
+
+def _inflated(head: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+    except zlib.error:
+        return b""

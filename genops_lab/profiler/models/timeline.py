@@ -1,0 +1,161 @@
+"""The timeline of a trace. Times count from its first event; arrays are little-endian, in base64 where it is JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Microseconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
+
+
+class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace or snapshot below the server's folder, by the path that the file browser shows."""
+
+    path: str
+
+
+class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
+    """A thread or a stream. ``rows``: of slices inside one another, at most 256."""
+
+    lane: int
+    group: str
+    label: str
+    device: str
+    stream: str
+    rows: int
+    slices: int
+    first_us: float
+    last_us: float
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice."""
+
+    span_us: float
+    lanes: list[TimelineLane]
+    names: list[str]
+    kinds: bytes
+
+
+class TileKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The ``index``-th stretch of 512 cells of 2 ** ``level`` nanoseconds of a lane."""
+
+    lane: Natural
+    level: Natural
+    index: Natural
+
+
+class TilesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """1 to 64 tiles."""
+
+    tiles: list[TileKey]
+
+
+class TimelineTile(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of a tile by row and start: slices, and runs of slices that are shorter than ``cell_ns``.
+
+    ``start`` (after the tile's own start) and ``dur`` in nanoseconds and ``covered`` (the share of ``dur`` that the
+    slices of a run take, 1 for a slice): float32. ``name`` (position among the names; of a run the one that takes
+    most), ``slice`` (of a run its first) and ``count`` (1: a slice): int32. ``row``: uint8. All have one length.
+    Each slice that begins in the tile is an item or is counted in a run; those that reach in are there too.
+    """
+
+    lane: int
+    level: int
+    index: int
+    cell_ns: int
+    start: bytes
+    dur: bytes
+    covered: bytes
+    name: bytes
+    slice: bytes
+    count: bytes
+    row: bytes
+
+
+class Tiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The tiles that were asked for, in that order."""
+
+    tiles: list[TimelineTile]
+
+
+class TimelineSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """One slice. ``kind``: operator, python, annotation, runtime, compute, communication, copy, ..."""
+
+    slice: int
+    lane: int
+    row: int
+    name: str
+    kind: str
+    start_us: float
+    dur_us: float
+
+
+class SliceArgument(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trace says of a slice, as text."""
+
+    name: str
+    value: str
+
+
+class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
+    ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in."""
+
+    slice: TimelineSlice
+    arguments: list[SliceArgument]
+    around: list[TimelineSlice]
+    launches: int = 0
+    launched: list[TimelineSlice] = []
+    launched_by: TimelineSlice | None = None
+    launch_stack: list[TimelineSlice] = []
+    previous: TimelineSlice | None = None
+    next: TimelineSlice | None = None
+    inside: TimelineSlice | None = None
+
+
+class SliceSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """``text``: what a name holds, in upper or lower case, or a regular expression (RE2). The answer is the next
+    slice after ``after`` (-1: the first), or before it; behind the last comes the first."""
+
+    text: str
+    regex: bool = False
+    after: Annotated[int, msgspec.Meta(ge=-1, le=2**53)] = -1
+    backwards: bool = False
+
+
+class FoundSlices(msgspec.Struct, frozen=True, kw_only=True):
+    """How many there are, and the ``place``-th (from 1) of them. ``names``: int32, the names that match."""
+
+    count: int
+    place: int
+    slice: TimelineSlice | None
+    names: bytes
+
+
+class SumsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time on some lanes."""
+
+    first_us: Microseconds
+    last_us: Microseconds
+    lanes: list[Natural]
+
+
+class NameSum(msgspec.Struct, frozen=True, kw_only=True):
+    """All slices of a name, each as far as it lies in the stretch."""
+
+    name: str
+    kind: str
+    count: int
+    total_us: float
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """At most 200 names, those with most time first. ``busy_us``: of each lane the time with any slice, summed."""
+
+    slices: int
+    busy_us: float
+    names: list[NameSum]
+    more_names: int = 0

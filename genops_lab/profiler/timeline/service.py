@@ -1,0 +1,56 @@
+"""What a timeline is asked for. The work is done in the profiler's worker process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import InvalidRequest
+
+from ..models import (
+    FoundSlices,
+    SliceDetails,
+    SliceSearch,
+    Sums,
+    SumsQuery,
+    Tiles,
+    TilesQuery,
+    Timeline,
+)
+from .backend import Timelines
+
+if TYPE_CHECKING:
+    from ..service import ProfilesService
+
+SLICE_DIGITS = 12
+
+
+class TimelineService:
+    """The timelines of profiles, made at their first look where the analysis did not keep them."""
+
+    def __init__(self, profiles: ProfilesService) -> None:
+        self._profiles = profiles
+        self._worker = profiles.worker
+
+    async def get_timeline(self, profile_id: str) -> Timeline:
+        """The lanes of a profile's timeline and the names on it."""
+        return await self._worker.call(Timelines.describe, *await self._profiles.place(profile_id))
+
+    async def get_timeline_tiles(self, profile_id: str, body: TilesQuery) -> Tiles:
+        """What is drawn of some lanes in some stretches of time."""
+        place = await self._profiles.place(profile_id)
+        return Tiles(tiles=await self._worker.call(Timelines.tiles, *place, body.tiles))
+
+    async def get_timeline_slice(self, profile_id: str, slice_number: str) -> SliceDetails:
+        """One slice: what the trace says of it, what it lies in, what it launched or was launched by."""
+        if not slice_number.isdecimal() or len(slice_number) > SLICE_DIGITS:
+            raise InvalidRequest(f"{slice_number!r} is no slice.", hint="Give the number of one.")
+        place = await self._profiles.place(profile_id)
+        return await self._worker.call(Timelines.slice, *place, int(slice_number))
+
+    async def search_timeline(self, profile_id: str, body: SliceSearch) -> FoundSlices:
+        """The slices whose names match: how many, and the next or the previous one."""
+        return await self._worker.call(Timelines.search, *await self._profiles.place(profile_id), body)
+
+    async def sum_timeline(self, profile_id: str, body: SumsQuery) -> Sums:
+        """Counts and times by name in a stretch of time on some lanes."""
+        return await self._worker.call(Timelines.sums, *await self._profiles.place(profile_id), body)

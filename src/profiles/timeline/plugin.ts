@@ -1,0 +1,148 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import {
+  ICommandPalette,
+  MainAreaWidget,
+  WidgetTracker
+} from '@jupyterlab/apputils';
+import type { IDocumentWidget } from '@jupyterlab/docregistry';
+
+import {
+  IGenOpsCore,
+  choose,
+  definer,
+  formatMoment,
+  profileIcon,
+  textArg,
+  textOf
+} from '../../core';
+import { ProfilesService } from '../service';
+
+import { FACTORY, openFiles } from './files';
+import { OpenedFile } from './opened-file';
+import { TimelineWidget } from './widget';
+
+export namespace CommandIDs {
+  export const openTimeline = 'genops:profile-timeline';
+  /** Of the profiles' own views. */
+  export const openProfile = 'genops:open-profile';
+}
+
+/** Timelines of profiles, and traces opened from the file browser. */
+export const timelinePlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:profile-timeline',
+  description:
+    'Timelines of profiles, and traces opened from the file browser.',
+  autoStart: true,
+  requires: [IGenOpsCore],
+  optional: [ICommandPalette, ILayoutRestorer],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null
+  ): void => {
+    addCommand(app, core, palette, restorer);
+    addFiles(app, core, restorer);
+  }
+};
+
+function addCommand(
+  app: JupyterFrontEnd,
+  core: IGenOpsCore,
+  palette: ICommandPalette | null,
+  restorer: ILayoutRestorer | null
+): void {
+  const { shell } = app;
+  const { trans } = core;
+  const profiles = new ProfilesService(core.api);
+  const tracker = new WidgetTracker<MainAreaWidget<TimelineWidget>>({
+    namespace: 'genops-timeline'
+  });
+  void restorer?.restore(tracker, {
+    command: CommandIDs.openTimeline,
+    name: ({ id }) => id,
+    args: ({ content }) => ({ id: content.profileId })
+  });
+
+  const open = async (id: string) => {
+    const widgetId = `genops-timeline-${id}`;
+    let widget = tracker.find(each => each.id === widgetId);
+    if (!widget) {
+      widget = new MainAreaWidget({ content: new TimelineWidget(core, id) });
+      widget.toolbar.hide();
+      widget.id = widgetId;
+      widget.title.label = trans.__('Timeline');
+      widget.title.icon = profileIcon;
+      widget.title.closable = true;
+      await tracker.add(widget);
+      shell.add(widget, 'main');
+    }
+    shell.activateById(widgetId);
+    return widget;
+  };
+
+  definer(
+    app,
+    palette,
+    trans
+  )(CommandIDs.openTimeline, {
+    label: trans.__('Open the Timeline of a Profile…'),
+    caption: trans.__('Show what ran when, on each thread and stream'),
+    icon: profileIcon,
+    args: {
+      id: textArg(trans.__('The id of the profile; asked when missing'))
+    },
+    execute: async args => {
+      const id =
+        textOf(args.id) ||
+        (
+          await choose({
+            items: (await profiles.list()).filter(
+              ({ state }) => state === 'ready'
+            ),
+            title: trans.__("Which profile's timeline is to be opened?"),
+            label: profile =>
+              `${profile.title} (${formatMoment(profile.created_at)})`,
+            none: trans.__('There is no profile to choose.'),
+            trans
+          })
+        )?.id;
+      return id ? open(id) : undefined;
+    }
+  });
+}
+
+function addFiles(
+  app: JupyterFrontEnd,
+  core: IGenOpsCore,
+  restorer: ILayoutRestorer | null
+): void {
+  const { commands } = app;
+  const tracker = new WidgetTracker<IDocumentWidget>({
+    namespace: 'genops-profile-file'
+  });
+  void restorer?.restore(tracker, {
+    command: 'docmanager:open',
+    name: ({ context }) => context.path,
+    args: ({ context }) => ({ path: context.path, factory: FACTORY })
+  });
+  const factory = openFiles(
+    app,
+    core.trans,
+    context =>
+      new OpenedFile({
+        core,
+        ready: context.ready.then(() => context.localPath),
+        onOverview: commands.hasCommand(CommandIDs.openProfile)
+          ? id => void commands.execute(CommandIDs.openProfile, { id })
+          : null
+      })
+  );
+  factory.widgetCreated.connect((_, widget) => {
+    void tracker.add(widget);
+  });
+}

@@ -1,0 +1,31 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { GenOpsApi } from '../../core';
+
+import { TimelineModel } from './model';
+import { TimelineService } from './service';
+import { TimelineView } from './view/timeline';
+
+/** The timeline of a profile, as a part of another view. It asks for nothing while it is not `visible`. */
+export function Timeline(props: {
+  profileId: string;
+  api: GenOpsApi;
+  trans: TranslationBundle;
+  visible: boolean;
+}): React.ReactElement | null {
+  const { profileId, api, trans, visible } = props;
+  const [model, setModel] = React.useState<TimelineModel | null>(null);
+  React.useEffect(() => {
+    const service = new TimelineService(api);
+    const made = new TimelineModel({ profileId, service, trans });
+    setModel(made);
+    return () => made.dispose();
+  }, [profileId, api]);
+  React.useEffect(() => {
+    if (model) {
+      model.visible = visible;
+    }
+  }, [model, visible]);
+  return model && <TimelineView model={model} trans={trans} />;
+}

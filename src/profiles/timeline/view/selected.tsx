@@ -1,0 +1,193 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { IconButton } from '../../../core';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IRange, TimelineModel } from '../model';
+import type { ISliceDetails, ISums, ITimelineSlice } from '../service';
+
+import { kindWord } from './words';
+
+/** What is known of the selected slice, or the sums of the selected stretch; nothing without one. */
+export function Selected(props: {
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { model, trans } = props;
+  const { details, range, sums } = model;
+  if (!details && !(range && sums)) {
+    return null;
+  }
+  return (
+    <section
+      className="gol-Timeline-selected"
+      aria-label={trans.__('Selection')}
+    >
+      <div className="gol-Timeline-close">
+        <IconButton
+          icon={closeIcon}
+          label={trans.__('Clear the selection')}
+          onClick={() => model.clear()}
+        />
+      </div>
+      {details && <Slice details={details} model={model} trans={trans} />}
+      {range && sums && <RangeSums range={range} sums={sums} trans={trans} />}
+    </section>
+  );
+}
+
+function Slice(props: {
+  details: ISliceDetails;
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { details, model, trans } = props;
+  const { slice, launched_by: launch } = details;
+  const launched = details.launched ?? [];
+  const launches = details.launches ?? 0;
+  const lane = model.placed.lanes.find(each => each.lane === slice.lane);
+  const go = (to: ITimelineSlice) => void model.select(to.slice, true);
+  return (
+    <>
+      <h3>{slice.name}</h3>
+      <div className="gol-Timeline-columns">
+        <dl className="gol-Timeline-facts">
+          <Fact name={trans.__('Kind')}>{kindWord(slice.kind, trans)}</Fact>
+          <Fact name={trans.__('Duration')}>
+            {formatMicroseconds(slice.dur_us)}
+          </Fact>
+          <Fact name={trans.__('Begins at')}>
+            {formatMicroseconds(slice.start_us)}
+          </Fact>
+          <Fact name={trans.__('Lane')}>
+            {lane ? `${lane.group}, ${lane.label}` : ''}
+          </Fact>
+          {details.arguments.map(({ name, value }) => (
+            <Fact key={name} name={name}>
+              {value}
+            </Fact>
+          ))}
+        </dl>
+        {launch && (
+          <Slices
+            title={trans.__('Launched by')}
+            slices={[launch, ...[...(details.launch_stack ?? [])].reverse()]}
+            onGo={go}
+          />
+        )}
+        {launched.length > 0 && (
+          <Slices
+            title={trans._n(
+              'Launched %1 slice on a device',
+              'Launched %1 slices on devices',
+              launches
+            )}
+            slices={launched}
+            onGo={go}
+          />
+        )}
+        {details.around.length > 0 && (
+          <Slices
+            title={trans.__('Lies in')}
+            slices={[...details.around].reverse()}
+            onGo={go}
+          />
+        )}
+      </div>
+    </>
+  );
+}
+
+function Fact(props: {
+  name: string;
+  children: React.ReactNode;
+}): React.ReactElement {
+  return (
+    <div>
+      <dt>{props.name}</dt>
+      <dd>{props.children}</dd>
+    </div>
+  );
+}
+
+function Slices(props: {
+  title: string;
+  slices: readonly ITimelineSlice[];
+  onGo: (slice: ITimelineSlice) => void;
+}): React.ReactElement {
+  return (
+    <div className="gol-Timeline-slices">
+      <h4>{props.title}</h4>
+      <ul>
+        {props.slices.map(slice => (
+          <li key={slice.slice}>
+            <button
+              type="button"
+              className="gol-LinkButton"
+              title={slice.name}
+              onClick={() => props.onGo(slice)}
+            >
+              {slice.name}
+            </button>{' '}
+            {formatMicroseconds(slice.dur_us)}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function RangeSums(props: {
+  range: IRange;
+  sums: ISums;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { range, sums, trans } = props;
+  const total = sums.names.reduce((sum, { total_us }) => sum + total_us, 0);
+  return (
+    <>
+      <h3>
+        {trans.__(
+          '%1 from %2 on',
+          formatMicroseconds((range.last - range.first) / 1000),
+          formatMicroseconds(range.first / 1000)
+        )}
+      </h3>
+      <p className="gol-Note">
+        {trans.__(
+          '%1 slices; busy for %2, summed over lanes. Slices that reach out count as far as they lie inside; times hold what lies within a slice too.',
+          sums.slices.toLocaleString(),
+          formatMicroseconds(sums.busy_us)
+        )}
+      </p>
+      <table className="gol-Timeline-sums">
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('Name')}</th>
+            <th scope="col">{trans.__('Kind')}</th>
+            <th scope="col">{trans.__('Count')}</th>
+            <th scope="col">{trans.__('Time')}</th>
+            <th scope="col">{trans.__('Share')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {sums.names.map(each => (
+            <tr key={each.name}>
+              <td title={each.name}>{each.name}</td>
+              <td>{kindWord(each.kind, trans)}</td>
+              <td>{each.count.toLocaleString()}</td>
+              <td>{formatMicroseconds(each.total_us)}</td>
+              <td>{formatShare(each.total_us, total)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {(sums.more_names ?? 0) > 0 && (
+        <p className="gol-Note">
+          {trans._n('%1 more name', '%1 more names', sums.more_names ?? 0)}
+        </p>
+      )}
+    </>
+  );
+}

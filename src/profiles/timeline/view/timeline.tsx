@@ -1,0 +1,105 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Callout, EmptyState } from '../../../core';
+import type { TimelineModel } from '../model';
+
+import { TimelineCanvas } from './canvas';
+import { LaneHeads } from './heads';
+import { TimelineSearch } from './search';
+import { Selected } from './selected';
+import { told } from './words';
+
+/** The timeline of a model; who makes the model says when it is seen, and disposes it. */
+export function TimelineView(props: {
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, trans } = props;
+  const help = React.useId();
+  const heads = React.useRef<HTMLDivElement>(null);
+  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    const slot = () => redraw();
+    model.changed.connect(slot, slot);
+    redraw();
+    return () => {
+      model.changed.disconnect(slot, slot);
+    };
+  }, [model]);
+  const { timeline, error } = model;
+  const failure = error && (
+    <Callout tone="error" title={error.message}>
+      <>
+        {error.hint && <p>{error.hint}</p>}
+        <button
+          type="button"
+          className="jp-mod-styled"
+          onClick={() => model.retry()}
+        >
+          {trans.__('Try again')}
+        </button>
+      </>
+    </Callout>
+  );
+  if (!timeline) {
+    return (
+      <div className="gol-Timeline">
+        {failure || (
+          <p className="gol-Note" role="status">
+            {trans.__('The timeline is being made…')}
+          </p>
+        )}
+      </div>
+    );
+  }
+  if (timeline.lanes.length === 0) {
+    return (
+      <div className="gol-Timeline">
+        <EmptyState
+          text={trans.__(
+            'This profile has no slices of time, so there is no timeline.'
+          )}
+          actions={[]}
+        />
+      </div>
+    );
+  }
+  return (
+    <div className="gol-Timeline">
+      <div className="gol-Timeline-bar">
+        <TimelineSearch model={model} trans={trans} />
+        <button
+          type="button"
+          className="jp-mod-styled"
+          onClick={() => model.showAll()}
+        >
+          {trans.__('Whole trace')}
+        </button>
+      </div>
+      {failure}
+      <div className="gol-Timeline-body">
+        <LaneHeads ref={heads} model={model} trans={trans} />
+        <TimelineCanvas
+          model={model}
+          trans={trans}
+          describedBy={help}
+          onScroll={scroll => {
+            if (heads.current) {
+              heads.current.style.transform = `translateY(${-scroll}px)`;
+            }
+          }}
+        />
+      </div>
+      <p id={help} className="gol-Timeline-help">
+        {trans.__(
+          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'
+        )}
+      </p>
+      <Selected model={model} trans={trans} />
+      <div className="gol-VisuallyHidden" role="status" aria-live="polite">
+        {told(model, trans)}
+      </div>
+    </div>
+  );
+}

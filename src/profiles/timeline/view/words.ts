@@ -1,0 +1,53 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { formatMicroseconds } from '../../figures';
+import type { TimelineModel } from '../model';
+
+export function kindWord(kind: string, trans: TranslationBundle): string {
+  const words: Record<string, string> = {
+    operator: trans.__('operator'),
+    python: trans.__('Python function'),
+    annotation: trans.__('annotation'),
+    device_annotation: trans.__('annotation on the device'),
+    runtime: trans.__('runtime call'),
+    overhead: trans.__("profiler's overhead"),
+    wait: trans.__('wait'),
+    compute: trans.__('kernel'),
+    communication: trans.__('communication'),
+    copy: trans.__('copy'),
+    fill: trans.__('fill')
+  };
+  return words[kind] ?? trans.__('other');
+}
+
+/** What is selected, in words for those who do not see the canvas. */
+export function told(model: TimelineModel, trans: TranslationBundle): string {
+  const { details, range, sums } = model;
+  if (details) {
+    const { slice, launched_by: launch, launches } = details;
+    const lane = model.placed.lanes.find(each => each.lane === slice.lane);
+    return [
+      trans.__(
+        '%1, %2, %3 long, begins at %4, in %5',
+        slice.name,
+        kindWord(slice.kind, trans),
+        formatMicroseconds(slice.dur_us),
+        formatMicroseconds(slice.start_us),
+        lane?.label ?? ''
+      ),
+      launch ? trans.__('launched by %1', launch.name) : '',
+      launches ? trans._n('%1 launch', '%1 launches', launches) : ''
+    ]
+      .filter(Boolean)
+      .join('; ');
+  }
+  if (range && sums) {
+    return trans.__(
+      '%1 selected: %2 slices, busy for %3',
+      formatMicroseconds((range.last - range.first) / 1000),
+      sums.slices.toLocaleString(),
+      formatMicroseconds(sums.busy_us)
+    );
+  }
+  return '';
+}

@@ -1,0 +1,127 @@
+"""Columns on disk: what is saved comes back, what is not whole is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.profiler.engine import kineto, stored
+from genops_lab.profiler.engine.columns import Columns
+
+from .test_truth import TRACES
+
+
+def plain(value: Any) -> Any:
+    """Arrays as lists, so that whole columns can be compared."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if dataclasses.is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return value
+
+
+@pytest.fixture
+def columns(tmp_path: Path) -> Columns:
+    path = tmp_path / "trace.json"
+    operator = {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "pid": 1, "tid": 2, "ts": 5, "dur": 9}
+    memory = {"ph": "i", "name": "[memory]", "pid": 1, "tid": 2, "ts": 6, "args": {"Bytes": 8, "Addr": 1}}
+    arguments = {"Sequence number": 3, "Input Dims": [[2, 2]]}
+    text = json.dumps(
+        {"traceEvents": [{**operator, "args": arguments}, memory], "distributedInfo": {"rank": 1}}
+    )
+    path.write_text(text)
+    return kineto.read(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, columns: Columns) -> Path:
+    stored.save(columns, tmp_path / "columns")
+    return tmp_path / "columns"
+
+
+def test_what_is_saved_is_loaded(folder: Path, columns: Columns) -> None:
+    loaded = stored.load(folder)
+    assert plain(loaded) == plain(columns)
+    assert not loaded.ts.flags.writeable
+    assert loaded.lanes[0].thread == "2"
+
+
+@pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
+def test_a_real_trace_is_saved_and_loaded(tmp_path: Path) -> None:
+    read = kineto.read(TRACES / "kineto" / "resnet50_num_workers_0.json.gz")
+    stored.save(read, tmp_path / "columns")
+    loaded = stored.load(tmp_path / "columns")
+    assert len(loaded) > 1000
+    assert loaded.allocations is not None
+    assert plain(loaded) == plain(read)
+
+
+def test_an_empty_trace_is_saved_and_loaded(tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text('{"traceEvents": []}')
+    read = kineto.read(tmp_path / "empty.json")
+    stored.save(read, tmp_path / "columns")
+    assert plain(stored.load(tmp_path / "columns")) == plain(read)
+
+
+def test_saving_replaces_what_was_there(folder: Path, columns: Columns) -> None:
+    (folder / "left over").write_text("x")
+    stored.save(dataclasses.replace(columns, events=77), folder)
+    assert stored.load(folder).events == 77
+    assert not (folder / "left over").exists()
+    assert [each.name for each in folder.parent.iterdir() if each.is_dir()] == ["columns"]
+
+
+def test_a_save_that_fails_changes_nothing(
+    folder: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = np.save
+
+    def full(file: Any, array: Any, **others: Any) -> None:
+        if "kind" in str(file):
+            raise OSError(28, "No space left on device")
+        real(file, array, **others)
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        stored.save(dataclasses.replace(columns, events=77), folder)
+    assert stored.load(folder).events == columns.events
+    assert [each.name for each in folder.parent.iterdir() if each.is_dir()] == ["columns"]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no folder"):
+        stored.load(tmp_path / "none")
+
+
+def test_another_version_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / stored.MANIFEST).read_text())
+    (folder / stored.MANIFEST).write_text(json.dumps({"version": 999, "other": manifest}))
+    with pytest.raises(InvalidRequest, match="version 999"):
+        stored.load(folder)
+
+
+@pytest.mark.parametrize("name", [stored.MANIFEST, "slices.ts.npy", "sparse.dims.value.npy"])
+def test_a_missing_or_cut_file_is_refused(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    for size in (len(whole) - 3, 10, 0):
+        (folder / name).write_bytes(whole[:size])
+        with pytest.raises(InvalidRequest, match="not whole"):
+            stored.load(folder)
+    (folder / name).unlink()
+    with pytest.raises(InvalidRequest, match="not whole"):
+        stored.load(folder)
+
+
+def test_a_file_of_another_length_or_type_is_refused(folder: Path) -> None:
+    for other in (np.zeros(7, np.int64), np.zeros(1, np.float64)):
+        np.save(folder / "slices.ts.npy", other)
+        with pytest.raises(InvalidRequest, match=r"slices\.ts\.npy is not what"):
+            stored.load(folder)

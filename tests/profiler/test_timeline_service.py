@@ -1,0 +1,265 @@
+"""Timelines through a real store and the profiler's worker process; files opened where they lie."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
+from genops_lab.profiler.models import (
+    NewProfile,
+    OpenedFile,
+    SliceSearch,
+    SumsQuery,
+    TileKey,
+    TilesQuery,
+    TimelineTile,
+)
+from genops_lab.profiler.timeline.service import TimelineService
+from tests.support.homes import Home
+
+from .test_service import Room, room
+
+LAUNCH, KERNEL, OPERATOR = "cudaLaunchKernel", "gemm", "aten::mm"
+TRACE = {
+    "traceEvents": [
+        {"ph": "M", "name": "thread_name", "pid": 1, "tid": 5, "args": {"name": "main"}},
+        *(
+            event
+            for at in range(3)
+            for event in (
+                {
+                    "ph": "X",
+                    "cat": "cpu_op",
+                    "name": OPERATOR,
+                    "pid": 1,
+                    "tid": 5,
+                    "ts": 100 * at,
+                    "dur": 50,
+                    "args": {"Input Dims": [[2, 3], [3, 4]], "External id": at + 1},
+                },
+                {
+                    "ph": "X",
+                    "cat": "cuda_runtime",
+                    "name": LAUNCH,
+                    "pid": 1,
+                    "tid": 5,
+                    "ts": 100 * at + 10,
+                    "dur": 5,
+                    "args": {"correlation": 70 + at},
+                },
+                {
+                    "ph": "X",
+                    "cat": "kernel",
+                    "name": KERNEL,
+                    "pid": 0,
+                    "tid": 7,
+                    "ts": 100 * at + 30,
+                    "dur": 60,
+                    "args": {"device": 0, "stream": 7, "correlation": 70 + at},
+                },
+            )
+        ),
+    ]
+}
+
+
+async def ready(lab: Room, text: str = json.dumps(TRACE)) -> str:
+    added = await lab.service.add_profile(NewProfile(trace_path=str(lab.write("t.json", text)), title="t"))
+    await lab.kept(added.id)
+    return added.id
+
+
+def numbers(tile: TimelineTile) -> list[tuple[float, float, int, int]]:
+    """Start, length, count and row of each item."""
+    columns = (
+        np.frombuffer(tile.start, "<f4"),
+        np.frombuffer(tile.dur, "<f4"),
+        np.frombuffer(tile.count, "<i4"),
+        np.frombuffer(tile.row, np.uint8),
+    )
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+async def test_lanes_tiles_and_slices(home: Home) -> None:
+    async with room(home) as lab:
+        timelines = TimelineService(lab.service)
+        profile_id = await ready(lab)
+        timeline = await timelines.get_timeline(profile_id)
+        assert timeline.span_us == 290
+        host, device = timeline.lanes
+        assert (host.group, host.label, host.rows, host.slices) == ("Process 1", "main", 2, 6)
+        assert (device.group, device.label, device.device, device.rows) == ("Device 0", "stream 7", "0", 1)
+        assert sorted(timeline.names) == sorted([OPERATOR, LAUNCH, KERNEL])
+
+        keys = [TileKey(lane=lane.lane, level=10, index=0) for lane in (host, device)]
+        one, other = (await timelines.get_timeline_tiles(profile_id, TilesQuery(tiles=keys))).tiles
+        assert numbers(one) == [
+            *((1e5 * at, 5e4, 1, 0) for at in range(3)),
+            *((1e5 * at + 1e4, 5e3, 1, 1) for at in range(3)),
+        ]
+        assert numbers(other) == [(1e5 * at + 3e4, 6e4, 1, 0) for at in range(3)]
+        [far] = (
+            await timelines.get_timeline_tiles(
+                profile_id, TilesQuery(tiles=[TileKey(lane=0, level=30, index=0)])
+            )
+        ).tiles
+        assert [(count, row) for _, _, count, row in numbers(far)] == [(3, 0), (3, 1)]
+
+        second_kernel = int(np.frombuffer(other.slice, "<i4")[1])
+        told = await timelines.get_timeline_slice(profile_id, str(second_kernel))
+        assert (told.slice.name, told.slice.kind, told.slice.start_us) == (KERNEL, "compute", 130)
+        assert told.launched_by is not None
+        assert (told.launched_by.name, told.launched_by.start_us) == (LAUNCH, 110)
+        assert [each.name for each in told.launch_stack] == [OPERATOR]
+        assert [each and each.start_us for each in (told.previous, told.next)] == [30, 230]
+        launch = await timelines.get_timeline_slice(profile_id, str(told.launched_by.slice))
+        assert (launch.launches, [each.slice for each in launch.launched]) == (1, [second_kernel])
+        [operator] = launch.around
+        outer = await timelines.get_timeline_slice(profile_id, str(operator.slice))
+        assert outer.inside == launch.slice
+        arguments = {each.name: each.value for each in outer.arguments}
+        assert {**arguments, "dims": json.loads(arguments["dims"])} == {
+            "external id": "2",
+            "dims": [[2, 3], [3, 4]],
+        }
+
+
+async def test_search_goes_round_and_takes_no_hostile_pattern(home: Home) -> None:
+    async with room(home) as lab:
+        timelines = TimelineService(lab.service)
+        hostile = {"ph": "X", "cat": "cpu_op", "name": "a" * 5000, "pid": 1, "tid": 9, "ts": 0, "dur": 1}
+        profile_id = await ready(lab, json.dumps({"traceEvents": [*TRACE["traceEvents"], hostile]}))
+
+        async def find(
+            text: str, after: int = -1, *, regex: bool = False, backwards: bool = False
+        ) -> tuple[int, int, float]:
+            asked = SliceSearch(text=text, regex=regex, after=after, backwards=backwards)
+            found = await timelines.search_timeline(profile_id, asked)
+            nonlocal last
+            last = found.slice.slice if found.slice is not None else -1
+            return found.count, found.place, found.slice.start_us if found.slice is not None else -1
+
+        last = -1
+        assert await find("GEMM") == (3, 1, 30)
+        assert await find("GEMM", last) == (3, 2, 130)
+        assert await find("GEMM", last, backwards=True) == (3, 1, 30)
+        assert await find("GEMM", last, backwards=True) == (3, 3, 230)
+        assert await find("GEMM", last) == (3, 1, 30)
+        assert await find("^(aten|cuda)", regex=True) == (6, 1, 0)
+        assert await find("nothing") == (0, 0, -1)
+        # Exponential in a matcher that goes back.
+        assert await find("(a|a|aa)*b$", regex=True) == (0, 0, -1)
+        for text in ("(", "a" * 2000, ""):
+            with pytest.raises(InvalidRequest):
+                await find(text, regex=True)
+
+
+async def test_sums_of_a_stretch(home: Home) -> None:
+    async with room(home) as lab:
+        timelines = TimelineService(lab.service)
+        profile_id = await ready(lab)
+        lanes = [lane.lane for lane in (await timelines.get_timeline(profile_id)).lanes]
+        found = await timelines.sum_timeline(profile_id, SumsQuery(first_us=40, last_us=135, lanes=lanes))
+        assert {each.name: (each.count, each.total_us) for each in found.names} == {
+            KERNEL: (2, 55),
+            OPERATOR: (2, 45),
+            LAUNCH: (1, 5),
+        }
+        assert (found.slices, found.busy_us) == (5, 100)
+
+
+async def test_what_is_wrong_is_told(home: Home) -> None:
+    async with room(home) as lab:
+        timelines = TimelineService(lab.service)
+        with pytest.raises(NotFound):
+            await timelines.get_timeline("nobody")
+        profile_id = await ready(lab)
+        for number in ("9", "99999999999", "9" * 40, "x", "-1"):
+            with pytest.raises((NotFound, InvalidRequest)):
+                await timelines.get_timeline_slice(profile_id, number)
+        for tiles in ([], [TileKey(lane=0, level=60, index=0)], [TileKey(lane=0, level=52, index=1)] * 2):
+            with pytest.raises(InvalidRequest):
+                await timelines.get_timeline_tiles(profile_id, TilesQuery(tiles=tiles))
+        [nothing] = (
+            await timelines.get_timeline_tiles(
+                profile_id, TilesQuery(tiles=[TileKey(lane=2**40, level=3, index=9)])
+            )
+        ).tiles
+        assert numbers(nothing) == []
+        failed = await lab.service.add_profile(
+            NewProfile(trace_path=str(lab.write("u.json", "oops")), title="u")
+        )
+        with pytest.raises(Failed):
+            await timelines.get_timeline(failed.id)
+
+
+async def test_a_timeline_that_was_not_kept_is_made_of_the_trace(home: Home) -> None:
+    async with room(home) as lab:
+        timelines = TimelineService(lab.service)
+        profile_id = await ready(lab)
+        before = await timelines.get_timeline(profile_id)
+        await lab.service.worker.stop()
+        for kept in ("columns", "timeline"):
+            shutil.rmtree(lab.root / profile_id / kept)
+        assert await timelines.get_timeline(profile_id) == before
+        await lab.service.delete_profile(profile_id)
+        with pytest.raises(NotFound):
+            await timelines.get_timeline(profile_id)
+
+
+async def test_a_file_is_opened_where_it_lies(home: Home) -> None:
+    root = home.work
+    (root / "traces").mkdir()
+    file = root / "traces" / "one trace.json"
+    file.write_text(json.dumps(TRACE))
+    async with room(home, root) as lab:
+        timelines = TimelineService(lab.service)
+        opened = await lab.service.open_profile(OpenedFile(path="traces/one trace.json"))
+        assert opened.title == "one trace.json"
+        if opened.state == "analyzing":
+            with pytest.raises(Conflict):
+                await timelines.get_timeline(opened.id)
+        kept = await lab.kept(opened.id)
+        assert kept.state == "ready"
+        assert (await timelines.get_timeline(opened.id)).span_us == 290
+        assert file.read_text() == json.dumps(TRACE)
+        again = await lab.service.open_profile(OpenedFile(path="/traces/one trace.json"))
+        assert again == kept
+
+        file.write_text(json.dumps({"traceEvents": TRACE["traceEvents"][:2]}))
+        changed = await lab.service.open_profile(OpenedFile(path="traces/one trace.json"))
+        assert changed.id != kept.id
+        await lab.kept(changed.id)
+        await lab.service.delete_profile(kept.id)
+        assert file.exists()
+
+
+async def test_only_files_below_the_servers_folder_are_opened(home: Home) -> None:
+    root = home.work / "served"
+    root.mkdir()
+    outside = home.work / "trace.json"
+    outside.write_text(json.dumps(TRACE))
+    (root / "link.json").symlink_to(outside)
+    async with room(home, root) as lab:
+        for path in ("../trace.json", "link.json", "a/../../trace.json"):
+            with pytest.raises(InvalidRequest):
+                await lab.service.open_profile(OpenedFile(path=path))
+        for path in ("", "missing.json", str(outside)):
+            with pytest.raises((NotFound, InvalidRequest)):
+                await lab.service.open_profile(OpenedFile(path=path))
+        (root / "no trace.json").write_text("{}")
+        opened = await lab.service.open_profile(OpenedFile(path="no trace.json"))
+        failed = await lab.kept(opened.id)
+        assert failed.state == "failed"
+        assert "is not a trace" in failed.message
+        assert await lab.service.list_profiles() == [failed]
+
+
+async def test_without_a_server_no_file_is_opened(home: Home) -> None:
+    async with room(home) as lab:
+        with pytest.raises(InvalidRequest):
+            await lab.service.open_profile(OpenedFile(path="trace.json"))
