@@ -120,3 +120,25 @@ def _ranks(path: Path) -> list[Path]:
 
         raise NotFound(f"There is no trace in {path}.", hint=f"Its files should end in {', '.join(endings)}.")
     return found
+
+
+@profile.command("report")
+def report(
+    traces: Annotated[
+        list[Path], typer.Argument(metavar="TRACE...", help="Kineto traces (.json, .json.gz), one a rank.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The HTML file to write; it must not be there.")
+    ],
+    title: Annotated[str, typer.Option(help="The page's title; by default the first trace's name.")] = "",
+    json: Json = False,
+) -> None:
+    """Write what a trace says into one HTML file that needs no other."""
+    with command(json) as session:
+        from genops_lab.profiler import analyze as analyze_traces
+        from genops_lab.profiler.report import report as report_page
+
+        from .writing import write_new
+
+        write_new(output, report_page(analyze_traces(traces), title or traces[0].name))
+        session.show({"path": str(output)}, lab_views.done(f"{output} is written."))
