@@ -79,6 +79,11 @@ export class TimelineModel implements IDisposable {
     return (this.timeline?.span_us ?? 0) * 1000;
   }
 
+  /** Whether tiles are still to come. */
+  get busy(): boolean {
+    return this._loader.busy;
+  }
+
   get visible(): boolean {
     return this._visible;
   }
