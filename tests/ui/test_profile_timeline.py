@@ -138,7 +138,9 @@ def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage) -> None
     box.press("Enter")
     found = timeline.locator(".gol-Timeline-found")
     expect(found).to_have_text(re.compile(r"^1 of [\d,]+$"))
-    expect(status(lab)).to_contain_text(re.compile("^ncclKernel.*communication.*launched by cudaLaunchKernel"))
+    expect(status(lab)).to_contain_text(
+        re.compile("^ncclKernel.*communication.*launched by cudaLaunchKernel")
+    )
     box.press("Enter")
     expect(found).to_have_text(re.compile("^2 of "))
     box.press("Shift+Enter")
@@ -245,3 +247,23 @@ def test_it_is_looked_at_in_both_themes(lab: LabPage) -> None:
         settled(lab)
         lab.shot(f"timeline-near-{theme}", width=1400, height=850)
         assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: LabServer) -> None:
+    opened(lab)
+    [profile] = [each for each in server.get("genops/profiles") if each["title"] == TRACE]
+    lab.execute("genops:profile-timeline", {"id": profile["id"]})
+    shown = lab.page.locator(f"#genops-timeline-{profile['id']}")
+    expect(shown.get_by_role("application", name="Timeline")).to_be_visible()
+    # The one of the file lies behind it and asks for nothing.
+    lab.page.wait_for_function(
+        """() => {
+          const { content } = window.jupyterapp.shell.currentWidget;
+          return content.model && content.model.visible && content.model.timeline && !content.model.busy;
+        }"""
+    )
+    hidden = lab.page.evaluate(
+        """() => [...window.jupyterapp.shell.widgets('main')]
+          .map(each => each.content && each.content._model).filter(Boolean).map(each => each.visible)"""
+    )
+    assert hidden == [False]
