@@ -16,6 +16,7 @@ from . import (
     kernel,
     memory,
     neighbours,
+    profile_timeline,
     queries,
     remote,
     runs,
@@ -40,6 +41,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "runs": runs.figures,
     "runs_page": runs_page.figures,
     "charts": charts.figures,
+    "profile_timeline": profile_timeline.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.
