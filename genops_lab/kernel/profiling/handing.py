@@ -92,11 +92,11 @@ def _folder() -> Path:
 
 
 def _has_device_events(path: Path) -> bool:
-    with (
-        path.open("rb") as stream,
-        contextlib.closing(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)) as text,
-    ):
-        return any(text.find(category) >= 0 for category in (b'"kernel"', b'"gpu_memcpy"', b'"gpu_memset"'))
+    categories = (b'"kernel"', b'"gpu_memcpy"', b'"gpu_memset"')
+    with path.open("rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        with mapped as text:
+            return any(text.find(category) >= 0 for category in categories)
 
 
 def _packed(path: str) -> str:
