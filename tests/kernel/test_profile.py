@@ -150,3 +150,55 @@ def test_a_refused_profile_does_not_keep_the_run_open(kernel: RunningKernel, lab
     cell = kernel.ok(f"%%track\n%%profile\n{WORK}")  # the stand-in knows no profiles here: 404
     assert "The trace is kept in" in cell.stream("stderr")
     assert kinds(lab.only_run(), "end") == [{"status": "FINISHED"}]
+
+
+def test_lines_of_the_cell_and_of_earlier_cells_are_marked(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    kernel.ok("import torch\ndef work(x):\n    y = x + 1\n    return y.cumsum(0)")
+    cell = kernel.ok(
+        "%%profile\nx = torch.ones(3)\nz = work(x)\nz[0].item()", metadata={"cellId": "the-cell"}
+    )
+    assert cell.result == "2.0"
+    lines = {
+        event["name"]
+        for event in events(profiles[0]["trace_path"])
+        if "genops:line:" in event.get("name", "")
+    }
+    name = "the-cell" if any(":the-cell:" in line for line in lines) else "In%5B3%5D"
+    assert {f"genops:line:{name}:{line}" for line in (2, 3, 4)} <= lines
+    assert {"genops:line:In%5B2%5D:3", "genops:line:In%5B2%5D:4"} <= lines
+    kinds = {
+        event["cat"] for event in events(profiles[0]["trace_path"]) if "genops:" in event.get("name", "")
+    }
+    assert kinds == {"user_annotation"}, "no operators"
+    assert kernel.ok("import sys; sys.gettrace() is None").result == "True"
+
+
+def test_a_cell_that_awaits_is_recorded(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    kernel.ok("import torch, asyncio")
+    cell = kernel.ok("%%profile\nawait asyncio.sleep(0)\ntorch.ones(3).cumsum(0)\nawait asyncio.sleep(0)\n7")
+    assert cell.result == "7"
+    found = events(profiles[0]["trace_path"])
+    (work,) = [event for event in found if event.get("name") == "aten::cumsum"]
+    inside = [
+        event["name"].rpartition(":")[2]
+        for event in found
+        if "genops:line:" in event.get("name", "") and event["ts"] <= work["ts"] <= event["ts"] + event["dur"]
+    ]
+    assert inside == ["3"]
+
+
+def test_an_interrupted_cell_is_handed_over(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    sent = kernel.send(
+        "%%profile\nimport torch, time\ntorch.ones(3).cumsum(0)\nprint('there')\ntime.sleep(60)"
+    )
+    kernel.wait_for("stream")
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(sent).reply["ename"] == "KeyboardInterrupt"
+    assert "aten::cumsum" in operators(profiles[0]["trace_path"])
+
+
+def test_the_bounds_can_be_given(kernel: RunningKernel) -> None:
+    cell = kernel.run("%%profile --steps 0\nran = 1")
+    assert "must be 1 or more" in cell.reply["evalue"]
