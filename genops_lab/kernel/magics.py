@@ -17,13 +17,17 @@ class _ProfileScope(Scope):
         from .profiling import Capture
 
         options = cell_options(profile_parser(), line)
-        self._capture = Capture(
-            options.title or default_name(), seconds=options.seconds, shapes=options.shapes
-        )
+        self._capture = Capture(options.title or default_name(), _wishes(options))
         self._capture.start()
 
     def close(self, status: str) -> None:
         self._capture.finish()
+
+
+def _wishes(options: Any) -> Any:
+    from .profiling import Wishes
+
+    return Wishes(**{name: getattr(options, name) for name in Wishes._fields})
 
 
 class _Magics:
@@ -110,9 +114,13 @@ class _Magics:
     def profile(self, line: str, cell: Any = None) -> Any:
         """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
 
-        ``%%profile [--title TITLE] [--seconds 20] [--shapes]``
+        ``%%profile [--title TITLE] [--steps 10] [--warmup 2] [--seconds 20] [--megabytes 200] [--shapes] [--stacks]
+        [--memory] [--graphs] [--no-lines]``
 
-        Shows where the time went, and keeps the trace with the current (or last) tracked run.
+        Of a cell that trains, the steps behind the warm-up are recorded (a step is one of the optimizer); another cell
+        is recorded from its start. The bound that comes first ends the recording, and the cell goes on without it.
+        The cells' lines are marked. Shows where the time went, and keeps the trace with the current (or last) tracked
+        run.
         """
         if cell is not None:
             return self._cell("profile", line, cell)
@@ -121,9 +129,7 @@ class _Magics:
         from .profiling import profiled
 
         options, statement = split_statement(profile_parser(), line)
-        with profiled(
-            options.title or statement or default_name(), seconds=options.seconds, shapes=options.shapes
-        ):
+        with profiled(options.title or statement or default_name(), _wishes(options)):
             return evaluate(self._shell, statement)
 
     def _cell(self, kind: str, line: str, cell: str) -> None:
