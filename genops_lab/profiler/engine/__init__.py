@@ -21,13 +21,17 @@ from .columns import Columns, Int64
 from .intervals import Intervals, exposed_length, span, union_length
 from .kinds import Kind
 from .operators import OperatorTally, main_operators, origins
+from .roofline import RooflineTally
 
 TOP_KERNELS = 10
 
 
-def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> ProfileSummary:
+def analyze(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], usd_per_hour: float | None = None
+) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say.
 
+    ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
     to the damage, which ``damaged`` tells.
@@ -38,7 +42,7 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     events = 0
     devices: list[DeviceTime] = []
     tally, cpu = OperatorTally(), _Host()
-    attribution = AttributionTally()
+    attribution, roofline = AttributionTally(), RooflineTally()
     damage: list[str] = []
     ranks: set[int] = set()
     for path in map(Path, given):
@@ -52,6 +56,7 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
         devices += [_device_time(columns, key, rank, operator_of) for key in _devices(columns)]
         tally.add(columns, origin)
         attribution.add(columns, origin)
+        roofline.add(columns, origin)
         cpu.add(columns)
     devices.sort(key=lambda device: device.rank)
     return ProfileSummary(
@@ -67,10 +72,13 @@ def analyze(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
                 total_us=tally.total[name] / 1000,
                 device_us=tally.device.get(name, 0) / 1000,
                 kernels=tally.kernels.get(name, 0),
+                flops=roofline.flops.get(name, 0.0),
+                bytes=roofline.bytes.get(name, 0.0),
             )
             for name in tally.ranking()
         ],
         attribution=attribution.result(),
+        roofline=roofline.result(usd_per_hour),
         damaged=" ".join(damage),
     )
 
