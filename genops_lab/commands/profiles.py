@@ -53,13 +53,19 @@ def analyze(
     traces: Annotated[
         list[Path], typer.Argument(metavar="TRACE...", help="Kineto traces (.json, .json.gz), one a rank.")
     ],
+    usd_per_hour: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="What all the traced ranks cost an hour together; gives the price of a step."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Say where the time of a trace went: busy, idle, communication, kernels, operators."""
+    """Say where the time of a trace went: busy, idle, communication, kernels, operators, lines, roofline."""
     with command(json) as session:
         from genops_lab.profiler import analyze as analyze_traces
 
-        summary = analyze_traces(traces)
+        summary = analyze_traces(traces, usd_per_hour)
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         session.show(summary, views.summary(summary))

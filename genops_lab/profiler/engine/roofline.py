@@ -34,7 +34,7 @@ _STEP = re.compile(r"ProfilerStep#\d+")
 _TF32 = re.compile(r"tf32|s1688|tensorop_s1688", re.IGNORECASE)
 #: What multiplies matrices, by the names of operators and kernels.
 _PRODUCT = re.compile(
-    r"conv|gemm|matmul|(?:^|::|_)(?:add|b|baddb)?mm|linear|attention|attn|fmha|moe|Cijk|cutlass|lstm|gru",
+    r"conv|(?<!fb)gemm|matmul|(?:^|::|_)(?:add|b|baddb)?mm|linear|attention|attn|fmha|moe|Cijk|cutlass|lstm|gru",
     re.I,
 )
 _SPACE = re.compile(r"\s+")

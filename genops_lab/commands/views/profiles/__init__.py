@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..document import (
+from ...document import (
     SHORT_ID,
     Column,
     Document,
@@ -18,6 +18,8 @@ from ..document import (
     size,
     state_cell,
 )
+from .lines import lines
+from .roofline import roofline
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import Profile, ProfileSummary
@@ -64,7 +66,7 @@ def profile(shown: Profile) -> Document:
 
 
 def summary(found: ProfileSummary) -> Document:
-    """What a trace says: devices, kernels, operators."""
+    """What a trace says: devices, kernels, operators, lines, roofline."""
     blocks: list[Table | Note] = []
     if found.damaged:
         blocks.append(Note(f"The trace is damaged: {found.damaged}", "busy"))
@@ -124,4 +126,8 @@ def summary(found: ProfileSummary) -> Document:
             *(Column(number, right=True) for number in ("count", "self", "total", "device")),
         ]
         blocks.append(Table(columns, operators, title="Operators by time"))
+    if found.attribution:
+        blocks += lines(found.attribution)
+    if found.roofline:
+        blocks += roofline(found.roofline)
     return Document(blocks)
