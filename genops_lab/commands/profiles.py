@@ -10,8 +10,9 @@ import typer
 from .completion import profile_ids
 from .session import Json, command
 from .views import lab as lab_views
-from .views import profile_difference, profile_memory
 from .views import profiles as views
+from .views.profiles import difference as profile_difference
+from .views.profiles import memory as profile_memory
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
@@ -53,13 +54,19 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 @profile.command("analyze")
 def analyze(
     traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
+    usd_per_hour: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="What all the traced ranks cost an hour together; gives the price of a step."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Say where the time of a trace went: busy, idle, communication, kernels, operators."""
+    """Say where the time of a trace went: busy, idle, communication, kernels, operators, lines, roofline."""
     with command(json) as session:
         from genops_lab.profiler import analyze as analyze_traces
 
-        summary = analyze_traces(traces)
+        summary = analyze_traces(traces, usd_per_hour=usd_per_hour)
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         if summary.memory is not None and not summary.ranks:

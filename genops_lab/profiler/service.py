@@ -19,9 +19,9 @@ from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
 from .backends.analysis import Kept, TraceAnalysis
+from .metrics import metrics
 from .models import ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile
 from .timeline.backend import Timelines
-from .metrics import metrics
 
 if TYPE_CHECKING:
     from genops_lab.core.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..document import Block, Column, Document, Facts, Note, Row, Table, microseconds, share, size
+from ...document import Block, Column, Document, Facts, Note, Row, Table, microseconds, share, size
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import DeviceMemory, MemorySummary, OutOfMemory, Site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..document import Block, Cell, Column, Document, Note, Row, Table, microseconds, size
+from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, size
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import Change, Difference, Figure
