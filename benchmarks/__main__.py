@@ -16,6 +16,7 @@ from . import (
     kernel,
     memory,
     neighbours,
+    profiles,
     queries,
     remote,
     runs,
@@ -40,10 +41,11 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "runs": runs.figures,
     "runs_page": runs_page.figures,
     "charts": charts.figures,
+    "profiles": profiles.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.
-ASKED_FOR = ("neighbours", "setup")
+ASKED_FOR = ("neighbours", "profiles", "setup")
 
 
 def main() -> None:
