@@ -78,7 +78,8 @@ def _costs(
     name: str, path: Path, hta: str | None, *, target_s: float | None, target_mb: float | None = None
 ) -> Iterator[Figure]:
     # One after the other, so that a machine that is busy for a while is so for both.
-    ours, theirs = [], []
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
     for _ in range(TIMES):
         ours.append(_cost([sys.executable, "-c", ENGINE, str(path)]))
         if hta is not None and (path.stat().st_size < 100 << 20 or not theirs):
