@@ -18,6 +18,7 @@ from . import (
     neighbours,
     profile_timeline,
     profile_capture,
+    profiles,
     queries,
     remote,
     runs,
@@ -44,10 +45,11 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "runs_page": runs_page.figures,
     "charts": charts.figures,
     "profile_timeline": profile_timeline.figures,
+    "profiles": profiles.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.
-ASKED_FOR = ("neighbours", "setup")
+ASKED_FOR = ("neighbours", "profiles", "setup")
 
 
 def main() -> None:

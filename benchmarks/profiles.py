@@ -1,0 +1,198 @@
+"""A trace to all its sums, from the start of the process: this engine, and HolisticTraceAnalysis on the same files.
+
+Real: 216,092 events of a V100. Synthetic: the same trace again and again in one file, 1.08 and 5.2 million events.
+GENOPS_BENCH_HTA=all also has HolisticTraceAnalysis read the largest, which takes minutes and 6 GB. Processor time
+counts the helpers' too. Memory is the largest sum of the proportional sets of a process and its children, looked at 20
+times a second.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+
+from tests.support.environments import environment_without_lab
+
+from .figure import Figure
+
+TRACES = Path(os.environ.get("GENOPS_TRACES", Path(__file__).parents[2] / "shared" / "traces"))
+REAL = "v100_2rank_nccl"
+TIMES = 3
+HTA = ("HolisticTraceAnalysis==0.5.0", "pandas<2.4")
+BASELINE = "HolisticTraceAnalysis 0.5, pandas 2.3"
+ENGINE = "import sys; from genops_lab.profiler import analyze; print(analyze(sys.argv[1]).events)"
+THEIRS = """
+import contextlib, io, logging, sys, warnings
+warnings.filterwarnings("ignore")
+logging.disable(50)
+from hta.trace_analysis import TraceAnalysis
+with contextlib.redirect_stdout(io.StringIO()):
+    analysis = TraceAnalysis(trace_files={0: sys.argv[1]}, include_last_profiler_step=True)
+    analysis.get_temporal_breakdown(visualize=False)
+    analysis.get_gpu_kernel_breakdown(visualize=False)
+"""
+IDS = ("correlation", "External id", "external id")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a process and its children."""
+
+    wall_s: float
+    processor_s: float
+    memory_mb: float
+
+
+def figures() -> Iterator[Figure]:
+    """Times, memory, and how far the sums are from exact arithmetic."""
+    yield from _deviations()
+    hta = str(environment_without_lab(*HTA))
+    source = TRACES / "kineto" / f"{REAL}.json.gz"
+    with tempfile.TemporaryDirectory(prefix="gol-traces-") as folder:
+        plain = Path(folder) / f"{REAL}.json"
+        plain.write_bytes(gzip.decompress(source.read_bytes()))
+        yield from _costs("216k_events_plain", plain, hta, target_s=3)
+        yield from _costs("216k_events_gz", source, hta, target_s=3)
+        for name, copies, target in (("1m_events", 5, None), ("5m_events", 24, 5.0)):
+            path = Path(folder) / f"{name}.json"
+            replicate(plain, copies, path)
+            theirs = hta if copies == 5 or os.environ.get("GENOPS_BENCH_HTA") == "all" else None
+            yield from _costs(name, path, theirs, target_s=target, target_mb=300)
+            path.unlink()
+
+
+def _costs(
+    name: str, path: Path, hta: str | None, *, target_s: float | None, target_mb: float | None = None
+) -> Iterator[Figure]:
+    # One after the other, so that a machine that is busy for a while is so for both.
+    ours: list[Cost] = []
+    theirs: list[Cost] = []
+    for _ in range(TIMES):
+        ours.append(_cost([sys.executable, "-c", ENGINE, str(path)]))
+        if hta is not None and (path.stat().st_size < 100 << 20 or not theirs):
+            theirs.append(_cost([hta, "-c", THEIRS, str(path)]))
+    for measure, unit, target in (
+        ("wall_s", "s", target_s),
+        ("memory_mb", "MB", target_mb),
+        ("processor_s", "s", None),
+    ):
+        yield Figure(
+            name=f"profile_{name}_{measure}",
+            unit=unit,
+            values=[getattr(each, measure) for each in ours],
+            target=target,
+            baseline=BASELINE,
+            baseline_values=[getattr(each, measure) for each in theirs],
+            notes={"cores": os.cpu_count(), "load": os.getloadavg()[0]},
+        )
+
+
+def _cost(command: list[str]) -> Cost:
+    before = os.times()
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    most = 0
+    while process.poll() is None:
+        most = max(most, _memory(process.pid))
+        time.sleep(0.05)
+    wall, after = time.perf_counter() - started, os.times()
+    if process.returncode:
+        raise RuntimeError(f"{command[:2]} ended with {process.returncode}")
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return Cost(wall, spent, most / 2**20)
+
+
+def _memory(pid: int) -> int:
+    total = 0
+    try:
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            total += each.memory_full_info().pss
+    except psutil.Error:
+        return 0
+    return total
+
+
+def _deviations() -> Iterator[Figure]:
+    """The largest relative distance from the truth over all traces that have one, in per cent."""
+    from genops_lab.profiler import analyze
+
+    found: dict[str, list[float]] = {"busy": [], "idle": [], "exposed_comm": [], "top_10": []}
+    for path in sorted((TRACES / "truth").glob("*.json")):
+        truth = json.loads(path.read_text())
+        traces = sorted((TRACES / "kineto").glob(f"{path.stem}.json*"))
+        if not traces or "busy_us" not in truth:
+            continue
+        [device] = analyze(traces[0]).devices
+        # The truth of this one counts DeepEP's kernels as compute.
+        for name in ("busy", "idle") if "h800" in path.stem else ("busy", "idle", "exposed_comm"):
+            found[name].append(_apart(getattr(device, f"{name}_us"), truth[f"{name}_us"]))
+        for ours, theirs in zip(device.top_kernels, truth["top10_kernels"], strict=True):
+            same = (ours.name, ours.count) == (theirs["name"], theirs["count"])
+            found["top_10"].append(_apart(ours.total_us, theirs["total_us"]) if same else 100.0)
+    for name, values in found.items():
+        yield Figure(
+            name=f"profile_{name}_off_by",
+            unit="%",
+            values=[max(values)],
+            target=0.1,
+            notes={"traces": len(found["busy"])},
+        )
+
+
+def _apart(ours: float, truth: float) -> float:
+    return 100 * abs(ours - truth) / truth if truth else 100 * float(abs(ours) > 0.05)
+
+
+def replicate(source: Path, copies: int, target: Path) -> None:
+    """The events of ``source`` ``copies`` times, one after the other in time, with ids and steps of their own."""
+    document = msgspec.json.decode(source.read_bytes())
+    events = document.pop("traceEvents")
+    body = [event for event in events if event.get("ph") != "M"]
+    timed = [event for event in body if event.get("ph") == "X"]
+    span = max(event["ts"] + event["dur"] for event in timed) - min(event["ts"] for event in timed) + 1000
+    ids = [_identity(event.get("args", {}).get(key)) for event in timed for key in IDS]
+    ids += [_identity(event.get("id")) for event in body]
+    steps = {event["name"] for event in timed if event["name"].startswith("ProfilerStep#")}
+    with target.open("wb") as stream:
+        stream.write(msgspec.json.encode(document)[:-1] + b', "traceEvents": [\n')
+        stream.write(b",\n".join(msgspec.json.encode(event) for event in events if event.get("ph") == "M"))
+        for copy in range(copies):
+            moved = (_moved(event, copy * span, copy * (max(ids) + 1), copy * len(steps)) for event in body)
+            stream.write(b",\n" + b",\n".join(map(msgspec.json.encode, moved)))
+        stream.write(b"\n]}")
+
+
+def _identity(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _moved(event: dict[str, Any], later: float, ids: int, steps: int) -> dict[str, Any]:
+    moved = dict(event)
+    if "ts" in moved:
+        moved["ts"] += later
+    if isinstance(moved.get("id"), int):
+        moved["id"] += ids
+    arguments = moved.get("args")
+    if arguments:
+        moved["args"] = {
+            key: value + ids if key in IDS and isinstance(value, int) and value >= 0 else value
+            for key, value in arguments.items()
+        }
+    step = re.fullmatch(r"ProfilerStep#(\d+)", moved.get("name", ""))
+    if step is not None:
+        moved["name"] = f"ProfilerStep#{int(step[1]) + steps}"
+    return moved
