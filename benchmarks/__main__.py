@@ -16,6 +16,8 @@ from . import (
     kernel,
     memory,
     neighbours,
+    profile_timeline,
+    profile_capture,
     queries,
     remote,
     runs,
@@ -30,6 +32,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "startup": startup.figures,
     "kernel": kernel.figures,
     "memory": memory.figures,
+    "profile_capture": profile_capture.figures,
     "serving": serving.figures,
     "queries": queries.figures,
     "remote": remote.figures,
@@ -40,6 +43,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "runs": runs.figures,
     "runs_page": runs_page.figures,
     "charts": charts.figures,
+    "profile_timeline": profile_timeline.figures,
     "setup": setup.figures,
 }
 #: They install much: run when they are named.

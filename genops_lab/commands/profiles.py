@@ -11,10 +11,13 @@ from .completion import profile_ids
 from .session import Json, command
 from .views import lab as lab_views
 from .views import profiles as views
+from .views.profiles import difference as profile_difference
+from .views.profiles import memory as profile_memory
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
 
+TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank."
 Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
 
 
@@ -50,16 +53,99 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 
 @profile.command("analyze")
 def analyze(
-    traces: Annotated[
-        list[Path], typer.Argument(metavar="TRACE...", help="Kineto traces (.json, .json.gz), one a rank.")
-    ],
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
+    usd_per_hour: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="What all the traced ranks cost an hour together; gives the price of a step."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Say where the time of a trace went: busy, idle, communication, kernels, operators."""
+    """Say where the time of a trace went: busy, idle, communication, kernels, operators, lines, roofline."""
     with command(json) as session:
         from genops_lab.profiler import analyze as analyze_traces
 
-        summary = analyze_traces(traces)
+        summary = analyze_traces(traces, usd_per_hour=usd_per_hour)
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
-        session.show(summary, views.summary(summary))
+        if summary.memory is not None and not summary.ranks:
+            session.show(summary, profile_memory.memory(summary.memory))
+        else:
+            session.show(summary, views.summary(summary))
+
+
+@profile.command("memory")
+def memory(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A memory snapshot (a pickle, or JSON), or a trace that was recorded with profile_memory."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Say what held a device's memory: at the peak, when it was out, and what is reserved and in parts.
+
+    A snapshot is written by torch.cuda.memory._dump_snapshot, or by `%genops memory stop` in a notebook. It is read
+    without Python's pickle: nothing in it is executed.
+    """
+    with command(json) as session:
+        from genops_lab.profiler import memory as memory_of
+
+        found = memory_of(file)
+        session.show(found, profile_memory.memory(found))
+
+
+@profile.command("diff")
+def diff(
+    before: Annotated[
+        Path, typer.Argument(metavar="BEFORE", help="A trace, or a folder with those of all ranks.")
+    ],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="The other one.")],
+    json: Json = False,
+) -> None:
+    """Say what changed from one trace to another: figures, operators, kernels, lines, advice.
+
+    Times are of a step where both traces have steps.
+    """
+    with command(json) as session:
+        from genops_lab.profiler import diff as diff_traces
+
+        found = diff_traces(_ranks(before), _ranks(after))
+        session.show(found, profile_difference.difference(found))
+
+
+def _ranks(path: Path) -> list[Path]:
+    """A folder stands for the traces in it."""
+    if not path.is_dir():
+        return [path]
+    endings = (".json", ".json.gz", ".sqlite")
+    found = sorted(each for each in path.iterdir() if each.is_file() and each.name.endswith(endings))
+    if not found:
+        from genops_lab.core.errors import NotFound
+
+        raise NotFound(f"There is no trace in {path}.", hint=f"Its files should end in {', '.join(endings)}.")
+    return found
+
+
+@profile.command("report")
+def report(
+    traces: Annotated[
+        list[Path], typer.Argument(metavar="TRACE...", help="Kineto traces (.json, .json.gz), one a rank.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The HTML file to write; it must not be there.")
+    ],
+    title: Annotated[str, typer.Option(help="The page's title; by default the first trace's name.")] = "",
+    json: Json = False,
+) -> None:
+    """Write what a trace says into one HTML file that needs no other."""
+    with command(json) as session:
+        from genops_lab.profiler import analyze as analyze_traces
+        from genops_lab.profiler.report import report as report_page
+
+        from .writing import write_new
+
+        write_new(output, report_page(analyze_traces(traces), title or traces[0].name))
+        session.show({"path": str(output)}, lab_views.done(f"{output} is written."))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import itertools
 import logging
@@ -30,9 +31,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _locate(method: Callable[..., Any]) -> tuple[str, str]:
+@functools.cache
+def _locate(method: Callable[..., Any]) -> tuple[str, str, inspect.Signature, Any]:
+    """The backend, the method's name there, how it is called and what it returns: told once a method."""
     owner, name = method.__qualname__.rsplit(".", 1)
-    return f"{method.__module__}:{owner}", name
+    return (
+        f"{method.__module__}:{owner}",
+        name,
+        inspect.signature(method),
+        typing.get_type_hints(method)["return"],
+    )
 
 
 class _Running:
@@ -121,8 +129,8 @@ class Worker:
 
     async def call(self, method: Callable[Concatenate[S, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run ``method`` on the child's backend. Raises what it raised, or Unavailable when the child died."""
-        backend, name = _locate(method)
-        bound = inspect.signature(method).bind(None, *args, **kwargs)
+        backend, name, signature, answer = _locate(method)
+        bound = signature.bind(None, *args, **kwargs)
         arguments = dict(list(bound.arguments.items())[1:])
         running = await self._started()
         try:
@@ -131,7 +139,6 @@ class Worker:
             self._retire_when_idle(running)
         if not reply.ok:
             raise GenOpsError.from_info(reply.status, msgspec.msgpack.decode(reply.value, type=ErrorInfo))
-        answer = typing.get_type_hints(method)["return"]
         return cast("R", msgspec.msgpack.decode(reply.value, type=answer))
 
     async def _started(self) -> _Running:

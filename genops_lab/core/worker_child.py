@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import struct
@@ -9,6 +10,7 @@ import sys
 import threading
 import traceback
 import typing
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,6 +38,11 @@ class Reply(msgspec.Struct, array_like=True):
     ok: bool
     value: msgspec.Raw
     status: int = 0
+
+
+@functools.cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return typing.get_type_hints(function)
 
 
 class _Child:
@@ -66,7 +73,7 @@ class _Child:
     def _answer(self, call: Call) -> None:
         try:
             method = getattr(self._backend(call.backend), call.method)
-            hints = typing.get_type_hints(method)
+            hints = _hints(method.__func__)
             arguments = {
                 key: msgspec.convert(value, hints.get(key, Any)) for key, value in call.arguments.items()
             }

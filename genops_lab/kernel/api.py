@@ -170,14 +170,31 @@ def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
     return fingerprint(data, name) if current is None else current.dataset(data, name, context)
 
 
-def profile(title: str = "", *, seconds: float = 20.0, shapes: bool = False) -> ContextManager[Any]:
-    """``with genops.profile() as p:`` records the block with PyTorch's profiler, for at most ``seconds``.
+def profile(
+    title: str = "",
+    *,
+    steps: int = 10,
+    warmup: int = 2,
+    seconds: float = 20.0,
+    megabytes: float = 200.0,
+    shapes: bool = False,
+    stacks: bool = False,
+    memory: bool = False,
+    graphs: bool = False,
+    lines: bool = True,
+) -> ContextManager[Any]:
+    """``with genops.profile() as p:`` records the block with PyTorch's profiler.
 
-    The trace goes to the Lab and to the current (or last) run; ``p.profile`` is its summary afterwards.
+    At most ``steps`` optimizer steps behind ``warmup`` unrecorded ones, ``seconds``, or ``megabytes`` of memory.
+    A block without optimizer steps is recorded from its start. ``shapes``, ``stacks`` and ``memory`` record more and
+    are slower, ``graphs`` keeps CUPTI attached for CUDA graphs, ``lines`` marks the lines of the cells or of this file.
+    The trace goes to the Lab and to the current (or last) run; ``p.profile`` is its summary afterwards. Without a Lab
+    the trace is kept at ``p.trace_path``.
     """
-    from .profiling import profiled
+    from .profiling import Wishes, profiled
 
-    return profiled(title or default_name(), seconds=seconds, shapes=shapes)
+    wishes = Wishes(steps, warmup, seconds, megabytes, shapes, stacks, memory, graphs, lines)
+    return profiled(title or default_name(), wishes)
 
 
 def predict(name: str, inputs: Any, timeout_s: float = 60.0) -> Any:

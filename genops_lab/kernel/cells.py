@@ -80,6 +80,13 @@ def executed_cells(shell: Any) -> List[Cell]:
     return cells
 
 
+def cell_id_of(shell: Any, count: int) -> str:
+    """The notebook's id of the cell that ran as ``count`` in this session; empty where it is not known."""
+    ids: Optional[CellIds] = getattr(shell, _ATTRIBUTE, None)
+    typed = shell.history_manager.input_hist_raw
+    return ids.of(count, typed[count]) if ids is not None and 0 <= count < len(typed) else ""
+
+
 def script_cells(path: str) -> List[Cell]:
     """The script as one cell; none where it cannot be read or is too long."""
     try:

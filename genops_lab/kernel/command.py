@@ -54,13 +54,17 @@ def command_line() -> List[str]:
     )
 
 
-def run_command(line: str) -> Any:
+def run_command(line: str, *, always: bool = False) -> Any:
     """Run ``%genops line``: progress while it runs, then its answer. Raises CommandFailed.
 
-    Returns the answer's data in a class that fits it; as a statement of its own the answer is displayed and
-    nothing is returned.
+    Returns the answer's data in a class that fits it; as a statement of its own (or ``always``) the answer is
+    displayed and nothing is returned.
     """
     arguments = words(line)
+    if arguments[:1] == ["memory"]:
+        from .memory import memory_command
+
+        return memory_command(arguments[1:])
     if is_remote() and arguments[:1] == ["pull"]:
         from .pulling import pull
 
@@ -73,7 +77,7 @@ def run_command(line: str) -> Any:
     progress = Progress(follows=arguments[:1] == ["deploy"] and not as_json)
     try:
         output, code = _run([*command_line(), *arguments], env, progress)
-        shown = _displayed(output, as_json, progress)
+        shown = _displayed(output, as_json, progress, always)
     finally:
         progress.finish()
     if code:
@@ -116,7 +120,7 @@ def _follow(process: "subprocess.Popen[str]", progress: Progress) -> None:
             print(line, end="", file=sys.stderr if failing else sys.stdout, flush=True)
 
 
-def _displayed(output: str, as_json: bool, progress: Progress) -> Any:
+def _displayed(output: str, as_json: bool, progress: Progress, always: bool) -> Any:
     if not output.strip():
         return None
     if as_json:
@@ -133,7 +137,7 @@ def _displayed(output: str, as_json: bool, progress: Progress) -> Any:
         print(output, end="")  # `--help`, `--version`
         return None
     result = result_of(data, html, text, view)
-    statement = _is_statement()
+    statement = always or _is_statement()
     bundle = {"text/plain": text, **({"text/html": html} if html else {})}
     if view == "deployment" and progress.answered(data, bundle if statement else None):
         return None if statement else result

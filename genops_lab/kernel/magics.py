@@ -17,13 +17,17 @@ class _ProfileScope(Scope):
         from .profiling import Capture
 
         options = cell_options(profile_parser(), line)
-        self._capture = Capture(
-            options.title or default_name(), seconds=options.seconds, shapes=options.shapes
-        )
+        self._capture = Capture(options.title or default_name(), _wishes(options))
         self._capture.start()
 
     def close(self, status: str) -> None:
         self._capture.finish()
+
+
+def _wishes(options: Any) -> Any:
+    from .profiling import Wishes
+
+    return Wishes(**{name: getattr(options, name) for name in Wishes._fields})
 
 
 class _Magics:
@@ -100,12 +104,23 @@ class _Magics:
             typed = self._shell.history_manager.input_hist_raw
             self._failed[len(typed) - 1] = typed[-1]
 
+    def memory_was_out(self, result: Any) -> None:
+        """After a cell that ended with torch's OutOfMemoryError: what held the memory."""
+        if getattr(result, "error_in_exec", None) is not None:
+            from .memory import after_cell
+
+            after_cell(result)
+
     def profile(self, line: str, cell: Any = None) -> Any:
         """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
 
-        ``%%profile [--title TITLE] [--seconds 20] [--shapes]``
+        ``%%profile [--title TITLE] [--steps 10] [--warmup 2] [--seconds 20] [--megabytes 200] [--shapes] [--stacks]
+        [--memory] [--graphs] [--no-lines]``
 
-        Shows where the time went, and keeps the trace with the current (or last) tracked run.
+        Of a cell that trains, the steps behind the warm-up are recorded (a step is one of the optimizer); another cell
+        is recorded from its start. The bound that comes first ends the recording, and the cell goes on without it.
+        The cells' lines are marked. Shows where the time went, and keeps the trace with the current (or last) tracked
+        run.
         """
         if cell is not None:
             return self._cell("profile", line, cell)
@@ -114,9 +129,7 @@ class _Magics:
         from .profiling import profiled
 
         options, statement = split_statement(profile_parser(), line)
-        with profiled(
-            options.title or statement or default_name(), seconds=options.seconds, shapes=options.shapes
-        ):
+        with profiled(options.title or statement or default_name(), _wishes(options)):
             return evaluate(self._shell, statement)
 
     def _cell(self, kind: str, line: str, cell: str) -> None:
@@ -158,6 +171,7 @@ def register(shell: Any) -> None:
     magics.scopes.register()
     magics.cell_ids.register()
     shell.events.register("post_run_cell", magics.remember_failed)
+    shell.events.register("post_run_cell", magics.memory_was_out)
     setattr(shell, _ATTRIBUTE, magics)
 
 
@@ -170,6 +184,7 @@ def unregister(shell: Any) -> None:
     magics.scopes.unregister()
     magics.cell_ids.unregister()
     shell.events.unregister("post_run_cell", magics.remember_failed)
+    shell.events.unregister("post_run_cell", magics.memory_was_out)
     delattr(shell, _ATTRIBUTE)
     for kind, names in (
         ("line", (OPEN_MAGIC, "track", "profile", "genops")),
@@ -185,7 +200,9 @@ _COMMANDS = (
     "deployments",
     "doctor",
     "experiments",
+    "memory",
     "models",
+    "profile",
     "profiles",
     "pull",
     "push",

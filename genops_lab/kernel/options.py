@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Dict, List, NoReturn, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
 from .errors import GenOpsError
 from .scopes import words
@@ -29,8 +29,19 @@ def _pair(text: str) -> Tuple[str, str]:
 def _positive(text: str) -> float:
     seconds = float(text)
     if not seconds > 0:
-        raise argparse.ArgumentTypeError("seconds must be above 0")
+        raise argparse.ArgumentTypeError("must be above 0")
     return seconds
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be {least} or more")
+        return number
+
+    read.__name__ = "number"
+    return read
 
 
 def track_parser() -> argparse.ArgumentParser:
@@ -66,11 +77,29 @@ def track_parser() -> argparse.ArgumentParser:
 
 
 def profile_parser() -> argparse.ArgumentParser:
-    """Options of ``profile``."""
+    """Options of ``profile``; their names are those of :class:`~genops_lab.kernel.profiling.Wishes`."""
     parser = Parser(prog="%%profile", add_help=False, allow_abbrev=False)
     parser.add_argument("--title", default="", help="the profile's title")
+    parser.add_argument("--steps", type=_count(1), default=10, help="record at most so many optimizer steps")
+    parser.add_argument("--warmup", type=_count(0), default=2, help="steps before them that are not recorded")
     parser.add_argument("--seconds", type=_positive, default=20.0, help="record at most so long")
+    parser.add_argument(
+        "--megabytes", type=_positive, default=200.0, help="let the recorder take at most so much"
+    )
     parser.add_argument("--shapes", action="store_true", help="record the inputs' shapes (slower)")
+    parser.add_argument("--stacks", action="store_true", help="record Python's stacks (much slower)")
+    parser.add_argument("--memory", action="store_true", help="record allocations (slower)")
+    parser.add_argument("--graphs", action="store_true", help="keep CUPTI attached, for CUDA graphs")
+    parser.add_argument("--no-lines", dest="lines", action="store_false", help="do not mark the cells' lines")
+    return parser
+
+
+def memory_parser() -> argparse.ArgumentParser:
+    """Options of ``%genops memory``."""
+    parser = Parser(prog="%genops memory", add_help=False, allow_abbrev=False)
+    parser.add_argument("verb", choices=("record", "show", "stop"))
+    parser.add_argument("--events", type=_count(1), default=100_000, help="keep the latest so many events")
+    parser.add_argument("--json", action="store_true", help="print what show and stop say as JSON")
     return parser
 
 

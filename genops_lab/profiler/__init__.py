@@ -1,4 +1,4 @@
-"""The profiler: ``genops_lab.profiler.analyze(paths)`` and ``.diff(a, b)`` for programs, a service for the Lab."""
+"""The profiler: ``analyze(paths)``, ``diff(a, b)`` and ``memory(path)`` for programs, a service for the Lab."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .engine import analyze as analyze
     from .engine.difference import diff as diff
+    from .engine.memory import memory as memory
 
-__all__ = ["analyze", "diff"]
+__all__ = ["analyze", "diff", "memory"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> Any:
         from .engine.difference import diff
 
         return diff
+    if name == "memory":
+        from .engine.memory import memory
+
+        return memory
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

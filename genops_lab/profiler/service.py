@@ -19,6 +19,7 @@ from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
 from .backends.analysis import Kept, TraceAnalysis
+from .metrics import metrics
 from .models import ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile
 from .timeline.backend import Timelines
 
@@ -184,14 +185,16 @@ class ProfilesService:
         from .backends.artifacts import ProfileArtifacts
 
         files = [str(trace)]
+        figures: dict[str, float] = {}
         shown = await self.get_profile(profile_id)
         if shown.summary is not None:
             summary = trace.with_name(SUMMARY)
             await asyncio.to_thread(summary.write_bytes, msgspec.json.encode(shown.summary))
             files.append(str(summary))
+            figures = metrics(shown.summary)
         await self._mlflow.ensure()
         artifact = f"profiles/{profile_id}"
-        await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files)
+        await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files, figures)
         await self._update(profile_id, artifact=f"{artifact}/{TRACE}")
         self._events.emit("run", run_id)
 

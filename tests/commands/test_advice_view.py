@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genops_lab.commands import terminal
 from genops_lab.commands.document import Document
-from genops_lab.commands.views.advice import advice_blocks
+from genops_lab.commands.views.profiles.advice import advice_blocks
 from genops_lab.profiler.models import Advice, Place
 
 BOUND = Advice(

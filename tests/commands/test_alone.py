@@ -70,6 +70,44 @@ def test_a_trace_is_analysed_without_a_lab(home: Home) -> None:
     assert "gemm" in genops(home, "profile", "analyze", "trace.json").out
 
 
+def test_an_analysis_shows_lines_and_work(home: Home) -> None:
+    shapes = {"Input Dims": [[64, 64], [64, 64]], "Input type": ["c10::Half", "c10::Half"]}
+    host, device = {"ph": "X", "pid": 1, "tid": 1}, {"ph": "X", "pid": 0, "tid": 7}
+    events = [
+        {**host, "cat": "user_annotation", "name": "ProfilerStep#1", "ts": 0, "dur": 100, "args": {}},
+        {**host, "cat": "user_annotation", "name": "genops:line:train.py:12", "ts": 1, "dur": 50, "args": {}},
+        {**host, "cat": "cpu_op", "name": "aten::mm", "ts": 2, "dur": 20, "args": shapes},
+        {
+            **host,
+            "cat": "cuda_runtime",
+            "name": "cudaLaunchKernel",
+            "ts": 3,
+            "dur": 2,
+            "args": {"correlation": 5},
+        },
+        {
+            **device,
+            "cat": "kernel",
+            "name": "gemm",
+            "ts": 30,
+            "dur": 9,
+            "args": {"correlation": 5, "device": 0},
+        },
+    ]
+    trace = home.work / "trace.json"
+    trace.write_text(json.dumps({"traceEvents": events, "deviceProperties": [{"name": "Tesla T4"}]}))
+    shown = genops(home, "profile", "analyze", "trace.json", "--usd-per-hour", "36").out
+    assert "train.py:12" in shown
+    assert "100.0 % of the device time has a line." in shown
+    assert "[[64, 64], [64, 64]]" in shown
+    assert "T4 fp16: 65 TFLOP/s" in shown
+    assert "$1e-06 a step" in shown
+    analysed = genops(home, "profile", "analyze", "trace.json", "--json").json
+    assert analysed["attribution"]["lines"][0]["place"]["line"] == 12
+    assert analysed["roofline"]["mfu"] == pytest.approx(2 * 64**3 / (100e-6 * 65e12))
+    assert genops(home, "profile", "analyze", "trace.json", "--usd-per-hour", "-1").code == 2
+
+
 @pytest.mark.parametrize("arguments", [("runs", "nonsense"), ("runs", "list", "--limit", "x"), ("deploy",)])
 def test_wrong_usage(home: Home, arguments: tuple[str, ...]) -> None:
     outcome = genops(home, *arguments)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,3 +107,22 @@ def test_sparse_columns_cost_what_they_hold() -> None:
     assert column.nbytes == 12
     dense = NumberColumn.of(np.arange(10_000, dtype=np.int32), np.zeros(10_000))
     assert dense.nbytes == 80_000
+
+
+@pytest.mark.parametrize("kinds", [2, 7, 10**6], ids=["many alike", "some alike", "all different"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_an_order_keeps_those_that_are_alike_as_they_were(kinds: int, descending: bool) -> None:
+    noise = np.random.default_rng(kinds)
+    keys = noise.integers(-kinds, kinds, 500) / 8
+    keys[noise.random(500) < 0.1] = np.nan
+    keys[::100] = -0.0
+    keys[1::100] = 0.0
+    keys[2::100] = np.inf
+    there = noise.random(500) < 0.8
+
+    def place(row: int) -> tuple[int, float]:
+        if not there[row] or math.isnan(keys[row]):
+            return 1 if there[row] else 2, 0.0
+        return 0, -keys[row] if descending else keys[row]
+
+    assert order_by(keys, there, descending).tolist() == sorted(range(500), key=place)

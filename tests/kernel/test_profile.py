@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -52,8 +51,13 @@ def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
 
 
 def operators(trace: str) -> set[str]:
-    with gzip.open(trace, "rt", encoding="utf-8") as stream:
-        return {event.get("name", "") for event in json.load(stream)["traceEvents"]}
+    return {event.get("name", "") for event in events(trace)}
+
+
+def events(trace: str) -> list[dict[str, Any]]:
+    """What a trace holds."""
+    found: list[dict[str, Any]] = json.loads(Path(trace).read_text(encoding="utf-8"))["traceEvents"]
+    return found
 
 
 WORK = "import torch\ntorch.ones(8, 8) @ torch.ones(8, 8)"
@@ -67,8 +71,8 @@ def test_the_trace_is_handed_over_and_the_summary_shown(
     (given,) = profiles
     assert given["title"] == "ten <steps>"
     trace = Path(given["trace_path"])
-    assert trace.name == "trace.json.gz" and trace.parent.parent == home.data / "profiles"
-    assert [path.name for path in trace.parent.iterdir()] == ["trace.json.gz"]
+    assert trace.name == "trace.json" and trace.parent.parent == home.data / "profiles"
+    assert [path.name for path in trace.parent.iterdir()] == ["trace.json"]
     assert trace.stat().st_mode & 0o777 == 0o600
     assert "aten::mm" in operators(given["trace_path"])
     (first,) = cell.of("display_data")
@@ -111,10 +115,13 @@ def test_a_long_cell_is_recorded_for_a_bounded_time(
 ) -> None:
     code = "import torch, time\ntorch.ones(8, 8) @ torch.ones(8, 8)\ntime.sleep(1)\ntorch.ones(3).cumsum(0)"
     cell = kernel.ok(f"%%profile --seconds 0.5\n{code}")
-    assert "recorded the first 0.5 s" in cell.stream("stderr")
+    assert "until 0.5 s (more with --seconds)" in cell.stream("stderr")
     names = operators(profiles[0]["trace_path"])
     assert "aten::mm" in names and "aten::cumsum" not in names
-    assert kernel.ok("import signal; signal.getsignal(signal.SIGALRM) is signal.SIG_DFL").result == "True"
+    assert (
+        kernel.ok("import threading; [t.name for t in threading.enumerate() if 'profile' in t.name]").result
+        == "[]"
+    )
 
 
 def test_a_cell_that_raises_is_recorded_too(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
@@ -134,8 +141,8 @@ def test_with_the_lab_away_the_trace_is_kept(kernel: RunningKernel, lab: LabStan
     lab.close()
     cell = kernel.ok(f"%%profile\n{WORK}")
     (folder,) = (home.data / "profiles").iterdir()
-    assert f"kept in {folder}/trace.json.gz" in cell.stream("stderr")
-    assert "aten::mm" in operators(str(folder / "trace.json.gz"))
+    assert f"kept in {folder}/trace.json;" in cell.stream("stderr")
+    assert "aten::mm" in operators(str(folder / "trace.json"))
     assert "No GenOps Lab is running" in cell.of("update_display_data")[-1]["data"]["text/plain"]
 
 
@@ -143,3 +150,55 @@ def test_a_refused_profile_does_not_keep_the_run_open(kernel: RunningKernel, lab
     cell = kernel.ok(f"%%track\n%%profile\n{WORK}")  # the stand-in knows no profiles here: 404
     assert "The trace is kept in" in cell.stream("stderr")
     assert kinds(lab.only_run(), "end") == [{"status": "FINISHED"}]
+
+
+def test_lines_of_the_cell_and_of_earlier_cells_are_marked(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    kernel.ok("import torch\ndef work(x):\n    y = x + 1\n    return y.cumsum(0)")
+    cell = kernel.ok(
+        "%%profile\nx = torch.ones(3)\nz = work(x)\nz[0].item()", metadata={"cellId": "the-cell"}
+    )
+    assert cell.result == "2.0"
+    lines = {
+        event["name"]
+        for event in events(profiles[0]["trace_path"])
+        if "genops:line:" in event.get("name", "")
+    }
+    name = "the-cell" if any(":the-cell:" in line for line in lines) else "In%5B3%5D"
+    assert {f"genops:line:{name}:{line}" for line in (2, 3, 4)} <= lines
+    assert {"genops:line:In%5B2%5D:3", "genops:line:In%5B2%5D:4"} <= lines
+    kinds = {
+        event["cat"] for event in events(profiles[0]["trace_path"]) if "genops:" in event.get("name", "")
+    }
+    assert kinds == {"user_annotation"}, "no operators"
+    assert kernel.ok("import sys; sys.gettrace() is None").result == "True"
+
+
+def test_a_cell_that_awaits_is_recorded(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    kernel.ok("import torch, asyncio")
+    cell = kernel.ok("%%profile\nawait asyncio.sleep(0)\ntorch.ones(3).cumsum(0)\nawait asyncio.sleep(0)\n7")
+    assert cell.result == "7"
+    found = events(profiles[0]["trace_path"])
+    (work,) = [event for event in found if event.get("name") == "aten::cumsum"]
+    inside = [
+        event["name"].rpartition(":")[2]
+        for event in found
+        if "genops:line:" in event.get("name", "") and event["ts"] <= work["ts"] <= event["ts"] + event["dur"]
+    ]
+    assert inside == ["3"]
+
+
+def test_an_interrupted_cell_is_handed_over(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    sent = kernel.send(
+        "%%profile\nimport torch, time\ntorch.ones(3).cumsum(0)\nprint('there')\ntime.sleep(60)"
+    )
+    kernel.wait_for("stream")
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(sent).reply["ename"] == "KeyboardInterrupt"
+    assert "aten::cumsum" in operators(profiles[0]["trace_path"])
+
+
+def test_the_bounds_can_be_given(kernel: RunningKernel) -> None:
+    cell = kernel.run("%%profile --steps 0\nran = 1")
+    assert "must be 1 or more" in cell.reply["evalue"]

@@ -93,16 +93,14 @@ def test_more_workers_take_idle_time_away() -> None:
     found = diff(*paths)
     one, other = figures(found)["idle_share"]
     assert one > 0.35 and other < 0.25
-    loading = {each.name: each for each in found.operators if "DataLoader" in each.name}
-    assert loading and all(each.after_us < each.before_us for each in loading.values())
-    sums = [
-        sum(time(side) for side in found.kernels)
-        for time in (lambda each: each.before_us, lambda each: each.after_us)
-    ]
-    for path, total in zip(paths, sums, strict=True):
-        steps = max(len(analyze(path).steps), 1) if found.a_step else 1
+    steps = [max(len(analyze(path).steps), 1) if found.a_step else 1 for path in paths]
+    for side, path in enumerate(paths):
         [device] = analyze(path).devices
-        assert total * steps >= device.busy_us
+        assert figures(found)["idle"][side] * steps[side] == pytest.approx(device.idle_us)
+        kernels = sum((each.before_us, each.after_us)[side] for each in found.kernels)
+        assert kernels * steps[side] >= device.busy_us, (
+            "kernels overlap, so they are no less than their union"
+        )
 
 
 @real
@@ -238,45 +236,34 @@ NOTHING_IN_COMMON = (
 )
 
 
-def test_lines_advice_and_devices() -> None:
-    def attribution(*lines: tuple[str, int, float]) -> Attribution:
-        return Attribution(
-            by="markers",
-            **dict.fromkeys(("device_us", "attributed_us", "forward_us", "forward_attributed_us"), 1.0),
-            lines=[
-                LineTime(
-                    place=Place(file="a.ipynb", line=line, cell=cell),
-                    device_us=us,
-                    backward_us=0,
-                    cpu_us=0,
-                    kernels=3,
-                )
-                for cell, line, us in lines
-            ],
-        )
+def lines(*found: tuple[str, int, float]) -> Attribution:
+    """Lines of cells with their device time."""
+    return Attribution(
+        by="markers",
+        **dict.fromkeys(("device_us", "attributed_us", "forward_us", "forward_attributed_us"), 1.0),
+        lines=[
+            LineTime(
+                place=Place(file="a.ipynb", line=line, cell=cell),
+                device_us=us,
+                backward_us=0,
+                cpu_us=0,
+                kernels=3,
+            )
+            for cell, line, us in found
+        ],
+    )
 
+
+def test_lines_advice_and_devices() -> None:
     def advice(*codes: str) -> list[Advice]:
         return [Advice(code=code, severity="low", title="", evidence="", saving_us=1) for code in codes]
 
-    found = difference(
-        Side(
-            summary(
-                model="V100", attribution=attribution(("x", 1, 5), ("x", 2, 9)), advice=advice("a", "b", "b")
-            )
-        ),
-        Side(
-            summary(model="H100", attribution=attribution(("x", 1, 4), ("y", 2, 1)), advice=advice("c", "b"))
-        ),
-    )
-    assert [
-        (each.place.cell, each.place.line, each.before_us, each.after_us)
-        for each in found.lines
-        if each.place
-    ] == [
-        ("x", 2, 9, 0),
-        ("x", 1, 5, 4),
-        ("y", 2, 0, 1),
-    ]
+    before = summary(model="V100", attribution=lines(("x", 1, 5), ("x", 2, 9)), advice=advice("a", "b", "b"))
+    after = summary(model="H100", attribution=lines(("x", 1, 4), ("y", 2, 1)), advice=advice("c", "b"))
+    found = difference(Side(before), Side(after))
+    places = [each.place for each in found.lines if each.place is not None]
+    assert [(place.cell, place.line) for place in places] == [("x", 2), ("x", 1), ("y", 2)]
+    assert [(each.before_us, each.after_us) for each in found.lines] == [(9, 0), (5, 4), (0, 1)]
     assert (found.advice_gone, found.advice_new, found.advice_kept) == (["a"], ["c"], ["b"])
     assert found.warnings == ["They ran on different devices: V100 and H100."]
     damaged = replace(summary(), damaged="It ends early.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
@@ -260,3 +263,21 @@ def test_the_file_is_not_touched(make: Make) -> None:
     nsight.read(path)
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+changes = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes, st.floats(0.3, 1))
+def test_a_damaged_database_is_read_as_far_as_it_goes_or_refused(make: Make, found: Any, part: float) -> None:
+    kernels = [(10 * each, 10 * each + 5, 0, 7, each, PROCESS, 2, 1) for each in range(100)]
+    path = make("PRAGMA user_version = 1", StringIds=STRINGS, CUPTI_ACTIVITY_KIND_KERNEL=(KERNELS, kernels))
+    content = bytearray(path.read_bytes())
+    path.unlink()
+    for place, value in found:
+        content[16 + int(place * (len(content) - 16))] = value
+    damaged = path.with_name("damaged.sqlite")
+    damaged.write_bytes(content[: int(part * len(content))])
+    with contextlib.suppress(InvalidRequest):
+        analyze(damaged)

@@ -13,12 +13,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler.engine import plain_pickle, snapshots
+
+from .snapshots import at, block, entry, segment, snapshot
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(),
@@ -176,3 +179,27 @@ def test_a_damaged_pickle_is_read_or_refused(value: Any, data: st.DataObject) ->
     whole[data.draw(st.integers(2, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(InvalidRequest):
         plain_pickle.load(bytes(whole), "x")
+
+
+WHOLE = pickle.dumps(
+    snapshot(
+        [segment(block(1, 500, at(2)), block(600, 300, state="inactive"))],
+        [entry("alloc", number, 10 * number, at(number)) for number in range(10)]
+        + [entry("free_completed", 3, 30), entry("oom", 0, 4096, at(6), device_free=77)],
+    )
+)
+positions = st.lists(st.tuples(st.integers(2, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=3)
+
+
+@settings(max_examples=300)
+@given(positions)
+def test_a_damaged_snapshot_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, changes: Any
+) -> None:
+    content = bytearray(WHOLE)
+    for place, value in changes:
+        content[place] = value
+    path = tmp_path_factory.getbasetemp() / "damaged.pickle"
+    path.write_bytes(content)
+    with contextlib.suppress(InvalidRequest):
+        msgspec.json.encode(snapshots.read(path))

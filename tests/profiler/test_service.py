@@ -15,6 +15,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.store import Store
 from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.profiler.metrics import metrics
 from genops_lab.profiler.models import ComparedProfiles, NewProfile, Profile, ProfileSummary
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.settings import Settings
@@ -86,7 +87,9 @@ async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
         assert added.summary.devices[0].busy_us == 20
 
         kept = await lab.kept(added.id)
-        assert await lab.service.list_profiles() == [kept]
+        [listed] = await lab.service.list_profiles()
+        assert (listed.id, listed.title, listed.state) == (kept.id, kept.title, kept.state)
+        assert listed.summary is not None and listed.summary.devices[0].busy_us == 20
         trace = lab.root / added.id / "trace.json.gz"
         assert json.loads(gzip.decompress(trace.read_bytes())) == TRACE
         assert kept.size_bytes == trace.stat().st_size
@@ -116,6 +119,8 @@ async def test_a_run_gets_trace_and_summary(home: Home) -> None:
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["devices"][0]["kernels"] == 1
         assert added.summary == _summary_from(summary)
+        kept_metrics = await asyncio.to_thread(_metrics, lab.mlflow.uri, run_id)
+        assert kept_metrics == {"profile/idle_percent": 0.0, "profile/exposed_comm_percent": 0.0}
         await lab.events.close()
         assert ("run", run_id) in lab.told
 
@@ -168,6 +173,27 @@ def _start_run(uri: str, home: Home) -> tuple[str, Path]:
     experiment = client.create_experiment("profiles", artifact_location=str(home.path / "artifacts"))
     run = client.create_run(experiment)
     return run.info.run_id, Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def _metrics(uri: str, run_id: str) -> dict[str, float]:
+    from mlflow import MlflowClient
+
+    return dict(MlflowClient(tracking_uri=uri).get_run(run_id).data.metrics)
+
+
+def test_metrics_of_a_profile() -> None:
+    device = {
+        "device": "0", "rank": 0, "span_us": 100.0, "busy_us": 60.0, "idle_us": 40.0, "compute_us": 50.0,
+        "comm_us": 20.0, "exposed_comm_us": 10.0, "memory_us": 0.0, "kernels": 3, "top_kernels": [],
+    }  # fmt: skip
+    other = {**device, "device": "1", "idle_us": 60.0, "exposed_comm_us": 0.0}
+    cpu = {"span_us": 100.0, "busy_us": 80.0, "idle_us": 20.0}
+    roofline = {"peaks": [], "flops": 1.0, "mfu": 0.25, "covered": 1.0, "operators": []}
+    summary = {"events": 3, "ranks": [0], "devices": [device, other], "cpu": cpu, "operators": []}
+    assert metrics(_summary_from({**summary, "roofline": roofline})) == {
+        "profile/idle_percent": 50.0, "profile/exposed_comm_percent": 5.0, "profile/mfu_percent": 25.0,
+    }  # fmt: skip
+    assert metrics(_summary_from({**summary, "devices": []})) == {}
 
 
 def _summary_from(data: object) -> ProfileSummary:

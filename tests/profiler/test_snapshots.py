@@ -174,6 +174,18 @@ def test_a_long_timeline_keeps_its_peak(tmp_path: Path) -> None:
     assert [point.at for point in found.timeline if point.bytes == 10_000] == [2 * 4321]
 
 
+def test_cells_of_a_notebook_are_named_as_the_kernel_tells_them(tmp_path: Path) -> None:
+    found = snapshot([], [entry("alloc", 1, 9, at(3)), entry("alloc", 2, 5, [frame("/x/other.py", 1)])])
+    cell = {"count": 7, "id": "the-cell", "lines": {"3": "x = torch.empty(9)"}}
+    found["genops"] = {"cells": {CELL: cell, "/x/other.py": {"count": "many"}}, "retries": {"0": 4, "1": "x"}}
+    device = one_device(tmp_path, found)
+    assert [(site.name, site.bytes) for site in device.sites] == [("In [7]:3", 9), ("other.py:1:<module>", 5)]
+    place = device.sites[0].place
+    assert place is not None
+    assert (place.file, place.cell, place.line, place.text) == ("In [7]", "the-cell", 3, "x = torch.empty(9)")
+    assert device.retries == 4
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("form", ["pickle", "json"])
 def test_forms_of_a_file(tmp_path: Path, form: str, packed: bool) -> None:

@@ -62,6 +62,7 @@ class Asked:
         self.snapshot = snapshot
         self._found: OrderedDict[tuple[Any, ...], Found] = OrderedDict()
         self._newest: Places | None = None
+        self._last_chosen: tuple[tuple[Any, ...], Places] | None = None
         #: Runs in groups, beside the rows that were grouped.
         self.groupings: OrderedDict[tuple[Any, ...], tuple[Places, Groups]] = OrderedDict()
 
@@ -73,15 +74,13 @@ class Asked:
             return known
         moment = Moment(self.snapshot, time.time())
         wanted = [(*column_named(by.column), by.descending) for by in sort]
-        chosen = self._chosen(experiments, lifecycle)
-        total = int(np.count_nonzero(chosen))
+        rows = self._chosen(experiments, lifecycle)
+        total = len(rows)
         doubts: list[Doubt] = []
         if query.strip():
             asked = parse(query)
-            chosen &= asked.mask(moment, now=moment.now)
+            rows = rows[asked.mask(moment, now=moment.now)[rows]]
             doubts = asked.doubts(moment)
-        newest = self._newest_first()
-        rows = newest[chosen[newest]]
         for kind, name, descending in reversed(wanted):
             keys, there = _keys(moment, kind, name, rows)
             rows = rows[order_by(keys, there, descending)]
@@ -202,7 +201,16 @@ class Asked:
                         found[at][name] = text
         return found
 
-    def _chosen(self, experiments: list[str], lifecycle: Lifecycle) -> npt.NDArray[np.bool_]:
+    def _chosen(self, experiments: list[str], lifecycle: Lifecycle) -> Places:
+        """The newest first; the last answer is kept, for a person changes the query and the order more often."""
+        key = (tuple(experiments), lifecycle)
+        known = self._last_chosen
+        if known is None or known[0] != key:
+            newest = self._newest_first()
+            known = self._last_chosen = (key, newest[self._are_chosen(experiments, lifecycle)[newest]])
+        return known[1]
+
+    def _are_chosen(self, experiments: list[str], lifecycle: Lifecycle) -> npt.NDArray[np.bool_]:
         chosen = np.ones(self.snapshot.rows, np.bool_)
         if lifecycle != "all":
             chosen &= self._is("lifecycle_stage", {lifecycle})
@@ -214,8 +222,10 @@ class Asked:
         column = self.snapshot.columns["attribute"].get(attribute)
         if not isinstance(column, TextColumn):
             return np.zeros(self.snapshot.rows, np.bool_)
-        codes = [code for code, word in enumerate(column.words.to_pylist()) if word in wanted]
-        return np.isin(column.codes(self.snapshot.rows), codes)
+        # The last one is that of the code -1: of runs that have none.
+        is_wanted = np.array([word in wanted for word in column.words.to_pylist()] + [False])
+        found: npt.NDArray[np.bool_] = is_wanted[column.codes(self.snapshot.rows)]
+        return found
 
     def _experiment(self, given: str) -> str:
         by_name = [id for id, known in self.snapshot.experiments.items() if known.name == given]
@@ -320,10 +330,14 @@ def _number_values(moment: Moment, kind: Kind, name: str, rows: Places) -> list[
         if column is None:
             return [None] * len(rows)
         values, there = column.cells.at(rows)
-    return [_sent(value) if present else None for value, present in zip(values.tolist(), there, strict=True)]
+    sent: list[float | str | None] = values.tolist()
+    if not (there & np.isfinite(values)).all():
+        for at in np.flatnonzero(~np.isfinite(values)).tolist():
+            sent[at] = _spelled(float(values[at]))
+        for at in np.flatnonzero(~there).tolist():
+            sent[at] = None
+    return sent
 
 
-def _sent(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
+def _spelled(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -14,8 +14,10 @@ class ProfileArtifacts:
     def __init__(self, tracking_uri: str, **_others: Any) -> None:
         self._client = open_client(tracking_uri)
 
-    def keep(self, run_id: str, folder: str, files: list[str]) -> None:
-        """Log local ``files`` under ``folder`` of the run. Raises NotFound or Unavailable."""
+    def keep(self, run_id: str, folder: str, files: list[str], metrics: dict[str, float]) -> None:
+        """Log local ``files`` under ``folder`` of the run, and ``metrics``. Raises NotFound or Unavailable."""
         with told(f"The profile could not be kept with run {run_id}"):
             for file in files:
                 self._client.log_artifact(run_id, str(Path(file)), artifact_path=folder)
+            for name, value in metrics.items():
+                self._client.log_metric(run_id, name, value)

@@ -25,10 +25,12 @@ from .traces import Trace
 def analyze(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
+    usd_per_hour: float | None = None,
     watch: Callable[[Columns], None] | None = None,
 ) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``.
 
+    ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
     to the damage, which ``damaged`` tells. ``watch`` is given the columns of each trace.
@@ -49,7 +51,7 @@ def analyze(
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
-    return sums.summary()
+    return sums.summary(usd_per_hour)
 
 
 def _free(ranks: set[int]) -> int:

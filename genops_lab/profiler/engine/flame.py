@@ -148,7 +148,7 @@ class _Tree:
         outermost = [node for node in nodes if node.parent == NOTHING]
         host, device = sum(node.host for node in outermost), sum(node.device for node in outermost)
         weights = [max(node.host / max(host, 1), node.device / max(device, 1)) for node in nodes]
-        smallest = max([SMALLEST, *sorted(weights, reverse=True)[MOST_NODES : MOST_NODES + 1]])
+        smallest = max([SMALLEST, *sorted(weights, reverse=True)[MOST_NODES - 1 : MOST_NODES]])
         kept: list[_Node] = []
         new_place = {NOTHING: NOTHING}
         rest: dict[int, _Node] = {}
@@ -159,7 +159,7 @@ class _Tree:
             if weights[place] >= smallest:
                 new_place[place] = len(kept)
                 kept.append(_Node(node.name, node.kind, parent, node.count, node.host, node.device))
-            elif parent != NOTHING:
+            else:
                 other = rest.setdefault(parent, _Node("", "other", parent))
                 other.count += node.count
                 other.host += node.host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,29 @@ _FILES: tuple[tuple[Category, re.Pattern[str], re.Pattern[str]], ...] = (
     ),
     ("activations", re.compile(r"[/\\]torch[/\\]nn[/\\]modules[/\\]module\.py$"), re.compile("_call_impl")),
 )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A notebook's cell, as the kernel that ran it tells it; ``lines`` are texts by number."""
+
+    name: str
+    id: str
+    lines: Mapping[str, str]
+
+    @staticmethod
+    def of(found: Any) -> Cell | None:
+        """From what the kernel has put into a snapshot; None where it cannot be that."""
+        if not isinstance(found, dict) or not isinstance(found.get("count"), int):
+            return None
+        lines = found.get("lines")
+        texts = (
+            {key: text for key, text in lines.items() if isinstance(text, str)}
+            if isinstance(lines, dict)
+            else {}
+        )
+        given = found.get("id")
+        return Cell(f"In [{found['count']}]", given if isinstance(given, str) else "", texts)
 
 
 @dataclass(frozen=True)
@@ -85,20 +109,29 @@ class _Held:
 
 
 class Frames:
-    """Reads the frames of allocations. A snapshot shares frames, so each is read once."""
+    """Reads the frames of allocations. A snapshot shares frames, so each is read once.
 
-    def __init__(self) -> None:
+    ``cells``: by the file name of a frame, the notebook's cell that it stands for.
+    """
+
+    def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
+        self._cells = cells or {}
         self._whose: dict[int, Who] = {}
+        self._stacks: dict[tuple[int, ...], Who] = {}
         self._frames: dict[int, _Frame] = {}
 
     def who(self, frames: Any) -> Who:
         """The user's line is that of the innermost Python file outside of torch and of installed packages."""
         if not isinstance(frames, list) or not frames:
             return _NOBODY
-        # The snapshot holds the lists while it is read: an id stands for one of them.
+        # The snapshot holds lists and frames while it is read: an id stands for one of them.
         known = self._whose.get(id(frames))
         if known is None:
-            known = self._whose[id(frames)] = self._read(frames)
+            stack = tuple(map(id, frames))
+            known = self._stacks.get(stack)
+            if known is None:
+                known = self._stacks[stack] = self._read(frames)
+            self._whose[id(frames)] = known
         return known
 
     def _read(self, frames: list[Any]) -> Who:
@@ -107,8 +140,14 @@ class Frames:
         stack = tuple(frame.text for frame in read if frame.is_python)[:TOLD_FRAMES]
         if user is None:
             return Who(NO_LINE, None, _category(read), stack)
-        place = Place(file=user.file, line=user.line, function=user.function)
-        return Who(user.text, place, _category(read), stack)
+        cell = self._cells.get(user.file)
+        if cell is None:
+            place = Place(file=user.file, line=user.line, function=user.function)
+            return Who(user.text, place, _category(read), stack)
+        text = cell.lines.get(str(user.line), "")
+        place = Place(file=cell.name, line=user.line, function=user.function, cell=cell.id, text=text)
+        function = "" if user.function.startswith("<") else f":{user.function}"
+        return Who(f"{cell.name}:{user.line}{function}", place, _category(read), stack)
 
     def _frame(self, frame: Any) -> _Frame:
         known = self._frames.get(id(frame))

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from .building import Builder
 from .columns import NO_ID, Columns
 from .kinds import Kind, kind_of
-from .nsight_tables import Table, Tables, no_export
+from .nsight_tables import UNREADABLE, Table, Tables, no_export
 
 _LARGEST = 2**62
 _VERSION = re.compile(r"_v\d+$|_ptsz$|_ptds$")
@@ -48,7 +48,7 @@ def read(path: Path) -> Columns:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA query_only = ON")
             tables = Tables(connection, path.name)
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise no_export(path.name, f"SQLite cannot read it ({error})") from error
         return _Reading(tables).finish()
 
@@ -81,7 +81,7 @@ class _Reading:
     def _reading(self, part: Any) -> None:
         try:
             part()
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             self._damage.append(f"The database is damaged and was read up to there ({error}).")
 
     def _rows(self, table: Table | None, *columns: str) -> Iterator[tuple[Any, ...]]:

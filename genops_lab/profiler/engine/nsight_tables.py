@@ -10,6 +10,8 @@ from typing import Any
 from genops_lab.core.errors import InvalidRequest
 
 _KNOWN = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS")
+#: What reading a damaged database raises; SQLite's own message may quote what is no text.
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
 
 

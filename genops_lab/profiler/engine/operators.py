@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,8 +53,8 @@ class OperatorTally:
         weight = {name: self.own[name] + self.device.get(name, 0) for name in self.count}
         return sorted(weight, key=lambda name: (-weight[name], name))[:TOLD]
 
-    def times(self) -> list[OperatorTime]:
-        """The wire form, in that order."""
+    def times(self, flops: Mapping[str, float], moved: Mapping[str, float]) -> list[OperatorTime]:
+        """The wire form, in that order, with the FLOPs and bytes moved of each name."""
         return [
             OperatorTime(
                 name=name,
@@ -62,6 +63,8 @@ class OperatorTally:
                 total_us=self.total[name] / 1000,
                 device_us=self.device.get(name, 0) / 1000,
                 kernels=self.kernels.get(name, 0),
+                flops=flops.get(name, 0.0),
+                bytes=moved.get(name, 0.0),
             )
             for name in self.ranking()
         ]

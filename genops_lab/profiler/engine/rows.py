@@ -40,8 +40,8 @@ def _colliding(row: Int32, ts: Int64, end: Int64) -> Int64:
     """Slices that begin before the one on their row has ended."""
     order = np.argsort(row, kind="stable")
     lies_over = (row[order][1:] == row[order][:-1]) & (ts[order][1:] < end[order][:-1])
-    found: Int64 = order[1:][lies_over]
-    return found
+    colliding: Int64 = order[1:][lies_over]
+    return colliding
 
 
 def _first_fit(ts: Int64, end: Int64) -> list[int]:

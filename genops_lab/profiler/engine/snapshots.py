@@ -14,7 +14,7 @@ from genops_lab.core.errors import InvalidRequest
 
 from ..models import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
 from . import plain_pickle
-from .holders import BEFORE, Frames, Tally, Who
+from .holders import BEFORE, Cell, Frames, Tally, Who
 from .kinds_of_files import unpacked
 from .thinning import kept
 
@@ -75,7 +75,10 @@ class _Snapshot:
         #: Everything takes a byte at least: lists that name one list many times would make walks endless.
         self._budget = size
         self._unusable = 0
-        self._frames = Frames()
+        own = found.get("genops")
+        #: What ``%genops memory`` adds: cells by the names of their files, retries by device.
+        self._own: dict[str, Any] = own if isinstance(own, dict) else {}
+        self._frames = Frames(self._cells())
 
     def summary(self) -> MemorySummary:
         blocks = self._segments()
@@ -91,11 +94,20 @@ class _Snapshot:
             recording = _Recording(
                 number, events.get(number, []), blocks.get(number, _Blocks()), self._frames
             )
-            devices.append(recording.summary())
+            devices.append(recording.summary(self._retries(number)))
             failures += recording.failures()
             self._unusable += recording.unusable
         damaged = f"{self._unusable} entries could not be read." if self._unusable else ""
         return MemorySummary(devices=devices, out_of_memory=failures, damaged=damaged)
+
+    def _cells(self) -> dict[str, Cell]:
+        given = self._own.get("cells")
+        cells = {name: Cell.of(cell) for name, cell in given.items()} if isinstance(given, dict) else {}
+        return {name: cell for name, cell in cells.items() if cell is not None}
+
+    def _retries(self, device: int) -> int:
+        given = self._own.get("retries")
+        return _natural(given.get(str(device))) if isinstance(given, dict) else 0
 
     def _mappings(self, found: Any) -> list[dict[str, Any]]:
         if not isinstance(found, list):
@@ -199,7 +211,7 @@ class _Recording:
                 older[address] = (size, self._frames.who(frames) if frames else BEFORE)
         return older
 
-    def summary(self) -> DeviceMemory:
+    def summary(self, retries: int) -> DeviceMemory:
         blocks = self._blocks
         curve = self._curve()
         at = int(curve.argmax()) if len(curve) and curve.max() > 0 else -1
@@ -236,6 +248,7 @@ class _Recording:
                 MemoryPoint(at=self._changes[place].event, bytes=int(curve[place]))
                 for place in chosen.tolist()
             ],
+            retries=retries,
         )
 
     def _curve(self) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -28,6 +28,7 @@ from .kernels import kernel_times, merged
 from .kinds import Kind
 from .launches import launch_times
 from .operators import TOLD, OperatorTally
+from .roofline import RooflineTally
 from .steps import step_times
 from .traces import Trace
 
@@ -39,7 +40,7 @@ class Sums:
         self._events = 0
         self._damage: list[str] = []
         self._tally, self._cpu, self._memory = OperatorTally(), _Cpu(), MemoryTally()
-        self._attribution = AttributionTally()
+        self._attribution, self._roofline = AttributionTally(), RooflineTally()
         self._devices: list[DeviceTime] = []
         self._kernels: list[list[KernelTime]] = []
         self._streams: list[StreamTime] = []
@@ -58,6 +59,7 @@ class Sums:
         self._tally.add(trace)
         self._cpu.add(trace)
         places_of = self._attribution.add(trace)
+        self._roofline.add(trace)
         self._memory.add(trace.columns, trace.rank)
         self._devices += device_times(trace)
         self._kernels += [kernel_times(trace, members) for members in trace.devices.values()]
@@ -73,7 +75,7 @@ class Sums:
         """What an allocator's snapshot says."""
         self._events += self._memory.take(snapshot)
 
-    def summary(self) -> ProfileSummary:
+    def summary(self, usd_per_hour: float | None) -> ProfileSummary:
         """All of it, by rank."""
         for table in (self._devices, self._streams, self._steps, self._launches, self._idle):
             table.sort(key=lambda row: row.rank)
@@ -82,13 +84,14 @@ class Sums:
             ranks=sorted(self._ranks),
             devices=self._devices,
             cpu=self._cpu.time(),
-            operators=self._tally.times(),
+            operators=self._tally.times(self._roofline.flops, self._roofline.bytes),
             kernels=list(islice(merged(self._kernels), TOLD)),
             streams=self._streams,
             steps=self._steps,
             launches=self._launches,
             idle=self._idle,
             attribution=self._attribution.result(),
+            roofline=self._roofline.result(usd_per_hour),
             advice=over_ranks([*self._advice, *straggler(self._collectives)]),
             memory=self._memory.summary(),
             damaged=" ".join(self._damage),

@@ -39,7 +39,10 @@ class OperatorWork(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roofline(msgspec.Struct, frozen=True, kw_only=True):
-    """``mfu``: FLOPs of the model over the time of the steps and the peak, 0 to 1; None where it is not known."""
+    """``mfu``: FLOPs of the steps over their time and the peak, 0 to 1; without steps of the whole trace.
+
+    None where it is not known. Each FLOP is measured by the peak of its dtype; ``flops`` are those of the same time.
+    """
 
     peaks: list[Peak]
     flops: float

@@ -29,7 +29,7 @@ export class ProfileViewModel implements IDisposable {
   readonly id: string;
   readonly profile: Resource<IProfile>;
   readonly flame: Resource<IFlame>;
-  /** Emitted when another view is seen. */
+  /** Emitted when another view is seen, or none. */
   readonly changed = new Signal<this, void>(this);
 
   get tab(): string {
@@ -42,10 +42,14 @@ export class ProfileViewModel implements IDisposable {
     }
   }
 
+  /** Whether the profile is seen at all. */
+  get visible(): boolean {
+    return this.profile.visible;
+  }
   set visible(value: boolean) {
-    this.profile.visible = value;
-    if (!value) {
-      this.flame.visible = false;
+    if (value !== this.visible) {
+      this.profile.visible = value;
+      this.changed.emit();
     }
   }
 

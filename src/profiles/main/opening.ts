@@ -69,7 +69,7 @@ function addProfiles(options: IOptions): void {
         tab
       });
       widget = inMainArea(
-        new ProfileWidget(model, { places, actions, trans }),
+        new ProfileWidget(model, { places, actions, api: core.api, trans }),
         widgetId,
         trans.__('Profile')
       );
@@ -102,7 +102,7 @@ function addProfiles(options: IOptions): void {
       id: textArg(trans.__('The id of the profile; asked when missing')),
       tab: textArg(
         trans.__(
-          'The view: overview, lines, tables or flame; the first by default'
+          'The view: overview, lines, tables, flame or timeline; the first by default'
         )
       )
     },

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import type { GenOpsApi } from '../../core';
 import {
   ActionButton,
   Callout,
@@ -14,6 +15,7 @@ import {
 import { useRevision } from '../../experiments/table/view/use-revision';
 
 import type { IProfile } from '../service';
+import { Timeline } from '../timeline/timeline';
 
 import { Flame } from './flame/flame';
 import { Lines } from './lines/lines';
@@ -52,6 +54,7 @@ export namespace ProfileView {
     model: ProfileViewModel;
     places: IPlaces;
     actions: IActions;
+    api: GenOpsApi;
     trans: TranslationBundle;
   }
 }
@@ -179,7 +182,21 @@ function Content(
         {
           id: 'flame',
           label: trans.__('Flame graph'),
-          render: seen => <Flame model={model} seen={seen} trans={trans} />
+          render: seen => (
+            <Flame model={model} seen={seen && model.visible} trans={trans} />
+          )
+        },
+        {
+          id: 'timeline',
+          label: trans.__('Timeline'),
+          render: seen => (
+            <Timeline
+              profileId={profile.id}
+              api={props.api}
+              visible={seen && model.visible}
+              trans={trans}
+            />
+          )
         }
       ]}
     />

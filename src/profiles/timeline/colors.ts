@@ -54,11 +54,16 @@ export function readTheme(
   const light = read('--jp-ui-inverse-font-color0', 'white');
   const dark = read('--jp-ui-font-color0', 'black');
   const faint = read('--jp-ui-font-color2', 'gray');
-  const base = series.map(rgbOf);
+  const error = read('--jp-error-color1', 'red');
+  const info = read('--jp-info-color1', 'teal');
+  // What these two mean stays theirs.
+  const base = series
+    .filter(color => color !== error && color !== info)
+    .map(rgbOf);
   const ofKind: Partial<Record<Kind, Rgb>> = {
-    [Kind.COMMUNICATION]: rgbOf(read('--jp-error-color1', 'red')),
-    [Kind.COPY]: rgbOf(read('--jp-info-color1', 'teal')),
-    [Kind.FILL]: rgbOf(read('--jp-info-color1', 'teal')),
+    [Kind.COMMUNICATION]: rgbOf(error),
+    [Kind.COPY]: rgbOf(info),
+    [Kind.FILL]: rgbOf(info),
     [Kind.RUNTIME]: rgbOf(faint),
     [Kind.OVERHEAD]: rgbOf(faint),
     [Kind.WAIT]: rgbOf(faint)
@@ -66,7 +71,8 @@ export function readTheme(
   const pixels = new Uint32Array(names.length * SHADES);
   const dimmed = new Uint32Array(names.length * SHADES);
   const textOn = names.map((name, at) => {
-    const hash = hashOf(name);
+    // All steps have one colour.
+    const hash = hashOf(name.replace(/#\d+$/, ''));
     const own = ofKind[kinds[at] as Kind] ?? base[hash % base.length];
     // Three tones of each colour tell more names apart.
     const color = mixed(back, own, 0.85 - 0.15 * ((hash >>> 8) % 3));

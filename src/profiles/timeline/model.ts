@@ -4,22 +4,18 @@ import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../core';
 
-import type { ILayout, IPlacedLane } from './lanes';
-import { ROW_PX, layout } from './lanes';
+import type { IPlacedLane } from './lanes';
 import { TileLoader } from './loader';
+import { Navigation } from './navigation';
 import type { IPicked } from './picking';
 import type {
   IFoundSlices,
   ISliceDetails,
   ISums,
   ITileKey,
-  ITimeline,
-  ITimelineSlice,
   TimelineService
 } from './service';
-import { TileCache, bytesOf, levelOf, shownTiles } from './tiles';
-import type { IViewport } from './viewport';
-import * as viewport from './viewport';
+import { TileCache, bytesOf, levelOf, shownTiles, tileLength } from './tiles';
 
 const CACHE_BYTES = 64 * 2 ** 20;
 
@@ -38,8 +34,9 @@ export interface ISearchState {
 }
 
 /** The timeline of one profile: what is there, what is seen of it, and what is selected. */
-export class TimelineModel implements IDisposable {
+export class TimelineModel extends Navigation implements IDisposable {
   constructor(private _options: TimelineModel.IOptions) {
+    super();
     const { service, profileId } = _options;
     this._loader = new TileLoader({
       cache: this.cache,
@@ -50,12 +47,7 @@ export class TimelineModel implements IDisposable {
   }
 
   readonly cache = new TileCache(CACHE_BYTES);
-  timeline: ITimeline | null = null;
   kinds = new Int8Array(0);
-  view: IViewport = { start: 0, nsPerPx: 1, width: 0 };
-  placed: ILayout = { lanes: [], groups: [], height: 0 };
-  scroll = 0;
-  height = 0;
   details: ISliceDetails | null = null;
   range: IRange | null = null;
   sums: ISums | null = null;
@@ -64,19 +56,9 @@ export class TimelineModel implements IDisposable {
   matches: Uint8Array | null = null;
   error: ApiError | null = null;
 
-  /** Something that is not on the canvas changed. */
-  get changed(): Signal<this, void> {
-    return this._changed;
-  }
-
-  /** The canvas is to be drawn anew. */
-  get drawn(): Signal<this, void> {
-    return this._drawn;
-  }
-
-  /** Nanoseconds from the first event to the last end. */
-  get span(): number {
-    return (this.timeline?.span_us ?? 0) * 1000;
+  /** Whether tiles are still to come. */
+  get busy(): boolean {
+    return this._loader.busy;
   }
 
   get visible(): boolean {
@@ -109,10 +91,8 @@ export class TimelineModel implements IDisposable {
     const { service, profileId } = this._options;
     try {
       const timeline = await service.timeline(profileId, this._ended.signal);
-      this.timeline = timeline;
       this.kinds = new Int8Array(bytesOf(timeline.kinds));
-      this._place();
-      this.view = viewport.whole(this.span, this.view.width);
+      this.enter(timeline);
     } catch (reason) {
       this._fail(reason);
     } finally {
@@ -132,75 +112,41 @@ export class TimelineModel implements IDisposable {
     }
   }
 
-  resize(width: number, height: number): void {
-    const first = this.view.width === 0;
-    this.height = height;
-    this.view = first
-      ? viewport.whole(this.span, width)
-      : viewport.resized(this.view, width, this.span);
-    this.scrollTo(this.scroll);
-  }
-
-  zoom(factor: number, x = this.view.width / 2): void {
-    this._show(viewport.zoomed(this.view, factor, x, this.span));
-  }
-
-  pan(px: number): void {
-    this._show(viewport.panned(this.view, px, this.span));
-  }
-
-  /** As it was at the begin of a drag, moved. */
-  panTo(begun: IViewport, px: number): void {
-    this._show(viewport.panned(begun, px, this.span));
-  }
-
-  showAll(): void {
-    this._show(viewport.whole(this.span, this.view.width));
-  }
-
-  showBetween(first: number, last: number): void {
-    this._show(viewport.between(first, last, this.view.width, this.span));
-  }
-
-  scrollTo(top: number): void {
-    const most = Math.max(0, this.placed.height - this.height);
-    this.scroll = Math.min(Math.max(0, Math.round(top)), most);
-    this._draw();
-  }
-
-  toggle(lane: number): void {
-    if (!this._collapsed.delete(lane)) {
-      this._collapsed.add(lane);
-    }
-    this._place();
-    this.scrollTo(this.scroll);
-    this._changed.emit();
-  }
-
-  /** The tiles that the canvas needs now, those in the middle first; fetches what is missing. */
+  /** The tiles that the canvas needs of these lanes now; fetches what is missing. */
   need(lanes: readonly IPlacedLane[]): ITileKey[] {
+    const shown = lanes.flatMap(lane => this._shown(lane));
     const level = levelOf(this.view);
-    const keys: ITileKey[] = [];
-    const beside: ITileKey[] = [];
-    for (const lane of lanes) {
-      const [first, last] = [lane.first_us * 1000, lane.last_us * 1000];
-      const shown = shownTiles(this.view, level, first, last);
-      if (!shown) {
-        continue;
-      }
-      for (let index = shown[0]; index <= shown[1]; index++) {
-        keys.push({ lane: lane.lane, level, index });
-      }
-      // One more on each side, so that a pan finds it there.
-      for (const index of [shown[0] - 1, shown[1] + 1]) {
-        const start = index * 512 * 2 ** level;
-        if (index >= 0 && start <= last && start + 512 * 2 ** level > first) {
-          beside.push({ lane: lane.lane, level, index });
-        }
-      }
-    }
-    this._loader.want([...keys, ...beside]);
-    return keys;
+    // One more on each side, so that a pan finds it there.
+    const beside = lanes.flatMap(lane => {
+      const own = shown.filter(key => key.lane === lane.lane);
+      return own.length === 0
+        ? []
+        : [own[0].index - 1, own[own.length - 1].index + 1]
+            .filter(
+              index =>
+                index >= 0 &&
+                index * tileLength(level) <= lane.last_us * 1000 &&
+                (index + 1) * tileLength(level) > lane.first_us * 1000
+            )
+            .map(index => ({ lane: lane.lane, level, index }));
+    });
+    this._loader.want([...shown, ...beside]);
+    return shown;
+  }
+
+  private _shown(lane: IPlacedLane): ITileKey[] {
+    const level = levelOf(this.view);
+    const [first, last] = shownTiles(
+      this.view,
+      level,
+      lane.first_us * 1000,
+      lane.last_us * 1000
+    ) ?? [0, -1];
+    return Array.from({ length: last - first + 1 }, (_, at) => ({
+      lane: lane.lane,
+      level,
+      index: first + at
+    }));
   }
 
   /** Select what was picked: a slice, or the stretch that a run lies over. */
@@ -312,44 +258,12 @@ export class TimelineModel implements IDisposable {
     );
   }
 
-  /** Bring a slice into view, and near enough to be seen. */
-  reveal(slice: ITimelineSlice): void {
-    const lane = this.placed.lanes.find(each => each.lane === slice.lane);
-    if (lane?.collapsed && slice.row > 0) {
-      this.toggle(lane.lane);
-    }
-    const first = slice.start_us * 1000;
-    const length = Math.max(slice.dur_us * 1000, 1);
-    const shown = this.view.nsPerPx * this.view.width;
-    const inside =
-      first >= this.view.start && first + length <= this.view.start + shown;
-    if (!inside || length < shown / 100) {
-      const room = Math.min(
-        Math.max(length * 10, 1000),
-        Math.max(shown, length * 2)
-      );
-      this.showBetween(first + length / 2 - room, first + length / 2 + room);
-    }
-    const y = this.topOf(slice);
-    if (
-      y !== null &&
-      (y < this.scroll || y + ROW_PX > this.scroll + this.height)
-    ) {
-      this.scrollTo(y - this.height / 2);
-    }
-  }
-
-  /** Show a slice from side to side. */
-  fit({ start_us, dur_us }: ITimelineSlice): void {
-    this.showBetween(start_us * 1000, (start_us + dur_us) * 1000);
-  }
-
   /** Select the first slice of what is seen, for those who have no pointer. */
   async selectFirst(): Promise<void> {
     const { start, nsPerPx } = this.view;
     for (const lane of this.placed.lanes) {
       const shown = lane.top + lane.height > this.scroll;
-      for (const key of shown ? this.need([lane]) : []) {
+      for (const key of shown ? this._shown(lane) : []) {
         for (const tile of this.cache.best(key)) {
           const at = tile.count.findIndex(
             (count, place) =>
@@ -366,14 +280,6 @@ export class TimelineModel implements IDisposable {
     }
   }
 
-  /** From the top of all lanes; null for a lane that is not there. */
-  topOf(slice: ITimelineSlice): number | null {
-    const lane = this.placed.lanes.find(each => each.lane === slice.lane);
-    return lane
-      ? lane.top + Math.min(slice.row, lane.shownRows - 1) * ROW_PX
-      : null;
-  }
-
   get isDisposed(): boolean {
     return this._ended.signal.aborted;
   }
@@ -383,15 +289,6 @@ export class TimelineModel implements IDisposable {
     this._asking?.abort();
     this._loader.dispose();
     Signal.clearData(this);
-  }
-
-  private _place(): void {
-    this.placed = layout(this.timeline?.lanes ?? [], this._collapsed);
-  }
-
-  private _show(view: IViewport): void {
-    this.view = view;
-    this._draw();
   }
 
   /** One question at a time: the last one asked counts. */
@@ -421,19 +318,7 @@ export class TimelineModel implements IDisposable {
     }
   }
 
-  private _told(): void {
-    this._changed.emit();
-    this._draw();
-  }
-
-  private _draw(): void {
-    this._drawn.emit();
-  }
-
   private _loader: TileLoader;
-  private _changed = new Signal<this, void>(this);
-  private _drawn = new Signal<this, void>(this);
-  private _collapsed = new Set<number>();
   private _asking: AbortController | null = null;
   private _ended = new AbortController();
   private _loading = false;

@@ -32,7 +32,8 @@ export class OpenedFile extends SeenView {
       },
       events: core.events,
       kinds: ['profile'],
-      accepts: change => change.id === '' || change.id === id,
+      // The analysis may end before the answer that names the profile is here.
+      accepts: change => id === '' || change.id === '' || change.id === id,
       trans: core.trans
     });
     this._profile.changed.connect(this._onProfile, this);

@@ -155,7 +155,7 @@ export class Painter {
     if (width <= room) {
       return name;
     }
-    const kept = Math.floor((room / width) * name.length) - 1;
+    const kept = Math.floor(((room - FONT_PX) / width) * name.length);
     return kept > 0 ? `${name.slice(0, kept)}…` : '';
   }
 

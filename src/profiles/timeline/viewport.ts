@@ -47,7 +47,7 @@ export function kept(view: IViewport, span: number): IViewport {
     Math.max(view.start, -shown * MARGIN),
     span - shown * (1 - MARGIN)
   );
-  return { start, nsPerPx, width };
+  return { start, nsPerPx, width: view.width };
 }
 
 /** `factor` below 1 shows less; the time at pixel `x` stays there. */

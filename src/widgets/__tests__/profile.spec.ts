@@ -37,6 +37,7 @@ describe('the profile widget', () => {
 
   beforeEach(async () => {
     model = new Model({
+      id: '',
       title: 'ten steps',
       state: 'writing',
       message: '',
@@ -78,6 +79,16 @@ describe('the profile widget', () => {
     model.set('state', 'analyzing');
     await frame();
     expect(el.querySelector('[role=status]')?.textContent).toBe('Analysing…');
+  });
+
+  it('links to its views once it is kept', async () => {
+    const link = el.querySelector('a')!;
+    await ready();
+    expect(link.hidden).toBe(true);
+    model.set('id', 'a b');
+    await frame();
+    expect(link.hidden).toBe(false);
+    expect(link.getAttribute('href')).toBe('#genops-profile=a%20b');
   });
 
   it('shows busy and idle time, also in words', async () => {

@@ -131,7 +131,7 @@ export function makeDifference(part: Partial<IDifference> = {}): IDifference {
     a_step: true,
     before_steps: 8,
     after_steps: 10,
-    figures: [{ code: 'busy_us', before: 2000, after: 1500, unit: 'us' }],
+    figures: [{ code: 'busy', before: 2000, after: 1500, unit: 'us' }],
     operators: [],
     kernels: [],
     lines: [],

@@ -90,7 +90,11 @@ describe('a profile in the main area', () => {
   async function show(profile: IProfile): Promise<void> {
     bench.answers['GET /profiles/p1'] = profile;
     model.visible = true;
-    render(<ProfileView {...{ model, places, actions, trans }} />);
+    render(
+      <ProfileView
+        {...{ model, places, actions, api: bench.core.api, trans }}
+      />
+    );
     await act(() => settle());
   }
 
@@ -102,7 +106,7 @@ describe('a profile in the main area', () => {
     expect(
       screen.getByText('No GPU was used while this was recorded.')
     ).toBeTruthy();
-    expect(screen.getByText('The trace marks no steps.')).toBeTruthy();
+    expect(screen.getByText('No steps are known of this trace.')).toBeTruthy();
     expect(
       screen.getByText('No problem was found that the trace proves.')
     ).toBeTruthy();
@@ -195,7 +199,7 @@ describe('a profile in the main area', () => {
     expect(document.activeElement?.textContent).toBe('Cells and lines');
     fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
     fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
-    expect(model.tab).toBe('flame');
+    expect(model.tab).toBe('timeline');
   });
 
   it('tells an analysis that goes on, and one that failed', async () => {

@@ -1,27 +1,29 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { formatBytes } from '../../../core/format';
 import { formatNumber } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IChange, IDifference, IFigure } from '../../service';
+import { siNumber } from '../tables/columns';
 
 /** Codes of figures as the engine tells them; one that is not known here is shown as it is. */
 export function figureWord(code: string, trans: TranslationBundle): string {
   const words: Record<string, string> = {
-    span_us: trans.__('Span'),
-    busy_us: trans.__('Busy'),
-    idle_us: trans.__('Idle'),
-    compute_us: trans.__('Compute'),
-    comm_us: trans.__('Communication'),
-    exposed_comm_us: trans.__('Exposed communication'),
-    memory_us: trans.__('Copies and fills'),
+    span: trans.__('Span'),
+    busy: trans.__('Busy'),
+    idle: trans.__('Idle'),
+    idle_share: trans.__('Idle, of the span'),
+    compute: trans.__('Compute'),
+    comm: trans.__('Communication'),
+    exposed_comm: trans.__('Exposed communication'),
+    memory: trans.__('Copies and fills'),
     kernels: trans.__('Kernels'),
-    step_us: trans.__('A step'),
-    cpu_us: trans.__('Operators on the CPU'),
-    cpu_busy_us: trans.__('Operators on the CPU'),
+    cpu_busy: trans.__('Operators on the CPU'),
     flops: trans.__('FLOPs'),
-    mfu: trans.__('MFU')
+    mfu: trans.__('MFU'),
+    peak_memory: trans.__('Peak of memory')
   };
-  return words[code] ?? code.replace(/_us$/, '').replace(/_/g, ' ');
+  return words[code] ?? code.replace(/_/g, ' ');
 }
 
 export function figureText(value: number, unit: IFigure['unit']): string {
@@ -30,6 +32,10 @@ export function figureText(value: number, unit: IFigure['unit']): string {
       return formatMicroseconds(value);
     case 'share':
       return formatShare(value, 1);
+    case 'bytes':
+      return formatBytes(value);
+    case 'flops':
+      return siNumber(value);
     default:
       return formatNumber(value);
   }

@@ -36,7 +36,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
             'Median of %1 steps, without warm-up',
             measured.length
           )
-        : trans.__('The trace marks no steps.')
+        : trans.__('No steps are known of this trace.')
     ],
     [
       trans.__('MFU'),
@@ -71,8 +71,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
       {summary.devices.length > 0 && typeof roofline?.mfu !== 'number' && (
         <p className="gol-Profile-quiet">
           {trans.__('MFU is not known.')}{' '}
-          {roofline?.missing ||
-            trans.__('The trace does not tell the FLOPs of its operators.')}
+          {roofline?.missing || trans.__('The FLOPs of its operators are not.')}
         </p>
       )}
     </>

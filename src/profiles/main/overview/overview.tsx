@@ -99,7 +99,7 @@ export function Overview(props: Overview.IProps): React.ReactElement {
               </>
             ) : (
               <p className="gol-Profile-quiet">
-                {trans.__('The trace marks no steps.')}
+                {trans.__('No steps are known of this trace.')}
               </p>
             )}
           </Part>

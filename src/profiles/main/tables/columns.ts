@@ -213,6 +213,11 @@ export function workColumns(
       words: formatNumber
     },
     {
+      ...share<IOperatorWork>('share', trans),
+      value: row => (row.bound ? row.share : null)
+    },
+    bound(trans),
+    {
       id: 'gb_per_s',
       title: trans.__('GB/s'),
       width: 90,
@@ -230,15 +235,10 @@ export function workColumns(
     {
       id: 'intensity',
       title: trans.__('FLOPs a byte'),
-      width: 100,
+      width: 115,
       value: ({ intensity }) => (intensity > 0 ? intensity : null),
       words: formatNumber
-    },
-    {
-      ...share<IOperatorWork>('share', trans),
-      value: row => (row.bound ? row.share : null)
-    },
-    bound(trans)
+    }
   ];
 }
 

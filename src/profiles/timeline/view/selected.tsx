@@ -64,7 +64,7 @@ function Slice(props: {
             {lane ? `${lane.group}, ${lane.label}` : ''}
           </Fact>
           {details.arguments.map(({ name, value }) => (
-            <Fact key={name} name={name}>
+            <Fact key={name} name={name.replace(/_/g, ' ')}>
               {value}
             </Fact>
           ))}

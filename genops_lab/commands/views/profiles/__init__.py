@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..document import (
+from ...document import (
     SHORT_ID,
     Block,
     Column,
@@ -20,6 +20,8 @@ from ..document import (
     state_cell,
 )
 from .advice import advice_blocks
+from .lines import lines
+from .roofline import roofline
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import Profile, ProfileSummary
@@ -66,7 +68,7 @@ def profile(shown: Profile) -> Document:
 
 
 def summary(found: ProfileSummary) -> Document:
-    """What a trace says: advice, devices, kernels, operators."""
+    """What a trace says: advice, devices, kernels, operators, lines, roofline."""
     blocks: list[Block] = []
     if found.damaged:
         blocks.append(Note(f"The trace is damaged: {found.damaged}", "busy"))
@@ -128,4 +130,8 @@ def summary(found: ProfileSummary) -> Document:
             *(Column(number, right=True) for number in ("count", "self", "total", "device")),
         ]
         blocks.append(Table(columns, operators, title="Operators by time"))
+    if found.attribution:
+        blocks += lines(found.attribution)
+    if found.roofline:
+        blocks += roofline(found.roofline)
     return Document(blocks)

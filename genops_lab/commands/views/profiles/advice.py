@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..document import Block, Cell, Column, Lines, Note, Row, Table, Tone, microseconds, share
+from ...document import Block, Cell, Column, Lines, Note, Row, Table, Tone, microseconds, share
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import Advice

@@ -1,0 +1,132 @@
+"""Two profiles side by side, as a person sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, size
+
+if TYPE_CHECKING:
+    from genops_lab.profiler.models import Change, Difference, Figure
+
+SHOWN_CHANGES = 15
+#: Smaller changes of time are not coloured.
+_NOTICED = 0.01
+_NAMES = {
+    "span": "span",
+    "busy": "busy",
+    "idle": "idle",
+    "compute": "compute",
+    "comm": "communication",
+    "exposed_comm": "exposed communication",
+    "memory": "copies and fills",
+    "kernels": "kernels",
+    "idle_share": "idle share",
+    "cpu_busy": "CPU busy",
+    "flops": "FLOPs",
+    "mfu": "MFU",
+    "peak_memory": "peak of memory",
+}
+#: More of them is better, or neither.
+_NOT_COSTS = {"span", "flops", "kernels", "mfu"}
+
+
+def difference(found: Difference) -> Document:
+    """``profile diff``."""
+    blocks: list[Block] = [Note(warning, "busy") for warning in found.warnings]
+    per = (
+        f"a step ({found.before_steps} and {found.after_steps} steps)"
+        if found.a_step
+        else "of the whole trace"
+    )
+    rows: list[Row] = [
+        [
+            _NAMES.get(each.code, each.code),
+            _figure(each, each.before),
+            _figure(each, each.after),
+            _told(
+                each.before,
+                each.after,
+                _figure(each, abs(each.after - each.before)),
+                each.code not in _NOT_COSTS,
+            ),
+        ]
+        for each in found.figures
+    ]
+    numbers = [Column(each, right=True) for each in ("before", "after", "change")]
+    blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {per}, over all devices"))
+    for title, changes in (
+        ("Operators", found.operators),
+        ("Kernels", found.kernels),
+        ("Lines", found.lines),
+    ):
+        changed = [each for each in changes if _differs(each)]
+        if not changes:
+            continue
+        columns = [
+            Column(title[:-1].lower(), shrinks=True),
+            *numbers,
+            Column("count", right=True),
+            Column(""),
+        ]
+        more = f" ({SHOWN_CHANGES} of {len(changed):,})" if len(changed) > SHOWN_CHANGES else ""
+        blocks.append(
+            Table(
+                columns,
+                [_change(each) for each in changed[:SHOWN_CHANGES]],
+                empty="None has changed.",
+                title=f"{title} by change{more}",
+            )
+        )
+    for said, codes in (
+        ("Problems that are gone", found.advice_gone),
+        ("New problems", found.advice_new),
+        ("Problems in both", found.advice_kept),
+    ):
+        if codes:
+            blocks.append(Note(f"{said}: {', '.join(codes)}"))
+    return Document(blocks)
+
+
+def _differs(found: Change) -> bool:
+    return (found.before_us, found.before_count) != (found.after_us, found.after_count)
+
+
+def _change(found: Change) -> Row:
+    count = f"{found.before_count:g}"
+    if found.after_count != found.before_count:
+        count += f" → {found.after_count:g}"
+    name = (
+        found.name
+        if found.place is None or not found.place.text
+        else f"{found.name}  {found.place.text.strip()}"
+    )
+    note = f"instead of {found.instead_of}" if found.instead_of else found.state.replace("both", "")
+    return [
+        name,
+        microseconds(found.before_us),
+        microseconds(found.after_us),
+        _told(found.before_us, found.after_us, microseconds(abs(found.after_us - found.before_us)), True),
+        count,
+        note,
+    ]
+
+
+def _told(before: float, after: float, amount: str, is_cost: bool) -> Cell:
+    """A change with its sign and part; what costs more is red, what costs less is green."""
+    if after == before:
+        return Cell("0")
+    sign = "+" if after > before else "−"
+    part = f" ({sign}{100 * abs(after - before) / abs(before):.1f} %)" if before else ""
+    noticed = is_cost and abs(after - before) > _NOTICED * max(abs(before), abs(after))
+    return Cell(f"{sign}{amount}{part}", ("bad" if after > before else "good") if noticed else "")
+
+
+def _figure(of: Figure, value: float) -> str:
+    if of.unit == "us":
+        return microseconds(value)
+    if of.unit == "share":
+        return f"{100 * value:.1f} %"
+    if of.unit == "bytes":
+        return size(round(value))
+    return f"{value:,.0f}" if of.unit == "count" else f"{value:.4g}"

@@ -1,0 +1,60 @@
+"""Device time by line, as a person sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...document import Column, Note, Row, Table, microseconds, share
+
+if TYPE_CHECKING:
+    from genops_lab.profiler.models import Attribution, Place
+
+SHOWN_LINES = 15
+SHOWN_UNATTRIBUTED = 3
+#: Of a path so many characters are shown, its end.
+PATH = 40
+
+
+def lines(found: Attribution) -> list[Table | Note]:
+    """The lines with most time, then what has none."""
+    blocks: list[Table | Note] = []
+    # Where a device worked, lines without a part in it are not of interest.
+    shown = [each for each in found.lines if each.device_us or not found.device_us]
+    if shown:
+        rows: list[Row] = [
+            [
+                _place(each.place),
+                microseconds(each.device_us),
+                share(each.device_us, found.device_us),
+                microseconds(each.backward_us) if each.backward_us else "",
+                microseconds(each.cpu_us),
+                str(each.kernels),
+                ", ".join(each.operators),
+            ]
+            for each in shown[:SHOWN_LINES]
+        ]
+        columns = [
+            Column("line"),
+            *(Column(number, right=True) for number in ("device", "of all", "backward", "cpu", "kernels")),
+            Column("most time in", shrinks=True),
+        ]
+        blocks.append(Table(columns, rows, title="Lines by device time"))
+    if found.device_us:
+        blocks.append(Note(_covered(found), "dim"))
+    return blocks
+
+
+def _covered(found: Attribution) -> str:
+    if found.by == "none":
+        return "The trace tells no lines: record it with %%profile, or with_stack=True."
+    said = f"{share(found.attributed_us, found.device_us)} of the device time has a line"
+    if found.unattributed:
+        most = ", ".join(each.name for each in found.unattributed[:SHOWN_UNATTRIBUTED])
+        said += f"; without one: {most}"
+    return f"{said}."
+
+
+def _place(place: Place) -> str:
+    file = place.file if len(place.file) <= PATH else f"…{place.file[1 - PATH :]}"
+    where = f"{file}:{place.line}" if place.line else file
+    return f"{where} {place.function}()" if place.whole_function else where

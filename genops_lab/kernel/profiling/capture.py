@@ -1,0 +1,348 @@
+"""One recording of a cell: when it begins and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import statistics
+import sys
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+from ..display import shell
+from ..errors import GenOpsError
+from .handing import finished
+from .lines import LineMarkers, running_frames, watch
+from .markers import cell_marker, cell_names
+from .recorder import (
+    Recorder,
+    annotation,
+    device_to_record,
+    marker,
+    refuse_second,
+    resident_bytes,
+    torch_profiler,
+    warmed_up,
+)
+from .steps import COMPARED, StepHook
+from .wishes import Wishes
+
+_LOOK_EVERY_S = 0.05
+#: An event takes 0.2 kB while it is recorded and 1.4 kB in the result (torch 2.13).
+_RESULT_TO_RECORDED = 6.7
+#: Growth of the process by so many times the bound is looked at even where few events are expected.
+_ALARM = 3.3
+_KERNEL_SIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Part:
+    """What was recorded in one go. ``steps``: those that it has whole."""
+
+    def __init__(self, recorder: Recorder, elapsed_s: float) -> None:
+        self.recorder = recorder
+        self.from_s = elapsed_s
+        self.began = time.perf_counter()
+        self.seconds = 0.0
+        self.steps = 0
+        self.ended_by = ""
+        self.resident = resident_bytes()
+        #: Growth before this age is the program's own, as far as is known.
+        self.look_at_s = 0.0
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self.began
+
+
+class Capture:
+    """One recording. ``profile`` is the Lab's summary once it is there, ``trace_path`` the trace's file.
+
+    The code is recorded from its start. When its first optimizer step comes that part is put aside, ``warmup`` steps
+    are not recorded, the steps behind them are; the part that was put aside is used where no such step came.
+    """
+
+    _active: "Optional[Capture]" = None
+
+    def __init__(self, title: str, wishes: Optional[Wishes] = None) -> None:
+        self.title = title
+        self.profile: Optional[Dict[str, Any]] = None
+        self.trace_path = ""
+        self.wishes = wishes or Wishes()
+        self.first_start_s = 0.0
+        self.device = ""
+        self.trouble = ""
+        self._lock = threading.RLock()
+        self._done = threading.Event()
+        self._began = 0.0
+        self._part: Optional[Part] = None
+        self._kept: Optional[Part] = None
+        self.of_steps: Optional[Part] = None
+        self._due = ""
+        self._hook = StepHook(self._stepped)
+        self.markers: Optional[LineMarkers] = None
+        self._watch: Any = None
+        self._outer: List[Any] = []
+        self._outer_thread = 0
+        self.steps_done = 0
+        self.recorded_s: List[float] = []
+        self.unrecorded_s: List[float] = []
+
+    def start(self) -> None:
+        """Begin to record. Raises GenOpsError where there is no torch, or where it is being profiled already."""
+        if Capture._active is not None:
+            raise GenOpsError(
+                f"The profile {Capture._active.title!r} is being recorded; profiles do not nest.",
+                "Take the inner %%profile or genops.profile() off.",
+            )
+        refuse_second(torch_profiler())
+        self.device = device_to_record()
+        self.first_start_s, costs = warmed_up(self.device)
+        if self.wishes.lines:
+            self.markers = LineMarkers(self._files(), marker, costs)
+            self._watch = watch(self.markers)
+        self._began = time.perf_counter()
+        Capture._active = self
+        try:
+            self._begin(of_steps=not self.wishes.warmup)
+            self._hook.register()
+        except BaseException:
+            Capture._active = None
+            raise
+        threading.Thread(target=self._look, name="genops-profile", daemon=True).start()
+
+    def _files(self) -> Dict[str, str]:
+        found = cell_names(shell())
+        if not found:
+            frame: Any = sys._getframe(1)
+            while frame is not None and _is_ours(frame.f_code.co_filename):
+                frame = frame.f_back
+            if frame is not None:
+                file = frame.f_code.co_filename
+                found = {file: os.path.abspath(file)}
+        return found
+
+    def _begin(self, of_steps: bool) -> None:
+        part = self._start_part()
+        if of_steps:
+            self.of_steps = part
+        markers = self.markers
+        frames = running_frames(markers.files) if markers is not None else []
+        if markers is not None and frames:
+            self._open(cell_marker(markers.files[frames[0].f_code.co_filename]))
+        if of_steps:
+            self._open(f"ProfilerStep#{self.steps_done}")
+        if markers is not None:
+            markers.begin()
+            if not self._watch.start():
+                markers.on = False
+
+    def _start_part(self) -> Part:
+        recorder = Recorder(self.wishes, self.device)
+        recorder.start(lambda: self._end("another profiler"))
+        self._part = Part(recorder, time.perf_counter() - self._began)
+        return self._part
+
+    def _open(self, name: str) -> None:
+        opened = annotation(name)
+        opened.__enter__()
+        self._outer.append(opened)
+        self._outer_thread = threading.get_ident()
+
+    def _end(self, why: str) -> None:
+        """Stop the present part and its markers, from any thread where the recorder lets it."""
+        with self._lock:
+            if self._part is None:
+                return
+            self._end_markers()
+            self._stop_part(why)
+
+    def _end_markers(self) -> None:
+        if self.markers is not None:
+            self.markers.end()
+            self._watch.stop()
+        if self._outer_thread == threading.get_ident():
+            while self._outer:
+                self._outer.pop().__exit__(None, None, None)
+        self._outer.clear()
+
+    def _stop_part(self, why: str) -> None:
+        part, self._part = self._part, None
+        if part is None:
+            return
+        part.seconds, part.ended_by = part.age, why
+        part.recorder.stop(self._about(part))
+        if part is not self.of_steps and (self._kept is None or part.seconds > self._kept.seconds):
+            self._kept = part
+
+    def _about(self, part: Part) -> Dict[str, Any]:
+        return {
+            "title": self.title,
+            "steps": part.steps,
+            "from_s": round(part.from_s, 3),
+            "seconds": round(part.seconds, 3),
+            "ended_by": part.ended_by,
+            "first_start_s": round(self.first_start_s, 3),
+        }
+
+    def _stepped(self, count: int, took_s: float) -> None:
+        """A step has ended: in the thread that trains, inside the optimizer's call."""
+        try:
+            with self._lock:
+                self.steps_done = count
+                self._at_step(count, took_s)
+        except (GenOpsError, RuntimeError) as error:  # what cannot be recorded must not cost the training
+            self.trouble = str(error)
+            self._hook.remove()
+
+    def _at_step(self, count: int, took_s: float) -> None:
+        wishes, part = self.wishes, self.of_steps
+        if part is not None and self._part is part:
+            part.steps += 1
+            if took_s:
+                self.recorded_s.append(took_s)
+            if part.steps == 1:
+                self._kept = None
+            if part.steps >= wishes.steps:
+                self._end("steps")
+            elif self._due or self._grown(part) >= wishes.megabytes:
+                self._end(self._due or "memory")
+            else:
+                self._after_this_line(self._next_step)
+            return
+        if count > 1:
+            self.unrecorded_s.append(took_s)
+        if part is None and count <= wishes.warmup:
+            self._end("first step")
+            if count == wishes.warmup and not self._due:
+                self._begin(of_steps=True)
+        elif len(self.unrecorded_s) >= COMPARED:
+            self._hook.remove()
+
+    def _after_this_line(self, action: Callable[[], None]) -> None:
+        # The optimizer's own slice is open now; where the caller's next line is heard of, a step ends there.
+        frame: Any = sys._getframe(1)
+        while frame is not None and _is_of_the_optimizer(frame.f_code.co_filename):
+            frame = frame.f_back
+        markers = self.markers
+        if markers is not None and markers.on:
+            code = frame.f_code if frame is not None else None
+            if code is not None and code.co_filename in markers.files and code not in markers.muted:
+                markers.pending = action
+            else:
+                markers.around(action)
+        else:
+            action()
+
+    def _next_step(self) -> None:
+        if self._part is None:
+            return
+        if self._outer and self._outer_thread == threading.get_ident():
+            self._outer.pop().__exit__(None, None, None)
+        self._open(f"ProfilerStep#{self.steps_done}")
+
+    def _look(self) -> None:
+        """Hold the bounds of time and memory, in a thread of its own."""
+        while not self._done.wait(_LOOK_EVERY_S):
+            with self._lock:
+                part = self._part
+                if part is None:
+                    continue
+                if part.age >= self.wishes.seconds:
+                    self._ask_to_end("time")
+                elif part is self.of_steps:
+                    usual = statistics.median(self.recorded_s) if self.recorded_s else 0.0
+                    since = part.age - sum(self.recorded_s)
+                    if self._grown(part) >= _ALARM * self.wishes.megabytes and since > 3 * usual:
+                        self._ask_to_end("memory")
+                elif self._grown(part) >= self.wishes.megabytes * (
+                    1 if part.age >= part.look_at_s else _ALARM
+                ):
+                    self._judge(part)
+
+    def _ask_to_end(self, why: str) -> None:
+        if self._part is not None and self._part.recorder.any_thread:
+            self._end(why)
+        else:
+            self._due = why
+            if self.markers is not None:
+                self.markers.pending = lambda: self._end(why)
+
+    def _judge(self, part: Part) -> None:
+        """The process grew: by the recording, or by itself? What stopping takes tells how many events there are."""
+        if not part.recorder.any_thread:
+            self._ask_to_end("memory")
+            return
+        self._stop_part("memory")
+        megabytes = part.recorder.grown / 1e6
+        if megabytes >= 0.5 * self.wishes.megabytes:
+            self._end_markers()
+            return
+        # The program's own growth: go on, and look again when so many events can be there. The markers stay.
+        rate = megabytes / max(part.seconds, 1e-3)
+        self._start_part().look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
+
+    def _grown(self, part: Part) -> float:
+        """By how much the recording will have made the process grow, in MB, if all growth so far is its own."""
+        return _RESULT_TO_RECORDED * max(0, resident_bytes() - part.resident) / 1e6
+
+    def close(self) -> None:
+        """Record no more."""
+        self._done.set()
+        self._hook.remove()
+        try:
+            self._end("end")
+        finally:
+            Capture._active = None
+
+    def forget(self) -> None:
+        """In a forked child: the profiler and its threads are the parent's."""
+        self._done.set()
+        self._hook.remove()
+        self._part = None
+        if self.markers is not None:
+            self.markers.on = False
+
+    def chosen(self) -> Optional[Part]:
+        """The part that becomes the profile."""
+        part = self.of_steps
+        return part if part is not None and (part.steps or self._kept is None) else self._kept
+
+    def finish(self) -> None:
+        """Stop, write the trace, hand it to the Lab, wait for its summary and show it.
+
+        With the Lab away the trace is kept and its path said.
+        """
+        self.close()
+        finished(self)
+
+
+def _is_ours(file: str) -> bool:
+    return file.startswith(_KERNEL_SIDE) or file == contextlib.__file__
+
+
+def _is_of_the_optimizer(file: str) -> bool:
+    return f"{os.sep}torch{os.sep}" in file or _is_ours(file)
+
+
+def _after_fork() -> None:
+    """A forked child records nothing: the profiler is its parent's."""
+    active, Capture._active = Capture._active, None
+    if active is not None:
+        active.forget()
+
+
+@contextlib.contextmanager
+def profiled(title: str, wishes: Optional[Wishes] = None) -> Iterator[Capture]:
+    """Record the block, also when it raises."""
+    capture = Capture(title, wishes)
+    capture.start()
+    try:
+        yield capture
+    finally:
+        capture.finish()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,57 @@
+"""What was recorded and what it cost, in a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List
+
+from .steps import cost
+
+if TYPE_CHECKING:
+    from .capture import Capture
+
+_WORTH_TELLING_S = 1.0
+
+
+def told(capture: "Capture") -> str:
+    """Of a capture that has ended; empty where all of it was recorded at no known cost."""
+    said: List[str] = [_extent(capture)]
+    compared = cost(capture.recorded_s, capture.unrecorded_s)
+    if compared is not None:
+        said.append(str(compared))
+    markers = capture.markers
+    if markers is not None and markers.muted:
+        functions = ", ".join(sorted({code.co_name for code in markers.muted}))
+        said.append(
+            f"Lines of {functions} ran too often to be marked; what they did counts for their callers."
+        )
+    if markers is not None and markers.calls_were_dear:
+        said.append("From some point on lines are not marked: hearing of them cost too much.")
+    if capture.first_start_s >= _WORTH_TELLING_S:
+        took = f"{capture.first_start_s:.1f} s"
+        said.append(f"The profiler's first start in this kernel took {took}, unrecorded.")
+    said.append(capture.trouble)
+    return " ".join(one for one in said if one)
+
+
+def _extent(capture: "Capture") -> str:
+    part = capture.chosen()
+    if part is None:
+        return ""
+    wishes = capture.wishes
+    bound = {
+        "time": f"{wishes.seconds:g} s (more with --seconds)",
+        "memory": f"{wishes.megabytes:g} MB of memory (more with --megabytes)",
+        "another profiler": "another profiler started",
+    }.get(part.ended_by, "")
+    until = f", until {bound}." if bound else "."
+    if part is capture.of_steps and part.steps:
+        first = wishes.warmup + 1
+        last = first + part.steps - 1
+        steps = f"step {first}" if part.steps == 1 else f"steps {first} to {last}"
+        return f"recorded {steps}, {part.seconds:.3g} s{until}"
+    if bound or part.from_s > _WORTH_TELLING_S:
+        start = "the first" if part.from_s < _WORTH_TELLING_S else f"from second {part.from_s:.0f} on"
+        return f"recorded {start} {part.seconds:.3g} s{until}"
+    if capture.steps_done:
+        return f"recorded until the first of {capture.steps_done} optimizer steps (see --warmup)."
+    return ""

@@ -1,0 +1,23 @@
+"""What a recording is asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Wishes(NamedTuple):
+    """Bounds of a recording, whichever comes first, and what it holds.
+
+    ``warmup`` steps are not recorded, then ``steps`` are. ``megabytes`` is what the recorder takes of this process,
+    with the result that it makes in the end: about 1.4 kB an event.
+    """
+
+    steps: int = 10
+    warmup: int = 2
+    seconds: float = 20.0
+    megabytes: float = 200.0
+    shapes: bool = False
+    stacks: bool = False
+    memory: bool = False
+    graphs: bool = False
+    lines: bool = True

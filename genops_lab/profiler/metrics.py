@@ -1,0 +1,24 @@
+"""What a run keeps of a profile as metrics, so that runs can be compared by it."""
+
+from __future__ import annotations
+
+from .models import ProfileSummary
+
+PREFIX = "profile/"
+
+
+def metrics(summary: ProfileSummary) -> dict[str, float]:
+    """``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, ``mfu_percent`` where it is known.
+
+    Without a device there is no idle time to speak of: no metric.
+    """
+    found: dict[str, float] = {}
+    span = sum(device.span_us for device in summary.devices)
+    if span > 0:
+        found["idle_percent"] = 100 * sum(device.idle_us for device in summary.devices) / span
+        exposed = sum(device.exposed_comm_us for device in summary.devices)
+        found["exposed_comm_percent"] = 100 * exposed / span
+    mfu = None if summary.roofline is None else summary.roofline.mfu
+    if mfu is not None:
+        found["mfu_percent"] = 100 * mfu
+    return {PREFIX + name: value for name, value in found.items()}

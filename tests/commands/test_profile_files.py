@@ -1,0 +1,83 @@
+"""``genops profile``: memory snapshots and two traces, without a Lab."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+from tests.profiler.snapshots import at, block, entry, segment, snapshot
+from tests.support.homes import Home
+
+from .conftest import genops
+
+MiB = 1 << 20
+
+
+def kernel(name: str, ts: float, dur: float) -> dict[str, Any]:
+    event = {"ph": "X", "cat": "kernel", "name": name, "pid": 0, "tid": 7, "ts": ts, "dur": dur}
+    return {**event, "args": {"device": 0, "stream": 7}}
+
+
+def write(path: Path, *events: dict[str, Any]) -> None:
+    path.write_text(json.dumps({"traceEvents": events}))
+
+
+def test_a_memory_snapshot(home: Home) -> None:
+    found = snapshot(
+        [segment(block(1, 6 * MiB, at(2)), block(7 * MiB, 2 * MiB, state="inactive"))],
+        [entry("alloc", 1, 6 * MiB, at(2)), entry("oom", 0, 64 * MiB, at(9), device_free=MiB)],
+    )
+    (home.work / "snapshot.pickle").write_bytes(pickle.dumps(found))
+    told = genops(home, "profile", "memory", "snapshot.pickle", "--json")
+    assert told.code == 0, told.err
+    [device] = told.json["devices"]
+    assert (device["reserved"], device["allocated"], device["peak"]) == (8 * MiB, 6 * MiB, 6 * MiB)
+    [failure] = told.json["out_of_memory"]
+    assert (failure["wanted"], failure["holders"][0]["name"]) == (64 * MiB, "345.py:2:<module>")
+    text = genops(home, "profile", "memory", "snapshot.pickle").out
+    assert "out of memory: 64.0 MiB were wanted, 1.0 MiB were free" in text.replace(" after 0.000 µs", "")
+    assert "It was asked for by 345.py:9:<module>." in text
+    assert "345.py:2:<module>" in text and "25.0 % of what is reserved" in text
+    assert "345.py:2:<module>" in genops(home, "profile", "analyze", "snapshot.pickle").out
+
+
+def test_a_hostile_snapshot(home: Home) -> None:
+    (home.work / "snapshot.pickle").write_bytes(b"\x80\x04cos\nsystem\n(X\x08\x00\x00\x00touch ittR.")
+    refused = genops(home, "profile", "memory", "snapshot.pickle", "--json")
+    assert (refused.code, refused.out) == (2, "")
+    error = json.loads(refused.err.strip().splitlines()[-1])["error"]
+    assert error["code"] == "unsafe_pickle" and "load a function or class (GLOBAL)" in error["message"]
+    assert [each.name for each in home.work.iterdir()] == ["snapshot.pickle"]
+
+
+def test_a_trace_that_says_nothing_of_memory(home: Home) -> None:
+    write(home.work / "trace.json", kernel("gemm", 0, 5))
+    refused = genops(home, "profile", "memory", "trace.json")
+    assert refused.code == 2
+    assert "says nothing of memory" in refused.err and "profile_memory=True" in refused.err
+
+
+def test_two_traces(home: Home) -> None:
+    write(home.work / "a.json", kernel("gemm", 0, 5), kernel("relu", 10, 5))
+    (home.work / "ranks").mkdir()
+    for rank in range(2):
+        write(home.work / "ranks" / f"{rank}.json", kernel("gemm", 0, 2), kernel("gelu", 10, 5))
+    told = genops(home, "profile", "diff", "a.json", "ranks", "--json")
+    assert told.code == 0, told.err
+    assert {
+        each["name"]: (each["state"], each["before_us"], each["after_us"]) for each in told.json["kernels"]
+    } == {
+        "gemm": ("both", 5.0, 4.0),
+        "relu": ("removed", 5.0, 0.0),
+        "gelu": ("added", 0.0, 10.0),
+    }
+    text = genops(home, "profile", "diff", "a.json", "ranks").out
+    assert "The ranks differ: 1 before and 2 after" in text
+    assert "−1.000 µs (−20.0 %)" in text and "added" in text
+    same = genops(home, "profile", "diff", "a.json", "a.json").out
+    assert "None has changed." in same
+    assert genops(home, "profile", "diff", "a.json", "none.json").code == 3
+    (home.work / "empty").mkdir()
+    assert genops(home, "profile", "diff", "a.json", "empty").code == 3

@@ -1,0 +1,291 @@
+"""Recordings of scripts with the real PyTorch: what bounds them, and bad days."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.homes import Home
+
+pytest.importorskip("torch", reason="PyTorch is an extra")
+pytestmark = pytest.mark.slow
+
+TRAINING = """
+import torch, genops, sys, threading
+torch.set_num_threads(1)
+net = torch.nn.Linear(8, 8)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+x = torch.ones(4, 8)
+def step():
+    optimizer.zero_grad()
+    net(x).square().mean().backward()
+    optimizer.step()
+def memory():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+"""
+
+
+@dataclass
+class Ran:
+    """A script that has ended."""
+
+    out: str
+    err: str
+    code: int
+    home: Home
+
+    @property
+    def trace(self) -> dict[str, Any]:
+        (path,) = (self.home.data / "profiles").glob("*/trace.json")
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        return [event.get("name", "") for event in self.trace["traceEvents"] if event.get("ph") == "X"]
+
+    def steps(self) -> list[str]:
+        return sorted(name for name in set(self.names) if name.startswith("ProfilerStep#"))
+
+
+@pytest.fixture
+def script(home: Home) -> Any:
+    """Runs a script to its end, without a Lab."""
+
+    def run(code: str, before: str = TRAINING) -> Ran:
+        path = home.work / "train.py"
+        path.write_text(before + code)
+        done = subprocess.run(
+            [sys.executable, str(path)], env=home.environment(), cwd=home.work, capture_output=True, text=True,
+            timeout=170, check=False,
+        )  # fmt: skip
+        return Ran(done.stdout, done.stderr, done.returncode, home)
+
+    return run
+
+
+def test_the_steps_behind_the_warm_up_are_recorded(script: Any) -> None:
+    ran = script("with genops.profile():\n    for _ in range(40): step()\n")
+    assert ran.steps() == sorted(f"ProfilerStep#{number}" for number in range(2, 12))
+    assert "recorded steps 3 to 12" in ran.err
+    assert ran.names.count("Optimizer.step#SGD.step") == 10
+    about = ran.trace["genops"]
+    assert (about["steps"], about["ended_by"]) == (10, "steps")
+    assert "genops profile analyze" in ran.err and "trace.json" in ran.err
+
+
+def test_a_step_has_its_optimizer_in_it(script: Any) -> None:
+    ran = script("with genops.profile(steps=3):\n    for _ in range(9):\n        step()\n")
+    slices = [event for event in ran.trace["traceEvents"] if event.get("ph") == "X"]
+    steps = [(one["ts"], one["ts"] + one["dur"]) for one in slices if one["name"].startswith("ProfilerStep#")]
+    optimizers = [
+        (one["ts"], one["ts"] + one["dur"]) for one in slices if one["name"].startswith("Optimizer.s")
+    ]
+    assert len(steps) == len(optimizers) == 3
+    # The last one is cut by the end of the recording.
+    for start, end in sorted(optimizers)[:2]:
+        assert any(first <= start and end <= last for first, last in steps)
+
+
+def test_two_optimizers_of_a_loop_make_one_step(script: Any) -> None:
+    more = "other = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)\n"
+    ran = script(more + "with genops.profile(steps=2):\n    for _ in range(9): step(); other.step()\n")
+    assert ran.steps() == ["ProfilerStep#2", "ProfilerStep#3"]
+
+
+def test_fewer_steps_than_the_warm_up_are_recorded_from_the_start(script: Any) -> None:
+    ran = script("with genops.profile():\n    step(); step()\n")
+    assert "recorded until the first of 2 optimizer steps" in ran.err
+    assert "aten::linear" in ran.names or "aten::addmm" in ran.names
+
+
+def test_without_warm_up_all_is_recorded(script: Any) -> None:
+    ran = script(
+        "with genops.profile(warmup=0, steps=3):\n    torch.ones(3).cumsum(0)\n    for _ in range(5): step()\n"
+    )
+    assert ran.steps() == ["ProfilerStep#0", "ProfilerStep#1", "ProfilerStep#2"]
+    assert "aten::cumsum" in ran.names
+
+
+def test_very_many_steps_stay_under_the_bound_of_memory(script: Any) -> None:
+    code = """
+step(); before = memory()
+with genops.profile():
+    for _ in range(30_000): step()
+print(memory() - before)
+"""
+    ran = script(code)
+    assert float(ran.out) < 500, "megabytes, with the trace written"
+    assert len(ran.steps()) == 10
+
+
+def test_very_many_operators_end_at_the_bound_of_memory(script: Any) -> None:
+    code = """
+for _ in range(1000): x.add(x)
+before = memory()
+with genops.profile(megabytes=50) as p:
+    highest = 0
+    for number in range(600_000):
+        x.add(x)
+        if not number % 10_000: highest = max(highest, memory() - before)
+print(max(highest, memory() - before))
+"""
+    ran = script(code)
+    assert "until 50 MB of memory (more with --megabytes)" in ran.err
+    assert float(ran.out) < 300
+    assert 10_000 < ran.names.count("aten::add") < 400_000
+
+
+def test_memory_of_the_program_itself_ends_nothing(script: Any) -> None:
+    code = """
+kept = []
+with genops.profile(megabytes=50):
+    for _ in range(10):
+        kept.append(torch.ones(1_000_000)); threading.Event().wait(0.03)
+    for _ in range(100):
+        x.add(x); threading.Event().wait(0.03)
+    torch.ones(3).cumsum(0)
+"""
+    ran = script(code)
+    assert "aten::cumsum" in ran.names, "recorded on, behind the growth"
+
+
+def test_all_threads_are_recorded(script: Any) -> None:
+    code = """
+def work(): torch.ones(3).cumsum(0)
+with genops.profile():
+    thread = threading.Thread(target=work); thread.start(); thread.join()
+    torch.ones(3).cumprod(0)
+with genops.profile(warmup=1, steps=2) as p:
+    def train():
+        for _ in range(9): step()
+    thread = threading.Thread(target=train); thread.start(); thread.join()
+print(p.trace_path)
+"""
+    ran = script(code)
+    second = json.loads(Path(ran.out.strip()).read_text())
+    first = next(
+        json.loads(path.read_text())
+        for path in (ran.home.data / "profiles").glob("*/trace.json")
+        if str(path) != ran.out.strip()
+    )
+    threads = {
+        event["name"]: event["tid"] for event in first["traceEvents"] if "aten::cum" in event.get("name", "")
+    }
+    assert len(set(threads.values())) == 2 and set(threads) >= {"aten::cumsum", "aten::cumprod"}
+    assert second["genops"]["steps"] == 2
+
+
+def test_an_error_passes_unchanged_and_the_profile_is_there(script: Any) -> None:
+    ran = script("with genops.profile():\n    torch.ones(3).cumsum(0)\n    {}['lost']\n")
+    assert ran.code == 1 and ran.err.rstrip().endswith("KeyError: 'lost'")
+    assert "aten::cumsum" in ran.names
+
+
+def test_an_interrupt_keeps_what_was_recorded(script: Any) -> None:
+    code = """
+import signal, os
+with genops.profile():
+    torch.ones(3).cumsum(0)
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(60)
+"""
+    ran = script(code)
+    assert "KeyboardInterrupt" in ran.err and "aten::cumsum" in ran.names
+
+
+def test_profiles_do_not_nest(script: Any) -> None:
+    code = """
+with genops.profile("outer"):
+    torch.ones(3).cumsum(0)
+    try:
+        with genops.profile("inner"): print("ran")
+    except genops.GenOpsError as error: print(error.message)
+"""
+    ran = script(code)
+    assert ran.out == "The profile 'outer' is being recorded; profiles do not nest.\n"
+    assert "aten::cumsum" in ran.names
+
+
+def test_another_profiler_of_torch_is_not_disturbed(script: Any) -> None:
+    code = """
+with torch.profiler.profile() as own:
+    try:
+        with genops.profile(): print("ran")
+    except genops.GenOpsError as error: print(error)
+    torch.ones(3).cumsum(0)
+print(any(e.key == "aten::cumsum" for e in own.key_averages()))
+"""
+    ran = script(code)
+    assert "Another PyTorch profiler records in this kernel already. One records at a time" in ran.out
+    assert ran.out.endswith("True\n") and "ran\n" not in ran.out
+
+
+def test_another_profiler_that_begins_ends_ours(script: Any) -> None:
+    code = """
+with genops.profile():
+    torch.ones(3).cumsum(0)
+    with torch.profiler.profile() as own: torch.ones(3).cumprod(0)
+    for _ in range(5): step()
+print(any(e.key == "aten::cumprod" for e in own.key_averages()))
+import torch.autograd.profiler as profiling
+print(profiling._prepare_profiler.__module__)
+"""
+    ran = script(code)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("True\n") and "genops" not in ran.out
+    assert "another profiler started" in ran.err or "recorded steps" in ran.err
+
+
+def test_a_full_disk_leaves_nothing_half_written(script: Any) -> None:
+    code = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with genops.profile():
+    for _ in range(500): x.add(x)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+print("went on")
+"""
+    ran = script(code)
+    assert ran.out == "went on\n"
+    assert "The trace could not be written to" in ran.err and "Free some space there" in ran.err
+    assert list((ran.home.data / "profiles").iterdir()) == []
+
+
+def test_what_is_recorded_besides(script: Any) -> None:
+    ran = script("with genops.profile(shapes=True, memory=True):\n    step()\n")
+    events = ran.trace["traceEvents"]
+    assert any("Input Dims" in event.get("args", {}) for event in events)
+    assert any(event.get("name") == "[memory]" for event in events)
+
+
+def test_stacks_are_recorded_when_asked_for(script: Any) -> None:
+    ran = script("with genops.profile(stacks=True):\n    step()\n")
+    (path,) = (ran.home.data / "profiles").glob("*/trace.json")
+    # Kineto does not escape each name of a Python function.
+    assert '"cat": "python_function"' in path.read_text(errors="replace")
+
+
+def test_graphs_keep_cupti_attached(script: Any) -> None:
+    ran = script("import os\nwith genops.profile(graphs=True): step()\nprint(os.environ['TEARDOWN_CUPTI'])\n")
+    assert ran.out == "0\n"
+
+
+def test_a_forked_child_records_nothing(script: Any) -> None:
+    code = """
+import os
+with genops.profile():
+    child = os.fork()
+    if not child:
+        x.add(x); os._exit(0)
+    os.waitpid(child, 0)
+    torch.ones(3).cumsum(0)
+"""
+    ran = script(code)
+    assert ran.code == 0 and "aten::cumsum" in ran.names and "aten::add" not in ran.names

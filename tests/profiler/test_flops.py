@@ -1,0 +1,169 @@
+"""FLOPs by shapes against torch's own counter, on real profiles of the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from genops_lab.profiler.engine import kineto
+from genops_lab.profiler.engine.flops import work
+from genops_lab.profiler.engine.kinds import Kind
+from genops_lab.profiler.engine.nesting import NOTHING, parents
+
+from .traced import profiled
+
+functional = torch.nn.functional
+
+
+def counted(path: Path) -> float:
+    """FLOPs of the operators of a trace that lie in none that has some, from outside: of a call each is told once."""
+    columns = kineto.read(path)
+    around = parents(columns, [Kind.OPERATOR])
+    texts = {
+        column: dict(zip(sparse.index.tolist(), sparse.value.tolist(), strict=True))
+        for column, sparse in columns.sparse.items()
+    }
+    total = 0.0
+    flops = np.zeros(len(columns))
+    for number in range(len(columns)):
+        told = [
+            columns.texts[texts[column][number]] if number in texts.get(column, {}) else ""
+            for column in ("dims", "types", "concrete")
+        ]
+        did = work(columns.names[columns.name[number]], *told)
+        flops[number] = did.flops if did else 0
+    for number in np.flatnonzero(flops).tolist():
+        above = around[number]
+        while above != NOTHING and not flops[above]:
+            above = around[above]
+        if above == NOTHING:
+            total += flops[number]
+    return total
+
+
+def ready(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
+    return [torch.randn(shape, requires_grad=True) for shape in shapes]
+
+
+CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
+    "mm": (torch.mm, [(8, 16), (16, 4)]),
+    "addmm": (torch.addmm, [(4,), (8, 16), (16, 4)]),
+    "bmm": (torch.bmm, [(3, 8, 16), (3, 16, 4)]),
+    "baddbmm": (torch.baddbmm, [(3, 8, 4), (3, 8, 16), (3, 16, 4)]),
+    "linear": (functional.linear, [(2, 5, 16), (4, 16), (4,)]),
+    "matmul": (torch.matmul, [(2, 3, 8, 16), (16, 4)]),
+    "conv1d": (lambda x, w: functional.conv1d(x, w, stride=2, padding=1), [(2, 3, 20), (6, 3, 3)]),
+    "conv2d": (
+        lambda x, w: functional.conv2d(x, w, stride=2, padding=1, dilation=2),
+        [(2, 4, 20, 18), (6, 4, 3, 3)],
+    ),
+    "conv3d": (functional.conv3d, [(1, 2, 7, 8, 9), (3, 2, 2, 3, 2)]),
+    "transposed": (
+        lambda x, w: functional.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1),
+        [(2, 4, 10, 9), (4, 6, 3, 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_numbers_as_torch(case: str, backward: bool, tmp_path: Path) -> None:
+    function, shapes = CASES[case]
+
+    def run() -> None:
+        out = function(*ready(*shapes))
+        if backward:
+            out.sum().backward()
+
+    with FlopCounterMode(display=False) as counter:
+        run()
+    expected = counter.get_total_flops()
+    assert expected > 0
+    path = tmp_path / "trace.json"
+    profiled(run, path, stacks=False)
+    assert counted(path) == expected
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_by_the_formulas_of_torch(causal: bool, tmp_path: Path) -> None:
+    """torch's counter knows the operators of GPUs only, so its formulas are asked. Causal or not makes none."""
+    q, k, v = ready((2, 4, 32, 16), (2, 4, 48, 16), (2, 4, 48, 16))
+
+    def run() -> None:
+        functional.scaled_dot_product_attention(q, k, v, is_causal=causal).sum().backward()
+
+    path = tmp_path / "trace.json"
+    profiled(run, path, stacks=False)
+    forward = sdpa_flop_count(q.shape, k.shape, v.shape)
+    backward = sdpa_backward_flop_count((2, 4, 32, 16), q.shape, k.shape, v.shape)
+    assert counted(path) == forward + backward
+
+
+def test_groups_divide_the_forward_pass(tmp_path: Path) -> None:
+    """Backward, torch's counter does not divide by the groups; forward both do."""
+    path = tmp_path / "trace.json"
+    x, weight = torch.randn(2, 8, 10, 10), torch.randn(8, 1, 3, 3)
+    profiled(lambda: functional.conv2d(x, weight, groups=8), path, stacks=False)
+    assert counted(path) == 2 * 2 * 8 * 8 * 8 * 9
+
+
+BF16 = '["c10::BFloat16", "c10::BFloat16", "c10::BFloat16"]'
+
+
+def test_operators_that_only_gpus_have() -> None:
+    # Flash attention: length before heads. 2 products of 2 * 1 * 4 * 64 * 64 * 32.
+    flash = work("aten::_flash_attention_forward", "[[1, 64, 4, 32], [1, 64, 4, 32], [1, 64, 4, 32]]", BF16)
+    assert flash is not None
+    assert flash.flops == 2 * (2 * 4 * 64 * 64 * 32)
+    assert flash.bytes == 4 * (64 * 4 * 32) * 2
+    assert flash.dtype == "bf16"
+    grouped = work("aten::_grouped_mm", "[[100, 16], [5, 16, 8]]", BF16)
+    assert grouped is not None
+    assert grouped.flops == 2 * 100 * 16 * 8
+    # The output of an old convolution does not follow from its inputs' shapes; that of its gradient is told.
+    assert work("aten::cudnn_convolution", "[[2, 3, 8, 8], [4, 3, 3, 3], []]", '["float", "float"]') is None
+    old = work(
+        "aten::cudnn_convolution_backward_input", "[[], [2, 4, 6, 6], [4, 3, 3, 3]]", '["", "float", "float"]'
+    )
+    assert old is not None
+    assert old.flops == 2 * 2 * 36 * 4 * 3 * 9
+
+
+def test_bytes_of_what_has_no_flops() -> None:
+    floats = '["float", "float", "Scalar"]'
+    assert work("aten::add", "[[8, 4], [4], []]", floats) == (0, (32 + 4 + 32) * 4, "fp32")
+    assert work("aten::add_", "[[8, 4], [8, 4], []]", floats) == (0, 3 * 32 * 4, "fp32")
+    assert work("aten::fill_", "[[8, 4], []]", floats) == (0, 32 * 4, "fp32")
+    assert work("aten::copy_", "[[8, 4], [8, 4], []]", '["c10::Half", "float", "Scalar"]') == (
+        0,
+        32 * 6,
+        "fp16",
+    )
+    rows = work("aten::embedding", "[[50000, 64], [10]]", '["float", "long int"]')
+    assert rows == (0, 10 * 8 + 2 * 10 * 64 * 4, "fp32")
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "types"),
+    [
+        ("aten::mm", "[[8, 16], [4, 4]]", BF16),
+        ("aten::mm", "[[8, 16]]", BF16),
+        ("aten::mm", "[[8, -16], [-16, 4]]", BF16),
+        ("aten::mm", '[[8, "x"], [16, 4]]', BF16),
+        ("aten::mm", "[[8, 16], [16, 4]]", '["what", "ever"]'),
+        ("aten::mm", "not json", BF16),
+        ("aten::mm", "{}", "7"),
+        ("aten::bmm", "[[1], [1]]", BF16),
+        ("aten::add", "[[], []]", BF16),
+        ("aten::convolution", "[[2, 3, 8, 8], [4, 3, 3, 3]]", BF16),
+        ("aten::whatever", "[[8, 16], [16, 4]]", BF16),
+    ],
+)
+def test_nothing_is_made_up(name: str, dims: str, types: str) -> None:
+    assert work(name, dims, types) is None

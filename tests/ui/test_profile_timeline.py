@@ -1,0 +1,269 @@
+"""The timeline of a real trace of 216,092 events, opened from the file browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.profiler.test_truth import TRACES
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+
+TRACE = "v100_2rank.pt.trace.json.gz"
+
+pytestmark = pytest.mark.skipif(
+    not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
+)
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    shutil.copy(TRACES / "kineto" / "v100_2rank_nccl.json.gz", module_home.work / TRACE)
+    (module_home.work / "no trace.json").write_text("{}")
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server, width=1400, height=850) as page:
+        page.open()
+        yield page
+        assert page.problems == []
+
+
+def double_click(lab: LabPage, name: str) -> None:
+    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+
+
+def opened(lab: LabPage) -> Locator:
+    """The timeline of the trace, when all of what is seen is drawn."""
+    double_click(lab, TRACE)
+    canvas(lab).wait_for(timeout=60_000)
+    settled(lab)
+    return lab.page.locator(".gol-Timeline")
+
+
+def canvas(lab: LabPage) -> Locator:
+    return lab.page.get_by_role("application", name="Timeline")
+
+
+def status(lab: LabPage) -> Locator:
+    """What is read aloud of the selection."""
+    return lab.page.locator(".gol-Timeline > [role=status]")
+
+
+def model(lab: LabPage, expression: str) -> Any:
+    """What the timeline's model says."""
+    return lab.page.evaluate(
+        f"() => {{ const model = window.jupyterapp.shell.currentWidget.content._model; return {expression}; }}"
+    )
+
+
+def settled(lab: LabPage) -> None:
+    """Wait until nothing that is seen is still to be fetched, and a frame has been drawn since."""
+    lab.page.wait_for_function(
+        """() => {
+          const model = window.jupyterapp.shell.currentWidget.content._model;
+          return model && model.timeline && model.view.width > 0 && !model.busy;
+        }"""
+    )
+    lab.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def painted(lab: LabPage) -> float:
+    """The share of the canvas below its axis that is not background."""
+    share = lab.page.evaluate(
+        """() => {
+          const canvas = document.querySelector('.gol-Timeline-canvas canvas');
+          const { data } = canvas.getContext('2d').getImageData(0, 22, canvas.width, 200);
+          const pixels = new Uint32Array(data.buffer);
+          const background = pixels[pixels.length - 1];
+          return pixels.filter(pixel => pixel !== background).length / pixels.length;
+        }"""
+    )
+    return float(share)
+
+
+def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage) -> None:
+    timeline = opened(lab)
+    expect(timeline.get_by_role("button", name=re.compile("thread 785244"))).to_be_visible()
+    expect(timeline.get_by_text("stream 7", exact=True)).to_be_visible()
+    assert painted(lab) > 0.1
+    before = model(lab, "model.view")
+    canvas(lab).focus()
+    for _ in range(12):
+        lab.page.keyboard.press("w")
+    after = model(lab, "model.view")
+    assert after["nsPerPx"] == pytest.approx(before["nsPerPx"] * 0.75**12)
+    settled(lab)
+    assert painted(lab) > 0.02
+    lab.page.keyboard.press("d")
+    assert model(lab, "model.view.start") > after["start"]
+    lab.page.keyboard.press("0")
+    assert model(lab, "model.view.nsPerPx") == pytest.approx(before["nsPerPx"])
+
+
+def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage) -> None:
+    opened(lab)
+    box = canvas(lab).bounding_box()
+    assert box is not None
+    at = 400
+    time = "model.view.start + 400 * model.view.nsPerPx"
+    before = model(lab, time)
+    lab.page.mouse.move(box["x"] + at, box["y"] + 100)
+    lab.page.mouse.wheel(0, -500)
+    lab.page.wait_for_function(
+        "before => window.jupyterapp.shell.currentWidget.content._model.view.nsPerPx < before",
+        arg=model(lab, "model.span / model.view.width"),
+    )
+    scale = model(lab, "model.view.nsPerPx")
+    assert model(lab, time) == pytest.approx(before, abs=scale)
+    lab.page.mouse.down()
+    lab.page.mouse.move(box["x"] + at - 150, box["y"] + 100, steps=5)
+    lab.page.mouse.up()
+    assert model(lab, time) == pytest.approx(before + 150 * scale, abs=2 * scale)
+
+
+def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage) -> None:
+    timeline = opened(lab)
+    box = timeline.get_by_role("searchbox")
+    box.fill("ncclKernel")
+    box.press("Enter")
+    found = timeline.locator(".gol-Timeline-found")
+    expect(found).to_have_text(re.compile(r"^1 of [\d,]+$"))
+    expect(status(lab)).to_contain_text(
+        re.compile("^ncclKernel.*communication.*launched by cudaLaunchKernel")
+    )
+    box.press("Enter")
+    expect(found).to_have_text(re.compile("^2 of "))
+    box.press("Shift+Enter")
+    expect(found).to_have_text(re.compile("^1 of "))
+
+    selection = timeline.get_by_role("region", name="Selection")
+    expect(selection.get_by_role("heading", level=3)).to_have_text(re.compile("^ncclKernel"))
+    kernel = model(lab, "model.details.slice.slice")
+    selection.get_by_role("button", name="cudaLaunchKernel").click()
+    expect(status(lab)).to_contain_text("runtime call")
+    assert kernel in model(lab, "model.details.launched.map(each => each.slice)")
+    selection.get_by_role("button", name=re.compile("^ncclKernel")).click()
+    expect(status(lab)).to_contain_text("communication")
+
+    box.fill("(")
+    timeline.get_by_role("checkbox", name="Regular expression").check()
+    box.press("Enter")
+    expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is no regular expression")
+
+
+def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage) -> None:
+    timeline = opened(lab)
+    box = timeline.get_by_role("searchbox")
+    box.fill("volta_sgemm")
+    box.press("Enter")
+    expect(timeline.get_by_role("region", name="Selection")).to_be_visible()
+    settled(lab)
+    place = model(
+        lab,
+        """({
+          x: (model.details.slice.start_us + model.details.slice.dur_us / 2) * 1000 / model.view.nsPerPx
+            - model.view.start / model.view.nsPerPx,
+          y: 22 + model.topOf(model.details.slice) - model.scroll + 8,
+          name: model.details.slice.name
+        })""",
+    )
+    canvas(lab).press("Escape")
+    expect(timeline.get_by_role("region", name="Selection")).to_have_count(0)
+    canvas(lab).click(position={"x": place["x"], "y": place["y"]})
+    expect(status(lab)).to_contain_text(place["name"])
+    first = model(lab, "model.details.slice")
+    lab.page.keyboard.press("Shift+ArrowRight")
+    lab.page.wait_for_function(
+        "first => window.jupyterapp.shell.currentWidget.content._model.details?.slice.slice !== first",
+        arg=first["slice"],
+    )
+    second = model(lab, "model.details.slice")
+    assert (second["lane"], second["row"]) == (first["lane"], first["row"])
+    assert second["start_us"] >= first["start_us"] + first["dur_us"]
+
+
+def test_a_stretch_that_is_dragged_out_is_summed(lab: LabPage) -> None:
+    timeline = opened(lab)
+    box = canvas(lab).bounding_box()
+    assert box is not None
+    lab.page.keyboard.down("Shift")
+    lab.page.mouse.move(box["x"] + 300, box["y"] + 30)
+    lab.page.mouse.down()
+    lab.page.mouse.move(box["x"] + 600, box["y"] + 130, steps=4)
+    lab.page.mouse.up()
+    lab.page.keyboard.up("Shift")
+    selection = timeline.get_by_role("region", name="Selection")
+    expect(selection.get_by_role("columnheader", name="Time")).to_be_visible()
+    expect(selection.get_by_role("row")).not_to_have_count(1)
+    expect(status(lab)).to_contain_text(re.compile(r"selected: [\d,]+ slices, busy for"))
+
+
+def test_lanes_collapse(lab: LabPage) -> None:
+    timeline = opened(lab)
+    head = timeline.get_by_role("button", name=re.compile("thread 785244"))
+    expect(head).to_have_attribute("aria-expanded", "true")
+    height = model(lab, "model.placed.height")
+    head.click()
+    expect(head).to_have_attribute("aria-expanded", "false")
+    assert model(lab, "model.placed.height") == height - 5 * 17
+
+
+def test_what_is_no_trace_says_so(lab: LabPage) -> None:
+    double_click(lab, "no trace.json")
+    expect(lab.page.locator(".gol-Callout")).to_contain_text("could not be read as a profile", timeout=60_000)
+    expect(lab.page.locator(".gol-Callout")).to_contain_text("Open With")
+
+
+def test_it_is_looked_at_in_both_themes(lab: LabPage) -> None:
+    timeline = opened(lab)
+    box = timeline.get_by_role("searchbox")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        box.fill("")
+        model(lab, "model.clear()")
+        model(lab, "model.showAll()")
+        settled(lab)
+        lab.shot(f"timeline-whole-{theme}", width=1400, height=850)
+        box.fill("ncclKernel")
+        box.press("Enter")
+        expect(status(lab)).to_contain_text("communication")
+        canvas(lab).press("s")
+        for _ in range(4):
+            lab.page.keyboard.press("s")
+        settled(lab)
+        lab.shot(f"timeline-flow-{theme}", width=1400, height=850)
+        box.fill("")
+        model(lab, "model.fit({start_us: 400000, dur_us: 3000})")
+        settled(lab)
+        lab.shot(f"timeline-near-{theme}", width=1400, height=850)
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: LabServer) -> None:
+    opened(lab)
+    [profile] = [each for each in server.get("genops/profiles") if each["title"] == TRACE]
+    lab.execute("genops:profile-timeline", {"id": profile["id"]})
+    shown = lab.page.locator(f"#genops-timeline-{profile['id']}")
+    expect(shown.get_by_role("application", name="Timeline")).to_be_visible()
+    # The one of the file lies behind it and asks for nothing.
+    lab.page.wait_for_function(
+        """() => {
+          const { content } = window.jupyterapp.shell.currentWidget;
+          return content.model && content.model.visible && content.model.timeline && !content.model.busy;
+        }"""
+    )
+    hidden = lab.page.evaluate(
+        """() => [...window.jupyterapp.shell.widgets('main')]
+          .map(each => each.content && each.content._model).filter(Boolean).map(each => each.visible)"""
+    )
+    assert hidden == [False]
