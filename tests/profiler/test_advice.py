@@ -66,6 +66,13 @@ def test_communication_is_exposed_on_one_trace_and_hidden_on_another() -> None:
 
 
 @with_traces
+def test_advice_names_lines_where_the_trace_has_stacks() -> None:
+    few_tiles = analyze(TRACES / "advice" / "gemm_01_compute_few_tiles.json.gz").advice[0]
+    assert [place.file for place in few_tiles.places] == ["generate_all_traces.py"]
+    assert analyze(TRACES / "kineto" / "v100_2rank_nccl.json.gz").advice[0].places == []
+
+
+@with_traces
 def test_attention_in_separate_operators_is_found_by_its_shapes() -> None:
     summary = analyze(TRACES / "kineto" / "h100_owlv2.json.gz")
     assert codes(summary) == ["dataloader_bound", "attention_unfused"]

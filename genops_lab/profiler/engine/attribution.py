@@ -18,6 +18,7 @@ from .enclosing import Enclosing
 from .kinds import Kind
 from .lines import Lines
 from .nesting import NOTHING
+from .placing import PlacesOf
 from .traces import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -35,8 +36,8 @@ class AttributionTally:
         self._device = self._forward = self._forward_attributed = 0
         self._markers = self._stacks = False
 
-    def add(self, trace: Trace) -> None:
-        """Count what a trace's devices did by line."""
+    def add(self, trace: Trace) -> PlacesOf:
+        """Count what a trace's devices did by line. Returns what tells the lines of single slices."""
         columns = trace.columns
         lines = Lines(columns)
         self._markers |= lines.by_markers
@@ -57,6 +58,7 @@ class AttributionTally:
         self._count(lines, line[known], length[known], in_backward[known], kernels)
         named = known & (owner != NOTHING)
         self._name(columns, lines, line[named], columns.name[owner[named]], length[named])
+        return PlacesOf(trace, lines, line)
 
     def _count(self, lines: Lines, line: Int64, length: Int64, backward: Bools, kernels: Bools) -> None:
         size = len(lines.places)

@@ -24,8 +24,10 @@ class Intervals(NamedTuple):
 def union(intervals: Intervals) -> Intervals:
     """What they cover together: in order, apart from each other, none empty."""
     start, end = intervals
-    order = np.argsort(start, kind="stable")
-    start, reach = start[order], np.maximum.accumulate(end[order])
+    if (start[1:] < start[:-1]).any():
+        order = np.argsort(start, kind="stable")
+        start, end = start[order], end[order]
+    reach = np.maximum.accumulate(end)
     first = np.ones(len(start), bool)
     first[1:] = start[1:] > reach[:-1]
     begins = np.flatnonzero(first)

@@ -135,9 +135,8 @@ def _outermost(columns: Columns, operators: Int64, around: Int32) -> npt.NDArray
 
 
 def _sum(into: dict[str, int], columns: Columns, names: Int32, values: Int64) -> None:
-    present, place = np.unique(names, return_inverse=True)
-    sums = np.zeros(len(present), np.int64)
-    np.add.at(sums, place, values)
-    for name, value in zip(present.tolist(), sums.tolist(), strict=True):
+    sums = np.zeros(len(columns.names), np.int64)
+    np.add.at(sums, names, values)
+    for name in np.flatnonzero(np.bincount(names, minlength=len(sums))).tolist():
         text = columns.names[name]
-        into[text] = into.get(text, 0) + value
+        into[text] = into.get(text, 0) + int(sums[name])

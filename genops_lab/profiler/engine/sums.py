@@ -58,7 +58,7 @@ class Sums:
         self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
         self._tally.add(trace)
         self._cpu.add(trace)
-        self._attribution.add(trace)
+        places_of = self._attribution.add(trace)
         self._roofline.add(trace)
         self._memory.add(trace.columns, trace.rank)
         self._devices += device_times(trace)
@@ -66,7 +66,7 @@ class Sums:
         self._streams += stream_times(trace)
         self._steps += step_times(trace)
         self._launches += launch_times(trace)
-        case = Case(trace)
+        case = Case(trace, places_of=places_of)
         self._idle += idle_times(trace.rank, case.gaps_of)
         self._advice += advise(case)
         self._collectives.append(collectives_of(case))

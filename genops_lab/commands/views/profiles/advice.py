@@ -37,10 +37,10 @@ def advice_blocks(found: list[Advice], traced_us: float) -> list[Block]:
     for each in found:
         blocks.append(Note(f"{each.code}: {each.evidence}"))
         lines = [each.suggestion, *each.code_hint.splitlines()]
-        lines += [_place(place.file, place.line, place.text) for place in each.places]
+        lines += [_place(place.file, place.line, place.text or place.function) for place in each.places]
         blocks.append(Lines([f"  {line}" for line in lines if line]))
     return blocks
 
 
-def _place(file: str, line: int, text: str) -> str:
-    return f"{file}:{line} {text.strip()}".rstrip()
+def _place(file: str, line: int, what: str) -> str:
+    return f"{file}:{line} {what.strip()}".rstrip()
