@@ -4023,6 +4023,8 @@ export interface components {
         /**
          * Attribution
          * @description How much device time has a line. Sums of lengths, in microseconds.
+         *
+         *         ``forward_us``: of what the backward pass did not start (also the optimizer's).
          */
         Attribution: {
             /** @enum {unknown} */
@@ -4039,7 +4041,8 @@ export interface components {
          * LineTime
          * @description What a line cost. ``device_us`` is the sum of the lengths of the kernels and copies that it started.
          *
-         *         ``backward_us``: of it, those of the backward pass that belong to it.
+         *         ``backward_us``: of it, those of the backward pass that belong to it. ``cpu_us``: time on the host in the line,
+         *         without that of lines inside it.
          */
         LineTime: {
             place: components["schemas"]["Place"];
@@ -4053,6 +4056,8 @@ export interface components {
         /**
          * Place
          * @description A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name.
+         *
+         *         ``line`` is 0 where only the cell is known.
          */
         Place: {
             file: string;
@@ -4063,6 +4068,8 @@ export interface components {
             cell: string;
             /** @default  */
             text: string;
+            /** @default false */
+            whole_function: boolean;
         };
         /**
          * Unattributed
