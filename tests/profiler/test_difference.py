@@ -93,6 +93,10 @@ def test_more_workers_take_idle_time_away() -> None:
     found = diff(*paths)
     one, other = figures(found)["idle_share"]
     assert one > 0.35 and other < 0.25
+    changes = {each.name: each for each in found.operators}
+    loading = changes["enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"]
+    assert (loading.state, loading.after_us) == ("removed", 0)
+    assert [name for name in changes if name.startswith("ProfilerStep")] == ["ProfilerStep"]
     steps = [max(len(analyze(path).steps), 1) if found.a_step else 1 for path in paths]
     for side, path in enumerate(paths):
         [device] = analyze(path).devices

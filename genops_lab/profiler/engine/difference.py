@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ..models import Change, Difference, Figure, OperatorTime, Place, ProfileSummary
+from ..models import Change, Difference, Figure, Place, ProfileSummary
 from .kinds_of_files import require_trace
 from .launched import KernelTally
 from .replacements import replaced
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 _Key = TypeVar("_Key")
+_STEP = re.compile(r"^ProfilerStep#\d+$")
 
 
 def diff(before: Paths, after: Paths) -> Difference:
@@ -108,15 +110,16 @@ def _idle_share(side: ProfileSummary) -> float:
 
 
 def _operators(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> list[Change]:
-    def cost(found: OperatorTime) -> tuple[float, float]:
-        return found.self_us + found.device_us, found.count
+    def costs(side: ProfileSummary) -> dict[str, tuple[float, float]]:
+        found: dict[str, tuple[float, float]] = {}
+        for each in side.operators:
+            # Old traces have steps among the operators; the numbers of two programs' steps mean nothing together.
+            name = _STEP.sub("ProfilerStep", each.name)
+            time, count = found.get(name, (0.0, 0.0))
+            found[name] = time + each.self_us + each.device_us, count + each.count
+        return found
 
-    return _changes(
-        {each.name: cost(each) for each in before.operators},
-        {each.name: cost(each) for each in after.operators},
-        scale,
-        lambda name: name,
-    )
+    return _changes(costs(before), costs(after), scale, lambda name: name)
 
 
 def _kernels(before: KernelTally, after: KernelTally, scale: tuple[int, int]) -> list[Change]:
