@@ -25,6 +25,7 @@ from tests.support.real_traces import real_trace
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
+WORKERS = [real_trace(f"resnet50_num_workers_{number}.json.gz") for number in (0, 4)]
 TRACE = real_trace("v100_2rank_nccl.json.gz")
 needs_trace = pytest.mark.skipif(not TRACE.is_file(), reason=f"the real trace {TRACE.name} is not here")
 WHOLE = "0123456789ab"
@@ -51,18 +52,22 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
         yield page
 
 
-@pytest.fixture(scope="module")
-def real(server: LabServer) -> str:
-    """The id of a profile of the real trace."""
-    inbox = server.home.data / "profiles" / "inbox"
+def added(server: LabServer, trace: Path, title: str) -> str:
+    """The id of a profile of a trace."""
+    inbox = server.home.data / "profiles" / title
     inbox.mkdir(parents=True)
-    trace = inbox / TRACE.name
-    shutil.copy(TRACE, trace)
-    asked = {"trace_path": str(trace), "title": "v100, rank 1", "run_id": "", "notebook": ""}
+    copied = shutil.copy(trace, inbox)
+    asked = {"trace_path": str(copied), "title": title, "run_id": "", "notebook": ""}
     status, answer = server.request("POST", "genops/profiles", asked, timeout=200)
     assert status == 200, answer
     assert answer["state"] == "ready", answer["message"]
     return str(answer["id"])
+
+
+@pytest.fixture(scope="module")
+def real(server: LabServer) -> str:
+    """The id of a profile of the real trace."""
+    return added(server, TRACE, "v100, rank 1")
 
 
 def view(lab: LabPage) -> Locator:
@@ -107,6 +112,7 @@ def test_the_real_trace_says_where_its_time_went(lab: LabPage, real: str) -> Non
         }"""
     )
     assert drawn >= 3
+    expect(panel.get_by_role("img", name=re.compile("^Device time of the steps: Step 2"))).to_be_visible()
     looked_at(lab, "overview-real")
 
 
@@ -145,6 +151,33 @@ def test_its_call_tree_is_walked_by_keys(lab: LabPage, real: str) -> None:
     panel.get_by_role("searchbox", name="Find").fill("nccl")
     expect(panel.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms in \d+ frames \(\d+ %\)$"))
     assert saved(lab, panel.get_by_role("button", name="PNG")).startswith(b"\x89PNG")
+
+
+@needs_trace
+def test_its_timeline_is_a_tab(lab: LabPage, real: str) -> None:
+    panel = opened(lab, real, "timeline")
+    expect(panel.get_by_text(re.compile("thread 783658|python3.8")).first).to_be_visible(timeout=60_000)
+    looked_at(lab, "timeline-real")
+
+
+@pytest.mark.skipif(
+    not all(each.is_file() for each in WORKERS), reason="the real traces of resnet50 are not here"
+)
+def test_two_profiles_are_compared(lab: LabPage, server: LabServer) -> None:
+    before, after = (added(server, trace, trace.name.partition(".")[0]) for trace in WORKERS)
+    lab.execute("genops:compare-profiles", {"before": before, "after": after})
+    expect(view(lab).get_by_text("All times are a step: 6 steps before, 6 after.")).to_be_visible()
+    idle = view(lab).get_by_role("row", name=re.compile("^Idle [0-9]"))
+    expect(idle.get_by_role("cell")).to_have_text(["65.5 ms", "31.2 ms", "−34.3 ms", "−52 %"])
+    expect(view(lab).get_by_text("Problems that are gone: dataloader_bound")).to_be_visible()
+    looked_at(lab, "difference")
+    view(lab).get_by_role("tab", name="Operators").click()
+    grid = view(lab).get_by_role("grid", name="Operators")
+    change = grid.get_by_role("columnheader", name="Change")
+    expect(change).to_have_attribute("aria-sort", "descending")
+    change.click()
+    expect(grid.locator("[role=row][aria-rowindex='2']")).to_contain_text("_SingleProcessDataLoaderIter")
+    looked_at(lab, "difference-operators")
 
 
 def test_all_parts_of_an_overview(lab: LabPage) -> None:

@@ -200,6 +200,7 @@ describe('a profile in the main area', () => {
     fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
     fireEvent.keyDown(document.activeElement!, { key: 'ArrowLeft' });
     expect(model.tab).toBe('timeline');
+    await act(() => settle());
   });
 
   it('tells an analysis that goes on, and one that failed', async () => {

@@ -16,7 +16,14 @@ import type { ISort } from '../tables/rows';
 import { arranged } from '../tables/rows';
 
 import { changeColumns } from './columns';
-import { basis, figureText, figureWord, relative, signed } from './words';
+import {
+  basis,
+  differenceText,
+  figureText,
+  figureWord,
+  relative,
+  signed
+} from './words';
 
 /** Two profiles and what differs between them. */
 export interface ICompared {
@@ -209,7 +216,9 @@ function Figures(props: {
                 <td>{figureText(before, unit)}</td>
                 <td>{figureText(after, unit)}</td>
                 <td>
-                  {signed(after - before, size => figureText(size, unit))}
+                  {signed(after - before, size =>
+                    differenceText(size, unit, trans)
+                  )}
                 </td>
                 <td>{relative(before, after)}</td>
               </tr>
@@ -220,7 +229,7 @@ function Figures(props: {
       {advice.map(
         ([title, codes]) =>
           codes.length > 0 && (
-            <p key={title}>
+            <p key={title} className="gol-Difference-advice">
               {title}:{' '}
               {codes.map(code => (
                 <code key={code} className="gol-Difference-code">

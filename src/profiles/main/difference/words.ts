@@ -41,6 +41,17 @@ export function figureText(value: number, unit: IFigure['unit']): string {
   }
 }
 
+/** How far two figures lie apart; of shares, in points of a hundred. */
+export function differenceText(
+  size: number,
+  unit: IFigure['unit'],
+  trans: TranslationBundle
+): string {
+  return unit === 'share'
+    ? trans.__('%1 points', Number((size * 100).toFixed(1)))
+    : figureText(size, unit);
+}
+
 /** `−12.3 ms`; a change that is none is a plain zero. */
 export function signed(
   value: number,
