@@ -264,6 +264,7 @@ def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: 
     )
     hidden = lab.page.evaluate(
         """() => [...window.jupyterapp.shell.widgets('main')]
-          .map(each => each.content && each.content._model).filter(Boolean).map(each => each.visible)"""
+          .map(each => each.content && each.content._model)
+          .filter(each => each && each.cache).map(each => each.visible)"""
     )
     assert hidden == [False]
