@@ -310,7 +310,7 @@ def _texts(columns: Columns, column: str, index: Int32) -> Int64:
 
 def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
     """From each owner outwards the first operator whose work is known."""
-    at = owner.copy()
+    at: Int32 = owner.copy()
     while len(on := np.flatnonzero((at != NOTHING) & (of_slice[at] == NOTHING))):
         at[on] = around[at[on]]
     return at
