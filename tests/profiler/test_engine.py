@@ -94,6 +94,9 @@ def test_operators_have_self_total_and_device_time(write: Write) -> None:
         "aten::relu": (1, 20, 20, 4),
     }
     assert [each.name for each in summary.operators] == ["aten::addmm", "aten::linear", "aten::relu"]
+    assert [each.kernels for each in summary.operators] == [1, 0, 1]
+    kernels = {each.name: each.operator for each in summary.devices[0].top_kernels}
+    assert kernels == {"gemm": "aten::addmm", "relu": "aten::relu", "orphan": ""}
     assert (summary.cpu.span_us, summary.cpu.busy_us, summary.cpu.idle_us) == (130, 120, 10)
 
 
