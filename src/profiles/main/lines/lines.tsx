@@ -222,7 +222,8 @@ function CodeRow(
     cell: props.group.cell,
     line: line.number,
     function: '',
-    text: ''
+    text: '',
+    whole_function: false
   };
   const canOpen = places.canOpen(place, notebook);
   const show = () => openPlace({ place, places, notebook, trans });
