@@ -156,18 +156,21 @@ def test_lines_of_the_cell_and_of_earlier_cells_are_marked(
     kernel: RunningKernel, profiles: list[dict[str, Any]]
 ) -> None:
     kernel.ok("import torch\ndef work(x):\n    y = x + 1\n    return y.cumsum(0)")
-    cell = kernel.ok(
-        "%%profile\nx = torch.ones(3)\nz = work(x)\nz[0].item()", metadata={"cellId": "the-cell"}
+    code = "%%profile\nx = torch.ones(3)\nz = work(x)\nz[0].item()"
+    message = kernel.client.session.msg(
+        "execute_request", {"code": code, "allow_stdin": False, "store_history": True}
     )
+    message["metadata"] = {"cellId": "the-cell"}
+    kernel.client.shell_channel.send(message)
+    cell = kernel.finish(message["header"]["msg_id"])
     assert cell.result == "2.0"
     lines = {
         event["name"]
         for event in events(profiles[0]["trace_path"])
         if "genops:line:" in event.get("name", "")
     }
-    name = "the-cell" if any(":the-cell:" in line for line in lines) else "In%5B3%5D"
-    assert {f"genops:line:{name}:{line}" for line in (2, 3, 4)} <= lines
-    assert {"genops:line:In%5B2%5D:3", "genops:line:In%5B2%5D:4"} <= lines
+    assert {f"genops:line:the-cell:{line}" for line in (2, 3, 4)} <= lines
+    assert {line.partition(":In%5B")[2][-1:] for line in lines if ":In%5B" in line} == {"3", "4"}, "work()"
     kinds = {
         event["cat"] for event in events(profiles[0]["trace_path"]) if "genops:" in event.get("name", "")
     }

@@ -119,10 +119,10 @@ async def test_a_run_gets_trace_and_summary(home: Home) -> None:
         summary = json.loads((folder / "summary.json").read_text())
         assert summary["devices"][0]["kernels"] == 1
         assert added.summary == _summary_from(summary)
-        kept_metrics = await asyncio.to_thread(_metrics, lab.mlflow.uri, run_id)
-        assert kept_metrics == {"profile/idle_percent": 0.0, "profile/exposed_comm_percent": 0.0}
         await lab.events.close()
         assert ("run", run_id) in lab.told
+        kept_metrics = await asyncio.to_thread(_metrics, lab.mlflow.uri, run_id)
+        assert kept_metrics == {"profile/idle_percent": 0.0, "profile/exposed_comm_percent": 0.0}
 
 
 async def test_an_unknown_run_costs_the_artifact_alone(home: Home) -> None:

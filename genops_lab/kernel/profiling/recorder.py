@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import json
 import os
+import re
 import sys
 import time
 from typing import Any, Callable, Dict, List, Optional
@@ -17,8 +18,9 @@ from .wishes import Wishes
 
 _CALIBRATED = 2000
 _PORTION = 4 << 20
-_AS_OPERATOR = b'"cat": "cpu_op", "name": "genops:'
-_AS_ANNOTATION = b'"cat": "user_annotation", "name": "genops:'
+_EVENT = b'"ph":'
+_AS_OPERATOR = re.compile(rb'"cat": "cpu_op",(\s*)"name": "genops:')
+_AS_ANNOTATION = rb'"cat": "user_annotation",\1"name": "genops:'
 #: Kineto's choice of what it says, where there is no device: its own chatter would be all.
 _LOG_LEVEL = "KINETO_LOG_LEVEL"
 
@@ -310,8 +312,10 @@ def _called_annotations(raw: str, path: str) -> None:
         rest = b""
         while True:
             portion = source.read(_PORTION)
-            lines, newline, rest = (rest + portion).rpartition(b"\n") if portion else (rest, b"", b"")
-            target.write(lines.replace(_AS_OPERATOR, _AS_ANNOTATION) + newline)
+            # An event begins with its phase: none is cut in two.
+            whole, begins, behind = (rest + portion).rpartition(_EVENT) if portion else (rest, b"", b"")
+            target.write(_AS_OPERATOR.sub(_AS_ANNOTATION, whole))
+            rest = begins + behind
             if not portion:
                 return
 
