@@ -1,3 +1,4 @@
+import { runColors } from '../experiments/table/run-color';
 import type { RunSelection } from '../experiments/table/selection';
 import type {
   IQuestion,
@@ -125,11 +126,13 @@ export class ChartData {
         this.curveRuns,
         chosen(all, id => selection.has(id), most)
       );
+      this._color();
     } else if (!known.is) {
       this.curveRuns = keptIfSame(
         this.curveRuns,
         await readRows(runs, question, most, signal)
       );
+      this._color();
       known.note();
     }
     const { ids } = this.curveRuns;
@@ -155,10 +158,18 @@ export class ChartData {
       )
     };
     const formText = JSON.stringify(form);
+    const held = (key: string) => {
+      const found = this._histories.get(key);
+      return found?.form === formText ? found : null;
+    };
+    const due = [...metrics].filter(
+      key => asked.stale || held(key)?.ids !== ids
+    );
+    // What nothing is seen of yet goes first.
+    due.sort((a, b) => Number(held(a) !== null) - Number(held(b) !== null));
     await Promise.all(
-      [...metrics].map(async key => {
-        const held = this._histories.get(key);
-        const before = held?.form === formText ? held.runs : undefined;
+      due.map(async key => {
+        const before = held(key)?.runs;
         const marks: Record<string, string> = {};
         for (const id of ids) {
           const mark = before?.get(id)?.mark;
@@ -184,13 +195,14 @@ export class ChartData {
           return;
         }
         if (before && answer.length === 0) {
+          this._histories.set(key, { form: formText, ids, runs: before });
           return;
         }
         const now = new Map(before);
         for (const each of answer) {
           now.set(each.run_id, merged(before?.get(each.run_id), each));
         }
-        this._histories.set(key, { form: formText, runs: now });
+        this._histories.set(key, { form: formText, ids, runs: now });
         // Each card is drawn when its own answer is there.
         this._options.onPart();
       })
@@ -219,6 +231,7 @@ export class ChartData {
     );
     if (!signal.aborted) {
       this.rows = keptIfSame(this.rows, rows);
+      this._color();
       known.note();
     }
   }
@@ -256,6 +269,11 @@ export class ChartData {
     }
   }
 
+  /** Runs with curves first: lines are harder to tell apart than points. */
+  private _color(): void {
+    runColors.show([...this.curveRuns.ids, ...this.rows.ids]);
+  }
+
   /** Whether the answer to a question is known, and how to note that it is now. */
   private _known(
     { question, stale }: IAsked,
@@ -271,9 +289,14 @@ export class ChartData {
 
   private _questions = new Map<string, string>();
   private _columnsAt = 0;
+  /** By metric, beside the form and the runs of the question. */
   private _histories = new Map<
     string,
-    { form: string; runs: ReadonlyMap<string, IHistory> }
+    {
+      form: string;
+      ids: readonly string[];
+      runs: ReadonlyMap<string, IHistory>;
+    }
   >();
 }
 

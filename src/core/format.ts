@@ -77,17 +77,28 @@ export function formatAge(
   if (age < 30 * 86400) {
     return trans.__('%1 d ago', Math.round(age / 86400));
   }
-  return new Date(then * 1000).toLocaleDateString(undefined, {
+  days ??= new Intl.DateTimeFormat(undefined, {
     year: 'numeric',
     month: 'short',
     day: 'numeric'
   });
+  return dateText(days, then);
 }
 
 /** The exact moment, in the person's own time zone. Seconds since 1970. */
 export function formatMoment(then: number): string {
-  return new Date(then * 1000).toLocaleString(undefined, {
+  moments ??= new Intl.DateTimeFormat(undefined, {
     dateStyle: 'medium',
     timeStyle: 'medium'
   });
+  return dateText(moments, then);
+}
+
+// Made once: a table of times asks hundreds of times a frame, and each toLocaleString makes one anew.
+let days: Intl.DateTimeFormat | undefined;
+let moments: Intl.DateTimeFormat | undefined;
+
+function dateText(format: Intl.DateTimeFormat, seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return Number.isNaN(date.getTime()) ? String(date) : format.format(date);
 }

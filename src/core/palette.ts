@@ -76,7 +76,11 @@ export function formatNumber(value: number): string {
   if (size !== 0 && (size < 1e-3 || size >= 1e7)) {
     return value.toExponential(2).replace(/\.?0+e/, 'e');
   }
-  return Number(value.toPrecision(4)).toLocaleString(undefined, {
+  // Made once: toLocaleString with options makes one at each call.
+  fourDigits ??= new Intl.NumberFormat(undefined, {
     maximumSignificantDigits: 4
   });
+  return fourDigits.format(Number(value.toPrecision(4)));
 }
+
+let fourDigits: Intl.NumberFormat | undefined;

@@ -25,7 +25,8 @@ export class GenOpsApi {
     this._trans = options.trans;
     this.http = createClient<paths>({
       baseUrl: this.serverSettings.baseUrl,
-      fetch: request => this._fetch(request)
+      Request: SentRequest,
+      fetch: request => this._fetch(request as SentRequest)
     });
   }
 
@@ -40,10 +41,9 @@ export class GenOpsApi {
     return (await call).data as Exclude<R['data'], undefined>;
   }
 
-  private async _fetch(request: Request): Promise<Response> {
-    const { method, url, signal } = request;
-    const body =
-      method === 'GET' || method === 'HEAD' ? '' : await request.text();
+  /** Leaves in the turn in which it is called: what is drawn next does not hold up the server. */
+  private async _fetch(request: SentRequest): Promise<Response> {
+    const { method, url, signal, sent: body } = request;
     let response: Response;
     try {
       response = await ServerConnection.makeRequest(
@@ -81,4 +81,14 @@ export namespace GenOpsApi {
     serverSettings?: ServerConnection.ISettings;
     trans: TranslationBundle;
   }
+}
+
+/** A request whose body can be told without reading it back, which takes some turns of the event loop. */
+class SentRequest extends Request {
+  constructor(input: RequestInfo | URL, init?: RequestInit) {
+    super(input, init);
+    this.sent = typeof init?.body === 'string' ? init.body : '';
+  }
+
+  readonly sent: string;
 }

@@ -110,6 +110,28 @@ describe('ChartsModel', () => {
     expect(model.zoom).toBeNull();
   });
 
+  it('asks for the histories of a new card alone, as long as no run changes', async () => {
+    model.visible = true;
+    await pass(2000);
+    const shown = asked.map(({ key }) => key);
+    asked = [];
+    model.setCard({ kind: 'curves', id: 'new', metric: 'new' });
+    await pass(10);
+    expect(asked.map(({ key }) => key)).toEqual(['new']);
+    asked = [];
+    changed();
+    await pass(3000);
+    expect(asked.map(({ key }) => key)).toEqual([...new Set(shown), 'new']);
+    asked = [];
+    model.visible = false;
+    model.setCard({ kind: 'curves', id: 'newer', metric: 'newer' });
+    model.visible = true;
+    await pass(3000);
+    // What nothing is seen of yet does not wait behind the others.
+    expect(asked[0].key).toBe('newer');
+    expect(new Set(asked.map(({ key }) => key))).toContain('new');
+  });
+
   it('has curves of the selected runs, and of the first ones again', async () => {
     model.visible = true;
     await pass(2000);

@@ -1,6 +1,6 @@
 /** Colours of runs and values, the same over all cards. */
 import { readColors } from '../../core/palette';
-import { runColor } from '../../experiments/table/run-color';
+import { runColors } from '../../experiments/table/run-color';
 
 import type { ILook } from './scene';
 
@@ -34,7 +34,7 @@ export function runLooks(
   const used = new Map<string, number>();
   return new Map(
     ids.map(id => {
-      const color = runColor(id);
+      const color = runColors.of(id);
       const before = used.get(color) ?? 0;
       used.set(color, before + 1);
       return [id, { color, dash: DASHES[before % DASHES.length] }] as const;

@@ -42,7 +42,7 @@ export function Card(props: Card.IProps): React.ReactElement {
   const draw = React.useCallback(
     (width: number, height: number, look: ILook) =>
       picture(card, model, runs, width, height, look, trans),
-    [card, model, runs, trans, ...shown(card, model, props.selection)]
+    [card, model, runs, trans, ...shown(card, model, props)]
   );
   const keys = () =>
     card.kind === 'curves'
@@ -212,6 +212,8 @@ export namespace Card {
     runs: readonly IDrawnRun[];
     /** Another one whenever other runs are selected. */
     selection: number;
+    /** Another one whenever runs have other colours. */
+    colors: number;
     onOpen: (runId: string) => void;
     onInsert: (code: string) => void | Promise<void>;
     trans: TranslationBundle;
@@ -222,7 +224,7 @@ export namespace Card {
 function shown(
   card: ICard,
   model: ChartsModel,
-  selection: number
+  { selection, colors }: Pick<Card.IProps, 'selection' | 'colors'>
 ): readonly unknown[] {
   const { board, zoom, rows } = model;
   switch (card.kind) {
@@ -231,7 +233,7 @@ function shown(
     case 'importance':
       return [model.importance(card.metric), 0, 0, 0, 0];
     default:
-      return [rows, selection, 0, 0, 0];
+      return [rows, selection, colors, 0, 0];
   }
 }
 

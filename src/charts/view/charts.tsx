@@ -1,7 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, DownState, EmptyState } from '../../core';
+import { ActionButton, Callout, DownState, EmptyState } from '../../core';
+import { isOfQuery } from '../../experiments/table/query-text';
+import { runColors } from '../../experiments/table/run-color';
 import { useRevision } from '../../experiments/table/view/use-revision';
 import { runLooks } from '../drawing/colors';
 import type { ChartsModel } from '../model';
@@ -19,6 +21,7 @@ export function Charts(props: Charts.IProps): React.ReactElement {
   const { model, trans } = props;
   useRevision(model.changed);
   const [chosen] = useRevision(model.table.selection.changed);
+  const [colors] = useRevision(runColors.changed);
   const [adding, setAdding] = React.useState(false);
   const { board, cards, curveRuns, error } = model;
   const { selection, windows } = model.table;
@@ -32,7 +35,7 @@ export function Charts(props: Charts.IProps): React.ReactElement {
       ...looks.get(id)!,
       strength: some && !selection.has(id) ? BEHIND : 1
     }));
-  }, [curveRuns, chosen]);
+  }, [curveRuns, chosen, colors]);
   const shown = React.useMemo(
     () => all.filter(({ id }) => !model.hidden.has(id)),
     [all, model.hidden]
@@ -46,7 +49,12 @@ export function Charts(props: Charts.IProps): React.ReactElement {
         onAdd={() => setAdding(true)}
         trans={trans}
       />
-      {error && (
+      {error && isOfQuery(error) && (
+        <Callout tone="error" title={error.message}>
+          {error.hint}
+        </Callout>
+      )}
+      {error && !isOfQuery(error) && (
         <DownState
           what={trans.__('The charts cannot be read.')}
           error={error}
@@ -97,6 +105,7 @@ export function Charts(props: Charts.IProps): React.ReactElement {
             model={model}
             runs={shown}
             selection={chosen}
+            colors={colors}
             onOpen={props.onOpen}
             onInsert={props.onInsert}
             trans={trans}

@@ -1,4 +1,10 @@
 /** Places in a text: the server counts code points, the browser UTF-16 units. */
+import type { ApiError } from '../../core';
+
+/** Whether it is the query that is wrong: to try again is of no use. */
+export function isOfQuery(error: ApiError): boolean {
+  return error.code.startsWith('query');
+}
 
 /** A place that the server named, as the browser counts. */
 export function unitsAt(text: string, points: number): number {

@@ -14,7 +14,7 @@ import type { IScale } from '../color-scales';
 import { shareOf } from '../color-scales';
 import { NAME } from '../column-words';
 import type { RunTableModel } from '../model';
-import { runColor } from '../run-color';
+import { runColors } from '../run-color';
 import type { CellValue, IRow } from '../rows';
 import { valueOf } from '../rows';
 
@@ -98,13 +98,17 @@ export namespace CellContent {
 /** Four significant digits, so that those of a column stand below each other. */
 export function figure(value: number): string {
   const size = Math.abs(value);
-  return Number.isInteger(value) || size < 1e-3 || size >= 1e4
-    ? formatNumber(value)
-    : value.toLocaleString(undefined, {
-        minimumSignificantDigits: 4,
-        maximumSignificantDigits: 4
-      });
+  if (Number.isInteger(value) || size < 1e-3 || size >= 1e4) {
+    return formatNumber(value);
+  }
+  fourDigits ??= new Intl.NumberFormat(undefined, {
+    minimumSignificantDigits: 4,
+    maximumSignificantDigits: 4
+  });
+  return fourDigits.format(value);
 }
+
+let fourDigits: Intl.NumberFormat | undefined;
 
 function NameCell(props: {
   row: IRow;
@@ -131,7 +135,7 @@ function NameCell(props: {
       />
       <span
         className="gol-RunTable-dot"
-        style={{ background: runColor(id) }}
+        style={{ background: runColors.of(id) }}
         aria-hidden="true"
       />
       <span className="gol-RunTable-text" title={name}>

@@ -8,6 +8,7 @@ import { useSignalled } from '../../view/hooks';
 import { NAME, columnLabel, defaultWidth } from '../column-words';
 import { idsBelow, keyOf, levelOf } from '../groups';
 import type { RunTableModel } from '../model';
+import { runColors } from '../run-color';
 import type { IShownColumn } from '../view-state';
 import { moved, turned } from '../view-state';
 import type { IRow } from '../rows';
@@ -31,9 +32,12 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   const snapshot = useSignalled(windows.changed, () => windows.snapshot);
   const shown = useSignalled(model.changed, () => model.shown);
   const { sort, groups } = useSignalled(model.changed, () => model.view);
+  const opened = useSignalled(model.changed, () => model.opened);
   const [selectionRevision, reselect] = useRevision(selection.changed);
   const [scaleRevision] = useRevision(scales.changed);
+  const [colorRevision] = useRevision(runColors.changed);
   const grid = React.useRef<DataGridHandle>(null);
+  const scrolled = React.useRef(0);
 
   const { rows, switching } = snapshot;
   const columns = React.useMemo(
@@ -41,7 +45,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
       selectColumn(props),
       ...shown.map(column => dataColumn(column, groups, props))
     ],
-    [shown, groups, scaleRevision, model, trans]
+    [shown, groups, scaleRevision, colorRevision, model, trans]
   );
   const renderRow = React.useMemo(
     () => (groups.length > 0 ? treeRow(groups.length) : undefined),
@@ -51,9 +55,20 @@ export function Grid(props: Grid.IProps): React.ReactElement {
     () => new SelectedRows(model),
     [selectionRevision, model]
   );
+  // The same function while it says the same: with another one the grid draws all rows again.
+  const rowClass = React.useCallback(
+    (row: IRow) =>
+      row.group
+        ? 'gol-mod-group'
+        : row.id && row.id === opened
+          ? 'gol-mod-opened'
+          : undefined,
+    [opened]
+  );
   React.useEffect(() => {
     const node = grid.current?.element;
-    if (node && switching) {
+    // Even to set it to what it is lays the page out.
+    if (node && switching && scrolled.current > 0) {
       node.scrollTop = 0;
     }
   }, [switching]);
@@ -62,12 +77,11 @@ export function Grid(props: Grid.IProps): React.ReactElement {
     if (!node) {
       return;
     }
-    const look = () => wantSeen(model, node);
-    look();
-    const observer = new ResizeObserver(look);
+    // Its first call comes with the frame: asked here, the page would be laid out once more.
+    const observer = new ResizeObserver(() => wantSeen(model, node));
     observer.observe(node);
     return () => observer.disconnect();
-  }, [model, rows.length]);
+  }, [model]);
 
   // Not the grid's own `role`: it would add an element that takes the focus for whole rows
   // and has no role itself.
@@ -146,7 +160,10 @@ export function Grid(props: Grid.IProps): React.ReactElement {
           direction: descending ? 'DESC' : 'ASC'
         }))}
         onSortColumnsChange={sortOf}
-        onScroll={event => wantSeen(model, event.currentTarget)}
+        onScroll={event => {
+          scrolled.current = event.currentTarget.scrollTop;
+          wantSeen(model, event.currentTarget);
+        }}
         onColumnResize={(place, width) => {
           const name = columns[place]?.key;
           model.setColumns(all =>
@@ -184,13 +201,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
           props.onRowMenu(row, event.clientX, event.clientY);
         }}
         onCellKeyDown={(args, event) => onCellKey(props, args, event)}
-        rowClass={row =>
-          row.group
-            ? 'gol-mod-group'
-            : row.id && row.id === model.opened
-              ? 'gol-mod-opened'
-              : undefined
-        }
+        rowClass={rowClass}
         renderers={{ noRowsFallback: <></>, renderRow }}
       />
     </div>

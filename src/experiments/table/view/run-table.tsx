@@ -8,6 +8,7 @@ import type { IRunActions } from '../../view/actions';
 import { useSignalled } from '../../view/hooks';
 import { FirstRun } from '../../view/first-run';
 import type { RunActions } from '../actions';
+import { isOfQuery } from '../query-text';
 import { NAME } from '../column-words';
 import { groupMenu } from '../group-menus';
 import { columnMenu, openMenu, runMenu } from '../menus';
@@ -210,11 +211,6 @@ export namespace RunTable {
 function nameOf(rows: readonly IRow[], runId: string): string {
   const row = rows.find(({ id }) => id === runId);
   return row ? String(valueOf(row, NAME) ?? '') : '';
-}
-
-/** Whether it is the query that is wrong: the field says it. */
-function isOfQuery(error: ApiError): boolean {
-  return error.code.startsWith('query');
 }
 
 function NoRuns(
