@@ -1,4 +1,4 @@
-import type { PartialJSONValue } from '@lumino/coreutils';
+import type { PartialJSONObject } from '@lumino/coreutils';
 import type { IStateDB } from '@jupyterlab/statedb';
 import type { IDisposable } from '@lumino/disposable';
 
@@ -8,6 +8,11 @@ import { asBoard } from './cards';
 const STATE_KEY = 'genops-lab:charts';
 
 const LEAVE_MS = 400;
+
+/** What is kept of a board. */
+export function boardJson(board: IBoard): PartialJSONObject {
+  return JSON.parse(JSON.stringify(board)) as PartialJSONObject;
+}
 
 /** The charts as they were left belong to the workspace, as the table does. */
 export class BoardStore implements IDisposable {
@@ -41,10 +46,7 @@ export class BoardStore implements IDisposable {
       return;
     }
     try {
-      await this._state?.save(
-        STATE_KEY,
-        JSON.parse(JSON.stringify(board)) as PartialJSONValue
-      );
+      await this._state?.save(STATE_KEY, boardJson(board));
     } catch (reason) {
       console.warn('GenOps Lab: the charts will not be as now', reason);
     }

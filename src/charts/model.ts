@@ -7,7 +7,6 @@ import { Signal } from '@lumino/signaling';
 import type { GenOpsEvents, LiveChannel } from '../core';
 import { ApiError } from '../core';
 import { Throttle } from '../core/throttle';
-import type { RunTableModel } from '../experiments/table/model';
 import type {
   IQuestion,
   IRunColumnInfo,
@@ -15,26 +14,22 @@ import type {
 } from '../experiments/table/service';
 
 import type { IBoard, ICard } from './cards';
-import { FIRST_BOARD } from './cards';
+import { FIRST_BOARD, asBoard } from './cards';
 import type { ICondition } from './conditions';
 import { ChartData } from './data';
 import type { IHistory } from './histories';
 import type { BoardStore } from './kept';
+import { boardJson } from './kept';
 import { Narrowing } from './narrowing';
 import type { IRows } from './rows';
 import type { ChartsService, IImportance } from './service';
+import type { ITable } from './table';
 
 const REFRESH_MS = 1000;
 /** The server stops looking for changes when nobody asked for some minutes. */
 const STILL_HERE_MS = 60_000;
 const FIRST_RETRY_MS = 2000;
 const LAST_RETRY_MS = 30_000;
-
-/** What of the table the charts use. */
-export type ITable = Pick<
-  RunTableModel,
-  'view' | 'changed' | 'selection' | 'setView' | 'open' | 'windows'
->;
 
 /** Charts of the runs that the table shows: what is on the board, and its data. */
 export class ChartsModel implements IDisposable {
@@ -49,6 +44,7 @@ export class ChartsModel implements IDisposable {
     });
     table.changed.connect(this._onTable, this);
     table.selection.changed.connect(this._onSelection, this);
+    table.charts.chosen.connect(this._takeView, this);
     events.changed('run').connect(this._onChanged, this);
     events.resync.connect(this._onChanged, this);
     this._narrowing = new Narrowing(table);
@@ -160,6 +156,7 @@ export class ChartsModel implements IDisposable {
       this._zoom = null;
     }
     this._options.store.leaveSoon(this._board);
+    this.table.charts.now = boardJson(this._board);
     this._changed.emit();
     void this._refresh();
   }
@@ -241,6 +238,7 @@ export class ChartsModel implements IDisposable {
     this._poll.dispose();
     this._refreshing.dispose();
     this._options.store.dispose();
+    this.table.charts.now = null;
     Signal.clearData(this);
   }
 
@@ -261,9 +259,22 @@ export class ChartsModel implements IDisposable {
     } catch (reason) {
       console.warn('GenOps Lab: the charts are not as they were left', reason);
     }
+    if (this._isDisposed) {
+      return;
+    }
     this._restored = true;
+    this.table.charts.now = boardJson(this._board);
+    this._takeView();
     this._changed.emit();
     void this._refresh();
+  }
+
+  /** The charts of a view that is chosen, or was before these were open. */
+  private _takeView(): void {
+    const charts = this._restored ? this.table.charts.take() : null;
+    if (charts) {
+      this.setBoard(asBoard(charts));
+    }
   }
 
   private _onTable(): void {

@@ -105,6 +105,8 @@ def test_they_open_over_the_table_with_cards_that_suit_the_runs(lab: LabPage) ->
     )
     expect(charts(lab).get_by_text("The first 20 of 10,000 runs")).to_be_visible()
     expect(card(lab, "What matters for val_accuracy").get_by_text("in all runs: framework")).to_be_visible()
+    lines = charts(lab).get_by_role("region", name="Runs").locator("line").all()
+    assert len({line.get_attribute("stroke") for line in lines[:12]}) == 12
     looked_at(lab, "charts")
 
 
@@ -189,6 +191,18 @@ def test_a_brushed_axis_narrows_the_table_and_lets_go(lab: LabPage) -> None:
     while chips.count():
         chips.get_by_role("button").first.click()
     expect(query(lab)).to_have_value("")
+    expect(totals(lab)).to_have_text("10,000 runs")
+
+
+def test_a_wrong_query_is_said_as_what_it_is(lab: LabPage) -> None:
+    query(lab).fill("metrics.loss >")
+    query(lab).press("Enter")
+    expect(charts(lab).get_by_text("The query ends where a value is expected.")).to_be_visible()
+    expect(charts(lab).get_by_text("cannot be read")).to_have_count(0)
+    expect(charts(lab).get_by_role("button", name="Retry now")).to_have_count(0)
+    query(lab).fill("")
+    query(lab).press("Enter")
+    expect(charts(lab).get_by_text("The query ends where a value is expected.")).to_have_count(0)
     expect(totals(lab)).to_have_text("10,000 runs")
 
 
@@ -300,6 +314,23 @@ def test_a_card_as_a_notebook_cell_runs(lab: LabPage, title: str) -> None:
     output = lab.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output img")
     expect(output.last).to_be_visible(timeout=60_000)
     expect(lab.page.locator(".jp-NotebookPanel:visible").get_by_text("Traceback")).to_have_count(0)
+
+
+def test_a_named_view_brings_its_cards_back(lab: LabPage) -> None:
+    lab.execute("genops:open-charts")
+    expect(card(lab, "grad_norm")).to_be_visible()
+    views = lab.page.locator(".gol-RunTable").get_by_role("button", name="Views")
+    views.click()
+    lab.page.get_by_role("menuitem", name="Save View As…").click()
+    dialog = lab.page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("with its charts")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    choose(lab, "grad_norm", "Remove the Card")
+    expect(card(lab, "grad_norm")).to_have_count(0)
+    views.click()
+    lab.page.get_by_role("menuitem", name="with its charts", exact=True).click()
+    expect(card(lab, "grad_norm")).to_be_visible()
 
 
 def test_cards_are_arranged_and_stay(lab: LabPage) -> None:

@@ -3,13 +3,14 @@ import { Signal } from '@lumino/signaling';
 import { CHANGED_SCHEMA, GenOpsEvents } from '../../core';
 import { fakeLive } from '../../core/__tests__/fake-socket';
 import { FakeTable, trans } from '../../experiments/table/__tests__/support';
+import { ViewCharts } from '../../experiments/table/view-charts';
 import type { IView } from '../../experiments/table/view-state';
 import { FIRST_VIEW } from '../../experiments/table/view-state';
 import { RunSelection } from '../../experiments/table/selection';
 import { BoardStore } from '../kept';
-import type { ITable } from '../model';
 import { ChartsModel } from '../model';
 import type { IHistoriesQuery } from '../service';
+import type { ITable } from '../table';
 
 /** The view of a table, as the charts use it. */
 class FakeView {
@@ -17,6 +18,7 @@ class FakeView {
   readonly changed = new Signal<this, void>(this);
   readonly selection = new RunSelection(async () => []);
   readonly windows = { snapshot: { rows: { length: 3 } } };
+  readonly charts = new ViewCharts();
   setView(part: Partial<IView>): void {
     this.view = { ...this.view, ...part };
     this.changed.emit();
@@ -166,6 +168,23 @@ describe('ChartsModel', () => {
     model.narrow([{ column: 'metrics.loss', low: 0, high: 2 }]);
     model.widen(model.conditions[0]);
     expect(view.view.query).toBe('adam');
+  });
+
+  it('is kept by a named view, and is as the chosen view has it', async () => {
+    model.visible = true;
+    await pass(2000);
+    model.setCard({ kind: 'curves', id: 'mine', metric: 'mine' });
+    const kept = view.charts.now!;
+    model.removeCard('mine');
+    model.setBoard({ x: 'time' });
+    expect(model.cards.map(({ id }) => id)).not.toContain('mine');
+    view.charts.choose(kept);
+    expect(model.cards.map(({ id }) => id)).toContain('mine');
+    expect(model.board.x).toBe('step');
+    view.charts.choose(null);
+    expect(model.cards.map(({ id }) => id)).toContain('mine');
+    model.dispose();
+    expect(view.charts.now).toBeNull();
   });
 
   it('says what is down and tries again', async () => {

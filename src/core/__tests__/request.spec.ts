@@ -54,6 +54,20 @@ describe('GenOpsApi', () => {
     expect(seen?.headers.get('X-XSRFToken')).toBe('cross');
   });
 
+  it('leaves in the turn in which it is asked, with its body', async () => {
+    let seen: Request | undefined;
+    const api = apiThat(request => {
+      seen = request;
+      return json(200, {});
+    });
+    const asked = api.http.POST('/genops/run-table/completions', {
+      body: { text: 'a', position: 1 }
+    });
+    expect(seen).toBeDefined();
+    expect(await seen!.json()).toEqual({ text: 'a', position: 1 });
+    await asked;
+  });
+
   it('sends a body as JSON and keeps ids in one path segment', async () => {
     let seen: Request | undefined;
     const api = apiThat(request => {

@@ -196,13 +196,16 @@ export function viewMenu(
   const { views } = store;
   const now = JSON.stringify(model.view);
   const current = views.find(
-    ({ name: _, ...view }) => JSON.stringify(view) === now
+    ({ name: _, charts: _charts, ...view }) => JSON.stringify(view) === now
   );
   return [
-    ...views.map(({ name, ...view }) => ({
+    ...views.map(({ name, charts, ...view }) => ({
       label: name,
       toggled: name === current?.name,
-      execute: () => model.setView(view)
+      execute: () => {
+        model.setView(view);
+        model.charts.choose(charts ?? null);
+      }
     })),
     ...(views.length > 0 ? [null] : []),
     {
@@ -239,14 +242,15 @@ async function saveView(
   const answer = await InputDialog.getText({
     title: trans.__('Save the view'),
     label: trans.__(
-      'Name (columns, order, groups, query and experiments are kept; a view of this name is replaced)'
+      'Name (columns, order, groups, query, experiments and open charts are kept; a view of this name is replaced)'
     ),
     text: suggested,
     okLabel: trans.__('Save')
   });
   const name = answer.value?.trim();
   if (answer.button.accept && name) {
-    await store.save(name, { ...model.view, columns: [...model.shown] });
+    const view = { ...model.view, columns: [...model.shown] };
+    await store.save(name, view, model.charts.now);
     model.setView({ columns: [...model.shown] });
   }
 }

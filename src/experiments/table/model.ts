@@ -27,6 +27,7 @@ import type {
   IRunTable,
   RunTableService
 } from './service';
+import { ViewCharts } from './view-charts';
 import type { IShownColumn, IView } from './view-state';
 import {
   FIRST_VIEW,
@@ -103,6 +104,7 @@ export class RunTableModel implements IDisposable {
   readonly scales: ColorScales;
   readonly latest: LatestMetrics;
   readonly folds = new GroupFolds();
+  readonly charts = new ViewCharts();
 
   /** Emitted when the view, what is opened or what was dismissed changes. */
   get changed(): ISignal<this, void> {

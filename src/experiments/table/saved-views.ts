@@ -1,5 +1,6 @@
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 import type { IStateDB } from '@jupyterlab/statedb';
+import type { PartialJSONObject } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
@@ -57,10 +58,17 @@ export class ViewStore implements IDisposable {
     return this._isDisposed;
   }
 
-  /** Keep a view under a name; one of that name is replaced. */
-  async save(name: string, view: IView): Promise<void> {
+  /** Keep a view under a name, with the charts if there are any; one of that name is replaced. */
+  async save(
+    name: string,
+    view: IView,
+    charts: PartialJSONObject | null
+  ): Promise<void> {
     const others = this.views.filter(each => each.name !== name);
-    await this._set([...others, { ...view, name }]);
+    await this._set([
+      ...others,
+      { ...view, name, ...(charts ? { charts } : {}) }
+    ]);
   }
 
   async remove(name: string): Promise<void> {

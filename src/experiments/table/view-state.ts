@@ -1,4 +1,4 @@
-import type { PartialJSONValue } from '@lumino/coreutils';
+import type { PartialJSONObject, PartialJSONValue } from '@lumino/coreutils';
 
 import type { IAggregate, ILifecycle, IRunSort } from './service';
 
@@ -31,6 +31,8 @@ export interface IView {
 
 export interface ISavedView extends IView {
   readonly name: string;
+  /** The charts as they were, where they were open. */
+  readonly charts?: PartialJSONObject;
 }
 
 export const FIRST_VIEW: IView = {
@@ -75,9 +77,13 @@ export function asView(kept: unknown): IView {
 export function asSavedViews(kept: unknown): ISavedView[] {
   const found = new Map<string, ISavedView>();
   for (const each of asList(kept)) {
-    const name = asRecord(each)?.name;
+    const { name, charts } = asRecord(each) ?? {};
     if (isText(name) && name.trim()) {
-      found.set(name, { name, ...asView(each) });
+      found.set(name, {
+        name,
+        ...asView(each),
+        ...(asRecord(charts) ? { charts: charts as PartialJSONObject } : {})
+      });
     }
   }
   return [...found.values()];
