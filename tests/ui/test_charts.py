@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
@@ -324,12 +325,17 @@ def test_a_named_view_brings_its_cards_back(lab: LabPage) -> None:
     lab.page.get_by_role("menuitem", name="Save View As…").click()
     dialog = lab.page.get_by_role("dialog")
     dialog.get_by_role("textbox").fill("with its charts")
-    dialog.get_by_role("button", name="Save").click()
+    # Saved, then read again: the menu has it from there.
+    with lab.page.expect_response(
+        lambda answer: "/settings/genops-lab:runs" in unquote(answer.url) and answer.request.method == "GET"
+    ):
+        dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_have_count(0)
     choose(lab, "grad_norm", "Remove the Card")
     expect(card(lab, "grad_norm")).to_have_count(0)
     views.click()
-    lab.page.get_by_role("menuitem", name="with its charts", exact=True).click()
+    # The table is as the view has it, so it is checked.
+    lab.page.get_by_role("menuitemcheckbox", name="with its charts", exact=True).click()
     expect(card(lab, "grad_norm")).to_be_visible()
 
 

@@ -129,9 +129,10 @@ function isRelative(file: string): boolean {
 
 /** A place in words: `train.py:12`, `cell 3f2a, line 4`. */
 export function placeWords(place: IPlace, trans: TranslationBundle): string {
-  const where = place.cell
+  const at = place.cell
     ? trans.__('%1, line %2', place.file, place.line)
     : `${place.file}:${place.line}`;
+  const where = place.line > 0 ? at : place.file;
   return place.function && place.function !== '<module>'
     ? trans.__('%1 in %2', where, place.function)
     : where;

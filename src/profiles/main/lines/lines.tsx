@@ -4,7 +4,7 @@ import * as React from 'react';
 import { useRevision } from '../../../experiments/table/view/use-revision';
 import { ActionButton, EmptyState } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IAttribution } from '../../service';
+import type { IAttribution, IPlace } from '../../service';
 import { DownloadButton } from '../download';
 import { openPlace } from '../place-link';
 import type { IPlaces } from '../places';
@@ -255,7 +255,9 @@ function CodeRow(
       <td>{time && figure(time.cpu_us)}</td>
       <td>{time ? time.kernels.toLocaleString() : ''}</td>
       <th scope="row">
-        {canOpen ? (
+        {line.number === 0 ? (
+          ''
+        ) : canOpen ? (
           <button
             type="button"
             className="gol-LinkButton"
@@ -273,7 +275,7 @@ function CodeRow(
         )}
       </th>
       <td className="gol-Lines-code">
-        <code>{line.text}</code>
+        <code>{line.text || wholeOf(place, trans)}</code>
         {changed && (
           <span
             className="gol-Lines-changed"
@@ -285,4 +287,14 @@ function CodeRow(
       </td>
     </tr>
   );
+}
+
+/** What a line without a text of its own stands for. */
+function wholeOf(place: IPlace, trans: TranslationBundle): string {
+  if (place.line === 0) {
+    return trans.__('(no line is known)');
+  }
+  return place.whole_function
+    ? trans.__('(all of %1)', place.function || '<module>')
+    : '';
 }
