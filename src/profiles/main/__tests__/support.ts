@@ -67,7 +67,14 @@ export function makeLine(
   cell = 'c1'
 ): ILineTime {
   return {
-    place: { file: 'a.ipynb', line, function: '', cell, text, whole_function: false },
+    place: {
+      file: 'a.ipynb',
+      line,
+      function: '',
+      cell,
+      text,
+      whole_function: false
+    },
     device_us,
     backward_us: device_us / 4,
     cpu_us: 1,
