@@ -104,7 +104,7 @@ async def test_lanes_tiles_and_slices(home: Home) -> None:
         assert numbers(other) == [(1e5 * at + 3e4, 6e4, 1, 0) for at in range(3)]
         [far] = (
             await timelines.get_timeline_tiles(
-                profile_id, TilesQuery(tiles=[TileKey(lane=0, level=30, index=0)])
+                profile_id, TilesQuery(tiles=[TileKey(lane=host.lane, level=30, index=0)])
             )
         ).tiles
         assert [(count, row) for _, _, count, row in numbers(far)] == [(3, 0), (3, 1)]

@@ -164,8 +164,8 @@ class Recorder:
             {"profile_all_threads": True},
             {},
         ]
-        if self._wishes.stacks:
-            # Python's stacks are those of the thread that starts.
+        if self._wishes.stacks or self._wishes.memory:
+            # Python's stacks and memory events are those of the thread that starts, and of autograd for it.
             wanted = [{"trace_only": True, "verbose": True}, {"verbose": True}, {}]
         for options in wanted:
             try:
