@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, EmptyState } from '../../../core';
+import { ActionButton, Callout, EmptyState } from '../../../core';
 import type { TimelineModel } from '../model';
 
 import { TimelineCanvas } from './canvas';
@@ -69,13 +69,10 @@ export function TimelineView(props: {
     <div className="gol-Timeline">
       <div className="gol-Timeline-bar">
         <TimelineSearch model={model} trans={trans} />
-        <button
-          type="button"
-          className="jp-mod-styled"
+        <ActionButton
+          label={trans.__('Whole trace')}
           onClick={() => model.showAll()}
-        >
-          {trans.__('Whole trace')}
-        </button>
+        />
       </div>
       {failure}
       <div className="gol-Timeline-body">
