@@ -12,12 +12,14 @@ _DATA = Path(__file__).parents[1] / "accelerators.json"
 
 
 class Accelerator(msgspec.Struct, frozen=True):
-    """One device of a model: dense peaks in TFLOP/s by dtype, bandwidth of its memory in GB/s."""
+    """One device of a model: dense peaks in TFLOP/s by dtype, bandwidth of its memory in GB/s, number of
+    its SMs or CUs."""
 
     model: str
     names: list[str]
     tflops: dict[str, float]
     gb_per_s: float
+    processors: int
     source: str
 
 
@@ -29,6 +31,11 @@ class _Data(msgspec.Struct):
 def accelerators() -> list[Accelerator]:
     """All that are known."""
     return msgspec.json.decode(_DATA.read_bytes(), type=_Data).devices
+
+
+def by_model(model: str) -> Accelerator:
+    """One that is in the table, by its own name. Raises KeyError."""
+    return {each.model: each for each in accelerators()}[model]
 
 
 def find(name: str) -> Accelerator | None:

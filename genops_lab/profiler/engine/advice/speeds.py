@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..accelerators import Accelerator, by_model, find
 from ..traces import Trace
 
 
@@ -30,50 +31,28 @@ class Speed(NamedTuple):
         return max(self.matrix_fp32, self.fp32) if matrix else self.fp32
 
 
-def _speed(model: str, half: float, tf32: float, fp32: float, gb_per_s: float, processors: int) -> Speed:
-    return Speed(model, half * 1e12, tf32 * 1e12, fp32 * 1e12, gb_per_s * 1e9, processors)
-
-
-# In order: the first whose pattern fits the model's name.
-_MODELS: tuple[tuple[str, Speed], ...] = (
-    (r"MI355|MI350", _speed("MI355X", 2300, 0, 157, 8000, 256)),
-    (r"MI325", _speed("MI325X", 1307, 653, 163, 6000, 304)),
-    (r"MI300A", _speed("MI300A", 981, 490, 122, 5300, 228)),
-    (r"MI300|MI308", _speed("MI300X", 1307, 653, 163, 5300, 304)),
-    (r"MI250|MI210", _speed("MI250", 181, 0, 45, 1600, 104)),
-    (r"MI100", _speed("MI100", 185, 0, 46, 1229, 120)),
-    (r"B200|GB200", _speed("B200", 2250, 1100, 75, 8000, 148)),
-    (r"H200|GH200", _speed("H200", 989, 494, 67, 4800, 132)),
-    (r"H100 PCIe", _speed("H100 PCIe", 756, 378, 51, 2000, 114)),
-    (r"H20\b", _speed("H20", 148, 74, 44, 4000, 78)),
-    (r"H100|H800", _speed("H100", 989, 494, 67, 3350, 132)),
-    (r"A100|A800", _speed("A100", 312, 156, 19.5, 1555, 108)),
-    (r"A40\b|A6000", _speed("A40", 150, 75, 37, 696, 84)),
-    (r"A30\b", _speed("A30", 165, 82, 10.3, 933, 56)),
-    (r"A10G?\b", _speed("A10", 125, 62, 31, 600, 72)),
-    (r"L40S?", _speed("L40S", 362, 183, 91, 864, 142)),
-    (r"\bL4\b", _speed("L4", 121, 60, 30, 300, 58)),
-    (r"T4\b", _speed("T4", 65, 0, 8.1, 320, 40)),
-    (r"P100", _speed("P100", 19, 0, 9.5, 732, 56)),
-    (r"V100", _speed("V100", 125, 0, 15.7, 900, 80)),
-    (r"RTX 50[89]0", _speed("RTX 5090", 210, 105, 105, 1792, 170)),
-    (r"RTX 40[789]0", _speed("RTX 4090", 165, 83, 83, 1008, 128)),
-    (r"RTX 30[789]0", _speed("RTX 3090", 71, 36, 36, 936, 82)),
+# Names that no device of the table has by itself: the first whose pattern fits, of a family its usual member.
+_FAMILIES = (
+    (r"MI308", "Instinct MI300X"),
+    (r"GH200", "GH200"),
+    (r"H100|H800", "H100 SXM"),
+    (r"A100|A800", "A100 40GB"),
+    (r"V100", "V100 SXM2"),
 )
 # What kernels' names say of the architecture they were compiled for.
 _KERNELS = (
-    (r"\baiter|rocm_aiter", "MI300X"),
-    (r"_ISA950", "MI355"),
-    (r"_ISA942", "MI300X"),
-    (r"_ISA90a", "MI250"),
-    (r"_ISA908", "MI100"),
+    (r"\baiter|rocm_aiter", "Instinct MI300X"),
+    (r"_ISA950", "Instinct MI355X"),
+    (r"_ISA942", "Instinct MI300X"),
+    (r"_ISA90a", "Instinct MI250, one of two"),
+    (r"_ISA908", "Instinct MI100"),
     (r"sm100", "B200"),
-    (r"sm90|hopper", "H100"),
-    (r"sm80|ampere", "A100"),
-    (r"volta", "V100"),
+    (r"sm90|hopper", "H100 SXM"),
+    (r"sm80|ampere", "A100 40GB"),
+    (r"volta", "V100 SXM2"),
 )
 _GPU_CALL = re.compile(r"(cuda|hip|cu)(Launch|Memcpy|ExtModuleLaunch|ModuleLaunch|DeviceSync)")
-_ASSUMED = _speed("", 100, 0, 14, 900, 80)._replace(assumed=True)
+_ASSUMED = Speed("", 100e12, 0.0, 14e12, 900e9, 80, assumed=True)
 
 
 def speed_of(trace: Trace, model: str) -> Speed | None:
@@ -82,9 +61,7 @@ def speed_of(trace: Trace, model: str) -> Speed | None:
     columns = trace.columns
     found = _named(model)
     if found is None:
-        text = "\n".join(columns.names)
-        guess = next((name for pattern, name in _KERNELS if re.search(pattern, text)), "")
-        found = _named(guess)
+        found = _of_family("\n".join(columns.names), _KERNELS)
     if found is None:
         is_gpu = any(_GPU_CALL.match(name) for name in columns.names)
         return _ASSUMED if is_gpu else None
@@ -98,12 +75,25 @@ def speed_of(trace: Trace, model: str) -> Speed | None:
 
 def raised(speed: Speed, flops: float, bandwidth: float, is_amd: bool) -> Speed:
     """Instead of an assumed device the smallest that could do what was seen (FLOP/s, bytes/s)."""
-    larger = ("MI250", "MI300X") if is_amd else ("A100", "H100", "B200")
-    for each in (speed, *filter(None, map(_named, larger))):
+    larger = (
+        ("Instinct MI250, one of two", "Instinct MI300X") if is_amd else ("A100 40GB", "H100 SXM", "B200")
+    )
+    for each in (speed, *(_speed(by_model(model)) for model in larger)):
         if each.half >= flops and each.bandwidth >= bandwidth:
             return each._replace(assumed=True)
     return speed
 
 
 def _named(model: str) -> Speed | None:
-    return next((speed for pattern, speed in _MODELS if model and re.search(pattern, model)), None)
+    found = find(model)
+    return _speed(found) if found is not None else _of_family(model, _FAMILIES)
+
+
+def _of_family(text: str, families: tuple[tuple[str, str], ...]) -> Speed | None:
+    return next((_speed(by_model(model)) for pattern, model in families if re.search(pattern, text)), None)
+
+
+def _speed(of: Accelerator) -> Speed:
+    peaks = {dtype: tflops * 1e12 for dtype, tflops in of.tflops.items()}
+    half = max(peaks.get("bf16", 0.0), peaks.get("fp16", 0.0))
+    return Speed(of.model, half, peaks.get("tf32", 0.0), peaks["fp32"], of.gb_per_s * 1e9, of.processors)
