@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jupyter_core.utils import ensure_async
+
+from genops_lab.core.paths import contents_path
 
 from .readings import KernelEntry
 
@@ -50,7 +51,7 @@ class ServerKernels:
         """
         manager, sessions = self._serverapp.kernel_manager, self._serverapp.session_manager
         contents = self._serverapp.contents_manager
-        notebook = _path_here(notebook, getattr(contents, "root_dir", ""))
+        notebook = contents_path(notebook, getattr(contents, "root_dir", ""))
         known = notebook and await ensure_async(contents.file_exists(notebook))
         if kernel_id not in manager:
             options: dict[str, Any] = {"kernel_id": kernel_id, "kernel_name": kernel_name}
@@ -81,16 +82,3 @@ class ServerKernels:
             for session in sessions
             if session.get("kernel")
         }
-
-
-def _path_here(notebook: str, root: str) -> str:
-    """A kernel knows its notebook's file; what the contents manager calls that, empty where it is not under its root.
-
-    The host says which it is, so nothing outside comes into question.
-    """
-    path = PurePosixPath(notebook)
-    if path.is_absolute():
-        if not root or not path.is_relative_to(folder := Path(root).expanduser().absolute().as_posix()):
-            return ""
-        path = path.relative_to(folder)
-    return "" if ".." in path.parts or not path.name else str(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from .errors import Failed, InvalidRequest
 
@@ -80,6 +80,19 @@ def contained(root: Path, *parts: str) -> Path:
             f"{'/'.join(parts)!r} leaves its folder.", hint="Use a name without '..' or '/'."
         )
     return target
+
+
+def contents_path(notebook: str, root: str) -> str:
+    """A kernel knows its notebook's file; what the contents manager calls that, empty where it is not under its root.
+
+    Who asks says which it is, so nothing outside comes into question.
+    """
+    path = PurePosixPath(notebook)
+    if path.is_absolute():
+        if not root or not path.is_relative_to(folder := Path(root).expanduser().absolute().as_posix()):
+            return ""
+        path = path.relative_to(folder)
+    return "" if ".." in path.parts or not path.name else str(path)
 
 
 def file_system_of(path: Path) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
-from genops_lab.core.paths import contained, private_dir
+from genops_lab.core.paths import contained, contents_path, private_dir
 from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
@@ -80,6 +80,9 @@ class ProfilesService:
         The answer comes with the analysis; the artifact follows, and an event tells it.
         """
         source = await asyncio.to_thread(self._accept, body.trace_path)
+        # A kernel knows the file; the Lab opens it by its own name for it.
+        notebook = contents_path(body.notebook, str(self._root_dir or "")) or body.notebook
+        body = msgspec.structs.replace(body, notebook=notebook)
         profile_id = secrets.token_hex(6)
         folder = await asyncio.to_thread(private_dir, self.root / profile_id)
         size = (await asyncio.to_thread(source.stat)).st_size

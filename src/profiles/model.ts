@@ -89,3 +89,10 @@ export function deviceParts(
   ];
   return parts.filter(part => part.us > 0 || part.id === 'idle');
 }
+
+/** Whether it is of a snapshot of memory: that has no times. */
+export function isSnapshot({ summary }: Pick<IProfile, 'summary'>): boolean {
+  return (
+    summary !== null && summary.memory !== null && summary.ranks.length === 0
+  );
+}

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
@@ -88,8 +89,9 @@ async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
 
         kept = await lab.kept(added.id)
         [listed] = await lab.service.list_profiles()
-        assert (listed.id, listed.title, listed.state) == (kept.id, kept.title, kept.state)
-        assert listed.summary is not None and listed.summary.devices[0].busy_us == 20
+        assert listed.summary is not None and kept.summary is not None
+        assert listed.summary.devices == kept.summary.devices
+        assert msgspec.structs.replace(listed, summary=kept.summary) == kept
         trace = lab.root / added.id / "trace.json.gz"
         assert json.loads(gzip.decompress(trace.read_bytes())) == TRACE
         assert kept.size_bytes == trace.stat().st_size
@@ -218,3 +220,20 @@ async def test_two_profiles_are_compared_by_their_ids(home: Home) -> None:
         assert [each.summary and each.summary.devices[0].busy_us for each in listed] == [50, 20]
         with pytest.raises(NotFound):
             await lab.service.difference(ComparedProfiles(before=ids[0], after="none"))
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("sub/a.ipynb", "sub/a.ipynb"),
+        ("{root}/sub/a.ipynb", "sub/a.ipynb"),
+        ("/else/b.ipynb", "/else/b.ipynb"),
+    ],
+)
+async def test_the_notebook_is_named_as_the_lab_opens_it(home: Home, given: str, named: str) -> None:
+    async with room(home, home.work) as lab:
+        path = given.format(root=home.work)
+        made = await lab.service.add_profile(
+            NewProfile(trace_path=str(lab.write("t.json")), title="t", notebook=path)
+        )
+        assert (await lab.kept(made.id)).notebook == named

@@ -106,7 +106,7 @@ def test_a_lease_that_runs_out_is_told_to_who_comes_back(place: Place) -> None:
     with a_kernel(place) as kernel:
         kernel_id = str(kernel.manager.kernel_id)
         kernel.run("kept = 1")
-        place.call("kernels.lease", kernel_id=kernel_id, seconds=0.2)
+        place.call("kernels.lease", kernel_id=kernel_id, seconds=2.0)  # longer than it takes to come back
         place.do(kernel.bridge.link.down())
         place.do(kernel.bridge.link.up())
         wait(lambda: kernel.bridge.state.state == "connected")

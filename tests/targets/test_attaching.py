@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.compute.kernels import _path_here
+from genops_lab.core.paths import contents_path
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.rooms import eventually
@@ -101,5 +101,5 @@ def test_without_a_server_nothing_is_attached(at_home: Home, host: Sshd) -> None
     ],
 )
 def test_a_host_names_no_notebook_outside_of_the_server(notebook: str, here: str) -> None:
-    assert _path_here(notebook, "/home/ada/work") == here
-    assert _path_here("/home/ada/work/b.ipynb", "") == "", "a contents manager without files"
+    assert contents_path(notebook, "/home/ada/work") == here
+    assert contents_path("/home/ada/work/b.ipynb", "") == "", "a contents manager without files"

@@ -110,6 +110,8 @@ def test_the_settings_editor_has_the_settings(lab: LabPage) -> None:
 
 
 def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
+    # The launcher takes the focus once it is there, which on a busy machine is after the splash screen.
+    lab.page.wait_for_function("() => document.activeElement?.closest('.jp-Launcher')")
     lab.panel()
     expect(lab.toggle("Compute")).to_be_focused()
     for name in ("Experiments", "Models"):

@@ -98,9 +98,9 @@ export function deviceBars(
   }));
 }
 
-/** One bar a step; a step's device time may run past the step itself, so idle is what is left of its span. */
+/** One bar a step: without a device its length alone. A step's device time may run past the step itself, so idle is what is left of its span. */
 export function stepBars(
-  summary: Pick<IProfileSummary, 'steps' | 'ranks'>,
+  summary: Pick<IProfileSummary, 'steps' | 'ranks' | 'devices'>,
   trans: TranslationBundle
 ): IBar[] {
   return summary.steps.map(step => ({
@@ -109,10 +109,13 @@ export function stepBars(
         ? trans.__('Rank %1, %2', step.rank, stepName(step.name, trans))
         : stepName(step.name, trans),
     faint: step.warmup,
-    parts: [
-      ...busyParts(step, trans),
-      { id: 'idle', label: trans.__('Idle'), us: step.idle_us }
-    ]
+    parts:
+      summary.devices.length > 0
+        ? [
+            ...busyParts(step, trans),
+            { id: 'idle', label: trans.__('Idle'), us: step.idle_us }
+          ]
+        : [{ id: 'host', label: trans.__('On the host'), us: step.span_us }]
   }));
 }
 

@@ -127,12 +127,25 @@ function isRelative(file: string): boolean {
   return file !== '' && !/^([/\\<]|[a-z]:[/\\])/i.test(file);
 }
 
-/** A place in words: `train.py:12`, `cell 3f2a, line 4`. */
+/** A cell in words. The engine knows its id alone; who knows its notebook gives that as the file. */
+export function cellWords(
+  { file, cell }: Pick<IPlace, 'file' | 'cell'>,
+  trans: TranslationBundle
+): string {
+  const id = cell.slice(0, 8);
+  return file === cell
+    ? trans.__('Cell %1', id)
+    : trans.__('%1, cell %2', file, id);
+}
+
+/** A place in words: `train.py:12`, `Cell 3f2a, line 4`. */
 export function placeWords(place: IPlace, trans: TranslationBundle): string {
+  const name =
+    place.file === place.cell ? cellWords(place, trans) : place.file;
   const at = place.cell
-    ? trans.__('%1, line %2', place.file, place.line)
-    : `${place.file}:${place.line}`;
-  const where = place.line > 0 ? at : place.file;
+    ? trans.__('%1, line %2', name, place.line)
+    : `${name}:${place.line}`;
+  const where = place.line > 0 ? at : name;
   return place.function && place.function !== '<module>'
     ? trans.__('%1 in %2', where, place.function)
     : where;

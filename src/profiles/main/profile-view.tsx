@@ -19,6 +19,8 @@ import { Timeline } from '../timeline/timeline';
 
 import { Flame } from './flame/flame';
 import { Lines } from './lines/lines';
+import { MemoryView } from './memory/memory';
+import { isSnapshot } from '../model';
 import type { ProfileViewModel } from './model';
 import { Overview } from './overview/overview';
 import type { IPlaces } from './places';
@@ -131,6 +133,15 @@ function Content(
       <EmptyState text={trans.__('This profile was kept without a summary.')} />
     );
   }
+  const { memory } = summary;
+  const memoryTab = memory && {
+    id: 'memory',
+    label: trans.__('Memory'),
+    render: () => <MemoryView memory={memory} trans={trans} />
+  };
+  if (memoryTab && isSnapshot(profile)) {
+    return <>{memoryTab.render()}</>;
+  }
   return (
     <Tabs
       label={trans.__('Views of the profile')}
@@ -197,7 +208,8 @@ function Content(
               trans={trans}
             />
           )
-        }
+        },
+        ...(memoryTab ? [memoryTab] : [])
       ]}
     />
   );

@@ -5,6 +5,8 @@ import type { IGenOpsCore } from '../../core';
 import { Callout, Resource, ResourceView, StatusBadge } from '../../core';
 import { SeenView } from '../../core/ui/main-area';
 
+import { MemoryView } from '../main/memory/memory';
+import { isSnapshot } from '../model';
 import type { IProfile } from '../service';
 import { ProfilesService } from '../service';
 
@@ -64,7 +66,11 @@ export class OpenedFile extends SeenView {
         empty={null}
       >
         {profile =>
-          profile.state === 'ready' && this._model ? (
+          profile.summary?.memory && isSnapshot(profile) ? (
+            <div className="gol-Profile">
+              <MemoryView memory={profile.summary.memory} trans={trans} />
+            </div>
+          ) : profile.state === 'ready' && this._model ? (
             <>
               {onOverview && (
                 <button
@@ -87,7 +93,7 @@ export class OpenedFile extends SeenView {
 
   private _onProfile(): void {
     const profile = this._profile.value;
-    if (profile?.state === 'ready' && !this._model) {
+    if (profile?.state === 'ready' && !isSnapshot(profile) && !this._model) {
       this._model = new TimelineModel({
         profileId: profile.id,
         service: this._timelines,

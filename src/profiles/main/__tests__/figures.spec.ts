@@ -2,9 +2,10 @@ import type { IFlame } from '../../service';
 import { csvOf } from '../download';
 import { relative, signed } from '../difference/words';
 import { WHOLE, flameLayout, found, neighbour, pathTo } from '../flame/layout';
-import { codeGroups } from '../lines/groups';
+import { basisOf, codeGroups } from '../lines/groups';
+import { outlineOf } from '../memory/outline';
 import { tableCode } from '../notebook-code';
-import { deviceBars, straggler } from '../parts';
+import { deviceBars, stepBars, straggler } from '../parts';
 import { barsPicture, lengthOf, partAt } from '../picture';
 import { kernelRows, operatorRows, siNumber } from '../tables/columns';
 import type { IColumn } from '../tables/rows';
@@ -51,6 +52,26 @@ describe('parts of a device', () => {
       ['idle', 150]
     ]);
     expect(lengthOf(bar)).toBe(1000);
+  });
+
+  it('of steps without a device are their lengths', () => {
+    const step = {
+      rank: 0,
+      name: 'ProfilerStep#2',
+      start_us: 0,
+      span_us: 20,
+      busy_us: 0,
+      idle_us: 0,
+      compute_us: 0,
+      comm_us: 0,
+      exposed_comm_us: 0,
+      memory_us: 0,
+      kernels: 0,
+      warmup: false
+    };
+    const [bar] = stepBars(makeSummary({ steps: [step] }), trans);
+    expect(bar.label).toBe('Step 2');
+    expect(lengthOf(bar)).toBe(20);
   });
 
   it('are drawn on one scale, and found where they are drawn', () => {
@@ -225,6 +246,31 @@ describe('code with times', () => {
     expect(groups.map(({ cell }) => cell)).toEqual(['c2', 'c1']);
     expect(groups[1].lines.map(({ number }) => number)).toEqual([2, 5]);
     expect(groups[1].whole).toBe(false);
+  });
+
+  it('is compared by the time of the host where no device was used', () => {
+    const times = [
+      { ...makeLine(1, 0, 'a', 'c1'), cpu_us: 2 },
+      { ...makeLine(1, 0, 'b', 'c2'), cpu_us: 7 }
+    ];
+    expect(basisOf(times)).toBe('cpu_us');
+    expect(basisOf([makeLine(1, 3)])).toBe('device_us');
+    expect(
+      codeGroups(makeAttribution(times), () => null).map(({ us }) => us)
+    ).toEqual([7, 2]);
+  });
+});
+
+describe('the outline of memory', () => {
+  it('stays as it is until the next event', () => {
+    const points = [
+      { at: 10, bytes: 0 },
+      { at: 20, bytes: 100 },
+      { at: 30, bytes: 50 }
+    ];
+    expect(outlineOf(points, 100, 10)).toBe(
+      'M0 10V10.0H0.0V10.0H50.0V0.0H100.0V5.0H100V10Z'
+    );
   });
 });
 

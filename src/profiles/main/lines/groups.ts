@@ -15,10 +15,18 @@ export interface ICodeGroup {
   /** The cell's or the file's name. */
   readonly file: string;
   readonly cell: string;
-  readonly device_us: number;
+  /** What its lines took together. */
+  readonly us: number;
   readonly lines: readonly ICodeLine[];
   /** Whether all lines are there, or those alone that took time. */
   readonly whole: boolean;
+}
+
+/** The time that lines are compared by: without a device, the host's. */
+export type Basis = 'device_us' | 'cpu_us';
+
+export function basisOf(lines: readonly ILineTime[]): Basis {
+  return lines.some(({ device_us }) => device_us > 0) ? 'device_us' : 'cpu_us';
 }
 
 /** Cells and files, the costliest first; `source` gives a cell's text where it is known. */
@@ -26,14 +34,15 @@ export function codeGroups(
   attribution: Pick<IAttribution, 'lines'>,
   source: (cell: string) => string | null
 ): ICodeGroup[] {
+  const basis = basisOf(attribution.lines);
   const byPlace = new Map<string, ILineTime[]>();
   for (const time of attribution.lines) {
     const key = keyOf(time.place);
     byPlace.set(key, [...(byPlace.get(key) ?? []), time]);
   }
   return [...byPlace]
-    .map(([key, times]) => group(key, times, source))
-    .sort((one, other) => other.device_us - one.device_us);
+    .map(([key, times]) => group(key, times, basis, source))
+    .sort((one, other) => other.us - one.us);
 }
 
 function keyOf({ cell, file }: IPlace): string {
@@ -43,6 +52,7 @@ function keyOf({ cell, file }: IPlace): string {
 function group(
   key: string,
   times: readonly ILineTime[],
+  basis: Basis,
   source: (cell: string) => string | null
 ): ICodeGroup {
   const { cell, file } = times[0].place;
@@ -51,7 +61,7 @@ function group(
     key,
     cell,
     file,
-    device_us: times.reduce((sum, { device_us }) => sum + device_us, 0),
+    us: times.reduce((sum, time) => sum + time[basis], 0),
     whole: text !== null,
     lines: text === null ? knownLines(times) : sourceLines(text, times)
   };

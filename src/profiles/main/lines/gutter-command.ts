@@ -12,7 +12,8 @@ import { formatMicroseconds } from '../../figures';
 import type { ILineTime, IProfile, ProfilesService } from '../../service';
 import { CommandIDs } from '../command-ids';
 
-import { forwardOf } from './groups';
+import type { Basis } from './groups';
+import { basisOf, forwardOf } from './groups';
 import type { Gutters } from './gutter';
 
 /** The command that shows or hides line times in a notebook. */
@@ -135,7 +136,8 @@ class ShownTimes {
       cell.push(line);
       this._byCell.set(line.place.cell, cell);
     }
-    this._most = Math.max(...lines.map(({ device_us }) => device_us));
+    this._basis = basisOf(lines);
+    this._most = Math.max(...lines.map(time => time[this._basis]));
     const { content } = _panel;
     content.cellInViewportChanged.connect(this._onCell, this);
     content.widgets.forEach(cell => this._onCell(content, cell));
@@ -152,11 +154,16 @@ class ShownTimes {
     const times = this._byCell.get(cell.model.id);
     const view = (cell.editor as CodeMirrorEditor | null)?.editor;
     if (times && view && !this._gutters.has(view)) {
-      this._gutters.show(view, times, this._most, time => this._words(time));
+      this._gutters.show(view, times, this._basis, this._most, time =>
+        this._words(time)
+      );
     }
   }
 
   private _words(time: ILineTime): string {
+    if (this._basis === 'cpu_us') {
+      return this._trans.__('%1 on the CPU', formatMicroseconds(time.cpu_us));
+    }
     return this._trans.__(
       '%1 on the device: %2 forward, %3 backward, %4 kernels; %5 on the CPU',
       formatMicroseconds(time.device_us),
@@ -168,5 +175,6 @@ class ShownTimes {
   }
 
   private _byCell = new Map<string, ILineTime[]>();
+  private _basis: Basis;
   private _most: number;
 }

@@ -7,11 +7,13 @@ import { GutterMarker, gutter } from '@codemirror/view';
 import { formatMicroseconds } from '../../figures';
 import type { ILineTime } from '../../service';
 
+import type { Basis } from './groups';
 import { isSameLine } from './groups';
 
 class TimeMarker extends GutterMarker {
   constructor(
     private _time: ILineTime,
+    private _basis: Basis,
     private _share: number,
     private _words: string
   ) {
@@ -25,7 +27,7 @@ class TimeMarker extends GutterMarker {
   override toDOM(): Node {
     const node = document.createElement('span');
     node.className = 'gol-LineTime';
-    node.textContent = formatMicroseconds(this._time.device_us);
+    node.textContent = formatMicroseconds(this._time[this._basis]);
     node.title = this._words;
     node.style.setProperty('--gol-share', this._share.toFixed(3));
     return node;
@@ -35,6 +37,7 @@ class TimeMarker extends GutterMarker {
 /** The times of one cell's lines, beside those that are still as they were profiled. */
 function timesGutter(
   times: readonly ILineTime[],
+  basis: Basis,
   most: number,
   words: (time: ILineTime) => string
 ): Extension {
@@ -47,7 +50,8 @@ function timesGutter(
       return time && isSameLine(time.place.text, line.text)
         ? new TimeMarker(
             time,
-            most > 0 ? time.device_us / most : 0,
+            basis,
+            most > 0 ? time[basis] / most : 0,
             words(time)
           )
         : null;
@@ -62,10 +66,11 @@ export class Gutters {
   show(
     view: EditorView,
     times: readonly ILineTime[],
+    basis: Basis,
     most: number,
     words: (time: ILineTime) => string
   ): void {
-    const content = timesGutter(times, most, words);
+    const content = timesGutter(times, basis, most, words);
     const place = this._places.get(view);
     if (place) {
       view.dispatch({ effects: place.reconfigure(content) });

@@ -8,9 +8,10 @@ import type { IAttribution, IPlace } from '../../service';
 import { DownloadButton } from '../download';
 import { openPlace } from '../place-link';
 import type { IPlaces } from '../places';
+import { cellWords } from '../places';
 
-import type { ICodeGroup, ICodeLine } from './groups';
-import { codeGroups, forwardOf } from './groups';
+import type { Basis, ICodeGroup, ICodeLine } from './groups';
+import { basisOf, codeGroups, forwardOf } from './groups';
 
 /** The code with what each line cost. */
 export function Lines(props: Lines.IProps): React.ReactElement {
@@ -56,8 +57,9 @@ function KnownLines(
     () => codeGroups(attribution, cell => places.source(notebook, cell)),
     [attribution, places, notebook, revision]
   );
+  const basis = basisOf(attribution.lines);
   const most = Math.max(
-    ...attribution.lines.map(({ device_us }) => device_us),
+    ...attribution.lines.map(time => time[basis]),
     Number.MIN_VALUE
   );
   const cells = groups.some(({ cell }) => cell);
@@ -65,23 +67,7 @@ function KnownLines(
   return (
     <div className="gol-Lines">
       <div className="gol-Profile-bar">
-        <p>
-          {trans.__(
-            '%1 of %2 device time has a line (%3; of the forward pass %4), found by %5.',
-            formatMicroseconds(attribution.attributed_us),
-            formatMicroseconds(attribution.device_us),
-            formatShare(attribution.attributed_us, attribution.device_us),
-            attribution.forward_us > 0
-              ? formatShare(
-                  attribution.forward_attributed_us,
-                  attribution.forward_us
-                )
-              : '–',
-            attribution.by === 'markers'
-              ? trans.__('markers of %1', '%%profile')
-              : trans.__('Python stacks')
-          )}
-        </p>
+        <p>{coverage(attribution, trans)}</p>
         {cells && notebook && closed && (
           <ActionButton
             label={trans.__('Open the notebook')}
@@ -96,7 +82,7 @@ function KnownLines(
           <ActionButton
             label={trans.__('Times in the notebook')}
             caption={trans.__(
-              'Show or hide the device time of each line beside the code in %1',
+              'Show or hide the time of each line beside the code in %1',
               notebook
             )}
             onClick={props.onGutter}
@@ -132,7 +118,13 @@ function KnownLines(
         />
       </div>
       {groups.map(group => (
-        <CodeTable key={group.key} {...props} group={group} most={most} />
+        <CodeTable
+          key={group.key}
+          {...props}
+          group={group}
+          basis={basis}
+          most={most}
+        />
       ))}
       {attribution.unattributed.length > 0 && (
         <details className="gol-Lines-rest">
@@ -158,18 +150,16 @@ function KnownLines(
 }
 
 function CodeTable(
-  props: Lines.IProps & { group: ICodeGroup; most: number }
+  props: Lines.IProps & { group: ICodeGroup; basis: Basis; most: number }
 ): React.ReactElement {
-  const { group, trans } = props;
-  const name = group.cell
-    ? trans.__('%1, cell %2', group.file, group.cell.slice(0, 8))
-    : group.file;
+  const { group, basis, trans } = props;
+  const name = group.cell ? cellWords(group, trans) : group.file;
   return (
     <section className="gol-Lines-group" aria-label={name}>
       <h3 title={group.file}>
         {name}{' '}
         <span className="gol-Profile-quiet">
-          {formatMicroseconds(group.device_us)}
+          {formatMicroseconds(group.us)}
         </span>
       </h3>
       <div
@@ -181,11 +171,17 @@ function CodeTable(
         <table className="gol-Lines-table">
           <thead>
             <tr>
-              <th scope="col">{trans.__('Device')}</th>
-              <th scope="col">{trans.__('Forward')}</th>
-              <th scope="col">{trans.__('Backward')}</th>
+              {basis === 'device_us' && (
+                <>
+                  <th scope="col">{trans.__('Device')}</th>
+                  <th scope="col">{trans.__('Forward')}</th>
+                  <th scope="col">{trans.__('Backward')}</th>
+                </>
+              )}
               <th scope="col">{trans.__('CPU')}</th>
-              <th scope="col">{trans.__('Kernels')}</th>
+              {basis === 'device_us' && (
+                <th scope="col">{trans.__('Kernels')}</th>
+              )}
               <th scope="col">{trans.__('Line')}</th>
               <th scope="col">{trans.__('Code')}</th>
             </tr>
@@ -211,11 +207,16 @@ function CodeTable(
 }
 
 function CodeRow(
-  props: Lines.IProps & { group: ICodeGroup; most: number; line: ICodeLine }
+  props: Lines.IProps & {
+    group: ICodeGroup;
+    basis: Basis;
+    most: number;
+    line: ICodeLine;
+  }
 ): React.ReactElement {
-  const { line, most, places, notebook, trans } = props;
+  const { line, basis, most, places, notebook, trans } = props;
   const { time, changed } = line;
-  const share = time ? time.device_us / most : 0;
+  const share = time ? time[basis] / most : 0;
   const figure = (us: number) => (us > 0 ? formatMicroseconds(us) : '');
   const place = time?.place ?? {
     file: props.group.file,
@@ -247,13 +248,17 @@ function CodeRow(
           }}
         />
         <span className="gol-Lines-figure">
-          {time ? formatMicroseconds(time.device_us) : ''}
+          {time ? formatMicroseconds(time[basis]) : ''}
         </span>
       </td>
-      <td>{time && figure(forwardOf(time))}</td>
-      <td>{time && figure(time.backward_us)}</td>
-      <td>{time && figure(time.cpu_us)}</td>
-      <td>{time ? time.kernels.toLocaleString() : ''}</td>
+      {basis === 'device_us' && (
+        <>
+          <td>{time && figure(forwardOf(time))}</td>
+          <td>{time && figure(time.backward_us)}</td>
+          <td>{time && figure(time.cpu_us)}</td>
+          <td>{time ? time.kernels.toLocaleString() : ''}</td>
+        </>
+      )}
       <th scope="row">
         {line.number === 0 ? (
           ''
@@ -297,4 +302,28 @@ function wholeOf(place: IPlace, trans: TranslationBundle): string {
   return place.whole_function
     ? trans.__('(all of %1)', place.function || '<module>')
     : '';
+}
+
+/** How much of the time has a line, and how the lines were found. */
+function coverage(attribution: IAttribution, trans: TranslationBundle): string {
+  const by =
+    attribution.by === 'markers'
+      ? trans.__('markers of %1', '%%profile')
+      : trans.__('Python stacks');
+  if (attribution.device_us === 0) {
+    return trans.__(
+      'Nothing ran on a device: times are those of operators on the CPU. Lines were found by %1.',
+      by
+    );
+  }
+  return trans.__(
+    '%1 of %2 device time has a line (%3; of the forward pass %4), found by %5.',
+    formatMicroseconds(attribution.attributed_us),
+    formatMicroseconds(attribution.device_us),
+    formatShare(attribution.attributed_us, attribution.device_us),
+    attribution.forward_us > 0
+      ? formatShare(attribution.forward_attributed_us, attribution.forward_us)
+      : '–',
+    by
+  );
 }

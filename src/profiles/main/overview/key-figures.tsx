@@ -5,6 +5,8 @@ import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { median } from '../parts';
 
+type Figure = readonly [name: string, value: string, why: string];
+
 /** The few figures that a profile is known by; each that is not known says why. */
 export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const { summary, trans } = props;
@@ -14,7 +16,12 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
     devices.reduce((sum, each) => sum + each[field], 0);
   const measured = steps.filter(({ warmup }) => !warmup);
   const unknown = trans.__('not known');
-  const figures: [name: string, value: string, why: string][] = [
+  const host: Figure = [
+    trans.__('Host busy'),
+    formatShare(summary.cpu.busy_us, summary.cpu.span_us),
+    trans.__('Of the time from the first to the last operator on the CPU')
+  ];
+  const ofDevices: Figure[] = [
     [
       trans.__('Device busy'),
       span > 0 ? formatShare(of('busy_us'), span) : unknown,
@@ -24,20 +31,22 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
       trans.__('Exposed communication'),
       span > 0 ? formatShare(of('exposed_comm_us'), span) : unknown,
       trans.__('Communication while nothing computes')
-    ],
-    [
-      trans.__('A step'),
-      measured.length > 0
-        ? formatMicroseconds(median(measured.map(({ span_us }) => span_us)))
-        : unknown,
-      measured.length > 0
-        ? trans._n(
-            'Median of %1 step, without warm-up',
-            'Median of %1 steps, without warm-up',
-            measured.length
-          )
-        : trans.__('No steps are known of this trace.')
-    ],
+    ]
+  ];
+  const step: Figure = [
+    trans.__('A step'),
+    measured.length > 0
+      ? formatMicroseconds(median(measured.map(({ span_us }) => span_us)))
+      : unknown,
+    measured.length > 0
+      ? trans._n(
+          'Median of %1 step, without warm-up',
+          'Median of %1 steps, without warm-up',
+          measured.length
+        )
+      : trans.__('No steps are known of this trace.')
+  ];
+  const ofModel: Figure[] = [
     [
       trans.__('MFU'),
       typeof roofline?.mfu === 'number'
@@ -56,6 +65,8 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
       trans.__('From the price of the target, where it has one')
     ]
   ];
+  const figures =
+    devices.length > 0 ? [...ofDevices, step, ...ofModel] : [host, step];
   return (
     <>
       <dl className="gol-Profile-keys">

@@ -75,7 +75,11 @@ export function Overview(props: Overview.IProps): React.ReactElement {
             {steps.length > 0 ? (
               <>
                 <Bars
-                  title={trans.__('Device time of the steps')}
+                  title={
+                    devices.length > 0
+                      ? trans.__('Device time of the steps')
+                      : trans.__('Length of the steps')
+                  }
                   first={trans.__('Step')}
                   bars={shown}
                   trans={trans}
