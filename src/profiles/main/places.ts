@@ -140,8 +140,7 @@ export function cellWords(
 
 /** A place in words: `train.py:12`, `Cell 3f2a, line 4`. */
 export function placeWords(place: IPlace, trans: TranslationBundle): string {
-  const name =
-    place.file === place.cell ? cellWords(place, trans) : place.file;
+  const name = place.file === place.cell ? cellWords(place, trans) : place.file;
   const at = place.cell
     ? trans.__('%1, line %2', name, place.line)
     : `${name}:${place.line}`;

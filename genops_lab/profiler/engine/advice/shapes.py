@@ -24,72 +24,33 @@ _BITS = {
     "unsigned char": 8,
     "signed char": 8,
 }
-_POINTWISE = frozenset(
-    (
-        *(
-            "add",
-            "add_",
-            "sub",
-            "sub_",
-            "mul",
-            "mul_",
-            "div",
-            "div_",
-            "relu",
-            "relu_",
-            "gelu",
-            "silu",
-            "silu_",
-        ),
-        *(
-            "sigmoid",
-            "sigmoid_",
-            "tanh",
-            "tanh_",
-            "exp",
-            "log",
-            "sqrt",
-            "rsqrt",
-            "pow",
-            "neg",
-            "abs",
-            "clamp",
-        ),
-        *(
-            "clamp_",
-            "where",
-            "dropout",
-            "native_dropout",
-            "leaky_relu",
-            "leaky_relu_",
-            "hardtanh_",
-            "addcmul",
-        ),
-        *("addcmul_", "addcdiv_", "lerp_", "maximum", "minimum", "threshold_backward", "gelu_backward"),
-        *("silu_backward", "sigmoid_backward", "tanh_backward", "masked_fill", "masked_fill_", "sin", "cos"),
-        *("copy_", "clone", "contiguous", "fill_", "zero_", "softplus", "elu", "mish", "hardswish", "erf"),
-        *("reciprocal", "square", "bitwise_and", "bitwise_or", "eq", "ne", "lt", "gt", "le", "ge", "glu"),
-    )
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_POINTWISE = _names(
+    """
+    add add_ sub sub_ mul mul_ div div_ relu relu_ gelu silu silu_ sigmoid sigmoid_ tanh tanh_ exp log sqrt
+    rsqrt pow neg abs clamp clamp_ where dropout native_dropout leaky_relu leaky_relu_ hardtanh_ addcmul
+    addcmul_ addcdiv_ lerp_ maximum minimum threshold_backward gelu_backward silu_backward sigmoid_backward
+    tanh_backward masked_fill masked_fill_ sin cos copy_ clone contiguous fill_ zero_ softplus elu mish
+    hardswish erf reciprocal square bitwise_and bitwise_or eq ne lt gt le ge glu
+    """
 )
-_NORMALIZATIONS = frozenset(
-    (
-        *(
-            "layer_norm",
-            "native_layer_norm",
-            "rms_norm",
-            "_fused_rms_norm",
-            "batch_norm",
-            "native_batch_norm",
-        ),
-        *("cudnn_batch_norm", "miopen_batch_norm", "group_norm", "native_group_norm", "instance_norm"),
-        *("softmax", "_softmax", "log_softmax", "_log_softmax", "normalize"),
-    )
+_NORMALIZATIONS = _names(
+    """
+    layer_norm native_layer_norm rms_norm _fused_rms_norm batch_norm native_batch_norm cudnn_batch_norm
+    miopen_batch_norm group_norm native_group_norm instance_norm softmax _softmax log_softmax _log_softmax
+    normalize
+    """
 )
-_REDUCTIONS = frozenset(
-    (
-        *("sum", "mean", "max", "min", "amax", "amin", "argmax", "argmin", "prod", "std", "var", "var_mean"),
-        *("norm", "linalg_vector_norm", "logsumexp", "any", "all", "cumsum", "count_nonzero"),
-    )
+_REDUCTIONS = _names(
+    """
+    sum mean max min amax amin argmax argmin prod std var var_mean norm linalg_vector_norm logsumexp any all
+    cumsum count_nonzero
+    """
 )
 _MATMULS = frozenset(("mm", "addmm", "bmm", "baddbmm", "linear", "matmul", "_scaled_mm", "mv", "_int_mm"))
 _CONVOLUTIONS = re.compile(
