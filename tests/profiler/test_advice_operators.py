@@ -81,7 +81,16 @@ QKV = [[1, 32, 8192, 128]] * 3
             350,
             [],
         ),
+        # 237 GFLOP: 0.24 ms
         ("aten::convolution", [[64, 256, 56, 56], [256, 256, 3, 3]], BF16, "sm90_xmma_fprop", 500, []),
+        (
+            "aten::convolution",
+            [[64, 256, 56, 56], [256, 256, 3, 3]],
+            BF16,
+            "sm90_xmma_fprop",
+            1500,
+            ["low_conv_efficiency"],
+        ),
         (
             "vllm::fused_moe",
             [[16, 4096], [64, 22016, 4096], [64, 4096, 11008], [16, 2]],
@@ -106,6 +115,19 @@ def test_operators_against_their_roofline(
     concrete = ["", "", "", "[1, 1]", "[1, 1]", "[1, 1]", "False", "[0, 0]", "1"] if "conv" in name else None
     events = busy([(name, dims, dtype, kernel_name, length)] * 10, concrete=concrete)
     assert advised(tmp_path, events) == found
+
+
+@pytest.mark.parametrize(("turning", "found"), [(60, ["conv_layout"]), (5, [])])
+def test_convolutions_that_turn_their_tensors(tmp_path: Path, turning: float, found: list[str]) -> None:
+    convolution = (
+        "aten::convolution",
+        [[64, 256, 56, 56], [256, 256, 3, 3]],
+        BF16,
+        "sm90_xmma_fprop",
+        500,
+    )
+    turn = ("aten::to_other_layout", [[64, 256, 56, 56]], BF16, "cudnn::ops::nchwToNhwcKernel<half>", turning)
+    assert advised(tmp_path, busy([convolution, turn] * 10)) == found
 
 
 def test_many_tiny_products(tmp_path: Path) -> None:
