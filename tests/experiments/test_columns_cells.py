@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genops_lab.experiments.columns.arrow import strings
+from genops_lab.core.arrow import strings
 from genops_lab.experiments.columns.cells import NumberColumn, TextColumn, order_by
 
 _ROWS = 40

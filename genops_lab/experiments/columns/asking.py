@@ -18,7 +18,7 @@ from genops_lab.experiments.query import complete, parse
 from genops_lab.experiments.query.columns import Kind
 from genops_lab.experiments.query.models import Completion, Doubt
 
-from .arrow import places
+from genops_lab.core.arrow import places
 from .cells import NumberColumn, TextColumn, order_by
 from .models import Lifecycle, RunColumn, RunColumnInfo, RunSort
 from .snapshot import ATTRIBUTES, Moment, Snapshot, artifact_uri

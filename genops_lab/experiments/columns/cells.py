@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .arrow import integers, places
+from genops_lab.core.arrow import integers, places
 
 Rows = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]

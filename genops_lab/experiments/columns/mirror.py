@@ -12,7 +12,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError, Unavailable
 
-from .arrow import give_memory_back
+from genops_lab.core.arrow import give_memory_back
 from .asking import Asked
 from .disk import Kept, load, save
 from .snapshot import Snapshot

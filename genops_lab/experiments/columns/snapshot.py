@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from genops_lab.experiments.query.columns import Kind, Numbers, Texts
 
-from .arrow import integers, places, strings
+from genops_lab.core.arrow import integers, places, strings
 from .cells import Column, NumberColumn, Rows, TextColumn
 from .changes import Changes, ExperimentRow, RunRow, Told, ToldNumbers
 

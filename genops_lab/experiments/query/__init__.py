@@ -10,6 +10,7 @@ regular expression.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING
@@ -83,6 +84,7 @@ class Query:
         return doubts
 
 
+@functools.lru_cache(maxsize=64)  # the table asks the same one of each new state of the runs
 def parse(text: str) -> Query:
     """Read a query; a blank one matches every run.
 

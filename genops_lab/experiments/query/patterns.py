@@ -33,8 +33,10 @@ def regex_fault(pattern: str) -> Fault | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from genops_lab.core.arrow import strings
+
     try:
-        pc.match_substring_regex(pa.array([""], pa.string()), pattern)
+        pc.match_substring_regex(strings([""]), pattern)
     except pa.ArrowInvalid as error:
         said = str(error).partition("Invalid regular expression: ")[2] or str(error)
         message, _, piece = said.partition(": ")
@@ -70,24 +72,28 @@ def matching(words: pa.StringArray, pattern: str) -> npt.NDArray[np.bool_]:
     """Which words hold what the expression describes, shape (words,)."""
     import pyarrow.compute as pc
 
-    return _bools(pc.match_substring_regex(words, pattern))
+    from genops_lab.core.arrow import booleans
+
+    return booleans(pc.match_substring_regex(words, pattern))
 
 
 def like(words: pa.StringArray, pattern: str, *, ignore_case: bool) -> npt.NDArray[np.bool_]:
     """Which words are described whole by SQL's pattern, shape (words,)."""
     import pyarrow.compute as pc
 
+    from genops_lab.core.arrow import booleans, scalar
+
     inner = pattern.strip("%")
     if not ignore_case and "%" not in inner and "_" not in inner and len(pattern) - len(inner) <= 2:
         # The common shapes, without an expression: 'a', 'a%', '%a', '%a%'.
         begins, ends = not pattern.startswith("%"), not pattern.endswith("%")
         if begins and ends:
-            return _bools(pc.equal(words, inner))
+            return booleans(pc.equal(words, scalar(inner)))
         if inner and begins != ends:
-            return _bools(pc.starts_with(words, inner) if begins else pc.ends_with(words, inner))
+            return booleans(pc.starts_with(words, inner) if begins else pc.ends_with(words, inner))
         if inner and pattern == f"%{inner}%":
-            return _bools(pc.match_substring(words, inner))
-    return _bools(pc.match_substring_regex(words, like_expression(pattern), ignore_case=ignore_case))
+            return booleans(pc.match_substring(words, inner))
+    return booleans(pc.match_substring_regex(words, like_expression(pattern), ignore_case=ignore_case))
 
 
 def like_expression(pattern: str) -> str:
@@ -101,42 +107,42 @@ def containing(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
     """Which words contain the text, upper and lower case alike, shape (words,)."""
     import pyarrow.compute as pc
 
-    return _bools(pc.match_substring(words, text, ignore_case=True))
+    from genops_lab.core.arrow import booleans
+
+    return booleans(pc.match_substring(words, text, ignore_case=True))
 
 
 def beginning(words: pa.StringArray, text: str) -> npt.NDArray[np.bool_]:
     """Which words begin with the text, shape (words,)."""
     import pyarrow.compute as pc
 
-    return _bools(pc.starts_with(words, text))
+    from genops_lab.core.arrow import booleans
+
+    return booleans(pc.starts_with(words, text))
 
 
 def equal(words: pa.StringArray, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which words are one of the texts, shape (words,)."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
+    from genops_lab.core.arrow import booleans, scalar, strings
+
     if len(texts) == 1:
-        return _bools(pc.equal(words, texts[0]))
-    return _bools(pc.is_in(words, value_set=pa.array(texts, pa.string())))
+        return booleans(pc.equal(words, scalar(texts[0])))
+    return booleans(pc.is_in(words, value_set=strings(texts)))
 
 
 def numbers(words: pa.StringArray) -> npt.NDArray[np.float64]:
     """The words read as numbers, shape (words,); NaN where one is no number (or is NaN)."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    from genops_lab.core.arrow import booleans, floats
 
     try:
         values = pc.cast(words, pa.float64())
     except pa.ArrowInvalid:  # not all are numbers: those that are have to be found first, which takes longer
         trimmed = pc.ascii_trim_whitespace(words)
         valid = pc.match_substring_regex(trimmed, _NUMBER)
-        values = pc.cast(pc.if_else(valid, trimmed, pa.scalar(None, pa.string())), pa.float64())
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _bools(values: Any) -> npt.NDArray[np.bool_]:
-    import numpy as np
-
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.bool_)
+        values = pc.cast(pc.if_else(valid, trimmed, pa.nulls(1, pa.string())[0]), pa.float64())
+    return floats(values)

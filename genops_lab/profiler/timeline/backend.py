@@ -130,8 +130,7 @@ class _Opened:
 
 
 def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]:
-    import pyarrow as pa
-
+    from genops_lab.core.arrow import strings
     from genops_lab.experiments.query.patterns import containing, matching, regex_fault
 
     if not text or len(text) > PATTERN_CHARACTERS:
@@ -139,7 +138,7 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
             f"The text to search for has {len(text)} characters.",
             hint=f"Give 1 to {PATTERN_CHARACTERS} characters.",
         )
-    words = pa.array(names, pa.string())
+    words = strings(names)
     if not regex:
         return containing(words, text)
     fault = regex_fault(text)
