@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.homes import Home, temporary_home
 
@@ -14,6 +15,10 @@ from tests.support.homes import Home, temporary_home
 # inherit that: servers would not stop, scripts could not be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A slow example on a busy machine is no fault.
+settings.register_profile("untimed", parent=settings(), deadline=None)
+settings.load_profile("untimed")
 
 pytest_plugins = ["pytest_jupyter.jupyter_core"]
 
