@@ -56,7 +56,9 @@ class EventBus:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Callable[[str, str, int], None]] = []
-        self._due: dict[tuple[str, str], asyncio.Task[None]] = {}
+        #: Changes that wait for equal ones, and all that are on their way to the listeners.
+        self._due: set[tuple[str, str]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
         #: the revisions that this process has told already
         self.told: dict[str, int] = {}
 
@@ -68,13 +70,16 @@ class EventBus:
         """Tell that ``id`` of ``kind`` changed (an empty id: some of them)."""
         key = (kind, id)
         if key not in self._due:
-            self._due[key] = asyncio.get_running_loop().create_task(self._tell(kind, id))
+            self._due.add(key)
+            task = asyncio.get_running_loop().create_task(self._tell(kind, id))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _tell(self, kind: str, id: str) -> None:
         try:
             await asyncio.sleep(0.05)
         finally:
-            self._due.pop((kind, id), None)
+            self._due.discard((kind, id))
         revision = await asyncio.to_thread(self._store.touch, kind)
         self.announce(kind, id, revision)
 
@@ -86,5 +91,4 @@ class EventBus:
 
     async def close(self) -> None:
         """Let the changes that are due be told."""
-        if self._due:
-            await asyncio.gather(*self._due.values(), return_exceptions=True)
+        await asyncio.gather(*self._telling, return_exceptions=True)
