@@ -80,7 +80,14 @@ events = st.fixed_dictionaries(
                         "Bytes",
                         "name",
                     ),
-                    *("Sequence number", "Python id", "Input Dims", "grid", "est. achieved occupancy %"),
+                    *(
+                        "Sequence number",
+                        "Python id",
+                        "Python parent id",
+                        "Input Dims",
+                        "grid",
+                        "est. achieved occupancy %",
+                    ),
                     *("Device Id", "Addr", "Total Allocated", "dtype", "Call stack"),
                 ]
             ),
@@ -93,7 +100,7 @@ events = st.fixed_dictionaries(
 plain_events = st.fixed_dictionaries(
     {
         "ph": st.sampled_from("XXXXXi"),
-        "cat": st.sampled_from(["cpu_op", "kernel", "cuda_runtime", "gpu_memcpy"]),
+        "cat": st.sampled_from(["cpu_op", "kernel", "cuda_runtime", "gpu_memcpy", "python_function"]),
         "name": st.sampled_from(["a", "nccl", "[memory]"]),
         "pid": st.integers(0, 2),
         "tid": st.integers(0, 2) | st.just("7"),
@@ -111,6 +118,9 @@ plain_events = st.fixed_dictionaries(
                 "est. achieved occupancy %": st.integers(0, 100) | st.floats(0, 100),
                 "Device Id": st.integers(-1, 1),
                 "Bytes": st.integers(-9, 9),
+                "Python id": st.integers(0, 9),
+                # The outermost call of a thread has none.
+                "Python parent id": st.integers(0, 9) | st.none(),
             },
         ),
     }

@@ -21,7 +21,8 @@ from .helpers import Ahead, Helpers
 from .parts import Part
 from .streams import READ_BYTES, Stream
 
-BATCH_BYTES = 2 << 20
+#: Its text and what is decoded of it should fit into a core's cache.
+BATCH_BYTES = 1 << 20
 #: One event, or what comes before the events, may be so large.
 LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
