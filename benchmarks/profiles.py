@@ -166,12 +166,13 @@ def replicate(source: Path, copies: int, target: Path) -> None:
     span = max(event["ts"] + event["dur"] for event in timed) - min(event["ts"] for event in timed) + 1000
     ids = [_identity(event.get("args", {}).get(key)) for event in timed for key in IDS]
     ids += [_identity(event.get("id")) for event in body]
+    ids_of_one = max(ids) + 1
     steps = {event["name"] for event in timed if event["name"].startswith("ProfilerStep#")}
     with target.open("wb") as stream:
         stream.write(msgspec.json.encode(document)[:-1] + b', "traceEvents": [\n')
         stream.write(b",\n".join(msgspec.json.encode(event) for event in events if event.get("ph") == "M"))
         for copy in range(copies):
-            moved = (_moved(event, copy * span, copy * (max(ids) + 1), copy * len(steps)) for event in body)
+            moved = (_moved(event, copy * span, copy * ids_of_one, copy * len(steps)) for event in body)
             stream.write(b",\n" + b",\n".join(map(msgspec.json.encode, moved)))
         stream.write(b"\n]}")
 

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine import allocations
 from genops_lab.profiler.engine.thinning import kept
 from genops_lab.profiler.models import DeviceMemory
 
@@ -128,10 +130,23 @@ def test_the_peak_is_that_of_a_plain_count(tmp_path_factory: pytest.TempPathFact
         assert device.peak_event == curve.index(max(curve))
 
 
+@given(st.lists(st.tuples(st.integers(1, 4), st.integers(-3, 3)), max_size=20))
+def test_changes_and_what_lives_are_those_of_a_plain_count(found: list[tuple[int, int]]) -> None:
+    held: dict[int, tuple[int, int]] = {}
+    changes = []
+    for place, (address, size) in enumerate(found):
+        # What is given again without a free was freed unseen.
+        _, before = held.pop(address, (0, 0))
+        if size >= 0:
+            held[address] = (place, size)
+        changes.append(size if size >= 0 else -before)
+    address, amount = np.array(found, np.int64).reshape(-1, 2).T
+    assert allocations._steps(address, amount).tolist() == changes
+    assert allocations._live(address, amount).tolist() == [place for place, _ in held.values()]
+
+
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=300), st.integers(1, 20))
 def test_thinning_keeps_ends_and_extremes(values: list[int], buckets: int) -> None:
-    import numpy as np
-
     column = np.array(values, np.int64)
     places = kept(column, buckets)
     assert len(places) <= 4 * buckets or len(places) == len(values)

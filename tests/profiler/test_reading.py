@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -80,7 +81,14 @@ events = st.fixed_dictionaries(
                         "Bytes",
                         "name",
                     ),
-                    *("Sequence number", "Python id", "Input Dims", "grid", "est. achieved occupancy %"),
+                    *(
+                        "Sequence number",
+                        "Python id",
+                        "Python parent id",
+                        "Input Dims",
+                        "grid",
+                        "est. achieved occupancy %",
+                    ),
                     *("Device Id", "Addr", "Total Allocated", "dtype", "Call stack"),
                 ]
             ),
@@ -93,7 +101,7 @@ events = st.fixed_dictionaries(
 plain_events = st.fixed_dictionaries(
     {
         "ph": st.sampled_from("XXXXXi"),
-        "cat": st.sampled_from(["cpu_op", "kernel", "cuda_runtime", "gpu_memcpy"]),
+        "cat": st.sampled_from(["cpu_op", "kernel", "cuda_runtime", "gpu_memcpy", "python_function"]),
         "name": st.sampled_from(["a", "nccl", "[memory]"]),
         "pid": st.integers(0, 2),
         "tid": st.integers(0, 2) | st.just("7"),
@@ -111,6 +119,9 @@ plain_events = st.fixed_dictionaries(
                 "est. achieved occupancy %": st.integers(0, 100) | st.floats(0, 100),
                 "Device Id": st.integers(-1, 1),
                 "Bytes": st.integers(-9, 9),
+                "Python id": st.integers(0, 9),
+                # The outermost call of a thread has none.
+                "Python parent id": st.integers(0, 9) | st.none(),
             },
         ),
     }
@@ -208,11 +219,17 @@ REAL = [
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
 @pytest.mark.parametrize("name", REAL)
-def test_real_traces_are_read_the_same_in_every_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_traces_are_read_the_same_in_every_way(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = TRACES / "kineto" / name
     fast = told(kineto.read(path))
+    plain_file = tmp_path / name.removesuffix(".gz")
+    plain_file.write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     with Helpers(2) as helpers:
+        # Helpers are given the text of compressed files, and of others the places of events.
         assert told(kineto.read(path, helpers)) == fast
+        assert told(kineto.read(plain_file, helpers)) == fast
     monkeypatch.setattr(batches, "read", singly.read)
     assert told(kineto.read(path)) == fast
 
@@ -240,16 +257,17 @@ def with_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_helpers_read_whole_and_damaged_files(tmp_path: Path) -> None:
     whole = json.dumps({"traceEvents": kernels(300), "deviceProperties": [{"id": 0}, {"id": 1}]})
     middle = whole.index('"ts"', len(whole) // 2)
-    path = tmp_path / "trace.json"
+    path, packed = tmp_path / "trace.json", tmp_path / "trace.json.gz"
     for text, count, damage in (
         (whole, 300, ""),
         (whole[:middle], whole[:middle].count('"ts"'), "cut off"),
         (whole[:middle] + '"ts": nonsense, ' + whole[middle:], 299, "1 events could not be read"),
     ):
         path.write_text(text)
-        summary = analyze(path)
-        assert summary.devices[0].kernels == count
-        assert damage in summary.damaged
+        packed.write_bytes(gzip.compress(text.encode()))
+        for summary in (analyze(path), analyze(packed)):
+            assert summary.devices[0].kernels == count
+            assert damage in summary.damaged
 
 
 @pytest.mark.usefixtures("with_helpers")

@@ -188,7 +188,7 @@ def test_reasons_against_an_oracle_that_asks_each_tick(
             call("cudaLaunchKernel", called, 1, number),
             kernel(f"k{number}", called + delay, length, number),
         ]
-        work.append((called + delay, -length, called))
+        work.append((called + delay, -length, number, called))
     work.sort()
     idle = _analyzed(events).idle
     assert sum((reasons(each)[code][0] for each in idle for code in reasons(each)), 0.0) == sum(
@@ -197,7 +197,7 @@ def test_reasons_against_an_oracle_that_asks_each_tick(
     calls = [("launch", called, 1) for called, _delay, _length in kernels]
     expected: dict[str, int] = {}
     reach = work[0][0] - work[0][1]
-    for start, negative, called in work[1:]:
+    for start, negative, _number, called in work[1:]:
         if start > reach:
             # Of several kernels that begin here the one that is first in order ends the gap.
             for code, ticks in _explained(reach, start, called, host + calls).items():

@@ -13,13 +13,10 @@ from pathlib import Path
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import ProfileSummary
-from . import snapshots
 from .columns import Columns
 from .kinds_of_files import FileKind, kind_of_file
 from .reading import read as read
 from .reading import read_all
-from .sums import Sums
-from .traces import Trace
 
 
 def analyze(
@@ -38,6 +35,11 @@ def analyze(
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     if not given:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
+    # Not at the start: a process that only reads is ready sooner.
+    from . import snapshots
+    from .sums import Sums
+    from .traces import Trace
+
     sums = Sums()
     ranks: set[int] = set()
     files = [Path(path) for path in given]

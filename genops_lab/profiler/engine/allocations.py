@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
+import numpy.typing as npt
 
 from ..models import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
 from .columns import NO_ID, Allocations, Columns, Int64
 from .holders import Tally, Who
 from .kinds import Kind
-from .nesting import NOTHING, parents
+from .nesting import NOTHING
 from .thinning import kept
+from .traces import Trace
 
 #: Device of the host's memory.
 HOST = -1
@@ -27,9 +27,9 @@ class MemoryTally:
         self._failures: list[OutOfMemory] = []
         self._damage: list[str] = []
 
-    def add(self, columns: Columns, rank: int) -> None:
+    def add(self, trace: Trace) -> None:
         """A trace of one rank."""
-        self._devices += memory_of(columns, rank)
+        self._devices += memory_of(trace)
 
     def take(self, snapshot: MemorySummary) -> int:
         """A snapshot; how many events it has."""
@@ -47,30 +47,30 @@ class MemoryTally:
         )
 
 
-def memory_of(columns: Columns, rank: int) -> list[DeviceMemory]:
+def memory_of(trace: Trace) -> list[DeviceMemory]:
     """The memory of each device that a trace has memory events of, the host's last."""
-    found = columns.allocations
+    found = trace.columns.allocations
     if found is None:
         return []
     keys = sorted(
         range(len(found.devices)), key=lambda key: (found.devices[key] == "cpu", found.devices[key])
     )
-    around = _operators(columns, found)
-    return [_device(columns, found, key, rank, around) for key in keys]
+    around = _operators(trace, found)
+    return [_device(trace.columns, found, key, trace.rank, around) for key in keys]
 
 
 def _device(columns: Columns, found: Allocations, key: int, rank: int, around: Int64) -> DeviceMemory:
     events = np.flatnonzero(found.device == key)
     amount, address = found.bytes[events], found.address[events]
     addressed = bool(address.any())
-    steps = np.array(list(_steps(address.tolist(), amount.tolist())), np.int64) if addressed else amount
+    steps = _steps(address, amount) if addressed else amount
     curve = steps.cumsum()
     at = int(curve.argmax()) if len(curve) and curve.max() > 0 else -1
     allocated, reserved = found.allocated[events], found.reserved[events]
     told = bool(len(allocated)) and bool((allocated != NO_ID).all())
     chosen = kept(curve)
     # Old traces tell no addresses: what was freed is not known then, only how much.
-    live = _live(address[: at + 1].tolist(), amount[: at + 1].tolist()) if addressed else []
+    live = _live(address[: at + 1], amount[: at + 1]).tolist() if addressed else []
     tally = Tally()
     for place in live:
         operator = int(around[events[place]])
@@ -101,31 +101,36 @@ def _device(columns: Columns, found: Allocations, key: int, rank: int, around: I
     )
 
 
-def _steps(addresses: list[int], amounts: list[int]) -> Iterator[int]:
+def _steps(address: Int64, amount: Int64) -> Int64:
     """Changes of what was allocated in the trace: a free of something older is none."""
-    sizes: dict[int, int] = {}
-    for address, amount in zip(addresses, amounts, strict=True):
-        if amount >= 0:
-            sizes[address] = amount
-            yield amount
-        else:
-            yield -sizes.pop(address, 0)
+    order, same = _by_address(address)
+    ordered = amount[order]
+    steps = np.maximum(ordered, 0)
+    # A free gives back what the event before it at its address took; a free before it took nothing.
+    steps[1:] -= np.where(same & (ordered[1:] < 0), steps[:-1], 0)
+    found = np.empty_like(steps)
+    found[order] = steps
+    return found
 
 
-def _live(addresses: list[int], amounts: list[int]) -> list[int]:
-    """Places of the allocations that no later event frees, in their order."""
-    live: dict[int, int] = {}
-    for place, (address, amount) in enumerate(zip(addresses, amounts, strict=True)):
-        live.pop(address, None)
-        if amount >= 0:
-            live[address] = place
-    return list(live.values())
+def _live(address: Int64, amount: Int64) -> Int64:
+    """Places of the allocations that no later event frees, rising."""
+    order, same = _by_address(address)
+    last = np.append(~same, True)[: len(order)]
+    return np.sort(order[last & (amount[order] >= 0)])
 
 
-def _operators(columns: Columns, found: Allocations) -> Int64:
+def _by_address(address: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
+    """The events of one address behind each other, in their order, and whether each has that of the one before it."""
+    order = np.argsort(address, kind="stable")
+    ordered = address[order]
+    return order, ordered[1:] == ordered[:-1]
+
+
+def _operators(trace: Trace, found: Allocations) -> Int64:
     """The innermost operator around each event, on its thread; NOTHING without one."""
+    columns, above = trace.columns, trace.around
     around = np.full(len(found.ts), NOTHING, np.int64)
-    above = parents(columns, [Kind.OPERATOR])
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
     for lane in np.unique(found.lane).tolist():
         events = np.flatnonzero(found.lane == lane)

@@ -7,7 +7,7 @@ is none) is left to ``singly``, which takes events one by one and gives the same
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,28 +21,25 @@ from .events import (
     ARGUMENTS,
     CALL,
     DEVICE,
+    FIELDS,
+    IN_NUMBERS,
+    IN_TEXT,
     MISSING,
     SETS,
     Argument,
     Begin,
     End,
-    Instant,
-    MemoryArguments,
     Metadata,
-    StrictPhase,
-    StrictSlice,
-    TextPhase,
-    TextSlice,
-    argument_type,
+    Written,
 )
 from .kinds import Kind, kind_of
 from .parts import LaneKey, Numbering, Part
 from .times import LARGEST, UNUSABLE, all_nanoseconds, of_numbers
 
-_strict = msgspec.json.Decoder(list[StrictPhase])
-_text = msgspec.json.Decoder(list[TextPhase])
-_arguments = [msgspec.json.Decoder(list[argument_type(each, strict=True)]) for each in SETS]  # type: ignore[misc]
-_memory_arguments = msgspec.json.Decoder(list[MemoryArguments])
+_decoders = [
+    (written, msgspec.json.Decoder(list[written.phase]))  # type: ignore[name-defined]
+    for written in (IN_NUMBERS, IN_TEXT)
+]
 #: The number of its set of arguments, by kind.
 _SET = np.array([SETS.index(ARGUMENTS[kind]) for kind in Kind], np.int8)
 
@@ -65,9 +62,9 @@ def read(text: bytes) -> Part:
     """The part that a JSON array of events makes. Raises msgspec.DecodeError where it is none, RecursionError where
     it is nested too deep."""
     text = _as_utf8(text)
-    for decoder in (_strict, _text):
+    for written, decoder in _decoders:
         try:
-            return _Batch(decoder.decode(text)).part()
+            return _Batch(decoder.decode(text), written).part()
         except (msgspec.ValidationError, _Odd):
             continue
     return singly.read(text)
@@ -83,32 +80,25 @@ def _as_utf8(text: bytes) -> bytes:
 
 
 class _Batch:
-    def __init__(self, events: list[Any]) -> None:
-        self.events = events
+    def __init__(self, events: list[Any], written: Written) -> None:
+        self.events, self.written = events, written
         self.names, self.texts = Numbering(), Numbering()
         self.lanes: dict[LaneKey, int] = {}
         self.sparse: dict[str, tuple[list[Int64], list[Int64]]] = {}
 
     def part(self) -> Part:
         types = set(map(type, self.events))
-        written = TextSlice if TextSlice in types else StrictSlice
-        slices = self._of(written) if written in types else []
+        slices = self._of(self.written.slice)
         arguments = [each.args for each in slices]
-        read = all_nanoseconds if written is TextSlice else _of_numbers
-        ts, dur = read([each.ts for each in slices]), read([each.dur for each in slices])
-        name, kind, pair, threads = self._told_by_place(
-            [each.cat for each in slices],
-            [each.name for each in slices],
-            [each.pid for each in slices],
-            [each.tid for each in slices],
-        )
+        ts, dur = self._times([each.ts for each in slices]), self._times([each.dur for each in slices])
+        name, kind, pair, threads = self._told_by_place(slices)
         usable, unusable = (ts != UNUSABLE) & (dur >= 0), 0
         if not usable.all():
             unusable = int((kind[~usable] != Kind.OTHER).sum())
             arguments = [arguments[place] for place in np.flatnonzero(usable).tolist()]
             ts, dur, name, kind, pair = ts[usable], dur[usable], name[usable], kind[usable], pair[usable]
         lane, correlation, external = self._places_and_ids(arguments, kind, pair, threads)
-        memory, devices = self._memory() if Instant in types else ({}, [])
+        memory, devices = self._memory() if self.written.instant in types else ({}, [])
         return Part(
             slices={
                 "ts": ts,
@@ -139,13 +129,21 @@ class _Batch:
     def _of(self, its_type: type) -> list[Any]:
         return [event for event in self.events if type(event) is its_type]
 
+    def _times(self, times: Sequence[Any]) -> Int64:
+        if self.written is IN_TEXT:
+            return all_nanoseconds(times)
+        found = of_numbers(times)
+        if found is None:
+            raise _Odd
+        return found
+
     def _told_by_place(
-        self, *columns: Sequence[Any]
+        self, slices: list[Any]
     ) -> tuple[Int32, npt.NDArray[np.int8], Int32, list[tuple[str, str]]]:
-        """Of categories, names, processes and threads: the number of each name, its kind, the number of each pair of
-        process and thread, and these pairs. What is together in many slices is looked at once."""
+        """Of slices: the number of each name, its kind, the number of each pair of process and thread, and these pairs.
+        What is together in many slices is looked at once."""
         rows, pairs = Numbering(), Numbering()
-        row = np.array([rows[each] for each in zip(*columns, strict=True)], np.int32)
+        row = np.array([rows[each.cat, each.name, each.pid, each.tid] for each in slices], np.int32)
         names = np.array([self.names[name] for _, name, _, _ in rows], np.int32)
         kinds = np.array([kind_of(category or "", name) for category, name, _, _ in rows], np.int8)
         threads = np.array([pairs[str(process), str(thread)] for _, _, process, thread in rows], np.int32)
@@ -153,49 +151,42 @@ class _Batch:
 
     def _places_and_ids(
         self,
-        arguments: Sequence[msgspec.Raw],
+        arguments: list[Any],
         kind: npt.NDArray[np.int8],
         pair: Int32,
         threads: list[tuple[str, str]],
     ) -> tuple[Int32, Int64, Int64]:
         lane = np.full(len(kind), -1, np.int32)
-        correlation = np.full(len(kind), NO_ID, np.int64)
-        external = np.full(len(kind), NO_ID, np.int64)
         sets = _SET[kind]
         for number, its_set in enumerate(SETS):
             members = np.flatnonzero(sets == number)
-            if not len(members):
+            if its_set is CALL or not len(members):
                 continue
-            texts = [arguments[place] for place in members.tolist()]
-            given = _arguments[number].decode(b"[" + b",".join(texts) + b"]")
-            if len(given) != len(members):
-                raise _Odd
-            columns = dict(
-                zip([each.name for each in its_set], _transposed(given, len(its_set)), strict=True)
-            )
-            correlation[members], external[members] = _ids(columns)
+            given = [arguments[place] for place in members.tolist()]
             if its_set is DEVICE:
-                lane[members] = self._device_lanes(columns, pair[members], kind[members], threads)
-            self._mark(its_set, columns, members)
+                lane[members] = self._device_lanes(given, pair[members], kind[members], threads)
+            self._mark(its_set, given, members)
         host = lane < 0
         table = np.zeros(len(threads), np.int32)
         for each in np.unique(pair[host]).tolist():
             table[each] = self.lanes.setdefault((*threads[each], "", ""), len(self.lanes))
         lane[host] = table[pair[host]]
-        return lane, correlation, external
+        return lane, *_ids(arguments)
 
     def _device_lanes(
         self,
-        columns: Mapping[str, Sequence[Any]],
+        arguments: list[Any],
         pair: Int32,
         kind: npt.NDArray[np.int8],
         threads: list[tuple[str, str]],
     ) -> list[int]:
         keys = Numbering()
-        rows = zip(
-            columns["device"], columns["stream"], pair.tolist(), (kind >= Kind.COMPUTE).tolist(), strict=True
-        )
-        number = [keys[row] for row in rows]
+        number = [
+            keys[each.device, each.stream, place, works]
+            for each, place, works in zip(
+                arguments, pair.tolist(), (kind >= Kind.COMPUTE).tolist(), strict=True
+            )
+        ]
         lanes = []
         for device, stream, place, works in keys:
             process, thread = threads[place]
@@ -204,16 +195,17 @@ class _Batch:
             lanes.append(self.lanes.setdefault(key, len(self.lanes)))
         return [lanes[each] for each in number]
 
-    def _mark(
-        self, its_set: tuple[Argument, ...], columns: Mapping[str, Sequence[Any]], members: Int64
-    ) -> None:
+    def _mark(self, its_set: tuple[Argument, ...], arguments: list[Any], members: Int64) -> None:
         for name, _, its_type in its_set[len(CALL) :]:
+            if its_type is str:
+                continue
+            values = FIELDS[name](arguments)
             if its_type is int:
-                self._keep(name, members, _integers(columns[name]))
+                self._keep(name, members, _integers(values))
             elif its_type is float:
-                self._keep(name, members, _per_mille(columns[name]))
-            elif its_type is msgspec.Raw:
-                self._keep(name, members, self._numbers(columns[name]))
+                self._keep(name, members, _per_mille(values))
+            else:
+                self._keep(name, members, self._numbers(values))
 
     def _numbers(self, texts: Sequence[msgspec.Raw]) -> Int64 | None:
         """Of texts."""
@@ -235,18 +227,16 @@ class _Batch:
             kept.append(values[given])
 
     def _memory(self) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
-        found = [event for event in self.events if type(event) is Instant and event.name == "[memory]"]
+        found = [event for event in self._of(self.written.instant) if event.name == "[memory]"]
         if not found:
             return {}, []
-        ts = all_nanoseconds([event.ts for event in found])
-        given = _memory_arguments.decode(b"[" + b",".join([event.args for event in found]) + b"]")
-        if len(given) != len(found):
-            raise _Odd
+        ts = self._times([event.ts for event in found])
         if (ts == UNUSABLE).any():
             kept = np.flatnonzero(ts != UNUSABLE).tolist()
-            found, given, ts = [found[place] for place in kept], [given[place] for place in kept], ts[kept]
+            found, ts = [found[place] for place in kept], ts[kept]
+        given = [event.args for event in found]
         threads, devices, numbers = Numbering(), Numbering(), Numbering()
-        thread = [threads[row] for row in zip([e.pid for e in found], [e.tid for e in found], strict=True)]
+        thread = [threads[each.pid, each.tid] for each in found]
         lanes = [
             self.lanes.setdefault((str(process), str(thread), "", ""), len(self.lanes))
             for process, thread in threads
@@ -259,7 +249,7 @@ class _Batch:
             "device": np.array(keys, np.int64)[number],
         }
         for column, otherwise in singly.MEMORY_NUMBERS.items():
-            values = _integers([getattr(each, column) for each in given])
+            values = _integers(FIELDS[column](given))
             columns[column] = (
                 np.full(len(given), otherwise, np.int64)
                 if values is None
@@ -268,24 +258,14 @@ class _Batch:
         return columns, list(devices)
 
 
-def _transposed(rows: Sequence[Any], width: int) -> list[Sequence[Any]]:
-    """The fields of structs, each of all of them."""
-    return list(zip(*map(msgspec.structs.astuple, rows), strict=True)) if rows else [()] * width
-
-
-def _of_numbers(micros: Sequence[float]) -> Int64:
-    found = of_numbers(micros)
-    if found is None:
-        raise _Odd
-    return found
-
-
-def _integers(values: Sequence[int]) -> Int64 | None:
+def _integers(values: Sequence[int | None]) -> Int64 | None:
     """None where all are missing."""
     if values.count(MISSING) == len(values):
         return None
     try:
         return np.array(values, np.int64)
+    except TypeError:
+        return _integers([MISSING if each is None else each for each in values])
     except OverflowError as error:
         raise _Odd from error
 
@@ -297,15 +277,16 @@ def _per_mille(percents: Sequence[float]) -> Int64 | None:
     return np.where(np.abs(found) < singly.LARGEST_PER_MILLE, np.rint(found), MISSING).astype(np.int64)
 
 
-def _ids(columns: Mapping[str, Sequence[int]]) -> tuple[Int64, Int64]:
+def _ids(arguments: list[Any]) -> tuple[Int64, Int64]:
     """Correlation and external ids."""
-    size = len(columns["correlation"])
-    external, old = _integers(columns["external_id"]), _integers(columns["external_id_old"])
+    size = len(arguments)
+    external = _integers([each.external_id for each in arguments])
+    old = _integers([each.external_id_old for each in arguments])
     if external is None:
         external = old
     elif old is not None:
         external = np.where(external == MISSING, old, external)
-    return _positive(_integers(columns["correlation"]), size), _positive(external, size)
+    return _positive(_integers([each.correlation for each in arguments]), size), _positive(external, size)
 
 
 def _positive(ids: Int64 | None, size: int) -> Int64:

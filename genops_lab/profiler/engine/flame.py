@@ -9,7 +9,7 @@ import numpy as np
 
 from ..models import Flame, FlameNode
 from .columns import Columns, Int64
-from .kinds import ON_DEVICE, Kind
+from .kinds import ON_DEVICE, Kind, among
 from .nesting import NOTHING, parents
 from .operators import own_times, owners
 
@@ -42,7 +42,7 @@ def flame(columns: Columns) -> Flame:
 
 def _add_host(columns: Columns, tree: _Tree) -> None:
     around = parents(columns, _FRAMES)
-    members = np.flatnonzero(np.isin(columns.kind, [int(kind) for kind in _FRAMES]))
+    members = np.flatnonzero(among(columns.kind, _FRAMES))
     names, number_of = _names(columns)
     node = np.full(len(columns), NOTHING, np.int64)
     own = own_times(columns, members, around)
@@ -63,7 +63,7 @@ def _add_host(columns: Columns, tree: _Tree) -> None:
             columns,
         )
         rest, times = rest[~ready], times[~ready]
-    device = np.flatnonzero(np.isin(columns.kind, [int(kind) for kind in ON_DEVICE]))
+    device = np.flatnonzero(among(columns.kind, ON_DEVICE))
     owner = owners(columns, around)[device]
     parent = np.where(owner == NOTHING, NOTHING - 1 - columns.lane[device].astype(np.int64), node[owner])
     tree.add(

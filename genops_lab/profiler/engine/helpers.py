@@ -16,8 +16,9 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +27,23 @@ from .parts import Part
 #: More than these give little: the process that joins the parts has to keep up.
 MOST = 4
 _LENGTH = struct.Struct("<q")
+
+
+class Range(NamedTuple):
+    """Events and the commas between them, in a file."""
+
+    path: Path
+    begin: int
+    length: int
+
+    def text(self) -> bytes:
+        """They as an array. Raises OSError."""
+        with self.path.open("rb") as stream:
+            stream.seek(self.begin)
+            return b"[" + stream.read(self.length) + b"]"
+
+
+Work = TypeVar("Work", bytes, Range)
 
 
 def cores() -> int:
@@ -66,17 +84,17 @@ class Helpers:
             # Also closes its pipes, at which it ends.
             helper.communicate()
 
-    def ask(self, text: bytes) -> Future[Part | None]:
+    def ask(self, work: bytes | Range) -> Future[Part | None]:
         """The part that an array of events makes; None where it is to be read with more care."""
-        return self._threads.submit(self._ask, text)
+        return self._threads.submit(self._ask, pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
 
-    def _ask(self, text: bytes) -> Part | None:
+    def _ask(self, request: bytes) -> Part | None:
         helper = self._idle.get()
         assert helper.stdin is not None
         assert helper.stdout is not None
         try:
-            helper.stdin.write(_LENGTH.pack(len(text)))
-            helper.stdin.write(text)
+            helper.stdin.write(_LENGTH.pack(len(request)))
+            helper.stdin.write(request)
             helper.stdin.flush()
             answer = _message(helper.stdout)
         except OSError:  # it was ended, by the kernel when memory is short
@@ -86,27 +104,32 @@ class Helpers:
         return pickle.loads(answer) if answer is not None else None  # noqa: S301 - of this program's own process
 
 
-class Ahead:
-    """Texts that are being read, in their order, as many as helpers can hold."""
+class Ahead(Generic[Work]):
+    """Works that are being read, in their order, as many as helpers can hold."""
 
-    def __init__(self, helpers: Helpers) -> None:
+    def __init__(self, helpers: Helpers, works: Iterator[Work]) -> None:
         self._helpers = helpers
-        self._waiting: deque[tuple[bytes, Future[Part | None]]] = deque()
+        self._works: Iterator[Work] = works
+        self._waiting: deque[tuple[Work, Future[Part | None]]] = deque()
 
-    def give(self, text: bytes) -> Iterator[Part | None]:
-        """Have ``text`` read. Yields the oldest part where there are too many."""
-        self._waiting.append((text, self._helpers.ask(text)))
-        if len(self._waiting) > 2 * self._helpers.number:
-            yield self._oldest()
-
-    def rest(self) -> Iterator[Part | None]:
-        """The parts that are left."""
+    def parts(self) -> Iterator[Part]:
+        """Of each, up to one that is to be read with more care."""
+        for work in self._works:
+            self._waiting.append((work, self._helpers.ask(work)))
+            if len(self._waiting) > 2 * self._helpers.number:
+                part = self._oldest()
+                if part is None:
+                    return
+                yield part
         while self._waiting:
-            yield self._oldest()
+            part = self._oldest()
+            if part is None:
+                return
+            yield part
 
-    def unread(self) -> list[bytes]:
-        """The texts whose parts were not given out yet."""
-        return [text for text, _ in self._waiting]
+    def unread(self) -> list[Work]:
+        """What was taken and its part not given out."""
+        return [work for work, _ in self._waiting]
 
     def _oldest(self) -> Part | None:
         part = self._waiting[0][1].result()
@@ -121,11 +144,12 @@ def main() -> None:
 
     gc.disable()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    while (text := _message(requests)) is not None:
+    while (request := _message(requests)) is not None:
+        work = pickle.loads(request)  # noqa: S301 - of the process that started this one
         part: Part | None
         try:
-            part = batches.read(text).packed()
-        except (msgspec.DecodeError, RecursionError):
+            part = batches.read(work.text() if isinstance(work, Range) else work).packed()
+        except (msgspec.DecodeError, RecursionError, OSError):
             part = None
         answer = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
         answers.write(_LENGTH.pack(len(answer)))

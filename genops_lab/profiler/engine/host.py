@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .columns import Columns, Int64
 from .intervals import Intervals, union
-from .kinds import Kind
+from .kinds import Kind, among
 from .nesting import NOTHING
 from .traces import Trace
 
@@ -50,7 +50,8 @@ class Host:
         fits = np.array([pattern.search(name) is not None for name in columns.names], bool)
         if not fits.any():
             return np.empty(0, np.int64)
-        return np.flatnonzero(fits[columns.name] & np.isin(columns.kind, [int(kind) for kind in kinds]))
+        found = np.flatnonzero(fits[columns.name])
+        return found[among(columns.kind[found], kinds)]
 
     @cached_property
     def dataloading(self) -> Int64:

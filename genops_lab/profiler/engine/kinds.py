@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
 
 
 class Kind(IntEnum):
@@ -76,3 +80,10 @@ def kind_of(category: str, name: str) -> Kind:
         if _COMMUNICATION.search(name):
             return Kind.COMMUNICATION
     return kind
+
+
+def among(column: npt.NDArray[np.int8], kinds: Iterable[Kind]) -> npt.NDArray[np.bool_]:
+    """Whether each of a column of kinds is one of ``kinds``."""
+    table = np.zeros(len(Kind), bool)
+    table[[int(kind) for kind in kinds]] = True
+    return table[column]

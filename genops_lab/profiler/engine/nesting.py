@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .columns import Columns, Int32, Int64
-from .kinds import Kind
+from .kinds import Kind, among
 
 #: Stands where nothing lies around a slice.
 NOTHING = -1
@@ -21,7 +21,7 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     lie in. Of slices with one start the longer is outside (the columns' order).
     """
     found = np.full(len(columns), NOTHING, np.int32)
-    outer = np.isin(columns.kind, [int(kind) for kind in kinds])
+    outer = among(columns.kind, kinds)
     for lane in np.unique(columns.lane[outer]):
         members = np.flatnonzero(columns.lane == lane).astype(np.int32)
         around = _nearest_around(columns.ts[members], columns.dur[members], outer[members])

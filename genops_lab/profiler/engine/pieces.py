@@ -7,21 +7,26 @@ nested list cannot pass for one between events. Memory is bounded by a batch, no
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest
 
 from . import batches
-from .helpers import Ahead, Helpers
+from .helpers import Ahead, Helpers, Range
 from .parts import Part
 from .streams import READ_BYTES, Stream
 
-BATCH_BYTES = 2 << 20
+#: Its text and what is decoded of it should fit into a core's cache.
+BATCH_BYTES = 1 << 20
+#: The last cut of a batch is looked for in so much of its end, then in all of it.
+WINDOW_BYTES = 1 << 15
 #: One event, or what comes before the events, may be so large.
 LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
@@ -88,22 +93,44 @@ class TraceFile:
     def _ahead(self, helpers: Helpers) -> Iterator[Part]:
         """Cut where events seem to end and have the batches read by ``helpers``, up to one that cannot be read: there
         the cut was none, or the array ends, or the text is odd. What is left is read with care."""
-        ahead = Ahead(helpers)
+        if self._stream.packed:
+            texts = Ahead(helpers, self._texts())
+            yield from texts.parts()
+            self._buffer = b",".join([*(text[1:-1] for text in texts.unread()), self._buffer])
+        else:
+            ranges = Ahead(helpers, self._ranges())
+            yield from ranges.parts()
+            unread = ranges.unread()
+            if unread:
+                self._go_back(unread[0].begin)
+
+    def _texts(self) -> Iterator[bytes]:
+        """Arrays of events."""
         while True:
             self._fill(BATCH_BYTES)
             cut = None if self._ended else _last_boundary(self._buffer, len(self._buffer))
             if cut is None:
-                asked = ahead.rest()
-            else:
-                asked = ahead.give(b"[" + self._buffer[:cut] + b"]")
-                self._buffer = self._buffer[cut + 1 :]
-            for part in asked:
-                if part is None:
-                    self._buffer = b",".join([*(text[1:-1] for text in ahead.unread()), self._buffer])
-                    return
-                yield part
-            if cut is None:
                 return
+            yield b"[" + self._buffer[:cut] + b"]"
+            self._buffer = self._buffer[cut + 1 :]
+
+    def _ranges(self) -> Iterator[Range]:
+        """The same where they lie in the file, of which only the surroundings of each cut are read here."""
+        begin = self._stream.position - len(self._buffer)
+        with self.path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            while begin + BATCH_BYTES < size:
+                cut = _cut(stream, begin, min(WINDOW_BYTES, BATCH_BYTES)) or _cut(stream, begin, BATCH_BYTES)
+                if cut is None:
+                    break
+                yield Range(self.path, begin, cut - begin)
+                begin = cut + 1
+        self._go_back(begin)
+
+    def _go_back(self, begin: int) -> None:
+        """Go on from there in a file that is not compressed."""
+        self._stream = Stream(self.path, begin)
+        self._pieces, self._buffer, self._ended = iter(self._stream), b"", False
 
     def _fill(self, want: int) -> None:
         parts, size = [self._buffer], len(self._buffer)
@@ -217,6 +244,14 @@ def _too_deep(text: bytes) -> int:
         if depth > DEPTH:
             return token.start()
     return len(text)
+
+
+def _cut(stream: BinaryIO, begin: int, window: int) -> int | None:
+    """Where the last comma between two objects lies in the end, of ``window`` bytes, of the batch from ``begin``."""
+    first = begin + BATCH_BYTES - window
+    stream.seek(first)
+    found = _last_boundary(stream.read(window), window)
+    return None if found is None else first + found
 
 
 def _last_boundary(text: bytes, limit: int) -> int | None:

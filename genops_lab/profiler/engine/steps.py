@@ -11,7 +11,7 @@ import numpy as np
 from ..models import StepTime
 from .columns import Columns, Int64
 from .devices import Shares, shares
-from .kinds import Kind
+from .kinds import Kind, among
 from .nesting import NOTHING
 from .traces import Trace
 
@@ -28,9 +28,11 @@ _LONGER, _LONGER_WITHOUT_A_CAUSE = 1.5, 2.5
 
 def step_slices(columns: Columns) -> Int64:
     """The steps' own slices on the host, in order. Old traces have them as operators."""
-    numbers = [number for number, name in enumerate(columns.names) if _STEP.fullmatch(name)]
-    on_host = (columns.kind == Kind.ANNOTATION) | (columns.kind == Kind.OPERATOR)
-    return np.flatnonzero(on_host & np.isin(columns.name, numbers)) if numbers else np.empty(0, np.int64)
+    named = np.array([_STEP.fullmatch(name) is not None for name in columns.names], bool)
+    if not named.any():
+        return np.empty(0, np.int64)
+    found = np.flatnonzero(named[columns.name])
+    return found[among(columns.kind[found], (Kind.ANNOTATION, Kind.OPERATOR))]
 
 
 def step_of(trace: Trace, steps: Int64) -> Int64:

@@ -12,17 +12,26 @@ _GZIP = b"\x1f\x8b"
 
 
 class Stream:
-    """Iterated once, it gives the bytes in pieces; ``damage`` says afterwards what was met."""
+    """Iterated once, it gives the bytes in pieces; ``damage`` says afterwards what was met.
 
-    def __init__(self, path: Path) -> None:
+    ``begin``: where to begin in a file that is not compressed.
+    """
+
+    def __init__(self, path: Path, begin: int = 0) -> None:
         self.path = path
         self.damage = ""
+        self.packed = False
+        #: How far a file that is not compressed has been read.
+        self.position = begin
 
     def __iter__(self) -> Iterator[bytes]:
         with self.path.open("rb") as stream:
+            stream.seek(self.position)
             first = stream.read(READ_BYTES)
-            if not first.startswith(_GZIP):
+            self.packed = self.position == 0 and first.startswith(_GZIP)
+            if not self.packed:
                 while first:
+                    self.position += len(first)
                     yield first
                     first = stream.read(READ_BYTES)
                 return

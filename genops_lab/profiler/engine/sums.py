@@ -60,7 +60,7 @@ class Sums:
         self._cpu.add(trace)
         places_of = self._attribution.add(trace)
         self._roofline.add(trace)
-        self._memory.add(trace.columns, trace.rank)
+        self._memory.add(trace)
         self._devices += device_times(trace)
         self._kernels += [kernel_times(trace, members) for members in trace.devices.values()]
         self._streams += stream_times(trace)

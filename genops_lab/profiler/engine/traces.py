@@ -51,12 +51,11 @@ class Trace:
     @cached_property
     def devices(self) -> dict[str, Int64]:
         """The slices of each device, by its key; devices in the order of their numbers."""
-        columns = self.columns
-        keys = [lane.device for lane in columns.lanes]
-        used = {keys[lane] for lane in np.unique(columns.lane[self.device]).tolist()}
-        lane = columns.lane[self.device]
+        keys = [lane.device for lane in self.columns.lanes]
+        lane = self.columns.lane[self.device]
+        used = {keys[each] for each in np.unique(lane).tolist()}
         return {
-            key: self.device[np.isin(lane, [number for number, each in enumerate(keys) if each == key])]
+            key: self.device[np.array([each == key for each in keys], bool)[lane]]
             for key in sorted(used, key=_natural)
         }
 
