@@ -106,6 +106,33 @@ def test_copies_to_the_device(tmp_path: Path, kind: str, blocks: bool, found: se
     assert accused & {"h2d_blocking", "h2d_unpinned"} == found
 
 
+@pytest.mark.parametrize(
+    ("kind", "waits", "beside", "found"),
+    [
+        ("Memcpy HtoD (Pageable -> Device)", True, False, ["h2d_blocking", "h2d_unpinned"]),
+        ("Memcpy HtoD (Pinned -> Device)", True, False, ["h2d_blocking"]),
+        ("Memcpy HtoD (Pinned -> Device)", True, True, []),
+        ("Memcpy HtoD (Pinned -> Device)", False, False, []),
+    ],
+)
+def test_a_host_that_waits_for_long_copies(
+    tmp_path: Path, kind: str, waits: bool, beside: bool, found: list[str]
+) -> None:
+    """The device is never idle: it copies, or it computes."""
+
+    def step(number: int, at: float) -> list[Event]:
+        copy, before, after = 3 * number + 1, 3 * number + 2, 3 * number + 3
+        return [
+            *(launched(at - 40, before, 299, delay=35) if beside else []),
+            operator("aten::copy_", at - 5, 310 if waits else 8),
+            call("cudaMemcpyAsync", at - 4, 304 if waits else 5, copy),
+            kernel(kind, at, 299, copy, cat="gpu_memcpy", stream=9 if beside else 7),
+            *(launched(at + 305, after, 685, delay=1) if waits else launched(at + 10, after, 685, delay=290)),
+        ]
+
+    assert advised(tmp_path, loop(step)) == found
+
+
 def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
     def kernels(delay: float, every: float) -> list[Event]:
         events: list[Event] = []
