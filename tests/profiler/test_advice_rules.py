@@ -127,7 +127,7 @@ def test_a_host_that_waits_for_long_copies(
             operator("aten::copy_", at - 5, 310 if waits else 8),
             call("cudaMemcpyAsync", at - 4, 304 if waits else 5, copy),
             kernel(kind, at, 299, copy, cat="gpu_memcpy", stream=9 if beside else 7),
-            *(launched(at + 305, after, 685, delay=1) if waits else launched(at + 10, after, 685, delay=290)),
+            *(launched(at + 296, after, 697, delay=1) if waits else launched(at + 10, after, 697, delay=287)),
         ]
 
     assert advised(tmp_path, loop(step)) == found
