@@ -149,6 +149,18 @@ def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
     assert advised(tmp_path, kernels(delay=10_000, every=5.5)) == []
 
 
+@pytest.mark.parametrize(("python", "found"), [(30, "launch_bound"), (300, "gpu_idle")])
+def test_python_between_small_kernels(tmp_path: Path, python: float, found: str) -> None:
+    """A pause belongs to launching one by one; more is work of Python's own."""
+    events: list[Event] = []
+    for number in range(1, 200):
+        at = (12.0 + python) * number
+        events += [operator("aten::add_", at, 12), call("cudaLaunchKernel", at + 4, 6, number)]
+        events += [kernel(ADD, at + 12, 4, number)]
+    assert advised(tmp_path, events)[0] == found
+    assert ("gpu_idle" in advised(tmp_path, events)) == (found == "gpu_idle")
+
+
 def test_long_kernels_are_not_launch_bound(tmp_path: Path) -> None:
     events: list[Event] = []
     for number in range(1, 30):
