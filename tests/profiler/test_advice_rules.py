@@ -50,6 +50,20 @@ def test_values_read_in_the_loop(tmp_path: Path) -> None:
     assert "sync_item" not in advised(tmp_path, loop(reading(device=False)))
 
 
+@pytest.mark.parametrize(("waited", "found"), [(590, ["sync_item"]), (100, ["gpu_idle"])])
+def test_python_after_a_wait_counts_as_the_wait_as_far_as_it_was_long(
+    tmp_path: Path, waited: float, found: list[str]
+) -> None:
+    """Without the wait, as much Python would have run beside the device's work."""
+
+    def step(number: int, at: float) -> list[Event]:
+        events = launched(at, number + 1, waited)
+        events += [operator("aten::item", at + 25, waited - 13), operator("aten::relu", at + 990, 9)]
+        return [*events, call("cudaStreamSynchronize", at + 26, waited - 14, 1000 + number)]
+
+    assert advised(tmp_path, loop(step))[:1] == found
+
+
 def test_a_value_read_behind_queued_work_costs_nothing(tmp_path: Path) -> None:
     def step(number: int, at: float) -> list[Event]:
         # the next kernel is already queued when the host waits for an event
