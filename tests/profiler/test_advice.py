@@ -134,7 +134,8 @@ def test_a_real_capture_with_a_slow_and_a_fast_loader(tmp_path: Path, seconds: f
     loader = torch.utils.data.DataLoader(_Samples(seconds), batch_size=8)
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
         for batch in loader:
-            for _ in range(4):
+            # Much work a batch: a busy machine may keep the loader waiting for a while, too.
+            for _ in range(4 if seconds else 40):
                 # On the host a value is read without waiting for any device.
                 model(batch).square().mean().item()
     path = tmp_path / "trace.json"

@@ -107,6 +107,24 @@ QKV = [[1, 32, 8192, 128]] * 3
             9000,
             [],
         ),
+        # 4.4 TFLOP: 4.5 ms
+        (
+            "vllm::outplace_fused_experts",
+            [[8192, 4096], [8, 22016, 4096], [8, 4096, 11008], [8192, 2]],
+            BF16,
+            "fused_moe_kernel",
+            30000,
+            ["low_gemm_efficiency"],
+        ),
+        (
+            "_C::rms_norm",
+            [[8192, 8192], [8192, 8192], [8192]],
+            BF16,
+            "rms_norm_kernel",
+            300,
+            ["low_bandwidth"],
+        ),
+        ("vllm::rms_norm", [[8192, 8192], [8192, 8192], [8192]], BF16, "rms_norm_kernel", 100, []),
     ],
 )
 def test_operators_against_their_roofline(
@@ -128,6 +146,20 @@ def test_convolutions_that_turn_their_tensors(tmp_path: Path, turning: float, fo
     )
     turn = ("aten::to_other_layout", [[64, 256, 56, 56]], BF16, "cudnn::ops::nchwToNhwcKernel<half>", turning)
     assert advised(tmp_path, busy([convolution, turn] * 10)) == found
+
+
+def test_what_turns_tensors_inside_a_convolution_is_not_its_slowness(tmp_path: Path) -> None:
+    """237 GFLOP: 0.24 ms of 0.5 ms, and 0.5 ms of turning by kernels of the same operator."""
+    convolution = ("aten::convolution", [[64, 256, 56, 56], [256, 256, 3, 3]], BF16, "sm90_xmma_fprop", 500.0)
+    events = busy([convolution] * 10)
+    kernels = [event for event in events if event["cat"] == "kernel"]
+    at = kernels[0]["ts"]
+    for event in kernels:
+        turn = {**event, "name": "batched_transpose_32x32_dword", "dur": 500}
+        turn["ts"], event["ts"] = at, at + 500
+        at += 1000
+        events.append(turn)
+    assert advised(tmp_path, events) == ["conv_layout"]
 
 
 def test_many_tiny_products(tmp_path: Path) -> None:

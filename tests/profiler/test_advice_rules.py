@@ -50,6 +50,20 @@ def test_values_read_in_the_loop(tmp_path: Path) -> None:
     assert "sync_item" not in advised(tmp_path, loop(reading(device=False)))
 
 
+@pytest.mark.parametrize(("waited", "found"), [(590, ["sync_item"]), (100, ["gpu_idle"])])
+def test_python_after_a_wait_counts_as_the_wait_as_far_as_it_was_long(
+    tmp_path: Path, waited: float, found: list[str]
+) -> None:
+    """Without the wait, as much Python would have run beside the device's work."""
+
+    def step(number: int, at: float) -> list[Event]:
+        events = launched(at, number + 1, waited)
+        events += [operator("aten::item", at + 25, waited - 13), operator("aten::relu", at + 990, 9)]
+        return [*events, call("cudaStreamSynchronize", at + 26, waited - 14, 1000 + number)]
+
+    assert advised(tmp_path, loop(step))[:1] == found
+
+
 def test_a_value_read_behind_queued_work_costs_nothing(tmp_path: Path) -> None:
     def step(number: int, at: float) -> list[Event]:
         # the next kernel is already queued when the host waits for an event
@@ -106,6 +120,33 @@ def test_copies_to_the_device(tmp_path: Path, kind: str, blocks: bool, found: se
     assert accused & {"h2d_blocking", "h2d_unpinned"} == found
 
 
+@pytest.mark.parametrize(
+    ("kind", "waits", "beside", "found"),
+    [
+        ("Memcpy HtoD (Pageable -> Device)", True, False, ["h2d_blocking", "h2d_unpinned"]),
+        ("Memcpy HtoD (Pinned -> Device)", True, False, ["h2d_blocking"]),
+        ("Memcpy HtoD (Pinned -> Device)", True, True, []),
+        ("Memcpy HtoD (Pinned -> Device)", False, False, []),
+    ],
+)
+def test_a_host_that_waits_for_long_copies(
+    tmp_path: Path, kind: str, waits: bool, beside: bool, found: list[str]
+) -> None:
+    """The device is never idle: it copies, or it computes."""
+
+    def step(number: int, at: float) -> list[Event]:
+        copy, before, after = 3 * number + 1, 3 * number + 2, 3 * number + 3
+        return [
+            *(launched(at - 40, before, 299, delay=35) if beside else []),
+            operator("aten::copy_", at - 5, 310 if waits else 8),
+            call("cudaMemcpyAsync", at - 4, 304 if waits else 5, copy),
+            kernel(kind, at, 299, copy, cat="gpu_memcpy", stream=9 if beside else 7),
+            *(launched(at + 296, after, 697, delay=1) if waits else launched(at + 10, after, 697, delay=287)),
+        ]
+
+    assert advised(tmp_path, loop(step)) == found
+
+
 def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
     def kernels(delay: float, every: float) -> list[Event]:
         events: list[Event] = []
@@ -120,6 +161,18 @@ def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
     assert advised(tmp_path, kernels(delay=10_000, every=4.1)) == []
     # nor is a device's own pause between kernels that wait already
     assert advised(tmp_path, kernels(delay=10_000, every=5.5)) == []
+
+
+@pytest.mark.parametrize(("python", "found"), [(30, "launch_bound"), (300, "gpu_idle")])
+def test_python_between_small_kernels(tmp_path: Path, python: float, found: str) -> None:
+    """A pause belongs to launching one by one; more is work of Python's own."""
+    events: list[Event] = []
+    for number in range(1, 200):
+        at = (12.0 + python) * number
+        events += [operator("aten::add_", at, 12), call("cudaLaunchKernel", at + 4, 6, number)]
+        events += [kernel(ADD, at + 12, 4, number)]
+    assert advised(tmp_path, events)[0] == found
+    assert ("gpu_idle" in advised(tmp_path, events)) == (found == "gpu_idle")
 
 
 def test_long_kernels_are_not_launch_bound(tmp_path: Path) -> None:

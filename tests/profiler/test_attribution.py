@@ -20,9 +20,9 @@ from genops_lab.profiler.engine.columns import Columns, Sparse
 from genops_lab.profiler.engine.traces import Trace as OneRank
 from genops_lab.profiler.models import Attribution, LineTime
 
+from .test_truth import TRACES
 from .traced import Trace, profiled, with_device
 
-TRACES = Path(__file__).parents[3] / "shared" / "traces"
 real_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
 )
@@ -259,17 +259,8 @@ def test_an_operator_without_gradient_is_not_taken_for_the_forward_one(tmp_path:
 
 
 def launch(correlation: int, ts: float, tid: int = 1, name: str = "cudaLaunchKernel") -> dict[str, Any]:
-    args = {"correlation": correlation}
-    return {
-        "ph": "X",
-        "cat": "cuda_runtime",
-        "name": name,
-        "ts": ts,
-        "dur": 1,
-        "pid": 1,
-        "tid": tid,
-        "args": args,
-    }
+    place = {"ts": ts, "dur": 1, "pid": 1, "tid": tid}
+    return {"ph": "X", "cat": "cuda_runtime", "name": name, **place, "args": {"correlation": correlation}}
 
 
 def kernel(correlation: int, ts: float, dur: float, name: str = "k") -> dict[str, Any]:
@@ -280,17 +271,11 @@ def kernel(correlation: int, ts: float, dur: float, name: str = "k") -> dict[str
 def frame(
     name: str, ts: float, dur: float, number: int, above: int | None = None, tid: int = 1
 ) -> dict[str, Any]:
-    args = {"Python id": number, "Python parent id": above}
-    return {
-        "ph": "X",
-        "cat": "python_function",
-        "name": name,
-        "ts": ts,
-        "dur": dur,
-        "pid": 1,
-        "tid": tid,
-        "args": args,
-    }
+    args, place = (
+        {"Python id": number, "Python parent id": above},
+        {"ts": ts, "dur": dur, "pid": 1, "tid": tid},
+    )
+    return {"ph": "X", "cat": "python_function", "name": name, **place, "args": args}
 
 
 def test_all_kernels_of_a_cuda_graph_belong_to_its_launch(tmp_path: Path) -> None:
@@ -370,6 +355,31 @@ def test_two_threads_that_could_have_called_backward_are_not_guessed_between(tmp
     both = [*events, frame("b.py(1): other", 0, 100, 2, tid=2)]
     found = attribution({"traceEvents": both}, tmp_path / "two.json")
     assert (found.attributed_us, found.forward_us) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "calls", ["torch/autograd/graph.py(8): _engine_run_backward", markers.line_marker("c", 7)]
+)
+def test_a_thread_that_waits_elsewhere_does_not_hide_the_one_that_called_backward(
+    tmp_path: Path, calls: str
+) -> None:
+    """Such as a thread of the notebook's kernel, or of a logger."""
+    node = "autograd::engine::evaluate_function: torch::autograd::AccumulateGrad"
+    call = frame(calls, 10, 80, 3, 1)
+    if calls.startswith("genops"):
+        call |= {"cat": "user_annotation", "args": {}}
+    events = [
+        frame("a.py(1): main", 0, 100, 1),
+        call,
+        frame("b.py(1): other", 0, 100, 2, tid=2),
+        {"ph": "X", "cat": "cpu_op", "name": node, "ts": 20, "dur": 9, "pid": 1, "tid": 3, "args": {}},
+        launch(5, 22, tid=3),
+        kernel(5, 200, 9),
+    ]
+    found = attribution({"traceEvents": events}, tmp_path / "trace.json")
+    [line] = [each for each in found.lines if each.device_us]
+    assert (line.device_us, line.place.line) == (9, 7 if calls.startswith("genops") else 1)
+    assert line.place.function in ("main", "")
 
 
 def test_the_function_line_is_where_the_function_begins(tmp_path: Path) -> None:

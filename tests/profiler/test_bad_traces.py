@@ -57,14 +57,62 @@ def test_one_event_of_each_oddity_costs_only_itself(path: Path) -> None:
     assert "2 events have no usable time." in summary.damaged
 
 
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
-def test_words_that_are_no_json_cost_only_their_event(path: Path, word: str) -> None:
-    texts = [json.dumps(kernel(2 * at)) for at in range(50)]
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "-nan", "inf"])
+def test_words_that_are_no_json_cost_only_what_they_stand_for(path: Path, word: str) -> None:
+    texts = [json.dumps(kernel(2 * at, name='say "inf", nan')) for at in range(50)]
     texts[20] = texts[20].replace('"dur": 1', f'"dur": {word}')
+    texts[30] = texts[30].replace('"correlation": 60', f'"bandwidth": {word}, "device": {word}')
     path.write_text('{"traceEvents": [' + ",\n".join(texts) + "]}")
     summary = analyze(path)
-    assert summary.devices[0].kernels == 49
-    assert summary.damaged == "1 events could not be read."
+    [device] = summary.devices
+    assert (device.kernels, [each.name for each in device.top_kernels]) == (49, ['say "inf", nan'])
+    assert (summary.events, summary.damaged) == (50, "1 events have no usable time.")
+
+
+def test_half_a_pair_of_utf16_costs_only_itself(path: Path) -> None:
+    names = ["a \ud83d", "\udc00 b", "\\ud800 is written", "\U0001f600 whole"]
+    summary = of(path, [kernel(2 * at, name=name) for at, name in enumerate(names)])
+    assert summary.damaged == ""
+    found = {each.name for each in summary.devices[0].top_kernels}
+    assert found == {"a ??????", "?????? b", "\\ud800 is written", "\U0001f600 whole"}
+
+
+def test_arguments_that_are_null_are_none(path: Path) -> None:
+    summary = of(path, [kernel(0), kernel(2, args=None)])
+    assert (summary.devices[0].kernels, summary.damaged) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 2]", '["a"]', '[{"question": "a", "answer": "b"}]', '{"traceEvents": [{}]}']
+)
+def test_lists_of_other_things_are_no_traces(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(GenOpsError, match="is not a trace: what it lists are no events"):
+        analyze(path)
+
+
+def test_what_comes_after_a_compressed_trace(path: Path) -> None:
+    whole = gzip.compress(json.dumps([kernel(0)]).encode())
+    for after, damage in (
+        (b"\0" * 512, ""),
+        (b"more", "What follows the compressed trace in its file was not read."),
+        (whole[:9], "The compressed file is cut off; it was read up to there."),
+    ):
+        path.write_bytes(whole + after)
+        summary = analyze(path)
+        assert (summary.events, summary.damaged) == (1, damage)
+
+
+def test_what_ends_before_its_events_is_said_to_be_damaged(path: Path) -> None:
+    text = json.dumps({"deviceProperties": [{"id": 0}], "traceEvents": [kernel(0)]}).encode()
+    for data, said in (
+        (text[:20], "The file is cut off before it"),
+        (gzip.compress(text)[:30], "The compressed file is cut off"),
+        (text.decode().encode("utf-16"), "UTF-16"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(GenOpsError, match=said):
+            analyze(path)
 
 
 def test_ids_that_come_twice_and_clocks_out_of_order(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Traces for tests: real profiles of torch on the CPU, and devices added to them.
 
-No GPU is needed: ``with_device`` gives each innermost operator of a real CPU profile a launch and a kernel of the
-operator's own length, as Kineto writes them. Operators, stacks, markers and sequence numbers stay the real ones.
+No GPU is needed: ``with_device`` gives each innermost operator of a real CPU profile a launch and a kernel, as Kineto
+writes them. Operators, stacks, markers and sequence numbers stay the real ones. All kernels are equally long: an
+operator's own length depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _ONLY_VIEWS = {
 DEVICE = {"id": 0, "name": "NVIDIA H100 80GB HBM3", "totalGlobalMem": 85018279936, "numSms": 132}
 #: One kernel on a device, several operators on the CPU.
 _WHOLE = {"aten::addmm"}
+KERNEL_US = 10
 
 
 def profiled(work: Callable[[], object], path: Path, *, stacks: bool = True) -> Trace:
@@ -50,8 +52,8 @@ def with_device(trace: Trace, *, backward_thread: bool = False) -> Trace:
         launch = {"cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": event["pid"], "tid": event["tid"]}
         launch |= {"ph": "X", "ts": event["ts"] + event["dur"] / 2, "dur": event["dur"] / 8, "args": common}
         kernel = {"cat": "kernel", "name": f"kernel of {event['name']}", "pid": 0, "tid": 7}
-        kernel |= {"ph": "X", "ts": end, "dur": event["dur"], "args": {**common, "stream": 7}}
-        end += event["dur"]
+        kernel |= {"ph": "X", "ts": end, "dur": KERNEL_US, "args": {**common, "stream": 7}}
+        end += KERNEL_US
         device += [launch, kernel]
     if backward_thread:
         moved = [

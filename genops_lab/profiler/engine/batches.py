@@ -33,6 +33,7 @@ from .events import (
     Written,
 )
 from .kinds import Kind, kind_of
+from .mending import mended
 from .parts import LaneKey, Numbering, Part
 from .times import LARGEST, UNUSABLE, all_nanoseconds, of_numbers
 
@@ -62,6 +63,16 @@ def read(text: bytes) -> Part:
     """The part that a JSON array of events makes. Raises msgspec.DecodeError where it is none, RecursionError where
     it is nested too deep."""
     text = _as_utf8(text)
+    try:
+        return _read(text)
+    except msgspec.DecodeError as error:
+        whole = text if "trailing" in str(error) else mended(text)
+        if whole is text:
+            raise
+        return _read(whole)
+
+
+def _read(text: bytes) -> Part:
     for written, decoder in _decoders:
         try:
             return _Batch(decoder.decode(text), written).part()
@@ -190,7 +201,7 @@ class _Batch:
         lanes = []
         for device, stream, place, works in keys:
             process, thread = threads[place]
-            on = "" if not works else process if device is None else str(device)
+            on = "" if not works else process if device in (None, "") else str(device)
             key = (process, thread, on, "" if stream is None else str(stream))
             lanes.append(self.lanes.setdefault(key, len(self.lanes)))
         return [lanes[each] for each in number]

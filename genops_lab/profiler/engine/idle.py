@@ -9,7 +9,7 @@ import numpy as np
 
 from ..models import IdleReason, IdleTime
 from .columns import Int64
-from .host import Host, overlap
+from .host import Activity, Host, overlap
 from .intervals import Intervals, union
 from .kinds import Kind
 from .nesting import NOTHING
@@ -117,15 +117,48 @@ def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
 def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Int64) -> None:
     """Move launching to the wait inside which the gap began."""
     launch = _PART["launch"]
+    for activity, began in _began_in_waits(host, times, lane):
+        parts[began, _PART[activity.code]] += parts[began, launch]
+        parts[began, launch] = 0
+
+
+def _began_in_waits(host: Host, times: Intervals, lane: Int64) -> Iterator[tuple[Activity, Int64]]:
+    """The gaps that began while the thread of their next call waited, by its waits."""
     for thread in np.unique(lane[lane != NOTHING]).tolist():
         for activity in host.activities(thread):
             if activity.code in _LATE:
                 begin = times.start - _LATE[activity.code]
-                began = np.flatnonzero(
-                    (overlap(activity.times, begin, times.start + 1) > 0) & (lane == thread)
-                )
-                parts[began, _PART[activity.code]] += parts[began, launch]
-                parts[began, launch] = 0
+                inside = overlap(activity.times, begin, times.start + 1) > 0
+                yield activity, np.flatnonzero(inside & (lane == thread))
+
+
+def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
+    """The same gaps with Python that follows a wait told as the wait, as far as the waits were long.
+
+    That is no longer what the host did, but what it could have done earlier.
+    """
+    call = trace.call[gaps.following]
+    lane = np.where(call == NOTHING, NOTHING, trace.columns.lane[call])
+    parts, python = gaps.parts.copy(), _PART["python"]
+    for activity, began in _began_in_waits(host, gaps.times, lane):
+        ahead = _ahead(activity.times, gaps.times.start[began], parts[began, python])
+        parts[began, _PART[activity.code]] += ahead
+        parts[began, python] -= ahead
+    return gaps._replace(parts=parts)
+
+
+def _ahead(waits: Intervals, at: Int64, python: Int64) -> Int64:
+    """How much of the Python after each of ``at`` would have run beside the device's work without the waits.
+
+    A host that does not wait is ahead by as much as it would have waited, until its Python has used that up.
+    """
+    place = np.maximum(np.searchsorted(waits.start, at, side="right") - 1, 0)
+    waited = np.maximum(at - waits.start[place], 0) if len(waits.start) else np.zeros(len(at), np.int64)
+    gained = np.cumsum(waited - python)
+    left = gained - np.minimum(np.minimum.accumulate(gained), 0)
+    before = np.concatenate([[0], left[:-1]])
+    found: Int64 = np.minimum(python, before + waited)
+    return found
 
 
 def _device_parts(

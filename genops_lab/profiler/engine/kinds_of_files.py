@@ -32,6 +32,8 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xfd7zXZ", "compressed by xz", "Unpack it: unxz FILE"),
     (b"NVR\x00", "a report of Nsight Compute", "It is of single kernels: open it with ncu-ui."),
     (b"\x89HDF", "an HDF5 file", "Export it as SQLite: nsys export --type sqlite FILE.nsys-rep"),
+    (b"\xff\xfe", "text in UTF-16", "Save it as UTF-8."),
+    (b"\xfe\xff", "text in UTF-16", "Save it as UTF-8."),
     (b"<", "a page", "Give the trace itself: JSON, or JSON in gzip."),
 )
 _REPORTS = {

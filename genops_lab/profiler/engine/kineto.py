@@ -33,9 +33,11 @@ class Reading:
         self._source, self._joined = TraceFile(path), Joined()
 
     def take(self, helpers: Helpers | None) -> None:
-        """All events."""
+        """All events. Raises InvalidRequest where there is none among what is listed."""
         for part in self._source.parts(helpers):
             self._joined.add(part)
+        if self._joined.strange and self._joined.strange == self._joined.events:
+            raise self._source.no_trace("what it lists are no events")
         if self._joined.pairs:
             self._joined.add(singly.paired(self._joined.pairs))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,11 @@ from .enclosing import Enclosing
 from .frames import Frame, Owner
 from .kinds import Kind
 from .nesting import NOTHING
+
+#: Python's frames around a backward pass, by the versions of torch.
+_AUTOGRAD = re.compile(
+    r"_engine_run_backward|run_backward of |torch/autograd/__init__\.py\(\d+\): (backward|grad)$"
+)
 
 
 class _PythonTree(NamedTuple):
@@ -71,17 +78,36 @@ class Lines:
         return found
 
     def waiting(self, process_lanes: list[int], own: int, ts: Int64) -> Int64:
-        """The line that another thread was in meanwhile, where there is one only."""
+        """The line that another thread was in meanwhile, where one can be told: that which called autograd, else
+        that which a marker tells, else the only one (other threads may stand in code of a person's, too)."""
         found = np.full(len(ts), NOTHING, np.int64)
+        reason = np.full(len(ts), -1, np.int8)
         several = np.zeros(len(ts), bool)
         used = {*self._marked[0].lanes, *self._python.tree.lanes}
         for number in process_lanes:
             if number == own or number not in used:
                 continue
-            line = self.at(np.full(len(ts), number, np.int32), ts)
-            several |= (line != NOTHING) & (found != NOTHING)
-            found = np.where(line != NOTHING, line, found)
+            lane = np.full(len(ts), number, np.int32)
+            line = self.at(lane, ts)
+            told = np.where(line == NOTHING, -1, self._reason(lane, ts))
+            several = np.where(told > reason, False, several | (told == reason))
+            found = np.where(told > reason, line, found)
+            reason = np.maximum(reason, told)
         return np.where(several, NOTHING, found)
+
+    def _reason(self, lane: Int32, ts: Int64) -> npt.NDArray[np.int8]:
+        """How much speaks for a thread as the one that waits for autograd's: 2, it called it; 1, a marker."""
+        marked = self._of_members(self._marked, lane, ts) != NOTHING
+        calls = self._of_members((self._python.tree, self._calls_autograd), lane, ts) != NOTHING
+        found: npt.NDArray[np.int8] = np.where(calls, 2, marked).astype(np.int8)
+        return found
+
+    @cached_property
+    def _calls_autograd(self) -> Int64:
+        """For each Python frame the call of autograd's engine that it is in; NOTHING where it is in none."""
+        columns, tree = self._columns, self._python.tree
+        calls = np.array([_AUTOGRAD.search(name) is not None for name in columns.names], bool)
+        return tree.nearest(calls[columns.name[tree.members]])
 
     def host_times(self) -> Int64:
         """For each line the time on the host without that of lines inside it, in nanoseconds."""

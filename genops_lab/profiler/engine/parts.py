@@ -42,6 +42,8 @@ class Part:
     #: Events that could not be decoded, and those without a time.
     skipped: int = 0
     unusable: int = 0
+    #: Of ``events``, those that are none: without a phase.
+    strange: int = 0
     #: Begins and ends of slices, which may lie in several parts.
     pairs: list[Any] = field(default_factory=list)
 
@@ -102,7 +104,7 @@ class Joined:
     """
 
     def __init__(self) -> None:
-        self.events = self.skipped = self.unusable = 0
+        self.events = self.skipped = self.unusable = self.strange = 0
         self.pairs: list[Any] = []
         self._slices = {name: _Column() for name in _DTYPES}
         self._memory = {name: _Column() for name in MEMORY}
@@ -115,6 +117,7 @@ class Joined:
         self.events += part.events
         self.skipped += part.skipped
         self.unusable += part.unusable
+        self.strange += part.strange
         self.pairs += part.pairs
         self._labels |= part.labels
         lanes = _numbers(self._lanes, part.lanes)

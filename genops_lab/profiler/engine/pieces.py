@@ -65,6 +65,13 @@ class TraceFile:
                 yield part
         self.damage = self._stream.damage or self.damage
 
+    def no_trace(self, reason: str) -> InvalidRequest:
+        """What to raise because of ``reason``."""
+        return InvalidRequest(
+            f"{self.path.name} is not a trace: {reason}.",
+            hint="Give a Kineto or Chrome trace: JSON, or JSON in gzip, as torch.profiler exports it.",
+        )
+
     def _all(self, helpers: Helpers | None) -> Iterator[Part]:
         if helpers is not None:
             yield from self._ahead(helpers)
@@ -154,10 +161,9 @@ class TraceFile:
                 self.head, self._buffer = text[: found.start()], text[found.end() :]
                 return
             if self._ended or (text and not text.startswith(b"{")) or len(text) > LIMIT_BYTES:
-                raise InvalidRequest(
-                    f"{self.path.name} is not a trace: it holds no list of events.",
-                    hint="Give a Kineto or Chrome trace: JSON, or JSON in gzip, as torch.profiler exports it.",
-                )
+                cut = text.startswith(b"{") and not text.rstrip().endswith(b"}")
+                damage = self._stream.damage or ("The file is cut off before it." if cut else "")
+                raise self.no_trace(f"it holds no list of events. {damage}".rstrip(". "))
 
     def _take(self) -> tuple[Part | None, bool] | None:
         """Decode a batch: its events, and whether they were the last. None: more text is needed."""

@@ -56,6 +56,7 @@ def read(text: bytes) -> Part:
             reading.take(_decoded(raw))
         except msgspec.ValidationError:
             reading.skipped += 1
+            reading.strange += not _phase_of(raw)
     return reading.part()
 
 
@@ -101,6 +102,13 @@ def _decoded(raw: msgspec.Raw) -> Any:
         return other
 
 
+def _phase_of(raw: msgspec.Raw) -> str:
+    try:
+        return _other.decode(raw).ph
+    except msgspec.ValidationError:
+        return ""
+
+
 def _pairs(events: Iterable[Any]) -> Iterable[tuple[Begin, End | None]]:
     """Each begin with its end, or without one."""
     begun: dict[tuple[str, str], list[Begin]] = {}
@@ -118,7 +126,7 @@ def _pairs(events: Iterable[Any]) -> Iterable[tuple[Begin, End | None]]:
 class _Reading:
     def __init__(self) -> None:
         self.builder = Builder()
-        self.events = self.skipped = self.unusable = 0
+        self.events = self.skipped = self.unusable = self.strange = 0
         self.metadata: list[Metadata] = []
         self.pairs: list[Any] = []
 
@@ -133,6 +141,8 @@ class _Reading:
             self.metadata.append(event)
         elif type(event) is Begin or type(event) is End:
             self.pairs.append(event)
+        elif type(event) is Other and not event.ph:
+            self.strange += 1
         self.events += 1
 
     def slice(self, event: Slice | Begin, begin: msgspec.Raw, end: msgspec.Raw | None) -> None:
@@ -148,12 +158,13 @@ class _Reading:
             self.unusable += kind != Kind.OTHER
             return
         its_set = ARGUMENTS[kind]
-        arguments: Any = _arguments[its_set].decode(event.args)
+        # "args": null is as good as none.
+        arguments: Any = _arguments[its_set].decode(b"{}" if bytes(event.args) == b"null" else event.args)
         device = stream = ""
         if its_set is DEVICE:
             stream = "" if arguments.stream is None else str(arguments.stream)
             if kind >= Kind.COMPUTE:
-                device = str(arguments.device if arguments.device is not None else event.pid)
+                device = str(arguments.device if arguments.device not in (None, "") else event.pid)
         given = arguments.external_id
         if given is None or given == MISSING:
             given = arguments.external_id_old
@@ -197,6 +208,7 @@ class _Reading:
         part = self.builder.part()
         part.labels = labels(self.metadata)
         part.events, part.skipped, part.unusable = self.events + self.skipped, self.skipped, self.unusable
+        part.strange = self.strange
         part.pairs = self.pairs
         return part
 

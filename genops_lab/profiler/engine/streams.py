@@ -50,6 +50,10 @@ class Stream:
                 if inflater.eof:
                     # gzip files may be concatenated
                     pending = inflater.unused_data or stream.read(READ_BYTES)
+                    if not _GZIP.startswith(pending[:2]):
+                        if pending.strip(b"\0"):
+                            self.damage = "What follows the compressed trace in its file was not read."
+                        return
                     inflater = library.decompressobj(wbits=31)
                 elif not pending:
                     pending = stream.read(READ_BYTES)

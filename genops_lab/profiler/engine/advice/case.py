@@ -12,7 +12,7 @@ from ...models import Advice, Moment, Place
 from ..columns import Int64
 from ..devices import device_model
 from ..host import Host
-from ..idle import REASONS, Gaps, explained_gaps
+from ..idle import REASONS, Gaps, explained_gaps, without_waits
 from ..intervals import span, union_length
 from ..kinds import Kind
 from ..steps import step_slices
@@ -61,10 +61,10 @@ class Case:
             key: explained_gaps(self.trace, self.host, members) for key, members in self.trace.devices.items()
         }
 
-    @property
+    @cached_property
     def gaps(self) -> list[Gaps]:
-        """The gaps of each device."""
-        return list(self.gaps_of.values())
+        """The gaps of each device, with Python that waits held up told as waiting."""
+        return [without_waits(self.trace, self.host, each) for each in self.gaps_of.values()]
 
     @cached_property
     def idle(self) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..idle import REASONS
+from ..idle import CLOCKS_DIFFER, REASONS
+from ..intervals import exposed_length
 from ..kinds import Kind
 from ..nesting import NOTHING
 from .case import Case, Stake, length_of, milliseconds
@@ -19,6 +20,8 @@ _TO_DEVICE = re.compile(
 )
 _PAGEABLE = re.compile(r"Pageable -> Device", re.IGNORECASE)
 _COPY = REASONS.index("copy")
+#: Copies that the host waits for are told from this share on, the device's idleness around them from 1 % on.
+SHARE = 0.03
 
 
 def copies_to_device(case: Case, pattern: re.Pattern[str] = _TO_DEVICE) -> Int64:
@@ -31,21 +34,26 @@ def copies_to_device(case: Case, pattern: re.Pattern[str] = _TO_DEVICE) -> Int64
 
 
 def h2d_blocking(case: Case) -> Iterable[Advice]:
-    """The device is idle because its host stands in a copy to the device.
+    """Nothing is computed because the host stands in a copy to the device.
 
-    Saving: the idle time of gaps in which the host was inside such a copy, with the launching that follows.
+    Saving: the idle time of gaps in which the host was inside such a copy, with the launching that follows, and the
+    copies themselves as far as no kernel runs beside them, where the host waits for their end.
     """
     copies = copies_to_device(case)
     calls = case.trace.call[copies]
     if not len(copies) or not (calls != NOTHING).any():
         return
-    saving, seen = _idle_during(case, calls[calls != NOTHING])
-    if case.worth(saving):
+    idle, seen = _idle_during(case, calls[calls != NOTHING])
+    waited = _waited_for(case, copies[calls != NOTHING], calls[calls != NOTHING])
+    alone = _alone(case, waited)
+    saving = idle + alone
+    if case.worth(idle) or case.worth(saving, SHARE):
+        held = f"; the host waited for the end of {len(waited)}, {milliseconds(alone)} without any kernel"
         yield case.advice(
             "h2d_blocking",
             "Copies to the device hold up the program",
             f"{len(copies)} copies from the host; around {seen} of them the device was idle, together for"
-            f" {milliseconds(saving)} ({case.share(saving)} of the trace).",
+            f" {milliseconds(idle)}{held if alone else ''} ({case.share(saving)} of the trace).",
             Stake(saving, copies),
             "Copy from pinned memory with non_blocking=True, one batch ahead of the work.",
             "x = x.to(device, non_blocking=True)  # from DataLoader(..., pin_memory=True)",
@@ -79,8 +87,7 @@ def h2d_unpinned(case: Case) -> Iterable[Advice]:
 
 def _idle_during(case: Case, calls: Int64) -> tuple[int, int]:
     """Idle time for copies in gaps that touch such a call or the operator around it; and how many of them."""
-    around = case.trace.around[calls]
-    slices = np.unique(np.where(around == NOTHING, calls, around))
+    slices = np.unique(_with_operator(case, calls))
     columns = case.columns
     start, end = columns.ts[slices], columns.ts[slices] + columns.dur[slices]
     saving = seen = 0
@@ -90,3 +97,28 @@ def _idle_during(case: Case, calls: Int64) -> tuple[int, int]:
         parts = gaps.parts[touched, _COPY]
         saving, seen = max((saving, seen), (int(parts.sum()), int((parts > 0).sum())))
     return saving, seen
+
+
+def _with_operator(case: Case, calls: Int64) -> Int64:
+    """The operator around each call; the call where there is none."""
+    around = case.trace.around[calls]
+    found: Int64 = np.where(around == NOTHING, calls, around)
+    return found
+
+
+def _waited_for(case: Case, copies: Int64, calls: Int64) -> Int64:
+    """Copies that had ended when the host went on."""
+    columns = case.columns
+    outer = _with_operator(case, calls)
+    went_on = columns.ts[outer] + columns.dur[outer]
+    return copies[went_on >= columns.ts[copies] + columns.dur[copies] - CLOCKS_DIFFER]
+
+
+def _alone(case: Case, copies: Int64) -> int:
+    """How long the copies ran without a kernel beside them, on the device that has most of it."""
+    most = 0
+    for members in case.trace.devices.values():
+        kernels = members[case.columns.kind[members] <= Kind.COMMUNICATION]
+        mine = case.trace.intervals(np.intersect1d(copies, members))
+        most = max(most, exposed_length(mine, case.trace.intervals(kernels)))
+    return most

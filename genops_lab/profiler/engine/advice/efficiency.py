@@ -83,16 +83,10 @@ def efficiency(case: Case) -> Iterable[Advice]:
 def _judged(group: Group, speed: Speed) -> Slow | None:
     work = group.work
     family = work.family
-    if family == "experts":
-        if work.rows_an_expert >= _FULL_ROWS:
-            return None
+    if family == "experts" and work.rows_an_expert < _FULL_ROWS:
         # A matrix unit takes 16 rows whether they are there or not.
-        return Slow(
-            group,
-            "small_gemms",
-            group.each_ns * work.rows_an_expert / _FULL_ROWS,
-            work.rows_an_expert / _FULL_ROWS,
-        )
+        part = work.rows_an_expert / _FULL_ROWS
+        return Slow(group, "small_gemms", group.each_ns * part, part)
     if family in ("matmul", "convolution") and runs_in_fp32(group, speed):
         faster = 1e9 * max(work.flops / max(speed.half, 1.0), work.bytes / 2 / speed.bandwidth)
         slowest = 1e9 * work.flops / speed.fp32
@@ -105,6 +99,8 @@ def _judged(group: Group, speed: Speed) -> Slow | None:
         return Slow(group, code, ideal, share) if code else None
     if share >= SLOW.get(family, SLOW_STREAMING):
         return None
+    if family == "experts":
+        return Slow(group, "low_gemm_efficiency", ideal, share)
     if family == "matmul":
         return Slow(group, matmul_cause(group, speed), ideal, share)
     if family == "convolution":
@@ -142,7 +138,7 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
     kernels = ", ".join(_short(name) for name in group.kernels[:2])
     return case.advice(
         code,
-        ("Many experts with few tokens each: " if work.rows_an_expert else "")
+        ("Many experts with few tokens each: " if code == "small_gemms" and work.rows_an_expert else "")
         + cause.title.format(name=group.call.name, share=percent(min(first.share, 1.0), 1.0)),
         f"{count} calls take {milliseconds(total)} of device time ({case.share(total)} of the trace). The largest:"
         f" {group.call.name} {group.shapes} ({group.call.types[0] if group.call.types else '?'}),"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from ..columns import Int64
+from ..columns import Columns, Int64
+from ..host import Bools
 from ..kinds import Kind
 from ..nesting import NOTHING
 from ..traces import Trace
@@ -15,6 +17,9 @@ from .shapes import Call, Work, is_known, work_of
 
 #: Tensors below this stay in caches, whose speed is another.
 LARGE_BYTES = 32e6
+_TRANSPOSES = re.compile(
+    r"nchwTo?Nhwc|nhwcTo?Nchw|nchw2nhwc|nhwc2nchw|batched_transpose|transpose_(NCHW|NHWC)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,15 @@ class Group:
         return " × ".join(shown[:3])
 
 
+def turn_tensors(columns: Columns, slices: Int64) -> Bools:
+    """Which slices are a library's kernels that change NCHW to NHWC or back."""
+    fits = np.array([_TRANSPOSES.search(name) is not None for name in columns.names], bool)
+    return fits[columns.name[slices]]
+
+
 def work_groups(trace: Trace) -> list[Group]:
-    """Those with most device time first. Device work belongs to the outermost operator whose work is known."""
+    """Those with most device time first. Device work belongs to the outermost operator whose work is known; what
+    turns a convolution's tensors is no work of its (``conv_layout`` tells it)."""
     columns = trace.columns
     known = np.array([is_known(name) for name in columns.names], bool)
     shaped = columns.sparse.get("dims")
@@ -54,6 +66,7 @@ def work_groups(trace: Trace) -> list[Group]:
     fits = np.zeros(len(columns), bool)
     fits[shaped.index] = known[columns.name[shaped.index]]
     device = trace.device[columns.kind[trace.device] == Kind.COMPUTE]
+    device = device[~turn_tensors(columns, device)]
     above = trace.owner[device].astype(np.int64)
     found = np.full(len(device), NOTHING, np.int64)
     while (climbing := above != NOTHING).any():

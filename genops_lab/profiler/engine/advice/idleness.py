@@ -9,6 +9,7 @@ import numpy as np
 from ...models import Advice
 from ..idle import REASONS
 from .case import Case, Stake, milliseconds
+from .launches import launch_bound, pauses
 
 SHARE = 0.1
 _WORDS = {
@@ -23,10 +24,13 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
 
     Left out is what has its own advice: data loading, copies, synchronisation, launching. Saving: the rest.
     """
+    launching = any(True for _ in launch_bound(case))
     best: dict[str, int] = {}
     slices = np.empty(0, np.int64)
     for gaps in case.gaps:
         found = {code: int(gaps.parts[:, REASONS.index(code)].sum()) for code in _WORDS}
+        if launching:
+            found["python"] -= int(pauses(gaps).sum())
         if sum(found.values()) > sum(best.values()):
             best, slices = found, gaps.following[np.argsort(-gaps.lengths, kind="stable")[:100]]
     idle = sum(best.values())

@@ -19,22 +19,26 @@ from .case import Case, Stake, milliseconds, percent
 SLOW_CALL_NS = 1_000_000
 #: Idle for launching, of the traced time; and kernels shorter than this on average.
 SHARE, SHORT_NS = 0.1, 200_000
-_LAUNCH = REASONS.index("launch")
+#: Python between two launches that is shorter belongs to launching one by one; longer, it is work of its own.
+PAUSE_NS = 100_000
+_LAUNCH, _PYTHON = REASONS.index("launch"), REASONS.index("python")
 _OPTIMIZER = re.compile(r"Optimizer\.step#")
 
 
 def launch_bound(case: Case) -> Iterable[Advice]:
     """The device waits between kernels for the host to launch the next.
 
-    Saving: the parts of gaps in which the host was launching; a CUDA graph launches all at once. Pauses of a
-    microsecond between kernels that wait already are the device's own.
+    Saving: the parts of gaps in which the host was launching, with the Python in between; a CUDA graph launches all
+    at once. Pauses of a microsecond between kernels that wait already are the device's own.
     """
-    best, stretch = 0, None
+    best, python, stretch = 0, 0, None
     for gaps in case.gaps:
         parts = np.where(_waited_for_call(case, gaps), gaps.parts[:, _LAUNCH], 0)
         parts[parts > SLOW_CALL_NS] = 0
-        if parts.sum() > best:
-            best, stretch = int(parts.sum()), gaps.following[parts > 0]
+        between = pauses(gaps)
+        total = int(parts.sum() + between.sum())
+        if total > best:
+            best, python, stretch = total, int(between.sum()), gaps.following[parts + between > 0]
     if stretch is None or not case.worth(best, SHARE):
         return
     columns = case.columns
@@ -55,13 +59,20 @@ def launch_bound(case: Case) -> Iterable[Advice]:
         f"{len(kernels):,} kernels of {milliseconds(float(np.median(columns.dur[kernels])))} (median);"
         f" {percent(shorter, max(1, int(known.sum())))} are shorter than the call that launched them. In"
         f" {len(stretch):,} gaps the device waited {milliseconds(best)} for launches ({case.share(best)} of the"
-        f" trace).{fused}",
+        f" trace){f', {milliseconds(python)} of it in Python between operators' if python else ''}.{fused}",
         Stake(best, stretch),
         "Launch less: CUDA graphs or torch.compile, larger batches"
         + (", and a fused optimizer." if fused else "."),
         'model = torch.compile(model, mode="reduce-overhead")'
         + ("\noptimizer = torch.optim.AdamW(model.parameters(), fused=True)" if fused else ""),
     )
+
+
+def pauses(gaps: Gaps) -> Int64:
+    """Of each gap the Python that belongs to launching one by one, in nanoseconds."""
+    python = gaps.parts[:, _PYTHON]
+    found: Int64 = np.where(python <= PAUSE_NS, python, 0)
+    return found
 
 
 def _waited_for_call(case: Case, gaps: Gaps) -> Bools:

@@ -60,6 +60,9 @@ _CONVOLUTIONS = re.compile(
 _ATTENTION = re.compile(
     r"scaled_dot_product|flash_attn|flash_attention|efficient_attention|fmha|cudnn_attention"
 )
+_EXPERTS = re.compile(r"moe|fused_experts|grouped_mm|grouped_gemm", re.IGNORECASE)
+# Inference engines have norms of their own: vllm::rms_norm, _C::rms_norm, aiter::rmsnorm2d_fwd.
+_OTHER_NORMS = re.compile(r"(?!aten::)\w+::(rms_?norm|layer_?norm)(2d)?(_fwd)?", re.IGNORECASE)
 _TRITON = re.compile(r"triton_(poi|red|per)_fused")
 _INTS = re.compile(r"-?\d+")
 
@@ -139,13 +142,14 @@ def is_known(name: str) -> bool:
         or _CONVOLUTIONS.fullmatch(plain) is not None
         or _ATTENTION.search(name) is not None
         or _TRITON.match(name) is not None
+        or _OTHER_NORMS.fullmatch(name) is not None
         or is_experts(name)
     )
 
 
 def is_experts(name: str) -> bool:
     """Products of many experts in one operator."""
-    return "moe" in name.lower() or "grouped_mm" in name or "grouped_gemm" in name
+    return _EXPERTS.search(name) is not None
 
 
 def work_of(call: Call) -> Work | None:
@@ -173,7 +177,7 @@ def work_of(call: Call) -> Work | None:
         # In place writes where it reads; fills read nothing.
         reads = sum(sizes[1:]) if plain in ("copy_",) else 0.0 if plain in ("fill_", "zero_") else sum(sizes)
         return Work("pointwise", elements, reads + max(sizes), bits)
-    if plain in _NORMALIZATIONS:
+    if plain in _NORMALIZATIONS or _OTHER_NORMS.fullmatch(call.name):
         # Statistics over a batch are complete only when all was read: it is read again to be normalised.
         passes = 3 if re.search("batch_norm|group_norm|instance_norm", plain) else 2
         return Work("normalization", 5.0 * elements, passes * sizes[0], bits)
