@@ -47,8 +47,7 @@ def usable_systems(env: Mapping[str, str]) -> NsightTool:
     if tool.trouble:
         raise Unavailable(
             tool.trouble,
-            hint="Install Nsight Systems on this machine (NVIDIA's package nsight-systems-cli, or the CUDA toolkit), "
-            "with nsys on PATH.",
+            hint="Install it (package nsight-systems-cli, or the CUDA toolkit), with nsys on PATH.",
             code="nsight_missing",
         )
     return tool
