@@ -137,12 +137,14 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         "with Nsight Systems" where that cannot be used."""
         again = _keeping is not None and _keeping.finds(self.kernel_id)
         host = None if again else await _host_when_open()
-        if self._first and _keeping is not None and _keeping.takes(self.parent):
+        nsight = is_under_systems(self.kernel_spec.metadata)
+        # The agent looks for Python at the head of a command, and starts others ahead of their time.
+        if self._first and not nsight and _keeping is not None and _keeping.takes(self.parent):
             self.kept = _keeping.provisioner(self.parent, self.kernel_spec)
             self._asked = dict(kwargs)
         launcher = self.kept.pre_launch if self.kept is not None else super().pre_launch
         prepared = await self._with_the_lab(host, await launcher(**kwargs))
-        return prepared if again else await self._under_nsight(prepared)
+        return await self._under_nsight(prepared) if nsight else prepared
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel, as Jupyter does where it cannot be kept."""
@@ -156,7 +158,6 @@ class GenOpsLocalProvisioner(LocalProvisioner):
                     raise
             self.kept = None
             kwargs = await self._with_the_lab(_host, await super().pre_launch(**self._asked))
-            kwargs = await self._under_nsight(kwargs)
             cmd = kwargs.pop("cmd")
         self._first = False
         return await super().launch_kernel(cmd, **kwargs)
@@ -174,8 +175,6 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         return prepared
 
     async def _under_nsight(self, prepared: dict[str, Any]) -> dict[str, Any]:
-        if not is_under_systems(self.kernel_spec.metadata):
-            return prepared
         env = dict(prepared.get("env") or os.environ)
         tool = await asyncio.to_thread(usable_systems, env)
         command, variables = under_systems(tool.path, prepared["cmd"])

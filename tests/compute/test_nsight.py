@@ -10,7 +10,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from genops_lab.compute import nsight
+from genops_lab.compute import nsight, provisioner
 from genops_lab.compute.nsight import nsight_tools, usable_systems
 from genops_lab.compute.nsight_kernels import prepared
 from genops_lab.compute.provisioner import GenOpsLocalProvisioner
@@ -154,6 +154,29 @@ async def said(manager: AsyncKernelManager, expression: str) -> str:
         client.stop_channels()
     shown: str = reply["content"]["user_expressions"]["v"]["data"]["text/plain"]
     return shown
+
+
+async def test_such_a_kernel_is_not_the_agents(
+    nsys: NsysStandIn, at_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keeps:
+        """An agent that would take every kernel."""
+
+        def finds(self, _kernel_id: str) -> bool:
+            return False
+
+        def takes(self, _manager: object) -> bool:
+            raise AssertionError("it is asked for a kernel under nsys")
+
+    monkeypatch.setattr(provisioner, "_keeping", Keeps())
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+    )
+    await manager.start_kernel(cwd=str(at_home.work))
+    try:
+        assert await said(manager, "1 + 1") == "2"
+    finally:
+        await manager.shutdown_kernel(now=True)
 
 
 async def test_without_nsys_the_kernel_does_not_start_and_says_why(nsys: NsysStandIn, at_home: Home) -> None:
