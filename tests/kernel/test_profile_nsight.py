@@ -158,7 +158,7 @@ def test_a_collection_of_nothing_is_named(
     nsys.export(database(home.path / "empty.sqlite", "CREATE TABLE PROCESSES (a)").read_bytes())
     cell = kernel.ok("%%profile\n1 + 1")
     assert "recorded nothing of this cell: no CUDA call and no NVTX range" in cell.stream("stderr")
-    assert profiles == []
+    assert profiles == [] and list((home.data / "profiles").iterdir()) == []
 
 
 def test_what_an_export_lacks(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -37,6 +38,10 @@ _INJECTED = ("LD_PRELOAD", "CUDA_INJECTION64_PATH", "NVTX_INJECTION64_PATH")
 _COLLECT = ("--sample=none", "--cpuctxsw=none", "--force-overwrite=true")
 _READ = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS")
 _ON_DEVICE = ("KERNEL", "GRAPH_TRACE", "MEMCPY", "MEMSET")
+
+
+class NothingRecorded(GenOpsError):
+    """A collection without any event that the views read."""
 
 
 class Session(NamedTuple):
@@ -149,7 +154,7 @@ class NsightCapture:
         try:
             self._session.start(self._report)
         except BaseException:
-            self._report.parent.rmdir()
+            shutil.rmtree(self._report.parent, ignore_errors=True)
             raise
         NsightCapture._active, self._recording, self._began = self, True, time.perf_counter()
         threading.Thread(target=self._hold_the_bound, name="genops-profile", daemon=True).start()
@@ -162,8 +167,9 @@ class NsightCapture:
             return
         import torch
 
+        emit_nvtx: Any = torch.autograd.profiler.emit_nvtx
         try:
-            self._ranges.enter_context(torch.autograd.profiler.emit_nvtx(record_shapes=self.wishes.shapes))
+            self._ranges.enter_context(emit_nvtx(record_shapes=self.wishes.shapes))
         except RuntimeError as error:
             self.trouble = f"PyTorch's operators are not in the profile: {error}."
         if not self.wishes.lines or not self._files:
@@ -222,7 +228,10 @@ class NsightCapture:
         finally:
             self._over.set()
             try:
-                self._end("end")
+                # In a thread: an interrupt ends the waiting, and not nsys in the middle of its report.
+                ending = threading.Thread(target=self._end, args=("end",), name="genops-profile-end")
+                ending.start()
+                ending.join()
             finally:
                 NsightCapture._active = None
 
@@ -251,7 +260,12 @@ class NsightCapture:
             raise GenOpsError(
                 str(error), f"The report is kept in {self._report}: open it in Nsight Systems."
             ) from error
-        self.trouble = " ".join(filter(None, (self.trouble, found_in(database))))
+        try:
+            lacks = found_in(database)
+        except NothingRecorded:
+            shutil.rmtree(database.parent, ignore_errors=True)
+            raise
+        self.trouble = " ".join(filter(None, (self.trouble, lacks)))
         self.trace_path = str(database)
         print(f"GenOps: {self._told()}", file=sys.stderr)
 
@@ -289,7 +303,10 @@ def nvtx() -> Any:
 
 
 def found_in(database: Path) -> str:
-    """What an export lacks, in words; empty where it has events of a device. Raises GenOpsError for an empty one."""
+    """What an export lacks, in words; empty where it has events of a device.
+
+    Raises NothingRecorded, or GenOpsError for one that cannot be read.
+    """
     try:
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             tables = _filled(connection)
@@ -299,7 +316,7 @@ def found_in(database: Path) -> str:
             f"The export of Nsight Systems cannot be read: {error}.", f"It is kept in {database}."
         ) from error
     if not tables:
-        raise GenOpsError(
+        raise NothingRecorded(
             "Nsight Systems recorded nothing of this cell: no CUDA call and no NVTX range.",
             named(said) or "Profile a cell that uses the GPU.",
         )
