@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from .session import EXIT_FAILED, Json, command
@@ -18,6 +20,33 @@ def show_machine(json: Json = False) -> None:
 
         found = session.call(ComputeService.get_machine)
         session.show(found, views.machine(found))
+
+
+@compute.command("nsight")
+def show_nsight(json: Json = False) -> None:
+    """Say whether Nsight Systems and Nsight Compute are installed on this machine, and can be used."""
+    with command(json) as session:
+        from genops_lab.compute.service import ComputeService
+
+        found = session.call(ComputeService.list_nsight_tools)
+        session.show(found, views.nsight_tools(found))
+
+
+@compute.command("nsight-kernel")
+def make_nsight_kernel(
+    kernel: Annotated[str, typer.Argument(help="A kernelspec of this machine.")] = "python3",
+    json: Json = False,
+) -> None:
+    """Make the kernelspec of a Python that is started under Nsight Systems; %%profile is recorded by it there.
+
+    The kernel picker has it then, and so have papermill and jupyter console.
+    """
+    with command(json) as session:
+        from genops_lab.compute.models import NewNsightKernel
+        from genops_lab.compute.service import ComputeService
+
+        made = session.call(ComputeService.prepare_nsight_kernel, body=NewNsightKernel(kernel_name=kernel))
+        session.show(made, views.done(f"The kernel {made.name} is there: {made.display_name}."))
 
 
 def status(json: Json = False) -> None:

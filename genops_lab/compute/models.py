@@ -56,3 +56,26 @@ class MachineReading(msgspec.Struct, frozen=True):
 
     machine: Machine
     kernels: list[KernelUse]
+
+
+class NsightTool(msgspec.Struct, frozen=True, kw_only=True):
+    """Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can."""
+
+    product: Literal["systems", "compute"]
+    path: str = ""
+    version: str = ""
+    trouble: str = ""
+
+
+class NewNsightKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernelspec that is wanted under Nsight Systems."""
+
+    kernel_name: str = "python3"
+
+
+class NsightKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernelspec whose kernels are started under Nsight Systems, of this version."""
+
+    name: str
+    display_name: str
+    version: str

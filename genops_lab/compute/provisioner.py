@@ -18,6 +18,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from genops_lab.core.errors import GenOpsError
 
 from .environments import interpreter_of, is_own_environment, mlflow_version
+from .nsight import under_systems, usable_systems
+from .nsight_kernels import is_under_systems
 
 if TYPE_CHECKING:
     from genops_lab.lab import Lab
@@ -131,14 +133,18 @@ class GenOpsLocalProvisioner(LocalProvisioner):
     _first = True
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Add to the environment; whatever fails there, the kernel starts without."""
+        """Add to the environment; whatever fails there, the kernel starts without. Raises Unavailable for a kernel
+        "with Nsight Systems" where that cannot be used."""
         again = _keeping is not None and _keeping.finds(self.kernel_id)
         host = None if again else await _host_when_open()
-        if self._first and _keeping is not None and _keeping.takes(self.parent):
+        nsight = is_under_systems(self.kernel_spec.metadata)
+        # The agent looks for Python at the head of a command, and starts others ahead of their time.
+        if self._first and not nsight and _keeping is not None and _keeping.takes(self.parent):
             self.kept = _keeping.provisioner(self.parent, self.kernel_spec)
             self._asked = dict(kwargs)
         launcher = self.kept.pre_launch if self.kept is not None else super().pre_launch
-        return await self._with_the_lab(host, await launcher(**kwargs))
+        prepared = await self._with_the_lab(host, await launcher(**kwargs))
+        return await self._under_nsight(prepared) if nsight else prepared
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel, as Jupyter does where it cannot be kept."""
@@ -167,6 +173,12 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         except Exception:  # the boundary: a kernel without GenOps is better than no kernel
             log.warning("GenOps Lab could not prepare a kernel; it starts without.", exc_info=True)
         return prepared
+
+    async def _under_nsight(self, prepared: dict[str, Any]) -> dict[str, Any]:
+        env = dict(prepared.get("env") or os.environ)
+        tool = await asyncio.to_thread(usable_systems, env)
+        command, variables = under_systems(tool.path, prepared["cmd"])
+        return {**prepared, "cmd": command, "env": {**env, **variables}}
 
     @property
     def _doer(self) -> KeptKernel:

@@ -12,4 +12,6 @@ else:
 OPERATIONS = [
     Operation("GET", "/compute/machine", Service.get_machine),
     Operation("GET", "/compute/kernels", Service.list_kernels),
+    Operation("GET", "/compute/nsight", Service.list_nsight_tools),
+    Operation("POST", "/compute/nsight/kernels", Service.prepare_nsight_kernel),
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import TYPE_CHECKING, Protocol
 
 from genops_lab.core.live import LiveHub
 
-from .models import KernelUse, Machine
+from .models import KernelUse, Machine, NewNsightKernel, NsightKernel, NsightTool
 
 if TYPE_CHECKING:
     from .readings import KernelEntry
@@ -52,6 +53,23 @@ class ComputeService:
     async def list_kernels(self) -> list[KernelUse]:
         """The kernels of this Lab and what each uses."""
         return await asyncio.to_thread(self._reader.kernels, await self._entries())
+
+    async def list_nsight_tools(self) -> list[NsightTool]:
+        """Nsight Systems and Nsight Compute on this machine, and what stands in their way."""
+        from .nsight import nsight_tools
+
+        return await asyncio.to_thread(nsight_tools, dict(os.environ))
+
+    async def prepare_nsight_kernel(self, body: NewNsightKernel) -> NsightKernel:
+        """A kernelspec whose kernels are started under Nsight Systems, made of one of this machine.
+
+        Raises Unavailable without a usable Nsight Systems, NotFound, InvalidRequest or Conflict for the kernelspec.
+        """
+        from .nsight import usable_systems
+        from .nsight_kernels import prepared
+
+        tool = await asyncio.to_thread(usable_systems, dict(os.environ))
+        return await asyncio.to_thread(prepared, body.kernel_name, tool.version)
 
     async def _entries(self) -> list[KernelEntry]:
         return [] if self._directory is None else await self._directory.kernels()

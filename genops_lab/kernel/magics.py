@@ -14,10 +14,10 @@ class _ProfileScope(Scope):
     def __init__(self, line: str) -> None:
         from .opening import default_name
         from .options import cell_options, profile_parser
-        from .profiling import Capture
+        from .profiling import capture_of
 
         options = cell_options(profile_parser(), line)
-        self._capture = Capture(options.title or default_name(), _wishes(options))
+        self._capture = capture_of(options.title or default_name(), _wishes(options))
         self._capture.start()
 
     def close(self, status: str) -> None:

@@ -18,7 +18,7 @@ from genops_lab.core.paths import contained, contents_path, private_dir
 from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
-from .backends.analysis import Kept, TraceAnalysis
+from .backends.analysis import SQLITE, Kept, TraceAnalysis
 from .metrics import metrics
 from .models import ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile
 from .timeline.backend import Timelines
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("genops_lab")
 
 TRACE, SUMMARY = "trace.json.gz", "summary.json"
+#: An export of Nsight Systems, which its reader maps as it is, and the report that it was made of.
+EXPORT, REPORT = "trace.sqlite", "report.nsys-rep"
 WORKER_IDLE_S = 120.0
 CLOSE_TIMEOUT_S = 15.0
 
@@ -86,10 +88,11 @@ class ProfilesService:
         profile_id = secrets.token_hex(6)
         folder = await asyncio.to_thread(private_dir, self.root / profile_id)
         size = (await asyncio.to_thread(source.stat)).st_size
-        await asyncio.to_thread(self._profiles.begin, profile_id, body, str(folder / TRACE), size)
+        trace = folder / await asyncio.to_thread(_kept_name, source)
+        await asyncio.to_thread(self._profiles.begin, profile_id, body, str(trace), size)
         self._events.emit("profile", profile_id)
         await self._analyze(profile_id, source, folder)
-        self._go_on(self._keep(profile_id, source, folder, body.run_id))
+        self._go_on(self._keep(profile_id, source, trace, body.run_id))
         return await self.get_profile(profile_id)
 
     async def open_profile(self, body: OpenedFile) -> Profile:
@@ -167,10 +170,11 @@ class ProfilesService:
             )
         return source
 
-    async def _keep(self, profile_id: str, source: Path, folder: Path, run_id: str) -> None:
+    async def _keep(self, profile_id: str, source: Path, trace: Path, run_id: str) -> None:
         """Pack the trace into the profile's folder, then give trace and summary to the run."""
-        trace = folder / TRACE
+        folder = trace.parent
         try:
+            await asyncio.to_thread(_keep_report, source, folder)
             size = await self.worker.call(TraceAnalysis.pack, str(source), str(trace))
             await self._update(profile_id, size_bytes=size)
             if (await self.get_profile(profile_id)).state == "ready":
@@ -187,7 +191,7 @@ class ProfilesService:
     async def _give_to_run(self, profile_id: str, trace: Path, run_id: str) -> None:
         from .backends.artifacts import ProfileArtifacts
 
-        files = [str(trace)]
+        files = [str(trace), *map(str, trace.parent.glob(REPORT))]
         figures: dict[str, float] = {}
         shown = await self.get_profile(profile_id)
         if shown.summary is not None:
@@ -198,9 +202,21 @@ class ProfilesService:
         await self._mlflow.ensure()
         artifact = f"profiles/{profile_id}"
         await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files, figures)
-        await self._update(profile_id, artifact=f"{artifact}/{TRACE}")
+        await self._update(profile_id, artifact=f"{artifact}/{trace.name}")
         self._events.emit("run", run_id)
 
     async def _update(self, profile_id: str, **changes: object) -> None:
         await asyncio.to_thread(self._profiles.change, profile_id, **changes)
         self._events.emit("profile", profile_id)
+
+
+def _kept_name(source: Path) -> str:
+    with source.open("rb") as stream:
+        return EXPORT if stream.read(len(SQLITE)) == SQLITE else TRACE
+
+
+def _keep_report(source: Path, folder: Path) -> None:
+    """What Nsight Systems itself opens stays beside the trace that was made of it."""
+    report = source.with_name(REPORT)
+    if report.is_file():
+        report.replace(folder / REPORT)

@@ -140,6 +140,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/compute/nsight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Nsight Systems and Nsight Compute on this machine, and what stands in their way. */
+        get: operations["list_nsight_tools"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/compute/nsight/kernels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A kernelspec whose kernels are started under Nsight Systems, made of one of this machine. */
+        post: operations["prepare_nsight_kernel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/targets": {
         parameters: {
             query?: never;
@@ -1767,6 +1801,37 @@ export interface components {
             memory_bytes: number | null;
             /** @default null */
             gpu_memory_bytes: number | null;
+        };
+        /**
+         * NsightTool
+         * @description Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can.
+         */
+        NsightTool: {
+            /** @enum {unknown} */
+            product: "compute" | "systems";
+            /** @default  */
+            path: string;
+            /** @default  */
+            version: string;
+            /** @default  */
+            trouble: string;
+        };
+        /**
+         * NewNsightKernel
+         * @description The kernelspec that is wanted under Nsight Systems.
+         */
+        NewNsightKernel: {
+            /** @default python3 */
+            kernel_name: string;
+        };
+        /**
+         * NsightKernel
+         * @description A kernelspec whose kernels are started under Nsight Systems, of this version.
+         */
+        NsightKernel: {
+            name: string;
+            display_name: string;
+            version: string;
         };
         /**
          * Target
@@ -4926,6 +4991,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KernelUse"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_nsight_tools: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NsightTool"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    prepare_nsight_kernel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNsightKernel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NsightKernel"];
                 };
             };
             /** @description What went wrong. */

@@ -16,6 +16,9 @@ export type ICommand = Pick<
   execute: (args: ReadonlyPartialJSONObject) => Promise<unknown>;
 };
 
+/** How long a failure is shown. */
+const TOLD_MS = 10_000;
+
 /** Adds commands that are in the palette and whose failures are told. */
 export function definer(
   { commands }: JupyterFrontEnd,
@@ -31,7 +34,10 @@ export function definer(
           return await execute(args);
         } catch (reason) {
           const error = ApiError.from(reason, trans);
-          Notification.error(`${error.message} ${error.hint}`.trim());
+          Notification.error(`${error.message} ${error.hint}`.trim(), {
+            // Without it nothing but a number at the window's edge changes.
+            autoClose: TOLD_MS
+          });
           return undefined;
         }
       }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.homes import Home
+from tests.support.nsys import nsys_stand_in
 
 from .conftest import genops
 
@@ -45,6 +47,23 @@ def test_a_server_that_died_is_not_asked(home: Home) -> None:
     )
     assert genops(home, "deployments", "list", "--json").json == []
     assert not left_behind.exists()
+
+
+def test_nsight_and_a_kernelspec_under_it(home: Home) -> None:
+    """A stand-in for nsys: it cannot be had here."""
+    path = f"{home.path / 'tools'}{os.pathsep}{os.environ['PATH']}"
+    made = nsys_stand_in(home.path / "tools")
+    [systems, _compute] = genops(home, "compute", "nsight", "--json", PATH=path).json
+    assert (systems["product"], systems["version"], systems["trouble"]) == ("systems", "2024.6.2.225", "")
+    assert str(made.program) in genops(home, "compute", "nsight", PATH=path).out
+    kernel = genops(home, "compute", "nsight-kernel", "--json", PATH=path)
+    assert (kernel.code, kernel.json["name"]) == (0, "python3-nsight")
+    assert (home.path / "data" / "kernels" / "python3-nsight" / "kernel.json").is_file()
+    unknown = genops(home, "compute", "nsight-kernel", "nope", PATH=path)
+    assert unknown.code == 3 and "no kernel 'nope'" in unknown.err
+    nsys_stand_in(home.path / "tools", "NVIDIA Nsight Systems version 2020.1.1.65")
+    old = genops(home, "compute", "nsight-kernel", PATH=path)
+    assert old.code == 5 and "too old: 2022.1 or newer" in old.err
 
 
 def test_a_trace_is_analysed_without_a_lab(home: Home) -> None:

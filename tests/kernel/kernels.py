@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,11 +101,14 @@ class RunningKernel:
 
 
 @contextmanager
-def running_kernel(python: str | Path, env: dict[str, str], cwd: Path) -> Iterator[RunningKernel]:
-    """A kernel of the interpreter ``python`` in ``cwd``, ended afterwards."""
-    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+def running_kernel(
+    python: str | Path, env: dict[str, str], cwd: Path, under: Sequence[str] = ()
+) -> Iterator[RunningKernel]:
+    """A kernel of the interpreter ``python`` in ``cwd``, ended afterwards; started by the command ``under``, if any."""
+    argv = [*under, str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     manager = KernelManager(connection_file=str(cwd.parent / f"kernel-{os.urandom(3).hex()}.json"))
-    manager._kernel_spec = KernelSpec(argv=argv, display_name="test", language="python")
+    mode = "message" if under else "signal"
+    manager._kernel_spec = KernelSpec(argv=argv, display_name="test", language="python", interrupt_mode=mode)
     manager.start_kernel(env=env, cwd=str(cwd))
     kernel: RunningKernel | None = None
     try:

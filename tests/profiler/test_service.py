@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from genops_lab.profiler.models import ComparedProfiles, NewProfile, Profile, Pr
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+
+from .test_truth import TRACES
 
 TRACE = {
     "traceEvents": [
@@ -125,6 +128,29 @@ async def test_a_run_gets_trace_and_summary(home: Home) -> None:
         assert ("run", run_id) in lab.told
         kept_metrics = await asyncio.to_thread(_metrics, lab.mlflow.uri, run_id)
         assert kept_metrics == {"profile/idle_percent": 0.0, "profile/exposed_comm_percent": 0.0}
+
+
+@pytest.mark.skipif(not TRACES.is_dir(), reason="the real exports in ../shared/traces are not here")
+async def test_an_export_of_nsight_is_kept_as_it_is_with_its_report(home: Home) -> None:
+    async with room(home) as lab:
+        await lab.mlflow.ensure()
+        run_id, artifacts = await asyncio.to_thread(_start_run, lab.mlflow.uri, home)
+        export = (TRACES / "nsys" / "mfu_2gpu_after.sqlite").read_bytes()
+        source = lab.write("4f2a/trace.sqlite", "")
+        source.write_bytes(export)
+        source.with_name("report.nsys-rep").write_text("a report")
+        added = await lab.service.add_profile(NewProfile(trace_path=str(source), title="t", run_id=run_id))
+        kept = await lab.kept(added.id)
+        assert (kept.state, kept.message) == ("ready", "")
+        assert kept.artifact == f"profiles/{added.id}/trace.sqlite" and kept.size_bytes == len(export)
+        for folder in (lab.root / added.id, artifacts / "profiles" / added.id):
+            assert (folder / "trace.sqlite").read_bytes() == export
+            assert (folder / "report.nsys-rep").read_text() == "a report"
+        assert not source.parent.exists()
+        shutil.rmtree(lab.root / added.id / "columns")
+        assert (await lab.service.profile_flame(added.id)).nodes, (
+            "it is read again from where it is kept"
+        )
 
 
 async def test_an_unknown_run_costs_the_artifact_alone(home: Home) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..document import Column, Document, Facts, Note, Row, Table, size, state_cell
 
 if TYPE_CHECKING:
-    from genops_lab.compute.models import Machine
+    from genops_lab.compute.models import Machine, NsightTool
     from genops_lab.core.models import Diagnosis, Status
 
 
@@ -43,6 +43,14 @@ def machine(shown: Machine) -> Document:
         *(Column(number, right=True) for number in ("use", "memory", "temperature", "power")),
     ]
     return Document([facts, Table(columns, rows)])
+
+
+def nsight_tools(found: list[NsightTool]) -> Document:
+    """``compute nsight``."""
+    rows: list[Row] = [
+        [f"Nsight {tool.product.capitalize()}", tool.version, tool.trouble or tool.path] for tool in found
+    ]
+    return Document([Table([Column("tool"), Column("version"), Column("found", shrinks=True)], rows)])
 
 
 def diagnosis(found: Diagnosis) -> Document:

@@ -1,12 +1,13 @@
 """``%%profile``, ``%profile`` and ``genops.profile()``: PyTorch's profiler round some code.
 
 ``capture`` decides what is recorded and when it ends, ``recorder`` is PyTorch's profiler, ``steps`` hears of steps,
-``lines`` and ``markers`` name the user's lines in the trace, ``saving`` writes it and ``handing`` brings it to the Lab.
+``lines`` and ``markers`` name the user's lines in the trace, ``handing`` writes it and brings it to the Lab. In a
+kernel under Nsight Systems that records instead (``nsight``).
 """
 
 from __future__ import annotations
 
-from .capture import Capture, profiled
+from .capture import capture_of, profiled
 from .wishes import Wishes
 
-__all__ = ["Capture", "Wishes", "profiled"]
+__all__ = ["Wishes", "capture_of", "profiled"]

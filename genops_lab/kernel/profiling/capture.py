@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import statistics
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Union
 
 from ..display import shell
 from ..errors import GenOpsError
-from .handing import finished
+from .handing import finished, write_trace
 from .lines import LineMarkers, running_frames, watch
 from .markers import cell_marker, cell_names
 from .recorder import (
@@ -27,6 +28,9 @@ from .recorder import (
 )
 from .steps import COMPARED, StepHook
 from .wishes import Wishes
+
+if TYPE_CHECKING:
+    from .nsight import NsightCapture
 
 _LOOK_EVERY_S = 0.05
 #: An event takes 0.2 kB while it is recorded and 1.4 kB in the result (torch 2.13).
@@ -100,7 +104,7 @@ class Capture:
         self.device = device_to_record()
         self.first_start_s, costs = warmed_up(self.device)
         if self.wishes.lines:
-            self.markers = LineMarkers(self._files(), marker, costs)
+            self.markers = LineMarkers(own_files(), marker, costs)
             self._watch = watch(self.markers)
         self._began = time.perf_counter()
         Capture._active = self
@@ -111,17 +115,6 @@ class Capture:
             Capture._active = None
             raise
         threading.Thread(target=self._look, name="genops-profile", daemon=True).start()
-
-    def _files(self) -> Dict[str, str]:
-        found = cell_names(shell())
-        if not found:
-            frame: Any = sys._getframe(1)
-            while frame is not None and _is_ours(frame.f_code.co_filename):
-                frame = frame.f_back
-            if frame is not None:
-                file = frame.f_code.co_filename
-                found = {file: os.path.abspath(file)}
-        return found
 
     def _begin(self, of_steps: bool) -> None:
         part = self._start_part()
@@ -315,7 +308,28 @@ class Capture:
         With the Lab away the trace is kept and its path said.
         """
         self.close()
-        finished(self)
+        finished(self, functools.partial(write_trace, self))
+
+
+def own_files() -> Dict[str, str]:
+    """The names of the session's cells, or of the script that has the ``with``, by their code's file name."""
+    found = cell_names(shell())
+    if not found:
+        frame: Any = sys._getframe(1)
+        while frame is not None and _is_ours(frame.f_code.co_filename):
+            frame = frame.f_back
+        if frame is not None:
+            file = frame.f_code.co_filename
+            found = {file: os.path.abspath(file)}
+    return found
+
+
+def capture_of(title: str, wishes: Optional[Wishes] = None) -> "Union[Capture, NsightCapture]":
+    """A recording that has not begun: by Nsight Systems in a kernel that was started under it."""
+    from .nsight import NsightCapture, session
+
+    under = session()
+    return Capture(title, wishes) if under is None else NsightCapture(title, under, own_files(), wishes)
 
 
 def _is_ours(file: str) -> bool:
@@ -334,9 +348,9 @@ def _after_fork() -> None:
 
 
 @contextlib.contextmanager
-def profiled(title: str, wishes: Optional[Wishes] = None) -> Iterator[Capture]:
+def profiled(title: str, wishes: Optional[Wishes] = None) -> "Iterator[Union[Capture, NsightCapture]]":
     """Record the block, also when it raises."""
-    capture = Capture(title, wishes)
+    capture = capture_of(title, wishes)
     capture.start()
     try:
         yield capture

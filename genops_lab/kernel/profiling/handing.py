@@ -11,13 +11,14 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol
 
 from .. import lab
 from ..errors import GenOpsError
 from ..places import is_remote, notebook_path, private_dir
 from ..state import runs
 from ..views import ProfileView
+from .recorder import said_at_first_start
 from .telling import told
 from .troubles import named, without_device_events
 
@@ -30,12 +31,20 @@ _POLL_S = 0.25
 _LEVEL = 1
 
 
-def finished(capture: "Capture") -> None:
-    """Write the trace and have it analysed; with the Lab away it is kept and its path said."""
+class Handed(Protocol):
+    """What has a trace for the Lab, and gets its summary."""
+
+    title: str
+    trace_path: str
+    profile: Optional[Dict[str, Any]]
+
+
+def finished(capture: Handed, write: Callable[[], None]) -> None:
+    """``write`` the trace and have it analysed; with the Lab away it is kept and its path said."""
     view = ProfileView(capture.title)
     try:
         view.open()
-        _write(capture)
+        write()
         view.update({"state": "analyzing"})
         capture.profile = _hand_over(capture, view)
     except GenOpsError as error:
@@ -49,19 +58,20 @@ def finished(capture: "Capture") -> None:
         view.finish()
 
 
-def _kept(capture: "Capture") -> str:
+def _kept(capture: Handed) -> str:
     if not capture.trace_path:
         return ""
     path = capture.trace_path
     return f" The trace is kept in {path}; `genops profile analyze {path}` reads it without a Lab."
 
 
-def _write(capture: "Capture") -> None:
+def write_trace(capture: "Capture") -> None:
+    """Write what PyTorch's profiler recorded, and say what and at which cost. Raises GenOpsError."""
     part = capture.chosen()
     if part is None:
         raise GenOpsError(f"Nothing was recorded. {capture.trouble}".strip(), "Run the cell again.")
     # Written plain: a kernel that packs is a kernel that waits, and the Lab packs what it keeps.
-    folder = _folder()
+    folder = new_folder()
     final = folder / "trace.json"
     try:
         part.recorder.save(str(folder / ".partial.json"))
@@ -73,7 +83,7 @@ def _write(capture: "Capture") -> None:
     capture.trace_path = str(final)
     said = part.recorder.messages.text
     if capture.device and not _has_device_events(final):
-        capture.trouble = without_device_events(said, capture.device)
+        capture.trouble = without_device_events(said_at_first_start() + said, capture.device)
     elif named(said):
         capture.trouble = named(said)
     words = told(capture)
@@ -81,7 +91,8 @@ def _write(capture: "Capture") -> None:
         print(f"GenOps: {words}", file=sys.stderr)
 
 
-def _folder() -> Path:
+def new_folder() -> Path:
+    """A folder for one trace, where the Lab takes it from. Raises GenOpsError."""
     try:
         return private_dir("profiles", uuid.uuid4().hex)
     except OSError as error:
@@ -118,7 +129,7 @@ def _packed(path: str) -> str:
     return target
 
 
-def _hand_over(capture: "Capture", view: ProfileView) -> Dict[str, Any]:
+def _hand_over(capture: Handed, view: ProfileView) -> Dict[str, Any]:
     current = runs.current or runs.last
     run_id = (current.run_id or current.wait_started(2.0)) if current is not None else ""
     if is_remote():

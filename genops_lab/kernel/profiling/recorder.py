@@ -30,6 +30,7 @@ class _Start:
 
     seconds: Optional[float] = None
     costs = Costs()
+    said = ""
 
 
 def torch_profiler() -> Any:
@@ -217,7 +218,13 @@ def warmed_up(device: str) -> "tuple[float, Costs]":
         started = time.perf_counter()
         recorder.stop({})
         _Start.seconds = first + time.perf_counter() - started
+        _Start.said = recorder.messages.text
     return _Start.seconds, _Start.costs
+
+
+def said_at_first_start() -> str:
+    """What the device's library said when it started first in this process: it says once that it cannot."""
+    return _Start.said
 
 
 def annotation(name: str) -> Any:

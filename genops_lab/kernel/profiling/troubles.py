@@ -7,18 +7,22 @@ import os
 import tempfile
 from typing import Iterator, List, Optional
 
-_FORBIDDEN = ("ERR_NVGPUCTRPERM", "CUPTI_ERROR_INSUFFICIENT_PRIVILEGES", "INSUFFICIENT_PRIVILEGES")
+_FORBIDDEN = ("ERR_NVGPUCTRPERM", "INSUFFICIENT_PRIVILEGES")
 _BUSY = (
-    "CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED",
     "MULTIPLE_SUBSCRIBERS",
+    "CUPTI_ERROR_MAX_LIMIT_REACHED",
     "CUPTI_ERROR_HARDWARE_BUSY",
     "profiler already in use",
 )
 _FULL = ("Exceeded max GPU buffer",)
+_ABSENT = ("CUPTI initialization failed", "CUPTI_ERROR_NOT_INITIALIZED", "CUPTI_ERROR_NOT_COMPATIBLE")
+#: Kineto says behind every failure of CUPTI what it would mean if it were one of permission.
+_SUPPOSED = "If you see "
 
 
 def named(said: str) -> str:
-    """What is behind CUPTI's and Kineto's messages, and what to do; empty where they tell nothing of it."""
+    """What is behind messages of CUPTI, Kineto, nsys and ncu, and what to do; empty where they tell nothing of it."""
+    said = "\n".join(line for line in said.splitlines() if _SUPPOSED not in line)
     if any(word in said for word in _FORBIDDEN):
         return (
             "The driver does not let this user profile the GPU (ERR_NVGPUCTRPERM): an administrator sets "
@@ -32,6 +36,11 @@ def named(said: str) -> str:
     if any(word in said for word in _FULL):
         return (
             "The GPU's buffer of events was full: what came later is missing. Record fewer steps (--steps)."
+        )
+    if any(word in said for word in _ABSENT):
+        return (
+            "CUPTI, the library for the GPU's events, could not start: it must be visible in the container and fit the "
+            "driver."
         )
     return ""
 

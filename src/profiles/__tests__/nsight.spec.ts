@@ -1,0 +1,92 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import { CommandRegistry } from '@lumino/commands';
+
+import { confirm } from '../../core/ui/confirm';
+import { Bench } from '../../tasks/__tests__/support';
+import { NsightCommandIDs, addNsightCommands } from '../nsight';
+
+jest.mock('../../core/ui/confirm', () => ({ confirm: jest.fn() }));
+
+const made = {
+  name: 'python3-nsight',
+  display_name: 'Python 3 (Nsight Systems)',
+  version: '2024.6.2'
+};
+const specs = {
+  kernelspecs: {
+    python3: { metadata: {} },
+    'python3-nsight': {
+      metadata: { genops: { nsight: 'systems', of: 'python3' } }
+    }
+  }
+};
+const changeKernel = jest.fn(() => Promise.resolve());
+const refreshSpecs = jest.fn(() => Promise.resolve());
+let bench: Bench;
+let commands: CommandRegistry;
+
+/** The commands, with a notebook that has this kernel; without a name it has none. */
+function begin(
+  kernel: string,
+  answers: ConstructorParameters<typeof Bench>[0]
+): void {
+  bench = new Bench(answers);
+  commands = new CommandRegistry();
+  const session = kernel ? { kernel: { name: kernel } } : null;
+  addNsightCommands({
+    app: {
+      commands,
+      serviceManager: { kernelspecs: { specs, refreshSpecs } }
+    } as unknown as JupyterFrontEnd,
+    core: bench.core,
+    notebooks: {
+      currentWidget: { sessionContext: { session, changeKernel } }
+    } as unknown as INotebookTracker,
+    palette: null
+  });
+}
+
+beforeEach(() => jest.clearAllMocks());
+
+afterEach(() => {
+  Notification.dismiss();
+  bench.dispose();
+});
+
+describe('a kernel with Nsight Systems', () => {
+  const enabled = () =>
+    [NsightCommandIDs.restart, NsightCommandIDs.leave].map(id =>
+      commands.isEnabled(id)
+    );
+
+  it('is offered for a plain kernel, and the way back for one with it', () => {
+    begin('python3', {});
+    expect(enabled()).toEqual([true, false]);
+    bench.dispose();
+    begin('python3-nsight', {});
+    expect(enabled()).toEqual([false, true]);
+    bench.dispose();
+    begin('', {});
+    expect(enabled()).toEqual([false, false]);
+  });
+
+  it('is started once the person agreed to lose their variables', async () => {
+    begin('python3', { 'POST /compute/nsight/kernels': made });
+    jest.mocked(confirm).mockResolvedValueOnce(false);
+    await commands.execute(NsightCommandIDs.restart);
+    expect(changeKernel).not.toHaveBeenCalled();
+    jest.mocked(confirm).mockResolvedValueOnce(true);
+    await commands.execute(NsightCommandIDs.restart);
+    expect(refreshSpecs).toHaveBeenCalled();
+    expect(changeKernel).toHaveBeenCalledWith({ name: 'python3-nsight' });
+  });
+
+  it('is left for the kernel that it was made of', async () => {
+    begin('python3-nsight', {});
+    jest.mocked(confirm).mockResolvedValueOnce(true);
+    await commands.execute(NsightCommandIDs.leave);
+    expect(changeKernel).toHaveBeenCalledWith({ name: 'python3' });
+  });
+});

@@ -1,0 +1,188 @@
+"""Nsight on this machine, and kernels under it: real ipykernels; a stand-in for nsys, which cannot be had here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+
+from genops_lab.compute import nsight, provisioner
+from genops_lab.compute.nsight import nsight_tools, usable_systems
+from genops_lab.compute.nsight_kernels import prepared
+from genops_lab.compute.provisioner import GenOpsLocalProvisioner
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from tests.support.homes import Home
+from tests.support.nsys import NsysStandIn, nsys_stand_in
+
+#: What ``ncu --version`` says.
+NCU = """NVIDIA (R) Nsight Compute Command Line Profiler
+Copyright (c) 2018-2024 NVIDIA Corporation
+Version 2024.3.2.0 (build 34861637) (public-release)"""
+
+
+@pytest.fixture(autouse=True)
+def nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed on the machine of the test plays no part."""
+    monkeypatch.setattr(nsight, "_FOLDERS", ())
+
+
+@pytest.fixture
+def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """This process lives in the home, with the stand-in first on the path."""
+    for name, value in home.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{home.path / 'tools'}:{home.environment()['PATH']}")
+    return home
+
+
+@pytest.fixture
+def nsys(at_home: Home) -> NsysStandIn:
+    return nsys_stand_in(at_home.path / "tools")
+
+
+def test_tools_with_their_versions(tmp_path: Path) -> None:
+    made = nsys_stand_in(tmp_path)
+    ncu = tmp_path / "ncu"
+    ncu.write_text(f"#!/bin/sh\ncat <<'END'\n{NCU}\nEND\n")
+    ncu.chmod(0o755)
+    systems, compute = nsight_tools({"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    assert (systems.path, systems.version, systems.trouble) == (str(made.program), "2024.6.2.225", "")
+    assert (compute.path, compute.version, compute.trouble) == (str(ncu), "2024.3.2.0", "")
+
+
+def test_none_installed(tmp_path: Path) -> None:
+    systems, compute = nsight_tools({"PATH": str(tmp_path)})
+    assert systems.trouble == "Nsight Systems (nsys) is not installed on this machine."
+    assert compute.trouble == "Nsight Compute (ncu) is not installed on this machine."
+    with pytest.raises(Unavailable, match="not installed") as raised:
+        usable_systems({"PATH": str(tmp_path)})
+    assert "nsight-systems-cli" in raised.value.hint
+
+
+def test_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("2023.4.1", "2024.11.1", "2024.6.2"):
+        nsys_stand_in(tmp_path / version / "bin", f"NVIDIA Nsight Systems version {version}.1-1v0")
+    monkeypatch.setattr(nsight, "_FOLDERS", (f"{tmp_path}/*/bin",))
+    assert usable_systems({"PATH": ""}).version == "2024.11.1.1", "the newest"
+
+
+@pytest.mark.parametrize(
+    ("version", "trouble"),
+    [
+        ("NVIDIA Nsight Systems version 2021.3.2.4-027534f", "too old: 2022.1 or newer is needed"),
+        ("cannot open shared object file", "does not tell its version: cannot open shared object file"),
+    ],
+)
+def test_one_that_cannot_be_used(tmp_path: Path, version: str, trouble: str) -> None:
+    nsys_stand_in(tmp_path, version)
+    with pytest.raises(Unavailable, match=trouble):
+        usable_systems({"PATH": str(tmp_path)})
+
+
+def test_the_kernelspec_of_a_python(at_home: Home) -> None:
+    made = prepared("python3", "2024.6")
+    assert (made.name, made.version) == ("python3-nsight", "2024.6")
+    found = KernelSpecManager().get_kernel_spec(made.name)
+    assert found.argv == KernelSpecManager().get_kernel_spec("python3").argv
+    assert found.display_name == made.display_name and found.display_name.endswith("(Nsight Systems)")
+    assert found.interrupt_mode == "message"
+    assert list(Path(found.resource_dir).glob("logo-*"))
+    before = (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns
+    assert prepared("python3", "2024.6") == prepared("python3-nsight", "2024.6") == made
+    assert (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns == before
+
+
+def spec(home: Home, name: str, **fields: object) -> None:
+    folder = home.path / "data" / "kernels" / name
+    folder.mkdir(parents=True)
+    given = {"argv": ["x", "{connection_file}"], "display_name": name, "language": "python", **fields}
+    (folder / "kernel.json").write_text(json.dumps(given))
+
+
+def test_kernelspecs_that_are_refused(at_home: Home) -> None:
+    spec(at_home, "r", language="R")
+    spec(at_home, "box", metadata={"kernel_provisioner": {"provisioner_name": "genops-target-provisioner"}})
+    spec(at_home, "mine")
+    spec(at_home, "mine-nsight")
+    with pytest.raises(NotFound, match="no kernel 'nope'"):
+        prepared("nope", "1")
+    with pytest.raises(InvalidRequest, match="no Python"):
+        prepared("r", "1")
+    with pytest.raises(InvalidRequest, match="not run on this machine"):
+        prepared("box", "1")
+    with pytest.raises(Conflict, match="'mine-nsight' already"):
+        prepared("mine", "1")
+
+
+async def test_a_kernel_is_started_under_nsys_and_restarted_so(nsys: NsysStandIn, at_home: Home) -> None:
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+    )
+    await manager.start_kernel(cwd=str(at_home.work))
+    try:
+        assert isinstance(manager.provisioner, GenOpsLocalProvisioner)
+        first = await said(manager, "[os.environ[n] for n in ('GENOPS_NSYS', 'GENOPS_NSYS_SESSION')]")
+        await manager.interrupt_kernel()
+        assert await said(manager, "1 + 1") == "2", "an interrupt ends neither nsys nor the kernel"
+        await manager.restart_kernel(now=True)
+        again = await said(manager, "[os.environ[n] for n in ('GENOPS_NSYS', 'GENOPS_NSYS_SESSION')]")
+    finally:
+        await manager.shutdown_kernel(now=True)
+    launches = nsys.calls("launch")
+    assert len(launches) == 2
+    for shown, launch in zip((first, again), launches, strict=True):
+        words = launch.split()
+        assert words[1:4] == [words[1], "--trace=cuda,nvtx", "--cuda-graph-trace=node"]
+        assert shown == repr([str(nsys.program), words[1].removeprefix("--session-new=")])
+        assert words[5:8] == [sys.executable, "-m", "ipykernel_launcher"]
+    assert first != again, "each process has a session of its own"
+
+
+async def said(manager: AsyncKernelManager, expression: str) -> str:
+    client = manager.client()
+    client.start_channels()
+    try:
+        await client.wait_for_ready(timeout=60)
+        reply = await client.execute_interactive(
+            "import os", user_expressions={"v": expression}, timeout=60, store_history=False
+        )
+    finally:
+        client.stop_channels()
+    shown: str = reply["content"]["user_expressions"]["v"]["data"]["text/plain"]
+    return shown
+
+
+async def test_such_a_kernel_is_not_the_agents(
+    nsys: NsysStandIn, at_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keeps:
+        """An agent that would take every kernel."""
+
+        def finds(self, _kernel_id: str) -> bool:
+            return False
+
+        def takes(self, _manager: object) -> bool:
+            raise AssertionError("it is asked for a kernel under nsys")
+
+    monkeypatch.setattr(provisioner, "_keeping", Keeps())
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+    )
+    await manager.start_kernel(cwd=str(at_home.work))
+    try:
+        assert await said(manager, "1 + 1") == "2"
+    finally:
+        await manager.shutdown_kernel(now=True)
+
+
+async def test_without_nsys_the_kernel_does_not_start_and_says_why(nsys: NsysStandIn, at_home: Home) -> None:
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+    )
+    nsys.program.unlink()
+    with pytest.raises(Unavailable, match="not installed"):
+        await manager.start_kernel(cwd=str(at_home.work))

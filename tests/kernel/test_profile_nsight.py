@@ -1,0 +1,204 @@
+"""``%%profile`` in a kernel under Nsight Systems: real ipykernels, and a stand-in for nsys (there is no GPU here)."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.compute.nsight import under_systems
+from genops_lab.kernel.errors import GenOpsError
+from genops_lab.kernel.profiling import nsight
+from genops_lab.kernel.profiling.nsight import found_in
+from genops_lab.profiler import analyze
+from tests.support.homes import Home
+from tests.support.nsys import NsysStandIn, nsys_stand_in
+
+from .kernels import RunningKernel, running_kernel
+from .stand_in import LabStandIn
+
+KERNELS = (
+    "CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, end, deviceId, streamId, correlationId);"
+    "INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES (1000, 3000, 0, 7, 5);"
+)
+CALLS = (
+    "CREATE TABLE CUPTI_ACTIVITY_KIND_RUNTIME (start, end, correlationId);"
+    "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME VALUES (1000, 3000, 5);"
+)
+BUSY = (
+    "CREATE TABLE DIAGNOSTIC_EVENT (timestamp, text);"
+    "INSERT INTO DIAGNOSTIC_EVENT VALUES (1, 'CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED');"
+)
+
+
+def database(path: Path, statements: str) -> Path:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(statements)
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def nsys(home: Home) -> NsysStandIn:
+    made = nsys_stand_in(home.path / "tools")
+    made.export(database(home.path / "made.sqlite", KERNELS).read_bytes())
+    return made
+
+
+@pytest.fixture
+def kernel(home: Home, lab: LabStandIn, nsys: NsysStandIn) -> Iterator[RunningKernel]:
+    """A kernel as the provisioner starts it, with the extension loaded."""
+    under, variables = under_systems(str(nsys.program), [])
+    env = home.environment(GENOPS_SOCKET=str(lab.path), **variables)
+    with running_kernel(sys.executable, env, home.work, under) as found:
+        found.ok("%load_ext genops_lab")
+        yield found
+
+
+@pytest.fixture
+def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
+    """The Lab takes them; what it was sent."""
+    given: list[dict[str, Any]] = []
+
+    def add(body: dict[str, Any]) -> tuple[int, Any]:
+        given.append(body)
+        return 200, {"id": "p1", "title": body["title"], "created_at": 1.0, "state": "failed", "message": "x"}
+
+    lab.answers["POST", "/genops/profiles"] = add
+    return given
+
+
+def test_nsys_records_the_cell_and_its_export_is_handed_over(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], nsys: NsysStandIn, home: Home
+) -> None:
+    for number in (1, 2):
+        cell = kernel.ok(f"%%profile --title again --stacks\nnumber = {number}\nnumber")
+        assert cell.result == str(number)
+        trace = Path(profiles[-1]["trace_path"])
+        assert trace.parent.parent == home.data / "profiles" and trace.stat().st_mode & 0o777 == 0o600
+        assert sorted(each.name for each in trace.parent.iterdir()) == ["report.nsys-rep", "trace.sqlite"]
+        assert analyze(trace).devices[0].busy_us == 2.0
+        assert "Nsight Systems recorded" in cell.stream("stderr")
+        assert "It has no --stacks." in cell.stream("stderr")
+    assert len(nsys.calls("launch")) == 1, "a kernel for both"
+    (name,) = {line.split()[1] for verb in ("start", "stop") for line in nsys.calls(verb)}
+    assert name == nsys.calls("launch")[0].split()[1].replace("-new", "")
+
+
+def test_between_cells_nothing_is_recorded_and_profiles_do_not_nest(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], nsys: NsysStandIn
+) -> None:
+    kernel.ok("1 + 1")
+    assert nsys.calls("start") == []
+    cell = kernel.run("%%profile\nimport genops\nwith genops.profile('inner'):\n    pass")
+    assert cell.status == "error" and "profiles do not nest" in cell.reply["evalue"]
+    assert len(nsys.calls("start")) == len(nsys.calls("stop")) == 1
+    assert len(profiles) == 1, "the outer one is kept"
+
+
+def test_a_long_cell_is_recorded_for_a_bounded_time(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], nsys: NsysStandIn
+) -> None:
+    code = f"""%%profile --seconds 0.5
+import time
+until = time.time() + 60
+while "stop " not in open({str(nsys.folder / "called")!r}).read() and time.time() < until:
+    time.sleep(0.05)
+time.time() < until"""
+    cell = kernel.ok(code)
+    assert cell.result == "True", "it ended while the cell went on"
+    assert "until 0.5 s (more with --seconds)" in cell.stream("stderr")
+    assert len(nsys.calls("stop")) == 1 and len(profiles) == 1
+
+
+def test_an_interrupt_ends_the_cell_and_neither_kernel_nor_profile(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    sent = kernel.send("%%profile\nprint('runs')\nimport time\ntime.sleep(100)")
+    kernel.wait_for("stream")
+    kernel.manager.interrupt_kernel()
+    cell = kernel.finish(sent)
+    assert cell.reply["ename"] == "KeyboardInterrupt"
+    assert len(profiles) == 1
+    assert kernel.ok("2 + 3").result == "5", "nsys and the kernel live"
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "said"),
+    [
+        ("start", "disk is full", "could not begin to record: disk is full"),
+        ("stop", "CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED", "Another program profiles this GPU"),
+        ("export", "report is damaged", "could not export its report: report is damaged"),
+    ],
+)
+def test_what_nsys_refuses_is_said(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], nsys: NsysStandIn, verb: str, text: str, said: str
+) -> None:
+    nsys.refuse(verb, text)
+    cell = kernel.run("%%profile\n1 + 1")
+    assert said in cell.stream("stderr") + cell.reply.get("evalue", "")
+    assert profiles == []
+    if verb == "export":
+        assert "The report is kept in" in cell.stream("stderr")
+    if verb == "start":
+        assert cell.status == "error", "nothing runs that was to be recorded and is not"
+        (nsys.folder / "refuse-start").unlink()
+        kernel.ok("%%profile\n1 + 1")
+        assert len(profiles) == 1
+
+
+def test_a_collection_of_nothing_is_named(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], nsys: NsysStandIn, home: Home
+) -> None:
+    nsys.export(database(home.path / "empty.sqlite", "CREATE TABLE PROCESSES (a)").read_bytes())
+    cell = kernel.ok("%%profile\n1 + 1")
+    assert "recorded nothing of this cell: no CUDA call and no NVTX range" in cell.stream("stderr")
+    assert profiles == [] and list((home.data / "profiles").iterdir()) == []
+
+
+def test_what_an_export_lacks(tmp_path: Path) -> None:
+    assert found_in(database(tmp_path / "whole.sqlite", KERNELS + CALLS)) == ""
+    assert "no events of the cuda device" in found_in(database(tmp_path / "calls.sqlite", CALLS))
+    assert "Another program profiles" in found_in(database(tmp_path / "busy.sqlite", CALLS + BUSY))
+    with pytest.raises(GenOpsError, match="recorded nothing") as raised:
+        found_in(database(tmp_path / "none.sqlite", BUSY))
+    assert "Another program profiles" in raised.value.hint
+    (tmp_path / "text.sqlite").write_text("no database" * 100)
+    with pytest.raises(GenOpsError, match="cannot be read"):
+        found_in(tmp_path / "text.sqlite")
+
+
+def test_lines_are_ranges(home: Home, nsys: NsysStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch has no NVTX here, so a list stands in for it, and its operators are not among the ranges."""
+    said: list[str] = []
+
+    class Nvtx:
+        def range_push(self, name: str) -> None:
+            said.append(name)
+
+        def range_pop(self) -> None:
+            said.append("end")
+
+    for name, value in home.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GENOPS_DATA_DIR", str(home.data))
+    monkeypatch.setattr(nsight, "nvtx", Nvtx)
+    torch = pytest.importorskip("torch", reason="PyTorch is an extra")
+    monkeypatch.setattr(torch.autograd.profiler, "emit_nvtx", lambda record_shapes: nullcontext())
+    session = nsight.Session(str(nsys.program), "s")
+    (nsys.folder / "session-s").write_text("")
+    capture = nsight.NsightCapture("t", session, {"<cell>": "In[1]"})
+    code = compile("a = 1\nb = 2\n", "<cell>", "exec")
+    capture.start()
+    exec(code)
+    capture.close()
+    assert [name for name in said if name != "end"][:2] == [
+        "genops:line:In%5B1%5D:1",
+        "genops:line:In%5B1%5D:2",
+    ]
+    assert said.count("end") == len(said) / 2

@@ -1,0 +1,117 @@
+"""A notebook's kernel restarted under Nsight Systems, its cell profiled, and the profile seen: all real but nsys, which
+cannot be had here. A stand-in gives a real export as what it recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.profiler.test_truth import TRACES
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.nsys import NsysStandIn, nsys_stand_in
+
+pytestmark = [
+    pytest.mark.ui,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not TRACES.is_dir(), reason="the real exports in ../shared/traces are not here"),
+]
+
+
+@pytest.fixture(scope="module")
+def nsys(module_home: Home) -> NsysStandIn:
+    made = nsys_stand_in(module_home.path / "tools")
+    made.export((TRACES / "nsys" / "mfu_2gpu_after.sqlite").read_bytes())
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, nsys: NsysStandIn) -> Iterator[LabServer]:
+    """A Lab on a machine with nsys."""
+    with running_lab(module_home, env={"PATH": f"{nsys.folder}:{os.environ['PATH']}"}) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def write(server: LabServer, name: str, *cells: str) -> None:
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, server.home.work / name)
+
+
+def in_kernel_menu(page: Page, label: str) -> None:
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name=label).click()
+
+
+def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(
+    lab: LabPage, server: LabServer, nsys: NsysStandIn
+) -> None:
+    write(server, "a.ipynb", "%load_ext genops_lab", '%%profile --title "under nsight"\nx = 1')
+    lab.open_notebook("a.ipynb")
+    page = lab.page
+    in_kernel_menu(page, "Restart Kernel with Nsight Systems…")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("its variables are lost")
+    expect(dialog).to_contain_text("Nsight Systems 2024.6.2.225")
+    for theme in ("dark", "light"):
+        lab.theme(theme)  # type: ignore[arg-type]
+        lab.shot(f"nsight-dialog-{theme}", width=1280 if theme == "light" else 1920)
+        assert lab.serious_findings(".jp-Dialog") == []
+    dialog.get_by_role("button", name="Restart").click()
+    page.get_by_text(re.compile(r"\(Nsight Systems\) \| Idle")).first.wait_for()
+    lab.run_all()
+    lab.wait_for_last_cell(120_000)
+    page.get_by_role("link", name="Open", exact=True).last.click()
+    panel = page.locator(".gol-Profile:visible")
+    expect(panel.get_by_role("definition").first).to_have_text(re.compile(r"^\d+ %$"))
+    lab.shot("nsight-profile", width=1920)
+    [profile] = server.get("genops/profiles")
+    whole = server.get(f"genops/profiles/{profile['id']}")
+    truth = json.loads((TRACES / "truth" / "nsys_mfu_2gpu_after.json").read_text())
+    assert {each["device"]: each["busy_us"] for each in whole["summary"]["devices"]} == {
+        name: pytest.approx(device["busy_us"], abs=0.001) for name, device in truth["devices"].items()
+    }
+    panel.get_by_role("tab", name="Operators and kernels").click()
+    expect(panel.get_by_text("flash_attn::_flash_attn_forward").first).to_be_visible()
+
+    lab.execute("docmanager:open", {"path": "a.ipynb"})
+    page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
+    in_kernel_menu(page, "Restart Kernel without Nsight Systems…")
+    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+    lab.kernel_idle()
+    assert not list(nsys.folder.glob("session-*")), "nsys ended with its kernel"
+    assert lab.problems == []
+
+
+def test_where_nsys_is_missing_it_is_said_and_nothing_is_restarted(
+    lab: LabPage, server: LabServer, nsys: NsysStandIn
+) -> None:
+    write(server, "b.ipynb", "1 + 1")
+    lab.open_notebook("b.ipynb")
+    away = nsys.program.rename(nsys.folder / "away")
+    try:
+        in_kernel_menu(lab.page, "Restart Kernel with Nsight Systems…")
+        told = lab.page.locator(".Toastify__toast")
+        expect(told).to_contain_text("Nsight Systems (nsys) is not installed on this machine. Install it")
+        expect(told).to_contain_text("nsys on PATH.")
+        lab.shot("nsight-missing")
+    finally:
+        away.rename(nsys.program)
+    expect(lab.page.get_by_role("dialog")).to_have_count(0)
