@@ -59,7 +59,8 @@ describe('a profile in the main area', () => {
   let places: FakePlaces;
   const actions = {
     openRun: jest.fn(),
-    compareWith: jest.fn(),
+    openPerfetto: jest.fn(),
+        compareWith: jest.fn(),
     toggleGutter: jest.fn(),
     insertTable: jest.fn(),
     canInsertTable: () => true
