@@ -64,20 +64,25 @@
         };
       `;
       const parts = [begin, texts.get(String(url))];
-      super(
-        URL.createObjectURL(new Blob(parts, { type: 'text/javascript' }))
-      );
+      super(URL.createObjectURL(new Blob(parts, { type: 'text/javascript' })));
     }
   };
 
   // Its own policy allows no such worker, and Google's hosts; the server's policy stands in its place. A script of
-  // another host would not be loaded either.
-  const append = document.head.appendChild;
-  document.head.appendChild = node =>
+  // another host would not be loaded either, and is not even asked for.
+  const refused = node =>
     node.httpEquiv === 'Content-Security-Policy' ||
-    (node.src && !node.src.startsWith(base))
-      ? node
-      : append.call(document.head, node);
+    (node.src && !node.src.startsWith(base));
+  for (const way of ['append', 'appendChild']) {
+    const add = document.head[way];
+    document.head[way] = node => {
+      if (!refused(node)) {
+        return add.call(document.head, node);
+      }
+      setTimeout(() => node.dispatchEvent(new Event('error')));
+      return node;
+    };
+  }
 
   // Select a slice, by its name and nearest to its times, which Perfetto may round.
   const select = async (trace, { name, ts_ns, dur_ns }) => {

@@ -60,7 +60,7 @@ describe('a profile in the main area', () => {
   const actions = {
     openRun: jest.fn(),
     openPerfetto: jest.fn(),
-        compareWith: jest.fn(),
+    compareWith: jest.fn(),
     toggleGutter: jest.fn(),
     insertTable: jest.fn(),
     canInsertTable: () => true
