@@ -120,6 +120,7 @@ class GenOpsLab(ExtensionApp):
         from .core.live import LiveHandler, LiveHub
         from .experiments.comparison.download import ARTIFACT, ArtifactHandler
         from .outputs.download import DOWNLOAD, DownloadHandler
+        from .profiler.perfetto.download import CUT, UI, CutHandler, UiHandler
         from .rooms import operations
 
         self._services = Services()
@@ -130,6 +131,9 @@ class GenOpsLab(ExtensionApp):
         handlers.append((DOWNLOAD, DownloadHandler, {"services": self._services}))
         if "experiments" in self.rooms:
             handlers.append((ARTIFACT, ArtifactHandler, {"services": self._services}))
+        if "profiles" in self.rooms:
+            handlers.append((UI, UiHandler, {"services": self._services}))
+            handlers.append((CUT, CutHandler, {"services": self._services}))
         self.handlers.extend(handlers)
         expect(self.serverapp)
 

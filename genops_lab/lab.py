@@ -29,6 +29,7 @@ from .folders.copies import Copies
 from .folders.service import FoldersService
 from .links.links import Links
 from .outputs.service import OutputsService
+from .profiler.perfetto.service import PerfettoService
 from .profiler.service import ProfilesService
 from .profiler.timeline.service import TimelineService
 from .registry.service import RegistryService
@@ -72,6 +73,7 @@ class Lab:
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
         self.timelines = TimelineService(self.profiles)
+        self.perfetto = PerfettoService(self.profiles)
         self.deployments = DeploymentsService(
             settings, self.mlflow, self.registry, store, self.events, self.live, self.tasks
         )
@@ -114,6 +116,7 @@ class Lab:
                 self.registry,
                 self.profiles,
                 self.timelines,
+                self.perfetto,
                 self.deployments,
                 self.questions,
                 self.targets,

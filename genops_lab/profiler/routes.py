@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .perfetto.service import PerfettoService as Perfetto
     from .service import ProfilesService as Service
     from .timeline.service import TimelineService as Timelines
 else:
+    Perfetto = Later(__package__, "perfetto.service", "PerfettoService")
     Service = Later(__package__, "service", "ProfilesService")
     Timelines = Later(__package__, "timeline.service", "TimelineService")
 
@@ -16,6 +18,8 @@ OPERATIONS = [
     Operation("POST", "/profiles", Service.add_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
     Operation("GET", "/profiles/difference", Service.difference),
+    Operation("GET", "/profiles/perfetto", Perfetto.get_perfetto),
+    Operation("POST", "/profiles/{profile_id}/perfetto", Perfetto.cut_trace),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),

@@ -1369,6 +1369,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/perfetto": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the page of the Perfetto UI is. Unavailable where the package that ships it is missing. */
+        get: operations["get_perfetto"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/perfetto": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cut a stretch of time out of a profile's trace for the Perfetto UI; of a small trace all is taken. */
+        post: operations["cut_trace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}": {
         parameters: {
             query?: never;
@@ -4391,6 +4425,52 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default  */
             instead_of: string;
+        };
+        /**
+         * PerfettoUi
+         * @description ``path``: of its page, below the server's base URL.
+         */
+        PerfettoUi: {
+            path: string;
+            version: string;
+        };
+        /**
+         * CutQuery
+         * @description A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+         */
+        CutQuery: {
+            first_us: number;
+            last_us: number;
+            /** @default null */
+            slice: number | null;
+        };
+        /**
+         * TraceCut
+         * @description What was cut. ``path``: of its bytes, below the server's base URL. ``first_s`` and ``last_s``: the stretch that
+         *         was asked for, in seconds of the trace's own clock. ``whole``: all of the trace is there; else what lies
+         *         between ``kept_first_us`` and ``kept_last_us``, counted as in the question, and ``left_out`` events beyond the
+         *         bound are not. ``narrowed``: the stretch that was asked for would have been too large.
+         */
+        TraceCut: {
+            path: string;
+            title: string;
+            first_s: number;
+            last_s: number;
+            whole: boolean;
+            kept_first_us: number;
+            kept_last_us: number;
+            narrowed: boolean;
+            left_out: number;
+            slice: components["schemas"]["CutSlice"] | null;
+        };
+        /**
+         * CutSlice
+         * @description A slice as the trace has it: its times in nanoseconds, as text, for a double cannot hold those since 1970.
+         */
+        CutSlice: {
+            name: string;
+            ts_ns: string;
+            dur_ns: string;
         };
         /**
          * Flame
@@ -7447,6 +7527,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Difference"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_perfetto: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PerfettoUi"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cut_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CutQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceCut"];
                 };
             };
             /** @description What went wrong. */

@@ -229,11 +229,14 @@ class TraceFile:
 
     def _decode(self, text: bytes) -> tuple[Part | None, str]:
         try:
-            return batches.read(text), ""
+            return self._read(text), ""
         except msgspec.DecodeError as error:
             return None, str(error)
         except RecursionError:
             return None, f"nested too deep (byte {_too_deep(text)})"
+
+    def _read(self, text: bytes) -> Part:
+        return batches.read(text)
 
     def _keep_tail(self) -> None:
         self._fill(READ_BYTES)

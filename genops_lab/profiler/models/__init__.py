@@ -5,6 +5,7 @@ from .difference import Change, ComparedProfiles, Difference, Figure
 from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
+from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
 from .profiles import NewProfile, Profile, ProfileSummary
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
@@ -43,6 +44,8 @@ __all__ = [
     "Change",
     "ComparedProfiles",
     "CpuTime",
+    "CutQuery",
+    "CutSlice",
     "DeviceMemory",
     "DeviceTime",
     "Difference",
@@ -65,6 +68,7 @@ __all__ = [
     "OperatorWork",
     "OutOfMemory",
     "Peak",
+    "PerfettoUi",
     "Place",
     "Profile",
     "ProfileSummary",
@@ -84,5 +88,6 @@ __all__ = [
     "TimelineLane",
     "TimelineSlice",
     "TimelineTile",
+    "TraceCut",
     "Unattributed",
 ]

@@ -16,6 +16,7 @@ import {
 } from '../../core';
 import { insertCells } from '../../core/notebook';
 import { CommandIDs as RunCommands } from '../../experiments/commands';
+import { perfettoOpener } from '../perfetto/command';
 import type { IProfile, ProfilesService } from '../service';
 
 import { CommandIDs } from './command-ids';
@@ -216,6 +217,7 @@ function profileActions(options: IOptions): ProfileView.IActions {
   const { commands } = app;
   return {
     openRun: runId => openRun(app, runId),
+    openPerfetto: ({ id }, asked) => perfettoOpener(app, id)(asked),
     compareWith: ({ id }) =>
       void commands.execute(CommandIDs.compareProfiles, { after: id }),
     toggleGutter: ({ id }) =>

@@ -14,6 +14,7 @@ import {
 } from '../../core';
 import { useRevision } from '../../experiments/table/view/use-revision';
 
+import type { ICutQuery } from '../perfetto/service';
 import type { IProfile } from '../service';
 import { Timeline } from '../timeline/timeline';
 
@@ -45,6 +46,8 @@ export function ProfileView(props: ProfileView.IProps): React.ReactElement {
 export namespace ProfileView {
   export interface IActions {
     openRun: (runId: string) => void;
+    /** Show a stretch of its timeline in the Perfetto UI. */
+    openPerfetto: (profile: IProfile, asked: ICutQuery) => void;
     compareWith: (profile: IProfile) => void;
     toggleGutter: (profile: IProfile) => void;
     /** Put a cell that makes a table of a field of the summary; null where the trace is nowhere. */
@@ -205,6 +208,7 @@ function Content(
               profileId={profile.id}
               api={props.api}
               visible={seen && model.visible}
+              onPerfetto={asked => actions.openPerfetto(profile, asked)}
               trans={trans}
             />
           )

@@ -3,6 +3,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
 import { ApiError } from '../../core';
+import type { ICutQuery } from '../perfetto/service';
 
 import type { IPlacedLane } from './lanes';
 import { TileLoader } from './loader';
@@ -16,6 +17,7 @@ import type {
   TimelineService
 } from './service';
 import { TileCache, bytesOf, levelOf, shownTiles, tileLength } from './tiles';
+import { stretchOf } from './viewport';
 
 const CACHE_BYTES = 64 * 2 ** 20;
 
@@ -194,6 +196,22 @@ export class TimelineModel extends Navigation implements IDisposable {
     });
   }
 
+  /** Whether there is a Perfetto UI to go to. */
+  get hasPerfetto(): boolean {
+    return this._options.onPerfetto !== undefined;
+  }
+
+  /** Look at the selected stretch, or at what is seen, in the Perfetto UI; the selected slice is selected there. */
+  openPerfetto(): void {
+    const slice = this.details?.slice;
+    const { first, last } = stretchOf(this.view, this.range, slice, this.span);
+    this._options.onPerfetto?.({
+      first_us: first / 1000,
+      last_us: last / 1000,
+      slice: slice?.slice ?? null
+    });
+  }
+
   /** Draw a stretch while it is dragged out. */
   sketchRange(range: IRange): void {
     this.range = range;
@@ -330,5 +348,7 @@ export namespace TimelineModel {
     profileId: string;
     service: TimelineService;
     trans: TranslationBundle;
+    /** Shows a stretch in the Perfetto UI. */
+    onPerfetto?: (asked: ICutQuery) => void;
   }
 }

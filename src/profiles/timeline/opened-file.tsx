@@ -7,6 +7,7 @@ import { SeenView } from '../../core/ui/main-area';
 
 import { MemoryView } from '../main/memory/memory';
 import { isSnapshot } from '../model';
+import type { ICutQuery } from '../perfetto/service';
 import type { IProfile } from '../service';
 import { ProfilesService } from '../service';
 
@@ -97,7 +98,8 @@ export class OpenedFile extends SeenView {
       this._model = new TimelineModel({
         profileId: profile.id,
         service: this._timelines,
-        trans: this._options.core.trans
+        trans: this._options.core.trans,
+        onPerfetto: asked => this._options.onPerfetto(profile.id, asked)
       });
       this._model.visible = this._seen;
       this.update();
@@ -117,6 +119,8 @@ export namespace OpenedFile {
     ready: Promise<string>;
     /** Opens the profile's own view; null where there is none. */
     onOverview: ((profileId: string) => void) | null;
+    /** Shows a stretch of the profile in the Perfetto UI. */
+    onPerfetto: (profileId: string, asked: ICutQuery) => void;
   }
 }
 

@@ -19,6 +19,7 @@ import {
   textArg,
   textOf
 } from '../../core';
+import { addPerfetto, perfettoOpener } from '../perfetto/command';
 import { ProfilesService } from '../service';
 
 import { FACTORY, openFiles } from './files';
@@ -47,6 +48,7 @@ export const timelinePlugin: JupyterFrontEndPlugin<void> = {
   ): void => {
     addCommand(app, core, palette, restorer);
     addFiles(app, core, restorer);
+    addPerfetto(app, core, restorer);
   }
 };
 
@@ -72,7 +74,9 @@ function addCommand(
     const widgetId = `genops-timeline-${id}`;
     let widget = tracker.find(each => each.id === widgetId);
     if (!widget) {
-      widget = new MainAreaWidget({ content: new TimelineWidget(core, id) });
+      widget = new MainAreaWidget({
+        content: new TimelineWidget(core, id, perfettoOpener(app, id))
+      });
       widget.toolbar.hide();
       widget.id = widgetId;
       widget.title.label = trans.__('Timeline');
@@ -139,7 +143,8 @@ function addFiles(
         ready: context.ready.then(() => context.localPath),
         onOverview: commands.hasCommand(CommandIDs.openProfile)
           ? id => void commands.execute(CommandIDs.openProfile, { id })
-          : null
+          : null,
+        onPerfetto: (id, asked) => perfettoOpener(app, id)(asked)
       })
   );
   factory.widgetCreated.connect((_, widget) => {

@@ -3,6 +3,8 @@ import * as React from 'react';
 
 import type { GenOpsApi } from '../../core';
 
+import type { ICutQuery } from '../perfetto/service';
+
 import { TimelineModel } from './model';
 import { TimelineService } from './service';
 import { TimelineView } from './view/timeline';
@@ -13,12 +15,20 @@ export function Timeline(props: {
   api: GenOpsApi;
   trans: TranslationBundle;
   visible: boolean;
+  onPerfetto: (asked: ICutQuery) => void;
 }): React.ReactElement | null {
   const { profileId, api, trans, visible } = props;
+  const onPerfetto = React.useRef(props.onPerfetto);
+  onPerfetto.current = props.onPerfetto;
   const [model, setModel] = React.useState<TimelineModel | null>(null);
   React.useEffect(() => {
     const service = new TimelineService(api);
-    const made = new TimelineModel({ profileId, service, trans });
+    const made = new TimelineModel({
+      profileId,
+      service,
+      trans,
+      onPerfetto: asked => onPerfetto.current(asked)
+    });
     setModel(made);
     return () => made.dispose();
   }, [profileId, api]);

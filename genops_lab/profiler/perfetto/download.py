@@ -1,0 +1,142 @@
+"""The Perfetto UI's files, and the traces that are cut for it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import mimetypes
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from jupyter_server.base.handlers import JupyterHandler
+from tornado import iostream, web
+
+from genops_lab.core.api import AUTH_RESOURCE, Services
+from genops_lab.core.errors import GenOpsError
+
+if TYPE_CHECKING:
+    from .service import PerfettoService
+
+UI = r"/genops/perfetto/([^/]+)/(.*)"
+CUT = r"/genops/profiles/([^/]+)/perfetto/([0-9a-f]+)"
+_CHUNK_BYTES = 1 << 20
+_OWN = Path(__file__).parent
+_SHELL = "shell.js"
+#: The page has no origin, so nothing in a trace or in the UI can act as the Lab; and it reaches its own files alone.
+#: Also for who opens its address in a tab. 'self' is the host that it came from.
+POLICY = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
+    "worker-src blob:; connect-src 'self' blob: data:; img-src 'self' blob: data:; font-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Perfetto UI</title>
+</head>
+<body data-perfetto_version='{{"stable": "{version}"}}'>
+<script src="{shell}" data-version="{version}"></script>
+</body>
+</html>
+"""
+_TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".woff2": "font/woff2", ".html": "text/html"}
+
+
+class _Sending(JupyterHandler):
+    _track_activity = False
+
+    def initialize(self, services: Services) -> None:
+        """``services`` may still be opening."""
+        self._services = services
+
+    async def _service(self) -> PerfettoService:
+        service: PerfettoService = await self._services.get("PerfettoService")
+        return service
+
+    async def _send(self, path: Path) -> None:
+        with await asyncio.to_thread(path.open, "rb") as file:
+            while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                self.write(data)
+                try:
+                    await self.flush()
+                except iostream.StreamClosedError:  # cancelled in the browser
+                    return
+
+    def _refuse(self, error: GenOpsError) -> None:
+        self.set_status(error.status)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{error.message} {error.hint}".strip())
+
+
+class UiHandler(_Sending):
+    """The UI's page and files, to who knows the key. A page without an origin sends no cookies, so the key stands in
+    the address; an authenticated operation tells it. What it opens is a published program and nothing of the user's."""
+
+    @property
+    def content_security_policy(self) -> str:
+        """For every answer, errors too."""
+        return POLICY
+
+    def set_default_headers(self) -> None:
+        """Also where the server's configuration names headers of its own."""
+        super().set_default_headers()
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "no-referrer")
+        # Fetched by a page without an origin. No cookies are involved.
+        self.set_header("Access-Control-Allow-Origin", "*")
+
+    @allow_unauthenticated
+    async def get(self, key: str, path: str) -> None:
+        """A file of the UI; the page for an empty path."""
+        try:
+            service = await self._service()
+            if not hmac.compare_digest(key.encode(), service.key.encode()):
+                raise web.HTTPError(404)
+            ui = await service.ui()
+        except GenOpsError as error:
+            self._refuse(error)
+            return
+        if path == "":
+            self._head("text/html; charset=utf-8", "no-cache")
+            self.finish(_PAGE.format(version=ui.version, shell=_SHELL))
+            return
+        version, _, name = unquote(path).partition("/")
+        if path == _SHELL:
+            self._head("text/javascript", "no-cache")
+            await self._send(_OWN / _SHELL)
+        elif version == ui.version and name in ui.files:
+            guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+            # The address names the version.
+            self._head(_TYPES.get(Path(name).suffix, guessed), "private, max-age=86400, immutable")
+            await self._send(ui.files[name])
+        else:
+            raise web.HTTPError(404)
+
+    def _head(self, content_type: str, cache: str) -> None:
+        self.set_header("Content-Type", content_type)
+        self.set_header("Cache-Control", cache)
+
+
+class CutHandler(_Sending):
+    """A trace that was cut, or the whole one, for the Lab's page to hand over."""
+
+    auth_resource = AUTH_RESOURCE
+
+    @web.authenticated
+    @authorized
+    async def get(self, profile_id: str, cut: str) -> None:
+        """The bytes: JSON, or JSON in gzip."""
+        try:
+            path = await (await self._service()).cut_file(unquote(profile_id), cut)
+        except GenOpsError as error:
+            self._refuse(error)
+            return
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Content-Disposition", 'attachment; filename="trace"')
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        await self._send(path)

@@ -1,0 +1,108 @@
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+
+import type { IGenOpsCore } from '../../core';
+import { definer, profileIcon, textArg, textOf } from '../../core';
+
+import type { ICutQuery } from './service';
+import type { PerfettoWidget } from './widget';
+
+export namespace CommandIDs {
+  export const openPerfetto = 'genops:profile-perfetto';
+}
+
+/** What opens a stretch of this profile. */
+export function perfettoOpener(
+  { commands }: JupyterFrontEnd,
+  id: string
+): (asked: ICutQuery) => void {
+  return asked =>
+    void commands.execute(CommandIDs.openPerfetto, { id, ...asked });
+}
+
+/** Opens a stretch of a profile's timeline in the Perfetto UI; one view a profile. */
+export function addPerfetto(
+  app: JupyterFrontEnd,
+  core: IGenOpsCore,
+  restorer: ILayoutRestorer | null
+): void {
+  const { shell } = app;
+  const { trans } = core;
+  const tracker = new WidgetTracker<MainAreaWidget<PerfettoWidget>>({
+    namespace: 'genops-perfetto'
+  });
+  void restorer?.restore(tracker, {
+    command: CommandIDs.openPerfetto,
+    name: ({ id }) => id,
+    args: ({ content: { profileId, model } }) => ({
+      id: profileId,
+      ...model.asked
+    })
+  });
+  definer(
+    app,
+    null,
+    trans
+  )(CommandIDs.openPerfetto, {
+    label: trans.__('Open in Perfetto'),
+    caption: trans.__(
+      'Show a stretch of a profile’s timeline in the Perfetto UI, without the network'
+    ),
+    icon: profileIcon,
+    args: {
+      id: textArg(trans.__('The id of the profile')),
+      first_us: {
+        type: 'number',
+        description: trans.__('Begin, in microseconds from the first event on')
+      },
+      last_us: { type: 'number', description: trans.__('End') },
+      slice: {
+        type: 'number',
+        description: trans.__('The number of the slice to select')
+      }
+    },
+    execute: async args => {
+      const id = textOf(args.id);
+      const asked = {
+        first_us: Number(args.first_us),
+        last_us: Number(args.last_us),
+        slice: typeof args.slice === 'number' ? args.slice : null
+      };
+      if (!id || !(asked.first_us < asked.last_us)) {
+        return undefined;
+      }
+      const widgetId = `genops-perfetto-${id}`;
+      let widget = tracker.find(each => each.id === widgetId);
+      if (widget) {
+        widget.content.model.show(asked);
+        void tracker.save(widget);
+      } else {
+        const [{ PerfettoWidget }, { PerfettoModel }, { PerfettoService }] =
+          await Promise.all([
+            import('./widget'),
+            import('./model'),
+            import('./service')
+          ]);
+        const service = new PerfettoService(core.api, trans);
+        const model = new PerfettoModel({
+          profileId: id,
+          asked,
+          service,
+          trans
+        });
+        widget = new MainAreaWidget({
+          content: new PerfettoWidget(id, model, trans)
+        });
+        widget.toolbar.hide();
+        widget.id = widgetId;
+        widget.title.label = trans.__('Perfetto');
+        widget.title.icon = profileIcon;
+        widget.title.closable = true;
+        await tracker.add(widget);
+        shell.add(widget, 'main');
+      }
+      shell.activateById(widgetId);
+      return widget;
+    }
+  });
+}

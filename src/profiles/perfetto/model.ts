@@ -1,0 +1,121 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+
+import { ApiError } from '../../core';
+
+import { NoAnswer, PerfettoFrame } from './frame';
+import type { ICutQuery, ITraceCut, PerfettoService } from './service';
+
+/** A deep dive into one profile: what is to be shown, and how far that is. */
+export class PerfettoModel implements IDisposable {
+  constructor(private _options: PerfettoModel.IOptions) {
+    this.asked = _options.asked;
+  }
+
+  asked: ICutQuery;
+  /** The page of the UI; empty before it is known. */
+  page = '';
+  cut: ITraceCut | null = null;
+  busy = true;
+  error: ApiError | null = null;
+
+  get changed(): Signal<this, void> {
+    return this._changed;
+  }
+
+  /** Show another stretch, or another slice. */
+  show(asked: ICutQuery): void {
+    this.asked = asked;
+    void this.load();
+  }
+
+  /** The frame that shows the page, or null when it is gone. */
+  setFrame(frame: HTMLIFrameElement | null): void {
+    this._frame?.dispose();
+    this._frame = frame && new PerfettoFrame(frame);
+    this._handed = '';
+    if (frame) {
+      void this.load();
+    }
+  }
+
+  async load(): Promise<void> {
+    this._asking?.abort();
+    const { signal } = (this._asking = new AbortController());
+    this.busy = true;
+    this.error = null;
+    this._changed.emit();
+    try {
+      await this._load(signal);
+    } catch (reason) {
+      if (!signal.aborted) {
+        this.error = this._told(reason);
+      }
+    }
+    if (!signal.aborted) {
+      this.busy = false;
+      this._changed.emit();
+    }
+  }
+
+  get isDisposed(): boolean {
+    return this._ended;
+  }
+
+  dispose(): void {
+    this._ended = true;
+    this._asking?.abort();
+    this._frame?.dispose();
+    Signal.clearData(this);
+  }
+
+  private async _load(signal: AbortSignal): Promise<void> {
+    const { service, profileId } = this._options;
+    if (!this.page) {
+      // Drawn with it, the view comes with a frame, which loads again.
+      this.page = await service.page(signal);
+      return;
+    }
+    const frame = this._frame;
+    const cut = await service.cut(profileId, this.asked, signal);
+    const same = cut.path === this._handed;
+    const trace = same ? null : await service.bytes(cut, signal);
+    if (!signal.aborted && frame && !frame.isDisposed) {
+      this.cut = cut;
+      this._handed = cut.path;
+      this._changed.emit();
+      await frame.show(cut, trace);
+    }
+  }
+
+  private _told(reason: unknown): ApiError {
+    const { trans } = this._options;
+    this._handed = '';
+    return reason instanceof NoAnswer
+      ? new ApiError({
+          status: 0,
+          code: 'no_answer',
+          message: trans.__('The Perfetto UI did not answer.'),
+          hint: trans.__(
+            "It needs WebAssembly and workers; the browser's console may say more."
+          )
+        })
+      : ApiError.from(reason, trans);
+  }
+
+  private _frame: PerfettoFrame | null = null;
+  private _handed = '';
+  private _asking: AbortController | null = null;
+  private _ended = false;
+  private _changed = new Signal<this, void>(this);
+}
+
+export namespace PerfettoModel {
+  export interface IOptions {
+    profileId: string;
+    asked: ICutQuery;
+    service: PerfettoService;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,57 @@
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { components } from '../../api/generated';
+import type { GenOpsApi } from '../../core';
+import { ApiError } from '../../core';
+
+type Schemas = components['schemas'];
+export type ICutQuery = Schemas['CutQuery'];
+export type ITraceCut = Schemas['TraceCut'];
+
+/** What a deep dive asks of the server. Each call rejects with an ApiError, or with an AbortError. */
+export class PerfettoService {
+  constructor(
+    private _api: GenOpsApi,
+    private _trans: TranslationBundle
+  ) {}
+
+  /** The address of the UI's page. */
+  async page(signal: AbortSignal): Promise<string> {
+    const { path } = await this._api.data(
+      this._api.http.GET('/genops/profiles/perfetto', { signal })
+    );
+    return URLExt.join(this._api.serverSettings.baseUrl, path);
+  }
+
+  cut(id: string, body: ICutQuery, signal: AbortSignal): Promise<ITraceCut> {
+    return this._api.data(
+      this._api.http.POST('/genops/profiles/{profile_id}/perfetto', {
+        params: { path: { profile_id: id } },
+        body,
+        signal
+      })
+    );
+  }
+
+  /** A cut's trace: JSON, or JSON in gzip. */
+  async bytes({ path }: ITraceCut, signal: AbortSignal): Promise<ArrayBuffer> {
+    const { serverSettings } = this._api;
+    const url = URLExt.join(serverSettings.baseUrl, path);
+    const answer = await ServerConnection.makeRequest(
+      url,
+      { signal },
+      serverSettings
+    );
+    if (!answer.ok) {
+      throw ApiError.fromAnswer(
+        answer.status,
+        url,
+        await answer.text(),
+        this._trans
+      );
+    }
+    return answer.arrayBuffer();
+  }
+}

@@ -1,0 +1,132 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import { Callout } from '../../core';
+import { formatMicroseconds } from '../figures';
+
+import type { PerfettoModel } from './model';
+import type { ITraceCut } from './service';
+
+/** The Perfetto UI in the main area. */
+export class PerfettoWidget extends ReactWidget {
+  constructor(
+    readonly profileId: string,
+    readonly model: PerfettoModel,
+    private _trans: TranslationBundle
+  ) {
+    super();
+    this.addClass('gol-Perfetto');
+    this.node.tabIndex = -1;
+  }
+
+  override dispose(): void {
+    this.model.dispose();
+    super.dispose();
+  }
+
+  protected override onActivateRequest(msg: Message): void {
+    super.onActivateRequest(msg);
+    (this.node.querySelector('iframe') ?? this.node).focus({
+      preventScroll: true
+    });
+  }
+
+  protected override render(): React.ReactElement {
+    return <PerfettoView model={this.model} trans={this._trans} />;
+  }
+}
+
+/** The UI below a line that says what it shows. */
+function PerfettoView(props: {
+  model: PerfettoModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, trans } = props;
+  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    const slot = () => redraw();
+    model.changed.connect(slot, slot);
+    if (!model.page) {
+      void model.load();
+    }
+    return () => {
+      model.changed.disconnect(slot, slot);
+    };
+  }, [model]);
+  const setFrame = React.useCallback(
+    (frame: HTMLIFrameElement | null) => model.setFrame(frame),
+    [model]
+  );
+  const { page, cut, busy, error } = model;
+  return (
+    <>
+      {error && (
+        <Callout tone="error" title={error.message}>
+          <>
+            {error.hint && <p>{error.hint}</p>}
+            <button
+              type="button"
+              className="jp-mod-styled"
+              onClick={() => void model.load()}
+            >
+              {trans.__('Try again')}
+            </button>
+          </>
+        </Callout>
+      )}
+      <p className="gol-Note" role="status">
+        {busy
+          ? trans.__('The Perfetto UI is being opened…')
+          : cut && !error && told(cut, trans)}
+      </p>
+      {page && (
+        <iframe
+          ref={setFrame}
+          src={address(page)}
+          // Without an origin: nothing in a trace, or in the UI, can act as the Lab.
+          sandbox="allow-scripts allow-downloads"
+          referrerPolicy="no-referrer"
+          title={trans.__('Perfetto')}
+        />
+      )}
+    </>
+  );
+}
+
+/** As part of a page it has no sidebar and counts no visits. */
+function address(page: string): string {
+  const theme =
+    document.body.dataset.jpThemeLight === 'false' ? 'dark' : 'light';
+  return `${page}?theme=${theme}#!/?mode=embedded`;
+}
+
+/** What of the trace is there. */
+function told(cut: ITraceCut, trans: TranslationBundle): string {
+  if (cut.whole) {
+    return trans.__('The whole trace, opened where you were.');
+  }
+  const stretch = [
+    formatMicroseconds(cut.kept_first_us),
+    formatMicroseconds(cut.kept_last_us)
+  ];
+  const words = [
+    cut.narrowed
+      ? trans.__(
+          'The trace is large: of the stretch that you saw, only %1 to %2 is here.',
+          ...stretch
+        )
+      : trans.__('The trace is large: %1 to %2 of it is here.', ...stretch)
+  ];
+  if (cut.left_out > 0) {
+    words.push(
+      trans._n(
+        '%1 event beyond the bound was left out.',
+        '%1 events beyond the bound were left out.',
+        cut.left_out
+      )
+    );
+  }
+  return words.join(' ');
+}

