@@ -1,6 +1,6 @@
 """What reaches a page's websocket and the notebook on disk when connections, processes and the Lab itself are cut in
-the middle of cells, through a real sshd. ``GENOPS_BENCH_CUTS`` sets how many cuts there are (40), ``GENOPS_BENCH_FAULTS``
-of which kinds, separated by commas (all)."""
+the middle of cells, through a real sshd. ``GENOPS_BENCH_CUTS`` sets how many cuts there are (40),
+``GENOPS_BENCH_FAULTS`` of which kinds, separated by commas (all)."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ def figures() -> Iterator[Figure]:
         scene.add_target()
         faults = scene.faults()
         each = max(1, CUTS // (2 * len(faults) - 1))
-        wanted = [kind for kind in os.environ.get("GENOPS_BENCH_FAULTS", "").split(",") if kind] or list(faults)
+        wanted = [kind for kind in os.environ.get("GENOPS_BENCH_FAULTS", "").split(",") if kind] or list(
+            faults
+        )
         for kind in wanted:
             fault = faults[kind]
             if kind != "lab_killed":  # a websocket ends with its server: what counts then is the document

@@ -56,7 +56,7 @@ def floats(array: pa.DoubleArray) -> npt.NDArray[np.float64]:
     if not len(array):
         return np.zeros(0)
     valid, content = array.buffers()
-    values = np.frombuffer(content, np.float64, len(array), array.offset * 8).copy()
+    values: npt.NDArray[np.float64] = np.frombuffer(content, np.float64, len(array), array.offset * 8).copy()
     if valid is not None:
         values[~_bits(valid, array)] = np.nan
     return values

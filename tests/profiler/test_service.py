@@ -148,9 +148,7 @@ async def test_an_export_of_nsight_is_kept_as_it_is_with_its_report(home: Home) 
             assert (folder / "report.nsys-rep").read_text() == "a report"
         assert not source.parent.exists()
         shutil.rmtree(lab.root / added.id / "columns")
-        assert (await lab.service.profile_flame(added.id)).nodes, (
-            "it is read again from where it is kept"
-        )
+        assert (await lab.service.profile_flame(added.id)).nodes, "it is read again from where it is kept"
 
 
 async def test_an_unknown_run_costs_the_artifact_alone(home: Home) -> None:

@@ -111,9 +111,7 @@ def test_the_selected_slice_is_selected_in_perfetto(lab: LabPage, asked: list[st
     assert lab.serious_findings(".gol-Perfetto > :not(iframe)") == []
 
 
-def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(
-    lab: LabPage, asked: list[str]
-) -> None:
+def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(lab: LabPage, asked: list[str]) -> None:
     lab.theme("dark")
     timeline = opened(lab)
     canvas = timeline.get_by_role("application", name="Timeline")
