@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.profiler.engine import kineto, stored
+from genops_lab.profiler.engine import kineto, parts, stored
 from genops_lab.profiler.engine.columns import Columns
 
 from .test_truth import TRACES
@@ -52,6 +54,17 @@ def test_what_is_saved_is_loaded(folder: Path, columns: Columns) -> None:
     assert plain(loaded) == plain(columns)
     assert not loaded.ts.flags.writeable
     assert loaded.lanes[0].thread == "2"
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="this system gives no mapped memory back")
+def test_columns_at_rest_take_no_memory_and_stay_what_they_are(columns: Columns) -> None:
+    large = parts._mapped(np.arange(8 << 20))
+    mapped = dataclasses.replace(columns, correlation=large)
+    total = int(large.sum())
+    before = psutil.Process().memory_info().rss
+    mapped.rest()
+    assert before - psutil.Process().memory_info().rss > large.nbytes // 2
+    assert int(large.sum()) == total
 
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine import host as host_side
 from genops_lab.profiler.models import IdleTime, ProfileSummary
 
 from .events import Event, call, kernel, operator, slice_of, written
@@ -190,7 +191,9 @@ def test_reasons_against_an_oracle_that_asks_each_tick(
         ]
         work.append((called + delay, -length, number, called))
     work.sort()
-    idle = _analyzed(events).idle
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_side, "BLOCK", 3)
+        idle = _analyzed(events).idle
     assert sum((reasons(each)[code][0] for each in idle for code in reasons(each)), 0.0) == sum(
         each.total_us for each in idle
     )

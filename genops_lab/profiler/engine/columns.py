@@ -8,7 +8,8 @@ of slices take 41 bytes an event; what only some events have lies apart, beside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import mmap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -129,3 +130,15 @@ class Columns:
     @property
     def end(self) -> Int64:
         return self.ts + self.dur
+
+    def rest(self) -> None:
+        """Give back the memory of columns that lie in files; they are read again where they are asked for."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for array in self._arrays():
+                if isinstance(array.base, np.memmap):
+                    array.base._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+    def _arrays(self) -> Iterator[npt.NDArray[Any]]:
+        for holder in (self, *self.sparse.values(), self.allocations):
+            if holder is not None:
+                yield from (each for each in vars(holder).values() if isinstance(each, np.ndarray))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .columns import Columns, Int64
+from .columns import Int64
 from .intervals import Intervals, union
 from .kinds import Kind, among
 from .nesting import NOTHING
@@ -28,6 +28,10 @@ _READS_VALUES = re.compile(
 _COPIES_TENSORS = re.compile(r"aten::(copy_|to|_to_copy|_copy_from|_copy_from_and_resize)")
 #: Collectives that hold the host until they are done.
 _WAITS_FOR_RANKS = re.compile(r"gloo:|c10d::(barrier|monitored_barrier)|\bwait_tensor\b|Work::wait|mpi:")
+
+
+#: So many slices are looked at together.
+BLOCK = 1 << 18
 
 
 class Activity(NamedTuple):
@@ -82,12 +86,6 @@ class Host:
         """Waits for other ranks."""
         return self.named(_WAITS_FOR_RANKS, Kind.OPERATOR, Kind.ANNOTATION)
 
-    @cached_property
-    def launching(self) -> Int64:
-        """All operators and calls: the work of making the device work."""
-        kinds = self.trace.columns.kind
-        return np.flatnonzero((kinds == Kind.OPERATOR) & ~self._is_step | (kinds == Kind.RUNTIME))
-
     def activities(self, lane: int) -> list[Activity]:
         """What the thread did; where two overlap, the earlier in the list is meant."""
         if lane not in self._activities:
@@ -98,12 +96,27 @@ class Host:
                 ("communication", self.communicating),
                 ("copy", self.copying),
                 ("synchronization", self.waiting),
-                ("launch", self.launching),
             ):
                 mine = members[columns.lane[members] == lane]
                 found.append(Activity(code, union(self.trace.intervals(mine))))
-            self._activities[lane] = found
+            self._activities[lane] = [*found, Activity("launch", self._launching(lane))]
         return self._activities[lane]
+
+    def _launching(self, lane: int) -> Intervals:
+        """When the thread ran operators and calls: the work of making the device work.
+
+        These are most of a trace, so their union is made block by block.
+        """
+        columns = self.trace.columns
+        found = []
+        for begin in range(0, len(columns), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            kinds = columns.kind[block]
+            works = (kinds == Kind.OPERATOR) & ~self._steps[columns.name[block]] | (kinds == Kind.RUNTIME)
+            mine = np.flatnonzero(works & (columns.lane[block] == lane)) + begin
+            found.append(union(self.trace.intervals(mine)))
+        starts, ends = zip(*found, strict=True) if found else ((columns.ts,), (columns.ts,))
+        return union(Intervals(np.concatenate(starts), np.concatenate(ends)))
 
     def _inside(self, members: Int64, pattern: re.Pattern[str]) -> Bools:
         """Which members lie in an operator of such a name, directly or further out."""
@@ -117,12 +130,10 @@ class Host:
         return found
 
     @cached_property
-    def _is_step(self) -> Bools:
-        # Old traces have annotations as operators; they span a thread's Python, too.
-        columns: Columns = self.trace.columns
+    def _steps(self) -> Bools:
+        """By name. Old traces have annotations as operators; they span a thread's Python, too."""
         outer = re.compile(r"ProfilerStep#|Optimizer\.(step|zero_grad)#|enumerate\(DataLoader\)")
-        fits: Bools = np.array([outer.match(name) is not None for name in columns.names], bool)
-        return fits[columns.name] if len(fits) else np.zeros(len(columns), bool)
+        return np.array([outer.match(name) is not None for name in self.trace.columns.names], bool)
 
 
 def covered(times: Intervals, at: Int64) -> Int64:

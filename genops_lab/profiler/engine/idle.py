@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..models import IdleReason, IdleTime
-from .columns import Int64
+from .columns import Int32, Int64
 from .host import Activity, Host, overlap
 from .intervals import Intervals, union
 from .kinds import Kind
@@ -162,7 +162,7 @@ def _ahead(waits: Intervals, at: Int64, python: Int64) -> Int64:
 
 
 def _device_parts(
-    trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int64, parts: Int64
+    trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int32, parts: Int64
 ) -> None:
     """Of gaps that no host explains: the work was called before, or its call is not known."""
     columns = trace.columns

@@ -61,13 +61,17 @@ class Sums:
         places_of = self._attribution.add(trace)
         self._roofline.add(trace)
         self._memory.add(trace)
+        # Each asks for other columns.
+        trace.columns.rest()
         self._devices += device_times(trace)
         self._kernels += [kernel_times(trace, members) for members in trace.devices.values()]
         self._streams += stream_times(trace)
         self._steps += step_times(trace)
         self._launches += launch_times(trace)
         case = Case(trace, places_of=places_of)
+        trace.columns.rest()
         self._idle += idle_times(trace.rank, case.gaps_of)
+        trace.columns.rest()
         self._advice += advise(case)
         self._collectives.append(collectives_of(case))
 

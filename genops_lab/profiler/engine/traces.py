@@ -42,9 +42,9 @@ class Trace:
         return owners(self.columns, self.around, self.launcher)
 
     @cached_property
-    def call(self) -> Int64:
+    def call(self) -> Int32:
         """For each slice (of all) the runtime's call that started it; NOTHING on the host."""
-        found = np.full(len(self.columns), NOTHING, np.int64)
+        found = np.full(len(self.columns), NOTHING, np.int32)
         found[self.device] = launching_calls(self.columns, self.device)
         return found
 

@@ -37,8 +37,8 @@ def warmup_counted(case: Case) -> Iterable[Advice]:
         )
     else:
         launched = np.zeros(len(columns), bool)
-        calls = case.trace.call[case.trace.device]
-        launched[calls[calls != NOTHING]] = True
+        by = case.trace.call[case.trace.device]
+        launched[by[by != NOTHING]] = True
         calls = np.flatnonzero(launched)
         if not len(calls):
             return
