@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from genops_lab.core.arrow import places
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.models import Run
@@ -19,6 +18,7 @@ from genops_lab.experiments.query import complete, parse
 from genops_lab.experiments.query.columns import Kind
 from genops_lab.experiments.query.models import Completion, Doubt
 
+from genops_lab.core.arrow import places
 from .cells import NumberColumn, TextColumn, order_by
 from .models import Lifecycle, RunColumn, RunColumnInfo, RunSort
 from .snapshot import ATTRIBUTES, Moment, Snapshot, artifact_uri

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genops_lab.core.arrow import integers, strings
 from genops_lab.core.paths import private_dir
 
+from genops_lab.core.arrow import integers, strings
 from .cells import Cells, NumberColumn, TextColumn, narrow
 from .changes import ExperimentRow
 from .snapshot import KINDS, Columns, Snapshot

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from genops_lab.core.arrow import places
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.query.columns import Kind, Texts
 
+from genops_lab.core.arrow import places
 from .cells import order_by, word_ranks
 from .models import Aggregate, RunGrouping, RunSort
 from .snapshot import Moment

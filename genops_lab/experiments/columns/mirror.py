@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from genops_lab.core.arrow import give_memory_back
 from genops_lab.core.errors import GenOpsError, Unavailable
 
+from genops_lab.core.arrow import give_memory_back
 from .asking import Asked
 from .disk import Kept, load, save
 from .snapshot import Snapshot

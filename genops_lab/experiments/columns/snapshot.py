@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genops_lab.core.arrow import integers, places, strings
 from genops_lab.experiments.query.columns import Kind, Numbers, Texts
 
+from genops_lab.core.arrow import integers, places, strings
 from .cells import Column, NumberColumn, Rows, TextColumn
 from .changes import Changes, ExperimentRow, RunRow, Told, ToldNumbers
 

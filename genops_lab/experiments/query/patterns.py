@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +137,7 @@ def numbers(words: pa.StringArray) -> npt.NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from genops_lab.core.arrow import floats
+    from genops_lab.core.arrow import booleans, floats
 
     try:
         values = pc.cast(words, pa.float64())
