@@ -17,7 +17,7 @@ from .views.profiles import memory as profile_memory
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
 
-TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank."
+TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank, or a folder with them."
 Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
 
 
@@ -112,21 +112,8 @@ def diff(
     with command(json) as session:
         from genops_lab.profiler import diff as diff_traces
 
-        found = diff_traces(_ranks(before), _ranks(after))
+        found = diff_traces(before, after)
         session.show(found, profile_difference.difference(found))
-
-
-def _ranks(path: Path) -> list[Path]:
-    """A folder stands for the traces in it."""
-    if not path.is_dir():
-        return [path]
-    endings = (".json", ".json.gz", ".sqlite")
-    found = sorted(each for each in path.iterdir() if each.is_file() and each.name.endswith(endings))
-    if not found:
-        from genops_lab.core.errors import NotFound
-
-        raise NotFound(f"There is no trace in {path}.", hint=f"Its files should end in {', '.join(endings)}.")
-    return found
 
 
 @profile.command("report")

@@ -90,6 +90,22 @@ def test_explicit_synchronisation(tmp_path: Path, call_name: str, found: bool) -
     assert ("sync_other" in advised(tmp_path, loop(step))) == found
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_host_that_waits_for_long_copies_back(tmp_path: Path, waits: bool) -> None:
+    """The device is never idle: it copies, or it computes."""
+
+    def step(number: int, at: float) -> list[Event]:
+        copy, work = 2 * number + 1, 2 * number + 2
+        return [
+            operator("aten::copy_", at - 5, 310 if waits else 8),
+            call("cudaMemcpyAsync", at - 4, 304 if waits else 5, copy),
+            kernel("Memcpy DtoH (Device -> Pinned)", at, 299, copy, cat="gpu_memcpy"),
+            *(launched(at + 296, work, 697, delay=1) if waits else launched(at + 10, work, 697, delay=287)),
+        ]
+
+    assert advised(tmp_path, loop(step)) == (["sync_other"] if waits else [])
+
+
 @pytest.mark.parametrize(
     ("kind", "blocks", "found"),
     [

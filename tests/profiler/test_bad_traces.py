@@ -255,9 +255,17 @@ def test_almost_nothing(path: Path, text: str) -> None:
         assert "is not a trace" in str(error)
 
 
-def test_a_folder_is_no_trace(tmp_path: Path) -> None:
-    with pytest.raises(GenOpsError, match="could not be read"):
+def test_a_folder_stands_for_its_traces(tmp_path: Path) -> None:
+    with pytest.raises(GenOpsError, match="There is no trace in"):
         analyze(tmp_path)
+    for number in (2, 10):
+        of(tmp_path / f"worker{number}.json", [kernel(0, name=f"k{number}")])
+    (tmp_path / "notes.txt").write_text("none")
+    summary = analyze(tmp_path)
+    assert [(each.rank, each.top_kernels[0].name) for each in summary.devices] == [(0, "k2"), (1, "k10")]
+    of(tmp_path / "worker3.json", [kernel(0)], distributedInfo={"rank": "7"})
+    of(tmp_path / "worker4.json", [kernel(0)], distributedInfo={"rank": True})
+    assert analyze([tmp_path / "worker4.json", tmp_path / "worker3.json"]).ranks == [0, 7]
 
 
 SEED_EVENTS = [

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import ProfileSummary
 from .columns import Columns
-from .kinds_of_files import FileKind, kind_of_file
+from .kinds_of_files import FileKind, files_of, kind_of_file
 from .reading import read as read
 from .reading import read_all
 
@@ -25,15 +24,16 @@ def analyze(
     usd_per_hour: float | None = None,
     watch: Callable[[Columns], None] | None = None,
 ) -> ProfileSummary:
-    """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``.
+    """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``. A folder stands for
+    the traces in it.
 
     ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
     to the damage, which ``damaged`` tells. ``watch`` is given the columns of each trace.
     """
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-    if not given:
+    files = files_of(paths)
+    if not files:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
     # Not at the start: a process that only reads is ready sooner.
     from . import snapshots
@@ -42,7 +42,6 @@ def analyze(
 
     sums = Sums()
     ranks: set[int] = set()
-    files = [Path(path) for path in given]
     traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
     for path in files:
         if path not in traces:
@@ -52,7 +51,7 @@ def analyze(
             watch(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
-        sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
+        sums.add(Trace(columns, rank), path.name if len(files) > 1 else "")
     return sums.summary(usd_per_hour)
 
 

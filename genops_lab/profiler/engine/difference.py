@@ -7,11 +7,10 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from ..models import Change, Difference, Figure, Place, ProfileSummary
-from .kinds_of_files import require_trace
+from .kinds_of_files import files_of, require_trace
 from .launched import KernelTally
 from .replacements import replaced
 
@@ -60,9 +59,9 @@ class Side:
 def _read(paths: Paths) -> Side:
     from . import analyze
 
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    given = files_of(paths)
     for path in given:
-        require_trace(Path(path))
+        require_trace(path)
     kernels = KernelTally()
     return Side(analyze(given, watch=kernels.add), kernels)
 

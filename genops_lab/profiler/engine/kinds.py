@@ -63,7 +63,7 @@ _KINDS = {
     "cuda_sync": Kind.WAIT,
 }
 _ACCELERATORS = frozenset({"mtia_ccp_events", "hpu_op"})
-_COMMUNICATION = re.compile(r"nccl|rccl|hccl|gloo|deep_?ep|dpsk::ep|nvshmem", re.IGNORECASE)
+_COMMUNICATION = re.compile(r"nccl|rccl|hccl|oneccl|gloo|deep_?ep|dpsk::ep|nvshmem", re.IGNORECASE)
 _COPIES, _FILLS = re.compile(r"dma_|memcpy", re.IGNORECASE), re.compile("memset", re.IGNORECASE)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 _HEAD = 1 << 16
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
+_ENDINGS = (".json", ".json.gz", ".sqlite")
+_DIGITS = re.compile(r"(\d+)")
 
 
 class FileKind(Enum):
@@ -41,6 +45,28 @@ _REPORTS = {
     ".qdrep": "nsys export --type sqlite",
     ".qdstrm": "QdstrmImporter, then nsys export --type sqlite",
 }
+
+
+def files_of(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+) -> list[Path]:
+    """The files that are meant; a folder stands for the traces in it, in the order of their numbers. Raises NotFound
+    for a folder without any."""
+    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    found: list[Path] = []
+    for path in map(Path, given):
+        found += _inside(path) if path.is_dir() else [path]
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    found = [each for each in folder.iterdir() if each.is_file() and each.name.endswith(_ENDINGS)]
+    if not found:
+        raise NotFound(
+            f"There is no trace in {folder}.", hint=f"Its files should end in {', '.join(_ENDINGS)}."
+        )
+    # worker2 before worker10
+    return sorted(found, key=lambda path: [each.zfill(20) for each in _DIGITS.split(path.name)])
 
 
 def kind_of_file(path: Path) -> FileKind:

@@ -69,7 +69,9 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
 
 
 def _natural(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _value(text: bytes, key: str) -> Any:

@@ -44,16 +44,16 @@ def h2d_blocking(case: Case) -> Iterable[Advice]:
     if not len(copies) or not (calls != NOTHING).any():
         return
     idle, seen = _idle_during(case, calls[calls != NOTHING])
-    waited = _waited_for(case, copies[calls != NOTHING], calls[calls != NOTHING])
-    alone = _alone(case, waited)
-    saving = idle + alone
+    waited = waited_for(case, copies[calls != NOTHING], calls[calls != NOTHING])
+    by_itself = alone(case, waited)
+    saving = idle + by_itself
     if case.worth(idle) or case.worth(saving, SHARE):
-        held = f"; the host waited for the end of {len(waited)}, {milliseconds(alone)} without any kernel"
+        held = f"; the host waited for the end of {len(waited)}, {milliseconds(by_itself)} without any kernel"
         yield case.advice(
             "h2d_blocking",
             "Copies to the device hold up the program",
             f"{len(copies)} copies from the host; around {seen} of them the device was idle, together for"
-            f" {milliseconds(idle)}{held if alone else ''} ({case.share(saving)} of the trace).",
+            f" {milliseconds(idle)}{held if by_itself else ''} ({case.share(saving)} of the trace).",
             Stake(saving, copies),
             "Copy from pinned memory with non_blocking=True, one batch ahead of the work.",
             "x = x.to(device, non_blocking=True)  # from DataLoader(..., pin_memory=True)",
@@ -106,7 +106,7 @@ def _with_operator(case: Case, calls: Int64) -> Int64:
     return found
 
 
-def _waited_for(case: Case, copies: Int64, calls: Int64) -> Int64:
+def waited_for(case: Case, copies: Int64, calls: Int64) -> Int64:
     """Copies that had ended when the host went on."""
     columns = case.columns
     outer = _with_operator(case, calls)
@@ -114,7 +114,7 @@ def _waited_for(case: Case, copies: Int64, calls: Int64) -> Int64:
     return copies[went_on >= columns.ts[copies] + columns.dur[copies] - CLOCKS_DIFFER]
 
 
-def _alone(case: Case, copies: Int64) -> int:
+def alone(case: Case, copies: Int64) -> int:
     """How long the copies ran without a kernel beside them, on the device that has most of it."""
     most = 0
     for members in case.trace.devices.values():

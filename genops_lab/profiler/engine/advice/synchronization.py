@@ -14,6 +14,7 @@ from ..idle import CLOCKS_DIFFER, REASONS
 from ..intervals import union
 from ..kinds import Kind
 from .case import Case, Stake, length_of, milliseconds, outermost
+from .copies import SHARE, alone, waited_for
 
 _ITEM = re.compile(r"^aten::(item|_local_scalar_dense|is_nonzero)$")
 _READS = re.compile(r"^aten::(nonzero|masked_select|unique\w*|_unique2|equal)$")
@@ -48,28 +49,32 @@ def sync_item(case: Case) -> Iterable[Advice]:
 def sync_other(case: Case) -> Iterable[Advice]:
     """Explicit synchronisation, ``.cpu()`` and operators whose shapes depend on values.
 
-    Saving: idle time of the device in gaps that began in such a wait, as for single values.
+    Saving: idle time of the device in gaps that began in such a wait, as for single values, and the copies that the
+    host waits for as far as no kernel runs beside them.
     """
     items = _that_wait(case, case.host.named(_ITEM, Kind.OPERATOR))
     reads = _that_wait(case, case.host.named(_READS, Kind.OPERATOR))
     calls = np.setdiff1d(case.host.synchronizing, case.host.copying)
     explicit = calls[~_lies_in(case, calls, np.union1d(items, reads))]
-    back = _calls_of_copies_back(case)
+    copies, back = _copies_back(case)
     waits = np.union1d(np.union1d(explicit, reads), back)
     if not len(waits):
         return
-    saving = _idle_after(case, np.union1d(explicit, reads), _WAIT) + _idle_after(case, back, _COPY)
-    if case.worth(saving):
+    idle = _idle_after(case, np.union1d(explicit, reads), _WAIT) + _idle_after(case, back, _COPY)
+    by_itself = alone(case, waited_for(case, copies, back))
+    saving = idle + by_itself
+    if case.worth(idle) or case.worth(saving, SHARE):
         parts = (
             (len(explicit), "explicit synchronisation"),
             (len(reads), "operators that need values (nonzero, masked_select, unique)"),
             (len(back), "copies to the host (.cpu(), .numpy(), print)"),
         )
+        copied = f", and copied for {milliseconds(by_itself)} without any kernel"
         yield case.advice(
             "sync_other",
             "The host waits for the device",
             f"{', '.join(f'{count} {what}' for count, what in parts if count)}: the device was idle afterwards for"
-            f" {milliseconds(saving)} ({case.share(saving)} of the trace).",
+            f" {milliseconds(idle)}{copied if by_itself else ''} ({case.share(saving)} of the trace).",
             Stake(saving, waits),
             "Take synchronisation out of the loop; copy results back without blocking, a step later.",
             'y = y.to("cpu", non_blocking=True)',
@@ -101,15 +106,16 @@ def _lies_in(case: Case, slices: Int64, outer: Int64) -> Bools:
     return inside
 
 
-def _calls_of_copies_back(case: Case) -> Int64:
+def _copies_back(case: Case) -> tuple[Int64, Int64]:
+    """Copies to the host and their calls, but for those that read single values."""
     columns = case.columns
     fits = np.array([_FROM_DEVICE.search(name) is not None for name in columns.names], bool)
     device = case.trace.device
     copies = device[(columns.kind[device] == Kind.COPY) & fits[columns.name[device]]]
+    copies = copies[case.trace.call[copies] >= 0]
     calls = case.trace.call[copies]
-    calls = calls[calls >= 0]
-    found: Int64 = calls[~_lies_in(case, calls, case.host.named(_ITEM, Kind.OPERATOR))]
-    return found
+    others = ~_lies_in(case, calls, case.host.named(_ITEM, Kind.OPERATOR))
+    return copies[others], calls[others]
 
 
 def _idle_after(case: Case, waits: Int64, part: int) -> int:
