@@ -14,8 +14,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.support.homes import Home
 
 TIMEOUT_S = 170.0
+
+TRAINING = """
+import torch, genops, sys, threading
+torch.set_num_threads(1)
+net = torch.nn.Linear(8, 8)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+x = torch.ones(4, 8)
+def step():
+    optimizer.zero_grad()
+    net(x).square().mean().backward()
+    optimizer.step()
+def memory():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+"""
 
 _SERVER = """
 import gc, json, os, runpy, sys, time
@@ -72,12 +89,12 @@ class ForkServer:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, script: Path, env: dict[str, str]) -> Ended:
+    def run(self, script: Path, env: dict[str, str], timeout_s: float = TIMEOUT_S) -> Ended:
         """Run a file to its end, in its folder."""
         out, err = script.with_suffix(".out"), script.with_suffix(".err")
         task = {
             "path": str(script), "cwd": str(script.parent), "env": env, "out": str(out), "err": str(err),
-            "timeout_s": TIMEOUT_S,
+            "timeout_s": timeout_s,
         }  # fmt: skip
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(task) + "\n")
@@ -85,6 +102,29 @@ class ForkServer:
         answer = self._process.stdout.readline()
         assert answer, "the process that forks has ended"
         return Ended(out.read_text(), err.read_text(), int(answer))
+
+
+@dataclass
+class Ran:
+    """A script that has ended."""
+
+    out: str
+    err: str
+    code: int
+    home: Home
+
+    @property
+    def trace(self) -> dict[str, Any]:
+        (path,) = (self.home.data / "profiles").glob("*/trace.json")
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        return [event.get("name", "") for event in self.trace["traceEvents"] if event.get("ph") == "X"]
+
+    def steps(self) -> list[str]:
+        return sorted(name for name in set(self.names) if name.startswith("ProfilerStep#"))
 
 
 @contextmanager

@@ -181,6 +181,8 @@ class Capture:
         part.seconds, part.ended_by = part.age, why
         part.recorder.stop(self._about(part))
         self._close_left()
+        if part is self.of_steps and self._slices is not None:
+            self._slices.unwatch()  # it was the last one
         if part is not self.of_steps and (self._kept is None or part.seconds > self._kept.seconds):
             self._kept = part
 

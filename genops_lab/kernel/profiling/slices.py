@@ -16,6 +16,7 @@ class OpenSlices:
         self._kind = kind
         self._enter, self._exit = kind.__enter__, kind.__exit__
         self._open: Dict[int, Any] = {}
+        self._watching = False
 
     def watch(self) -> None:
         """Hear of them."""
@@ -31,10 +32,13 @@ class OpenSlices:
             return ended(block, exc_type, exc_value, traceback)
 
         self._kind.__enter__, self._kind.__exit__ = enter, leave
+        self._watching = True
 
     def unwatch(self) -> None:
         """Hear no more."""
-        self._kind.__enter__, self._kind.__exit__ = self._enter, self._exit
+        if self._watching:
+            self._watching = False
+            self._kind.__enter__, self._kind.__exit__ = self._enter, self._exit
         self._open.clear()
 
     def end(self) -> None:
