@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from ..display import shell
 from ..errors import GenOpsError
-from .handing import finished
+from .handing import expected, finished
 from .lines import LineMarkers, running_frames, watch
 from .markers import cell_marker, cell_names
 from .recorder import (
@@ -100,6 +100,7 @@ class Capture:
                 "Take the inner %%profile or genops.profile() off.",
             )
         refuse_second(torch_profiler())
+        expected()
         self.device = device_to_record()
         self.first_start_s, costs = warmed_up(self.device)
         if self.wishes.lines:
