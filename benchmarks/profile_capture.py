@@ -73,6 +73,7 @@ took = []
 for _ in range(4):
     with genops.profile("bench", megabytes=1000, lines=False) as profile:
         for _ in range(100_000): a.add(b)
+        time.sleep(2)  # a cell of seconds, as one of so many events with work in them is
         ended = time.perf_counter()
     took.append(time.perf_counter() - ended)
     assert profile.profile["state"] == "ready", profile.profile
@@ -100,5 +101,6 @@ def figures() -> Iterator[Figure]:
             took, events = _run(SUMMARY, env=env, cwd=home.work)
         yield Figure(
             name="profile_summary", unit="s", values=took[1:], target=1.0,
-            baseline="the first in this Lab, whose worker starts", baseline_values=took[:1], notes={"events": events},
+            baseline="the first in this Lab, whose worker started while the cell ran", baseline_values=took[:1],
+            notes={"events": events},
         )  # fmt: skip

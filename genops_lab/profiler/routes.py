@@ -16,6 +16,7 @@ else:
 OPERATIONS = [
     Operation("GET", "/profiles", Service.list_profiles),
     Operation("POST", "/profiles", Service.add_profile),
+    Operation("POST", "/profiles/expected", Service.expect_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
     Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/perfetto", Perfetto.get_perfetto),

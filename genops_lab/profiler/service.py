@@ -76,6 +76,10 @@ class ProfilesService:
             raise Failed("The profile was kept without a summary.", hint="Capture it again.")
         return folder, trace, summary
 
+    async def expect_profile(self) -> None:
+        """Start what analyses profiles, which takes a second, while a kernel records one."""
+        await self.worker.call(TraceAnalysis.ready)
+
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.
 

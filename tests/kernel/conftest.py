@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.homes import Home
 
+from .forked import TIMEOUT_S, TRAINING, ForkServer, Ran, fork_server
 from .kernels import RunningKernel, running_kernel
 from .stand_in import LabStandIn, lab_stand_in
 
@@ -36,6 +38,26 @@ def kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
     with running_kernel(sys.executable, env, home.work) as found:
         found.ok("%load_ext genops_lab")
         yield found
+
+
+@pytest.fixture(scope="module")
+def torches() -> Iterator[ForkServer]:
+    """What forks processes that have PyTorch."""
+    with fork_server() as found:
+        yield found
+
+
+@pytest.fixture
+def script(home: Home, torches: ForkServer) -> Any:
+    """Runs a script to its end in a process of its own, without a Lab."""
+
+    def run(code: str, before: str = TRAINING, timeout_s: float = TIMEOUT_S) -> Ran:
+        path = home.work / "train.py"
+        path.write_text(before + code)
+        ended = torches.run(path, home.environment(), timeout_s)
+        return Ran(ended.out, ended.err, ended.code, home)
+
+    return run
 
 
 @pytest.fixture(scope="session")

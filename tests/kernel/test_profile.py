@@ -84,6 +84,15 @@ def test_the_trace_is_handed_over_and_the_summary_shown(
     assert "busy 80 %" in last["data"]["text/plain"]
 
 
+def test_the_lab_is_told_to_expect_it(
+    kernel: RunningKernel, lab: LabStandIn, profiles: list[dict[str, Any]]
+) -> None:
+    lab.answers["POST", "/genops/profiles/expected"] = lambda _body: (200, None)
+    kernel.ok(f"%%profile\n{WORK}\nimport time; time.sleep(0.5)")
+    asked = [path for method, path, _ in lab.requests if method == "POST" and path.startswith("/genops/prof")]
+    assert asked == ["/genops/profiles/expected", "/genops/profiles"]
+
+
 def test_the_live_view_is_told_what_happens(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
     if script("profile") is None:
         pytest.skip("the front end is not built")

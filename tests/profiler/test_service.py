@@ -109,6 +109,16 @@ async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:
             await lab.service.delete_profile(added.id)
 
 
+async def test_what_analyses_is_there_before_the_first_profile(home: Home) -> None:
+    async with room(home) as found:
+        assert found.service.worker.pid is None
+        await found.service.expect_profile()
+        waiting = found.service.worker.pid
+        assert waiting is not None
+        await found.service.add_profile(NewProfile(trace_path=str(found.write("a")), title="one"))
+        assert found.service.worker.pid == waiting
+
+
 async def test_a_run_gets_trace_and_summary(home: Home) -> None:
     async with room(home) as lab:
         await lab.mlflow.ensure()

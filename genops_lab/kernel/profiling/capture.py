@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 
 from ..display import shell
 from ..errors import GenOpsError
-from .handing import finished, write_trace
+from .handing import expected, finished, write_trace
 from .lines import LineMarkers, running_frames, watch
 from .markers import cell_marker, cell_names
 from .recorder import (
@@ -26,6 +26,7 @@ from .recorder import (
     torch_profiler,
     warmed_up,
 )
+from .slices import OpenSlices, inside_torch, is_of_torch
 from .steps import COMPARED, StepHook
 from .wishes import Wishes
 
@@ -73,7 +74,7 @@ class Capture:
         self.title = title
         self.profile: Optional[Dict[str, Any]] = None
         self.trace_path = ""
-        self.wishes = wishes or Wishes()
+        self.wishes = _with_a_gap(wishes or Wishes())
         self.first_start_s = 0.0
         self.device = ""
         self.trouble = ""
@@ -86,6 +87,8 @@ class Capture:
         self._due = ""
         self._hook = StepHook(self._stepped)
         self.markers: Optional[LineMarkers] = None
+        self._slices: Optional[OpenSlices] = None
+        self._thread = 0
         self._watch: Any = None
         self._outer: List[Any] = []
         self._outer_thread = 0
@@ -101,18 +104,23 @@ class Capture:
                 "Take the inner %%profile or genops.profile() off.",
             )
         refuse_second(torch_profiler())
+        expected()
         self.device = device_to_record()
         self.first_start_s, costs = warmed_up(self.device)
         if self.wishes.lines:
             self.markers = LineMarkers(own_files(), marker, costs)
             self._watch = watch(self.markers)
         self._began = time.perf_counter()
+        self._thread = threading.get_ident()
+        self._slices = OpenSlices(torch_profiler().record_function)
         Capture._active = self
         try:
+            self._slices.watch()
             self._begin(of_steps=not self.wishes.warmup)
             self._hook.register()
         except BaseException:
             Capture._active = None
+            self._slices.unwatch()
             raise
         threading.Thread(target=self._look, name="genops-profile", daemon=True).start()
 
@@ -166,8 +174,17 @@ class Capture:
             return
         part.seconds, part.ended_by = part.age, why
         part.recorder.stop(self._about(part))
+        self._close_left()
+        if part is self.of_steps and self._slices is not None:
+            self._slices.unwatch()  # it was the last one
         if part is not self.of_steps and (self._kept is None or part.seconds > self._kept.seconds):
             self._kept = part
+
+    def _close_left(self) -> None:
+        if self._slices is not None:
+            self._slices.end()
+        if self.markers is not None:
+            self.markers.close_all()
 
     def _about(self, part: Part) -> Dict[str, Any]:
         return {
@@ -240,6 +257,8 @@ class Capture:
         while not self._done.wait(_LOOK_EVERY_S):
             with self._lock:
                 part = self._part
+                if part is None and self.of_steps is not None:
+                    return  # nothing is recorded any more
                 if part is None:
                     continue
                 if part.age >= self.wishes.seconds:
@@ -269,12 +288,24 @@ class Capture:
             return
         self._stop_part("memory")
         megabytes = part.recorder.grown / 1e6
-        if megabytes >= 0.5 * self.wishes.megabytes:
+        if megabytes >= 0.5 * self.wishes.megabytes or self.markers is None or not self.markers.on:
             self._end_markers()
             return
-        # The program's own growth: go on, and look again when so many events can be there. The markers stay.
+        # The program's own growth: go on, and look again when so many events can be there.
         rate = megabytes / max(part.seconds, 1e-3)
-        self._start_part().look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
+        look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
+        self.markers.pending = lambda: self._go_on(look_at_s)
+
+    def _go_on(self, look_at_s: float) -> None:
+        """Record anew, at a line of the cell's own: no operator of the part before is open there."""
+        markers = self.markers
+        with self._lock:
+            if markers is None or self._part is not None or self.steps_done or self._done.is_set():
+                return
+            if threading.get_ident() == self._thread and not inside_torch(markers.files):
+                self._start_part().look_at_s = look_at_s
+            else:
+                markers.pending = lambda: self._go_on(look_at_s)
 
     def _grown(self, part: Part) -> float:
         """By how much the recording will have made the process grow, in MB, if all growth so far is its own."""
@@ -288,12 +319,16 @@ class Capture:
             self._end("end")
         finally:
             Capture._active = None
+            if self._slices is not None:
+                self._slices.unwatch()
 
     def forget(self) -> None:
         """In a forked child: the profiler and its threads are the parent's."""
         self._done.set()
         self._hook.remove()
         self._part = None
+        if self._slices is not None:
+            self._slices.unwatch()
         if self.markers is not None:
             self.markers.on = False
 
@@ -337,7 +372,12 @@ def _is_ours(file: str) -> bool:
 
 
 def _is_of_the_optimizer(file: str) -> bool:
-    return f"{os.sep}torch{os.sep}" in file or _is_ours(file)
+    return is_of_torch(file) or _is_ours(file)
+
+
+def _with_a_gap(wishes: Wishes) -> Wishes:
+    # The start is recorded as well. What is open where that ends must not be where the steps begin, see ``slices``.
+    return wishes._replace(warmup=2) if wishes.warmup == 1 else wishes
 
 
 def _after_fork() -> None:

@@ -8,6 +8,7 @@ import mmap
 import os
 import shutil
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -37,6 +38,18 @@ class Handed(Protocol):
     title: str
     trace_path: str
     profile: Optional[Dict[str, Any]]
+
+
+def expected() -> None:
+    """Have the Lab on this machine start what analyses profiles, so that a cell's end does not wait for that."""
+
+    def ask() -> None:
+        # An old Lab, or none: the profile's end tells.
+        with contextlib.suppress(GenOpsError):
+            lab.call("POST", "/profiles/expected")
+
+    if not is_remote():
+        threading.Thread(target=ask, name="genops-expected", daemon=True).start()
 
 
 def finished(capture: Handed, write: Callable[[], None]) -> None:

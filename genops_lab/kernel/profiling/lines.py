@@ -61,6 +61,7 @@ class LineMarkers:
         self._make = make
         self._costs = costs
         self._of_thread = threading.local()
+        self._stacks: List[List[_Open]] = []
         self._names: Dict[Tuple[str, int], str] = {}
         self._counts: Dict[CodeType, int] = {}
         self._made = 0
@@ -69,9 +70,8 @@ class LineMarkers:
     def begin(self) -> None:
         """A recording has begun."""
         self.on = True
-        self._of_thread = (
-            threading.local()
-        )  # of threads that did not hear of the last end, something may be left
+        # Threads that did not hear of the last end have something left.
+        self._of_thread, self._stacks = threading.local(), []
         self.calls = self._made = 0
         self._counts, self.pending = {}, None
         self._started = time.perf_counter()
@@ -136,6 +136,17 @@ class LineMarkers:
         while stack:
             _close(stack.pop())
 
+    def close_all(self) -> None:
+        """Close what is open in all threads: behind the end of a recording, where it does nothing, see ``slices``.
+
+        Their lines go on, in the next recording with new markers.
+        """
+        for stack in list(self._stacks):
+            for one in list(stack):
+                marker, one.marker = one.marker, None
+                if marker is not None:
+                    marker.__exit__(None, None, None)
+
     @property
     def calls_cost_too_much(self) -> bool:
         """Whether hearing of other code's calls is over its share."""
@@ -147,6 +158,7 @@ class LineMarkers:
             stack: List[_Open] = self._of_thread.stack
         except AttributeError:
             stack = self._of_thread.stack = []
+            self._stacks.append(stack)
         return stack
 
     def _opened(self, file: str, line: int) -> Any:

@@ -22,6 +22,10 @@ SQLITE = b"SQLite format 3\x00"
 class TraceAnalysis:
     """The trace engine as a backend."""
 
+    def ready(self) -> None:
+        """Have imported what ``summarize`` needs."""
+        from ..engine import analyze, stored  # noqa: F401
+
     def summarize(self, trace: str, folder: str) -> ProfileSummary:
         """What one trace says; its columns are kept in ``folder``, for its timeline.
 

@@ -1,0 +1,66 @@
+"""Slices that are open when a recording ends: torch writes their end where the recording was, also when another one
+records by then, and that memory is another's (heap corruption, seen with torch 2.13)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+from typing import Any, Container, Dict, Optional
+
+
+class OpenSlices:
+    """The ``record_function`` blocks of all threads that began between ``watch`` and ``unwatch`` and are open."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._enter, self._exit = kind.__enter__, kind.__exit__
+        self._open: Dict[int, Any] = {}
+        self._watching = False
+
+    def watch(self) -> None:
+        """Hear of them."""
+        began, ended, opened = self._enter, self._exit, self._open
+
+        def enter(block: Any) -> Any:
+            entered = began(block)
+            opened[id(block)] = block
+            return entered
+
+        def leave(block: Any, exc_type: Any, exc_value: Any, traceback: Any) -> Any:
+            opened.pop(id(block), None)
+            return ended(block, exc_type, exc_value, traceback)
+
+        self._kind.__enter__, self._kind.__exit__ = enter, leave
+        self._watching = True
+
+    def unwatch(self) -> None:
+        """Hear no more."""
+        if self._watching:
+            self._watching = False
+            self._kind.__enter__, self._kind.__exit__ = self._enter, self._exit
+        self._open.clear()
+
+    def end(self) -> None:
+        """End them while nothing records, where it does nothing; their own end then does nothing either."""
+        for key, block in list(self._open.items()):
+            self._exit(block, None, None, None)
+            self._open.pop(key, None)
+
+
+def inside_torch(files: Container[str]) -> bool:
+    """Whether code of ``files`` that runs in this thread was called by torch, which may have operators open then."""
+    frame: Optional[FrameType] = sys._getframe(1)
+    torch_calls = False
+    while frame is not None:
+        if is_of_torch(frame.f_code.co_filename) or frame.f_code.co_name == "__torch_dispatch__":
+            torch_calls = True
+        if torch_calls and frame.f_code.co_filename in files:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def is_of_torch(file: str) -> bool:
+    """Whether this is a file of torch's own."""
+    return f"{os.sep}torch{os.sep}" in file
