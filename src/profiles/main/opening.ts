@@ -32,6 +32,7 @@ interface IOptions {
   restorer: ILayoutRestorer | null;
   notebooks: INotebookTracker | null;
   places: IPlaces;
+  actions: ProfileView.IActions;
 }
 
 /** Commands that open a profile, or two, and bring their views back after a reload. */
@@ -41,7 +42,7 @@ export function addOpening(options: IOptions): void {
 }
 
 function addProfiles(options: IOptions): void {
-  const { app, core, service, palette, restorer, places } = options;
+  const { app, core, service, palette, restorer, places, actions } = options;
   const { trans } = core;
   const tracker = new WidgetTracker<MainAreaWidget<ProfileWidget>>({
     namespace: 'genops-profile'
@@ -51,7 +52,6 @@ function addProfiles(options: IOptions): void {
     name: ({ id }) => id,
     args: ({ content: { model } }) => ({ id: model.id, tab: model.tab })
   });
-  const actions = profileActions(options);
 
   const open = async (id: string, tab: string) => {
     const widgetId = `genops-profile-${id}`;
@@ -211,7 +211,10 @@ function addDifferences(options: IOptions): void {
   });
 }
 
-function profileActions(options: IOptions): ProfileView.IActions {
+/** What a profile's view lets a person do elsewhere in the Lab. */
+export function profileActions(
+  options: Pick<IOptions, 'app' | 'notebooks'>
+): ProfileView.IActions {
   const { app, notebooks } = options;
   const { commands } = app;
   return {

@@ -58,6 +58,8 @@ export namespace ProfileView {
     actions: IActions;
     api: GenOpsApi;
     trans: TranslationBundle;
+    /** What else a person can do where the trace cannot be read. */
+    hint?: string;
   }
 }
 
@@ -124,7 +126,10 @@ function Content(
         tone="error"
         title={trans.__('The trace could not be analyzed.')}
       >
-        {profile.message}
+        <>
+          <p>{profile.message}</p>
+          {props.hint && <p>{props.hint}</p>}
+        </>
       </Callout>
     );
   }
@@ -158,6 +163,7 @@ function Content(
               summary={summary}
               places={places}
               notebook={notebook}
+              onMoments={advice => model.showMoments(advice)}
               trans={trans}
             />
           )
@@ -205,6 +211,7 @@ function Content(
               profileId={profile.id}
               api={props.api}
               visible={seen && model.visible}
+              marks={model.marks}
               trans={trans}
             />
           )

@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { GenOpsApi } from '../../core';
 
+import type { IMarks } from './marks';
 import { TimelineModel } from './model';
 import { TimelineService } from './service';
 import { TimelineView } from './view/timeline';
@@ -13,8 +14,10 @@ export function Timeline(props: {
   api: GenOpsApi;
   trans: TranslationBundle;
   visible: boolean;
+  /** What is to be marked and gone to; other marks are another object. */
+  marks?: IMarks | null;
 }): React.ReactElement | null {
-  const { profileId, api, trans, visible } = props;
+  const { profileId, api, trans, visible, marks = null } = props;
   const [model, setModel] = React.useState<TimelineModel | null>(null);
   React.useEffect(() => {
     const service = new TimelineService(api);
@@ -27,5 +30,10 @@ export function Timeline(props: {
       model.visible = visible;
     }
   }, [model, visible]);
+  React.useEffect(() => {
+    if (model && marks) {
+      void model.mark(marks);
+    }
+  }, [model, marks]);
   return model && <TimelineView model={model} trans={trans} />;
 }

@@ -4,7 +4,7 @@ import { errorIcon, infoIcon, notTrustedIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Tone } from '../../../core';
-import { CopyButton, StatusBadge } from '../../../core';
+import { ActionButton, CopyButton, StatusBadge } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IAdvice, IProfileSummary } from '../../service';
 import { PlaceLink } from '../place-link';
@@ -44,6 +44,8 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
+    /** Show in the timeline what an advice rests on. */
+    onMoments: (advice: IAdvice) => void;
     trans: TranslationBundle;
   }
 }
@@ -76,6 +78,16 @@ function OneAdvice(
           ? trans.__('Rank %1: %2', advice.rank, advice.evidence)
           : advice.evidence}
       </p>
+      {(advice.moments ?? []).length > 0 && (
+        <ActionButton
+          label={trans.__('Show in the timeline')}
+          caption={trans.__(
+            'Show where “%1” is seen in the timeline',
+            advice.title
+          )}
+          onClick={() => props.onMoments(advice)}
+        />
+      )}
       {advice.places.length > 0 && (
         <ul className="gol-Advice-places" aria-label={trans.__('Where')}>
           {advice.places.map((place, index) => (

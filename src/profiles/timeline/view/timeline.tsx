@@ -6,6 +6,7 @@ import type { TimelineModel } from '../model';
 
 import { TimelineCanvas } from './canvas';
 import { LaneHeads } from './heads';
+import { Marks } from './marks';
 import { TimelineSearch } from './search';
 import { Selected } from './selected';
 import { told } from './words';
@@ -74,6 +75,7 @@ export function TimelineView(props: {
           onClick={() => model.showAll()}
         />
       </div>
+      <Marks model={model} trans={trans} />
       {failure}
       <div className="gol-Timeline-body">
         <LaneHeads ref={heads} model={model} trans={trans} />
