@@ -111,22 +111,10 @@ def diff(
     """
     with command(json) as session:
         from genops_lab.profiler import diff as diff_traces
+        from genops_lab.profiler.engine.rank_folders import traces_in
 
-        found = diff_traces(_ranks(before), _ranks(after))
+        found = diff_traces(traces_in(before), traces_in(after))
         session.show(found, profile_difference.difference(found))
-
-
-def _ranks(path: Path) -> list[Path]:
-    """A folder stands for the traces in it."""
-    if not path.is_dir():
-        return [path]
-    endings = (".json", ".json.gz", ".sqlite")
-    found = sorted(each for each in path.iterdir() if each.is_file() and each.name.endswith(endings))
-    if not found:
-        from genops_lab.core.errors import NotFound
-
-        raise NotFound(f"There is no trace in {path}.", hint=f"Its files should end in {', '.join(endings)}.")
-    return found
 
 
 @profile.command("report")

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 def server(module_home: Home) -> Iterator[LabServer]:
     shutil.copy(TRACES / "kineto" / "v100_2rank_nccl.json.gz", module_home.work / TRACE)
     shutil.copy(TRACES / "memory" / "forward.pickle", module_home.work)
+    shutil.copytree(TRACES / "kineto" / "dlrm_8ranks", module_home.work / "ranks")
     (module_home.work / "no trace.json").write_text("{}")
     with running_lab(module_home) as found:
         yield found
@@ -301,6 +302,24 @@ def test_advice_leads_to_its_moments(lab: LabPage) -> None:
     marks.get_by_role("button", name="Take the marks away").click()
     expect(marks).to_have_count(0)
     expect(selection).to_have_count(0)
+
+
+def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
+    lab.execute("docmanager:open", {"path": "ranks/worker1.json.gz", "factory": "Profile"})
+    shown = lab.page.locator(".gol-Profile:visible")
+    expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
+    shown.get_by_role("button", name="All 8 traces of the folder").click()
+    expect(shown.get_by_role("heading", level=2)).to_have_text("ranks")
+    ranks = shown.get_by_role("region", name="Ranks side by side").first
+    expect(ranks.get_by_role("row")).to_have_count(1 + 8, timeout=60_000)
+    expect(ranks).to_contain_text("Rank 7 is late, and the others wait for it")
+    expect(ranks.get_by_role("row").filter(has_text="late")).to_have_count(1)
+    expect(shown.get_by_role("tab", name="Timeline")).to_have_count(0)
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"profile-ranks-1280-{theme}")
+        lab.shot(f"profile-ranks-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
 
 
 REDDISH = """() => {

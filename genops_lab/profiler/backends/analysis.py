@@ -21,12 +21,14 @@ class TraceAnalysis:
     """The trace engine as a backend."""
 
     def summarize(self, trace: str, folder: str) -> ProfileSummary:
-        """What one trace says; its columns are kept in ``folder``, for its timeline.
+        """What one trace says, or those in a folder; columns of one are kept in ``folder``, for its timeline.
 
         Raises what :func:`genops_lab.profiler.analyze` raises.
         """
         from ..engine import analyze, stored
 
+        if Path(trace).is_dir():
+            return analyze(trace)
         return analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
 
     def flame(self, folder: str, trace: str) -> Flame:
@@ -39,10 +41,16 @@ class TraceAnalysis:
         """Two kept profiles side by side. Raises what :func:`kept_columns` raises."""
         from ..engine.difference import Side, difference
         from ..engine.launched import KernelTally
+        from ..engine.rank_folders import traces_in
+        from ..engine.reading import read_all
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
             kernels = KernelTally()
-            kernels.add(kept_columns(Path(folder), Path(trace)))
+            if Path(trace).is_dir():
+                for columns in read_all(traces_in(Path(trace))):
+                    kernels.add(columns)
+            else:
+                kernels.add(kept_columns(Path(folder), Path(trace)))
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))

@@ -16,6 +16,7 @@ from ..models import ProfileSummary
 from . import snapshots
 from .columns import Columns
 from .kinds_of_files import FileKind, kind_of_file
+from .rank_folders import traces_in
 from .reading import read as read
 from .reading import read_all
 from .sums import Sums
@@ -30,6 +31,8 @@ def analyze(
 ) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``.
 
+    A folder stands for the traces in it.
+
     ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
@@ -40,7 +43,7 @@ def analyze(
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
     sums = Sums()
     ranks: set[int] = set()
-    files = [Path(path) for path in given]
+    files = [file for path in given for file in traces_in(Path(path))]
     traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
     for path in files:
         if path not in traces:
@@ -50,7 +53,7 @@ def analyze(
             watch(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
-        sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
+        sums.add(Trace(columns, rank), path.name if len(files) > 1 else "")
     return sums.summary(usd_per_hour)
 
 

@@ -17,6 +17,7 @@ import {
 import { insertCells } from '../../core/notebook';
 import { CommandIDs as RunCommands } from '../../experiments/commands';
 import type { IProfile, ProfilesService } from '../service';
+import { TimelineService } from '../timeline/service';
 
 import { CommandIDs } from './command-ids';
 import { tableCode } from './notebook-code';
@@ -100,6 +101,11 @@ function addProfiles(options: IOptions): void {
     icon: profileIcon,
     args: {
       id: textArg(trans.__('The id of the profile; asked when missing')),
+      path: textArg(
+        trans.__(
+          'A trace in the Lab, or a folder with those of all ranks, instead of an id'
+        )
+      ),
       tab: textArg(
         trans.__(
           'The view: overview, lines, tables, flame or timeline; the first by default'
@@ -107,8 +113,10 @@ function addProfiles(options: IOptions): void {
       )
     },
     execute: async args => {
+      const path = textOf(args.path);
       const id =
         textOf(args.id) ||
+        (path && (await new TimelineService(core.api).open(path)).id) ||
         (
           await chosen(
             await service.list(),

@@ -14,6 +14,8 @@ import { TimelineService } from './service';
 interface IShown {
   readonly model: ProfileViewModel;
   readonly View: typeof ProfileView;
+  /** How many traces lie in its folder. */
+  readonly traces: number;
 }
 
 /** A trace or snapshot out of the file browser: made a profile, then shown like any other. */
@@ -42,7 +44,7 @@ export class OpenedFile extends SeenView {
   }
 
   protected override render(): React.ReactElement {
-    const { core, places, actions } = this._options;
+    const { core, places, actions, onFolder } = this._options;
     const { api, trans } = core;
     return (
       <ResourceView
@@ -51,13 +53,14 @@ export class OpenedFile extends SeenView {
         down={trans.__('The file cannot be opened as a profile.')}
         empty={null}
       >
-        {({ model, View }) => (
+        {({ model, View, traces }) => (
           <View
             model={model}
             places={places}
             actions={actions}
             api={api}
             trans={trans}
+            folder={traces > 1 ? { traces, open: onFolder } : undefined}
             hint={trans.__(
               'If it is something else, open it from the file browser: right click, Open With.'
             )}
@@ -68,17 +71,22 @@ export class OpenedFile extends SeenView {
   }
 
   private async _open(): Promise<IShown> {
-    const { core, service, ready } = this._options;
-    const [profile, { ProfileView: View }, { ProfileViewModel: Model }] =
-      await Promise.all([
-        ready.then(path => new TimelineService(core.api).open(path)),
-        import('../main/profile-view'),
-        import('../main/model')
-      ]);
+    const { core, service, ready, beside } = this._options;
+    const [
+      profile,
+      traces,
+      { ProfileView: View },
+      { ProfileViewModel: Model }
+    ] = await Promise.all([
+      ready.then(path => new TimelineService(core.api).open(path)),
+      ready.then(beside),
+      import('../main/profile-view'),
+      import('../main/model')
+    ]);
     const { events, trans } = core;
     const model = new Model({ id: profile.id, service, events, trans });
     model.visible = this._seen;
-    return { model, View };
+    return { model, View, traces };
   }
 
   private _shown: Resource<IShown>;
@@ -93,5 +101,9 @@ export namespace OpenedFile {
     actions: ProfileView.IActions;
     /** The path on the server, when the file is known to be there. */
     ready: Promise<string>;
+    /** How many traces lie in the file's folder, itself among them. */
+    beside: () => Promise<number>;
+    /** Open all traces of the file's folder as the ranks of one run. */
+    onFolder: () => void;
   }
 }

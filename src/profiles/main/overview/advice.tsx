@@ -44,8 +44,8 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
-    /** Show in the timeline what an advice rests on. */
-    onMoments: (advice: IAdvice) => void;
+    /** Show in the timeline what an advice rests on; null where there is no timeline. */
+    onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }
@@ -53,7 +53,7 @@ export namespace AdviceList {
 function OneAdvice(
   props: AdviceList.IProps & { advice: IAdvice; whole: number }
 ): React.ReactElement {
-  const { advice, whole, places, notebook, trans } = props;
+  const { advice, whole, places, notebook, onMoments, trans } = props;
   const [tone, icon, severity] = severityOf(advice, trans);
   return (
     <article aria-label={advice.title}>
@@ -78,14 +78,14 @@ function OneAdvice(
           ? trans.__('Rank %1: %2', advice.rank, advice.evidence)
           : advice.evidence}
       </p>
-      {(advice.moments ?? []).length > 0 && (
+      {onMoments && (advice.moments ?? []).length > 0 && (
         <ActionButton
           label={trans.__('Show in the timeline')}
           caption={trans.__(
             'Show where “%1” is seen in the timeline',
             advice.title
           )}
-          onClick={() => props.onMoments(advice)}
+          onClick={() => onMoments(advice)}
         />
       )}
       {advice.places.length > 0 && (

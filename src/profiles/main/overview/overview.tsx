@@ -130,8 +130,8 @@ export namespace Overview {
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;
-    /** Show in the timeline what an advice rests on. */
-    onMoments: (advice: IAdvice) => void;
+    /** Show in the timeline what an advice rests on; null where there is no timeline. */
+    onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }
