@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.profiler.test_truth import TRACES
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import SHOTS, LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 
@@ -278,6 +278,27 @@ def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
     expect(panel.get_by_role("article").first).to_be_visible()
     lab.page.get_by_role("tab", name="Timeline").click()
     expect(canvas(lab)).to_be_visible(timeout=60_000)
+    memory = lab.page.get_by_role("img", name="Memory, device 1: up to 2.4 GiB")
+    expect(memory).to_be_visible()
+    drawn = """canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+      .data.filter((each, at) => at % 4 === 3 && each > 0).length / (canvas.width * canvas.height)"""
+    lab.page.wait_for_function(f"canvas => ({drawn})(canvas) > 0.05", arg=memory.element_handle())
+    whole = memory.evaluate(drawn)
+    canvas(lab).focus()
+    for _ in range(16):
+        lab.page.keyboard.press("w")
+    lab.page.wait_for_function(
+        f"([canvas, whole]) => ({drawn})(canvas) !== whole", arg=[memory.element_handle(), whole]
+    )
+    lab.page.keyboard.press("0")
+    with lab.page.expect_download() as download:
+        lab.page.get_by_role("button", name="PNG").click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    shutil.copy(download.value.path(), SHOTS / "timeline-saved.png")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"timeline-memory-1280-{theme}")
+        assert lab.serious_findings(".gol-Timeline") == []
 
 
 def test_advice_leads_to_its_moments(lab: LabPage) -> None:

@@ -91,7 +91,7 @@ function Shown(
           </span>
         )}
         <span className="gol-Profile-space" />
-        {props.folder && (
+        {props.folder && !isSnapshot(profile) && (
           <ActionButton
             label={trans.__('All %1 traces of the folder', props.folder.traces)}
             caption={trans.__(
@@ -219,6 +219,7 @@ function Content(
                 api={props.api}
                 visible={seen && model.visible}
                 marks={model.marks}
+                memory={memory}
                 trans={trans}
               />
             )

@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { GenOpsApi } from '../../core';
 
+import type { IMemory } from './memory-strip';
 import type { IMarks } from './marks';
 import { TimelineModel } from './model';
 import { TimelineService } from './service';
@@ -16,6 +17,8 @@ export function Timeline(props: {
   visible: boolean;
   /** What is to be marked and gone to; other marks are another object. */
   marks?: IMarks | null;
+  /** What the trace says of memory, to be shown below the lanes. */
+  memory?: IMemory | null;
 }): React.ReactElement | null {
   const { profileId, api, trans, visible, marks = null } = props;
   const [model, setModel] = React.useState<TimelineModel | null>(null);
@@ -35,5 +38,7 @@ export function Timeline(props: {
       void model.mark(marks);
     }
   }, [model, marks]);
-  return model && <TimelineView model={model} trans={trans} />;
+  return (
+    model && <TimelineView model={model} memory={props.memory} trans={trans} />
+  );
 }
