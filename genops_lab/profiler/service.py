@@ -102,17 +102,17 @@ class ProfilesService:
     async def open_profile(self, body: OpenedFile) -> Profile:
         """Make a profile of a trace below the server's folder, or find the one that was made of it.
 
-        The trace stays where it is. The answer comes before the analysis, whose end an event tells.
+        A folder stands for the traces of several ranks in it. The trace stays where it is. The answer comes before
+        the analysis, whose end an event tells.
         """
-        source = await asyncio.to_thread(self._below_root, body.path)
-        found = await asyncio.to_thread(source.stat)
-        known = await asyncio.to_thread(self._profiles.of_file, str(source), found.st_size, found.st_mtime)
+        source, size, changed_at = await asyncio.to_thread(self._below_root, body.path)
+        known = await asyncio.to_thread(self._profiles.of_file, str(source), size, changed_at)
         if known is not None:
             return known
         profile_id = secrets.token_hex(6)
         folder = await asyncio.to_thread(private_dir, self.root / profile_id)
         asked = NewProfile(trace_path=body.path, title=source.name)
-        await asyncio.to_thread(self._profiles.begin, profile_id, asked, str(source), found.st_size)
+        await asyncio.to_thread(self._profiles.begin, profile_id, asked, str(source), size)
         self._events.emit("profile", profile_id)
         self._go_on(self._analyze(profile_id, source, folder))
         return await self.get_profile(profile_id)
@@ -155,15 +155,20 @@ class ProfilesService:
         else:
             await self._update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
 
-    def _below_root(self, path: str) -> Path:
+    def _below_root(self, path: str) -> tuple[Path, int, float]:
+        """A trace or a folder of traces, the bytes of all, and when one of them changed last."""
+        from .engine.kinds_of_files import files_of
+
         if self._root_dir is None:
             raise InvalidRequest(
                 "No Jupyter server shows its files here.", hint="Open the file in JupyterLab's file browser."
             )
         source = contained(self._root_dir, path.lstrip("/"))
-        if not source.is_file():
+        if not source.exists():
             raise NotFound(f"There is no file {path!r} in the server's folder.", hint="Check the path.")
-        return source
+        # A link in a folder may lead out of the server's.
+        found = [contained(self._root_dir, str(each)).stat() for each in files_of(source)]
+        return source, sum(each.st_size for each in found), max(each.st_mtime for each in found)
 
     def _accept(self, trace_path: str) -> Path:
         source = contained(private_dir(self.root), trace_path)

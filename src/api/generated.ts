@@ -4384,7 +4384,7 @@ export interface components {
         };
         /**
          * OpenedFile
-         * @description A trace or snapshot below the server's folder, by the path that the file browser shows.
+         * @description A trace, a snapshot, or a folder with the traces of several ranks, by its path below the server's folder.
          */
         OpenedFile: {
             path: string;

@@ -10,6 +10,7 @@ import pytest
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.profiler.models import (
+    ComparedProfiles,
     NewProfile,
     OpenedFile,
     SliceSearch,
@@ -238,14 +239,46 @@ async def test_a_file_is_opened_where_it_lies(home: Home) -> None:
         assert file.exists()
 
 
+async def test_a_folder_is_opened_as_the_traces_of_all_ranks(home: Home) -> None:
+    folder = home.work / "ranks"
+    folder.mkdir()
+    for rank in (0, 1):
+        trace = {**TRACE, "distributedInfo": {"rank": rank}}
+        (folder / f"worker{rank}.json").write_text(json.dumps(trace))
+    async with room(home, home.work) as lab:
+        opened = await lab.service.open_profile(OpenedFile(path="ranks"))
+        kept = await lab.kept(opened.id)
+        assert (kept.title, kept.state) == ("ranks", "ready")
+        assert kept.summary is not None
+        assert kept.summary.ranks == [0, 1]
+        assert await lab.service.open_profile(OpenedFile(path="ranks/")) == kept
+        with pytest.raises(InvalidRequest, match="several ranks"):
+            await TimelineService(lab.service).get_timeline(kept.id)
+        one = await lab.service.open_profile(OpenedFile(path="ranks/worker1.json"))
+        await lab.kept(one.id)
+        difference = await lab.service.difference(ComparedProfiles(before=one.id, after=kept.id))
+        assert {each.state for each in difference.kernels} == {"both"}
+        assert difference.kernels[0].after_us == 2 * difference.kernels[0].before_us
+
+        (folder / "worker2.json").write_text(json.dumps({**TRACE, "distributedInfo": {"rank": 2}}))
+        changed = await lab.service.open_profile(OpenedFile(path="ranks"))
+        assert changed.id != kept.id
+        await lab.kept(changed.id)
+        (home.work / "empty").mkdir()
+        with pytest.raises(NotFound, match="no trace in"):
+            await lab.service.open_profile(OpenedFile(path="empty"))
+
+
 async def test_only_files_below_the_servers_folder_are_opened(home: Home) -> None:
     root = home.work / "served"
     root.mkdir()
     outside = home.work / "trace.json"
     outside.write_text(json.dumps(TRACE))
     (root / "link.json").symlink_to(outside)
+    (root / "links").mkdir()
+    (root / "links" / "link.json").symlink_to(outside)
     async with room(home, root) as lab:
-        for path in ("../trace.json", "link.json", "a/../../trace.json"):
+        for path in ("../trace.json", "link.json", "links", "..", "a/../../trace.json"):
             with pytest.raises(InvalidRequest):
                 await lab.service.open_profile(OpenedFile(path=path))
         for path in ("", "missing.json", str(outside)):

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.profiler.test_truth import TRACES
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import SHOTS, LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 def server(module_home: Home) -> Iterator[LabServer]:
     shutil.copy(TRACES / "kineto" / "v100_2rank_nccl.json.gz", module_home.work / TRACE)
     shutil.copy(TRACES / "memory" / "forward.pickle", module_home.work)
+    shutil.copytree(TRACES / "kineto" / "dlrm_8ranks", module_home.work / "ranks")
     (module_home.work / "no trace.json").write_text("{}")
     with running_lab(module_home) as found:
         yield found
@@ -43,12 +44,22 @@ def double_click(lab: LabPage, name: str) -> None:
     lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
 
 
-def opened(lab: LabPage) -> Locator:
-    """The timeline of the trace, when all of what is seen is drawn."""
+def overview(lab: LabPage) -> Locator:
+    """The profile of the trace, as a double click opens it."""
     double_click(lab, TRACE)
+    panel = lab.page.locator(".gol-Profile:visible").get_by_role("tabpanel")
+    expect(panel).to_have_accessible_name("Overview", timeout=60_000)
+    return panel
+
+
+def opened(lab: LabPage, server: LabServer) -> Locator:
+    """The timeline of the trace alone, when all of what is seen is drawn."""
+    overview(lab)
+    [profile] = [each for each in server.get("genops/profiles") if each["title"] == TRACE]
+    lab.execute("genops:profile-timeline", {"id": profile["id"]})
     canvas(lab).wait_for(timeout=60_000)
     settled(lab)
-    return lab.page.locator(".gol-Timeline")
+    return lab.page.locator(".gol-Timeline:visible")
 
 
 def canvas(lab: LabPage) -> Locator:
@@ -63,7 +74,7 @@ def status(lab: LabPage) -> Locator:
 def model(lab: LabPage, expression: str) -> Any:
     """What the timeline's model says."""
     return lab.page.evaluate(
-        f"() => {{ const model = window.jupyterapp.shell.currentWidget.content._model; return {expression}; }}"
+        f"() => {{ const model = window.jupyterapp.shell.currentWidget.content.model; return {expression}; }}"
     )
 
 
@@ -71,7 +82,7 @@ def settled(lab: LabPage) -> None:
     """Wait until nothing that is seen is still to be fetched, and a frame has been drawn since."""
     lab.page.wait_for_function(
         """() => {
-          const model = window.jupyterapp.shell.currentWidget.content._model;
+          const model = window.jupyterapp.shell.currentWidget.content.model;
           return model && model.timeline && model.view.width > 0 && !model.busy;
         }"""
     )
@@ -92,8 +103,8 @@ def painted(lab: LabPage) -> float:
     return float(share)
 
 
-def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage) -> None:
-    timeline = opened(lab)
+def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage, server: LabServer) -> None:
+    timeline = opened(lab, server)
     expect(timeline.get_by_role("button", name=re.compile("thread 785244"))).to_be_visible()
     expect(timeline.get_by_text("stream 7", exact=True)).to_be_visible()
     assert painted(lab) > 0.1
@@ -111,8 +122,8 @@ def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage) -> None:
     assert model(lab, "model.view.nsPerPx") == pytest.approx(before["nsPerPx"])
 
 
-def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage) -> None:
-    opened(lab)
+def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage, server: LabServer) -> None:
+    opened(lab, server)
     box = canvas(lab).bounding_box()
     assert box is not None
     at = 400
@@ -121,7 +132,7 @@ def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage) -> None:
     lab.page.mouse.move(box["x"] + at, box["y"] + 100)
     lab.page.mouse.wheel(0, -500)
     lab.page.wait_for_function(
-        "before => window.jupyterapp.shell.currentWidget.content._model.view.nsPerPx < before",
+        "before => window.jupyterapp.shell.currentWidget.content.model.view.nsPerPx < before",
         arg=model(lab, "model.span / model.view.width"),
     )
     scale = model(lab, "model.view.nsPerPx")
@@ -132,8 +143,8 @@ def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage) -> None:
     assert model(lab, time) == pytest.approx(before + 150 * scale, abs=2 * scale)
 
 
-def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage) -> None:
-    timeline = opened(lab)
+def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage, server: LabServer) -> None:
+    timeline = opened(lab, server)
     box = timeline.get_by_role("searchbox")
     box.fill("ncclKernel")
     box.press("Enter")
@@ -162,8 +173,8 @@ def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage) -> None
     expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is no regular expression")
 
 
-def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage) -> None:
-    timeline = opened(lab)
+def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage, server: LabServer) -> None:
+    timeline = opened(lab, server)
     box = timeline.get_by_role("searchbox")
     box.fill("volta_sgemm")
     box.press("Enter")
@@ -185,7 +196,7 @@ def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage) -> None:
     first = model(lab, "model.details.slice")
     lab.page.keyboard.press("Shift+ArrowRight")
     lab.page.wait_for_function(
-        "first => window.jupyterapp.shell.currentWidget.content._model.details?.slice.slice !== first",
+        "first => window.jupyterapp.shell.currentWidget.content.model.details?.slice.slice !== first",
         arg=first["slice"],
     )
     second = model(lab, "model.details.slice")
@@ -193,8 +204,8 @@ def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage) -> None:
     assert second["start_us"] >= first["start_us"] + first["dur_us"]
 
 
-def test_a_stretch_that_is_dragged_out_is_summed(lab: LabPage) -> None:
-    timeline = opened(lab)
+def test_a_stretch_that_is_dragged_out_is_summed(lab: LabPage, server: LabServer) -> None:
+    timeline = opened(lab, server)
     box = canvas(lab).bounding_box()
     assert box is not None
     lab.page.keyboard.down("Shift")
@@ -209,8 +220,8 @@ def test_a_stretch_that_is_dragged_out_is_summed(lab: LabPage) -> None:
     expect(status(lab)).to_contain_text(re.compile(r"selected: [\d,]+ slices, busy for"))
 
 
-def test_lanes_collapse(lab: LabPage) -> None:
-    timeline = opened(lab)
+def test_lanes_collapse(lab: LabPage, server: LabServer) -> None:
+    timeline = opened(lab, server)
     head = timeline.get_by_role("button", name=re.compile("thread 785244"))
     expect(head).to_have_attribute("aria-expanded", "true")
     height = model(lab, "model.placed.height")
@@ -221,12 +232,12 @@ def test_lanes_collapse(lab: LabPage) -> None:
 
 def test_what_is_no_trace_says_so(lab: LabPage) -> None:
     double_click(lab, "no trace.json")
-    expect(lab.page.locator(".gol-Callout")).to_contain_text("could not be read as a profile", timeout=60_000)
+    expect(lab.page.locator(".gol-Callout")).to_contain_text("could not be analyzed", timeout=60_000)
     expect(lab.page.locator(".gol-Callout")).to_contain_text("Open With")
 
 
-def test_it_is_looked_at_in_both_themes(lab: LabPage) -> None:
-    timeline = opened(lab)
+def test_it_is_looked_at_in_both_themes(lab: LabPage, server: LabServer) -> None:
+    timeline = opened(lab, server)
     box = timeline.get_by_role("searchbox")
     for theme in ("light", "dark"):
         lab.theme(theme)
@@ -251,24 +262,108 @@ def test_it_is_looked_at_in_both_themes(lab: LabPage) -> None:
 
 
 def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: LabServer) -> None:
-    opened(lab)
-    [profile] = [each for each in server.get("genops/profiles") if each["title"] == TRACE]
-    lab.execute("genops:profile-timeline", {"id": profile["id"]})
-    shown = lab.page.locator(f"#genops-timeline-{profile['id']}")
-    expect(shown.get_by_role("application", name="Timeline")).to_be_visible()
-    # The one of the file lies behind it and asks for nothing.
-    lab.page.wait_for_function(
-        """() => {
-          const { content } = window.jupyterapp.shell.currentWidget;
-          return content.model && content.model.visible && content.model.timeline && !content.model.busy;
-        }"""
-    )
+    opened(lab, server)
+    # The profile of the file lies behind it and asks for nothing.
     hidden = lab.page.evaluate(
         """() => [...window.jupyterapp.shell.widgets('main')]
-          .map(each => each.content && each.content._model)
-          .filter(each => each && each.cache).map(each => each.visible)"""
+          .map(each => each.content && each.content._shown && each.content._shown.value)
+          .filter(each => each).map(each => each.model.visible)"""
     )
     assert hidden == [False]
+
+
+def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
+    panel = overview(lab)
+    expect(panel.get_by_role("region", name="Where the time went")).to_be_visible()
+    expect(panel.get_by_role("article").first).to_be_visible()
+    lab.page.get_by_role("tab", name="Timeline").click()
+    expect(canvas(lab)).to_be_visible(timeout=60_000)
+    memory = lab.page.get_by_role("img", name="Memory, device 1: up to 2.4 GiB")
+    expect(memory).to_be_visible()
+    drawn = """canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+      .data.filter((each, at) => at % 4 === 3 && each > 0).length / (canvas.width * canvas.height)"""
+    lab.page.wait_for_function(f"canvas => ({drawn})(canvas) > 0.05", arg=memory.element_handle())
+    whole = memory.evaluate(drawn)
+    canvas(lab).focus()
+    for _ in range(16):
+        lab.page.keyboard.press("w")
+    lab.page.wait_for_function(
+        f"([canvas, whole]) => ({drawn})(canvas) !== whole", arg=[memory.element_handle(), whole]
+    )
+    lab.page.keyboard.press("0")
+    with lab.page.expect_download() as download:
+        lab.page.get_by_role("button", name="PNG").click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    shutil.copy(download.value.path(), SHOTS / "timeline-saved.png")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"timeline-memory-1280-{theme}")
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_advice_leads_to_its_moments(lab: LabPage) -> None:
+    panel = overview(lab)
+    advice = panel.get_by_role("article", name="Communication is not hidden behind computation")
+    advice.get_by_role("button", name="Show in the timeline").click()
+    marks = lab.page.get_by_role("group", name="Marked moments")
+    expect(marks).to_contain_text("Communication is not hidden behind computation")
+    expect(marks.get_by_role("status")).to_have_text("Moment 1 of 5")
+    selection = lab.page.get_by_role("region", name="Selection")
+    first = selection.get_by_role("heading", level=3)
+    expect(first).to_have_text("4.93 ms from 228 ms on")
+    expect(selection.get_by_role("row").filter(has_text="ncclKernel").first).to_be_visible()
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"timeline-moment-1280-{theme}")
+        lab.shot(f"timeline-moment-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []
+    marks.get_by_role("button", name="Next moment").click()
+    expect(marks.get_by_role("status")).to_have_text("Moment 2 of 5")
+    expect(first).to_have_text(re.compile("from 588 ms on$"))
+    marks.get_by_role("button", name="Take the marks away").click()
+    expect(marks).to_have_count(0)
+    expect(selection).to_have_count(0)
+
+
+def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
+    lab.execute("docmanager:open", {"path": "ranks/worker1.json.gz", "factory": "Profile"})
+    shown = lab.page.locator(".gol-Profile:visible")
+    expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
+    shown.get_by_role("button", name="All 8 traces of the folder").click()
+    expect(shown.get_by_role("heading", level=2)).to_have_text("ranks")
+    ranks = shown.get_by_role("region", name="Ranks side by side").first
+    expect(ranks.get_by_role("row")).to_have_count(1 + 8, timeout=60_000)
+    expect(ranks).to_contain_text("Rank 7 is late, and the others wait for it")
+    expect(ranks.get_by_role("row").filter(has_text="late")).to_have_count(1)
+    expect(shown.get_by_role("tab", name="Timeline")).to_have_count(0)
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"profile-ranks-1280-{theme}")
+        lab.shot(f"profile-ranks-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+
+
+REDDISH = """() => {
+  const canvas = document.querySelector('.lm-Widget:not(.lm-mod-hidden) .gol-Timeline-canvas canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 22, canvas.width, canvas.height - 22);
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const [red, green, blue] = data.slice(at, at + 3);
+    const most = Math.max(red, green, blue);
+    const range = most - Math.min(red, green, blue);
+    const hue = red === most ? (60 * (green - blue)) / range : 180;
+    found += range > 40 && hue > -20 && hue < 18 ? 1 : 0;
+  }
+  return found;
+}"""
+
+
+def test_nothing_that_is_no_error_is_red(lab: LabPage, server: LabServer) -> None:
+    opened(lab, server)
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        settled(lab)
+        assert lab.page.evaluate(REDDISH) == 0, theme
 
 
 def test_a_snapshot_of_memory_says_who_held_it(lab: LabPage) -> None:

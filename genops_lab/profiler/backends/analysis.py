@@ -27,12 +27,14 @@ class TraceAnalysis:
         from ..engine import analyze, stored  # noqa: F401
 
     def summarize(self, trace: str, folder: str) -> ProfileSummary:
-        """What one trace says; its columns are kept in ``folder``, for its timeline.
+        """What one trace says, or those in a folder; columns of one are kept in ``folder``, for its timeline.
 
         Raises what :func:`genops_lab.profiler.analyze` raises.
         """
         from ..engine import analyze, stored
 
+        if Path(trace).is_dir():
+            return analyze(trace)
         return analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
 
     def flame(self, folder: str, trace: str) -> Flame:
@@ -44,11 +46,17 @@ class TraceAnalysis:
     def difference(self, before: Kept, after: Kept) -> Difference:
         """Two kept profiles side by side. Raises what :func:`kept_columns` raises."""
         from ..engine.difference import Side, difference
+        from ..engine.kinds_of_files import files_of
         from ..engine.launched import KernelTally
+        from ..engine.reading import read_all
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
             kernels = KernelTally()
-            kernels.add(kept_columns(Path(folder), Path(trace)))
+            if Path(trace).is_dir():
+                for columns in read_all(files_of(Path(trace))):
+                    kernels.add(columns)
+            else:
+                kernels.add(kept_columns(Path(folder), Path(trace)))
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))

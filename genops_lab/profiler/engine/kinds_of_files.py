@@ -16,6 +16,8 @@ _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ENDINGS = (".json", ".json.gz", ".sqlite")
 _DIGITS = re.compile(r"(\d+)")
+#: More files than that are no training's ranks.
+MOST_TRACES = 1024
 
 
 class FileKind(Enum):
@@ -50,8 +52,10 @@ _REPORTS = {
 def files_of(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
 ) -> list[Path]:
-    """The files that are meant; a folder stands for the traces in it, in the order of their numbers. Raises NotFound
-    for a folder without any."""
+    """The files that are meant; a folder stands for the traces in it, in the order of their numbers.
+
+    Raises NotFound for a folder without any, and InvalidRequest for one with too many.
+    """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     found: list[Path] = []
     for path in map(Path, given):
@@ -64,6 +68,11 @@ def _inside(folder: Path) -> list[Path]:
     if not found:
         raise NotFound(
             f"There is no trace in {folder}.", hint=f"Its files should end in {', '.join(_ENDINGS)}."
+        )
+    if len(found) > MOST_TRACES:
+        raise InvalidRequest(
+            f"{folder} has {len(found)} files that could be traces.",
+            hint=f"Put the traces of one run into a folder of their own, {MOST_TRACES} at most.",
         )
     # worker2 before worker10
     return sorted(found, key=lambda path: [each.zfill(20) for each in _DIGITS.split(path.name)])

@@ -11,7 +11,7 @@ Microseconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
 class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace or snapshot below the server's folder, by the path that the file browser shows."""
+    """A trace, a snapshot, or a folder with the traces of several ranks, by its path below the server's folder."""
 
     path: str
 

@@ -4,7 +4,8 @@ import { Signal } from '@lumino/signaling';
 
 import type { GenOpsEvents } from '../../core';
 import { Resource } from '../../core';
-import type { IFlame, IProfile, ProfilesService } from '../service';
+import type { IAdvice, IFlame, IProfile, ProfilesService } from '../service';
+import type { IMarks } from '../timeline/marks';
 
 /** A profile in the main area, and which of its views is seen. */
 export class ProfileViewModel implements IDisposable {
@@ -42,6 +43,18 @@ export class ProfileViewModel implements IDisposable {
     }
   }
 
+  /** What the timeline is to mark and go to. */
+  get marks(): IMarks | null {
+    return this._marks;
+  }
+
+  /** Show in the timeline what an advice rests on. */
+  showMoments({ title, moments = [] }: IAdvice): void {
+    this._marks = { title, moments, at: 0 };
+    this._tab = 'timeline';
+    this.changed.emit();
+  }
+
   /** Whether the profile is seen at all. */
   get visible(): boolean {
     return this.profile.visible;
@@ -64,6 +77,7 @@ export class ProfileViewModel implements IDisposable {
   }
 
   private _tab: string;
+  private _marks: IMarks | null = null;
 }
 
 export namespace ProfileViewModel {

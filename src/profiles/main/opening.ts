@@ -18,6 +18,7 @@ import { insertCells } from '../../core/notebook';
 import { CommandIDs as RunCommands } from '../../experiments/commands';
 import { perfettoOpener } from '../perfetto/command';
 import type { IProfile, ProfilesService } from '../service';
+import { TimelineService } from '../timeline/service';
 
 import { CommandIDs } from './command-ids';
 import { tableCode } from './notebook-code';
@@ -33,6 +34,7 @@ interface IOptions {
   restorer: ILayoutRestorer | null;
   notebooks: INotebookTracker | null;
   places: IPlaces;
+  actions: ProfileView.IActions;
 }
 
 /** Commands that open a profile, or two, and bring their views back after a reload. */
@@ -42,7 +44,7 @@ export function addOpening(options: IOptions): void {
 }
 
 function addProfiles(options: IOptions): void {
-  const { app, core, service, palette, restorer, places } = options;
+  const { app, core, service, palette, restorer, places, actions } = options;
   const { trans } = core;
   const tracker = new WidgetTracker<MainAreaWidget<ProfileWidget>>({
     namespace: 'genops-profile'
@@ -52,7 +54,6 @@ function addProfiles(options: IOptions): void {
     name: ({ id }) => id,
     args: ({ content: { model } }) => ({ id: model.id, tab: model.tab })
   });
-  const actions = profileActions(options);
 
   const open = async (id: string, tab: string) => {
     const widgetId = `genops-profile-${id}`;
@@ -101,6 +102,11 @@ function addProfiles(options: IOptions): void {
     icon: profileIcon,
     args: {
       id: textArg(trans.__('The id of the profile; asked when missing')),
+      path: textArg(
+        trans.__(
+          'A trace in the Lab, or a folder with those of all ranks, instead of an id'
+        )
+      ),
       tab: textArg(
         trans.__(
           'The view: overview, lines, tables, flame or timeline; the first by default'
@@ -108,8 +114,10 @@ function addProfiles(options: IOptions): void {
       )
     },
     execute: async args => {
+      const path = textOf(args.path);
       const id =
         textOf(args.id) ||
+        (path && (await new TimelineService(core.api).open(path)).id) ||
         (
           await chosen(
             await service.list(),
@@ -212,7 +220,10 @@ function addDifferences(options: IOptions): void {
   });
 }
 
-function profileActions(options: IOptions): ProfileView.IActions {
+/** What a profile's view lets a person do elsewhere in the Lab. */
+export function profileActions(
+  options: Pick<IOptions, 'app' | 'notebooks'>
+): ProfileView.IActions {
   const { app, notebooks } = options;
   const { commands } = app;
   return {

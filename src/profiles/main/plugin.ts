@@ -9,15 +9,17 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IGenOpsCore } from '../../core';
 import { ProfilesService } from '../service';
 
+import { addFiles } from './files';
 import { addGutterCommand } from './lines/gutter-command';
-import { addOpening } from './opening';
+import { addOpening, profileActions } from './opening';
 import { followSummaryLinks } from './summary-links';
 import { Places } from './places';
 
 /** Profiles in the main area; their code loads when the first is opened. */
 export const profileViewsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:profile-views',
-  description: 'Profiles in the main area, and line times in notebooks.',
+  description:
+    'Profiles in the main area, also of traces in the file browser, and line times in notebooks.',
   autoStart: true,
   requires: [IGenOpsCore],
   optional: [ICommandPalette, ILayoutRestorer, INotebookTracker],
@@ -31,7 +33,9 @@ export const profileViewsPlugin: JupyterFrontEndPlugin<void> = {
     const service = new ProfilesService(core.api);
     const places = new Places(app, notebooks, core.trans);
     const shared = { app, core, service, palette, notebooks };
-    addOpening({ ...shared, restorer, places });
+    const actions = profileActions(shared);
+    addOpening({ ...shared, restorer, places, actions });
+    addFiles({ app, core, service, restorer, places, actions });
     addGutterCommand(shared);
     followSummaryLinks(app.commands);
   }

@@ -61,6 +61,10 @@ export namespace ProfileView {
     actions: IActions;
     api: GenOpsApi;
     trans: TranslationBundle;
+    /** What else a person can do where the trace cannot be read. */
+    hint?: string;
+    /** The traces of its folder, which may be the ranks of one run. */
+    folder?: { traces: number; open: () => void };
   }
 }
 
@@ -90,6 +94,15 @@ function Shown(
           </span>
         )}
         <span className="gol-Profile-space" />
+        {props.folder && !isSnapshot(profile) && (
+          <ActionButton
+            label={trans.__('All %1 traces of the folder', props.folder.traces)}
+            caption={trans.__(
+              'Show the traces of this folder together, as the ranks of one run'
+            )}
+            onClick={props.folder.open}
+          />
+        )}
         <ActionButton
           label={trans.__('Compare with…')}
           caption={trans.__('Show what differs from another profile')}
@@ -127,7 +140,10 @@ function Content(
         tone="error"
         title={trans.__('The trace could not be analyzed.')}
       >
-        {profile.message}
+        <>
+          <p>{profile.message}</p>
+          {props.hint && <p>{props.hint}</p>}
+        </>
       </Callout>
     );
   }
@@ -145,76 +161,87 @@ function Content(
   if (memoryTab && isSnapshot(profile)) {
     return <>{memoryTab.render()}</>;
   }
+  const isOneTrace = summary.ranks.length < 2;
+  const tabs: Tabs.ITab[] = [
+    {
+      id: 'overview',
+      label: trans.__('Overview'),
+      render: () => (
+        <Overview
+          summary={summary}
+          places={places}
+          notebook={notebook}
+          onMoments={isOneTrace ? advice => model.showMoments(advice) : null}
+          trans={trans}
+        />
+      )
+    },
+    {
+      id: 'lines',
+      label: trans.__('Cells and lines'),
+      render: () => (
+        <Lines
+          attribution={summary.attribution}
+          places={places}
+          notebook={notebook}
+          onGutter={() => actions.toggleGutter(profile)}
+          trans={trans}
+        />
+      )
+    },
+    {
+      id: 'tables',
+      label: trans.__('Operators and kernels'),
+      render: () => (
+        <Tables
+          summary={summary}
+          onInsert={
+            actions.canInsertTable(profile)
+              ? field => actions.insertTable(profile, field)
+              : null
+          }
+          trans={trans}
+        />
+      )
+    },
+    ...(isOneTrace
+      ? [
+          {
+            id: 'flame',
+            label: trans.__('Flame graph'),
+            render: (seen: boolean) => (
+              <Flame model={model} seen={seen && model.visible} trans={trans} />
+            )
+          },
+          {
+            id: 'timeline',
+            label: trans.__('Timeline'),
+            render: (seen: boolean) => (
+              <Timeline
+                profileId={profile.id}
+                api={props.api}
+                visible={seen && model.visible}
+                onPerfetto={asked => actions.openPerfetto(profile, asked)}
+                marks={model.marks}
+                memory={memory}
+                trans={trans}
+              />
+            )
+          }
+        ]
+      : []),
+    ...(memoryTab ? [memoryTab] : [])
+  ];
   return (
     <Tabs
       label={trans.__('Views of the profile')}
-      selected={model.tab}
+      selected={
+        tabs.some(({ id }) => id === model.tab) ? model.tab : tabs[0].id
+      }
       onSelect={id => {
         model.tab = id;
       }}
-      tabs={[
-        {
-          id: 'overview',
-          label: trans.__('Overview'),
-          render: () => (
-            <Overview
-              summary={summary}
-              places={places}
-              notebook={notebook}
-              trans={trans}
-            />
-          )
-        },
-        {
-          id: 'lines',
-          label: trans.__('Cells and lines'),
-          render: () => (
-            <Lines
-              attribution={summary.attribution}
-              places={places}
-              notebook={notebook}
-              onGutter={() => actions.toggleGutter(profile)}
-              trans={trans}
-            />
-          )
-        },
-        {
-          id: 'tables',
-          label: trans.__('Operators and kernels'),
-          render: () => (
-            <Tables
-              summary={summary}
-              onInsert={
-                actions.canInsertTable(profile)
-                  ? field => actions.insertTable(profile, field)
-                  : null
-              }
-              trans={trans}
-            />
-          )
-        },
-        {
-          id: 'flame',
-          label: trans.__('Flame graph'),
-          render: seen => (
-            <Flame model={model} seen={seen && model.visible} trans={trans} />
-          )
-        },
-        {
-          id: 'timeline',
-          label: trans.__('Timeline'),
-          render: seen => (
-            <Timeline
-              profileId={profile.id}
-              api={props.api}
-              visible={seen && model.visible}
-              onPerfetto={asked => actions.openPerfetto(profile, asked)}
-              trans={trans}
-            />
-          )
-        },
-        ...(memoryTab ? [memoryTab] : [])
-      ]}
+      tabs={tabs}
     />
   );
 }

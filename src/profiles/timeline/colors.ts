@@ -2,6 +2,9 @@
 import { asRgb } from '../../charts/drawing/colors';
 import { readColors } from '../../core/palette';
 
+/** Of names, as the style sheet numbers them. */
+const NAME_COLORS = 6;
+
 export type Rgb = readonly [number, number, number];
 
 /** As the engine numbers them. */
@@ -46,7 +49,7 @@ export function readTheme(
   kinds: Int8Array
 ): ITheme {
   const style = getComputedStyle(node);
-  const { grid, series } = readColors(node);
+  const { grid } = readColors(node);
   const read = (variable: string, fallback: string) =>
     style.getPropertyValue(variable).trim() || fallback;
   const background = read('--jp-layout-color1', 'white');
@@ -54,16 +57,14 @@ export function readTheme(
   const light = read('--jp-ui-inverse-font-color0', 'white');
   const dark = read('--jp-ui-font-color0', 'black');
   const faint = read('--jp-ui-font-color2', 'gray');
-  const error = read('--jp-error-color1', 'red');
-  const info = read('--jp-info-color1', 'teal');
-  // What these two mean stays theirs.
-  const base = series
-    .filter(color => color !== error && color !== info)
-    .map(rgbOf);
+  const copy = rgbOf(read('--gol-slice-copy', 'green'));
+  const base = Array.from({ length: NAME_COLORS }, (_, at) =>
+    rgbOf(read(`--gol-slice-name-${at}`, 'steelblue'))
+  );
   const ofKind: Partial<Record<Kind, Rgb>> = {
-    [Kind.COMMUNICATION]: rgbOf(error),
-    [Kind.COPY]: rgbOf(info),
-    [Kind.FILL]: rgbOf(info),
+    [Kind.COMMUNICATION]: rgbOf(read('--gol-slice-communication', 'orange')),
+    [Kind.COPY]: copy,
+    [Kind.FILL]: copy,
     [Kind.RUNTIME]: rgbOf(faint),
     [Kind.OVERHEAD]: rgbOf(faint),
     [Kind.WAIT]: rgbOf(faint)

@@ -6,7 +6,10 @@ import { ApiError } from '../../core';
 import type { ICutQuery } from '../perfetto/service';
 
 import type { IPlacedLane } from './lanes';
+import { ROW_PX } from './lanes';
 import { TileLoader } from './loader';
+import type { IMarks } from './marks';
+import { aroundMoment } from './marks';
 import { Navigation } from './navigation';
 import type { IPicked } from './picking';
 import type {
@@ -53,6 +56,7 @@ export class TimelineModel extends Navigation implements IDisposable {
   details: ISliceDetails | null = null;
   range: IRange | null = null;
   sums: ISums | null = null;
+  marks: IMarks | null = null;
   search: ISearchState = { text: '', regex: false, found: null, error: '' };
   /** Of each name, whether it is searched for. */
   matches: Uint8Array | null = null;
@@ -95,6 +99,9 @@ export class TimelineModel extends Navigation implements IDisposable {
       const timeline = await service.timeline(profileId, this._ended.signal);
       this.kinds = new Int8Array(bytesOf(timeline.kinds));
       this.enter(timeline);
+      if (this.marks) {
+        void this._showMoment(this.marks);
+      }
     } catch (reason) {
       this._fail(reason);
     } finally {
@@ -149,6 +156,22 @@ export class TimelineModel extends Navigation implements IDisposable {
       level,
       index: first + at
     }));
+  }
+
+  override resize(width: number, height: number): void {
+    super.resize(width, height);
+    this._bringSelected();
+  }
+
+  /** What is selected stays seen when its description takes room; of marks that is what ran on devices. */
+  private _bringSelected(): void {
+    const top = this.details ? this.topOf(this.details.slice) : null;
+    const device = this.placed.lanes.filter(each => each.device !== '').pop();
+    if (top !== null) {
+      this.bring(top, top + ROW_PX);
+    } else if (this.marks && this.range && device) {
+      this.bring(device.top, device.top + device.height);
+    }
   }
 
   /** Select what was picked: a slice, or the stretch that a run lies over. */
@@ -210,6 +233,28 @@ export class TimelineModel extends Navigation implements IDisposable {
       last_us: last / 1000,
       slice: slice?.slice ?? null
     });
+  }
+
+  /** Mark moments, go to the one that is looked at and sum what ran in it; null takes the marks away. */
+  async mark(marks: IMarks | null): Promise<void> {
+    this.marks = marks;
+    if (!marks) {
+      this.clear();
+    } else if (this.timeline) {
+      await this._showMoment(marks);
+    }
+  }
+
+  private async _showMoment({ moments, at }: IMarks): Promise<void> {
+    const moment = moments[at];
+    this.showBetween(...aroundMoment(moment));
+    const asked = this.selectRange({
+      first: moment.start_us * 1000,
+      last: moment.end_us * 1000,
+      lanes: this.placed.lanes.map(({ lane }) => lane)
+    });
+    this._bringSelected();
+    await asked;
   }
 
   /** Draw a stretch while it is dragged out. */

@@ -36,6 +36,7 @@ export abstract class Navigation {
     this.timeline = timeline;
     this._place();
     this.view = viewport.whole(this.span, this.view.width);
+    this._showWished();
   }
 
   resize(width: number, height: number): void {
@@ -44,6 +45,7 @@ export abstract class Navigation {
     this.view = first
       ? viewport.whole(this.span, width)
       : viewport.resized(this.view, width, this.span);
+    this._showWished();
     this.scrollTo(this.scroll);
   }
 
@@ -64,14 +66,23 @@ export abstract class Navigation {
     this._show(viewport.whole(this.span, this.view.width));
   }
 
+  /** Before anything can be shown this is a wish, which is met when it can. */
   showBetween(first: number, last: number): void {
-    this._show(viewport.between(first, last, this.view.width, this.span));
+    this._wished = [first, last];
+    this._showWished();
   }
 
   scrollTo(top: number): void {
     const most = Math.max(0, this.placed.height - this.height);
     this.scroll = Math.min(Math.max(0, Math.round(top)), most);
     this._draw();
+  }
+
+  /** Scroll as little as brings these pixels, from the top of all lanes, onto the screen. */
+  protected bring(top: number, bottom: number): void {
+    if (this.height > 0) {
+      this.scrollTo(Math.min(top, Math.max(this.scroll, bottom - this.height)));
+    }
   }
 
   toggle(lane: number): void {
@@ -137,6 +148,14 @@ export abstract class Navigation {
     this.placed = layout(this.timeline?.lanes ?? [], this._collapsed);
   }
 
+  private _showWished(): void {
+    if (this._wished && this.timeline && this.view.width > 0) {
+      const [first, last] = this._wished;
+      this._wished = null;
+      this._show(viewport.between(first, last, this.view.width, this.span));
+    }
+  }
+
   private _show(view: IViewport): void {
     this.view = view;
     this._draw();
@@ -145,4 +164,5 @@ export abstract class Navigation {
   protected _changed = new Signal<this, void>(this);
   private _drawn = new Signal<this, void>(this);
   private _collapsed = new Set<number>();
+  private _wished: [first: number, last: number] | null = null;
 }

@@ -15,6 +15,7 @@ const FONT_PX = 11;
 const NAME_PX = 28;
 const TICK_PX = 110;
 const FLOWS = 100;
+const MARK_PX = 3;
 
 /** Draws a timeline on a canvas: pixels of slices first, then what is written and drawn over them. */
 export class Painter {
@@ -47,6 +48,7 @@ export class Painter {
     context.rect(0, AXIS_PX, model.view.width, model.height);
     context.clip();
     this._names(model, lanes, tiles, theme);
+    this._marks(model, theme);
     this._selected(model, theme);
     context.restore();
     this._axis(model, theme);
@@ -157,6 +159,20 @@ export class Painter {
     }
     const kept = Math.floor(((room - FONT_PX) / width) * name.length);
     return kept > 0 ? `${name.slice(0, kept)}…` : '';
+  }
+
+  /** Moments as bands over all lanes; each is wide enough to be seen. */
+  private _marks({ marks, view, height }: TimelineModel, theme: ITheme): void {
+    const context = this._context!;
+    context.fillStyle = theme.accent;
+    marks?.moments.forEach(({ start_us, end_us }) => {
+      const left = (start_us * 1000 - view.start) / view.nsPerPx;
+      const width = ((end_us - start_us) * 1000) / view.nsPerPx;
+      context.globalAlpha = 0.08;
+      context.fillRect(left, AXIS_PX, Math.max(width, MARK_PX), height);
+      context.globalAlpha = 1;
+      context.fillRect(left, AXIS_PX, Math.max(width, MARK_PX), MARK_PX);
+    });
   }
 
   private _selected(model: TimelineModel, theme: ITheme): void {

@@ -8,7 +8,6 @@ import {
   MainAreaWidget,
   WidgetTracker
 } from '@jupyterlab/apputils';
-import type { IDocumentWidget } from '@jupyterlab/docregistry';
 
 import {
   IGenOpsCore,
@@ -22,21 +21,16 @@ import {
 import { addPerfetto, perfettoOpener } from '../perfetto/command';
 import { ProfilesService } from '../service';
 
-import { FACTORY, openFiles } from './files';
-import { OpenedFile } from './opened-file';
 import { TimelineWidget } from './widget';
 
 export namespace CommandIDs {
   export const openTimeline = 'genops:profile-timeline';
-  /** Of the profiles' own views. */
-  export const openProfile = 'genops:open-profile';
 }
 
-/** Timelines of profiles, and traces opened from the file browser. */
+/** Timelines of profiles. */
 export const timelinePlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:profile-timeline',
-  description:
-    'Timelines of profiles, and traces opened from the file browser.',
+  description: 'Timelines of profiles.',
   autoStart: true,
   requires: [IGenOpsCore],
   optional: [ICommandPalette, ILayoutRestorer],
@@ -47,7 +41,6 @@ export const timelinePlugin: JupyterFrontEndPlugin<void> = {
     restorer: ILayoutRestorer | null
   ): void => {
     addCommand(app, core, palette, restorer);
-    addFiles(app, core, restorer);
     addPerfetto(app, core, restorer);
   }
 };
@@ -117,37 +110,5 @@ function addCommand(
         )?.id;
       return id ? open(id) : undefined;
     }
-  });
-}
-
-function addFiles(
-  app: JupyterFrontEnd,
-  core: IGenOpsCore,
-  restorer: ILayoutRestorer | null
-): void {
-  const { commands } = app;
-  const tracker = new WidgetTracker<IDocumentWidget>({
-    namespace: 'genops-profile-file'
-  });
-  void restorer?.restore(tracker, {
-    command: 'docmanager:open',
-    name: ({ context }) => context.path,
-    args: ({ context }) => ({ path: context.path, factory: FACTORY })
-  });
-  const factory = openFiles(
-    app,
-    core.trans,
-    context =>
-      new OpenedFile({
-        core,
-        ready: context.ready.then(() => context.localPath),
-        onOverview: commands.hasCommand(CommandIDs.openProfile)
-          ? id => void commands.execute(CommandIDs.openProfile, { id })
-          : null,
-        onPerfetto: (id, asked) => perfettoOpener(app, id)(asked)
-      })
-  );
-  factory.widgetCreated.connect((_, widget) => {
-    void tracker.add(widget);
   });
 }

@@ -5,6 +5,8 @@ import type { GenOpsApi } from '../../core';
 
 import type { ICutQuery } from '../perfetto/service';
 
+import type { IMemory } from './memory-strip';
+import type { IMarks } from './marks';
 import { TimelineModel } from './model';
 import { TimelineService } from './service';
 import { TimelineView } from './view/timeline';
@@ -16,8 +18,12 @@ export function Timeline(props: {
   trans: TranslationBundle;
   visible: boolean;
   onPerfetto: (asked: ICutQuery) => void;
+  /** What is to be marked and gone to; other marks are another object. */
+  marks?: IMarks | null;
+  /** What the trace says of memory, to be shown below the lanes. */
+  memory?: IMemory | null;
 }): React.ReactElement | null {
-  const { profileId, api, trans, visible } = props;
+  const { profileId, api, trans, visible, marks = null } = props;
   const onPerfetto = React.useRef(props.onPerfetto);
   onPerfetto.current = props.onPerfetto;
   const [model, setModel] = React.useState<TimelineModel | null>(null);
@@ -37,5 +43,12 @@ export function Timeline(props: {
       model.visible = visible;
     }
   }, [model, visible]);
-  return model && <TimelineView model={model} trans={trans} />;
+  React.useEffect(() => {
+    if (model && marks) {
+      void model.mark(marks);
+    }
+  }, [model, marks]);
+  return (
+    model && <TimelineView model={model} memory={props.memory} trans={trans} />
+  );
 }

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Callout, formatBytes } from '../../../core';
-import { formatShare } from '../../figures';
+import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { DownloadButton } from '../download';
 import { placeWords } from '../places';
@@ -150,20 +150,34 @@ function Outline(props: {
   if (device.timeline.length < 2) {
     return null;
   }
+  const points = device.timeline;
+  const [first, last] = [points[0].at, points[points.length - 1].at];
+  // A snapshot's events have numbers, a trace's have times.
+  const when = (at: number) =>
+    device.reserved > 0 && device.rank === null
+      ? trans.__('event %1', at.toLocaleString())
+      : formatMicroseconds(at);
   return (
-    <svg
-      className="gol-Memory-outline"
-      viewBox="0 0 1000 120"
-      preserveAspectRatio="none"
-      role="img"
-      aria-label={trans.__(
-        'What was held over the recording, %1: up to %2',
-        name,
-        formatBytes(device.peak)
-      )}
-    >
-      <path d={outlineOf(device.timeline, 1000, 120)} />
-    </svg>
+    <>
+      <svg
+        className="gol-Memory-outline"
+        viewBox="0 0 1000 120"
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={trans.__(
+          'What was held over the recording, %1: up to %2',
+          name,
+          formatBytes(device.peak)
+        )}
+      >
+        <path d={outlineOf(device.timeline, 1000, 120)} />
+      </svg>
+      <div className="gol-Memory-axis" aria-hidden="true">
+        <span>{when(first)}</span>
+        <span>{trans.__('full height: %1', formatBytes(device.peak))}</span>
+        <span>{when(last)}</span>
+      </div>
+    </>
   );
 }
 

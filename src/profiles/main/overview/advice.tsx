@@ -4,7 +4,7 @@ import { errorIcon, infoIcon, notTrustedIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { Tone } from '../../../core';
-import { CopyButton, StatusBadge } from '../../../core';
+import { ActionButton, CopyButton, StatusBadge } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IAdvice, IProfileSummary } from '../../service';
 import { PlaceLink } from '../place-link';
@@ -44,6 +44,8 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
+    /** Show in the timeline what an advice rests on; null where there is no timeline. */
+    onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }
@@ -51,7 +53,7 @@ export namespace AdviceList {
 function OneAdvice(
   props: AdviceList.IProps & { advice: IAdvice; whole: number }
 ): React.ReactElement {
-  const { advice, whole, places, notebook, trans } = props;
+  const { advice, whole, places, notebook, onMoments, trans } = props;
   const [tone, icon, severity] = severityOf(advice, trans);
   return (
     <article aria-label={advice.title}>
@@ -76,6 +78,16 @@ function OneAdvice(
           ? trans.__('Rank %1: %2', advice.rank, advice.evidence)
           : advice.evidence}
       </p>
+      {onMoments && (advice.moments ?? []).length > 0 && (
+        <ActionButton
+          label={trans.__('Show in the timeline')}
+          caption={trans.__(
+            'Show where “%1” is seen in the timeline',
+            advice.title
+          )}
+          onClick={() => onMoments(advice)}
+        />
+      )}
       {advice.places.length > 0 && (
         <ul className="gol-Advice-places" aria-label={trans.__('Where')}>
           {advice.places.map((place, index) => (

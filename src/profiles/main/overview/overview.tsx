@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { Callout } from '../../../core';
 import { cpuParts } from '../../model';
-import type { IProfileSummary } from '../../service';
+import type { IAdvice, IProfileSummary } from '../../service';
 import { Bars } from '../bars';
 import { deviceBars, stepBars } from '../parts';
 import type { IPlaces } from '../places';
@@ -130,6 +130,8 @@ export namespace Overview {
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;
+    /** Show in the timeline what an advice rests on; null where there is no timeline. */
+    onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }

@@ -12,7 +12,9 @@ type Field =
 export function Ranks(props: Ranks.IProps): React.ReactElement {
   const { summary, trans } = props;
   const { devices } = summary;
+  const late = summary.advice.find(({ code }) => code === 'straggler');
   const slow = straggler(devices);
+  const marked = late ? late.rank : slow?.rank;
   const fields: [Field, string][] = [
     ['busy_us', trans.__('Busy')],
     ['compute_us', trans.__('Compute')],
@@ -30,15 +32,19 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
   return (
     <>
       <p>
+        {late && `${late.title}. `}
         {slow
           ? trans.__(
-              'Rank %1 computes %2 longer than the median of the ranks. The others wait for it in their communication.',
+              'Rank %1 computes %2 longer than the median of the ranks.',
               slow.rank,
               formatShare(slow.over, 1)
             )
           : trans.__(
               'No rank computes clearly longer than the others (over 5 % more than the median).'
-            )}
+            )}{' '}
+        {trans.__(
+          'A rank has its own timeline and flame graph: open its trace alone.'
+        )}
       </p>
       <div
         className="gol-Profile-scroll"
@@ -70,11 +76,16 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
             {devices.map(device => (
               <tr
                 key={`${device.rank}:${device.device}`}
-                className={
-                  device.rank === slow?.rank ? 'gol-mod-slow' : undefined
-                }
+                className={device.rank === marked ? 'gol-mod-slow' : undefined}
               >
-                <th scope="row">{deviceName(device, summary.ranks, trans)}</th>
+                <th scope="row">
+                  {deviceName(device, summary.ranks, trans)}
+                  {device.rank === marked && (
+                    <span className="gol-Ranks-slow">
+                      {late ? trans.__('late') : trans.__('slow')}
+                    </span>
+                  )}
+                </th>
                 {fields.map(([field]) => (
                   <td key={field}>
                     <span

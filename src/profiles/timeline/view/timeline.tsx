@@ -2,10 +2,15 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, Callout, EmptyState } from '../../../core';
+import type { IMemory } from '../memory-strip';
+import { stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
 
 import { TimelineCanvas } from './canvas';
 import { LaneHeads } from './heads';
+import { Marks } from './marks';
+import { MemoryStrip } from './memory-strip';
+import { savePicture } from './picture';
 import { TimelineSearch } from './search';
 import { Selected } from './selected';
 import { told } from './words';
@@ -13,10 +18,13 @@ import { told } from './words';
 /** The timeline of a model; who makes the model says when it is seen, and disposes it. */
 export function TimelineView(props: {
   model: TimelineModel;
+  /** Of the same trace, where it tells any. */
+  memory?: IMemory | null;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { model, trans } = props;
+  const { model, memory = null, trans } = props;
   const help = React.useId();
+  const node = React.useRef<HTMLDivElement>(null);
   const heads = React.useRef<HTMLDivElement>(null);
   const [, redraw] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
@@ -66,7 +74,7 @@ export function TimelineView(props: {
     );
   }
   return (
-    <div className="gol-Timeline">
+    <div className="gol-Timeline" ref={node}>
       <div className="gol-Timeline-bar">
         <TimelineSearch model={model} trans={trans} />
         <div className="gol-Timeline-actions">
@@ -83,8 +91,18 @@ export function TimelineView(props: {
             label={trans.__('Whole trace')}
             onClick={() => model.showAll()}
           />
+          <ActionButton
+            label={trans.__('PNG')}
+            caption={trans.__('Save what is seen of the timeline as a PNG')}
+            onClick={() => {
+              if (node.current) {
+                void savePicture(node.current, model, trans.__('Timeline'));
+              }
+            }}
+          />
         </div>
       </div>
+      <Marks model={model} trans={trans} />
       {failure}
       <div className="gol-Timeline-body">
         <LaneHeads ref={heads} model={model} trans={trans} />
@@ -99,6 +117,14 @@ export function TimelineView(props: {
           }}
         />
       </div>
+      {stripsOf(memory).map(device => (
+        <MemoryStrip
+          key={device.device}
+          device={device}
+          model={model}
+          trans={trans}
+        />
+      ))}
       <p id={help} className="gol-Timeline-help">
         {trans.__(
           'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice, P opens Perfetto; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'

@@ -1,0 +1,65 @@
+/** What was held of a device's memory, on the time axis of the lanes. */
+import type { IProfileSummary } from '../service';
+
+import type { IViewport } from './viewport';
+
+export type IMemory = NonNullable<IProfileSummary['memory']>;
+export type IDeviceMemory = IMemory['devices'][number];
+type IPoint = NonNullable<IDeviceMemory['timeline']>[number];
+
+/** More devices than these would leave no room for the lanes; all are in the view of memory. */
+const MOST_STRIPS = 4;
+
+/** The devices whose memory is shown below the lanes; the host's where there is no other. */
+export function stripsOf(memory: IMemory | null): IDeviceMemory[] {
+  const told = (memory?.devices ?? []).filter(
+    ({ timeline }) => (timeline ?? []).length > 1
+  );
+  const ofDevices = told.filter(({ device }) => device >= 0);
+  return (ofDevices.length > 0 ? ofDevices : told).slice(0, MOST_STRIPS);
+}
+
+/** The place of the last point at or before a time in microseconds; -1 before all. */
+function placeAt(points: readonly IPoint[], us: number): number {
+  let [low, high] = [0, points.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (points[middle].at <= us) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low - 1;
+}
+
+/** Bytes that are held at a time; what was held before the recording is not among them. */
+export function heldAt(points: readonly IPoint[], us: number): number {
+  return points[placeAt(points, us)]?.bytes ?? 0;
+}
+
+/** Corners of the outline over what is seen, in pixels: held bytes stay until the next point. */
+export function outlineIn(
+  points: readonly IPoint[],
+  view: IViewport,
+  height: number,
+  most: number
+): [x: number, y: number][] {
+  const y = (bytes: number) => height - (bytes / Math.max(most, 1)) * height;
+  const first = view.start / 1000;
+  const last = first + (view.width * view.nsPerPx) / 1000;
+  let level = y(heldAt(points, first));
+  const corners: [number, number][] = [[0, level]];
+  for (
+    let at = placeAt(points, first) + 1;
+    at < points.length && points[at].at <= last;
+    at++
+  ) {
+    const x = (points[at].at * 1000 - view.start) / view.nsPerPx;
+    corners.push([x, level]);
+    level = y(points[at].bytes);
+    corners.push([x, level]);
+  }
+  corners.push([view.width, level]);
+  return corners;
+}

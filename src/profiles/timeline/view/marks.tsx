@@ -1,0 +1,57 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import {
+  caretLeftIcon,
+  caretRightIcon,
+  closeIcon
+} from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { IconButton } from '../../../core';
+import { turned } from '../marks';
+import type { TimelineModel } from '../model';
+
+/** Which moments are marked, and the way from one to the next; nothing without any. */
+export function Marks(props: {
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { model, trans } = props;
+  const { marks } = model;
+  if (!marks) {
+    return null;
+  }
+  const alone = marks.moments.length < 2;
+  return (
+    <div
+      className="gol-Timeline-marks"
+      role="group"
+      aria-label={trans.__('Marked moments')}
+    >
+      <strong>{marks.title}</strong>
+      <IconButton
+        icon={caretLeftIcon}
+        label={trans.__('Previous moment')}
+        disabled={alone}
+        onClick={() => void model.mark(turned(marks, -1))}
+      />
+      <span role="status" className="gol-Timeline-found">
+        {trans.__(
+          'Moment %1 of %2',
+          (marks.at + 1).toLocaleString(),
+          marks.moments.length.toLocaleString()
+        )}
+      </span>
+      <IconButton
+        icon={caretRightIcon}
+        label={trans.__('Next moment')}
+        disabled={alone}
+        onClick={() => void model.mark(turned(marks, 1))}
+      />
+      <IconButton
+        icon={closeIcon}
+        label={trans.__('Take the marks away')}
+        onClick={() => void model.mark(null)}
+      />
+    </div>
+  );
+}
