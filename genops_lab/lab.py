@@ -88,6 +88,7 @@ class Lab:
             kernels,
             links=self.links,
         )
+        self.profiles.price_of = self.targets.price_of
         self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
         self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
         self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)

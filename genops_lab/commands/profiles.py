@@ -18,6 +18,10 @@ profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
 
 TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank."
+UsdPerHour = Annotated[
+    float | None,
+    typer.Option(min=0, help="What all the traced ranks cost an hour together; gives the price of a step."),
+]
 Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
 
 
@@ -32,12 +36,18 @@ def list_profiles(json: Json = False) -> None:
 
 
 @profiles.command("show")
-def show_profile(profile_id: Id, json: Json = False) -> None:
-    """Show a profile with its summary."""
+def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = False) -> None:
+    """Show a profile with its summary; a step has the price of the target that it ran on, or the given one."""
     with command(json) as session:
         from genops_lab.profiler.service import ProfilesService
 
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
+        if usd_per_hour is not None and found.summary is not None:
+            from msgspec.structs import replace
+
+            from genops_lab.profiler.engine.pricing import priced
+
+            found = replace(found, summary=priced(found.summary, usd_per_hour))
         session.show(found, views.profile(found))
 
 
@@ -54,12 +64,7 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 @profile.command("analyze")
 def analyze(
     traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
-    usd_per_hour: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="What all the traced ranks cost an hour together; gives the price of a step."
-        ),
-    ] = None,
+    usd_per_hour: UsdPerHour = None,
     json: Json = False,
 ) -> None:
     """Say where the time of a trace went: busy, idle, communication, kernels, operators, lines, roofline."""

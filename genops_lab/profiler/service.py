@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import shutil
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("genops_lab")
 
 TRACE, SUMMARY = "trace.json.gz", "summary.json"
+#: USD an hour, None where there is none; and the target whose price it is.
+Price = tuple[float | None, str]
 WORKER_IDLE_S = 120.0
 CLOSE_TIMEOUT_S = 15.0
 
@@ -48,6 +51,8 @@ class ProfilesService:
         self._events = events
         self.worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
         self._keeping: set[asyncio.Task[None]] = set()
+        #: What a target costs an hour in USD, None where it has no price. Blocks.
+        self.price_of: Callable[[str], float | None] = lambda _target: None
 
     async def list_profiles(self) -> list[Profile]:
         """All profiles, newest first."""
@@ -77,9 +82,11 @@ class ProfilesService:
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.
 
-        The answer comes with the analysis; the artifact follows, and an event tells it.
+        A step has the price that is given, else that of the kernel's target. The answer comes with the analysis; the
+        artifact follows, and an event tells it.
         """
         source = await asyncio.to_thread(self._accept, body.trace_path)
+        price = await asyncio.to_thread(self._price, body)
         # A kernel knows the file; the Lab opens it by its own name for it.
         notebook = contents_path(body.notebook, str(self._root_dir or "")) or body.notebook
         body = msgspec.structs.replace(body, notebook=notebook)
@@ -88,7 +95,7 @@ class ProfilesService:
         size = (await asyncio.to_thread(source.stat)).st_size
         await asyncio.to_thread(self._profiles.begin, profile_id, body, str(folder / TRACE), size)
         self._events.emit("profile", profile_id)
-        await self._analyze(profile_id, source, folder)
+        await self._analyze(profile_id, source, folder, price)
         self._go_on(self._keep(profile_id, source, folder, body.run_id))
         return await self.get_profile(profile_id)
 
@@ -140,9 +147,18 @@ class ProfilesService:
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
-    async def _analyze(self, profile_id: str, source: Path, folder: Path) -> None:
+    def _price(self, body: NewProfile) -> Price:
+        if body.usd_per_hour is None:
+            return (self.price_of(body.target) if body.target else None), body.target
+        if not math.isfinite(body.usd_per_hour) or body.usd_per_hour < 0:
+            raise InvalidRequest(
+                f"{body.usd_per_hour} is no price an hour.", hint="Give USD an hour, 0 or more."
+            )
+        return body.usd_per_hour, ""
+
+    async def _analyze(self, profile_id: str, source: Path, folder: Path, price: Price = (None, "")) -> None:
         try:
-            summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder))
+            summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder), *price)
         except GenOpsError as error:
             await self._update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
         else:

@@ -125,6 +125,8 @@ class KernelDoor:
                     title=body.title[:MAX_TITLE],
                     run_id=body.run_id,
                     notebook=body.notebook[:MAX_TITLE],
+                    target=self._peer.place,
+                    usd_per_hour=body.usd_per_hour,
                 )
             )
         except BaseException:

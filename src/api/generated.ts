@@ -3874,6 +3874,8 @@ export interface components {
             advice: components["schemas"]["genops_lab.profiler.models.advice.Advice"][];
             /** @default null */
             memory: components["schemas"]["MemorySummary"] | null;
+            /** @default null */
+            price: components["schemas"]["StepPrice"] | null;
             /** @default  */
             damaged: string;
         };
@@ -4255,8 +4257,24 @@ export interface components {
             asked: components["schemas"]["Site"] | null;
         };
         /**
+         * StepPrice
+         * @description What a step costs. Prices in USD; ``usd_per_hour`` is that of all the traced ranks together.
+         *
+         *         ``target``: the target whose price it is, empty where a person gave it. ``usd_a_step`` is None where the trace has
+         *         no steps.
+         */
+        StepPrice: {
+            usd_per_hour: number;
+            /** @default  */
+            target: string;
+            /** @default null */
+            usd_a_step: number | null;
+        };
+        /**
          * NewProfile
          * @description A trace that a kernel of this user wrote into the profiles folder.
+         *
+         *         ``target``: where that kernel runs, whose price holds; ``usd_per_hour`` is used in its place.
          */
         NewProfile: {
             trace_path: string;
@@ -4265,6 +4283,10 @@ export interface components {
             run_id: string;
             /** @default  */
             notebook: string;
+            /** @default  */
+            target: string;
+            /** @default null */
+            usd_per_hour: number | null;
         };
         /**
          * OpenedFile

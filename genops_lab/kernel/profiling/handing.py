@@ -123,12 +123,14 @@ def _hand_over(capture: "Capture", view: ProfileView) -> Dict[str, Any]:
     run_id = (current.run_id or current.wait_started(2.0)) if current is not None else ""
     if is_remote():
         capture.trace_path = _packed(capture.trace_path)
-    body = {
+    body: Dict[str, Any] = {
         "trace_path": lab.hand_over(capture.trace_path, "trace") if is_remote() else capture.trace_path,
         "title": capture.title,
         "run_id": run_id,
         "notebook": notebook_path(),
     }
+    if capture.wishes.usd_per_hour is not None:
+        body["usd_per_hour"] = capture.wishes.usd_per_hour
     profile: Dict[str, Any] = lab.call("POST", "/profiles", body, timeout_s=ANALYSIS_WAIT_S)
     if is_remote():
         # The Lab has it now; on its own machine it takes the file itself.

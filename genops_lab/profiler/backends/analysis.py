@@ -20,14 +20,20 @@ LEVEL = 1
 class TraceAnalysis:
     """The trace engine as a backend."""
 
-    def summarize(self, trace: str, folder: str) -> ProfileSummary:
+    def summarize(
+        self, trace: str, folder: str, usd_per_hour: float | None = None, target: str = ""
+    ) -> ProfileSummary:
         """What one trace says; its columns are kept in ``folder``, for its timeline.
+
+        ``usd_per_hour``: the price of ``target``, or of whatever it ran on, for the price of a step.
 
         Raises what :func:`genops_lab.profiler.analyze` raises.
         """
         from ..engine import analyze, stored
+        from ..engine.pricing import priced
 
-        return analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+        found = analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+        return priced(found, usd_per_hour, target)
 
     def flame(self, folder: str, trace: str) -> Flame:
         """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""

@@ -16,6 +16,7 @@ from ..models import ProfileSummary
 from . import snapshots
 from .columns import Columns
 from .kinds_of_files import FileKind, kind_of_file
+from .pricing import priced
 from .reading import read as read
 from .reading import read_all
 from .sums import Sums
@@ -51,7 +52,7 @@ def analyze(
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         sums.add(Trace(columns, rank), path.name if len(given) > 1 else "")
-    return sums.summary(usd_per_hour)
+    return priced(sums.summary(), usd_per_hour)
 
 
 def _free(ranks: set[int]) -> int:

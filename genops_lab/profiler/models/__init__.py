@@ -5,7 +5,7 @@ from .difference import Change, ComparedProfiles, Difference, Figure
 from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
-from .profiles import NewProfile, Profile, ProfileSummary
+from .profiles import NewProfile, Profile, ProfileSummary, StepPrice
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     FoundSlices,
@@ -73,6 +73,7 @@ __all__ = [
     "SliceArgument",
     "SliceDetails",
     "SliceSearch",
+    "StepPrice",
     "StepTime",
     "StreamTime",
     "Sums",

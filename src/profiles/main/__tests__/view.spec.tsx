@@ -101,6 +101,27 @@ describe('a profile in the main area', () => {
   const tab = (name: string) =>
     fireEvent.click(screen.getByRole('tab', { name }));
 
+  it('names the target whose price a step has', async () => {
+    const price = { usd_per_hour: 2.5, target: 'gpu1', usd_a_step: 0.000112 };
+    await show(makeProfile(makeSummary({ price })));
+    expect(screen.getByText('$ 0.000112')).toBeTruthy();
+    expect(
+      screen.getByText(
+        'Cost of a step: At $ 2.5 an hour, the price of target gpu1.'
+      )
+    ).toBeTruthy();
+  });
+
+  it('says that a price without steps is none of a step', async () => {
+    const price = { usd_per_hour: 2.5, target: '', usd_a_step: null };
+    await show(makeProfile(makeSummary({ price })));
+    expect(
+      screen.getByText(
+        'Cost of a step: At $ 2.5 an hour, as was given. No steps are known of this trace.'
+      )
+    ).toBeTruthy();
+  });
+
   it('says of each part that is absent that it is', async () => {
     await show(makeProfile(makeSummary()));
     expect(
