@@ -29,6 +29,7 @@ from .folders.copies import Copies
 from .folders.service import FoldersService
 from .links.links import Links
 from .outputs.service import OutputsService
+from .profiler.beside.service import BesideService
 from .profiler.service import ProfilesService
 from .profiler.timeline.service import TimelineService
 from .registry.service import RegistryService
@@ -89,6 +90,7 @@ class Lab:
             links=self.links,
         )
         self.profiles.price_of = self.targets.price_of
+        self.beside = BesideService(settings, self.profiles, self.targets)
         self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
         self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
         self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)
@@ -115,6 +117,7 @@ class Lab:
                 self.registry,
                 self.profiles,
                 self.timelines,
+                self.beside,
                 self.deployments,
                 self.questions,
                 self.targets,

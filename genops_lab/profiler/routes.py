@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .beside.service import BesideService as Beside
     from .service import ProfilesService as Service
     from .timeline.service import TimelineService as Timelines
 else:
+    Beside = Later(f"{__package__}.beside", "service", "BesideService")
     Service = Later(__package__, "service", "ProfilesService")
     Timelines = Later(__package__, "timeline.service", "TimelineService")
 
@@ -15,9 +17,11 @@ OPERATIONS = [
     Operation("GET", "/profiles", Service.list_profiles),
     Operation("POST", "/profiles", Service.add_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
+    Operation("POST", "/profiles/open-on-target", Beside.open_on_target),
     Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
+    Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
     Operation("GET", "/profiles/{profile_id}/timeline", Timelines.get_timeline),
     Operation("POST", "/profiles/{profile_id}/timeline/tiles", Timelines.get_timeline_tiles),

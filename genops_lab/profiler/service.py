@@ -86,17 +86,14 @@ class ProfilesService:
         artifact follows, and an event tells it.
         """
         source = await asyncio.to_thread(self._accept, body.trace_path)
-        price = await asyncio.to_thread(self._price, body)
+        price = await asyncio.to_thread(self.price, body)
         # A kernel knows the file; the Lab opens it by its own name for it.
         notebook = contents_path(body.notebook, str(self._root_dir or "")) or body.notebook
         body = msgspec.structs.replace(body, notebook=notebook)
-        profile_id = secrets.token_hex(6)
-        folder = await asyncio.to_thread(private_dir, self.root / profile_id)
         size = (await asyncio.to_thread(source.stat)).st_size
-        await asyncio.to_thread(self._profiles.begin, profile_id, body, str(folder / TRACE), size)
-        self._events.emit("profile", profile_id)
+        profile_id, folder = await self.begin(body, "", size)
         await self._analyze(profile_id, source, folder, price)
-        self._go_on(self._keep(profile_id, source, folder, body.run_id))
+        self.go_on(self._keep(profile_id, source, folder, body.run_id))
         return await self.get_profile(profile_id)
 
     async def open_profile(self, body: OpenedFile) -> Profile:
@@ -109,13 +106,20 @@ class ProfilesService:
         known = await asyncio.to_thread(self._profiles.of_file, str(source), found.st_size, found.st_mtime)
         if known is not None:
             return known
+        asked = NewProfile(trace_path=body.path, title=source.name)
+        profile_id, folder = await self.begin(asked, str(source), found.st_size)
+        self.go_on(self._analyze(profile_id, source, folder))
+        return await self.get_profile(profile_id)
+
+    async def begin(self, asked: NewProfile, trace_path: str, size_bytes: int) -> tuple[str, Path]:
+        """Remember a profile whose analysis begins; its id and its folder, where its trace will be unless
+        ``trace_path`` is given."""
         profile_id = secrets.token_hex(6)
         folder = await asyncio.to_thread(private_dir, self.root / profile_id)
-        asked = NewProfile(trace_path=body.path, title=source.name)
-        await asyncio.to_thread(self._profiles.begin, profile_id, asked, str(source), found.st_size)
+        trace_path = trace_path or str(folder / TRACE)
+        await asyncio.to_thread(self._profiles.begin, profile_id, asked, trace_path, size_bytes)
         self._events.emit("profile", profile_id)
-        self._go_on(self._analyze(profile_id, source, folder))
-        return await self.get_profile(profile_id)
+        return profile_id, folder
 
     async def place(self, profile_id: str) -> tuple[str, str]:
         """The folder of a profile that is ready, and its trace. Raises NotFound, Conflict while it is analysed, and
@@ -142,12 +146,14 @@ class ProfilesService:
             await asyncio.wait(self._keeping, timeout=CLOSE_TIMEOUT_S)
         await self.worker.stop()
 
-    def _go_on(self, work: Coroutine[None, None, None]) -> None:
+    def go_on(self, work: Coroutine[None, None, None]) -> None:
+        """Do work that nobody waits for, and finish it before the end."""
         keeping = asyncio.create_task(work)
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
-    def _price(self, body: NewProfile) -> Price:
+    def price(self, body: NewProfile) -> Price:
+        """The price an hour that holds for a profile. Raises InvalidRequest for one that is none. Blocks."""
         if body.usd_per_hour is None:
             return (self.price_of(body.target) if body.target else None), body.target
         if not math.isfinite(body.usd_per_hour) or body.usd_per_hour < 0:
@@ -160,9 +166,9 @@ class ProfilesService:
         try:
             summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder), *price)
         except GenOpsError as error:
-            await self._update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
+            await self.update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
         else:
-            await self._update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
+            await self.update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
 
     def _below_root(self, path: str) -> Path:
         if self._root_dir is None:
@@ -188,7 +194,7 @@ class ProfilesService:
         trace = folder / TRACE
         try:
             size = await self.worker.call(TraceAnalysis.pack, str(source), str(trace))
-            await self._update(profile_id, size_bytes=size)
+            await self.update(profile_id, size_bytes=size)
             if (await self.get_profile(profile_id)).state == "ready":
                 await self.worker.call(Timelines.prepare, str(folder), str(trace))
             if run_id:
@@ -198,7 +204,7 @@ class ProfilesService:
             log.warning("profile %s: %s", profile_id, error)
             reason = f"The trace could not be put with its run: {error}"
             known = (await self.get_profile(profile_id)).message
-            await self._update(profile_id, message=f"{known} {reason}".strip())
+            await self.update(profile_id, message=f"{known} {reason}".strip())
 
     async def _give_to_run(self, profile_id: str, trace: Path, run_id: str) -> None:
         from .backends.artifacts import ProfileArtifacts
@@ -214,9 +220,10 @@ class ProfilesService:
         await self._mlflow.ensure()
         artifact = f"profiles/{profile_id}"
         await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files, figures)
-        await self._update(profile_id, artifact=f"{artifact}/{TRACE}")
+        await self.update(profile_id, artifact=f"{artifact}/{TRACE}")
         self._events.emit("run", run_id)
 
-    async def _update(self, profile_id: str, **changes: object) -> None:
+    async def update(self, profile_id: str, **changes: object) -> None:
+        """Change what is remembered of a profile, and tell it."""
         await asyncio.to_thread(self._profiles.change, profile_id, **changes)
         self._events.emit("profile", profile_id)

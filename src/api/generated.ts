@@ -1318,6 +1318,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/open-on-target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a profile of a trace on a target that is connected; the trace stays there. */
+        post: operations["open_on_target"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/difference": {
         parameters: {
             query?: never;
@@ -1364,6 +1381,23 @@ export interface paths {
         get: operations["profile_flame"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a profile's trace from its target, which must be connected; nothing is done for one that is here. */
+        post: operations["fetch_trace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3824,6 +3858,8 @@ export interface components {
         /**
          * Profile
          * @description A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file.
+         *
+         *         ``trace_target``: the target where that file lies, empty for this machine.
          */
         Profile: {
             id: string;
@@ -3841,6 +3877,8 @@ export interface components {
             artifact: string;
             /** @default  */
             trace_path: string;
+            /** @default  */
+            trace_target: string;
             /** @default  */
             message: string;
             /** @default null */
@@ -4294,6 +4332,18 @@ export interface components {
          */
         OpenedFile: {
             path: string;
+        };
+        /**
+         * TraceOnTarget
+         * @description A trace that lies on a target; a ``path`` that is not absolute begins at the home there.
+         *
+         *         ``usd_per_hour``: in place of the target's price.
+         */
+        TraceOnTarget: {
+            target: string;
+            path: string;
+            /** @default null */
+            usd_per_hour: number | null;
         };
         /**
          * Difference
@@ -7323,6 +7373,39 @@ export interface operations {
             };
         };
     };
+    open_on_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TraceOnTarget"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     difference: {
         parameters: {
             query: {
@@ -7433,6 +7516,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Flame"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    fetch_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
                 };
             };
             /** @description What went wrong. */

@@ -5,7 +5,7 @@ from .difference import Change, ComparedProfiles, Difference, Figure
 from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
-from .profiles import NewProfile, Profile, ProfileSummary, StepPrice
+from .profiles import NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     FoundSlices,
@@ -85,5 +85,6 @@ __all__ = [
     "TimelineLane",
     "TimelineSlice",
     "TimelineTile",
+    "TraceOnTarget",
     "Unattributed",
 ]

@@ -47,7 +47,10 @@ class ProfileSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file."""
+    """A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file.
+
+    ``trace_target``: the target where that file lies, empty for this machine.
+    """
 
     id: str
     title: str
@@ -58,6 +61,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     artifact: str = ""
     trace_path: str = ""
+    trace_target: str = ""
     message: str = ""
     summary: ProfileSummary | None = None
 
@@ -73,4 +77,15 @@ class NewProfile(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     notebook: str = ""
     target: str = ""
+    usd_per_hour: float | None = None
+
+
+class TraceOnTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace that lies on a target; a ``path`` that is not absolute begins at the home there.
+
+    ``usd_per_hour``: in place of the target's price.
+    """
+
+    target: str
+    path: str
     usd_per_hour: float | None = None

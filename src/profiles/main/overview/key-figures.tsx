@@ -67,7 +67,9 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
     cost
   ];
   const figures =
-    devices.length > 0 ? [...ofDevices, step, ...ofModel] : [host, step, ...(price ? [cost] : [])];
+    devices.length > 0
+      ? [...ofDevices, step, ...ofModel]
+      : [host, step, ...(price ? [cost] : [])];
   return (
     <>
       <dl className="gol-Profile-keys">
