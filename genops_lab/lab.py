@@ -149,7 +149,13 @@ class Lab:
         await lab.targets.open()
         lab.targets.holders = KernelHolders(lab.remote, lab.targets.changed)
         lab._remote_tracking = RemoteTracking(
-            lab.remote, lab.tracking, lab.profiles, settings.data_dir, lab._own_kernels, lab.folders.requests
+            lab.remote,
+            lab.tracking,
+            lab.profiles,
+            settings.data_dir,
+            lab._own_kernels,
+            lab.folders.requests,
+            lab.beside,
         )
         if supervise:
             lab._supervising = asyncio.create_task(lab._supervise())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genops_lab")
 
-TRACE, SUMMARY = "trace.json.gz", "summary.json"
+TRACE, SUMMARY, COLUMNS_ZIP = "trace.json.gz", "summary.json", "columns.zip"
 #: USD an hour, None where there is none; and the target whose price it is.
 Price = tuple[float | None, str]
 WORKER_IDLE_S = 120.0
@@ -93,7 +93,7 @@ class ProfilesService:
         size = (await asyncio.to_thread(source.stat)).st_size
         profile_id, folder = await self.begin(body, "", size)
         await self._analyze(profile_id, source, folder, price)
-        self.go_on(self._keep(profile_id, source, folder, body.run_id))
+        self.go_on(self._keep(profile_id, source, folder))
         return await self.get_profile(profile_id)
 
     async def open_profile(self, body: OpenedFile) -> Profile:
@@ -189,39 +189,59 @@ class ProfilesService:
             )
         return source
 
-    async def _keep(self, profile_id: str, source: Path, folder: Path, run_id: str) -> None:
-        """Pack the trace into the profile's folder, then give trace and summary to the run."""
+    async def _keep(self, profile_id: str, source: Path, folder: Path) -> None:
+        """Pack the trace into the profile's folder, then give the profile to its run."""
         trace = folder / TRACE
         try:
             size = await self.worker.call(TraceAnalysis.pack, str(source), str(trace))
             await self.update(profile_id, size_bytes=size)
             if (await self.get_profile(profile_id)).state == "ready":
                 await self.worker.call(Timelines.prepare, str(folder), str(trace))
-            if run_id:
-                await self._give_to_run(profile_id, trace, run_id)
         except (GenOpsError, OSError) as error:
-            # Nobody waits for this: the profile itself tells what did not work.
-            log.warning("profile %s: %s", profile_id, error)
-            reason = f"The trace could not be put with its run: {error}"
-            known = (await self.get_profile(profile_id)).message
-            await self.update(profile_id, message=f"{known} {reason}".strip())
+            await self._not_given(profile_id, error)
+        else:
+            await self.try_to_give(profile_id)
 
-    async def _give_to_run(self, profile_id: str, trace: Path, run_id: str) -> None:
+    async def try_to_give(self, profile_id: str) -> None:
+        """Put what there is of a profile with its run, if it has one: the trace unless it lies elsewhere, columns,
+        summary, metrics. The profile itself tells what did not work."""
+        try:
+            await self._give_to_run(profile_id)
+        except (GenOpsError, OSError) as error:
+            await self._not_given(profile_id, error)
+
+    async def _not_given(self, profile_id: str, error: Exception) -> None:
+        log.warning("profile %s: %s", profile_id, error)
+        known = (await self.get_profile(profile_id)).message
+        reason = f"The trace could not be put with its run: {error}"
+        await self.update(profile_id, message=f"{known} {reason}".strip())
+
+    async def _give_to_run(self, profile_id: str) -> None:
+        """Raises GenOpsError, OSError."""
         from .backends.artifacts import ProfileArtifacts
 
-        files = [str(trace)]
-        figures: dict[str, float] = {}
         shown = await self.get_profile(profile_id)
-        if shown.summary is not None:
-            summary = trace.with_name(SUMMARY)
-            await asyncio.to_thread(summary.write_bytes, msgspec.json.encode(shown.summary))
-            files.append(str(summary))
-            figures = metrics(shown.summary)
-        await self._mlflow.ensure()
-        artifact = f"profiles/{profile_id}"
-        await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files, figures)
-        await self.update(profile_id, artifact=f"{artifact}/{TRACE}")
-        self._events.emit("run", run_id)
+        if not shown.run_id:
+            return
+        folder = contained(self.root, profile_id)
+        files = [] if shown.trace_target else [shown.trace_path]
+        figures: dict[str, float] = {}
+        columns = folder / COLUMNS_ZIP
+        try:
+            if shown.summary is not None:
+                summary = folder / SUMMARY
+                await asyncio.to_thread(summary.write_bytes, msgspec.json.encode(shown.summary))
+                await self.worker.call(TraceAnalysis.zip_columns, str(folder), str(columns))
+                files += [str(columns), str(summary)]
+                figures = metrics(shown.summary)
+            await self._mlflow.ensure()
+            artifact = f"profiles/{profile_id}"
+            await self._mlflow.worker.call(ProfileArtifacts.keep, shown.run_id, artifact, files, figures)
+        finally:
+            await asyncio.to_thread(columns.unlink, missing_ok=True)
+        if not shown.trace_target:
+            await self.update(profile_id, artifact=f"{artifact}/{TRACE}")
+        self._events.emit("run", shown.run_id)
 
     async def update(self, profile_id: str, **changes: object) -> None:
         """Change what is remembered of a profile, and tell it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import shutil
+import zipfile
 from pathlib import Path
 
 from ..models import Difference, Flame, ProfileSummary
@@ -52,6 +53,13 @@ class TraceAnalysis:
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))
+
+    def zip_columns(self, folder: str, target: str) -> None:
+        """A profile's columns as one zip file, for its run. Raises NotFound, InvalidRequest, OSError."""
+        columns = Path(folder) / COLUMNS
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+            for path in sorted(columns.iterdir()) if columns.is_dir() else ():
+                archive.write(path, path.name)
 
     def pack(self, source: str, target: str) -> int:
         """Move ``source`` to ``target``, in gzip; the packed size in bytes. ``target`` is whole or not there."""

@@ -36,20 +36,29 @@ class BesideService:
 
         The answer comes before the analysis, whose end an event tells.
         """
-        if not body.path or "\0" in body.path or len(body.path) > _MAX_PATH:
+        return await self.keep(
+            NewProfile(
+                trace_path=body.path,
+                title=PurePosixPath(body.path).name,
+                target=body.target,
+                usd_per_hour=body.usd_per_hour,
+            )
+        )
+
+    async def keep(self, asked: NewProfile) -> Profile:
+        """Make a profile of the trace ``trace_path`` on ``target``, and give its run what comes from there.
+
+        Raises NotFound, Conflict where the target is not connected, InvalidRequest.
+        """
+        path = asked.trace_path
+        if not path or "\0" in path or len(path) > _MAX_PATH:
             raise InvalidRequest(
                 "No trace can have that path.", hint="Give the path of a trace on the target."
             )
-        link = await self._targets.connected_link(body.target)
-        asked = NewProfile(
-            trace_path=body.path,
-            title=PurePosixPath(body.path).name,
-            target=body.target,
-            usd_per_hour=body.usd_per_hour,
-        )
+        link = await self._targets.connected_link(asked.target)
         price = await asyncio.to_thread(self._profiles.price, asked)
-        profile_id, folder = await self._profiles.begin(asked, f"{body.target}:{body.path}", 0)
-        self._profiles.go_on(self._analyze(profile_id, folder, link, body.path, price))
+        profile_id, folder = await self._profiles.begin(asked, f"{asked.target}:{path}", 0)
+        self._profiles.go_on(self._analyze(profile_id, folder, link, path, price))
         return await self._profiles.get_profile(profile_id)
 
     async def fetch_trace(self, profile_id: str) -> Profile:
@@ -67,6 +76,7 @@ class BesideService:
         except OSError as error:
             raise _no_place(error) from error
         await self._has_trace(profile_id, trace)
+        await self._profiles.try_to_give(profile_id)
         return await self._profiles.get_profile(profile_id)
 
     async def _has_trace(self, profile_id: str, trace: Path) -> None:
@@ -107,6 +117,7 @@ class BesideService:
             )
         text = msgspec.json.encode(summary).decode()
         await self._profiles.update(profile_id, state="ready", summary=text, message=message)
+        await self._profiles.try_to_give(profile_id)
 
     async def _failed(self, profile_id: str, error: GenOpsError) -> None:
         await self._profiles.update(
