@@ -53,6 +53,7 @@ function profile(part: Partial<IProfile> = {}): IProfile {
     size_bytes: 4096,
     artifact: 'profiles/one.json.gz',
     trace_path: '/p/p1/trace.json.gz',
+    trace_target: '',
     message: '',
     summary: null,
     ...part

@@ -1,12 +1,17 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import {
+  MainAreaWidget,
+  Notification,
+  WidgetTracker
+} from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
 import type { IGenOpsCore } from '../../core';
 import {
+  ApiError,
   choose,
   definer,
   formatMoment,
@@ -100,6 +105,7 @@ function addProfiles(options: IOptions): void {
     icon: profileIcon,
     args: {
       id: textArg(trans.__('The id of the profile; asked when missing')),
+      run_id: textArg(trans.__('The run whose profiles are to be chosen from')),
       tab: textArg(
         trans.__(
           'The view: overview, lines, tables, flame or timeline; the first by default'
@@ -107,15 +113,14 @@ function addProfiles(options: IOptions): void {
       )
     },
     execute: async args => {
-      const id =
-        textOf(args.id) ||
-        (
-          await chosen(
-            await service.list(),
-            trans.__('Which profile is to be opened?'),
-            trans
-          )
-        )?.id;
+      let id: string | undefined = textOf(args.id);
+      if (!id) {
+        const runId = textOf(args.run_id);
+        const found = ofRun(await service.list(), runId);
+        const only = runId && found.length === 1 ? found[0] : undefined;
+        const title = trans.__('Which profile is to be opened?');
+        id = (only ?? (await chosen(found, title, trans)))?.id;
+      }
       return id ? open(id, textOf(args.tab)) : undefined;
     }
   });
@@ -175,7 +180,11 @@ function addDifferences(options: IOptions): void {
       ),
       after: textArg(
         trans.__('The id of the later profile; asked when missing')
-      )
+      ),
+      before_run: textArg(
+        trans.__('A run whose newest profile is the earlier')
+      ),
+      after_run: textArg(trans.__('A run whose newest profile is the later'))
     },
     execute: async args => {
       let before = textOf(args.before);
@@ -184,6 +193,8 @@ function addDifferences(options: IOptions): void {
         const ready = (await service.list()).filter(
           ({ state }) => state === 'ready'
         );
+        before ||= ofRun(ready, textOf(args.before_run), true)[0]?.id ?? '';
+        after ||= ofRun(ready, textOf(args.after_run), true)[0]?.id ?? '';
         const others = () =>
           ready.filter(({ id }) => id !== before && id !== after);
         before ||=
@@ -212,12 +223,28 @@ function addDifferences(options: IOptions): void {
 }
 
 function profileActions(options: IOptions): ProfileView.IActions {
-  const { app, notebooks } = options;
+  const { app, core, service, notebooks } = options;
+  const { trans } = core;
   const { commands } = app;
   return {
     openRun: runId => openRun(app, runId),
     compareWith: ({ id }) =>
       void commands.execute(CommandIDs.compareProfiles, { after: id }),
+    fetchTrace: ({ id, trace_target }) => {
+      Notification.promise(service.fetchTrace(id), {
+        pending: {
+          message: trans.__('The trace comes from %1.', trace_target),
+          options: { autoClose: false }
+        },
+        success: { message: () => trans.__('The trace is here.') },
+        error: {
+          message: reason =>
+            reason instanceof ApiError
+              ? `${reason.message} ${reason.hint}`.trim()
+              : String(reason)
+        }
+      });
+    },
     toggleGutter: ({ id }) =>
       void commands.execute(CommandIDs.toggleLineTimes, { id }),
     canInsertTable: profile => tableCode(profile, 'operators') !== null,
@@ -248,6 +275,15 @@ function inMainArea<T extends Widget>(
   widget.title.icon = profileIcon;
   widget.title.closable = true;
   return widget;
+}
+
+/** The profiles of a run, newest first; without one all of them, or none where a run is needed. */
+function ofRun(
+  profiles: IProfile[],
+  runId: string,
+  needed = false
+): IProfile[] {
+  return profiles.filter(({ run_id }) => (runId ? run_id === runId : !needed));
 }
 
 function chosen(

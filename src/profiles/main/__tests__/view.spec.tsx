@@ -41,6 +41,7 @@ function makeProfile(
     size_bytes: 1,
     artifact: '',
     trace_path: '/p/trace',
+    trace_target: '',
     message: '',
     summary,
     ...part
@@ -60,6 +61,7 @@ describe('a profile in the main area', () => {
   const actions = {
     openRun: jest.fn(),
     compareWith: jest.fn(),
+    fetchTrace: jest.fn(),
     toggleGutter: jest.fn(),
     insertTable: jest.fn(),
     canInsertTable: () => true
@@ -110,6 +112,14 @@ describe('a profile in the main area', () => {
         'Cost of a step: At $ 2.5 an hour, the price of target gpu1.'
       )
     ).toBeTruthy();
+  });
+
+  it('fetches a trace that lies on a target', async () => {
+    const profile = makeProfile(makeSummary(), { trace_target: 'gpu1' });
+    await show(profile);
+    expect(screen.getByText('The trace lies on gpu1.')).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: /Fetch the trace/ }));
+    expect(actions.fetchTrace).toHaveBeenCalledWith(profile);
   });
 
   it('says that a price without steps is none of a step', async () => {
