@@ -23,7 +23,7 @@ from .parts import Host, Part
 
 _READ_BYTES = _PORTION_BYTES = 262144
 #: Without a word for so long a host counts as stuck; reading a trace may take minutes.
-_SILENCE_S, _READING_S = 120.0, 1800.0
+_SILENCE_S, _READING_S = 120.0, 600.0
 #: What a host may send of a trace: gzip makes nothing much longer, and columns are smaller than their trace.
 _MORE, _TIMES = 64 * 1024 * 1024, 4
 
