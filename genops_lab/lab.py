@@ -29,6 +29,7 @@ from .folders.copies import Copies
 from .folders.service import FoldersService
 from .links.links import Links
 from .outputs.service import OutputsService
+from .profiler.beside.service import BesideService
 from .profiler.perfetto.service import PerfettoService
 from .profiler.service import ProfilesService
 from .profiler.timeline.service import TimelineService
@@ -90,6 +91,8 @@ class Lab:
             kernels,
             links=self.links,
         )
+        self.profiles.price_of = self.targets.price_of
+        self.beside = BesideService(settings, self.profiles, self.targets)
         self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
         self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
         self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)
@@ -117,6 +120,7 @@ class Lab:
                 self.profiles,
                 self.timelines,
                 self.perfetto,
+                self.beside,
                 self.deployments,
                 self.questions,
                 self.targets,
@@ -148,7 +152,13 @@ class Lab:
         await lab.targets.open()
         lab.targets.holders = KernelHolders(lab.remote, lab.targets.changed)
         lab._remote_tracking = RemoteTracking(
-            lab.remote, lab.tracking, lab.profiles, settings.data_dir, lab._own_kernels, lab.folders.requests
+            lab.remote,
+            lab.tracking,
+            lab.profiles,
+            settings.data_dir,
+            lab._own_kernels,
+            lab.folders.requests,
+            lab.beside,
         )
         if supervise:
             lab._supervising = asyncio.create_task(lab._supervise())

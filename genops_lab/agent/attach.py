@@ -47,6 +47,7 @@ class Attachment:
             "call": self._serve_call,
             "kernel": self._serve_kernel,
             "folder": self._serve_folder,
+            "engine": _serve_engine,
             "build": _serve_build,
         }
 
@@ -100,6 +101,12 @@ class Attachment:
         from . import folders  # what reaches a kernel again after a cut waits for no more than it needs
 
         await folders.serve(channel, await self.kernels.runs(channel.params.get("kernel_id")))
+
+
+async def _serve_engine(channel: Channel) -> None:
+    from . import engine
+
+    await engine.serve(channel)
 
 
 async def _serve_build(channel: Channel) -> None:

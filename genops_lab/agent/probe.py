@@ -18,7 +18,8 @@ from .places import state_folder
 from .recipes import find_uv
 
 
-def _version_of(distribution: str, module: str) -> str:
+def distribution_version(distribution: str, module: str) -> str:
+    """The version of an installed distribution; empty where its module cannot be found."""
     if importlib.util.find_spec(module) is None:
         return ""
     from importlib.metadata import PackageNotFoundError
@@ -50,8 +51,8 @@ def probe() -> Dict[str, Any]:
     return {
         "python": platform.python_version(),
         "executable": sys.executable,
-        "ipykernel": _version_of("ipykernel", "ipykernel"),
-        "pyzmq": _version_of("pyzmq", "zmq"),
+        "ipykernel": distribution_version("ipykernel", "ipykernel"),
+        "pyzmq": distribution_version("pyzmq", "zmq"),
         "platform": platform.system(),
         "machine": platform.machine(),
         "hostname": socket.gethostname(),
@@ -63,7 +64,7 @@ def probe() -> Dict[str, Any]:
         "state_dir_local": local is not False,
         "disk_free_bytes": disk_free,
         "clock": time.time(),
-        "mlflow": _version_of("mlflow", "mlflow") or _version_of("mlflow-skinny", "mlflow"),
+        "mlflow": distribution_version("mlflow", "mlflow") or distribution_version("mlflow-skinny", "mlflow"),
         "uv": find_uv(),
         "pip": environment["pip"],
         "environment": environment,

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from genops_lab.core.errors import InvalidRequest
+
 from .completion import profile_ids
+from .on_targets import analyze_there, on_target
 from .session import Json, command
 from .views import lab as lab_views
 from .views import profiles as views
@@ -18,6 +21,10 @@ profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
 
 TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank, or a folder with them."
+UsdPerHour = Annotated[
+    float | None,
+    typer.Option(min=0, help="What all the traced ranks cost an hour together; gives the price of a step."),
+]
 Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profile_ids)]
 
 
@@ -32,12 +39,18 @@ def list_profiles(json: Json = False) -> None:
 
 
 @profiles.command("show")
-def show_profile(profile_id: Id, json: Json = False) -> None:
-    """Show a profile with its summary."""
+def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = False) -> None:
+    """Show a profile with its summary; a step has the price of the target that it ran on, or the given one."""
     with command(json) as session:
         from genops_lab.profiler.service import ProfilesService
 
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
+        if usd_per_hour is not None and found.summary is not None:
+            from msgspec.structs import replace
+
+            from genops_lab.profiler.engine.pricing import priced
+
+            found = replace(found, summary=priced(found.summary, usd_per_hour))
         session.show(found, views.profile(found))
 
 
@@ -51,22 +64,40 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
         session.show({"id": profile_id, "deleted": True}, lab_views.done(f"Profile {profile_id} is deleted."))
 
 
+@profiles.command("fetch")
+def fetch_trace(profile_id: Id, json: Json = False) -> None:
+    """Bring the trace of a profile from the target where it lies."""
+    with command(json) as session:
+        from genops_lab.profiler.beside.service import BesideService
+
+        found = session.call(BesideService.fetch_trace, profile_id=profile_id)
+        session.show(found, lab_views.done(f"The trace is {found.trace_path}."))
+
+
 @profile.command("analyze")
 def analyze(
-    traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
-    usd_per_hour: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="What all the traced ranks cost an hour together; gives the price of a step."
+    traces: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TRACE...", help=f"{TRACES} TARGET:PATH is one on a target that is connected."
         ),
-    ] = None,
+    ],
+    usd_per_hour: UsdPerHour = None,
     json: Json = False,
 ) -> None:
     """Say where the time of a trace went: busy, idle, communication, kernels, operators, lines, roofline."""
     with command(json) as session:
-        from genops_lab.profiler import analyze as analyze_traces
+        there = [place for place in map(on_target, traces) if place is not None]
+        if there and len(traces) > 1:
+            raise InvalidRequest(
+                "A trace on a target is analysed by itself.", hint="Give one trace, or copy them here."
+            )
+        if there:
+            summary = analyze_there(session, *there[0], usd_per_hour)
+        else:
+            from genops_lab.profiler import analyze as analyze_traces
 
-        summary = analyze_traces(traces, usd_per_hour=usd_per_hour)
+            summary = analyze_traces(traces, usd_per_hour=usd_per_hour)
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         if summary.memory is not None and not summary.ranks:

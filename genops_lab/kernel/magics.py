@@ -115,7 +115,7 @@ class _Magics:
         """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
 
         ``%%profile [--title TITLE] [--steps 10] [--warmup 2] [--seconds 20] [--megabytes 200] [--shapes] [--stacks]
-        [--memory] [--graphs] [--no-lines]``
+        [--memory] [--graphs] [--no-lines] [--usd-per-hour USD]``
 
         Of a cell that trains, the steps behind the warm-up are recorded (a step is one of the optimizer); another cell
         is recorded from its start. The bound that comes first ends the recording, and the cell goes on without it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
 from .errors import GenOpsError
@@ -31,6 +32,13 @@ def _positive(text: str) -> float:
     if not seconds > 0:
         raise argparse.ArgumentTypeError("must be above 0")
     return seconds
+
+
+def _price(text: str) -> float:
+    usd = float(text)
+    if not 0 <= usd < math.inf:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return usd
 
 
 def _count(least: int) -> Callable[[str], int]:
@@ -90,6 +98,9 @@ def profile_parser() -> argparse.ArgumentParser:
     parser.add_argument("--stacks", action="store_true", help="record Python's stacks (much slower)")
     parser.add_argument("--memory", action="store_true", help="record allocations (slower)")
     parser.add_argument("--graphs", action="store_true", help="keep CUPTI attached, for CUDA graphs")
+    parser.add_argument(
+        "--usd-per-hour", type=_price, help="for the price of a step; without it, the target's"
+    )
     parser.add_argument("--no-lines", dest="lines", action="store_false", help="do not mark the cells' lines")
     return parser
 

@@ -94,6 +94,12 @@ class KeptProfiles:
             connection.execute(profiles.delete().where(profiles.c.id == profile_id))
 
 
+def lies_on(trace_path: str) -> tuple[str, str]:
+    """The target and the path of a trace, as ``target:path`` is kept; "" for one of this machine."""
+    target, colon, path = trace_path.partition(":")
+    return (target, path) if colon and not trace_path.startswith("/") else ("", trace_path)
+
+
 class _Head(msgspec.Struct):
     """The first fields of a summary."""
 
@@ -123,6 +129,7 @@ def _profile(row: Row[Any], *, whole: bool = True) -> Profile:
     state, message = row.state, row.message
     if state == "analyzing" and time.time() - row.created_at > ABANDONED_S:
         state, message = "failed", "The analysis ended with its server. Capture the profile again."
+    target, path = lies_on(row.trace_path)
     return Profile(
         id=row.id,
         title=row.title,
@@ -132,7 +139,8 @@ def _profile(row: Row[Any], *, whole: bool = True) -> Profile:
         notebook=row.notebook or "",
         size_bytes=row.size_bytes,
         artifact=row.artifact,
-        trace_path=row.trace_path,
+        trace_path=path,
+        trace_target=target,
         message=message,
         summary=summary,
     )

@@ -8,7 +8,8 @@ PREFIX = "profile/"
 
 
 def metrics(summary: ProfileSummary) -> dict[str, float]:
-    """``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, ``mfu_percent`` where it is known.
+    """``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, ``mfu_percent`` and
+    ``usd_a_step`` where they are known.
 
     Without a device there is no idle time to speak of: no metric.
     """
@@ -21,4 +22,6 @@ def metrics(summary: ProfileSummary) -> dict[str, float]:
     mfu = None if summary.roofline is None else summary.roofline.mfu
     if mfu is not None:
         found["mfu_percent"] = 100 * mfu
+    if summary.price is not None and summary.price.usd_a_step is not None:
+        found["usd_a_step"] = summary.price.usd_a_step
     return {PREFIX + name: value for name, value in found.items()}

@@ -131,8 +131,8 @@ def _keys(summary: ProfileSummary) -> str:
     ]
     if roofline is not None and roofline.mfu is not None:
         keys.append(("MFU", share_text(roofline.mfu, 1)))
-    if roofline is not None and roofline.usd_a_step is not None:
-        keys.append(("Cost of a step", f"$ {roofline.usd_a_step:.3g}"))
+    if summary.price is not None and summary.price.usd_a_step is not None:
+        keys.append(("Cost of a step", f"$ {summary.price.usd_a_step:.3g}"))
     cells = "".join(f"<div>{escape(name)}<b>{escape(value)}</b></div>" for name, value in keys)
     missing = f"<p>{escape(roofline.missing)}</p>" if roofline is not None and roofline.missing else ""
     return f'<div class="keys">{cells}</div>{missing}'

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
+    from .beside.service import BesideService as Beside
     from .perfetto.service import PerfettoService as Perfetto
     from .service import ProfilesService as Service
     from .timeline.service import TimelineService as Timelines
 else:
+    Beside = Later(f"{__package__}.beside", "service", "BesideService")
     Perfetto = Later(__package__, "perfetto.service", "PerfettoService")
     Service = Later(__package__, "service", "ProfilesService")
     Timelines = Later(__package__, "timeline.service", "TimelineService")
@@ -18,11 +20,13 @@ OPERATIONS = [
     Operation("POST", "/profiles", Service.add_profile),
     Operation("POST", "/profiles/expected", Service.expect_profile),
     Operation("POST", "/profiles/open", Service.open_profile),
+    Operation("POST", "/profiles/open-on-target", Beside.open_on_target),
     Operation("GET", "/profiles/difference", Service.difference),
     Operation("GET", "/profiles/perfetto", Perfetto.get_perfetto),
     Operation("POST", "/profiles/{profile_id}/perfetto", Perfetto.cut_trace),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
+    Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
     Operation("GET", "/profiles/{profile_id}/timeline", Timelines.get_timeline),
     Operation("POST", "/profiles/{profile_id}/timeline/tiles", Timelines.get_timeline_tiles),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import shutil
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genops_lab")
 
-TRACE, SUMMARY = "trace.json.gz", "summary.json"
+TRACE, SUMMARY, COLUMNS_ZIP = "trace.json.gz", "summary.json", "columns.zip"
 #: An export of Nsight Systems, which its reader maps as it is, and the report that it was made of.
 EXPORT, REPORT = "trace.sqlite", "report.nsys-rep"
+#: USD an hour, None where there is none; and the target whose price it is.
+Price = tuple[float | None, str]
 WORKER_IDLE_S = 120.0
 CLOSE_TIMEOUT_S = 15.0
 
@@ -50,6 +53,8 @@ class ProfilesService:
         self._events = events
         self.worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
         self._keeping: set[asyncio.Task[None]] = set()
+        #: What a target costs an hour in USD, None where it has no price. Blocks.
+        self.price_of: Callable[[str], float | None] = lambda _target: None
 
     async def list_profiles(self) -> list[Profile]:
         """All profiles, newest first."""
@@ -83,20 +88,19 @@ class ProfilesService:
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that a kernel wrote, and keep it as an artifact of its run.
 
-        The answer comes with the analysis; the artifact follows, and an event tells it.
+        A step has the price that is given, else that of the kernel's target. The answer comes with the analysis; the
+        artifact follows, and an event tells it.
         """
         source = await asyncio.to_thread(self._accept, body.trace_path)
+        price = await asyncio.to_thread(self.price, body)
         # A kernel knows the file; the Lab opens it by its own name for it.
         notebook = contents_path(body.notebook, str(self._root_dir or "")) or body.notebook
         body = msgspec.structs.replace(body, notebook=notebook)
-        profile_id = secrets.token_hex(6)
-        folder = await asyncio.to_thread(private_dir, self.root / profile_id)
         size = (await asyncio.to_thread(source.stat)).st_size
-        trace = folder / await asyncio.to_thread(_kept_name, source)
-        await asyncio.to_thread(self._profiles.begin, profile_id, body, str(trace), size)
-        self._events.emit("profile", profile_id)
-        await self._analyze(profile_id, source, folder)
-        self._go_on(self._keep(profile_id, source, trace, body.run_id))
+        name = await asyncio.to_thread(_kept_name, source)
+        profile_id, folder = await self.begin(body, "", size, name)
+        await self._analyze(profile_id, source, folder, price)
+        self.go_on(self._keep(profile_id, source, folder / name))
         return await self.get_profile(profile_id)
 
     async def open_profile(self, body: OpenedFile) -> Profile:
@@ -109,13 +113,22 @@ class ProfilesService:
         known = await asyncio.to_thread(self._profiles.of_file, str(source), size, changed_at)
         if known is not None:
             return known
+        asked = NewProfile(trace_path=body.path, title=source.name)
+        profile_id, folder = await self.begin(asked, str(source), size)
+        self.go_on(self._analyze(profile_id, source, folder))
+        return await self.get_profile(profile_id)
+
+    async def begin(
+        self, asked: NewProfile, trace_path: str, size_bytes: int, name: str = TRACE
+    ) -> tuple[str, Path]:
+        """Remember a profile whose analysis begins; its id and its folder, where its trace will be as ``name``
+        unless ``trace_path`` is given."""
         profile_id = secrets.token_hex(6)
         folder = await asyncio.to_thread(private_dir, self.root / profile_id)
-        asked = NewProfile(trace_path=body.path, title=source.name)
-        await asyncio.to_thread(self._profiles.begin, profile_id, asked, str(source), size)
+        trace_path = trace_path or str(folder / name)
+        await asyncio.to_thread(self._profiles.begin, profile_id, asked, trace_path, size_bytes)
         self._events.emit("profile", profile_id)
-        self._go_on(self._analyze(profile_id, source, folder))
-        return await self.get_profile(profile_id)
+        return profile_id, folder
 
     async def place(self, profile_id: str) -> tuple[str, str]:
         """The folder of a profile that is ready, and its trace. Raises NotFound, Conflict while it is analysed, and
@@ -142,18 +155,29 @@ class ProfilesService:
             await asyncio.wait(self._keeping, timeout=CLOSE_TIMEOUT_S)
         await self.worker.stop()
 
-    def _go_on(self, work: Coroutine[None, None, None]) -> None:
+    def go_on(self, work: Coroutine[None, None, None]) -> None:
+        """Do work that nobody waits for, and finish it before the end."""
         keeping = asyncio.create_task(work)
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
-    async def _analyze(self, profile_id: str, source: Path, folder: Path) -> None:
+    def price(self, body: NewProfile) -> Price:
+        """The price an hour that holds for a profile. Raises InvalidRequest for one that is none. Blocks."""
+        if body.usd_per_hour is None:
+            return (self.price_of(body.target) if body.target else None), body.target
+        if not math.isfinite(body.usd_per_hour) or body.usd_per_hour < 0:
+            raise InvalidRequest(
+                f"{body.usd_per_hour} is no price an hour.", hint="Give USD an hour, 0 or more."
+            )
+        return body.usd_per_hour, ""
+
+    async def _analyze(self, profile_id: str, source: Path, folder: Path, price: Price = (None, "")) -> None:
         try:
-            summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder))
+            summary = await self.worker.call(TraceAnalysis.summarize, str(source), str(folder), *price)
         except GenOpsError as error:
-            await self._update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
+            await self.update(profile_id, state="failed", message=f"{error.message} {error.hint}".strip())
         else:
-            await self._update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
+            await self.update(profile_id, state="ready", summary=msgspec.json.encode(summary).decode())
 
     def _below_root(self, path: str) -> tuple[Path, int, float]:
         """A trace or a folder of traces, the bytes of all, and when one of them changed last."""
@@ -179,42 +203,63 @@ class ProfilesService:
             )
         return source
 
-    async def _keep(self, profile_id: str, source: Path, trace: Path, run_id: str) -> None:
-        """Pack the trace into the profile's folder, then give trace and summary to the run."""
+    async def _keep(self, profile_id: str, source: Path, trace: Path) -> None:
+        """Pack the trace into the profile's folder, then give the profile to its run."""
         folder = trace.parent
         try:
             await asyncio.to_thread(_keep_report, source, folder)
             size = await self.worker.call(TraceAnalysis.pack, str(source), str(trace))
-            await self._update(profile_id, size_bytes=size)
+            await self.update(profile_id, size_bytes=size)
             if (await self.get_profile(profile_id)).state == "ready":
                 await self.worker.call(Timelines.prepare, str(folder), str(trace))
-            if run_id:
-                await self._give_to_run(profile_id, trace, run_id)
         except (GenOpsError, OSError) as error:
-            # Nobody waits for this: the profile itself tells what did not work.
-            log.warning("profile %s: %s", profile_id, error)
-            reason = f"The trace could not be put with its run: {error}"
-            known = (await self.get_profile(profile_id)).message
-            await self._update(profile_id, message=f"{known} {reason}".strip())
+            await self._not_given(profile_id, error)
+        else:
+            await self.try_to_give(profile_id)
 
-    async def _give_to_run(self, profile_id: str, trace: Path, run_id: str) -> None:
+    async def try_to_give(self, profile_id: str) -> None:
+        """Put what there is of a profile with its run, if it has one: the trace unless it lies elsewhere, columns,
+        summary, metrics. The profile itself tells what did not work."""
+        try:
+            await self._give_to_run(profile_id)
+        except (GenOpsError, OSError) as error:
+            await self._not_given(profile_id, error)
+
+    async def _not_given(self, profile_id: str, error: Exception) -> None:
+        log.warning("profile %s: %s", profile_id, error)
+        known = (await self.get_profile(profile_id)).message
+        reason = f"The trace could not be put with its run: {error}"
+        await self.update(profile_id, message=f"{known} {reason}".strip())
+
+    async def _give_to_run(self, profile_id: str) -> None:
+        """Raises GenOpsError, OSError."""
         from .backends.artifacts import ProfileArtifacts
 
-        files = [str(trace), *map(str, trace.parent.glob(REPORT))]
-        figures: dict[str, float] = {}
         shown = await self.get_profile(profile_id)
-        if shown.summary is not None:
-            summary = trace.with_name(SUMMARY)
-            await asyncio.to_thread(summary.write_bytes, msgspec.json.encode(shown.summary))
-            files.append(str(summary))
-            figures = metrics(shown.summary)
-        await self._mlflow.ensure()
-        artifact = f"profiles/{profile_id}"
-        await self._mlflow.worker.call(ProfileArtifacts.keep, run_id, artifact, files, figures)
-        await self._update(profile_id, artifact=f"{artifact}/{trace.name}")
-        self._events.emit("run", run_id)
+        if not shown.run_id:
+            return
+        folder = contained(self.root, profile_id)
+        files = [] if shown.trace_target else [shown.trace_path, *map(str, folder.glob(REPORT))]
+        figures: dict[str, float] = {}
+        columns = folder / COLUMNS_ZIP
+        try:
+            if shown.summary is not None:
+                summary = folder / SUMMARY
+                await asyncio.to_thread(summary.write_bytes, msgspec.json.encode(shown.summary))
+                await self.worker.call(TraceAnalysis.zip_columns, str(folder), str(columns))
+                files += [str(columns), str(summary)]
+                figures = metrics(shown.summary)
+            await self._mlflow.ensure()
+            artifact = f"profiles/{profile_id}"
+            await self._mlflow.worker.call(ProfileArtifacts.keep, shown.run_id, artifact, files, figures)
+        finally:
+            await asyncio.to_thread(columns.unlink, missing_ok=True)
+        if not shown.trace_target:
+            await self.update(profile_id, artifact=f"{artifact}/{Path(shown.trace_path).name}")
+        self._events.emit("run", shown.run_id)
 
-    async def _update(self, profile_id: str, **changes: object) -> None:
+    async def update(self, profile_id: str, **changes: object) -> None:
+        """Change what is remembered of a profile, and tell it."""
         await asyncio.to_thread(self._profiles.change, profile_id, **changes)
         self._events.emit("profile", profile_id)
 

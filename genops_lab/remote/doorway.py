@@ -30,6 +30,7 @@ from .kernel_door import OPERATIONS, KernelDoor
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.folders.requests import FolderRequests
+    from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 
 SERVICE = "lab"
@@ -54,12 +55,14 @@ class RemoteDoorway:
         files: IncomingFiles,
         started: Callable[[Peer], None] = lambda _peer: None,
         folders: FolderRequests | None = None,
+        beside: BesideService | None = None,
     ) -> None:
         self._tracking = tracking
         self._profiles = profiles
         self._files = files
         self._started = started
         self._folders = folders
+        self._beside = beside
         self._loop = asyncio.get_running_loop()
         self._admitted: set[Peer] = set()
         self._servers: dict[Peer, HTTPServer] = {}
@@ -113,7 +116,9 @@ class RemoteDoorway:
         server.handle_stream(stream, ("", 0))
 
     def _server(self, peer: Peer) -> HTTPServer:
-        door = KernelDoor(peer, self._tracking, self._profiles, self._files, self._started, self._folders)
+        door = KernelDoor(
+            peer, self._tracking, self._profiles, self._files, self._started, self._folders, self._beside
+        )
         services = Services()
         services.open({KernelDoor.__name__: door})
         handlers: list[Any] = socket_handlers(OPERATIONS, services)

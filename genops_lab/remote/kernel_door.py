@@ -31,6 +31,7 @@ from .files import IncomingFiles, Peer
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.folders.requests import FolderRequests
+    from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 
 MAX_EVENTS = 1000
@@ -63,6 +64,7 @@ class KernelDoor:
         files: IncomingFiles,
         started: Callable[[Peer], None],
         folders: FolderRequests | None = None,
+        beside: BesideService | None = None,
     ) -> None:
         self._peer = peer
         self._tracking = tracking
@@ -70,6 +72,7 @@ class KernelDoor:
         self._files = files
         self._started = started
         self._folders = folders
+        self._beside = beside
         self._own_profiles: set[str] = set()
 
     async def wake(self) -> None:
@@ -112,26 +115,42 @@ class KernelDoor:
 
     async def add_profile(self, body: NewProfile) -> Profile:
         """Analyse a trace that was handed over; ``trace_path`` is its ticket."""
-        if body.run_id and not await self._is_own(body.run_id):
-            raise NotAllowed(
-                f"The run {body.run_id[:64]!r} is not one of this kernel.",
-                hint="Profile within a run of this kernel, or without one.",
-            )
+        await self._check_run(body.run_id)
         trace = await asyncio.to_thread(self._move_trace, body.trace_path)
         try:
-            profile = await self._profiles.add_profile(
-                NewProfile(
-                    trace_path=str(trace),
-                    title=body.title[:MAX_TITLE],
-                    run_id=body.run_id,
-                    notebook=body.notebook[:MAX_TITLE],
-                )
-            )
+            profile = await self._profiles.add_profile(self._bounded(body, str(trace)))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, trace.parent, True)
             raise
         self._own_profiles.add(profile.id)
         return self._without_paths(profile)
+
+    async def add_profile_beside(self, body: NewProfile) -> Profile:
+        """Have a trace read on this host, where it stays; ``trace_path`` is its path here."""
+        if self._beside is None:
+            raise NotAllowed("This Lab reads no traces on hosts.", hint="Hand the trace over.")
+        await self._check_run(body.run_id)
+        profile = await self._beside.keep(self._bounded(body, body.trace_path))
+        self._own_profiles.add(profile.id)
+        return self._without_paths(profile)
+
+    def _bounded(self, body: NewProfile, trace_path: str) -> NewProfile:
+        """Of what a kernel says of its profile, what it may say."""
+        return NewProfile(
+            trace_path=trace_path,
+            title=body.title[:MAX_TITLE],
+            run_id=body.run_id,
+            notebook=body.notebook[:MAX_TITLE],
+            target=self._peer.place,
+            usd_per_hour=body.usd_per_hour,
+        )
+
+    async def _check_run(self, run_id: str) -> None:
+        if run_id and not await self._is_own(run_id):
+            raise NotAllowed(
+                f"The run {run_id[:64]!r} is not one of this kernel.",
+                hint="Profile within a run of this kernel, or without one.",
+            )
 
     async def get_profile(self, profile_id: str) -> Profile:
         """A profile of this kernel."""
@@ -211,6 +230,7 @@ OPERATIONS = [
     Operation("POST", "/tracking/resume", KernelDoor.resume),
     Operation("POST", "/tracking/files", KernelDoor.offer_file),
     Operation("POST", "/profiles", KernelDoor.add_profile),
+    Operation("POST", "/profiles/beside", KernelDoor.add_profile_beside),
     Operation("GET", "/profiles/{profile_id}", KernelDoor.get_profile),
     Operation("POST", "/folder/pull", KernelDoor.ask_to_pull),
     Operation("GET", "/folder/pull/{request_id}", KernelDoor.get_pull),

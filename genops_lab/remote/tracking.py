@@ -23,6 +23,7 @@ from .supervision import PlaceSupervisor
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.folders.requests import FolderRequests
+    from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 
     from .bridge import Bridge
@@ -42,13 +43,14 @@ class RemoteTracking:
         data_dir: Path,
         known: Callable[[str], Awaitable[set[str]]],
         folders: FolderRequests | None = None,
+        beside: BesideService | None = None,
     ) -> None:
         self._remote = remote
         self._tracking = tracking
         self._known = known
         self._loop = asyncio.get_running_loop()
         self._doorway = RemoteDoorway(
-            tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders
+            tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders, beside
         )
         self._supervisors: dict[str, PlaceSupervisor] = {}
         self._served: dict[str, Link] = {}

@@ -1369,6 +1369,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/open-on-target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a profile of a trace on a target that is connected; the trace stays there. */
+        post: operations["open_on_target"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/difference": {
         parameters: {
             query?: never;
@@ -1449,6 +1466,23 @@ export interface paths {
         get: operations["profile_flame"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a profile's trace from its target, which must be connected; nothing is done for one that is here. */
+        post: operations["fetch_trace"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3940,6 +3974,8 @@ export interface components {
         /**
          * Profile
          * @description A captured profile; ``artifact`` is its path among the artifacts of its run, ``trace_path`` that of the file.
+         *
+         *         ``trace_target``: the target where that file lies, empty for this machine.
          */
         Profile: {
             id: string;
@@ -3957,6 +3993,8 @@ export interface components {
             artifact: string;
             /** @default  */
             trace_path: string;
+            /** @default  */
+            trace_target: string;
             /** @default  */
             message: string;
             /** @default null */
@@ -3990,6 +4028,8 @@ export interface components {
             advice: components["schemas"]["genops_lab.profiler.models.advice.Advice"][];
             /** @default null */
             memory: components["schemas"]["MemorySummary"] | null;
+            /** @default null */
+            price: components["schemas"]["StepPrice"] | null;
             /** @default  */
             damaged: string;
         };
@@ -4371,8 +4411,24 @@ export interface components {
             asked: components["schemas"]["Site"] | null;
         };
         /**
+         * StepPrice
+         * @description What a step costs. Prices in USD; ``usd_per_hour`` is that of all the traced ranks together.
+         *
+         *         ``target``: the target whose price it is, empty where a person gave it. ``usd_a_step`` is None where the trace has
+         *         no steps.
+         */
+        StepPrice: {
+            usd_per_hour: number;
+            /** @default  */
+            target: string;
+            /** @default null */
+            usd_a_step: number | null;
+        };
+        /**
          * NewProfile
          * @description A trace that a kernel of this user wrote into the profiles folder.
+         *
+         *         ``target``: where that kernel runs, whose price holds; ``usd_per_hour`` is used in its place.
          */
         NewProfile: {
             trace_path: string;
@@ -4381,6 +4437,10 @@ export interface components {
             run_id: string;
             /** @default  */
             notebook: string;
+            /** @default  */
+            target: string;
+            /** @default null */
+            usd_per_hour: number | null;
         };
         /**
          * OpenedFile
@@ -4388,6 +4448,18 @@ export interface components {
          */
         OpenedFile: {
             path: string;
+        };
+        /**
+         * TraceOnTarget
+         * @description A trace that lies on a target; a ``path`` that is not absolute begins at the home there.
+         *
+         *         ``usd_per_hour``: in place of the target's price.
+         */
+        TraceOnTarget: {
+            target: string;
+            path: string;
+            /** @default null */
+            usd_per_hour: number | null;
         };
         /**
          * Difference
@@ -7552,6 +7624,39 @@ export interface operations {
             };
         };
     };
+    open_on_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TraceOnTarget"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     difference: {
         parameters: {
             query: {
@@ -7726,6 +7831,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Flame"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    fetch_trace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Profile"];
                 };
             };
             /** @description What went wrong. */

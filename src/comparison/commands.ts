@@ -15,6 +15,7 @@ import type { MediaService } from '../media/service';
 
 import { ComparisonModel } from './model';
 import type { ComparisonService, IRun } from './service';
+import { CommandIDs as ProfileCommands } from '../profiles/main/command-ids';
 import { ComparisonView } from './view/comparison';
 
 export namespace CommandIDs {
@@ -47,6 +48,16 @@ export function addCommands(options: IOptions): void {
     })
   });
 
+  // The profiles room may be switched off, or come later.
+  const compareProfiles = (before_run: string, after_run: string) => {
+    if (commands.hasCommand(ProfileCommands.compareProfiles)) {
+      void commands.execute(ProfileCommands.compareProfiles, {
+        before_run,
+        after_run
+      });
+    }
+  };
+
   const open = (runIds: string[], baseline: string) => {
     const id = `genops-comparison-${[...runIds].sort().join('-')}`;
     let widget = tracker.find(each => each.id === id);
@@ -60,7 +71,7 @@ export function addCommands(options: IOptions): void {
         baseline
       });
       const made = new MainAreaWidget({
-        content: new ComparisonView(model, service, trans)
+        content: new ComparisonView(model, service, trans, compareProfiles)
       });
       widget = made;
       widget.id = id;

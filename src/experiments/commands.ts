@@ -29,6 +29,8 @@ export namespace CommandIDs {
   export const openRuns = 'genops:open-runs';
   /** The charts'. */
   export const openCharts = 'genops:open-charts';
+  /** The profiles room's. */
+  export const openProfile = 'genops:open-profile';
   /** The models room's. */
   export const registerModel = 'genops:register-model';
 }

@@ -21,10 +21,12 @@ export function runActions(commands: CommandRegistry): IRunActions {
     register: ({ run_id }, { name }) =>
       execute(CommandIDs.registerModel, { run_id, model: name }),
     openNotebook: path => execute('docmanager:open', { path }),
+    openProfile: ({ run_id }) => execute(CommandIDs.openProfile, { run_id }),
     insertTrack: () => execute(CommandIDs.insertTrack),
     openTable: () => execute(CommandIDs.openRuns),
     openCharts: () => execute(CommandIDs.openCharts),
     canRegister: () => commands.hasCommand(CommandIDs.registerModel),
+    canOpenProfile: () => commands.hasCommand(CommandIDs.openProfile),
     canOpenTable: () => commands.hasCommand(CommandIDs.openRuns),
     canOpenCharts: () => commands.hasCommand(CommandIDs.openCharts)
   };

@@ -49,6 +49,15 @@ export class ProfilesService {
     );
   }
 
+  /** Bring its trace from the target where it lies. */
+  fetchTrace(id: string): Promise<IProfile> {
+    return this._api.data(
+      this._api.http.POST('/genops/profiles/{profile_id}/trace', {
+        params: { path: { profile_id: id } }
+      })
+    );
+  }
+
   /** Two profiles side by side. */
   difference(
     before: string,

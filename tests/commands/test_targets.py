@@ -93,6 +93,42 @@ def dialogue(
     return process.returncode, out.decode(), shown.decode()
 
 
+STEPS_OF_A_TRACE = [
+    {"ph": "X", "cat": cat, "name": name, "pid": 1, "tid": 1, "ts": n * 1000, "dur": dur}
+    for n in range(3)
+    for cat, name, dur in (("user_annotation", f"ProfilerStep#{n}", 1000), ("cpu_op", "aten::mm", 500))
+]
+
+
+def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, target: str) -> None:
+    (host.home / "t.json").write_text(json.dumps({"traceEvents": STEPS_OF_A_TRACE}))
+    place = f"{target}:t.json"
+    away = lab.call("profile", "analyze", place, "--json")
+    assert (away.code, error_of(away.err)["code"]) == (4, "not_connected")
+    assert lab.call("targets", "connect", target).code == 0
+    assert lab.call("targets", "set", target, "--price-per-hour", "3.6").code == 0
+
+    found = lab.call("profile", "analyze", place, "--json")
+    assert found.code == 0, found.err
+    assert found.json["operators"][0]["name"] == "aten::mm"
+    assert found.json["price"] == {"usd_per_hour": 3.6, "target": target, "usd_a_step": pytest.approx(1e-6)}
+    [profile] = lab.call("profiles", "list", "--json").json
+    assert (profile["trace_target"], profile["trace_path"]) == (target, str(host.home / "t.json"))
+    assert f"`genops profiles show {profile['id']}`" in found.err
+
+    shown = lab.call("profiles", "show", profile["id"]).out
+    assert "$1e-06 a step, at $3.6 an hour (the price of target gpu1)" in " ".join(shown.split())
+    dearer = lab.call("profiles", "show", profile["id"], "--usd-per-hour", "36").out
+    assert "$1e-05 a step, at $36 an hour" in dearer
+    fetched = lab.call("profiles", "fetch", profile["id"], "--json").json
+    assert fetched["trace_target"] == "" and fetched["trace_path"].endswith("trace.json.gz")
+
+    assert lab.call("profile", "analyze", place, place).code == 2
+    gone = lab.call("profile", "analyze", f"{target}:gone.json")
+    assert gone.code == 1 and "No such file" in gone.err
+    assert lab.call("profile", "analyze", "nobody:t.json").code == 3
+
+
 def test_from_the_ssh_config_to_a_kernel_that_is_stopped(lab: RunningLab, host: Sshd) -> None:
     assert lab.call("targets", "list", "--json").json == []
     assert "genops targets add" in lab.call("targets", "list").out

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -159,6 +162,41 @@ async def test_an_export_of_nsight_is_kept_as_it_is_with_its_report(home: Home) 
         assert not source.parent.exists()
         shutil.rmtree(lab.root / added.id / "columns")
         assert (await lab.service.profile_flame(added.id)).nodes, "it is read again from where it is kept"
+
+
+async def test_a_step_has_the_price_of_its_target(home: Home) -> None:
+    async with room(home) as lab:
+        lab.service.price_of = {"gpu1": 3.6}.get
+        await lab.mlflow.ensure()
+        run_id, _ = await asyncio.to_thread(_start_run, lab.mlflow.uri, home)
+        steps = [
+            {"ph": "X", "cat": "user_annotation", "name": f"ProfilerStep#{n}", "pid": 1, "tid": 1, "ts": n * 1000,
+             "dur": 1000}
+            for n in range(3)
+        ]  # fmt: skip
+        text = json.dumps({"traceEvents": [*TRACE["traceEvents"], *steps]})
+
+        async def added(**given: Any) -> Profile:
+            source = lab.write(f"{secrets.token_hex(4)}.json", text)
+            return await lab.service.add_profile(NewProfile(trace_path=str(source), title="t", **given))
+
+        of_target = await added(target="gpu1", run_id=run_id)
+        kept = await lab.kept(of_target.id)
+        assert kept.summary is not None and kept.summary.price is not None
+        assert (kept.summary.price.usd_per_hour, kept.summary.price.target) == (3.6, "gpu1")
+        assert kept.summary.price.usd_a_step == pytest.approx(1e-6)
+        assert kept.summary.roofline is not None and kept.summary.roofline.usd_a_step == pytest.approx(1e-6)
+        kept_metrics = await asyncio.to_thread(_metrics, lab.mlflow.uri, run_id)
+        assert kept_metrics["profile/usd_a_step"] == pytest.approx(1e-6)
+
+        given = await added(target="gpu1", usd_per_hour=36)
+        assert given.summary is not None and given.summary.price is not None
+        assert (given.summary.price.target, given.summary.price.usd_a_step) == ("", pytest.approx(1e-5))
+        for without in (await added(target="cpu1"), await added()):
+            assert without.summary is not None and without.summary.price is None
+        for no_price in (-1.0, math.inf, math.nan):
+            with pytest.raises(InvalidRequest):
+                await added(usd_per_hour=no_price)
 
 
 async def test_an_unknown_run_costs_the_artifact_alone(home: Home) -> None:

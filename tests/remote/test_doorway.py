@@ -127,11 +127,14 @@ async def test_a_run_with_a_file_and_a_profile(room: Room) -> None:  # noqa: F81
             {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "ts": 1, "dur": 5, "pid": 1, "tid": 1}
         ]}).encode())  # fmt: skip
         ticket = await door.hand_over(trace, "trace")
-        body = {"trace_path": ticket, "title": "p", "run_id": run_id}
+        door.profiles.price_of = {"gpu1": 2.5, "other": 99.0}.get
+        body = {"trace_path": ticket, "title": "p", "run_id": run_id, "target": "other"}
         made = await door.ask("POST", "/profiles", body)
         assert made.status == 200 and made.body["state"] == "ready", made
         shown = await door.ask("GET", f"/profiles/{made.body['id']}")
         assert shown.body["summary"]["operators"][0]["name"] == "aten::mm"
+        price = shown.body["summary"]["price"]
+        assert (price["target"], price["usd_per_hour"]) == ("gpu1", 2.5), "of the kernel's own target"
         assert (await door.ask("GET", f"/profiles/{made.body['id']}", kernel_id=OTHER)).status == 403
         await until(lambda: list((room.mlflow.data_dir / "mlflow").rglob("trace.json.gz")))
 

@@ -35,6 +35,16 @@ for i in range({count}):
 """
 
 
+TRAINING = """
+import torch
+weight = torch.ones(99, 99, requires_grad=True)
+optimizer = torch.optim.SGD([weight])
+for _ in range(6):
+    torch.mm(weight, weight).sum().backward()
+    optimizer.step()
+"""
+
+
 @pytest.fixture
 def place(home: Home, made_folder: Path) -> Iterator[Place]:  # noqa: F811
     """This machine, through the agent."""
@@ -170,12 +180,46 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
         }
         assert "gone.txt" in run.tags["genops.notes"]
         pytest.importorskip("torch")
-        ok(kernel, "%%profile --title far\nimport torch; torch.mm(torch.ones(99, 99), torch.ones(99, 99))")
+        lab.profiles.price_of = {TARGET: 3.6}.get
+        ok(kernel, f"%%profile --title far --warmup 1 --steps 3\n{TRAINING}")
         (profile,) = lab.run(lab.profiles.list_profiles())
         assert (profile.title, profile.state) == ("far", "ready"), profile.message
         found = lab.run(lab.profiles.get_profile(profile.id))
         assert found.summary is not None and "aten::mm" in [each.name for each in found.summary.operators]
         assert found.run_id == run.run_id
+        price, spans = found.summary.price, [step.span_us for step in found.summary.steps if not step.warmup]
+        assert price is not None and spans and (price.target, price.usd_per_hour) == (TARGET, 3.6)
+        assert price.usd_a_step == pytest.approx(sum(spans) / len(spans) * 1e-9)
+        eventually(lambda: lab.run(lab.profiles.get_profile(profile.id)).artifact)
+        assert lab.detail(run).run.metrics["profile/usd_a_step"] == price.usd_a_step
+
+
+def test_a_large_trace_stays_on_its_host(place: Place, lab: TrackingLab) -> None:
+    pytest.importorskip("torch")
+    with loaded(place) as kernel:
+        ok(kernel, "from genops_lab.kernel.profiling import handing; handing.STAYS_ABOVE_BYTES = 0")
+        cell = f"%%track --name large\n%%profile --title large --warmup 1 --steps 3\n{TRAINING}"
+        assert "stays on this host" in ok(kernel, cell)
+        run = lab.ended("FINISHED")
+        (profile,) = lab.run(lab.profiles.list_profiles())
+        found = lab.run(lab.profiles.get_profile(profile.id))
+        assert (found.state, found.trace_target, found.message) == ("ready", TARGET, "")
+        assert found.summary is not None and "aten::mm" in [each.name for each in found.summary.operators]
+        assert (
+            Path(found.trace_path).is_file() and not (lab.profiles.root / found.id / "trace.json.gz").exists()
+        )
+
+        def files() -> set[str]:
+            kept = place.home.data / "mlflow" / "artifacts"
+            return {path.name for path in kept.rglob(f"profiles/{found.id}/*")}
+
+        eventually(lambda: files() == {"columns.zip", "summary.json"})
+        assert found.run_id == run.run_id
+        fetched = lab.run(lab.beside.fetch_trace(found.id))
+        assert (fetched.trace_target, fetched.message) == ("", "")
+        assert fetched.artifact == f"profiles/{found.id}/trace.json.gz"
+        assert files() == {"columns.zip", "summary.json", "trace.json.gz"}
+        assert Path(fetched.trace_path).read_bytes() == Path(found.trace_path).read_bytes()
 
 
 def test_a_kernel_cannot_write_anothers_run_nor_ask_for_more(place: Place, lab: TrackingLab) -> None:

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.links.link import Link
 from genops_lab.links.route import Route
+from genops_lab.profiler.beside.service import BesideService
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.remote.tracking import RemoteTracking
 from genops_lab.settings import Settings
@@ -41,7 +44,15 @@ class TrackingLab:
         self.profiles = ProfilesService(
             Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events
         )
-        self.remote = RemoteTracking(self.place.remote, self.room.tracking, self.profiles, data, self._known)
+        # The Lab's targets are its ledger and its links; here the place has the only one.
+        targets: Any = SimpleNamespace(connected_link=self._link, connections=self.place.remote.links)
+        self.beside = BesideService(Settings(data_dir=data), self.profiles, targets)
+        self.remote = RemoteTracking(
+            self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
+        )
+
+    async def _link(self, _target: str) -> Link:
+        return self.place.remote.links.link(self.place.route)
 
     async def _known(self, _target: str) -> set[str]:
         return set()

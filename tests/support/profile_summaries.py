@@ -17,6 +17,7 @@ from genops_lab.profiler.models import (
     Place,
     ProfileSummary,
     Roofline,
+    StepPrice,
     StepTime,
     Unattributed,
 )
@@ -180,6 +181,7 @@ def whole_summary() -> ProfileSummary:
             ],
             usd_a_step=0.000112,
         ),
+        price=StepPrice(usd_per_hour=2.5, target="gpu1", usd_a_step=0.000112),
         advice=[
             Advice(
                 code="sync_item",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol
 
 from .. import lab
-from ..errors import GenOpsError
+from ..errors import GenOpsError, Refused
 from ..places import is_remote, notebook_path, private_dir
 from ..state import runs
 from ..views import ProfileView
@@ -25,9 +25,12 @@ from .troubles import named, without_device_events
 
 if TYPE_CHECKING:
     from .capture import Capture
+    from .wishes import Wishes
 
 ANALYSIS_WAIT_S = 60.0
 _POLL_S = 0.25
+#: A larger trace (packed) stays on its host, where the Lab has it read.
+STAYS_ABOVE_BYTES = 50 * 1024 * 1024
 #: Traces shrink to a sixth at level 1 already, five times faster than at the default level.
 _LEVEL = 1
 
@@ -38,6 +41,7 @@ class Handed(Protocol):
     title: str
     trace_path: str
     profile: Optional[Dict[str, Any]]
+    wishes: "Wishes"
 
 
 def expected() -> None:
@@ -142,22 +146,46 @@ def _packed(path: str) -> str:
     return target
 
 
-def _hand_over(capture: Handed, view: ProfileView) -> Dict[str, Any]:
-    current = runs.current or runs.last
-    run_id = (current.run_id or current.wait_started(2.0)) if current is not None else ""
+def _read_beside(body: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """The profile of a large trace, which stays on this host; None for others, and where the Lab reads none here."""
+    if os.path.getsize(body["trace_path"]) <= STAYS_ABOVE_BYTES:
+        return None
+    try:
+        found: Dict[str, Any] = lab.call("POST", "/profiles/beside", body)
+    except Refused:
+        return None
+    print(f"GenOps: the trace is large and stays on this host: {body['trace_path']}", file=sys.stderr)
+    return found
+
+
+def _given(capture: Handed, body: Dict[str, Any]) -> Dict[str, Any]:
+    """The profile of a trace that goes to the Lab."""
     if is_remote():
-        capture.trace_path = _packed(capture.trace_path)
-    body = {
-        "trace_path": lab.hand_over(capture.trace_path, "trace") if is_remote() else capture.trace_path,
-        "title": capture.title,
-        "run_id": run_id,
-        "notebook": notebook_path(),
-    }
+        body["trace_path"] = lab.hand_over(capture.trace_path, "trace")
     profile: Dict[str, Any] = lab.call("POST", "/profiles", body, timeout_s=ANALYSIS_WAIT_S)
     if is_remote():
         # The Lab has it now; on its own machine it takes the file itself.
         shutil.rmtree(os.path.dirname(capture.trace_path), ignore_errors=True)
         capture.trace_path = ""
+    return profile
+
+
+def _hand_over(capture: Handed, view: ProfileView) -> Dict[str, Any]:
+    current = runs.current or runs.last
+    run_id = (current.run_id or current.wait_started(2.0)) if current is not None else ""
+    if is_remote():
+        capture.trace_path = _packed(capture.trace_path)
+    body: Dict[str, Any] = {
+        "trace_path": capture.trace_path,
+        "title": capture.title,
+        "run_id": run_id,
+        "notebook": notebook_path(),
+    }
+    if capture.wishes.usd_per_hour is not None:
+        body["usd_per_hour"] = capture.wishes.usd_per_hour
+    profile = _read_beside(body) if is_remote() else None
+    if profile is None:
+        profile = _given(capture, body)
     deadline = time.monotonic() + ANALYSIS_WAIT_S
     while profile["state"] == "analyzing" and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 
 class Wishes(NamedTuple):
@@ -10,6 +10,7 @@ class Wishes(NamedTuple):
 
     ``warmup`` steps are not recorded, then ``steps`` are. ``megabytes`` is what the recorder takes of this process,
     with the result that it makes in the end: about 1.4 kB an event.
+    ``usd_per_hour``: what all that runs costs, in place of the target's price.
     """
 
     steps: int = 10
@@ -21,3 +22,4 @@ class Wishes(NamedTuple):
     memory: bool = False
     graphs: bool = False
     lines: bool = True
+    usd_per_hour: Optional[float] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import shutil
+import zipfile
 from pathlib import Path
 
 from ..models import Difference, Flame, ProfileSummary
@@ -26,16 +27,22 @@ class TraceAnalysis:
         """Have imported what ``summarize`` needs."""
         from ..engine import analyze, stored  # noqa: F401
 
-    def summarize(self, trace: str, folder: str) -> ProfileSummary:
+    def summarize(
+        self, trace: str, folder: str, usd_per_hour: float | None = None, target: str = ""
+    ) -> ProfileSummary:
         """What one trace says, or those in a folder; columns of one are kept in ``folder``, for its timeline.
+
+        ``usd_per_hour``: the price of ``target``, or of whatever it ran on, for the price of a step.
 
         Raises what :func:`genops_lab.profiler.analyze` raises.
         """
         from ..engine import analyze, stored
+        from ..engine.pricing import priced
 
         if Path(trace).is_dir():
-            return analyze(trace)
-        return analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+            return priced(analyze(trace), usd_per_hour, target)
+        found = analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+        return priced(found, usd_per_hour, target)
 
     def flame(self, folder: str, trace: str) -> Flame:
         """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""
@@ -60,6 +67,13 @@ class TraceAnalysis:
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))
+
+    def zip_columns(self, folder: str, target: str) -> None:
+        """A profile's columns as one zip file, for its run. Raises NotFound, InvalidRequest, OSError."""
+        columns = Path(folder) / COLUMNS
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+            for path in sorted(columns.iterdir()) if columns.is_dir() else ():
+                archive.write(path, path.name)
 
     def pack(self, source: str, target: str) -> int:
         """Move ``source`` to ``target``, in gzip unless it is a database; the size there in bytes.

@@ -14,6 +14,7 @@ from genops_lab.core.errors import InvalidRequest
 from ..models import ProfileSummary
 from .columns import Columns
 from .kinds_of_files import FileKind, files_of, kind_of_file
+from .pricing import priced
 from .reading import read as read
 from .reading import read_all
 
@@ -52,7 +53,7 @@ def analyze(
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
         sums.add(Trace(columns, rank), path.name if len(files) > 1 else "")
-    return sums.summary(usd_per_hour)
+    return priced(sums.summary(), usd_per_hour)
 
 
 def _free(ranks: set[int]) -> int:

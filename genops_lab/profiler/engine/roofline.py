@@ -1,4 +1,4 @@
-"""What operators did against what their device can do: FLOPs and bytes by shapes, roofline, MFU, price of a step.
+"""What operators did against what their device can do: FLOPs and bytes by shapes, roofline, MFU.
 
 The operator that counts is the innermost with a formula around a launch, so that nothing counts twice. MFU is the
 time that the FLOPs would take at the peaks of their dtypes over the time there was (with one dtype: FLOPs over
@@ -76,7 +76,6 @@ class RooflineTally:
         self._accelerators: dict[str, Accelerator] = {}
         self._compute = self._covered = 0
         self._flops = self._ideal = self._available = 0.0
-        self._steps = self._step_time = 0
         self._missing = _Missing()
         #: By operator, for its own table.
         self.flops: dict[str, float] = {}
@@ -117,8 +116,6 @@ class RooflineTally:
         whole = span(Intervals(columns.ts[everything], columns.end[everything]))
         length = union_length(steps) if len(steps.start) else whole
         self._available += length * used
-        self._steps += len(steps.start)
-        self._step_time += union_length(steps)
 
     def _device(self, columns: Columns, device: Int64) -> tuple[Accelerator | None, str]:
         names = [str(each.get("name", "")) for each in columns.device_properties]
@@ -162,8 +159,8 @@ class RooflineTally:
             text = columns.names[name]
             self._missing.without[text] = self._missing.without.get(text, 0) + int(length[name])
 
-    def result(self, usd_per_hour: float | None = None) -> Roofline | None:
-        """None without compute on a device. ``usd_per_hour``: the price of all the traced ranks together."""
+    def result(self) -> Roofline | None:
+        """None without compute on a device."""
         if not self._compute:
             return None
         rows = sorted(self._rows.items(), key=lambda item: (-item[1].device, item[0]))
@@ -176,14 +173,8 @@ class RooflineTally:
             mfu=mfu,
             covered=self._covered / self._compute,
             operators=[self._told(key, row) for key, row in rows[:TOLD]],
-            usd_a_step=self._price(usd_per_hour),
-            missing=self._sentences(usd_per_hour),
+            missing=self._sentences(),
         )
-
-    def _price(self, usd_per_hour: float | None) -> float | None:
-        if usd_per_hour is None or not self._steps:
-            return None
-        return usd_per_hour * (self._step_time / self._steps / 1e9) / 3600
 
     def _lacks_peaks(self) -> bool:
         return bool(self._missing.models or self._missing.unnamed or self._missing.dtypes)
@@ -232,7 +223,7 @@ class RooflineTally:
             bound=bound,
         )
 
-    def _sentences(self, usd_per_hour: float | None) -> str:
+    def _sentences(self) -> str:
         said: list[str] = []
         missing = self._missing
         if missing.shapes:
@@ -252,8 +243,6 @@ class RooflineTally:
             said.append(f"{part:.0f} % of the compute time has no known FLOPs or bytes (most: {most}).")
         if not missing.shapes and self._lacks_products():
             said.append("Products of matrices are among it, so the MFU is not told.")
-        if usd_per_hour is not None and not self._steps:
-            said.append("The trace has no steps (ProfilerStep), so there is no price of one.")
         return " ".join(said)
 
 

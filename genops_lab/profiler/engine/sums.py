@@ -79,7 +79,7 @@ class Sums:
         """What an allocator's snapshot says."""
         self._events += self._memory.take(snapshot)
 
-    def summary(self, usd_per_hour: float | None) -> ProfileSummary:
+    def summary(self) -> ProfileSummary:
         """All of it, by rank."""
         for table in (self._devices, self._streams, self._steps, self._launches, self._idle):
             table.sort(key=lambda row: row.rank)
@@ -95,7 +95,7 @@ class Sums:
             launches=self._launches,
             idle=self._idle,
             attribution=self._attribution.result(),
-            roofline=self._roofline.result(usd_per_hour),
+            roofline=self._roofline.result(),
             advice=over_ranks([*self._advice, *straggler(self._collectives)]),
             memory=self._memory.summary(),
             damaged=" ".join(self._damage),

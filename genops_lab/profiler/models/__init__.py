@@ -6,7 +6,7 @@ from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
-from .profiles import NewProfile, Profile, ProfileSummary
+from .profiles import NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     FoundSlices,
@@ -77,6 +77,7 @@ __all__ = [
     "SliceArgument",
     "SliceDetails",
     "SliceSearch",
+    "StepPrice",
     "StepTime",
     "StreamTime",
     "Sums",
@@ -89,5 +90,6 @@ __all__ = [
     "TimelineSlice",
     "TimelineTile",
     "TraceCut",
+    "TraceOnTarget",
     "Unattributed",
 ]

@@ -50,7 +50,7 @@ class Roofline(msgspec.Struct, frozen=True, kw_only=True):
     #: Of the device's compute time, the part whose FLOPs are known.
     covered: float
     operators: list[OperatorWork]
-    #: From the price of the target; None where there is none.
+    #: As in the summary's ``price``; None where there is none.
     usd_a_step: float | None = None
     #: What is missing, for people; "" where nothing is.
     missing: str = ""

@@ -32,7 +32,10 @@ describe('the comparison', () => {
     artifactUrl: (runId: string, path: string) => `/x/${runId}?path=${path}`
   };
 
+  const compareProfiles = jest.fn();
+
   beforeEach(() => {
+    compareProfiles.mockClear();
     answer = makeComparison();
     asked = [];
     service.artifact.mockClear();
@@ -55,7 +58,14 @@ describe('the comparison', () => {
   });
 
   async function show(): Promise<void> {
-    render(<Comparison model={model} service={service} trans={trans} />);
+    render(
+      <Comparison
+        model={model}
+        service={service}
+        onCompareProfiles={compareProfiles}
+        trans={trans}
+      />
+    );
     await act(() => model.resource.refresh());
   }
 
@@ -70,6 +80,17 @@ describe('the comparison', () => {
     expect(rows()).toEqual(['lr']);
     fireEvent.click(screen.getByLabelText('Also what is equal'));
     expect(rows()).toEqual(['lr', 'width']);
+  });
+
+  it('leads to the profiles of two runs that have both one', async () => {
+    const [metric] = answer.metrics;
+    await show();
+    const button = () => screen.queryByRole('button', { name: /profiles/i });
+    expect(button()).toBeNull();
+    answer.metrics = [{ ...metric, name: 'profile/idle_percent' }];
+    await act(() => model.resource.refresh());
+    fireEvent.click(button()!);
+    expect(compareProfiles).toHaveBeenCalledWith('run0', 'run1');
   });
 
   it('compares with another baseline', async () => {

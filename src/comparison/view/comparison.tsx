@@ -3,7 +3,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { Callout, ResourceView } from '../../core';
+import { ActionButton, Callout, ResourceView } from '../../core';
 import { useResource } from '../../core/ui/hooks';
 import type { ComparisonModel } from '../model';
 import type { ComparisonService, IRunComparison } from '../service';
@@ -16,12 +16,16 @@ import { MetricSection } from './metrics';
 import { RowSection } from './rows';
 import { factName } from './words';
 
+/** What the metrics of a run's profiles are called. */
+const PROFILE_METRICS = 'profile/';
+
 /** Runs side by side, in the main area. */
 export class ComparisonView extends ReactWidget {
   constructor(
     readonly model: ComparisonModel,
     private _service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>,
-    private _trans: TranslationBundle
+    private _trans: TranslationBundle,
+    private _compareProfiles?: Comparison.IProps['onCompareProfiles']
   ) {
     super();
     this.addClass('gol-Comparison');
@@ -58,6 +62,7 @@ export class ComparisonView extends ReactWidget {
       <Comparison
         model={this.model}
         service={this._service}
+        onCompareProfiles={this._compareProfiles}
         trans={this._trans}
       />
     );
@@ -66,7 +71,7 @@ export class ComparisonView extends ReactWidget {
 
 /** The comparison in each of its states. */
 export function Comparison(props: Comparison.IProps): React.ReactElement {
-  const { model, service, trans } = props;
+  const { model, trans } = props;
   const { busy } = useResource(model.resource);
   return (
     <div className="gol-Comparison-body" aria-busy={busy}>
@@ -77,14 +82,7 @@ export function Comparison(props: Comparison.IProps): React.ReactElement {
         empty={null}
         keepWhenDown
       >
-        {comparison => (
-          <Compared
-            comparison={comparison}
-            model={model}
-            service={service}
-            trans={trans}
-          />
-        )}
+        {comparison => <Compared {...props} comparison={comparison} />}
       </ResourceView>
     </div>
   );
@@ -94,14 +92,35 @@ export namespace Comparison {
   export interface IProps {
     model: ComparisonModel;
     service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>;
+    /** Show the profiles of two runs side by side; missing where profiles are switched off. */
+    onCompareProfiles?: (before: string, after: string) => void;
     trans: TranslationBundle;
   }
+}
+
+/** The baseline and the other of two runs that have profiles; null for others. */
+function profiledRuns({
+  runs,
+  baseline,
+  metrics
+}: IRunComparison): [string, string] | null {
+  const one = runs.find(({ column }) => column === baseline);
+  const other = runs.find(run => run !== one);
+  const both = metrics.some(
+    ({ name, columns }) =>
+      name.startsWith(PROFILE_METRICS) &&
+      columns.every(({ estimate }) => estimate.n > 0)
+  );
+  return one && other && runs.length === 2 && both
+    ? [one.run_id, other.run_id]
+    : null;
 }
 
 function Compared(
   props: Comparison.IProps & { comparison: IRunComparison }
 ): React.ReactElement {
-  const { comparison, model, service, trans } = props;
+  const { comparison, model, service, onCompareProfiles, trans } = props;
+  const profiled = profiledRuns(comparison);
   const [all, setAll] = React.useState(false);
   const shared = { comparison, all, trans };
   const problems = comparison.runs.filter(({ problem }) => problem);
@@ -127,6 +146,13 @@ function Compared(
           />
           {trans.__('Take repeats together')}
         </label>
+        {onCompareProfiles && profiled && (
+          <ActionButton
+            label={trans.__('Compare profiles')}
+            caption={trans.__('Show what differs between their profiles')}
+            onClick={() => onCompareProfiles(...profiled)}
+          />
+        )}
       </div>
       <Columns comparison={comparison} model={model} trans={trans} />
       {comparison.repeats && (

@@ -23,6 +23,8 @@ describe('the experiments section', () => {
     copyLink: jest.fn(),
     register: jest.fn(),
     openNotebook: jest.fn(),
+    openProfile: jest.fn(),
+    canOpenProfile: jest.fn(() => true),
     insertTrack: jest.fn(),
     openTable: jest.fn(),
     canOpenTable: jest.fn(() => true),

@@ -12,6 +12,8 @@ export interface IRunActions {
   copyLink: (run: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
+  /** Show the profile of the run; of several it is asked which. */
+  openProfile: (run: IRun) => void;
   insertTrack: () => void;
   /** Show all runs as a table in the main area. */
   openTable: () => void;
@@ -19,6 +21,8 @@ export interface IRunActions {
   openCharts: () => void;
   /** Whether models can be registered here: the room may be switched off. */
   canRegister: () => boolean;
+  /** Whether profiles can be opened here: the room may be switched off. */
+  canOpenProfile: () => boolean;
   canOpenTable: () => boolean;
   canOpenCharts: () => boolean;
 }

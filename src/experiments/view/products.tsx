@@ -14,6 +14,8 @@ import type { IArtifact, ILoggedModel, IRun } from '../service';
 import type { IRunActions } from './actions';
 
 const MOST_FILES = 100;
+/** The folder of a run's profiles among its artifacts. */
+const PROFILES = 'profiles';
 
 /** The models that a run logged, each ready to be registered. */
 export function LoggedModels(
@@ -76,7 +78,7 @@ export namespace LoggedModels {
 export function ArtifactList(
   props: ArtifactList.IProps
 ): React.ReactElement | null {
-  const { artifacts, trans } = props;
+  const { artifacts, onOpenProfile, trans } = props;
   if (artifacts.length === 0) {
     return null;
   }
@@ -95,6 +97,13 @@ export function ArtifactList(
               {typeof size_bytes === 'number' && (
                 <span className="gol-Run-size">{formatBytes(size_bytes)}</span>
               )}
+              {is_dir && path === PROFILES && onOpenProfile && (
+                <ActionButton
+                  label={trans.__('Open profile')}
+                  caption={trans.__('Show where the time of this run went')}
+                  onClick={onOpenProfile}
+                />
+              )}
             </li>
           );
         })}
@@ -109,6 +118,8 @@ export function ArtifactList(
 export namespace ArtifactList {
   export interface IProps {
     artifacts: readonly IArtifact[];
+    /** Null where profiles cannot be opened. */
+    onOpenProfile: (() => void) | null;
     trans: TranslationBundle;
   }
 }

@@ -244,7 +244,13 @@ function Products(
       {value.output && (
         <Output runId={run.run_id} model={props.model} trans={trans} />
       )}
-      <ArtifactList artifacts={value.artifacts} trans={trans} />
+      <ArtifactList
+        artifacts={value.artifacts}
+        onOpenProfile={
+          actions.canOpenProfile() ? () => actions.openProfile(run) : null
+        }
+        trans={trans}
+      />
     </>
   ) : null;
 }

@@ -37,6 +37,7 @@ const summary: IProfileSummary = {
   idle: [],
   attribution: null,
   roofline: null,
+  price: null,
   advice: [],
   memory: null
 };
@@ -52,6 +53,7 @@ function profile(part: Partial<IProfile> = {}): IProfile {
     size_bytes: 4096,
     artifact: 'profiles/one.json.gz',
     trace_path: '/p/p1/trace.json.gz',
+    trace_target: '',
     message: '',
     summary: null,
     ...part

@@ -3,7 +3,10 @@ import type { IProfile } from '../service';
 
 /** A cell that reads the trace and makes a field of its summary a data frame; null where the trace is nowhere. */
 export function tableCode(
-  profile: Pick<IProfile, 'title' | 'run_id' | 'artifact' | 'trace_path'>,
+  profile: Pick<
+    IProfile,
+    'title' | 'run_id' | 'artifact' | 'trace_path' | 'trace_target'
+  >,
   field: string
 ): string | null {
   const trace = traceOf(profile);
@@ -29,9 +32,9 @@ export function tableCode(
 }
 
 function traceOf(
-  profile: Pick<IProfile, 'run_id' | 'artifact' | 'trace_path'>
+  profile: Pick<IProfile, 'run_id' | 'artifact' | 'trace_path' | 'trace_target'>
 ): string[] | null {
-  const { run_id, artifact, trace_path } = profile;
+  const { run_id, artifact, trace_path, trace_target } = profile;
   if (run_id && artifact) {
     // Wherever the notebook runs, the run has it.
     return [
@@ -40,7 +43,10 @@ function traceOf(
       `trace = mlflow.artifacts.download_artifacts(run_id=${text(run_id)}, artifact_path=${text(artifact)})`
     ];
   }
-  return trace_path ? ['', `trace = ${text(trace_path)}`] : null;
+  // Of one that lies on a target the notebook may be elsewhere.
+  return trace_path && !trace_target
+    ? ['', `trace = ${text(trace_path)}`]
+    : null;
 }
 
 /** JSON's strings are Python's; a title of several lines stays in its comment. */

@@ -1,12 +1,17 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import {
+  MainAreaWidget,
+  Notification,
+  WidgetTracker
+} from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
 import type { IGenOpsCore } from '../../core';
 import {
+  ApiError,
   choose,
   definer,
   formatMoment,
@@ -107,6 +112,7 @@ function addProfiles(options: IOptions): void {
           'A trace in the Lab, or a folder with those of all ranks, instead of an id'
         )
       ),
+      run_id: textArg(trans.__('The run whose profiles are to be chosen from')),
       tab: textArg(
         trans.__(
           'The view: overview, lines, tables, flame or timeline; the first by default'
@@ -115,16 +121,16 @@ function addProfiles(options: IOptions): void {
     },
     execute: async args => {
       const path = textOf(args.path);
-      const id =
+      let id: string | undefined =
         textOf(args.id) ||
-        (path && (await new TimelineService(core.api).open(path)).id) ||
-        (
-          await chosen(
-            await service.list(),
-            trans.__('Which profile is to be opened?'),
-            trans
-          )
-        )?.id;
+        (path && (await new TimelineService(core.api).open(path)).id);
+      if (!id) {
+        const runId = textOf(args.run_id);
+        const found = ofRun(await service.list(), runId);
+        const only = runId && found.length === 1 ? found[0] : undefined;
+        const title = trans.__('Which profile is to be opened?');
+        id = (only ?? (await chosen(found, title, trans)))?.id;
+      }
       return id ? open(id, textOf(args.tab)) : undefined;
     }
   });
@@ -184,7 +190,11 @@ function addDifferences(options: IOptions): void {
       ),
       after: textArg(
         trans.__('The id of the later profile; asked when missing')
-      )
+      ),
+      before_run: textArg(
+        trans.__('A run whose newest profile is the earlier')
+      ),
+      after_run: textArg(trans.__('A run whose newest profile is the later'))
     },
     execute: async args => {
       let before = textOf(args.before);
@@ -193,6 +203,8 @@ function addDifferences(options: IOptions): void {
         const ready = (await service.list()).filter(
           ({ state }) => state === 'ready'
         );
+        before ||= ofRun(ready, textOf(args.before_run), true)[0]?.id ?? '';
+        after ||= ofRun(ready, textOf(args.after_run), true)[0]?.id ?? '';
         const others = () =>
           ready.filter(({ id }) => id !== before && id !== after);
         before ||=
@@ -222,15 +234,31 @@ function addDifferences(options: IOptions): void {
 
 /** What a profile's view lets a person do elsewhere in the Lab. */
 export function profileActions(
-  options: Pick<IOptions, 'app' | 'notebooks'>
+  options: Pick<IOptions, 'app' | 'core' | 'service' | 'notebooks'>
 ): ProfileView.IActions {
-  const { app, notebooks } = options;
+  const { app, core, service, notebooks } = options;
+  const { trans } = core;
   const { commands } = app;
   return {
     openRun: runId => openRun(app, runId),
     openPerfetto: ({ id }, asked) => perfettoOpener(app, id)(asked),
     compareWith: ({ id }) =>
       void commands.execute(CommandIDs.compareProfiles, { after: id }),
+    fetchTrace: ({ id, trace_target }) => {
+      Notification.promise(service.fetchTrace(id), {
+        pending: {
+          message: trans.__('The trace comes from %1.', trace_target),
+          options: { autoClose: false }
+        },
+        success: { message: () => trans.__('The trace is here.') },
+        error: {
+          message: reason =>
+            reason instanceof ApiError
+              ? `${reason.message} ${reason.hint}`.trim()
+              : String(reason)
+        }
+      });
+    },
     toggleGutter: ({ id }) =>
       void commands.execute(CommandIDs.toggleLineTimes, { id }),
     canInsertTable: profile => tableCode(profile, 'operators') !== null,
@@ -261,6 +289,15 @@ function inMainArea<T extends Widget>(
   widget.title.icon = profileIcon;
   widget.title.closable = true;
   return widget;
+}
+
+/** The profiles of a run, newest first; without one all of them, or none where a run is needed. */
+function ofRun(
+  profiles: IProfile[],
+  runId: string,
+  needed = false
+): IProfile[] {
+  return profiles.filter(({ run_id }) => (runId ? run_id === runId : !needed));
 }
 
 function chosen(

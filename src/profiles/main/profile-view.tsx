@@ -49,6 +49,8 @@ export namespace ProfileView {
     /** Show a stretch of its timeline in the Perfetto UI. */
     openPerfetto: (profile: IProfile, asked: ICutQuery) => void;
     compareWith: (profile: IProfile) => void;
+    /** Bring the trace from the target where it lies. */
+    fetchTrace: (profile: IProfile) => void;
     toggleGutter: (profile: IProfile) => void;
     /** Put a cell that makes a table of a field of the summary; null where the trace is nowhere. */
     insertTable: (profile: IProfile, field: string) => void;
@@ -90,6 +92,19 @@ function Shown(
             <ActionButton
               label={trans.__('Open the run')}
               onClick={() => actions.openRun(profile.run_id)}
+            />
+          </span>
+        )}
+        {profile.trace_target && profile.state === 'ready' && (
+          <span>
+            {trans.__('The trace lies on %1.', profile.trace_target)}
+            <ActionButton
+              label={trans.__('Fetch the trace')}
+              caption={trans.__(
+                'Bring the trace from %1 to the Lab',
+                profile.trace_target
+              )}
+              onClick={() => actions.fetchTrace(profile)}
             />
           </span>
         )}

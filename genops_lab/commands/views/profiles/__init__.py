@@ -21,6 +21,7 @@ from ...document import (
 )
 from .advice import advice_blocks
 from .lines import lines
+from .pricing import price_words
 from .roofline import roofline
 
 if TYPE_CHECKING:
@@ -134,4 +135,6 @@ def summary(found: ProfileSummary) -> Document:
         blocks += lines(found.attribution)
     if found.roofline:
         blocks += roofline(found.roofline)
+    if found.price:
+        blocks.append(Note(price_words(found.price)))
     return Document(blocks)

@@ -13,7 +13,7 @@ SHOWN_OPERATORS = 10
 
 
 def roofline(found: Roofline) -> list[Table | Note]:
-    """MFU and price, the operators with most time, and what is missing."""
+    """MFU, the operators with most time, and what is missing."""
     blocks: list[Table | Note] = []
     if found.operators:
         rows: list[Row] = [
@@ -44,8 +44,6 @@ def roofline(found: Roofline) -> list[Table | Note]:
         f"{each.model} {each.dtype}: {each.tflops:g} TFLOP/s, {each.gb_per_s:,.0f} GB/s"
         for each in found.peaks
     ]
-    if found.usd_a_step is not None:
-        figures.append(f"${found.usd_a_step:.3g} a step")
     if figures:
         blocks.append(Note(" · ".join(figures)))
     if found.missing:

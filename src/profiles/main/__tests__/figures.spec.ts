@@ -327,7 +327,8 @@ it('a cell takes the trace from the run, or from where it lies', () => {
     title: 'a\n"b"',
     run_id: '',
     artifact: '',
-    trace_path: '/p/trace.json.gz'
+    trace_path: '/p/trace.json.gz',
+    trace_target: ''
   };
   const code = tableCode(profile, 'operators');
   expect(code?.split('\n')[0]).toBe(
@@ -342,6 +343,9 @@ it('a cell takes the trace from the run, or from where it lies', () => {
     )
   ).toContain('summary.roofline.operators if summary.roofline else []');
   expect(tableCode({ ...profile, trace_path: '' }, 'operators')).toBeNull();
+  expect(
+    tableCode({ ...profile, trace_target: 'gpu1' }, 'operators')
+  ).toBeNull();
 });
 
 it('changes have their sign, and none where there was nothing', () => {

@@ -112,6 +112,7 @@ export function makeSummary(
     idle: [],
     attribution: null,
     roofline: null,
+    price: null,
     advice: [],
     memory: null,
     damaged: '',

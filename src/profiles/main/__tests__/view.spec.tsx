@@ -41,6 +41,7 @@ function makeProfile(
     size_bytes: 1,
     artifact: '',
     trace_path: '/p/trace',
+    trace_target: '',
     message: '',
     summary,
     ...part
@@ -61,6 +62,7 @@ describe('a profile in the main area', () => {
     openRun: jest.fn(),
     openPerfetto: jest.fn(),
     compareWith: jest.fn(),
+    fetchTrace: jest.fn(),
     toggleGutter: jest.fn(),
     insertTable: jest.fn(),
     canInsertTable: () => true
@@ -101,6 +103,35 @@ describe('a profile in the main area', () => {
 
   const tab = (name: string) =>
     fireEvent.click(screen.getByRole('tab', { name }));
+
+  it('names the target whose price a step has', async () => {
+    const price = { usd_per_hour: 2.5, target: 'gpu1', usd_a_step: 0.000112 };
+    await show(makeProfile(makeSummary({ price })));
+    expect(screen.getByText('$ 0.000112')).toBeTruthy();
+    expect(
+      screen.getByText(
+        'Cost of a step: At $ 2.5 an hour, the price of target gpu1.'
+      )
+    ).toBeTruthy();
+  });
+
+  it('fetches a trace that lies on a target', async () => {
+    const profile = makeProfile(makeSummary(), { trace_target: 'gpu1' });
+    await show(profile);
+    expect(screen.getByText('The trace lies on gpu1.')).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: /Fetch the trace/ }));
+    expect(actions.fetchTrace).toHaveBeenCalledWith(profile);
+  });
+
+  it('says that a price without steps is none of a step', async () => {
+    const price = { usd_per_hour: 2.5, target: '', usd_a_step: null };
+    await show(makeProfile(makeSummary({ price })));
+    expect(
+      screen.getByText(
+        'Cost of a step: At $ 2.5 an hour, as was given. No steps are known of this trace.'
+      )
+    ).toBeTruthy();
+  });
 
   it('says of each part that is absent that it is', async () => {
     await show(makeProfile(makeSummary()));

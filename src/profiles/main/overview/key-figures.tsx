@@ -10,7 +10,7 @@ type Figure = readonly [name: string, value: string, why: string];
 /** The few figures that a profile is known by; each that is not known says why. */
 export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const { summary, trans } = props;
-  const { devices, roofline, steps } = summary;
+  const { devices, price, roofline, steps } = summary;
   const span = devices.reduce((sum, { span_us }) => sum + span_us, 0);
   const of = (field: 'busy_us' | 'exposed_comm_us') =>
     devices.reduce((sum, each) => sum + each[field], 0);
@@ -46,6 +46,13 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
         )
       : trans.__('No steps are known of this trace.')
   ];
+  const cost: Figure = [
+    trans.__('Cost of a step'),
+    typeof price?.usd_a_step === 'number'
+      ? `$ ${inUsd(price.usd_a_step)}`
+      : unknown,
+    sourceOfPrice(price, trans)
+  ];
   const ofModel: Figure[] = [
     [
       trans.__('MFU'),
@@ -57,16 +64,12 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
           'Model FLOPs utilization: FLOPs of the model over time and peak'
         )
     ],
-    [
-      trans.__('Cost of a step'),
-      typeof roofline?.usd_a_step === 'number'
-        ? `$ ${roofline.usd_a_step.toLocaleString(undefined, { maximumSignificantDigits: 3 })}`
-        : unknown,
-      trans.__('From the price of the target, where it has one')
-    ]
+    cost
   ];
   const figures =
-    devices.length > 0 ? [...ofDevices, step, ...ofModel] : [host, step];
+    devices.length > 0
+      ? [...ofDevices, step, ...ofModel]
+      : [host, step, ...(price ? [cost] : [])];
   return (
     <>
       <dl className="gol-Profile-keys">
@@ -79,6 +82,11 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
           </div>
         ))}
       </dl>
+      {price && (
+        <p className="gol-Profile-quiet">
+          {cost[0]}: {sourceOfPrice(price, trans)}
+        </p>
+      )}
       {summary.devices.length > 0 && typeof roofline?.mfu !== 'number' && (
         <p className="gol-Profile-quiet">
           {trans.__('MFU is not known.')}{' '}
@@ -87,6 +95,26 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
       )}
     </>
   );
+}
+
+function inUsd(amount: number): string {
+  return amount.toLocaleString(undefined, { maximumSignificantDigits: 3 });
+}
+
+function sourceOfPrice(
+  price: IProfileSummary['price'],
+  trans: TranslationBundle
+): string {
+  if (!price) {
+    return trans.__('The target that it ran on has no price.');
+  }
+  const rate = inUsd(price.usd_per_hour);
+  const source = price.target
+    ? trans.__('At $ %1 an hour, the price of target %2.', rate, price.target)
+    : trans.__('At $ %1 an hour, as was given.', rate);
+  return typeof price.usd_a_step === 'number'
+    ? source
+    : `${source} ${trans.__('No steps are known of this trace.')}`;
 }
 
 export namespace KeyFigures {

@@ -1,0 +1,293 @@
+"""Traces on a target, read there by the engine that travels: a real sshd, a real agent, real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.parcels import data, document
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
+from genops_lab.lab import Lab
+from genops_lab.profiler import analyze
+from genops_lab.profiler.beside.host import ANSWER
+from genops_lab.profiler.beside.parts import Host, engine, parts_for
+from genops_lab.profiler.beside.unpacking import BesideAnswers
+from genops_lab.profiler.models import Profile, TraceOnTarget
+from tests.support.homes import Home
+from tests.support.sshd import Sshd
+from tests.targets.conftest import at_home, host  # noqa: F401 - fixtures
+from tests.targets.labs import on, open_lab, run, until
+
+EVENTS: list[dict[str, Any]] = [
+    {
+        "ph": "X",
+        "cat": "user_annotation",
+        "name": f"ProfilerStep#{n}",
+        "pid": 1,
+        "tid": 1,
+        "ts": n * 1000,
+        "dur": 1000,
+    }
+    for n in range(3)
+] + [
+    {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "pid": 1, "tid": 1, "ts": 10, "dur": 80},
+    {
+        "ph": "X",
+        "cat": "kernel",
+        "name": "gemm",
+        "pid": 0,
+        "tid": 7,
+        "ts": 50,
+        "dur": 20,
+        "args": {"device": 0},
+    },
+]
+TRACE = json.dumps({"traceEvents": EVENTS})
+
+
+def python_with(folder: Path, *packages: str) -> str:
+    """A Python that has these of the tests' packages, and no GenOps Lab."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(
+        subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    )
+    for package in packages:
+        for found in Path(sysconfig.get_path("platlib")).glob(f"{package}*"):
+            (site / found.name).symlink_to(found)
+    return str(python)
+
+
+@asynccontextmanager
+async def connected(home: Home, host: Sshd, python: str) -> AsyncIterator[Lab]:  # noqa: F811
+    """A Lab with the target gpu1, which has a price, connected."""
+    async with open_lab(home) as lab:
+        await lab.targets.add_target(on(host, "gpu1", python=python, price_per_hour=3.6))
+        await lab.targets.connect_target("gpu1")
+        await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
+        yield lab
+
+
+async def opened(lab: Lab, path: str, **given: Any) -> Profile:
+    """The profile of a trace there, after its analysis."""
+    made = await lab.beside.open_on_target(TraceOnTarget(target="gpu1", path=path, **given))
+    return await until(lambda: lab.profiles.get_profile(made.id), lambda found: found.state != "analyzing")
+
+
+def engine_folder(host: Sshd) -> Path:  # noqa: F811
+    """Where the agent keeps the parts of engines."""
+    return min(host.home.rglob("engine"), key=lambda path: len(path.parts))
+
+
+def unpacked(path: str) -> str:
+    return gzip.decompress(Path(path).read_bytes()).decode()
+
+
+def test_a_trace_is_read_where_it_lies(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
+    trace = host.home / "run" / "t.json"
+    trace.parent.mkdir()
+    trace.write_text(TRACE)
+    python = python_with(tmp_path / "python", "numpy", "msgspec")
+
+    async def work() -> None:
+        async with connected(at_home, host, python) as lab:
+            found = await opened(lab, "run/t.json")
+            assert (found.state, found.message) == ("ready", ""), found.message
+            here = analyze(trace, usd_per_hour=3.6)
+            assert found.summary is not None and found.summary.price is not None
+            assert (found.summary.devices, found.summary.steps) == (here.devices, here.steps)
+            assert (found.summary.price.target, found.summary.price.usd_a_step) == (
+                "gpu1",
+                pytest.approx(1e-6),
+            )
+            assert (found.trace_target, found.trace_path, found.size_bytes) == (
+                "gpu1",
+                str(trace),
+                len(TRACE),
+            )
+            folder = lab.profiles.root / found.id
+            assert sorted(path.name for path in folder.iterdir()) == ["columns"], "the trace stayed there"
+            flame = await lab.profiles.profile_flame(found.id)
+            assert "aten::mm" in str(flame)
+            assert [path.name for path in engine_folder(host).iterdir()] == [engine().sha], (
+                "nothing else is left"
+            )
+
+            again = await opened(lab, str(trace), usd_per_hour=36)
+            assert again.summary is not None and again.summary.price is not None
+            assert again.summary.price.usd_a_step == pytest.approx(1e-5)
+
+            fetched = await lab.beside.fetch_trace(found.id)
+            assert (fetched.trace_target, fetched.trace_path) == ("", str(folder / "trace.json.gz"))
+            assert unpacked(fetched.trace_path) == TRACE
+            assert await lab.beside.fetch_trace(found.id) == fetched, "it is here already"
+
+    run(work())
+
+
+def test_what_the_hosts_python_lacks_goes_along(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
+    (host.home / "t.json.gz").write_bytes(gzip.compress(TRACE.encode()))
+
+    async def work() -> None:
+        async with connected(at_home, host, python_with(tmp_path / "python")) as lab:
+            found = await opened(lab, "t.json.gz")
+            if "no wheels could be fetched" in found.message:
+                pytest.skip(f"pip has no index here: {found.message}")
+            assert (found.state, found.message, found.trace_target) == ("ready", "", "gpu1")
+            wheels = {hashlib.sha256(path.read_bytes()).hexdigest() for path in at_home.data.rglob("*.whl")}
+            assert {path.name for path in engine_folder(host).iterdir()} == {engine().sha, *wheels}
+            assert len(wheels) == 2
+
+            for path in at_home.data.rglob("numpy*.whl"):
+                path.write_bytes(b"another")
+            other = Host(
+                path="", size=1, python=sys.version_info[:2], implementation="cpython", machine="x86_64", glibc="2.36",
+                has={},
+            )  # fmt: skip
+            given = await asyncio.to_thread(parts_for, other, at_home.data / "wheels")
+            assert b"another" not in [part.content for part in given], (
+                "a wheel of another hash is fetched anew"
+            )
+
+    run(work())
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_trace_is_brought_where_the_engine_cannot_run(
+    at_home: Home,  # noqa: F811
+    host: Sshd,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: bool,
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (host.home / "t.json").write_text(TRACE)
+    python = python_with(tmp_path / "python", *(["numpy", "msgspec"] if broken else []))
+    if broken:
+        monkeypatch.setattr("genops_lab.profiler.beside.parts._SOURCES", ("core/errors.py",))
+    engine.cache_clear()
+
+    async def work() -> None:
+        async with connected(at_home, host, python) as lab:
+            found = await opened(lab, "t.json")
+            why = (
+                "the engine ended there with 1: ModuleNotFoundError"
+                if broken
+                else "no wheels could be fetched"
+            )
+            assert found.state == "ready" and why in found.message, found.message
+            assert found.summary is not None and found.summary.devices[0].busy_us == 20
+            assert found.trace_target == ""
+            assert unpacked(found.trace_path) == TRACE
+
+    try:
+        run(work())
+    finally:
+        engine.cache_clear()
+
+
+def test_what_cannot_be_read_there_is_said(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
+    (host.home / "oops.json").write_text("oops")
+    python = python_with(tmp_path / "python", "numpy", "msgspec")
+
+    async def work() -> None:
+        async with connected(at_home, host, python) as lab:
+            oops = await opened(lab, "oops.json")
+            assert (oops.state, "is not a trace" in oops.message) == ("failed", True), oops.message
+            gone = await opened(lab, "gone.json")
+            assert gone.state == "failed" and "No such file" in gone.message
+            folder = await opened(lab, ".")
+            assert folder.state == "failed" and "no plain file" in folder.message
+            with pytest.raises(InvalidRequest):
+                await opened(lab, "")
+            await lab.targets.disconnect_target("gpu1")
+            with pytest.raises(Conflict, match="not connected"):
+                await opened(lab, "oops.json")
+
+    run(work())
+
+
+def test_a_part_of_another_hash_is_not_taken(at_home: Home, host: Sshd) -> None:  # noqa: F811
+    (host.home / "t.json").write_text(TRACE)
+
+    async def send(lab: Lab) -> None:
+        channel = (await lab.targets.link("gpu1")).open("engine", {"path": "t.json"})
+        part = {"sha": hashlib.sha256(b"right").hexdigest(), "size": 5}
+        channel.write(document({"op": "analyze", "parts": [part]}))
+        channel.write(data(b"wrong"))
+        while await channel.read():
+            pass
+
+    async def work() -> None:
+        async with connected(at_home, host, sys.executable) as lab:
+            with pytest.raises(ChannelReset, match="did not arrive as it was sent"):
+                await lab.targets.connections.run(send(lab))
+            assert list(engine_folder(host).iterdir()) == []
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", ["../out", "columns/../../out", "/out", "columns/a/b"])
+def test_an_answer_writes_nowhere_else(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "a" / "profile"
+    folder.mkdir(parents=True)
+    answer = tmp_path / "answer.tar.gz"
+    with tarfile.open(answer, "w:gz") as archive:
+        for member, content in ((ANSWER, b"{}"), (name, b"x")):
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    with pytest.raises(Failed, match="does not belong in it"):
+        BesideAnswers().take(str(answer), str(folder), None, "")
+    assert not answer.exists() and list(tmp_path.rglob("*")) == [tmp_path / "a", folder]
+
+
+def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path) -> None:
+    answer = tmp_path / "answer.tar.gz"
+    with tarfile.open(answer, "w:gz") as archive:
+        info = tarfile.TarInfo("columns/zeros.npy")
+        info.size = 200 * 1024 * 1024
+        with Path("/dev/zero").open("rb") as zeros:
+            archive.addfile(info, zeros)
+    with pytest.raises(Failed, match="does not belong in it"):
+        BesideAnswers().take(str(answer), str(tmp_path), None, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host_has", "why"),
+    [
+        ({"python": (3, 8)}, "needs 3.10"),
+        ({"implementation": "pypy"}, "needs 3.10"),
+        ({"machine": "riscv64"}, "no wheels"),
+        ({"glibc": ""}, "no wheels"),
+        ({"python": (3, 99)}, "no wheels"),
+    ],
+)
+def test_where_the_engine_cannot_go_is_told(tmp_path: Path, host_has: dict[str, Any], why: str) -> None:
+    told: dict[str, Any] = {
+        "python": (3, 11),
+        "implementation": "cpython",
+        "machine": "x86_64",
+        "glibc": "2.36",
+    }
+    with pytest.raises(Unavailable, match=why):
+        parts_for(
+            Host(path="/t", size=1, has={"numpy": "1.20", "msgspec": ""}, **{**told, **host_has}), tmp_path
+        )
+    assert list(tmp_path.iterdir()) == []
