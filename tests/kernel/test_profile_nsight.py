@@ -128,6 +128,18 @@ def test_an_interrupt_ends_the_cell_and_neither_kernel_nor_profile(
     assert kernel.ok("2 + 3").result == "5", "nsys and the kernel live"
 
 
+def test_a_forked_child_has_no_collection(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    code = """%%profile
+import os
+from genops_lab.kernel.profiling.nsight import NsightCapture
+child = os.fork()
+if not child:
+    os._exit(NsightCapture._active is not None)
+os.waitpid(child, 0)[1]"""
+    assert kernel.ok(code).result == "0"
+    assert len(profiles) == 1
+
+
 @pytest.mark.parametrize(
     ("verb", "text", "said"),
     [
