@@ -13,7 +13,7 @@ import pytest
 
 from genops_lab.compute.nsight import under_systems
 from genops_lab.kernel.errors import GenOpsError
-from genops_lab.kernel.profiling import nsight
+from genops_lab.kernel.profiling import Wishes, nsight
 from genops_lab.kernel.profiling.nsight import found_in
 from genops_lab.profiler import analyze
 from tests.support.homes import Home
@@ -128,6 +128,18 @@ def test_an_interrupt_ends_the_cell_and_neither_kernel_nor_profile(
     assert kernel.ok("2 + 3").result == "5", "nsys and the kernel live"
 
 
+def test_a_forked_child_has_no_collection(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    code = """%%profile
+import os
+from genops_lab.kernel.profiling.nsight import NsightCapture
+child = os.fork()
+if not child:
+    os._exit(NsightCapture._active is not None)
+os.waitpid(child, 0)[1]"""
+    assert kernel.ok(code).result == "0"
+    assert len(profiles) == 1
+
+
 @pytest.mark.parametrize(
     ("verb", "text", "said"),
     [
@@ -173,32 +185,71 @@ def test_what_an_export_lacks(tmp_path: Path) -> None:
         found_in(tmp_path / "text.sqlite")
 
 
-def test_lines_are_ranges(home: Home, nsys: NsysStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch has no NVTX here, so a list stands in for it, and its operators are not among the ranges."""
-    said: list[str] = []
+class Nvtx:
+    """PyTorch has no NVTX here: a list stands in for it."""
 
-    class Nvtx:
-        def range_push(self, name: str) -> None:
-            said.append(name)
+    def __init__(self) -> None:
+        self.said: list[str] = []
 
-        def range_pop(self) -> None:
-            said.append("end")
+    def range_push(self, name: str) -> None:
+        self.said.append(name)
 
-    for name, value in home.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("GENOPS_DATA_DIR", str(home.data))
-    monkeypatch.setattr(nsight, "nvtx", Nvtx)
+    def range_pop(self) -> None:
+        self.said.append("end")
+
+    def range_start(self, name: str) -> str:
+        self.said.append(name)
+        return name
+
+    def range_end(self, name: str) -> None:
+        self.said.append(f"end of {name}")
+
+
+@pytest.fixture
+def nvtx(home: Home, monkeypatch: pytest.MonkeyPatch) -> Nvtx:
+    """Marks of captures in this process; PyTorch's operators are not among them."""
     torch = pytest.importorskip("torch", reason="PyTorch is an extra")
     monkeypatch.setattr(torch.autograd.profiler, "emit_nvtx", lambda record_shapes: nullcontext())
-    session = nsight.Session(str(nsys.program), "s")
+    monkeypatch.setenv("GENOPS_DATA_DIR", str(home.data))
+    made = Nvtx()
+    monkeypatch.setattr(nsight, "nvtx", lambda: made)
+    return made
+
+
+def captured(nsys: NsysStandIn, wishes: Wishes, code: str) -> nsight.NsightCapture:
+    """A capture of this code, which is the cell ``In[1]``; it has ended."""
     (nsys.folder / "session-s").write_text("")
-    capture = nsight.NsightCapture("t", session, {"<cell>": "In[1]"})
-    code = compile("a = 1\nb = 2\n", "<cell>", "exec")
+    capture = nsight.NsightCapture("t", nsight.Session(str(nsys.program), "s"), {"<cell>": "In[1]"}, wishes)
+    compiled = compile(code, "<cell>", "exec")
     capture.start()
-    exec(code)
+    exec(compiled, {})
     capture.close()
-    assert [name for name in said if name != "end"][:2] == [
-        "genops:line:In%5B1%5D:1",
-        "genops:line:In%5B1%5D:2",
-    ]
-    assert said.count("end") == len(said) / 2
+    return capture
+
+
+def test_lines_are_ranges(nsys: NsysStandIn, nvtx: Nvtx) -> None:
+    captured(nsys, Wishes(), "a = 1\nb = 2\n")
+    begun = [name for name in nvtx.said if name != "end"]
+    assert begun[:2] == ["genops:line:In%5B1%5D:1", "genops:line:In%5B1%5D:2"]
+    assert nvtx.said.count("end") == len(begun)
+
+
+def test_steps_are_ranges_and_a_bound(nsys: NsysStandIn, nvtx: Nvtx) -> None:
+    code = f"""
+import time, torch
+weight = torch.zeros(1, requires_grad=True)
+optimizer = torch.optim.SGD([weight], lr=0.1)
+for _ in range(5):
+    optimizer.step()
+until = time.time() + 60
+while "stop " not in open({str(nsys.folder / "called")!r}).read():
+    assert time.time() < until, "it ends before the cell does"
+    time.sleep(0.05)
+"""
+    capture = captured(nsys, Wishes(steps=2, warmup=1, lines=False), code)
+    assert nvtx.said == [
+        "ProfilerStep#1", "end of ProfilerStep#1", "ProfilerStep#2", "end of ProfilerStep#2", "ProfilerStep#3",
+        "end of ProfilerStep#3",
+    ]  # fmt: skip
+    assert "until 3 optimizer steps (see --steps)" in capture._told()
+    assert len(nsys.calls("stop")) == 1

@@ -167,6 +167,29 @@ def test_a_small_export_of_old_columns(make: Make) -> None:
     assert by_operator == {"aten::mm": 2.0}
 
 
+def test_ranges_of_a_profiled_cell_are_its_lines_and_steps(make: Make) -> None:
+    path = make(
+        StringIds=STRINGS,
+        CUPTI_ACTIVITY_KIND_KERNEL=(KERNELS, [(1000, 3000, 0, 7, 5, PROCESS, 2, 1)]),
+        CUPTI_ACTIVITY_KIND_RUNTIME=(
+            "start, end, globalTid, correlationId, nameId", [(500, 600, THREAD, 5, 3)]
+        ),
+        NVTX_EVENTS=(
+            "start, end, eventType, text, textId, globalTid",
+            [
+                (100, 900, 59, "genops:cell:In%5B3%5D", None, THREAD),
+                (300, 700, 59, "genops:line:In%5B3%5D:2", None, THREAD),
+                (200, 800, 60, "ProfilerStep#1", None, THREAD),
+            ],
+        ),
+    )  # fmt: skip
+    summary = analyze(path)
+    assert summary.attribution is not None
+    [line] = [each for each in summary.attribution.lines if each.device_us]
+    assert (line.place.file, line.place.line, line.device_us) == ("In[3]", 2, 2.0)
+    assert [(step.name, step.kernels, step.busy_us) for step in summary.steps] == [("ProfilerStep#1", 1, 2.0)]
+
+
 def test_communication_is_known_by_its_whole_name(make: Make) -> None:
     strings = (
         "id, value",

@@ -60,9 +60,7 @@ def in_kernel_menu(page: Page, label: str) -> None:
     page.get_by_role("menuitem", name=label).click()
 
 
-def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(
-    lab: LabPage, server: LabServer, nsys: NsysStandIn
-) -> None:
+def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, server: LabServer) -> None:
     write(server, "a.ipynb", "%load_ext genops_lab", '%%profile --title "under nsight"\nx = 1')
     lab.open_notebook("a.ipynb")
     page = lab.page
@@ -96,7 +94,6 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(
     in_kernel_menu(page, "Restart Kernel without Nsight Systems…")
     page.get_by_role("dialog").get_by_role("button", name="Restart").click()
     lab.kernel_idle()
-    assert not list(nsys.folder.glob("session-*")), "nsys ended with its kernel"
     assert lab.problems == []
 
 
