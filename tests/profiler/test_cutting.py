@@ -56,8 +56,8 @@ def test_what_lies_in_a_stretch_or_reaches_into_it_is_kept_as_it_was_written(tmp
     flow = {"ph": "s", "id": 7, "pid": 1, "tid": 2, "ts": BEGIN + 510, "cat": "ac2g", "name": "ac2g"}
     counter = {"ph": "C", "pid": 1, "ts": BEGIN + 550, "name": "memory", "args": {"bytes": 9}}
     outside = [slice_at(490), slice_at(601), {**flow, "ts": BEGIN + 700}, {**counter, "ts": BEGIN + 100}]
-    trace = written(tmp_path, [long, *outside, name, inside, edge, flow, counter])
-    assert cut_events(trace, 500, 600) == [long, name, inside, edge, flow, counter]
+    trace = written(tmp_path, [long, *outside, name, name, inside, edge, flow, counter])
+    assert cut_events(trace, 500, 600) == [name, long, inside, edge, flow, counter]
 
 
 def test_of_a_file_that_is_cut_off_what_is_there_is_cut(tmp_path: Path) -> None:
@@ -108,6 +108,16 @@ def test_real_traces_are_cut_as_their_events_say(name: str, tmp_path: Path) -> N
     assert sorted((again.ts + again.origin_ns).tolist()) == sorted(
         (columns.ts[inside] + columns.origin_ns).tolist()
     )
+
+
+def test_the_size_of_json_in_gzip_is_told_without_reading_it(tmp_path: Path) -> None:
+    trace = written(tmp_path, [slice_at(10 * at, name=f"name {at * at}") for at in range(5000)])
+    packed = tmp_path / "t.json.gz"
+    packed.write_bytes(gzip.compress(trace.read_bytes()))
+    assert json_bytes(packed) == json_bytes(trace) == trace.stat().st_size
+    packed.write_bytes(packed.read_bytes()[:-1000])
+    size = packed.stat().st_size
+    assert 5 * size <= json_bytes(packed) <= 60 * size
 
 
 def test_an_export_of_nsight_is_refused_in_words(tmp_path: Path) -> None:

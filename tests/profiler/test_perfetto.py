@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import http.client
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.core.errors import InvalidRequest, NotFound, Unavailable
+from genops_lab.core.errors import Failed, InvalidRequest, NotFound, Unavailable
 from genops_lab.profiler.engine import cutting
 from genops_lab.profiler.models import CutQuery
 from genops_lab.profiler.perfetto.backend import KEPT, Cuts
@@ -134,6 +136,10 @@ def test_a_small_trace_is_handed_over_whole(server: LabServer) -> None:
     assert (status, refused["error"]["message"]) == (400, "This stretch of time is empty.")
 
 
+def full(*_arguments: object, **_options: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def test_of_a_large_trace_what_was_asked_for_is_cut_with_a_margin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +162,11 @@ def test_of_a_large_trace_what_was_asked_for_is_cut_with_a_margin(
     for at in range(KEPT + 2):
         cuts.cut(str(folder), str(trace), CutQuery(first_us=at, last_us=1000 + at))
     assert len(list((folder / "cuts").iterdir())) == KEPT
+    with monkeypatch.context() as patch:
+        # A disk that is full cannot be had here.
+        patch.setattr(gzip, "open", full)
+        with pytest.raises(Failed, match=r"could not be written for the Perfetto UI: No space left"):
+            cuts.cut(str(folder), str(trace), CutQuery(first_us=7, last_us=900))
     with pytest.raises(NotFound, match="no slice 50"):
         cuts.cut(str(folder), str(trace), CutQuery(first_us=0, last_us=1, slice=50))
     trace.write_bytes(b"SQLite format 3\x00")

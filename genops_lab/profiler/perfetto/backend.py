@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 
 from ..backends.kept import kept_columns
 from ..models import CutQuery, CutSlice, TraceCut
@@ -47,7 +47,7 @@ class Cuts:
         wanted = Stretch(max(whole.first, first - margin), min(whole.last, last + margin))
         kept, name, left_out = whole, WHOLE, 0
         if size > MOST_BYTES:
-            most = int(MOST_BYTES / size * max(columns.events, 1))
+            most = int(MOST_BYTES / size * max(len(columns), 1))
             kept = narrowed(columns, wanted, min(max(around, wanted.first), wanted.last), most)
             name, left_out = _written(Path(folder), Path(trace), kept, columns.origin_ns)
         return TraceCut(
@@ -75,13 +75,19 @@ def _slice(columns: Columns, number: int) -> CutSlice:
 
 
 def _written(folder: Path, trace: Path, stretch: tuple[int, int], origin_ns: int) -> tuple[str, int]:
-    from ..engine.cutting import Stretch, cut
+    from ..engine.cutting import MOST_BYTES, Stretch, cut
 
     cuts = folder / CUTS
     cuts.mkdir(mode=0o700, exist_ok=True)
     first, last = stretch
     name = hashlib.sha256(f"{trace} {first} {last}".encode()).hexdigest()[:16]
-    left_out = cut(trace, cuts / name, Stretch(first, last), origin_ns).left_out
+    try:
+        left_out = cut(trace, cuts / name, Stretch(first, last), origin_ns).left_out
+    except OSError as error:
+        raise Failed(
+            f"A part of {trace.name} could not be written for the Perfetto UI: {error.strerror}.",
+            hint=f"It takes up to {MOST_BYTES >> 20} MB below {cuts}.",
+        ) from error
     whole = (path for path in cuts.iterdir() if not path.suffix)
     newest = sorted(whole, key=lambda path: path.stat().st_mtime, reverse=True)
     for path in newest[KEPT:]:

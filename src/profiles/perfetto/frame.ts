@@ -70,13 +70,12 @@ export class PerfettoFrame implements IDisposable {
   /** Wait for an answer; `ask` is called until it comes. */
   private async _answer(answer: string, ask?: () => void): Promise<void> {
     const asking = ask && window.setInterval(ask, PING_MS);
-    const waited = window.setTimeout(
-      () => this._waiting.get(answer)?.fail(new NoAnswer()),
-      PATIENCE_MS
-    );
+    let waited = 0;
     try {
       await new Promise<void>((done, fail) => {
+        this._waiting.get(answer)?.fail(new DOMException('', 'AbortError'));
         this._waiting.set(answer, { done, fail });
+        waited = window.setTimeout(() => fail(new NoAnswer()), PATIENCE_MS);
         ask?.();
       });
     } finally {

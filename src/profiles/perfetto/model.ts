@@ -30,14 +30,12 @@ export class PerfettoModel implements IDisposable {
     void this.load();
   }
 
-  /** The frame that shows the page, or null when it is gone. */
-  setFrame(frame: HTMLIFrameElement | null): void {
+  /** The frame has loaded the page: for the first time, or again after it was moved in the Lab. */
+  enter(frame: HTMLIFrameElement): void {
     this._frame?.dispose();
-    this._frame = frame && new PerfettoFrame(frame);
+    this._frame = new PerfettoFrame(frame);
     this._handed = '';
-    if (frame) {
-      void this.load();
-    }
+    void this.load();
   }
 
   async load(): Promise<void> {

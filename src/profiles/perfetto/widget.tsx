@@ -55,10 +55,6 @@ function PerfettoView(props: {
       model.changed.disconnect(slot, slot);
     };
   }, [model]);
-  const setFrame = React.useCallback(
-    (frame: HTMLIFrameElement | null) => model.setFrame(frame),
-    [model]
-  );
   const { page, cut, busy, error } = model;
   return (
     <>
@@ -83,12 +79,12 @@ function PerfettoView(props: {
       </p>
       {page && (
         <iframe
-          ref={setFrame}
           src={address(page)}
           // Without an origin: nothing in a trace, or in the UI, can act as the Lab.
           sandbox="allow-scripts allow-downloads"
           referrerPolicy="no-referrer"
           title={trans.__('Perfetto')}
+          onLoad={event => model.enter(event.currentTarget)}
         />
       )}
     </>

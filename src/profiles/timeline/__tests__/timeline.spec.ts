@@ -6,7 +6,15 @@ import { LaneRaster } from '../raster';
 import type { ITileKey, ITimelineLane, ITimelineTile } from '../service';
 import type { ITile } from '../tiles';
 import { TileCache, levelOf, shownTiles, tileLength, tileOf } from '../tiles';
-import { formatTick, kept, panned, tickStep, whole, zoomed } from '../viewport';
+import {
+  formatTick,
+  kept,
+  panned,
+  stretchOf,
+  tickStep,
+  whole,
+  zoomed
+} from '../viewport';
 
 function lane(part: Partial<ITimelineLane> = {}): ITimelineLane {
   return {
@@ -321,5 +329,29 @@ describe('drawing', () => {
     expect(mixed([0, 0, 0], [200, 100, 50], 0.5)).toEqual([100, 50, 25]);
     expect(contrast([0, 0, 0], [255, 255, 255])).toBeCloseTo(21);
     expect(contrast([9, 9, 9], [9, 9, 9])).toBe(1);
+  });
+});
+
+describe('stretchOf', () => {
+  const view = { start: -500, nsPerPx: 10, width: 200 };
+
+  it('is what is seen of the trace, or what is selected', () => {
+    expect(stretchOf(view, null, undefined, 1000)).toEqual({
+      first: 0,
+      last: 1000
+    });
+    expect(stretchOf(view, { first: 20, last: 30 }, undefined, 1000)).toEqual({
+      first: 20,
+      last: 30
+    });
+  });
+
+  it('holds the selected slice and is never empty', () => {
+    const far = { start_us: 4, dur_us: 2 };
+    expect(stretchOf(view, null, far, 9000)).toEqual({ first: 0, last: 6000 });
+    const beside = { ...view, start: 5000, nsPerPx: 1 };
+    const stretch = stretchOf(beside, null, undefined, 1000);
+    expect(stretch.first).toBeGreaterThanOrEqual(0);
+    expect(stretch.last).toBeGreaterThan(stretch.first);
   });
 });
