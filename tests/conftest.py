@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.homes import Home, temporary_home
 
@@ -14,6 +15,10 @@ from tests.support.homes import Home, temporary_home
 # inherit that: servers would not stop, scripts could not be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("genops", deadline=None)
+settings.load_profile("genops")
 
 pytest_plugins = ["pytest_jupyter.jupyter_core"]
 
