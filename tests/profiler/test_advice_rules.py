@@ -106,6 +106,26 @@ def test_a_host_that_waits_for_long_copies_back(tmp_path: Path, waits: bool) -> 
     assert advised(tmp_path, loop(step)) == (["sync_other"] if waits else [])
 
 
+def test_python_after_a_copy_back_is_not_the_next_copys_to_the_device(tmp_path: Path) -> None:
+    """A request is copied, computed and copied back; then Python makes the next."""
+
+    def step(number: int, at: float) -> list[Event]:
+        there, work, back = 3 * number + 1, 3 * number + 2, 3 * number + 3
+        return [
+            operator("aten::copy_", at + 2, 12),
+            call("cudaMemcpyAsync", at + 4, 8, there),
+            kernel("Memcpy HtoD (Pageable -> Device)", at + 8, 3, there, cat="gpu_memcpy"),
+            *launched(at + 14, work, 580),
+            operator("aten::copy_", at + 36, 576),
+            call("cudaMemcpyAsync", at + 38, 572, back),
+            kernel("Memcpy DtoH (Device -> Pageable)", at + 606, 2, back, cat="gpu_memcpy"),
+        ]
+
+    found = analyze(written(tmp_path, loop(step), **H100)).advice
+    assert found[0].code == "sync_other"
+    assert all(each.saving_us < found[0].saving_us / 10 for each in found[1:])
+
+
 @pytest.mark.parametrize(
     ("kind", "blocks", "found"),
     [
@@ -265,7 +285,12 @@ def test_memory_given_back_and_taken_again(tmp_path: Path) -> None:
 
         return events
 
-    assert "alloc_retries" in advised(tmp_path, loop(step(retries=True)))
+    summary = analyze(written(tmp_path, loop(step(retries=True)), **H100))
+    assert summary.advice[0].code == "alloc_retries"
+    assert summary.advice[0].saving_us == 5 * 180 < summary.devices[0].idle_us
+    # frees that the device has work beside cost nothing
+    beside = [kernel(GEMM, 0, 5000, 9000, stream=8), *loop(step(retries=True))]
+    assert "alloc_retries" not in advised(tmp_path, beside)
     assert "alloc_retries" not in advised(tmp_path, loop(step(retries=False)))
 
 

@@ -13,8 +13,9 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.accelerators import accelerators, find
 from genops_lab.profiler.models import Roofline
 
+from .test_truth import TRACES
+
 SHARED = Path(__file__).parents[3] / "shared"
-TRACES = SHARED / "traces"
 real_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
 )

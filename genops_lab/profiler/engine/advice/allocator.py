@@ -24,7 +24,7 @@ def alloc_retries(case: Case) -> Iterable[Advice]:
     """Device memory is given back to the driver and taken again while steps run.
 
     The allocator does so only when it found no block: it frees its cache, which waits for the device, and asks
-    again (or the program calls empty_cache). Saving: the time in these calls.
+    again (or the program calls empty_cache). Saving: the time in these calls, not more than the device's idle time.
     """
     columns = case.columns
     frees, takes = case.host.named(_FREE, Kind.RUNTIME), case.host.named(_ALLOCATE, Kind.RUNTIME)
@@ -38,13 +38,14 @@ def alloc_retries(case: Case) -> Iterable[Advice]:
     if min(len(frees), len(again)) < RETRIES:
         return
     slices = np.union1d(frees, again)
-    saving = length_of(case, slices)
+    length = length_of(case, slices)
+    saving = min(length, case.idle)
     if case.worth(saving):
         yield case.advice(
             "alloc_retries",
             "Device memory is given back and taken again",
             f"{len(frees)} frees and {len(again)} allocations at the driver after warm-up take"
-            f" {milliseconds(saving)} ({case.share(saving)} of the trace); each free waits for the device.",
+            f" {milliseconds(length)} ({case.share(length)} of the trace); each free waits for the device.",
             Stake(saving, slices),
             "Lower the peak (smaller batch, checkpointing), do not call empty_cache in the loop, and let segments"
             " grow.",

@@ -9,8 +9,9 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
+from ..host import overlap
 from ..idle import CLOCKS_DIFFER, REASONS
-from ..intervals import exposed_length
+from ..intervals import exposed_length, union
 from ..kinds import Kind
 from ..nesting import NOTHING
 from .case import Case, Stake, length_of, milliseconds
@@ -91,10 +92,13 @@ def _idle_during(case: Case, calls: Int64) -> tuple[int, int]:
     columns = case.columns
     start, end = columns.ts[slices], columns.ts[slices] + columns.dur[slices]
     saving = seen = 0
-    for gaps in case.gaps:
+    covered = union(case.trace.intervals(slices))
+    for gaps, told in zip(case.gaps, case.gaps_of.values(), strict=True):
         place = np.searchsorted(start, gaps.times.end, side="left") - 1
         touched = (place >= 0) & (end[np.maximum(place, 0)] > gaps.times.start)
-        parts = gaps.parts[touched, _COPY]
+        # Python that another wait held up (a copy back) is not theirs.
+        began = overlap(covered, gaps.times.start, gaps.times.start + 1) > 0
+        parts = np.where(began, gaps.parts[:, _COPY], told.parts[:, _COPY])[touched]
         saving, seen = max((saving, seen), (int(parts.sum()), int((parts > 0).sum())))
     return saving, seen
 
