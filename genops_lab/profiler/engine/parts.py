@@ -82,14 +82,15 @@ class _Column:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._dtype: npt.DTypeLike = np.int8
+        self._dtype: np.dtype[Any] = np.dtype(np.int8)
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        values = _narrow(values)
-        if values.itemsize > np.dtype(self._dtype).itemsize:
+        if values.itemsize > self._dtype.itemsize:
+            values = _narrow(values)
+        if values.itemsize > self._dtype.itemsize:
             self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
             self._dtype = values.dtype
-        self._bytes += values.astype(self._dtype).tobytes()
+        self._bytes += values.astype(self._dtype).data
 
     def taken(self) -> npt.NDArray[Any]:
         return np.frombuffer(self._bytes, self._dtype)
