@@ -182,8 +182,8 @@ class Joined:
         order = np.argsort(ts, kind="stable")
         dtypes = {"lane": np.int32, "device": np.int8}
         found = {
-            name: _mapped(column.taken()[order].astype(dtypes.get(name, np.int64)))
-            for name, column in self._memory.items()
+            name: _mapped(self._memory.pop(name).taken()[order].astype(dtypes.get(name, np.int64)))
+            for name in MEMORY
             if name != "ts"
         }
         return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
