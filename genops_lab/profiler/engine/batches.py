@@ -59,7 +59,7 @@ class _Odd(Exception):
     """The batch is to be taken one by one."""
 
 
-def read(text: bytes) -> Part:
+def read(text: bytes | bytearray) -> Part:
     """The part that a JSON array of events makes. Raises msgspec.DecodeError where it is none, RecursionError where
     it is nested too deep."""
     text = _as_utf8(text)
@@ -81,7 +81,7 @@ def _read(text: bytes) -> Part:
     return singly.read(text)
 
 
-def _as_utf8(text: bytes) -> bytes:
+def _as_utf8(text: bytes | bytearray) -> bytes | bytearray:
     if not text.isascii():
         try:
             text.decode()

@@ -36,11 +36,14 @@ class Range(NamedTuple):
     begin: int
     length: int
 
-    def text(self) -> bytes:
+    def text(self) -> bytearray:
         """They as an array. Raises OSError."""
-        with self.path.open("rb") as stream:
+        text = bytearray(self.length + 2)
+        text[0], text[-1] = b"[]"
+        with self.path.open("rb", buffering=0) as stream:
             stream.seek(self.begin)
-            return b"[" + stream.read(self.length) + b"]"
+            stream.readinto(memoryview(text)[1:-1])
+        return text
 
 
 Work = TypeVar("Work", bytes, Range)

@@ -84,14 +84,15 @@ class _Column:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
-        self._dtype: npt.DTypeLike = np.int8
+        self._dtype: np.dtype[Any] = np.dtype(np.int8)
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        values = _narrow(values)
-        if values.itemsize > np.dtype(self._dtype).itemsize:
+        if values.itemsize > self._dtype.itemsize:
+            values = _narrow(values)
+        if values.itemsize > self._dtype.itemsize:
             self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
             self._dtype = values.dtype
-        self._bytes += values.astype(self._dtype).tobytes()
+        self._bytes += values.astype(self._dtype).data
 
     def taken(self) -> npt.NDArray[Any]:
         return np.frombuffer(self._bytes, self._dtype)
@@ -184,8 +185,8 @@ class Joined:
         order = np.argsort(ts, kind="stable")
         dtypes = {"lane": np.int32, "device": np.int8}
         found = {
-            name: _mapped(column.taken()[order].astype(dtypes.get(name, np.int64)))
-            for name, column in self._memory.items()
+            name: _mapped(self._memory.pop(name).taken()[order].astype(dtypes.get(name, np.int64)))
+            for name in MEMORY
             if name != "ts"
         }
         return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))

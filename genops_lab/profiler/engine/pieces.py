@@ -118,7 +118,7 @@ class TraceFile:
             cut = None if self._ended else _last_boundary(self._buffer, len(self._buffer))
             if cut is None:
                 return
-            yield b"[" + self._buffer[:cut] + b"]"
+            yield _array_of(self._buffer, cut)
             self._buffer = self._buffer[cut + 1 :]
 
     def _ranges(self) -> Iterator[Range]:
@@ -170,7 +170,7 @@ class TraceFile:
         limit, tries = len(self._buffer), 0
         bad: int | None = None
         while (cut := _last_boundary(self._buffer, limit)) is not None:
-            text = b"[" + self._buffer[:cut] + b"]"
+            text = _array_of(self._buffer, cut)
             batch, error = self._decode(text)
             if batch is not None:
                 self._buffer = self._buffer[cut + 1 :]
@@ -242,6 +242,11 @@ class TraceFile:
         self._fill(READ_BYTES)
         self.tail = self._buffer[:READ_BYTES]
         self._buffer = b""
+
+
+def _array_of(text: bytes, end: int) -> bytes:
+    """The events up to ``end`` as an array, copied once."""
+    return b"".join((b"[", memoryview(text)[:end], b"]"))
 
 
 def _too_deep(text: bytes) -> int:

@@ -38,8 +38,10 @@ def read_all(paths: Sequence[Path]) -> Iterator[Columns]:
         with Helpers(number) as helpers, _told(paths[0]):
             reading = kineto.Reading(paths[0])
             reading.take(helpers)
-        # The helpers' memory is given back before the columns take more.
-        yield reading.columns()
+        # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
+        columns = reading.columns()
+        del reading
+        yield columns
         return
     with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:
         left, waiting = iter(paths), deque[Future[Columns]]()

@@ -48,7 +48,7 @@ _memory_arguments = msgspec.json.Decoder(LooseMemoryArguments)
 _name_arguments = msgspec.json.Decoder(NameArguments)
 
 
-def read(text: bytes) -> Part:
+def read(text: bytes | bytearray) -> Part:
     """The part that a JSON array of events makes. Raises as ``batches.read`` does."""
     reading = _Reading()
     for raw in _raws.decode(text):
