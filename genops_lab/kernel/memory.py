@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from .cells import cell_id_of
 from .display import shell
 from .errors import GenOpsError
+from .held import allocator_line, held_lines
 from .options import memory_parser
 from .places import is_remote, private_dir
 
@@ -77,6 +78,9 @@ def memory_command(arguments: List[str]) -> Any:
     if options.verb == "record":
         recorder.record(options.events)
         return None
+    if options.verb == "show" and not recorder.recording and not options.json and _has_cuda():
+        print(f"GenOps: {_unrecorded(None)}")
+        return None
     path = recorder.stop() if options.verb == "stop" else recorder.snapshot()
     try:
         return _shown(path, as_json=options.json)
@@ -94,10 +98,7 @@ def after_cell(result: Any) -> None:
     if not _is_out_of_memory(error):
         return
     if not recorder.recording:
-        print(
-            f"GenOps: to see what holds the memory, by line: `{_RECORD}`, then run the cell again.",
-            file=sys.stderr,
-        )
+        print(f"GenOps: {_unrecorded(error)}", file=sys.stderr)
         return
     try:
         path = recorder.snapshot()
@@ -105,6 +106,20 @@ def after_cell(result: Any) -> None:
         print(f"GenOps: the snapshot is kept in {path}", file=sys.stderr)
     except GenOpsError as failure:
         print(f"GenOps: {failure}", file=sys.stderr)
+
+
+def _unrecorded(error: Optional[BaseException]) -> str:
+    """What can be told without a recording: the allocator's numbers, the largest tensors, and how to get lines."""
+    import torch
+
+    lines = [allocator_line(torch.cuda), *held_lines("cuda", error)]
+    lines.append(f"To see what holds the memory, by line: `{_RECORD}`, then run the cell again.")
+    return "\n".join(line for line in lines if line)
+
+
+def _has_cuda() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available())
 
 
 def _allocator() -> Any:

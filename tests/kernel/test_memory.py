@@ -95,6 +95,54 @@ def test_record_show_stop(kernel: RunningKernel, home: Home) -> None:
     assert "is not being recorded" in kernel.run("%genops memory stop").reply["evalue"]
 
 
+#: The look for tensors takes those of the CPU for CUDA's: no GPU is needed for names and sizes.
+ON_CPU = """
+import torch, genops_lab.kernel.memory as memory, genops_lab.kernel.held as held
+memory.held_lines = lambda device, error: held.held_lines("cpu", error)
+torch.cuda.current_device = lambda: 0
+torch.cuda.mem_get_info = lambda device: (1 << 20, 8 << 30)
+torch.cuda.memory_stats = lambda device: {
+    "allocated_bytes.all.current": 3 << 30, "allocated_bytes.all.peak": 5 << 30,
+    "reserved_bytes.all.current": 6 << 30, "inactive_split_bytes.all.current": 1 << 30, "num_alloc_retries": 2,
+}"""
+
+
+def test_without_a_recording_the_largest_tensors_are_named(kernel: RunningKernel, home: Home) -> None:
+    kernel.ok(STAND_IN)
+    kernel.ok(ON_CPU)
+    kernel.ok("x = 1\nkept = [torch.zeros(8 << 20), 3]")
+    kernel.ok("model = torch.nn.Linear(1024, 4096)\nview = kept[0][:5]")
+    kernel.ok("model(torch.ones(8192, 1024)).sum().backward()")
+    cell = kernel.run(
+        "def layer(x):\n    hidden = x.float() + 1\n    fail(1 << 30)\nlayer(torch.ones(6 << 20).double())"
+    )
+    assert cell.reply["ename"] == "OutOfMemoryError"
+    said = cell.stream("stderr")
+    assert "cuda:0: 3.0 GiB held by tensors (5.0 GiB at the peak); 6.0 GiB reserved by torch" in said
+    assert (
+        "1.0 GiB of it free in split blocks; 1.0 MiB of 8.0 GiB free on the device; 2 allocations waited"
+        in said
+    )
+    listed = [line.split("  ") for line in said.splitlines() if " MiB  " in line]
+    rows = [[part.strip() for part in line if part.strip()] for line in listed]
+    assert rows[0] == ["48.0 MiB", "6291456, float64", "x in layer()"]
+    assert rows[1] == ["32.0 MiB", "8388608, float32", "kept[0] (In [4]:2), view (In [5]:2)"]
+    assert rows[2] == ["24.0 MiB", "6291456, float32", "hidden in layer()"]
+    assert ["16.0 MiB", "4096 × 1024, float32", "model.weight (In [5]:1)"] in rows
+    assert ["16.0 MiB", "4096 × 1024, float32", "model.weight.grad (In [5]:1)"] in rows
+    assert "blocks have a tensor in Python" in said
+    assert "`%genops memory record`, then run the cell again" in said
+    shown = kernel.ok("%genops memory show").stream("stdout")
+    assert "kept[0] (In [4]:2)" in shown and kept(home) == []
+
+
+def test_the_look_for_tensors_ends_in_time(kernel: RunningKernel) -> None:
+    kernel.ok("import torch, genops_lab.kernel.held as held\nx = torch.zeros(1 << 20)")
+    assert kernel.ok("held.held_lines('cuda')").result == "[]"
+    kernel.ok("held.LIMIT_S = -1.0")
+    assert kernel.ok("held.alive_tensors('cpu').whole").result == "False"
+
+
 FAILING = """batch = take(64 << 20)
 try:
     fail(1 << 30)

@@ -30,7 +30,7 @@ def hooks():
 def listening():
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("genops")]
 def highest():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 for _ in range(3): step()
 plain, before = calls(), memory()
 """
