@@ -135,6 +135,27 @@ def test_its_operators_are_sorted_filtered_and_saved(lab: LabPage, real: str) ->
 
 
 @needs_trace
+def test_its_steps_are_sorted(lab: LabPage, real: str) -> None:
+    panel = opened(lab, real, "tables")
+    panel.get_by_role("button", name="Steps").click()
+    grid = panel.get_by_role("grid", name="Steps")
+    first = grid.locator("[role=row][aria-rowindex='2'] [role=gridcell]").first
+    expect(first).to_have_text("ProfilerStep#3")
+    for _ in range(2):
+        grid.get_by_role("columnheader", name="Length").click()
+        order = grid.get_by_role("columnheader", name="Length").get_attribute("aria-sort")
+        if order == "ascending":
+            break
+    expect(first).to_have_text("ProfilerStep#6")
+    rows = list(csv.DictReader(io.StringIO(saved(lab, panel.get_by_role("button", name="CSV")).decode())))
+    lengths = [float(row["span_us"]) for row in rows]
+    assert len(lengths) == 5
+    assert lengths == sorted(lengths)
+    looked_at(lab, "steps-real")
+    panel.get_by_role("button", name="Operators").click()
+
+
+@needs_trace
 def test_its_call_tree_is_walked_by_keys(lab: LabPage, real: str) -> None:
     panel = opened(lab, real, "flame")
     graph = panel.get_by_role("application", name=re.compile("^Flame graph"))
@@ -182,6 +203,10 @@ def test_two_profiles_are_compared(lab: LabPage, server: LabServer) -> None:
 
 def test_all_parts_of_an_overview(lab: LabPage) -> None:
     panel = opened(lab, WHOLE)
+    roofline = panel.get_by_role("region", name="Roofline")
+    chart = roofline.get_by_role("img", name=re.compile("^Roofline of the operators: aten::mm"))
+    expect(chart).to_be_visible()
+    assert saved(lab, roofline.get_by_role("button", name="PNG")).startswith(b"\x89PNG")
     titles = panel.get_by_role("region", name="Advice").get_by_role("article")
     expect(titles).to_have_count(2)
     expect(titles.first).to_have_accessible_name("The device waits for data")

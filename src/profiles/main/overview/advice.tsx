@@ -79,14 +79,16 @@ function OneAdvice(
           : advice.evidence}
       </p>
       {onMoments && (advice.moments ?? []).length > 0 && (
-        <ActionButton
-          label={trans.__('Show in the timeline')}
-          caption={trans.__(
-            'Show where “%1” is seen in the timeline',
-            advice.title
-          )}
-          onClick={() => onMoments(advice)}
-        />
+        <p>
+          <ActionButton
+            label={trans.__('Show in the timeline')}
+            caption={trans.__(
+              'Show where “%1” is seen in the timeline',
+              advice.title
+            )}
+            onClick={() => onMoments(advice)}
+          />
+        </p>
       )}
       {advice.places.length > 0 && (
         <ul className="gol-Advice-places" aria-label={trans.__('Where')}>

@@ -11,6 +11,8 @@ import type { IPlaces } from '../places';
 import { AdviceList } from './advice';
 import { KeyFigures } from './key-figures';
 import { Ranks } from './ranks';
+import { RooflineChart } from './roofline';
+import { placedWorks } from './roofline-picture';
 
 /** So many steps are drawn; the others are in the figures of the trace. */
 const MOST_STEPS = 40;
@@ -69,6 +71,11 @@ export function Overview(props: Overview.IProps): React.ReactElement {
           {summary.ranks.length > 1 && devices.length > 0 && (
             <Part title={trans.__('Ranks side by side')}>
               <Ranks summary={summary} trans={trans} />
+            </Part>
+          )}
+          {summary.roofline && placedWorks(summary.roofline).length > 0 && (
+            <Part title={trans.__('Roofline')}>
+              <RooflineChart roofline={summary.roofline} trans={trans} />
             </Part>
           )}
           <Part title={trans.__('Steps')}>

@@ -242,7 +242,8 @@ export function workColumns(
   ];
 }
 
-function time<R>(
+/** A column of microseconds. */
+export function time<R>(
   id: keyof R & string,
   title: string,
   tip = '',
@@ -260,7 +261,8 @@ function time<R>(
   };
 }
 
-function count<R>(id: keyof R & string, title: string): IColumn<R> {
+/** A column of whole numbers. */
+export function count<R>(id: keyof R & string, title: string): IColumn<R> {
   return {
     id,
     title,

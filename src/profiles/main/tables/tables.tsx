@@ -16,17 +16,19 @@ import {
 import { Grid } from './grid';
 import type { IColumn, ISort } from './rows';
 import { arranged } from './rows';
+import { stepColumns } from './step-columns';
 
-type Which = 'operators' | 'kernels' | 'shapes';
+type Which = 'operators' | 'kernels' | 'shapes' | 'steps';
 
-/** Operators, kernels, and operators by their shapes against the roofline. */
+/** Operators, kernels, operators by their shapes against the roofline, and steps. */
 export function Tables(props: Tables.IProps): React.ReactElement {
   const { summary, trans } = props;
   const [which, setWhich] = React.useState<Which>('operators');
   const choices: [Which, string][] = [
     ['operators', trans.__('Operators')],
     ['kernels', trans.__('Kernels')],
-    ['shapes', trans.__('By shapes')]
+    ['shapes', trans.__('By shapes')],
+    ['steps', trans.__('Steps')]
   ];
   const chooser = (
     <div
@@ -54,6 +56,8 @@ export function Tables(props: Tables.IProps): React.ReactElement {
       return <Kernels key={which} summary={summary} {...shared} />;
     case 'shapes':
       return <Shapes key={which} summary={summary} {...shared} />;
+    case 'steps':
+      return <Steps key={which} summary={summary} {...shared} />;
   }
 }
 
@@ -142,6 +146,25 @@ function Shapes({ summary, ...shared }: IShared): React.ReactElement {
           '--shapes'
         )
       }
+    />
+  );
+}
+
+function Steps({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const columns = React.useMemo(
+    () => stepColumns(summary, trans),
+    [summary, trans]
+  );
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Steps')}
+      field="steps"
+      rows={summary.steps}
+      columns={columns}
+      first="span_us"
+      none={trans.__('No steps are known of this trace.')}
     />
   );
 }
