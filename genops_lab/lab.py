@@ -91,7 +91,7 @@ class Lab:
             kernels,
             links=self.links,
         )
-        self.profiles.price_of = self.targets.price_of
+        self.profiles.price_of = self.targets.ledger.price_of
         self.beside = BesideService(settings, self.profiles, self.targets)
         self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
         self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)

@@ -127,9 +127,9 @@ class KernelDoor:
 
     async def add_profile_beside(self, body: NewProfile) -> Profile:
         """Have a trace read on this host, where it stays; ``trace_path`` is its path here."""
+        await self._check_run(body.run_id)
         if self._beside is None:
             raise NotAllowed("This Lab reads no traces on hosts.", hint="Hand the trace over.")
-        await self._check_run(body.run_id)
         profile = await self._beside.keep(self._bounded(body, body.trace_path))
         self._own_profiles.add(profile.id)
         return self._without_paths(profile)
@@ -175,7 +175,9 @@ class KernelDoor:
 
     @staticmethod
     def _without_paths(profile: Profile) -> Profile:
-        return msgspec.structs.replace(profile, artifact="")
+        """Of where things lie on the Lab's machine a host learns nothing."""
+        trace_path = profile.trace_path if profile.trace_target else ""
+        return msgspec.structs.replace(profile, artifact="", trace_path=trace_path)
 
     async def _check_open_runs(self, run_key: str) -> None:
         runs = await self._tracking.open_runs_at(self._peer.place)

@@ -52,6 +52,13 @@ class Ledger:
             )
         return found
 
+    def price_of(self, name: str) -> float | None:
+        """What a target costs an hour, in USD; None where nobody said, or where it is not there."""
+        try:
+            return self.get(name).price_per_hour
+        except NotFound:
+            return None
+
     def add(self, record: TargetRecord) -> tuple[TargetRecord, bool]:
         """Add a target; False with the one that is there already. Raises Conflict when that one differs."""
         with self._store.transaction() as connection:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.models import Task
@@ -224,13 +224,6 @@ class TargetsService:
     async def record(self, name: str) -> TargetRecord:
         """What is remembered of a target. Raises NotFound."""
         return await asyncio.to_thread(self.ledger.get, name)
-
-    def price_of(self, name: str) -> float | None:
-        """What a target costs an hour, in USD; None where nobody said, or where it is not there. Blocks."""
-        try:
-            return self.ledger.get(name).price_per_hour
-        except NotFound:
-            return None
 
     async def link(self, name: str) -> Link:
         """The link of a target, connected or not. Raises NotFound."""

@@ -131,6 +131,9 @@ async def test_a_run_with_a_file_and_a_profile(room: Room) -> None:  # noqa: F81
         body = {"trace_path": ticket, "title": "p", "run_id": run_id, "target": "other"}
         made = await door.ask("POST", "/profiles", body)
         assert made.status == 200 and made.body["state"] == "ready", made
+        assert (made.body["trace_path"], made.body["artifact"]) == ("", ""), (
+            "no path of this machine goes out"
+        )
         shown = await door.ask("GET", f"/profiles/{made.body['id']}")
         assert shown.body["summary"]["operators"][0]["name"] == "aten::mm"
         price = shown.body["summary"]["price"]
@@ -156,6 +159,8 @@ async def test_two_kernels_cannot_write_each_others_runs(room: Room) -> None:  #
         trace = await door.hand_over(b"{}", "trace", OTHER)
         body = {"trace_path": trace, "title": "p", "run_id": run_id}
         assert (await door.ask("POST", "/profiles", body, OTHER)).status == 403
+        beside = await door.ask("POST", "/profiles/beside", {**body, "trace_path": "t.json"}, OTHER)
+        assert beside.status == 403 and "not one of this kernel" in beside.body["error"]["message"]
         theirs = await door.hand_over(b"secret", kernel_id=OTHER)
         stolen = event(4, "file", path="x", source=theirs)
         assert (await door.track("run-a", [stolen])).status == 404
