@@ -72,7 +72,7 @@ def read(text: bytes | bytearray) -> Part:
         return _read(whole)
 
 
-def _read(text: bytes) -> Part:
+def _read(text: bytes | bytearray) -> Part:
     for written, decoder in _decoders:
         try:
             return _Batch(decoder.decode(text), written).part()

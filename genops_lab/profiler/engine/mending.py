@@ -18,7 +18,7 @@ _ESCAPE = re.compile(
 )
 
 
-def mended(text: bytes) -> bytes:
+def mended(text: bytes | bytearray) -> bytes | bytearray:
     """``text`` with an empty text for ``NaN`` and ``Infinity``, question marks for half a pair; the same object where
     there is neither."""
     if _SUSPECT.search(text) is None:
