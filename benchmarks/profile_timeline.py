@@ -15,8 +15,10 @@ import numpy as np
 import psutil
 from playwright.sync_api import Page
 
-from genops_lab.profiler.engine import kineto, stored, tiles
+from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import NO_ID, Columns
+from genops_lab.profiler.engine.reading import kineto
+from genops_lab.profiler.engine.timeline import tiles
 from tests.profiler.test_truth import TRACES
 from tests.support.browser import chromium, lab_page
 from tests.support.homes import temporary_home

@@ -48,7 +48,7 @@ def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = F
         if usd_per_hour is not None and found.summary is not None:
             from msgspec.structs import replace
 
-            from genops_lab.profiler.engine.pricing import priced
+            from genops_lab.profiler.engine.efficiency.pricing import priced
 
             found = replace(found, summary=priced(found.summary, usd_per_hour))
         session.show(found, views.profile(found))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .engine import analyze as analyze
-    from .engine.difference import diff as diff
-    from .engine.memory import memory as memory
+    from .engine.comparison.difference import diff as diff
+    from .engine.memory.files import memory as memory
 
 __all__ = ["analyze", "diff", "memory"]
 
@@ -18,11 +18,11 @@ def __getattr__(name: str) -> Any:
 
         return analyze
     if name == "diff":
-        from .engine.difference import diff
+        from .engine.comparison.difference import diff
 
         return diff
     if name == "memory":
-        from .engine.memory import memory
+        from .engine.memory.files import memory
 
         return memory
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

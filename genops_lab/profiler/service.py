@@ -181,7 +181,7 @@ class ProfilesService:
 
     def _below_root(self, path: str) -> tuple[Path, int, float]:
         """A trace or a folder of traces, the bytes of all, and when one of them changed last."""
-        from .engine.kinds_of_files import files_of
+        from .engine.reading.kinds_of_files import files_of
 
         if self._root_dir is None:
             raise InvalidRequest(

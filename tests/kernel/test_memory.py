@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.profiler.engine import snapshots
+from genops_lab.profiler.engine.memory import snapshots
 from tests.profiler.test_truth import TRACES
 from tests.support.homes import Home
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from genops_lab.profiler.engine import kineto
 from genops_lab.profiler.engine.advice import Case, advise
 from genops_lab.profiler.engine.columns import Int64
+from genops_lab.profiler.engine.reading import kineto
 from genops_lab.profiler.engine.traces import Trace
 from genops_lab.profiler.models import Place
 

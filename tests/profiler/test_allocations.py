@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import allocations
-from genops_lab.profiler.engine.thinning import kept
+from genops_lab.profiler.engine.memory import allocations
+from genops_lab.profiler.engine.memory.thinning import kept
 from genops_lab.profiler.models import DeviceMemory
 
 from .test_truth import TRACES

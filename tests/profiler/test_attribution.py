@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import kineto, markers
-from genops_lab.profiler.engine.attribution import AttributionTally
+from genops_lab.profiler.engine.attribution import markers
+from genops_lab.profiler.engine.attribution.tally import AttributionTally
 from genops_lab.profiler.engine.columns import Columns, Sparse
+from genops_lab.profiler.engine.reading import kineto
 from genops_lab.profiler.engine.traces import Trace as OneRank
 from genops_lab.profiler.models import Attribution, LineTime
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import kineto, pieces
+from genops_lab.profiler.engine.reading import kineto, pieces
 from genops_lab.profiler.models import ProfileSummary
 
 from .test_truth import TRACES

@@ -11,7 +11,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler.engine import read
-from genops_lab.profiler.engine.cutting import Stretch, cut, json_bytes, narrowed
+from genops_lab.profiler.engine.reading.cutting import Stretch, cut, json_bytes, narrowed
 from tests.support.real_traces import real_trace
 
 #: In microseconds since 1970, which a double holds to a quarter.

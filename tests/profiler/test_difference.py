@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze, diff
-from genops_lab.profiler.engine.difference import Side, difference
+from genops_lab.profiler.engine.comparison.difference import Side, difference
 from genops_lab.profiler.models import (
     Advice,
     Attribution,

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genops_lab.profiler.engine.attribution.enclosing import Enclosing, time_parents
 from genops_lab.profiler.engine.columns import Columns
-from genops_lab.profiler.engine.enclosing import Enclosing, time_parents
 from genops_lab.profiler.engine.nesting import NOTHING
 
 

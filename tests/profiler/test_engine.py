@@ -243,7 +243,7 @@ def test_batches_meet_at_any_size(write: Write, monkeypatch: pytest.MonkeyPatch)
     path = write([kernel(f"k{at % 3}", 2 * at, 1, nested=[{"a": 1}, {"b": "}, {"}]) for at in range(300)])
     whole = analyze(path)
     assert (whole.events, whole.damaged) == (300, "")
-    from genops_lab.profiler.engine import pieces
+    from genops_lab.profiler.engine.reading import pieces
 
     for size in (64, 301, 4096):
         monkeypatch.setattr(pieces, "READ_BYTES", 37)

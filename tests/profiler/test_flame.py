@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genops_lab.profiler.engine import flame as module
 from genops_lab.profiler.engine import read
-from genops_lab.profiler.engine.flame import flame
 from genops_lab.profiler.engine.kinds import Kind
+from genops_lab.profiler.engine.timeline import flame as module
+from genops_lab.profiler.engine.timeline.flame import flame
 from genops_lab.profiler.models import Flame
 from tests.support.real_traces import real_trace
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from genops_lab.profiler.engine import kineto
-from genops_lab.profiler.engine.flops import work
+from genops_lab.profiler.engine.efficiency.flops import work
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.nesting import NOTHING, parents
+from genops_lab.profiler.engine.reading import kineto
 
 from .traced import profiled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genops_lab.profiler.engine import frames, markers
+from genops_lab.profiler.engine.attribution import frames, markers
 
 
 @pytest.mark.parametrize(

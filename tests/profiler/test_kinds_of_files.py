@@ -12,7 +12,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.kinds_of_files import FileKind, kind_of_file, require_trace
+from genops_lab.profiler.engine.reading.kinds_of_files import FileKind, kind_of_file, require_trace
 
 SNAPSHOT = {"segments": [], "device_traces": []}
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import nsight
 from genops_lab.profiler.engine.columns import NO_ID, Columns, Int64
 from genops_lab.profiler.engine.kinds import Kind
+from genops_lab.profiler.engine.reading import nsight
 
 from .test_truth import TRACES
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound, Unavailable
-from genops_lab.profiler.engine import cutting
+from genops_lab.profiler.engine.reading import cutting
 from genops_lab.profiler.models import CutQuery
 from genops_lab.profiler.perfetto.backend import KEPT, Cuts
 from genops_lab.profiler.perfetto.shipped import shipped

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.profiler.engine import plain_pickle, snapshots
+from genops_lab.profiler.engine.memory import plain_pickle, snapshots
 
 from .snapshots import at, block, entry, segment, snapshot
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.pricing import WITHOUT_STEPS, priced
+from genops_lab.profiler.engine.efficiency.pricing import WITHOUT_STEPS, priced
 from genops_lab.profiler.models import ProfileSummary, StepPrice
 
 

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import batches, kineto, pieces, reading, singly
 from genops_lab.profiler.engine.columns import TEXTS, Columns
-from genops_lab.profiler.engine.helpers import Helpers
-from genops_lab.profiler.engine.mending import mended
 from genops_lab.profiler.engine.nesting import _nearest_around
-from genops_lab.profiler.engine.parts import Joined, Part
-from genops_lab.profiler.engine.times import UNUSABLE, all_nanoseconds, nanoseconds, of_numbers
+from genops_lab.profiler.engine.reading import batches, kineto, pieces, singly
+from genops_lab.profiler.engine.reading import files as reading
+from genops_lab.profiler.engine.reading.helpers import Helpers
+from genops_lab.profiler.engine.reading.mending import mended
+from genops_lab.profiler.engine.reading.parts import Joined, Part
+from genops_lab.profiler.engine.reading.times import UNUSABLE, all_nanoseconds, nanoseconds, of_numbers
 
 from .test_stored import plain
 from .test_truth import TRACES

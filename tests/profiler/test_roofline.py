@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.accelerators import accelerators, find
+from genops_lab.profiler.engine.efficiency.accelerators import accelerators, find
 from genops_lab.profiler.models import Roofline
 
 from .test_truth import TRACES

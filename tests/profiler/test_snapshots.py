@@ -12,7 +12,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import snapshots
+from genops_lab.profiler.engine.memory import snapshots
 from genops_lab.profiler.models import DeviceMemory
 
 from .snapshots import CELL, TORCH, at, block, entry, frame, segment, snapshot

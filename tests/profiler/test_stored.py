@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.profiler.engine import kineto, parts, stored
+from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import Columns
+from genops_lab.profiler.engine.reading import kineto, parts
 
 from .test_truth import TRACES
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine import host as host_side
+from genops_lab.profiler.engine.sums import host as host_side
 from genops_lab.profiler.models import IdleTime, ProfileSummary
 
 from .events import Event, call, kernel, operator, slice_of, written

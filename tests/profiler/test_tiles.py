@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genops_lab.profiler.engine import kineto, slices, stored, tiles
-from genops_lab.profiler.engine.building import Builder
+from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import Columns
 from genops_lab.profiler.engine.kinds import Kind
-from genops_lab.profiler.engine.rows import MOST_ROWS, rows_of
-from genops_lab.profiler.engine.tiles import MOST_ITEMS, TILE_CELLS, Timeline
+from genops_lab.profiler.engine.reading import kineto
+from genops_lab.profiler.engine.reading.building import Builder
+from genops_lab.profiler.engine.timeline import slices, tiles
+from genops_lab.profiler.engine.timeline.rows import MOST_ROWS, rows_of
+from genops_lab.profiler.engine.timeline.tiles import MOST_ITEMS, TILE_CELLS, Timeline
 from genops_lab.profiler.models import SumsQuery
 
 from .test_truth import TRACES

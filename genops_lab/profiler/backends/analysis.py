@@ -37,7 +37,7 @@ class TraceAnalysis:
         Raises what :func:`genops_lab.profiler.analyze` raises.
         """
         from ..engine import analyze, stored
-        from ..engine.pricing import priced
+        from ..engine.efficiency.pricing import priced
 
         if Path(trace).is_dir():
             return priced(analyze(trace), usd_per_hour, target)
@@ -46,16 +46,16 @@ class TraceAnalysis:
 
     def flame(self, folder: str, trace: str) -> Flame:
         """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""
-        from ..engine.flame import flame
+        from ..engine.timeline.flame import flame
 
         return flame(kept_columns(Path(folder), Path(trace)))
 
     def difference(self, before: Kept, after: Kept) -> Difference:
         """Two kept profiles side by side. Raises what :func:`kept_columns` raises."""
-        from ..engine.difference import Side, difference
-        from ..engine.kinds_of_files import files_of
-        from ..engine.launched import KernelTally
-        from ..engine.reading import read_all
+        from ..engine.comparison.difference import Side, difference
+        from ..engine.comparison.launched import KernelTally
+        from ..engine.reading.files import read_all
+        from ..engine.reading.kinds_of_files import files_of
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
             kernels = KernelTally()

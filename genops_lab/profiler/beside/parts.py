@@ -32,7 +32,7 @@ _SOURCES = (
     "core/__init__.py",
     "core/errors.py",
     "profiler/__init__.py",
-    "profiler/accelerators.json",
+    "profiler/engine/efficiency/accelerators.json",
     "profiler/engine/**/*.py",
     "profiler/models/*.py",
     "profiler/beside/__init__.py",

@@ -30,7 +30,7 @@ class BesideAnswers:
         Raises what the engine raised there, and Failed for what is no answer of an engine.
         """
         from ..engine import stored
-        from ..engine.pricing import priced
+        from ..engine.efficiency.pricing import priced
 
         aside = Path(folder) / f".{COLUMNS}"
         try:

@@ -13,10 +13,10 @@ from genops_lab.core.errors import InvalidRequest
 
 from ..models import ProfileSummary
 from .columns import Columns
-from .kinds_of_files import FileKind, files_of, kind_of_file
-from .pricing import priced
-from .reading import read as read
-from .reading import read_all
+from .efficiency.pricing import priced
+from .reading.files import read as read
+from .reading.files import read_all
+from .reading.kinds_of_files import FileKind, files_of, kind_of_file
 
 
 def analyze(
@@ -37,8 +37,8 @@ def analyze(
     if not files:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
     # Not at the start: a process that only reads is ready sooner.
-    from . import snapshots
-    from .sums import Sums
+    from .memory import snapshots
+    from .sums.summary import Sums
     from .traces import Trace
 
     sums = Sums()

@@ -9,9 +9,9 @@ import numpy as np
 from .columns import Columns, Int32, Int64
 from .intervals import Intervals
 from .kinds import Kind
-from .launching import launching_calls
 from .nesting import NOTHING, parents
-from .operators import launchers, owners
+from .sums.launching import launching_calls
+from .sums.operators import launchers, owners
 
 
 class Trace:

@@ -31,7 +31,7 @@ class Cuts:
         Raises InvalidRequest for a stretch that is none and for what is no trace in JSON, NotFound for a slice or
         a file that is not there.
         """
-        from ..engine.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
+        from ..engine.reading.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
 
         first, last = round(asked.first_us * 1000), round(asked.last_us * 1000)
         if first >= last:
@@ -75,7 +75,7 @@ def _slice(columns: Columns, number: int) -> CutSlice:
 
 
 def _written(folder: Path, trace: Path, stretch: tuple[int, int], origin_ns: int) -> tuple[str, int]:
-    from ..engine.cutting import MOST_BYTES, Stretch, cut
+    from ..engine.reading.cutting import MOST_BYTES, Stretch, cut
 
     cuts = folder / CUTS
     cuts.mkdir(mode=0o700, exist_ok=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ..engine import slices, tiles
+    from ..engine.timeline import slices, tiles
 
 #: Their files are mapped, so an open one holds names, texts and what was searched.
 OPEN_TIMELINES, KEPT_SEARCHES = 4, 8
@@ -47,7 +47,7 @@ class Timelines:
 
     def describe(self, folder: str, trace: str) -> Timeline:
         """Lanes and names."""
-        from ..engine.slices import lanes_of
+        from ..engine.timeline.slices import lanes_of
 
         timeline = self._opened(folder, trace).timeline
         columns = timeline.columns
@@ -68,7 +68,7 @@ class Timelines:
 
     def slice(self, folder: str, trace: str, number: int) -> SliceDetails:
         """All that is known of a slice. Raises NotFound."""
-        from ..engine.slices import details
+        from ..engine.timeline.slices import details
 
         timeline = self._opened(folder, trace).timeline
         if not 0 <= number < len(timeline.columns):
@@ -79,7 +79,7 @@ class Timelines:
         """How many slices match, and the next of them. Raises InvalidRequest for an expression that is none."""
         import numpy as np
 
-        from ..engine.slices import slice_of
+        from ..engine.timeline.slices import slice_of
 
         opened = self._opened(folder, trace)
         names, matches = opened.find(asked.text, asked.regex)
@@ -93,7 +93,7 @@ class Timelines:
 
     def sums(self, folder: str, trace: str, asked: SumsQuery) -> Sums:
         """What lies in a stretch of time."""
-        from ..engine.slices import sums
+        from ..engine.timeline.slices import sums
 
         return sums(self._opened(folder, trace).timeline, asked)
 
@@ -117,7 +117,7 @@ class _Opened:
 
     def find(self, text: str, regex: bool) -> tuple[npt.NDArray[np.bool_], slices.Matches]:
         """Which names match, and their slices."""
-        from ..engine.slices import Matches
+        from ..engine.timeline.slices import Matches
 
         with self._searching:
             if (text, regex) not in self._searches:
@@ -151,7 +151,7 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
 
 
 def _made(folder: Path, trace: Path) -> tiles.Timeline:
-    from ..engine import tiles
+    from ..engine.timeline import tiles
 
     columns = kept_columns(folder, trace)
     if not tiles.is_stored(folder / LEVELS):

@@ -10,7 +10,7 @@ import numpy as np
 from ...models import Advice
 from ..columns import NO_ID
 from ..kinds import Kind
-from ..steps import step_slices, warm_up
+from ..sums.steps import step_slices, warm_up
 from .case import Case, Stake, length_of, milliseconds, percent
 
 _FREE = re.compile(r"^(cuda|hip)Free(Async)?$|^cuMemUnmap$|^cuMemRelease$")

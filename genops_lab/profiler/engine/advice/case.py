@@ -10,12 +10,12 @@ import numpy as np
 
 from ...models import Advice, Moment, Place
 from ..columns import Int64
-from ..devices import device_model
-from ..host import Host
-from ..idle import REASONS, Gaps, explained_gaps, without_waits
 from ..intervals import span, union_length
 from ..kinds import Kind
-from ..steps import step_slices
+from ..sums.devices import device_model
+from ..sums.host import Host
+from ..sums.idle import REASONS, Gaps, explained_gaps, without_waits
+from ..sums.steps import step_slices
 from ..traces import Trace
 from .groups import LARGE_BYTES, Group, work_groups
 from .speeds import Speed, raised, speed_of

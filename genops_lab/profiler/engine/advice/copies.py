@@ -9,11 +9,11 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..host import overlap
-from ..idle import CLOCKS_DIFFER, REASONS
 from ..intervals import exposed_length, union
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..sums.host import overlap
+from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .case import Case, Stake, length_of, milliseconds
 
 _TO_DEVICE = re.compile(

@@ -10,9 +10,9 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..host import Bools
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..sums.host import Bools
 from .case import Case, Stake, milliseconds
 
 _ELEMENTWISE = re.compile(

@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 
 from ..columns import Columns, Int64
-from ..host import Bools
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..sums.host import Bools
 from ..traces import Trace
 from .shapes import Call, Work, is_known, work_of
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
-from ..idle import REASONS
+from ..sums.idle import REASONS
 from .case import Case, Stake, milliseconds
 from .launches import launch_bound, pauses
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..host import Bools
-from ..idle import REASONS, Gaps
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..sums.host import Bools
+from ..sums.idle import REASONS, Gaps
 from .case import Case, Stake, milliseconds, percent
 
 #: A longer part of a gap is one slow call (loading a module, allocating), not launching.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ..accelerators import Accelerator, by_model, find
+from ..efficiency.accelerators import Accelerator, by_model, find
 from ..traces import Trace
 
 

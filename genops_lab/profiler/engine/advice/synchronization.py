@@ -9,10 +9,10 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..host import Bools, overlap
-from ..idle import CLOCKS_DIFFER, REASONS
 from ..intervals import union
 from ..kinds import Kind
+from ..sums.host import Bools, overlap
+from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .case import Case, Stake, length_of, milliseconds, outermost
 from .copies import SHARE, alone, waited_for
 

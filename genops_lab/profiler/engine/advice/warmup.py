@@ -8,9 +8,9 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
-from ..idle import REASONS, Gaps
 from ..nesting import NOTHING
-from ..steps import step_slices, warm_up
+from ..sums.idle import REASONS, Gaps
+from ..sums.steps import step_slices, warm_up
 from .case import Case, Stake, length_of, milliseconds
 
 SHARE = 0.05

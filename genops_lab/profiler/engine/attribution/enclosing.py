@@ -1,0 +1,123 @@
+"""The innermost of some slices around moments of their lanes: call trees without a loop over events."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..columns import Columns, Int32, Int64
+from ..nesting import NOTHING
+
+
+class Enclosing:
+    """``members`` (positions in the columns, rising) as a forest; ``up`` tells it where times need not."""
+
+    def __init__(self, columns: Columns, members: Int64, up: Int64 | None = None) -> None:
+        lasting = columns.dur[members] > 0
+        self.members: Int64 = members[lasting]
+        self._start, self._end = columns.ts[self.members], columns.end[self.members]
+        lanes = columns.lane[self.members]
+        self._by_lane = {int(lane): np.flatnonzero(lanes == lane) for lane in np.unique(lanes)}
+        #: For each member the one around it, as a position in ``members``; NOTHING outside all.
+        self.up: Int64 = np.full(len(self.members), NOTHING, np.int64)
+        if up is None:
+            for places in self._by_lane.values():
+                inside = time_parents(self._start[places], self._end[places])
+                self.up[places] = np.where(inside == NOTHING, NOTHING, places[inside])
+        elif len(members):
+            # What lasts no time holds nothing, so no child is lost with it.
+            place = np.cumsum(lasting) - 1
+            above = up[lasting]
+            kept = (above != NOTHING) & lasting[above]
+            self.up = np.where(kept, place[above], NOTHING)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def lanes(self) -> list[int]:
+        """Where members lie."""
+        return list(self._by_lane)
+
+    def around(self, lane: Int32, at: Int64) -> Int64:
+        """For each moment the innermost member around it, as a position in ``members``; else NOTHING."""
+        return self._climb(self.before(lane, at), at)
+
+    def before(self, lane: Int32, at: Int64) -> Int64:
+        """For each moment the member that began last, ended or not, as a position in ``members``; else NOTHING."""
+        found = np.full(len(at), NOTHING, np.int64)
+        for number, places in self._by_lane.items():
+            asked = np.flatnonzero(lane == number)
+            if len(asked):
+                last = np.searchsorted(self._start[places], at[asked], side="right") - 1
+                found[asked] = np.where(last < 0, NOTHING, places[last])
+        return found
+
+    def _climb(self, candidate: Int64, at: Int64) -> Int64:
+        ended = np.flatnonzero(candidate != NOTHING)
+        while len(ended := ended[self._end[candidate[ended]] <= at[ended]]):
+            candidate[ended] = self.up[candidate[ended]]
+            ended = ended[candidate[ended] != NOTHING]
+        return candidate
+
+    def nearest(self, wanted: npt.NDArray[np.bool_]) -> Int64:
+        """For each member itself or the innermost around it that is ``wanted`` (booleans); else NOTHING."""
+        everything = np.arange(len(self.members))
+        # Each member points to the next candidate; pointers double their reach until they have arrived.
+        after = np.where(wanted, everything, self.up)
+        while True:
+            further = np.where(after == NOTHING, NOTHING, after[after])
+            if np.array_equal(further, after):
+                break
+            after = further
+        arrived = (after != NOTHING) & wanted[after]
+        return np.where(arrived, after, NOTHING)
+
+    def own_times(self, chosen: Int64) -> Int64:
+        """The time of each of the ``chosen`` members without those of them inside it (positions in members)."""
+        wanted = np.zeros(len(self.members), bool)
+        wanted[chosen] = True
+        nearest = self.nearest(wanted)
+        above = self.up[chosen]
+        outer = np.where(above == NOTHING, NOTHING, nearest[above])
+        inside = outer != NOTHING
+        own = np.zeros(len(self.members), np.int64)
+        own[chosen] = self._end[chosen] - self._start[chosen]
+        taken = np.minimum(self._end[chosen[inside]], self._end[outer[inside]]) - self._start[chosen[inside]]
+        np.subtract.at(own, outer[inside], np.maximum(taken, 0))
+        return own[chosen]
+
+
+def time_parents(start: Int64, end: Int64) -> Int64:
+    """For each interval of one lane the innermost around its start; NOTHING without one.
+
+    ``start`` rises, of equal ones the longer interval comes first, and none is empty.
+    """
+    count = np.arange(len(start))
+    parent = np.full(len(start), NOTHING, np.int64)
+    depth = count - np.searchsorted(np.sort(end), start, side="right")
+    order = np.argsort(depth, kind="stable")
+    bounds = np.searchsorted(depth[order], np.arange(int(depth.max(initial=0)) + 2))
+    for level in range(1, len(bounds) - 1):
+        outer, inner = order[bounds[level - 1] : bounds[level]], order[bounds[level] : bounds[level + 1]]
+        place = np.searchsorted(outer, inner) - 1
+        if (place < 0).any():
+            return _one_by_one(start, end)
+        parent[inner] = outer[place]
+    inside = parent != NOTHING
+    # Depths are told by counting, which is true only where what begins inside also ends inside.
+    if (end[inside] > end[parent[inside]]).any():
+        return _one_by_one(start, end)
+    return parent
+
+
+def _one_by_one(start: Int64, end: Int64) -> Int64:
+    parent = np.full(len(start), NOTHING, np.int64)
+    ends = end.tolist()
+    stack: list[int] = []
+    for place, at in enumerate(start.tolist()):
+        while stack and ends[stack[-1]] <= at:
+            stack.pop()
+        parent[place] = stack[-1] if stack else NOTHING
+        stack.append(place)
+    return parent

@@ -1,0 +1,246 @@
+"""Which line of a person's code a moment of a thread belongs to."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ...models import Place
+from ..columns import Columns, Int32, Int64, Sparse
+from ..kinds import Kind
+from ..nesting import NOTHING
+from . import frames, markers
+from .enclosing import Enclosing
+from .frames import Frame, Owner
+
+#: Python's frames around a backward pass, by the versions of torch.
+_AUTOGRAD = re.compile(
+    r"_engine_run_backward|run_backward of |torch/autograd/__init__\.py\(\d+\): (backward|grad)$"
+)
+
+
+class _PythonTree(NamedTuple):
+    """Python frames: for each the frame whose line it counts to, that line of every frame of a person's code."""
+
+    tree: Enclosing
+    user: Int64
+    line: Int64
+    #: Which are called ``backward``.
+    backward: npt.NDArray[np.bool_]
+
+
+class Lines:
+    """The lines of one trace. A line is a position in ``places``; NOTHING: none is known."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self.places: list[Place] = []
+        self._known: dict[Place, int] = {}
+        self._marked = self._markers(whole_cells=False)
+        self._cells = self._markers(whole_cells=True)
+        self._python = self._frames()
+        self._stacked, self._stack_line = self._stacks()
+
+    @property
+    def by_markers(self) -> bool:
+        """Whether any line comes from a marker."""
+        return len(self._marked[0]) > 0
+
+    @property
+    def by_stacks(self) -> bool:
+        """Whether the trace tells Python frames."""
+        return len(self._python.tree) > 0 or len(self._stacked) > 0
+
+    def at(self, lane: Int32, ts: Int64) -> Int64:
+        """The line of each moment of a lane: of a marker, a call stack, a Python frame, or the cell alone."""
+        found = self._of_members(self._marked, lane, ts)
+        for other in (self._of_stack, self._of_frame, self._of_cell):
+            rest = np.flatnonzero(found == NOTHING)
+            if len(rest):
+                found[rest] = other(lane[rest], ts[rest])
+        return found
+
+    def inside(self, lane: Int32, ts: Int64, since: Int64) -> Int64:
+        """The same, where the marker or frame began at ``since`` or later (one called ``backward`` does not count)."""
+        found = self._of_members(self._marked, lane, ts, since)
+        python = self._python
+        place = python.tree.around(lane, ts)
+        rest = np.flatnonzero((found == NOTHING) & (place != NOTHING))
+        nearest = python.user[place[rest]]
+        rest, nearest = rest[nearest != NOTHING], nearest[nearest != NOTHING]
+        begins = self._columns.ts[python.tree.members[nearest]]
+        own = (begins >= since[rest]) & ~python.backward[nearest]
+        found[rest[own]] = python.line[nearest[own]]
+        return found
+
+    def waiting(self, process_lanes: list[int], own: int, ts: Int64) -> Int64:
+        """The line that another thread was in meanwhile, where one can be told: that which called autograd, else
+        that which a marker tells, else the only one (other threads may stand in code of a person's, too)."""
+        found = np.full(len(ts), NOTHING, np.int64)
+        reason = np.full(len(ts), -1, np.int8)
+        several = np.zeros(len(ts), bool)
+        used = {*self._marked[0].lanes, *self._python.tree.lanes}
+        for number in process_lanes:
+            if number == own or number not in used:
+                continue
+            lane = np.full(len(ts), number, np.int32)
+            line = self.at(lane, ts)
+            told = np.where(line == NOTHING, -1, self._reason(lane, ts))
+            several = np.where(told > reason, False, several | (told == reason))
+            found = np.where(told > reason, line, found)
+            reason = np.maximum(reason, told)
+        return np.where(several, NOTHING, found)
+
+    def _reason(self, lane: Int32, ts: Int64) -> npt.NDArray[np.int8]:
+        """How much speaks for a thread as the one that waits for autograd's: 2, it called it; 1, a marker."""
+        marked = self._of_members(self._marked, lane, ts) != NOTHING
+        calls = self._of_members((self._python.tree, self._calls_autograd), lane, ts) != NOTHING
+        found: npt.NDArray[np.int8] = np.where(calls, 2, marked).astype(np.int8)
+        return found
+
+    @cached_property
+    def _calls_autograd(self) -> Int64:
+        """For each Python frame the call of autograd's engine that it is in; NOTHING where it is in none."""
+        columns, tree = self._columns, self._python.tree
+        calls = np.array([_AUTOGRAD.search(name) is not None for name in columns.names], bool)
+        return tree.nearest(calls[columns.name[tree.members]])
+
+    def host_times(self) -> Int64:
+        """For each line the time on the host without that of lines inside it, in nanoseconds."""
+        times = np.zeros(len(self.places), np.int64)
+        if self.by_markers:
+            tree, line = self._marked
+            np.add.at(times, line, tree.own_times(np.arange(len(tree))))
+        else:
+            tree, line = self._python.tree, self._python.line
+            chosen = np.flatnonzero(self._python.user == np.arange(len(tree)))
+            np.add.at(times, line[chosen], tree.own_times(chosen))
+        return times
+
+    def _of_members(
+        self, members: tuple[Enclosing, Int64], lane: Int32, ts: Int64, since: Int64 | None = None
+    ) -> Int64:
+        tree, line = members
+        found = np.full(len(ts), NOTHING, np.int64)
+        place = tree.around(lane, ts)
+        there = np.flatnonzero(place != NOTHING)
+        if since is not None:
+            there = there[self._columns.ts[tree.members[place[there]]] >= since[there]]
+        found[there] = line[place[there]]
+        return found
+
+    def _of_cell(self, lane: Int32, ts: Int64) -> Int64:
+        return self._of_members(self._cells, lane, ts)
+
+    def _of_stack(self, lane: Int32, ts: Int64) -> Int64:
+        return self._of_members((self._stacked, self._stack_line), lane, ts)
+
+    def _of_frame(self, lane: Int32, ts: Int64) -> Int64:
+        found = np.full(len(ts), NOTHING, np.int64)
+        place = self._python.tree.around(lane, ts)
+        there = np.flatnonzero(place != NOTHING)
+        nearest = self._python.user[place[there]]
+        known = nearest != NOTHING
+        found[there[known]] = self._python.line[nearest[known]]
+        return found
+
+    def _line(self, place: Place) -> int:
+        number = self._known.setdefault(place, len(self.places))
+        if number == len(self.places):
+            self.places.append(place)
+        return number
+
+    def _markers(self, *, whole_cells: bool) -> tuple[Enclosing, Int64]:
+        columns = self._columns
+        of_name = np.full(len(columns.names), NOTHING, np.int64)
+        for number, name in enumerate(columns.names):
+            marker = markers.parse(name)
+            if marker is not None and (marker.line == markers.WHOLE_CELL) == whole_cells:
+                of_name[number] = self._line(_marked_place(marker))
+        if not (of_name != NOTHING).any():
+            return Enclosing(columns, np.zeros(0, np.int64)), np.zeros(0, np.int64)
+        on_host = (columns.kind < Kind.COMPUTE) & (columns.kind != Kind.DEVICE_ANNOTATION)
+        members = np.flatnonzero(on_host & (of_name[columns.name] != NOTHING))
+        tree = Enclosing(columns, members)
+        return tree, of_name[columns.name[tree.members]]
+
+    def _frames(self) -> _PythonTree:
+        columns = self._columns
+        members = np.flatnonzero(columns.kind == Kind.PYTHON)
+        tree = Enclosing(columns, members, _by_ids(columns, members))
+        names = columns.name[tree.members]
+        owner = np.zeros(len(columns.names), np.int8)
+        line = np.full(len(columns.names), NOTHING, np.int64)
+        backward = np.zeros(len(columns.names), bool)
+        for number in np.unique(names).tolist():
+            frame = frames.parse(columns.names[number])
+            if frame is None:
+                continue
+            owner[number] = frame.owner
+            if frame.owner != Owner.MACHINERY:
+                line[number] = self._line(_function_place(frame))
+                backward[number] = frame.function == "backward"
+        user = tree.nearest(owner[names] == Owner.USER)
+        # Where no code of the user's is on the stack, an installed package's says more than nothing.
+        library = tree.nearest(owner[names] == Owner.LIBRARY)
+        return _PythonTree(tree, np.where(user == NOTHING, library, user), line[names], backward[names])
+
+    def _stacks(self) -> tuple[Enclosing, Int64]:
+        columns = self._columns
+        stacks = columns.sparse.get("stack")
+        if stacks is None or not len(stacks):
+            return Enclosing(columns, np.zeros(0, np.int64)), np.zeros(0, np.int64)
+        of_text: dict[int, int] = {}
+        for text in np.unique(stacks.value).tolist():
+            frame = frames.innermost_of(columns.texts[text].strip('"'))
+            if frame is not None:
+                of_text[text] = self._line(Place(file=frame.file, line=frame.line, function=frame.function))
+        line = np.array([of_text.get(text, NOTHING) for text in stacks.value.tolist()], np.int64)
+        index = stacks.index.astype(np.int64)
+        told = (line != NOTHING) & (columns.dur[index] > 0)
+        return Enclosing(columns, index[told]), line[told]
+
+
+def _by_ids(columns: Columns, members: Int64) -> Int64:
+    """For each frame the one that called it, by Python's ids, else by times; positions in ``members``."""
+    up = np.full(len(members), NOTHING, np.int64)
+    ids, above = (_of_members(columns, column, members) for column in ("python_id", "python_parent"))
+    sure = np.zeros(len(members), bool)
+    sure[np.searchsorted(members, ids.index)] = True
+    if len(ids) and len(above):
+        order = np.argsort(ids.value, kind="stable")
+        numbers, holders = ids.value[order], ids.index[order]
+        found = np.minimum(np.searchsorted(numbers, above.value), len(numbers) - 1)
+        known = numbers[found] == above.value
+        child = np.searchsorted(members, above.index[known])
+        parent = np.searchsorted(members, holders[found[known]])
+        # A caller begins before what it calls, on the same thread; ids that say otherwise are worth nothing.
+        sound = (parent < child) & (columns.lane[members[child]] == columns.lane[members[parent]])
+        up[child[sound]] = parent[sound]
+        sure[np.searchsorted(members, above.index)] = False
+        sure[child[sound]] = True
+    if not sure.all():
+        timed = Enclosing(columns, members)
+        place = np.searchsorted(members, timed.members)
+        by_time = np.full(len(members), NOTHING, np.int64)
+        by_time[place] = np.where(timed.up == NOTHING, NOTHING, place[timed.up])
+        up = np.where(sure, up, by_time)
+    return up
+
+
+def _of_members(columns: Columns, column: str, members: Int64) -> Sparse:
+    given = columns.sparse.get(column, Sparse(np.zeros(0, np.int32), np.zeros(0, np.int64)))
+    mine = np.isin(given.index, members)
+    return Sparse(given.index[mine], given.value[mine])
+
+
+def _marked_place(marker: markers.Marker) -> Place:
+    return Place(file=marker.name, line=marker.line, cell=marker.name if marker.is_cell else "")
+
+
+def _function_place(frame: Frame) -> Place:
+    return Place(file=frame.file, line=frame.line, function=frame.function, whole_function=True)

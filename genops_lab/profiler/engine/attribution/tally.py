@@ -1,0 +1,175 @@
+"""Device time by line of the user's code.
+
+What ran on a device belongs to the line that started it: from the launch, by its correlation, to the marker or Python
+frame around the launching call on its thread. What the backward pass started belongs to the line of the forward
+operator whose gradient it is; where that is not known (gradients' accumulation, reductions over ranks) to the line
+that called ``backward``. Nothing is guessed: what has no line is told by operator or kernel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...models import Attribution, LineTime, Place, Unattributed
+from ..columns import Columns, Int32, Int64
+from ..kinds import Kind
+from ..nesting import NOTHING
+from ..traces import Trace
+from .autograd import backward
+from .enclosing import Enclosing
+from .lines import Lines
+from .placing import PlacesOf
+
+Bools = npt.NDArray[np.bool_]
+#: So many operators are told of a line, and so many lines and unattributed names in all.
+OPERATORS_OF_A_LINE = 3
+TOLD = 1000
+
+
+class AttributionTally:
+    """Attribution over all traces that are added, in nanoseconds."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Place, _Line] = {}
+        self._unattributed: dict[str, int] = {}
+        self._device = self._forward = self._forward_attributed = 0
+        self._markers = self._stacks = False
+
+    def add(self, trace: Trace) -> PlacesOf:
+        """Count what a trace's devices did by line. Returns what tells the lines of single slices."""
+        columns = trace.columns
+        lines = Lines(columns)
+        self._markers |= lines.by_markers
+        self._stacks |= lines.by_stacks
+        device = trace.device
+        line, in_backward = _lines_of(columns, lines, trace.launcher[device])
+        length = columns.dur[device]
+        self._device += int(length.sum())
+        self._forward += int(length[~in_backward].sum())
+        self._forward_attributed += int(length[~in_backward & (line != NOTHING)].sum())
+        owner = trace.owner[device]
+        label = np.where(owner == NOTHING, columns.name[device], columns.name[owner])
+        known = line != NOTHING
+        for name, total in _sums(label[~known], length[~known]):
+            text = columns.names[name]
+            self._unattributed[text] = self._unattributed.get(text, 0) + total
+        kernels = (columns.kind[device] <= Kind.COMMUNICATION)[known]
+        self._count(lines, line[known], length[known], in_backward[known], kernels)
+        named = known & (owner != NOTHING)
+        self._name(columns, lines, line[named], columns.name[owner[named]], length[named])
+        return PlacesOf(trace, lines, line)
+
+    def _count(self, lines: Lines, line: Int64, length: Int64, backward: Bools, kernels: Bools) -> None:
+        size = len(lines.places)
+        total, of_backward, launches = (np.zeros(size, np.int64) for _ in range(3))
+        np.add.at(total, line, length)
+        np.add.at(of_backward, line[backward], length[backward])
+        np.add.at(launches, line[kernels], 1)
+        host = lines.host_times()
+        for number, place in enumerate(lines.places):
+            if total[number] or host[number] or launches[number]:
+                into = self._lines.setdefault(place, _Line())
+                into.device += int(total[number])
+                into.backward += int(of_backward[number])
+                into.kernels += int(launches[number])
+                into.cpu += int(host[number])
+
+    def _name(self, columns: Columns, lines: Lines, line: Int64, operator: Int32, length: Int64) -> None:
+        names = len(columns.names)
+        for pair, total in _sums(line * names + operator, length):
+            operators = self._lines[lines.places[pair // names]].operators
+            text = columns.names[pair % names]
+            operators[text] = operators.get(text, 0) + total
+
+    def result(self) -> Attribution | None:
+        """None where there is nothing to tell: no device and no line."""
+        if not self._device and not self._lines:
+            return None
+        ranking = sorted(
+            self._lines.items(),
+            key=lambda item: (-item[1].device, -item[1].cpu, item[0].file, item[0].line, item[0].function),
+        )
+        rest = sorted(self._unattributed.items(), key=lambda item: (-item[1], item[0]))
+        return Attribution(
+            by="markers" if self._markers else "stacks" if self._stacks else "none",
+            device_us=self._device / 1000,
+            attributed_us=sum(line.device for line in self._lines.values()) / 1000,
+            forward_us=self._forward / 1000,
+            forward_attributed_us=self._forward_attributed / 1000,
+            lines=[line.told(place) for place, line in ranking[:TOLD]],
+            unattributed=[Unattributed(name=name, device_us=total / 1000) for name, total in rest[:TOLD]],
+        )
+
+
+class _Line:
+    def __init__(self) -> None:
+        self.device = self.backward = self.cpu = self.kernels = 0
+        self.operators: dict[str, int] = {}
+
+    def told(self, place: Place) -> LineTime:
+        most = sorted(self.operators.items(), key=lambda item: (-item[1], item[0]))[:OPERATORS_OF_A_LINE]
+        return LineTime(
+            place=place,
+            device_us=self.device / 1000,
+            backward_us=self.backward / 1000,
+            cpu_us=self.cpu / 1000,
+            kernels=self.kernels,
+            operators=[name for name, _ in most],
+        )
+
+
+def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Bools]:
+    """The line of each launch, and whether the backward pass made it."""
+    # Many kernels have one launch (CUDA graphs); each launch is asked for once.
+    calls, of_call = np.unique(launch, return_inverse=True)
+    known = calls != NOTHING
+    at = calls[known].astype(np.int64)
+    lane, ts = columns.lane[at], columns.ts[at]
+    found = lines.at(lane, ts)
+    passes = backward(columns)
+    tree = Enclosing(columns, passes.operators)
+    node = tree.around(lane, ts)
+    between = np.flatnonzero((node == NOTHING) & np.isin(lane, passes.threads))
+    node[between] = tree.before(lane[between], ts[between])
+    mine = np.flatnonzero(node != NOTHING)
+    if len(mine):
+        found[mine] = _backward_lines(
+            columns, lines, tree, passes.forward, passes.operators, node[mine], at[mine]
+        )
+    call_line = np.full(len(calls), NOTHING, np.int64)
+    call_line[known] = found
+    call_backward = np.zeros(len(calls), bool)
+    call_backward[known] = node != NOTHING
+    return call_line[of_call], call_backward[of_call]
+
+
+def _backward_lines(
+    columns: Columns, lines: Lines, tree: Enclosing, forward: Int64, operators: Int64, node: Int64, at: Int64
+) -> Int64:
+    lane, ts = columns.lane[at], columns.ts[at]
+    operator = tree.members[node]
+    # A checkpoint computes its forward pass again in here, in frames of its own.
+    found = lines.inside(lane, ts, columns.ts[operator])
+    gradient_of = forward[np.searchsorted(operators, operator)]
+    rest = np.flatnonzero((found == NOTHING) & (gradient_of != NOTHING))
+    made = gradient_of[rest]
+    found[rest] = lines.at(columns.lane[made], columns.ts[made])
+    rest = np.flatnonzero(found == NOTHING)
+    found[rest] = lines.at(lane[rest], ts[rest])
+    rest = np.flatnonzero(found == NOTHING)
+    for number in np.unique(lane[rest]).tolist():
+        here = rest[lane[rest] == number]
+        process = columns.lanes[number].process
+        together = [
+            other for other, each in enumerate(columns.lanes) if each.process == process and not each.device
+        ]
+        found[here] = lines.waiting(together, number, ts[here])
+    return found
+
+
+def _sums(keys: Int64 | Int32, values: Int64) -> list[tuple[int, int]]:
+    present, place = np.unique(keys, return_inverse=True)
+    sums = np.zeros(len(present), np.int64)
+    np.add.at(sums, place, values)
+    return list(zip(present.tolist(), sums.tolist(), strict=True))

@@ -1,0 +1,74 @@
+"""Device work by kernel, and by the operators and shapes that launched it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...models import KernelTime
+from ..columns import Columns, Int64
+from ..kinds import Kind
+from ..nesting import NOTHING, parents
+from ..sums.operators import owners
+
+#: An operator's name and its inputs' shapes, as the trace writes them; "" where it does not.
+Launcher = tuple[str, str]
+
+
+@dataclass
+class Kernel:
+    """All launches of one kernel (or of one kind of copy or fill)."""
+
+    count: int = 0
+    total_ns: int = 0
+    #: Nanoseconds by who launched them, where that is known.
+    launchers: dict[Launcher, int] = field(default_factory=dict)
+
+
+class KernelTally:
+    """Device work by name, over all traces that are added."""
+
+    def __init__(self) -> None:
+        self.kernels: dict[str, Kernel] = {}
+
+    @staticmethod
+    def of(found: Iterable[KernelTime]) -> KernelTally:
+        """From a summary, which tells of each kernel one operator and no shapes."""
+        tally = KernelTally()
+        for each in found:
+            total = round(each.total_us * 1000)
+            launchers = {(each.operator, ""): total} if each.operator else {}
+            tally.kernels[each.name] = Kernel(each.count, total, launchers)
+        return tally
+
+    def add(self, columns: Columns) -> None:
+        """Count a trace's device work."""
+        device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
+        owner = owners(columns, parents(columns, [Kind.OPERATOR]))[device].astype(np.int64)
+        known = owner != NOTHING
+        operator = np.where(known, columns.name[np.maximum(owner, 0)], NOTHING)
+        shapes = np.where(known, _shapes(columns)[np.maximum(owner, 0)], NOTHING)
+        keys = np.column_stack([columns.name[device], operator, shapes])
+        rows, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+        totals = np.zeros(len(rows), np.int64)
+        np.add.at(totals, place.reshape(-1), columns.dur[device])
+        for (name, by, dims), count, total in zip(
+            rows.tolist(), counts.tolist(), totals.tolist(), strict=True
+        ):
+            kernel = self.kernels.setdefault(columns.names[name], Kernel())
+            kernel.count += count
+            kernel.total_ns += total
+            if by != NOTHING:
+                launcher = columns.names[by], columns.texts[dims] if dims != NOTHING else ""
+                kernel.launchers[launcher] = kernel.launchers.get(launcher, 0) + total
+
+
+def _shapes(columns: Columns) -> Int64:
+    """For each slice the position of its shapes among the texts; NOTHING where it has none."""
+    found = np.full(len(columns) or 1, NOTHING, np.int64)
+    dims = columns.sparse.get("dims")
+    if dims is not None:
+        found[dims.index] = dims.value
+    return found

@@ -1,0 +1,1 @@
+"""What the work was, beside what the device can do."""

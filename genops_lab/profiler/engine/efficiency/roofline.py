@@ -1,0 +1,348 @@
+"""What operators did against what their device can do: FLOPs and bytes by shapes, roofline, MFU.
+
+The operator that counts is the innermost with a formula around a launch, so that nothing counts twice. MFU is the
+time that the FLOPs would take at the peaks of their dtypes over the time there was (with one dtype: FLOPs over
+time and peak; Chowdhery and others: PaLM, 2022, but of what ran, recomputation included).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ...models import OperatorWork, Peak, Roofline
+from ..columns import Columns, Int32, Int64
+from ..intervals import Intervals, span, union_length
+from ..kinds import Kind
+from ..nesting import NOTHING
+from ..traces import Trace
+from .accelerators import Accelerator, find
+from .flops import Work, work
+
+#: So many rows are told, those with most time first, and so many names in what is missing.
+TOLD = 200
+NAMED = 3
+#: Where less of the compute time has known FLOPs it is said; where products lack them the MFU is not told.
+MOSTLY = 0.95
+
+_STEP = re.compile(r"ProfilerStep#\d+")
+# An operator on fp32 does not tell whether its kernel used the tensor cores' tf32; the kernel's name does.
+_TF32 = re.compile(r"tf32|s1688|tensorop_s1688", re.IGNORECASE)
+#: What multiplies matrices, by the names of operators and kernels.
+_PRODUCT = re.compile(
+    r"conv|(?<!fb)gemm|matmul|(?:^|::|_)(?:add|b|baddb)?mm|linear|attention|attn|fmha|moe|Cijk|cutlass|lstm|gru",
+    re.I,
+)
+_SPACE = re.compile(r"\s+")
+
+
+class _Key(NamedTuple):
+    name: str
+    dims: str
+    types: str
+    dtype: str
+    model: str
+
+
+@dataclass
+class _Row:
+    count: int = 0
+    device: int = 0
+    flops: float = 0.0
+    bytes: float = 0.0
+
+
+@dataclass
+class _Missing:
+    """What could not be told, as far as it changes the answer."""
+
+    shapes: bool = False
+    models: set[str] = field(default_factory=set)
+    unnamed: bool = False
+    dtypes: set[str] = field(default_factory=set)
+    #: Compute time by operator or kernel without known FLOPs.
+    without: dict[str, int] = field(default_factory=dict)
+
+
+class RooflineTally:
+    """Work over all traces that are added. Times in nanoseconds."""
+
+    def __init__(self) -> None:
+        self._rows: dict[_Key, _Row] = {}
+        self._accelerators: dict[str, Accelerator] = {}
+        self._compute = self._covered = 0
+        self._flops = self._ideal = self._available = 0.0
+        self._missing = _Missing()
+        #: By operator, for its own table.
+        self.flops: dict[str, float] = {}
+        self.bytes: dict[str, float] = {}
+
+    def add(self, trace: Trace) -> None:
+        """Count a trace's operators that ran something on a device."""
+        columns = trace.columns
+        device = np.flatnonzero(columns.kind == Kind.COMPUTE)
+        if not len(device):
+            return
+        shaped = _Shaped.of(columns)
+        self._missing.shapes |= not shaped.told
+        self._compute += int(columns.dur[device].sum())
+        reached = _reached(trace.owner[device], trace.around, shaped.of_slice)
+        instances, place = np.unique(reached, return_inverse=True)
+        once = _once(instances, trace.around, shaped)
+        steps = _steps(columns)
+        inside = _inside(columns, instances, steps)
+        accelerator, model = self._device(columns, device)
+        tf32 = _any(place, len(instances), _names_match(columns, _TF32)[columns.name[device]])
+        time = np.bincount(place, weights=columns.dur[device], minlength=len(instances)).astype(np.int64)
+        counted = (instances != NOTHING) & once
+        self._forget(trace, device[~counted[place]])
+        self._covered += int(time[counted].sum())
+        group = shaped.of_slice[instances[counted]].astype(np.int64) * 2 + tf32[counted]
+        calls, spent = np.bincount(group), np.bincount(group, weights=inside[counted])
+        times = np.bincount(group, weights=time[counted])
+        for number in np.flatnonzero(calls).tolist():
+            did = shaped.works[number // 2]
+            dtype = "tf32" if did.dtype == "fp32" and number % 2 else did.dtype
+            key = shaped.key(number // 2, dtype, model)
+            self._count(key, did, int(calls[number]), int(times[number]))
+            if spent[number] and did.flops:
+                self._spend(did.flops * float(spent[number]), dtype, accelerator)
+        used = len({columns.lanes[lane].device for lane in np.unique(columns.lane[device]).tolist()})
+        everything = np.flatnonzero(columns.kind >= Kind.COMPUTE)
+        whole = span(Intervals(columns.ts[everything], columns.end[everything]))
+        length = union_length(steps) if len(steps.start) else whole
+        self._available += length * used
+
+    def _device(self, columns: Columns, device: Int64) -> tuple[Accelerator | None, str]:
+        names = [str(each.get("name", "")) for each in columns.device_properties]
+        key = columns.lanes[int(columns.lane[device[0]])].device
+        alike = names[0] if len(set(names)) == 1 else ""
+        name = names[int(key)] if key.isdigit() and int(key) < len(names) else alike
+        found = find(name)
+        if found is None:
+            if name:
+                self._missing.models.add(name)
+            else:
+                self._missing.unnamed = True
+            return None, name
+        self._accelerators[found.model] = found
+        return found, found.model
+
+    def _count(self, key: _Key, did: Work, calls: int, time: int) -> None:
+        row = self._rows.setdefault(key, _Row())
+        row.count += calls
+        row.device += time
+        row.flops += calls * did.flops
+        row.bytes += calls * did.bytes
+        self.flops[key.name] = self.flops.get(key.name, 0.0) + calls * did.flops
+        self.bytes[key.name] = self.bytes.get(key.name, 0.0) + calls * did.bytes
+
+    def _spend(self, flops: float, dtype: str, accelerator: Accelerator | None) -> None:
+        self._flops += flops
+        peak = accelerator.tflops.get(dtype) if accelerator else None
+        if peak is None:
+            if accelerator is not None:
+                self._missing.dtypes.add(f"{dtype or 'another dtype'} on {accelerator.model}")
+        else:
+            # FLOPs over TFLOP/s, in nanoseconds.
+            self._ideal += flops / peak / 1000
+
+    def _forget(self, trace: Trace, device: Int64) -> None:
+        columns, owner = trace.columns, trace.owner[device]
+        label = np.where(owner == NOTHING, columns.name[device], columns.name[owner])
+        length = np.bincount(label, weights=columns.dur[device], minlength=len(columns.names))
+        for name in np.unique(label).tolist():
+            text = columns.names[name]
+            self._missing.without[text] = self._missing.without.get(text, 0) + int(length[name])
+
+    def result(self) -> Roofline | None:
+        """None without compute on a device."""
+        if not self._compute:
+            return None
+        rows = sorted(self._rows.items(), key=lambda item: (-item[1].device, item[0]))
+        mfu = None
+        if self._ideal and self._available and not self._lacks_peaks() and not self._lacks_products():
+            mfu = self._ideal / self._available
+        return Roofline(
+            peaks=self._peaks(),
+            flops=self._flops,
+            mfu=mfu,
+            covered=self._covered / self._compute,
+            operators=[self._told(key, row) for key, row in rows[:TOLD]],
+            missing=self._sentences(),
+        )
+
+    def _lacks_peaks(self) -> bool:
+        return bool(self._missing.models or self._missing.unnamed or self._missing.dtypes)
+
+    def _lacks_products(self) -> bool:
+        """Whether enough time went to products without known FLOPs that the MFU would be wrong."""
+        products = sum(time for name, time in self._missing.without.items() if _PRODUCT.search(name))
+        return products > (1 - MOSTLY) * self._compute
+
+    def _peaks(self) -> list[Peak]:
+        used = sorted({(key.model, key.dtype) for key, row in self._rows.items() if row.flops})
+        return [
+            Peak(model=model, dtype=dtype, tflops=known.tflops[dtype], gb_per_s=known.gb_per_s)
+            for model, dtype in used
+            if (known := self._accelerators.get(model)) is not None and dtype in known.tflops
+        ]
+
+    def _told(self, key: _Key, row: _Row) -> OperatorWork:
+        seconds = row.device / 1e9
+        tflops = row.flops / seconds / 1e12 if seconds else 0.0
+        gb_per_s = row.bytes / seconds / 1e9 if seconds else 0.0
+        intensity = row.flops / row.bytes if row.bytes else 0.0
+        known = self._accelerators.get(key.model)
+        share = 0.0
+        bound: Literal["compute", "memory", ""] = ""
+        if known is not None:
+            peak = known.tflops.get(key.dtype, 0.0)
+            by_memory = known.gb_per_s * intensity / 1000
+            if not row.flops:
+                share, bound = gb_per_s / known.gb_per_s, "memory"
+            elif peak:
+                share, bound = tflops / min(peak, by_memory), "compute" if by_memory >= peak else "memory"
+        return OperatorWork(
+            name=key.name,
+            shapes=_SPACE.sub("", key.dims).replace(",", ", "),
+            dtype=key.dtype,
+            count=row.count,
+            device_us=row.device / 1000,
+            flops=row.flops,
+            bytes=row.bytes,
+            tflops=tflops,
+            gb_per_s=gb_per_s,
+            intensity=intensity,
+            # What stayed in a cache moves faster than the memory can.
+            share=min(share, 1.0),
+            bound=bound,
+        )
+
+    def _sentences(self) -> str:
+        said: list[str] = []
+        missing = self._missing
+        if missing.shapes:
+            said.append(
+                "The trace has no shapes of operators (record_shapes=True): their FLOPs are not known."
+            )
+        if missing.unnamed:
+            said.append("The trace does not name its device, so its peaks are not known.")
+        if missing.models:
+            said.append(f"The peaks of {', '.join(sorted(missing.models))} are not known.")
+        if missing.dtypes:
+            said.append(f"No data sheet tells the peak of {', '.join(sorted(missing.dtypes))}.")
+        if not missing.shapes and self._covered < MOSTLY * self._compute:
+            ranking = sorted(missing.without.items(), key=lambda item: (-item[1], item[0]))
+            part = 100 * (1 - self._covered / self._compute)
+            most = ", ".join(name for name, _ in ranking[:NAMED])
+            said.append(f"{part:.0f} % of the compute time has no known FLOPs or bytes (most: {most}).")
+        if not missing.shapes and self._lacks_products():
+            said.append("Products of matrices are among it, so the MFU is not told.")
+        return " ".join(said)
+
+
+@dataclass
+class _Shaped:
+    """Operators whose work is known. ``of_slice``: for each slice a position in ``works``, NOTHING without one."""
+
+    of_slice: Int32
+    works: list[Work]
+    names: list[tuple[str, str, str]]
+    #: Whether the trace has shapes at all.
+    told: bool = False
+
+    @staticmethod
+    def of(columns: Columns) -> _Shaped:
+        of_slice = np.full(len(columns), NOTHING, np.int32)
+        dims = columns.sparse.get("dims")
+        shaped = _Shaped(of_slice, [], [])
+        if dims is None or not len(dims):
+            return shaped
+        shaped.told = True
+        index = dims.index[columns.kind[dims.index] == Kind.OPERATOR]
+        code, parts = columns.name[index].astype(np.int64), []
+        for column in ("dims", "types", "concrete"):
+            text = _texts(columns, column, index)
+            parts.append(text)
+            code = np.unique(code * (len(columns.texts) + 1) + text + 1, return_inverse=True)[1]
+        _, first, place = np.unique(code, return_index=True, return_inverse=True)
+        numbers = np.full(len(first), NOTHING, np.int32)
+        for number, at in enumerate(first.tolist()):
+            name = columns.names[columns.name[index[at]]]
+            told = [columns.texts[part[at]] if part[at] != NOTHING else "" for part in parts]
+            did = work(name, *told)
+            if did is not None:
+                numbers[number] = len(shaped.works)
+                shaped.works.append(did)
+                shaped.names.append((name, told[0], told[1]))
+        of_slice[index] = numbers[place]
+        return shaped
+
+    def key(self, number: int, dtype: str, model: str) -> _Key:
+        return _Key(*self.names[number], dtype, model)
+
+
+def _texts(columns: Columns, column: str, index: Int32) -> Int64:
+    """For each slice the position of its text, NOTHING without one."""
+    found = np.full(len(index), NOTHING, np.int64)
+    given = columns.sparse.get(column)
+    if given is not None and len(given):
+        place = np.minimum(np.searchsorted(given.index, index), len(given) - 1)
+        there = given.index[place] == index
+        found[there] = given.value[place[there]]
+    return found
+
+
+def _reached(owner: Int32, around: Int32, of_slice: Int32) -> Int32:
+    """From each owner outwards the first operator whose work is known."""
+    at: Int32 = owner.copy()
+    while len(on := np.flatnonzero((at != NOTHING) & (of_slice[at] == NOTHING))):
+        at[on] = around[at[on]]
+    return at
+
+
+def _once(instances: Int32, around: Int32, shaped: _Shaped) -> npt.NDArray[np.bool_]:
+    """False for operators with FLOPs around others with FLOPs: theirs are counted there."""
+    flops = np.array([did.flops > 0 for did in shaped.works], bool)
+    counts = np.zeros(len(instances), bool)
+    known = instances != NOTHING
+    counts[known] = flops[shaped.of_slice[instances[known]]]
+    outer: list[Int32] = []
+    at = around[instances[counts]]
+    while len(at := np.unique(at[at != NOTHING])):
+        outer.append(at)
+        at = around[at]
+    if not outer:
+        return np.ones(len(instances), bool)
+    return ~(counts & np.isin(instances, np.concatenate(outer)))
+
+
+def _steps(columns: Columns) -> Intervals:
+    members = np.flatnonzero((columns.kind == Kind.ANNOTATION) & _names_match(columns, _STEP)[columns.name])
+    return Intervals(columns.ts[members], columns.end[members])
+
+
+def _inside(columns: Columns, instances: Int32, steps: Intervals) -> npt.NDArray[np.bool_]:
+    """Which begin within a step; all where there are none."""
+    if not len(steps.start):
+        return np.ones(len(instances), bool)
+    at = columns.ts[instances]
+    begun = np.searchsorted(np.sort(steps.start), at, side="right")
+    ended = np.searchsorted(np.sort(steps.end), at, side="right")
+    inside: npt.NDArray[np.bool_] = begun > ended
+    return inside
+
+
+def _names_match(columns: Columns, pattern: re.Pattern[str]) -> npt.NDArray[np.bool_]:
+    return np.array([pattern.search(name) is not None for name in columns.names], bool)
+
+
+def _any(place: Int64, size: int, holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(size, bool)
+    found[place[holds]] = True
+    return found

@@ -1,0 +1,212 @@
+"""Who allocated, by the frames of an allocation: the user's line, and what the memory is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...models import Place, Site
+from ...models.memory import Category
+
+#: Frames of a site that are told.
+TOLD_FRAMES = 12
+#: Frames that have no line of the user's: memory of CUDA's graphs, of the backward pass's threads, ...
+NO_LINE = "(no Python line of yours)"
+#: Blocks whose allocation is older than the recording.
+UNKNOWN = "(allocated before the recording)"
+
+_LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages|torch)[/\\]")
+_FUNCTIONS: tuple[tuple[Category, re.Pattern[str]], ...] = (
+    ("autocast", re.compile(r"at::autocast::cached_cast")),
+    ("gradients", re.compile(r"torch::autograd::AccumulateGrad")),
+    ("backward", re.compile(r"torch::autograd::Engine|_engine_run_backward")),
+)
+_FILES: tuple[tuple[Category, re.Pattern[str], re.Pattern[str]], ...] = (
+    ("optimizer", re.compile(r"[/\\]torch[/\\]optim[/\\]"), re.compile("")),
+    (
+        "parameters",
+        re.compile(r"[/\\]torch[/\\]nn[/\\]modules[/\\]"),
+        re.compile(r"__init__|_apply|convert|cuda|to|to_empty"),
+    ),
+    ("activations", re.compile(r"[/\\]torch[/\\]nn[/\\]modules[/\\]module\.py$"), re.compile("_call_impl")),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A notebook's cell, as the kernel that ran it tells it; ``lines`` are texts by number."""
+
+    name: str
+    id: str
+    lines: Mapping[str, str]
+
+    @staticmethod
+    def of(found: Any) -> Cell | None:
+        """From what the kernel has put into a snapshot; None where it cannot be that."""
+        if not isinstance(found, dict) or not isinstance(found.get("count"), int):
+            return None
+        lines = found.get("lines")
+        texts = (
+            {key: text for key, text in lines.items() if isinstance(text, str)}
+            if isinstance(lines, dict)
+            else {}
+        )
+        given = found.get("id")
+        return Cell(f"In [{found['count']}]", given if isinstance(given, str) else "", texts)
+
+
+@dataclass(frozen=True)
+class Who:
+    """Whose an allocation is."""
+
+    name: str
+    place: Place | None
+    category: Category
+    stack: tuple[str, ...]
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """The same for all allocations of one line."""
+        return (self.place.file, self.place.line, self.name) if self.place else ("", 0, self.name)
+
+
+@dataclass
+class Tally:
+    """What is held, by line."""
+
+    _found: dict[tuple[str, int, str], _Held] = field(default_factory=dict)
+
+    def add(self, who: Who, size: int) -> None:
+        """Count a block."""
+        held = self._found.setdefault(who.key, _Held(who))
+        held.bytes += size
+        held.blocks += 1
+
+    def sites(self, most: int) -> list[Site]:
+        """Those that hold most; of those that hold the same, the oldest first."""
+        ranked = sorted(self._found.values(), key=lambda held: -held.bytes)[:most]
+        return [held.site() for held in ranked]
+
+
+@dataclass
+class _Held:
+    who: Who
+    bytes: int = 0
+    blocks: int = 0
+
+    def site(self) -> Site:
+        who = self.who
+        return Site(
+            name=who.name,
+            bytes=self.bytes,
+            blocks=self.blocks,
+            place=who.place,
+            stack=list(who.stack),
+            category=who.category,
+        )
+
+
+class Frames:
+    """Reads the frames of allocations. A snapshot shares frames, so each is read once.
+
+    ``cells``: by the file name of a frame, the notebook's cell that it stands for.
+    """
+
+    def __init__(self, cells: Mapping[str, Cell] | None = None) -> None:
+        self._cells = cells or {}
+        self._whose: dict[int, Who] = {}
+        self._stacks: dict[tuple[int, ...], Who] = {}
+        self._frames: dict[int, _Frame] = {}
+
+    def who(self, frames: Any) -> Who:
+        """The user's line is that of the innermost Python file outside of torch and of installed packages."""
+        if not isinstance(frames, list) or not frames:
+            return _NOBODY
+        # The snapshot holds lists and frames while it is read: an id stands for one of them.
+        known = self._whose.get(id(frames))
+        if known is None:
+            stack = tuple(map(id, frames))
+            known = self._stacks.get(stack)
+            if known is None:
+                known = self._stacks[stack] = self._read(frames)
+            self._whose[id(frames)] = known
+        return known
+
+    def _read(self, frames: list[Any]) -> Who:
+        read = [self._frame(frame) for frame in frames]
+        user = next((frame for frame in read if frame.is_user), None)
+        stack = tuple(frame.text for frame in read if frame.is_python)[:TOLD_FRAMES]
+        if user is None:
+            return Who(NO_LINE, None, _category(read), stack)
+        cell = self._cells.get(user.file)
+        if cell is None:
+            place = Place(file=user.file, line=user.line, function=user.function)
+            return Who(user.text, place, _category(read), stack)
+        text = cell.lines.get(str(user.line), "")
+        place = Place(file=cell.name, line=user.line, function=user.function, cell=cell.id, text=text)
+        function = "" if user.function.startswith("<") else f":{user.function}"
+        return Who(f"{cell.name}:{user.line}{function}", place, _category(read), stack)
+
+    def _frame(self, frame: Any) -> _Frame:
+        known = self._frames.get(id(frame))
+        if known is None:
+            known = self._frames[id(frame)] = _Frame.of(frame)
+        return known
+
+
+@dataclass(frozen=True)
+class _Frame:
+    file: str
+    line: int
+    function: str
+    is_python: bool
+    is_user: bool
+    hint: Category
+
+    @property
+    def text(self) -> str:
+        name = self.file.replace("\\", "/").rpartition("/")[2]
+        return f"{name}:{self.line}:{self.function}"
+
+    @staticmethod
+    def of(frame: Any) -> _Frame:
+        given = frame if isinstance(frame, dict) else {}
+        file, function, line = (given.get(name) for name in ("filename", "name", "line"))
+        file = file if isinstance(file, str) else ""
+        function = function if isinstance(function, str) else ""
+        python = file.endswith(".py")
+        return _Frame(
+            file=file,
+            line=line if isinstance(line, int) else 0,
+            function=function,
+            is_python=python,
+            is_user=python and not _LIBRARY.search(file),
+            hint=_hint(file, function),
+        )
+
+
+def _hint(file: str, function: str) -> Category:
+    for category, pattern in _FUNCTIONS:
+        if pattern.search(function):
+            return category
+    for category, where, what in _FILES:
+        if where.search(file) and (not what.pattern or what.fullmatch(function)):
+            return category
+    return ""
+
+
+#: The first of them that a frame tells holds: a forward pass that the backward pass runs again is the latter's.
+_PRECEDENCE: tuple[Category, ...] = (
+    "autocast", "gradients", "optimizer", "backward", "parameters", "activations",
+)  # fmt: skip
+
+
+def _category(frames: list[_Frame]) -> Category:
+    hints = {frame.hint for frame in frames}
+    return next((category for category in _PRECEDENCE if category in hints), "")
+
+
+_NOBODY = Who(NO_LINE, None, "", ())
+BEFORE = Who(UNKNOWN, None, "", ())

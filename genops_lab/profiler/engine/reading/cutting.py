@@ -1,0 +1,154 @@
+"""A stretch of time cut out of a trace file: its events as they are written, as a smaller trace."""
+
+from __future__ import annotations
+
+import gzip
+import secrets
+from dataclasses import dataclass
+from os import SEEK_END
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from genops_lab.core.errors import InvalidRequest
+
+from ..columns import Columns
+from .kinds_of_files import FileKind, kind_of_file
+from .parts import Part
+from .pieces import TraceFile
+from .times import UNUSABLE, all_nanoseconds
+
+#: Of JSON. A browser takes some seconds for so much.
+MOST_BYTES = 100 << 20
+#: Events differ in length from the trace's mean.
+_OVER = 1.5
+#: Traces shrink in gzip to a fifth at least and a sixtieth at most, most to an eighteenth. Its last bytes tell the
+#: size but for multiples of 4 GiB, and nothing of a file that is cut off.
+_PACKED, _LEAST_PACKED, _MOST_PACKED = 18, 5, 60
+_WRAP = 1 << 32
+_LEVEL = 1
+#: Halvings of a stretch that is too long: to a millionth.
+_HALVINGS = 20
+_ZERO = msgspec.Raw(b"0")
+
+
+class Stretch(NamedTuple):
+    """Nanoseconds after the columns' origin."""
+
+    first: int
+    last: int
+
+
+class Written(NamedTuple):
+    """Events, and those beyond the bound."""
+
+    events: int
+    left_out: int
+
+
+class _Mark(msgspec.Struct, gc=False):
+    ph: msgspec.Raw = msgspec.Raw(b"")
+    ts: msgspec.Raw = _ZERO
+    dur: msgspec.Raw = _ZERO
+
+
+_texts = msgspec.json.Decoder(list[msgspec.Raw])
+_marks = msgspec.json.Decoder(list[_Mark])
+_METADATA = b'"M"'
+
+
+def json_bytes(trace: Path) -> int:
+    """About so many bytes of JSON; of most files exactly. Raises InvalidRequest for an export of Nsight Systems, and
+    what :func:`kind_of_file` raises."""
+    if kind_of_file(trace) is not FileKind.TRACE:
+        raise InvalidRequest(
+            f"{trace.name} is no trace in JSON, and the Perfetto UI reads no other here.",
+            hint="Look at it in the timeline, or in the program that wrote it.",
+        )
+    size = trace.stat().st_size
+    with trace.open("rb") as stream:
+        if stream.read(2) != b"\x1f\x8b":
+            return size
+        stream.seek(-min(size, 4), SEEK_END)
+        told = int.from_bytes(stream.read(4), "little")
+    told += max(round((size * _PACKED - told) / _WRAP), 0) * _WRAP
+    return min(max(told, size * _LEAST_PACKED), size * _MOST_PACKED)
+
+
+def narrowed(columns: Columns, stretch: Stretch, around: int, most: int) -> Stretch:
+    """The stretch, or as much of it on both sides of ``around`` as at most ``most`` slices lie in or reach into."""
+
+    def of(share: float) -> Stretch:
+        return Stretch(
+            around - int((around - stretch.first) * share), around + int((stretch.last - around) * share)
+        )
+
+    def fits(share: float) -> bool:
+        first, last = of(share)
+        return int(((columns.ts <= last) & (columns.end >= first)).sum()) <= most
+
+    if fits(1):
+        return stretch
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return of(low)
+
+
+def cut(trace: Path, target: Path, stretch: Stretch, origin_ns: int, most_bytes: int = MOST_BYTES) -> Written:
+    """Write the events that lie in a stretch or reach into it, and the names of threads, as JSON in gzip.
+
+    Of damaged files what can be read. ``target`` is whole or not there. Raises what reading a trace raises.
+    """
+    source = _Cutter(trace, stretch.first + origin_ns, stretch.last + origin_ns)
+    bound = int(most_bytes * _OVER)
+    events = size = left_out = 0
+    temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with gzip.open(temporary, "wb", compresslevel=_LEVEL) as stream:
+            stream.write(b'{"traceEvents":[')
+            for part in source.parts():
+                assert isinstance(part, _Cut)
+                kept = part.kept
+                while kept and size + sum(map(len, kept)) > bound:
+                    left_out += len(kept) - len(kept) // 2
+                    kept = kept[: len(kept) // 2]
+                if kept:
+                    text = b",\n".join(kept)
+                    stream.write((b",\n" if events else b"") + text)
+                    events, size = events + len(kept), size + len(text)
+            stream.write(b"]}\n")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Written(events, left_out)
+
+
+@dataclass
+class _Cut(Part):
+    """A batch of which the texts of some events are kept, and no columns."""
+
+    kept: tuple[bytes, ...] = ()
+
+
+class _Cutter(TraceFile):
+    def __init__(self, path: Path, first_ns: int, last_ns: int) -> None:
+        super().__init__(path)
+        self._first, self._last = first_ns, last_ns
+        #: Some traces name their threads anew with every event.
+        self._named: set[bytes] = set()
+
+    def _read(self, text: bytes) -> Part:
+        texts, marks = _texts.decode(text), _marks.decode(text)
+        ts = all_nanoseconds([mark.ts for mark in marks])
+        dur = all_nanoseconds([mark.dur for mark in marks])
+        inside = (ts <= self._last) & (ts + np.maximum(dur, 0) >= self._first) & (ts != UNUSABLE)
+        metadata = np.array([bytes(mark.ph) == _METADATA for mark in marks], np.bool_)
+        kept = tuple(bytes(texts[place]) for place in np.flatnonzero(inside & ~metadata).tolist())
+        names = dict.fromkeys(bytes(texts[place]) for place in np.flatnonzero(metadata).tolist())
+        kept = (*(name for name in names if name not in self._named), *kept)
+        self._named.update(names)
+        return _Cut(slices={"ts": ts[:0]}, names=[], lanes=[], events=len(texts), kept=kept)

@@ -1,0 +1,85 @@
+"""Kineto and Chrome traces as columns."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..columns import Columns
+from . import singly
+from .helpers import Helpers
+from .parts import Joined
+from .pieces import TraceFile
+
+_KEYS = {
+    "device_properties": re.compile(rb'"deviceProperties"\s*:\s*'),
+    "distributed": re.compile(rb'"distributedInfo"\s*:\s*'),
+}
+
+
+def read(path: Path, helpers: Helpers | None = None) -> Columns:
+    """Raises InvalidRequest when it is no trace, OSError; damage is told in ``damage``."""
+    reading = Reading(path)
+    reading.take(helpers)
+    return reading.columns()
+
+
+class Reading:
+    """``read`` in two steps: helpers are needed in the first only."""
+
+    def __init__(self, path: Path) -> None:
+        self._source, self._joined = TraceFile(path), Joined()
+
+    def take(self, helpers: Helpers | None) -> None:
+        """All events. Raises InvalidRequest where there is none among what is listed."""
+        for part in self._source.parts(helpers):
+            self._joined.add(part)
+        if self._joined.strange and self._joined.strange == self._joined.events:
+            raise self._source.no_trace("what it lists are no events")
+        if self._joined.pairs:
+            self._joined.add(singly.paired(self._joined.pairs))
+
+    def columns(self) -> Columns:
+        """To be asked once."""
+        joined = self._joined
+        return joined.columns(events=joined.events, **_told(self._source, joined))
+
+
+def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
+    """What the trace says around its events, and what could not be read."""
+    around = source.head + b" " + source.tail
+    info = _value(around, "distributed")
+    info = info if isinstance(info, dict) else {}
+    properties = _value(around, "device_properties")
+    damage = [source.damage] if source.damage else []
+    if source.skipped or joined.skipped:
+        damage.append(f"{source.skipped + joined.skipped} events could not be read.")
+    if joined.unusable:
+        damage.append(f"{joined.unusable} events have no usable time.")
+    return {
+        "rank": _natural(info.get("rank")),
+        "world_size": _natural(info.get("world_size")),
+        "device_properties": (
+            [item for item in properties if isinstance(item, dict)] if isinstance(properties, list) else []
+        ),
+        "damage": damage,
+    }
+
+
+def _natural(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _value(text: bytes, key: str) -> Any:
+    """What a key of the document has; None where it is not there or not whole."""
+    found = _KEYS[key].search(text)
+    if found is None:
+        return None
+    try:
+        return json.JSONDecoder().raw_decode(text[found.end() :].decode("utf-8", "replace"))[0]
+    except (ValueError, RecursionError):
+        return None

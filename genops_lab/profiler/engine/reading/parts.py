@@ -1,0 +1,214 @@
+"""A part of a trace as columns with numberings of their own, and many parts as one ``Columns``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..columns import TEXTS, Allocations, Columns, Int32, Int64, Lane, Sparse
+
+#: Process, thread, device, stream.
+LaneKey = tuple[str, str, str, str]
+_DTYPES = {
+    **dict.fromkeys(("ts", "dur", "correlation", "external"), np.int64),
+    **dict.fromkeys(("name", "lane"), np.int32),
+    "kind": np.int8,
+}
+#: Columns so large are kept in files.
+MAPPED_BYTES = 1 << 20
+MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
+
+
+@dataclass
+class Part:
+    """Slices in the order of the file. Times count from an origin that all parts of a trace share."""
+
+    slices: dict[str, npt.NDArray[Any]]
+    names: list[str]
+    lanes: list[LaneKey]
+    #: Slices of this part, rising, and their values (texts: positions in ``texts``).
+    sparse: dict[str, tuple[Int32, Int64]] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    #: Columns of memory events, by ``MEMORY``.
+    memory: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    memory_devices: list[str] = field(default_factory=list)
+    labels: dict[tuple[str, str], str] = field(default_factory=dict)
+    events: int = 0
+    #: Events that could not be decoded, and those without a time.
+    skipped: int = 0
+    unusable: int = 0
+    #: Of ``events``, those that are none: without a phase.
+    strange: int = 0
+    #: Begins and ends of slices, which may lie in several parts.
+    pairs: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._length = len(self.slices["ts"])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def packed(self) -> Part:
+        """The same with the narrowest columns that hold it; they are widened when parts are joined."""
+        for columns in (self.slices, self.memory):
+            for name, column in columns.items():
+                columns[name] = _narrow(column)
+        self.sparse = {name: (index, _narrow(value)) for name, (index, value) in self.sparse.items()}
+        return self
+
+
+def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if len(column):
+        least, most = int(column.min()), int(column.max())
+        for dtype in (np.int8, np.int16, np.int32):
+            if np.iinfo(dtype).min <= least and most <= np.iinfo(dtype).max:
+                return column.astype(dtype)
+    return column
+
+
+class Numbering(dict[Any, int]):
+    """Numbers things as they come: ``numbering[thing]``."""
+
+    def __missing__(self, thing: Any) -> int:
+        number = self[thing] = len(self)
+        return number
+
+
+class _Column:
+    """Grows, as narrow as what it holds."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._dtype: np.dtype[Any] = np.dtype(np.int8)
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        if values.itemsize > self._dtype.itemsize:
+            values = _narrow(values)
+        if values.itemsize > self._dtype.itemsize:
+            self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
+            self._dtype = values.dtype
+        self._bytes += values.astype(self._dtype).data
+
+    def taken(self) -> npt.NDArray[Any]:
+        return np.frombuffer(self._bytes, self._dtype)
+
+
+class Joined:
+    """Many parts, added in the order of the file, as one ``Columns``.
+
+    Memory is that of the narrow columns, then of one wide column after the other while the narrow ones go.
+    """
+
+    def __init__(self) -> None:
+        self.events = self.skipped = self.unusable = self.strange = 0
+        self.pairs: list[Any] = []
+        self._slices = {name: _Column() for name in _DTYPES}
+        self._memory = {name: _Column() for name in MEMORY}
+        self._sparse: dict[str, tuple[_Column, _Column]] = {}
+        self._length = 0
+        self._names, self._lanes, self._texts, self._devices = (Numbering() for _ in range(4))
+        self._labels: dict[tuple[str, str], str] = {}
+
+    def add(self, part: Part) -> None:
+        self.events += part.events
+        self.skipped += part.skipped
+        self.unusable += part.unusable
+        self.strange += part.strange
+        self.pairs += part.pairs
+        self._labels |= part.labels
+        lanes = _numbers(self._lanes, part.lanes)
+        maps = {"name": _numbers(self._names, part.names), "lane": lanes}
+        for name, column in part.slices.items():
+            self._slices[name].add(maps[name][column] if name in maps else column)
+        texts = _numbers(self._texts, part.texts)
+        for name, (index, values) in part.sparse.items():
+            indices, kept = self._sparse.setdefault(name, (_Column(), _Column()))
+            indices.add(index.astype(np.int64) + self._length)
+            kept.add(texts[values] if name in TEXTS else values)
+        maps = {"device": _numbers(self._devices, part.memory_devices), "lane": lanes}
+        for name, column in part.memory.items():
+            self._memory[name].add(maps[name][column] if name in maps else column)
+        self._length += len(part)
+
+    def columns(self, **others: Any) -> Columns:
+        """To be asked once. ``others`` go to Columns."""
+        found: dict[str, Any] = {}
+        found["ts"], order = self._ordered()
+        origin = int(found["ts"][0]) if self._length else 0
+        found["ts"] -= origin
+        found["ts"] = _mapped(found["ts"])
+        for name in [name for name in _DTYPES if name != "ts"]:
+            found[name] = _mapped(self._slices.pop(name).taken()[order].astype(_DTYPES[name]))
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        del order
+        sparse = {name: _sparse(*self._sparse.pop(name), place) for name in list(self._sparse)}
+        return Columns(
+            **found,
+            names=list(self._names),
+            lanes=[
+                Lane(process, thread, self._labels.get((process, thread), ""), device, stream)
+                for process, thread, device, stream in self._lanes
+            ],
+            sparse=sparse,
+            texts=list(self._texts),
+            origin_ns=origin,
+            allocations=self._allocations(origin),
+            **others,
+        )
+
+    def _ordered(self) -> tuple[Int64, Int32]:
+        """Starts in order, and that order: of one start, the longer first; of one length, as in the file."""
+        ts = self._slices.pop("ts").taken()
+        order = np.argsort(ts, kind="stable").astype(np.int32)
+        ordered = ts[order].astype(np.int64)
+        same = ordered[1:] == ordered[:-1]
+        if same.any():
+            tied = np.zeros(len(ordered), bool)
+            tied[1:] |= same
+            tied[:-1] |= same
+            places = np.flatnonzero(tied)
+            members = order[places]
+            length = self._slices["dur"].taken()[members].astype(np.int64)
+            order[places] = members[np.lexsort((-length, ordered[places]))]
+        return ordered, order
+
+    def _allocations(self, origin: int) -> Allocations | None:
+        ts = self._memory["ts"].taken().astype(np.int64)
+        if not len(ts):
+            return None
+        order = np.argsort(ts, kind="stable")
+        dtypes = {"lane": np.int32, "device": np.int8}
+        found = {
+            name: _mapped(self._memory.pop(name).taken()[order].astype(dtypes.get(name, np.int64)))
+            for name in MEMORY
+            if name != "ts"
+        }
+        return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
+
+
+def _numbers(numbering: Numbering, things: Sequence[Any]) -> Int32:
+    return np.array([numbering[thing] for thing in things], np.int32)
+
+
+def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:
+    where = place[indices.taken()]
+    rising = np.argsort(where, kind="stable")
+    return Sparse(_mapped(where[rising]), _mapped(values.taken()[rising].astype(np.int64)))
+
+
+def _mapped(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A large column in a file without a name, of which memory holds what is asked for; as it is on a full disk."""
+    if column.nbytes < MAPPED_BYTES:
+        return column
+    try:
+        with tempfile.TemporaryFile() as stream:
+            column.tofile(stream)
+            return np.asarray(np.memmap(stream, column.dtype, "r"))
+    except OSError:
+        return column

@@ -1,0 +1,152 @@
+"""What a host thread was doing: data loading, waiting, copying, launching, or plain Python."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..columns import Int64
+from ..intervals import Intervals, union
+from ..kinds import Kind, among
+from ..nesting import NOTHING
+from ..traces import Trace
+
+Bools = npt.NDArray[np.bool_]
+
+_DATALOADER = re.compile(r"enumerate\(DataLoader\)|utils/data/dataloader\.py\(\d+\): __next__")
+#: Calls that return when the device is done. cudaMemcpy without Async is one; so is its HIP form.
+_SYNCHRONIZE = re.compile(r"(cuda|hip|cu|mtia|synapse|ze|ur)\w*Synchronize", re.IGNORECASE)
+_COPY = re.compile(r"(cuda|hip|cu)Memcpy|urEnqueueUSMMemcpy|runFunction - copy", re.IGNORECASE)
+#: Operators whose result depends on values on the device, so that the host has to wait for them.
+_READS_VALUES = re.compile(
+    r"aten::(item|_local_scalar_dense|nonzero|is_nonzero|masked_select|unique\w*|_unique2|equal)"
+)
+_COPIES_TENSORS = re.compile(r"aten::(copy_|to|_to_copy|_copy_from|_copy_from_and_resize)")
+#: Collectives that hold the host until they are done.
+_WAITS_FOR_RANKS = re.compile(r"gloo:|c10d::(barrier|monitored_barrier)|\bwait_tensor\b|Work::wait|mpi:")
+
+
+#: So many slices are looked at together.
+BLOCK = 1 << 18
+
+
+class Activity(NamedTuple):
+    """When a thread did something of one kind."""
+
+    code: str
+    times: Intervals
+
+
+class Host:
+    """The host side of a trace by what it is."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self._activities: dict[int, list[Activity]] = {}
+
+    def named(self, pattern: re.Pattern[str], *kinds: Kind) -> Int64:
+        """The slices of ``kinds`` whose name has the pattern."""
+        columns = self.trace.columns
+        fits = np.array([pattern.search(name) is not None for name in columns.names], bool)
+        if not fits.any():
+            return np.empty(0, np.int64)
+        found = np.flatnonzero(fits[columns.name])
+        return found[among(columns.kind[found], kinds)]
+
+    @cached_property
+    def dataloading(self) -> Int64:
+        """Waits for the next batch."""
+        return self.named(_DATALOADER, Kind.ANNOTATION, Kind.OPERATOR, Kind.PYTHON)
+
+    @cached_property
+    def synchronizing(self) -> Int64:
+        """Calls that wait for the device, also those inside copies."""
+        return self.named(_SYNCHRONIZE, Kind.RUNTIME)
+
+    @cached_property
+    def copying(self) -> Int64:
+        """Calls that copy, and the waits that copies of tensors make."""
+        copies = self.named(_COPY, Kind.RUNTIME)
+        waits = self.synchronizing[self._inside(self.synchronizing, _COPIES_TENSORS)]
+        copies = copies[~self._inside(copies, _READS_VALUES)]
+        return np.union1d(copies, waits)
+
+    @cached_property
+    def waiting(self) -> Int64:
+        """Waits for the device that no copy makes: explicit ones, and operators that read values."""
+        reads = self.named(_READS_VALUES, Kind.OPERATOR)
+        return np.union1d(np.setdiff1d(self.synchronizing, self.copying), reads)
+
+    @cached_property
+    def communicating(self) -> Int64:
+        """Waits for other ranks."""
+        return self.named(_WAITS_FOR_RANKS, Kind.OPERATOR, Kind.ANNOTATION)
+
+    def activities(self, lane: int) -> list[Activity]:
+        """What the thread did; where two overlap, the earlier in the list is meant."""
+        if lane not in self._activities:
+            columns = self.trace.columns
+            found = []
+            for code, members in (
+                ("dataloader", self.dataloading),
+                ("communication", self.communicating),
+                ("copy", self.copying),
+                ("synchronization", self.waiting),
+            ):
+                mine = members[columns.lane[members] == lane]
+                found.append(Activity(code, union(self.trace.intervals(mine))))
+            self._activities[lane] = [*found, Activity("launch", self._launching(lane))]
+        return self._activities[lane]
+
+    def _launching(self, lane: int) -> Intervals:
+        """When the thread ran operators and calls: the work of making the device work.
+
+        These are most of a trace, so their union is made block by block.
+        """
+        columns = self.trace.columns
+        found = []
+        for begin in range(0, len(columns), BLOCK):
+            block = slice(begin, begin + BLOCK)
+            kinds = columns.kind[block]
+            works = (kinds == Kind.OPERATOR) & ~self._steps[columns.name[block]] | (kinds == Kind.RUNTIME)
+            mine = np.flatnonzero(works & (columns.lane[block] == lane)) + begin
+            found.append(union(self.trace.intervals(mine)))
+        starts, ends = zip(*found, strict=True) if found else ((columns.ts,), (columns.ts,))
+        return union(Intervals(np.concatenate(starts), np.concatenate(ends)))
+
+    def _inside(self, members: Int64, pattern: re.Pattern[str]) -> Bools:
+        """Which members lie in an operator of such a name, directly or further out."""
+        columns, around = self.trace.columns, self.trace.around
+        fits = np.array([pattern.fullmatch(name) is not None for name in columns.names], bool)
+        found = np.zeros(len(members), bool)
+        above = around[members].astype(np.int64)
+        while (climbing := above != NOTHING).any():
+            found |= climbing & fits[columns.name[above]]
+            above = np.where(climbing, around[above], NOTHING)
+        return found
+
+    @cached_property
+    def _steps(self) -> Bools:
+        """By name. Old traces have annotations as operators; they span a thread's Python, too."""
+        outer = re.compile(r"ProfilerStep#|Optimizer\.(step|zero_grad)#|enumerate\(DataLoader\)")
+        return np.array([outer.match(name) is not None for name in self.trace.columns.names], bool)
+
+
+def covered(times: Intervals, at: Int64) -> Int64:
+    """How much of ``times`` (a union) lies before each of ``at``."""
+    if not len(times.start):
+        return np.zeros(len(at), np.int64)
+    before = np.concatenate([[0], np.cumsum(times.end - times.start)])
+    place = np.searchsorted(times.start, at, side="right")
+    inside = np.minimum(at, times.end[np.maximum(place - 1, 0)]) - times.start[np.maximum(place - 1, 0)]
+    found: Int64 = np.where(place == 0, 0, before[np.maximum(place - 1, 0)] + inside)
+    return found
+
+
+def overlap(times: Intervals, begin: Int64, end: Int64) -> Int64:
+    """How much of ``times`` (a union) lies in each stretch from ``begin`` to ``end``."""
+    return covered(times, end) - covered(times, begin)

@@ -1,0 +1,179 @@
+"""Why a device was idle: what the thread that launched the next work did during each gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ...models import IdleReason, IdleTime
+from ..columns import Int32, Int64
+from ..intervals import Intervals, union
+from ..kinds import Kind
+from ..nesting import NOTHING
+from ..traces import Trace
+from .host import Activity, Host, overlap
+
+#: In the order in which the parts of a gap are kept.
+REASONS = ("dataloader", "communication", "copy", "synchronization", "launch", "python", "other")
+_PART = {code: number for number, code in enumerate(REASONS)}
+#: A device's own pause between two kernels that were both waiting is shorter than this (nanoseconds).
+BACK_TO_BACK = 10_000
+LONG = 1_000_000
+#: A wait for the device may end so much before the device's work does: their clocks differ.
+CLOCKS_DIFFER = 2_000
+_LATE = {"copy": 0, "synchronization": CLOCKS_DIFFER}
+
+
+class Gaps(NamedTuple):
+    """The gaps of a device. ``parts[n]`` are the nanoseconds of gap n by reason, in the order of REASONS."""
+
+    times: Intervals
+    #: The first slice after each gap.
+    following: Int64
+    parts: Int64
+
+    @property
+    def lengths(self) -> Int64:
+        return self.times.end - self.times.start
+
+
+def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
+    """The gaps between ``members`` (one device's slices), each divided among its reasons without a remainder.
+
+    Until the call of the next work returned, the gap is what the calling thread did: its waits for data, for
+    other ranks, for copies and for the device, else its operators and calls (launch), else Python. The rest,
+    from the call to the start, is launch; where the call had returned before the gap, it is launch when short
+    and else a wait on the device (communication beside a collective, or other). Launching that follows a wait
+    inside which the gap began counts as that wait: without it the work would have been called ahead.
+    """
+    columns = trace.columns
+    times, following = _gaps(trace, members)
+    parts = np.zeros((len(following), len(REASONS)), np.int64)
+    call = trace.call[following]
+    returned = np.where(call == NOTHING, times.start, columns.ts[call] + columns.dur[call])
+    until = np.clip(returned, times.start, times.end)
+    lane = np.where(call == NOTHING, NOTHING, columns.lane[call])
+    for thread in np.unique(lane[lane != NOTHING]).tolist():
+        here = np.flatnonzero(lane == thread)
+        parts[here] = _host_parts(host, thread, Intervals(times.start[here], until[here]))
+    parts[:, _PART["launch"]] += np.where(returned > times.start, times.end - until, 0)
+    _after_waits(host, times, lane, parts)
+    _device_parts(trace, members, times, following, call, parts)
+    return Gaps(times, following, parts)
+
+
+def idle_times(rank: int, gaps: Mapping[str, Gaps]) -> Iterator[IdleTime]:
+    """The gaps of a rank's devices. Reasons are exact parts; their counts are gaps of which they are most."""
+    for key, found in gaps.items():
+        lengths = found.lengths
+        most = found.parts.argmax(axis=1) if len(lengths) else np.empty(0, np.int64)
+        totals = found.parts.sum(axis=0)
+        yield IdleTime(
+            device=key,
+            rank=rank,
+            gaps=len(lengths),
+            total_us=int(lengths.sum()) / 1000,
+            p50_us=float(np.median(lengths)) / 1000 if len(lengths) else 0.0,
+            over_1ms=int((lengths > LONG).sum()),
+            over_1ms_us=int(lengths[lengths > LONG].sum()) / 1000,
+            reasons=sorted(
+                (
+                    IdleReason(
+                        code=code,  # type: ignore[arg-type]
+                        total_us=int(totals[part]) / 1000,
+                        count=int((most == part).sum()),
+                    )
+                    for part, code in enumerate(REASONS)
+                    if totals[part]
+                ),
+                key=lambda reason: -reason.total_us,
+            ),
+        )
+
+
+def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
+    """The gaps, and the slice after each. A slice of no length (a clock of microseconds) parts two gaps."""
+    start, end = trace.intervals(members)
+    reach = np.maximum.accumulate(end)
+    after = np.flatnonzero(start[1:] > reach[:-1]) + 1
+    return Intervals(reach[after - 1], start[after]), members[after]
+
+
+def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
+    parts = np.zeros((len(stretch.start), len(REASONS)), np.int64)
+    told = np.zeros(len(stretch.start), np.int64)
+    together = Intervals(np.empty(0, np.int64), np.empty(0, np.int64))
+    for activity in host.activities(thread):
+        together = union(together + activity.times)
+        so_far = overlap(together, stretch.start, stretch.end)
+        parts[:, _PART[activity.code]] = so_far - told
+        told = so_far
+    parts[:, _PART["python"]] = stretch.end - stretch.start - told
+    return parts
+
+
+def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Int64) -> None:
+    """Move launching to the wait inside which the gap began."""
+    launch = _PART["launch"]
+    for activity, began in _began_in_waits(host, times, lane):
+        parts[began, _PART[activity.code]] += parts[began, launch]
+        parts[began, launch] = 0
+
+
+def _began_in_waits(host: Host, times: Intervals, lane: Int64) -> Iterator[tuple[Activity, Int64]]:
+    """The gaps that began while the thread of their next call waited, by its waits."""
+    for thread in np.unique(lane[lane != NOTHING]).tolist():
+        for activity in host.activities(thread):
+            if activity.code in _LATE:
+                begin = times.start - _LATE[activity.code]
+                inside = overlap(activity.times, begin, times.start + 1) > 0
+                yield activity, np.flatnonzero(inside & (lane == thread))
+
+
+def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
+    """The same gaps with Python that follows a wait told as the wait, as far as the waits were long.
+
+    That is no longer what the host did, but what it could have done earlier.
+    """
+    call = trace.call[gaps.following]
+    lane = np.where(call == NOTHING, NOTHING, trace.columns.lane[call])
+    parts, python = gaps.parts.copy(), _PART["python"]
+    for activity, began in _began_in_waits(host, gaps.times, lane):
+        ahead = _ahead(activity.times, gaps.times.start[began], parts[began, python])
+        parts[began, _PART[activity.code]] += ahead
+        parts[began, python] -= ahead
+    return gaps._replace(parts=parts)
+
+
+def _ahead(waits: Intervals, at: Int64, python: Int64) -> Int64:
+    """How much of the Python after each of ``at`` would have run beside the device's work without the waits.
+
+    A host that does not wait is ahead by as much as it would have waited, until its Python has used that up.
+    """
+    place = np.maximum(np.searchsorted(waits.start, at, side="right") - 1, 0)
+    waited = np.maximum(at - waits.start[place], 0) if len(waits.start) else np.zeros(len(at), np.int64)
+    gained = np.cumsum(waited - python)
+    left = gained - np.minimum(np.minimum.accumulate(gained), 0)
+    before = np.concatenate([[0], left[:-1]])
+    found: Int64 = np.minimum(python, before + waited)
+    return found
+
+
+def _device_parts(
+    trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int32, parts: Int64
+) -> None:
+    """Of gaps that no host explains: the work was called before, or its call is not known."""
+    columns = trace.columns
+    rest = times.end - times.start - parts.sum(axis=1)
+    queued = call != NOTHING
+    ends = columns.ts[members] + columns.dur[members]
+    by_end = np.argsort(ends, kind="stable")
+    last = np.maximum(np.searchsorted(ends[by_end], times.start, side="right") - 1, 0)
+    before = members[by_end[last]] if len(members) else members
+    beside = (columns.kind[following] == Kind.COMMUNICATION) | (columns.kind[before] == Kind.COMMUNICATION)
+    short = queued & (rest <= BACK_TO_BACK)
+    parts[:, _PART["launch"]] += np.where(short, rest, 0)
+    parts[:, _PART["communication"]] += np.where(queued & ~short & beside, rest, 0)
+    parts[:, _PART["other"]] += np.where(~short & ~(queued & beside), rest, 0)

@@ -1,0 +1,1 @@
+"""Columns as they are looked at: tiles, slices, flame graphs."""
