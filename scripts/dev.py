@@ -249,7 +249,9 @@ def test_python(arguments: Sequence[str]) -> None:
 
 def pytest(arguments: Sequence[str]) -> None:
     whole = not arguments
-    workers = ["-n", "2", "--dist", "loadfile"] if whole else []
+    # Much of a test is waiting for servers, browsers and hosts: one worker more than cores.
+    count = min(8, 1 + (os.cpu_count() or 1))
+    workers = ["-n", str(count), "--dist", "loadfile"] if whole else []
     # Of browsers, hosts and processes one in 1,800 may fail by chance: told whole (tests/conftest.py), not fatal.
     again = ["--reruns", "1"] if whole and os.environ.get("CI") else []
     run(PYTHON, "-m", "pytest", *workers, *again, *arguments)
