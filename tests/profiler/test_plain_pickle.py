@@ -145,7 +145,7 @@ def test_claims_are_refused_in_little_memory(claim: str, tmp_path: Path) -> None
     code = (
         "import sys, pathlib, resource\n"
         "from genops_lab.core.errors import InvalidRequest\n"
-        "from genops_lab.profiler.engine import snapshots\n"
+        "from genops_lab.profiler.engine.memory import snapshots\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"
         "    snapshots.read(pathlib.Path(sys.argv[1]))\n"
