@@ -10,7 +10,7 @@ import { ApiError } from './errors';
 
 export type ICommand = Pick<
   CommandRegistry.ICommandOptions,
-  'label' | 'caption' | 'icon' | 'isEnabled'
+  'label' | 'caption' | 'icon' | 'isEnabled' | 'isVisible'
 > & {
   args: Record<string, { type: string; description: string }>;
   execute: (args: ReadonlyPartialJSONObject) => Promise<unknown>;

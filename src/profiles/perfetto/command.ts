@@ -49,6 +49,8 @@ export function addPerfetto(
       'Show a stretch of a profile’s timeline in the Perfetto UI, without the network'
     ),
     icon: profileIcon,
+    // It is of a stretch, which a timeline has and a palette has not.
+    isVisible: () => false,
     args: {
       id: textArg(trans.__('The id of the profile')),
       first_us: {
