@@ -118,8 +118,10 @@ def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
 
     text = eventually(lambda: "".join(map(text_of, code_cells(work / "died.ipynb"))))
     assert text.startswith(so_far["outputs"][0]["text"]) and "signal 9" in text
-    dead = lab.server.get(f"api/kernels/{died}")
-    assert dead["execution_state"] == "dead" and "signal 9" in dead["reason"]
+    dead = eventually(
+        lambda: lab.server.get(f"api/kernels/{died}"), lambda kernel: kernel["execution_state"] == "dead"
+    )
+    assert "signal 9" in dead["reason"]
     page = lab.page(died, browser=True)
     refused = page.run("late", "1")
     assert refused["ename"] == "KernelEnded" and "signal 9" in refused["evalue"], refused

@@ -1,8 +1,8 @@
 """Traces for tests: real profiles of torch on the CPU, and devices added to them.
 
 No GPU is needed: ``with_device`` gives each innermost operator of a real CPU profile a launch and a kernel, as Kineto
-writes them. Operators, stacks, markers and sequence numbers stay the real ones. All kernels are equally long: an
-operator's own length depends on what else the machine does.
+writes them. Operators, stacks, markers and sequence numbers stay the real ones. Kernels of one kind are equally
+long, products the longest: an operator's own length depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _ONLY_VIEWS = {
 DEVICE = {"id": 0, "name": "NVIDIA H100 80GB HBM3", "totalGlobalMem": 85018279936, "numSms": 132}
 #: One kernel on a device, several operators on the CPU.
 _WHOLE = {"aten::addmm"}
-KERNEL_US = 10
+_PRODUCTS = {"aten::addmm", "aten::mm"}
+KERNEL_US, PRODUCT_US = 10, 100
 
 
 def profiled(work: Callable[[], object], path: Path, *, stacks: bool = True) -> Trace:
@@ -52,8 +53,9 @@ def with_device(trace: Trace, *, backward_thread: bool = False) -> Trace:
         launch = {"cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": event["pid"], "tid": event["tid"]}
         launch |= {"ph": "X", "ts": event["ts"] + event["dur"] / 2, "dur": event["dur"] / 8, "args": common}
         kernel = {"cat": "kernel", "name": f"kernel of {event['name']}", "pid": 0, "tid": 7}
-        kernel |= {"ph": "X", "ts": end, "dur": KERNEL_US, "args": {**common, "stream": 7}}
-        end += KERNEL_US
+        length = PRODUCT_US if event["name"] in _PRODUCTS else KERNEL_US
+        kernel |= {"ph": "X", "ts": end, "dur": length, "args": {**common, "stream": 7}}
+        end += length
         device += [launch, kernel]
     if backward_thread:
         moved = [

@@ -59,6 +59,7 @@ def lab(browser: Browser, server: LabServer, asked: list[str]) -> Iterator[LabPa
 def opened(lab: LabPage) -> Locator:
     """The timeline of the trace."""
     lab.page.locator(".jp-DirListing-item", has_text=TRACE).dblclick()
+    lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
     timeline = lab.page.locator(".gol-Timeline")
     timeline.get_by_role("application", name="Timeline").wait_for(timeout=60_000)
     return timeline
