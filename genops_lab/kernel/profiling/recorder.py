@@ -241,15 +241,34 @@ def marker(name: str) -> Any:
     return _RecordFunctionFast(name)
 
 
+class _Typical:
+    """Has a method as long as others: while ``sys.settrace`` hears calls, each instruction takes longer too."""
+
+    def __init__(self) -> None:
+        self.size = 1
+        self.known = {"a": 1}
+
+    def call(self, more: int, less: int) -> Any:
+        found = self.size + more
+        if found > less and self.known is not None:
+            found -= less
+        value = self.known["a"]
+        both = (more, less, found, value)
+        return both if found else None
+
+
 def _measured() -> Costs:
     def nothing() -> None:
         return None
 
-    started = time.perf_counter()
-    for _ in range(_CALIBRATED):
-        nothing()
-    plain = time.perf_counter() - started
-    call = 0.0
+    def took(work: Callable[..., Any], *given: int) -> float:
+        started = time.perf_counter()
+        for _ in range(_CALIBRATED):
+            work(*given)
+        return time.perf_counter() - started
+
+    typical = _Typical().call
+    plain, call = took(nothing), 0.0
     if not hasattr(sys, "monitoring") and sys.gettrace() is None:
         counted: Dict[str, int] = {"calls": 0}
 
@@ -257,11 +276,9 @@ def _measured() -> Costs:
             if frame.f_code.co_filename not in counted:
                 counted["calls"] += 1
 
+        unheard = took(typical, 1, 2)
         sys.settrace(hear)
-        started = time.perf_counter()
-        for _ in range(_CALIBRATED):
-            nothing()
-        call = time.perf_counter() - started - plain
+        call = took(typical, 1, 2) - unheard
         sys.settrace(None)
     started = time.perf_counter()
     for _ in range(_CALIBRATED):
