@@ -55,6 +55,20 @@ def test_without_warm_up_all_is_recorded(script: Any) -> None:
     assert "aten::cumsum" in ran.names
 
 
+def test_pages_of_files_are_no_growth_of_the_recording(script: Any) -> None:
+    """As when libraries are used for the first time."""
+    ran = script(
+        "import mmap\n"
+        "with open('pages', 'w+b') as file:\n"
+        "    file.write(bytes(64 << 20)); file.flush()\n"
+        "    pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+        "    with genops.profile(warmup=0, steps=3):\n"
+        "        assert sum(pages[::4096]) == 0\n"
+        "        for _ in range(5): step()\n"
+    )
+    assert ran.steps() == ["ProfilerStep#0", "ProfilerStep#1", "ProfilerStep#2"]
+
+
 def test_very_many_operators_end_at_the_bound_of_memory(script: Any) -> None:
     code = """
 for _ in range(1000): x.add(x)

@@ -290,10 +290,12 @@ def _measured() -> Costs:
 
 
 def resident_bytes() -> int:
-    """What this process has in memory; 0 where the platform does not tell (Linux does)."""
+    """What this process has in memory, but for pages of files (a library's, say, that is used for the first time);
+    0 where the platform does not tell (Linux does)."""
     try:
         with open("/proc/self/statm", "rb") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            _, resident, of_files = stream.read().split()[:3]
+        return (int(resident) - int(of_files)) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
 
