@@ -15,15 +15,13 @@ from genops_lab.agent.channels import Channel, ChannelReset
 from genops_lab.agent.parcels import (
     DATA,
     MAX_PARCEL_BYTES,
-    BadParcel,
-    ParcelReader,
     data,
     document,
-    read_document,
 )
 from genops_lab.agent.tree import Changed, Seen, Tree, parts_of
 
 from ..links.link import Link
+from ..links.parcel_talk import ParcelTalk
 from ..links.state import RemoteError
 
 #: Files of a folder there that are looked at.
@@ -32,13 +30,10 @@ MAX_LISTED = 100_000
 _MAX_NAME_BYTES = 4096
 _MAX_OUTCOMES = 1_000_000
 _MAX_SIZE = 1 << 50
-_READ_BYTES = 262144
 _PORTION_BYTES = 256 * 1024
 _AT_ONCE = 200
 #: Files that are asked for before the first has come: round trips are shared, and little waits at either end.
 _ASKED_AHEAD = 256
-#: Without one byte for so long a host counts as stuck; a link that is cut is noticed far sooner.
-_SILENCE_S = 120.0
 
 
 @dataclass
@@ -60,14 +55,11 @@ class Outcome:
     why: str = ""
 
 
-class FolderTalk:
+class FolderTalk(ParcelTalk):
     """Made by :func:`folder_talk`."""
 
     def __init__(self, channel: Channel, target: str) -> None:
-        self._channel = channel
-        self._target = target
-        self._reader = ParcelReader()
-        self._ready: list[tuple[int, bytes]] = []
+        super().__init__(channel, target, "the folder")
         channel.write(document({"op": "list", "limit": MAX_LISTED}))
         self.root = ""
         #: whether the kernel that was named runs already
@@ -199,42 +191,6 @@ class FolderTalk:
             take.lost(wanted, why)
         else:
             take.has(wanted)
-
-    # Parts
-
-    async def _parcel(self) -> tuple[int, bytes]:
-        while not self._ready:
-            try:
-                portion = await asyncio.wait_for(self._channel.read(_READ_BYTES), _SILENCE_S)
-            except asyncio.TimeoutError:
-                raise RemoteError("silent", f"{self._target} says nothing more of the folder.") from None
-            if not portion:
-                raise self._bad("its answer ended too early")
-            try:
-                self._ready = list(self._reader.feed(portion))
-            except BadParcel as error:
-                raise self._bad(str(error)) from None
-            self._ready.reverse()
-        return self._ready.pop()
-
-    async def _document(self) -> dict[str, Any]:
-        kind, payload = await self._parcel()
-        if kind == DATA:
-            raise self._bad("it sends bytes that were not asked for")
-        return self._read(payload)
-
-    def _read(self, payload: bytes) -> dict[str, Any]:
-        try:
-            return read_document(payload)
-        except BadParcel as error:
-            raise self._bad(str(error)) from None
-
-    def _bad(self, what: str) -> RemoteError:
-        return RemoteError(
-            "broken",
-            f"{self._target} answers for the folder what cannot be used: {what}.",
-            "Test the target.",
-        )
 
 
 class Writing(Protocol):

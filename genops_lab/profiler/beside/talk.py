@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.parcels import DATA, BadParcel, ParcelReader, data, document, read_document
+from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.parcels import DATA, data, document
 from genops_lab.core.errors import Unavailable
 from genops_lab.links.link import Link
+from genops_lab.links.parcel_talk import SILENCE_S, ParcelTalk
 from genops_lab.links.state import RemoteError
 
 from .parts import Host, Part
 
-_READ_BYTES = _PORTION_BYTES = 262144
-#: Without a word for so long a host counts as stuck; reading a trace may take minutes.
-_SILENCE_S, _READING_S = 120.0, 600.0
+_PORTION_BYTES = 262144
+#: Reading a trace may take minutes without a word.
+_READING_S = 600.0
 #: What a host may send of a trace: gzip makes nothing much longer, and columns are smaller than their trace.
 _MORE, _TIMES = 64 * 1024 * 1024, 4
 
@@ -67,7 +68,7 @@ async def _talk(link: Link, path: str) -> AsyncIterator[_Talk]:
         channel = link.open("engine", {"path": path})
         channel.bulk = True
         try:
-            yield _Talk(channel, link.route.target)
+            yield _Talk(channel, link.route.target, "the trace")
             channel.write_eof()
         finally:
             channel.reset("left", "The Lab has left.")
@@ -76,13 +77,7 @@ async def _talk(link: Link, path: str) -> AsyncIterator[_Talk]:
         raise RemoteError(reset.code, message, reset.hint) from None
 
 
-class _Talk:
-    def __init__(self, channel: Channel, target: str) -> None:
-        self._channel = channel
-        self._target = target
-        self._reader = ParcelReader()
-        self._ready: list[tuple[int, bytes]] = []
-
+class _Talk(ParcelTalk):
     async def host(self) -> Host:
         """What the host says of itself and the trace."""
         try:
@@ -109,7 +104,7 @@ class _Talk:
         self._channel.write(document({"op": "send"}))
         part = trace.with_name(f"{trace.name}.part")
         try:
-            ended = await self._take(part, limit, _SILENCE_S)
+            ended = await self._take(part, limit, SILENCE_S)
             if ended.get("ended") != 0:
                 raise self._bad("the trace ended too early")
             part.replace(trace)
@@ -132,36 +127,3 @@ class _Talk:
                 if limit < 0:
                     raise self._bad("it sends more than a trace of that size can be")
                 await asyncio.to_thread(stream.write, payload)  # a slow disk must not hold kernels' messages
-
-    async def _document(self) -> dict[str, Any]:
-        kind, payload = await self._parcel(_SILENCE_S)
-        if kind == DATA:
-            raise self._bad("it sends bytes that were not asked for")
-        return self._read(payload)
-
-    async def _parcel(self, patience_s: float) -> tuple[int, bytes]:
-        while not self._ready:
-            try:
-                portion = await asyncio.wait_for(self._channel.read(_READ_BYTES), patience_s)
-            except asyncio.TimeoutError:
-                raise RemoteError("silent", f"{self._target} says nothing more of the trace.") from None
-            if not portion:
-                raise self._bad("its answer ended too early")
-            try:
-                self._ready = list(self._reader.feed(portion))[::-1]
-            except BadParcel as error:
-                raise self._bad(str(error)) from None
-        return self._ready.pop()
-
-    def _read(self, payload: bytes) -> dict[str, Any]:
-        try:
-            return read_document(payload)
-        except BadParcel as error:
-            raise self._bad(str(error)) from None
-
-    def _bad(self, what: str) -> RemoteError:
-        return RemoteError(
-            "broken",
-            f"{self._target} answers for the trace what cannot be used: {what}.",
-            "Test the target.",
-        )
