@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import posixpath
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import JupyterHandler
-from tornado import iostream, web
+from tornado import web
 
 from genops_lab.core.api import AUTH_RESOURCE, Services
 from genops_lab.core.errors import GenOpsError
+from genops_lab.core.sending import send_file
 
 if TYPE_CHECKING:
     from .service import ComparisonService
 
 ARTIFACT = r"/genops/runs/([^/]+)/artifact"
-_CHUNK_BYTES = 1 << 20
 #: A browser that shows it all the same gives it no origin, no scripts and no network.
 SANDBOX = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
@@ -62,12 +61,7 @@ class ArtifactHandler(JupyterHandler):
         with file:
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Disposition", disposition(path))
-            while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-                self.write(data)
-                try:
-                    await self.flush()
-                except iostream.StreamClosedError:  # cancelled in the browser
-                    return
+            await send_file(self, file)
 
 
 def disposition(path: str) -> str:

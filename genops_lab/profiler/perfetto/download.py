@@ -11,17 +11,17 @@ from urllib.parse import unquote
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
 from jupyter_server.base.handlers import JupyterHandler
-from tornado import iostream, web
+from tornado import web
 
 from genops_lab.core.api import AUTH_RESOURCE, Services
 from genops_lab.core.errors import GenOpsError
+from genops_lab.core.sending import send_file
 
 if TYPE_CHECKING:
     from .service import PerfettoService
 
 UI = r"/genops/perfetto/([^/]+)/(.*)"
 CUT = r"/genops/profiles/([^/]+)/perfetto/([0-9a-f]+)"
-_CHUNK_BYTES = 1 << 20
 _OWN = Path(__file__).parent
 _SHELL = "shell.js"
 #: The page has no origin, so nothing in a trace or in the UI can act as the Lab; and it reaches its own files alone.
@@ -58,12 +58,7 @@ class _Sending(JupyterHandler):
 
     async def _send(self, path: Path) -> None:
         with await asyncio.to_thread(path.open, "rb") as file:
-            while data := await asyncio.to_thread(file.read, _CHUNK_BYTES):
-                self.write(data)
-                try:
-                    await self.flush()
-                except iostream.StreamClosedError:  # cancelled in the browser
-                    return
+            await send_file(self, file)
 
     def _refuse(self, error: GenOpsError) -> None:
         self.set_status(error.status)

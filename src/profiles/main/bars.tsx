@@ -5,12 +5,12 @@ import { drawOnCanvas } from '../../charts/drawing/canvas';
 import { readLook } from '../../charts/drawing/colors';
 import { savePng } from '../../charts/files';
 import { ActionButton } from '../../core';
-import { onThemeChange } from '../../core/palette';
 import { formatMicroseconds, formatShare } from '../figures';
 
 import type { IBar } from './parts';
 import type { IBarsPicture } from './picture';
 import { barsPicture, lengthOf, partAt, partsShown } from './picture';
+import { useRedraw } from './redraw';
 
 const PNG_WIDTH = 900;
 
@@ -42,20 +42,7 @@ export function Bars(props: Bars.IProps): React.ReactElement {
     }
   }, [bars]);
 
-  React.useEffect(() => {
-    const node = host.current;
-    if (!node) {
-      return;
-    }
-    draw();
-    const resize = new ResizeObserver(draw);
-    resize.observe(node);
-    const endTheme = onThemeChange(() => requestAnimationFrame(draw));
-    return () => {
-      resize.disconnect();
-      endTheme();
-    };
-  }, [draw]);
+  useRedraw(host, draw);
 
   const save = () => {
     const node = host.current;

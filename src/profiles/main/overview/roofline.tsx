@@ -5,9 +5,10 @@ import { drawOnCanvas } from '../../../charts/drawing/canvas';
 import { readLook } from '../../../charts/drawing/colors';
 import { savePng } from '../../../charts/files';
 import { ActionButton } from '../../../core';
-import { formatNumber, onThemeChange } from '../../../core/palette';
+import { formatNumber } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IOperatorWork, IRoofline } from '../../service';
+import { useRedraw } from '../redraw';
 import { peakWords } from '../words';
 
 import type { IDrawnWork } from './roofline-picture';
@@ -47,29 +48,20 @@ export function RooflineChart(props: {
     },
     [roofline, trans]
   );
-  React.useEffect(() => {
-    const node = host.current!;
-    const draw = () => {
-      if (canvas.current && node.clientWidth > 0) {
-        const picture = made(node, node.clientWidth, HEIGHT_PX);
-        works.current = picture.works;
-        drawOnCanvas(
-          canvas.current,
-          picture.scene,
-          picture.look,
-          window.devicePixelRatio || 1
-        );
-      }
-    };
-    draw();
-    const resize = new ResizeObserver(draw);
-    resize.observe(node);
-    const endTheme = onThemeChange(() => requestAnimationFrame(draw));
-    return () => {
-      resize.disconnect();
-      endTheme();
-    };
+  const draw = React.useCallback(() => {
+    const node = host.current;
+    if (node && canvas.current && node.clientWidth > 0) {
+      const picture = made(node, node.clientWidth, HEIGHT_PX);
+      works.current = picture.works;
+      drawOnCanvas(
+        canvas.current,
+        picture.scene,
+        picture.look,
+        window.devicePixelRatio || 1
+      );
+    }
   }, [made]);
+  useRedraw(host, draw);
 
   return (
     <figure className="gol-TimeBars gol-Roofline">
