@@ -16,6 +16,7 @@ from ..errors import GenOpsError
 from .handing import expected, finished, write_trace
 from .lines import LineMarkers, running_frames, watch
 from .markers import cell_marker, cell_names
+from .part import Part
 from .recorder import (
     Recorder,
     annotation,
@@ -39,26 +40,6 @@ _RESULT_TO_RECORDED = 6.7
 #: Growth of the process by so many times the bound is looked at even where few events are expected.
 _ALARM = 3.3
 _KERNEL_SIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-class Part:
-    """What was recorded in one go. ``steps``: those that it has whole."""
-
-    def __init__(self, recorder: Recorder, elapsed_s: float) -> None:
-        self.recorder = recorder
-        self.from_s = elapsed_s
-        self.began = time.perf_counter()
-        self.seconds = 0.0
-        self.steps = 0
-        self.ended_by = ""
-        self.resident = resident_bytes()
-        #: Growth before this age is the program's own, as far as is known.
-        self.look_at_s = 0.0
-
-    @property
-    def age(self) -> float:
-        """Seconds since it began."""
-        return time.perf_counter() - self.began
 
 
 class Capture:
