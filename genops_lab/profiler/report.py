@@ -64,7 +64,7 @@ def report(summary: ProfileSummary, title: str) -> str:
         _keys(summary),
         "<h2>Where the time went</h2>",
         *(_device(summary, device) for device in summary.devices),
-        "" if summary.devices else "<p>No GPU was used while this was recorded.</p>",
+        "" if summary.devices else "<p>The trace has no events of a GPU.</p>",
         "<h2>Advice</h2>",
         *(_advice(each) for each in sorted(summary.advice, key=lambda each: -each.saving_us)),
         "" if summary.advice else "<p>No problem was found that the trace proves.</p>",

@@ -93,7 +93,7 @@ def test_the_command_writes_a_page_and_overwrites_none(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, given).exit_code == 0
     page = output.read_text()
     assert "aten::&lt;b&gt;" in page
-    assert "No GPU was used while this was recorded." in page
+    assert "The trace has no events of a GPU." in page
     again = CliRunner().invoke(app, given)
     assert again.exit_code != 0
     assert output.read_text() == page

@@ -326,7 +326,7 @@ def test_advice_leads_to_its_moments(lab: LabPage) -> None:
 
 
 def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
-    lab.execute("docmanager:open", {"path": "ranks/worker1.json.gz", "factory": "Profile"})
+    lab.execute("docmanager:open", {"path": "ranks/worker1.json.gz"})  # as a double click does
     shown = lab.page.locator(".gol-Profile:visible")
     expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
     shown.get_by_role("button", name="All 8 traces of the folder").click()

@@ -17,15 +17,15 @@ const MODEL = 'genops-profile-file';
 const OPENED = [
   {
     name: 'genops-trace',
-    // *.pt.trace.json, *trace*.json, both also packed.
-    pattern: '^.*[tT][rR][aA][cC][eE].*\\.json(\\.gz)?$',
+    // *.pt.trace.json, *trace*.json
+    pattern: '^.*[tT][rR][aA][cC][eE].*\\.json$',
     extensions: []
   },
+  // JupyterLab has no other way to open it.
+  { name: 'genops-packed-json', extensions: ['.json.gz'] },
   { name: 'genops-memory-snapshot', extensions: ['.pickle'] },
   { name: 'genops-nsys-export', extensions: ['.sqlite'] }
 ];
-/** Files for which it is one way to open them. */
-const OFFERED = [{ name: 'genops-packed-json', extensions: ['.json.gz'] }];
 
 /** Have traces and snapshots opened with what `content` makes. The file itself is never sent to the browser. */
 export function openFiles(
@@ -40,7 +40,7 @@ export function openFiles(
     fileFormat: null,
     mimeTypes: []
   };
-  for (const type of [...OPENED, ...OFFERED]) {
+  for (const type of OPENED) {
     docRegistry.addFileType({ ...look, ...type });
   }
   docRegistry.addModelFactory(new Unread());
@@ -48,7 +48,7 @@ export function openFiles(
     name: FACTORY,
     label: trans.__('Profile'),
     modelName: MODEL,
-    fileTypes: [...OPENED, ...OFFERED].map(({ name }) => name).concat('json'),
+    fileTypes: OPENED.map(({ name }) => name).concat('json'),
     defaultFor: OPENED.map(({ name }) => name),
     readOnly: true
   });

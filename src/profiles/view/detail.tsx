@@ -204,7 +204,7 @@ export function SummaryView(props: {
       ))}
       {devices.length === 0 && (
         <p className="gol-Note">
-          {trans.__('No GPU was used while this was recorded.')}
+          {trans.__('The trace has no events of a GPU.')}
         </p>
       )}
       <RankedTimes

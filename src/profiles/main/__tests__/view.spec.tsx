@@ -135,9 +135,7 @@ describe('a profile in the main area', () => {
 
   it('says of each part that is absent that it is', async () => {
     await show(makeProfile(makeSummary()));
-    expect(
-      screen.getByText('No GPU was used while this was recorded.')
-    ).toBeTruthy();
+    expect(screen.getByText('The trace has no events of a GPU.')).toBeTruthy();
     expect(screen.getByText('No steps are known of this trace.')).toBeTruthy();
     expect(
       screen.getByText('No problem was found that the trace proves.')

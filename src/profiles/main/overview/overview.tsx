@@ -58,7 +58,7 @@ export function Overview(props: Overview.IProps): React.ReactElement {
               />
             ) : (
               <p className="gol-Profile-quiet">
-                {trans.__('No GPU was used while this was recorded.')}
+                {trans.__('The trace has no events of a GPU.')}
               </p>
             )}
             <Bars
