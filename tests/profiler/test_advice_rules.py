@@ -211,6 +211,24 @@ def test_python_between_small_kernels(tmp_path: Path, python: float, found: str)
     assert ("gpu_idle" in advised(tmp_path, events)) == (found == "gpu_idle")
 
 
+@pytest.mark.parametrize(("python", "code"), [(30, "launch_bound"), (300, "gpu_idle")])
+def test_the_moments_of_idle_time_are_idle(tmp_path: Path, python: float, code: str) -> None:
+    """Also where the kernels behind the gaps are longer than these."""
+    events: list[Event] = []
+    kernels, begin = [], 152.0 + python  # moments count from the first event on
+    for number in range(1, 200):
+        at, length = (152.0 + python) * number, 4 + 20 * (number % 8)
+        events += [operator("aten::add_", at, 12), call("cudaLaunchKernel", at + 4, 6, number)]
+        events += [kernel(ADD, at + 12, length, number)]
+        kernels.append((at + 12 - begin, at + 12 - begin + length))
+    found = analyze(written(tmp_path, events)).advice
+    advice = next(each for each in found if each.code == code)
+    assert len(advice.moments) == 5
+    for moment in advice.moments:
+        assert moment.end_us > moment.start_us
+        assert all(moment.end_us <= start or moment.start_us >= end for start, end in kernels), moment
+
+
 def test_long_kernels_are_not_launch_bound(tmp_path: Path) -> None:
     events: list[Event] = []
     for number in range(1, 30):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...models import Advice, Moment, Place
 from ..columns import Int64
-from ..intervals import span, union_length
+from ..intervals import Intervals, span, union_length
 from ..kinds import Kind
 from ..sums.devices import device_model
 from ..sums.host import Host
@@ -28,10 +28,12 @@ MOMENTS = 5
 
 
 class Stake(NamedTuple):
-    """What is at stake: nanoseconds that could be saved at most, and the slices that show it."""
+    """What is at stake: nanoseconds that could be saved at most, the slices that show it, and when to look where
+    that is not while they ran."""
 
     saving: int
     slices: Int64
+    times: Intervals | None = None
 
 
 class Case:
@@ -126,7 +128,7 @@ class Case:
             suggestion=suggestion,
             code_hint=code_hint,
             places=self._places_of(stake.slices) if self._places_of and len(stake.slices) else [],
-            moments=self._moments(stake.slices),
+            moments=_moments(stake.times or self.trace.intervals(stake.slices)),
             rank=self.trace.rank,
         )
 
@@ -137,15 +139,11 @@ class Case:
         bandwidth = max((1e9 * each.work.bytes / each.each_ns for each in large), default=0.0)
         return raised(speed, flops, bandwidth, any(name.startswith("hip") for name in self.columns.names))
 
-    def _moments(self, slices: Int64) -> list[Moment]:
-        columns = self.columns
-        longest = slices[np.argsort(-columns.dur[slices], kind="stable")[:MOMENTS]]
-        return [
-            Moment(
-                start_us=int(columns.ts[each]) / 1000, end_us=int(columns.ts[each] + columns.dur[each]) / 1000
-            )
-            for each in np.sort(longest).tolist()
-        ]
+
+def _moments(times: Intervals) -> list[Moment]:
+    longest = np.argsort(times.start - times.end, kind="stable")[:MOMENTS]
+    found = sorted(zip(times.start[longest].tolist(), times.end[longest].tolist(), strict=True))
+    return [Moment(start_us=start / 1000, end_us=end / 1000) for start, end in found]
 
 
 Rule = Callable[[Case], Iterable[Advice]]

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...models import Advice
+from ..intervals import Intervals
 from ..sums.idle import REASONS
-from .case import Case, Stake, milliseconds
+from .case import MOMENTS, Case, Stake, milliseconds
 from .launches import launch_bound, pauses
 
 SHARE = 0.1
@@ -26,13 +27,16 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
     """
     launching = any(True for _ in launch_bound(case))
     best: dict[str, int] = {}
-    slices = np.empty(0, np.int64)
+    slices, times = np.empty(0, np.int64), None
     for gaps in case.gaps:
         found = {code: int(gaps.parts[:, REASONS.index(code)].sum()) for code in _WORDS}
         if launching:
             found["python"] -= int(pauses(gaps).sum())
         if sum(found.values()) > sum(best.values()):
-            best, slices = found, gaps.following[np.argsort(-gaps.lengths, kind="stable")[:100]]
+            unexplained = gaps.parts[:, [REASONS.index(code) for code in _WORDS]].sum(axis=1)
+            most = np.argsort(-unexplained, kind="stable")
+            best, slices = found, gaps.following[most[:100]]
+            times = Intervals(gaps.times.start[most[:MOMENTS]], gaps.times.end[most[:MOMENTS]])
     idle = sum(best.values())
     if not case.worth(idle, SHARE):
         return
@@ -43,6 +47,6 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
         f"Idle for {milliseconds(idle)} ({case.share(idle)} of the trace) besides what other advice explains: "
         + ", ".join(f"{_WORDS[code]} {milliseconds(length)}" for code, length in parts)
         + ".",
-        Stake(idle, np.sort(slices)),
+        Stake(idle, np.sort(slices), times),
         "Move work of the host out of the loop (logging, metrics, preprocessing) or to another thread.",
     )

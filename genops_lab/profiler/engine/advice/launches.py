@@ -9,6 +9,7 @@ import numpy as np
 
 from ...models import Advice
 from ..columns import Int64
+from ..intervals import Intervals
 from ..kinds import Kind
 from ..nesting import NOTHING
 from ..sums.host import Bools
@@ -31,14 +32,16 @@ def launch_bound(case: Case) -> Iterable[Advice]:
     Saving: the parts of gaps in which the host was launching, with the Python in between; a CUDA graph launches all
     at once. Pauses of a microsecond between kernels that wait already are the device's own.
     """
-    best, python, stretch = 0, 0, None
+    best, python, stretch, times = 0, 0, None, None
     for gaps in case.gaps:
         parts = np.where(_waited_for_call(case, gaps), gaps.parts[:, _LAUNCH], 0)
         parts[parts > SLOW_CALL_NS] = 0
         between = pauses(gaps)
         total = int(parts.sum() + between.sum())
         if total > best:
-            best, python, stretch = total, int(between.sum()), gaps.following[parts + between > 0]
+            counted = parts + between > 0
+            best, python, stretch = total, int(between.sum()), gaps.following[counted]
+            times = Intervals(gaps.times.start[counted], gaps.times.end[counted])
     if stretch is None or not case.worth(best, SHARE):
         return
     columns = case.columns
@@ -60,7 +63,7 @@ def launch_bound(case: Case) -> Iterable[Advice]:
         f" {percent(shorter, max(1, int(known.sum())))} are shorter than the call that launched them. In"
         f" {len(stretch):,} gaps the device waited {milliseconds(best)} for launches ({case.share(best)} of the"
         f" trace){f', {milliseconds(python)} of it in Python between operators' if python else ''}.{fused}",
-        Stake(best, stretch),
+        Stake(best, stretch, times),
         "Launch less: CUDA graphs or torch.compile, larger batches"
         + (", and a fused optimizer." if fused else "."),
         'model = torch.compile(model, mode="reduce-overhead")'
