@@ -17,3 +17,19 @@ export function useResource<T>(resource: Resource<T>): IResourceSnapshot<T> {
   );
   return React.useSyncExternalStore(subscribe, () => resource.snapshot);
 }
+
+/** Whether something lasts for `ms` already: what is over sooner does not flicker. */
+export function useLasting(lasts: boolean, ms: number): boolean {
+  const [isLong, setLong] = React.useState(false);
+  React.useEffect(() => {
+    if (!lasts) {
+      return;
+    }
+    const timer = window.setTimeout(() => setLong(true), ms);
+    return () => {
+      window.clearTimeout(timer);
+      setLong(false);
+    };
+  }, [lasts, ms]);
+  return lasts && isLong;
+}

@@ -4,6 +4,7 @@ import type { Column, DataGridHandle } from 'react-data-grid';
 import DataGrid from 'react-data-grid';
 import 'react-data-grid/lib/styles.css';
 
+import { useLasting } from '../../../core/ui/hooks';
 import { useSignalled } from '../../view/hooks';
 import { NAME, columnLabel, defaultWidth } from '../column-words';
 import { idsBelow, keyOf, levelOf } from '../groups';
@@ -24,6 +25,8 @@ import { useRevision } from './use-revision';
 
 const ROW_PX = 28;
 const HEAD_PX = 34;
+/** Rows of the question before are pale from then on: to make them so paints the whole table, twice. */
+const STALE_MS = 200;
 
 /** The rows, of which those that are seen are in the page. */
 export function Grid(props: Grid.IProps): React.ReactElement {
@@ -40,6 +43,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   const scrolled = React.useRef(0);
 
   const { rows, switching } = snapshot;
+  const isStale = useLasting(switching, STALE_MS);
   const columns = React.useMemo(
     () => [
       selectColumn(props),
@@ -118,7 +122,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
 
   return (
     <div
-      className={`gol-RunTable-grid ${switching ? 'gol-mod-stale' : ''}`}
+      className={`gol-RunTable-grid ${isStale ? 'gol-mod-stale' : ''}`}
       aria-busy={switching}
       onKeyDownCapture={onHeadKey}
       onMouseDown={event => {
