@@ -215,6 +215,7 @@ def _memory(file: Path, what: str, *, whole: bool = False) -> Iterator[Figure]:
 
 
 def _side_by_side(uri: str, cache: Path, experiment: str, store: str, *, times: int) -> Iterator[Figure]:
+    times *= 3  # of a few questions the first, which load what the next ones need, would be the median
     ours, rows, ids = asyncio.run(_table_times(uri, cache, experiment, times))
     from mlflow import MlflowClient
 

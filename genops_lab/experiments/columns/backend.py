@@ -59,7 +59,7 @@ class RunMirror:
             matched=len(found.rows),
             places=len(found.rows),
             offset=query.offset,
-            run_ids=[shown.asked.snapshot.ids[row] for row in rows],
+            run_ids=[shown.asked.snapshot.ids[row] for row in rows.tolist()],
             columns=shown.asked.columns(query.columns, rows),
             state=_state(shown),
             doubts=found.doubts,
