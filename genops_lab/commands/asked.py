@@ -57,7 +57,7 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
 def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -> None:
     """Say which metrics and parameters of the order no run has."""
     for level, by in enumerate(sort):
-        # Runs without a value come last: where the first ones have none, no run has. Of a further level all must be seen.
+        # Runs without a value come last: where the first ones have none, no run has. Further levels: all must be seen.
         kind, seen = _kind(by), level == 0 or len(found.runs) == found.matched
         if not kind or not found.runs or not seen:
             continue
