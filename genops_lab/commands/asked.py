@@ -11,7 +11,7 @@ from genops_lab.core.errors import GenOpsError
 from .session import Session
 
 if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunsState
+    from genops_lab.experiments.columns.models import RunsFound, RunSort, RunsState
     from genops_lab.experiments.query.models import Doubt
 
 
@@ -40,3 +40,39 @@ def remarks(session: Session, query: str, doubts: list[Doubt], state: RunsState)
         session.say(f"{state.read} of {state.total or 'all'} runs are read so far: try again later.")
     for advice in state.advice:
         session.say(f"{advice.message} {advice.hint}")
+
+
+def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
+    """The names of the metrics that runs are sorted by and asked for, each once, in this order."""
+    names = [by.column.partition(".")[2] for by in sort if _kind(by) == "metric"]
+    if query.strip():
+        from genops_lab.experiments.query import NotInColumns, parse
+
+        # What asks for data sets was answered by MLflow itself.
+        with contextlib.suppress(NotInColumns):
+            names += [name.key for name in parse(query).names if name.kind == "metric"]
+    return list(dict.fromkeys(names))
+
+
+def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -> None:
+    """Say which metrics and parameters of the order no run has."""
+    for level, by in enumerate(sort):
+        # Runs without a value come last: where the first ones have none, no run has. Further levels: all must be seen.
+        kind, seen = _kind(by), level == 0 or len(found.runs) == found.matched
+        if not kind or not found.runs or not seen:
+            continue
+        prefix, _, name = by.column.partition(".")
+        known = {key for run in found.runs for key in (run.metrics if kind == "metric" else run.params)}
+        if name not in known:
+            from genops_lab.experiments.query.errors import nearest
+
+            near = " or ".join(f"{prefix}.{key}" for key in nearest(name, sorted(known)))
+            hint = f" Did you mean {near}?" if near else ""
+            session.say(f"No run here has {by.column}: nothing is sorted by it.{hint}")
+
+
+def _kind(by: RunSort) -> str:
+    """Whether it is a metric or a parameter; empty for all else."""
+    prefix, dot, _ = by.column.partition(".")
+    kind = prefix.removesuffix("s") if dot else ""
+    return kind if kind in ("metric", "param") else ""

@@ -77,7 +77,7 @@ def list_runs(
         from genops_lab.experiments.columns.models import RunSearch
         from genops_lab.experiments.columns.service import RunTableService
 
-        from .asked import query_pointed_at, remarks
+        from .asked import metrics_asked_for, query_pointed_at, remarks, sorted_by_nothing
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
@@ -89,11 +89,13 @@ def list_runs(
         )
         with query_pointed_at(session, filter):
             found = session.call(RunTableService.search_runs, body=asked)
-        session.show(found.runs, views.runs(found.runs, filtered=bool(filter)))
+        metrics = metrics_asked_for(filter, asked.sort)
+        session.show(found.runs, views.runs(found.runs, filtered=bool(filter), metrics=metrics))
         if found.matched > len(found.runs):
             session.say(
                 f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
             )
+        sorted_by_nothing(session, found, asked.sort)
         remarks(session, filter, found.doubts, found.state)
 
 
@@ -239,29 +241,39 @@ def _write_patch(session: Session, run: str, path: Path) -> None:
 
 
 @runs.command("tag")
-def tag_run(
-    run: Annotated[
-        str, typer.Argument(help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids)
+def tag_runs(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN... NAME=VALUE...",
+            help="Ids, unique prefixes, or 'latest'; then tags to set.",
+            autocompletion=run_ids,
+        ),
     ],
-    tags: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="Tags to set.")] = None,
     remove: Annotated[
         list[str] | None, typer.Option("--remove", help="A tag to remove; may be given several times.")
     ] = None,
 ) -> None:
-    """Set and remove tags of a run."""
+    """Set and remove tags of runs."""
     with command(False) as session:
         from genops_lab.experiments.columns.models import RunTags
         from genops_lab.experiments.columns.service import RunTableService
+        from genops_lab.experiments.service import ExperimentsService
 
-        pairs = [tag.partition("=") for tag in tags or ()]
-        for name, equals, _ in pairs:
-            if not name or not equals:
-                raise InvalidRequest(f"{name!r} is no NAME=VALUE.", hint="Write team=vision, for instance.")
+        refs = [word for word in words if "=" not in word]
+        pairs = [word.partition("=") for word in words if "=" in word]
+        if not refs or any(not name for name, _, _ in pairs):
+            raise InvalidRequest(
+                "A run, or a tag's name, is missing.", hint="Write: genops runs tag latest team=vision"
+            )
         body = RunTags(set={name: value for name, _, value in pairs}, remove=remove or [])
         if not body.set and not body.remove:
             raise InvalidRequest("There is nothing to do.", hint="Give NAME=VALUE, or --remove NAME.")
-        session.call(RunTableService.tag_run, run_id=run, body=body)
-        session.say("The tags are changed.")
+        # All are looked up first: a run that is not there leaves the others as they are.
+        ids = dict.fromkeys(session.call(ExperimentsService.get_run_links, run_id=ref).run_id for ref in refs)
+        for run_id in ids:
+            session.call(RunTableService.tag_run, run_id=run_id, body=body)
+        session.say(f"The tags of {len(ids)} runs are changed." if len(ids) > 1 else "The tags are changed.")
 
 
 @runs.command("delete")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any
+
+from mlflow import MlflowClient
 
 from tests.support.rooms import Logged
 
@@ -185,6 +188,39 @@ def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits
         assert lab.call("runs", *wrong).code == 2
     of_data = lab.call("runs", "list", "--filter", "dataset.name = 'none'", "--json")
     assert (of_data.code, of_data.json) == (0, []), of_data.err
+
+
+def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: RunningLab, digits: Logged) -> None:
+    client = MlflowClient(lab.mlflow.uri)
+    for name, value in (("a1", 1.0), ("a2", 2.0), ("a3", 3.0), ("zeta", 0.25)):
+        client.log_metric(digits.run_id, name, value)
+    assert "zeta=0.25" in lab.call("runs", "list", "--sort", "-metrics.zeta").out
+    assert "zeta=0.25" in lab.call("runs", "list", "--filter", "metrics.zeta > 0 or name = 'x'").out
+    assert "zeta" not in lab.call("runs", "list").out
+
+
+def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> None:
+    MlflowClient(lab.mlflow.uri).log_metric(digits.run_id, "zeta", 0.25)
+    wrong = lab.call("runs", "list", "--sort", "-metrics.zetta")
+    assert wrong.code == 0
+    assert "No run here has metrics.zetta: nothing is sorted by it. Did you mean metrics.zeta?" in wrong.err
+    assert "nothing is sorted" not in lab.call("runs", "list", "--sort", "-metrics.zeta").err
+
+
+def test_several_runs_are_tagged_at_once_or_none(lab: RunningLab, digits: Logged) -> None:
+    client = MlflowClient(lab.mlflow.uri)
+    other = client.create_run(client.get_run(digits.run_id).info.experiment_id).info.run_id
+    try:
+        wrong = lab.call("runs", "tag", other, "f" * 32, "team=vision")
+        assert (wrong.code, client.get_run(other).data.tags.get("team")) == (3, None)
+        done = lab.call("runs", "tag", digits.run_id[:10], other, "team=vision")
+        assert (done.code, done.err) == (0, "The tags of 2 runs are changed.\n")
+        assert [client.get_run(run).data.tags["team"] for run in (digits.run_id, other)] == ["vision"] * 2
+        assert re.search(r"^team +vision$", lab.call("runs", "show", other).out, re.MULTILINE)
+        assert lab.call("runs", "tag", "team=vision").code == 2
+    finally:
+        client.delete_tag(digits.run_id, "team")
+        client.delete_run(other)
 
 
 def test_runs_are_listed_in_groups(lab: RunningLab, digits: Logged) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..document import (
@@ -62,8 +63,15 @@ def changed(run_ids: list[str], how: str) -> Document:
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
 
 
-def runs(found: list[Run], *, filtered: bool = False) -> Document:
-    """``runs list``."""
+def _first_metrics(run: Run, asked_for: Sequence[str]) -> str:
+    """All that were asked for, and others by name while there is room."""
+    asked = [key for key in asked_for if key in run.metrics]
+    others = [key for key in sorted(run.metrics) if key not in asked][: max(0, SHOWN_METRICS - len(asked))]
+    return "  ".join(f"{key}={_number(run.metrics[key], 4)}" for key in (*asked, *others))
+
+
+def runs(found: list[Run], *, filtered: bool = False, metrics: Sequence[str] = ()) -> Document:
+    """``runs list``; ``metrics``: those that must be seen."""
     rows: list[Row] = [
         [
             run.run_id[:SHORT_ID],
@@ -72,9 +80,7 @@ def runs(found: list[Run], *, filtered: bool = False) -> Document:
             state_cell(run.status),
             moment(run.started_at),
             _run_duration(run),
-            "  ".join(
-                f"{key}={_number(value, 4)}" for key, value in sorted(run.metrics.items())[:SHOWN_METRICS]
-            ),
+            _first_metrics(run, metrics),
         ]
         for run in found
     ]
@@ -112,6 +118,8 @@ def run(detail: RunDetail) -> Document:
     parts: list[Block] = [facts]
     if shown.params:
         parts.append(Facts(sorted(shown.params.items()), title="Parameters"))
+    if shown.tags:
+        parts.append(Facts(sorted(shown.tags.items()), title="Tags"))
     if shown.metrics:
         when = {latest.key: f"  step {latest.step}, {moment(latest.at)}" for latest in detail.latest}
         metrics = [
