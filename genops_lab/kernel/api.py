@@ -8,7 +8,7 @@ from typing import Any, ContextManager, Iterator, Mapping, Optional
 
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
-from .opening import Options, bridged, close_run, default_name, open_run
+from .opening import Options, bridged, close_run, default_name, open_run, profile_title
 from .run import END_WAIT_S, FAILED, FINISHED, KILLED, Run
 from .state import runs
 
@@ -194,7 +194,7 @@ def profile(
     from .profiling import Wishes, profiled
 
     wishes = Wishes(steps, warmup, seconds, megabytes, shapes, stacks, memory, graphs, lines)
-    return profiled(title or default_name(), wishes)
+    return profiled(title or profile_title(), wishes)
 
 
 def predict(name: str, inputs: Any, timeout_s: float = 60.0) -> Any:

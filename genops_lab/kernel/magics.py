@@ -12,12 +12,12 @@ _ATTRIBUTE = "_genops_magics"
 
 class _ProfileScope(Scope):
     def __init__(self, line: str) -> None:
-        from .opening import default_name
+        from .opening import profile_title
         from .options import cell_options, profile_parser
         from .profiling import capture_of
 
         options = cell_options(profile_parser(), line)
-        self._capture = capture_of(options.title or default_name(), _wishes(options))
+        self._capture = capture_of(options.title or profile_title(), _wishes(options))
         self._capture.start()
 
     def close(self, status: str) -> None:
@@ -124,12 +124,12 @@ class _Magics:
         """
         if cell is not None:
             return self._cell("profile", line, cell)
-        from .opening import default_name
+        from .opening import profile_title
         from .options import profile_parser, split_statement
         from .profiling import profiled
 
         options, statement = split_statement(profile_parser(), line)
-        with profiled(options.title or statement or default_name(), _wishes(options)):
+        with profiled(options.title or statement or profile_title(), _wishes(options)):
             return evaluate(self._shell, statement)
 
     def _cell(self, kind: str, line: str, cell: str) -> None:

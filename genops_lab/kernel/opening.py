@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import Any, Mapping, NamedTuple, Optional
 
+from .display import in_notebook, shell
 from .errors import GenOpsError
 from .mlflow_bridge import MlflowBridge, mlflow_version
 from .optimizers import OptimizerHooks
@@ -118,6 +119,12 @@ def default_name() -> str:
     """The notebook's or script's name without its ending."""
     path = notebook_path() or script_path()
     return os.path.splitext(os.path.basename(path))[0] or "python"
+
+
+def profile_title() -> str:
+    """The default name with the number of the cell that runs: a notebook has many profiles."""
+    number = getattr(shell(), "execution_count", None) if in_notebook() else None
+    return default_name() if number is None else f"{default_name()} [{number}]"
 
 
 def default_experiment() -> str:

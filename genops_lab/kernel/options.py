@@ -17,6 +17,8 @@ class Parser(argparse.ArgumentParser):
         raise GenOpsError(f"{self.prog}: {message}.", self.format_usage().strip())
 
     def exit(self, status: int = 0, message: Any = None) -> NoReturn:
+        if not status and not message:  # the help was printed
+            raise GenOpsError(f"{self.prog} --help runs nothing.", "Take it off to run the code.")
         raise GenOpsError(f"{self.prog}: {message or 'see the usage.'}", self.format_usage().strip())
 
 
@@ -86,13 +88,26 @@ def track_parser() -> argparse.ArgumentParser:
 
 def profile_parser() -> argparse.ArgumentParser:
     """Options of ``profile``; their names are those of :class:`~genops_lab.kernel.profiling.Wishes`."""
-    parser = Parser(prog="%%profile", add_help=False, allow_abbrev=False)
-    parser.add_argument("--title", default="", help="the profile's title")
-    parser.add_argument("--steps", type=_count(1), default=10, help="record at most so many optimizer steps")
-    parser.add_argument("--warmup", type=_count(0), default=2, help="steps before them that are not recorded")
-    parser.add_argument("--seconds", type=_positive, default=20.0, help="record at most so long")
+    parser = Parser(prog="%%profile", allow_abbrev=False)
     parser.add_argument(
-        "--megabytes", type=_positive, default=200.0, help="let the recorder take at most so much"
+        "--title",
+        default="",
+        help="the profile's title; the notebook's name and the cell's number without it",
+    )
+    parser.add_argument(
+        "--steps", type=_count(1), default=10, help="record at most so many optimizer steps (%(default)s)"
+    )
+    parser.add_argument(
+        "--warmup", type=_count(0), default=2, help="steps before them that are not recorded (%(default)s)"
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, default=20.0, help="record at most so long (%(default)s)"
+    )
+    parser.add_argument(
+        "--megabytes",
+        type=_positive,
+        default=200.0,
+        help="let the recorder take at most so much (%(default)s)",
     )
     parser.add_argument("--shapes", action="store_true", help="record the inputs' shapes (slower)")
     parser.add_argument("--stacks", action="store_true", help="record Python's stacks (much slower)")
@@ -107,7 +122,7 @@ def profile_parser() -> argparse.ArgumentParser:
 
 def memory_parser() -> argparse.ArgumentParser:
     """Options of ``%genops memory``."""
-    parser = Parser(prog="%genops memory", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="%genops memory", allow_abbrev=False)
     parser.add_argument("verb", choices=("record", "show", "stop"))
     parser.add_argument("--events", type=_count(1), default=100_000, help="keep the latest so many events")
     parser.add_argument("--json", action="store_true", help="print what show and stop say as JSON")

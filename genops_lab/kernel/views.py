@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any, Dict, Mapping, Optional
 
-from .cards import profile_card, profile_text, run_card, run_text
+from .cards import run_card, run_text
 from .display import in_notebook
+from .findings import findings
 from .live import LiveView
+from .profile_cards import profile_card, profile_text
 from .run import Run
 
 INTERVAL_S = 0.25
@@ -60,7 +63,7 @@ class RunView:
         self._view.finish(run_state(self._run))
 
 
-_PROFILE_FIELDS = ("id", "title", "state", "message", "summary")
+_PROFILE_FIELDS = ("id", "title", "state", "message", "note", "summary")
 
 
 class ProfileView:
@@ -68,7 +71,7 @@ class ProfileView:
 
     def __init__(self, title: str) -> None:
         self._state: Dict[str, Any] = {
-            "id": "", "title": title, "state": "writing", "message": "", "summary": None,
+            "id": "", "title": title, "state": "writing", "message": "", "note": "", "summary": None, "findings": None,
         }  # fmt: skip
         self._view: Optional[LiveView] = None
         if in_notebook():
@@ -82,9 +85,18 @@ class ProfileView:
     def update(self, profile: Mapping[str, Any]) -> None:
         """What is known now: the Lab's ``Profile``, or a part of it."""
         news = {name: profile[name] for name in _PROFILE_FIELDS if name in profile}
+        if news.get("summary"):
+            news["findings"] = findings(news["summary"])
         self._state = {**self._state, **news}
         if self._view is not None:
             self._view.update(self._state)
+
+    def note(self, words: str) -> None:
+        """Say what was recorded and what it cost: no error, so beside the summary where there is one."""
+        if self._view is not None:
+            self.update({"note": words})
+        elif words:
+            print(f"GenOps: {words}", file=sys.stderr)
 
     def finish(self) -> None:
         """Leave a picture in place of the live view."""

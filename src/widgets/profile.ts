@@ -1,6 +1,7 @@
 /**
- * A profile's summary, as an anywidget module: busy and idle time of each
- * device, and the operators in the order that is asked for.
+ * A profile's summary, as an anywidget module: what to change, the costliest
+ * lines, busy and idle time of each device, and the operators in the order that
+ * is asked for.
  */
 import base from './_base.css';
 import { Badge, follow, make, type IModel, type Tone } from './_dom';
@@ -27,17 +28,35 @@ interface ISummary {
   damaged: string;
 }
 
+interface IFindings {
+  advice: {
+    title: string;
+    saving: string;
+    evidence: string;
+    suggestion: string;
+    where: string;
+  }[];
+  more_advice: number;
+  lines: { where: string; text: string; time: string; share: number }[];
+  lines_of: 'device' | 'host';
+}
+
 interface IProfileState {
   id: string;
   title: string;
   state: 'writing' | 'analyzing' | 'ready' | 'failed';
   message: string;
+  /** What was recorded, and what that cost. */
+  note: string;
   summary: ISummary | null;
+  findings: IFindings | null;
 }
 
 type Column = 'self_us' | 'device_us' | 'count';
 
 const FIRST_ROWS = 8;
+/** Where lines are shown, operators are the finer print. */
+const FIRST_ROWS_BEHIND_LINES = 3;
 const STATES: Record<string, [word: string, tone: Tone]> = {
   writing: ['Writing the trace…', 'busy'],
   analyzing: ['Analysing…', 'busy'],
@@ -82,15 +101,18 @@ class ProfileView {
     this._root.append(
       this._head,
       this._message,
+      this._advice,
+      this._lines,
       this._busyLabel,
       this._busy,
       this._table,
-      this._more
+      this._more,
+      this._note
     );
     el.append(make('style', '', `${base}\n${css}`), this._root);
     this._end = follow(
       _model,
-      ['id', 'title', 'state', 'message', 'summary'],
+      ['id', 'title', 'state', 'message', 'note', 'summary', 'findings'],
       () => this._draw()
     );
   }
@@ -137,14 +159,82 @@ class ProfileView {
     const id = this._model.get('id') ?? '';
     this._open.hidden = !id || state !== 'ready';
     this._open.href = `#genops-profile=${encodeURIComponent(id)}`;
-    const notes = [this._model.get('message'), summary?.damaged].filter(
-      Boolean
-    );
+    const nothing =
+      state === 'ready' &&
+      summary !== null &&
+      summary.operators.length + summary.devices.length === 0
+        ? 'No operator of PyTorch ran while this was recorded.'
+        : '';
+    const notes = [
+      this._model.get('message'),
+      summary?.damaged,
+      nothing
+    ].filter(Boolean);
     this._message.textContent = notes.join('\n');
     this._message.hidden = notes.length === 0;
+    this._note.textContent = this._model.get('note') ?? '';
+    this._note.hidden = !this._note.textContent;
+    const findings = this._model.get('findings') ?? null;
+    this._drawAdvice(findings);
+    this._drawLines(findings);
+    this._first = findings?.lines.length ? FIRST_ROWS_BEHIND_LINES : FIRST_ROWS;
     this._drawBusy(summary);
     this._operators = summary?.operators ?? [];
     this._drawOperators();
+  }
+
+  private _drawAdvice(findings: IFindings | null): void {
+    const list = make('ol', '');
+    list.append(
+      ...(findings?.advice ?? []).map(one => {
+        const item = make('li', '');
+        const where = one.where ? ` (${one.where})` : '';
+        item.append(
+          make('strong', '', one.title),
+          make('span', 'gol-view-muted', one.saving && ` ${one.saving}`),
+          make('div', '', `${one.evidence}${where} ${one.suggestion}`.trim())
+        );
+        return item;
+      })
+    );
+    const left = findings?.more_advice ?? 0;
+    this._advice.replaceChildren(
+      make('div', 'gol-profile-label', 'What to change'),
+      list,
+      make(
+        'div',
+        'gol-view-muted',
+        left > 0 ? `and ${left} more: Open shows all` : ''
+      )
+    );
+    this._advice.hidden = list.childElementCount === 0;
+  }
+
+  private _drawLines(findings: IFindings | null): void {
+    const lines = findings?.lines ?? [];
+    const table = make('table', 'gol-profile-lines');
+    const name =
+      findings?.lines_of === 'device'
+        ? 'Device time by line'
+        : 'Time by line, on the CPU';
+    table.createCaption().textContent = name;
+    const body = table.createTBody();
+    for (const one of lines) {
+      const row = body.insertRow();
+      const place = make('th', '', one.where);
+      place.scope = 'row';
+      row.append(place);
+      const text = row.insertCell();
+      text.append(make('code', '', one.text));
+      text.title = one.text;
+      const bar = make('span', 'gol-profile-bar');
+      bar.setAttribute('aria-hidden', 'true');
+      bar.append(segment('gol-profile-first', one.share));
+      row.insertCell().append(bar);
+      const percent = Math.round(100 * one.share);
+      row.insertCell().textContent = `${one.time} (${percent >= 1 ? `${percent} %` : 'under 1 %'})`;
+    }
+    this._lines.replaceChildren(...(lines.length > 0 ? [table] : []));
   }
 
   private _drawBusy(summary: ISummary | null): void {
@@ -185,7 +275,7 @@ class ProfileView {
     }
     const total = (one: IOperator) => one.self_us + one.device_us;
     const most = Math.max(...sorted.map(total), Number.MIN_VALUE);
-    const rows = this._all ? sorted : sorted.slice(0, FIRST_ROWS);
+    const rows = this._all ? sorted : sorted.slice(0, this._first);
     this._body.replaceChildren(
       ...rows.map(one => {
         const row = make('tr', '');
@@ -208,7 +298,7 @@ class ProfileView {
       })
     );
     this._table.hidden = sorted.length === 0;
-    this._more.hidden = sorted.length <= FIRST_ROWS;
+    this._more.hidden = sorted.length <= this._first;
     this._more.setAttribute('aria-expanded', String(this._all));
     this._more.textContent = this._all
       ? 'Show fewer'
@@ -221,6 +311,9 @@ class ProfileView {
   private _badge = new Badge();
   private _open = make('a', '');
   private _message = make('p', 'gol-view-message');
+  private _advice = make('div', 'gol-profile-advice');
+  private _lines = make('div', '');
+  private _note = make('p', 'gol-view-muted gol-profile-note');
   private _busyLabel = make(
     'div',
     'gol-profile-label',
@@ -235,6 +328,7 @@ class ProfileView {
   private _column: Column = 'self_us';
   private _descending = true;
   private _all = false;
+  private _first = FIRST_ROWS;
   private _end: () => void;
 }
 

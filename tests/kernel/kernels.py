@@ -43,6 +43,11 @@ class Cell:
         return "".join(content["data"]["text/plain"] for content in self.of("execute_result"))
 
 
+def said_on(cell: Cell) -> str:
+    """The text of a live view as it is left under the cell."""
+    return str(cell.of("update_display_data")[-1]["data"]["text/plain"])
+
+
 class RunningKernel:
     """A kernel and its client."""
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from genops_lab.kernel.cards import deployment_card, profile_card, run_card, run_text
+from genops_lab.kernel import findings as found
+from genops_lab.kernel.cards import deployment_card, run_card, run_text
 from genops_lab.kernel.chart import groups, picture
 from genops_lab.kernel.history import MAX_POINTS, History
 from genops_lab.kernel.options import cell_options, split_statement, track_parser
+from genops_lab.kernel.profile_cards import NOTHING_RAN, profile_card, profile_text
 from genops_lab.kernel.source import simple_params
 
 HOSTILE = "<script>alert('1')</script>\"&"
@@ -87,6 +89,44 @@ def test_a_profile_holds_all_its_operators_without_a_script() -> None:
     assert ">op69<" in table and ">op9<" not in table
     few = profile_card({"title": "t", "state": "ready", "summary": {"operators": operators[:8]}})
     assert "<details" not in few
+
+
+def line_of(line: int, device: float, cpu: float, cell: str = "c1") -> dict[str, Any]:
+    place = {"file": cell, "line": line, "cell": cell, "text": ""}
+    return {"place": place, "device_us": device, "backward_us": 0.0, "cpu_us": cpu, "kernels": 0}
+
+
+def test_advice_and_the_costliest_lines_stand_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(found, "_cells", lambda: {"c1": found._Cell(7, ["%%profile", "  y = a < b", "x"])})
+    advice = [
+        {"title": title, "severity": "low", "saving_us": us, "evidence": "E.", "suggestion": "S."}
+        for title, us in (("a", 1.0), ("b", 4000.0), ("c", 3.0), ("d", 2.0))
+    ]
+    advice[1]["places"] = [line_of(2, 0, 0)["place"]]
+    operators = [{"name": "op", "count": 1, "self_us": 1.0, "total_us": 1.0, "device_us": 0.0}]
+    summary: dict[str, Any] = {"advice": advice, "operators": operators}
+    summary["attribution"] = {"lines": [line_of(3, 0.0, 100.0), line_of(2, 0.0, 300.0)]}
+    shown = found.findings(summary)
+    assert [one["title"] for one in shown["advice"]] == ["b", "c", "d"] and shown["more_advice"] == 1
+    assert shown["advice"][0]["where"] == "[7] line 2" and shown["advice"][0]["saving"] == "up to 4.00 ms"
+    assert [(one["where"], one["text"], one["share"]) for one in shown["lines"]] == [
+        ("[7] line 2", "y = a < b", 0.75),
+        ("[7] line 3", "x", 0.25),
+    ]
+    state = {"title": "t", "state": "ready", "summary": summary, "findings": shown, "note": "recorded"}
+    html, text = profile_card(state), profile_text(state)
+    assert html.index("What to change") < html.index("by line, on the CPU") < html.index("Time by operator")
+    assert "[7] line 2  y = a &lt; b" in html and "300.0 µs (75 %)" in html and "1 call<" in html
+    assert "b up to 4.00 ms: E. S." in text and text.endswith("recorded")
+    # Device time counts where there is some.
+    summary["attribution"]["lines"].append(line_of(1, 5.0, 0.0))
+    assert [one["where"] for one in found.findings(summary)["lines"]] == ["[7] line 1"]
+
+
+def test_a_profile_without_any_work_says_so() -> None:
+    empty = {"title": "t", "state": "ready", "summary": {"operators": [], "devices": []}}
+    assert NOTHING_RAN in profile_card(empty) and NOTHING_RAN in profile_text(empty)
+    assert NOTHING_RAN not in profile_card({**empty, "state": "analyzing"})
 
 
 def test_a_run_in_plain_text() -> None:

@@ -11,7 +11,7 @@ import pytest
 from genops_lab.kernel.widget import VIEW_MIME, script
 from tests.support.homes import Home
 
-from .kernels import RunningKernel
+from .kernels import RunningKernel, said_on
 from .stand_in import LabStandIn, kinds
 
 pytest.importorskip("torch", reason="PyTorch is an extra")
@@ -84,6 +84,31 @@ def test_the_trace_is_handed_over_and_the_summary_shown(
     assert "busy 80 %" in last["data"]["text/plain"]
 
 
+def test_what_is_asked_for_more_brings_no_warnings(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    cell = kernel.ok(f"%%profile --stacks\n{WORK}")
+    assert cell.stream("stderr") == ""
+    kernel.ok(f"%%profile\n{WORK}")
+    numbers = [given["title"].split("[")[1] for given in profiles]
+    assert int(numbers[1][:-1]) == int(numbers[0][:-1]) + 1, "a notebook's profiles are told apart"
+
+
+def test_help_says_what_the_options_do_and_runs_nothing(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    cell = kernel.run("%%profile --help\nprint('ran')")
+    assert "record Python's stacks" in cell.stream("stdout") and "ran" not in cell.stream("stdout").split()
+    assert profiles == []
+
+
+def test_a_capture_says_what_it_is(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    cell = kernel.ok(
+        f"import genops, torch\nwith genops.profile('mine') as p:\n    {WORK.splitlines()[1]}\np"
+    )
+    assert cell.result.startswith("<genops profile 'mine': ready, ")
+
+
 def test_the_lab_is_told_to_expect_it(
     kernel: RunningKernel, lab: LabStandIn, profiles: list[dict[str, Any]]
 ) -> None:
@@ -124,7 +149,7 @@ def test_a_long_cell_is_recorded_for_a_bounded_time(
 ) -> None:
     code = "import torch, time\ntorch.ones(8, 8) @ torch.ones(8, 8)\ntime.sleep(1)\ntorch.ones(3).cumsum(0)"
     cell = kernel.ok(f"%%profile --seconds 0.5\n{code}")
-    assert "until 0.5 s (more with --seconds)" in cell.stream("stderr")
+    assert "until 0.5 s (more with --seconds)" in said_on(cell) and not cell.stream("stderr")
     names = operators(profiles[0]["trace_path"])
     assert "aten::mm" in names and "aten::cumsum" not in names
     assert (

@@ -19,7 +19,7 @@ from genops_lab.profiler import analyze
 from tests.support.homes import Home
 from tests.support.nsys import NsysStandIn, nsys_stand_in
 
-from .kernels import RunningKernel, running_kernel
+from .kernels import RunningKernel, running_kernel, said_on
 from .stand_in import LabStandIn
 
 KERNELS = (
@@ -83,8 +83,8 @@ def test_nsys_records_the_cell_and_its_export_is_handed_over(
         assert trace.parent.parent == home.data / "profiles" and trace.stat().st_mode & 0o777 == 0o600
         assert sorted(each.name for each in trace.parent.iterdir()) == ["report.nsys-rep", "trace.sqlite"]
         assert analyze(trace).devices[0].busy_us == 2.0
-        assert "Nsight Systems recorded" in cell.stream("stderr")
-        assert "It has no --stacks." in cell.stream("stderr")
+        assert "Nsight Systems recorded" in said_on(cell)
+        assert "It has no --stacks." in said_on(cell)
     assert len(nsys.calls("launch")) == 1, "a kernel for both"
     (name,) = {line.split()[1] for verb in ("start", "stop") for line in nsys.calls(verb)}
     assert name == nsys.calls("launch")[0].split()[1].replace("-new", "")
@@ -112,7 +112,7 @@ while "stop " not in open({str(nsys.folder / "called")!r}).read() and time.time(
 time.time() < until"""
     cell = kernel.ok(code)
     assert cell.result == "True", "it ended while the cell went on"
-    assert "until 0.5 s (more with --seconds)" in cell.stream("stderr")
+    assert "until 0.5 s (more with --seconds)" in said_on(cell)
     assert len(nsys.calls("stop")) == 1 and len(profiles) == 1
 
 

@@ -55,6 +55,8 @@ class Capture:
         self.title = title
         self.profile: Optional[Dict[str, Any]] = None
         self.trace_path = ""
+        #: What was recorded and what it cost, in words.
+        self.note = ""
         self.wishes = _with_a_gap(wishes or Wishes())
         self.first_start_s = 0.0
         self.device = ""
@@ -76,6 +78,13 @@ class Capture:
         self.steps_done = 0
         self.recorded_s: List[float] = []
         self.unrecorded_s: List[float] = []
+
+    def __repr__(self) -> str:
+        state = (self.profile or {}).get("state") or (
+            "recording" if Capture._active is self else "not analyzed"
+        )
+        kept = f", {self.trace_path}" if self.trace_path else ""
+        return f"<genops profile {self.title!r}: {state}{kept}>"
 
     def start(self) -> None:
         """Begin to record. Raises GenOpsError where there is no torch, or where it is being profiled already."""

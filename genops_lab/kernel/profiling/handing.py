@@ -40,6 +40,7 @@ class Handed(Protocol):
 
     title: str
     trace_path: str
+    note: str
     profile: Optional[Dict[str, Any]]
     wishes: "Wishes"
 
@@ -62,6 +63,7 @@ def finished(capture: Handed, write: Callable[[], None]) -> None:
     try:
         view.open()
         write()
+        view.note(capture.note)
         view.update({"state": "analyzing"})
         capture.profile = _hand_over(capture, view)
     except GenOpsError as error:
@@ -103,9 +105,7 @@ def write_trace(capture: "Capture") -> None:
         capture.trouble = without_device_events(said_at_first_start() + said, capture.device)
     elif named(said):
         capture.trouble = named(said)
-    words = told(capture)
-    if words:
-        print(f"GenOps: {words}", file=sys.stderr)
+    capture.note = told(capture)
 
 
 def new_folder() -> Path:

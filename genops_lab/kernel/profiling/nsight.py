@@ -124,6 +124,7 @@ class NsightCapture:
         self.title = title
         self.profile: Optional[Dict[str, Any]] = None
         self.trace_path = ""
+        self.note = ""
         self.trouble = ""
         self.wishes = wishes or Wishes()
         self._session = of
@@ -267,7 +268,7 @@ class NsightCapture:
             raise
         self.trouble = " ".join(filter(None, (self.trouble, lacks)))
         self.trace_path = str(database)
-        print(f"GenOps: {self._told()}", file=sys.stderr)
+        self.note = self._told()
 
     def _wait_for_the_report(self) -> None:
         deadline = time.monotonic() + _APPEARS_S

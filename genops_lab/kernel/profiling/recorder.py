@@ -167,7 +167,9 @@ class Recorder:
         ]
         if self._wishes.stacks or self._wishes.memory:
             # Python's stacks and memory events are those of the thread that starts, and of autograd for it.
-            wanted = [{"trace_only": True, "verbose": True}, {"verbose": True}, {}]
+            wanted = [{"verbose": True}, {}]
+            if not self._wishes.stacks:  # torch warns of both together, and takes the first off
+                wanted.insert(0, {"trace_only": True, "verbose": True})
         for options in wanted:
             try:
                 made = configuration(**options)

@@ -41,7 +41,9 @@ describe('the profile widget', () => {
       title: 'ten steps',
       state: 'writing',
       message: '',
-      summary: null
+      note: '',
+      summary: null,
+      findings: null
     });
     el = document.body.appendChild(document.createElement('div'));
     end = widget.render({ model, el });
@@ -128,6 +130,45 @@ describe('the profile widget', () => {
     expect(more.getAttribute('aria-expanded')).toBe('true');
     button('Show fewer').click();
     expect(names()).toHaveLength(8);
+  });
+
+  it('shows what to change and the costliest lines before operators', async () => {
+    model.set('note', 'recorded steps 3 to 12');
+    model.set('findings', {
+      advice: [
+        {
+          title: 'The program waits <b>',
+          saving: 'up to 2 ms',
+          evidence: '10 waits.',
+          suggestion: 'Use workers.',
+          where: '[3] line 2'
+        }
+      ],
+      more_advice: 2,
+      lines: [{ where: '[3] line 2', text: 'y = x', time: '5 ms', share: 0.5 }],
+      lines_of: 'device'
+    });
+    await ready();
+    expect(el.querySelector('li')?.textContent).toBe(
+      'The program waits <b> up to 2 ms10 waits. ([3] line 2) Use workers.'
+    );
+    expect(el.textContent).toContain('and 2 more: Open shows all');
+    const table = el.querySelector('.gol-profile-lines') as HTMLTableElement;
+    expect(table.caption?.textContent).toBe('Device time by line');
+    expect(table.rows[0].textContent).toBe('[3] line 2y = x5 ms (50 %)');
+    expect(names()).toHaveLength(1 + 3);
+    expect(el.querySelector('.gol-profile-note')?.textContent).toBe(
+      'recorded steps 3 to 12'
+    );
+  });
+
+  it('says that nothing of PyTorch ran', async () => {
+    model.set('state', 'ready');
+    model.set('summary', { ...SUMMARY, operators: [], devices: [] });
+    await frame();
+    expect(el.querySelector('.gol-view-message')?.textContent).toBe(
+      'No operator of PyTorch ran while this was recorded.'
+    );
   });
 
   it('says why there is no summary', async () => {
