@@ -123,8 +123,10 @@ def default_name() -> str:
 
 def profile_title() -> str:
     """The default name with the number of the cell that runs: a notebook has many profiles."""
-    number = getattr(shell(), "execution_count", None) if in_notebook() else None
-    return default_name() if number is None else f"{default_name()} [{number}]"
+    if not in_notebook():
+        return default_name()
+    # The shell's own count is that of the next cell already, by IPython's version.
+    return f"{default_name()} [{len(shell().history_manager.input_hist_raw) - 1}]"
 
 
 def default_experiment() -> str:
