@@ -227,7 +227,9 @@ export class TimelineModel extends Navigation implements IDisposable {
   /** Look at the selected stretch, or at what is seen, in the Perfetto UI; the selected slice is selected there. */
   openPerfetto(): void {
     const slice = this.details?.slice;
-    const { first, last } = stretchOf(this.view, this.range, slice, this.span);
+    const { first, last } = this.timeline
+      ? stretchOf(this.view, this.range, slice, this.span)
+      : { first: 0, last: (this._options.spanUs ?? 1) * 1000 };
     this._options.onPerfetto?.({
       first_us: first / 1000,
       last_us: last / 1000,
@@ -393,6 +395,8 @@ export namespace TimelineModel {
     profileId: string;
     service: TimelineService;
     trans: TranslationBundle;
+    /** How long the trace is, as far as it is known without its timeline. Microseconds. */
+    spanUs?: number;
     /** Shows a stretch in the Perfetto UI. */
     onPerfetto?: (asked: ICutQuery) => void;
   }

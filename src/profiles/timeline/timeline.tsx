@@ -22,6 +22,8 @@ export function Timeline(props: {
   marks?: IMarks | null;
   /** What the trace says of memory, to be shown below the lanes. */
   memory?: IMemory | null;
+  /** How long the trace is, as far as its summary tells. Microseconds. */
+  spanUs?: number;
 }): React.ReactElement | null {
   const { profileId, api, trans, visible, marks = null } = props;
   const onPerfetto = React.useRef(props.onPerfetto);
@@ -33,6 +35,7 @@ export function Timeline(props: {
       profileId,
       service,
       trans,
+      spanUs: props.spanUs,
       onPerfetto: asked => onPerfetto.current(asked)
     });
     setModel(made);

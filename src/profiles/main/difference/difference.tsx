@@ -16,14 +16,8 @@ import type { ISort } from '../tables/rows';
 import { arranged } from '../tables/rows';
 
 import { changeColumns } from './columns';
-import {
-  basis,
-  differenceText,
-  figureText,
-  figureWord,
-  relative,
-  signed
-} from './words';
+import { Figures } from './figures';
+import { basis } from './words';
 
 /** Two profiles and what differs between them. */
 export interface ICompared {
@@ -175,71 +169,6 @@ function Side(
         </button>
       )}
     </div>
-  );
-}
-
-function Figures(props: {
-  difference: IDifference;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { difference, trans } = props;
-  const advice: [string, string[]][] = [
-    [trans.__('Problems that are gone'), difference.advice_gone],
-    [trans.__('New problems'), difference.advice_new],
-    [trans.__('Problems in both'), difference.advice_kept]
-  ];
-  return (
-    <>
-      <div
-        className="gol-Profile-scroll"
-        role="region"
-        aria-label={trans.__('Figures')}
-        tabIndex={0}
-      >
-        <table className="gol-Profile-table">
-          <caption className="gol-VisuallyHidden">
-            {trans.__('Figures')}
-          </caption>
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Figure')}</th>
-              <th scope="col">{trans.__('Before')}</th>
-              <th scope="col">{trans.__('After')}</th>
-              <th scope="col">{trans.__('Change')}</th>
-              <th scope="col">{trans.__('Relative')}</th>
-            </tr>
-          </thead>
-          <tbody>
-            {difference.figures.map(({ code, before, after, unit }) => (
-              <tr key={code}>
-                <th scope="row">{figureWord(code, trans)}</th>
-                <td>{figureText(before, unit)}</td>
-                <td>{figureText(after, unit)}</td>
-                <td>
-                  {signed(after - before, size =>
-                    differenceText(size, unit, trans)
-                  )}
-                </td>
-                <td>{relative(before, after)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-      {advice.map(
-        ([title, codes]) =>
-          codes.length > 0 && (
-            <p key={title} className="gol-Difference-advice">
-              {title}:{' '}
-              {codes.map(code => (
-                <code key={code} className="gol-Difference-code">
-                  {code}
-                </code>
-              ))}
-            </p>
-          )
-      )}
-    </>
   );
 }
 

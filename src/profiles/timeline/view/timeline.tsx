@@ -1,12 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, Callout, EmptyState } from '../../../core';
+import { ActionButton, EmptyState } from '../../../core';
 import type { IMemory } from '../memory-strip';
 import { stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
 
 import { TimelineCanvas } from './canvas';
+import { TimelineFailure } from './failure';
 import { LaneHeads } from './heads';
 import { Marks } from './marks';
 import { MemoryStrip } from './memory-strip';
@@ -37,18 +38,7 @@ export function TimelineView(props: {
   }, [model]);
   const { timeline, error } = model;
   const failure = error && (
-    <Callout tone="error" title={error.message}>
-      <>
-        {error.hint && <p>{error.hint}</p>}
-        <button
-          type="button"
-          className="jp-mod-styled"
-          onClick={() => model.retry()}
-        >
-          {trans.__('Try again')}
-        </button>
-      </>
-    </Callout>
+    <TimelineFailure model={model} error={error} trans={trans} />
   );
   if (!timeline) {
     return (
