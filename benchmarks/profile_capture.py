@@ -65,6 +65,49 @@ for _ in range(ROUNDS):
     capture.close()
 print(json.dumps([plain, profiled]))
 """
+#: Cells of Python that do nearly nothing a line: the thread's CPU time, by turns. The least of each is compared, since
+#: what else the machine does only ever adds.
+LOOPS = {
+    "bare_loop": """
+def work():
+    total = 0
+    for i in range(15_000_000):
+        total += i
+""",
+    "generator_loop": """
+def work():
+    return sum(i * i for i in range(12_000_000))
+""",
+    "function_loop": """
+def more(x):
+    return x + 1
+def work():
+    total = 0
+    for i in range(12_000_000):
+        total = more(total)
+""",
+}
+LOOPED = """
+import json, time, os
+os.environ["KINETO_LOG_LEVEL"] = "6"
+import torch, genops
+from genops_lab.kernel.profiling.capture import Capture
+from genops_lab.kernel.profiling import Wishes
+WORK
+def took():
+    started = time.thread_time()
+    work()
+    return (time.thread_time() - started) * 1000
+took()
+plain, profiled = [], []
+for _ in range(ROUNDS):
+    plain.append(took())
+    capture = Capture("bench", Wishes())
+    capture.start()
+    profiled.append(took())
+    capture.close()
+print(json.dumps([plain, profiled]))
+"""
 SUMMARY = """
 import json, time, torch, genops
 a = torch.ones(4); b = torch.ones(4)
@@ -96,6 +139,15 @@ def figures() -> Iterator[Figure]:
             yield Figure(
                 name=f"profile_capture_{name}", unit="ms", values=profiled,
                 baseline="the same steps without %%profile", baseline_values=plain, notes=notes,
+            )  # fmt: skip
+        for name, work in LOOPS.items():
+            code = LOOPED.replace("WORK", work).replace("ROUNDS", str(ROUNDS))
+            plain, profiled = _run(code, env=env, cwd=home.work)
+            cost_percent = round(100 * (min(profiled) / min(plain) - 1), 2)
+            yield Figure(
+                name=f"profile_capture_{name}", unit="ms", values=profiled,
+                baseline="the same loop without %%profile", baseline_values=plain,
+                notes={"cost_percent": cost_percent, "limit_percent": LIMIT_PERCENT},
             )  # fmt: skip
         with running_lab(home):
             took, events = _run(SUMMARY, env=env, cwd=home.work)

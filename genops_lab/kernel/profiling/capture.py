@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional,
 from ..display import shell
 from ..errors import GenOpsError
 from .handing import expected, finished, write_trace
-from .lines import LineMarkers, running_frames, watch
+from .hearing import watch
+from .lines import LineMarkers, running_frames
 from .markers import cell_marker, cell_names
 from .part import Part
 from .recorder import (
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .nsight import NsightCapture
 
 _LOOK_EVERY_S = 0.05
+#: While lines are not heard of, until it is tried again.
+_WAKE_EVERY_S = 0.02
 #: An event takes 0.2 kB while it is recorded and 1.4 kB in the result (torch 2.13).
 _RESULT_TO_RECORDED = 6.7
 #: Growth of the process by so many times the bound is looked at even where few events are expected.
@@ -191,6 +194,8 @@ class Capture:
         try:
             with self._lock:
                 self.steps_done = count
+                if self._watch is not None:
+                    self._watch.resume()
                 self._at_step(count, took_s)
         except (GenOpsError, RuntimeError) as error:  # what cannot be recorded must not cost the training
             self.trouble = str(error)
@@ -228,7 +233,7 @@ class Capture:
         markers = self.markers
         if markers is not None and markers.on:
             code = frame.f_code if frame is not None else None
-            if code is not None and code.co_filename in markers.files and code not in markers.muted:
+            if code is not None and code.co_filename in markers.files and self._watch.hears(code):
                 markers.pending = action
             else:
                 markers.around(action)
@@ -244,8 +249,10 @@ class Capture:
 
     def _look(self) -> None:
         """Hold the bounds of time and memory, in a thread of its own."""
-        while not self._done.wait(_LOOK_EVERY_S):
+        while not self._done.wait(self._until_next_look()):
             with self._lock:
+                if self._watch is not None and not self._done.is_set():
+                    self._watch.wake()
                 part = self._part
                 if part is None and self.of_steps is not None:
                     return  # nothing is recorded any more
@@ -262,6 +269,10 @@ class Capture:
                     1 if part.age >= part.look_at_s else _ALARM
                 ):
                     self._judge(part)
+
+    def _until_next_look(self) -> float:
+        waking = self._watch is not None and self._watch.wants_waking
+        return _WAKE_EVERY_S if waking else _LOOK_EVERY_S
 
     def _ask_to_end(self, why: str) -> None:
         if self._part is not None and self._part.recorder.any_thread:
@@ -309,6 +320,9 @@ class Capture:
             self._end("end")
         finally:
             Capture._active = None
+            with self._lock:
+                if self._watch is not None:
+                    self._watch.stop()
             if self._slices is not None:
                 self._slices.unwatch()
 

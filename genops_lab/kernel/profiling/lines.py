@@ -1,37 +1,18 @@
 """Markers of the user's lines while a recording runs, without a change to the code and without Python stacks.
 
-The interpreter tells which line begins: ``sys.monitoring`` on the cells' code alone (Python 3.12 and later), or
-``sys.settrace``, which also costs each call of other code. Neither costs anything when nothing is recorded. Functions
-of earlier cells are seen as well. What is marked too often to be cheap is left to the line that called it.
+``hearing`` tells which line begins. Functions of earlier cells are seen as well. What is marked too often to be cheap
+is left to what is around it, see ``budget``.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
 import threading
-import time
 from types import CodeType, FrameType
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from .budget import Budget, Costs
 from .markers import line_marker
-
-#: Of the time, for markers.
-MARKER_SHARE = 0.01
-#: Of the time, for hearing of calls of other code.
-CALL_SHARE = 0.015
-#: What is free of the bounds above, in seconds.
-ALLOWANCE_S = 0.005
-_CHECK_EVERY = 256
-_CAN_WAIT = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-
-
-class Costs:
-    """What one event costs here, in seconds: measured once a process, see ``recorder.warmed_up``."""
-
-    def __init__(self, marker_s: float = 3e-6, call_s: float = 0.5e-6) -> None:
-        self.marker_s = marker_s
-        self.call_s = call_s
 
 
 class _Open:
@@ -54,56 +35,53 @@ class LineMarkers:
     def __init__(self, files: Dict[str, str], make: Callable[[str], Any], costs: Costs) -> None:
         self.files = files
         self.on = False
-        self.muted: Set[CodeType] = set()
-        self.calls = 0
-        self.calls_were_dear = False
+        self.budget = Budget(costs)
+        self.unheard_s = 0.0
+        self.seconds = 0.0
         self.pending: Optional[Callable[[], None]] = None
         self._make = make
-        self._costs = costs
         self._of_thread = threading.local()
         self._stacks: List[List[_Open]] = []
         self._names: Dict[Tuple[str, int], str] = {}
-        self._counts: Dict[CodeType, int] = {}
-        self._made = 0
-        self._started = 0.0
 
     def begin(self) -> None:
         """A recording has begun."""
         self.on = True
         # Threads that did not hear of the last end have something left.
         self._of_thread, self._stacks = threading.local(), []
-        self.calls = self._made = 0
-        self._counts, self.pending = {}, None
-        self._started = time.perf_counter()
+        self.budget.begin()
+        self.pending = None
+        self.unheard_s = self.seconds = 0.0
 
     def enter(self, code: CodeType, line: int = 0) -> None:
         """A frame of a cell begins, or goes on at ``line``."""
+        self.budget.enter(code)
         self._stack().append(_Open(code))
         if line:
             self.line(code, line)
 
-    def line(self, code: CodeType, line: int) -> None:
-        """A line of a cell begins."""
+    def line(self, code: CodeType, line: int) -> bool:
+        """A line of a cell begins. False where it is not marked, or goes on: then nothing of this line needs to be
+        heard until another one of ``code`` begins."""
         if self.pending is not None:
             self._do_pending()
         stack = self._stack()
-        if code in self.muted:
-            return
+        if not self.budget.marks(code, line):
+            self._unmark(stack, code)
+            return False
         if not stack or stack[-1].code is not code:
             if any(one.code is code for one in stack):
-                return
+                return True
             stack.append(_Open(code))  # its frame began before it was heard of
         top = stack[-1]
+        self.budget.spend(code, line)
         if top.line == line:
-            return
+            return False
         if top.marker is not None:
             top.marker.__exit__(None, None, None)
         top.line = line
         top.marker = self._opened(code.co_filename, line)
-        self._counts[code] = self._counts.get(code, 0) + 1
-        self._made += 1
-        if not self._made % _CHECK_EVERY:
-            self._stay_cheap()
+        return True
 
     def leave(self, code: CodeType) -> None:
         """A frame of a cell ends, or waits."""
@@ -126,15 +104,31 @@ class LineMarkers:
         change()
         if self.on:
             for one, line in zip(stack, lines):  # noqa: B905 - Python 3.8
-                if line and one.code not in self.muted:
+                if line and self.budget.marks(one.code, line):
                     one.marker, one.line = self._opened(one.code.co_filename, line), line
 
     def end(self) -> None:
         """The recording ends: close what this thread has open, forget the rest."""
+        if self.on:
+            self.seconds = self.budget.elapsed_s
         self.on = False
+        self.close_own()
+
+    def close_own(self) -> None:
+        """Close what this thread has open, and forget its frames."""
         stack = self._stack()
         while stack:
             _close(stack.pop())
+
+    def others_in(self, code: CodeType) -> bool:
+        """Whether another thread has a line of it open."""
+        own = self._stack()
+        return any(
+            one.code is code and one.marker is not None
+            for stack in list(self._stacks)
+            if stack is not own
+            for one in list(stack)
+        )
 
     def close_all(self) -> None:
         """Close what is open in all threads: behind the end of a recording, where it does nothing, see ``slices``.
@@ -146,12 +140,6 @@ class LineMarkers:
                 marker, one.marker = one.marker, None
                 if marker is not None:
                     marker.__exit__(None, None, None)
-
-    @property
-    def calls_cost_too_much(self) -> bool:
-        """Whether hearing of other code's calls is over its share."""
-        elapsed = time.perf_counter() - self._started
-        return self.calls * self._costs.call_s > CALL_SHARE * elapsed + ALLOWANCE_S
 
     def _stack(self) -> List[_Open]:
         try:
@@ -174,17 +162,11 @@ class LineMarkers:
         if action is not None:
             self.around(action)
 
-    def _stay_cheap(self) -> None:
-        elapsed = time.perf_counter() - self._started
-        if self._made * self._costs.marker_s <= MARKER_SHARE * elapsed + ALLOWANCE_S:
-            return
-        most = max(self._counts, key=self._counts.__getitem__)
-        self.muted.add(most)
-        self._made -= self._counts.pop(most)
-        stack = self._stack()
-        for one in [one for one in stack if one.code is most]:
-            _close(one)
-            stack.remove(one)
+    def _unmark(self, stack: List[_Open], code: CodeType) -> None:
+        if stack and stack[-1].code is code:
+            _close(stack[-1])
+            if code in self.budget.muted:
+                stack.pop()
 
 
 def _close(one: _Open) -> None:
@@ -202,134 +184,3 @@ def running_frames(files: Dict[str, str]) -> List[FrameType]:
             found.append(frame)
         frame = frame.f_back
     return found
-
-
-class TraceWatch:
-    """Hears of lines through ``sys.settrace``, in the thread that starts it."""
-
-    def __init__(self, markers: LineMarkers) -> None:
-        self._markers = markers
-
-    def start(self) -> bool:
-        """False where a debugger or a coverage tool is there already: it stays undisturbed."""
-        if sys.gettrace() is not None and sys.gettrace() != self._call:
-            return False
-        for frame in reversed(running_frames(self._markers.files)):
-            frame.f_trace = self._local
-            self._markers.enter(frame.f_code, frame.f_lineno)
-        sys.settrace(self._call)
-        return True
-
-    def stop(self) -> None:
-        """Hear no more, where this is the thread that started; else its next line does it."""
-        if sys.gettrace() == self._call:
-            sys.settrace(None)
-
-    def _call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        markers = self._markers
-        if not markers.on:
-            self.stop()
-            return None
-        code = frame.f_code
-        if code.co_filename not in markers.files:
-            markers.calls += 1
-            if not markers.calls % _CHECK_EVERY and markers.calls_cost_too_much:
-                markers.calls_were_dear = True
-                markers.end()
-                self.stop()
-            return None
-        if code in markers.muted:
-            return None
-        # What waited goes on where it was; of a call the first line is still to come.
-        markers.enter(code, frame.f_lineno if code.co_flags & _CAN_WAIT else 0)
-        return self._local
-
-    def _local(self, frame: FrameType, event: str, _argument: Any) -> Any:
-        markers = self._markers
-        if not markers.on:
-            self.stop()
-            return None
-        if event == "line":
-            markers.line(frame.f_code, frame.f_lineno)
-        elif event == "return":
-            markers.leave(frame.f_code)
-        return None if frame.f_code in markers.muted else self._local
-
-
-class MonitoringWatch:
-    """Hears of lines through ``sys.monitoring``, in all threads."""
-
-    _TOOLS = (4, 3)  # those that PEP 669 gives no name
-
-    def __init__(self, markers: LineMarkers) -> None:
-        self._markers = markers
-        self._monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
-        self._tool = -1
-        self._watched: Set[CodeType] = set()
-
-    def start(self) -> bool:
-        """False where all tools' places are taken."""
-        monitoring = self._monitoring
-        free = [tool for tool in self._TOOLS if monitoring.get_tool(tool) is None]
-        if not free:
-            return False
-        self._tool = free[0]
-        monitoring.use_tool_id(self._tool, "genops")
-        events = monitoring.events
-        for event, callback in (
-            (events.PY_START, self._begins),
-            (events.PY_RESUME, self._begins),
-            (events.LINE, self._line),
-            (events.PY_RETURN, self._ends),
-            (events.PY_YIELD, self._ends),
-            (events.PY_UNWIND, self._ends),
-        ):
-            monitoring.register_callback(self._tool, event, callback)
-        for frame in reversed(running_frames(self._markers.files)):
-            self._watch(frame.f_code)
-            self._markers.enter(frame.f_code, frame.f_lineno)
-        monitoring.set_events(self._tool, events.PY_START | events.PY_RESUME | events.PY_UNWIND)
-        monitoring.restart_events()  # other code says once that it is not ours
-        return True
-
-    def stop(self) -> None:
-        """Hear no more."""
-        if self._tool < 0:
-            return
-        monitoring, tool, self._tool = self._monitoring, self._tool, -1
-        monitoring.set_events(tool, 0)
-        for code in self._watched:
-            monitoring.set_local_events(tool, code, 0)
-        self._watched.clear()
-        monitoring.free_tool_id(tool)
-
-    def _watch(self, code: CodeType) -> None:
-        if code not in self._watched:
-            self._watched.add(code)
-            events = self._monitoring.events
-            self._monitoring.set_local_events(
-                self._tool, code, events.LINE | events.PY_RETURN | events.PY_YIELD
-            )
-
-    def _begins(self, code: CodeType, _offset: int) -> Any:
-        if code.co_filename not in self._markers.files:
-            return self._monitoring.DISABLE
-        if self._markers.on and code not in self._markers.muted:
-            self._watch(code)
-            self._markers.enter(code)
-        return None
-
-    def _line(self, code: CodeType, line: int) -> Any:
-        if not self._markers.on or code in self._markers.muted:
-            return self._monitoring.DISABLE
-        self._markers.line(code, line)
-        return None
-
-    def _ends(self, code: CodeType, _offset: int, _value: Any) -> None:
-        if self._markers.on and code.co_filename in self._markers.files:
-            self._markers.leave(code)
-
-
-def watch(markers: LineMarkers) -> Any:
-    """What this interpreter has."""
-    return MonitoringWatch(markers) if hasattr(sys, "monitoring") else TraceWatch(markers)

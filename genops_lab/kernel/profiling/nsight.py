@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..errors import GenOpsError
+from .budget import Costs
 from .handing import finished, new_folder
-from .lines import Costs, LineMarkers, running_frames, watch
+from .hearing import watch
+from .lines import LineMarkers, running_frames
 from .markers import cell_marker
 from .steps import StepHook
 from .troubles import named, without_device_events
@@ -194,6 +196,8 @@ class NsightCapture:
         if count >= self.wishes.warmup + self.wishes.steps:
             self._steps.remove()
             threading.Thread(target=self._end, args=("steps",), name="genops-profile-end").start()
+        elif self._watch is not None:
+            self._watch.resume()
 
     def _end_step(self) -> None:
         if self._step is not None:

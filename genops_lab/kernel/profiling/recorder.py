@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import GenOpsError
-from .lines import Costs
+from .budget import Costs
 from .troubles import NativeMessages
 from .wishes import Wishes
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, List
 
+from .budget import told_lines
 from .steps import cost
 
 if TYPE_CHECKING:
     from .capture import Capture
+    from .lines import LineMarkers
 
 _WORTH_TELLING_S = 1.0
+_WORTH_TELLING_PERCENT = 1.0
 
 
 def told(capture: "Capture") -> str:
@@ -19,18 +22,30 @@ def told(capture: "Capture") -> str:
     if compared is not None:
         said.append(str(compared))
     markers = capture.markers
-    if markers is not None and markers.muted:
-        functions = ", ".join(sorted({code.co_name for code in markers.muted}))
-        said.append(
-            f"Lines of {functions} ran too often to be marked; what they did counts for their callers."
-        )
-    if markers is not None and markers.calls_were_dear:
-        said.append("From some point on lines are not marked: hearing of them cost too much.")
+    if markers is not None:
+        said.extend(_unmarked(markers))
     if capture.first_start_s >= _WORTH_TELLING_S:
         took = f"{capture.first_start_s:.1f} s"
         said.append(f"The profiler's first start in this kernel took {took}, unrecorded.")
     said.append(capture.trouble)
     return " ".join(one for one in said if one)
+
+
+def _unmarked(markers: "LineMarkers") -> List[str]:
+    """What has no marker, by which lines, and how much of the time it is at most."""
+    said = []
+    muted = sorted({code.co_name for code in markers.budget.muted})
+    if muted:
+        said.append(
+            f"Lines of {', '.join(muted)} ran too often to be marked; what they did counts for their callers."
+        )
+    lines = "; ".join(told_lines(markers.budget))
+    if lines:
+        said.append(f"Too often to be marked ran {lines}; what they did counts for what is around them.")
+    percent = 100 * markers.unheard_s / markers.seconds if markers.seconds else 0.0
+    if percent >= _WORTH_TELLING_PERCENT:
+        said.append(f"Up to {min(percent, 100.0):.0f} % of the time thus has no line of its own.")
+    return said
 
 
 def _extent(capture: "Capture") -> str:
