@@ -159,6 +159,15 @@ def test_of_a_large_trace_what_was_asked_for_is_cut_with_a_margin(
     assert everything.narrowed
     assert everything.kept_first_us < 1000 < everything.kept_last_us < 4950
 
+    # Where no timeline could be made, the end of the trace is not known.
+    unknown_end = cuts.cut(str(folder), str(trace), CutQuery(first_us=0, last_us=86_400e6))
+    known_end = cuts.cut(str(folder), str(trace), CutQuery(first_us=0, last_us=4950))
+    assert (unknown_end.first_s, unknown_end.last_s) == (known_end.first_s, known_end.last_s)
+    assert (unknown_end.kept_first_us, unknown_end.kept_last_us) == (
+        known_end.kept_first_us,
+        known_end.kept_last_us,
+    )
+
     for at in range(KEPT + 2):
         cuts.cut(str(folder), str(trace), CutQuery(first_us=at, last_us=1000 + at))
     assert len(list((folder / "cuts").iterdir())) == KEPT

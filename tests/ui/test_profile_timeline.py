@@ -230,6 +230,34 @@ def test_lanes_collapse(lab: LabPage, server: LabServer) -> None:
     assert model(lab, "model.placed.height") == height - 5 * 17
 
 
+@pytest.fixture
+def failed(lab: LabPage) -> Locator:
+    """What a timeline says that the server did not answer; it would again."""
+    double_click(lab, TRACE)
+    tab = lab.page.locator(".gol-Profile:visible").get_by_role("tab", name="Timeline")
+    tab.wait_for(timeout=60_000)
+    # A server that fails just here cannot be had otherwise.
+    lab.page.route(re.compile(r"/timeline(\?.*)?$"), lambda route: route.abort())
+    tab.click()
+    callout = lab.page.locator(".gol-Timeline .gol-Callout")
+    expect(callout).to_contain_text("The timeline could not be made.", timeout=30_000)
+    lab.page.unroute_all()
+    return callout
+
+
+def test_a_timeline_that_fails_is_tried_again(lab: LabPage, failed: Locator) -> None:
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"timeline-failed-{theme}")
+    failed.get_by_role("button", name="Try again").click()
+    expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
+
+
+def test_a_timeline_that_fails_leads_to_perfetto(lab: LabPage, failed: Locator) -> None:
+    failed.get_by_role("button", name="Perfetto").click()
+    expect(lab.page.locator(".lm-TabBar-tabLabel", has_text="Perfetto").first).to_be_visible(timeout=30_000)
+
+
 def test_what_is_no_trace_says_so(lab: LabPage) -> None:
     double_click(lab, "no trace.json")
     expect(lab.page.locator(".gol-Callout")).to_contain_text("could not be analyzed", timeout=60_000)

@@ -41,8 +41,10 @@ class Cuts:
         size = json_bytes(Path(trace))
         columns = kept_columns(Path(folder), Path(trace))
         chosen = None if asked.slice is None else _slice(columns, asked.slice)
-        around = (first + last) // 2 if chosen is None else int(chosen.ts_ns) - columns.origin_ns
         whole = Stretch(0, int(columns.end.max()) if len(columns) else 0)
+        # Who does not know the trace's end asks for more than there is.
+        last = max(first + 1, min(last, whole.last))
+        around = (first + last) // 2 if chosen is None else int(chosen.ts_ns) - columns.origin_ns
         margin = round((last - first) * MARGIN)
         wanted = Stretch(max(whole.first, first - margin), min(whole.last, last + margin))
         kept, name, left_out = whole, WHOLE, 0

@@ -239,10 +239,6 @@ function Content(
                 onPerfetto={asked => actions.openPerfetto(profile, asked)}
                 marks={model.marks}
                 memory={memory}
-                spanUs={Math.max(
-                  summary.cpu.span_us,
-                  ...summary.devices.map(({ span_us }) => span_us)
-                )}
                 trans={trans}
               />
             )

@@ -20,16 +20,10 @@ import type {
   TimelineService
 } from './service';
 import { TileCache, bytesOf, levelOf, shownTiles, tileLength } from './tiles';
-import { stretchOf } from './viewport';
+import type { IRange } from './viewport';
+import { WHOLE, stretchOf } from './viewport';
 
 const CACHE_BYTES = 64 * 2 ** 20;
-
-/** A stretch of time on some lanes. Nanoseconds. */
-export interface IRange {
-  readonly first: number;
-  readonly last: number;
-  readonly lanes: readonly number[];
-}
 
 export interface ISearchState {
   readonly text: string;
@@ -229,7 +223,7 @@ export class TimelineModel extends Navigation implements IDisposable {
     const slice = this.details?.slice;
     const { first, last } = this.timeline
       ? stretchOf(this.view, this.range, slice, this.span)
-      : { first: 0, last: (this._options.spanUs ?? 1) * 1000 };
+      : WHOLE;
     this._options.onPerfetto?.({
       first_us: first / 1000,
       last_us: last / 1000,
@@ -395,8 +389,6 @@ export namespace TimelineModel {
     profileId: string;
     service: TimelineService;
     trans: TranslationBundle;
-    /** How long the trace is, as far as it is known without its timeline. Microseconds. */
-    spanUs?: number;
     /** Shows a stretch in the Perfetto UI. */
     onPerfetto?: (asked: ICutQuery) => void;
   }

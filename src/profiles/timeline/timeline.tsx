@@ -22,8 +22,6 @@ export function Timeline(props: {
   marks?: IMarks | null;
   /** What the trace says of memory, to be shown below the lanes. */
   memory?: IMemory | null;
-  /** How long the trace is, as far as its summary tells. Microseconds. */
-  spanUs?: number;
 }): React.ReactElement | null {
   const { profileId, api, trans, visible, marks = null } = props;
   const onPerfetto = React.useRef(props.onPerfetto);
@@ -35,7 +33,6 @@ export function Timeline(props: {
       profileId,
       service,
       trans,
-      spanUs: props.spanUs,
       onPerfetto: asked => onPerfetto.current(asked)
     });
     setModel(made);

@@ -34,6 +34,16 @@ export function between(
   );
 }
 
+/** A stretch of time on some lanes. Nanoseconds. */
+export interface IRange {
+  readonly first: number;
+  readonly last: number;
+  readonly lanes: readonly number[];
+}
+
+/** Of a trace whose end is not known: a day. Nanoseconds. */
+export const WHOLE = { first: 0, last: 86_400e9 };
+
 /** What one looks at, in time: a stretch that is selected, or what is seen, with the selected slice. Never empty. */
 export function stretchOf(
   view: IViewport,

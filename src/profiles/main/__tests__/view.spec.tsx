@@ -315,6 +315,42 @@ describe('the difference of two profiles', () => {
     expect(onOpen).toHaveBeenCalledWith('p2');
   });
 
+  it('sorts the figures by a head, those of one unit together', async () => {
+    bench.answers['GET /profiles/difference'] = makeDifference({
+      figures: [
+        { code: 'busy', before: 2000, after: 1500, unit: 'us' },
+        { code: 'mfu', before: 0, after: 0.4, unit: 'share' },
+        { code: 'idle', before: 500, after: 900, unit: 'us' }
+      ]
+    });
+    await show();
+    const table = screen.getByRole('table', { name: 'Figures' });
+    const head = (name: string) =>
+      within(table).getByRole('columnheader', { name: new RegExp(`^${name}`) });
+    const press = (name: string) =>
+      fireEvent.click(within(head(name)).getByRole('button'));
+    const afters = () =>
+      within(table)
+        .getAllByRole('row')
+        .slice(1)
+        .map(row => within(row).getAllByRole('cell')[1].textContent);
+    const asTold = afters();
+    const [busy, mfu, idle] = asTold;
+    expect(head('Change').getAttribute('aria-sort')).toBe('none');
+    press('Change');
+    expect(head('Change').getAttribute('aria-sort')).toBe('descending');
+    expect(afters()).toEqual([idle, busy, mfu]);
+    press('Change');
+    expect(head('Change').getAttribute('aria-sort')).toBe('ascending');
+    expect(afters()).toEqual([busy, idle, mfu]);
+    // Nothing is relative to a figure that was zero: it is last both ways.
+    press('Relative');
+    expect(head('Change').getAttribute('aria-sort')).toBe('none');
+    expect(afters()).toEqual([idle, busy, mfu]);
+    press('Relative');
+    expect(afters()).toEqual([busy, idle, mfu]);
+  });
+
   it('says where neither trace has something', async () => {
     await show();
     fireEvent.click(screen.getByRole('tab', { name: 'Lines' }));

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { ApiError } from '../../../core';
-import { Callout } from '../../../core';
+import { ActionButton, Callout } from '../../../core';
 import type { TimelineModel } from '../model';
 
 /** What happened to the timeline, and what can be done: again, or the trace itself in Perfetto. */
@@ -33,21 +33,15 @@ export function TimelineFailure(props: {
           </p>
         )}
         <div className="gol-Timeline-actions">
-          <button
-            type="button"
-            className="jp-mod-styled"
+          <ActionButton
+            label={trans.__('Try again')}
             onClick={() => model.retry()}
-          >
-            {trans.__('Try again')}
-          </button>
+          />
           {toPerfetto && (
-            <button
-              type="button"
-              className="jp-mod-styled"
+            <ActionButton
+              label={trans.__('Perfetto')}
               onClick={() => model.openPerfetto()}
-            >
-              {trans.__('Perfetto')}
-            </button>
+            />
           )}
         </div>
       </>

@@ -4,7 +4,8 @@ import * as React from 'react';
 
 import { IconButton } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IRange, TimelineModel } from '../model';
+import type { TimelineModel } from '../model';
+import type { IRange } from '../viewport';
 import type { ISliceDetails, ISums, ITimelineSlice } from '../service';
 
 import { kindWord } from './words';
