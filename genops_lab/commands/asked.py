@@ -11,8 +11,11 @@ from genops_lab.core.errors import GenOpsError
 from .session import Session
 
 if TYPE_CHECKING:
-    from genops_lab.experiments.columns.models import RunsFound, RunSort, RunsState
+    from genops_lab.experiments.columns.models import RunSearch, RunsFound, RunSort, RunsState
     from genops_lab.experiments.query.models import Doubt
+
+#: How many runs are asked for at once; the server answers with no more.
+_PAGE = 1000
 
 
 @contextlib.contextmanager
@@ -26,6 +29,27 @@ def query_pointed_at(session: Session, query: str) -> Iterator[None]:
 
             session.say(pointed(query, int(error.details["position"]), int(error.details["length"])))
         raise
+
+
+def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
+    """The first ``limit`` runs, fetched in as many answers as it takes."""
+    from msgspec.structs import replace
+
+    from genops_lab.experiments.columns.service import RunTableService
+
+    found = session.call(RunTableService.search_runs, body=replace(asked, limit=min(limit, _PAGE)))
+    while len(found.runs) < min(limit, found.matched):
+        part = min(limit - len(found.runs), _PAGE)
+        # What changed meanwhile may be there twice: each run is told once.
+        seen = {run.run_id for run in found.runs}
+        more = session.call(
+            RunTableService.search_runs, body=replace(asked, offset=len(found.runs), limit=part, wait_s=0)
+        )
+        runs = found.runs + [run for run in more.runs if run.run_id not in seen]
+        if len(runs) == len(found.runs):
+            break
+        found = replace(found, runs=runs)
+    return found
 
 
 def remarks(session: Session, query: str, doubts: list[Doubt], state: RunsState) -> None:

@@ -56,7 +56,7 @@ def list_runs(
         ),
     ] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 50,
     json: Json = False,
 ) -> None:
     """List runs, newest first unless sorted."""
@@ -75,20 +75,18 @@ def list_runs(
             )
             return
         from genops_lab.experiments.columns.models import RunSearch
-        from genops_lab.experiments.columns.service import RunTableService
 
-        from .asked import metrics_asked_for, query_pointed_at, remarks, sorted_by_nothing
+        from .asked import all_found, metrics_asked_for, query_pointed_at, remarks, sorted_by_nothing
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
             query=filter,
             sort=[_sorting(key) for key in sort or ()],
-            limit=limit,
             lifecycle="deleted" if deleted else "active",
             wait_s=_WAIT_S,
         )
         with query_pointed_at(session, filter):
-            found = session.call(RunTableService.search_runs, body=asked)
+            found = all_found(session, asked, limit)
         metrics = metrics_asked_for(filter, asked.sort)
         session.show(found.runs, views.runs(found.runs, filtered=bool(filter), metrics=metrics))
         if found.matched > len(found.runs):

@@ -3458,6 +3458,8 @@ export interface components {
             sort: components["schemas"]["RunSort"][];
             /** @default 50 */
             limit: number;
+            /** @default 0 */
+            offset: number;
             /**
              * @default active
              * @enum {unknown}
@@ -3468,7 +3470,7 @@ export interface components {
         };
         /**
          * RunsFound
-         * @description The first of the ``matched`` runs. ``doubts``: as of :class:`RunTable`.
+         * @description The ``matched`` runs, from ``offset`` on. ``doubts``: as of :class:`RunTable`.
          */
         RunsFound: {
             runs: components["schemas"]["Run"][];

@@ -199,6 +199,20 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
     assert "zeta" not in lab.call("runs", "list").out
 
 
+def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
+    client = MlflowClient(lab.mlflow.uri)
+    experiment = client.create_experiment("thousands")
+    made = [client.create_run(experiment, start_time=at).info.run_id for at in range(1, 1206)]
+    asked = ("runs", "list", "-e", "thousands", "--limit")
+    try:
+        listed = lab.call(*asked, "5000", "--json")
+        assert [run["run_id"] for run in listed.json] == made[::-1]
+        assert len(lab.call(*asked, "1100", "--json").json) == 1100
+        assert "These are 2 of 1205 runs" in lab.call(*asked, "2").err
+    finally:
+        client.delete_experiment(experiment)
+
+
 def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> None:
     MlflowClient(lab.mlflow.uri).log_metric(digits.run_id, "zeta", 0.25)
     wrong = lab.call("runs", "list", "--sort", "-metrics.zetta")

@@ -67,11 +67,11 @@ class RunMirror:
 
     def search(self, query: RunSearch) -> RunsFound:
         """Whole runs that match."""
-        _check(query.limit, 0)
+        _check(query.limit, query.offset)
         shown = self._mirror.now(_bounded(query.wait_s))
         found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
         return RunsFound(
-            runs=shown.asked.runs(found.rows[: query.limit], HIDDEN_TAGS),
+            runs=shown.asked.runs(found.rows[query.offset : query.offset + query.limit], HIDDEN_TAGS),
             matched=len(found.rows),
             state=_state(shown),
             doubts=found.doubts,

@@ -159,12 +159,13 @@ class RunSearch(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     sort: list[RunSort] = []
     limit: int = 50
+    offset: int = 0
     lifecycle: Lifecycle = "active"
     wait_s: float = 0
 
 
 class RunsFound(msgspec.Struct, frozen=True, kw_only=True):
-    """The first of the ``matched`` runs. ``doubts``: as of :class:`RunTable`."""
+    """The ``matched`` runs, from ``offset`` on. ``doubts``: as of :class:`RunTable`."""
 
     runs: list[Run]
     matched: int
