@@ -17,15 +17,15 @@ from tests.support.environments import find_python
 
 SITE = Path(__file__).parents[2] / "genops_lab" / "kernel" / "site"
 
-#: Prints what is open when a line does something.
-PROGRAM = """
-import asyncio, json, sys
-sys.path.insert(0, SITE)
-from genops_lab.kernel.profiling.budget import Costs
+#: How the programs begin: what is imported, and a marker that notes what is open.
+BEGINNING = f"""
+import asyncio, json, sys, threading, time
+sys.path.insert(0, {str(SITE)!r})
+from genops_lab.kernel.profiling.budget import Costs, told_lines
 from genops_lab.kernel.profiling.hearing import watch
 from genops_lab.kernel.profiling.lines import LineMarkers
 
-said, opened = [], []
+said, opened, heard = [], [], []
 
 class Marker:
     def __init__(self, name):
@@ -34,7 +34,9 @@ class Marker:
         opened.append(self.line)
     def __exit__(self, *_):
         assert opened.pop() == self.line, "what opened last closes first"
-
+"""
+#: Prints what is open when a line does something.
+PROGRAM = """
 def do(what):
     said.append([what, list(opened)])
 
@@ -73,13 +75,13 @@ def outer(often=0):
 space = {"do": do, "asyncio": asyncio}
 exec(compile(cell, "cell.py", "exec"), space)
 markers = LineMarkers({"cell.py": "abc"}, Marker, Costs(float(sys.argv[1]), float(sys.argv[2])))
-heard = watch(markers)
+watched = watch(markers)
 PREPARED
 markers.begin()
-started = heard.start()
+started = watched.start()
 space["outer"](int(sys.argv[3]))
 markers.end()
-heard.stop()
+watched.stop()
 do("behind")
 space["outer"]()
 print(json.dumps([started, said, sorted(code.co_name for code in markers.budget.muted), opened]))
@@ -90,7 +92,7 @@ needs_settrace = pytest.mark.skipif(sys.version_info >= (3, 12), reason="sys.mon
 def run(
     interpreter: str, *arguments: str, prepared: str = ""
 ) -> tuple[bool, list[Any], list[str], list[int]]:
-    code = PROGRAM.replace("SITE", repr(str(SITE))).replace("PREPARED", prepared)
+    code = BEGINNING + PROGRAM.replace("PREPARED", prepared)
     done = subprocess.run(
         [interpreter, "-c", code, *arguments], capture_output=True, text=True, timeout=100, check=False
     )
@@ -130,23 +132,6 @@ def test_what_runs_is_inside_of_its_line_and_of_its_callers(interpreter: str) ->
 
 #: Prints how often a line was heard of, and what was open at each ``do``; hearing is tried again all the time.
 OFTEN = """
-import json, sys, threading, time
-sys.path.insert(0, SITE)
-from genops_lab.kernel.profiling.budget import Costs, told_lines
-from genops_lab.kernel.profiling.budget import Costs
-from genops_lab.kernel.profiling.hearing import watch
-from genops_lab.kernel.profiling.lines import LineMarkers
-
-said, opened, heard = [], [], []
-
-class Marker:
-    def __init__(self, name):
-        self.line = int(name.rpartition(":")[2])
-    def __enter__(self):
-        opened.append(self.line)
-    def __exit__(self, *_):
-        assert opened.pop() == self.line, "what opened last closes first"
-
 class Counted(LineMarkers):
     def line(self, code, line):
         heard.append(line)
@@ -205,9 +190,12 @@ RIGHT = {"before": [6], "loop": [11], "after": [12], "slow": [16], "end": [17]}
 
 
 def heard_often(interpreter: str, *arguments: str) -> Any:
-    code = OFTEN.replace("SITE", repr(str(SITE)))
     done = subprocess.run(
-        [interpreter, "-c", code, *arguments], capture_output=True, text=True, timeout=100, check=False
+        [interpreter, "-c", BEGINNING + OFTEN, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -11,12 +11,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Union
 
-from ..display import shell
 from ..errors import GenOpsError
 from .handing import expected, finished, write_trace
 from .hearing import watch
 from .lines import LineMarkers, running_frames
-from .markers import cell_marker, cell_names
+from .markers import cell_marker, is_ours, own_files
 from .part import Part
 from .recorder import (
     Recorder,
@@ -42,7 +41,6 @@ _WAKE_EVERY_S = 0.02
 _RESULT_TO_RECORDED = 6.7
 #: Growth of the process by so many times the bound is looked at even where few events are expected.
 _ALARM = 3.3
-_KERNEL_SIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Capture:
@@ -350,19 +348,6 @@ class Capture:
         finished(self, functools.partial(write_trace, self))
 
 
-def own_files() -> Dict[str, str]:
-    """The names of the session's cells, or of the script that has the ``with``, by their code's file name."""
-    found = cell_names(shell())
-    if not found:
-        frame: Any = sys._getframe(1)
-        while frame is not None and _is_ours(frame.f_code.co_filename):
-            frame = frame.f_back
-        if frame is not None:
-            file = frame.f_code.co_filename
-            found = {file: os.path.abspath(file)}
-    return found
-
-
 def capture_of(title: str, wishes: Optional[Wishes] = None) -> "Union[Capture, NsightCapture]":
     """A recording that has not begun: by Nsight Systems in a kernel that was started under it."""
     from .nsight import NsightCapture, session
@@ -371,12 +356,8 @@ def capture_of(title: str, wishes: Optional[Wishes] = None) -> "Union[Capture, N
     return Capture(title, wishes) if under is None else NsightCapture(title, under, own_files(), wishes)
 
 
-def _is_ours(file: str) -> bool:
-    return file.startswith(_KERNEL_SIDE) or file == contextlib.__file__
-
-
 def _is_of_the_optimizer(file: str) -> bool:
-    return is_of_torch(file) or _is_ours(file)
+    return is_of_torch(file) or is_ours(file)
 
 
 def _with_a_gap(wishes: Wishes) -> Wishes:

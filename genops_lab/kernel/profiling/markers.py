@@ -12,10 +12,16 @@ innermost holds, and one of a line holds over one of a cell.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from typing import Any, Dict
 from urllib.parse import quote
 
 from ..cells import executed_cells
+from ..display import shell
+
+_KERNEL_SIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def line_marker(name: str, line: int) -> str:
@@ -38,3 +44,21 @@ def cell_names(shell: Any) -> Dict[str, str]:
         return {}
     ids = {cell.execution_count: cell.cell_id for cell in executed_cells(shell)}
     return {file: ids.get(number) or f"In[{number}]" for file, number in numbers.items()}
+
+
+def own_files() -> Dict[str, str]:
+    """The names of the session's cells, or of the script that has the ``with``, by their code's file name."""
+    found = cell_names(shell())
+    if not found:
+        frame: Any = sys._getframe(1)
+        while frame is not None and is_ours(frame.f_code.co_filename):
+            frame = frame.f_back
+        if frame is not None:
+            file = frame.f_code.co_filename
+            found = {file: os.path.abspath(file)}
+    return found
+
+
+def is_ours(file: str) -> bool:
+    """Whether code of this file stands between a recording and the code that it records."""
+    return file.startswith(_KERNEL_SIDE) or file == contextlib.__file__
