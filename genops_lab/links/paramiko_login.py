@@ -162,14 +162,18 @@ class Login:
         if answer is True:
             return None
         if answer is None:
-            error = self.transport.get_exception()
-            raise CarrierEnded(
-                f"{self.hop.label} ended the connection during the login: {error or 'no reason given'}.",
-                hint="Too many keys offered is a common reason: set IdentityFile and IdentitiesOnly for this host in"
-                " your ssh_config. Else look at the host's log.",
-                code="not_opened",
-            )
+            raise self.ended()
         return answer
+
+    def ended(self) -> CarrierEnded:
+        """Why the connection is gone."""
+        return ended(
+            self.transport,
+            self.hop.label,
+            f"{self.hop.label} ended the connection during the login",
+            "Too many keys offered is a common reason: set IdentityFile and IdentitiesOnly for this host in your"
+            " ssh_config. Else look at the host's log.",
+        )
 
     # public keys
 
@@ -283,3 +287,10 @@ class Login:
             self.transport._send_message(reply)
             state = self._verdict()
         return _Failure([], False)
+
+
+def ended(transport: Any, label: str, closed: str, hint: str) -> CarrierEnded:
+    """Why a connection is gone before its command ran. Its code is ``not_opened``: a server that closes for what was
+    asked of it may end by a reset as the network does, so asking one by one may help."""
+    error = transport.get_exception()
+    return CarrierEnded(f"{closed}: {error or 'no reason given'}.", hint=hint, code="not_opened")

@@ -30,7 +30,7 @@ from .errors import (
     LinkError,
 )
 from .paramiko_keys import identities
-from .paramiko_login import Ask, Login
+from .paramiko_login import Ask, Login, ended
 from .questions import ACCEPT
 from .ssh_config import Hop
 
@@ -114,9 +114,12 @@ class Session:
         eager = self.eager and "OpenSSH" in (self.transport.remote_version or "")
         execution = _Execution(self.transport, command, data, errors, eager=eager)
         login = self._login(self.transport, hop, execution.send if eager else None)
-        if not login.eager_worked:
-            execution.send()
-        execution.confirmed(hop)
+        try:
+            if not login.eager_worked:
+                execution.send()
+            execution.confirmed(hop)
+        except EOFError as error:  # it was sent where nobody listens any more
+            raise execution.ended(hop) from error
         return execution.channel
 
     # one connection
@@ -219,6 +222,8 @@ class Session:
         login = Login(transport, hop, self.ask, then)
         try:
             login.run(keys)
+        except EOFError as error:  # it was sent where nobody listens any more
+            raise login.ended() from error
         except LinkError as error:
             if self.notes:
                 error.message += f" Not usable: {'; '.join(self.notes)}."
@@ -339,12 +344,7 @@ class _Execution:
                 code="not_opened",
             )
         if not self.channel.active:
-            error = self.transport.get_exception()
-            raise CarrierEnded(
-                f"{hop.label} opened no session: {error or 'no reason given'}.",
-                hint="The host may limit sessions (MaxSessions, pam_limits), or allow forwarding only.",
-                code="not_opened",
-            )
+            raise self.ended(hop)
         if not self._eager:
             self._ask_command(self.channel.remote_chanid)
         elif self.channel.remote_chanid != 0:
@@ -353,6 +353,15 @@ class _Execution:
                 hint="Connect again.",
                 code="not_opened",
             )
+
+    def ended(self, hop: Hop) -> CarrierEnded:
+        """Why the connection is gone."""
+        return ended(
+            self.transport,
+            hop.label,
+            f"{hop.label} opened no session",
+            "The host may limit sessions (MaxSessions, pam_limits), or allow forwarding only.",
+        )
 
     def _data(self, channel: Any, message: Message) -> None:
         if channel is not self.channel:
