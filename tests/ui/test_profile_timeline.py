@@ -232,7 +232,7 @@ def test_lanes_collapse(lab: LabPage, server: LabServer) -> None:
 
 @pytest.fixture
 def failed(lab: LabPage) -> Locator:
-    """What a timeline says that the server did not answer; it would again."""
+    """What a timeline says that the server does not answer."""
     double_click(lab, TRACE)
     tab = lab.page.locator(".gol-Profile:visible").get_by_role("tab", name="Timeline")
     tab.wait_for(timeout=60_000)
@@ -241,7 +241,6 @@ def failed(lab: LabPage) -> Locator:
     tab.click()
     callout = lab.page.locator(".gol-Timeline .gol-Callout")
     expect(callout).to_contain_text("The timeline could not be made.", timeout=30_000)
-    lab.page.unroute_all()
     return callout
 
 
@@ -249,6 +248,7 @@ def test_a_timeline_that_fails_is_tried_again(lab: LabPage, failed: Locator) -> 
     for theme in ("dark", "light"):
         lab.theme(theme)
         lab.shot(f"timeline-failed-{theme}")
+    lab.page.unroute_all()
     failed.get_by_role("button", name="Try again").click()
     expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
 
