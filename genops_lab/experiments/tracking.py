@@ -102,6 +102,7 @@ class TrackingService:
         for somebody else's."""
         await self._mlflow.ensure()
         found = await self._mlflow.worker.call(MlflowRuns.named, body.run)
+        await self._once_begun(found.run_id)
         for session in await asyncio.to_thread(self._runs.sessions, found.run_id):
             if session.state == OPEN and not session.process.place:
                 await self._settle(session)
@@ -113,6 +114,13 @@ class TrackingService:
                     hint="End it there first (genops.end()), or try again when that process is gone.",
                 )
         return await self._mlflow.worker.call(MlflowWriter.resumable, found.run_id, body.process)
+
+    async def _once_begun(self, run_id: str) -> None:
+        """Wait for the start of a run that is being written down: MLflow has it before the ledger knows whose it is."""
+        run_key = await self._mlflow.worker.call(MlflowWriter.key_of, run_id)
+        if is_run_key(run_key):
+            async with self._claims.alone(run_key):
+                return
 
     async def _settle(self, run: TrackedRun) -> None:
         """Take over what is left of a run whose process is gone, if it is."""

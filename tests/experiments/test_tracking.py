@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,9 @@ from sqlalchemy import Row, select
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.experiments.hashes import model_digest
-from genops_lab.experiments.models import MetricsQuery, RunQuery
+from genops_lab.experiments.ledger import TrackedRuns
+from genops_lab.experiments.models import MetricsQuery, ResumeRequest, RunQuery
+from genops_lab.experiments.tracked import TrackedRun
 from tests.support.homes import Home
 
 from .conftest import Room, Sender, open_room, this_process, until
@@ -71,6 +74,30 @@ async def test_events_that_are_sent_again_count_once(room: Room) -> None:
     series = (await room.experiments.get_run_metrics(first.run_id, MetricsQuery())).series
     assert series[0].steps == list(range(50))
     assert len((await room.experiments.list_runs(RunQuery())).runs) == 1
+
+
+async def test_a_run_that_is_being_begun_is_not_gone_on_with(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_mlflow, known = threading.Event(), threading.Event()
+    add = TrackedRuns.add
+
+    def add_late(self: TrackedRuns, run: TrackedRun) -> None:
+        in_mlflow.set()
+        assert known.wait(60)
+        add(self, run)
+
+    monkeypatch.setattr(TrackedRuns, "add", add_late)
+    sender = Sender("begun")
+    sender.add("start", name="begun")
+    begun = asyncio.create_task(sender.send(room))
+    assert await asyncio.to_thread(in_mlflow.wait, 60)
+    resumed = asyncio.create_task(room.tracking.resume(ResumeRequest(run="begun", process=this_process())))
+    assert not (await asyncio.wait([resumed], timeout=2))[0], "it did not wait"
+    known.set()
+    with pytest.raises(Conflict, match="still written by the process"):
+        await resumed
+    assert (await begun).name == "begun"
 
 
 async def test_a_run_is_not_made_twice_when_its_start_was_not_remembered(room: Room, home: Home) -> None:

@@ -108,6 +108,11 @@ class MlflowWriter:
             run_id=run.info.run_id, experiment_id=run.info.experiment_id, name=run.info.run_name or ""
         )
 
+    def key_of(self, run_id: str) -> str:
+        """The key under which this run was begun; empty for one that did not come through a Lab."""
+        with told(f"The run {run_id} could not be read"):
+            return str(self._client.get_run(run_id).data.tags.get(RUN_KEY_TAG, ""))
+
     def apply(self, run_id: str, events: list[TrackingEvent]) -> Applied:
         """Write events in their order. What MLflow refuses for good is noted and passed over.
 
