@@ -109,7 +109,11 @@ def _sorting(key: str) -> RunSort:
 @runs.command("show")
 def show_run(
     run: Annotated[
-        str, typer.Argument(help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids)
+        str,
+        typer.Argument(
+            help="Id, a unique prefix of it, a name that only one run has, or 'latest'.",
+            autocompletion=run_ids,
+        ),
     ] = "latest",
     link: Annotated[
         bool, typer.Option("--link", help="Where it can be opened in a browser, instead.")
@@ -140,7 +144,10 @@ def show_run(
 @runs.command("compare")
 def compare_runs(
     run: Annotated[
-        list[str], typer.Argument(help="Ids, unique prefixes, or 'latest'.", autocompletion=run_ids)
+        list[str],
+        typer.Argument(
+            help="Ids, unique prefixes, names that only one run has, or 'latest'.", autocompletion=run_ids
+        ),
     ],
     baseline: Annotated[
         str,
@@ -177,7 +184,11 @@ def compare_runs(
 @runs.command("restore")
 def restore_run(
     run: Annotated[
-        str, typer.Argument(help="Id, a unique prefix of it, or 'latest'.", autocompletion=run_ids)
+        str,
+        typer.Argument(
+            help="Id, a unique prefix of it, a name that only one run has, or 'latest'.",
+            autocompletion=run_ids,
+        ),
     ] = "latest",
     output: Annotated[
         Path | None,
@@ -244,7 +255,7 @@ def tag_runs(
         list[str],
         typer.Argument(
             metavar="RUN... NAME=VALUE...",
-            help="Ids, unique prefixes, or 'latest'; then tags to set.",
+            help="Ids, unique prefixes, names that only one run has, or 'latest'; then tags to set.",
             autocompletion=run_ids,
         ),
     ],
@@ -277,7 +288,10 @@ def tag_runs(
 @runs.command("delete")
 def delete_runs(
     run: Annotated[
-        list[str], typer.Argument(help="Ids, unique prefixes, or 'latest'.", autocompletion=run_ids)
+        list[str],
+        typer.Argument(
+            help="Ids, unique prefixes, names that only one run has, or 'latest'.", autocompletion=run_ids
+        ),
     ],
     json: Json = False,
 ) -> None:

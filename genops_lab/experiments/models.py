@@ -89,7 +89,7 @@ class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
-    ``output``: what it printed is kept."""
+    ``output``: what it printed is kept; ``note``: Markdown."""
 
     run: Run
     models: list[LoggedModel]
@@ -98,6 +98,7 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     parent: RelatedRun | None = None
     children: list[RelatedRun] = []
     output: bool = False
+    note: str = ""
 
 
 class OutputText(msgspec.Struct, frozen=True, kw_only=True):

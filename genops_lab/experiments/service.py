@@ -41,7 +41,8 @@ class ExperimentsService:
         return await self._mlflow.worker.call(MlflowRuns.list_runs, query)
 
     async def get_run(self, run_id: str) -> RunDetail:
-        """A run with its models and artifacts; the id may be a unique prefix, or ``latest``."""
+        """A run with its models and artifacts; ``run_id`` may be a unique prefix, a name that only
+        one has, or ``latest``."""
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.detail, run_id)
 
@@ -61,10 +62,14 @@ class ExperimentsService:
         return await self._mlflow.worker.call(MlflowRuns.output, run_id)
 
     async def resolve_run(self, ref: str) -> Run:
-        """The run with this id, with an id that begins so, or the newest for ``latest``. Raises NotFound."""
+        """The run with this id, with an id that begins so, the newest for ``latest``, or the only one of this name.
+
+        Raises NotFound, InvalidRequest for several.
+        """
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.resolve, ref)
 
     async def get_run_links(self, run_id: str) -> RunLinks:
-        """The addresses under which a run is opened; the id may be a unique prefix, or ``latest``."""
+        """The addresses under which a run is opened; ``run_id`` may be a unique prefix, a name that only
+        one has, or ``latest``."""
         return links_of(await self.resolve_run(run_id), self._mlflow.uri)

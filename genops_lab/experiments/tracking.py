@@ -101,7 +101,7 @@ class TrackingService:
         """The run that a process may go on with. Raises Conflict for one that is deleted or still written, NotAllowed
         for somebody else's."""
         await self._mlflow.ensure()
-        found = await self._mlflow.worker.call(MlflowRuns.named, body.run)
+        found = await self._mlflow.worker.call(MlflowRuns.resolve, body.run)
         await self._once_begun(found.run_id)
         for session in await asyncio.to_thread(self._runs.sessions, found.run_id):
             if session.state == OPEN and not session.process.place:

@@ -796,7 +796,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A run with its models and artifacts; the id may be a unique prefix, or ``latest``. */
+        /** A run with its models and artifacts; ``run_id`` may be a unique prefix, a name that only one has, or ``latest``. */
         get: operations["get_run"];
         put?: never;
         post?: never;
@@ -830,7 +830,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The addresses under which a run is opened; the id may be a unique prefix, or ``latest``. */
+        /** The addresses under which a run is opened; ``run_id`` may be a unique prefix, a name that only one has, or ``latest``. */
         get: operations["get_run_links"];
         put?: never;
         post?: never;
@@ -951,7 +951,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Set and remove tags of a run; the id may be a unique prefix, or ``latest``. */
+        /** Set and remove tags of a run; ``run_id`` may be a unique prefix, a name, or ``latest``. */
         post: operations["tag_run"];
         delete?: never;
         options?: never;
@@ -1104,7 +1104,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes or ``latest``; answers with their whole ids. Where a whole id is not there, those before it are deleted. */
+        /** Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers with their whole ids. Where a whole id is not there, those before it are deleted. */
         post: operations["delete_runs"];
         delete?: never;
         options?: never;
@@ -2818,7 +2818,7 @@ export interface components {
         /**
          * RunDetail
          * @description A run with what it produced, the run that it stands below, and at most 100 of those below it, the oldest first;
-         *         ``output``: what it printed is kept.
+         *         ``output``: what it printed is kept; ``note``: Markdown.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -2832,6 +2832,8 @@ export interface components {
             children: components["schemas"]["RelatedRun"][];
             /** @default false */
             output: boolean;
+            /** @default  */
+            note: string;
         };
         /**
          * LoggedModel
@@ -3081,7 +3083,7 @@ export interface components {
         };
         /**
          * ComparisonQuery
-         * @description Which 2 to 40 runs: ids, unique prefixes, or ``latest``; ``baseline`` is one of them, by default the first.
+         * @description Which 2 to 40 runs: ids, unique prefixes, names, or ``latest``; ``baseline`` is one of them, by default the first.
          *
          *         ``repeats`` names the parameters or tags in which runs differ that are repeats of each other; None: the usual names
          *         of seeds. An empty list: no run is taken for a repeat. Runs with the same tag ``genops.repeat`` are repeats unless

@@ -232,6 +232,10 @@ def test_several_runs_are_tagged_at_once_or_none(lab: RunningLab, digits: Logged
         assert [client.get_run(run).data.tags["team"] for run in (digits.run_id, other)] == ["vision"] * 2
         assert re.search(r"^team +vision$", lab.call("runs", "show", other).out, re.MULTILINE)
         assert lab.call("runs", "tag", "team=vision").code == 2
+        client.set_tag(other, "mlflow.note.content", "Why it was **tried**.")
+        client.set_tag(other, "mlflow.runName", "the other one")
+        shown = lab.call("runs", "show", "the other one")
+        assert other in shown.out and "Why it was **tried**." in shown.out
     finally:
         client.delete_tag(digits.run_id, "team")
         client.delete_run(other)

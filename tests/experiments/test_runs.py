@@ -8,6 +8,7 @@ import random
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.experiments.columns.models import RunIds
 from genops_lab.experiments.histories import MAX_POINTS, chosen_points, finite
 from genops_lab.experiments.limits import artifact_path, fitting_key, fitting_value
 from genops_lab.experiments.models import MetricsQuery, RunQuery
@@ -99,6 +100,13 @@ async def test_ids_prefixes_filters_and_pages(room: Room) -> None:
     first = await room.experiments.resolve_run(ids[0])
     assert (first.name, first.experiment) == ("run 0", "Even")
     assert (await room.experiments.resolve_run(ids[5][:20])).run_id == ids[5]
+    assert (await room.experiments.resolve_run("run 7")).run_id == ids[7]
+    twin = Sender("twin")
+    twin.add("start", name="run 7", experiment="Even")
+    twin_id = (await twin.send(room)).run_id
+    with pytest.raises(InvalidRequest, match="Several runs are named 'run 7'"):
+        await room.experiments.resolve_run("run 7")
+    await room.run_table.delete_runs(RunIds(run_ids=[twin_id]))
     # 18 ids over 16 digits: two of them begin alike
     digits = [run_id[0] for run_id in ids]
     common = next(digit for digit in digits if digits.count(digit) > 1)

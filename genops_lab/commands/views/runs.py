@@ -116,6 +116,8 @@ def run(detail: RunDetail) -> Document:
         ]
     )
     parts: list[Block] = [facts]
+    if detail.note:
+        parts.append(Lines(_TERMINAL_CODES.sub("", detail.note).split("\n")))
     if shown.params:
         parts.append(Facts(sorted(shown.params.items()), title="Parameters"))
     if shown.tags:

@@ -35,6 +35,7 @@ RUN_KEY_TAG = "genops.run_key"
 TARGET_TAG = "genops.target"
 KERNEL_TAG = "genops.kernel"
 PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"
 _HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG)
 MAX_PAGE = 1000
 LATEST = "latest"
@@ -88,8 +89,7 @@ class MlflowRuns:
         token = page.token or ""  # of a database: bytes, of a server: text
         return RunPage(runs=runs, next_page_token=token.decode() if isinstance(token, bytes) else token)
 
-    def resolve(self, ref: str) -> Run:
-        """The run with this id, with an id that begins so, or the newest for ``latest``."""
+    def _with_id(self, ref: str) -> Run:
         if ref == LATEST:
             newest = self.list_runs(RunQuery(limit=1)).runs
             if not newest:
@@ -98,7 +98,7 @@ class MlflowRuns:
         if not _RUN_ID.fullmatch(ref):
             raise InvalidRequest(
                 f"{ref[:60]!r} cannot be a run's id.",
-                hint="Use an id from the list of runs, its first characters, or 'latest'.",
+                hint="Use an id from the list of runs, its first characters, a run's name, or 'latest'.",
             )
         if len(ref) == 32:
             with told(f"The run {ref} could not be read"):
@@ -106,10 +106,13 @@ class MlflowRuns:
                 return self._run(found, self._client.get_experiment(found.info.experiment_id).name)
         return self._by_prefix(ref)
 
-    def named(self, ref: str) -> Run:
-        """As :meth:`resolve`, and by the run's name where no id is meant. Raises InvalidRequest for several."""
+    def resolve(self, ref: str) -> Run:
+        """The run with this id, with an id that begins so, the newest for ``latest``, or the only one of this name.
+
+        Raises NotFound, InvalidRequest for several.
+        """
         try:
-            return self.resolve(ref)
+            return self._with_id(ref)
         except NotFound as unknown:
             missing: GenOpsError = unknown
         except InvalidRequest as error:
@@ -188,7 +191,12 @@ class MlflowRuns:
             parent=self._parent(run.run_id),
             children=self._children(run.run_id),
             output=any(entry.is_dir and entry.path == OUTPUT for entry in artifacts),
+            note=self._note(run.run_id),
         )
+
+    def _note(self, run_id: str) -> str:
+        with told(f"The note of run {run_id} could not be read"):
+            return str(self._client.get_run(run_id).data.tags.get(NOTE_TAG, ""))
 
     def latest(self, ref: str) -> list[LatestMetric]:
         """The latest value of each metric of a run, by name, with its step and time."""

@@ -105,7 +105,7 @@ class RunTableService:
         return await self._mlflow.columns.call(RunMirror.state)
 
     async def tag_run(self, run_id: str, body: RunTags) -> None:
-        """Set and remove tags of a run; the id may be a unique prefix, or ``latest``."""
+        """Set and remove tags of a run; ``run_id`` may be a unique prefix, a name, or ``latest``."""
         run = await self._experiments.resolve_run(run_id)
         await self._mlflow.worker.call(RunChanges.tag, run.run_id, body)
         await self._changed([run.run_id])
@@ -121,8 +121,8 @@ class RunTableService:
             await self._changed(body.run_ids)
 
     async def delete_runs(self, body: RunIds) -> RunIds:
-        """Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes or ``latest``; answers with their
-        whole ids. Where a whole id is not there, those before it are deleted."""
+        """Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers
+        with their whole ids. Where a whole id is not there, those before it are deleted."""
         _check(body)
         await self._mlflow.ensure()
         ids = [

@@ -18,7 +18,7 @@ Sameness = Literal["same", "differs", "same_size", "missing"]
 
 
 class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which 2 to 40 runs: ids, unique prefixes, or ``latest``; ``baseline`` is one of them, by default the first.
+    """Which 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by default the first.
 
     ``repeats`` names the parameters or tags in which runs differ that are repeats of each other; None: the usual names
     of seeds. An empty list: no run is taken for a repeat. Runs with the same tag ``genops.repeat`` are repeats unless
