@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -41,35 +42,51 @@ _KINDS = {
     "concurrent_kernel": Kind.COMPUTE,
     # Everything that such a device does comes under one category, copies too.
     "mtia_ccp_events": Kind.COMPUTE,
+    # Habana's bridge calls what its host does so, and what its devices do "kernel" (see ``told_by_device``).
     "hpu_op": Kind.COMPUTE,
-    "gpu_memcpy": Kind.COPY,
-    "memcpy": Kind.COPY,
-    "gpu_memset": Kind.FILL,
-    "memset": Kind.FILL,
+    **dict.fromkeys(("gpu_memcpy", "memcpy", "mlu_memcpy", "gcu_memcpy"), Kind.COPY),
+    **dict.fromkeys(("gpu_memset", "memset", "mlu_memset", "gcu_memset"), Kind.FILL),
     "cpu_op": Kind.OPERATOR,
     "operator": Kind.OPERATOR,
     "python_function": Kind.PYTHON,
     "user_annotation": Kind.ANNOTATION,
-    "gpu_user_annotation": Kind.DEVICE_ANNOTATION,
-    "cuda_runtime": Kind.RUNTIME,
-    "cuda_driver": Kind.RUNTIME,
+    **dict.fromkeys(
+        ("gpu_user_annotation", "mlu_user_annotation", "gcu_user_annotation"), Kind.DEVICE_ANNOTATION
+    ),
     "runtime": Kind.RUNTIME,
-    "mtia_runtime": Kind.RUNTIME,
-    "xpu_runtime": Kind.RUNTIME,
-    "xpu_driver": Kind.RUNTIME,
-    "privateuse1_runtime": Kind.RUNTIME,
-    "privateuse1_driver": Kind.RUNTIME,
+    **{
+        f"{maker}_{layer}": Kind.RUNTIME
+        for maker in ("cuda", "hip", "mtia", "xpu", "privateuse1", "mlu", "gcu")
+        for layer in ("runtime", "driver")
+    },
     "overhead": Kind.OVERHEAD,
     "cuda_sync": Kind.WAIT,
 }
 _ACCELERATORS = frozenset({"mtia_ccp_events", "hpu_op"})
-_COMMUNICATION = re.compile(r"nccl|rccl|hccl|oneccl|gloo|deep_?ep|dpsk::ep|nvshmem", re.IGNORECASE)
+#: Names of libraries that do nothing else, and of collectives written as kernels of their own. Short ones as words:
+#: names with templates are long, and "deep_epilogue" is none.
+_COMMUNICATION = re.compile(
+    r"""(?i:nccl|rccl|oneccl|msccl|roc_?shmem|nvshmem|ishmem)
+    |(?<![A-Za-z])(?i:hccl|hcom|cncl|xccl|eccl|mccl)(?![a-z])
+    |(?<![A-Za-z])(?i:gloo)(?![a-z])|\bccl::
+    |(?<![A-Za-z])(?i:deep_?ep)(?![a-z])|\bdpsk::ep\b|\bmori::
+    |(?<![A-Za-z])cross_device_reduce_[12]stage|reduce_scatter_cross_device
+    |(?i:(?:one|two)_?shot_?(?:all_?reduce|all_?gather|reduce_?scatter))
+    |(?<![A-Za-z])multimem_(?:one_shot_)?(?:all_reduce|all_gather|reduce_scatter)
+    |(?<![A-Za-z])symm_mem|symmetric_memory|allreduce_fusion_kernel|trtllm_(?:mnnvl_)?all_?reduce
+    |\bquickreduce::|\bk?userbuffers_""",
+    re.VERBOSE,
+)
+#: Inductor names a kernel by all operators that went into it: the waits for a collective are there, not the collective.
+_FUSED = re.compile(r"triton_[a-z]+_fused_")
 _COPIES, _FILLS = re.compile(r"dma_|memcpy", re.IGNORECASE), re.compile("memset", re.IGNORECASE)
 
 
+# A trace has some thousand names in many batches.
+@lru_cache(1 << 14)
 def kind_of(category: str, name: str) -> Kind:
     """The kind of an event of ``category`` called ``name``."""
-    category = category.lower()
+    category = _known(category)
     kind = _KINDS.get(category, Kind.OTHER)
     if kind == Kind.COMPUTE:
         if category in _ACCELERATORS:
@@ -77,9 +94,28 @@ def kind_of(category: str, name: str) -> Kind:
                 return Kind.COPY
             if _FILLS.match(name):
                 return Kind.FILL
-        if _COMMUNICATION.search(name):
+        if is_communication(name):
             return Kind.COMMUNICATION
     return kind
+
+
+def is_communication(name: str) -> bool:
+    """Whether a kernel called ``name`` moves data between devices."""
+    return _COMMUNICATION.search(name) is not None and _FUSED.match(name) is None
+
+
+def told_by_device(category: str | None) -> bool:
+    """Whether a slice of ``category`` is a device's where it names one, and the host's call elsewhere."""
+    return category is not None and _known(category) == "hpu_op"
+
+
+def _known(category: str) -> str:
+    """As it is looked up: of several between commas the first that is known."""
+    category = category.lower()
+    if "," in category:
+        each = [one.strip() for one in category.split(",")]
+        return next((one for one in each if one in _KINDS), category)
+    return category
 
 
 def among(column: npt.NDArray[np.int8], kinds: Iterable[Kind]) -> npt.NDArray[np.bool_]:

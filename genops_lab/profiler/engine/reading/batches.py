@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import NO_ID, Int32, Int64
-from ..kinds import Kind, kind_of
+from ..kinds import Kind, kind_of, told_by_device
 from . import singly
 from .events import (
     ABSENT,
@@ -35,6 +35,7 @@ from .events import (
 )
 from .mending import mended
 from .parts import LaneKey, Numbering, Part
+from .places import device_of, stream_of
 from .times import LARGEST, UNUSABLE, all_nanoseconds, of_numbers
 
 _decoders = [
@@ -158,7 +159,12 @@ class _Batch:
         names = np.array([self.names[name] for _, name, _, _ in rows], np.int32)
         kinds = np.array([kind_of(category or "", name) for category, name, _, _ in rows], np.int8)
         threads = np.array([pairs[str(process), str(thread)] for _, _, process, thread in rows], np.int32)
-        return names[row], kinds[row], threads[row], list(pairs)
+        kind = kinds[row]
+        if any(map(told_by_device, {category for category, _, _, _ in rows})):
+            for at, each in enumerate(slices):
+                if told_by_device(each.cat) and each.args.device in (None, ""):
+                    kind[at] = Kind.RUNTIME
+        return names[row], kind, threads[row], list(pairs)
 
     def _places_and_ids(
         self,
@@ -201,8 +207,7 @@ class _Batch:
         lanes = []
         for device, stream, place, works in keys:
             process, thread = threads[place]
-            on = "" if not works else process if device in (None, "") else str(device)
-            key = (process, thread, on, "" if stream is None else str(stream))
+            key = (process, thread, device_of(device, process) if works else "", stream_of(stream))
             lanes.append(self.lanes.setdefault(key, len(self.lanes)))
         return [lanes[each] for each in number]
 

@@ -48,8 +48,8 @@ class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
     """Memory events are such."""
 
     name: str = ""
-    pid: int | str | None = None
-    tid: int | str | None = None
+    pid: Any = None
+    tid: Any = None
     ts: Raw = _NULL
     args: Raw = _NOTHING
 
@@ -68,6 +68,7 @@ class Begin(msgspec.Struct, gc=False, tag_field="ph", tag="B"):
 class End(msgspec.Struct, gc=False, tag_field="ph", tag="E"):
     """The end of what ``Begin`` began."""
 
+    name: str = ""
     pid: Any = None
     tid: Any = None
     ts: Raw = _NULL

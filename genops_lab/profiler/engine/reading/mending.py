@@ -9,7 +9,7 @@ import re
 
 _SUSPECT = re.compile(rb"nan|inf|\\u[dD][89a-fA-F]", re.IGNORECASE)
 _TOKEN = re.compile(
-    rb'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")|-?(?:nan|inf(?:inity)?)\b', re.DOTALL | re.IGNORECASE
+    rb'(?P<text>"[^"\\]*(?:\\.[^"\\]*)*(?:"|\Z))|-?(?:nan|inf(?:inity)?)\b', re.DOTALL | re.IGNORECASE
 )
 _ESCAPE = re.compile(
     rb"(?P<good>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u(?![dD][89a-fA-F])|\\[^u])"

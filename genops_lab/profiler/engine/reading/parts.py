@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ _DTYPES = {
 }
 #: Columns so large are kept in files.
 MAPPED_BYTES = 1 << 20
+_UNEVEN = re.compile(r"[,:](?! \S)|[\[{]\s|\s[\]}]")
 MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 
 
@@ -125,7 +128,7 @@ class Joined:
         maps = {"name": _numbers(self._names, part.names), "lane": lanes}
         for name, column in part.slices.items():
             self._slices[name].add(maps[name][column] if name in maps else column)
-        texts = _numbers(self._texts, part.texts)
+        texts = _numbers(self._texts, [_evenly_spaced(text) for text in part.texts])
         for name, (index, values) in part.sparse.items():
             indices, kept = self._sparse.setdefault(name, (_Column(), _Column()))
             indices.add(index.astype(np.int64) + self._length)
@@ -194,6 +197,16 @@ class Joined:
 
 def _numbers(numbering: Numbering, things: Sequence[Any]) -> Int32:
     return np.array([numbering[thing] for thing in things], np.int32)
+
+
+def _evenly_spaced(text: str) -> str:
+    """Lists as Kineto writes them, ``[[64, 3], []]``, however the file has them: they are compared as texts."""
+    if text[:1] not in ("[", "{") or "\\" in text or _UNEVEN.search(text) is None:
+        return text
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:

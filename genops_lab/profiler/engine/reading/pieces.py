@@ -178,6 +178,8 @@ class TraceFile:
             offset = _offset(error)
             if _is_trailing(error) and offset is not None:
                 return self._close(text, offset)
+            if (end := self._comma_at_the_end(text, error, offset)) is not None:
+                return end
             tries += 1
             limit = cut
             if offset is not None and offset - 1 < cut:
@@ -212,6 +214,8 @@ class TraceFile:
         offset = len(text) if batch is not None else _offset(error)
         if batch is not None or _is_trailing(error):
             return self._close(text, offset or 0)
+        if (end := self._comma_at_the_end(text, error, offset)) is not None:
+            return end
         # Chrome allows a list without its closing bracket; everything else was cut off.
         rest = self._buffer.rstrip(b" \t\r\n,")
         batch, error = self._decode(b"[" + rest + b"]")
@@ -225,6 +229,20 @@ class TraceFile:
         end = text.rfind(b"]", 0, offset) + 1
         batch, _error = self._decode(text[:end])
         self._buffer = self._buffer[end - 1 :]
+        return batch, True
+
+    def _comma_at_the_end(
+        self, text: bytes, error: str, offset: int | None
+    ) -> tuple[Part | None, bool] | None:
+        """What ``_take`` returns where ``text`` is a whole array but for a comma before its closing bracket."""
+        if "trailing comma in array" not in error or offset is None:
+            return None
+        end = text.find(b"]", offset - 1)
+        # A list inside an event is none that ends here.
+        batch, _error = self._decode(text[: text.rfind(b",", 0, end)] + b"]")
+        if batch is None:
+            return None
+        self._buffer = self._buffer[end:]
         return batch, True
 
     def _decode(self, text: bytes) -> tuple[Part | None, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..columns import NO_ID
-from ..kinds import Kind, kind_of
+from ..kinds import Kind, kind_of, told_by_device
 from .building import Builder
 from .events import (
     ARGUMENTS,
@@ -31,7 +31,8 @@ from .events import (
     argument_type,
 )
 from .parts import Part
-from .times import LARGEST, nanoseconds
+from .places import device_of, place, stream_of
+from .times import LARGEST, UNUSABLE, nanoseconds
 
 #: Numbers of a memory event, and what stands for those that are not told.
 MEMORY_NUMBERS = {"bytes": 0, "address": 0, "allocated": NO_ID, "reserved": NO_ID}
@@ -82,13 +83,19 @@ def labels(events: Iterable[Metadata]) -> dict[tuple[str, str], str]:
         with contextlib.suppress(msgspec.ValidationError):
             name = _name_arguments.decode(event.args).name
             if isinstance(name, str):
-                found[str(event.pid), str(event.tid)] = name
+                found[place(event.pid), place(event.tid)] = name
     return found
 
 
 def memory_device(number: Any) -> str:
     """The key of the device of a memory event."""
-    return str(number) if isinstance(number, int) and number >= 0 else "cpu"
+    known = _number(number, -1)
+    return str(known) if known >= 0 else "cpu"
+
+
+def _arguments_of(text: msgspec.Raw, decoder: Any) -> Any:
+    """None of them where they are null, a list or a text: the event counts all the same."""
+    return decoder.decode(text if bytes(text)[:1] == b"{" else b"{}")
 
 
 def _decoded(raw: msgspec.Raw) -> Any:
@@ -110,17 +117,28 @@ def _phase_of(raw: msgspec.Raw) -> str:
 
 
 def _pairs(events: Iterable[Any]) -> Iterable[tuple[Begin, End | None]]:
-    """Each begin with its end, or without one."""
+    """Each begin with its end, or without one. They follow each other by the clock, as the file has them at one time.
+
+    An end belongs to the innermost begin, with a name to the innermost of that name.
+    """
     begun: dict[tuple[str, str], list[Begin]] = {}
-    for event in events:
-        waiting = begun.setdefault((str(event.pid), str(event.tid)), [])
+    for event in sorted(events, key=_at):
+        waiting = begun.setdefault((place(event.pid), place(event.tid)), [])
         if type(event) is Begin:
             waiting.append(event)
-        elif waiting:
-            yield waiting.pop(), event
+            continue
+        fitting = (at for at in range(len(waiting) - 1, -1, -1) if event.name in ("", waiting[at].name))
+        innermost = next(fitting, None)
+        if innermost is not None:
+            yield waiting.pop(innermost), event
     for waiting in begun.values():
         for begin in waiting:
             yield begin, None
+
+
+def _at(event: Begin | End) -> int:
+    at = nanoseconds(bytes(event.ts))
+    return UNUSABLE if at is None else at
 
 
 class _Reading:
@@ -158,13 +176,14 @@ class _Reading:
             self.unusable += kind != Kind.OTHER
             return
         its_set = ARGUMENTS[kind]
-        # "args": null is as good as none.
-        arguments: Any = _arguments[its_set].decode(b"{}" if bytes(event.args) == b"null" else event.args)
+        arguments = _arguments_of(event.args, _arguments[its_set])
+        if told_by_device(event.cat) and arguments.device in (None, ""):
+            kind, its_set = Kind.RUNTIME, CALL
         device = stream = ""
         if its_set is DEVICE:
-            stream = "" if arguments.stream is None else str(arguments.stream)
+            stream = stream_of(arguments.stream)
             if kind >= Kind.COMPUTE:
-                device = str(arguments.device if arguments.device not in (None, "") else event.pid)
+                device = device_of(arguments.device, event.pid)
         given = arguments.external_id
         if given is None or given == MISSING:
             given = arguments.external_id_old
@@ -172,7 +191,7 @@ class _Reading:
             start,
             length,
             event.name,
-            self.builder.lane(str(event.pid), str(event.tid), device, stream),
+            self.builder.lane(place(event.pid), place(event.tid), device, stream),
             kind,
             _identity(arguments.correlation),
             _identity(given),
@@ -183,8 +202,9 @@ class _Reading:
         for name, _, its_type in its_set[len(CALL) :]:
             value = getattr(arguments, name)
             if its_type is int:
-                if isinstance(value, int) and -LARGEST < value < LARGEST:
-                    self.builder.mark(number, name, value)
+                whole = _number(value, MISSING)
+                if whole != MISSING:
+                    self.builder.mark(number, name, whole)
             elif its_type is float:
                 if isinstance(value, (int, float)) and abs(value * 10) < LARGEST_PER_MILLE:
                     self.builder.mark(number, name, round(value * 10))
@@ -195,11 +215,11 @@ class _Reading:
 
     def _memory(self, event: Instant) -> None:
         ts = nanoseconds(bytes(event.ts))
-        arguments = _memory_arguments.decode(event.args)
+        arguments = _arguments_of(event.args, _memory_arguments)
         if ts is not None:
             self.builder.add_memory(
                 ts,
-                self.builder.lane(str(event.pid), str(event.tid)),
+                self.builder.lane(place(event.pid), place(event.tid)),
                 memory_device(arguments.device),
                 *(_number(getattr(arguments, name), otherwise) for name, otherwise in MEMORY_NUMBERS.items()),
             )

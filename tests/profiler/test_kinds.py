@@ -1,0 +1,143 @@
+"""What an event is: by its category, by its name, by what else its maker writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.profiler import analyze
+from genops_lab.profiler.models import ProfileSummary
+
+from .events import kernel, operator, slice_of
+
+
+def of(path: Path, *events: Any) -> ProfileSummary:
+    path.write_text(json.dumps({"traceEvents": events}))
+    return analyze(path)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "trace.json"
+
+
+@pytest.mark.parametrize(
+    ("category", "compute", "memory"),
+    [
+        ("kernel,foo", 4, 0),
+        ("foo, Kernel", 4, 0),
+        ("gpu_memcpy,async", 0, 4),
+        ("Memset,", 0, 4),
+        ("foo,bar", None, 0),
+        ("kernels", None, 0),
+    ],
+)
+def test_of_several_categories_the_known_one_counts(
+    path: Path, category: str, compute: int | None, memory: int
+) -> None:
+    summary = of(path, kernel("k", 0, 4, cat=category))
+    found = [(each.compute_us, each.memory_us) for each in summary.devices]
+    assert found == ([] if compute is None else [(compute, memory)])
+
+
+SENDS = [
+    "ncclKernel_AllReduce_RING_LL_Sum_float(ncclWorkElem)",
+    "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)",
+    "ncclSymkDevKernel_AllReduce_AGxLL_R_sum_bf16",
+    "rccl::main_kernel",
+    "mscclKernel_Sum_half_Simple_true(ncclDevComm*)",
+    "void mscclpp::allreduce::allreduce6<__half>(mscclpp::MemoryChannel*)",
+    "hcom_allReduce__123_0_1",
+    "HcclAllReduce",
+    "CNCLKernelAllReduce",
+    "void xccl::all_gather(int)",
+    "oneccl_allreduce_pcie",
+    "ccl::v1::allreduce",
+    "nvshmemi_transfer_rma_block",
+    "rocshmem_put",
+    "ishmem_broadcast",
+    "void deep_ep::intranode::dispatch<8, 768, 0>(int4*)",
+    "void deep_ep::internode_ll::combine<true, 1, 7168, 9>(void*)",
+    "DeepEPDispatch",
+    "dpsk::ep::combine_tma",
+    "mori::moe::EpDispatchInterNodeKernel",
+    "gloo::cudaAllReduce",
+    "void vllm::cross_device_reduce_1stage<__nv_bfloat16, 8>(vllm::RankData*)",
+    "void aiter::cross_device_reduce_2stage<__hip_bfloat16, 8>(aiter::RankData*)",
+    "void c10d::one_shot_all_reduce_kernel<c10::BFloat16, 16, 8, false>(c10::BFloat16**)",
+    "void (anonymous namespace)::two_shot_all_reduce_kernel_inplace<c10::BFloat16, 16, 8>(c10::BFloat16**)",
+    "void (anonymous namespace)::multimem_all_reduce_kernel<c10::BFloat16, 16>(c10::BFloat16*)",
+    "void (anonymous namespace)::multimem_one_shot_all_reduce_kernel<float, 16>(float*)",
+    "void tensorrt_llm::kernels::oneShotAllReduceKernel<__half, 8>(AllReduceParams)",
+    "void flashinfer::trtllm_allreduce_fusion::allreduce_fusion_kernel_oneshot_lamport<4>(int)",
+    "void quickreduce::allreduce_prototype_twoshot<1>(int)",
+    "void userbuffers_fp16_sum_inplace_gpu_rr_rs<8>(int)",
+    "symm_mem_barrier_kernel",
+]
+COMPUTES = [
+    "void at::native::elementwise_kernel<GlobalOoo>",
+    "void igloos::bgloop_kernel<gloomy>(int)",
+    "void hyperGlooBar_kernel(int)",
+    "void deep_epilogue_kernel<DeepEpilogue>(float*)",
+    "sm90_xmma_gemm_bf16_tn_n_deepEpilogue",
+    "void cutlass::Kernel<funcNCLayout>(int)",
+    "bhcclip_kernel",
+    "void welcome_kernel(int)",
+    "mcclellan_transform",
+    "triton_poi_fused_all_reduce_wait_tensor_add_0",
+    "triton_red_fused_one_shot_all_reduce_add_mean_3",
+    "void cub::DeviceReduceKernel<WarpAllReduce>(int)",
+    "void block_all_reduce_softmax(float*)",
+    "void at::native::gather_kernel<all_gather_index>(int)",
+    "void at::native::reduce_kernel<512, 1, at::native::ReduceOp<float>>(int)",
+    "void scatter_reduce_kernel(int)",
+    "fcclip_kernel",
+    "memory::mori_tree",
+]
+
+
+@pytest.mark.parametrize("name", [*SENDS, *COMPUTES])
+def test_communication_is_what_moves_data_between_devices(path: Path, name: str) -> None:
+    [device] = of(path, kernel(name, 0, 4)).devices
+    sends = name in SENDS
+    assert (device.comm_us, device.compute_us, device.exposed_comm_us) == (
+        4 * sends,
+        4 * (not sends),
+        4 * sends,
+    )
+    # Such a name on the host is no device's work.
+    assert of(path, operator(name, 0, 4), slice_of("user_annotation", f"gloo:{name}", 0, 5)).devices == []
+
+
+def test_what_habana_writes(path: Path) -> None:
+    # Its bridge gives a device to what ran there, and no device to the host's calls.
+    call_of_host = {"ph": "X", "cat": "hpu_op", "name": "Launch", "pid": 55, "tid": 1, "ts": 0, "dur": 90}
+    on_device = {
+        **call_of_host,
+        "name": "gemm",
+        "pid": 1,
+        "tid": 3,
+        "ts": 10,
+        "dur": 20,
+        "args": {"device": 1},
+    }
+    copy = {**on_device, "name": "DMA_memcpy", "cat": "gpu_memcpy", "ts": 40, "dur": 5}
+    named_kernel = {**on_device, "cat": "kernel", "ts": 50}
+    [device] = of(path, call_of_host, on_device, copy, named_kernel).devices
+    assert (device.device, device.busy_us, device.compute_us, device.memory_us) == ("1", 45, 40, 5)
+    assert of(path, call_of_host).devices == []
+
+
+def test_other_makers_categories(path: Path) -> None:
+    launch = slice_of("mlu_runtime", "cnInvokeKernel", 0, 2, correlation=4)
+    work = [
+        kernel("k", 10, 3, 4),
+        kernel("copy", 20, 4, cat="mlu_memcpy"),
+        kernel("fill", 30, 5, cat="GCU_MEMSET"),
+    ]
+    summary = of(path, launch, *work)
+    assert (summary.devices[0].compute_us, summary.devices[0].memory_us) == (3, 9)
+    assert summary.launches[0].launches == 1
