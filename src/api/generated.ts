@@ -4528,12 +4528,16 @@ export interface components {
         /**
          * CutQuery
          * @description A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+         *
+         *         ``rank``: whose trace, where a profile has several.
          */
         CutQuery: {
             first_us: number;
             last_us: number;
             /** @default null */
             slice: number | null;
+            /** @default null */
+            rank: number | null;
         };
         /**
          * TraceCut
@@ -4590,12 +4594,18 @@ export interface components {
         /**
          * Timeline
          * @description The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
+         *
+         *         ``rank``: whose timeline it is, of ``ranks``, those of the profile; None and empty where it has one trace.
          */
         Timeline: {
             span_us: number;
             lanes: components["schemas"]["TimelineLane"][];
             names: string[];
             kinds: string;
+            /** @default null */
+            rank: number | null;
+            /** @default [] */
+            ranks: number[];
         };
         /**
          * TimelineLane
@@ -7817,7 +7827,9 @@ export interface operations {
     };
     profile_flame: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7879,7 +7891,9 @@ export interface operations {
     };
     get_timeline: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7910,7 +7924,9 @@ export interface operations {
     };
     get_timeline_tiles: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7945,7 +7961,9 @@ export interface operations {
     };
     search_timeline: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7980,7 +7998,9 @@ export interface operations {
     };
     sum_timeline: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -8015,7 +8035,9 @@ export interface operations {
     };
     get_timeline_slice: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
