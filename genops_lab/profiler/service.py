@@ -21,7 +21,7 @@ from genops_lab.settings import Settings
 
 from .backends.analysis import SQLITE, Kept, TraceAnalysis
 from .metrics import metrics
-from .models import ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile
+from .models import NO_RANK, ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile, RankQuery
 from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class ProfilesService:
         """A profile with its summary."""
         return await asyncio.to_thread(self._profiles.get, profile_id)
 
-    async def profile_flame(self, profile_id: str) -> Flame:
+    async def profile_flame(self, profile_id: str, query: RankQuery = NO_RANK) -> Flame:
         """What called what in a profile's trace, with the host's time and the device time it started."""
-        return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id))
+        return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id), query.rank)
 
     async def difference(self, query: ComparedProfiles) -> Difference:
         """Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed."""

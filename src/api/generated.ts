@@ -4530,12 +4530,16 @@ export interface components {
         /**
          * CutQuery
          * @description A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+         *
+         *         ``rank``: whose trace, where a profile has several.
          */
         CutQuery: {
             first_us: number;
             last_us: number;
             /** @default null */
             slice: number | null;
+            /** @default null */
+            rank: number | null;
         };
         /**
          * TraceCut
@@ -4592,12 +4596,18 @@ export interface components {
         /**
          * Timeline
          * @description The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
+         *
+         *         ``rank``: whose timeline it is, of ``ranks``, those of the profile; None and empty where it has one trace.
          */
         Timeline: {
             span_us: number;
             lanes: components["schemas"]["TimelineLane"][];
             names: string[];
             kinds: string;
+            /** @default null */
+            rank: number | null;
+            /** @default [] */
+            ranks: number[];
         };
         /**
          * TimelineLane
@@ -7819,7 +7829,9 @@ export interface operations {
     };
     profile_flame: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7881,7 +7893,9 @@ export interface operations {
     };
     get_timeline: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7912,7 +7926,9 @@ export interface operations {
     };
     get_timeline_tiles: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7947,7 +7963,9 @@ export interface operations {
     };
     search_timeline: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -7982,7 +8000,9 @@ export interface operations {
     };
     sum_timeline: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;
@@ -8017,7 +8037,9 @@ export interface operations {
     };
     get_timeline_slice: {
         parameters: {
-            query?: never;
+            query?: {
+                rank?: number | null;
+            };
             header?: never;
             path: {
                 profile_id: string;

@@ -39,11 +39,15 @@ export class ProfilesService {
     );
   }
 
-  /** What called what in its trace, which is read for it. */
-  flame(id: string, signal?: AbortSignal): Promise<IFlame> {
+  /** What called what in its trace, or in that of a rank, which is read for it. */
+  flame(
+    id: string,
+    rank: number | null,
+    signal?: AbortSignal
+  ): Promise<IFlame> {
     return this._api.data(
       this._api.http.GET('/genops/profiles/{profile_id}/flame', {
-        params: { path: { profile_id: id } },
+        params: { path: { profile_id: id }, query: { rank } },
         signal
       })
     );

@@ -11,14 +11,17 @@ import pytest
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.profiler.models import (
     ComparedProfiles,
+    CutQuery,
     NewProfile,
     OpenedFile,
+    RankQuery,
     SliceSearch,
     SumsQuery,
     TileKey,
     TilesQuery,
     TimelineTile,
 )
+from genops_lab.profiler.perfetto.service import PerfettoService
 from genops_lab.profiler.timeline.service import TimelineService
 from tests.support.homes import Home
 
@@ -252,8 +255,6 @@ async def test_a_folder_is_opened_as_the_traces_of_all_ranks(home: Home) -> None
         assert kept.summary is not None
         assert kept.summary.ranks == [0, 1]
         assert await lab.service.open_profile(OpenedFile(path="ranks/")) == kept
-        with pytest.raises(InvalidRequest, match="several ranks"):
-            await TimelineService(lab.service).get_timeline(kept.id)
         one = await lab.service.open_profile(OpenedFile(path="ranks/worker1.json"))
         await lab.kept(one.id)
         difference = await lab.service.difference(ComparedProfiles(before=one.id, after=kept.id))
@@ -267,6 +268,56 @@ async def test_a_folder_is_opened_as_the_traces_of_all_ranks(home: Home) -> None
         (home.work / "empty").mkdir()
         with pytest.raises(NotFound, match="no trace in"):
             await lab.service.open_profile(OpenedFile(path="empty"))
+
+
+def of_rank(rank: int, **changes: object) -> str:
+    """The trace of a rank, whose kernels are as many times longer as its number is, and one."""
+    events = [
+        {**event, "dur": 20 * (rank + 1)} if event.get("cat") == "kernel" else event
+        for event in TRACE["traceEvents"]
+    ]
+    return json.dumps({"traceEvents": events, "distributedInfo": {"rank": rank}, **changes})
+
+
+async def test_each_rank_of_a_folder_has_its_own_timeline_and_flame_graph(home: Home) -> None:
+    folder = home.work / "ranks"
+    folder.mkdir()
+    for rank in (4, 2):
+        (folder / f"worker{rank}.json").write_text(of_rank(rank))
+    (folder / "another.json").write_text(json.dumps(TRACE))  # it does not say whose it is
+    async with room(home, home.work) as lab:
+        timelines = TimelineService(lab.service)
+        kept = await lab.kept((await lab.service.open_profile(OpenedFile(path="ranks"))).id)
+        assert kept.summary is not None and kept.summary.ranks == [0, 2, 4]
+        flames = [await lab.service.profile_flame(kept.id, RankQuery(rank=rank)) for rank in (0, 2, 4)]
+        assert [flame.device_us for flame in flames] == [180, 180, 300]
+        for rank, kernel_us in ((4, 100), (2, 60)):
+            query = RankQuery(rank=rank)
+            timeline = await timelines.get_timeline(kept.id, query)
+            assert (timeline.rank, timeline.ranks) == (rank, [0, 2, 4])
+            device = next(lane for lane in timeline.lanes if lane.device)
+            key = TileKey(lane=device.lane, level=10, index=0)
+            [tile] = (await timelines.get_timeline_tiles(kept.id, TilesQuery(tiles=[key]), query)).tiles
+            assert {dur for _, dur, _, _ in numbers(tile)} == {kernel_us * 1e3}
+            found = await timelines.search_timeline(kept.id, SliceSearch(text=KERNEL), query)
+            assert found.slice is not None and found.slice.dur_us == kernel_us
+            told = await timelines.get_timeline_slice(kept.id, str(found.slice.slice), query)
+            assert told.slice == found.slice
+            asked = SumsQuery(first_us=0, last_us=1000, lanes=[device.lane])
+            sums = await timelines.sum_timeline(kept.id, asked, query)
+            assert [each.total_us for each in sums.names] == [3 * kernel_us]
+        perfetto = PerfettoService(lab.service)
+        for rank in (2, 4):
+            cut = await perfetto.cut_trace(kept.id, CutQuery(first_us=0, last_us=100, rank=rank))
+            file = await perfetto.cut_file(kept.id, cut.path.rpartition("/")[2])
+            assert (cut.whole, file) == (True, folder / f"worker{rank}.json")
+        with pytest.raises(NotFound, match="no rank 1"):
+            await timelines.get_timeline(kept.id, RankQuery(rank=1))
+        # The folder is read again where its columns are gone or of another version.
+        shutil.rmtree(lab.service.root / kept.id / "ranks")
+        again = await timelines.get_timeline(kept.id, RankQuery(rank=4))
+        assert again.ranks == [0, 2, 4]
+        assert (await lab.service.profile_flame(kept.id, RankQuery(rank=2))).device_us == 180
 
 
 async def test_only_files_below_the_servers_folder_are_opened(home: Home) -> None:

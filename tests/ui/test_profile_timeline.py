@@ -363,7 +363,7 @@ def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
     expect(ranks.get_by_role("row")).to_have_count(1 + 8, timeout=60_000)
     expect(ranks).to_contain_text("Rank 7 is late, and the others wait for it")
     expect(ranks.get_by_role("row").filter(has_text="late")).to_have_count(1)
-    expect(shown.get_by_role("tab", name="Timeline")).to_have_count(0)
+    expect(shown.get_by_role("tab", name="Timeline")).to_have_count(1)
     for theme in ("dark", "light"):
         lab.theme(theme)
         lab.shot(f"profile-ranks-1280-{theme}")

@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 
 from ..models import Difference, Flame, ProfileSummary
-from .kept import COLUMNS, kept_columns
 
 #: A profile's folder, its trace and its summary.
 Kept = tuple[str, str, ProfileSummary]
@@ -25,51 +24,48 @@ class TraceAnalysis:
 
     def ready(self) -> None:
         """Have imported what ``summarize`` needs."""
-        from ..engine import analyze, stored  # noqa: F401
+        from ..engine import keeping  # noqa: F401
 
     def summarize(
         self, trace: str, folder: str, usd_per_hour: float | None = None, target: str = ""
     ) -> ProfileSummary:
-        """What one trace says, or those in a folder; columns of one are kept in ``folder``, for its timeline.
+        """What one trace says, or those in a folder; their columns are kept in ``folder``, for timelines.
 
         ``usd_per_hour``: the price of ``target``, or of whatever it ran on, for the price of a step.
 
         Raises what :func:`genops_lab.profiler.analyze` raises.
         """
-        from ..engine import analyze, stored
         from ..engine.efficiency.pricing import priced
+        from ..engine.keeping import analyze_into
 
-        if Path(trace).is_dir():
-            return priced(analyze(trace), usd_per_hour, target)
-        found = analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
-        return priced(found, usd_per_hour, target)
+        return priced(analyze_into(folder, trace), usd_per_hour, target)
 
-    def flame(self, folder: str, trace: str) -> Flame:
-        """What called what in a profile's trace. Raises what :func:`kept_columns` raises."""
+    def flame(self, folder: str, trace: str, rank: int | None = None) -> Flame:
+        """What called what in a profile's trace, or in that of a rank. Raises what ``kept_columns`` raises."""
+        from ..engine.keeping import kept_columns
         from ..engine.timeline.flame import flame
 
-        return flame(kept_columns(Path(folder), Path(trace)))
+        return flame(kept_columns(Path(folder), Path(trace), rank))
 
     def difference(self, before: Kept, after: Kept) -> Difference:
-        """Two kept profiles side by side. Raises what :func:`kept_columns` raises."""
+        """Two kept profiles side by side. Raises what ``kept_columns`` raises."""
         from ..engine.comparison.difference import Side, difference
         from ..engine.comparison.launched import KernelTally
-        from ..engine.reading.files import read_all
-        from ..engine.reading.kinds_of_files import files_of
+        from ..engine.keeping import kept_columns, kept_ranks
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
             kernels = KernelTally()
-            if Path(trace).is_dir():
-                for columns in read_all(files_of(Path(trace))):
-                    kernels.add(columns)
-            else:
-                kernels.add(kept_columns(Path(folder), Path(trace)))
+            ranks: list[int | None] = [each.rank for each in kept_ranks(Path(folder), Path(trace))]
+            for rank in ranks or [None]:
+                kernels.add(kept_columns(Path(folder), Path(trace), rank))
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))
 
     def zip_columns(self, folder: str, target: str) -> None:
         """A profile's columns as one zip file, for its run. Raises NotFound, InvalidRequest, OSError."""
+        from ..engine.keeping import COLUMNS
+
         columns = Path(folder) / COLUMNS
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
             for path in sorted(columns.iterdir()) if columns.is_dir() else ():

@@ -9,9 +9,11 @@ from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
 from .profiles import NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
+    NO_RANK,
     FoundSlices,
     NameSum,
     OpenedFile,
+    RankQuery,
     SliceArgument,
     SliceDetails,
     SliceSearch,
@@ -38,6 +40,7 @@ from .times import (
 )
 
 __all__ = [
+    "NO_RANK",
     "Advice",
     "Attribution",
     "CategoryBytes",
@@ -72,6 +75,7 @@ __all__ = [
     "Place",
     "Profile",
     "ProfileSummary",
+    "RankQuery",
     "Roofline",
     "Site",
     "SliceArgument",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .timeline import Microseconds, Natural
+from .timeline import Microseconds, Natural, Rank
 
 
 class PerfettoUi(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,11 +15,15 @@ class PerfettoUi(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CutQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event."""
+    """A stretch of time, and the slice that is selected in it, if any. Times count from the trace's first event.
+
+    ``rank``: whose trace, where a profile has several.
+    """
 
     first_us: Microseconds
     last_us: Microseconds
     slice: Natural | None = None
+    rank: Rank | None = None
 
 
 class CutSlice(msgspec.Struct, frozen=True, kw_only=True):

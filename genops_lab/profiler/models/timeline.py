@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Rank = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 Microseconds = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 
 
@@ -14,6 +15,15 @@ class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A trace, a snapshot, or a folder with the traces of several ranks, by its path below the server's folder."""
 
     path: str
+
+
+class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose trace is asked for; without it the only one's, or the first rank's."""
+
+    rank: Rank | None = None
+
+
+NO_RANK = RankQuery()
 
 
 class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,12 +41,17 @@ class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice."""
+    """The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
+
+    ``rank``: whose timeline it is, of ``ranks``, those of the profile; None and empty where it has one trace.
+    """
 
     span_us: float
     lanes: list[TimelineLane]
     names: list[str]
     kinds: bytes
+    rank: int | None = None
+    ranks: list[int] = []
 
 
 class TileKey(msgspec.Struct, frozen=True, kw_only=True):

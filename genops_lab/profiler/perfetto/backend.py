@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
+from genops_lab.core.paths import contained
 
-from ..backends.kept import kept_columns
 from ..models import CutQuery, CutSlice, TraceCut
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 #: Below a profile's folder; the ones cut last stay.
 CUTS, KEPT = "cuts", 3
-#: The name of the cut that is the whole trace.
-WHOLE = "0"
+#: A cut's name has so many digits; a shorter one is the number of the rank whose whole trace is meant.
+DIGITS = 16
 #: On each side of the stretch that was asked for, of its length.
 MARGIN = 0.5
 
@@ -31,15 +31,17 @@ class Cuts:
         Raises InvalidRequest for a stretch that is none and for what is no trace in JSON, NotFound for a slice or
         a file that is not there.
         """
+        from ..engine.keeping import kept_columns, kept_place
         from ..engine.reading.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
 
+        rank, _, file = kept_place(Path(folder), Path(trace), asked.rank)
         first, last = round(asked.first_us * 1000), round(asked.last_us * 1000)
         if first >= last:
             raise InvalidRequest(
                 "This stretch of time is empty.", hint="Ask for one that ends after it begins."
             )
-        size = json_bytes(Path(trace))
-        columns = kept_columns(Path(folder), Path(trace))
+        size = json_bytes(file)
+        columns = kept_columns(Path(folder), Path(trace), asked.rank)
         chosen = None if asked.slice is None else _slice(columns, asked.slice)
         whole = Stretch(0, int(columns.end.max()) if len(columns) else 0)
         # Who does not know the trace's end asks for more than there is.
@@ -47,23 +49,33 @@ class Cuts:
         around = (first + last) // 2 if chosen is None else int(chosen.ts_ns) - columns.origin_ns
         margin = round((last - first) * MARGIN)
         wanted = Stretch(max(whole.first, first - margin), min(whole.last, last + margin))
-        kept, name, left_out = whole, WHOLE, 0
+        kept, name, left_out = whole, f"{rank:x}", 0
         if size > MOST_BYTES:
             most = int(MOST_BYTES / size * max(len(columns), 1))
             kept = narrowed(columns, wanted, min(max(around, wanted.first), wanted.last), most)
-            name, left_out = _written(Path(folder), Path(trace), kept, columns.origin_ns)
+            name, left_out = _written(Path(folder), file, kept, columns.origin_ns)
         return TraceCut(
             path=name,
             title="",
             first_s=(first + columns.origin_ns) / 1e9,
             last_s=(last + columns.origin_ns) / 1e9,
-            whole=name == WHOLE,
+            whole=len(name) < DIGITS,
             kept_first_us=kept.first / 1000,
             kept_last_us=kept.last / 1000,
             narrowed=kept not in (whole, wanted),
             left_out=left_out,
             slice=chosen,
         )
+
+    def file(self, folder: str, trace: str, name: str) -> str:
+        """Where the cut called ``name`` is, or was. Raises NotFound."""
+        from ..engine.keeping import kept_place
+
+        if len(name) < DIGITS:
+            kept = kept_place(Path(folder), Path(trace), int(name, 16))
+            if kept.rank == int(name, 16):
+                return str(kept.file)
+        return str(contained(Path(folder), CUTS, name))
 
 
 def _slice(columns: Columns, number: int) -> CutSlice:
@@ -82,7 +94,7 @@ def _written(folder: Path, trace: Path, stretch: tuple[int, int], origin_ns: int
     cuts = folder / CUTS
     cuts.mkdir(mode=0o700, exist_ok=True)
     first, last = stretch
-    name = hashlib.sha256(f"{trace} {first} {last}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{trace} {first} {last}".encode()).hexdigest()[:DIGITS]
     try:
         left_out = cut(trace, cuts / name, Stretch(first, last), origin_ns).left_out
     except OSError as error:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genops_lab.core.errors import NotFound
-from genops_lab.core.paths import contained
 
 from ..models import CutQuery, PerfettoUi, TraceCut
-from .backend import CUTS, WHOLE, Cuts
+from .backend import Cuts
 from .shipped import Shipped, shipped
 
 if TYPE_CHECKING:
@@ -49,8 +48,8 @@ class PerfettoService:
 
     async def cut_file(self, profile_id: str, cut: str) -> Path:
         """The file of a cut. Raises NotFound for one that is not there any more."""
-        folder, trace = await self._profiles.place(profile_id)
-        path = Path(trace) if cut == WHOLE else contained(Path(folder), CUTS, cut)
+        place = await self._profiles.place(profile_id)
+        path = Path(await self._profiles.worker.call(Cuts.file, *place, cut))
         if not await asyncio.to_thread(path.is_file):
             raise NotFound("This part of the trace is not there any more.", hint="Open it anew.")
         return path

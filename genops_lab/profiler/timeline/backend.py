@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
-from ..backends.kept import kept_columns
 from ..models import (
     FoundSlices,
     SliceDetails,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ..engine.columns import Columns
     from ..engine.timeline import slices, tiles
 
 #: Their files are mapped, so an open one holds names, texts and what was searched.
@@ -35,21 +35,24 @@ LEVELS = "timeline"
 
 
 class Timelines:
-    """All timelines. ``folder`` is a profile's; ``trace`` is read where its columns are not kept yet."""
+    """All timelines. ``folder`` is a profile's; ``trace`` is read where its columns are not kept yet; ``rank`` is that
+    of one of its traces, the first one's where it is None."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, _Opened] = OrderedDict()
+        self._open: OrderedDict[Path, _Opened] = OrderedDict()
         self._opening = threading.Lock()
 
     def prepare(self, folder: str, trace: str) -> None:
         """Have all there that is needed. Raises NotFound or InvalidRequest for a trace that cannot be read."""
-        self._opened(folder, trace)
+        self._opened(folder, trace, None)
 
-    def describe(self, folder: str, trace: str) -> Timeline:
+    def describe(self, folder: str, trace: str, rank: int | None) -> Timeline:
         """Lanes and names."""
+        from ..engine.keeping import kept_ranks
         from ..engine.timeline.slices import lanes_of
 
-        timeline = self._opened(folder, trace).timeline
+        ranks = [each.rank for each in kept_ranks(Path(folder), Path(trace))]
+        timeline = self._opened(folder, trace, rank).timeline
         columns = timeline.columns
         ends = [lane.last_ns for lane in timeline.lanes.values()]
         return Timeline(
@@ -57,31 +60,33 @@ class Timelines:
             lanes=lanes_of(timeline),
             names=[name[:NAME_CHARACTERS] for name in columns.names],
             kinds=timeline.kinds.tobytes(),
+            rank=ranks[0] if ranks and rank is None else rank,
+            ranks=ranks,
         )
 
-    def tiles(self, folder: str, trace: str, keys: list[TileKey]) -> list[TimelineTile]:
+    def tiles(self, folder: str, trace: str, rank: int | None, keys: list[TileKey]) -> list[TimelineTile]:
         """Tiles in the order of ``keys``. Raises InvalidRequest for keys that are none."""
         if not 1 <= len(keys) <= MOST_TILES:
             raise InvalidRequest(f"{len(keys)} tiles were asked for.", hint=f"Ask for 1 to {MOST_TILES}.")
-        timeline = self._opened(folder, trace).timeline
+        timeline = self._opened(folder, trace, rank).timeline
         return [_packed(key, timeline) for key in keys]
 
-    def slice(self, folder: str, trace: str, number: int) -> SliceDetails:
+    def slice(self, folder: str, trace: str, rank: int | None, number: int) -> SliceDetails:
         """All that is known of a slice. Raises NotFound."""
         from ..engine.timeline.slices import details
 
-        timeline = self._opened(folder, trace).timeline
+        timeline = self._opened(folder, trace, rank).timeline
         if not 0 <= number < len(timeline.columns):
             raise NotFound(f"This profile has no slice {number}.", hint="Select another one.")
         return details(timeline, number)
 
-    def search(self, folder: str, trace: str, asked: SliceSearch) -> FoundSlices:
+    def search(self, folder: str, trace: str, rank: int | None, asked: SliceSearch) -> FoundSlices:
         """How many slices match, and the next of them. Raises InvalidRequest for an expression that is none."""
         import numpy as np
 
         from ..engine.timeline.slices import slice_of
 
-        opened = self._opened(folder, trace)
+        opened = self._opened(folder, trace, rank)
         names, matches = opened.find(asked.text, asked.regex)
         place = matches.next(asked.after, backwards=asked.backwards)
         return FoundSlices(
@@ -91,20 +96,24 @@ class Timelines:
             names=np.flatnonzero(names).astype("<i4").tobytes(),
         )
 
-    def sums(self, folder: str, trace: str, asked: SumsQuery) -> Sums:
+    def sums(self, folder: str, trace: str, rank: int | None, asked: SumsQuery) -> Sums:
         """What lies in a stretch of time."""
         from ..engine.timeline.slices import sums
 
-        return sums(self._opened(folder, trace).timeline, asked)
+        return sums(self._opened(folder, trace, rank).timeline, asked)
 
-    def _opened(self, folder: str, trace: str) -> _Opened:
+    def _opened(self, folder: str, trace: str, rank: int | None) -> _Opened:
+        from ..engine.keeping import kept_columns, kept_place
+
         with self._opening:
-            if folder not in self._open or not Path(folder).is_dir():
-                self._open[folder] = _Opened(_made(Path(folder), Path(trace)))
-            self._open.move_to_end(folder)
+            place = kept_place(Path(folder), Path(trace), rank).place
+            if place not in self._open or not place.is_dir():
+                columns = kept_columns(Path(folder), Path(trace), rank)
+                self._open[place] = _Opened(_made(columns, place / LEVELS))
+            self._open.move_to_end(place)
             while len(self._open) > OPEN_TIMELINES:
                 self._open.popitem(last=False)
-            return self._open[folder]
+            return self._open[place]
 
 
 class _Opened:
@@ -150,13 +159,12 @@ def _matching(names: list[str], text: str, regex: bool) -> npt.NDArray[np.bool_]
     return matching(words, f"(?i){text}")
 
 
-def _made(folder: Path, trace: Path) -> tiles.Timeline:
+def _made(columns: Columns, levels: Path) -> tiles.Timeline:
     from ..engine.timeline import tiles
 
-    columns = kept_columns(folder, trace)
-    if not tiles.is_stored(folder / LEVELS):
-        tiles.save(columns, folder / LEVELS)
-    return tiles.Timeline(columns, folder / LEVELS)
+    if not tiles.is_stored(levels):
+        tiles.save(columns, levels)
+    return tiles.Timeline(columns, levels)
 
 
 def _packed(key: TileKey, timeline: tiles.Timeline) -> TimelineTile:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import (
+    NO_RANK,
     FoundSlices,
+    RankQuery,
     SliceDetails,
     SliceSearch,
     Sums,
@@ -31,26 +33,35 @@ class TimelineService:
         self._profiles = profiles
         self._worker = profiles.worker
 
-    async def get_timeline(self, profile_id: str) -> Timeline:
+    async def get_timeline(self, profile_id: str, query: RankQuery = NO_RANK) -> Timeline:
         """The lanes of a profile's timeline and the names on it."""
-        return await self._worker.call(Timelines.describe, *await self._profiles.place(profile_id))
+        return await self._worker.call(Timelines.describe, *await self._place(profile_id, query))
 
-    async def get_timeline_tiles(self, profile_id: str, body: TilesQuery) -> Tiles:
+    async def get_timeline_tiles(
+        self, profile_id: str, body: TilesQuery, query: RankQuery = NO_RANK
+    ) -> Tiles:
         """What is drawn of some lanes in some stretches of time."""
-        place = await self._profiles.place(profile_id)
+        place = await self._place(profile_id, query)
         return Tiles(tiles=await self._worker.call(Timelines.tiles, *place, body.tiles))
 
-    async def get_timeline_slice(self, profile_id: str, slice_number: str) -> SliceDetails:
+    async def get_timeline_slice(
+        self, profile_id: str, slice_number: str, query: RankQuery = NO_RANK
+    ) -> SliceDetails:
         """One slice: what the trace says of it, what it lies in, what it launched or was launched by."""
         if not slice_number.isdecimal() or len(slice_number) > SLICE_DIGITS:
             raise InvalidRequest(f"{slice_number!r} is no slice.", hint="Give the number of one.")
-        place = await self._profiles.place(profile_id)
+        place = await self._place(profile_id, query)
         return await self._worker.call(Timelines.slice, *place, int(slice_number))
 
-    async def search_timeline(self, profile_id: str, body: SliceSearch) -> FoundSlices:
+    async def search_timeline(
+        self, profile_id: str, body: SliceSearch, query: RankQuery = NO_RANK
+    ) -> FoundSlices:
         """The slices whose names match: how many, and the next or the previous one."""
-        return await self._worker.call(Timelines.search, *await self._profiles.place(profile_id), body)
+        return await self._worker.call(Timelines.search, *await self._place(profile_id, query), body)
 
-    async def sum_timeline(self, profile_id: str, body: SumsQuery) -> Sums:
+    async def sum_timeline(self, profile_id: str, body: SumsQuery, query: RankQuery = NO_RANK) -> Sums:
         """Counts and times by name in a stretch of time on some lanes."""
-        return await self._worker.call(Timelines.sums, *await self._profiles.place(profile_id), body)
+        return await self._worker.call(Timelines.sums, *await self._place(profile_id, query), body)
+
+    async def _place(self, profile_id: str, query: RankQuery) -> tuple[str, str, int | None]:
+        return *await self._profiles.place(profile_id), query.rank

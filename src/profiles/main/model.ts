@@ -10,7 +10,7 @@ import type { IMarks } from '../timeline/marks';
 /** A profile in the main area, and which of its views is seen. */
 export class ProfileViewModel implements IDisposable {
   constructor(options: ProfileViewModel.IOptions) {
-    const { id, service, events, trans } = options;
+    const { id, service, events, trans } = (this._options = options);
     this.id = id;
     this._tab = options.tab || 'overview';
     this.profile = new Resource({
@@ -20,16 +20,10 @@ export class ProfileViewModel implements IDisposable {
       accepts: change => change.id === '' || change.id === id,
       trans
     });
-    // What a trace says does not change: asked once, when its view is first seen.
-    this.flame = new Resource({
-      fetch: signal => service.flame(id, signal),
-      trans
-    });
   }
 
   readonly id: string;
   readonly profile: Resource<IProfile>;
-  readonly flame: Resource<IFlame>;
   /** Emitted when another view is seen, or none. */
   readonly changed = new Signal<this, void>(this);
 
@@ -43,14 +37,47 @@ export class ProfileViewModel implements IDisposable {
     }
   }
 
+  /** The rank whose timeline and flame graph are looked at; null where none was chosen. */
+  get rank(): number | null {
+    return this._rank;
+  }
+  set rank(value: number | null) {
+    if (value !== this._rank) {
+      this._rank = value;
+      this.changed.emit();
+    }
+  }
+
+  /** What called what, on a rank where there are several. What a trace says does not change: asked once, when seen. */
+  flame(rank: number | null): Resource<IFlame> {
+    const { id, service, trans } = this._options;
+    let flame = this._flames.get(rank);
+    if (!flame) {
+      flame = new Resource({
+        fetch: signal => service.flame(id, rank, signal),
+        trans
+      });
+      this._flames.set(rank, flame);
+    }
+    return flame;
+  }
+
   /** What the timeline is to mark and go to. */
   get marks(): IMarks | null {
     return this._marks;
   }
 
-  /** Show in the timeline what an advice rests on. */
-  showMoments({ title, moments = [] }: IAdvice): void {
-    this._marks = { title, moments, at: 0 };
+  /** Show in the timeline what an advice rests on; in that of its rank where the profile has several. */
+  showMoments({ title, moments = [], rank }: IAdvice): void {
+    const ranks = this.profile.value?.summary?.ranks ?? [];
+    const own = ranks.length > 1 ? rank : null;
+    this._marks = { title, moments, at: 0, rank: own };
+    this.showTimeline(own);
+  }
+
+  /** Show the timeline, of a rank where there are several. */
+  showTimeline(rank: number | null): void {
+    this._rank = rank;
     this._tab = 'timeline';
     this.changed.emit();
   }
@@ -72,11 +99,14 @@ export class ProfileViewModel implements IDisposable {
 
   dispose(): void {
     this.profile.dispose();
-    this.flame.dispose();
+    this._flames.forEach(flame => flame.dispose());
     Signal.clearData(this);
   }
 
+  private _options: ProfileViewModel.IOptions;
   private _tab: string;
+  private _rank: number | null = null;
+  private _flames = new Map<number | null, Resource<IFlame>>();
   private _marks: IMarks | null = null;
 }
 

@@ -24,6 +24,7 @@ import { MemoryView } from './memory/memory';
 import { isSnapshot } from '../model';
 import type { ProfileViewModel } from './model';
 import { Overview } from './overview/overview';
+import { memoryOf } from './parts';
 import type { IPlaces } from './places';
 import { Tables } from './tables/tables';
 
@@ -176,7 +177,8 @@ function Content(
   if (memoryTab && isSnapshot(profile)) {
     return <>{memoryTab.render()}</>;
   }
-  const isOneTrace = summary.ranks.length < 2;
+  const { ranks } = summary;
+  const rank = ranks.length > 1 ? (model.rank ?? ranks[0]) : null;
   const tabs: Tabs.ITab[] = [
     {
       id: 'overview',
@@ -186,7 +188,8 @@ function Content(
           summary={summary}
           places={places}
           notebook={notebook}
-          onMoments={isOneTrace ? advice => model.showMoments(advice) : null}
+          onMoments={advice => model.showMoments(advice)}
+          onRank={chosen => model.showTimeline(chosen)}
           trans={trans}
         />
       )
@@ -219,32 +222,37 @@ function Content(
         />
       )
     },
-    ...(isOneTrace
-      ? [
-          {
-            id: 'flame',
-            label: trans.__('Flame graph'),
-            render: (seen: boolean) => (
-              <Flame model={model} seen={seen && model.visible} trans={trans} />
-            )
-          },
-          {
-            id: 'timeline',
-            label: trans.__('Timeline'),
-            render: (seen: boolean) => (
-              <Timeline
-                profileId={profile.id}
-                api={props.api}
-                visible={seen && model.visible}
-                onPerfetto={asked => actions.openPerfetto(profile, asked)}
-                marks={model.marks}
-                memory={memory}
-                trans={trans}
-              />
-            )
-          }
-        ]
-      : []),
+    {
+      id: 'flame',
+      label: trans.__('Flame graph'),
+      render: seen => (
+        <Flame
+          model={model}
+          ranks={ranks}
+          seen={seen && model.visible}
+          trans={trans}
+        />
+      )
+    },
+    {
+      id: 'timeline',
+      label: trans.__('Timeline'),
+      render: seen => (
+        <Timeline
+          profileId={profile.id}
+          api={props.api}
+          visible={seen && model.visible}
+          rank={rank}
+          onRank={chosen => {
+            model.rank = chosen;
+          }}
+          onPerfetto={asked => actions.openPerfetto(profile, asked)}
+          marks={model.marks}
+          memory={memoryOf(memory, rank)}
+          trans={trans}
+        />
+      )
+    },
     ...(memoryTab ? [memoryTab] : [])
   ];
   return (

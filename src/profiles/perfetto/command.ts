@@ -61,6 +61,10 @@ export function addPerfetto(
       slice: {
         type: 'number',
         description: trans.__('The number of the slice to select')
+      },
+      rank: {
+        type: 'number',
+        description: trans.__('Whose trace, where there are several ranks')
       }
     },
     execute: async args => {
@@ -68,7 +72,8 @@ export function addPerfetto(
       const asked = {
         first_us: Number(args.first_us),
         last_us: Number(args.last_us),
-        slice: typeof args.slice === 'number' ? args.slice : null
+        slice: typeof args.slice === 'number' ? args.slice : null,
+        rank: typeof args.rank === 'number' ? args.rank : null
       };
       if (!id || !(asked.first_us < asked.last_us)) {
         return undefined;

@@ -8,6 +8,8 @@ export interface IMarks {
   readonly title: string;
   readonly moments: readonly IMoment[];
   readonly at: number;
+  /** The rank on whose clock the moments are, where a profile has several. */
+  readonly rank?: number | null;
 }
 
 /** So much time is shown before and after a moment, in lengths of it. */

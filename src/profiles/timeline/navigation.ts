@@ -39,6 +39,14 @@ export abstract class Navigation {
     this._showWished();
   }
 
+  /** Show none. */
+  protected leave(): void {
+    this.timeline = null;
+    this.scroll = 0;
+    this._collapsed.clear();
+    this._place();
+  }
+
   resize(width: number, height: number): void {
     const first = this.view.width === 0;
     this.height = height;

@@ -14,7 +14,7 @@ export type ISums = Schemas['Sums'];
 export type ISumsQuery = Schemas['SumsQuery'];
 export type ITileKey = Schemas['TileKey'];
 
-/** What a timeline asks of the server. Each call rejects with an ApiError. */
+/** What a timeline asks of the server: of one rank where a profile has several. Each call rejects with an ApiError. */
 export class TimelineService {
   constructor(private _api: GenOpsApi) {}
 
@@ -25,10 +25,14 @@ export class TimelineService {
     );
   }
 
-  timeline(id: string, signal?: AbortSignal): Promise<ITimeline> {
+  timeline(
+    id: string,
+    rank: number | null,
+    signal?: AbortSignal
+  ): Promise<ITimeline> {
     return this._api.data(
       this._api.http.GET('/genops/profiles/{profile_id}/timeline', {
-        params: { path: { profile_id: id } },
+        params: { path: { profile_id: id }, query: { rank } },
         signal
       })
     );
@@ -36,12 +40,13 @@ export class TimelineService {
 
   async tiles(
     id: string,
+    rank: number | null,
     tiles: ITileKey[],
     signal: AbortSignal
   ): Promise<ITimelineTile[]> {
     const answer = await this._api.data(
       this._api.http.POST('/genops/profiles/{profile_id}/timeline/tiles', {
-        params: { path: { profile_id: id } },
+        params: { path: { profile_id: id }, query: { rank } },
         body: { tiles },
         signal
       })
@@ -51,6 +56,7 @@ export class TimelineService {
 
   slice(
     id: string,
+    rank: number | null,
     slice: number,
     signal: AbortSignal
   ): Promise<ISliceDetails> {
@@ -58,7 +64,10 @@ export class TimelineService {
       this._api.http.GET(
         '/genops/profiles/{profile_id}/timeline/slices/{slice_number}',
         {
-          params: { path: { profile_id: id, slice_number: String(slice) } },
+          params: {
+            path: { profile_id: id, slice_number: String(slice) },
+            query: { rank }
+          },
           signal
         }
       )
@@ -67,22 +76,28 @@ export class TimelineService {
 
   search(
     id: string,
+    rank: number | null,
     body: ISliceSearch,
     signal: AbortSignal
   ): Promise<IFoundSlices> {
     return this._api.data(
       this._api.http.POST('/genops/profiles/{profile_id}/timeline/search', {
-        params: { path: { profile_id: id } },
+        params: { path: { profile_id: id }, query: { rank } },
         body,
         signal
       })
     );
   }
 
-  sums(id: string, body: ISumsQuery, signal: AbortSignal): Promise<ISums> {
+  sums(
+    id: string,
+    rank: number | null,
+    body: ISumsQuery,
+    signal: AbortSignal
+  ): Promise<ISums> {
     return this._api.data(
       this._api.http.POST('/genops/profiles/{profile_id}/timeline/sums', {
-        params: { path: { profile_id: id } },
+        params: { path: { profile_id: id }, query: { rank } },
         body,
         signal
       })

@@ -17,15 +17,18 @@ export function Timeline(props: {
   api: GenOpsApi;
   trans: TranslationBundle;
   visible: boolean;
+  /** Whose timeline it is, where a profile has several ranks. */
+  rank?: number | null;
+  onRank?: (rank: number | null) => void;
   onPerfetto: (asked: ICutQuery) => void;
   /** What is to be marked and gone to; other marks are another object. */
   marks?: IMarks | null;
   /** What the trace says of memory, to be shown below the lanes. */
   memory?: IMemory | null;
 }): React.ReactElement | null {
-  const { profileId, api, trans, visible, marks = null } = props;
-  const onPerfetto = React.useRef(props.onPerfetto);
-  onPerfetto.current = props.onPerfetto;
+  const { profileId, api, trans, visible, rank = null, marks = null } = props;
+  const actions = React.useRef(props);
+  actions.current = props;
   const [model, setModel] = React.useState<TimelineModel | null>(null);
   React.useEffect(() => {
     const service = new TimelineService(api);
@@ -33,7 +36,9 @@ export function Timeline(props: {
       profileId,
       service,
       trans,
-      onPerfetto: asked => onPerfetto.current(asked)
+      rank,
+      onRank: chosen => actions.current.onRank?.(chosen),
+      onPerfetto: asked => actions.current.onPerfetto(asked)
     });
     setModel(made);
     return () => made.dispose();
@@ -43,6 +48,7 @@ export function Timeline(props: {
       model.visible = visible;
     }
   }, [model, visible]);
+  React.useEffect(() => model?.showRank(rank), [model, rank]);
   React.useEffect(() => {
     if (model && marks) {
       void model.mark(marks);

@@ -51,6 +51,11 @@ export class Bench {
     return this.calls.filter(each => each === call).length;
   }
 
+  /** The query of each such request, in order. */
+  asked(call: string): Record<string, string>[] {
+    return this._queries.filter((_, at) => this.calls[at] === call);
+  }
+
   /** Tell that something changed. */
   change(kind: Kind, id = ''): void {
     this.core.events.receive({ kind, id, revision: ++this._revision });
@@ -62,11 +67,15 @@ export class Bench {
   }
 
   private async _answer(request: Request): Promise<Response> {
-    const { pathname } = new URL(request.url);
+    const { pathname, searchParams } = new URL(request.url);
     const call = `${request.method} ${pathname.replace('/genops', '')}`;
     const text = await request.text();
     const body: unknown = text ? JSON.parse(text) : undefined;
     this.calls.push(call);
+    // JupyterLab adds the time, so that nothing is taken from a cache.
+    this._queries.push(
+      Object.fromEntries([...searchParams].filter(([, value]) => value !== ''))
+    );
     this.bodies.push(body);
     let answer = this.answers[call];
     if (typeof answer === 'function') {
@@ -90,6 +99,7 @@ export class Bench {
         });
   }
 
+  private _queries: Record<string, string>[] = [];
   private _revision = 0;
 }
 

@@ -63,7 +63,7 @@ def _read(paths: Paths) -> Side:
     for path in given:
         require_trace(path)
     kernels = KernelTally()
-    return Side(analyze(given, watch=kernels.add), kernels)
+    return Side(analyze(given, watch=lambda trace, _: kernels.add(trace.columns)), kernels)
 
 
 def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> Iterable[Figure]:

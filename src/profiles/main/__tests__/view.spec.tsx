@@ -220,6 +220,34 @@ describe('a profile in the main area', () => {
     expect(screen.getByText('There is no file.')).toBeTruthy();
   });
 
+  it('leads from a rank to its timeline, and to its flame graph', async () => {
+    const flame = { host_us: 0, device_us: 0, nodes: [] };
+    bench.answers['GET /profiles/p1/flame'] = flame;
+    await show(
+      makeProfile(
+        makeSummary({
+          ranks: [0, 3],
+          devices: [makeDevice(), makeDevice({ rank: 3 })]
+        })
+      )
+    );
+    fireEvent.click(screen.getByRole('button', { name: 'Rank 3, Device 0' }));
+    await act(() => settle());
+    expect([model.tab, model.rank]).toEqual(['timeline', 3]);
+    expect(bench.asked('GET /profiles/p1/timeline')).toEqual([{ rank: '3' }]);
+    tab('Flame graph');
+    await act(() => settle());
+    const picker = screen.getByRole('combobox', { name: 'Rank' });
+    expect((picker as HTMLSelectElement).value).toBe('3');
+    fireEvent.change(picker, { target: { value: '0' } });
+    await act(() => settle());
+    expect(bench.asked('GET /profiles/p1/flame')).toEqual([
+      { rank: '3' },
+      { rank: '0' }
+    ]);
+    expect(model.rank).toBe(0);
+  });
+
   it('moves between its views by arrows', async () => {
     await show(makeProfile(makeSummary()));
     fireEvent.keyDown(screen.getByRole('tab', { name: 'Overview' }), {

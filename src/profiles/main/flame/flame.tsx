@@ -8,6 +8,7 @@ import { ActionButton, EmptyState, ResourceView } from '../../../core';
 import { onThemeChange } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IFlame } from '../../service';
+import { RankPicker } from '../../timeline/view/rank-picker';
 import type { ProfileViewModel } from '../model';
 
 import type { Measure } from './layout';
@@ -17,33 +18,56 @@ import { flameScene, frameAt, nameOf } from './scene';
 
 /** What called what. It is asked for when it is first seen. */
 export function Flame(props: Flame.IProps): React.ReactElement {
-  const { model, seen, trans } = props;
+  const { model, ranks, seen, trans } = props;
+  const rank = ranks.length > 1 ? (model.rank ?? ranks[0]) : null;
+  const resource = model.flame(rank);
   React.useEffect(() => {
-    model.flame.visible = seen;
-  }, [model, seen]);
+    resource.visible = seen;
+    return () => {
+      resource.visible = false;
+    };
+  }, [resource, seen]);
   return (
-    <ResourceView
-      resource={model.flame}
-      trans={trans}
-      down={trans.__('The call tree of this profile cannot be read.')}
-      empty={null}
-    >
-      {flame =>
-        flame.nodes.length > 0 ? (
-          <Drawn flame={flame} trans={trans} />
-        ) : (
-          <EmptyState
-            text={trans.__('The trace holds no calls and no kernels.')}
+    <>
+      {rank !== null && (
+        <div className="gol-Profile-bar">
+          <RankPicker
+            ranks={ranks}
+            rank={rank}
+            onRank={chosen => {
+              model.rank = chosen;
+            }}
+            trans={trans}
           />
-        )
-      }
-    </ResourceView>
+        </div>
+      )}
+      <ResourceView
+        // What is selected and searched for is in one rank's.
+        key={rank}
+        resource={resource}
+        trans={trans}
+        down={trans.__('The call tree of this profile cannot be read.')}
+        empty={null}
+      >
+        {flame =>
+          flame.nodes.length > 0 ? (
+            <Drawn flame={flame} trans={trans} />
+          ) : (
+            <EmptyState
+              text={trans.__('The trace holds no calls and no kernels.')}
+            />
+          )
+        }
+      </ResourceView>
+    </>
   );
 }
 
 export namespace Flame {
   export interface IProps {
-    model: Pick<ProfileViewModel, 'flame'>;
+    model: Pick<ProfileViewModel, 'flame' | 'rank'>;
+    /** Of the profile; of one there is nothing to choose. */
+    ranks: readonly number[];
     seen: boolean;
     trans: TranslationBundle;
   }

@@ -44,8 +44,8 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
-    /** Show in the timeline what an advice rests on; null where there is no timeline. */
-    onMoments: ((advice: IAdvice) => void) | null;
+    /** Show in the timeline what an advice rests on. */
+    onMoments: (advice: IAdvice) => void;
     trans: TranslationBundle;
   }
 }
@@ -78,7 +78,7 @@ function OneAdvice(
           ? trans.__('Rank %1: %2', advice.rank, advice.evidence)
           : advice.evidence}
       </p>
-      {onMoments && (advice.moments ?? []).length > 0 && (
+      {(advice.moments ?? []).length > 0 && (
         <p>
           <ActionButton
             label={trans.__('Show in the timeline')}

@@ -70,7 +70,7 @@ export function Overview(props: Overview.IProps): React.ReactElement {
           </Part>
           {summary.ranks.length > 1 && devices.length > 0 && (
             <Part title={trans.__('Ranks side by side')}>
-              <Ranks summary={summary} trans={trans} />
+              <Ranks summary={summary} onRank={props.onRank} trans={trans} />
             </Part>
           )}
           {summary.roofline && placedWorks(summary.roofline).length > 0 && (
@@ -137,8 +137,10 @@ export namespace Overview {
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;
-    /** Show in the timeline what an advice rests on; null where there is no timeline. */
-    onMoments: ((advice: IAdvice) => void) | null;
+    /** Show in the timeline what an advice rests on. */
+    onMoments: (advice: IAdvice) => void;
+    /** Show a rank's timeline. */
+    onRank: (rank: number) => void;
     trans: TranslationBundle;
   }
 }

@@ -10,7 +10,7 @@ type Field =
 
 /** One small bar a rank and figure, each figure on a scale of its own; who holds up the others. */
 export function Ranks(props: Ranks.IProps): React.ReactElement {
-  const { summary, trans } = props;
+  const { summary, onRank, trans } = props;
   const { devices } = summary;
   const late = summary.advice.find(({ code }) => code === 'straggler');
   const slow = straggler(devices);
@@ -42,9 +42,7 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
           : trans.__(
               'No rank computes clearly longer than the others (over 5 % more than the median).'
             )}{' '}
-        {trans.__(
-          'A rank has its own timeline and flame graph: open its trace alone.'
-        )}
+        {trans.__('A rank leads to its timeline.')}
       </p>
       <div
         className="gol-Profile-scroll"
@@ -79,7 +77,17 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
                 className={device.rank === marked ? 'gol-mod-slow' : undefined}
               >
                 <th scope="row">
-                  {deviceName(device, summary.ranks, trans)}
+                  <button
+                    type="button"
+                    className="gol-LinkButton"
+                    title={trans.__(
+                      'Show the timeline of rank %1',
+                      device.rank
+                    )}
+                    onClick={() => onRank(device.rank)}
+                  >
+                    {deviceName(device, summary.ranks, trans)}
+                  </button>
                   {device.rank === marked && (
                     <span className="gol-Ranks-slow">
                       {late ? trans.__('late') : trans.__('slow')}
@@ -116,6 +124,8 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
 export namespace Ranks {
   export interface IProps {
     summary: IProfileSummary;
+    /** Show a rank's timeline. */
+    onRank: (rank: number) => void;
     trans: TranslationBundle;
   }
 }

@@ -53,7 +53,7 @@ class FakeService {
     return Promise.resolve([]);
   }
 
-  sums(_: string, asked: ISumsQuery) {
+  sums(_: string, _rank: number | null, asked: ISumsQuery) {
     this.sumsAsked.push(asked);
     return Promise.resolve({ slices: 1, busy_us: 5, names: [], more_names: 0 });
   }

@@ -10,6 +10,7 @@ import { TimelineCanvas } from './canvas';
 import { TimelineFailure } from './failure';
 import { LaneHeads } from './heads';
 import { Marks } from './marks';
+import { RankPicker } from './rank-picker';
 import { MemoryStrip } from './memory-strip';
 import { savePicture } from './picture';
 import { TimelineSearch } from './search';
@@ -40,6 +41,14 @@ export function TimelineView(props: {
   const failure = error && (
     <TimelineFailure model={model} error={error} trans={trans} />
   );
+  const picker = timeline?.ranks && (
+    <RankPicker
+      ranks={timeline.ranks}
+      rank={model.rank}
+      onRank={rank => model.showRank(rank)}
+      trans={trans}
+    />
+  );
   if (!timeline) {
     return (
       <div className="gol-Timeline">
@@ -54,6 +63,7 @@ export function TimelineView(props: {
   if (timeline.lanes.length === 0) {
     return (
       <div className="gol-Timeline">
+        {picker && <div className="gol-Timeline-bar">{picker}</div>}
         <EmptyState
           text={trans.__(
             'This profile has no slices of time, so there is no timeline.'
@@ -66,6 +76,7 @@ export function TimelineView(props: {
   return (
     <div className="gol-Timeline" ref={node}>
       <div className="gol-Timeline-bar">
+        {picker}
         <TimelineSearch model={model} trans={trans} />
         <div className="gol-Timeline-actions">
           {model.hasPerfetto && (

@@ -1,0 +1,132 @@
+"""The columns of a profile in its folder: of one trace in ``columns``, of several ranks' in ``ranks/N/columns``.
+
+``ranks/ranks.json`` says which file is which rank's. It is written last: a folder without it is read again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from genops_lab.core.errors import NotFound
+
+from ..models import ProfileSummary
+from . import analyze, stored
+from .columns import Columns
+from .reading.files import read
+from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+from .reading.ranked import ranked
+from .traces import Trace
+
+COLUMNS, RANKS = "columns", "ranks"
+INDEX = "ranks.json"
+VERSION = 1
+#: What is kept of all ranks together, some 2 GB; the other ranks' traces are read when they are first looked at.
+MOST_SLICES = 50_000_000
+
+
+class KeptRank(msgspec.Struct, frozen=True, kw_only=True):
+    """``file``: the name of its trace in the folder of traces."""
+
+    rank: int
+    file: str
+
+
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    ranks: list[KeptRank]
+
+
+def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) -> ProfileSummary:
+    """What a trace, or the traces in a folder, say, with their columns kept in ``folder``.
+
+    Raises what :func:`analyze` raises.
+    """
+    folder, trace = Path(folder), Path(trace)
+    if not trace.is_dir():
+        return analyze(trace, watch=lambda found, _: stored.save(found.columns, folder / COLUMNS))
+    keeper = _Keeper(folder)
+    summary = analyze(trace, watch=keeper.take)
+    keeper.finish()
+    return summary
+
+
+def kept_ranks(folder: Path, trace: Path) -> list[KeptRank]:
+    """The ranks of a folder of traces, in order; of one trace none. Read again where they are not kept.
+
+    Raises NotFound, InvalidRequest.
+    """
+    try:
+        index = msgspec.json.decode((folder / RANKS / INDEX).read_bytes(), type=_Index)
+        if index.version == VERSION:
+            return index.ranks
+    except (OSError, msgspec.DecodeError):
+        if not trace.is_dir():
+            return []
+    keeper = _Keeper(folder)
+    paths = [path for path in files_of(trace) if kind_of_file(path) is not FileKind.SNAPSHOT]
+    for path, found in zip(paths, ranked(paths), strict=True):
+        keeper.take(found, path)
+    return keeper.finish()
+
+
+class Kept(NamedTuple):
+    """Where a trace's columns are, and its file. ``rank``: 0 where there is one trace."""
+
+    rank: int
+    place: Path
+    file: Path
+
+
+def kept_place(folder: Path, trace: Path, rank: int | None = None) -> Kept:
+    """Where a trace is kept; of several ranks' the first one's where ``rank`` is None.
+
+    Raises NotFound for a rank that is not there, InvalidRequest.
+    """
+    ranks = kept_ranks(folder, trace)
+    if not ranks:
+        return Kept(0, folder, trace)
+    found = next((each for each in ranks if rank in (None, each.rank)), None)
+    if found is None:
+        raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_told(ranks)}.")
+    return Kept(found.rank, folder / RANKS / str(found.rank), trace / Path(found.file).name)
+
+
+def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
+    """Memory-mapped; made again of the trace where they are of another version. Where there is one trace, it is the
+    one that is meant. Raises NotFound, InvalidRequest."""
+    _, place, file = kept_place(folder, trace, rank)
+    if not stored.is_stored(place / COLUMNS):
+        stored.save(read(file), place / COLUMNS)
+    return stored.load(place / COLUMNS)
+
+
+class _Keeper:
+    """Keeps one rank's columns after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / RANKS
+        self._ranks: list[KeptRank] = []
+        self._slices = 0
+
+    def take(self, trace: Trace, path: Path) -> None:
+        self._slices += len(trace.columns)
+        if self._slices <= MOST_SLICES:
+            stored.save(trace.columns, self._folder / str(trace.rank) / COLUMNS)
+        self._ranks.append(KeptRank(rank=trace.rank, file=path.name))
+
+    def finish(self) -> list[KeptRank]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._ranks.sort(key=lambda each: each.rank)
+        index = _Index(version=VERSION, ranks=self._ranks)
+        (self._folder / INDEX).write_bytes(msgspec.json.encode(index))
+        return self._ranks
+
+
+def _told(ranks: list[KeptRank]) -> str:
+    """Some of them, as people read it."""
+    first = [str(each.rank) for each in ranks[:8]]
+    return ", ".join(first) + (", …" if len(ranks) > len(first) else "")
