@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from ..models import Difference, Flame, ProfileSummary
-from .kept import COLUMNS, kept_columns
+from .kept import COLUMNS, MEMORY, kept_columns
 
 #: A profile's folder, its trace and its summary.
 Kept = tuple[str, str, ProfileSummary]
@@ -38,10 +38,15 @@ class TraceAnalysis:
         """
         from ..engine import analyze, stored
         from ..engine.efficiency.pricing import priced
+        from ..engine.memory import tables
 
         if Path(trace).is_dir():
             return priced(analyze(trace), usd_per_hour, target)
-        found = analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+        found = analyze(
+            trace,
+            watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS),
+            watch_held=lambda held: tables.save(held, Path(folder) / MEMORY),
+        )
         return priced(found, usd_per_hour, target)
 
     def flame(self, folder: str, trace: str) -> Flame:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import InvalidRequest
 
@@ -17,6 +18,10 @@ from .efficiency.pricing import priced
 from .reading.files import read as read
 from .reading.files import read_all
 from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+from .reading.ranks import ranked
+
+if TYPE_CHECKING:
+    from .memory.held import Held
 
 
 def analyze(
@@ -24,6 +29,7 @@ def analyze(
     *,
     usd_per_hour: float | None = None,
     watch: Callable[[Columns], None] | None = None,
+    watch_held: Callable[[list[Held]], None] | None = None,
 ) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``. A folder stands for
     the traces in it.
@@ -31,7 +37,8 @@ def analyze(
     ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells. ``watch`` is given the columns of each trace.
+    to the damage, which ``damaged`` tells. ``watch`` is given the columns of each trace, ``watch_held`` what devices
+    of each snapshot held at any moment.
     """
     files = files_of(paths)
     if not files:
@@ -42,19 +49,12 @@ def analyze(
     from .traces import Trace
 
     sums = Sums()
-    ranks: set[int] = set()
     traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
     for path in files:
         if path not in traces:
-            sums.add_snapshot(snapshots.read(path))
-    for path, columns in zip(traces, read_all(traces), strict=True):
+            sums.add_snapshot(snapshots.read(path, watch_held))
+    for path, (rank, columns) in zip(traces, ranked(read_all(traces)), strict=True):
         if watch is not None:
             watch(columns)
-        rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
-        ranks.add(rank)
         sums.add(Trace(columns, rank), path.name if len(files) > 1 else "")
     return priced(sums.summary(), usd_per_hour)
-
-
-def _free(ranks: set[int]) -> int:
-    return next(rank for rank in range(len(ranks) + 1) if rank not in ranks)
