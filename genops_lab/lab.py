@@ -30,6 +30,7 @@ from .folders.service import FoldersService
 from .links.links import Links
 from .outputs.service import OutputsService
 from .profiler.beside.service import BesideService
+from .profiler.memory.service import MemoryService
 from .profiler.perfetto.service import PerfettoService
 from .profiler.service import ProfilesService
 from .profiler.timeline.service import TimelineService
@@ -74,6 +75,7 @@ class Lab:
         self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
         self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
         self.timelines = TimelineService(self.profiles)
+        self.memory = MemoryService(self.profiles)
         self.perfetto = PerfettoService(self.profiles)
         self.deployments = DeploymentsService(
             settings, self.mlflow, self.registry, store, self.events, self.live, self.tasks
@@ -119,6 +121,7 @@ class Lab:
                 self.registry,
                 self.profiles,
                 self.timelines,
+                self.memory,
                 self.perfetto,
                 self.beside,
                 self.deployments,

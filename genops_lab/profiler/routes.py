@@ -6,11 +6,13 @@ from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
     from .beside.service import BesideService as Beside
+    from .memory.service import MemoryService as Memory
     from .perfetto.service import PerfettoService as Perfetto
     from .service import ProfilesService as Service
     from .timeline.service import TimelineService as Timelines
 else:
     Beside = Later(f"{__package__}.beside", "service", "BesideService")
+    Memory = Later(__package__, "memory.service", "MemoryService")
     Perfetto = Later(__package__, "perfetto.service", "PerfettoService")
     Service = Later(__package__, "service", "ProfilesService")
     Timelines = Later(__package__, "timeline.service", "TimelineService")
@@ -28,6 +30,9 @@ OPERATIONS = [
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),
     Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
+    Operation("GET", "/profiles/{profile_id}/memory", Memory.get_memory),
+    Operation("GET", "/profiles/{profile_id}/memory/{device}", Memory.get_memory_stretch),
+    Operation("GET", "/profiles/{profile_id}/memory/{device}/moment", Memory.get_memory_moment),
     Operation("GET", "/profiles/{profile_id}/timeline", Timelines.get_timeline),
     Operation("POST", "/profiles/{profile_id}/timeline/tiles", Timelines.get_timeline_tiles),
     Operation("POST", "/profiles/{profile_id}/timeline/search", Timelines.search_timeline),

@@ -1489,6 +1489,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/{profile_id}/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each device of a profile held over the recording, with its largest lines as bands. */
+        get: operations["get_memory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/memory/{device}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same of one device between two moments. */
+        get: operations["get_memory_stretch"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/profiles/{profile_id}/memory/{device}/moment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who held a device's memory at a moment, by line. */
+        get: operations["get_memory_moment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}/timeline": {
         parameters: {
             query?: never;
@@ -3083,7 +3134,7 @@ export interface components {
         };
         /**
          * ComparisonQuery
-         * @description Which 2 to 40 runs: ids, unique prefixes, names, or ``latest``; ``baseline`` is one of them, by default the first.
+         * @description Which 2 to 40 runs: ids, unique prefixes, names, ``latest``; ``baseline`` is one of them, by default the first.
          *
          *         ``repeats`` names the parameters or tags in which runs differ that are repeats of each other; None: the usual names
          *         of seeds. An empty list: no run is taken for a repeat. Runs with the same tag ``genops.repeat`` are repeats unless
@@ -4592,6 +4643,77 @@ export interface components {
             count: number;
             host_us: number;
             device_us: number;
+        };
+        /**
+         * HeldTimelines
+         * @description All devices whose memory a profile tells of.
+         */
+        HeldTimelines: {
+            devices: components["schemas"]["HeldTimeline"][];
+        };
+        /**
+         * HeldTimeline
+         * @description One device, by its ``number`` among those of the profile, at points that were chosen so that no peak goes.
+         *
+         *         ``at`` (int32): the points' moments; ``held`` and ``reserved`` (float64): of all lines, and what the allocator had
+         *         from the device; ``us`` (float64): after the first event. Those that are not told are empty. What the bands do
+         *         not hold of ``held`` is of all other lines.
+         */
+        HeldTimeline: {
+            number: number;
+            device: number;
+            rank: number | null;
+            moments: number;
+            by_time: boolean;
+            peak: number;
+            peak_at: number;
+            failures: number[];
+            at: string;
+            us: string;
+            held: string;
+            reserved: string;
+            bands: components["schemas"]["MemoryBand"][];
+        };
+        /**
+         * MemoryBand
+         * @description A line over time. ``site.bytes``: the most that it ever held. ``curve``: float64, at each point.
+         */
+        MemoryBand: {
+            line: number;
+            site: components["schemas"]["Site"];
+            curve: string;
+        };
+        /**
+         * HeldMoment
+         * @description Who held a device's memory after the event ``at``. ``lines``: largest first, with all others in ``more_...``.
+         */
+        HeldMoment: {
+            at: number;
+            us: number | null;
+            held: number;
+            reserved: number | null;
+            blocks: number;
+            lines: components["schemas"]["HeldLine"][];
+            more_lines: number;
+            more_bytes: number;
+            categories: components["schemas"]["CategoryBytes"][];
+            change: components["schemas"]["MemoryChange"] | null;
+        };
+        /**
+         * HeldLine
+         * @description What a line held at a moment. ``line`` -1: what was held beside the blocks that are known.
+         */
+        HeldLine: {
+            line: number;
+            site: components["schemas"]["Site"];
+        };
+        /**
+         * MemoryChange
+         * @description What an event did: a block more of the line ``name``, or (below 0) one less.
+         */
+        MemoryChange: {
+            bytes: number;
+            name: string;
         };
         /**
          * Timeline
@@ -7878,6 +8000,108 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Profile"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_memory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                profile_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldTimelines"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_memory_stretch: {
+        parameters: {
+            query?: {
+                first?: number;
+                last?: number | null;
+                line?: number | null;
+            };
+            header?: never;
+            path: {
+                profile_id: string;
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldTimeline"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_memory_moment: {
+        parameters: {
+            query?: {
+                at?: number | null;
+                us?: number | null;
+            };
+            header?: never;
+            path: {
+                profile_id: string;
+                device: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeldMoment"];
                 };
             };
             /** @description What went wrong. */

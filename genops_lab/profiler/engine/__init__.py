@@ -19,6 +19,7 @@ from .reading.files import read as read
 from .reading.kinds_of_files import FileKind, files_of, kind_of_file
 
 if TYPE_CHECKING:
+    from .memory.held import Held
     from .traces import Trace
 
 
@@ -27,6 +28,7 @@ def analyze(
     *,
     usd_per_hour: float | None = None,
     watch: Callable[[Trace, Path], None] | None = None,
+    watch_held: Callable[[list[Held]], None] | None = None,
 ) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``. A folder stands for
     the traces in it.
@@ -34,7 +36,8 @@ def analyze(
     ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells. ``watch`` is given each trace with its file.
+    to the damage, which ``damaged`` tells. ``watch`` is given each trace with its file, ``watch_held`` what
+    devices of each snapshot held at any moment.
     """
     files = files_of(paths)
     if not files:
@@ -48,7 +51,7 @@ def analyze(
     traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
     for path in files:
         if path not in traces:
-            sums.add_snapshot(snapshots.read(path))
+            sums.add_snapshot(snapshots.read(path, watch_held))
     for path, trace in zip(traces, ranked(traces), strict=True):
         if watch is not None:
             watch(trace, path)

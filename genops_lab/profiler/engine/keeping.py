@@ -1,4 +1,5 @@
-"""The columns of a profile in its folder: of one trace in ``columns``, of several ranks' in ``ranks/N/columns``.
+"""The columns of a profile in its folder: of one trace in ``columns``, of several ranks' in ``ranks/N/columns``; and
+what devices held over time, of all of them in ``memory``.
 
 ``ranks/ranks.json`` says which file is which rank's. It is written last: a folder without it is read again.
 """
@@ -16,12 +17,15 @@ from genops_lab.core.errors import NotFound
 from ..models import ProfileSummary
 from . import analyze, stored
 from .columns import Columns
+from .memory import tables
+from .memory.files import held_of_columns, held_of_snapshots
+from .memory.held import Held
 from .reading.files import read
 from .reading.kinds_of_files import FileKind, files_of, kind_of_file
 from .reading.ranked import ranked
 from .traces import Trace
 
-COLUMNS, RANKS = "columns", "ranks"
+COLUMNS, RANKS, MEMORY = "columns", "ranks", "memory"
 INDEX = "ranks.json"
 VERSION = 1
 #: What is kept of all ranks together, some 2 GB; the other ranks' traces are read when they are first looked at.
@@ -47,7 +51,11 @@ def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) 
     """
     folder, trace = Path(folder), Path(trace)
     if not trace.is_dir():
-        return analyze(trace, watch=lambda found, _: stored.save(found.columns, folder / COLUMNS))
+        return analyze(
+            trace,
+            watch=lambda found, _: stored.save(found.columns, folder / COLUMNS),
+            watch_held=lambda held: tables.save(held, folder / MEMORY),
+        )
     keeper = _Keeper(folder)
     summary = analyze(trace, watch=keeper.take)
     keeper.finish()
@@ -102,6 +110,27 @@ def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
     if not stored.is_stored(place / COLUMNS):
         stored.save(read(file), place / COLUMNS)
     return stored.load(place / COLUMNS)
+
+
+def kept_memory(folder: Path, trace: Path) -> list[Held]:
+    """What each device held, memory-mapped; made of the trace where it is not kept. Raises what reading raises."""
+    found = tables.load(folder / MEMORY)
+    if found is None:
+        tables.save(_held(folder, trace), folder / MEMORY)
+        found = tables.load(folder / MEMORY)
+    return found or []
+
+
+def _held(folder: Path, trace: Path) -> list[Held]:
+    """In the order of the summary."""
+    found = held_of_snapshots(trace)
+    if trace.is_dir():
+        for each in kept_ranks(folder, trace):
+            found += held_of_columns(kept_columns(folder, trace, each.rank), each.rank)
+    elif not found and kind_of_file(trace) is not FileKind.SNAPSHOT:
+        columns = kept_columns(folder, trace)
+        found = held_of_columns(columns, columns.rank or 0)
+    return found
 
 
 class _Keeper:

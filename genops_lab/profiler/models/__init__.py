@@ -3,6 +3,16 @@
 from .advice import Advice, Moment
 from .difference import Change, ComparedProfiles, Difference, Figure
 from .flame import Flame, FlameNode
+from .held import (
+    HeldAt,
+    HeldLine,
+    HeldMoment,
+    HeldStretch,
+    HeldTimeline,
+    HeldTimelines,
+    MemoryBand,
+    MemoryChange,
+)
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
@@ -56,11 +66,19 @@ __all__ = [
     "Flame",
     "FlameNode",
     "FoundSlices",
+    "HeldAt",
+    "HeldLine",
+    "HeldMoment",
+    "HeldStretch",
+    "HeldTimeline",
+    "HeldTimelines",
     "IdleReason",
     "IdleTime",
     "KernelTime",
     "LaunchTime",
     "LineTime",
+    "MemoryBand",
+    "MemoryChange",
     "MemoryPoint",
     "MemorySummary",
     "Moment",

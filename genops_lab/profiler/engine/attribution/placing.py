@@ -19,7 +19,8 @@ class PlacesOf:
 
     def __init__(self, trace: Trace, lines: Lines, device_line: Int64) -> None:
         """``device_line``: the line of each of ``trace.device``."""
-        self._trace, self._lines, self._device_line = trace, lines, device_line
+        self.lines = lines
+        self._trace, self._device_line = trace, device_line
 
     def __call__(self, slices: Int64) -> list[Place]:
         """Of a slice on the host that of the moment when it began; on a device that of what launched it."""
@@ -27,9 +28,9 @@ class PlacesOf:
         line = np.full(len(slices), NOTHING, np.int64)
         ran = columns.kind[slices] >= Kind.COMPUTE
         line[ran] = self._device_line[np.searchsorted(self._trace.device, slices[ran])]
-        line[~ran] = self._lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
+        line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
         known = line != NOTHING
-        time = np.zeros(len(self._lines.places), np.int64)
+        time = np.zeros(len(self.lines.places), np.int64)
         np.add.at(time, line[known], columns.dur[slices[known]])
         most = np.argsort(-time, kind="stable")[:TOLD]
-        return [self._lines.places[each] for each in most.tolist() if time[each]]
+        return [self.lines.places[each] for each in most.tolist() if time[each]]

@@ -16,9 +16,8 @@ from ..columns import Columns, Int32, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
 from ..traces import Trace
-from .autograd import backward
-from .enclosing import Enclosing
 from .lines import Lines
+from .moments import lines_of_moments
 from .placing import PlacesOf
 
 Bools = npt.NDArray[np.bool_]
@@ -125,47 +124,12 @@ def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Boo
     calls, of_call = np.unique(launch, return_inverse=True)
     known = calls != NOTHING
     at = calls[known].astype(np.int64)
-    lane, ts = columns.lane[at], columns.ts[at]
-    found = lines.at(lane, ts)
-    passes = backward(columns)
-    tree = Enclosing(columns, passes.operators)
-    node = tree.around(lane, ts)
-    between = np.flatnonzero((node == NOTHING) & np.isin(lane, passes.threads))
-    node[between] = tree.before(lane[between], ts[between])
-    mine = np.flatnonzero(node != NOTHING)
-    if len(mine):
-        found[mine] = _backward_lines(
-            columns, lines, tree, passes.forward, passes.operators, node[mine], at[mine]
-        )
+    found, in_backward = lines_of_moments(columns, lines, columns.lane[at], columns.ts[at])
     call_line = np.full(len(calls), NOTHING, np.int64)
     call_line[known] = found
     call_backward = np.zeros(len(calls), bool)
-    call_backward[known] = node != NOTHING
+    call_backward[known] = in_backward
     return call_line[of_call], call_backward[of_call]
-
-
-def _backward_lines(
-    columns: Columns, lines: Lines, tree: Enclosing, forward: Int64, operators: Int64, node: Int64, at: Int64
-) -> Int64:
-    lane, ts = columns.lane[at], columns.ts[at]
-    operator = tree.members[node]
-    # A checkpoint computes its forward pass again in here, in frames of its own.
-    found = lines.inside(lane, ts, columns.ts[operator])
-    gradient_of = forward[np.searchsorted(operators, operator)]
-    rest = np.flatnonzero((found == NOTHING) & (gradient_of != NOTHING))
-    made = gradient_of[rest]
-    found[rest] = lines.at(columns.lane[made], columns.ts[made])
-    rest = np.flatnonzero(found == NOTHING)
-    found[rest] = lines.at(lane[rest], ts[rest])
-    rest = np.flatnonzero(found == NOTHING)
-    for number in np.unique(lane[rest]).tolist():
-        here = rest[lane[rest] == number]
-        process = columns.lanes[number].process
-        together = [
-            other for other, each in enumerate(columns.lanes) if each.process == process and not each.device
-        ]
-        found[here] = lines.waiting(together, number, ts[here])
-    return found
 
 
 def _sums(keys: Int64 | Int32, values: Int64) -> list[tuple[int, int]]:

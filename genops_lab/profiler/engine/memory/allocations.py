@@ -1,4 +1,4 @@
-"""Memory events of traces (``profile_memory=True``): what was held at the peak, and by which operator."""
+"""Memory events of traces (``profile_memory=True``): what was held when, and by which line or operator."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
-from ..columns import NO_ID, Allocations, Columns, Int64
-from ..kinds import Kind
-from ..nesting import NOTHING
+from ..attribution.lines import Lines
+from ..columns import NO_ID, Allocations, Int64
 from ..traces import Trace
-from .holders import Tally, Who
+from .held import BEFORE_ALL, Held
+from .holders import BEFORE, CATEGORIES, Tally, Who
 from .thinning import kept
+from .whose import Whose
 
 #: Device of the host's memory.
 HOST = -1
 TOLD_SITES = 50
-_NO_OPERATOR = "(no operator around it)"
+#: Of traces that give memory back without saying which.
+_NO_ADDRESSES = Who("(the trace tells no addresses)", None, "", ())
 
 
 class MemoryTally:
@@ -27,9 +29,9 @@ class MemoryTally:
         self._failures: list[OutOfMemory] = []
         self._damage: list[str] = []
 
-    def add(self, trace: Trace) -> None:
-        """A trace of one rank."""
-        self._devices += memory_of(trace)
+    def add(self, trace: Trace, lines: Lines) -> None:
+        """A trace of one rank, and its lines."""
+        self._devices += memory_of(trace, lines)
 
     def take(self, snapshot: MemorySummary) -> int:
         """A snapshot; how many events it has."""
@@ -47,19 +49,34 @@ class MemoryTally:
         )
 
 
-def memory_of(trace: Trace) -> list[DeviceMemory]:
+def memory_of(trace: Trace, lines: Lines) -> list[DeviceMemory]:
     """The memory of each device that a trace has memory events of, the host's last."""
     found = trace.columns.allocations
     if found is None:
         return []
-    keys = sorted(
-        range(len(found.devices)), key=lambda key: (found.devices[key] == "cpu", found.devices[key])
-    )
-    around = _operators(trace, found)
-    return [_device(trace.columns, found, key, trace.rank, around) for key in keys]
+    whose = Whose.find(trace, found, lines)
+    return [_device(found, key, trace.rank, whose) for key in _keys(found)]
 
 
-def _device(columns: Columns, found: Allocations, key: int, rank: int, around: Int64) -> DeviceMemory:
+def held_of(trace: Trace, lines: Lines) -> list[Held]:
+    """The same at any moment, in the same order."""
+    found = trace.columns.allocations
+    if found is None:
+        return []
+    whose = Whose.find(trace, found, lines)
+    return [_held(found, key, trace.rank, whose) for key in _keys(found)]
+
+
+def _keys(found: Allocations) -> list[int]:
+    used = np.unique(found.device).tolist()
+    return sorted(used, key=lambda key: (found.devices[key] == "cpu", found.devices[key]))
+
+
+def _number(device: str) -> int:
+    return int(device) if device.isdigit() else HOST
+
+
+def _device(found: Allocations, key: int, rank: int, whose: Whose) -> DeviceMemory:
     events = np.flatnonzero(found.device == key)
     amount, address = found.bytes[events], found.address[events]
     addressed = bool(address.any())
@@ -73,13 +90,10 @@ def _device(columns: Columns, found: Allocations, key: int, rank: int, around: I
     live = _live(address[: at + 1], amount[: at + 1]).tolist() if addressed else []
     tally = Tally()
     for place in live:
-        operator = int(around[events[place]])
-        name = columns.names[int(columns.name[operator])] if operator != NOTHING else _NO_OPERATOR
-        tally.add(Who(name, None, "", ()), int(amount[place]))
-    device = found.devices[key]
+        tally.add(whose.who[int(whose.of[events[place]])], int(amount[place]))
     last = int(allocated[-1]) if told else max(int(curve[-1]), 0)
     return DeviceMemory(
-        device=int(device) if device.isdigit() else HOST,
+        device=_number(found.devices[key]),
         rank=rank,
         reserved=max(int(reserved[-1]), 0),
         allocated=last,
@@ -99,6 +113,66 @@ def _device(columns: Columns, found: Allocations, key: int, rank: int, around: I
             for place in chosen.tolist()
         ],
     )
+
+
+def _held(found: Allocations, key: int, rank: int, whose: Whose) -> Held:
+    events = np.flatnonzero(found.device == key)
+    amount, address = found.bytes[events], found.address[events]
+    told = bool((found.allocated[events] != NO_ID).all())
+    before = max(int(found.allocated[events[0]] - amount[0]), 0) if told else 0
+    addressed = bool(address.any())
+    rest = np.zeros(0, np.int64)
+    if addressed:
+        begin, end, size = _blocks(address, amount)
+        known = int(size[begin == BEFORE_ALL].sum())
+        if before > known:
+            # All that is older and not freed meanwhile, as one block: how many they are is not told.
+            begin, end = np.append(begin, BEFORE_ALL), np.append(end, len(events))
+            size = np.append(size, before - known)
+    else:
+        begin = end = size = np.zeros(0, np.int64)
+        curve = amount.cumsum() + before
+        # Where memory is given back that nobody tells of, as much at least was held before.
+        rest = curve - min(int(curve.min()), 0)
+    older = begin == BEFORE_ALL
+    line = np.full(len(begin), len(whose.who), np.int64)
+    line[~older] = whose.of[events[begin[~older]]]
+    backward = np.zeros(len(begin), bool)
+    backward[~older] = whose.backward[events[begin[~older]]]
+    reserved = found.reserved[events]
+    return Held(
+        device=_number(found.devices[key]),
+        rank=rank,
+        moments=len(events),
+        begin=begin.astype(np.int32),
+        end=end.astype(np.int32),
+        bytes=size,
+        line=line.astype(np.int32),
+        category=np.where(backward, CATEGORIES.index("backward"), CATEGORIES.index("")).astype(np.int8),
+        lines=[*whose.who, BEFORE],
+        us=found.ts[events] / 1000,
+        reserved=reserved if bool((reserved > 0).any()) else np.zeros(0, np.int64),
+        rest=rest,
+        rest_who=_NO_ADDRESSES,
+        by_time=True,
+    )
+
+
+def _blocks(address: Int64, amount: Int64) -> tuple[Int64, Int64, Int64]:
+    """Each block's first event, the event that ended it (behind the last: none did) and its size.
+
+    What is freed first of all at its address is older than the recording. What is given again without a free was freed
+    unseen.
+    """
+    order, same = _by_address(address)
+    ordered = amount[order]
+    following = np.append(np.where(same, order[1:], len(order)), len(order))
+    made = ordered > 0
+    freed = (ordered < 0) & np.append(True, ~same)
+    begin = np.concatenate((order[made], np.full(int(freed.sum()), BEFORE_ALL)))
+    end = np.concatenate((following[made], order[freed]))
+    size = np.concatenate((ordered[made], -ordered[freed]))
+    return begin, end, size
 
 
 def _steps(address: Int64, amount: Int64) -> Int64:
@@ -125,23 +199,3 @@ def _by_address(address: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
     order = np.argsort(address, kind="stable")
     ordered = address[order]
     return order, ordered[1:] == ordered[:-1]
-
-
-def _operators(trace: Trace, found: Allocations) -> Int64:
-    """The innermost operator around each event, on its thread; NOTHING without one."""
-    columns, above = trace.columns, trace.around
-    around = np.full(len(found.ts), NOTHING, np.int64)
-    operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
-    for lane in np.unique(found.lane).tolist():
-        events = np.flatnonzero(found.lane == lane)
-        members = operators[columns.lane[operators] == lane]
-        if not len(members):
-            continue
-        ts = found.ts[events]
-        # The last operator that began before the event, or the one around it, ...: times nest on a thread.
-        place = np.searchsorted(columns.ts[members], ts, side="right") - 1
-        at = np.where(place >= 0, members[np.maximum(place, 0)], NOTHING)
-        while (ended := (at != NOTHING) & (columns.end[at] < ts)).any():
-            at[ended] = above[at[ended]]
-        around[events] = at
-    return around

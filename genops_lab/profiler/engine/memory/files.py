@@ -8,8 +8,10 @@ from pathlib import Path
 from genops_lab.core.errors import InvalidRequest
 
 from ...models import MemorySummary
-from ..reading.kinds_of_files import FileKind, kind_of_file
+from ..columns import Columns
+from ..reading.kinds_of_files import FileKind, files_of, kind_of_file
 from . import snapshots
+from .held import Held
 
 
 def memory(path: str | os.PathLike[str]) -> MemorySummary:
@@ -26,3 +28,21 @@ def memory(path: str | os.PathLike[str]) -> MemorySummary:
             hint="Record a trace with profile_memory=True, or the allocator's history: `%genops memory record`.",
         )
     return found
+
+
+def held_of_snapshots(path: Path) -> list[Held]:
+    """What devices held at any moment, by a snapshot, or by those in a folder. Raises what reading raises."""
+    found: list[Held] = []
+    for file in files_of(path):
+        if kind_of_file(file) is FileKind.SNAPSHOT:
+            snapshots.read(file, found.extend)
+    return found
+
+
+def held_of_columns(columns: Columns, rank: int) -> list[Held]:
+    """What devices held by a trace of one rank."""
+    from ..attribution.lines import Lines
+    from ..traces import Trace
+    from .allocations import held_of
+
+    return held_of(Trace(columns, rank), Lines(columns)) if columns.allocations is not None else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from ...models import Place, Site
 from ...models.memory import Category
@@ -196,6 +196,9 @@ def _hint(file: str, function: str) -> Category:
             return category
     return ""
 
+
+#: All that memory may be; the last: nothing is told.
+CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 #: The first of them that a frame tells holds: a forward pass that the backward pass runs again is the latter's.
 _PRECEDENCE: tuple[Category, ...] = (

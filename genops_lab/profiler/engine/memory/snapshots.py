@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import numpy as np
 from genops_lab.core.errors import InvalidRequest
 
 from ...models import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
+from ..columns import Int64
 from ..reading.kinds_of_files import unpacked
 from . import plain_pickle
+from .held import BEFORE_ALL, Blocks, Float64, Held
 from .holders import BEFORE, Cell, Frames, Tally, Who
 from .thinning import kept
 
@@ -24,10 +27,15 @@ TOLD_HOLDERS = 20
 #: So many failures are told in full: each asks for all that was held then.
 TOLD_FAILURES = 20
 ACTIVE = "active_allocated"
+#: Times beyond are no microseconds since 1970.
+MOST_US = 1e17
 
 
-def read(path: Path) -> MemorySummary:
-    """What a snapshot says. Raises InvalidRequest for what is none (nothing in it is executed), OSError."""
+def read(path: Path, watch: Callable[[list[Held]], None] | None = None) -> MemorySummary:
+    """What a snapshot says. ``watch`` is given what each of its devices held at any moment.
+
+    Raises InvalidRequest for what is none (nothing in it is executed), OSError.
+    """
     name = path.name
     if path.stat().st_size > LARGEST_FILE:
         raise InvalidRequest(
@@ -44,7 +52,10 @@ def read(path: Path) -> MemorySummary:
             raise _no_snapshot(name) from error
     if not isinstance(found, dict) or not isinstance(found.get("segments"), list):
         raise _no_snapshot(name)
-    return _Snapshot(found, len(data)).summary()
+    read_ = _Snapshot(found, len(data))
+    if watch is not None:
+        watch(read_.held())
+    return read_.summary()
 
 
 def _no_snapshot(name: str) -> InvalidRequest:
@@ -80,7 +91,8 @@ class _Snapshot:
         self._own: dict[str, Any] = own if isinstance(own, dict) else {}
         self._frames = Frames(self._cells())
 
-    def summary(self) -> MemorySummary:
+    @cached_property
+    def _recordings(self) -> list[_Recording]:
         blocks = self._segments()
         traces = self._found.get("device_traces")
         events = {
@@ -88,16 +100,25 @@ class _Snapshot:
             for number, trace in enumerate(traces if isinstance(traces, list) else [])
         }
         used = sorted(blocks.keys() | {number for number, each in events.items() if each})
+        return [
+            _Recording(number, events.get(number, []), blocks.get(number, _Blocks()), self._frames)
+            for number in used
+        ]
+
+    def held(self) -> list[Held]:
+        """What each device held at any moment."""
+        return [recording.held() for recording in self._recordings]
+
+    def summary(self) -> MemorySummary:
         failures: list[OutOfMemory] = []
         devices = []
-        for number in used:
-            recording = _Recording(
-                number, events.get(number, []), blocks.get(number, _Blocks()), self._frames
-            )
-            devices.append(recording.summary(self._retries(number)))
+        recordings = self._recordings
+        unusable = self._unusable
+        for recording in recordings:
+            devices.append(recording.summary(self._retries(recording.device)))
             failures += recording.failures()
-            self._unusable += recording.unusable
-        damaged = f"{self._unusable} entries could not be read." if self._unusable else ""
+            unusable += recording.unusable
+        damaged = f"{unusable} entries could not be read." if unusable else ""
         return MemorySummary(devices=devices, out_of_memory=failures, damaged=damaged)
 
     def _cells(self) -> dict[str, Cell]:
@@ -172,11 +193,20 @@ class _Change:
     frames: Any
 
 
+#: What changes how much is reserved, and whether it is more or less then.
+_RESERVES = {"segment_alloc": 1, "segment_map": 1, "segment_free": -1, "segment_unmap": -1}
+
+
+def _until(end: int, opened: tuple[int, int, Who]) -> tuple[int, int, int, Who]:
+    begin, size, who = opened
+    return begin, end, size, who
+
+
 class _Recording:
     """What one device's allocator did while it was recorded."""
 
     def __init__(self, device: int, entries: list[dict[str, Any]], blocks: _Blocks, frames: Frames) -> None:
-        self._device, self._entries, self._blocks, self._frames = device, entries, blocks, frames
+        self.device, self._entries, self._blocks, self._frames = device, entries, blocks, frames
         self.unusable = 0
         self._changes = list(self._followed())
         self._older = self._held_before()
@@ -226,7 +256,7 @@ class _Recording:
         ranked = sorted(categories.items(), key=lambda each: -each[1][0])
         chosen = kept(curve)
         return DeviceMemory(
-            device=self._device,
+            device=self.device,
             reserved=blocks.reserved,
             allocated=blocks.allocated,
             active=blocks.active,
@@ -274,6 +304,48 @@ class _Recording:
                 live.pop(change.address, None)
         return {address: (change.size, self._frames.who(change.frames)) for address, change in live.items()}
 
+    def held(self) -> Held:
+        """What was held at each of its moments."""
+        moments = max(len(self._entries), 1)
+        found = Blocks()
+        # An older block is held until its address is given back, or given anew.
+        open_ = {address: (BEFORE_ALL, size, who) for address, (size, who) in self._older.items()}
+        for change in self._changes:
+            if change.address in open_:
+                found.add(*_until(change.event, open_.pop(change.address)))
+            if change.size > 0:
+                open_[change.address] = (change.event, change.size, self._frames.who(change.frames))
+        for still in open_.values():
+            found.add(*_until(moments, still))
+        return found.held(
+            self.device,
+            moments,
+            us=self._times(),
+            reserved=self._reserved(moments),
+            failures=[number for number, entry in enumerate(self._entries) if entry.get("action") == "oom"],
+        )
+
+    def _times(self) -> Float64:
+        """Microseconds after the first event; empty where one is not told."""
+        times = [entry.get("time_us") for entry in self._entries]
+        told = [time for time in times if isinstance(time, (int, float)) and abs(time) < MOST_US]
+        if not told or len(told) < len(times):
+            return np.zeros(0)
+        # Whole numbers since 1970 fit a double to a quarter of a microsecond, differences to much less.
+        return np.array([time - told[0] for time in told], np.float64)
+
+    def _reserved(self, moments: int) -> Int64:
+        """What was reserved after each event, counted back from the end; empty where there are no segments."""
+        if not self._blocks.reserved:
+            return np.zeros(0, np.int64)
+        steps = np.zeros(moments, np.int64)
+        for number, entry in enumerate(self._entries):
+            sign = _RESERVES.get(str(entry.get("action")), 0)
+            if sign:
+                steps[number] = sign * _natural(entry.get("size"))
+        after: Int64 = steps[::-1].cumsum()[::-1] - steps
+        return np.maximum(self._blocks.reserved - after, 0)
+
     def failures(self) -> list[OutOfMemory]:
         found = [
             (number, entry) for number, entry in enumerate(self._entries) if entry.get("action") == "oom"
@@ -295,7 +367,7 @@ class _Recording:
         asked.add(self._frames.who(entry.get("frames")), wanted)
         time = entry.get("time_us")
         return OutOfMemory(
-            device=self._device,
+            device=self.device,
             wanted=wanted,
             free=_natural(entry.get("device_free")),
             at_us=float(time - began) if isinstance(time, (int, float)) and began is not None else None,

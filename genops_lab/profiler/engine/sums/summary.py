@@ -60,7 +60,7 @@ class Sums:
         self._cpu.add(trace)
         places_of = self._attribution.add(trace)
         self._roofline.add(trace)
-        self._memory.add(trace)
+        self._memory.add(trace, places_of.lines)
         # Each asks for other columns.
         trace.columns.rest()
         self._devices += device_times(trace)
