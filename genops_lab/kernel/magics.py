@@ -18,7 +18,10 @@ class _ProfileScope(Scope):
 
         options = cell_options(profile_parser(), line)
         self._capture = capture_of(options.title or profile_title(), _wishes(options))
-        self._capture.start()
+        self._capture.start(own_line=True)
+
+    def raises(self, error: BaseException) -> None:
+        self._capture.raises(error)
 
     def close(self, status: str) -> None:
         self._capture.finish()

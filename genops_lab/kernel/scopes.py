@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import functools
 import shlex
 import sys
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import GenOpsError
 from .run import FAILED, FINISHED, KILLED
@@ -22,6 +23,9 @@ REPEAT_MAGIC = "genops_repeat"
 
 class Scope(abc.ABC):
     """Something that is open while a cell runs."""
+
+    def raises(self, error: BaseException) -> None:  # noqa: B027 - most have nothing to do
+        """The cell ends with ``error``, which the shell has yet to show; ``close`` follows."""
 
     @abc.abstractmethod
     def close(self, status: str) -> None:
@@ -66,6 +70,7 @@ class Scopes:
         self._kinds = kinds
         self._infos: List[Any] = []
         self._open: List[_Open] = []
+        self._shows: Any = None
 
     def register(self) -> None:
         """Listen to the shell."""
@@ -81,21 +86,23 @@ class Scopes:
 
     def transform(self, lines: List[str]) -> List[str]:
         """Turn leading ``%%track`` and ``%%profile`` lines into calls; the line numbers stay."""
-        calls: List[str] = []
+        calls: List[Tuple[int, str]] = []
+        kinds = list(self._kinds)
         rest = list(lines)
         while rest and rest[0].startswith("%%"):
             kind, _, options = rest[0][2:].strip().partition(" ")
             if kind not in self._kinds:
                 break
             given = f"{kind} {options.strip()}".strip()
-            calls.append(f"get_ipython().run_line_magic({OPEN_MAGIC!r}, {given!r})\n")
+            calls.append((kinds.index(kind), f"get_ipython().run_line_magic({OPEN_MAGIC!r}, {given!r})\n"))
             del rest[0]
         if calls and rest and rest[0].startswith("%%"):
             from IPython.core import inputtransformer2
 
             foreign: Any = inputtransformer2.cell_magic
             rest = foreign(rest)
-        return calls + rest
+        # In the order of the kinds: what is tracked is no part of what is profiled.
+        return [call for _, call in sorted(calls, key=lambda one: one[0])] + rest
 
     def open(self, line: str) -> None:
         """Open the scope of a ``%%`` line for the cell that runs now."""
@@ -105,6 +112,24 @@ class Scopes:
         info = self._infos[-1]
         code = self._shell.transform_cell(cell_body(str(getattr(info, "raw_cell", ""))))
         self._open.append(_Open(info, self._kinds[kind](options, code)))
+        if self._shows is None:
+            self._shows = self._shell.showtraceback
+            self._shell.showtraceback = self._show
+
+    def _show(self, *arguments: Any, **options: Any) -> Any:
+        """In place of the shell's own while a scope is open: no event tells that a cell has raised."""
+        error = sys.exc_info()[1]
+        if error is not None and options.get("running_compiled_code") and self._infos:
+            for opened in reversed(self._open):
+                if opened.info is self._infos[-1]:
+                    self._do(functools.partial(opened.scope.raises, error))
+        return self._shows(*arguments, **options)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as failure:  # one that cannot be closed must not keep the others open
+            print(f"GenOps: {failure}", file=sys.stderr)
 
     def _before(self, info: Any) -> None:
         self._infos.append(info)
@@ -121,11 +146,11 @@ class Scopes:
         status = status_of(error)
         closing = [opened for opened in reversed(self._open) if opened.info is info]
         self._open = [opened for opened in self._open if opened.info is not info]
+        if not self._open and self._shows is not None:
+            del self._shell.showtraceback
+            self._shows = None
         for opened in closing:
-            try:
-                opened.scope.close(status)
-            except Exception as failure:  # one that cannot be closed must not keep the others open
-                print(f"GenOps: {failure}", file=sys.stderr)
+            self._do(functools.partial(opened.scope.close, status))
 
 
 def evaluate(shell: Any, statement: str) -> Any:

@@ -136,11 +136,15 @@ def test_with_track_both_apply(
 ) -> None:
     kernel.ok(f"%%track --name both\n%%profile\nsteps = 3\n{WORK}")
     assert profiles[0]["run_id"] == "run-of-both"
-    events = lab.only_run()
-    assert events[0]["data"]["params"] == {"steps": "3"}
-    assert kinds(events, "end") == [{"status": "FINISHED"}]
+    tracked = lab.only_run()
+    assert tracked[0]["data"]["params"] == {"steps": "3"}
+    assert kinds(tracked, "end") == [{"status": "FINISHED"}]
     kernel.ok(f"%%profile\n{WORK}")
     assert profiles[1]["run_id"] == "run-of-both", "the last tracked run of this kernel"
+    kernel.ok(f"%%profile\n%%track --name below\n{WORK}")
+    assert profiles[2]["run_id"] == "run-of-below"
+    marked = [name for name in operators(profiles[2]["trace_path"]) if "genops:line:" in name]
+    assert sorted(name[-1] for name in marked) == ["3", "4"], "neither of the two"
 
 
 def test_a_long_cell_is_recorded_for_a_bounded_time(
@@ -157,9 +161,31 @@ def test_a_long_cell_is_recorded_for_a_bounded_time(
     )
 
 
-def test_a_cell_that_raises_is_recorded_too(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
-    assert kernel.run(f"%%profile\n{WORK}\n1/0").reply["ename"] == "ZeroDivisionError"
-    assert "aten::mm" in operators(profiles[0]["trace_path"])
+def test_a_cell_that_raises_is_recorded_to_there(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    """IPython's work on the traceback calls more Python than such a cell, and has torch's operators in this one."""
+    kernel.ok(
+        "import torch\n"
+        "class Shows(Exception):\n    def __str__(self): torch.ones(3).cumprod(0); return 'shown'"
+    )
+    cell = kernel.run("%%profile\ntorch.ones(3).cumsum(0)\nraise Shows")
+    assert cell.reply["ename"] == "Shows" and "shown" in cell.reply["evalue"]
+    names = operators(profiles[0]["trace_path"])
+    assert "aten::cumsum" in names and "aten::cumprod" not in names
+    said = said_on(cell)
+    assert "until it ended with Shows." in said and "no line of its own" not in said
+    assert kernel.ok("'showtraceback' in vars(get_ipython())").result == "False"
+
+
+def test_an_error_that_the_cell_itself_shows_ends_nothing(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    kernel.ok("import torch")
+    cell = kernel.ok("%%profile\nget_ipython().run_cell('1/0')\ntorch.ones(3).cumsum(0)")
+    assert "ZeroDivisionError" in str(cell.messages)
+    assert "aten::cumsum" in operators(profiles[0]["trace_path"])
+    assert "until it ended" not in said_on(cell)
 
 
 def test_as_a_line_and_as_a_context(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
@@ -202,7 +228,10 @@ def test_lines_of_the_cell_and_of_earlier_cells_are_marked(
         for event in events(profiles[0]["trace_path"])
         if "genops:line:" in event.get("name", "")
     }
-    assert {f"genops:line:the-cell:{line}" for line in (2, 3, 4)} <= lines
+    own = {line for line in lines if "the-cell" in line}
+    assert own == {f"genops:line:the-cell:{line}" for line in (2, 3, 4)}, (
+        "the line of %%profile is none of them"
+    )
     assert {line.partition(":In%5B")[2][-1:] for line in lines if ":In%5B" in line} == {"3", "4"}, "work()"
     kinds = {
         event["cat"] for event in events(profiles[0]["trace_path"]) if "genops:" in event.get("name", "")
@@ -231,8 +260,10 @@ def test_an_interrupted_cell_is_handed_over(kernel: RunningKernel, profiles: lis
     )
     kernel.wait_for("stream")
     kernel.manager.interrupt_kernel()
-    assert kernel.finish(sent).reply["ename"] == "KeyboardInterrupt"
+    cell = kernel.finish(sent)
+    assert cell.reply["ename"] == "KeyboardInterrupt"
     assert "aten::cumsum" in operators(profiles[0]["trace_path"])
+    assert "until it ended with KeyboardInterrupt." in said_on(cell)
 
 
 def test_the_bounds_can_be_given(kernel: RunningKernel) -> None:

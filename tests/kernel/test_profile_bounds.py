@@ -22,17 +22,58 @@ def test_the_steps_behind_the_warm_up_are_recorded(script: Any) -> None:
     assert "genops profile analyze" in ran.err and "trace.json" in ran.err
 
 
-def test_a_step_has_its_optimizer_in_it(script: Any) -> None:
-    ran = script("with genops.profile(steps=3):\n    for _ in range(9):\n        step()\n")
+@pytest.mark.parametrize(
+    ("options", "loop"),
+    [
+        ("", "    for _ in range(9):\n        step()\n"),
+        ("", "    for _ in range(9): step()\n"),
+        (", lines=False", "    for _ in range(9): step()\n"),
+    ],
+    ids=["lines", "one line", "no lines"],
+)
+def test_each_step_has_its_optimizer_in_it(script: Any, options: str, loop: str) -> None:
+    """Whole, the last one too: nothing ends behind the recording's last step, and no slice is half in another."""
+    ran = script(f"with genops.profile(steps=3{options}):\n{loop}")
     slices = [event for event in ran.trace["traceEvents"] if event.get("ph") == "X"]
-    steps = [(one["ts"], one["ts"] + one["dur"]) for one in slices if one["name"].startswith("ProfilerStep#")]
-    optimizers = [
-        (one["ts"], one["ts"] + one["dur"]) for one in slices if one["name"].startswith("Optimizer.s")
-    ]
+    steps = _times(slices, "ProfilerStep#")
+    optimizers = _times(slices, "Optimizer.step#")
     assert len(steps) == len(optimizers) == 3
-    # The last one is cut by the end of the recording.
-    for start, end in sorted(optimizers)[:2]:
-        assert any(first <= start and end <= last for first, last in steps)
+    for (first, last), (start, end) in zip(steps, optimizers, strict=True):
+        assert first <= start and end <= last
+    marked = _times(slices, "genops:line:")
+    assert bool(marked) == (not options)
+    for first, last in [*steps, *optimizers]:
+        assert all(end <= first or start >= last or _inside(start, end, first, last) for start, end in marked)
+
+
+def _times(slices: list[dict[str, Any]], beginning: str) -> list[tuple[float, float]]:
+    return sorted((one["ts"], one["ts"] + one["dur"]) for one in slices if one["name"].startswith(beginning))
+
+
+def _inside(start: float, end: float, first: float, last: float) -> bool:
+    return (first <= start and end <= last) or (start <= first and last <= end)
+
+
+def test_what_follows_the_last_whole_step_is_no_step(script: Any) -> None:
+    ran = script(
+        "with genops.profile(steps=5):\n    for _ in range(5): step()\n    torch.ones(3).cumsum(0)\n"
+    )
+    assert "recorded steps 3 to 5" in ran.err
+    assert ran.steps() == [*(f"ProfilerStep#{number}" for number in (2, 3, 4)), "ProfilerStep#5 (not whole)"]
+
+
+def test_a_step_that_the_bound_of_time_cuts_is_no_step(script: Any) -> None:
+    code = """
+with genops.profile(steps=50, seconds=0.5):
+    for _ in range(12):
+        step()
+        threading.Event().wait(0.1)
+"""
+    ran = script(code)
+    assert "until 0.5 s" in ran.err
+    *whole, last = ran.steps()
+    assert len(whole) == ran.trace["genops"]["steps"] and last.endswith(" (not whole)")
+    assert not any("not whole" in step for step in whole)
 
 
 def test_two_optimizers_of_a_loop_make_one_step(script: Any) -> None:
@@ -203,6 +244,7 @@ def test_an_error_passes_unchanged_and_the_profile_is_there(script: Any) -> None
     ran = script("with genops.profile():\n    torch.ones(3).cumsum(0)\n    {}['lost']\n")
     assert ran.code == 1 and ran.err.rstrip().endswith("KeyError: 'lost'")
     assert "aten::cumsum" in ran.names
+    assert "until it ended with KeyError." in ran.err
 
 
 def test_an_interrupt_keeps_what_was_recorded(script: Any) -> None:
@@ -214,7 +256,7 @@ with genops.profile():
     threading.Event().wait(60)
 """
     ran = script(code)
-    assert "KeyboardInterrupt" in ran.err and "aten::cumsum" in ran.names
+    assert "until it ended with KeyboardInterrupt." in ran.err and "aten::cumsum" in ran.names
 
 
 def test_profiles_do_not_nest(script: Any) -> None:

@@ -2,12 +2,12 @@
 
 ``capture`` decides what is recorded and when it ends, ``recorder`` is PyTorch's profiler, ``steps`` hears of steps,
 ``lines`` and ``markers`` name the user's lines in the trace, ``handing`` writes it and brings it to the Lab. In a
-kernel under Nsight Systems that records instead (``nsight``).
+kernel under Nsight Systems that records instead (``nsight``); ``choice`` knows which.
 """
 
 from __future__ import annotations
 
-from .capture import capture_of, profiled
+from .choice import capture_of, profiled
 from .wishes import Wishes
 
 __all__ = ["Wishes", "capture_of", "profiled"]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import statistics
-import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Union
+from typing import Any, Callable, Dict, List, Optional
 
 from ..errors import GenOpsError
 from .handing import expected, finished, write_trace
 from .hearing import watch
 from .lines import LineMarkers, running_frames
-from .markers import cell_marker, is_ours, own_files
+from .markers import cell_marker, own_files
 from .part import Part
 from .recorder import (
     Recorder,
@@ -27,12 +25,10 @@ from .recorder import (
     torch_profiler,
     warmed_up,
 )
-from .slices import OpenSlices, inside_torch, is_of_torch
+from .slices import OpenSlices, inside_torch
 from .steps import COMPARED, StepHook
+from .waiting import behind_the_step
 from .wishes import Wishes
-
-if TYPE_CHECKING:
-    from .nsight import NsightCapture
 
 _LOOK_EVERY_S = 0.05
 #: While lines are not heard of, until it is tried again.
@@ -58,10 +54,12 @@ class Capture:
         self.trace_path = ""
         #: What was recorded and what it cost, in words.
         self.note = ""
-        self.wishes = _with_a_gap(wishes or Wishes())
+        self.wishes = (wishes or Wishes()).with_a_gap()
         self.first_start_s = 0.0
         self.device = ""
         self.trouble = ""
+        #: What the code raised that was recorded.
+        self.raised = ""
         self._lock = threading.RLock()
         self._done = threading.Event()
         self._began = 0.0
@@ -87,8 +85,11 @@ class Capture:
         kept = f", {self.trace_path}" if self.trace_path else ""
         return f"<genops profile {self.title!r}: {state}{kept}>"
 
-    def start(self) -> None:
-        """Begin to record. Raises GenOpsError where there is no torch, or where it is being profiled already."""
+    def start(self, *, own_line: bool = False) -> None:
+        """Begin to record. Raises GenOpsError where there is no torch, or where it is being profiled already.
+
+        ``own_line``: the line that runs now is ours, and none of what is recorded.
+        """
         if Capture._active is not None:
             raise GenOpsError(
                 f"The profile {Capture._active.title!r} is being recorded; profiles do not nest.",
@@ -101,6 +102,7 @@ class Capture:
         if self.wishes.lines:
             self.markers = LineMarkers(own_files(), marker, costs)
             self._watch = watch(self.markers)
+            self.markers.leave_out_this_line(own_line)
         self._began = time.perf_counter()
         self._thread = threading.get_ident()
         self._slices = OpenSlices(torch_profiler().record_function)
@@ -120,9 +122,7 @@ class Capture:
         if of_steps:
             self.of_steps = part
         markers = self.markers
-        frames = running_frames(markers.files) if markers is not None else []
-        if markers is not None and frames:
-            self._open(cell_marker(markers.files[frames[0].f_code.co_filename]))
+        self._open_cell()
         if of_steps:
             self._open(f"ProfilerStep#{self.steps_done}")
         if markers is not None:
@@ -135,6 +135,12 @@ class Capture:
         recorder.start(lambda: self._end("another profiler"))
         self._part = Part(recorder, time.perf_counter() - self._began)
         return self._part
+
+    def _open_cell(self) -> None:
+        markers = self.markers
+        frames = running_frames(markers.files) if markers is not None else []
+        if markers is not None and frames:
+            self._open(cell_marker(markers.files[frames[0].f_code.co_filename]))
 
     def _open(self, name: str) -> None:
         opened = annotation(name)
@@ -164,6 +170,8 @@ class Capture:
         if part is None:
             return
         part.seconds, part.ended_by = part.age, why
+        if part is self.of_steps and not part.over:
+            part.not_whole = f"ProfilerStep#{self.steps_done}"
         part.recorder.stop(self._about(part))
         self._close_left()
         if part is self.of_steps and self._slices is not None:
@@ -189,30 +197,37 @@ class Capture:
 
     def _stepped(self, count: int, took_s: float) -> None:
         """A step has ended: in the thread that trains, inside the optimizer's call."""
+        self._safely(lambda: self._counted(count, took_s))
+
+    def _safely(self, action: Callable[[], None]) -> None:
         try:
             with self._lock:
-                self.steps_done = count
-                if self._watch is not None:
-                    self._watch.resume()
-                self._at_step(count, took_s)
+                action()
         except (GenOpsError, RuntimeError) as error:  # what cannot be recorded must not cost the training
             self.trouble = str(error)
             self._hook.remove()
 
+    def _counted(self, count: int, took_s: float) -> None:
+        self.steps_done = count
+        if self._watch is not None:
+            self._watch.resume()
+        self._at_step(count, took_s)
+
     def _at_step(self, count: int, took_s: float) -> None:
         wishes, part = self.wishes, self.of_steps
         if part is not None and self._part is part:
+            if part.over:
+                self._end_steps()  # no line came between two steps
+                return
             part.steps += 1
             if took_s:
                 self.recorded_s.append(took_s)
             if part.steps == 1:
                 self._kept = None
-            if part.steps >= wishes.steps:
-                self._end("steps")
-            elif self._due or self._grown(part) >= wishes.megabytes:
-                self._end(self._due or "memory")
-            else:
-                self._after_this_line(self._next_step)
+            if part.steps < wishes.steps and not self._due and self._grown(part) >= wishes.megabytes:
+                self._due = "memory"
+            part.over = bool(self._due) or part.steps >= wishes.steps
+            self._behind_the_step(self._end_steps if part.over else self._next_step)
             return
         if count > 1:
             self.unrecorded_s.append(took_s)
@@ -223,20 +238,13 @@ class Capture:
         elif len(self.unrecorded_s) >= COMPARED:
             self._hook.remove()
 
-    def _after_this_line(self, action: Callable[[], None]) -> None:
-        # The optimizer's own slice is open now; where the caller's next line is heard of, a step ends there.
-        frame: Any = sys._getframe(1)
-        while frame is not None and _is_of_the_optimizer(frame.f_code.co_filename):
-            frame = frame.f_back
-        markers = self.markers
-        if markers is not None and markers.on:
-            code = frame.f_code if frame is not None else None
-            if code is not None and code.co_filename in markers.files and self._watch.hears(code):
-                markers.pending = action
-            else:
-                markers.around(action)
-        else:
-            action()
+    def _behind_the_step(self, action: Callable[[], None]) -> None:
+        behind_the_step(self.markers, self._watch, self._slices, lambda: self._safely(action))
+
+    def _end_steps(self) -> None:
+        started = time.perf_counter()
+        self._end(self._due or "steps")
+        self._hook.leave_out(time.perf_counter() - started)
 
     def _next_step(self) -> None:
         if self._part is None:
@@ -302,7 +310,9 @@ class Capture:
             if markers is None or self._part is not None or self.steps_done or self._done.is_set():
                 return
             if threading.get_ident() == self._thread and not inside_torch(markers.files):
+                self._outer.clear()  # ended with the part that they were in
                 self._start_part().look_at_s = look_at_s
+                self._open_cell()
             else:
                 markers.pending = lambda: self._go_on(look_at_s)
 
@@ -310,12 +320,18 @@ class Capture:
         """By how much the recording will have made the process grow, in MB, if all growth so far is its own."""
         return _RESULT_TO_RECORDED * max(0, resident_bytes() - part.resident) / 1e6
 
+    def raises(self, error: BaseException) -> None:
+        """The code ends with ``error``; what is made of that is not the code's own."""
+        if not self._done.is_set():
+            self.raised = type(error).__name__
+            self.close()
+
     def close(self) -> None:
         """Record no more."""
         self._done.set()
         self._hook.remove()
         try:
-            self._end("end")
+            self._end("error" if self.raised else "end")
         finally:
             Capture._active = None
             with self._lock:
@@ -348,39 +364,11 @@ class Capture:
         finished(self, functools.partial(write_trace, self))
 
 
-def capture_of(title: str, wishes: Optional[Wishes] = None) -> "Union[Capture, NsightCapture]":
-    """A recording that has not begun: by Nsight Systems in a kernel that was started under it."""
-    from .nsight import NsightCapture, session
-
-    under = session()
-    return Capture(title, wishes) if under is None else NsightCapture(title, under, own_files(), wishes)
-
-
-def _is_of_the_optimizer(file: str) -> bool:
-    return is_of_torch(file) or is_ours(file)
-
-
-def _with_a_gap(wishes: Wishes) -> Wishes:
-    # The start is recorded as well. What is open where that ends must not be where the steps begin, see ``slices``.
-    return wishes._replace(warmup=2) if wishes.warmup == 1 else wishes
-
-
 def _after_fork() -> None:
     """A forked child records nothing: the profiler is its parent's."""
     active, Capture._active = Capture._active, None
     if active is not None:
         active.forget()
-
-
-@contextlib.contextmanager
-def profiled(title: str, wishes: Optional[Wishes] = None) -> "Iterator[Union[Capture, NsightCapture]]":
-    """Record the block, also when it raises."""
-    capture = capture_of(title, wishes)
-    capture.start()
-    try:
-        yield capture
-    finally:
-        capture.finish()
 
 
 if hasattr(os, "register_at_fork"):

@@ -93,7 +93,7 @@ def write_trace(capture: "Capture") -> None:
     folder = new_folder()
     final = folder / "trace.json"
     try:
-        part.recorder.save(str(folder / ".partial.json"))
+        part.recorder.save(str(folder / ".partial.json"), part.not_whole)
         os.chmod(folder / ".partial.json", 0o600)
         (folder / ".partial.json").replace(final)
     except BaseException:

@@ -107,6 +107,8 @@ class TraceWatch:
             return None
         if event == "line":
             markers.line(code, frame.f_lineno)
+            if markers.ended():
+                return None
             if code in markers.budget.muted:
                 frame.f_trace = None
             elif not markers.budget.marks(code, frame.f_lineno):
@@ -229,6 +231,8 @@ class MonitoringWatch:
                 self._hear_again(code)
                 markers.budget.spend(code, line, 2)
             return None
+        if markers.ended():  # what waited for this line ended the recording
+            return self._monitoring.DISABLE
         if markers.others_in(code):
             return None
         if code in markers.budget.muted:

@@ -39,6 +39,7 @@ class LineMarkers:
         self.unheard_s = 0.0
         self.seconds = 0.0
         self.pending: Optional[Callable[[], None]] = None
+        self._not_theirs: Optional[Tuple[CodeType, int]] = None
         self._make = make
         self._of_thread = threading.local()
         self._stacks: List[List[_Open]] = []
@@ -53,18 +54,27 @@ class LineMarkers:
         self.pending = None
         self.unheard_s = self.seconds = 0.0
 
+    def ended(self) -> bool:
+        """Whether nothing is recorded any more."""
+        return not self.on
+
+    def leave_out_this_line(self, left_out: bool = True) -> None:
+        """The line of a cell that runs now is not the user's own."""
+        frames = running_frames(self.files) if left_out else []
+        self._not_theirs = (frames[0].f_code, frames[0].f_lineno) if frames else None
+
     def enter(self, code: CodeType, line: int = 0) -> None:
         """A frame of a cell begins, or goes on at ``line``."""
         self.budget.enter(code)
         self._stack().append(_Open(code))
-        if line:
+        if line and (code, line) != self._not_theirs:
             self.line(code, line)
 
     def line(self, code: CodeType, line: int) -> bool:
         """A line of a cell begins. False where it is not marked, or goes on: then nothing of this line needs to be
         heard until another one of ``code`` begins."""
-        if self.pending is not None:
-            self._do_pending()
+        if self.pending is not None and not self._go_on_after_pending():
+            return False
         stack = self._stack()
         if not self.budget.marks(code, line):
             self._unmark(stack, code)
@@ -85,8 +95,8 @@ class LineMarkers:
 
     def leave(self, code: CodeType) -> None:
         """A frame of a cell ends, or waits."""
-        if self.pending is not None:
-            self._do_pending()
+        if self.pending is not None and not self._go_on_after_pending():
+            return
         stack = self._stack()
         if any(one.code is code for one in stack):
             while stack:
@@ -157,10 +167,12 @@ class LineMarkers:
         marker.__enter__()
         return marker
 
-    def _do_pending(self) -> None:
+    def _go_on_after_pending(self) -> bool:
+        """Do what waited for a line. False where that ended the recording."""
         action, self.pending = self.pending, None
         if action is not None:
             self.around(action)
+        return self.on
 
     def _unmark(self, stack: List[_Open], code: CodeType) -> None:
         if stack and stack[-1].code is code:

@@ -138,6 +138,7 @@ class NsightCapture:
         self._began = self._seconds = 0.0
         self._ended_by = ""
         self._error: Optional[GenOpsError] = None
+        self._raised = ""
         self._nvtx: Any = None
         self._ranges = contextlib.ExitStack()
         self._step: Any = None
@@ -145,8 +146,11 @@ class NsightCapture:
         self._markers: Optional[LineMarkers] = None
         self._watch: Any = None
 
-    def start(self) -> None:
-        """Begin to record. Raises GenOpsError where nsys does not."""
+    def start(self, *, own_line: bool = False) -> None:
+        """Begin to record. Raises GenOpsError where nsys does not.
+
+        ``own_line``: the line that runs now is ours, and none of what is recorded.
+        """
         if NsightCapture._active is not None:
             raise GenOpsError(
                 f"The profile {NsightCapture._active.title!r} is being recorded; profiles do not nest.",
@@ -163,9 +167,9 @@ class NsightCapture:
         threading.Thread(target=self._hold_the_bound, name="genops-profile", daemon=True).start()
         if "torch" in sys.modules:
             self._steps.register()
-        self._mark()
+        self._mark(own_line)
 
-    def _mark(self) -> None:
+    def _mark(self, own_line: bool) -> None:
         if self._nvtx is None:
             return
         import torch
@@ -178,6 +182,7 @@ class NsightCapture:
         if not self.wishes.lines or not self._files:
             return
         self._markers = LineMarkers(self._files, functools.partial(Range, self._nvtx), Costs())
+        self._markers.leave_out_this_line(own_line)
         self._watch = watch(self._markers)
         frames = running_frames(self._files)
         if frames:
@@ -220,6 +225,12 @@ class NsightCapture:
             except GenOpsError as error:
                 self._error = error
 
+    def raises(self, error: BaseException) -> None:
+        """The code ends with ``error``; what is made of that is not the code's own."""
+        if not self._over.is_set():
+            self._raised = type(error).__name__
+            self.close()
+
     def close(self) -> None:
         """Record no more."""
         self._steps.remove()
@@ -234,7 +245,9 @@ class NsightCapture:
             self._over.set()
             try:
                 # In a thread: an interrupt ends the waiting, and not nsys in the middle of its report.
-                ending = threading.Thread(target=self._end, args=("end",), name="genops-profile-end")
+                ending = threading.Thread(
+                    target=self._end, args=("error" if self._raised else "end",), name="genops-profile-end"
+                )
                 ending.start()
                 ending.join()
             finally:
@@ -290,6 +303,7 @@ class NsightCapture:
         bound = {
             "time": f", until {wishes.seconds:g} s (more with --seconds)",
             "steps": f", until {wishes.warmup + wishes.steps} optimizer steps (see --steps)",
+            "error": f", until it ended with {self._raised}",
         }.get(self._ended_by, "")
         said = [f"Nsight Systems recorded {self._seconds:.3g} s{bound}."]
         left_out = [name for name in ("stacks", "memory", "graphs") if getattr(wishes, name)]

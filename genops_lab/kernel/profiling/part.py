@@ -17,6 +17,10 @@ class Part:
         self.seconds = 0.0
         self.steps = 0
         self.ended_by = ""
+        #: It has all steps, and ends when the last one's slices are closed.
+        self.over = False
+        #: The name of the slice that would have been the next step.
+        self.not_whole = ""
         self.resident = resident_bytes()
         #: Growth before this age is the program's own, as far as is known.
         self.look_at_s = 0.0

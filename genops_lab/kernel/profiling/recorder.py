@@ -116,8 +116,11 @@ class Recorder:
             self._profiler.__exit__(None, None, None)
         self.grown = max(0, resident_bytes() - before)
 
-    def save(self, path: str) -> None:
-        """Write the result as JSON, once. Raises GenOpsError where it is not whole."""
+    def save(self, path: str, not_whole: str = "") -> None:
+        """Write the result as JSON, once. Raises GenOpsError where it is not whole.
+
+        ``not_whole``: the name of a slice that was cut or has other work in it, which its name then says.
+        """
         results = self._profiler.kineto_results
         self._profiler = None
         raw = f"{path}.raw"
@@ -125,7 +128,7 @@ class Recorder:
             results.save(raw)
             if not _is_whole(raw):
                 raise OSError("the disk took a part of it alone")
-            _called_annotations(raw, path)
+            _renamed(raw, path, not_whole)
         except (OSError, RuntimeError) as error:
             raise _unwritten(path, str(error)) from error
         finally:
@@ -334,15 +337,18 @@ def _is_whole(path: str) -> bool:
         return stream.read().rstrip().endswith(b"}")
 
 
-def _called_annotations(raw: str, path: str) -> None:
+def _renamed(raw: str, path: str, not_whole: str) -> None:
     """Copy a trace in which our markers are called operators to one where they are annotations."""
+    named = f'"name": "{not_whole}"'.encode()
+    said = f'"name": "{not_whole} (not whole)"'.encode()
     with open(raw, "rb") as source, open(path, "wb") as target:
         rest = b""
         while True:
             portion = source.read(_PORTION)
             # An event begins with its phase: none is cut in two.
             whole, begins, behind = (rest + portion).rpartition(_EVENT) if portion else (rest, b"", b"")
-            target.write(_AS_OPERATOR.sub(_AS_ANNOTATION, whole))
+            whole = _AS_OPERATOR.sub(_AS_ANNOTATION, whole)
+            target.write(whole.replace(named, said) if not_whole else whole)
             rest = begins + behind
             if not portion:
                 return

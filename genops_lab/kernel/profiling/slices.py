@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from types import FrameType
-from typing import Any, Container, Dict, Optional
+from typing import Any, Callable, Container, Dict, Optional
 
 
 class OpenSlices:
@@ -16,11 +16,12 @@ class OpenSlices:
         self._kind = kind
         self._enter, self._exit = kind.__enter__, kind.__exit__
         self._open: Dict[int, Any] = {}
+        self._behind: Dict[int, Callable[[], None]] = {}
         self._watching = False
 
     def watch(self) -> None:
         """Hear of them."""
-        began, ended, opened = self._enter, self._exit, self._open
+        began, ended, opened, behind = self._enter, self._exit, self._open, self._behind
 
         def enter(block: Any) -> Any:
             entered = began(block)
@@ -29,7 +30,12 @@ class OpenSlices:
 
         def leave(block: Any, exc_type: Any, exc_value: Any, traceback: Any) -> Any:
             opened.pop(id(block), None)
-            return ended(block, exc_type, exc_value, traceback)
+            result = ended(block, exc_type, exc_value, traceback)
+            if behind:
+                action = behind.pop(id(block), None)
+                if action is not None:
+                    action()
+            return result
 
         self._kind.__enter__, self._kind.__exit__ = enter, leave
         self._watching = True
@@ -40,6 +46,16 @@ class OpenSlices:
             self._watching = False
             self._kind.__enter__, self._kind.__exit__ = self._enter, self._exit
         self._open.clear()
+        self._behind.clear()
+
+    def behind(self, beginning: str, action: Callable[[], None]) -> bool:
+        """Do ``action`` once the block is closed that was opened last of those with such a name, by who closes it.
+        False where none is open."""
+        for key, block in reversed(list(self._open.items())):
+            if str(block.name).startswith(beginning):
+                self._behind[key] = action
+                return True
+        return False
 
     def end(self) -> None:
         """End them while nothing records, where it does nothing; their own end then does nothing either."""

@@ -42,6 +42,11 @@ class StepHook:
             self._handle.remove()
             self._handle = None
 
+    def leave_out(self, seconds: float) -> None:
+        """So much since the last step was no part of the program."""
+        if self._last is not None:
+            self._last += seconds
+
     def _stepped(self, optimizer: Any, _arguments: Any, _options: Any) -> None:
         now = time.perf_counter()
         count = self._counts[optimizer] = self._counts.get(optimizer, 0) + 1

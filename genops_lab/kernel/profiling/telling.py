@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _WORTH_TELLING_S = 1.0
 _WORTH_TELLING_PERCENT = 1.0
+#: A recording that begins so late misses something of the code.
+_LATE_S = 0.05
 
 
 def told(capture: "Capture") -> str:
@@ -57,6 +59,7 @@ def _extent(capture: "Capture") -> str:
         "time": f"{wishes.seconds:g} s (more with --seconds)",
         "memory": f"{wishes.megabytes:g} MB of memory (more with --megabytes)",
         "another profiler": "another profiler started",
+        "error": f"it ended with {capture.raised}",
     }.get(part.ended_by, "")
     until = f", until {bound}." if bound else "."
     if part is capture.of_steps and part.steps:
@@ -64,8 +67,8 @@ def _extent(capture: "Capture") -> str:
         last = first + part.steps - 1
         steps = f"step {first}" if part.steps == 1 else f"steps {first} to {last}"
         return f"recorded {steps}, {part.seconds:.3g} s{until}"
-    if bound or part.from_s > _WORTH_TELLING_S:
-        start = "the first" if part.from_s < _WORTH_TELLING_S else f"from second {part.from_s:.0f} on"
+    if bound or part.from_s > _LATE_S:
+        start = "the first" if part.from_s <= _LATE_S else f"from second {part.from_s:.3g} on"
         return f"recorded {start} {part.seconds:.3g} s{until}"
     if capture.steps_done:
         return f"recorded until the first of {capture.steps_done} optimizer steps (see --warmup)."

@@ -23,3 +23,8 @@ class Wishes(NamedTuple):
     graphs: bool = False
     lines: bool = True
     usd_per_hour: Optional[float] = None
+
+    def with_a_gap(self) -> "Wishes":
+        """The start is recorded as well: what is open where that ends must not be where the steps begin, see
+        ``slices``."""
+        return self._replace(warmup=2) if self.warmup == 1 else self
