@@ -41,7 +41,7 @@ class TraceAnalysis:
 
         if Path(trace).is_dir():
             return priced(analyze(trace), usd_per_hour, target)
-        found = analyze(trace, watch=lambda columns: stored.save(columns, Path(folder) / COLUMNS))
+        found = analyze(trace, watch=lambda read: stored.save(read.columns, Path(folder) / COLUMNS))
         return priced(found, usd_per_hour, target)
 
     def flame(self, folder: str, trace: str) -> Flame:
@@ -56,14 +56,15 @@ class TraceAnalysis:
         from ..engine.comparison.launched import KernelTally
         from ..engine.reading.files import read_all
         from ..engine.reading.kinds_of_files import files_of
+        from ..engine.traces import Trace
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
             kernels = KernelTally()
             if Path(trace).is_dir():
-                for columns in read_all(files_of(Path(trace))):
-                    kernels.add(columns)
+                for rank, columns in enumerate(read_all(files_of(Path(trace)))):
+                    kernels.add(Trace(columns, rank))
             else:
-                kernels.add(kept_columns(Path(folder), Path(trace)))
+                kernels.add(Trace(kept_columns(Path(folder), Path(trace)), 0))
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))

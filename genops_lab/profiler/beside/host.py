@@ -44,6 +44,6 @@ def _answer(trace: str, columns: Path) -> Answer:
     from ..engine import analyze, stored
 
     try:
-        return Answer(summary=analyze(trace, watch=lambda found: stored.save(found, columns)))
+        return Answer(summary=analyze(trace, watch=lambda found: stored.save(found.columns, columns)))
     except GenOpsError as error:
         return Answer(status=error.status, code=error.code, message=error.message, hint=error.hint)

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import InvalidRequest
 
 from ..models import ProfileSummary
-from .columns import Columns
 from .efficiency.pricing import priced
 from .reading.files import read as read
 from .reading.files import read_all
 from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+
+if TYPE_CHECKING:
+    from .traces import Trace
 
 
 def analyze(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     usd_per_hour: float | None = None,
-    watch: Callable[[Columns], None] | None = None,
+    watch: Callable[[Trace], None] | None = None,
 ) -> ProfileSummary:
     """What one trace, or the traces of several ranks, say; of memory snapshots, their ``memory``. A folder stands for
     the traces in it.
@@ -31,7 +34,7 @@ def analyze(
     ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells. ``watch`` is given the columns of each trace.
+    to the damage, which ``damaged`` tells. ``watch`` is given each trace.
     """
     files = files_of(paths)
     if not files:
@@ -48,11 +51,12 @@ def analyze(
         if path not in traces:
             sums.add_snapshot(snapshots.read(path))
     for path, columns in zip(traces, read_all(traces), strict=True):
-        if watch is not None:
-            watch(columns)
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)
         ranks.add(rank)
-        sums.add(Trace(columns, rank), path.name if len(files) > 1 else "")
+        trace = Trace(columns, rank)
+        if watch is not None:
+            watch(trace)
+        sums.add(trace, path.name if len(files) > 1 else "")
     return priced(sums.summary(), usd_per_hour)
 
 

@@ -15,6 +15,7 @@ from ...models import Attribution, LineTime, Place, Unattributed
 from ..columns import Columns, Int32, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 from .autograd import backward
 from .enclosing import Enclosing
@@ -43,7 +44,7 @@ class AttributionTally:
         self._markers |= lines.by_markers
         self._stacks |= lines.by_stacks
         device = trace.device
-        line, in_backward = _lines_of(columns, lines, trace.launcher[device])
+        line, in_backward = _lines_of(columns, lines, trace.launcher)
         length = columns.dur[device]
         self._device += int(length.sum())
         self._forward += int(length[~in_backward].sum())
@@ -122,9 +123,9 @@ class _Line:
 def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Bools]:
     """The line of each launch, and whether the backward pass made it."""
     # Many kernels have one launch (CUDA graphs); each launch is asked for once.
-    calls, of_call = np.unique(launch, return_inverse=True)
-    known = calls != NOTHING
-    at = calls[known].astype(np.int64)
+    started = np.flatnonzero(launch != NOTHING)
+    at = present(len(columns), launch[started])
+    of_launch = np.searchsorted(at, launch[started])
     lane, ts = columns.lane[at], columns.ts[at]
     found = lines.at(lane, ts)
     passes = backward(columns)
@@ -137,11 +138,11 @@ def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Boo
         found[mine] = _backward_lines(
             columns, lines, tree, passes.forward, passes.operators, node[mine], at[mine]
         )
-    call_line = np.full(len(calls), NOTHING, np.int64)
-    call_line[known] = found
-    call_backward = np.zeros(len(calls), bool)
-    call_backward[known] = node != NOTHING
-    return call_line[of_call], call_backward[of_call]
+    line = np.full(len(launch), NOTHING, np.int64)
+    line[started] = found[of_launch]
+    in_backward = np.zeros(len(launch), bool)
+    in_backward[started] = (node != NOTHING)[of_launch]
+    return line, in_backward
 
 
 def _backward_lines(
@@ -158,7 +159,7 @@ def _backward_lines(
     rest = np.flatnonzero(found == NOTHING)
     found[rest] = lines.at(lane[rest], ts[rest])
     rest = np.flatnonzero(found == NOTHING)
-    for number in np.unique(lane[rest]).tolist():
+    for number in present(len(columns.lanes), lane[rest]).tolist():
         here = rest[lane[rest] == number]
         process = columns.lanes[number].process
         together = [
