@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze, diff
 from genops_lab.profiler.engine.comparison.difference import Side, difference
+from genops_lab.profiler.engine.traces import Trace
 from genops_lab.profiler.models import (
     Advice,
     Attribution,
@@ -304,3 +305,12 @@ def test_changes_of_kernels_sum_up_to_the_change_of_the_sum(
     assert {each.instead_of for each in found.kernels} - {""} <= gone
     operators = sum(each.after_us - each.before_us for each in found.operators)
     assert operators == pytest.approx(change + 5 * (len(after) - len(before)))
+
+
+def test_both_sides_share_the_call_tree_with_the_sums(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps({"traceEvents": launch("aten::mm", "gemm", 0, 10)}))
+    watched: list[Trace] = []
+    analyze(path, watch=lambda trace, _: watched.append(trace))
+    # What the difference asks of a trace, the sums have found of the same one.
+    assert {"device", "owner"} <= vars(watched[0]).keys()

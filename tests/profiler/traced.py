@@ -51,7 +51,9 @@ def with_device(trace: Trace, *, backward_thread: bool = False) -> Trace:
         number = len(device) + 1
         common = {"correlation": number, "External id": event["args"]["External id"], "device": 0}
         launch = {"cat": "cuda_runtime", "name": "cudaLaunchKernel", "pid": event["pid"], "tid": event["tid"]}
-        launch |= {"ph": "X", "ts": event["ts"] + event["dur"] / 2, "dur": event["dur"] / 8, "args": common}
+        # Behind all that a whole operator calls: a first copy inside it may take most of its time.
+        start, length = event["ts"] + event["dur"] * 15 / 16, event["dur"] / 32
+        launch |= {"ph": "X", "ts": start, "dur": length, "args": common}
         kernel = {"cat": "kernel", "name": f"kernel of {event['name']}", "pid": 0, "tid": 7}
         length = PRODUCT_US if event["name"] in _PRODUCTS else KERNEL_US
         kernel |= {"ph": "X", "ts": end, "dur": length, "args": {**common, "stream": 7}}

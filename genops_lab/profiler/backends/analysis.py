@@ -52,12 +52,13 @@ class TraceAnalysis:
         from ..engine.comparison.difference import Side, difference
         from ..engine.comparison.launched import KernelTally
         from ..engine.keeping import kept_columns, kept_ranks
+        from ..engine.traces import Trace
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:
             kernels = KernelTally()
             ranks: list[int | None] = [each.rank for each in kept_ranks(Path(folder), Path(trace))]
             for rank in ranks or [None]:
-                kernels.add(kept_columns(Path(folder), Path(trace), rank))
+                kernels.add(Trace(kept_columns(Path(folder), Path(trace), rank), rank or 0))
             return Side(summary, kernels)
 
         return difference(side(*before), side(*after))

@@ -131,6 +131,11 @@ class Columns:
     def end(self) -> Int64:
         return self.ts + self.dur
 
+    def ends(self, members: Int64 | Int32) -> Int64:
+        """When ``members`` ended."""
+        found: Int64 = self.ts[members] + self.dur[members]
+        return found
+
     def rest(self) -> None:
         """Give back the memory of columns that lie in files; they are read again where they are asked for."""
         if hasattr(mmap, "MADV_DONTNEED"):

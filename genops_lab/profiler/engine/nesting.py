@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .columns import Columns, Int32, Int64
 from .kinds import Kind, among
+from .positions import present
 
 #: Stands where nothing lies around a slice.
 NOTHING = -1
@@ -22,7 +23,7 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     """
     found = np.full(len(columns), NOTHING, np.int32)
     outer = among(columns.kind, kinds)
-    for lane in np.unique(columns.lane[outer]):
+    for lane in present(len(columns.lanes), columns.lane[outer]).tolist():
         members = np.flatnonzero(columns.lane == lane).astype(np.int32)
         around = _nearest_around(columns.ts[members], columns.dur[members], outer[members])
         inside = around != NOTHING
@@ -37,20 +38,17 @@ def _nearest_around(start: Int64, length: Int64, holds: npt.NDArray[np.bool_]) -
     have ended too. So the steps double, and after a few rounds nobody asks.
     """
     # A slice without length holds what follows it at the same time.
-    end = np.maximum(length, 1)
-    end += start
+    end = start + np.maximum(length, 1)
     found = np.arange(len(start), dtype=np.int32)
     found[~holds] = NOTHING
     np.maximum.accumulate(found, out=found)
     found[1:] = found[:-1]
     found[:1] = NOTHING
-    asking = np.flatnonzero(found != NOTHING).astype(np.int32)
-    while True:
-        held = found[asking]
-        ended = end[held] <= start[asking]
-        asking, held = asking[ended], held[ended]
-        if not len(asking):
-            return found
-        onward = found[held]
+    asking = np.flatnonzero((end[found] <= start) & (found != NOTHING)).astype(np.int32)
+    while len(asking):
+        onward = found[found[asking]]
         found[asking] = onward
-        asking = asking[onward != NOTHING]
+        asking, onward = asking[onward != NOTHING], onward[onward != NOTHING]
+        ended = end[onward] <= start[asking]
+        asking = asking[ended]
+    return found

@@ -10,7 +10,7 @@ from .columns import Columns, Int32, Int64
 from .intervals import Intervals
 from .kinds import Kind
 from .nesting import NOTHING, parents
-from .sums.launching import launching_calls
+from .positions import present
 from .sums.operators import launchers, owners
 
 
@@ -33,19 +33,23 @@ class Trace:
 
     @cached_property
     def launcher(self) -> Int32:
-        """For each slice on a device what started it on the host: the runtime's call, or else the operator."""
-        return launchers(self.columns)
+        """For each of ``device`` what started it on the host: the runtime's call, or else the operator."""
+        return launchers(self.columns, self.device)
 
     @cached_property
     def owner(self) -> Int32:
-        """For each slice on a device the operator that started it."""
-        return owners(self.columns, self.around, self.launcher)
+        """For each slice (of all) the operator that started it; NOTHING on the host."""
+        return self._of_all(owners(self.columns, self.around, self.device, self.launcher))
 
     @cached_property
     def call(self) -> Int32:
         """For each slice (of all) the runtime's call that started it; NOTHING on the host."""
+        called = self.columns.kind[self.launcher] == Kind.RUNTIME
+        return self._of_all(np.where(called, self.launcher, NOTHING).astype(np.int32))
+
+    def _of_all(self, of_device: Int32) -> Int32:
         found = np.full(len(self.columns), NOTHING, np.int32)
-        found[self.device] = launching_calls(self.columns, self.device)
+        found[self.device] = of_device
         return found
 
     @cached_property
@@ -53,7 +57,7 @@ class Trace:
         """The slices of each device, by its key; devices in the order of their numbers."""
         keys = [lane.device for lane in self.columns.lanes]
         lane = self.columns.lane[self.device]
-        used = {keys[each] for each in np.unique(lane).tolist()}
+        used = {keys[each] for each in present(len(keys), lane).tolist()}
         return {
             key: self.device[np.array([each == key for each in keys], bool)[lane]]
             for key in sorted(used, key=_natural)

@@ -12,6 +12,7 @@ from ...models import Advice, Moment, Place
 from ..columns import Int64
 from ..intervals import Intervals, span, union_length
 from ..kinds import Kind
+from ..positions import present
 from ..sums.devices import device_model
 from ..sums.host import Host
 from ..sums.idle import REASONS, Gaps, explained_gaps, without_waits
@@ -141,7 +142,13 @@ class Case:
 
 
 def _moments(times: Intervals) -> list[Moment]:
-    longest = np.argsort(times.start - times.end, kind="stable")[:MOMENTS]
+    shorter = times.start - times.end
+    if len(shorter) > MOMENTS:
+        # Few are sorted.
+        few = np.flatnonzero(shorter <= np.partition(shorter, MOMENTS)[MOMENTS])
+        longest = few[np.argsort(shorter[few], kind="stable")[:MOMENTS]]
+    else:
+        longest = np.argsort(shorter, kind="stable")
     found = sorted(zip(times.start[longest].tolist(), times.end[longest].tolist(), strict=True))
     return [Moment(start_us=start / 1000, end_us=end / 1000) for start, end in found]
 
@@ -158,7 +165,7 @@ def outermost(case: Case, slices: Int64) -> Int64:
     """The slices that lie in no other of them, on their thread."""
     columns = case.columns
     kept = []
-    for lane in np.unique(columns.lane[slices]).tolist():
+    for lane in present(len(columns.lanes), columns.lane[slices]).tolist():
         members = slices[columns.lane[slices] == lane]
         ends = np.maximum.accumulate(columns.ts[members] + columns.dur[members])
         kept.append(members[np.concatenate([[True], columns.ts[members[1:]] >= ends[:-1]])])

@@ -12,6 +12,7 @@ from ..columns import Int64
 from ..intervals import exposed_length, union
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import common, present
 from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .case import Case, Stake, length_of, milliseconds
@@ -88,8 +89,8 @@ def h2d_unpinned(case: Case) -> Iterable[Advice]:
 
 def _idle_during(case: Case, calls: Int64) -> tuple[int, int]:
     """Idle time for copies in gaps that touch such a call or the operator around it; and how many of them."""
-    slices = np.unique(_with_operator(case, calls))
     columns = case.columns
+    slices = present(len(columns), _with_operator(case, calls))
     start, end = columns.ts[slices], columns.ts[slices] + columns.dur[slices]
     saving = seen = 0
     covered = union(case.trace.intervals(slices))
@@ -123,6 +124,6 @@ def alone(case: Case, copies: Int64) -> int:
     most = 0
     for members in case.trace.devices.values():
         kernels = members[case.columns.kind[members] <= Kind.COMMUNICATION]
-        mine = case.trace.intervals(np.intersect1d(copies, members))
+        mine = case.trace.intervals(common(len(case.columns), members, copies))
         most = max(most, exposed_length(mine, case.trace.intervals(kernels)))
     return most

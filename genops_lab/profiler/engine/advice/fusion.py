@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import pairwise
 
 import numpy as np
 
 from ...models import Advice
-from ..columns import Int64
+from ..columns import Int32, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..sums.host import Bools
 from .case import Case, Stake, milliseconds
 
@@ -40,7 +40,7 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
     chains: list[Int64] = []
     for members in case.trace.devices.values():
         kernels = members[columns.kind[members] <= Kind.COMMUNICATION]
-        for lane in np.unique(columns.lane[kernels]).tolist():
+        for lane in present(len(columns.lanes), columns.lane[kernels]).tolist():
             chains += _chains(case, kernels[columns.lane[kernels] == lane], fits, grid)
     if not chains:
         return
@@ -55,7 +55,7 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
         "Element-wise operators in a row could be one kernel",
         f"{len(chains):,} chains of {len(slices) / len(chains):.1f} kernels on average take {milliseconds(total)}"
         f" ({case.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"
-        f" {' → '.join(_operators(case, longest))}.",
+        f" {' → '.join(columns.names[name] for name in _operators(case, longest).tolist())}.",
         Stake(saving, slices),
         "Fuse them: torch.compile, or an operator that does it all (fused activation, norm, optimizer).",
         "model = torch.compile(model)",
@@ -68,18 +68,19 @@ def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int64) -> list[Int64]
     joined = good[1:] & good[:-1] & (grid[kernels[1:]] == grid[kernels[:-1]])
     edges = np.flatnonzero(np.diff(np.concatenate([[False], joined, [False]]).astype(np.int8)))
     runs = zip(edges[::2].tolist(), (edges[1::2] + 1).tolist(), strict=True)
-    parts = [kernels[first:last] for first, last in runs if last - first >= CHAIN]
-    parts = [part[_changes(case, part)] for part in parts]
+    # One operator that is called again and again works on other tensors, as far as is known.
+    name = _operators(case, kernels)
+    changes = np.concatenate([[True], name[1:] != name[:-1]])
+    parts = []
+    for first, last in runs:
+        if last - first >= CHAIN:
+            changed = changes[first:last].copy()
+            changed[0] = True
+            parts.append(kernels[first:last][changed])
     return [part for part in parts if len(part) >= CHAIN]
 
 
-def _changes(case: Case, chain: Int64) -> Bools:
-    """Where another operator begins: one that is called again and again works on other tensors, as far as is known."""
-    names = _operators(case, chain)
-    return np.array([True, *(name != before for before, name in pairwise(names))], bool)
-
-
-def _operators(case: Case, chain: Int64) -> list[str]:
-    owner = case.trace.owner[chain]
-    names = np.where(owner != NOTHING, case.columns.name[owner], case.columns.name[chain])
-    return [case.columns.names[name] for name in names.tolist()]
+def _operators(case: Case, kernels: Int64) -> Int32:
+    """The names of their operators, else their own."""
+    owner = case.trace.owner[kernels]
+    return np.where(owner != NOTHING, case.columns.name[owner], case.columns.name[kernels])

@@ -11,6 +11,7 @@ from ...models import Advice
 from ..columns import Int64
 from ..intervals import union
 from ..kinds import Kind
+from ..positions import present, without
 from ..sums.host import Bools, overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from .case import Case, Stake, length_of, milliseconds, outermost
@@ -54,13 +55,14 @@ def sync_other(case: Case) -> Iterable[Advice]:
     """
     items = _that_wait(case, case.host.named(_ITEM, Kind.OPERATOR))
     reads = _that_wait(case, case.host.named(_READS, Kind.OPERATOR))
-    calls = np.setdiff1d(case.host.synchronizing, case.host.copying)
-    explicit = calls[~_lies_in(case, calls, np.union1d(items, reads))]
+    size = len(case.columns)
+    calls = without(size, case.host.synchronizing, case.host.copying)
+    explicit = calls[~_lies_in(case, calls, present(size, items, reads))]
     copies, back = _copies_back(case)
-    waits = np.union1d(np.union1d(explicit, reads), back)
+    waits = present(size, explicit, reads, back)
     if not len(waits):
         return
-    idle = _idle_after(case, np.union1d(explicit, reads), _WAIT) + _idle_after(case, back, _COPY)
+    idle = _idle_after(case, present(size, explicit, reads), _WAIT) + _idle_after(case, back, _COPY)
     by_itself = alone(case, waited_for(case, copies, back))
     saving = idle + by_itself
     if case.worth(idle) or case.worth(saving, SHARE):
@@ -83,20 +85,19 @@ def sync_other(case: Case) -> Iterable[Advice]:
 
 def _that_wait(case: Case, operators: Int64) -> Int64:
     """Outermost operators with a call inside that synchronises or copies: on the host's tensors there is none."""
-    operators = outermost(case, operators)
-    calls = np.union1d(
-        case.host.synchronizing, case.host.named(re.compile("Memcpy|runFunction"), Kind.RUNTIME)
-    )
     columns = case.columns
-    kept = []
-    for operator in operators.tolist():
-        first, last = np.searchsorted(
-            columns.ts[calls], [columns.ts[operator], columns.ts[operator] + columns.dur[operator]]
-        )
-        inside = calls[first:last]
-        if (columns.lane[inside] == columns.lane[operator]).any():
-            kept.append(operator)
-    return np.array(kept, np.int64)
+    operators = outermost(case, operators)
+    copying = case.host.named(re.compile("Memcpy|runFunction"), Kind.RUNTIME)
+    calls = present(len(columns), case.host.synchronizing, copying)
+    lanes, lane_of_call = columns.lane[operators], columns.lane[calls]
+    holds = np.zeros(len(operators), bool)
+    for lane in present(len(columns.lanes), lanes).tolist():
+        here = np.flatnonzero(lanes == lane)
+        began = columns.ts[calls[lane_of_call == lane]]
+        start = columns.ts[operators[here]]
+        end = start + columns.dur[operators[here]]
+        holds[here] = np.searchsorted(began, end) > np.searchsorted(began, start)
+    return operators[holds]
 
 
 def _lies_in(case: Case, slices: Int64, outer: Int64) -> Bools:
@@ -124,7 +125,7 @@ def _idle_after(case: Case, waits: Int64, part: int) -> int:
         return 0
     around = case.trace.around[waits]
     within = np.where(around >= 0, around, waits)
-    times = union(case.trace.intervals(np.union1d(waits, within)))
+    times = union(case.trace.intervals(present(len(case.columns), waits, within)))
     best = 0
     for gaps in case.gaps:
         touched = overlap(times, gaps.times.start - CLOCKS_DIFFER, gaps.times.end) > 0

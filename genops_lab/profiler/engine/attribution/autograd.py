@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ..columns import Columns, Int32, Int64, Sparse
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 
 EVALUATES = "autograd::engine::evaluate_function: "
 #: Of the operators with a node's number so many are compared with its name, from the last one on.
@@ -72,7 +73,7 @@ def _forward(columns: Columns, wanted: Int64, asking: Int64, numbers: Int64, mak
     """The makers of the numbers wanted, from the one thread that has most of them: counters are a thread's own."""
     best = np.full(len(wanted), NOTHING, np.int64)
     most = 0
-    for lane in np.unique(columns.lane[makers]).tolist():
+    for lane in present(len(columns.lanes), columns.lane[makers]).tolist():
         here = columns.lane[makers] == lane
         found = _last_named(columns, wanted, asking, numbers[here], makers[here])
         known = int((found != NOTHING).sum())

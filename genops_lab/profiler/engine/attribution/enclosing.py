@@ -15,7 +15,7 @@ class Enclosing:
     def __init__(self, columns: Columns, members: Int64, up: Int64 | None = None) -> None:
         lasting = columns.dur[members] > 0
         self.members: Int64 = members[lasting]
-        self._start, self._end = columns.ts[self.members], columns.end[self.members]
+        self._start, self._end = columns.ts[self.members], columns.ends(self.members)
         lanes = columns.lane[self.members]
         self._by_lane = {int(lane): np.flatnonzero(lanes == lane) for lane in np.unique(lanes)}
         #: For each member the one around it, as a position in ``members``; NOTHING outside all.

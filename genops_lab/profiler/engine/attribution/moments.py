@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from ..columns import Columns, Int32, Int64
 from ..nesting import NOTHING
+from ..positions import present
 from .autograd import backward
 from .enclosing import Enclosing
 from .lines import Lines
@@ -50,7 +51,7 @@ def _backward_lines(
     rest = np.flatnonzero(found == NOTHING)
     found[rest] = lines.at(lane[rest], ts[rest])
     rest = np.flatnonzero(found == NOTHING)
-    for number in np.unique(lane[rest]).tolist():
+    for number in present(len(columns.lanes), lane[rest]).tolist():
         here = rest[lane[rest] == number]
         process = columns.lanes[number].process
         together = [

@@ -15,6 +15,7 @@ from ...models import Attribution, LineTime, Place, Unattributed
 from ..columns import Columns, Int32, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 from .lines import Lines
 from .moments import lines_of_moments
@@ -42,7 +43,7 @@ class AttributionTally:
         self._markers |= lines.by_markers
         self._stacks |= lines.by_stacks
         device = trace.device
-        line, in_backward = _lines_of(columns, lines, trace.launcher[device])
+        line, in_backward = _lines_of(columns, lines, trace.launcher)
         length = columns.dur[device]
         self._device += int(length.sum())
         self._forward += int(length[~in_backward].sum())
@@ -121,15 +122,15 @@ class _Line:
 def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Bools]:
     """The line of each launch, and whether the backward pass made it."""
     # Many kernels have one launch (CUDA graphs); each launch is asked for once.
-    calls, of_call = np.unique(launch, return_inverse=True)
-    known = calls != NOTHING
-    at = calls[known].astype(np.int64)
-    found, in_backward = lines_of_moments(columns, lines, columns.lane[at], columns.ts[at])
-    call_line = np.full(len(calls), NOTHING, np.int64)
-    call_line[known] = found
-    call_backward = np.zeros(len(calls), bool)
-    call_backward[known] = in_backward
-    return call_line[of_call], call_backward[of_call]
+    started = np.flatnonzero(launch != NOTHING)
+    at = present(len(columns), launch[started])
+    of_launch = np.searchsorted(at, launch[started])
+    found, backward = lines_of_moments(columns, lines, columns.lane[at], columns.ts[at])
+    line = np.full(len(launch), NOTHING, np.int64)
+    line[started] = found[of_launch]
+    in_backward = np.zeros(len(launch), bool)
+    in_backward[started] = backward[of_launch]
+    return line, in_backward
 
 
 def _sums(keys: Int64 | Int32, values: Int64) -> list[tuple[int, int]]:

@@ -63,7 +63,7 @@ def _read(paths: Paths) -> Side:
     for path in given:
         require_trace(path)
     kernels = KernelTally()
-    return Side(analyze(given, watch=lambda trace, _: kernels.add(trace.columns)), kernels)
+    return Side(analyze(given, watch=lambda trace, _: kernels.add(trace)), kernels)
 
 
 def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> Iterable[Figure]:

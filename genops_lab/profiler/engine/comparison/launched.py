@@ -9,9 +9,8 @@ import numpy as np
 
 from ...models import KernelTime
 from ..columns import Columns, Int64
-from ..kinds import Kind
-from ..nesting import NOTHING, parents
-from ..sums.operators import owners
+from ..nesting import NOTHING
+from ..traces import Trace
 
 #: An operator's name and its inputs' shapes, as the trace writes them; "" where it does not.
 Launcher = tuple[str, str]
@@ -43,10 +42,10 @@ class KernelTally:
             tally.kernels[each.name] = Kernel(each.count, total, launchers)
         return tally
 
-    def add(self, columns: Columns) -> None:
+    def add(self, trace: Trace) -> None:
         """Count a trace's device work."""
-        device = np.flatnonzero(columns.kind >= Kind.COMPUTE)
-        owner = owners(columns, parents(columns, [Kind.OPERATOR]))[device].astype(np.int64)
+        columns, device = trace.columns, trace.device
+        owner = trace.owner[device].astype(np.int64)
         known = owner != NOTHING
         operator = np.where(known, columns.name[np.maximum(owner, 0)], NOTHING)
         shapes = np.where(known, _shapes(columns)[np.maximum(owner, 0)], NOTHING)

@@ -19,6 +19,7 @@ from ..columns import Columns, Int32, Int64
 from ..intervals import Intervals, span, union_length
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 from .accelerators import Accelerator, find
 from .flops import Work, work
@@ -111,9 +112,14 @@ class RooflineTally:
             self._count(key, did, int(calls[number]), int(times[number]))
             if spent[number] and did.flops:
                 self._spend(did.flops * float(spent[number]), dtype, accelerator)
-        used = len({columns.lanes[lane].device for lane in np.unique(columns.lane[device]).tolist()})
+        used = len(
+            {
+                columns.lanes[lane].device
+                for lane in present(len(columns.lanes), columns.lane[device]).tolist()
+            }
+        )
         everything = np.flatnonzero(columns.kind >= Kind.COMPUTE)
-        whole = span(Intervals(columns.ts[everything], columns.end[everything]))
+        whole = span(Intervals(columns.ts[everything], columns.ends(everything)))
         length = union_length(steps) if len(steps.start) else whole
         self._available += length * used
 
@@ -155,7 +161,7 @@ class RooflineTally:
         columns, owner = trace.columns, trace.owner[device]
         label = np.where(owner == NOTHING, columns.name[device], columns.name[owner])
         length = np.bincount(label, weights=columns.dur[device], minlength=len(columns.names))
-        for name in np.unique(label).tolist():
+        for name in present(len(columns.names), label).tolist():
             text = columns.names[name]
             self._missing.without[text] = self._missing.without.get(text, 0) + int(length[name])
 
@@ -323,8 +329,9 @@ def _once(instances: Int32, around: Int32, shaped: _Shaped) -> npt.NDArray[np.bo
 
 
 def _steps(columns: Columns) -> Intervals:
-    members = np.flatnonzero((columns.kind == Kind.ANNOTATION) & _names_match(columns, _STEP)[columns.name])
-    return Intervals(columns.ts[members], columns.end[members])
+    members = np.flatnonzero(columns.kind == Kind.ANNOTATION)
+    members = members[_names_match(columns, _STEP)[columns.name[members]]]
+    return Intervals(columns.ts[members], columns.ends(members))
 
 
 def _inside(columns: Columns, instances: Int32, steps: Intervals) -> npt.NDArray[np.bool_]:

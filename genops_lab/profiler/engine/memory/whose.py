@@ -13,6 +13,7 @@ from ..attribution.moments import lines_of_moments
 from ..columns import Allocations, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 from .holders import TOLD_FRAMES, Who
 
@@ -75,7 +76,7 @@ def _operators(trace: Trace, found: Allocations) -> Int64:
     columns, above = trace.columns, trace.around
     around = np.full(len(found.ts), NOTHING, np.int64)
     operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
-    for lane in np.unique(found.lane).tolist():
+    for lane in present(len(columns.lanes), found.lane).tolist():
         events = np.flatnonzero(found.lane == lane)
         members = operators[columns.lane[operators] == lane]
         if not len(members):
@@ -84,7 +85,9 @@ def _operators(trace: Trace, found: Allocations) -> Int64:
         # The last operator that began before the event, or the one around it, ...: times nest on a thread.
         place = np.searchsorted(columns.ts[members], ts, side="right") - 1
         at = np.where(place >= 0, members[np.maximum(place, 0)], NOTHING)
-        while (ended := (at != NOTHING) & (columns.end[at] < ts)).any():
+        ended = np.flatnonzero(at != NOTHING)
+        while len(ended := ended[columns.ends(at[ended]) < ts[ended]]):
             at[ended] = above[at[ended]]
+            ended = ended[at[ended] != NOTHING]
         around[events] = at
     return around

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from ...models import DeviceTime, StreamTime
+from ...models import DeviceTime, KernelTime, StreamTime
 from ..columns import Int64
 from ..intervals import exposed_length, span, union_length
 from ..kinds import Kind
+from ..positions import present
 from ..traces import Trace
-from .kernels import kernel_times
 
 TOP_KERNELS = 10
 
@@ -46,11 +46,10 @@ def shares(trace: Trace, members: Int64) -> Shares:
     )
 
 
-def device_times(trace: Trace) -> Iterator[DeviceTime]:
-    """The devices of a rank."""
+def device_times(trace: Trace, kernels: Mapping[str, list[KernelTime]]) -> Iterator[DeviceTime]:
+    """The devices of a rank. ``kernels``: those of each, without copies and fills."""
     for key, members in trace.devices.items():
         found = shares(trace, members)
-        kernels = members[trace.columns.kind[members] <= Kind.COMMUNICATION]
         yield DeviceTime(
             device=key,
             rank=trace.rank,
@@ -62,7 +61,7 @@ def device_times(trace: Trace) -> Iterator[DeviceTime]:
             exposed_comm_us=found.exposed_communication / 1000,
             memory_us=found.memory / 1000,
             kernels=found.kernels,
-            top_kernels=kernel_times(trace, kernels)[:TOP_KERNELS],
+            top_kernels=kernels[key][:TOP_KERNELS],
             model=device_model(trace, key),
         )
 
@@ -90,10 +89,12 @@ def stream_times(trace: Trace) -> Iterator[StreamTime]:
     for key, members in trace.devices.items():
         lanes = columns.lane[members]
         by_name: dict[str, list[int]] = {}
-        for lane in np.unique(lanes).tolist():
+        for lane in present(len(columns.lanes), lanes).tolist():
             by_name.setdefault(trace.stream(lane), []).append(lane)
         for name in sorted(by_name, key=lambda each: (not each.isdigit(), each.zfill(20))):
-            found = shares(trace, members[np.isin(lanes, by_name[name])])
+            mine = np.zeros(len(columns.lanes), bool)
+            mine[by_name[name]] = True
+            found = shares(trace, members[mine[lanes]])
             yield StreamTime(
                 device=key,
                 rank=trace.rank,

@@ -13,6 +13,7 @@ from ..columns import Int64
 from ..intervals import Intervals, union
 from ..kinds import Kind, among
 from ..nesting import NOTHING
+from ..positions import present, without
 from ..traces import Trace
 
 Bools = npt.NDArray[np.bool_]
@@ -73,13 +74,14 @@ class Host:
         copies = self.named(_COPY, Kind.RUNTIME)
         waits = self.synchronizing[self._inside(self.synchronizing, _COPIES_TENSORS)]
         copies = copies[~self._inside(copies, _READS_VALUES)]
-        return np.union1d(copies, waits)
+        return present(len(self.trace.columns), copies, waits)
 
     @cached_property
     def waiting(self) -> Int64:
         """Waits for the device that no copy makes: explicit ones, and operators that read values."""
         reads = self.named(_READS_VALUES, Kind.OPERATOR)
-        return np.union1d(np.setdiff1d(self.synchronizing, self.copying), reads)
+        size = len(self.trace.columns)
+        return present(size, without(size, self.synchronizing, self.copying), reads)
 
     @cached_property
     def communicating(self) -> Int64:

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from ...models import IdleReason, IdleTime
 from ..columns import Int32, Int64
 from ..intervals import Intervals, union
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 from .host import Activity, Host, overlap
 
@@ -27,7 +29,8 @@ _LATE = {"copy": 0, "synchronization": CLOCKS_DIFFER}
 
 
 class Gaps(NamedTuple):
-    """The gaps of a device. ``parts[n]`` are the nanoseconds of gap n by reason, in the order of REASONS."""
+    """The gaps of a device. ``parts[n]`` are the nanoseconds of gap n by reason, in the order of REASONS; those of one
+    reason lie together in memory."""
 
     times: Intervals
     #: The first slice after each gap.
@@ -50,12 +53,12 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
     """
     columns = trace.columns
     times, following = _gaps(trace, members)
-    parts = np.zeros((len(following), len(REASONS)), np.int64)
+    parts = _no_parts(len(following))
     call = trace.call[following]
     returned = np.where(call == NOTHING, times.start, columns.ts[call] + columns.dur[call])
     until = np.clip(returned, times.start, times.end)
     lane = np.where(call == NOTHING, NOTHING, columns.lane[call])
-    for thread in np.unique(lane[lane != NOTHING]).tolist():
+    for thread in present(len(columns.lanes), lane[lane != NOTHING]).tolist():
         here = np.flatnonzero(lane == thread)
         parts[here] = _host_parts(host, thread, Intervals(times.start[here], until[here]))
     parts[:, _PART["launch"]] += np.where(returned > times.start, times.end - until, 0)
@@ -68,7 +71,7 @@ def idle_times(rank: int, gaps: Mapping[str, Gaps]) -> Iterator[IdleTime]:
     """The gaps of a rank's devices. Reasons are exact parts; their counts are gaps of which they are most."""
     for key, found in gaps.items():
         lengths = found.lengths
-        most = found.parts.argmax(axis=1) if len(lengths) else np.empty(0, np.int64)
+        most = _largest(found.parts)
         totals = found.parts.sum(axis=0)
         yield IdleTime(
             device=key,
@@ -93,6 +96,20 @@ def idle_times(rank: int, gaps: Mapping[str, Gaps]) -> Iterator[IdleTime]:
         )
 
 
+def _no_parts(gaps: int) -> Int64:
+    return np.zeros((gaps, len(REASONS)), np.int64, order="F")
+
+
+def _largest(parts: Int64) -> npt.NDArray[np.int8]:
+    """Of each gap the first of its largest parts."""
+    found = np.zeros(len(parts), np.int8)
+    most = parts[:, 0]
+    for part in range(1, len(REASONS)):
+        found[parts[:, part] > most] = part
+        most = np.maximum(most, parts[:, part])
+    return found
+
+
 def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
     """The gaps, and the slice after each. A slice of no length (a clock of microseconds) parts two gaps."""
     start, end = trace.intervals(members)
@@ -102,10 +119,12 @@ def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
 
 
 def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
-    parts = np.zeros((len(stretch.start), len(REASONS)), np.int64)
+    parts = _no_parts(len(stretch.start))
     told = np.zeros(len(stretch.start), np.int64)
     together = Intervals(np.empty(0, np.int64), np.empty(0, np.int64))
     for activity in host.activities(thread):
+        if not len(activity.times.start):
+            continue
         together = union(together + activity.times)
         so_far = overlap(together, stretch.start, stretch.end)
         parts[:, _PART[activity.code]] = so_far - told
@@ -124,12 +143,13 @@ def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Int64) -> Non
 
 def _began_in_waits(host: Host, times: Intervals, lane: Int64) -> Iterator[tuple[Activity, Int64]]:
     """The gaps that began while the thread of their next call waited, by its waits."""
-    for thread in np.unique(lane[lane != NOTHING]).tolist():
+    for thread in present(len(host.trace.columns.lanes), lane[lane != NOTHING]).tolist():
+        here = np.flatnonzero(lane == thread)
+        began = times.start[here]
         for activity in host.activities(thread):
             if activity.code in _LATE:
-                begin = times.start - _LATE[activity.code]
-                inside = overlap(activity.times, begin, times.start + 1) > 0
-                yield activity, np.flatnonzero(inside & (lane == thread))
+                inside = overlap(activity.times, began - _LATE[activity.code], began + 1) > 0
+                yield activity, here[inside]
 
 
 def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
@@ -139,7 +159,7 @@ def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
     """
     call = trace.call[gaps.following]
     lane = np.where(call == NOTHING, NOTHING, trace.columns.lane[call])
-    parts, python = gaps.parts.copy(), _PART["python"]
+    parts, python = gaps.parts.copy("K"), _PART["python"]
     for activity, began in _began_in_waits(host, gaps.times, lane):
         ahead = _ahead(activity.times, gaps.times.start[began], parts[began, python])
         parts[began, _PART[activity.code]] += ahead

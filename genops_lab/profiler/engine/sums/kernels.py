@@ -10,6 +10,7 @@ from ...models import KernelTime
 from ..columns import Columns, Int32, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 
 _KINDS: dict[int, str] = {
@@ -19,9 +20,25 @@ _KINDS: dict[int, str] = {
     Kind.FILL: "fill",
 }
 
+#: A table of so many pairs is small in any case.
+LEAST_PAIRS = 1 << 16
+#: Kernels by the key of their device.
+Tables = dict[str, list[KernelTime]]
+
+
+def kernels_and_others(trace: Trace) -> tuple[Tables, Tables]:
+    """The kernels of each device; its copies and fills, which count as kernels of their own kind."""
+    kind = trace.columns.kind
+    tables: tuple[Tables, Tables] = {}, {}
+    for key, members in trace.devices.items():
+        computes = kind[members] <= Kind.COMMUNICATION
+        for table, mine in zip(tables, (computes, ~computes), strict=True):
+            table[key] = kernel_times(trace, members[mine])
+    return tables
+
 
 def kernel_times(trace: Trace, members: Int64) -> list[KernelTime]:
-    """By total time, then name. Copies and fills among ``members`` count as kernels of their own kind."""
+    """By total time, then name."""
     columns = trace.columns
     name, durations, size = columns.name[members], columns.dur[members], len(columns.names)
     count = np.bincount(name, minlength=size)
@@ -73,8 +90,18 @@ def merged(tables: Iterable[list[KernelTime]]) -> Iterator[KernelTime]:
 def _main_launchers(columns: Columns, name: Int32, owner: Int32) -> dict[int, str]:
     """For each kernel's name the operator that launched most of its slices."""
     known, size = owner != NOTHING, len(columns.names)
-    pairs = name[known].astype(np.int64) * size + columns.name[owner[known]]
-    present, count = np.unique(pairs, return_counts=True)
+    name, operator = name[known], columns.name[owner[known]]
+    kernels, operators = present(size, name), present(size, operator)
+    # A table of all pairs has mostly not more places than there are slices.
+    if len(kernels) * len(operators) <= len(name) + LEAST_PAIRS:
+        numbers = np.zeros((2, size), np.int64)
+        numbers[0, kernels], numbers[1, operators] = np.arange(len(kernels)), np.arange(len(operators))
+        counts = np.bincount(numbers[0][name] * len(operators) + numbers[1][operator])
+        pairs = np.flatnonzero(counts)
+        count = counts[pairs]
+        pairs = kernels[pairs // len(operators)] * size + operators[pairs % len(operators)]
+    else:
+        pairs, count = np.unique(name.astype(np.int64) * size + operator, return_counts=True)
     order = np.argsort(count, kind="stable")
     # The last of a name is the most frequent.
-    return {pair // size: columns.names[pair % size] for pair in present[order].tolist()}
+    return {pair // size: columns.names[pair % size] for pair in pairs[order].tolist()}

@@ -10,6 +10,7 @@ from ...models import LaunchTime
 from ..columns import Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
+from ..positions import present
 from ..traces import Trace
 
 #: Before all times, and far enough from the smallest number to subtract a time from it.
@@ -55,10 +56,12 @@ def earlier_ends(trace: Trace, members: Int64) -> Int64:
     found = np.full(len(members), _LONG_AGO)
     lanes = columns.lane[members]
     streams: dict[str, list[int]] = {}
-    for lane in np.unique(lanes).tolist():
+    for lane in present(len(columns.lanes), lanes).tolist():
         streams.setdefault(trace.stream(lane), []).append(lane)
     for same in streams.values():
-        where = np.flatnonzero(np.isin(lanes, same))
+        mine = np.zeros(len(columns.lanes), bool)
+        mine[same] = True
+        where = np.flatnonzero(mine[lanes])
         ends = columns.ts[members[where]] + columns.dur[members[where]]
         found[where[1:]] = np.maximum.accumulate(ends)[:-1]
     return found

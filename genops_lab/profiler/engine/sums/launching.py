@@ -8,6 +8,9 @@ from ..columns import NO_ID, Columns, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
 
+#: Ids count up, so a table with a place for each is mostly not so many times longer than what is looked for in it.
+DENSE = 8
+
 
 def first(column: Int64, among: Int64, wanted: Int64) -> Int64:
     """For each id that is wanted the first slice ``among`` some that has it; NOTHING where there is none."""
@@ -15,14 +18,21 @@ def first(column: Int64, among: Int64, wanted: Int64) -> Int64:
     given = wanted != NO_ID
     if not given.any():
         return found
-    ids, place = np.unique(wanted[given], return_inverse=True)
-    having = column[among]
+    having, asked = column[among], wanted[given]
+    least, most = int(asked.min()), int(asked.max())
+    if most - least < DENSE * (len(having) + len(asked)):
+        fits = np.flatnonzero((having >= least) & (having <= most))
+        table = np.full(most - least + 1, NOTHING, np.int32)
+        # Backwards, so that the first one stays.
+        table[having[fits[::-1]] - least] = among[fits[::-1]]
+        found[given] = table[asked - least]
+        return found
+    ids, place = np.unique(asked, return_inverse=True)
     at = np.searchsorted(ids, having)
     at[at == len(ids)] = 0
-    asked = np.flatnonzero(ids[at] == having)
+    fits = np.flatnonzero(ids[at] == having)
     earliest = np.full(len(ids), NOTHING, np.int64)
-    # Backwards, so that the first one stays.
-    earliest[at[asked[::-1]]] = among[asked[::-1]]
+    earliest[at[fits[::-1]]] = among[fits[::-1]]
     found[given] = earliest[place]
     return found
 

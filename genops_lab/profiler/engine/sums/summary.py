@@ -27,7 +27,7 @@ from ..memory.allocations import MemoryTally
 from ..traces import Trace
 from .devices import device_times, stream_times
 from .idle import idle_times
-from .kernels import kernel_times, merged
+from .kernels import kernels_and_others, merged
 from .launches import launch_times
 from .operators import TOLD, OperatorTally
 from .steps import step_times
@@ -63,8 +63,9 @@ class Sums:
         self._memory.add(trace, places_of.lines)
         # Each asks for other columns.
         trace.columns.rest()
-        self._devices += device_times(trace)
-        self._kernels += [kernel_times(trace, members) for members in trace.devices.values()]
+        kernels, others = kernels_and_others(trace)
+        self._devices += device_times(trace, kernels)
+        self._kernels += [*kernels.values(), *others.values()]
         self._streams += stream_times(trace)
         self._steps += step_times(trace)
         self._launches += launch_times(trace)

@@ -11,7 +11,7 @@ from ...models import Flame, FlameNode
 from ..columns import Columns, Int64
 from ..kinds import ON_DEVICE, Kind, among
 from ..nesting import NOTHING, parents
-from ..sums.operators import own_times, owners
+from ..sums.operators import launchers, own_times, owners
 
 #: What is less than this share of the host's and of the devices' time is drawn with its like.
 SMALLEST = 1 / 2000
@@ -64,7 +64,7 @@ def _add_host(columns: Columns, tree: _Tree) -> None:
         )
         rest, times = rest[~ready], times[~ready]
     device = np.flatnonzero(among(columns.kind, ON_DEVICE))
-    owner = owners(columns, around)[device]
+    owner = owners(columns, around, device, launchers(columns, device))
     parent = np.where(owner == NOTHING, NOTHING - 1 - columns.lane[device].astype(np.int64), node[owner])
     tree.add(
         parent,
