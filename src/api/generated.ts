@@ -1481,7 +1481,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Bring a profile's trace from its target, which must be connected; nothing is done for one that is here. */
+        /** Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing is done for one that is here. */
         post: operations["fetch_trace"];
         delete?: never;
         options?: never;
@@ -7863,7 +7863,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Profile"];
+                    "application/json": components["schemas"]["Task"];
                 };
             };
             /** @description What went wrong. */

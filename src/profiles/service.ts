@@ -49,8 +49,8 @@ export class ProfilesService {
     );
   }
 
-  /** Bring its trace from the target where it lies. */
-  fetchTrace(id: string): Promise<IProfile> {
+  /** Bring its trace from the target where it lies; the task tells how far it is. */
+  fetchTrace(id: string): Promise<Schemas['Task']> {
     return this._api.data(
       this._api.http.POST('/genops/profiles/{profile_id}/trace', {
         params: { path: { profile_id: id } }

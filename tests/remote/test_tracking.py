@@ -215,7 +215,9 @@ def test_a_large_trace_stays_on_its_host(place: Place, lab: TrackingLab) -> None
 
         eventually(lambda: files() == {"columns.zip", "summary.json"})
         assert found.run_id == run.run_id
-        fetched = lab.run(lab.beside.fetch_trace(found.id))
+        task = lab.run(lab.beside.fetch_trace(found.id))
+        lab.run(lab.tasks.wait(task.id))
+        fetched = lab.run(lab.profiles.get_profile(found.id))
         assert (fetched.trace_target, fetched.message) == ("", "")
         assert fetched.artifact == f"profiles/{found.id}/trace.json.gz"
         assert files() == {"columns.zip", "summary.json", "trace.json.gz"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 
-from ..backends.kept import kept_columns
+from ..backends.kept import check_is_here, kept_columns
 from ..models import CutQuery, CutSlice, TraceCut
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Cuts:
         """Cut a trace, or say that the whole of it is small enough; ``path`` of the answer is the cut's name.
 
         Raises InvalidRequest for a stretch that is none and for what is no trace in JSON, NotFound for a slice or
-        a file that is not there.
+        a file that is not there, Conflict for a trace on a target.
         """
         from ..engine.reading.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
 
@@ -38,6 +38,7 @@ class Cuts:
             raise InvalidRequest(
                 "This stretch of time is empty.", hint="Ask for one that ends after it begins."
             )
+        check_is_here(Path(trace))
         size = json_bytes(Path(trace))
         columns = kept_columns(Path(folder), Path(trace))
         chosen = None if asked.slice is None else _slice(columns, asked.slice)
