@@ -57,12 +57,15 @@ def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = F
 
 @profiles.command("delete")
 def delete_profile(profile_id: Id, json: Json = False) -> None:
-    """Delete a profile and its trace; the run's artifact stays."""
+    """Delete a profile and its trace, also one that a kernel wrote on a target; the run's artifact stays."""
     with command(json) as session:
-        from genops_lab.profiler.service import ProfilesService
+        from genops_lab.profiler.beside.service import BesideService
 
-        session.call(ProfilesService.delete_profile, profile_id=profile_id)
-        session.show({"id": profile_id, "deleted": True}, lab_views.done(f"Profile {profile_id} is deleted."))
+        left = session.call(BesideService.delete_profile, profile_id=profile_id).left
+        session.show(
+            {"id": profile_id, "deleted": True, "left": left},
+            lab_views.done(f"Profile {profile_id} is deleted. {left}".strip()),
+        )
 
 
 @profiles.command("fetch")

@@ -27,7 +27,7 @@ OPERATIONS = [
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),
-    Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
+    Operation("DELETE", "/profiles/{profile_id}", Beside.delete_profile),
     Operation("GET", "/profiles/{profile_id}/timeline", Timelines.get_timeline),
     Operation("POST", "/profiles/{profile_id}/timeline/tiles", Timelines.get_timeline_tiles),
     Operation("POST", "/profiles/{profile_id}/timeline/search", Timelines.search_timeline),

@@ -1448,7 +1448,7 @@ export interface paths {
         get: operations["get_profile"];
         put?: never;
         post?: never;
-        /** Delete a profile and its trace (the run's artifact stays). */
+        /** Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected, else with its next connection. The run's artifact stays, and so does a file that was opened on a target. */
         delete: operations["delete_profile"];
         options?: never;
         head?: never;
@@ -4586,6 +4586,15 @@ export interface components {
             count: number;
             host_us: number;
             device_us: number;
+        };
+        /**
+         * DeletedProfile
+         * @description A profile that is gone; ``left``: what of its trace stays where, and why, empty where nothing does.
+         */
+        DeletedProfile: {
+            id: string;
+            /** @default  */
+            left: string;
         };
         /**
          * Timeline
@@ -7797,12 +7806,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
-            204: {
+            /** @description The answer. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["DeletedProfile"];
+                };
             };
             /** @description What went wrong. */
             default: {

@@ -72,9 +72,12 @@ export class ProfilesService {
     );
   }
 
-  async delete(id: string): Promise<void> {
-    await this._api.http.DELETE('/genops/profiles/{profile_id}', {
-      params: { path: { profile_id: id } }
-    });
+  /** The answer says what of its trace stays where. */
+  delete(id: string): Promise<Schemas['DeletedProfile']> {
+    return this._api.data(
+      this._api.http.DELETE('/genops/profiles/{profile_id}', {
+        params: { path: { profile_id: id } }
+      })
+    );
   }
 }

@@ -34,14 +34,13 @@ class Bringing:
         self._profiles = profiles
         self._targets = targets
         self._tasks = tasks
-        self._running: dict[str, str] = {}
 
     async def start(self, profile: Profile) -> Task:
         """The task that brings a profile's trace; one that goes on already is told again. Raises NotFound, Conflict
         where the target is not connected."""
-        running = self._running.get(profile.id)
+        running = await self._running(profile.id)
         if running is not None:
-            return await self._tasks.get_task(running)
+            return running
         if not profile.trace_target:
             return self._begin(profile, _is_here)
         link = await self._targets.connected_link(profile.trace_target)
@@ -52,6 +51,12 @@ class Bringing:
             return f"{size_of(size)} came from {link.route.target}."
 
         return self._begin(profile, work)
+
+    async def stop(self, profile_id: str) -> None:
+        """Have nothing more come for a profile."""
+        running = await self._running(profile_id)
+        if running is not None:
+            await self._tasks.cancel_task(running.id)
 
     async def for_analysis(self, profile: Profile, link: Link, path: str) -> None:
         """Have a profile's trace here that cannot be read there. Raises Failed, also where somebody cancels it."""
@@ -66,16 +71,12 @@ class Bringing:
             raise Failed(task.message, hint=task.hint)
 
     def _begin(self, profile: Profile, work: Callable[[TaskHandle], Awaitable[str]]) -> Task:
-        async def noted(handle: TaskHandle) -> str:
-            try:
-                return await work(handle)
-            finally:
-                del self._running[profile.id]
-
         title = f"Fetch the trace of {profile.title}"
-        task = self._tasks.start(title, noted, subject=f"profile:{profile.id}", kind=KIND)
-        self._running[profile.id] = task.id
-        return task
+        return self._tasks.start(title, work, subject=_subject(profile.id), kind=KIND)
+
+    async def _running(self, profile_id: str) -> Task | None:
+        told, subject = await self._tasks.list_tasks(), _subject(profile_id)
+        return next((task for task in told if _goes_on(task, subject)), None)
 
     async def _bring(self, handle: TaskHandle, profile_id: str, link: Link, path: str) -> int:
         """Have a trace here, as the profile's; its bytes here. Raises what a link raises, and Failed."""
@@ -97,6 +98,14 @@ class Bringing:
             raise no_place(error) from error
         await self._profiles.update(profile_id, trace_path=str(trace), size_bytes=size)
         return size
+
+
+def _subject(profile_id: str) -> str:
+    return f"profile:{profile_id}"
+
+
+def _goes_on(task: Task, subject: str) -> bool:
+    return (task.kind, task.subject, task.state) == (KIND, subject, "running")
 
 
 class _Told:

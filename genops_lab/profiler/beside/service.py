@@ -13,8 +13,9 @@ from genops_lab.core.models import Task
 from genops_lab.core.tasks import TasksService
 from genops_lab.settings import Settings
 
-from ..models import NewProfile, Profile, TraceOnTarget
+from ..models import DeletedProfile, NewProfile, Profile, TraceOnTarget
 from .bringing import Bringing, no_place
+from .removing import Removing
 
 if TYPE_CHECKING:
     from genops_lab.links.link import Link
@@ -36,13 +37,14 @@ class BesideService:
         self._profiles = profiles
         self._targets = targets
         self._bringing = Bringing(profiles, targets, tasks)
+        self._removing = Removing(profiles.host_traces, targets)
 
     async def open_on_target(self, body: TraceOnTarget) -> Profile:
         """Make a profile of a trace on a target that is connected; the trace stays there.
 
         The answer comes before the analysis, whose end an event tells.
         """
-        return await self.keep(
+        return await self._begin(
             NewProfile(
                 trace_path=body.path,
                 title=PurePosixPath(body.path).name,
@@ -52,10 +54,20 @@ class BesideService:
         )
 
     async def keep(self, asked: NewProfile) -> Profile:
-        """Make a profile of the trace ``trace_path`` on ``target``, and give its run what comes from there.
+        """Make a profile of the trace ``trace_path``, which a kernel wrote on ``target``; its run gets what comes from
+        there, and the trace goes with the profile.
 
         Raises NotFound, Conflict where the target is not connected, InvalidRequest.
         """
+        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from .host_traces import HostTrace
+
+        profile = await self._begin(asked)
+        trace = HostTrace(profile.id, asked.target, asked.trace_path)
+        await asyncio.to_thread(self._profiles.host_traces.add, trace)
+        return profile
+
+    async def _begin(self, asked: NewProfile) -> Profile:
         path = asked.trace_path
         if not path or "\0" in path or len(path) > _MAX_PATH:
             raise InvalidRequest(
@@ -71,6 +83,17 @@ class BesideService:
         """Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing
         is done for one that is here."""
         return await self._bringing.start(await self._profiles.get_profile(profile_id))
+
+    async def delete_profile(self, profile_id: str) -> DeletedProfile:
+        """Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected,
+        else with its next connection. The run's artifact stays, and so does a file that was opened on a target."""
+        await self._bringing.stop(profile_id)
+        await self._profiles.delete_profile(profile_id)
+        return DeletedProfile(id=profile_id, left=await self._removing.deleted(profile_id))
+
+    def connected(self, target: str) -> None:
+        """A target has just been connected: do what waited for it."""
+        self._profiles.go_on(self._removing.connected(target))
 
     async def _analyze(self, profile_id: str, folder: Path, link: Link, path: str, price: Price) -> None:
         try:

@@ -6,7 +6,7 @@ from .flame import Flame, FlameNode
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
-from .profiles import NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
+from .profiles import DeletedProfile, NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     FoundSlices,
@@ -46,6 +46,7 @@ __all__ = [
     "CpuTime",
     "CutQuery",
     "CutSlice",
+    "DeletedProfile",
     "DeviceMemory",
     "DeviceTime",
     "Difference",
