@@ -94,7 +94,7 @@ class Lab:
             links=self.links,
         )
         self.profiles.price_of = self.targets.ledger.price_of
-        self.beside = BesideService(settings, self.profiles, self.targets)
+        self.beside = BesideService(settings, self.profiles, self.targets, self.tasks)
         self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
         self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
         self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)

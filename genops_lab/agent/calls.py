@@ -53,6 +53,14 @@ async def _sweep(params: Dict[str, Any]) -> Any:
     return await _in_thread(sweep)
 
 
+async def _remove_trace(params: Dict[str, Any]) -> Any:
+    from .lab_side import remove_trace
+
+    path = str(params["path"])
+    await _in_thread(lambda: remove_trace(path))
+    return {}
+
+
 def table(kernels: Kernels) -> Dict[str, Call]:
     """Name -> what answers; an answer is a JSON document, an error a :class:`ChannelReset`."""
     return {
@@ -62,6 +70,7 @@ def table(kernels: Kernels) -> Dict[str, Call]:
         "storage.measure": _measured,
         "storage.remove": _remove,
         "storage.sweep": _sweep,
+        "traces.remove": _remove_trace,
         "kernels.start": kernels.start,
         "kernels.warm": kernels.warm,
         "kernels.list": kernels.list,

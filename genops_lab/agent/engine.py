@@ -2,7 +2,8 @@
 
 The Lab names the trace as ``path``; the host says what it has. Then the Lab gives orders, until it ends the channel:
 ``analyze`` with the parts that the engine is made of, by hash (those that are not here are asked for and follow),
-and ``send``, the trace itself in gzip. Each is answered by bytes and a document, ``{"ended": exit code}``.
+answered by bytes and a document, ``{"ended": exit code}``; and ``send``, the trace itself ``from`` a place in it on
+(:mod:`.sending`).
 """
 
 from __future__ import annotations
@@ -19,19 +20,18 @@ import sys
 import tempfile
 import time
 import zipfile
-import zlib
 from typing import Any, Callable, Dict, List, Tuple, TypeVar
 
 from .channels import Channel, ChannelReset
-from .parcels import DATA, DOCUMENT, BadParcel, ParcelReader, data, document, read_document
+from .parcels import DATA, DOCUMENT, BadParcel, ParcelReader, document, read_document
 from .places import private_folder, state_folder
 from .probe import distribution_version
+from .sending import is_packed, send, send_parts
 
 _PORTION_BYTES = 262144
 _MAX_PART_BYTES = 256 * 1024 * 1024
 _SAID_BYTES = 4000
 _UNUSED_S = 30 * 24 * 3600.0
-_GZIP = 31
 _SHA = re.compile(r"[0-9a-f]{64}\Z")
 T = TypeVar("T")
 
@@ -47,8 +47,7 @@ async def serve(channel: Channel) -> None:
             if not order:
                 break
             if order.get("op") == "send":
-                await _send(channel, path, packed=await _in_thread(lambda: _is_packed(path)))
-                channel.write(document({"ended": 0}))
+                await send_parts(channel, path, int(order["from"]))
             else:
                 folders = await _parts(talk, list(order["parts"]))
                 await _analyze(talk, folders, path)
@@ -76,6 +75,8 @@ def _seen(path: str) -> Dict[str, Any]:
     return {
         "path": os.path.realpath(path),
         "size": found.st_size,
+        "changed_ns": found.st_mtime_ns,
+        "packed": is_packed(path),
         "python": list(sys.version_info[:2]),
         "implementation": sys.implementation.name,
         "machine": platform.machine(),
@@ -164,7 +165,7 @@ async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
             return
         said = ending.result()[1].decode(errors="replace")[-_SAID_BYTES:]
         if process.returncode == 0:
-            await _send(channel, answer, packed=True)
+            await _send_file(channel, answer)
         channel.write(document({"ended": process.returncode, "said": said}))
     finally:
         left.cancel()
@@ -174,31 +175,16 @@ async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
         await _in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-# Files
+# The talk
 
 
-def _is_packed(path: str) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
-
-
-async def _send(channel: Channel, path: str, *, packed: bool) -> None:
-    """The file's bytes in gzip. Raises OSError, ChannelReset."""
-    squeezer = None if packed else zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-
-    def portion() -> Tuple[bytes, bool]:
-        raw = stream.read(_PORTION_BYTES)
-        if squeezer is None:
-            return raw, not raw
-        return (squeezer.compress(raw), False) if raw else (squeezer.flush(), True)
-
+async def _send_file(channel: Channel, path: str) -> None:
     with await _in_thread(lambda: open(path, "rb")) as stream:
-        last = False
-        while not last:
-            payload, last = await _in_thread(portion)
-            for start in range(0, len(payload), _PORTION_BYTES):
-                channel.write(data(payload[start : start + _PORTION_BYTES]))
-                await channel.drain()
+        while True:
+            payload = await _in_thread(lambda: stream.read(_PORTION_BYTES))
+            if not payload:
+                break
+            await send(channel, payload)
 
 
 class _Talk:

@@ -7,11 +7,16 @@ outlives its restart.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from typing import Dict, List, Optional
 
 from . import places
+from .channels import ChannelReset
 
 SOCKET = "lab.sock"
+#: Below a kernel's folder: a folder for each of its traces (:func:`genops_lab.kernel.profiling.handing.new_folder`).
+_TRACES, _TRACE_FOLDER = "profiles", re.compile(r"[0-9a-f]{32}\Z")
 
 
 def known_lab_folder(kernel_id: str) -> Optional[str]:
@@ -42,6 +47,27 @@ def lab_folder(kernel_id: str) -> str:
         return known
     state, _ = places.state_folder()
     return places.private_folder(os.path.join(places.private_folder(os.path.join(state, "lab")), kernel_id))
+
+
+def remove_trace(path: str) -> None:
+    """Remove a trace that a kernel wrote for the Lab, with its folder; one that is gone is removed. Raises OSError, and
+    ChannelReset for whatever else the path leads to."""
+    folder = os.path.realpath(os.path.dirname(path))
+    lab, name = os.path.split(os.path.dirname(folder))
+    roots = [os.path.realpath(os.path.join(state, "lab")) for state in places.candidates()]
+    ours = (
+        os.path.dirname(lab) in roots
+        and places.kernel_id_is_valid(os.path.basename(lab))
+        and name == _TRACES
+        and _TRACE_FOLDER.match(os.path.basename(folder))
+    )
+    if not ours:
+        raise ChannelReset(
+            "not_ours", f"{path} was not written by a kernel of GenOps Lab.", "Remove it on the host."
+        )
+    if os.path.lexists(folder):
+        places.check_own(folder)
+        shutil.rmtree(folder)
 
 
 def lab_environment(kernel_id: str, notebook: str) -> Dict[str, str]:

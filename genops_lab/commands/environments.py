@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from genops_lab.core.errors import Failed, InvalidRequest
+from genops_lab.core.errors import InvalidRequest
 
 from .asking import Prompts
 from .session import Json, Session, command
-from .targets import POLL_S, Name, check_report, targets, tested
+from .targets import Name, check_report, targets, tested
+from .tasks import followed
 from .views import targets as views
 
 if TYPE_CHECKING:
-    from genops_lab.core.models import Task
     from genops_lab.targets.models import Addition
 
 ADDITIONS = ("ipykernel", "mlflow")
@@ -63,7 +62,7 @@ def build_environment(
         if body.source:
             session.say(f"From {body.source}.")
         task = session.call(EnvironmentsService.build_environment, name=name, body=body)
-        _followed(session, name, task)
+        followed(session, task, Prompts(session, name).look)
         _show(session, name)
 
 
@@ -79,7 +78,8 @@ def install_packages(
         from genops_lab.targets.models import Additions
 
         body = Additions(packages=_additions(packages))
-        _followed(session, name, session.call(EnvironmentsService.install_packages, name=name, body=body))
+        task = session.call(EnvironmentsService.install_packages, name=name, body=body)
+        followed(session, task, Prompts(session, name).look)
         _show(session, name)
 
 
@@ -108,30 +108,6 @@ def _additions(names: list[str]) -> list[Addition]:
                 hint=f"It installs {' and '.join(ADDITIONS)}; put everything else into a requirements file (--from).",
             )
     return cast("list[Addition]", names)
-
-
-def _followed(session: Session, name: str, task: Task) -> None:
-    """Show what a build says until it has ended well. Raises Failed."""
-    from genops_lab.core.tasks import TasksService
-
-    prompts, told = Prompts(session, name), 0
-    try:
-        while True:
-            lines = session.call(TasksService.get_task_log, task_id=task.id).lines
-            for line in lines[told:]:
-                session.say(line)
-            told = len(lines)
-            task = session.call(TasksService.get_task, task_id=task.id)
-            if task.state != "running":
-                break
-            prompts.look()
-            time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        session.say("Cancelling.")
-        session.call(TasksService.cancel_task, task_id=task.id)
-        raise
-    if task.state != "done":
-        raise Failed(task.message, hint=task.hint)
 
 
 def _show(session: Session, name: str) -> None:

@@ -12,6 +12,7 @@ from genops_lab.core.errors import InvalidRequest
 from .completion import profile_ids
 from .on_targets import analyze_there, on_target
 from .session import Json, command
+from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
@@ -56,21 +57,26 @@ def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = F
 
 @profiles.command("delete")
 def delete_profile(profile_id: Id, json: Json = False) -> None:
-    """Delete a profile and its trace; the run's artifact stays."""
+    """Delete a profile and its trace, also one that a kernel wrote on a target; the run's artifact stays."""
     with command(json) as session:
-        from genops_lab.profiler.service import ProfilesService
+        from genops_lab.profiler.beside.service import BesideService
 
-        session.call(ProfilesService.delete_profile, profile_id=profile_id)
-        session.show({"id": profile_id, "deleted": True}, lab_views.done(f"Profile {profile_id} is deleted."))
+        left = session.call(BesideService.delete_profile, profile_id=profile_id).left
+        session.show(
+            {"id": profile_id, "deleted": True, "left": left},
+            lab_views.done(f"Profile {profile_id} is deleted. {left}".strip()),
+        )
 
 
 @profiles.command("fetch")
 def fetch_trace(profile_id: Id, json: Json = False) -> None:
-    """Bring the trace of a profile from the target where it lies."""
+    """Bring the trace of a profile from the target where it lies. Interrupted, nothing of it stays."""
     with command(json) as session:
         from genops_lab.profiler.beside.service import BesideService
+        from genops_lab.profiler.service import ProfilesService
 
-        found = session.call(BesideService.fetch_trace, profile_id=profile_id)
+        followed(session, session.call(BesideService.fetch_trace, profile_id=profile_id))
+        found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         session.show(found, lab_views.done(f"The trace is {found.trace_path}."))
 
 

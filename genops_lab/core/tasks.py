@@ -79,7 +79,8 @@ class TasksService:
         for old in list(self._handles)[:-KEPT]:
             if old not in self._jobs:
                 del self._handles[old]
-        self._jobs[task.id] = asyncio.create_task(self._run(handle, work))
+        job = self._jobs[task.id] = asyncio.create_task(self._run(handle, work))
+        job.add_done_callback(lambda _: self._ended(handle))
         self._events.emit("task", task.id)
         return task
 
@@ -101,8 +102,11 @@ class TasksService:
                 message=f"{type(error).__name__}: {error}",
                 hint="The server's log has the details.",
             )
-        finally:
-            self._jobs.pop(handle.id, None)
+
+    def _ended(self, handle: TaskHandle) -> None:
+        del self._jobs[handle.id]
+        if handle.task.state == "running":  # cancelled before its first step
+            self.update(handle, state="cancelled", message="Cancelled.")
 
     def update(self, handle: TaskHandle, **changes: object) -> None:
         """Change what is told of a task."""

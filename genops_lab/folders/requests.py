@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genops_lab.core.errors import Conflict, NotAllowed, NotFound
+from genops_lab.core.words import size_of
 from genops_lab.links.questions import ACCEPT, Question
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class FolderRequests:
 
 
 def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, replace: bool) -> str:
-    from .words import files_of, largest, size_of
+    from .words import files_of, largest
 
     words = {path: "new" if pull.bring.get(path) is None else "replaces yours" for path in offered}
     words |= dict.fromkeys(pull.conflicts, "replaces yours, which is kept beside it")
@@ -180,7 +181,7 @@ def _nothing(report: Report) -> str:
 
 
 def _brought(report: Report, root: str) -> str:
-    from .words import files_of, shown, size_of
+    from .words import files_of, shown
 
     lines = [f"{files_of(len(report.done))} ({size_of(report.size)}) brought to {root} on the Lab's machine."]
     lines += [f"  {shown(path)}" for path in sorted(report.done)[:_MAX_NAMED]]

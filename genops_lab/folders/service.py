@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paths import contained
 from genops_lab.core.tasks import TaskHandle, TasksService
+from genops_lab.core.words import size_of
 
 from .models import FolderFile, FolderJob, FolderQuery, FolderResult, FolderState, FolderTransfer
 from .requests import FolderRequests
@@ -272,8 +273,6 @@ class FoldersService:
 
 
 async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Progress) -> str:
-    from .words import size_of
-
     told = ""
     try:
         while not running.done():

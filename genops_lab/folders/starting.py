@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from genops_lab.agent.tree import Seen
 
 from ..core.errors import Conflict, GenOpsError
+from ..core.words import size_of
 from ..links.links import Links
 from ..links.questions import ACCEPT, Question
 from ..links.route import Route
@@ -22,7 +23,7 @@ from .here import Contents, NotSendable, Place, place_of
 from .memory import Memories
 from .talk import Listed
 from .transfer import Folder
-from .words import files_of, largest, size_of, told_in_notebook
+from .words import files_of, largest, told_in_notebook
 
 log = logging.getLogger("genops_lab")
 T = TypeVar("T")

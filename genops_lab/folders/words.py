@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from genops_lab.agent.tree import Seen
+from genops_lab.core.words import size_of
 
 from .bringing import Report
 from .models import MAX_NAMED, Change, FolderFile
@@ -19,16 +20,6 @@ def shown(path: str) -> str:
     if path.isprintable():
         return unicodedata.normalize("NFC", path)
     return path.encode("unicode_escape").decode("ascii")
-
-
-def size_of(count: int) -> str:
-    """``3.4 MiB``."""
-    if count < 1024:
-        return "1 byte" if count == 1 else f"{count} bytes"
-    value, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
-    while value >= 999.95 and len(units) > 1:
-        value, units = value / 1024, units[1:]
-    return f"{value:,.1f} {units[0]}"
 
 
 def files_of(count: int) -> str:

@@ -32,6 +32,7 @@ _REPEATABLE = frozenset(
         "kernels.forget",
         "lab.sync",
         "builds.cancel",
+        "traces.remove",
     }
 )
 #: What carries much; every other call passes the bulk.

@@ -12,6 +12,7 @@ from genops_lab.core.errors import NotFound
 from genops_lab.core.store import Store
 from genops_lab.core.store.tables import profiles
 
+from .backends.kept import lies_on
 from .models import CpuTime, DeviceTime, NewProfile, Profile, ProfileSummary
 
 #: An analysis that is not done after so long ended with its server.
@@ -92,12 +93,6 @@ class KeptProfiles:
         """Forget a profile."""
         with self._store.transaction() as connection:
             connection.execute(profiles.delete().where(profiles.c.id == profile_id))
-
-
-def lies_on(trace_path: str) -> tuple[str, str]:
-    """The target and the path of a trace, as ``target:path`` is kept; "" for one of this machine."""
-    target, colon, path = trace_path.partition(":")
-    return (target, path) if colon and not trace_path.startswith("/") else ("", trace_path)
 
 
 class _Head(msgspec.Struct):

@@ -29,7 +29,7 @@ OPERATIONS = [
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
     Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),
-    Operation("DELETE", "/profiles/{profile_id}", Service.delete_profile),
+    Operation("DELETE", "/profiles/{profile_id}", Beside.delete_profile),
     Operation("GET", "/profiles/{profile_id}/memory", Memory.get_memory),
     Operation("GET", "/profiles/{profile_id}/memory/{device}", Memory.get_memory_stretch),
     Operation("GET", "/profiles/{profile_id}/memory/{device}/moment", Memory.get_memory_moment),

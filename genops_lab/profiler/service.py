@@ -44,12 +44,14 @@ class ProfilesService:
 
     def __init__(self, settings: Settings, mlflow: MlflowConnection, store: Store, events: EventBus) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from .beside.host_traces import HostTraces
         from .ledger import KeptProfiles
 
         self.root = settings.data_dir / "profiles"
         self._root_dir = settings.root_dir
         self._mlflow = mlflow
         self._profiles = KeptProfiles(store)
+        self.host_traces = HostTraces(store)
         self._events = events
         self.worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
         self._keeping: set[asyncio.Task[None]] = set()
@@ -142,7 +144,7 @@ class ProfilesService:
         return str(contained(self.root, profile_id)), trace
 
     async def delete_profile(self, profile_id: str) -> None:
-        """Delete a profile and its trace (the run's artifact stays)."""
+        """Delete a profile and its trace here (the run's artifact stays)."""
         await self.get_profile(profile_id)
         await asyncio.to_thread(self._profiles.delete, profile_id)
         folder = contained(self.root, profile_id)

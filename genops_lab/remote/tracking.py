@@ -48,6 +48,7 @@ class RemoteTracking:
         self._remote = remote
         self._tracking = tracking
         self._known = known
+        self._beside = beside
         self._loop = asyncio.get_running_loop()
         self._doorway = RemoteDoorway(
             tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders, beside
@@ -99,6 +100,9 @@ class RemoteTracking:
             for link in self._remote.links.known():
                 if link.route.target == target:
                     self._look_at(link)
+            if self._beside is not None:
+                with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
+                    self._loop.call_soon_threadsafe(self._beside.connected, target)
 
     def _look_at(self, link: Link) -> None:
         target = link.route.target

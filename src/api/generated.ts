@@ -1448,7 +1448,7 @@ export interface paths {
         get: operations["get_profile"];
         put?: never;
         post?: never;
-        /** Delete a profile and its trace (the run's artifact stays). */
+        /** Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected, else with its next connection. The run's artifact stays, and so does a file that was opened on a target. */
         delete: operations["delete_profile"];
         options?: never;
         head?: never;
@@ -1481,7 +1481,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Bring a profile's trace from its target, which must be connected; nothing is done for one that is here. */
+        /** Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing is done for one that is here. */
         post: operations["fetch_trace"];
         delete?: never;
         options?: never;
@@ -4643,6 +4643,15 @@ export interface components {
             count: number;
             host_us: number;
             device_us: number;
+        };
+        /**
+         * DeletedProfile
+         * @description A profile that is gone; ``left``: what of its trace stays where, and why, empty where nothing does.
+         */
+        DeletedProfile: {
+            id: string;
+            /** @default  */
+            left: string;
         };
         /**
          * HeldTimelines
@@ -7931,12 +7940,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
-            204: {
+            /** @description The answer. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["DeletedProfile"];
+                };
             };
             /** @description What went wrong. */
             default: {
@@ -7999,7 +8010,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Profile"];
+                    "application/json": components["schemas"]["Task"];
                 };
             };
             /** @description What went wrong. */

@@ -74,7 +74,10 @@ export function addCommands(options: ICommandsOptions): IDisposable {
         try {
           const profile = await choose(model, args.id, trans);
           if (profile && (await confirmDelete(profile, trans))) {
-            await model.service.delete(profile.id);
+            const { left } = await model.service.delete(profile.id);
+            if (left) {
+              Notification.info(left, { autoClose: false });
+            }
             await model.list.refresh();
           }
         } catch (reason) {
@@ -128,15 +131,21 @@ function confirmDelete(
   profile: IProfile,
   trans: TranslationBundle
 ): Promise<boolean> {
+  const { trace_target, artifact } = profile;
   return confirm({
     title: trans.__('Delete the profile “%1”?', profile.title),
-    body: profile.artifact
+    body: trace_target
       ? trans.__(
-          'The profile and its trace are deleted from the Lab. This cannot be undone. The copy among the artifacts of its run stays.'
+          'The profile is deleted, and its trace on %1 if a profiled cell wrote it there; a file of your own stays. This cannot be undone.',
+          trace_target
         )
-      : trans.__(
-          'The profile and its trace are deleted. This cannot be undone.'
-        ),
+      : artifact
+        ? trans.__(
+            'The profile and its trace are deleted from the Lab. This cannot be undone. The copy among the artifacts of its run stays.'
+          )
+        : trans.__(
+            'The profile and its trace are deleted. This cannot be undone.'
+          ),
     action: trans.__('Delete'),
     danger: true,
     trans

@@ -53,8 +53,8 @@ export class ProfilesService {
     );
   }
 
-  /** Bring its trace from the target where it lies. */
-  fetchTrace(id: string): Promise<IProfile> {
+  /** Bring its trace from the target where it lies; the task tells how far it is. */
+  fetchTrace(id: string): Promise<Schemas['Task']> {
     return this._api.data(
       this._api.http.POST('/genops/profiles/{profile_id}/trace', {
         params: { path: { profile_id: id } }
@@ -76,9 +76,12 @@ export class ProfilesService {
     );
   }
 
-  async delete(id: string): Promise<void> {
-    await this._api.http.DELETE('/genops/profiles/{profile_id}', {
-      params: { path: { profile_id: id } }
-    });
+  /** The answer says what of its trace stays where. */
+  delete(id: string): Promise<Schemas['DeletedProfile']> {
+    return this._api.data(
+      this._api.http.DELETE('/genops/profiles/{profile_id}', {
+        params: { path: { profile_id: id } }
+      })
+    );
   }
 }

@@ -89,6 +89,13 @@ async def opened(lab: Lab, path: str, **given: Any) -> Profile:
     return await until(lambda: lab.profiles.get_profile(made.id), lambda found: found.state != "analyzing")
 
 
+async def brought(lab: Lab, profile_id: str) -> Profile:
+    """The profile after its trace was fetched."""
+    task = await lab.tasks.wait((await lab.beside.fetch_trace(profile_id)).id)
+    assert task.state == "done", task
+    return await lab.profiles.get_profile(profile_id)
+
+
 def engine_folder(host: Sshd) -> Path:  # noqa: F811
     """Where the agent keeps the parts of engines."""
     return min(host.home.rglob("engine"), key=lambda path: len(path.parts))
@@ -132,10 +139,10 @@ def test_a_trace_is_read_where_it_lies(at_home: Home, host: Sshd, tmp_path: Path
             assert again.summary is not None and again.summary.price is not None
             assert again.summary.price.usd_a_step == pytest.approx(1e-5)
 
-            fetched = await lab.beside.fetch_trace(found.id)
+            fetched = await brought(lab, found.id)
             assert (fetched.trace_target, fetched.trace_path) == ("", str(folder / "trace.json.gz"))
             assert unpacked(fetched.trace_path) == TRACE
-            assert await lab.beside.fetch_trace(found.id) == fetched, "it is here already"
+            assert await brought(lab, found.id) == fetched, "it is here already"
 
     run(work())
 

@@ -215,11 +215,15 @@ def test_a_large_trace_stays_on_its_host(place: Place, lab: TrackingLab) -> None
 
         eventually(lambda: files() == {"columns.zip", "summary.json"})
         assert found.run_id == run.run_id
-        fetched = lab.run(lab.beside.fetch_trace(found.id))
+        task = lab.run(lab.beside.fetch_trace(found.id))
+        lab.run(lab.tasks.wait(task.id))
+        fetched = lab.run(lab.profiles.get_profile(found.id))
         assert (fetched.trace_target, fetched.message) == ("", "")
         assert fetched.artifact == f"profiles/{found.id}/trace.json.gz"
         assert files() == {"columns.zip", "summary.json", "trace.json.gz"}
         assert Path(fetched.trace_path).read_bytes() == Path(found.trace_path).read_bytes()
+        assert lab.run(lab.beside.delete_profile(found.id)).left == ""
+        assert not Path(found.trace_path).parent.exists(), "what the kernel wrote is gone from its host"
 
 
 def test_a_kernel_cannot_write_anothers_run_nor_ask_for_more(place: Place, lab: TrackingLab) -> None:

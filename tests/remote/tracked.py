@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from genops_lab.core.tasks import TasksService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.links.link import Link
 from genops_lab.links.route import Route
@@ -46,7 +47,8 @@ class TrackingLab:
         )
         # The Lab's targets are its ledger and its links; here the place has the only one.
         targets: Any = SimpleNamespace(connected_link=self._link, connections=self.place.remote.links)
-        self.beside = BesideService(Settings(data_dir=data), self.profiles, targets)
+        self.tasks = TasksService(self.room.events)
+        self.beside = BesideService(Settings(data_dir=data), self.profiles, targets, self.tasks)
         self.remote = RemoteTracking(
             self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
         )
@@ -70,6 +72,7 @@ class TrackingLab:
 
     async def _close(self) -> None:
         await self.remote.close()
+        await self.tasks.close()
         await self.profiles.close()
         await self.room.close()
 

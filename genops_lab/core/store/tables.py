@@ -65,6 +65,16 @@ profiles = Table(
     Index("profiles_created", "created_at"),
 )
 
+host_traces = Table(
+    "host_traces",
+    metadata,
+    Column("profile_id", String(64), primary_key=True),
+    Column("target", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("deleted_at", Float, nullable=True),  # its profile's end; the trace is still to be removed
+    Index("host_traces_target", "target"),
+)
+
 deployments = Table(
     "deployments",
     metadata,

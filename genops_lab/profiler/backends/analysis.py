@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 from ..models import Difference, Flame, ProfileSummary
+from .kept import kept_columns
 
 #: A profile's folder, its trace and its summary.
 Kept = tuple[str, str, ProfileSummary]
@@ -42,7 +43,6 @@ class TraceAnalysis:
 
     def flame(self, folder: str, trace: str, rank: int | None = None) -> Flame:
         """What called what in a profile's trace, or in that of a rank. Raises what ``kept_columns`` raises."""
-        from ..engine.keeping import kept_columns
         from ..engine.timeline.flame import flame
 
         return flame(kept_columns(Path(folder), Path(trace), rank))
@@ -51,7 +51,7 @@ class TraceAnalysis:
         """Two kept profiles side by side. Raises what ``kept_columns`` raises."""
         from ..engine.comparison.difference import Side, difference
         from ..engine.comparison.launched import KernelTally
-        from ..engine.keeping import kept_columns, kept_ranks
+        from ..engine.keeping import kept_ranks
         from ..engine.traces import Trace
 
         def side(folder: str, trace: str, summary: ProfileSummary) -> Side:

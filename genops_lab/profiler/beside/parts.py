@@ -42,10 +42,13 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host says of itself and of the trace; ``size`` in bytes, ``has``: versions, "" for what is not there."""
+    """What a host says of itself and of the trace; ``size`` in bytes, ``changed_ns`` since 1970, ``packed``: whether it
+    is gzip, ``has``: versions, "" for what is not there."""
 
     path: str
     size: int
+    changed_ns: int = 0
+    packed: bool = False
     python: tuple[int, int]
     implementation: str
     machine: str

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest
+from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.core.models import Task
+from genops_lab.core.tasks import TasksService
 from genops_lab.settings import Settings
 
-from ..models import NewProfile, Profile, TraceOnTarget
+from ..models import DeletedProfile, NewProfile, Profile, TraceOnTarget
+from .bringing import Bringing, no_place
+from .removing import Removing
 
 if TYPE_CHECKING:
     from genops_lab.links.link import Link
@@ -26,17 +30,21 @@ _MAX_PATH = 4096
 class BesideService:
     """Has traces read where they lie; the trace itself comes when it is asked for, or where nothing else works."""
 
-    def __init__(self, settings: Settings, profiles: ProfilesService, targets: TargetsService) -> None:
+    def __init__(
+        self, settings: Settings, profiles: ProfilesService, targets: TargetsService, tasks: TasksService
+    ) -> None:
         self._wheels = settings.data_dir / "wheels"
         self._profiles = profiles
         self._targets = targets
+        self._bringing = Bringing(profiles, targets, tasks)
+        self._removing = Removing(profiles.host_traces, targets)
 
     async def open_on_target(self, body: TraceOnTarget) -> Profile:
         """Make a profile of a trace on a target that is connected; the trace stays there.
 
         The answer comes before the analysis, whose end an event tells.
         """
-        return await self.keep(
+        return await self._begin(
             NewProfile(
                 trace_path=body.path,
                 title=PurePosixPath(body.path).name,
@@ -46,10 +54,20 @@ class BesideService:
         )
 
     async def keep(self, asked: NewProfile) -> Profile:
-        """Make a profile of the trace ``trace_path`` on ``target``, and give its run what comes from there.
+        """Make a profile of the trace ``trace_path``, which a kernel wrote on ``target``; its run gets what comes from
+        there, and the trace goes with the profile.
 
         Raises NotFound, Conflict where the target is not connected, InvalidRequest.
         """
+        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from .host_traces import HostTrace
+
+        profile = await self._begin(asked)
+        trace = HostTrace(profile.id, asked.target, asked.trace_path)
+        await asyncio.to_thread(self._profiles.host_traces.add, trace)
+        return profile
+
+    async def _begin(self, asked: NewProfile) -> Profile:
         path = asked.trace_path
         if not path or "\0" in path or len(path) > _MAX_PATH:
             raise InvalidRequest(
@@ -61,27 +79,21 @@ class BesideService:
         self._profiles.go_on(self._analyze(profile_id, folder, link, path, price))
         return await self._profiles.get_profile(profile_id)
 
-    async def fetch_trace(self, profile_id: str) -> Profile:
-        """Bring a profile's trace from its target, which must be connected; nothing is done for one that is here."""
-        from ..service import TRACE
-        from .talk import fetched
+    async def fetch_trace(self, profile_id: str) -> Task:
+        """Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing
+        is done for one that is here."""
+        return await self._bringing.start(await self._profiles.get_profile(profile_id))
 
-        profile = await self._profiles.get_profile(profile_id)
-        if not profile.trace_target:
-            return profile
-        link = await self._targets.connected_link(profile.trace_target)
-        trace = self._profiles.root / profile_id / TRACE
-        try:
-            await self._targets.connections.run(fetched(link, profile.trace_path, trace))
-        except OSError as error:
-            raise _no_place(error) from error
-        await self._has_trace(profile_id, trace)
-        await self._profiles.try_to_give(profile_id)
-        return await self._profiles.get_profile(profile_id)
+    async def delete_profile(self, profile_id: str) -> DeletedProfile:
+        """Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected,
+        else with its next connection. The run's artifact stays, and so does a file that was opened on a target."""
+        await self._bringing.stop(profile_id)
+        await self._profiles.delete_profile(profile_id)
+        return DeletedProfile(id=profile_id, left=await self._removing.deleted(profile_id))
 
-    async def _has_trace(self, profile_id: str, trace: Path) -> None:
-        size = (await asyncio.to_thread(trace.stat)).st_size
-        await self._profiles.update(profile_id, trace_path=str(trace), size_bytes=size)
+    def connected(self, target: str) -> None:
+        """A target has just been connected: do what waited for it."""
+        self._profiles.go_on(self._removing.connected(target))
 
     async def _analyze(self, profile_id: str, folder: Path, link: Link, path: str, price: Price) -> None:
         try:
@@ -89,24 +101,25 @@ class BesideService:
         except GenOpsError as error:
             await self._failed(profile_id, error)
         except OSError as error:
-            await self._failed(profile_id, _no_place(error))
+            await self._failed(profile_id, no_place(error))
 
     async def _analyzed(self, profile_id: str, folder: Path, link: Link, path: str, price: Price) -> None:
         from ..backends.analysis import TraceAnalysis
-        from ..service import TRACE
         from .parts import parts_for
         from .talk import analyzed
         from .unpacking import BesideAnswers
 
-        target, answer, trace = link.route.target, folder / _ANSWER, folder / TRACE
+        target, answer = link.route.target, folder / _ANSWER
         came = await self._targets.connections.run(
-            analyzed(link, path, lambda host: parts_for(host, self._wheels), answer, trace)
+            analyzed(link, path, lambda host: parts_for(host, self._wheels), answer)
         )
         worker, message = self._profiles.worker, ""
         if came.why:
             message = f"The trace was brought from {target}: {came.why}."
-            await self._has_trace(profile_id, trace)
-            summary = await worker.call(TraceAnalysis.summarize, str(trace), str(folder), *price)
+            profile = await self._profiles.get_profile(profile_id)
+            await self._bringing.for_analysis(profile, link, path)
+            trace = (await self._profiles.get_profile(profile_id)).trace_path
+            summary = await worker.call(TraceAnalysis.summarize, trace, str(folder), *price)
         else:
             await self._profiles.update(
                 profile_id, trace_path=f"{target}:{came.host.path}", size_bytes=came.host.size
@@ -123,10 +136,3 @@ class BesideService:
         await self._profiles.update(
             profile_id, state="failed", message=f"{error.message} {error.hint}".strip()
         )
-
-
-def _no_place(error: OSError) -> GenOpsError:
-    return Failed(
-        f"What came from the target could not be kept: {error}.",
-        hint="See whether this machine's disk is full.",
-    )

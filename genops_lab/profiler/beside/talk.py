@@ -13,33 +13,49 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.channels import Channel, ChannelReset
 from genops_lab.agent.parcels import DATA, data, document
 from genops_lab.core.errors import Unavailable
 from genops_lab.links.link import Link
 from genops_lab.links.parcel_talk import SILENCE_S, ParcelTalk
-from genops_lab.links.state import RemoteError
+from genops_lab.links.state import LinkDown, RemoteError
 
+from .incoming import MAX_SENT_BYTES, BadPart, IncomingTrace
 from .parts import Host, Part
 
 _PORTION_BYTES = 262144
 #: Reading a trace may take minutes without a word.
 _READING_S = 600.0
-#: What a host may send of a trace: gzip makes nothing much longer, and columns are smaller than their trace.
+#: What an engine may answer: columns are smaller than their trace.
 _MORE, _TIMES = 64 * 1024 * 1024, 4
+
+#: A link that breaks is waited for so long; one that breaks so often before a part has come is given up.
+_AWAY_S, _VAIN_TRIES, _BREATH_S = 600.0, 5, 0.05
+_BROKEN = ("gone", "not_connected")
 
 Parts = Callable[[Host], list[Part]]
 
 
+class Went(NamedTuple):
+    """How far a trace has come, in bytes; 0 of 0 before its host said how long it is."""
+
+    done: int
+    total: int
+
+
+#: Told in the links' loop; the words say why it waits, and are empty while it comes.
+Progress = Callable[[Went, str], None]
+
+
 class Came(NamedTuple):
-    """What came from a host: the engine's answer, or where ``why`` says why there is none, the trace."""
+    """What came from a host: the engine's answer, or ``why`` there is none."""
 
     host: Host
     why: str = ""
 
 
-async def analyzed(link: Link, path: str, parts: Parts, answer: Path, trace: Path) -> Came:
-    """Have a host's trace read there, into the file ``answer``; where that cannot be, it comes as ``trace``.
+async def analyzed(link: Link, path: str, parts: Parts, answer: Path) -> Came:
+    """Have a host's trace read there, into the file ``answer``; where that cannot be, it is said why.
 
     ``parts`` blocks, and raises Unavailable where the engine cannot run there. Raises RemoteError, LinkDown, OSError.
     """
@@ -50,16 +66,41 @@ async def analyzed(link: Link, path: str, parts: Parts, answer: Path, trace: Pat
             await talk.analyze(engine, answer, host.size * _TIMES + _MORE)
         except Unavailable as reason:
             await asyncio.to_thread(answer.unlink, missing_ok=True)
-            await talk.fetch(trace, host.size * _TIMES + _MORE)
             return Came(host, reason.message)
         return Came(host)
 
 
-async def fetched(link: Link, path: str, trace: Path) -> None:
-    """Bring a host's trace, in gzip, to the file ``trace``. Raises RemoteError, LinkDown, OSError."""
-    async with _talk(link, path) as talk:
-        host = await talk.host()
-        await talk.fetch(trace, host.size * _TIMES + _MORE)
+async def fetched(link: Link, path: str, trace: Path, progress: Progress) -> None:
+    """Bring a host's trace, in gzip, to the file ``trace``, which is whole or not there.
+
+    A link that breaks meanwhile is waited for, and the trace goes on where it was. Raises RemoteError, LinkDown,
+    Failed for a trace that changed meanwhile, OSError.
+    """
+    part, release = trace.with_name(f"{trace.name}.part"), link.hold()
+    try:
+        with await asyncio.to_thread(part.open, "wb") as stream:
+            incoming, tries = None, 0
+            while True:
+                before = incoming.done if incoming else 0
+                try:
+                    async with _talk(link, path) as talk:
+                        host = await talk.host()
+                        if incoming is None:
+                            incoming = IncomingTrace(stream, host)
+                        incoming.go_on(host)
+                        await talk.fetch(incoming, progress)
+                    break
+                except (LinkDown, RemoteError) as error:
+                    tries = tries + 1 if incoming is None or incoming.done == before else 1
+                    if error.code not in _BROKEN or tries > _VAIN_TRIES:
+                        raise
+                    progress(Went(incoming.done, incoming.total) if incoming else Went(0, 0), error.message)
+                await asyncio.sleep(_BREATH_S)
+                await link.ready(_AWAY_S)
+        await asyncio.to_thread(part.replace, trace)
+    finally:
+        release()
+        await asyncio.to_thread(part.unlink, missing_ok=True)
 
 
 @asynccontextmanager
@@ -68,7 +109,7 @@ async def _talk(link: Link, path: str) -> AsyncIterator[_Talk]:
         channel = link.open("engine", {"path": path})
         channel.bulk = True
         try:
-            yield _Talk(channel, link.route.target, "the trace")
+            yield _Talk(channel, link)
             channel.write_eof()
         finally:
             channel.reset("left", "The Lab has left.")
@@ -78,6 +119,10 @@ async def _talk(link: Link, path: str) -> AsyncIterator[_Talk]:
 
 
 class _Talk(ParcelTalk):
+    def __init__(self, channel: Channel, link: Link) -> None:
+        super().__init__(channel, link.route.target, "the trace")
+        self._link = link
+
     async def host(self) -> Host:
         """What the host says of itself and the trace."""
         try:
@@ -99,17 +144,29 @@ class _Talk(ParcelTalk):
             last = said[-1][:300] if said else "it said nothing"
             raise Unavailable(f"the engine ended there with {str(ended.get('ended'))[:20]}: {last}")
 
-    async def fetch(self, trace: Path, limit: int) -> None:
-        """Take the trace; the file is whole or not there."""
-        self._channel.write(document({"op": "send"}))
-        part = trace.with_name(f"{trace.name}.part")
-        try:
-            ended = await self._take(part, limit, SILENCE_S)
-            if ended.get("ended") != 0:
-                raise self._bad("the trace ended too early")
-            part.replace(trace)
-        finally:
-            part.unlink(missing_ok=True)
+    async def fetch(self, incoming: IncomingTrace, progress: Progress) -> None:
+        """Take what is missing of the trace, up to its hash."""
+        self._channel.write(document({"op": "send", "from": incoming.done}))
+        payload = bytearray()
+        while True:
+            kind, portion = await self._parcel(_READING_S if not payload else SILENCE_S)
+            if kind == DATA:
+                payload += portion
+                if len(payload) > MAX_SENT_BYTES:
+                    raise self._bad("a part of the trace is too long")
+                continue
+            told = self._read(portion)
+            if told.get("ended") == 0:
+                await asyncio.to_thread(incoming.finish, told.get("sha256"))
+                return
+            try:
+                # A slow disk must not hold kernels' messages.
+                await asyncio.to_thread(incoming.add, bytes(payload), int(told["to"]))
+            except (BadPart, KeyError, TypeError, ValueError) as error:
+                raise self._bad(f"a part of the trace: {error}") from None
+            self._link.proved()
+            payload.clear()
+            progress(Went(incoming.done, incoming.total), "")
 
     async def _send(self, content: bytes) -> None:
         for start in range(0, len(content), _PORTION_BYTES):

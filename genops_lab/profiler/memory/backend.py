@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
+from ..backends.kept import kept_memory
 from ..models import HeldAt, HeldMoment, HeldStretch, HeldTimeline, HeldTimelines
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ class Memories:
     def _opened(self, folder: str, trace: str) -> list[_Opened]:
         with self._opening:
             if folder not in self._open or not Path(folder).is_dir():
-                from ..engine.keeping import kept_memory
-
                 found = kept_memory(Path(folder), Path(trace))
                 self._open[folder] = [_Opened(held, number) for number, held in enumerate(found)]
             self._open.move_to_end(folder)

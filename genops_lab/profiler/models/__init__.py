@@ -16,7 +16,7 @@ from .held import (
 from .lines import Attribution, LineTime, Place, Unattributed
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
-from .profiles import NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
+from .profiles import DeletedProfile, NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     NO_RANK,
@@ -59,6 +59,7 @@ __all__ = [
     "CpuTime",
     "CutQuery",
     "CutSlice",
+    "DeletedProfile",
     "DeviceMemory",
     "DeviceTime",
     "Difference",

@@ -66,6 +66,13 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     summary: ProfileSummary | None = None
 
 
+class DeletedProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """A profile that is gone; ``left``: what of its trace stays where, and why, empty where nothing does."""
+
+    id: str
+    left: str = ""
+
+
 class NewProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A trace that a kernel of this user wrote into the profiles folder.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.core.paths import contained
 
+from ..backends.kept import check_is_here, kept_columns
 from ..models import CutQuery, CutSlice, TraceCut
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class Cuts:
         """Cut a trace, or say that the whole of it is small enough; ``path`` of the answer is the cut's name.
 
         Raises InvalidRequest for a stretch that is none and for what is no trace in JSON, NotFound for a slice or
-        a file that is not there.
+        a file that is not there, Conflict for a trace on a target.
         """
-        from ..engine.keeping import kept_columns, kept_place
+        from ..engine.keeping import kept_place
         from ..engine.reading.cutting import MOST_BYTES, Stretch, json_bytes, narrowed
 
         rank, _, file = kept_place(Path(folder), Path(trace), asked.rank)
@@ -40,6 +41,7 @@ class Cuts:
             raise InvalidRequest(
                 "This stretch of time is empty.", hint="Ask for one that ends after it begins."
             )
+        check_is_here(Path(trace))
         size = json_bytes(file)
         columns = kept_columns(Path(folder), Path(trace), asked.rank)
         chosen = None if asked.slice is None else _slice(columns, asked.slice)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
+from ..backends.kept import kept_columns
 from ..models import (
     FoundSlices,
     SliceDetails,
@@ -103,7 +104,7 @@ class Timelines:
         return sums(self._opened(folder, trace, rank).timeline, asked)
 
     def _opened(self, folder: str, trace: str, rank: int | None) -> _Opened:
-        from ..engine.keeping import kept_columns, kept_place
+        from ..engine.keeping import kept_place
 
         with self._opening:
             place = kept_place(Path(folder), Path(trace), rank).place

@@ -1,17 +1,12 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import {
-  MainAreaWidget,
-  Notification,
-  WidgetTracker
-} from '@jupyterlab/apputils';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
 import type { IGenOpsCore } from '../../core';
 import {
-  ApiError,
   choose,
   definer,
   formatMoment,
@@ -24,6 +19,7 @@ import { CommandIDs as RunCommands } from '../../experiments/commands';
 import { perfettoOpener } from '../perfetto/command';
 import type { IProfile, ProfilesService } from '../service';
 import { TimelineService } from '../timeline/service';
+import { TraceFetch } from '../trace/model';
 
 import { CommandIDs } from './command-ids';
 import { tableCode } from './notebook-code';
@@ -234,31 +230,16 @@ function addDifferences(options: IOptions): void {
 
 /** What a profile's view lets a person do elsewhere in the Lab. */
 export function profileActions(
-  options: Pick<IOptions, 'app' | 'core' | 'service' | 'notebooks'>
+  options: Pick<IOptions, 'app' | 'core' | 'notebooks'>
 ): ProfileView.IActions {
-  const { app, core, service, notebooks } = options;
-  const { trans } = core;
+  const { app, core, notebooks } = options;
   const { commands } = app;
   return {
     openRun: runId => openRun(app, runId),
     openPerfetto: ({ id }, asked) => perfettoOpener(app, id)(asked),
     compareWith: ({ id }) =>
       void commands.execute(CommandIDs.compareProfiles, { after: id }),
-    fetchTrace: ({ id, trace_target }) => {
-      Notification.promise(service.fetchTrace(id), {
-        pending: {
-          message: trans.__('The trace comes from %1.', trace_target),
-          options: { autoClose: false }
-        },
-        success: { message: () => trans.__('The trace is here.') },
-        error: {
-          message: reason =>
-            reason instanceof ApiError
-              ? `${reason.message} ${reason.hint}`.trim()
-              : String(reason)
-        }
-      });
-    },
+    traceFetch: ({ id }) => new TraceFetch(core, id),
     toggleGutter: ({ id }) =>
       void commands.execute(CommandIDs.toggleLineTimes, { id }),
     canInsertTable: profile => tableCode(profile, 'operators') !== null,

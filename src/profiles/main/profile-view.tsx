@@ -17,6 +17,8 @@ import { useRevision } from '../../experiments/table/view/use-revision';
 import type { ICutQuery } from '../perfetto/service';
 import type { IProfile } from '../service';
 import { Timeline } from '../timeline/timeline';
+import type { TraceFetch } from '../trace/model';
+import { FetchTrace } from '../trace/view';
 
 import { Flame } from './flame/flame';
 import { Lines } from './lines/lines';
@@ -50,8 +52,8 @@ export namespace ProfileView {
     /** Show a stretch of its timeline in the Perfetto UI. */
     openPerfetto: (profile: IProfile, asked: ICutQuery) => void;
     compareWith: (profile: IProfile) => void;
-    /** Bring the trace from the target where it lies. */
-    fetchTrace: (profile: IProfile) => void;
+    /** What brings the trace from the target where it lies. */
+    traceFetch: (profile: IProfile) => TraceFetch;
     toggleGutter: (profile: IProfile) => void;
     /** Put a cell that makes a table of a field of the summary; null where the trace is nowhere. */
     insertTable: (profile: IProfile, field: string) => void;
@@ -74,7 +76,8 @@ export namespace ProfileView {
 function Shown(
   props: ProfileView.IProps & { profile: IProfile }
 ): React.ReactElement {
-  const { profile, actions, trans } = props;
+  const { profile, model, actions, trans } = props;
+  useRevision(model.changed);
   return (
     <>
       <header className="gol-Profile-head">
@@ -97,17 +100,13 @@ function Shown(
           </span>
         )}
         {profile.trace_target && profile.state === 'ready' && (
-          <span>
-            {trans.__('The trace lies on %1.', profile.trace_target)}
-            <ActionButton
-              label={trans.__('Fetch the trace')}
-              caption={trans.__(
-                'Bring the trace from %1 to the Lab',
-                profile.trace_target
-              )}
-              onClick={() => actions.fetchTrace(profile)}
-            />
-          </span>
+          <FetchTrace
+            profileId={profile.id}
+            make={() => actions.traceFetch(profile)}
+            visible={model.visible}
+            words={trans.__('The trace lies on %1.', profile.trace_target)}
+            trans={trans}
+          />
         )}
         <span className="gol-Profile-space" />
         {props.folder && !isSnapshot(profile) && (

@@ -4,6 +4,8 @@ import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import type { IGenOpsCore } from '../../core';
 import { definer, profileIcon, textArg, textOf } from '../../core';
 
+import { TraceFetch } from '../trace/model';
+
 import type { ICutQuery } from './service';
 import type { PerfettoWidget } from './widget';
 
@@ -95,10 +97,16 @@ export function addPerfetto(
           profileId: id,
           asked,
           service,
+          events: core.events,
           trans
         });
         widget = new MainAreaWidget({
-          content: new PerfettoWidget(id, model, trans)
+          content: new PerfettoWidget({
+            profileId: id,
+            model,
+            traceFetch: () => new TraceFetch(core, id),
+            trans
+          })
         });
         widget.toolbar.hide();
         widget.id = widgetId;

@@ -2,15 +2,20 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 
+import type { GenOpsEvents, IChanged } from '../../core';
 import { ApiError } from '../../core';
 
 import { NoAnswer, PerfettoFrame } from './frame';
 import type { ICutQuery, ITraceCut, PerfettoService } from './service';
 
+/** What the server answers while the trace lies on a target. */
+const ELSEWHERE = 'trace_elsewhere';
+
 /** A deep dive into one profile: what is to be shown, and how far that is. */
 export class PerfettoModel implements IDisposable {
   constructor(private _options: PerfettoModel.IOptions) {
     this.asked = _options.asked;
+    _options.events.changed('profile').connect(this._onProfile, this);
   }
 
   asked: ICutQuery;
@@ -57,6 +62,11 @@ export class PerfettoModel implements IDisposable {
     }
   }
 
+  /** Whether the trace has to be fetched from its target first. */
+  get isElsewhere(): boolean {
+    return this.error?.code === ELSEWHERE;
+  }
+
   get isDisposed(): boolean {
     return this._ended;
   }
@@ -87,6 +97,12 @@ export class PerfettoModel implements IDisposable {
     }
   }
 
+  private _onProfile(_: unknown, { id }: IChanged): void {
+    if (this.isElsewhere && id === this._options.profileId) {
+      void this.load();
+    }
+  }
+
   private _told(reason: unknown): ApiError {
     const { trans } = this._options;
     this._handed = '';
@@ -114,6 +130,7 @@ export namespace PerfettoModel {
     profileId: string;
     asked: ICutQuery;
     service: PerfettoService;
+    events: GenOpsEvents;
     trans: TranslationBundle;
   }
 }

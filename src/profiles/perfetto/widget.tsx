@@ -6,20 +6,24 @@ import * as React from 'react';
 import { Callout } from '../../core';
 import { formatMicroseconds } from '../figures';
 
+import type { TraceFetch } from '../trace/model';
+import { FetchTrace } from '../trace/view';
+
 import type { PerfettoModel } from './model';
 import type { ITraceCut } from './service';
 
 /** The Perfetto UI in the main area. */
 export class PerfettoWidget extends ReactWidget {
-  constructor(
-    readonly profileId: string,
-    readonly model: PerfettoModel,
-    private _trans: TranslationBundle
-  ) {
+  constructor(private _options: PerfettoWidget.IOptions) {
     super();
+    this.profileId = _options.profileId;
+    this.model = _options.model;
     this.addClass('gol-Perfetto');
     this.node.tabIndex = -1;
   }
+
+  readonly profileId: string;
+  readonly model: PerfettoModel;
 
   override dispose(): void {
     this.model.dispose();
@@ -34,15 +38,22 @@ export class PerfettoWidget extends ReactWidget {
   }
 
   protected override render(): React.ReactElement {
-    return <PerfettoView model={this.model} trans={this._trans} />;
+    return <PerfettoView {...this._options} />;
+  }
+}
+
+export namespace PerfettoWidget {
+  export interface IOptions {
+    profileId: string;
+    model: PerfettoModel;
+    /** What brings a trace that lies on a target. */
+    traceFetch: () => TraceFetch;
+    trans: TranslationBundle;
   }
 }
 
 /** The UI below a line that says what it shows. */
-function PerfettoView(props: {
-  model: PerfettoModel;
-  trans: TranslationBundle;
-}): React.ReactElement {
+function PerfettoView(props: PerfettoWidget.IOptions): React.ReactElement {
   const { model, trans } = props;
   const [, redraw] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
@@ -58,7 +69,16 @@ function PerfettoView(props: {
   const { page, cut, busy, error } = model;
   return (
     <>
-      {error && (
+      {error && model.isElsewhere && (
+        <FetchTrace
+          profileId={props.profileId}
+          make={props.traceFetch}
+          visible
+          words={error.message}
+          trans={trans}
+        />
+      )}
+      {error && !model.isElsewhere && (
         <Callout tone="error" title={error.message}>
           <>
             {error.hint && <p>{error.hint}</p>}

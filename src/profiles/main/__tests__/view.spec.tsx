@@ -11,6 +11,7 @@ import * as React from 'react';
 import { Bench, Refusal, settle } from '../../../tasks/__tests__/support';
 import type { IProfile, IProfileSummary } from '../../service';
 import { ProfilesService } from '../../service';
+import { TraceFetch } from '../../trace/model';
 import { DifferenceWidget } from '../widget';
 import { ProfileViewModel } from '../model';
 import { ProfileView } from '../profile-view';
@@ -62,7 +63,7 @@ describe('a profile in the main area', () => {
     openRun: jest.fn(),
     openPerfetto: jest.fn(),
     compareWith: jest.fn(),
-    fetchTrace: jest.fn(),
+    traceFetch: ({ id }: IProfile) => new TraceFetch(bench.core, id),
     toggleGutter: jest.fn(),
     insertTable: jest.fn(),
     canInsertTable: () => true
@@ -117,10 +118,17 @@ describe('a profile in the main area', () => {
 
   it('fetches a trace that lies on a target', async () => {
     const profile = makeProfile(makeSummary(), { trace_target: 'gpu1' });
+    bench.answers['GET /tasks'] = [];
+    bench.answers['POST /profiles/p1/trace'] = {};
     await show(profile);
     expect(screen.getByText('The trace lies on gpu1.')).toBeTruthy();
     fireEvent.click(screen.getByRole('button', { name: /Fetch the trace/ }));
-    expect(actions.fetchTrace).toHaveBeenCalledWith(profile);
+    await act(() => settle());
+    expect(bench.count('POST /profiles/p1/trace')).toBe(1);
+    bench.answers['GET /profiles/p1'] = { ...profile, trace_target: '' };
+    bench.change('profile', 'p1');
+    await act(() => settle());
+    expect(screen.queryByText('The trace lies on gpu1.')).toBeNull();
   });
 
   it('says that a price without steps is none of a step', async () => {

@@ -47,27 +47,30 @@ export function Overview(props: Overview.IProps): React.ReactElement {
       )}
       <KeyFigures summary={summary} trans={trans} />
       <div className="gol-Overview-columns">
-        <div>
-          <Part title={trans.__('Where the time went')}>
-            {devices.length > 0 ? (
-              <Bars
-                title={trans.__('Time of the devices')}
-                first={trans.__('Device')}
-                bars={devices}
-                trans={trans}
-              />
-            ) : (
-              <p className="gol-Profile-quiet">
-                {trans.__('The trace has no events of a GPU.')}
-              </p>
-            )}
+        <Part title={trans.__('Where the time went')}>
+          {devices.length > 0 ? (
             <Bars
-              title={trans.__('Time of the host')}
-              first={trans.__('Host')}
-              bars={host}
+              title={trans.__('Time of the devices')}
+              first={trans.__('Device')}
+              bars={devices}
               trans={trans}
             />
-          </Part>
+          ) : (
+            <p className="gol-Profile-quiet">
+              {trans.__('The trace has no events of a GPU.')}
+            </p>
+          )}
+          <Bars
+            title={trans.__('Time of the host')}
+            first={trans.__('Host')}
+            bars={host}
+            trans={trans}
+          />
+        </Part>
+        <Part title={trans.__('Advice')}>
+          <AdviceList {...props} />
+        </Part>
+        <div className="gol-Overview-rest">
           {summary.ranks.length > 1 && devices.length > 0 && (
             <Part title={trans.__('Ranks side by side')}>
               <Ranks summary={summary} onRank={props.onRank} trans={trans} />
@@ -115,9 +118,6 @@ export function Overview(props: Overview.IProps): React.ReactElement {
             )}
           </Part>
         </div>
-        <Part title={trans.__('Advice')}>
-          <AdviceList {...props} />
-        </Part>
       </div>
       <p className="gol-Profile-quiet">
         {trans._n(

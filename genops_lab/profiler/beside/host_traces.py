@@ -1,0 +1,64 @@
+"""The store's table of traces that kernels wrote on targets: they go with their profiles. All functions block."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from sqlalchemy import select
+
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import host_traces, profiles
+
+
+class HostTrace(NamedTuple):
+    """``path`` on ``target``."""
+
+    profile_id: str
+    target: str
+    path: str
+
+
+class HostTraces:
+    """The table."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, trace: HostTrace) -> None:
+        """A kernel wrote the trace for the profile."""
+        with self._store.transaction() as connection:
+            connection.execute(host_traces.insert().values(**trace._asdict()))
+
+    def deleted(self, profile_id: str) -> HostTrace | None:
+        """The profile is deleted, so its trace is to go; None where it has none. One that another profile also reads
+        goes with that one."""
+        this = host_traces.c.profile_id == profile_id
+        with self._store.transaction() as connection:
+            row = connection.execute(select(host_traces).where(this)).first()
+            if row is None:
+                return None
+            known = select(host_traces.c.profile_id)
+            others = select(profiles.c.id).where(profiles.c.trace_path == f"{row.target}:{row.path}")
+            heir = connection.execute(others.where(profiles.c.id.not_in(known))).scalar()
+            if heir is None:
+                change = host_traces.update().where(this).values(deleted_at=time.time())
+            else:
+                change = host_traces.update().where(this).values(profile_id=heir)
+            connection.execute(change)
+        return HostTrace(row.profile_id, row.target, row.path) if heir is None else None
+
+    def to_remove(self, target: str) -> list[HostTrace]:
+        """What lies on a target of profiles that are deleted."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(
+                select(host_traces).where(
+                    host_traces.c.target == target, host_traces.c.deleted_at.is_not(None)
+                )
+            ).all()
+        return [HostTrace(row.profile_id, row.target, row.path) for row in rows]
+
+    def forget(self, profile_id: str) -> None:
+        """The trace is gone, or not ours."""
+        with self._store.transaction() as connection:
+            connection.execute(host_traces.delete().where(host_traces.c.profile_id == profile_id))

@@ -1,0 +1,88 @@
+"""A trace that comes from a host in parts: each is checked before it counts."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from typing import BinaryIO
+
+from genops_lab.agent.sending import PART_BYTES
+from genops_lab.core.errors import Failed
+
+from .parts import Host
+
+_RAW_DEFLATE = -15
+#: A header without a name and a time; the end of the last stream; a checksum and a length modulo 2**32.
+_HEAD, _LAST, _TAIL = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff", b"\x03\x00", struct.Struct("<II")
+#: Deflate makes nothing longer than by so much.
+MAX_SENT_BYTES = PART_BYTES + PART_BYTES // 64
+
+
+class BadPart(ValueError):
+    """What came is no part of the trace."""
+
+
+class IncomingTrace:
+    """Whole parts in the file ``stream``, which is gzip at the end. ``done``: how much of the trace is there, in bytes.
+
+    The methods block.
+    """
+
+    def __init__(self, stream: BinaryIO, host: Host) -> None:
+        self._stream = stream
+        self._host = host
+        self._digest = hashlib.sha256()
+        self._checksum = 0
+        self.done = 0
+        if not host.packed:
+            stream.write(_HEAD)
+
+    @property
+    def total(self) -> int:
+        """The length of the trace on its host."""
+        return self._host.size
+
+    def go_on(self, host: Host) -> None:
+        """Take what is behind ``done`` from a new connection. Raises Failed where the trace is another one now."""
+        known = self._host
+        if (host.size, host.changed_ns, host.packed) != (known.size, known.changed_ns, known.packed):
+            raise self._changed()
+
+    def add(self, payload: bytes, end: int) -> None:
+        """The next part, which ends at ``end`` of the trace. Raises BadPart, Failed, OSError."""
+        raw = payload if self._host.packed else _inflated(payload)
+        if not raw or end != self.done + len(raw):
+            raise BadPart(f"{len(raw)} bytes behind {self.done} do not end at {end}")
+        if end > self._host.size:
+            raise self._changed()
+        self._stream.write(payload)
+        self._digest.update(raw)
+        self._checksum = zlib.crc32(raw, self._checksum)
+        self.done = end
+
+    def finish(self, sha256: object) -> None:
+        """All parts are there. Raises Failed where they are not what lies on the host, OSError."""
+        if self.done != self._host.size or sha256 != self._digest.hexdigest():
+            raise self._changed()
+        if not self._host.packed:
+            self._stream.write(_LAST + _TAIL.pack(self._checksum, self.done & 0xFFFFFFFF))
+        self._stream.flush()
+
+    def _changed(self) -> Failed:
+        return Failed(
+            f"{self._host.path} changed on its host while it was brought.",
+            hint="Fetch it again once nothing writes to it.",
+            code="changed",
+        )
+
+
+def _inflated(payload: bytes) -> bytes:
+    inflater = zlib.decompressobj(_RAW_DEFLATE)
+    try:
+        raw = inflater.decompress(payload, PART_BYTES + 1)
+    except zlib.error as error:
+        raise BadPart(str(error)) from None
+    if len(raw) > PART_BYTES or inflater.unconsumed_tail or inflater.eof:
+        raise BadPart("it is longer than a part may be")
+    return raw

@@ -1,0 +1,41 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+import { CommandRegistry } from '@lumino/commands';
+
+import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { CommandIDs, addCommands } from '../commands';
+import { ProfilesModel } from '../model';
+
+const LEFT =
+  'Its trace gpu1:/t.json.gz is removed when gpu1 is connected next.';
+
+describe('deleting a profile', () => {
+  it('says what is deleted on its target, and what stays', async () => {
+    const bench = new Bench({
+      'GET /profiles': [
+        { id: 'p1', title: 'one epoch', artifact: '', trace_target: 'gpu1' }
+      ],
+      'DELETE /profiles/p1': { id: 'p1', left: LEFT }
+    });
+    const commands = new CommandRegistry();
+    const model = new ProfilesModel(bench.core);
+    addCommands({
+      app: { commands } as JupyterFrontEnd,
+      model,
+      trans,
+      notebooks: null,
+      palette: null
+    });
+    const deleted = commands.execute(CommandIDs.remove, { id: 'p1' });
+    await settle();
+    const dialog = document.querySelector('.jp-Dialog')!;
+    expect(dialog.textContent).toContain('its trace on gpu1 if a profiled');
+    dialog.querySelector<HTMLButtonElement>('.jp-mod-accept')!.click();
+    await deleted;
+    expect(bench.count('DELETE /profiles/p1')).toBe(1);
+    const told = Notification.manager.notifications;
+    expect(told.map(({ message }) => message)).toEqual([LEFT]);
+    model.dispose();
+    bench.dispose();
+  });
+});
