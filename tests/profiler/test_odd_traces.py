@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine.reading import pieces
 from genops_lab.profiler.models import ProfileSummary
 from tests.support.real_traces import real_trace
 
@@ -110,6 +112,7 @@ def test_documents_written_otherwise(style: str, packing: str, tmp_path: Path) -
     st.sampled_from(sorted(OF_DOCUMENTS)),
     st.sampled_from(sorted(OF_FILES)),
     st.integers(0, 1 << 30),
+    st.sampled_from([pieces.BATCH_BYTES, 4000, 300]),
 )
 def test_neutral_rewriting_never_changes_the_sums(
     tmp_path_factory: pytest.TempPathFactory,
@@ -117,9 +120,12 @@ def test_neutral_rewriting_never_changes_the_sums(
     style: str,
     packing: str,
     seed: int,
+    batch: int,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "rewritten.json"
-    assert read_back(path, rewritten(SYNTHETIC, list(names), style, packing, seed)) == expected()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "BATCH_BYTES", batch)
+        assert read_back(path, rewritten(SYNTHETIC, list(names), style, packing, seed)) == expected()
 
 
 REAL = ["mi250_toy.json.gz", "triton_example.json.gz", "cpu_only.json.gz", "dlrm_8ranks/worker3.json.gz"]
@@ -251,3 +257,33 @@ def test_names_of_all_kinds(path: Path) -> None:
     summary = of(path, *(kernel(name, 2 * at, 1) for at, name in enumerate(names)))
     assert {each.name for each in summary.devices[0].top_kernels} == set(names)
     assert summary.damaged == ""
+
+
+def test_a_second_list_of_events_is_told(path: Path) -> None:
+    first, second = json.dumps([kernel("k", 0, 1)]), json.dumps([kernel("k", 5, 2)])
+    for text in (
+        f'{{"traceEvents": {first}, "displayTimeUnit": "ms", "traceEvents": {second}}}',
+        f'{{"traceEvents": {first}}}\n{{"traceEvents": {second}}}',
+    ):
+        path.write_text(text)
+        summary = analyze(path)
+        assert (summary.events, summary.devices[0].busy_us) == (1, 1)
+        assert summary.damaged == "The file has a second list of events, which was not read."
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_events_line_by_line_are_refused_in_words(path: Path, packed: bool) -> None:
+    text = "\n".join(json.dumps(kernel("k", at, 1)) for at in range(5)).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    with pytest.raises(InvalidRequest, match="JSON Lines") as refused:
+        analyze(path)
+    assert refused.value.hint == "Make one list of them: jq -s . FILE > events.json"
+
+
+@pytest.mark.parametrize("inner", ["[1, 2,]", '[{"a": 1},]'])
+def test_a_comma_inside_an_event_costs_only_that_event(path: Path, inner: str) -> None:
+    texts = [json.dumps(kernel("k", 2 * at, 1)) for at in range(5)]
+    texts[2] = texts[2].replace('"device"', f'"list": {inner}, "device"')
+    path.write_text(f'{{"traceEvents": [{", ".join(texts)},]}}')
+    summary = analyze(path)
+    assert (summary.devices[0].kernels, summary.damaged) == (4, "1 events could not be read.")

@@ -88,19 +88,21 @@ def kind_of(category: str, name: str) -> Kind:
     """The kind of an event of ``category`` called ``name``."""
     category = _known(category)
     kind = _KINDS.get(category, Kind.OTHER)
-    if kind == Kind.COMPUTE:
-        if category in _ACCELERATORS:
-            if _COPIES.match(name):
-                return Kind.COPY
-            if _FILLS.match(name):
-                return Kind.FILL
-        if is_communication(name):
-            return Kind.COMMUNICATION
-    return kind
+    if category in _ACCELERATORS:
+        return kind_of_work(name)
+    return Kind.COMMUNICATION if kind == Kind.COMPUTE and _is_communication(name) else kind
 
 
-def is_communication(name: str) -> bool:
-    """Whether a kernel called ``name`` moves data between devices."""
+def kind_of_work(name: str) -> Kind:
+    """The kind of what ran on a device, where its name alone tells it."""
+    if _COPIES.match(name):
+        return Kind.COPY
+    if _FILLS.match(name):
+        return Kind.FILL
+    return Kind.COMMUNICATION if _is_communication(name) else Kind.COMPUTE
+
+
+def _is_communication(name: str) -> bool:
     return _COMMUNICATION.search(name) is not None and _FUSED.match(name) is None
 
 
