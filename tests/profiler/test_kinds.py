@@ -207,6 +207,16 @@ def test_the_profiler_before_kineto(path: Path) -> None:
     assert [(each.device, each.compute_us) for each in summary.devices] == [("1", 5)]
 
 
+def test_what_converters_of_nsights_exports_write(path: Path) -> None:
+    events = [
+        {**nameless("sgemm", "Device 1", "Stream 7", 5, 4), "cat": "cuda", "args": {}},
+        {**nameless("cudaLaunchKernel", "Device 1", "CUDA API 1234", 0, 90), "cat": "cuda_api", "args": {}},
+    ]
+    summary = of(path, *events)
+    assert [(each.device, each.compute_us) for each in summary.devices] == [("1", 4)]
+    assert [each.stream for each in summary.streams] == ["7"]
+
+
 @pytest.mark.parametrize(
     "name", ["Ascend Hardware", "/device:TPU:0", "/device:GPU:0", "6 GPU0", "/device:TPU:3 TensorCore"]
 )

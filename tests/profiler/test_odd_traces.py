@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.reading import pieces
+from genops_lab.profiler.engine.reading import kineto, pieces
+from genops_lab.profiler.engine.reading.helpers import Helpers
 from genops_lab.profiler.models import ProfileSummary
 from tests.support.real_traces import real_trace
 
 from .events import Event, call, kernel, operator, slice_of
 from .rewriting import OF_DOCUMENTS, OF_EVENTS, OF_FILES, rewritten
+from .test_reading import told
 
 
 def synthetic() -> dict[str, Any]:
@@ -104,6 +106,20 @@ def test_events_written_otherwise(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("style", OF_DOCUMENTS)
 def test_documents_written_otherwise(style: str, packing: str, tmp_path: Path) -> None:
     assert read_back(tmp_path / "trace.json", rewritten(SYNTHETIC, [], style, packing, 0)) == expected()
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_helpers_read_documents_written_otherwise(
+    packing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "BATCH_BYTES", 3000)
+    path = tmp_path / "trace.json"
+    with Helpers(2) as helpers:
+        for style in OF_DOCUMENTS:
+            path.write_bytes(
+                rewritten(SYNTHETIC, ["devices with a point", "times as texts"], style, packing, 1)
+            )
+            assert told(kineto.read(path, helpers)) == told(kineto.read(path)), style
 
 
 @settings(max_examples=150, deadline=None)
