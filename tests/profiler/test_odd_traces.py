@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+from decimal import Decimal
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -142,6 +145,56 @@ def test_neutral_rewriting_never_changes_the_sums(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "BATCH_BYTES", batch)
         assert read_back(path, rewritten(SYNTHETIC, list(names), style, packing, seed)) == expected()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slices_as_begins_and_ends_in_any_order(seed: int, tmp_path: Path) -> None:
+    events: list[Event] = []
+    for each in SYNTHETIC["traceEvents"]:
+        if each["ph"] != "X":
+            events.append(each)
+            continue
+        rest = {key: value for key, value in each.items() if key != "dur"}
+        events.append({**rest, "ph": "B"})
+        stop = Decimal(repr(each["ts"])) + Decimal(repr(each["dur"]))
+        events.append({**rest, "ph": "E", "ts": str(stop), "args": {}})
+    random.Random(seed).shuffle(events)
+    found = read_back(tmp_path / "trace.json", json.dumps({**SYNTHETIC, "traceEvents": events}).encode())
+    assert found == {**expected(), "events": len(events)}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.floats(0, 1),
+    st.sampled_from([",", ",\n", " ,\r\n  ", "\t,\t"]),
+    st.sampled_from(["[", '{"schemaVersion": 1, "traceEvents": [', '{\n"traceEvents"\n:\n[\n']),
+    st.sampled_from([None, 3]),
+    st.sampled_from([pieces.BATCH_BYTES, 2000, 300]),
+)
+def test_of_a_file_that_is_cut_off_all_whole_events_are_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    where: float,
+    between: str,
+    head: str,
+    indent: int | None,
+    batch: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "cut.json"
+    texts = [json.dumps(each, indent=indent) for each in SYNTHETIC["traceEvents"]]
+    end = int(where * len(head + between.join(texts)))
+    ends = accumulate((len(each) + len(between) for each in texts), initial=len(head) - len(between))
+    whole = sum(at <= end for at in list(ends)[1:])
+    path.write_bytes((head + between.join(texts)).encode()[:end])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "BATCH_BYTES", batch)
+        try:
+            summary = analyze(path)
+        except InvalidRequest:
+            assert whole == 0
+            return
+    path.write_text(json.dumps(SYNTHETIC["traceEvents"][:whole]))
+    assert (summary.events, summary.devices) == (whole, analyze(path).devices)
+    assert summary.damaged or head == "["
 
 
 REAL = ["mi250_toy.json.gz", "triton_example.json.gz", "cpu_only.json.gz", "dlrm_8ranks/worker3.json.gz"]
