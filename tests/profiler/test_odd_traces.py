@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+from decimal import Decimal
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,12 +17,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine.reading import kineto, pieces
+from genops_lab.profiler.engine.reading.helpers import Helpers
 from genops_lab.profiler.models import ProfileSummary
 from tests.support.real_traces import real_trace
 
 from .events import Event, call, kernel, operator, slice_of
 from .rewriting import OF_DOCUMENTS, OF_EVENTS, OF_FILES, rewritten
+from .test_reading import told
 
 
 def synthetic() -> dict[str, Any]:
@@ -104,12 +111,27 @@ def test_documents_written_otherwise(style: str, packing: str, tmp_path: Path) -
     assert read_back(tmp_path / "trace.json", rewritten(SYNTHETIC, [], style, packing, 0)) == expected()
 
 
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_helpers_read_documents_written_otherwise(
+    packing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "BATCH_BYTES", 3000)
+    path = tmp_path / "trace.json"
+    with Helpers(2) as helpers:
+        for style in OF_DOCUMENTS:
+            path.write_bytes(
+                rewritten(SYNTHETIC, ["devices with a point", "times as texts"], style, packing, 1)
+            )
+            assert told(kineto.read(path, helpers)) == told(kineto.read(path)), style
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.sets(st.sampled_from(sorted(OF_EVENTS)), max_size=6),
     st.sampled_from(sorted(OF_DOCUMENTS)),
     st.sampled_from(sorted(OF_FILES)),
     st.integers(0, 1 << 30),
+    st.sampled_from([pieces.BATCH_BYTES, 4000, 300]),
 )
 def test_neutral_rewriting_never_changes_the_sums(
     tmp_path_factory: pytest.TempPathFactory,
@@ -117,9 +139,62 @@ def test_neutral_rewriting_never_changes_the_sums(
     style: str,
     packing: str,
     seed: int,
+    batch: int,
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "rewritten.json"
-    assert read_back(path, rewritten(SYNTHETIC, list(names), style, packing, seed)) == expected()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "BATCH_BYTES", batch)
+        assert read_back(path, rewritten(SYNTHETIC, list(names), style, packing, seed)) == expected()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slices_as_begins_and_ends_in_any_order(seed: int, tmp_path: Path) -> None:
+    events: list[Event] = []
+    for each in SYNTHETIC["traceEvents"]:
+        if each["ph"] != "X":
+            events.append(each)
+            continue
+        rest = {key: value for key, value in each.items() if key != "dur"}
+        events.append({**rest, "ph": "B"})
+        stop = Decimal(repr(each["ts"])) + Decimal(repr(each["dur"]))
+        events.append({**rest, "ph": "E", "ts": str(stop), "args": {}})
+    random.Random(seed).shuffle(events)
+    found = read_back(tmp_path / "trace.json", json.dumps({**SYNTHETIC, "traceEvents": events}).encode())
+    assert found == {**expected(), "events": len(events)}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.floats(0, 1),
+    st.sampled_from([",", ",\n", " ,\r\n  ", "\t,\t"]),
+    st.sampled_from(["[", '{"schemaVersion": 1, "traceEvents": [', '{\n"traceEvents"\n:\n[\n']),
+    st.sampled_from([None, 3]),
+    st.sampled_from([pieces.BATCH_BYTES, 2000, 300]),
+)
+def test_of_a_file_that_is_cut_off_all_whole_events_are_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    where: float,
+    between: str,
+    head: str,
+    indent: int | None,
+    batch: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "cut.json"
+    texts = [json.dumps(each, indent=indent) for each in SYNTHETIC["traceEvents"]]
+    end = int(where * len(head + between.join(texts)))
+    ends = accumulate((len(each) + len(between) for each in texts), initial=len(head) - len(between))
+    whole = sum(at <= end for at in list(ends)[1:])
+    path.write_bytes((head + between.join(texts)).encode()[:end])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "BATCH_BYTES", batch)
+        try:
+            summary = analyze(path)
+        except InvalidRequest:
+            assert whole == 0
+            return
+    path.write_text(json.dumps(SYNTHETIC["traceEvents"][:whole]))
+    assert (summary.events, summary.devices) == (whole, analyze(path).devices)
+    assert summary.damaged or head == "["
 
 
 REAL = ["mi250_toy.json.gz", "triton_example.json.gz", "cpu_only.json.gz", "dlrm_8ranks/worker3.json.gz"]
@@ -251,3 +326,33 @@ def test_names_of_all_kinds(path: Path) -> None:
     summary = of(path, *(kernel(name, 2 * at, 1) for at, name in enumerate(names)))
     assert {each.name for each in summary.devices[0].top_kernels} == set(names)
     assert summary.damaged == ""
+
+
+def test_a_second_list_of_events_is_told(path: Path) -> None:
+    first, second = json.dumps([kernel("k", 0, 1)]), json.dumps([kernel("k", 5, 2)])
+    for text in (
+        f'{{"traceEvents": {first}, "displayTimeUnit": "ms", "traceEvents": {second}}}',
+        f'{{"traceEvents": {first}}}\n{{"traceEvents": {second}}}',
+    ):
+        path.write_text(text)
+        summary = analyze(path)
+        assert (summary.events, summary.devices[0].busy_us) == (1, 1)
+        assert summary.damaged == "The file has a second list of events, which was not read."
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_events_line_by_line_are_refused_in_words(path: Path, packed: bool) -> None:
+    text = "\n".join(json.dumps(kernel("k", at, 1)) for at in range(5)).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    with pytest.raises(InvalidRequest, match="JSON Lines") as refused:
+        analyze(path)
+    assert refused.value.hint == "Make one list of them: jq -s . FILE > events.json"
+
+
+@pytest.mark.parametrize("inner", ["[1, 2,]", '[{"a": 1},]'])
+def test_a_comma_inside_an_event_costs_only_that_event(path: Path, inner: str) -> None:
+    texts = [json.dumps(kernel("k", 2 * at, 1)) for at in range(5)]
+    texts[2] = texts[2].replace('"device"', f'"list": {inner}, "device"')
+    path.write_text(f'{{"traceEvents": [{", ".join(texts)},]}}')
+    summary = analyze(path)
+    assert (summary.devices[0].kernels, summary.damaged) == (4, "1 events could not be read.")

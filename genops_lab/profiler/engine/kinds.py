@@ -82,26 +82,36 @@ _FUSED = re.compile(r"triton_[a-z]+_fused_")
 _COPIES, _FILLS = re.compile(r"dma_|memcpy", re.IGNORECASE), re.compile("memset", re.IGNORECASE)
 
 
-# A trace has some thousand names in many batches.
-@lru_cache(1 << 14)
 def kind_of(category: str, name: str) -> Kind:
     """The kind of an event of ``category`` called ``name``."""
     category = _known(category)
     kind = _KINDS.get(category, Kind.OTHER)
-    if kind == Kind.COMPUTE:
-        if category in _ACCELERATORS:
-            if _COPIES.match(name):
-                return Kind.COPY
-            if _FILLS.match(name):
-                return Kind.FILL
-        if is_communication(name):
-            return Kind.COMMUNICATION
-    return kind
+    if category in _ACCELERATORS:
+        return kind_of_work(name)
+    return Kind.COMMUNICATION if kind == Kind.COMPUTE and _is_communication(name) else kind
 
 
-def is_communication(name: str) -> bool:
-    """Whether a kernel called ``name`` moves data between devices."""
+def kind_of_work(name: str) -> Kind:
+    """The kind of what ran on a device, where its name alone tells it."""
+    if _COPIES.match(name):
+        return Kind.COPY
+    if _FILLS.match(name):
+        return Kind.FILL
+    return Kind.COMMUNICATION if _is_communication(name) else Kind.COMPUTE
+
+
+def _is_communication(name: str) -> bool:
+    return _remembered(name) if len(name) < _LONG else _communicates(name)
+
+
+def _communicates(name: str) -> bool:
     return _COMMUNICATION.search(name) is not None and _FUSED.match(name) is None
+
+
+#: A trace has some hundred names of kernels, each in many batches.
+_remembered = lru_cache(1 << 12)(_communicates)
+#: Longer ones are not kept.
+_LONG = 1 << 13
 
 
 def told_by_device(category: str | None) -> bool:
@@ -111,7 +121,7 @@ def told_by_device(category: str | None) -> bool:
 
 def _known(category: str) -> str:
     """As it is looked up: of several between commas the first that is known."""
-    category = category.lower()
+    category = category.lower().strip()
     if "," in category:
         each = [one.strip() for one in category.split(",")]
         return next((one for one in each if one in _KINDS), category)

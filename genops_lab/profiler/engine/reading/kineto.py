@@ -44,7 +44,10 @@ class Reading:
     def columns(self) -> Columns:
         """To be asked once."""
         joined = self._joined
-        return joined.columns(events=joined.events, **_told(self._source, joined))
+        told = _told(self._source, joined)
+        if doubt := joined.find_devices():
+            told["damage"].append(doubt)
+        return joined.columns(events=joined.events, **told)
 
 
 def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
@@ -56,6 +59,8 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
     damage = [source.damage] if source.damage else []
     if source.skipped or joined.skipped:
         damage.append(f"{source.skipped + joined.skipped} events could not be read.")
+    if source.has_second_list:
+        damage.append("The file has a second list of events, which was not read.")
     if joined.unusable:
         damage.append(f"{joined.unusable} events have no usable time.")
     return {

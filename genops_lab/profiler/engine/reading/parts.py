@@ -13,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import TEXTS, Allocations, Columns, Int32, Int64, Lane, Sparse
+from ..kinds import Kind, kind_of_work
+from .undeclared import Place, looks_like_a_device, place_of
 
+#: In the place of a thread.
+ALL_THREADS = "\0"
 #: Process, thread, device, stream.
 LaneKey = tuple[str, str, str, str]
 _DTYPES = {
@@ -40,6 +44,7 @@ class Part:
     #: Columns of memory events, by ``MEMORY``.
     memory: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     memory_devices: list[str] = field(default_factory=list)
+    #: Names by process and thread; those of processes stand at ``ALL_THREADS``.
     labels: dict[tuple[str, str], str] = field(default_factory=dict)
     events: int = 0
     #: Events that could not be decoded, and those without a time.
@@ -85,9 +90,11 @@ class Numbering(dict[Any, int]):
 class _Column:
     """Grows, as narrow as what it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, values: npt.NDArray[Any] | None = None) -> None:
         self._bytes = bytearray()
         self._dtype: np.dtype[Any] = np.dtype(np.int8)
+        if values is not None:
+            self.add(values)
 
     def add(self, values: npt.NDArray[Any]) -> None:
         if values.itemsize > self._dtype.itemsize:
@@ -137,6 +144,42 @@ class Joined:
         for name, column in part.memory.items():
             self._memory[name].add(maps[name][column] if name in maps else column)
         self._length += len(part)
+
+    def find_devices(self) -> str:
+        """Let slices be a device's where names of processes and threads tell so, in a trace without any that its
+        category makes one. A sentence where they may be, and nothing tells for sure."""
+        kinds, lanes = self._slices["kind"].taken(), self._slices["lane"].taken()
+        if (kinds >= Kind.COMPUTE).any():
+            return ""
+        kinds = kinds.copy()
+        known: dict[int, Place] = {}
+        alike: dict[int, str] = {}
+        for number, (process, thread, _, stream) in enumerate(self._lanes):
+            if stream:
+                continue
+            name = self._labels.get((process, ALL_THREADS), "")
+            if where := place_of(process, name, thread, self._labels.get((process, thread), "")):
+                known[number] = where
+            elif looks_like_a_device(name):
+                alike[number] = name
+        members = np.flatnonzero(np.isin(lanes, list(known)) & (kinds == Kind.OTHER))
+        if len(members):
+            names = list(self._names)
+            works = np.array([kind_of_work(name) for name in names], np.int8)
+            kinds[members] = works[self._slices["name"].taken()[members]]
+            self._slices["kind"] = _Column(kinds)
+            self._lanes = Numbering(
+                {(*key[:2], *known.get(number, key[2:])): number for number, key in enumerate(self._lanes)}
+            )
+            return ""
+        doubtful = np.isin(lanes, list(alike)) & (kinds == Kind.OTHER)
+        if not doubtful.any():
+            return ""
+        told = ", ".join(sorted({alike[lane] for lane in np.unique(lanes[doubtful]).tolist()})[:3])
+        return (
+            f"{int(doubtful.sum())} slices of {told} look like work of a device, but are of no kind that is known: "
+            "they are not counted."
+        )
 
     def columns(self, **others: Any) -> Columns:
         """To be asked once. ``others`` go to Columns."""

@@ -65,6 +65,11 @@ class TraceFile:
                 yield part
         self.damage = self._stream.damage or self.damage
 
+    @property
+    def has_second_list(self) -> bool:
+        """Whether more events follow after the list that was read."""
+        return _ARRAY.search(self.tail) is not None
+
     def no_trace(self, reason: str) -> InvalidRequest:
         """What to raise because of ``reason``."""
         return InvalidRequest(
@@ -161,6 +166,11 @@ class TraceFile:
                 self.head, self._buffer = text[: found.start()], text[found.end() :]
                 return
             if self._ended or (text and not text.startswith(b"{")) or len(text) > LIMIT_BYTES:
+                if _is_lines(text):
+                    raise InvalidRequest(
+                        f"{self.path.name} is not a trace: each of its lines is an event (JSON Lines).",
+                        hint="Make one list of them: jq -s . FILE > events.json",
+                    )
                 cut = text.startswith(b"{") and not text.rstrip().endswith(b"}")
                 damage = self._stream.damage or ("The file is cut off before it." if cut else "")
                 raise self.no_trace(f"it holds no list of events. {damage}".rstrip(". "))
@@ -265,6 +275,12 @@ class TraceFile:
 def _array_of(text: bytes, end: int) -> bytes:
     """The events up to ``end`` as an array, copied once."""
     return b"".join((b"[", memoryview(text)[:end], b"]"))
+
+
+def _is_lines(text: bytes) -> bool:
+    """Whether the first line is an event and the next one begins with another."""
+    line, _, rest = text[:READ_BYTES].partition(b"\n")
+    return b'"ph"' in line and line.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
 
 
 def _too_deep(text: bytes) -> int:

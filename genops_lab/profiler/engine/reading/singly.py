@@ -30,7 +30,7 @@ from .events import (
     Slice,
     argument_type,
 )
-from .parts import Part
+from .parts import ALL_THREADS, Part
 from .places import device_of, place, stream_of
 from .times import LARGEST, UNUSABLE, nanoseconds
 
@@ -75,15 +75,16 @@ def paired(events: Iterable[Any]) -> Part:
 
 
 def labels(events: Iterable[Metadata]) -> dict[tuple[str, str], str]:
-    """The names of threads that metadata events tell."""
+    """The names of threads that metadata events tell, and those of processes, which have no thread."""
     found = {}
     for event in events:
-        if event.name != "thread_name":
+        if event.name not in ("thread_name", "process_name"):
             continue
         with contextlib.suppress(msgspec.ValidationError):
             name = _name_arguments.decode(event.args).name
             if isinstance(name, str):
-                found[place(event.pid), place(event.tid)] = name
+                thread = place(event.tid) if event.name == "thread_name" else ALL_THREADS
+                found[place(event.pid), thread] = name
     return found
 
 

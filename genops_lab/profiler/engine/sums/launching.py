@@ -45,6 +45,37 @@ def launching_calls(columns: Columns, device: Int64) -> Int64:
     runtime = np.flatnonzero(columns.kind == Kind.RUNTIME)
     correlation, external = columns.correlation[device], columns.external[device]
     found = first(columns.correlation, runtime, correlation)
+    process = _processes(columns)
+    callers = np.unique(process[columns.lane[runtime]])
+    if len(callers) > 1:
+        works = process[columns.lane[device]]
+        calls = {caller: runtime[process[columns.lane[runtime]] == caller] for caller in callers.tolist()}
+        for work in np.unique(works).tolist():
+            members = np.flatnonzero(works == work)
+            own = _of_one_process(columns, device[members], calls, work)
+            found[members] = np.where(own != NOTHING, own, found[members])
     unknown = (found == NOTHING) & (correlation == NO_ID)
     found[unknown] = first(columns.external, runtime, external[unknown])
     return found
+
+
+def _processes(columns: Columns) -> Int64:
+    """For each lane a number of its process."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(lane.process, len(numbers)) for lane in columns.lanes], np.int64)
+
+
+def _of_one_process(columns: Columns, device: Int64, calls: dict[int, Int64], work: int) -> Int64:
+    """The calls of the one process that started these slices, of several that number their calls alike (ranks in one
+    file): the slices' own process, or else the one that has most of their calls, before them."""
+    correlation = columns.correlation[device]
+    if work in calls:
+        return first(columns.correlation, calls[work], correlation)
+    best, most = np.full(len(device), NOTHING, np.int64), 0
+    for each in calls.values():
+        found = first(columns.correlation, each, correlation)
+        known = found != NOTHING
+        before = int((columns.ts[found[known]] <= columns.ts[device[known]]).sum())
+        if before > most:
+            best, most = found, before
+    return best
