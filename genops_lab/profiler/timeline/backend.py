@@ -50,12 +50,11 @@ class Timelines:
         from ..engine.timeline.slices import lanes_of
 
         timeline = self._opened(folder, trace).timeline
-        columns = timeline.columns
         ends = [lane.last_ns for lane in timeline.lanes.values()]
         return Timeline(
             span_us=max(ends, default=0) / 1000,
             lanes=lanes_of(timeline),
-            names=[name[:NAME_CHARACTERS] for name in columns.names],
+            names=[name[:NAME_CHARACTERS] for name in timeline.names],
             kinds=timeline.kinds.tobytes(),
         )
 
@@ -121,7 +120,7 @@ class _Opened:
 
         with self._searching:
             if (text, regex) not in self._searches:
-                names = _matching(self.timeline.columns.names, text, regex)
+                names = _matching(self.timeline.names, text, regex)
                 self._searches[text, regex] = names, Matches.of(self.timeline.columns, names)
             self._searches.move_to_end((text, regex))
             while len(self._searches) > KEPT_SEARCHES:
