@@ -64,10 +64,11 @@ def _advice(one: Mapping[str, Any], cells: Mapping[str, _Cell]) -> Dict[str, Any
 def _words(place: Mapping[str, Any], cells: Mapping[str, _Cell]) -> Dict[str, str]:
     """Where a line is, as the notebook numbers its cells, and its text where it is known."""
     cell, line, text = cells.get(place.get("cell") or ""), int(place["line"]), str(place.get("text") or "")
-    name = f"[{cell.number}]" if cell is not None else str(place["file"])
+    file = str(place["file"])
+    name = f"[{cell.number}]" if cell is not None else file
     if cell is not None and not text and 0 < line <= len(cell.lines):
         text = cell.lines[line - 1]
-    where = name if line <= 0 else f"{name} line {line}" if cell is not None else f"{name}:{line}"
+    where = name if line <= 0 else f"{name} line {line}" if name.startswith("[") else f"{name}:{line}"
     return {"where": where, "text": text.strip()[:_MAX_TEXT]}
 
 

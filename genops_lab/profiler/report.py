@@ -242,11 +242,7 @@ def _kernels(summary: ProfileSummary) -> str:
 
 
 def _place(place: Place) -> str:
-    where = (
-        f"{place.file}, cell {place.cell[:8]}, line {place.line}"
-        if place.cell
-        else f"{place.file}:{place.line}"
-    )
+    where = place.where
     return f"{where} in {place.function}" if place.function not in ("", "<module>") else where
 
 

@@ -4266,7 +4266,8 @@ export interface components {
         };
         /**
          * Place
-         * @description A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name.
+         * @description A line of code. ``cell`` is a notebook cell's id; then ``file`` is its number as the notebook shows it
+         *         (``[2]``), or the notebook's name, or the id again.
          *
          *         ``line`` is 0 where only the cell is known.
          */

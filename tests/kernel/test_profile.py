@@ -240,6 +240,30 @@ def test_lines_of_the_cell_and_of_earlier_cells_are_marked(
     assert kernel.ok("import sys; sys.gettrace() is None").result == "True"
 
 
+def test_a_trace_tells_its_cells_numbers_and_lines_without_secrets(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    kernel.ok("import torch\ndef work(x):\n    return x.cumsum(0)")
+    code = "%%profile\nx = torch.ones(3)\npassword = 'korrekt-pferd-17'\n%time work(x)"
+    cell = kernel.ok(code)
+    number = cell.reply["execution_count"]
+    told = json.loads(Path(profiles[0]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
+    assert [(one["name"], one["number"]) for one in told] == [
+        (f"In[{number - 1}]", number - 1),
+        (f"In[{number}]", number),
+    ]
+    assert told[0]["lines"] == {"3": "return x.cumsum(0)"}
+    assert told[1]["lines"] == {
+        "2": "x = torch.ones(3)",
+        "3": "password = '[redacted: secret variable]'",
+        "4": "%time work(x)",
+    }
+    kernel.ok("import os; os.environ['GENOPS_NO_SOURCE'] = '1'")
+    kernel.ok("%%profile\nwork(x)")
+    told = json.loads(Path(profiles[1]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
+    assert told[-1]["number"] and not any(one["lines"] for one in told)
+
+
 def test_a_cell_that_awaits_is_recorded(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
     kernel.ok("import torch, asyncio")
     cell = kernel.ok("%%profile\nawait asyncio.sleep(0)\ntorch.ones(3).cumsum(0)\nawait asyncio.sleep(0)\n7")

@@ -54,6 +54,13 @@ def _inside(start: float, end: float, first: float, last: float) -> bool:
     return (first <= start and end <= last) or (start <= first and last <= end)
 
 
+def test_a_trace_of_a_script_tells_its_lines(script: Any) -> None:
+    ran = script("with genops.profile(warmup=0, steps=1):\n    step()\n    x.add(x)\n")
+    (told,) = ran.trace["genopsCells"]
+    assert told["name"].endswith("train.py") and told["number"] is None
+    assert {"optimizer.step()", "step()"} <= {*told["lines"].values()}
+
+
 def test_what_follows_the_last_whole_step_is_no_step(script: Any) -> None:
     ran = script(
         "with genops.profile(steps=5):\n    for _ in range(5): step()\n    torch.ones(3).cumsum(0)\n"

@@ -186,7 +186,7 @@ def test_ranges_of_a_profiled_cell_are_its_lines_and_steps(make: Make) -> None:
     summary = analyze(path)
     assert summary.attribution is not None
     [line] = [each for each in summary.attribution.lines if each.device_us]
-    assert (line.place.file, line.place.line, line.device_us) == ("In[3]", 2, 2.0)
+    assert (line.place.file, line.place.line, line.device_us) == ("[3]", 2, 2.0)
     assert [(step.name, step.kernels, step.busy_us) for step in summary.steps] == [("ProfilerStep#1", 1, 2.0)]
 
 

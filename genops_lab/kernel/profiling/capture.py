@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, List, Optional
 from ..errors import GenOpsError
 from .handing import expected, finished, write_trace
 from .hearing import watch
-from .lines import LineMarkers, running_frames
-from .markers import cell_marker, own_files
+from .lines import LineMarkers
+from .markers import own_files
 from .part import Part
 from .recorder import (
     Recorder,
@@ -137,10 +137,9 @@ class Capture:
         return self._part
 
     def _open_cell(self) -> None:
-        markers = self.markers
-        frames = running_frames(markers.files) if markers is not None else []
-        if markers is not None and frames:
-            self._open(cell_marker(markers.files[frames[0].f_code.co_filename]))
+        name = self.markers.whole_cell() if self.markers is not None else ""
+        if name:
+            self._open(name)
 
     def _open(self, name: str) -> None:
         opened = annotation(name)

@@ -20,6 +20,7 @@ from ..places import is_remote, notebook_path, private_dir
 from ..state import runs
 from ..views import ProfileView
 from .recorder import said_at_first_start
+from .sources import marked_cells
 from .telling import told
 from .troubles import named, without_device_events
 
@@ -93,7 +94,9 @@ def write_trace(capture: "Capture") -> None:
     folder = new_folder()
     final = folder / "trace.json"
     try:
-        part.recorder.save(str(folder / ".partial.json"), part.not_whole)
+        markers = capture.markers
+        cells = marked_cells(markers.files, markers.named()) if markers is not None else []
+        part.recorder.save(str(folder / ".partial.json"), part.not_whole, cells)
         os.chmod(folder / ".partial.json", 0o600)
         (folder / ".partial.json").replace(final)
     except BaseException:

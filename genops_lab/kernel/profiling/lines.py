@@ -12,7 +12,7 @@ from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .budget import Budget, Costs
-from .markers import line_marker
+from .markers import cell_marker, line_marker
 
 
 class _Open:
@@ -150,6 +150,18 @@ class LineMarkers:
                 marker, one.marker = one.marker, None
                 if marker is not None:
                     marker.__exit__(None, None, None)
+
+    def whole_cell(self) -> str:
+        """The name of the slice round the cell whose code runs in this thread; empty for none."""
+        frames = running_frames(self.files)
+        if not frames:
+            return ""
+        file = frames[0].f_code.co_filename
+        return self._names.setdefault((file, 0), cell_marker(self.files[file]))
+
+    def named(self) -> List[Tuple[str, int]]:
+        """What has had a marker: files and lines, 0 for the whole."""
+        return list(self._names)
 
     def _stack(self) -> List[_Open]:
         try:

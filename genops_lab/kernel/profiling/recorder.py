@@ -116,10 +116,11 @@ class Recorder:
             self._profiler.__exit__(None, None, None)
         self.grown = max(0, resident_bytes() - before)
 
-    def save(self, path: str, not_whole: str = "") -> None:
+    def save(self, path: str, not_whole: str = "", cells: Optional[List[Dict[str, Any]]] = None) -> None:
         """Write the result as JSON, once. Raises GenOpsError where it is not whole.
 
-        ``not_whole``: the name of a slice that was cut or has other work in it, which its name then says.
+        ``not_whole``: the name of a slice that was cut or has other work in it, which its name then says. ``cells``
+        is kept in the trace as ``genopsCells``.
         """
         results = self._profiler.kineto_results
         self._profiler = None
@@ -128,7 +129,7 @@ class Recorder:
             results.save(raw)
             if not _is_whole(raw):
                 raise OSError("the disk took a part of it alone")
-            _renamed(raw, path, not_whole)
+            _finished(raw, path, not_whole, cells or [])
         except (OSError, RuntimeError) as error:
             raise _unwritten(path, str(error)) from error
         finally:
@@ -337,12 +338,15 @@ def _is_whole(path: str) -> bool:
         return stream.read().rstrip().endswith(b"}")
 
 
-def _renamed(raw: str, path: str, not_whole: str) -> None:
+def _finished(raw: str, path: str, not_whole: str, cells: List[Dict[str, Any]]) -> None:
     """Copy a trace in which our markers are called operators to one where they are annotations."""
     named = f'"name": "{not_whole}"'.encode()
     said = f'"name": "{not_whole} (not whole)"'.encode()
     with open(raw, "rb") as source, open(path, "wb") as target:
-        rest = b""
+        rest = source.read(_PORTION).lstrip()
+        if cells and rest.startswith(b"{"):
+            target.write(b'{"genopsCells": ' + json.dumps(cells).encode() + b",")
+            rest = rest[1:]
         while True:
             portion = source.read(_PORTION)
             # An event begins with its phase: none is cut in two.

@@ -93,6 +93,14 @@ class Allocations:
     devices: list[str]
 
 
+class MarkedCell(NamedTuple):
+    """A cell, or a file, that markers name: how the notebook counts it, and the text of lines that are known."""
+
+    name: str
+    number: int | None
+    lines: dict[int, str]
+
+
 @dataclass(frozen=True)
 class Columns:
     """One file's complete slices in the order of their starts (an outer one before those inside it)."""
@@ -121,6 +129,8 @@ class Columns:
     world_size: int | None = None
     #: As Kineto tells them: name, totalGlobalMem, numSms, computeMajor, ...
     device_properties: list[dict[str, Any]] = field(default_factory=list)
+    #: What the markers of ``%%profile`` stand for.
+    cells: list[MarkedCell] = field(default_factory=list)
     #: Sentences for people: what could not be read.
     damage: list[str] = field(default_factory=list)
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
-from .columns import Allocations, Columns, Lane, Sparse
+from .columns import Allocations, Columns, Lane, MarkedCell, Sparse
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
 VERSION = 1
@@ -58,6 +58,7 @@ class _Manifest(msgspec.Struct):
     world_size: int | None
     device_properties: list[dict[str, Any]]
     damage: list[str]
+    cells: list[MarkedCell] = []
 
 
 class _Version(msgspec.Struct):
@@ -115,6 +116,7 @@ def load(folder: str | os.PathLike[str]) -> Columns:
         world_size=manifest.world_size,
         device_properties=manifest.device_properties,
         damage=manifest.damage,
+        cells=manifest.cells,
     )
 
 
@@ -154,6 +156,7 @@ def _manifest(columns: Columns) -> _Manifest:
         world_size=columns.world_size,
         device_properties=columns.device_properties,
         damage=columns.damage,
+        cells=columns.cells,
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
 
+#: A cell as the notebook shows it.
+_NUMBERED = re.compile(r"\[\d{1,9}\]", re.ASCII)
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of code. ``cell`` is a notebook cell's id; then ``file`` is the notebook's or cell's name.
+    """A line of code. ``cell`` is a notebook cell's id; then ``file`` is its number as the notebook shows it
+    (``[2]``), or the notebook's name, or the id again.
 
     ``line`` is 0 where only the cell is known.
     """
@@ -21,6 +26,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     #: The recording tells the function alone: ``line`` is where it begins (or stood when the recording began).
     whole_function: bool = False
+
+    @property
+    def where(self) -> str:
+        """In words: ``[2] line 5``, ``train.py:12``."""
+        if _NUMBERED.fullmatch(self.file) is not None:
+            return f"{self.file} line {self.line}" if self.line else self.file
+        if not self.cell:
+            return f"{self.file}:{self.line}" if self.line else self.file
+        name = f"cell {self.cell[:8]}" if self.file == self.cell else f"{self.file}, cell {self.cell[:8]}"
+        return f"{name}, line {self.line}" if self.line else name
 
 
 class LineTime(msgspec.Struct, frozen=True, kw_only=True):

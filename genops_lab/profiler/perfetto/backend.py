@@ -14,6 +14,7 @@ from ..models import CutQuery, CutSlice, TraceCut
 
 if TYPE_CHECKING:
     from ..engine.columns import Columns
+    from ..engine.reading.cutting import Stretch
 
 #: Below a profile's folder; the ones cut last stay.
 CUTS, KEPT = "cuts", 3
@@ -52,16 +53,18 @@ class Cuts:
         margin = round((last - first) * MARGIN)
         wanted = Stretch(max(whole.first, first - margin), min(whole.last, last + margin))
         kept, name, left_out = whole, f"{rank:x}", 0
+        renamed = _renamed(columns)
         if size > MOST_BYTES:
             most = int(MOST_BYTES / size * max(len(columns), 1))
             kept = narrowed(columns, wanted, min(max(around, wanted.first), wanted.last), most)
-            name, left_out = _written(Path(folder), file, kept, columns.origin_ns)
+        if kept != whole or renamed:
+            name, left_out = _written(Path(folder), file, kept, columns.origin_ns, renamed)
         return TraceCut(
             path=name,
             title="",
             first_s=(first + columns.origin_ns) / 1e9,
             last_s=(last + columns.origin_ns) / 1e9,
-            whole=len(name) < DIGITS,
+            whole=kept == whole and not left_out,
             kept_first_us=kept.first / 1000,
             kept_last_us=kept.last / 1000,
             narrowed=kept not in (whole, wanted),
@@ -83,22 +86,33 @@ class Cuts:
 def _slice(columns: Columns, number: int) -> CutSlice:
     if number >= len(columns):
         raise NotFound(f"This profile has no slice {number}.", hint="Select another one.")
+    name = columns.names[columns.name[number]]
     return CutSlice(
-        name=columns.names[columns.name[number]],
+        name=_renamed(columns).get(name, name),
         ts_ns=str(int(columns.ts[number]) + columns.origin_ns),
         dur_ns=str(int(columns.dur[number])),
     )
 
 
-def _written(folder: Path, trace: Path, stretch: tuple[int, int], origin_ns: int) -> tuple[str, int]:
-    from ..engine.reading.cutting import MOST_BYTES, Stretch, cut
+def _renamed(columns: Columns) -> dict[str, str]:
+    """Names that a person is to see in place of the trace's own."""
+    from ..engine.attribution.naming import shown_names
+
+    names = zip(columns.names, shown_names(columns), strict=True)
+    return {name: shown for name, shown in names if name != shown}
+
+
+def _written(
+    folder: Path, trace: Path, stretch: Stretch, origin_ns: int, renamed: dict[str, str]
+) -> tuple[str, int]:
+    from ..engine.reading.cutting import MOST_BYTES, cut
 
     cuts = folder / CUTS
     cuts.mkdir(mode=0o700, exist_ok=True)
     first, last = stretch
     name = hashlib.sha256(f"{trace} {first} {last}".encode()).hexdigest()[:DIGITS]
     try:
-        left_out = cut(trace, cuts / name, Stretch(first, last), origin_ns).left_out
+        left_out = cut(trace, cuts / name, stretch, origin_ns, renamed=renamed).left_out
     except OSError as error:
         raise Failed(
             f"A part of {trace.name} could not be written for the Perfetto UI: {error.strerror}.",

@@ -54,12 +54,11 @@ class Timelines:
 
         ranks = [each.rank for each in kept_ranks(Path(folder), Path(trace))]
         timeline = self._opened(folder, trace, rank).timeline
-        columns = timeline.columns
         ends = [lane.last_ns for lane in timeline.lanes.values()]
         return Timeline(
             span_us=max(ends, default=0) / 1000,
             lanes=lanes_of(timeline),
-            names=[name[:NAME_CHARACTERS] for name in columns.names],
+            names=[name[:NAME_CHARACTERS] for name in timeline.names],
             kinds=timeline.kinds.tobytes(),
             rank=ranks[0] if ranks and rank is None else rank,
             ranks=ranks,
@@ -131,7 +130,7 @@ class _Opened:
 
         with self._searching:
             if (text, regex) not in self._searches:
-                names = _matching(self.timeline.columns.names, text, regex)
+                names = _matching(self.timeline.names, text, regex)
                 self._searches[text, regex] = names, Matches.of(self.timeline.columns, names)
             self._searches.move_to_end((text, regex))
             while len(self._searches) > KEPT_SEARCHES:

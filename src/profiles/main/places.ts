@@ -124,26 +124,37 @@ export class Places implements IPlaces {
 
 /** Whether a file may lie in the Lab's folder; what is elsewhere no browser can open. */
 function isRelative(file: string): boolean {
-  return file !== '' && !/^([/\\<]|[a-z]:[/\\])/i.test(file);
+  return (
+    file !== '' && !NUMBERED.test(file) && !/^([/\\<]|[a-z]:[/\\])/i.test(file)
+  );
 }
 
-/** A cell in words. The engine knows its id alone; who knows its notebook gives that as the file. */
+/** What stands for a file's name where a cell is known by its number. */
+const NUMBERED = /^\[\d+\]$/;
+
+/** A cell in words, by the number that the notebook shows where it is known; who knows its notebook gives that as the file. */
 export function cellWords(
   { file, cell }: Pick<IPlace, 'file' | 'cell'>,
   trans: TranslationBundle
 ): string {
   const id = cell.slice(0, 8);
+  if (NUMBERED.test(file)) {
+    return trans.__('Cell %1', file);
+  }
   return file === cell
     ? trans.__('Cell %1', id)
     : trans.__('%1, cell %2', file, id);
 }
 
-/** A place in words: `train.py:12`, `Cell 3f2a, line 4`. */
+/** A place in words: `train.py:12`, `[2] line 4`, `Cell 3f2a, line 4`. */
 export function placeWords(place: IPlace, trans: TranslationBundle): string {
   const name = place.file === place.cell ? cellWords(place, trans) : place.file;
-  const at = place.cell
+  const inCell = place.cell
     ? trans.__('%1, line %2', name, place.line)
     : `${name}:${place.line}`;
+  const at = NUMBERED.test(name)
+    ? trans.__('%1 line %2', name, place.line)
+    : inCell;
   const where = place.line > 0 ? at : name;
   return place.function && place.function !== '<module>'
     ? trans.__('%1 in %2', where, place.function)

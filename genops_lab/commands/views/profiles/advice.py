@@ -37,10 +37,6 @@ def advice_blocks(found: list[Advice], traced_us: float) -> list[Block]:
     for each in found:
         blocks.append(Note(f"{each.code}: {each.evidence}"))
         lines = [each.suggestion, *each.code_hint.splitlines()]
-        lines += [_place(place.file, place.line, place.text or place.function) for place in each.places]
-        blocks.append(Lines([f"  {line}" for line in lines if line]))
+        lines += [f"{place.where} {(place.text or place.function).strip()}" for place in each.places]
+        blocks.append(Lines([f"  {line.rstrip()}" for line in lines if line]))
     return blocks
-
-
-def _place(file: str, line: int, what: str) -> str:
-    return f"{file}:{line} {what.strip()}".rstrip()

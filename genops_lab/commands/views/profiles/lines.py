@@ -13,6 +13,7 @@ SHOWN_LINES = 15
 SHOWN_UNATTRIBUTED = 3
 #: Of a path so many characters are shown, its end.
 PATH = 40
+TEXT = 50
 
 
 def lines(found: Attribution) -> list[Table | Note]:
@@ -55,6 +56,8 @@ def _covered(found: Attribution) -> str:
 
 
 def _place(place: Place) -> str:
-    file = place.file if len(place.file) <= PATH else f"…{place.file[1 - PATH :]}"
-    where = f"{file}:{place.line}" if place.line else file
-    return f"{where} {place.function}()" if place.whole_function else where
+    where = place.where if len(place.where) <= PATH else f"…{place.where[1 - PATH :]}"
+    if place.whole_function:
+        return f"{where} {place.function}()"
+    text = place.text.strip()
+    return f"{where}  {text if len(text) <= TEXT else f'{text[: TEXT - 1]}…'}" if text else where

@@ -16,6 +16,7 @@ from ..nesting import NOTHING
 from . import frames, markers
 from .enclosing import Enclosing
 from .frames import Frame, Owner
+from .naming import cells_of, place_of
 
 #: Python's frames around a backward pass, by the versions of torch.
 _AUTOGRAD = re.compile(
@@ -157,10 +158,11 @@ class Lines:
     def _markers(self, *, whole_cells: bool) -> tuple[Enclosing, Int64]:
         columns = self._columns
         of_name = np.full(len(columns.names), NOTHING, np.int64)
+        cells = cells_of(columns)
         for number, name in enumerate(columns.names):
             marker = markers.parse(name)
             if marker is not None and (marker.line == markers.WHOLE_CELL) == whole_cells:
-                of_name[number] = self._line(_marked_place(marker))
+                of_name[number] = self._line(place_of(marker, cells))
         if not (of_name != NOTHING).any():
             return Enclosing(columns, np.zeros(0, np.int64)), np.zeros(0, np.int64)
         on_host = (columns.kind < Kind.COMPUTE) & (columns.kind != Kind.DEVICE_ANNOTATION)
@@ -236,10 +238,6 @@ def _of_members(columns: Columns, column: str, members: Int64) -> Sparse:
     given = columns.sparse.get(column, Sparse(np.zeros(0, np.int32), np.zeros(0, np.int64)))
     mine = np.isin(given.index, members)
     return Sparse(given.index[mine], given.value[mine])
-
-
-def _marked_place(marker: markers.Marker) -> Place:
-    return Place(file=marker.name, line=marker.line, cell=marker.name if marker.is_cell else "")
 
 
 def _function_place(frame: Frame) -> Place:

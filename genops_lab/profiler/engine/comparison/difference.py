@@ -138,14 +138,15 @@ def _lines(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]
     def costs(side: ProfileSummary) -> dict[tuple[str, str, int], tuple[float, float]]:
         found: dict[tuple[str, str, int], tuple[float, float]] = {}
         for each in side.attribution.lines if side.attribution is not None else ():
-            key = each.place.cell, each.place.file, each.place.line
+            # A cell has another number each time it runs.
+            key = each.place.cell, each.place.cell or each.place.file, each.place.line
             places[key] = each.place
             device_us, kernels = found.get(key, (0.0, 0.0))
             found[key] = device_us + each.device_us, kernels + each.kernels
         return found
 
     return _changes(
-        costs(before), costs(after), scale, lambda key: f"{key[1]}:{key[2]}", place=lambda key: places[key]
+        costs(before), costs(after), scale, lambda key: places[key].where, place=lambda key: places[key]
     )
 
 

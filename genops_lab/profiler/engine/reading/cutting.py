@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
@@ -32,6 +35,7 @@ _LEVEL = 1
 #: Halvings of a stretch that is too long: to a millionth.
 _HALVINGS = 20
 _ZERO = msgspec.Raw(b"0")
+_NONE: Mapping[str, str] = {}
 
 
 class Stretch(NamedTuple):
@@ -98,11 +102,20 @@ def narrowed(columns: Columns, stretch: Stretch, around: int, most: int) -> Stre
     return of(low)
 
 
-def cut(trace: Path, target: Path, stretch: Stretch, origin_ns: int, most_bytes: int = MOST_BYTES) -> Written:
-    """Write the events that lie in a stretch or reach into it, and the names of threads, as JSON in gzip.
+def cut(
+    trace: Path,
+    target: Path,
+    stretch: Stretch,
+    origin_ns: int,
+    most_bytes: int = MOST_BYTES,
+    renamed: Mapping[str, str] = _NONE,
+) -> Written:
+    """Write the events that lie in a stretch or reach into it, and the names of threads, as JSON in gzip; some
+    under other names.
 
     Of damaged files what can be read. ``target`` is whole or not there. Raises what reading a trace raises.
     """
+    names = _Renaming(renamed)
     source = _Cutter(trace, stretch.first + origin_ns, stretch.last + origin_ns)
     bound = int(most_bytes * _OVER)
     events = size = left_out = 0
@@ -117,7 +130,7 @@ def cut(trace: Path, target: Path, stretch: Stretch, origin_ns: int, most_bytes:
                     left_out += len(kept) - len(kept) // 2
                     kept = kept[: len(kept) // 2]
                 if kept:
-                    text = b",\n".join(kept)
+                    text = names.of(b",\n".join(kept))
                     stream.write((b",\n" if events else b"") + text)
                     events, size = events + len(kept), size + len(text)
             stream.write(b"]}\n")
@@ -125,6 +138,24 @@ def cut(trace: Path, target: Path, stretch: Stretch, origin_ns: int, most_bytes:
     finally:
         temporary.unlink(missing_ok=True)
     return Written(events, left_out)
+
+
+class _Renaming:
+    """Events under other names. Those of before need no escapes in JSON."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = {
+            json.dumps(before).encode(): json.dumps(after).encode() for before, after in names.items()
+        }
+        self._any = re.compile(
+            rb'("name"\s*:\s*)(' + b"|".join(re.escape(name) for name in sorted(self._names)) + b")"
+        )
+
+    def of(self, text: bytes) -> bytes:
+        """The same events."""
+        if not self._names:
+            return text
+        return self._any.sub(lambda found: found[1] + self._names[found[2]], text)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..columns import Columns
+from ..columns import Columns, MarkedCell
 from . import singly
 from .helpers import Helpers
 from .parts import Joined
@@ -16,7 +16,10 @@ from .pieces import TraceFile
 _KEYS = {
     "device_properties": re.compile(rb'"deviceProperties"\s*:\s*'),
     "distributed": re.compile(rb'"distributedInfo"\s*:\s*'),
+    "cells": re.compile(rb'"genopsCells"\s*:\s*'),
 }
+#: Of a line's text so much is kept.
+LINE_CHARACTERS = 500
 
 
 def read(path: Path, helpers: Helpers | None = None) -> Columns:
@@ -69,8 +72,24 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
         "device_properties": (
             [item for item in properties if isinstance(item, dict)] if isinstance(properties, list) else []
         ),
+        "cells": _cells(_value(around, "cells")),
         "damage": damage,
     }
+
+
+def _cells(told: Any) -> list[MarkedCell]:
+    """What can be understood of ``genopsCells``."""
+    return [
+        MarkedCell(each["name"], _natural(each.get("number")), _texts(each.get("lines")))
+        for each in (told if isinstance(told, list) else [])
+        if isinstance(each, dict) and isinstance(each.get("name"), str)
+    ]
+
+
+def _texts(lines: Any) -> dict[int, str]:
+    found = lines.items() if isinstance(lines, dict) else ()
+    numbered = ((_natural(line), text) for line, text in found if isinstance(text, str))
+    return {line: text[:LINE_CHARACTERS] for line, text in numbered if line is not None}
 
 
 def _natural(value: Any) -> int | None:

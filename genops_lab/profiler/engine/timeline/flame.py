@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...models import Flame, FlameNode
+from ..attribution.naming import shown_names
 from ..columns import Columns, Int64
 from ..kinds import ON_DEVICE, Kind, among
 from ..nesting import NOTHING, parents
@@ -79,7 +80,7 @@ def _add_host(columns: Columns, tree: _Tree) -> None:
 def _names(columns: Columns) -> tuple[list[str], Int64]:
     """Names with steps taken together, and for each name of the trace its place among them."""
     place: dict[str, int] = {}
-    numbers = [place.setdefault(_NUMBERED.sub(r"\1", name), len(place)) for name in columns.names]
+    numbers = [place.setdefault(_NUMBERED.sub(r"\1", name), len(place)) for name in shown_names(columns)]
     return list(place), np.array(numbers, np.int64)
 
 

@@ -56,7 +56,7 @@ def slice_of(timeline: Timeline, number: int) -> TimelineSlice:
         slice=number,
         lane=int(columns.lane[number]),
         row=int(timeline.rows[number]),
-        name=columns.names[columns.name[number]],
+        name=timeline.names[columns.name[number]],
         kind=kind_word(int(columns.kind[number])),
         start_us=int(columns.ts[number]) / 1000,
         dur_us=int(columns.dur[number]) / 1000,
@@ -116,7 +116,7 @@ def sums(timeline: Timeline, asked: SumsQuery) -> Sums:
         busy_us=busy / 1000,
         names=[
             NameSum(
-                name=columns.names[name],
+                name=timeline.names[name],
                 kind=kind_word(int(timeline.kinds[name])),
                 count=int(count[name]),
                 total_us=float(total[name]) / 1000,

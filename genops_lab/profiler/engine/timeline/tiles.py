@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..attribution.naming import shown_names
 from ..columns import Columns, Int8, Int32, Int64
 from .pyramid import Items, joined, levels_of, merged
 from .rows import rows_of
@@ -137,6 +138,8 @@ class Timeline:
 
     def __init__(self, columns: Columns, folder: Path) -> None:
         self.columns = columns
+        #: Of slices, as a person is to see them.
+        self.names = shown_names(columns)
         meta = msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
         self.lanes = {lane.lane: lane for lane in meta.lanes}
         self.kinds: Int8 = _mapped(folder / "kinds.npy")

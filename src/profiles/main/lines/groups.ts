@@ -100,9 +100,18 @@ function sourceLines(text: string, times: readonly ILineTime[]): ICodeLine[] {
   return [...lines, ...gone];
 }
 
-/** Whether a line is the one that was profiled; where its text was not kept, it counts as such. */
+/** Whether a line is the one that was profiled; where its text was not kept whole, what was kept decides. */
 export function isSameLine(profiled: string, now: string): boolean {
-  return profiled.trim() === '' || profiled.trim() === now.trim();
+  const [kept, text] = [profiled.trim(), now.trim()];
+  if (kept === '' || kept === text) {
+    return true;
+  }
+  const parts = kept.split(/\[redacted: [^\]]*\]|…$/);
+  return (
+    parts.length > 1 &&
+    text.startsWith(parts[0]) &&
+    (kept.endsWith('…') || text.endsWith(parts[parts.length - 1]))
+  );
 }
 
 /** Device time of the forward pass alone. */
