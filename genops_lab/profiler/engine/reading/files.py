@@ -11,6 +11,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 
+from .. import heap
 from ..columns import Columns
 from . import kineto, nsight
 from .helpers import MOST, Helpers, cores
@@ -39,8 +40,10 @@ def read_all(paths: Sequence[Path]) -> Iterator[Columns]:
             reading = kineto.Reading(paths[0])
             reading.take(helpers)
         # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
+        heap.give_back()
         columns = reading.columns()
         del reading
+        columns.rest()
         yield columns
         return
     with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:

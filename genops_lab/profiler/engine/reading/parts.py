@@ -14,9 +14,10 @@ from ..columns import TEXTS, Allocations, Columns, Int32, Int64, Lane, Sparse
 
 #: Process, thread, device, stream.
 LaneKey = tuple[str, str, str, str]
-_DTYPES = {
-    **dict.fromkeys(("ts", "dur", "correlation", "external"), np.int64),
-    **dict.fromkeys(("name", "lane"), np.int32),
+#: The narrowest that columns of slices come to.
+_DTYPES: dict[str, type[np.signedinteger[Any]]] = {
+    "ts": np.int64,
+    **dict.fromkeys(("dur", "name", "lane", "correlation", "external"), np.int32),
     "kind": np.int8,
 }
 #: Columns so large are kept in files.
@@ -87,6 +88,8 @@ class _Column:
         self._dtype: np.dtype[Any] = np.dtype(np.int8)
 
     def add(self, values: npt.NDArray[Any]) -> None:
+        if not len(values):
+            return
         if values.itemsize > self._dtype.itemsize:
             values = _narrow(values)
         if values.itemsize > self._dtype.itemsize:
@@ -143,7 +146,10 @@ class Joined:
         found["ts"] -= origin
         found["ts"] = _mapped(found["ts"])
         for name in [name for name in _DTYPES if name != "ts"]:
-            found[name] = _mapped(self._slices.pop(name).taken()[order].astype(_DTYPES[name]))
+            column = self._slices.pop(name).taken()
+            dtype = np.promote_types(column.dtype, _DTYPES[name])
+            found[name] = _mapped(column[order].astype(dtype, copy=False))
+            del column
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         del order
