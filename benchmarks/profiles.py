@@ -25,10 +25,10 @@ import msgspec
 import psutil
 
 from tests.support.environments import environment_without_lab
+from tests.support.real_traces import TRACES
 
 from .figure import Figure
 
-TRACES = Path(os.environ.get("GENOPS_TRACES", Path(__file__).parents[2] / "shared" / "traces"))
 REAL = "v100_2rank_nccl"
 TIMES = 3
 HTA = ("HolisticTraceAnalysis==0.5.0", "pandas<2.4")

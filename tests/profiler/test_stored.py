@@ -17,9 +17,9 @@ from genops_lab.profiler.backends.kept import COLUMNS, kept_columns
 from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import Columns
 from genops_lab.profiler.engine.reading import batches, kineto, parts
+from tests.support.real_traces import TRACES
 
 from .events import call
-from .test_truth import TRACES
 
 
 def plain(value: Any) -> Any:

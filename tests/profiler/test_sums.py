@@ -19,9 +19,10 @@ from genops_lab.profiler.engine.sums import host as host_side
 from genops_lab.profiler.engine.sums.summary import Sums
 from genops_lab.profiler.engine.traces import Trace
 from genops_lab.profiler.models import IdleTime, ProfileSummary
+from tests.support.real_traces import TRACES
 
 from .events import Event, call, kernel, operator, slice_of, written
-from .test_truth import TRACES, WITH_TRUTH
+from .test_truth import WITH_TRUTH
 
 with_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
