@@ -10,6 +10,7 @@ second.
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import gzip
 import json
@@ -28,6 +29,7 @@ from typing import Any
 import msgspec
 import psutil
 
+import genops_lab
 from tests.support.environments import environment_without_lab
 from tests.support.real_traces import TRACES
 
@@ -80,6 +82,8 @@ class Cost:
 def figures() -> Iterator[Figure]:
     """Times, memory, and how far the sums are from exact arithmetic."""
     yield from _deviations()
+    # As pip does when it installs, so that no start compiles.
+    compileall.compile_dir(Path(genops_lab.__file__).parent, quiet=2)
     hta = str(environment_without_lab(*HTA))
     source = TRACES / "kineto" / f"{REAL}.json.gz"
     with tempfile.TemporaryDirectory(prefix="gol-traces-") as folder:

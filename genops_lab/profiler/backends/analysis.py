@@ -25,7 +25,9 @@ class TraceAnalysis:
 
     def ready(self) -> None:
         """Have imported what ``summarize`` needs."""
-        from ..engine import analyze, stored  # noqa: F401
+        from ..engine import stored  # noqa: F401
+        from ..engine.reading import files  # noqa: F401
+        from ..engine.sums import summary  # noqa: F401
 
     def summarize(
         self, trace: str, folder: str, usd_per_hour: float | None = None, target: str = ""

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import InvalidRequest
-
-from ..models import ProfileSummary
-from .efficiency.pricing import priced
-from .reading.files import read as read
-from .reading.files import read_all
-from .reading.kinds_of_files import FileKind, files_of, kind_of_file
-
+# Nothing of the engine is imported here: programs that only read (``reading.helping``) are waited for.
 if TYPE_CHECKING:
+    from ..models import ProfileSummary
+    from .columns import Columns
     from .traces import Trace
+
+
+def read(path: Path) -> Columns:
+    """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
+    from .reading import files
+
+    return files.read(path)
 
 
 def analyze(
@@ -36,11 +39,15 @@ def analyze(
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
     to the damage, which ``damaged`` tells. ``watch`` is given each trace.
     """
+    from genops_lab.core.errors import InvalidRequest
+
+    from .efficiency.pricing import priced
+    from .reading.files import read_all
+    from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+
     files = files_of(paths)
     if not files:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
-    # Not at the start: a process that only reads is ready sooner.
-    from .memory import snapshots
     from .sums.summary import Sums
     from .traces import Trace
 
@@ -49,6 +56,8 @@ def analyze(
     traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
     for path in files:
         if path not in traces:
+            from .memory import snapshots
+
             sums.add_snapshot(snapshots.read(path))
     for path, columns in zip(traces, read_all(traces), strict=True):
         rank = columns.rank if columns.rank is not None and columns.rank not in ranks else _free(ranks)

@@ -13,7 +13,7 @@ from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 
 from .. import heap
 from ..columns import Columns
-from . import kineto, nsight
+from . import kineto
 from .helpers import MOST, Helpers, cores
 from .kinds_of_files import FileKind, kind_of_file
 
@@ -75,6 +75,8 @@ def _json_bytes(path: Path) -> int:
 def _read(path: Path, helpers: Helpers | None) -> Columns:
     with _told(path):
         if kind_of_file(path) is FileKind.NSIGHT:
+            from . import nsight
+
             return nsight.read(path)
         return kineto.read(path, helpers)
 
