@@ -22,6 +22,8 @@ _DTYPES: dict[str, type[np.signedinteger[Any]]] = {
 }
 #: Columns so large are kept in files.
 MAPPED_BYTES = 1 << 20
+#: Narrow types with what they hold.
+_NARROW = [(each, int(np.iinfo(each).min), int(np.iinfo(each).max)) for each in (np.int8, np.int16, np.int32)]
 MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 
 
@@ -66,9 +68,9 @@ class Part:
 def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if len(column):
         least, most = int(column.min()), int(column.max())
-        for dtype in (np.int8, np.int16, np.int32):
-            if np.iinfo(dtype).min <= least and most <= np.iinfo(dtype).max:
-                return column.astype(dtype)
+        for dtype, smallest, largest in _NARROW:
+            if smallest <= least and most <= largest:
+                return column.astype(dtype, copy=False)
     return column
 
 
@@ -95,7 +97,7 @@ class _Column:
         if values.itemsize > self._dtype.itemsize:
             self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
             self._dtype = values.dtype
-        self._bytes += values.astype(self._dtype).data
+        self._bytes += values.astype(self._dtype, copy=False).data
 
     def taken(self) -> npt.NDArray[Any]:
         return np.frombuffer(self._bytes, self._dtype)
@@ -131,7 +133,7 @@ class Joined:
         texts = _numbers(self._texts, part.texts)
         for name, (index, values) in part.sparse.items():
             indices, kept = self._sparse.setdefault(name, (_Column(), _Column()))
-            indices.add(index.astype(np.int64) + self._length)
+            indices.add(index + np.int32(self._length))
             kept.add(texts[values] if name in TEXTS else values)
         maps = {"device": _numbers(self._devices, part.memory_devices), "lane": lanes}
         for name, column in part.memory.items():
@@ -198,8 +200,9 @@ class Joined:
         return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
 
 
-def _numbers(numbering: Numbering, things: Sequence[Any]) -> Int32:
-    return np.array([numbering[thing] for thing in things], np.int32)
+def _numbers(numbering: Numbering, things: Sequence[Any]) -> npt.NDArray[Any]:
+    """As narrow as they are, and so what is looked up in them."""
+    return _narrow(np.array([numbering[thing] for thing in things], np.int32))
 
 
 def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:
