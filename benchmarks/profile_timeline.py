@@ -19,10 +19,10 @@ from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import NO_ID, Columns
 from genops_lab.profiler.engine.reading import kineto
 from genops_lab.profiler.engine.timeline import tiles
-from tests.profiler.test_truth import TRACES
 from tests.support.browser import chromium, lab_page
 from tests.support.homes import temporary_home
 from tests.support.lab_server import LabServer, running_lab
+from tests.support.real_traces import TRACES
 
 from .figure import Figure
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from genops_lab.profiler.engine.memory import snapshots
-from tests.profiler.test_truth import TRACES
 from tests.support.homes import Home
+from tests.support.real_traces import TRACES
 
 from .kernels import RunningKernel
 

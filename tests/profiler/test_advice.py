@@ -10,8 +10,7 @@ import pytest
 
 from genops_lab.profiler import analyze
 from genops_lab.profiler.models import Advice, ProfileSummary
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 with_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"

@@ -15,8 +15,7 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.memory import allocations
 from genops_lab.profiler.engine.memory.thinning import kept
 from genops_lab.profiler.models import DeviceMemory
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 
 def operator(name: str, ts: float, dur: float) -> dict[str, Any]:

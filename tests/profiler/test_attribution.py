@@ -20,8 +20,8 @@ from genops_lab.profiler.engine.columns import Columns, Sparse
 from genops_lab.profiler.engine.reading import kineto
 from genops_lab.profiler.engine.traces import Trace as OneRank
 from genops_lab.profiler.models import Attribution, LineTime
+from tests.support.real_traces import TRACES
 
-from .test_truth import TRACES
 from .traced import Trace, profiled, with_device
 
 real_traces = pytest.mark.skipif(

@@ -17,8 +17,7 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.reading import kineto, pieces
 from genops_lab.profiler.models import ProfileSummary
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 
 def kernel(at: int, **rest: Any) -> dict[str, Any]:

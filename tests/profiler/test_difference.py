@@ -27,8 +27,7 @@ from genops_lab.profiler.models import (
     ProfileSummary,
     StepTime,
 )
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
 

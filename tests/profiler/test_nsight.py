@@ -19,8 +19,7 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.columns import NO_ID, Columns, Int64
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.reading import nsight
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real exports in ../shared/traces are not here")
 NAMES = ["mfu_2gpu_before", "mfu_2gpu_after"]

@@ -23,9 +23,9 @@ from genops_lab.profiler.engine.reading.helpers import Helpers
 from genops_lab.profiler.engine.reading.mending import mended
 from genops_lab.profiler.engine.reading.parts import Joined, Part
 from genops_lab.profiler.engine.reading.times import UNUSABLE, all_nanoseconds, nanoseconds, of_numbers
+from tests.support.real_traces import TRACES
 
 from .test_stored import plain
-from .test_truth import TRACES
 
 
 def told(columns: Columns) -> dict[str, Any]:

@@ -12,8 +12,7 @@ import pytest
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.efficiency.accelerators import accelerators, find
 from genops_lab.profiler.models import Roofline
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 SHARED = Path(__file__).parents[3] / "shared"
 real_traces = pytest.mark.skipif(

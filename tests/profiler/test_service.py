@@ -25,8 +25,7 @@ from genops_lab.profiler.models import ComparedProfiles, NewProfile, Profile, Pr
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.settings import Settings
 from tests.support.homes import Home
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 TRACE = {
     "traceEvents": [

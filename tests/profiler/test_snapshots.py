@@ -14,9 +14,9 @@ from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.memory import snapshots
 from genops_lab.profiler.models import DeviceMemory
+from tests.support.real_traces import TRACES
 
 from .snapshots import CELL, TORCH, at, block, entry, frame, segment, snapshot
-from .test_truth import TRACES
 
 MiB = 1 << 20
 

@@ -13,11 +13,13 @@ import psutil
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.profiler.backends.kept import COLUMNS, kept_columns
 from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import Columns
-from genops_lab.profiler.engine.reading import kineto, parts
+from genops_lab.profiler.engine.reading import batches, kineto, parts
+from tests.support.real_traces import TRACES
 
-from .test_truth import TRACES
+from .events import call
 
 
 def plain(value: Any) -> Any:
@@ -55,6 +57,36 @@ def test_what_is_saved_is_loaded(folder: Path, columns: Columns) -> None:
     assert plain(loaded) == plain(columns)
     assert not loaded.ts.flags.writeable
     assert loaded.lanes[0].thread == "2"
+
+
+@pytest.mark.parametrize(("length_us", "correlation"), [(2_147_483, 2**31 - 1), (2_147_484, 2**31)])
+def test_numbers_are_as_narrow_as_a_trace_allows(tmp_path: Path, length_us: int, correlation: int) -> None:
+    path, wide = tmp_path / "trace.json", correlation >= 2**31
+    slices = [call("cudaLaunchKernel", 0, 3, 1), call("cudaLaunchKernel", 5, length_us, correlation)]
+    path.write_text(json.dumps({"traceEvents": slices}))
+    read = kineto.read(path)
+    stored.save(read, tmp_path / "columns")
+    for columns in (read, stored.load(tmp_path / "columns")):
+        assert columns.dur.dtype == columns.correlation.dtype == (np.int64 if wide else np.int32)
+        assert columns.external.dtype == np.int32
+        assert columns.dur.tolist() == [3000, length_us * 1000]
+        assert columns.correlation.tolist() == [1, correlation]
+
+
+def test_a_batch_without_slices_makes_no_column_wide() -> None:
+    joined = parts.Joined()
+    for events in ([{"ph": "M", "name": "process_name", "pid": 1}], [call("cudaLaunchKernel", 5, 9, 1)]):
+        joined.add(batches.read(json.dumps(events).encode()))
+    assert joined.columns().dur.dtype == np.int32
+
+
+def test_columns_of_another_version_are_made_again(tmp_path: Path, columns: Columns) -> None:
+    stored.save(columns, tmp_path / COLUMNS)
+    manifest = tmp_path / COLUMNS / stored.MANIFEST
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": stored.VERSION - 1}))
+    assert not stored.is_stored(tmp_path / COLUMNS)
+    assert plain(kept_columns(tmp_path, tmp_path / "trace.json")) == plain(columns)
+    assert stored.is_stored(tmp_path / COLUMNS)
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="this system gives no mapped memory back")

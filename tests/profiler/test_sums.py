@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -13,11 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine.reading import kineto
 from genops_lab.profiler.engine.sums import host as host_side
+from genops_lab.profiler.engine.sums.summary import Sums
+from genops_lab.profiler.engine.traces import Trace
 from genops_lab.profiler.models import IdleTime, ProfileSummary
+from tests.support.real_traces import TRACES
 
 from .events import Event, call, kernel, operator, slice_of, written
-from .test_truth import TRACES, WITH_TRUTH
+from .test_truth import WITH_TRUTH
 
 with_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
@@ -328,3 +333,18 @@ def test_all_work_of_a_real_trace_belongs_to_a_step() -> None:
 def _analyzed(events: list[Event]) -> ProfileSummary:
     with tempfile.TemporaryDirectory() as folder:
         return analyze(written(Path(folder), events))
+
+
+@with_traces
+@pytest.mark.parametrize("name", WITH_TRUTH)
+def test_lengths_up_to_what_32_bits_hold_are_added_in_whole(name: str) -> None:
+    columns = kineto.read(TRACES / "kineto" / name)
+    # The longest slice becomes 2.1 s long, everything else in proportion.
+    scale = (2**31 - 1) // int(columns.dur.max())
+    ts, dur = columns.ts.astype(np.int64) * scale, columns.dur.astype(np.int64) * scale
+    narrow, wide = Sums(), Sums()
+    for sums, dtype in ((narrow, np.int32), (wide, np.int64)):
+        of_dtype = {each: getattr(columns, each).astype(dtype) for each in ("correlation", "external")}
+        scaled = dataclasses.replace(columns, ts=ts, dur=dur.astype(dtype), **of_dtype)
+        sums.add(Trace(scaled, 0), "")
+    assert narrow.summary() == wide.summary()

@@ -18,8 +18,7 @@ from genops_lab.profiler.engine.timeline import slices, tiles
 from genops_lab.profiler.engine.timeline.rows import MOST_ROWS, rows_of
 from genops_lab.profiler.engine.timeline.tiles import MOST_ITEMS, TILE_CELLS, Timeline
 from genops_lab.profiler.models import SumsQuery
-
-from .test_truth import TRACES
+from tests.support.real_traces import TRACES
 
 REAL = [
     "v100_2rank_nccl.json.gz",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from genops_lab.profiler import analyze
+from tests.support.real_traces import TRACES
 
-#: Beside the repository, or where GENOPS_TRACES says.
-TRACES = Path(os.environ.get("GENOPS_TRACES", Path(__file__).parents[3] / "shared" / "traces"))
 WITH_TRUTH = [
     "h100_owlv2.json.gz",
     "h800_deepseek_train.json",

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
+def _traces() -> Path:
+    """A worktree lies a folder deeper than the checkout."""
+    places = [parent / "shared" / "traces" for parent in Path(__file__).resolve().parents[2:]]
+    return next((place for place in places if place.is_dir()), places[1])
+
+
+#: Where they are, or would be.
+TRACES = Path(os.environ.get("GENOPS_TRACES") or _traces())
+
+
 def real_trace(name: str) -> Path:
-    """Where a trace is, or would be. A worktree lies a folder deeper than the checkout."""
-    places = [parent / "shared" / "traces" / "kineto" / name for parent in Path(__file__).resolve().parents]
-    return next((place for place in places if place.is_file()), places[-1])
+    """Where a Kineto trace is, or would be."""
+    return TRACES / "kineto" / name

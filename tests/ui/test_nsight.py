@@ -12,11 +12,11 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.profiler.test_truth import TRACES
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.nsys import NsysStandIn, nsys_stand_in
+from tests.support.real_traces import TRACES
 
 pytestmark = [
     pytest.mark.ui,

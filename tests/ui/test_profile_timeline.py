@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.profiler.test_truth import TRACES
 from tests.support.browser import SHOTS, LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
+from tests.support.real_traces import TRACES
 
 TRACE = "v100_2rank.pt.trace.json.gz"
 

@@ -26,6 +26,8 @@ class TraceAnalysis:
     def ready(self) -> None:
         """Have imported what ``summarize`` needs."""
         from ..engine import keeping  # noqa: F401
+        from ..engine.reading import files  # noqa: F401
+        from ..engine.sums import summary  # noqa: F401
 
     def summarize(
         self, trace: str, folder: str, usd_per_hour: float | None = None, target: str = ""

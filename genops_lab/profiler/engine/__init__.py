@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import InvalidRequest
-
-from ..models import ProfileSummary
-from .efficiency.pricing import priced
-from .reading.files import read as read
-from .reading.kinds_of_files import FileKind, files_of, kind_of_file
-
+# Nothing of the engine is imported here: programs that only read (``reading.helping``) are waited for.
 if TYPE_CHECKING:
+    from ..models import ProfileSummary
+    from .columns import Columns
     from .memory.held import Held
     from .traces import Trace
+
+
+def read(path: Path) -> Columns:
+    """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
+    from .reading import files
+
+    return files.read(path)
 
 
 def analyze(
@@ -39,11 +42,14 @@ def analyze(
     to the damage, which ``damaged`` tells. ``watch`` is given each trace with its file, ``watch_held`` what
     devices of each snapshot held at any moment.
     """
+    from genops_lab.core.errors import InvalidRequest
+
+    from .efficiency.pricing import priced
+    from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+
     files = files_of(paths)
     if not files:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
-    # Not at the start: a process that only reads is ready sooner.
-    from .memory import snapshots
     from .reading.ranked import ranked
     from .sums.summary import Sums
 
@@ -51,6 +57,8 @@ def analyze(
     traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
     for path in files:
         if path not in traces:
+            from .memory import snapshots
+
             sums.add_snapshot(snapshots.read(path, watch_held))
     for path, trace in zip(traces, ranked(traces), strict=True):
         if watch is not None:

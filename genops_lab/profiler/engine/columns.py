@@ -3,7 +3,8 @@
 Arrays may be read-only, and large ones lie in files: whoever changes one copies it before.
 
 Times are integers of nanoseconds after ``origin_ns``; a double cannot hold nanoseconds since 1970. The columns
-of slices take 41 bytes an event; what only some events have lies apart, beside the indices of those that have it.
+of slices take 29 bytes an event, 41 where their numbers are large; what only some events have lies apart, beside the
+indices of those that have it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from . import heap
+
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
+#: int32 where all its numbers fit, else int64: what is computed of it goes on in int64.
+Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 #: Stands where an event has no such id.
 NO_ID = -1
@@ -106,16 +111,17 @@ class Columns:
     """One file's complete slices in the order of their starts (an outer one before those inside it)."""
 
     ts: Int64
-    dur: Int64
+    #: To 2.1 s they fit into int32, of which two must not be added.
+    dur: Whole
     #: Position in ``names``.
     name: Int32
     #: Position in ``lanes``.
     lane: Int32
     kind: Int8
     #: Ties a runtime's call to what it started.
-    correlation: Int64
+    correlation: Whole
     #: Ties an operator to the calls inside it, in some traces.
-    external: Int64
+    external: Whole
     names: list[str]
     lanes: list[Lane]
     sparse: Mapping[str, Sparse] = field(default_factory=dict)
@@ -147,7 +153,9 @@ class Columns:
         return found
 
     def rest(self) -> None:
-        """Give back the memory of columns that lie in files; they are read again where they are asked for."""
+        """Give back the memory of columns that lie in files (they are read again where they are asked for), and what is
+        free."""
+        heap.give_back()
         if hasattr(mmap, "MADV_DONTNEED"):
             for array in self._arrays():
                 if isinstance(array.base, np.memmap):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from .columns import Columns, Int32, Int64
+from .columns import Columns, Int32, Int64, Whole
 from .kinds import Kind, among
 from .positions import present
 
@@ -31,7 +31,7 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     return found
 
 
-def _nearest_around(start: Int64, length: Int64, holds: npt.NDArray[np.bool_]) -> Int32:
+def _nearest_around(start: Int64, length: Whole, holds: npt.NDArray[np.bool_]) -> Int32:
     """For each slice of a lane the last before it that holds and has not ended.
 
     All ask at once: who finds one that has ended goes on with the one that that one has come to, since all between

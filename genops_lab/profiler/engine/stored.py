@@ -25,17 +25,22 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from .columns import Allocations, Columns, Lane, MarkedCell, Sparse
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
-VERSION = 1
+VERSION = 2
 MANIFEST = "columns.json"
 
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
 _ALLOCATIONS = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
+_WHOLE = (np.int32, np.int64)
+#: Of arrays that are not int64, and not the indices of a sparse column.
 _DTYPES = {
-    "slices.name": np.int32,
-    "slices.lane": np.int32,
-    "slices.kind": np.int8,
-    "allocations.lane": np.int32,
-    "allocations.device": np.int8,
+    "slices.dur": _WHOLE,
+    "slices.correlation": _WHOLE,
+    "slices.external": _WHOLE,
+    "slices.name": (np.int32,),
+    "slices.lane": (np.int32,),
+    "slices.kind": (np.int8,),
+    "allocations.lane": (np.int32,),
+    "allocations.device": (np.int8,),
 }
 
 
@@ -195,13 +200,13 @@ def _read_manifest(folder: Path) -> _Manifest:
 
 def _map(folder: Path, name: str, length: int) -> npt.NDArray[Any]:
     path = folder / f"{name}.npy"
-    dtype = _DTYPES.get(name, np.int32 if name.endswith(".index") else np.int64)
+    dtypes = _DTYPES.get(name, (np.int32,) if name.endswith(".index") else (np.int64,))
     try:
         # An empty array has nothing that could be mapped.
         array = np.load(path, mmap_mode="r" if length else None, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise _not_whole(folder, f"{path.name} is missing or damaged") from error
-    if array.shape != (length,) or array.dtype != dtype:
+    if array.shape != (length,) or array.dtype not in dtypes:
         raise _not_whole(folder, f"{path.name} is not what {MANIFEST} says")
     # Without the subclass, indexing gives plain arrays.
     return np.asarray(array)

@@ -23,13 +23,15 @@ from .ranks import Collectives, collectives_of, straggler
 from .synchronization import sync_item, sync_other
 from .warmup import warmup_counted
 
-RULES: tuple[Rule, ...] = (
+_OF_WAITS: tuple[Rule, ...] = (
     dataloader_bound,
     h2d_blocking,
     h2d_unpinned,
     sync_item,
     sync_other,
     launch_bound,
+)
+_OF_WORK: tuple[Rule, ...] = (
     efficiency,
     fp32_kernels,
     conv_layout,
@@ -46,7 +48,12 @@ RULES: tuple[Rule, ...] = (
 
 def advise(case: Case) -> list[Advice]:
     """What one rank's trace shows, most time first."""
-    return by_saving(advice for rule in RULES for advice in rule(case))
+    found: list[Advice] = []
+    for rules in (_OF_WAITS, _OF_WORK):
+        found += [advice for rule in rules for advice in rule(case)]
+        # Each asks for other columns.
+        case.columns.rest()
+    return by_saving(found)
 
 
 def over_ranks(advice: Iterable[Advice]) -> list[Advice]:

@@ -32,7 +32,7 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
     """
     columns = case.columns
     fits = np.array([_ELEMENTWISE.search(name) is not None for name in columns.names], bool)
-    grid = np.full(len(columns), NOTHING, np.int64)
+    grid = np.full(len(columns), NOTHING, np.int32)
     sparse = columns.sparse.get("grid")
     if sparse is None or not fits.any():
         return
@@ -62,7 +62,7 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
     )
 
 
-def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int64) -> list[Int64]:
+def _chains(case: Case, kernels: Int64, fits: Bools, grid: Int32) -> list[Int64]:
     columns = case.columns
     good = fits[columns.name[kernels]] & (columns.dur[kernels] >= LONG_ENOUGH_NS) & (grid[kernels] != NOTHING)
     joined = good[1:] & good[:-1] & (grid[kernels[1:]] == grid[kernels[:-1]])

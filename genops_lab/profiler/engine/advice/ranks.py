@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models import Advice
-from ..columns import Int64
+from ..columns import Whole
 from .case import Case, milliseconds, percent
 from .communication import collectives
 
@@ -20,7 +20,7 @@ class Collectives(NamedTuple):
 
     rank: int
     names: list[str]
-    lengths: Int64
+    lengths: Whole
     traced: int
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import Attribution, LineTime, Place, Unattributed
-from ..columns import Columns, Int32, Int64
+from ..columns import Columns, Int32, Int64, Whole
 from ..kinds import Kind
 from ..nesting import NOTHING
 from ..positions import present
@@ -60,7 +60,7 @@ class AttributionTally:
         self._name(columns, lines, line[named], columns.name[owner[named]], length[named])
         return PlacesOf(trace, lines, line)
 
-    def _count(self, lines: Lines, line: Int64, length: Int64, backward: Bools, kernels: Bools) -> None:
+    def _count(self, lines: Lines, line: Int64, length: Whole, backward: Bools, kernels: Bools) -> None:
         size = len(lines.places)
         total, of_backward, launches = (np.zeros(size, np.int64) for _ in range(3))
         np.add.at(total, line, length)
@@ -75,7 +75,7 @@ class AttributionTally:
                 into.kernels += int(launches[number])
                 into.cpu += int(host[number])
 
-    def _name(self, columns: Columns, lines: Lines, line: Int64, operator: Int32, length: Int64) -> None:
+    def _name(self, columns: Columns, lines: Lines, line: Int64, operator: Int32, length: Whole) -> None:
         names = len(columns.names)
         for pair, total in _sums(line * names + operator, length):
             operators = self._lines[lines.places[pair // names]].operators
@@ -133,7 +133,7 @@ def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Boo
     return line, in_backward
 
 
-def _sums(keys: Int64 | Int32, values: Int64) -> list[tuple[int, int]]:
+def _sums(keys: Whole, values: Whole) -> list[tuple[int, int]]:
     present, place = np.unique(keys, return_inverse=True)
     sums = np.zeros(len(present), np.int64)
     np.add.at(sums, place, values)

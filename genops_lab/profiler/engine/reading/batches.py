@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,6 +43,8 @@ _decoders = [
     (written, msgspec.json.Decoder(list[written.phase]))  # type: ignore[name-defined]
     for written in (IN_NUMBERS, IN_TEXT)
 ]
+#: Names come again in every batch.
+_kind_of = lru_cache(1 << 14)(kind_of)
 #: The number of its set of arguments, by kind.
 _SET = np.array([SETS.index(ARGUMENTS[kind]) for kind in Kind], np.int8)
 
@@ -157,7 +160,7 @@ class _Batch:
         rows, pairs = Numbering(), Numbering()
         row = np.array([rows[each.cat, each.name, each.pid, each.tid] for each in slices], np.int32)
         names = np.array([self.names[name] for _, name, _, _ in rows], np.int32)
-        kinds = np.array([kind_of(category or "", name) for category, name, _, _ in rows], np.int8)
+        kinds = np.array([_kind_of(category or "", name) for category, name, _, _ in rows], np.int8)
         threads = np.array([pairs[str(process), str(thread)] for _, _, process, thread in rows], np.int32)
         kind = kinds[row]
         if any(map(told_by_device, {category for category, _, _, _ in rows})):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 
+from .. import heap
 from ..columns import Columns
-from . import kineto, nsight
+from . import kineto
 from .helpers import MOST, Helpers, cores
 from .kinds_of_files import FileKind, kind_of_file
 
@@ -39,8 +40,10 @@ def read_all(paths: Sequence[Path]) -> Iterator[Columns]:
             reading = kineto.Reading(paths[0])
             reading.take(helpers)
         # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
+        heap.give_back()
         columns = reading.columns()
         del reading
+        columns.rest()
         yield columns
         return
     with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:
@@ -72,6 +75,8 @@ def _json_bytes(path: Path) -> int:
 def _read(path: Path, helpers: Helpers | None) -> Columns:
     with _told(path):
         if kind_of_file(path) is FileKind.NSIGHT:
+            from . import nsight
+
             return nsight.read(path)
         return kineto.read(path, helpers)
 

@@ -6,44 +6,22 @@ each of them. They send numbers and names back, and end with the pipe.
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import queue
-import struct
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
-import msgspec
-
+from .helping import Range, message, send
 from .parts import Part
 
 #: More than these give little: the process that joins the parts has to keep up.
 MOST = 4
-_LENGTH = struct.Struct("<q")
-
-
-class Range(NamedTuple):
-    """Events and the commas between them, in a file."""
-
-    path: Path
-    begin: int
-    length: int
-
-    def text(self) -> bytearray:
-        """They as an array. Raises OSError."""
-        text = bytearray(self.length + 2)
-        text[0], text[-1] = b"[]"
-        with self.path.open("rb", buffering=0) as stream:
-            stream.seek(self.begin)
-            stream.readinto(memoryview(text)[1:-1])
-        return text
 
 
 Work = TypeVar("Work", bytes, Range)
@@ -67,11 +45,13 @@ class Helpers:
 
     def __enter__(self) -> Helpers:
         path = os.pathsep.join(each for each in sys.path if each)
+        helping = f"{__package__}.helping"
         for _ in range(self.number):
             helper = subprocess.Popen(
-                [sys.executable, "-c", f"from {__name__} import main; main()"],
+                [sys.executable, "-c", f"from {helping} import main; main()"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": path},
+                # NumPy starts no threads for products that it is not asked for.
+                env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
             self._started.append(helper)
             self._idle.put(helper)
@@ -96,10 +76,8 @@ class Helpers:
         assert helper.stdin is not None
         assert helper.stdout is not None
         try:
-            helper.stdin.write(_LENGTH.pack(len(request)))
-            helper.stdin.write(request)
-            helper.stdin.flush()
-            answer = _message(helper.stdout)
+            send(helper.stdin, request)
+            answer = message(helper.stdout)
         except OSError:  # it was ended, by the kernel when memory is short
             answer = None
         finally:
@@ -139,32 +117,3 @@ class Ahead(Generic[Work]):
         if part is not None:
             self._waiting.popleft()
         return part
-
-
-def main() -> None:
-    """A helper: batches come on standard input, parts go to standard output."""
-    from . import batches
-
-    gc.disable()
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    while (request := _message(requests)) is not None:
-        work = pickle.loads(request)  # noqa: S301 - of the process that started this one
-        part: Part | None
-        try:
-            part = batches.read(work.text() if isinstance(work, Range) else work).packed()
-        except (msgspec.DecodeError, RecursionError, OSError):
-            part = None
-        answer = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
-        answers.write(_LENGTH.pack(len(answer)))
-        answers.write(answer)
-        answers.flush()
-
-
-def _message(stream: IO[bytes]) -> bytes | None:
-    """The next one; None at the end."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    text = stream.read(length)
-    return text if len(text) == length else None

@@ -20,14 +20,17 @@ from .undeclared import Place, looks_like_a_device, place_of
 ALL_THREADS = "\0"
 #: Process, thread, device, stream.
 LaneKey = tuple[str, str, str, str]
-_DTYPES = {
-    **dict.fromkeys(("ts", "dur", "correlation", "external"), np.int64),
-    **dict.fromkeys(("name", "lane"), np.int32),
+#: The narrowest that columns of slices come to.
+_DTYPES: dict[str, type[np.signedinteger[Any]]] = {
+    "ts": np.int64,
+    **dict.fromkeys(("dur", "name", "lane", "correlation", "external"), np.int32),
     "kind": np.int8,
 }
 #: Columns so large are kept in files.
 MAPPED_BYTES = 1 << 20
 _UNEVEN = re.compile(r"[,:](?! \S)|[\[{]\s|\s[\]}]")
+#: Narrow types with what they hold.
+_NARROW = [(each, int(np.iinfo(each).min), int(np.iinfo(each).max)) for each in (np.int8, np.int16, np.int32)]
 MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
 
 
@@ -73,9 +76,9 @@ class Part:
 def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if len(column):
         least, most = int(column.min()), int(column.max())
-        for dtype in (np.int8, np.int16, np.int32):
-            if np.iinfo(dtype).min <= least and most <= np.iinfo(dtype).max:
-                return column.astype(dtype)
+        for dtype, smallest, largest in _NARROW:
+            if smallest <= least and most <= largest:
+                return column.astype(dtype, copy=False)
     return column
 
 
@@ -97,12 +100,14 @@ class _Column:
             self.add(values)
 
     def add(self, values: npt.NDArray[Any]) -> None:
+        if not len(values):
+            return
         if values.itemsize > self._dtype.itemsize:
             values = _narrow(values)
         if values.itemsize > self._dtype.itemsize:
             self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
             self._dtype = values.dtype
-        self._bytes += values.astype(self._dtype).data
+        self._bytes += values.astype(self._dtype, copy=False).data
 
     def taken(self) -> npt.NDArray[Any]:
         return np.frombuffer(self._bytes, self._dtype)
@@ -138,7 +143,7 @@ class Joined:
         texts = _numbers(self._texts, [_evenly_spaced(text) for text in part.texts])
         for name, (index, values) in part.sparse.items():
             indices, kept = self._sparse.setdefault(name, (_Column(), _Column()))
-            indices.add(index.astype(np.int64) + self._length)
+            indices.add(index + np.int32(self._length))
             kept.add(texts[values] if name in TEXTS else values)
         maps = {"device": _numbers(self._devices, part.memory_devices), "lane": lanes}
         for name, column in part.memory.items():
@@ -189,7 +194,10 @@ class Joined:
         found["ts"] -= origin
         found["ts"] = _mapped(found["ts"])
         for name in [name for name in _DTYPES if name != "ts"]:
-            found[name] = _mapped(self._slices.pop(name).taken()[order].astype(_DTYPES[name]))
+            column = self._slices.pop(name).taken()
+            dtype = np.promote_types(column.dtype, _DTYPES[name])
+            found[name] = _mapped(column[order].astype(dtype, copy=False))
+            del column
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         del order
@@ -238,8 +246,9 @@ class Joined:
         return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
 
 
-def _numbers(numbering: Numbering, things: Sequence[Any]) -> Int32:
-    return np.array([numbering[thing] for thing in things], np.int32)
+def _numbers(numbering: Numbering, things: Sequence[Any]) -> npt.NDArray[Any]:
+    """As narrow as they are, and so what is looked up in them."""
+    return _narrow(np.array([numbering[thing] for thing in things], np.int32))
 
 
 def _evenly_spaced(text: str) -> str:

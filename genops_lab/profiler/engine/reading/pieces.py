@@ -19,7 +19,8 @@ import msgspec
 from genops_lab.core.errors import InvalidRequest
 
 from . import batches
-from .helpers import Ahead, Helpers, Range
+from .helpers import Ahead, Helpers
+from .helping import Range
 from .parts import Part
 from .streams import READ_BYTES, Stream
 

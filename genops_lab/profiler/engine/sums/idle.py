@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...models import IdleReason, IdleTime
-from ..columns import Int32, Int64
+from ..columns import Int32, Int64, Whole
 from ..intervals import Intervals, union
 from ..kinds import Kind
 from ..nesting import NOTHING
@@ -35,7 +35,7 @@ class Gaps(NamedTuple):
     times: Intervals
     #: The first slice after each gap.
     following: Int64
-    parts: Int64
+    parts: Whole
 
     @property
     def lengths(self) -> Int64:
@@ -53,7 +53,7 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
     """
     columns = trace.columns
     times, following = _gaps(trace, members)
-    parts = _no_parts(len(following))
+    parts = _no_parts(times)
     call = trace.call[following]
     returned = np.where(call == NOTHING, times.start, columns.ts[call] + columns.dur[call])
     until = np.clip(returned, times.start, times.end)
@@ -96,11 +96,13 @@ def idle_times(rank: int, gaps: Mapping[str, Gaps]) -> Iterator[IdleTime]:
         )
 
 
-def _no_parts(gaps: int) -> Int64:
-    return np.zeros((gaps, len(REASONS)), np.int64, order="F")
+def _no_parts(times: Intervals) -> Whole:
+    longest = int((times.end - times.start).max(initial=0))
+    dtype = np.int32 if longest <= np.iinfo(np.int32).max else np.int64
+    return np.zeros((len(times.start), len(REASONS)), dtype, order="F")
 
 
-def _largest(parts: Int64) -> npt.NDArray[np.int8]:
+def _largest(parts: Whole) -> npt.NDArray[np.int8]:
     """Of each gap the first of its largest parts."""
     found = np.zeros(len(parts), np.int8)
     most = parts[:, 0]
@@ -118,8 +120,8 @@ def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
     return Intervals(reach[after - 1], start[after]), members[after]
 
 
-def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
-    parts = _no_parts(len(stretch.start))
+def _host_parts(host: Host, thread: int, stretch: Intervals) -> Whole:
+    parts = _no_parts(stretch)
     told = np.zeros(len(stretch.start), np.int64)
     together = Intervals(np.empty(0, np.int64), np.empty(0, np.int64))
     for activity in host.activities(thread):
@@ -133,7 +135,7 @@ def _host_parts(host: Host, thread: int, stretch: Intervals) -> Int64:
     return parts
 
 
-def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Int64) -> None:
+def _after_waits(host: Host, times: Intervals, lane: Int64, parts: Whole) -> None:
     """Move launching to the wait inside which the gap began."""
     launch = _PART["launch"]
     for activity, began in _began_in_waits(host, times, lane):
@@ -167,7 +169,7 @@ def without_waits(trace: Trace, host: Host, gaps: Gaps) -> Gaps:
     return gaps._replace(parts=parts)
 
 
-def _ahead(waits: Intervals, at: Int64, python: Int64) -> Int64:
+def _ahead(waits: Intervals, at: Int64, python: Whole) -> Int64:
     """How much of the Python after each of ``at`` would have run beside the device's work without the waits.
 
     A host that does not wait is ahead by as much as it would have waited, until its Python has used that up.
@@ -182,7 +184,7 @@ def _ahead(waits: Intervals, at: Int64, python: Int64) -> Int64:
 
 
 def _device_parts(
-    trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int32, parts: Int64
+    trace: Trace, members: Int64, times: Intervals, following: Int64, call: Int32, parts: Whole
 ) -> None:
     """Of gaps that no host explains: the work was called before, or its call is not known."""
     columns = trace.columns

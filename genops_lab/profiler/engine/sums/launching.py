@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..columns import NO_ID, Columns, Int64
+from ..columns import NO_ID, Columns, Int64, Whole
 from ..kinds import Kind
 from ..nesting import NOTHING
 
@@ -12,7 +12,7 @@ from ..nesting import NOTHING
 DENSE = 8
 
 
-def first(column: Int64, among: Int64, wanted: Int64) -> Int64:
+def first(column: Whole, among: Int64, wanted: Whole) -> Int64:
     """For each id that is wanted the first slice ``among`` some that has it; NOTHING where there is none."""
     found = np.full(len(wanted), NOTHING, np.int64)
     given = wanted != NO_ID

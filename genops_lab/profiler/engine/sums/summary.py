@@ -58,8 +58,10 @@ class Sums:
         self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
         self._tally.add(trace)
         self._cpu.add(trace)
+        trace.columns.rest()
         places_of = self._attribution.add(trace)
         self._roofline.add(trace)
+        trace.columns.rest()
         self._memory.add(trace, places_of.lines)
         # Each asks for other columns.
         trace.columns.rest()
@@ -67,6 +69,7 @@ class Sums:
         self._devices += device_times(trace, kernels)
         self._kernels += [*kernels.values(), *others.values()]
         self._streams += stream_times(trace)
+        trace.columns.rest()
         self._steps += step_times(trace)
         self._launches += launch_times(trace)
         case = Case(trace, places_of=places_of)

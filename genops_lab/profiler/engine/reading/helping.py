@@ -1,0 +1,69 @@
+"""What a helper runs: batches come on standard input, parts go to standard output.
+
+It imports as little as it can: all of it is waited for before the first batch is read.
+"""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import struct
+import sys
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import msgspec
+
+from . import batches
+from .parts import Part
+
+_LENGTH = struct.Struct("<q")
+
+
+class Range(NamedTuple):
+    """Events and the commas between them, in a file."""
+
+    path: Path
+    begin: int
+    length: int
+
+    def text(self) -> bytearray:
+        """They as an array. Raises OSError."""
+        text = bytearray(self.length + 2)
+        text[0], text[-1] = b"[]"
+        with self.path.open("rb", buffering=0) as stream:
+            stream.seek(self.begin)
+            stream.readinto(memoryview(text)[1:-1])
+        return text
+
+
+def main() -> None:
+    """Until its input ends."""
+    gc.disable()
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while (request := message(requests)) is not None:
+        work = pickle.loads(request)  # noqa: S301 - of the process that started this one
+        part: Part | None
+        try:
+            part = batches.read(work.text() if isinstance(work, Range) else work).packed()
+        except (msgspec.DecodeError, RecursionError, OSError):
+            part = None
+        answer = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
+        send(answers, answer)
+
+
+def send(stream: IO[bytes], text: bytes) -> None:
+    """One message. Raises OSError."""
+    stream.write(_LENGTH.pack(len(text)))
+    stream.write(text)
+    stream.flush()
+
+
+def message(stream: IO[bytes]) -> bytes | None:
+    """The next one; None at the end."""
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    text = stream.read(length)
+    return text if len(text) == length else None
