@@ -44,7 +44,7 @@ def bands_of(held: Held) -> list[int]:
     began = np.full(len(held.lines), held.moments, np.int64)
     np.minimum.at(began, held.line, held.begin)
     ranked = [each for each in np.argsort(-most, kind="stable")[:BANDS].tolist() if most[each] > 0]
-    return sorted(ranked, key=lambda each: (round(asked[each] / most[each]), began[each]))
+    return sorted(ranked, key=lambda each: (round(float(asked[each] / most[each])), began[each]))
 
 
 def timeline_of(held: Held, number: int, lines: list[int], first: int, last: int) -> HeldTimeline:
