@@ -41,6 +41,39 @@ def test_shared_containers_stay_shared() -> None:
     assert first is second
 
 
+def entries(count: int, frames: int, distinct: int) -> Any:
+    """Allocations whose stacks are lists of the same frames."""
+    every = [{"line": number, "name": f"f{number}"} for number in range(frames)]
+    stacks = [[every[(3 * which + n) % frames] for n in range(frames)] for which in range(distinct)]
+    return [{"addr": n, "frames": list(stacks[n % distinct])} for n in range(count)]
+
+
+@given(st.integers(1, 12), st.integers(1, 700), st.integers(1, 3), st.integers(2, 5))
+@settings(max_examples=40, deadline=None)
+def test_stacks_that_come_again_are_lists_of_their_own(
+    count: int, frames: int, distinct: int, protocol: int
+) -> None:
+    value = entries(count, frames, distinct)
+    found = plain_pickle.load(pickle.dumps([value, value[0]["frames"]], protocol), "x")
+    assert found == [value, value[0]["frames"]]
+    assert found[1] is found[0][0]["frames"]
+    assert len({id(each["frames"]) for each in found[0]}) == count
+    assert len({id(frame) for each in found[0] for frame in each["frames"]}) == frames
+
+
+def test_a_place_of_the_memo_that_gets_something_else_is_not_remembered() -> None:
+    gets = b"(" + b"h\x01" * 9 + b"e"
+    found = plain_pickle.load(b"\x80\x02]q\x00(K\x05q\x01]" + gets + b"K\x06q\x01]" + gets + b"e.", "x")
+    assert found == pickle.loads(b"\x80\x02]q\x00(K\x05q\x01]" + gets + b"K\x06q\x01]" + gets + b"e.")
+    assert found == [5, [5] * 9, 6, [6] * 9]
+
+
+@pytest.mark.parametrize("end", [b"h", b"j\x00\x00", b"h\x07" * 20 + b"e."])
+def test_a_stack_that_is_cut_or_names_nothing(end: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="cut off or damaged"):
+        plain_pickle.load(b"\x80\x04]\x94(" + b"h\x00" * 20 + end, "x")
+
+
 class Opens:
     """Makes a file when it is unpickled."""
 

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
     shutil.copy(TRACES / "kineto" / "v100_2rank_nccl.json.gz", module_home.work / TRACE)
-    shutil.copy(TRACES / "memory" / "forward.pickle", module_home.work)
     shutil.copytree(TRACES / "kineto" / "dlrm_8ranks", module_home.work / "ranks")
     (module_home.work / "no trace.json").write_text("{}")
     with running_lab(module_home) as found:
@@ -392,19 +391,3 @@ def test_nothing_that_is_no_error_is_red(lab: LabPage, server: LabServer) -> Non
         lab.theme(theme)
         settled(lab)
         assert lab.page.evaluate(REDDISH) == 0, theme
-
-
-def test_a_snapshot_of_memory_says_who_held_it(lab: LabPage) -> None:
-    double_click(lab, "forward.pickle")
-    part = lab.page.get_by_role("region", name="Device 0", exact=True)
-    expect(part.get_by_role("definition").filter(has_text="10.9 GiB")).to_be_visible(timeout=60_000)
-    expect(part.get_by_role("img", name=re.compile("up to 10.9 GiB$"))).to_be_visible()
-    first = part.get_by_role("row").nth(1)
-    expect(first).to_contain_text(
-        re.compile(r"1\.6 GiB\s*144\s*Copies of another dtype.*adapters\.py:11[34] in forward")
-    )
-    first.locator("summary").click()
-    expect(first.get_by_role("listitem").first).to_be_visible()
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"profile-memory-{theme}")

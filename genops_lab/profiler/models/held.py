@@ -43,7 +43,7 @@ class HeldTimeline(msgspec.Struct, frozen=True, kw_only=True):
     us: bytes
     held: bytes
     reserved: bytes
-    #: The lines that ever held most, largest first; a line that was asked for comes last.
+    #: The lines that ever held most, in the order to stack them: what comes and goes last, and then one asked for.
     bands: list[MemoryBand]
 
 

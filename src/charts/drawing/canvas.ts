@@ -60,6 +60,17 @@ function drawMark(
       context.stroke();
       return;
     }
+    case 'area': {
+      context.beginPath();
+      for (let at = 0; at < mark.x.length; at++) {
+        context.lineTo(mark.x[at], mark.high[at]);
+      }
+      for (let at = mark.x.length - 1; at >= 0; at--) {
+        context.lineTo(mark.x[at], mark.low[at]);
+      }
+      context.fill();
+      return;
+    }
     case 'points': {
       const { radius, shape = 'circle' } = mark;
       for (let at = 0; at < mark.x.length; at++) {

@@ -13,6 +13,13 @@ export type Mark = (
       dash?: readonly number[];
     }
   | {
+      /** What lies between two heights. */
+      kind: 'area';
+      x: Numbers;
+      low: Numbers;
+      high: Numbers;
+    }
+  | {
       kind: 'points';
       x: Numbers;
       y: Numbers;

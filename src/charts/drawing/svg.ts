@@ -45,6 +45,16 @@ function shapeOf(
         ? `<path d="${path}" fill="none" stroke="${color}" stroke-width="${mark.width}" stroke-linejoin="round"${dash}/>`
         : '';
     }
+    case 'area': {
+      const [above, below] = [mark.high, mark.low].map(heights =>
+        Array.from(
+          heights,
+          (height, at) => `${round(mark.x[at])} ${round(height)}`
+        )
+      );
+      const path = [...above, ...below.reverse()].join('L');
+      return path ? `<path d="M${path}Z" fill="${color}"/>` : '';
+    }
     case 'points': {
       const { radius, shape = 'circle' } = mark;
       let all = '';

@@ -49,6 +49,12 @@ export function exported(
 }
 
 function lowered(mark: Mark, by: number): Mark {
+  if (mark.kind === 'area') {
+    const [low, high] = [mark.low, mark.high].map(heights =>
+      Array.from(heights, height => height + by)
+    );
+    return { ...mark, low, high };
+  }
   return mark.kind === 'line' || mark.kind === 'points'
     ? { ...mark, y: Array.from(mark.y, y => y + by) }
     : { ...mark, y: mark.y + by };

@@ -171,10 +171,20 @@ function Content(
   const memoryTab = memory && {
     id: 'memory',
     label: trans.__('Memory'),
-    render: () => <MemoryView memory={memory} trans={trans} />
+    render: (seen: boolean) => (
+      <MemoryView
+        memory={memory}
+        profileId={profile.id}
+        api={props.api}
+        seen={seen && model.visible}
+        places={places}
+        notebook={notebook}
+        trans={trans}
+      />
+    )
   };
   if (memoryTab && isSnapshot(profile)) {
-    return <>{memoryTab.render()}</>;
+    return <>{memoryTab.render(true)}</>;
   }
   const { ranks } = summary;
   const rank = ranks.length > 1 ? (model.rank ?? ranks[0]) : null;

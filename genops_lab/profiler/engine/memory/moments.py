@@ -34,10 +34,17 @@ NO_BLOCKS = -1
 
 
 def bands_of(held: Held) -> list[int]:
-    """The lines that ever held most, largest first."""
+    """The lines that ever held most, in the order to stack them: what stays lies below what comes and goes.
+
+    How often a line's memory was made anew tells that: all that it ever asked for, over the most that it held.
+    """
     most = held.most_by_line
-    ranked = np.argsort(-most, kind="stable")[:BANDS]
-    return [each for each in ranked.tolist() if most[each] > 0]
+    asked = np.zeros(len(held.lines), np.int64)
+    np.add.at(asked, held.line, held.bytes)
+    began = np.full(len(held.lines), held.moments, np.int64)
+    np.minimum.at(began, held.line, held.begin)
+    ranked = [each for each in np.argsort(-most, kind="stable")[:BANDS].tolist() if most[each] > 0]
+    return sorted(ranked, key=lambda each: (round(float(asked[each] / most[each])), began[each]))
 
 
 def timeline_of(held: Held, number: int, lines: list[int], first: int, last: int) -> HeldTimeline:

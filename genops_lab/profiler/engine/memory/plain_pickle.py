@@ -3,11 +3,16 @@
 Memory snapshots are pickles, and unpickling a stranger's file runs what it says. So this reads the format itself,
 as far as dicts with text keys, lists, tuples, texts, numbers and truth values need it; each other instruction is
 refused by name. What it makes is bounded by the size of the file, whatever the file claims.
+
+Python's own unpickler in C, told to find no class, runs nothing either, but is no way: five bytes that name a far place
+of its memo make it take gigabytes, keys of tuples in tuples (or of numbers made for it) keep it hashing for ever, it
+makes bytes and sets, and to know beforehand that a file does none of that takes as long as to read it here.
 """
 
 from __future__ import annotations
 
 import pickletools
+import re
 import struct
 from typing import Any, NoReturn
 
@@ -28,6 +33,13 @@ _INT, _INT1, _INT2, _LONG1, _FLOAT = ord("J"), ord("K"), ord("M"), 0x8A, ord("G"
 _SHORT_TEXT, _TEXT, _NONE, _TRUE, _FALSE = 0x8C, ord("X"), ord("N"), 0x88, 0x89
 _PROTO, _FRAME, _STOP = 0x80, 0x95, ord(".")
 _OLDEST, _NEWEST = 2, 5
+
+#: The frames of an allocation: things that were there before, one behind the other; most instructions of a snapshot.
+#: Allocations of one line have the same, so the bytes of a run stand for what it pushes.
+_run_of_gets = re.compile(rb"(?:h.|j.{4}){8,2000}", re.DOTALL).match
+_gets = re.compile(rb"h.|j.{4}", re.DOTALL).findall
+#: So many bytes of runs are remembered.
+_REMEMBERED = 32 << 20
 
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 _WOULD = {
@@ -57,10 +69,38 @@ def load(data: bytes, name: str) -> Any:
         raise _damaged(name, "a text is no UTF-8") from error
 
 
+class _Runs:
+    """What runs of gets push, by their bytes."""
+
+    def __init__(self, memo: list[Any]) -> None:
+        self._memo = memo
+        self._known: dict[bytes, list[Any]] = {}
+        self._room = _REMEMBERED
+
+    def pushed(self, run: bytes) -> list[Any]:
+        """A list of its own."""
+        known = self._known.get(run)
+        if known is None:
+            memo = self._memo
+            known = [
+                memo[token[1]] if token[0] == _GET else memo[_uint32(token, 1)[0]] for token in _gets(run)
+            ]
+            if len(run) <= self._room:
+                self._room -= len(run)
+                self._known[run] = known
+        return known.copy()
+
+    def forget(self) -> None:
+        """After a place of the memo may have got something else."""
+        self._known.clear()
+        self._room = _REMEMBERED
+
+
 def _load(data: bytes, name: str) -> Any:
     stack: list[Any] = []
     below: list[list[Any]] = []
     memo: list[Any] = []
+    runs = _Runs(memo)
     containers = len(data) // BYTES_A_CONTAINER + 8
     at, size = 0, len(data)
     while True:
@@ -77,7 +117,12 @@ def _load(data: bytes, name: str) -> Any:
             memo.append(stack[-1])
         elif operation == _MARK:
             below.append(stack)
-            stack = []
+            run = _run_of_gets(data, at)
+            if run is None:
+                stack = []
+            else:
+                stack = runs.pushed(run.group())
+                at = run.end()
         elif operation == _LONG1:
             length = data[at]
             end = at + 1 + length
@@ -149,6 +194,7 @@ def _load(data: bytes, name: str) -> Any:
             if place > len(memo):
                 raise _damaged(name, f"it claims place {place:,} of a memo that has {len(memo):,}")
             memo[place : place + 1] = [stack[-1]]
+            runs.forget()
         elif operation == _PROTO:
             if not _OLDEST <= data[at] <= _NEWEST:
                 raise _damaged(name, f"it is of pickle protocol {data[at]}")

@@ -1,13 +1,19 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Callout, formatBytes } from '../../../core';
+import type { GenOpsApi } from '../../../core';
+import { Callout, DownState, Resource, formatBytes } from '../../../core';
+import { useResource } from '../../../core/ui/hooks';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { DownloadButton } from '../download';
-import { placeWords } from '../places';
+import type { IPlaces } from '../places';
 
+import { HeldDevice } from './device';
 import { outlineOf } from './outline';
+import type { IHeldTimeline } from './service';
+import { MemoryService } from './service';
+import { categoryWords, siteWords } from './words';
 
 type IMemory = NonNullable<IProfileSummary['memory']>;
 type IDeviceMemory = IMemory['devices'][number];
@@ -15,7 +21,22 @@ type ISite = IDeviceMemory['sites'][number];
 
 /** What held a device's memory: over time, at the peak by line, and when it was out. */
 export function MemoryView(props: MemoryView.IProps): React.ReactElement {
-  const { memory, trans } = props;
+  const { memory, profileId, api, seen, trans } = props;
+  const service = React.useMemo(() => new MemoryService(api), [api]);
+  // What a profile says does not change: asked once, when it is first seen.
+  const timelines = React.useMemo(
+    () =>
+      new Resource<IHeldTimeline[]>({
+        fetch: signal => service.timelines(profileId, signal),
+        trans
+      }),
+    [service, profileId]
+  );
+  React.useEffect(() => () => timelines.dispose(), [timelines]);
+  React.useEffect(() => {
+    timelines.visible = seen;
+  }, [timelines, seen]);
+  const { value, state, error, busy } = useResource(timelines);
   return (
     <div className="gol-Memory">
       {memory.damaged && (
@@ -52,13 +73,43 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
           </>
         </Callout>
       ))}
-      {memory.devices.map(device => (
-        <Device
-          key={`${device.rank ?? ''}/${device.device}`}
-          device={device}
+      {state === 'down' && error && (
+        <DownState
+          what={trans.__('The memory over time cannot be read.')}
+          error={error}
+          busy={busy}
           trans={trans}
+          onRetry={() => void timelines.refresh()}
         />
-      ))}
+      )}
+      {memory.devices.map((device, number) => {
+        const timeline = value?.find(each => each.number === number);
+        const name = deviceWords(device, trans);
+        return (
+          <Device
+            key={`${device.rank ?? ''}/${device.device}`}
+            device={device}
+            name={name}
+            trans={trans}
+          >
+            {timeline ? (
+              <HeldDevice
+                profileId={profileId}
+                timeline={timeline}
+                service={service}
+                name={name}
+                places={props.places}
+                notebook={props.notebook}
+                trans={trans}
+              />
+            ) : (
+              state !== 'loading' && (
+                <AtThePeak device={device} name={name} trans={trans} />
+              )
+            )}
+          </Device>
+        );
+      })}
     </div>
   );
 }
@@ -66,25 +117,37 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
 export namespace MemoryView {
   export interface IProps {
     memory: IMemory;
+    profileId: string;
+    api: GenOpsApi;
+    /** Nothing is asked for while it is not. */
+    seen: boolean;
+    places: IPlaces;
+    /** The profile's notebook; empty where it has none. */
+    notebook: string;
     trans: TranslationBundle;
   }
 }
 
 function Device(props: {
   device: IDeviceMemory;
+  name: string;
   trans: TranslationBundle;
+  children: React.ReactNode;
 }): React.ReactElement {
-  const { device, trans } = props;
+  const { device, name, trans } = props;
   const id = React.useId();
-  const name = deviceWords(device, trans);
-  const isSnapshot = device.reserved > 0;
   const figures: [string, string][] = [
     [trans.__('Peak while recorded'), formatBytes(device.peak)],
-    ...(isSnapshot
+    ...(device.reserved > 0
       ? ([
           [trans.__('Held before'), formatBytes(device.before)],
           [trans.__('Allocated at the end'), formatBytes(device.allocated)],
-          [trans.__('Reserved at the end'), formatBytes(device.reserved)],
+          [trans.__('Reserved at the end'), formatBytes(device.reserved)]
+        ] as [string, string][])
+      : []),
+    // A trace tells no segments.
+    ...(device.segments > 0
+      ? ([
           [trans.__('Fragmentation'), formatShare(device.fragmentation, 1)],
           [trans.__('Largest free part'), formatBytes(device.largest_free)]
         ] as [string, string][])
@@ -107,6 +170,20 @@ function Device(props: {
           </div>
         ))}
       </dl>
+      {props.children}
+    </section>
+  );
+}
+
+/** What the summary alone tells: the sum over time, and who held it at the peak. */
+function AtThePeak(props: {
+  device: IDeviceMemory;
+  name: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { device, name, trans } = props;
+  return (
+    <>
       <Outline device={device} name={name} trans={trans} />
       <h4>{trans.__('What was held at the peak')}</h4>
       {device.sites.length > 0 ? (
@@ -136,7 +213,7 @@ function Device(props: {
           {trans.__('The recording does not tell who held it.')}
         </p>
       )}
-    </section>
+    </>
   );
 }
 
@@ -246,10 +323,6 @@ function Sites(props: {
   );
 }
 
-function siteWords(site: ISite, trans: TranslationBundle): string {
-  return site.place ? placeWords(site.place, trans) : site.name;
-}
-
 function deviceWords(
   { device, rank }: IDeviceMemory,
   trans: TranslationBundle
@@ -257,20 +330,4 @@ function deviceWords(
   const name =
     device < 0 ? trans.__('Memory of the host') : trans.__('Device %1', device);
   return rank === null ? name : trans.__('Rank %1, %2', rank, name);
-}
-
-function categoryWords(
-  category: ISite['category'],
-  trans: TranslationBundle
-): string {
-  const words: Record<ISite['category'], string> = {
-    parameters: trans.__('Parameters'),
-    activations: trans.__('Activations'),
-    gradients: trans.__('Gradients'),
-    optimizer: trans.__('Optimizer'),
-    backward: trans.__('Backward pass'),
-    autocast: trans.__('Copies of another dtype'),
-    '': ''
-  };
-  return words[category];
 }

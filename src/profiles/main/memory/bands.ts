@@ -1,0 +1,130 @@
+/** Memory over time as columns: the sum, what is reserved, and the largest lines one above the other. */
+import { bytesOf } from '../../timeline/tiles';
+
+import type { IHeldTimeline, ISite } from './service';
+
+/** One line's band. */
+export interface IBand {
+  readonly line: number;
+  readonly site: ISite;
+  readonly low: Float64Array;
+  readonly high: Float64Array;
+}
+
+/** A stretch of a device's memory, at points that rise. */
+export interface IHeld {
+  readonly number: number;
+  readonly moments: number;
+  readonly byTime: boolean;
+  readonly peak: number;
+  readonly peakAt: number;
+  readonly failures: readonly number[];
+  /** The points' moments, and their places on the axis: times in microseconds, or the moments. */
+  readonly at: Int32Array;
+  readonly x: ArrayLike<number>;
+  /** Where the axis ends: the last point lasts, too. */
+  readonly end: number;
+  readonly held: Float64Array;
+  /** Empty where it is not told. */
+  readonly reserved: Float64Array;
+  readonly bands: readonly IBand[];
+}
+
+export function heldOf(answer: IHeldTimeline): IHeld {
+  const at = new Int32Array(bytesOf(answer.at));
+  const held = new Float64Array(bytesOf(answer.held));
+  const us = new Float64Array(bytesOf(answer.us));
+  const x = answer.by_time && us.length > 0 ? us : at;
+  let low = new Float64Array(at.length);
+  const bands = answer.bands.map(({ line, site, curve }) => {
+    const own = new Float64Array(bytesOf(curve));
+    const band = { line, site, low, high: low.map((sum, n) => sum + own[n]) };
+    low = band.high;
+    return band;
+  });
+  const last = x[x.length - 1];
+  return {
+    number: answer.number,
+    moments: answer.moments,
+    byTime: x === us,
+    peak: answer.peak,
+    peakAt: answer.peak_at,
+    failures: answer.failures,
+    at,
+    x,
+    end: x === us ? last + Math.max((last - us[0]) / 200, 1e-3) : last + 1,
+    held,
+    reserved: new Float64Array(bytesOf(answer.reserved)),
+    bands
+  };
+}
+
+/** The place of the last point at or before `x` of the axis; the first before all. */
+export function pointAt(points: ArrayLike<number>, x: number): number {
+  let [low, high] = [0, points.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (points[middle] <= x) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return Math.max(low - 1, 0);
+}
+
+/** Where a moment lies on the axis; between points it is told by its neighbours. */
+export function placeOf(held: IHeld, moment: number): number {
+  const { at, x } = held;
+  const point = pointAt(at, moment);
+  const next = Math.min(point + 1, at.length - 1);
+  const part = (moment - at[point]) / Math.max(at[next] - at[point], 1);
+  return x[point] + Math.min(Math.max(part, 0), 1) * (x[next] - x[point]);
+}
+
+/** The moment that a key leads to from another one; null for a key that leads nowhere. */
+export function momentOfKey(
+  held: IHeld,
+  moment: number,
+  key: string
+): number | null {
+  const { at } = held;
+  const last = at.length - 1;
+  const point = pointAt(at, moment);
+  const page = Math.max(1, Math.round(at.length / 10));
+  const back = at[point] < moment ? point : point - 1;
+  switch (key) {
+    case 'ArrowLeft':
+      return at[Math.max(back, 0)];
+    case 'ArrowRight':
+      return at[Math.min(point + 1, last)];
+    case 'PageUp':
+      return at[Math.max(point - page, 0)];
+    case 'PageDown':
+      return at[Math.min(point + page, last)];
+    case 'Home':
+      return at[0];
+    case 'End':
+      return at[last];
+    default:
+      return null;
+  }
+}
+
+/** The moments that are seen after a zoom: `factor` below 1 shows less, around a moment that keeps its place. */
+export function zoomed(
+  held: IHeld,
+  factor: number,
+  around: number
+): [first: number, last: number] {
+  const from = held.at[0];
+  const to = held.at[held.at.length - 1];
+  const middle = Math.min(Math.max(around, from), to);
+  const first = Math.round(middle - (middle - from) * factor);
+  const last = Math.round(middle + (to - middle) * factor);
+  const end = held.moments - 1;
+  // So few show no more by being fewer.
+  const least = Math.min(8, end);
+  const start = Math.max(0, Math.min(first, end - least));
+  return [start, Math.min(end, Math.max(last, start + least))];
+}

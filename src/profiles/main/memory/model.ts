@@ -1,0 +1,226 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+
+import { ApiError } from '../../../core';
+
+import type { IHeld } from './bands';
+import { heldOf, momentOfKey, placeOf, pointAt, zoomed } from './bands';
+import type {
+  IHeldAt,
+  IHeldMoment,
+  IHeldTimeline,
+  MemoryService
+} from './service';
+
+/** One device's memory: the stretch that is seen, the moment that is looked at, and the line that stands out. */
+export class HeldModel implements IDisposable {
+  constructor(private _options: HeldModel.IOptions) {
+    this._held = heldOf(_options.timeline);
+    this._at = this._held.peakAt;
+  }
+
+  /** Emitted when anything of it is another. */
+  readonly changed = new Signal<this, void>(this);
+
+  get held(): IHeld {
+    return this._held;
+  }
+
+  /** The moment that is looked at; its holders may still be on their way. */
+  get at(): number {
+    return this._at;
+  }
+
+  get moment(): IHeldMoment | null {
+    return this._moment;
+  }
+
+  get error(): ApiError | null {
+    return this._error;
+  }
+
+  /** The line that was chosen to stand out. */
+  get chosen(): number | null {
+    return this._chosen;
+  }
+
+  /** The line that stands out: the one that is pointed at, else the one that was chosen. */
+  get lit(): number | null {
+    return this._pointed ?? this._chosen;
+  }
+
+  get isWhole(): boolean {
+    const { at, moments } = this._held;
+    return at[0] === 0 && at[at.length - 1] === moments - 1;
+  }
+
+  /** Look at a moment. */
+  look(at: number): void {
+    this._ask(at, { at });
+  }
+
+  /** Look at a place of the axis: at the last moment there. */
+  lookAtPlace(place: number): void {
+    const { held } = this;
+    if (held.byTime) {
+      // Between the points only the server knows the moments.
+      this._ask(held.at[pointAt(held.x, place)], { us: Math.max(place, 0) });
+    } else {
+      this.look(Math.floor(Math.min(place, held.at[held.at.length - 1])));
+    }
+  }
+
+  /** Look at what a key leads to. @returns whether the key means anything here. */
+  press(key: string): boolean {
+    const to = momentOfKey(this._held, this._at, key);
+    if (to !== null) {
+      this.look(to);
+    } else if (key === '+' || key === '=') {
+      this.zoom(0.5);
+    } else if (key === '-') {
+      this.zoom(2);
+    } else if (key === '0') {
+      this.showAll();
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  /** Let a line stand out while it is pointed at; null: none is. */
+  point(line: number | null): void {
+    if (line !== this._pointed) {
+      this._pointed = line;
+      this.changed.emit();
+    }
+  }
+
+  /** Let a line stand out, or no longer. */
+  choose(line: number): void {
+    this._chosen = line === this._chosen ? null : line;
+    const { bands, at } = this._held;
+    const isKnown = bands.some(each => each.line === this._chosen);
+    if (this._chosen !== null && this._chosen >= 0 && !isKnown) {
+      this._show(at[0], at[at.length - 1]);
+    }
+    this.changed.emit();
+  }
+
+  /** Show less (a factor below 1) or more around the moment that is looked at, or around another. */
+  zoom(factor: number, around = this._at): void {
+    this._show(...zoomed(this._held, factor, around));
+  }
+
+  showAll(): void {
+    this._show(0, this._held.moments - 1);
+  }
+
+  /** What was held, at the place of the moment that is looked at; until the answer comes, as the picture has it. */
+  get shownBytes(): number {
+    const { held, _moment: moment } = this;
+    return moment?.at === this._at
+      ? moment.held
+      : held.held[pointAt(held.at, this._at)];
+  }
+
+  /** The time of the moment that is looked at, where it is told. */
+  get place(): number {
+    return placeOf(this._held, this._at);
+  }
+
+  get isDisposed(): boolean {
+    return this._ended.signal.aborted;
+  }
+
+  dispose(): void {
+    this._ended.abort();
+    this._showing?.abort();
+    Signal.clearData(this);
+  }
+
+  private _ask(at: number, query: IHeldAt): void {
+    this._at = at;
+    this._wanted = query;
+    this.changed.emit();
+    if (!this._isAsking) {
+      this._isAsking = true;
+      void this._answer().finally(() => {
+        this._isAsking = false;
+      });
+    }
+  }
+
+  /** One question at a time, and then the last that was asked meanwhile: a drag asks for more than can be seen. */
+  private async _answer(): Promise<void> {
+    const { service, profileId, trans } = this._options;
+    while (this._wanted && !this.isDisposed) {
+      const query = this._wanted;
+      this._wanted = null;
+      try {
+        const { signal } = this._ended;
+        const { number } = this._held;
+        const found = await service.moment(profileId, number, query, signal);
+        this._moment = found;
+        this._error = null;
+        if (!this._wanted) {
+          this._at = found.at;
+        }
+      } catch (reason) {
+        this._fail(reason, trans);
+      }
+      if (!this.isDisposed) {
+        this.changed.emit();
+      }
+    }
+  }
+
+  private _show(first: number, last: number): void {
+    this._showing?.abort();
+    const { signal } = (this._showing = new AbortController());
+    const { service, profileId, trans } = this._options;
+    const line =
+      this._chosen !== null && this._chosen >= 0 ? this._chosen : undefined;
+    service
+      .stretch(profileId, this._held.number, { first, last, line }, signal)
+      .then(answer => {
+        if (!signal.aborted) {
+          this._held = heldOf(answer);
+          this._error = null;
+          this.changed.emit();
+        }
+      })
+      .catch((reason: unknown) => {
+        if (!signal.aborted) {
+          this._fail(reason, trans);
+          this.changed.emit();
+        }
+      });
+  }
+
+  private _fail(reason: unknown, trans: TranslationBundle): void {
+    if (!this.isDisposed) {
+      this._error = ApiError.from(reason, trans);
+    }
+  }
+
+  private _held: IHeld;
+  private _at: number;
+  private _moment: IHeldMoment | null = null;
+  private _error: ApiError | null = null;
+  private _chosen: number | null = null;
+  private _pointed: number | null = null;
+  private _wanted: IHeldAt | null = null;
+  private _isAsking = false;
+  private _showing: AbortController | null = null;
+  private _ended = new AbortController();
+}
+
+export namespace HeldModel {
+  export interface IOptions {
+    profileId: string;
+    timeline: IHeldTimeline;
+    service: Pick<MemoryService, 'moment' | 'stretch'>;
+    trans: TranslationBundle;
+  }
+}

@@ -1,0 +1,70 @@
+import type { components } from '../../../api/generated';
+import type { GenOpsApi } from '../../../core';
+
+type Schemas = components['schemas'];
+export type IHeldTimeline = Schemas['HeldTimeline'];
+export type IHeldMoment = Schemas['HeldMoment'];
+export type IHeldLine = Schemas['HeldLine'];
+export type ISite = Schemas['Site'];
+
+/** A moment by its number, or by its time; the peak without either. */
+export interface IHeldAt {
+  at?: number;
+  us?: number;
+}
+
+/** Moments, the last one included; `line`: one that is to have a band, too. */
+export interface IHeldStretch {
+  first?: number;
+  last?: number;
+  line?: number;
+}
+
+/** What is asked of a profile's memory over time. Each call rejects with an ApiError. */
+export class MemoryService {
+  constructor(private _api: GenOpsApi) {}
+
+  /** All devices, over the whole recording. */
+  async timelines(id: string, signal?: AbortSignal): Promise<IHeldTimeline[]> {
+    const answer = await this._api.data(
+      this._api.http.GET('/genops/profiles/{profile_id}/memory', {
+        params: { path: { profile_id: id } },
+        signal
+      })
+    );
+    return answer.devices;
+  }
+
+  /** One device between two moments. */
+  stretch(
+    id: string,
+    device: number,
+    query: IHeldStretch,
+    signal?: AbortSignal
+  ): Promise<IHeldTimeline> {
+    return this._api.data(
+      this._api.http.GET('/genops/profiles/{profile_id}/memory/{device}', {
+        params: { path: { profile_id: id, device: String(device) }, query },
+        signal
+      })
+    );
+  }
+
+  /** Who held a device's memory at a moment, or at the peak. */
+  moment(
+    id: string,
+    device: number,
+    query: IHeldAt,
+    signal?: AbortSignal
+  ): Promise<IHeldMoment> {
+    return this._api.data(
+      this._api.http.GET(
+        '/genops/profiles/{profile_id}/memory/{device}/moment',
+        {
+          params: { path: { profile_id: id, device: String(device) }, query },
+          signal
+        }
+      )
+    );
+  }
+}

@@ -1,0 +1,59 @@
+/** Memory in words. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { formatBytes } from '../../../core';
+import { formatMicroseconds } from '../../figures';
+import { placeWords } from '../places';
+
+import type { IHeldMoment, ISite } from './service';
+
+export function siteWords(site: ISite, trans: TranslationBundle): string {
+  return site.place ? placeWords(site.place, trans) : site.name;
+}
+
+/** The same without the folders of its file, for where there is little room. */
+export function shortWords(site: ISite, trans: TranslationBundle): string {
+  const { place } = site;
+  return place && !place.cell
+    ? placeWords({ ...place, file: place.file.replace(/^.*[/\\]/, '') }, trans)
+    : siteWords(site, trans);
+}
+
+export function categoryWords(
+  category: ISite['category'],
+  trans: TranslationBundle
+): string {
+  const words: Record<ISite['category'], string> = {
+    parameters: trans.__('Parameters'),
+    activations: trans.__('Activations'),
+    gradients: trans.__('Gradients'),
+    optimizer: trans.__('Optimizer'),
+    backward: trans.__('Backward pass'),
+    autocast: trans.__('Copies of another dtype'),
+    '': ''
+  };
+  return words[category];
+}
+
+/** When a moment is: its event, and its time where that is told. */
+export function momentWords(
+  at: number,
+  us: number | null,
+  trans: TranslationBundle
+): string {
+  const event = trans.__('event %1', at.toLocaleString());
+  return us === null ? event : `${event}, ${formatMicroseconds(us)}`;
+}
+
+/** What the event of a moment did. */
+export function changeWords(
+  { change }: Pick<IHeldMoment, 'change'>,
+  trans: TranslationBundle
+): string {
+  if (!change) {
+    return '';
+  }
+  return change.bytes < 0
+    ? trans.__('gives back %1 of %2', formatBytes(-change.bytes), change.name)
+    : trans.__('%1 more of %2', formatBytes(change.bytes), change.name);
+}
