@@ -338,6 +338,39 @@ def test_a_second_list_of_events_is_told(path: Path) -> None:
         summary = analyze(path)
         assert (summary.events, summary.devices[0].busy_us) == (1, 1)
         assert summary.damaged == "The file has a second list of events, which was not read."
+    path.write_text(f"{first}\n{second}\n")
+    assert analyze(path).damaged == "What follows the list of events was not read."
+    path.write_bytes(f"{first}\n".encode() + bytes(40))
+    assert analyze(path).damaged == ""
+
+
+@pytest.mark.parametrize("batch", [pieces.BATCH_BYTES, 2000])
+@pytest.mark.parametrize("between", [",,", "\n", " \n,\n,\n"])
+def test_events_without_one_comma_between_them(
+    path: Path, between: str, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "BATCH_BYTES", batch)
+    texts = [json.dumps(kernel("k", 2 * at, 1)) for at in range(12)]
+    for text in (
+        between.join(texts),
+        ", ".join(texts[:6]) + between + ", ".join(texts[6:]),
+        between.lstrip("\n") + between.join(texts),
+    ):
+        path.write_text(f'{{"traceEvents": [{text}], "distributedInfo": {{"rank": 3}}}}')
+        summary = analyze(path)
+        assert (summary.events, summary.devices[0].busy_us, summary.ranks) == (12, 12, [3])
+        assert summary.damaged == "The file is damaged: its events are not separated by one comma each."
+
+
+@pytest.mark.parametrize("phases", [("i", "X"), ("X", "X"), ("E", "X"), ("?", "X"), ("X", "i")])
+def test_a_phase_twice(path: Path, phases: tuple[str, str]) -> None:
+    inside = json.dumps(kernel("k", 1, 4))[1:-1].replace('"ph": "X", ', "")
+    path.write_text(f'[{{"ph": "{phases[0]}", {inside}, "ph": "{phases[1]}"}}]')
+    summary = analyze(path)
+    assert ([each.busy_us for each in summary.devices], summary.damaged) == (
+        [4] if phases[1] == "X" else [],
+        "",
+    )
 
 
 @pytest.mark.parametrize("packed", [False, True])

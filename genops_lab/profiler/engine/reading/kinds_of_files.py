@@ -12,6 +12,8 @@ from pathlib import Path
 from genops_lab.core.errors import InvalidRequest, NotFound
 
 _HEAD = 1 << 16
+#: Where an archive says what it is.
+_TAR = slice(257, 262)
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ENDINGS = (".json", ".json.gz", ".sqlite")
@@ -34,6 +36,7 @@ _SNAPSHOT_KEYS = re.compile(
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive", "Unpack it, and give what is in it."),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "Unpack it: zstd -d FILE"),
+    (_GZIP, "compressed by gzip twice", "Unpack it once: gunzip FILE"),
     (b"BZh", "compressed by bzip2", "Unpack it: bunzip2 FILE"),
     (b"\xfd7zXZ", "compressed by xz", "Unpack it: unxz FILE"),
     (b"NVR\x00", "a report of Nsight Compute", "It is of single kernels: open it with ncu-ui."),
@@ -103,6 +106,10 @@ def kind_of_file(path: Path) -> FileKind:
         return FileKind.NSIGHT
     if head[:1] == b"\x80" or _SNAPSHOT_KEYS.match(head.removeprefix(b"\xef\xbb\xbf")):
         return FileKind.SNAPSHOT
+    if head[_TAR.start : _TAR.stop] == b"ustar":
+        raise InvalidRequest(
+            f"{path.name} is no trace: it is a tar archive.", hint="Unpack it, and give what is in it."
+        )
     for beginning, what, hint in _OTHERS:
         if head.startswith(beginning):
             raise InvalidRequest(f"{path.name} is no trace: it is {what}.", hint=hint)

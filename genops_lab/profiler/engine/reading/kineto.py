@@ -62,8 +62,8 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
     damage = [source.damage] if source.damage else []
     if source.skipped or joined.skipped:
         damage.append(f"{source.skipped + joined.skipped} events could not be read.")
-    if source.has_second_list:
-        damage.append("The file has a second list of events, which was not read.")
+    if source.more:
+        damage.append(source.more)
     if joined.unusable:
         damage.append(f"{joined.unusable} events have no usable time.")
     return {

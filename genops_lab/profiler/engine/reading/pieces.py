@@ -31,6 +31,8 @@ WINDOW_BYTES = 1 << 15
 #: One event, or what comes before the events, may be so large.
 LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
+#: Each costs a look at all text at hand.
+MAX_GAPS = 100
 #: So many cuts are tried one by one (an event may hold lists of objects, which look alike) before halving.
 CUTS = 16
 #: Brackets inside brackets; nothing sensible has so many.
@@ -40,6 +42,7 @@ _ARRAY = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BOUNDARY = re.compile(rb"\}\s*,\s*\{")
 #: The same before what looks like an event, not like an object inside one.
 _EVENT = re.compile(rb'\}\s*,\s*(?=\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)"\s*:)')
+_GAP = re.compile(rb"[\s,]*(?=\{)")
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)
 _OFFSET = re.compile(r"\(byte (\d+)\)")
 
@@ -57,6 +60,8 @@ class TraceFile:
         self._pieces = iter(self._stream)
         self._buffer = b""
         self._ended = False
+        #: Places between two events where there is not one comma.
+        self._gaps = 0
 
     def parts(self, helpers: Helpers | None = None) -> Iterator[Part]:
         """The events in the order of the file. Raises InvalidRequest where there is no array of events."""
@@ -67,9 +72,13 @@ class TraceFile:
         self.damage = self._stream.damage or self.damage
 
     @property
-    def has_second_list(self) -> bool:
-        """Whether more events follow after the list that was read."""
-        return _ARRAY.search(self.tail) is not None
+    def more(self) -> str:
+        """A sentence where more events may follow after the list that was read."""
+        if _ARRAY.search(self.tail) is not None:
+            return "The file has a second list of events, which was not read."
+        if not self.head and self.tail[1:].strip(b"\0 \t\r\n"):
+            return "What follows the list of events was not read."
+        return ""
 
     def no_trace(self, reason: str) -> InvalidRequest:
         """What to raise because of ``reason``."""
@@ -209,9 +218,17 @@ class TraceFile:
             if batch is not None:
                 self._buffer = self._buffer[boundary.end() - 1 :]
                 return batch, False
+        small = len(self._buffer) <= 2 * BATCH_BYTES and self._gaps < MAX_GAPS
+        if small and (gap := _GAP.match(self._buffer, bad)) and gap.end():
+            batch, _error = self._decode(b"[" + self._buffer[:bad].rstrip(b" \t\r\n,") + b"]")
+            if batch is not None:
+                self._gaps += 1
+                self.damage = "The file is damaged: its events are not separated by one comma each."
+                self._buffer = self._buffer[gap.end() :]
+                return batch, False
         following = _EVENT.search(self._buffer, bad)
         if following is None or self.skipped >= MAX_SKIPPED:
-            self.damage = self.damage or "The file is damaged; what follows was not read."
+            self.damage = "The file is damaged; what follows was not read."
             self._buffer = b""
             return None, True
         self.skipped += 1
@@ -227,6 +244,8 @@ class TraceFile:
             return self._close(text, offset or 0)
         if (end := self._comma_at_the_end(text, error, offset)) is not None:
             return end
+        if offset is not None and offset < len(text.rstrip()):
+            return self._take_first(offset - 1)
         # Chrome allows a list without its closing bracket; everything else was cut off.
         rest = self._buffer.rstrip(b" \t\r\n,")
         batch, error = self._decode(b"[" + rest + b"]")
