@@ -251,3 +251,23 @@ def test_a_trace_has_its_memory_by_time(lab: LabPage) -> None:
     lab.page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 200)
     expect(part.get_by_role("heading", name=re.compile("^event"))).to_be_visible()
     looked_at(lab, "trace")
+
+
+@needs_traces
+def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
+    lab.page.locator(".jp-DirListing-item", has_text="v100.json.gz").dblclick()
+    lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
+    strip = lab.page.get_by_role("img", name=re.compile("^Memory, device 1"))
+    expect(strip).to_be_visible(timeout=60_000)
+    box = strip.bounding_box()
+    assert box is not None
+    lab.page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 20)
+    told = lab.page.get_by_role("region", name="Who held it: Memory, device 1")
+    expect(told.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
+    expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
+    expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
+    looked_at(lab, "strip")
+    told.get_by_role("button", name="Close").click()
+    expect(told).to_have_count(0)
+    lab.page.get_by_role("button", name="Memory, device 1").press("Enter")
+    expect(told.get_by_role("status")).to_have_text(re.compile(r"6\.2 GiB$"))

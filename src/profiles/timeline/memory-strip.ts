@@ -1,4 +1,5 @@
 /** What was held of a device's memory, on the time axis of the lanes. */
+import type { IHeldMoment } from '../main/memory/service';
 import type { IProfileSummary } from '../service';
 
 import type { IViewport } from './viewport';
@@ -6,6 +7,13 @@ import type { IViewport } from './viewport';
 export type IMemory = NonNullable<IProfileSummary['memory']>;
 export type IDeviceMemory = IMemory['devices'][number];
 type IPoint = NonNullable<IDeviceMemory['timeline']>[number];
+
+/** Asks who held a device's memory, by its number in the profile, at a time in microseconds or (null) at its peak. */
+export type IMemoryAt = (
+  device: number,
+  us: number | null,
+  signal: AbortSignal
+) => Promise<IHeldMoment>;
 
 /** More devices than these would leave no room for the lanes; all are in the view of memory. */
 const MOST_STRIPS = 4;

@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import type { GenOpsApi } from '../../core';
 
+import { MemoryService } from '../main/memory/service';
 import type { ICutQuery } from '../perfetto/service';
 
 import type { IMemory } from './memory-strip';
@@ -54,7 +55,24 @@ export function Timeline(props: {
       void model.mark(marks);
     }
   }, [model, marks]);
+  const memoryAt = React.useCallback(
+    (device: number, us: number | null, signal: AbortSignal) =>
+      new MemoryService(api).moment(
+        profileId,
+        device,
+        us === null ? {} : { us },
+        signal
+      ),
+    [api, profileId]
+  );
   return (
-    model && <TimelineView model={model} memory={props.memory} trans={trans} />
+    model && (
+      <TimelineView
+        model={model}
+        memory={props.memory}
+        memoryAt={memoryAt}
+        trans={trans}
+      />
+    )
   );
 }

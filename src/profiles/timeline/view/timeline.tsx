@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, EmptyState } from '../../../core';
-import type { IMemory } from '../memory-strip';
+import type { IMemory, IMemoryAt } from '../memory-strip';
 import { stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
 
@@ -22,6 +22,8 @@ export function TimelineView(props: {
   model: TimelineModel;
   /** Of the same trace, where it tells any. */
   memory?: IMemory | null;
+  /** Who held it; without it the sum alone is shown. */
+  memoryAt?: IMemoryAt;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { model, memory = null, trans } = props;
@@ -122,6 +124,8 @@ export function TimelineView(props: {
         <MemoryStrip
           key={device.device}
           device={device}
+          number={memory!.devices.indexOf(device)}
+          memoryAt={props.memoryAt}
           model={model}
           trans={trans}
         />
