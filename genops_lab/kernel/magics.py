@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import CodeType
 from typing import Any, Dict
 
 from .cells import CellIds
@@ -19,6 +20,14 @@ class _ProfileScope(Scope):
         options = cell_options(profile_parser(), line)
         self._capture = capture_of(options.title or profile_title(), _wishes(options))
         self._capture.start(own_line=True)
+
+    def begins(self, code: CodeType) -> None:
+        if self._capture.markers is not None:
+            self._capture.markers.begin_statement(code)
+
+    def ends(self) -> None:
+        if self._capture.markers is not None:
+            self._capture.markers.end_statement()
 
     def raises(self, error: BaseException) -> None:
         self._capture.raises(error)

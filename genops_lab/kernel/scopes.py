@@ -12,6 +12,7 @@ import asyncio
 import functools
 import shlex
 import sys
+from types import CodeType
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import GenOpsError
@@ -26,6 +27,12 @@ class Scope(abc.ABC):
 
     def raises(self, error: BaseException) -> None:  # noqa: B027 - most have nothing to do
         """The cell ends with ``error``, which the shell has yet to show; ``close`` follows."""
+
+    def begins(self, code: CodeType) -> None:  # noqa: B027
+        """A statement at the top of the cell begins; it is compiled by itself."""
+
+    def ends(self) -> None:  # noqa: B027
+        """The statement that began last has ended."""
 
     @abc.abstractmethod
     def close(self, status: str) -> None:
@@ -70,7 +77,8 @@ class Scopes:
         self._kinds = kinds
         self._infos: List[Any] = []
         self._open: List[_Open] = []
-        self._shows: Any = None
+        #: Of the shell: what is ours in their place while a scope is open, since no event tells what they do.
+        self._replaced: Dict[str, Any] = {}
 
     def register(self) -> None:
         """Listen to the shell."""
@@ -112,18 +120,32 @@ class Scopes:
         info = self._infos[-1]
         code = self._shell.transform_cell(cell_body(str(getattr(info, "raw_cell", ""))))
         self._open.append(_Open(info, self._kinds[kind](options, code)))
-        if self._shows is None:
-            self._shows = self._shell.showtraceback
-            self._shell.showtraceback = self._show
+        for name, ours in (("showtraceback", self._show), ("run_code", self._run)):
+            if name not in self._replaced:
+                self._replaced[name] = getattr(self._shell, name)
+                setattr(self._shell, name, ours)
+
+    def _of_this_cell(self) -> List[Scope]:
+        return [opened.scope for opened in reversed(self._open) if opened.info is self._infos[-1]]
 
     def _show(self, *arguments: Any, **options: Any) -> Any:
-        """In place of the shell's own while a scope is open: no event tells that a cell has raised."""
         error = sys.exc_info()[1]
-        if error is not None and options.get("running_compiled_code") and self._infos:
-            for opened in reversed(self._open):
-                if opened.info is self._infos[-1]:
-                    self._do(functools.partial(opened.scope.raises, error))
-        return self._shows(*arguments, **options)
+        if error is not None and options.get("running_compiled_code"):
+            for scope in self._of_this_cell():
+                self._do(functools.partial(scope.raises, error))
+        return self._replaced["showtraceback"](*arguments, **options)
+
+    async def _run(self, code: CodeType, *arguments: Any, **options: Any) -> Any:
+        run = self._replaced["run_code"]
+        # While a statement waits, others may run.
+        scopes = [] if options.get("async_") else self._of_this_cell()
+        for scope in scopes:
+            self._do(functools.partial(scope.begins, code))
+        try:
+            return await run(code, *arguments, **options)
+        finally:
+            for scope in reversed(scopes):
+                self._do(scope.ends)
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
@@ -146,9 +168,10 @@ class Scopes:
         status = status_of(error)
         closing = [opened for opened in reversed(self._open) if opened.info is info]
         self._open = [opened for opened in self._open if opened.info is not info]
-        if not self._open and self._shows is not None:
-            del self._shell.showtraceback
-            self._shows = None
+        if not self._open:
+            for name in self._replaced:
+                delattr(self._shell, name)
+            self._replaced = {}
         for opened in closing:
             self._do(functools.partial(opened.scope.close, status))
 

@@ -293,3 +293,71 @@ def test_an_interrupted_cell_is_handed_over(kernel: RunningKernel, profiles: lis
 def test_the_bounds_can_be_given(kernel: RunningKernel) -> None:
     cell = kernel.run("%%profile --steps 0\nran = 1")
     assert "must be 1 or more" in cell.reply["evalue"]
+
+
+HOT = """\
+total = 0
+for i in range(400_000):
+    total += i
+    total -= 1
+    if i % 1000 == 0: x.add(x)
+x.mul(x)
+total, hot(200_000)"""
+
+
+def test_a_hot_loop_of_python_is_told_and_its_work_is_its_lines(
+    kernel: RunningKernel, profiles: list[dict[str, Any]]
+) -> None:
+    """Through the whole of a recording: what is given up, what is said of it, and that all of it is counted."""
+    kernel.ok("import torch\nx = torch.ones(3)\ntorch.set_num_threads(1)")
+    kernel.ok(
+        "def hot(turns):\n    total = 0\n    for i in range(turns):\n        total += i\n"
+        "        if i % 1000 == 0: x.sub(x)\n    return total"
+    )
+    cell = kernel.ok(f"%%profile\n{HOT}")
+    assert cell.result == str((sum(range(400_000)) - 400_000, sum(range(200_000))))
+    said = said_on(cell)
+    assert "Too often to be marked ran" in said and "lines 3 to" in said
+    assert " % of the time thus has no line of its own." in said
+    found = [event for event in events(profiles[0]["trace_path"]) if event.get("ph") == "X"]
+    own = f"genops:line:In%5B{cell.reply['execution_count']}%5D:"
+    lines = [event for event in found if event["name"].startswith("genops:line:")]
+    assert len(lines) < 20_000, "of 2 million"
+
+    def around(name: str) -> list[str]:
+        """The cell's own lines, the outermost, round each call of an operator."""
+        return [
+            min(
+                (line["ts"], line["name"].replace(own, ""))
+                for line in lines
+                if line["name"].startswith(own)
+                and line["ts"] <= event["ts"]
+                and event["ts"] + event["dur"] <= line["ts"] + line["dur"]
+            )[1]
+            for event in found
+            if event["name"] == name
+        ]
+
+    assert around("aten::add") == ["3"] * 400, "the loop as a whole has a line"
+    assert around("aten::mul") == ["7"]
+    assert around("aten::sub") == ["8"] * 200, "what a function's lines are not marked for is its caller's"
+
+
+def test_hot_loops_between_steps_cost_no_step(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
+    kernel.ok(
+        "import torch\ntorch.set_num_threads(1)\nnet = torch.nn.Linear(8, 8)\n"
+        "optimizer = torch.optim.SGD(net.parameters(), lr=0.1)"
+    )
+    cell = kernel.ok(
+        "%%profile --steps 4\nfor step in range(9):\n    optimizer.zero_grad()\n"
+        "    net(torch.ones(2, 8)).sum().backward()\n    optimizer.step()\n    total = 0\n"
+        "    for i in range(100_000):\n        total += i\ntotal"
+    )
+    assert cell.result == str(sum(range(100_000)))
+    assert "recorded steps 3 to 6" in said_on(cell) and "Too often to be marked" in said_on(cell)
+    names = [event.get("name", "") for event in events(profiles[0]["trace_path"]) if event.get("ph") == "X"]
+    assert sorted(name for name in names if name.startswith("ProfilerStep")) == [
+        f"ProfilerStep#{number}" for number in (2, 3, 4, 5)
+    ]
+    for once in ("Optimizer.step#SGD.step", "aten::linear"):
+        assert names.count(once) == 4

@@ -230,6 +230,59 @@ def test_lines_around_a_loop_that_is_not_heard_are_marked(interpreter: str) -> N
         pytest.skip("before Python 3.10 hearing goes on at the next step of an optimizer alone")
 
 
+#: A cell's statements one by one, as IPython runs them.
+STATEMENTS = """
+import ast
+
+def do(what):
+    said.append([what, list(opened)])
+
+cell = '''total = 0
+for i in range(200_000):
+    total += i
+    if i % 4000 == 0:
+        do("loop")
+def inner():
+    do("inner")
+inner()
+do("end")
+'''
+space = {"do": do}
+markers = LineMarkers({"cell.py": "abc"}, Marker, Costs())
+hearing = watch(markers)
+markers.begin()
+assert hearing.start()
+for node in ast.parse(cell).body:
+    code = compile(ast.Module([node], []), "cell.py", "exec")
+    markers.begin_statement(code)
+    exec(code, space)
+    markers.end_statement()
+do("between")
+markers.begin_statement(compile("do(0)", "other.py", "exec"))
+do("elsewhere")
+markers.end()
+hearing.stop()
+assert space["total"] == sum(range(200_000))
+print(json.dumps([said, opened, told_lines(markers.budget)]))
+"""
+
+
+def test_a_statement_has_a_marker_though_its_lines_are_not_heard(interpreter: str) -> None:
+    done = subprocess.run(
+        [interpreter, "-c", BEGINNING + STATEMENTS], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said, opened, told = json.loads(done.stdout)
+    assert opened == [] and told and told[0].startswith("lines 2")
+    loop = [lines for what, lines in said if what == "loop"]
+    assert len(loop) == 50
+    assert all(lines in ([2], [2, 5]) for lines in loop)
+    others = {what: lines for what, lines in said if what != "loop"}
+    assert others["inner"][0] == 8 and others["inner"][1:] in ([], [7])
+    assert others["end"] == [9], "once, although the line would say the same"
+    assert others["between"] == others["elsewhere"] == []
+
+
 @needs_settrace
 def test_calls_of_other_code_that_cost_too_much_end_the_hearing() -> None:
     many = "space['inner'] = lambda _: [do('busy') for _ in range(2000)]"

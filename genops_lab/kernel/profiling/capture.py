@@ -21,7 +21,6 @@ from .recorder import (
     device_to_record,
     marker,
     refuse_second,
-    resident_bytes,
     torch_profiler,
     warmed_up,
 )
@@ -33,8 +32,6 @@ from .wishes import Wishes
 _LOOK_EVERY_S = 0.05
 #: While lines are not heard of, until it is tried again.
 _WAKE_EVERY_S = 0.02
-#: An event takes 0.2 kB while it is recorded and 1.4 kB in the result (torch 2.13).
-_RESULT_TO_RECORDED = 6.7
 #: Growth of the process by so many times the bound is looked at even where few events are expected.
 _ALARM = 3.3
 
@@ -223,7 +220,7 @@ class Capture:
                 self.recorded_s.append(took_s)
             if part.steps == 1:
                 self._kept = None
-            if part.steps < wishes.steps and not self._due and self._grown(part) >= wishes.megabytes:
+            if part.steps < wishes.steps and not self._due and part.grown_lately_mb() >= wishes.megabytes:
                 self._due = "memory"
             part.over = bool(self._due) or part.steps >= wishes.steps
             self._behind_the_step(self._end_steps if part.over else self._next_step)
@@ -268,11 +265,9 @@ class Capture:
                 elif part is self.of_steps:
                     usual = statistics.median(self.recorded_s) if self.recorded_s else 0.0
                     since = part.age - sum(self.recorded_s)
-                    if self._grown(part) >= _ALARM * self.wishes.megabytes and since > 3 * usual:
+                    if part.grown_mb >= _ALARM * self.wishes.megabytes and since > 3 * usual:
                         self._ask_to_end("memory")
-                elif self._grown(part) >= self.wishes.megabytes * (
-                    1 if part.age >= part.look_at_s else _ALARM
-                ):
+                elif part.grown_mb >= self.wishes.megabytes * (1 if part.age >= part.look_at_s else _ALARM):
                     self._judge(part)
 
     def _until_next_look(self) -> float:
@@ -314,10 +309,6 @@ class Capture:
                 self._open_cell()
             else:
                 markers.pending = lambda: self._go_on(look_at_s)
-
-    def _grown(self, part: Part) -> float:
-        """By how much the recording will have made the process grow, in MB, if all growth so far is its own."""
-        return _RESULT_TO_RECORDED * max(0, resident_bytes() - part.resident) / 1e6
 
     def raises(self, error: BaseException) -> None:
         """The code ends with ``error``; what is made of that is not the code's own."""

@@ -6,6 +6,7 @@ is left to what is around it, see ``budget``.
 
 from __future__ import annotations
 
+import dis
 import sys
 import threading
 from types import CodeType, FrameType
@@ -23,6 +24,18 @@ class _Open:
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.line = 0
+        self.marker: Any = None
+
+
+class _Statement:
+    """A statement at the top of a cell that runs."""
+
+    __slots__ = ("file", "line", "marker", "thread")
+
+    def __init__(self, file: str, line: int) -> None:
+        self.file = file
+        self.line = line
+        self.thread = threading.get_ident()
         self.marker: Any = None
 
 
@@ -44,6 +57,7 @@ class LineMarkers:
         self._of_thread = threading.local()
         self._stacks: List[List[_Open]] = []
         self._names: Dict[Tuple[str, int], str] = {}
+        self._statement: Optional[_Statement] = None
 
     def begin(self) -> None:
         """A recording has begun."""
@@ -53,10 +67,29 @@ class LineMarkers:
         self.budget.begin()
         self.pending = None
         self.unheard_s = self.seconds = 0.0
+        self._mark_statement()
 
     def ended(self) -> bool:
         """Whether nothing is recorded any more."""
         return not self.on
+
+    def begin_statement(self, code: CodeType) -> None:
+        """A statement at the top of a cell begins, ``code`` by itself. It has a marker for as long as it runs, whether
+        lines in it are heard of or not: around all markers of lines."""
+        # Its first line is told by its instructions alone; the very first may belong to none.
+        line = next((line for _, line in dis.findlinestarts(code) if line), 0)
+        if line and code.co_filename in self.files:
+            self._unmark_statement()
+            self._statement = _Statement(code.co_filename, line)
+            self.around(lambda: None)
+
+    def end_statement(self) -> None:
+        """It has ended."""
+
+        def forget() -> None:
+            self._statement = None
+
+        self.around(forget)
 
     def leave_out_this_line(self, left_out: bool = True) -> None:
         """The line of a cell that runs now is not the user's own."""
@@ -90,7 +123,7 @@ class LineMarkers:
         if top.marker is not None:
             top.marker.__exit__(None, None, None)
         top.line = line
-        top.marker = self._opened(code.co_filename, line)
+        top.marker = self._within(stack, code.co_filename, line)
         return True
 
     def leave(self, code: CodeType) -> None:
@@ -111,11 +144,13 @@ class LineMarkers:
         lines = [one.line for one in stack]
         for one in reversed(stack):
             _close(one)
+        self._unmark_statement()
         change()
         if self.on:
+            self._mark_statement()
             for one, line in zip(stack, lines):  # noqa: B905 - Python 3.8
                 if line and self.budget.marks(one.code, line):
-                    one.marker, one.line = self._opened(one.code.co_filename, line), line
+                    one.marker, one.line = self._within(stack, one.code.co_filename, line), line
 
     def end(self) -> None:
         """The recording ends: close what this thread has open, forget the rest."""
@@ -123,6 +158,7 @@ class LineMarkers:
             self.seconds = self.budget.elapsed_s
         self.on = False
         self.close_own()
+        self._unmark_statement()
 
     def close_own(self) -> None:
         """Close what this thread has open, and forget its frames."""
@@ -150,6 +186,7 @@ class LineMarkers:
                 marker, one.marker = one.marker, None
                 if marker is not None:
                     marker.__exit__(None, None, None)
+        self._unmark_statement(of_any_thread=True)
 
     def whole_cell(self) -> str:
         """The name of the slice round the cell whose code runs in this thread; empty for none."""
@@ -170,6 +207,33 @@ class LineMarkers:
             stack = self._of_thread.stack = []
             self._stacks.append(stack)
         return stack
+
+    def _mark_statement(self) -> None:
+        statement = self._statement
+        if statement is not None and statement.thread == threading.get_ident():
+            statement.marker = self._opened(statement.file, statement.line)
+
+    def _unmark_statement(self, *, of_any_thread: bool = False) -> None:
+        statement = self._statement
+        if statement is None or statement.marker is None:
+            return
+        if of_any_thread or statement.thread == threading.get_ident():
+            marker, statement.marker = statement.marker, None
+            marker.__exit__(None, None, None)
+
+    def _within(self, stack: List[_Open], file: str, line: int) -> Any:
+        """A line's marker; None where that of its statement says the same."""
+        statement = self._statement
+        if (
+            statement is not None
+            and line == statement.line
+            and len(stack) == 1
+            and file == statement.file
+            and statement.marker is not None
+            and statement.thread == threading.get_ident()
+        ):
+            return None
+        return self._opened(file, line)
 
     def _opened(self, file: str, line: int) -> Any:
         name = self._names.get((file, line))

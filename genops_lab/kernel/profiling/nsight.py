@@ -143,7 +143,7 @@ class NsightCapture:
         self._ranges = contextlib.ExitStack()
         self._step: Any = None
         self._steps = StepHook(self._stepped)
-        self._markers: Optional[LineMarkers] = None
+        self.markers: Optional[LineMarkers] = None
         self._watch: Any = None
 
     def start(self, *, own_line: bool = False) -> None:
@@ -181,16 +181,16 @@ class NsightCapture:
             self.trouble = f"PyTorch's operators are not in the profile: {error}."
         if not self.wishes.lines or not self._files:
             return
-        self._markers = LineMarkers(self._files, functools.partial(Range, self._nvtx), Costs())
-        self._markers.leave_out_this_line(own_line)
-        self._watch = watch(self._markers)
+        self.markers = LineMarkers(self._files, functools.partial(Range, self._nvtx), Costs())
+        self.markers.leave_out_this_line(own_line)
+        self._watch = watch(self.markers)
         frames = running_frames(self._files)
         if frames:
             name = self._files[frames[0].f_code.co_filename]
             self._ranges.enter_context(Range(self._nvtx, cell_marker(name)))
-        self._markers.begin()
+        self.markers.begin()
         if not self._watch.start():
-            self._markers.on = False
+            self.markers.on = False
 
     def _stepped(self, count: int, _took_s: float) -> None:
         """A step has ended: in the thread that trains, inside the optimizer's call."""
@@ -234,8 +234,8 @@ class NsightCapture:
     def close(self) -> None:
         """Record no more."""
         self._steps.remove()
-        if self._markers is not None:
-            self._markers.end()
+        if self.markers is not None:
+            self.markers.end()
             self._watch.stop()
         if self._nvtx is not None:
             self._end_step()
@@ -258,8 +258,8 @@ class NsightCapture:
         self._over.set()
         self._steps.remove()
         self._recording, self._nvtx = False, None
-        if self._markers is not None:
-            self._markers.on = False
+        if self.markers is not None:
+            self.markers.on = False
 
     def finish(self) -> None:
         """Stop, export, hand the database to the Lab, wait for its summary and show it."""
