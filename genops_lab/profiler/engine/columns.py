@@ -152,6 +152,10 @@ class Columns:
         found: Int64 = self.ts[members] + self.dur[members]
         return found
 
+    def lengths(self, members: Int64 | Int32) -> Int64:
+        """How long ``members`` lasted, to be added: NumPy's ``add.at`` is 20 times slower between types."""
+        return self.dur[members].astype(np.int64)
+
     def rest(self) -> None:
         """Give back the memory of columns that lie in files (they are read again where they are asked for), and what is
         free."""

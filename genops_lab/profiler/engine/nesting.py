@@ -44,6 +44,10 @@ def _nearest_around(start: Int64, length: Whole, holds: npt.NDArray[np.bool_]) -
     np.maximum.accumulate(found, out=found)
     found[1:] = found[:-1]
     found[:1] = NOTHING
+    # What begins when all before it have ended lies in nothing, and need not ask them.
+    reach = np.maximum.accumulate(np.where(holds, end, start[:1]))
+    found[1:][reach[:-1] <= start[1:]] = NOTHING
+    del reach
     asking = np.flatnonzero((end[found] <= start) & (found != NOTHING)).astype(np.int32)
     while len(asking):
         onward = found[found[asking]]

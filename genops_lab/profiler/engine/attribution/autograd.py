@@ -87,9 +87,11 @@ def _last_named(columns: Columns, wanted: Int64, asking: Int64, numbers: Int64, 
     numbers, makers = numbers[order], makers[order]
     low = np.searchsorted(numbers, wanted)
     last = np.searchsorted(numbers, wanted, side="right") - 1
-    # What came after the backward operator has another node's number (they are reused by threads that are).
-    while len(late := np.flatnonzero((last >= low) & (makers[np.maximum(last, 0)] > asking))):
-        last[late] -= 1
+    # What came after the backward operator has another node's number (they are reused by threads that are). Makers of
+    # one number rise, so a number's first place and the maker together are in order.
+    size = len(columns)
+    places = np.searchsorted(numbers, numbers) * size + makers
+    last = np.minimum(last, np.searchsorted(places, low * size + asking, side="right") - 1)
     found = np.full(len(wanted), NOTHING, np.int64)
     names = _Names(columns.names)
     node = columns.name[asking]

@@ -31,6 +31,6 @@ class PlacesOf:
         line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
         known = line != NOTHING
         time = np.zeros(len(self.lines.places), np.int64)
-        np.add.at(time, line[known], columns.dur[slices[known]])
+        np.add.at(time, line[known], columns.lengths(slices[known]))
         most = np.argsort(-time, kind="stable")[:TOLD]
         return [self.lines.places[each] for each in most.tolist() if time[each]]

@@ -25,6 +25,8 @@ Bools = npt.NDArray[np.bool_]
 #: So many operators are told of a line, and so many lines and unattributed names in all.
 OPERATORS_OF_A_LINE = 3
 TOLD = 1000
+#: Sums of so many keys have a place each in a table, without sorting.
+TABLE = 1 << 20
 
 
 class AttributionTally:
@@ -44,7 +46,7 @@ class AttributionTally:
         self._stacks |= lines.by_stacks
         device = trace.device
         line, in_backward = _lines_of(columns, lines, trace.launcher)
-        length = columns.dur[device]
+        length = columns.lengths(device)
         self._device += int(length.sum())
         self._forward += int(length[~in_backward].sum())
         self._forward_attributed += int(length[~in_backward & (line != NOTHING)].sum())
@@ -62,10 +64,10 @@ class AttributionTally:
 
     def _count(self, lines: Lines, line: Int64, length: Whole, backward: Bools, kernels: Bools) -> None:
         size = len(lines.places)
-        total, of_backward, launches = (np.zeros(size, np.int64) for _ in range(3))
+        total, of_backward = np.zeros(size, np.int64), np.zeros(size, np.int64)
         np.add.at(total, line, length)
         np.add.at(of_backward, line[backward], length[backward])
-        np.add.at(launches, line[kernels], 1)
+        launches = np.bincount(line[kernels], minlength=size)
         host = lines.host_times()
         for number, place in enumerate(lines.places):
             if total[number] or host[number] or launches[number]:
@@ -134,7 +136,13 @@ def _lines_of(columns: Columns, lines: Lines, launch: Int32) -> tuple[Int64, Boo
 
 
 def _sums(keys: Whole, values: Whole) -> list[tuple[int, int]]:
-    present, place = np.unique(keys, return_inverse=True)
-    sums = np.zeros(len(present), np.int64)
-    np.add.at(sums, place, values)
-    return list(zip(present.tolist(), sums.tolist(), strict=True))
+    if not len(keys) or int(keys.max()) < TABLE:
+        there = np.flatnonzero(np.bincount(keys))
+        sums = np.zeros(int(there.max(initial=-1)) + 1, np.int64)
+        np.add.at(sums, keys, values)
+        sums = sums[there]
+    else:
+        there, place = np.unique(keys, return_inverse=True)
+        sums = np.zeros(len(there), np.int64)
+        np.add.at(sums, place, values)
+    return list(zip(there.tolist(), sums.tolist(), strict=True))

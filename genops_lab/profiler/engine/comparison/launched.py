@@ -52,7 +52,7 @@ class KernelTally:
         keys = np.column_stack([columns.name[device], operator, shapes])
         rows, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
         totals = np.zeros(len(rows), np.int64)
-        np.add.at(totals, place.reshape(-1), columns.dur[device])
+        np.add.at(totals, place.reshape(-1), columns.lengths(device))
         for (name, by, dims), count, total in zip(
             rows.tolist(), counts.tolist(), totals.tolist(), strict=True
         ):

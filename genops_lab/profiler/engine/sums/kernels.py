@@ -40,7 +40,7 @@ def kernels_and_others(trace: Trace) -> tuple[Tables, Tables]:
 def kernel_times(trace: Trace, members: Int64) -> list[KernelTime]:
     """By total time, then name."""
     columns = trace.columns
-    name, durations, size = columns.name[members], columns.dur[members], len(columns.names)
+    name, durations, size = columns.name[members], columns.lengths(members), len(columns.names)
     count = np.bincount(name, minlength=size)
     total = np.zeros(size, np.int64)
     np.add.at(total, name, durations)

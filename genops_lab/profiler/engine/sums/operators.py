@@ -35,7 +35,7 @@ class OperatorTally:
         columns, size = trace.columns, len(trace.columns.names)
         count, own, total, on_device, kernels = (np.zeros(size, np.int64) for _ in range(5))
         for operators in _blocks(np.flatnonzero(columns.kind == Kind.OPERATOR)):
-            name, length = columns.name[operators], columns.dur[operators]
+            name, length = columns.name[operators], columns.lengths(operators)
             count += np.bincount(name, minlength=size)
             np.add.at(own, name, length)
             outermost = _outermost(columns, operators, trace.around)
@@ -45,7 +45,7 @@ class OperatorTally:
         for device in _blocks(trace.device):
             owned = device[trace.owner[device] != NOTHING]
             name = columns.name[trace.owner[owned]]
-            np.add.at(on_device, name, columns.dur[owned])
+            np.add.at(on_device, name, columns.lengths(owned))
             kernels += np.bincount(name[columns.kind[owned] <= Kind.COMMUNICATION], minlength=size)
         _count(self.count, columns, count)
         _count(self.own, columns, own)
@@ -79,7 +79,7 @@ def own_times(columns: Columns, members: Int64, around: Int32) -> Int64:
     """The time of each member without its children among the members."""
     place = np.empty(len(columns), np.int32)
     place[members] = np.arange(len(members), dtype=np.int32)
-    own = columns.dur[members].astype(np.int64)
+    own = columns.lengths(members)
     for block in _blocks(members):
         parent, taken = _taken(columns, block, around)
         np.subtract.at(own, place[parent], taken)

@@ -72,7 +72,7 @@ def _add_host(columns: Columns, tree: _Tree) -> None:
         number_of[columns.name[device]],
         columns.kind[device].astype(np.int64),
         names,
-        columns.dur[device].astype(np.int64),
+        columns.lengths(device),
         columns,
     )
 

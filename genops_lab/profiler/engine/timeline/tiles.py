@@ -91,7 +91,7 @@ def _write(columns: Columns, folder: Path) -> None:
         members = order[bounds[lane] : bounds[lane + 1]]
         if not len(members):
             continue
-        ts, dur = columns.ts[members], columns.dur[members].astype(np.int64)
+        ts, dur = columns.ts[members], columns.lengths(members)
         row = rows_of(ts, dur)
         row_of_slice[members] = row
         rows = int(row.max()) + 1
@@ -229,7 +229,7 @@ class Timeline:
                 name: column[where - self._slices_before[lane.lane]] for name, column in self._merged.items()
             }
         else:
-            dur = self.columns.dur[numbers].astype(np.int64)
+            dur = self.columns.lengths(numbers)
             others = {"end": start + dur, "name": self.columns.name[numbers], "covered": dur, "leading": dur}
             others["count"] = np.ones(len(where), np.int32)
         return Items(row=row.astype(np.int32), start=start, slice=numbers, **others)
