@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -150,11 +151,16 @@ def test_a_cancelled_one_leaves_nothing(at_home: Home, host: Sshd, proxy: FaultP
                 await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
             assert refused.value.code == "trace_elsewhere"
 
+            shutil.rmtree(lab.profiles.root / profile.id / "columns")
+            with pytest.raises(Conflict, match="lies on gpu1"):
+                await lab.profiles.profile_flame(profile.id)
+
             proxy.set(bytes_per_s=0)
             again = await lab.tasks.wait((await lab.beside.fetch_trace(profile.id)).id)
             assert again.state == "done" and again.id != task.id, again
             cut = await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
             assert cut.whole
+            assert (await lab.profiles.profile_flame(profile.id)).nodes
 
     run(work())
 

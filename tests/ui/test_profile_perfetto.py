@@ -45,10 +45,25 @@ def asked() -> list[str]:
     return []
 
 
+#: A removal that fails says which node it was, where, and in which frame: a DOMException tells only that it failed.
+TELL = """
+const remove = Node.prototype.removeChild;
+Node.prototype.removeChild = function (child) {
+  try {
+    return remove.call(this, child);
+  } catch (error) {
+    const told = node => `${node?.outerHTML ?? node}`.slice(0, 300);
+    throw new Error(`${error.message}\\n${location.pathname}\\nof ${told(this)}\\nis ${told(child)}`, { cause: error });
+  }
+};
+"""
+
+
 @pytest.fixture
 def lab(browser: Browser, server: LabServer, asked: list[str]) -> Iterator[LabPage]:
     with lab_page(browser, server) as page:
         page.page.on("request", lambda request: asked.append(request.url))
+        page.page.add_init_script(TELL)
         page.open()
         yield page
         assert page.problems == []

@@ -102,11 +102,15 @@
 
   // Another trace than the one before, and whole.
   const shown = async before => {
-    const { app } = window;
-    while (app.isLoadingTrace || !app.trace || app.trace === before) {
+    // Asked early, the UI itself is still to come.
+    while (
+      !window.app?.trace ||
+      window.app.isLoadingTrace ||
+      window.app.trace === before
+    ) {
       await new Promise(done => setTimeout(done, LOOK_MS));
     }
-    return app.trace;
+    return window.app.trace;
   };
   window.addEventListener('message', event => {
     const asked = event.data?.genopsShow;

