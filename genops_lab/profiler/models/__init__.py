@@ -24,6 +24,7 @@ from .timeline import (
     TilesQuery,
     Timeline,
     TimelineLane,
+    TimelineRank,
     TimelineSlice,
     TimelineTile,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "TilesQuery",
     "Timeline",
     "TimelineLane",
+    "TimelineRank",
     "TimelineSlice",
     "TimelineTile",
     "TraceCut",
