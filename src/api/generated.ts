@@ -4729,7 +4729,8 @@ export interface components {
          * Timeline
          * @description The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
          *
-         *         ``rank``: whose timeline it is, of ``ranks``, those of the profile; None and empty where it has one trace.
+         *         ``ranks``: those of the profile, none where it has one trace. ``rank``: whose timeline it is; None: that of the
+         *         first ``together`` ones, or of the only trace.
          */
         Timeline: {
             span_us: number;
@@ -4739,11 +4740,16 @@ export interface components {
             /** @default null */
             rank: number | null;
             /** @default [] */
-            ranks: number[];
+            ranks: components["schemas"]["TimelineRank"][];
+            /** @default 0 */
+            together: number;
         };
         /**
          * TimelineLane
          * @description A thread or a stream. ``rows``: of slices inside one another, at most 256.
+         *
+         *         With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
+         *         lies at ``offset_us``; those of slices, sums and moments from the first event of all.
          */
         TimelineLane: {
             lane: number;
@@ -4755,6 +4761,27 @@ export interface components {
             slices: number;
             first_us: number;
             last_us: number;
+            /** @default null */
+            rank: number | null;
+            /** @default 0 */
+            offset_us: number;
+        };
+        /**
+         * TimelineRank
+         * @description Where a rank's first event lies after the first one of all, and how that is known.
+         *
+         *         ``collectives``: ``matched`` of ``common`` ones end together, nine of ten within ``spread_us``, with those of the
+         *         ``reference`` or of ranks that were set by it. ``wall_clock``: its host's clock says so; ``start``: nothing does,
+         *         and it begins with the reference.
+         */
+        TimelineRank: {
+            rank: number;
+            offset_us: number;
+            /** @enum {unknown} */
+            placed_by: "collectives" | "reference" | "start" | "wall_clock";
+            matched: number;
+            common: number;
+            spread_us: number;
         };
         /**
          * TilesQuery

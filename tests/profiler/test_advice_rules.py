@@ -288,6 +288,11 @@ def test_a_rank_that_comes_late(tmp_path: Path, late: int | None) -> None:
         paths.append(written(tmp_path, events, f"{rank}.json", distributedInfo={"rank": rank}, **H100))
     found = [each for each in analyze(paths).advice if each.code == "straggler"]
     assert [each.rank for each in found] == ([] if late is None else [late])
+    for each in found:
+        # From when the first of the others came to the end, on the late rank's clock.
+        assert len(each.moments) == 5
+        assert {round(moment.end_us - moment.start_us) for moment in each.moments} == {400}
+        assert {round(moment.end_us) % 1000 for moment in each.moments} == {300}
 
 
 def test_memory_given_back_and_taken_again(tmp_path: Path) -> None:

@@ -103,16 +103,16 @@ def test_the_timeline_shows_and_finds_them(tmp_path: Path) -> None:
     place = str(tmp_path / "profile"), str(written(tmp_path / "t.json", trace()))
     Path(place[0]).mkdir()
     timelines = Timelines()
-    described = timelines.describe(*place)
+    described = timelines.describe(*place, None)
     assert set(described.names) == {*NAMES.values()}
-    found = timelines.search(*place, SliceSearch(text="loss.backward"))
+    found = timelines.search(*place, None, SliceSearch(text="loss.backward"))
     assert found.count == 1 and found.slice is not None
     assert found.slice.name == "[2] line 5: loss.backward()"
     (name,) = np.frombuffer(found.names, "<i4").tolist()
     assert described.names[name] == found.slice.name
-    assert timelines.search(*place, SliceSearch(text="genops:line")).count == 0
-    assert timelines.slice(*place, found.slice.slice).slice.name == found.slice.name
-    sums = timelines.sums(*place, SumsQuery(first_us=0, last_us=1e6, lanes=[described.lanes[0].lane]))
+    assert timelines.search(*place, None, SliceSearch(text="genops:line")).count == 0
+    assert timelines.slice(*place, None, found.slice.slice).slice.name == found.slice.name
+    sums = timelines.sums(*place, None, SumsQuery(first_us=0, last_us=1e6, lanes=[described.lanes[0].lane]))
     assert {each.name for each in sums.names} == {*NAMES.values()}
 
 

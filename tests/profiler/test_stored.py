@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.profiler.backends.kept import COLUMNS, kept_columns
+from genops_lab.profiler.backends.kept import kept_columns
 from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import Columns
+from genops_lab.profiler.engine.keeping import COLUMNS
 from genops_lab.profiler.engine.reading import batches, kineto, parts
 from tests.support.real_traces import TRACES
 

@@ -17,6 +17,7 @@ from genops_lab.profiler.engine.reading.building import Builder
 from genops_lab.profiler.engine.timeline import slices, tiles
 from genops_lab.profiler.engine.timeline.rows import MOST_ROWS, rows_of
 from genops_lab.profiler.engine.timeline.tiles import MOST_ITEMS, TILE_CELLS, Timeline
+from genops_lab.profiler.engine.timeline.views import OneTrace
 from genops_lab.profiler.models import SumsQuery
 from tests.support.real_traces import TRACES
 
@@ -194,7 +195,7 @@ def test_sums_count_what_lies_in_a_stretch(
     columns = built(given_slices)
     timeline = made(columns, tmp_path_factory.mktemp("timeline"))
     first, last = min(one, other), max(one, other) + 1
-    found = slices.sums(timeline, SumsQuery(first_us=first / 1000, last_us=last / 1000, lanes=[0]))
+    found = OneTrace(timeline).sums(SumsQuery(first_us=first / 1000, last_us=last / 1000, lanes=[0]))
     expected: dict[str, float] = {}
     count = 0
     for at in np.flatnonzero(columns.lane == 0).tolist():

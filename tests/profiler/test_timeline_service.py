@@ -25,6 +25,7 @@ from genops_lab.profiler.perfetto.service import PerfettoService
 from genops_lab.profiler.timeline.service import TimelineService
 from tests.support.homes import Home
 
+from .rank_traces import ALL_REDUCE, write_ranks
 from .test_service import Room, room
 
 LAUNCH, KERNEL, OPERATOR = "cudaLaunchKernel", "gemm", "aten::mm"
@@ -294,7 +295,7 @@ async def test_each_rank_of_a_folder_has_its_own_timeline_and_flame_graph(home: 
         for rank, kernel_us in ((4, 100), (2, 60)):
             query = RankQuery(rank=rank)
             timeline = await timelines.get_timeline(kept.id, query)
-            assert (timeline.rank, timeline.ranks) == (rank, [0, 2, 4])
+            assert (timeline.rank, [each.rank for each in timeline.ranks]) == (rank, [0, 2, 4])
             device = next(lane for lane in timeline.lanes if lane.device)
             key = TileKey(lane=device.lane, level=10, index=0)
             [tile] = (await timelines.get_timeline_tiles(kept.id, TilesQuery(tiles=[key]), query)).tiles
@@ -313,11 +314,78 @@ async def test_each_rank_of_a_folder_has_its_own_timeline_and_flame_graph(home: 
             assert (cut.whole, file) == (True, folder / f"worker{rank}.json")
         with pytest.raises(NotFound, match="no rank 1"):
             await timelines.get_timeline(kept.id, RankQuery(rank=1))
+        assert {each.rank for each in (await timelines.get_timeline(kept.id)).lanes} == {0, 2, 4}
         # The folder is read again where its columns are gone or of another version.
         shutil.rmtree(lab.service.root / kept.id / "ranks")
         again = await timelines.get_timeline(kept.id, RankQuery(rank=4))
-        assert again.ranks == [0, 2, 4]
+        assert [each.rank for each in again.ranks] == [0, 2, 4]
         assert (await lab.service.profile_flame(kept.id, RankQuery(rank=2))).device_us == 180
+
+
+async def test_ranks_together_are_on_one_clock(home: Home) -> None:
+    ahead = [1_000.0, 900_000.0, 2_500.0]
+    write_ranks(home.work / "ranks", ahead, jitter_us=4)
+    async with room(home, home.work) as lab:
+        timelines = TimelineService(lab.service)
+        kept = await lab.kept((await lab.service.open_profile(OpenedFile(path="ranks"))).id)
+        together = await timelines.get_timeline(kept.id)
+        assert (together.rank, together.together) == (None, 3)
+        assert [each.placed_by for each in together.ranks] == ["reference", "collectives", "collectives"]
+        assert all((each.matched, each.common) == (8, 8) for each in together.ranks[1:])
+        assert all(0 < each.spread_us < 10 for each in together.ranks[1:])
+        assert len({lane.lane for lane in together.lanes}) == len(together.lanes)
+        starts = {}
+        for rank in (0, 1, 2):
+            query = RankQuery(rank=rank)
+            alone = await timelines.get_timeline(kept.id, query)
+            place = together.ranks[rank]
+            mine = [lane for lane in together.lanes if lane.rank == rank]
+            assert [lane.offset_us for lane in mine] == [place.offset_us] * len(alone.lanes)
+            assert [lane.label for lane in mine] == [lane.label for lane in alone.lanes]
+            for one, other in zip(mine, alone.lanes, strict=True):
+                keys = [TileKey(lane=lane.lane, level=16, index=0) for lane in (one, other)]
+                [shown] = (await timelines.get_timeline_tiles(kept.id, TilesQuery(tiles=keys[:1]))).tiles
+                [own] = (await timelines.get_timeline_tiles(kept.id, TilesQuery(tiles=keys[1:]), query)).tiles
+                assert numbers(shown) == numbers(own)
+                names = [
+                    [timeline.names[each] for each in np.frombuffer(tile.name, "<i4").tolist()]
+                    for timeline, tile in ((together, shown), (alone, own))
+                ]
+                assert names[0] == names[1]
+                for number, number_alone in zip(
+                    *(np.frombuffer(tile.slice, "<i4").tolist() for tile in (shown, own)), strict=True
+                ):
+                    told = await timelines.get_timeline_slice(kept.id, str(number))
+                    known = await timelines.get_timeline_slice(kept.id, str(number_alone), query)
+                    assert (told.slice.slice, told.slice.lane) == (number, one.lane)
+                    assert told.slice.start_us == pytest.approx(known.slice.start_us + place.offset_us)
+                    assert [each.name for each in told.around] == [each.name for each in known.around]
+                    if told.slice.name == ALL_REDUCE:
+                        assert told.launched_by is not None and known.launched_by is not None
+                        ends = starts.setdefault(rank, [])
+                        ends.append(told.slice.start_us + told.slice.dur_us)
+        assert np.ptp(np.array([starts[rank] for rank in (0, 1, 2)]), axis=0).max() < 20
+
+        async def find(after: int = -1) -> tuple[int, int]:
+            asked = SliceSearch(text="AllReduce", after=after)
+            found = await timelines.search_timeline(kept.id, asked)
+            assert found.slice is not None
+            return found.count, found.slice.slice
+
+        seen, at = set(), -1
+        for _ in range(12):
+            count, at = await find(at)
+            assert count == 12
+            seen.add(at)
+        assert len(seen) == 12, "the search goes through all ranks"
+
+        streams = [lane.lane for lane in together.lanes if lane.stream == "20"]
+        half = SumsQuery(first_us=0, last_us=together.span_us / 2, lanes=streams[:1])
+        whole = SumsQuery(first_us=0, last_us=together.span_us, lanes=streams)
+        assert (await timelines.sum_timeline(kept.id, half)).slices in (4, 5)
+        assert (await timelines.sum_timeline(kept.id, whole)).slices == 24
+        with pytest.raises(NotFound):
+            await timelines.get_timeline_slice(kept.id, "100000")
 
 
 async def test_only_files_below_the_servers_folder_are_opened(home: Home) -> None:

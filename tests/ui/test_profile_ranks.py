@@ -1,4 +1,4 @@
-"""The traces of a job's ranks, opened as a folder: each rank's timeline, flame graph and memory."""
+"""The traces of a job's ranks, opened as a folder: each rank's views, and all of them on one timeline."""
 
 from __future__ import annotations
 
@@ -55,7 +55,12 @@ def test_a_rank_leads_to_its_timeline_and_flame_graph(lab: LabPage) -> None:
     expect(picker(shown)).to_have_value("1")
     expect(shown.get_by_text("stream 20", exact=True)).to_be_visible()
     picker(shown).focus()
-    lab.page.keyboard.press("ArrowDown")
+    lab.page.keyboard.press("ArrowUp")
+    expect(picker(shown)).to_have_value("0")
+    # It keeps the focus while another timeline is made.
+    expect(shown.get_by_text("stream 20", exact=True)).to_be_visible()
+    for _ in range(2):
+        lab.page.keyboard.press("ArrowDown")
     expect(picker(shown)).to_have_value("2")
     box = shown.get_by_role("searchbox", name="Find slices by name")
     box.fill("gemm")
@@ -71,3 +76,75 @@ def test_a_rank_leads_to_its_timeline_and_flame_graph(lab: LabPage) -> None:
         lab.shot(f"ranks-one-1280-{theme}")
         assert lab.serious_findings(".gol-Timeline") == []
         shown.get_by_role("tab", name="Flame graph").click()
+
+
+def all_ranks(lab: LabPage) -> Locator:
+    """The timeline of all ranks, when it is drawn."""
+    shown = together(lab)
+    shown.get_by_role("button", name="All ranks on one timeline").click()
+    expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
+    expect(picker(shown)).to_have_value("")
+    return shown
+
+
+def head(shown: Locator, name: str) -> Locator:
+    return shown.get_by_role("group", name="Lanes").get_by_role("button", name=name, exact=True)
+
+
+def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
+    shown = all_ranks(lab)
+    note = shown.get_by_role("note")
+    expect(note).to_contain_text("Clocks aligned by 8 collectives that the ranks have in common")
+    expect(note).to_contain_text("µs of each other")
+    expect(shown.get_by_role("button", name="Perfetto")).to_have_count(0)
+    for rank in (0, 1, 2):
+        expect(head(shown, f"Rank {rank}")).to_have_attribute("aria-expanded", "true")
+        # Of more than two ranks the devices alone are shown at first.
+        expect(head(shown, f"Rank {rank}, 1 lane of the host")).to_have_attribute("aria-expanded", "false")
+    expect(shown.get_by_text("stream 20", exact=True)).to_have_count(3)
+    expect(shown.get_by_text("thread 1", exact=True)).to_have_count(0)
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"ranks-together-1280-{theme}")
+        lab.shot(f"ranks-together-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_groups_of_ranks_close_and_open(lab: LabPage) -> None:
+    shown = all_ranks(lab)
+    head(shown, "Rank 0").focus()
+    lab.page.keyboard.press("Enter")
+    expect(head(shown, "Rank 0")).to_have_attribute("aria-expanded", "false")
+    expect(shown.get_by_text("stream 20", exact=True)).to_have_count(2)
+    head(shown, "Rank 2, 1 lane of the host").click()
+    expect(shown.get_by_text("thread 1", exact=True)).to_have_count(1)
+    # A search goes into what is closed.
+    box = shown.get_by_role("searchbox", name="Find slices by name")
+    box.fill("aten::mm")
+    box.press("Enter")
+    expect(head(shown, "Rank 0")).to_have_attribute("aria-expanded", "true")
+    selection = shown.get_by_role("region", name="Selection")
+    expect(selection.get_by_role("heading", level=3)).to_have_text("aten::mm")
+    expect(selection.get_by_role("definition").filter(has_text="Process 1")).to_be_visible()
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"ranks-selected-1280-{theme}")
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
+    shown = together(lab)
+    advice = shown.get_by_role("article", name=f"Rank {LATE} is late, and the others wait for it")
+    advice.get_by_role("button", name="Show in the timeline").click()
+    marks = shown.get_by_role("group", name="Marked moments")
+    expect(marks).to_contain_text(f"Rank {LATE} is late", timeout=60_000)
+    expect(picker(shown)).to_have_value("")
+    selection = shown.get_by_role("region", name="Selection")
+    expect(selection.get_by_role("row").filter(has_text="AllReduce")).to_be_visible(timeout=30_000)
+    # In the moment the others are in the collective all of the time, and the late rank computes.
+    expect(selection.get_by_role("row").filter(has_text="gemm")).to_be_visible()
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"ranks-late-1280-{theme}")
+        lab.shot(f"ranks-late-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []

@@ -363,6 +363,19 @@ def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
     expect(ranks).to_contain_text("Rank 7 is late, and the others wait for it")
     expect(ranks.get_by_role("row").filter(has_text="late")).to_have_count(1)
     expect(shown.get_by_role("tab", name="Timeline")).to_have_count(1)
+    shown.get_by_role("button", name="All ranks on one timeline").click()
+    expect(shown.get_by_role("note")).to_contain_text(
+        re.compile(r"Clocks aligned by 8 collectives .* nine of ten end within ±[\d.]+ µs"), timeout=60_000
+    )
+    expect(canvas(lab)).to_be_visible()
+    lanes = shown.get_by_role("group", name="Lanes")
+    for rank in range(8):
+        expect(lanes.get_by_role("button", name=f"Rank {rank}", exact=True)).to_be_attached()
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"timeline-ranks-1280-{theme}")
+        lab.shot(f"timeline-ranks-1920-{theme}", width=1920, height=1000)
+    shown.get_by_role("tab", name="Overview").click()
     for theme in ("dark", "light"):
         lab.theme(theme)
         lab.shot(f"profile-ranks-1280-{theme}")

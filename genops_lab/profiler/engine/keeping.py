@@ -1,7 +1,8 @@
 """The columns of a profile in its folder: of one trace in ``columns``, of several ranks' in ``ranks/N/columns``; and
 what devices held over time, of all of them in ``memory``.
 
-``ranks/ranks.json`` says which file is which rank's. It is written last: a folder without it is read again.
+``ranks/ranks.json`` says which file is which rank's, and how their clocks differ. It is written last: a folder
+without it is read again.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from .memory.held import Held
 from .reading.files import read
 from .reading.kinds_of_files import FileKind, files_of, kind_of_file
 from .reading.ranked import ranked
+from .timeline.clocks import Beats, RankClock, aligned, beats_of
 from .traces import Trace
 
 COLUMNS, RANKS, MEMORY = "columns", "ranks", "memory"
 INDEX = "ranks.json"
-VERSION = 1
+VERSION = 2
 #: What is kept of all ranks together, some 2 GB; the other ranks' traces are read when they are first looked at.
 MOST_SLICES = 50_000_000
 
@@ -37,6 +39,7 @@ class KeptRank(msgspec.Struct, frozen=True, kw_only=True):
 
     rank: int
     file: str
+    clock: RankClock
 
 
 class _Index(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,21 +141,23 @@ class _Keeper:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / RANKS
-        self._ranks: list[KeptRank] = []
+        self._files: dict[int, str] = {}
+        self._beats: list[Beats] = []
         self._slices = 0
 
     def take(self, trace: Trace, path: Path) -> None:
         self._slices += len(trace.columns)
         if self._slices <= MOST_SLICES:
             stored.save(trace.columns, self._folder / str(trace.rank) / COLUMNS)
-        self._ranks.append(KeptRank(rank=trace.rank, file=path.name))
+        self._files[trace.rank] = path.name
+        self._beats.append(beats_of(trace.columns, trace.rank))
 
     def finish(self) -> list[KeptRank]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._ranks.sort(key=lambda each: each.rank)
-        index = _Index(version=VERSION, ranks=self._ranks)
-        (self._folder / INDEX).write_bytes(msgspec.json.encode(index))
-        return self._ranks
+        clocks = aligned(sorted(self._beats, key=lambda each: each.rank))
+        ranks = [KeptRank(rank=each.rank, file=self._files[each.rank], clock=each) for each in clocks]
+        (self._folder / INDEX).write_bytes(msgspec.json.encode(_Index(version=VERSION, ranks=ranks)))
+        return ranks
 
 
 def _told(ranks: list[KeptRank]) -> str:

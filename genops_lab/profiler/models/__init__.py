@@ -34,6 +34,7 @@ from .timeline import (
     TilesQuery,
     Timeline,
     TimelineLane,
+    TimelineRank,
     TimelineSlice,
     TimelineTile,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "TilesQuery",
     "Timeline",
     "TimelineLane",
+    "TimelineRank",
     "TimelineSlice",
     "TimelineTile",
     "TraceCut",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ class OpenedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose trace is asked for; without it the only one's, or the first rank's."""
+    """Whose trace is asked for; without it the only one's, or all ranks together (a flame graph: the first one's)."""
 
     rank: Rank | None = None
 
@@ -27,7 +27,11 @@ NO_RANK = RankQuery()
 
 
 class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread or a stream. ``rows``: of slices inside one another, at most 256."""
+    """A thread or a stream. ``rows``: of slices inside one another, at most 256.
+
+    With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
+    lies at ``offset_us``; those of slices, sums and moments from the first event of all.
+    """
 
     lane: int
     group: str
@@ -38,12 +42,31 @@ class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
     slices: int
     first_us: float
     last_us: float
+    rank: int | None = None
+    offset_us: float = 0.0
+
+
+class TimelineRank(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a rank's first event lies after the first one of all, and how that is known.
+
+    ``collectives``: ``matched`` of ``common`` ones end together, nine of ten within ``spread_us``, with those of the
+    ``reference`` or of ranks that were set by it. ``wall_clock``: its host's clock says so; ``start``: nothing does,
+    and it begins with the reference.
+    """
+
+    rank: int
+    offset_us: float
+    placed_by: Literal["reference", "collectives", "wall_clock", "start"]
+    matched: int
+    common: int
+    spread_us: float
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """The lanes in the order to show them. ``names`` may be cut; ``kinds`` has an int8 for each, see TimelineSlice.
 
-    ``rank``: whose timeline it is, of ``ranks``, those of the profile; None and empty where it has one trace.
+    ``ranks``: those of the profile, none where it has one trace. ``rank``: whose timeline it is; None: that of the
+    first ``together`` ones, or of the only trace.
     """
 
     span_us: float
@@ -51,7 +74,8 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     names: list[str]
     kinds: bytes
     rank: int | None = None
-    ranks: list[int] = []
+    ranks: list[TimelineRank] = []
+    together: int = 0
 
 
 class TileKey(msgspec.Struct, frozen=True, kw_only=True):

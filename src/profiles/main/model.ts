@@ -37,7 +37,7 @@ export class ProfileViewModel implements IDisposable {
     }
   }
 
-  /** The rank whose timeline and flame graph are looked at; null where none was chosen. */
+  /** The rank whose timeline and flame graph are looked at; null: all together, or none was chosen. */
   get rank(): number | null {
     return this._rank;
   }
@@ -67,15 +67,16 @@ export class ProfileViewModel implements IDisposable {
     return this._marks;
   }
 
-  /** Show in the timeline what an advice rests on; in that of its rank where the profile has several. */
-  showMoments({ title, moments = [], rank }: IAdvice): void {
+  /** Show in the timeline what an advice rests on: of its rank, or of all where they are compared. */
+  showMoments({ code, title, moments = [], rank }: IAdvice): void {
     const ranks = this.profile.value?.summary?.ranks ?? [];
     const own = ranks.length > 1 ? rank : null;
-    this._marks = { title, moments, at: 0, rank: own };
-    this.showTimeline(own);
+    const together = code === 'straggler';
+    this._marks = { title, moments, at: 0, rank: own, together };
+    this.showTimeline(together ? null : own);
   }
 
-  /** Show the timeline, of a rank where there are several. */
+  /** Show the timeline, of a rank or of all where there are several. */
   showTimeline(rank: number | null): void {
     this._rank = rank;
     this._tab = 'timeline';

@@ -187,7 +187,7 @@ function Content(
     return <>{memoryTab.render(true)}</>;
   }
   const { ranks } = summary;
-  const rank = ranks.length > 1 ? (model.rank ?? ranks[0]) : null;
+  const isTogether = ranks.length > 1 && model.rank === null;
   const tabs: Tabs.ITab[] = [
     {
       id: 'overview',
@@ -251,13 +251,13 @@ function Content(
           profileId={profile.id}
           api={props.api}
           visible={seen && model.visible}
-          rank={rank}
+          rank={model.rank}
           onRank={chosen => {
             model.rank = chosen;
           }}
           onPerfetto={asked => actions.openPerfetto(profile, asked)}
           marks={model.marks}
-          memory={memoryOf(memory, rank)}
+          memory={isTogether ? null : memoryOf(memory, model.rank)}
           trans={trans}
         />
       )

@@ -12,11 +12,21 @@ export interface IPlacedLane extends ITimelineLane {
   readonly collapsed: boolean;
   /** How many of its rows are shown. */
   readonly shownRows: number;
+  /** Where its own time begins, in nanoseconds after the first event of all. */
+  readonly offset: number;
 }
 
+/** The line above some lanes: of a process or device, of a rank, or of a rank's host threads. */
 export interface IPlacedGroup {
+  readonly kind: 'group' | 'rank' | 'host';
   readonly name: string;
+  readonly rank: number | null;
   readonly top: number;
+  /** What closes it; empty where it cannot be closed. */
+  readonly key: string;
+  readonly closed: boolean;
+  /** How many lanes are in it. */
+  readonly lanes: number;
 }
 
 export interface ILayout {
@@ -25,28 +35,97 @@ export interface ILayout {
   readonly height: number;
 }
 
-/** Lanes below each other, each group below its name; a collapsed lane shows its outermost slices. */
+/** Which lanes show their outermost slices alone, and which groups show none. */
+export interface IFolded {
+  readonly lanes: ReadonlySet<number>;
+  readonly groups: ReadonlySet<string>;
+}
+
+export function isOnDevice({ device, stream }: ITimelineLane): boolean {
+  return device !== '' || stream !== '';
+}
+
+/** The keys of the groups that a lane of several ranks lies in. */
+export function groupsOf(lane: ITimelineLane): string[] {
+  const rank = `rank ${lane.rank}`;
+  return isOnDevice(lane) ? [rank] : [rank, `${rank} host`];
+}
+
+/** Lanes below each other, each group below its name; of several ranks each one's devices, then its host. */
 export function layout(
   lanes: readonly ITimelineLane[],
-  collapsed: ReadonlySet<number>
+  folded: IFolded
 ): ILayout {
-  const placed: IPlacedLane[] = [];
-  const groups: IPlacedGroup[] = [];
-  let top = 0;
-  let group: string | null = null;
-  for (const lane of lanes) {
-    if (lane.group !== group) {
-      group = lane.group;
-      groups.push({ name: group, top });
-      top += GROUP_PX;
-    }
-    const isCollapsed = collapsed.has(lane.lane);
-    const shownRows = isCollapsed ? 1 : lane.rows;
-    const height = shownRows * ROW_PX;
-    placed.push({ ...lane, top, height, collapsed: isCollapsed, shownRows });
-    top += height + GAP_PX;
+  const stack = new Stack(folded);
+  if (lanes.every(({ rank }) => (rank ?? null) === null)) {
+    stack.addGrouped(lanes, true);
+    return stack.layout;
   }
-  return { lanes: placed, groups, height: top };
+  for (const rank of new Set(lanes.map(lane => lane.rank ?? 0))) {
+    const own = lanes.filter(lane => lane.rank === rank);
+    const host = own.filter(each => !isOnDevice(each));
+    const key = `rank ${rank}`;
+    if (!stack.addHead({ kind: 'rank', key, rank, lanes: own.length })) {
+      continue;
+    }
+    stack.addGrouped(own.filter(isOnDevice), false);
+    const count = host.length;
+    if (
+      count > 0 &&
+      stack.addHead({ kind: 'host', key: `${key} host`, rank, lanes: count })
+    ) {
+      stack.addGrouped(host, false);
+    }
+  }
+  return stack.layout;
+}
+
+class Stack {
+  constructor(private _folded: IFolded) {}
+
+  get layout(): ILayout {
+    return { lanes: this._lanes, groups: this._groups, height: this._top };
+  }
+
+  /** Whether it is open. */
+  addHead(
+    head: Pick<IPlacedGroup, 'kind' | 'key' | 'rank' | 'lanes'> & {
+      name?: string;
+    }
+  ): boolean {
+    const closed = this._folded.groups.has(head.key);
+    this._groups.push({ name: '', ...head, top: this._top, closed });
+    this._top += GROUP_PX;
+    return !closed;
+  }
+
+  /** Lanes below the names of their groups; of a single group the name is told where it is `always`. */
+  addGrouped(lanes: readonly ITimelineLane[], always: boolean): void {
+    const named = always || new Set(lanes.map(({ group }) => group)).size > 1;
+    let group: string | null = null;
+    for (const lane of lanes) {
+      if (named && lane.group !== group) {
+        group = lane.group;
+        const rank = lane.rank ?? null;
+        this.addHead({ kind: 'group', key: '', name: group, rank, lanes: 0 });
+      }
+      this._addLane(lane);
+    }
+  }
+
+  private _addLane(lane: ITimelineLane): void {
+    const collapsed = this._folded.lanes.has(lane.lane);
+    const shownRows = collapsed ? 1 : lane.rows;
+    const height = shownRows * ROW_PX;
+    const offset = (lane.offset_us ?? 0) * 1000;
+    const top = this._top;
+    this._lanes.push({ ...lane, top, height, collapsed, shownRows, offset });
+    this._top += height + GAP_PX;
+  }
+
+  private _lanes: IPlacedLane[] = [];
+  private _groups: IPlacedGroup[] = [];
+  private _top = 0;
 }
 
 /** The lane and row at a height; null between lanes. */

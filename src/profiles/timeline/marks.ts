@@ -10,6 +10,8 @@ export interface IMarks {
   readonly at: number;
   /** The rank on whose clock the moments are, where a profile has several. */
   readonly rank?: number | null;
+  /** They are looked at beside the other ranks. */
+  readonly together?: boolean;
 }
 
 /** So much time is shown before and after a moment, in lengths of it. */

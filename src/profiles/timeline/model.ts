@@ -7,11 +7,11 @@ import type { ICutQuery } from '../perfetto/service';
 import type { IPlacedLane } from './lanes';
 import { ROW_PX } from './lanes';
 import { TileLoader } from './loader';
-import type { IMarks } from './marks';
+import type { IMarks, IMoment } from './marks';
 import { aroundMoment } from './marks';
 import { besideOf, shownOf } from './needed';
 import { Selection } from './selection';
-import type { ITileKey } from './service';
+import type { ITileKey, ITimelineRank } from './service';
 import { TileCache, bytesOf } from './tiles';
 import { WHOLE, stretchOf } from './viewport';
 
@@ -27,20 +27,27 @@ export class TimelineModel extends Selection implements IDisposable {
   cache = new TileCache(CACHE_BYTES);
   kinds = new Int8Array(0);
   marks: IMarks | null = null;
+  /** Those of the profile; none where it has one trace, or before that is known. */
+  ranks: readonly ITimelineRank[] = [];
   error: ApiError | null = null;
 
-  /** The rank whose timeline it is; null where the profile has one trace, or leaves the choice to the server. */
+  /** The rank whose timeline it is; null where the profile has one trace, or all ranks are looked at. */
   get rank(): number | null {
     return this.timeline?.rank ?? this._rank;
   }
 
-  /** Look at another rank, all of its time. */
+  /** Whether the timelines of several ranks are looked at, on one clock. */
+  get isTogether(): boolean {
+    return this.rank === null && this.ranks.length > 1;
+  }
+
+  /** Look at another rank, or at all (null), all of the time. */
   showRank(rank: number | null): void {
     if (rank === this.rank) {
       return;
     }
     this._leaveRank(rank);
-    if (this.marks && (this.marks.rank ?? rank) !== rank) {
+    if (rank !== null && (this.marks?.rank ?? rank) !== rank) {
       this.marks = null;
     }
     this._options.onRank?.(rank);
@@ -91,6 +98,7 @@ export class TimelineModel extends Selection implements IDisposable {
         return;
       }
       this.kinds = new Int8Array(bytesOf(timeline.kinds));
+      this.ranks = timeline.ranks ?? [];
       this.enter(timeline);
       if (this.marks) {
         void this._showMoment(this.marks);
@@ -132,7 +140,12 @@ export class TimelineModel extends Selection implements IDisposable {
   /** What is selected stays seen when its description takes room; of marks that is what ran on devices. */
   private _bringSelected(): void {
     const top = this.details ? this.topOf(this.details.slice) : null;
-    const device = this.placed.lanes.filter(each => each.device !== '').pop();
+    const device = this.placed.lanes
+      .filter(({ device, rank }) => {
+        const marked = this.isTogether ? this.marks?.rank : rank;
+        return device !== '' && (marked ?? rank) === rank;
+      })
+      .pop();
     if (top !== null) {
       this.bring(top, top + ROW_PX);
     } else if (this.marks && this.range && device) {
@@ -142,11 +155,15 @@ export class TimelineModel extends Selection implements IDisposable {
 
   /** Whether there is a Perfetto UI to go to. */
   get hasPerfetto(): boolean {
-    return this._options.onPerfetto !== undefined;
+    // Perfetto opens one trace.
+    return this._options.onPerfetto !== undefined && !this.isTogether;
   }
 
   /** Look at the selected stretch, or at what is seen, in the Perfetto UI; the selected slice is selected there. */
   openPerfetto(): void {
+    if (!this.hasPerfetto) {
+      return;
+    }
     const slice = this.details?.slice;
     const { first, last } = this.timeline
       ? stretchOf(this.view, this.range, slice, this.span)
@@ -161,9 +178,8 @@ export class TimelineModel extends Selection implements IDisposable {
 
   /** Mark moments, go to the one that is looked at and sum what ran in it; null takes the marks away. */
   async mark(marks: IMarks | null): Promise<void> {
-    const rank = marks?.rank ?? null;
-    if (rank !== null && rank !== this.rank) {
-      this.showRank(rank);
+    if (marks && (marks.rank ?? null) !== null) {
+      this.showRank(marks.together ? null : (marks.rank ?? null));
     }
     this.marks = marks;
     if (!marks) {
@@ -173,8 +189,19 @@ export class TimelineModel extends Selection implements IDisposable {
     }
   }
 
-  private async _showMoment({ moments, at }: IMarks): Promise<void> {
-    const moment = moments[at];
+  /** The moments that are marked, in the time of the timeline. */
+  get moments(): readonly IMoment[] {
+    const { moments = [], rank = null } = this.marks ?? {};
+    const { offset_us: by = 0 } =
+      (this.isTogether && this.ranks.find(each => each.rank === rank)) || {};
+    return moments.map(({ start_us, end_us }) => ({
+      start_us: start_us + by,
+      end_us: end_us + by
+    }));
+  }
+
+  private async _showMoment({ at }: IMarks): Promise<void> {
+    const moment = this.moments[at];
     this.showBetween(...aroundMoment(moment));
     const asked = this.selectRange({
       first: moment.start_us * 1000,
@@ -190,14 +217,14 @@ export class TimelineModel extends Selection implements IDisposable {
     const { start, nsPerPx } = this.view;
     for (const lane of this.placed.lanes) {
       const shown = lane.top + lane.height > this.scroll;
+      const own = start - lane.offset;
       for (const key of shown ? shownOf(this.view, lane) : []) {
         for (const tile of this.cache.best(key)) {
           const at = tile.count.findIndex(
             (count, place) =>
               count === 1 &&
-              tile.first + tile.start[place] + tile.dur[place] >= start &&
-              tile.first + tile.start[place] <=
-                start + this.view.width * nsPerPx
+              tile.first + tile.start[place] + tile.dur[place] >= own &&
+              tile.first + tile.start[place] <= own + this.view.width * nsPerPx
           );
           if (at >= 0) {
             return this.select(tile.slice[at], true);

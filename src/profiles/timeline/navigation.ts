@@ -1,10 +1,23 @@
 import { Signal } from '@lumino/signaling';
 
 import type { ILayout } from './lanes';
-import { ROW_PX, layout } from './lanes';
-import type { ITimeline, ITimelineSlice } from './service';
+import { ROW_PX, groupsOf, isOnDevice, layout } from './lanes';
+import type { ITimeline, ITimelineLane, ITimelineSlice } from './service';
 import type { IViewport } from './viewport';
 import * as viewport from './viewport';
+
+/** Of so many ranks together the hosts' threads are shown, too. */
+const FEW_RANKS = 2;
+
+/** The groups that are closed at first: of many ranks the host's threads, where there is a device to look at. */
+function closedAtFirst({ lanes }: ITimeline): string[] {
+  const onDevice = new Set(lanes.filter(isOnDevice).map(({ rank }) => rank));
+  return onDevice.size > FEW_RANKS
+    ? lanes
+        .filter(lane => !isOnDevice(lane) && onDevice.has(lane.rank))
+        .map(lane => groupsOf(lane)[1])
+    : [];
+}
 
 /** Where in a timeline one is: which time and which lanes are seen. */
 export abstract class Navigation {
@@ -34,6 +47,7 @@ export abstract class Navigation {
   /** Show another timeline, all of it. */
   protected enter(timeline: ITimeline): void {
     this.timeline = timeline;
+    this._closed = new Set(closedAtFirst(timeline));
     this._place();
     this.view = viewport.whole(this.span, this.view.width);
     this._showWished();
@@ -102,8 +116,29 @@ export abstract class Navigation {
     this._changed.emit();
   }
 
+  /** Close or open a group, by its key. */
+  toggleGroup(key: string): void {
+    if (!this._closed.delete(key)) {
+      this._closed.add(key);
+    }
+    this._place();
+    this.scrollTo(this.scroll);
+    this._changed.emit();
+  }
+
+  /** Any lane, also one that is not shown. */
+  laneOf({ lane }: ITimelineSlice): ITimelineLane | undefined {
+    return this.timeline?.lanes.find(each => each.lane === lane);
+  }
+
   /** Bring a slice into view, and near enough to be seen. */
   reveal(slice: ITimelineSlice): void {
+    const hidden = this.laneOf(slice);
+    if (hidden) {
+      groupsOf(hidden)
+        .filter(key => this._closed.has(key))
+        .forEach(key => this.toggleGroup(key));
+    }
     const lane = this.placed.lanes.find(each => each.lane === slice.lane);
     if (lane?.collapsed && slice.row > 0) {
       this.toggle(lane.lane);
@@ -153,7 +188,10 @@ export abstract class Navigation {
   }
 
   private _place(): void {
-    this.placed = layout(this.timeline?.lanes ?? [], this._collapsed);
+    this.placed = layout(this.timeline?.lanes ?? [], {
+      lanes: this._collapsed,
+      groups: this._closed
+    });
   }
 
   private _showWished(): void {
@@ -172,5 +210,6 @@ export abstract class Navigation {
   protected _changed = new Signal<this, void>(this);
   private _drawn = new Signal<this, void>(this);
   private _collapsed = new Set<number>();
+  private _closed = new Set<string>();
   private _wished: [first: number, last: number] | null = null;
 }

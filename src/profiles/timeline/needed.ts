@@ -7,7 +7,7 @@ import type { IViewport } from './viewport';
 export function shownOf(view: IViewport, lane: IPlacedLane): ITileKey[] {
   const level = levelOf(view);
   const [first, last] = shownTiles(
-    view,
+    { ...view, start: view.start - lane.offset },
     level,
     lane.first_us * 1000,
     lane.last_us * 1000

@@ -47,6 +47,7 @@ export class Painter {
     context.beginPath();
     context.rect(0, AXIS_PX, model.view.width, model.height);
     context.clip();
+    this._ranks(model, theme);
     this._names(model, lanes, tiles, theme);
     this._marks(model, theme);
     this._selected(model, theme);
@@ -66,12 +67,12 @@ export class Painter {
     picture.fill(theme.backgroundPixel);
     const { start, nsPerPx } = model.view;
     const pxPerNs = ratio / nsPerPx;
-    const origin = -start * pxPerNs;
     const keys = model.need(lanes);
     const found = new Map<IPlacedLane, Set<ITile>>();
     for (const lane of lanes) {
       this._raster.begin(lane.shownRows, width, theme.backgroundPixel);
       const used = new Set<ITile>();
+      const origin = (lane.offset - start) * pxPerNs;
       for (const key of keys) {
         if (key.lane !== lane.lane) {
           continue;
@@ -117,13 +118,14 @@ export class Painter {
     for (const lane of lanes) {
       const top = AXIS_PX + lane.top - model.scroll + ROW_PX / 2;
       const written = new Set<number>();
+      const own = start - lane.offset;
       for (const tile of tiles.get(lane) ?? []) {
         const { row, dur, name, count, slice } = tile;
         for (let at = 0; at < row.length; at++) {
           if (dur[at] < NAME_PX * nsPerPx || row[at] >= lane.shownRows) {
             continue;
           }
-          const left = (tile.first + tile.start[at] - start) / nsPerPx;
+          const left = (tile.first + tile.start[at] - own) / nsPerPx;
           const from = Math.max(left, 0);
           const room = Math.min(left + dur[at] / nsPerPx, width) - from - 6;
           // A slice that reaches over several tiles is in each of them.
@@ -139,6 +141,16 @@ export class Painter {
             top + row[at] * ROW_PX
           );
         }
+      }
+    }
+  }
+
+  /** A line above each rank. */
+  private _ranks({ placed, view, scroll }: TimelineModel, theme: ITheme): void {
+    this._context!.fillStyle = theme.grid;
+    for (const { kind, top } of placed.groups) {
+      if (kind === 'rank') {
+        this._context!.fillRect(0, AXIS_PX + top - scroll, view.width, 1);
       }
     }
   }
@@ -162,10 +174,11 @@ export class Painter {
   }
 
   /** Moments as bands over all lanes; each is wide enough to be seen. */
-  private _marks({ marks, view, height }: TimelineModel, theme: ITheme): void {
+  private _marks(model: TimelineModel, theme: ITheme): void {
+    const { view, height } = model;
     const context = this._context!;
     context.fillStyle = theme.accent;
-    marks?.moments.forEach(({ start_us, end_us }) => {
+    model.moments.forEach(({ start_us, end_us }) => {
       const left = (start_us * 1000 - view.start) / view.nsPerPx;
       const width = ((end_us - start_us) * 1000) / view.nsPerPx;
       context.globalAlpha = 0.08;

@@ -29,7 +29,7 @@ export function pick(
   if (!at || y - at.lane.top - at.row * ROW_PX > ROW_PX) {
     return null;
   }
-  const time = view.start + x * view.nsPerPx;
+  const time = view.start - at.lane.offset + x * view.nsPerPx;
   const level = levelOf(view);
   const near = NEAR_PX * view.nsPerPx;
   const indices = new Set(
@@ -44,7 +44,13 @@ export function pick(
       const found = nearest(tile, at.row, time, distance);
       if (found) {
         distance = found.distance;
-        best = { ...itemOf(tile, found.at), lane: at.lane, row: at.row };
+        const item = itemOf(tile, found.at);
+        best = {
+          ...item,
+          start: item.start + at.lane.offset,
+          lane: at.lane,
+          row: at.row
+        };
       }
     }
   }

@@ -5,6 +5,7 @@ import type { IProfile } from '../service';
 type Schemas = components['schemas'];
 export type ITimeline = Schemas['Timeline'];
 export type ITimelineLane = Schemas['TimelineLane'];
+export type ITimelineRank = Schemas['TimelineRank'];
 export type ITimelineSlice = Schemas['TimelineSlice'];
 export type ITimelineTile = Schemas['TimelineTile'];
 export type ISliceDetails = Schemas['SliceDetails'];

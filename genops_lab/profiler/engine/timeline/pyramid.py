@@ -7,7 +7,7 @@ those of a finer one, and a run never begins in another tile than the slices it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -37,6 +37,10 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def renumbered(self, name: Int32, first_slice: int) -> Items:
+        """With other names, and the slices counted from ``first_slice`` on."""
+        return replace(self, name=name, slice=self.slice + np.int32(first_slice))
 
     def take(self, where: Int64) -> Items:
         """Some of them."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ...models import NameSum, SliceArgument, SliceDetails, Sums, SumsQuery, TimelineLane, TimelineSlice
-from ..columns import NO_ID, NUMBERS, TEXTS, Columns, Int32, Int64, Lane
+from ...models import NameSum, SliceArgument, SliceDetails, Sums, TimelineLane, TimelineSlice
+from ..columns import NO_ID, NUMBERS, TEXTS, Columns, Int8, Int32, Int64, Lane
 from ..intervals import Intervals, union_length
 from ..kinds import Kind
 from .tiles import Timeline
@@ -94,13 +96,20 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     )
 
 
-def sums(timeline: Timeline, asked: SumsQuery) -> Sums:
-    """Counts and times by name of what lies in a stretch, each slice as far as it does."""
+class Tally(NamedTuple):
+    """Nanoseconds and slices by name; ``busy``: of each lane the time with any slice, summed."""
+
+    total: npt.NDArray[np.float64]
+    slices: Int64
+    busy: int
+
+
+def tally(timeline: Timeline, first: int, last: int, lanes: Iterable[int]) -> Tally:
+    """Counts and times by name of what lies in a stretch, each slice as far as it does. Nanoseconds."""
     columns = timeline.columns
-    first, last = round(asked.first_us * 1000), round(asked.last_us * 1000)
     total, count = np.zeros(len(columns.names)), np.zeros(len(columns.names), np.int64)
     busy = 0
-    for lane in dict.fromkeys(asked.lanes):
+    for lane in dict.fromkeys(lanes):
         inside = timeline.slices(lane, first, last)
         for at in range(0, len(inside), _CHUNK):
             some = inside[at : at + _CHUNK]
@@ -109,6 +118,12 @@ def sums(timeline: Timeline, asked: SumsQuery) -> Sums:
             count += np.bincount(columns.name[some], minlength=len(columns.names))
         outer = inside[timeline.rows[inside] == 0]
         busy += union_length(Intervals(*_clipped(columns, np.sort(outer), first, last)))
+    return Tally(total, count, busy)
+
+
+def told(found: Tally, names: list[str], kinds: Int8) -> Sums:
+    """A tally as it is told, the names with most time first."""
+    total, count, busy = found
     present = np.flatnonzero(count)
     present = present[np.lexsort((present, -count[present], -total[present]))]
     return Sums(
@@ -116,8 +131,8 @@ def sums(timeline: Timeline, asked: SumsQuery) -> Sums:
         busy_us=busy / 1000,
         names=[
             NameSum(
-                name=timeline.names[name],
-                kind=kind_word(int(timeline.kinds[name])),
+                name=names[name],
+                kind=kind_word(int(kinds[name])),
                 count=int(count[name]),
                 total_us=float(total[name]) / 1000,
             )

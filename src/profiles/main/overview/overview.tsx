@@ -139,8 +139,8 @@ export namespace Overview {
     notebook: string;
     /** Show in the timeline what an advice rests on. */
     onMoments: (advice: IAdvice) => void;
-    /** Show a rank's timeline. */
-    onRank: (rank: number) => void;
+    /** Show a rank's timeline; null: that of all together. */
+    onRank: (rank: number | null) => void;
     trans: TranslationBundle;
   }
 }

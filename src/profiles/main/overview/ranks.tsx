@@ -42,7 +42,13 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
           : trans.__(
               'No rank computes clearly longer than the others (over 5 % more than the median).'
             )}{' '}
-        {trans.__('A rank leads to its timeline.')}
+        <button
+          type="button"
+          className="gol-LinkButton"
+          onClick={() => onRank(null)}
+        >
+          {trans.__('All ranks on one timeline')}
+        </button>
       </p>
       <div
         className="gol-Profile-scroll"
@@ -124,8 +130,8 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
 export namespace Ranks {
   export interface IProps {
     summary: IProfileSummary;
-    /** Show a rank's timeline. */
-    onRank: (rank: number) => void;
+    /** Show a rank's timeline; null: that of all together. */
+    onRank: (rank: number | null) => void;
     trans: TranslationBundle;
   }
 }

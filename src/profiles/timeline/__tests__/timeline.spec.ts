@@ -16,6 +16,8 @@ import {
   zoomed
 } from '../viewport';
 
+const OPEN = { lanes: new Set<number>(), groups: new Set<string>() };
+
 function lane(part: Partial<ITimelineLane> = {}): ITimelineLane {
   return {
     lane: 0,
@@ -110,7 +112,7 @@ describe('lanes', () => {
   ];
 
   it('lie below each other, each group below its name', () => {
-    const placed = layout(lanes, new Set());
+    const placed = layout(lanes, OPEN);
     expect(placed.groups.map(({ name }) => name)).toEqual([
       'Process 1',
       'Device 0'
@@ -124,8 +126,8 @@ describe('lanes', () => {
   });
 
   it('show one row when they are collapsed', () => {
-    const open = layout(lanes, new Set());
-    const placed = layout(lanes, new Set([0]));
+    const open = layout(lanes, OPEN);
+    const placed = layout(lanes, { ...OPEN, lanes: new Set([0]) });
     expect(placed.lanes[0].shownRows).toBe(1);
     expect(open.height - placed.height).toBe(2 * 17);
   });
@@ -314,7 +316,7 @@ describe('drawing', () => {
         [1, 20, 1, 8]
       ])
     );
-    const placed = layout([lane()], new Set());
+    const placed = layout([lane()], OPEN);
     const view = { start: 0, nsPerPx: 1, width: 500 };
     const { top } = placed.lanes[0];
     const at = (x: number, row: number) =>

@@ -1,6 +1,10 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
 import { fileName, save } from '../../../charts/files';
 import type { TimelineModel } from '../model';
 import { AXIS_PX } from '../painter';
+
+import { groupWords } from './words';
 
 const HEADS_PX = 200;
 const LINE_PX = 17;
@@ -9,7 +13,8 @@ const LINE_PX = 17;
 export async function savePicture(
   node: HTMLElement,
   model: TimelineModel,
-  title: string
+  title: string,
+  trans: TranslationBundle
 ): Promise<void> {
   const [lanes, ...strips] = [...node.querySelectorAll('canvas')];
   const ratio = lanes.width / model.view.width;
@@ -34,8 +39,8 @@ export async function savePicture(
   const inView = ({ top }: { top: number }) =>
     top >= scroll && top < scroll + height;
   const y = (top: number) => AXIS_PX + top - scroll + LINE_PX / 2;
-  for (const { name, top } of placed.groups.filter(inView)) {
-    write(name, 4, y(top));
+  for (const group of placed.groups.filter(inView)) {
+    write(groupWords(group, trans), 4, y(group.top));
   }
   for (const { label, top } of placed.lanes.filter(inView)) {
     write(label, 20, y(top));

@@ -47,7 +47,7 @@ function Slice(props: {
   const { slice, launched_by: launch } = details;
   const launched = details.launched ?? [];
   const launches = details.launches ?? 0;
-  const lane = model.placed.lanes.find(each => each.lane === slice.lane);
+  const lane = model.laneOf(slice);
   const go = (to: ITimelineSlice) => void model.select(to.slice, true);
   return (
     <>
@@ -64,6 +64,9 @@ function Slice(props: {
           <Fact name={trans.__('Lane')}>
             {lane ? `${lane.group}, ${lane.label}` : ''}
           </Fact>
+          {lane && (lane.rank ?? null) !== null && (
+            <Fact name={trans.__('Rank')}>{lane.rank}</Fact>
+          )}
           {details.arguments.map(({ name, value }) => (
             <Fact key={name} name={name.replace(/_/g, ' ')}>
               {value}

@@ -1,19 +1,18 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, EmptyState } from '../../../core';
+import { EmptyState } from '../../../core';
 import type { IMemory, IMemoryAt } from '../memory-strip';
 import { stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
 
+import { TimelineBar } from './bar';
 import { TimelineCanvas } from './canvas';
+import { Clocks } from './clocks';
 import { TimelineFailure } from './failure';
 import { LaneHeads } from './heads';
 import { Marks } from './marks';
-import { RankPicker } from './rank-picker';
 import { MemoryStrip } from './memory-strip';
-import { savePicture } from './picture';
-import { TimelineSearch } from './search';
 import { Selected } from './selected';
 import { told } from './words';
 
@@ -43,17 +42,11 @@ export function TimelineView(props: {
   const failure = error && (
     <TimelineFailure model={model} error={error} trans={trans} />
   );
-  const picker = timeline?.ranks && (
-    <RankPicker
-      ranks={timeline.ranks}
-      rank={model.rank}
-      onRank={rank => model.showRank(rank)}
-      trans={trans}
-    />
-  );
+  const bar = <TimelineBar model={model} node={node} trans={trans} />;
   if (!timeline) {
     return (
-      <div className="gol-Timeline">
+      <div className="gol-Timeline" ref={node}>
+        {bar}
         {failure || (
           <p className="gol-Note" role="status">
             {trans.__('The timeline is being made…')}
@@ -64,8 +57,8 @@ export function TimelineView(props: {
   }
   if (timeline.lanes.length === 0) {
     return (
-      <div className="gol-Timeline">
-        {picker && <div className="gol-Timeline-bar">{picker}</div>}
+      <div className="gol-Timeline" ref={node}>
+        {bar}
         <EmptyState
           text={trans.__(
             'This profile has no slices of time, so there is no timeline.'
@@ -77,34 +70,8 @@ export function TimelineView(props: {
   }
   return (
     <div className="gol-Timeline" ref={node}>
-      <div className="gol-Timeline-bar">
-        {picker}
-        <TimelineSearch model={model} trans={trans} />
-        <div className="gol-Timeline-actions">
-          {model.hasPerfetto && (
-            <ActionButton
-              label={trans.__('Perfetto')}
-              caption={trans.__(
-                'Look at what is seen here, and at the selected slice, in the Perfetto UI (P)'
-              )}
-              onClick={() => model.openPerfetto()}
-            />
-          )}
-          <ActionButton
-            label={trans.__('Whole trace')}
-            onClick={() => model.showAll()}
-          />
-          <ActionButton
-            label={trans.__('PNG')}
-            caption={trans.__('Save what is seen of the timeline as a PNG')}
-            onClick={() => {
-              if (node.current) {
-                void savePicture(node.current, model, trans.__('Timeline'));
-              }
-            }}
-          />
-        </div>
-      </div>
+      {bar}
+      {model.isTogether && <Clocks timeline={timeline} trans={trans} />}
       <Marks model={model} trans={trans} />
       {failure}
       <div className="gol-Timeline-body">
@@ -132,8 +99,9 @@ export function TimelineView(props: {
       ))}
       <p id={help} className="gol-Timeline-help">
         {trans.__(
-          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice, P opens Perfetto; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'
-        )}
+          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'
+        )}{' '}
+        {model.hasPerfetto && trans.__('P opens Perfetto.')}
       </p>
       <Selected model={model} trans={trans} />
       <div className="gol-VisuallyHidden" role="status" aria-live="polite">

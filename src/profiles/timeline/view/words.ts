@@ -1,7 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatMicroseconds } from '../../figures';
+import type { IPlacedGroup } from '../lanes';
 import type { TimelineModel } from '../model';
+import type { ITimelineLane } from '../service';
 
 export function kindWord(kind: string, trans: TranslationBundle): string {
   const words: Record<string, string> = {
@@ -20,12 +22,32 @@ export function kindWord(kind: string, trans: TranslationBundle): string {
   return words[kind] ?? trans.__('other');
 }
 
+/** The name of a group of lanes. */
+export function groupWords(
+  { kind, name, rank, lanes }: IPlacedGroup,
+  trans: TranslationBundle
+): string {
+  return {
+    group: name,
+    rank: trans.__('Rank %1', rank),
+    host: trans._n('%1 lane of the host', '%1 lanes of the host', lanes)
+  }[kind];
+}
+
+/** A lane's name, with its rank where there are several. */
+export function laneWords(
+  { label, rank }: ITimelineLane,
+  trans: TranslationBundle
+): string {
+  return (rank ?? null) === null ? label : trans.__('rank %1, %2', rank, label);
+}
+
 /** What is selected, in words for those who do not see the canvas. */
 export function told(model: TimelineModel, trans: TranslationBundle): string {
   const { details, range, sums } = model;
   if (details) {
     const { slice, launched_by: launch, launches } = details;
-    const lane = model.placed.lanes.find(each => each.lane === slice.lane);
+    const lane = model.laneOf(slice);
     return [
       trans.__(
         '%1, %2, %3 long, begins at %4, in %5',
@@ -33,7 +55,7 @@ export function told(model: TimelineModel, trans: TranslationBundle): string {
         kindWord(slice.kind, trans),
         formatMicroseconds(slice.dur_us),
         formatMicroseconds(slice.start_us),
-        lane?.label ?? ''
+        lane ? laneWords(lane, trans) : ''
       ),
       launch ? trans.__('launched by %1', launch.name) : '',
       launches ? trans._n('%1 launch', '%1 launches', launches) : ''

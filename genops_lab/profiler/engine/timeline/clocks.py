@@ -1,0 +1,259 @@
+"""Clocks of several ranks set by each other: a collective ends at about the same time on all ranks that take part.
+
+Where two ranks have collectives of one name and size, the differences between their ends gather where their clocks
+differ; which belong to which need not be known before, so that one more or less on a rank does no harm. How far the
+single differences lie from their median is how far the common clock can be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ..columns import Columns, Int64
+from ..kinds import Kind
+
+#: Fewer collectives in common prove nothing.
+FEWEST = 3
+#: Of the collectives while both ranks were recorded so many must end together, and of all that both have.
+AGREEING, OF_ALL = 0.6, 0.5
+#: Times after this are counted from 1970, so that ranks' clocks are about the same already; others count from a start.
+WALL_NS = 10**18
+#: Of a rank's collectives so many of a name are looked at, and so many altogether; and as far apart by number.
+_MOST_OF_A_NAME, _MOST, _FARTHEST = 256, 1024, 48
+#: With so many other ranks is a rank compared before it counts as alone.
+_MOST_OTHERS = 8
+#: Ends that are farther apart than this part of a typical collective do not agree: steps of nearly one length would
+#: pass for the same ones. Clocks and the ends of a ring's hops differ by some microseconds anyway.
+_PART, _JITTER_NS, _LEAST_NS = 4, 20_000, 1000
+
+PlacedBy = Literal["reference", "collectives", "wall_clock", "start"]
+
+
+@dataclass(frozen=True)
+class Beats:
+    """A rank's collectives. ``ends``: by name and size, in the order of time, in nanoseconds after ``origin_ns``."""
+
+    rank: int
+    origin_ns: int
+    span_ns: int
+    ends: dict[str, Int64]
+    #: Of all of them, the median.
+    length_ns: int
+
+
+class RankClock(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a rank's first event lies on the common clock, in nanoseconds after the first one of all.
+
+    ``placed_by``: the reference is what the others are set by; without enough ``matched`` of the ``common``
+    collectives the clock of the host says it (``wall_clock``), or nothing does, and the rank begins with the
+    reference (``start``). Nine of ten matched ends lie within ``spread_ns`` of where they should.
+    """
+
+    rank: int
+    offset_ns: int
+    placed_by: PlacedBy
+    matched: int = 0
+    common: int = 0
+    spread_ns: int = 0
+
+
+def beats_of(columns: Columns, rank: int) -> Beats:
+    """What is kept of a rank to set its clock."""
+    found = np.flatnonzero(columns.kind == Kind.COMMUNICATION)
+    end = columns.ts[found] + columns.dur[found]
+    size = np.zeros(len(found), np.int64)
+    told = columns.sparse.get("group_size")
+    if told is not None and len(found):
+        at = np.minimum(np.searchsorted(found, told.index), len(found) - 1)
+        mine = found[at] == told.index
+        size[at[mine]] = told.value[mine]
+    ends: dict[str, list[Int64]] = {}
+    for name in np.unique(columns.name[found]).tolist():
+        called = columns.name[found] == name
+        for each in np.unique(size[called]).tolist():
+            key = f"{columns.names[name].partition('(')[0]} {each}"
+            ends.setdefault(key, []).append(end[called & (size == each)])
+    return Beats(
+        rank=rank,
+        origin_ns=columns.origin_ns,
+        span_ns=int(columns.end.max()) if len(columns) else 0,
+        ends={key: np.sort(np.concatenate(parts)) for key, parts in ends.items()},
+        length_ns=int(np.median(columns.dur[found])) if len(found) else 0,
+    )
+
+
+def aligned(ranks: list[Beats]) -> list[RankClock]:
+    """The clocks of all ranks, in the order given; the first event of all is at 0."""
+    if not ranks:
+        return []
+    typical = int(np.median([each.length_ns for each in ranks if each.ends] or [0]))
+    groups: list[dict[int, _Set]] = []
+    left = list(range(len(ranks)))
+    # Three, so that a first rank that is none of the job's does not leave the others alone.
+    while left and len(groups) < 3:
+        groups.append(_group(ranks, left, typical))
+        left = [each for each in left if each not in groups[-1]]
+    together = max(groups, key=len)
+    reference = next(iter(together))
+    clocks = [
+        _clock(each, together[number], number == reference)
+        if number in together
+        else _alone(each, ranks[reference], ranks)
+        for number, each in enumerate(ranks)
+    ]
+    first = min(each.offset_ns for each in clocks)
+    return [msgspec.structs.replace(each, offset_ns=each.offset_ns - first) for each in clocks]
+
+
+class _Set(NamedTuple):
+    """How a rank was set: by how much it is ahead of the reference's clock, and by what that is known."""
+
+    offset: int
+    matched: int
+    common: int
+    spread: int
+
+
+class _Match(NamedTuple):
+    offset: int
+    matched: int
+    spread: int
+
+
+def _group(ranks: list[Beats], left: list[int], typical: int) -> dict[int, _Set]:
+    """The first of those that are left, with all that can be set by it, or by those that were."""
+    found = {left[0]: _Set(0, 0, 0, 0)}
+    tried: dict[int, int] = dict.fromkeys(left[1:], 0)
+    queue = [left[0]]
+    while queue:
+        one = queue.pop(0)
+        for other in [each for each in tried if each not in found and tried[each] < _MOST_OTHERS]:
+            tried[other] += 1
+            match = _matched(ranks[one], ranks[other], typical)
+            if match is not None:
+                offset = found[one].offset + match.offset
+                spread = found[one].spread + match.spread
+                common = _common(ranks[one], ranks[other])
+                found[other] = _Set(offset, match.matched, common, spread)
+                queue.append(other)
+    return found
+
+
+def _clock(beats: Beats, by: _Set, is_reference: bool) -> RankClock:
+    return RankClock(
+        rank=beats.rank,
+        offset_ns=by.offset,
+        placed_by="reference" if is_reference else "collectives",
+        matched=by.matched,
+        common=by.common,
+        spread_ns=by.spread,
+    )
+
+
+def _alone(beats: Beats, reference: Beats, ranks: list[Beats]) -> RankClock:
+    """A rank that no other one sets: by the clocks of the hosts, where they tell of the same time."""
+    apart = beats.origin_ns - reference.origin_ns
+    told = _guess(reference, beats) is not None and abs(apart) <= 2 * max(each.span_ns for each in ranks)
+    return RankClock(
+        rank=beats.rank,
+        offset_ns=apart if told else 0,
+        placed_by="wall_clock" if told else "start",
+        common=_common(reference, beats),
+    )
+
+
+def _guess(one: Beats, other: Beats) -> int | None:
+    """What is to be added to the other's times to have the one's, by their hosts' clocks; None where they tell none."""
+    if min(one.origin_ns, other.origin_ns) < WALL_NS:
+        return None
+    return other.origin_ns - one.origin_ns
+
+
+def _common(one: Beats, other: Beats) -> int:
+    return sum(min(len(ends), len(other.ends.get(key, ()))) for key, ends in one.ends.items())
+
+
+def _pairs(one: Beats, other: Beats) -> Iterator[tuple[Int64, Int64]]:
+    """Ends of the names that both have, the rarest names first: they tell most."""
+    shared = sorted((len(ends), key) for key, ends in one.ends.items() if key in other.ends)
+    left = _MOST
+    for number, key in shared:
+        if left > 0:
+            left -= number
+            yield one.ends[key][:_MOST_OF_A_NAME], other.ends[key][:_MOST_OF_A_NAME]
+
+
+def _matched(one: Beats, other: Beats, typical: int) -> _Match | None:
+    """By how much the other's times are to be moved, so that collectives end together; None where they do not."""
+    pairs = list(_pairs(one, other))
+    common = sum(min(len(a), len(b)) for a, b in pairs)
+    if common < FEWEST:
+        return None
+    differences = np.sort(np.concatenate([each for a, b in pairs for each in _differences(a, b)]))
+    guess = _guess(one, other)
+    # As narrow as the ends allow: collectives that follow each other closely are not taken for one another.
+    width, widest = max(_LEAST_NS, typical // 64), max(_JITTER_NS, typical // _PART)
+    while True:
+        offset = _densest(differences, width, guess)
+        close = [_close(a, b + offset, width) for a, b in pairs]
+        matched = sum(map(len, close))
+        if matched >= max(FEWEST, OF_ALL * common, AGREEING * _overlapping(pairs, offset)):
+            break
+        if width >= widest:
+            return None
+        width = min(2 * width, widest)
+    near = np.concatenate([_close(a, b + offset, widest) for a, b in pairs])
+    middle = int(np.median(near))
+    return _Match(offset + middle, len(near), int(np.percentile(np.abs(near - middle), 90)))
+
+
+def _differences(a: Int64, b: Int64) -> Iterator[Int64]:
+    for shift in range(-_FARTHEST, _FARTHEST + 1):
+        length = min(len(a) - max(shift, 0), len(b) - max(-shift, 0))
+        if length > 0:
+            yield a[max(shift, 0) :][:length] - b[max(-shift, 0) :][:length]
+
+
+def _densest(differences: Int64, width: int, guess: int | None) -> int:
+    """The middle of the window that holds most differences; of windows with nearly as many the one that is nearest to
+    the guess: a job that repeats itself has one at each of its steps."""
+    count = np.searchsorted(differences, differences + width, side="right") - np.arange(len(differences))
+    best = int(count.argmax())
+    if guess is not None:
+        good = np.flatnonzero(count >= 0.9 * count[best])
+        distance = np.abs(differences[good] + width // 2 - guess)
+        best = int(good[np.lexsort((-count[good], distance // width))[0]])
+    return int(np.median(differences[best : best + count[best]]))
+
+
+def _close(a: Int64, b: Int64, width: int) -> Int64:
+    """Differences of those that are each other's nearest, no more than ``width`` apart."""
+    to_b, to_a = _nearest(a, b), _nearest(b, a)
+    mutual = to_a[to_b] == np.arange(len(a))
+    found: Int64 = (a - b[to_b])[mutual]
+    return found[np.abs(found) <= width]
+
+
+def _nearest(a: Int64, b: Int64) -> Int64:
+    """For each of ``a`` the place of the nearest of ``b``."""
+    after = np.clip(np.searchsorted(b, a), 1, max(len(b) - 1, 1))
+    after = np.minimum(after, len(b) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest: Int64 = np.where(np.abs(a - b[before]) <= np.abs(b[after] - a), before, after)
+    return nearest
+
+
+def _overlapping(pairs: list[tuple[Int64, Int64]], offset: int) -> int:
+    """Collectives while both ranks were recorded, on the one that has more."""
+    one, other = [a for a, _ in pairs], [b + offset for _, b in pairs]
+    first = max(min(int(each[0]) for each in one), min(int(each[0]) for each in other))
+    last = min(max(int(each[-1]) for each in one), max(int(each[-1]) for each in other))
+    return max(
+        sum(int(np.count_nonzero((each >= first - _LEAST_NS) & (each <= last + _LEAST_NS))) for each in side)
+        for side in (one, other)
+    )

@@ -1,0 +1,212 @@
+"""What a timeline shows: one trace, or those of several ranks on one clock. Both are asked the same."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import structs
+
+from ...models import SliceDetails, Sums, SumsQuery, TimelineLane, TimelineSlice
+from ..columns import Int8, Int32
+from .slices import Matches, Tally, details, lanes_of, slice_of, tally, told
+from .tiles import Tile, Timeline
+
+
+class View(Protocol):
+    """Lanes, slices and names are numbered through; times count from the first event of all."""
+
+    @property
+    def names(self) -> list[str]: ...
+    @property
+    def kinds(self) -> Int8:
+        """Of each name."""
+
+    @property
+    def slices(self) -> int:
+        """How many there are."""
+
+    def lanes(self) -> list[TimelineLane]:
+        """In the order to show them."""
+
+    def tile(self, lane: int, level: int, index: int) -> Tile:
+        """On the clock of its lane."""
+
+    def slice(self, number: int) -> TimelineSlice: ...
+    def details(self, number: int) -> SliceDetails: ...
+    def sums(self, asked: SumsQuery) -> Sums: ...
+    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
+        """The slices of some names."""
+
+
+class OneTrace:
+    """The timeline of one trace."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+        self.names = timeline.names
+        self.kinds = timeline.kinds
+        self.slices = len(timeline.columns)
+
+    def lanes(self) -> list[TimelineLane]:
+        """Threads and streams."""
+        return lanes_of(self.timeline)
+
+    def tile(self, lane: int, level: int, index: int) -> Tile:
+        """See :meth:`Timeline.tile`."""
+        return self.timeline.tile(lane, level, index)
+
+    def slice(self, number: int) -> TimelineSlice:
+        """A slice by its number."""
+        return slice_of(self.timeline, number)
+
+    def details(self, number: int) -> SliceDetails:
+        """All that is known of a slice."""
+        return details(self.timeline, number)
+
+    def sums(self, asked: SumsQuery) -> Sums:
+        """What lies in a stretch of time."""
+        found = tally(self.timeline, round(asked.first_us * 1000), round(asked.last_us * 1000), asked.lanes)
+        return told(found, self.names, self.kinds)
+
+    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
+        """The slices of some names."""
+        return Matches.of(self.timeline.columns, names)
+
+
+class Side(NamedTuple):
+    """A rank, where its first event lies on the common clock, and how its timeline is opened."""
+
+    rank: int
+    offset_ns: int
+    open: Callable[[], Timeline]
+
+
+@dataclass(frozen=True)
+class _Part:
+    side: Side
+    lanes: list[TimelineLane]
+    first_lane: int
+    first_slice: int
+    #: Of each of its names, the place among all.
+    name: Int32
+
+    def moved(self, slice: TimelineSlice) -> TimelineSlice:
+        """A slice of it as one of all."""
+        return structs.replace(
+            slice,
+            slice=slice.slice + self.first_slice,
+            lane=slice.lane + self.first_lane,
+            start_us=slice.start_us + self.side.offset_ns / 1000,
+        )
+
+
+class Together:
+    """The timelines of several ranks on one clock. They are opened when they are asked, so that few are held."""
+
+    def __init__(self, sides: list[Side]) -> None:
+        places: dict[str, int] = {}
+        kinds: dict[int, int] = {}
+        parts: list[_Part] = []
+        lanes = slices = 0
+        for side in sides:
+            timeline = side.open()
+            columns = timeline.columns
+            name = np.array([places.setdefault(each, len(places)) for each in timeline.names], np.int32)
+            kinds |= dict(zip(name.tolist(), timeline.kinds.tolist(), strict=True))
+            parts.append(_Part(side, _lanes(side, timeline, lanes), lanes, slices, name))
+            lanes += len(columns.lanes)
+            slices += len(columns)
+        self._parts = parts
+        self._first_slices = [part.first_slice for part in parts]
+        self._first_lanes = [part.first_lane for part in parts]
+        self.slices = slices
+        self.names = list(places)
+        self.kinds = np.array([kinds[each] for each in range(len(places))], np.int8)
+
+    def lanes(self) -> list[TimelineLane]:
+        """Those of one rank after those of another; each on the clock of its rank."""
+        return [lane for part in self._parts for lane in part.lanes]
+
+    def tile(self, lane: int, level: int, index: int) -> Tile:
+        """On the clock of its lane's rank, with the names and slices of all."""
+        part = self._parts[bisect_right(self._first_lanes, lane) - 1]
+        found = part.side.open().tile(lane - part.first_lane, level, index)
+        items = found.items
+        return Tile(
+            found.first_ns,
+            found.cell_ns,
+            items.renumbered(part.name[items.name], part.first_slice),
+        )
+
+    def slice(self, number: int) -> TimelineSlice:
+        """A slice by its number."""
+        part = self._of_slice(number)
+        return part.moved(slice_of(part.side.open(), number - part.first_slice))
+
+    def details(self, number: int) -> SliceDetails:
+        """All that is known of a slice, in the trace of its rank."""
+        part = self._of_slice(number)
+        found = details(part.side.open(), number - part.first_slice)
+
+        def moved(slice: TimelineSlice | None) -> TimelineSlice | None:
+            return None if slice is None else part.moved(slice)
+
+        return structs.replace(
+            found,
+            slice=part.moved(found.slice),
+            around=[part.moved(each) for each in found.around],
+            launched=[part.moved(each) for each in found.launched],
+            launched_by=moved(found.launched_by),
+            launch_stack=[part.moved(each) for each in found.launch_stack],
+            previous=moved(found.previous),
+            next=moved(found.next),
+            inside=moved(found.inside),
+        )
+
+    def sums(self, asked: SumsQuery) -> Sums:
+        """What lies in a stretch of time, on lanes of any ranks."""
+        total, count = np.zeros(len(self.names)), np.zeros(len(self.names), np.int64)
+        busy = 0
+        for part, lanes in self._by_part(asked.lanes):
+            first, last = (
+                round(each * 1000) - part.side.offset_ns for each in (asked.first_us, asked.last_us)
+            )
+            found = tally(part.side.open(), first, last, lanes)
+            total[part.name] += found.total
+            count[part.name] += found.slices
+            busy += found.busy
+        return told(Tally(total, count, busy), self.names, self.kinds)
+
+    def matches(self, names: npt.NDArray[np.bool_]) -> Matches:
+        """The slices of some names, those of one rank after those of another."""
+        return Matches(
+            np.concatenate(
+                [
+                    Matches.of(part.side.open().columns, names[part.name]).slices + part.first_slice
+                    for part in self._parts
+                ]
+            )
+        )
+
+    def _of_slice(self, number: int) -> _Part:
+        return self._parts[bisect_right(self._first_slices, number) - 1]
+
+    def _by_part(self, lanes: list[int]) -> list[tuple[_Part, list[int]]]:
+        ends = [*self._first_lanes[1:], 2**62]
+        return [
+            (part, [each - part.first_lane for each in mine])
+            for part, end in zip(self._parts, ends, strict=True)
+            if (mine := [each for each in lanes if part.first_lane <= each < end])
+        ]
+
+
+def _lanes(side: Side, timeline: Timeline, before: int) -> list[TimelineLane]:
+    return [
+        structs.replace(lane, lane=lane.lane + before, rank=side.rank, offset_us=side.offset_ns / 1000)
+        for lane in lanes_of(timeline)
+    ]

@@ -1,0 +1,107 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { formatMicroseconds } from '../../figures';
+import type { ITimeline, ITimelineRank } from '../service';
+
+/** As the engine has it: fewer collectives in common prove nothing. */
+const FEWEST = 3;
+
+/** What is to be said of the clocks of several ranks on one timeline. */
+export interface IClockWords {
+  /** Of the ranks whose clocks are set by each other; empty without any. */
+  readonly aligned: string;
+  /** Of those that are not, and what else is not shown. */
+  readonly apart: readonly string[];
+}
+
+export function clockWords(
+  { ranks = [], together = 0 }: ITimeline,
+  trans: TranslationBundle
+): IClockWords {
+  const shown = ranks.slice(0, together);
+  const set = shown.filter(each => each.placed_by === 'collectives');
+  const alone = shown.filter(
+    ({ placed_by }) => placed_by === 'wall_clock' || placed_by === 'start'
+  );
+  const apart = [
+    ...sentences(
+      alone.filter(({ common }) => common < FEWEST),
+      some =>
+        trans._n(
+          'Rank %2 is not aligned: it has fewer than %3 collectives in common with the others.',
+          'Ranks %2 are not aligned: they have fewer than %3 collectives in common with the others.',
+          some.length,
+          listed(some),
+          FEWEST
+        ),
+      trans
+    ),
+    ...sentences(
+      alone.filter(({ common }) => common >= FEWEST),
+      some =>
+        trans._n(
+          'Rank %2 is not aligned: its collectives do not end together with those of the others.',
+          'Ranks %2 are not aligned: their collectives do not end together with those of the others.',
+          some.length,
+          listed(some)
+        ),
+      trans
+    )
+  ];
+  if (together < ranks.length) {
+    apart.push(
+      trans.__(
+        'The first %1 of %2 ranks are shown; choose one of the others to see it.',
+        together,
+        ranks.length
+      )
+    );
+  }
+  return { aligned: set.length > 0 ? alignedWords(set, trans) : '', apart };
+}
+
+function alignedWords(
+  set: readonly ITimelineRank[],
+  trans: TranslationBundle
+): string {
+  const matched = set.map(each => each.matched);
+  const [least, most] = [Math.min(...matched), Math.max(...matched)];
+  const spread = formatMicroseconds(
+    Math.max(...set.map(each => each.spread_us))
+  );
+  return least === most
+    ? trans.__(
+        'Clocks aligned by %1 collectives that the ranks have in common: nine of ten end within ±%2 of each other.',
+        least.toLocaleString(),
+        spread
+      )
+    : trans.__(
+        'Clocks aligned by %1 to %2 collectives that the ranks have in common: nine of ten end within ±%3 of each other.',
+        least.toLocaleString(),
+        most.toLocaleString(),
+        spread
+      );
+}
+
+/** A sentence on why, with one on where they stand instead. */
+function sentences(
+  alone: readonly ITimelineRank[],
+  why: (some: readonly ITimelineRank[]) => string,
+  trans: TranslationBundle
+): string[] {
+  const places = [
+    [
+      'wall_clock',
+      trans.__("The place is what the host's clock says, which may be far off.")
+    ],
+    ['start', trans.__('The place means nothing.')]
+  ] as const;
+  return places.flatMap(([placed, where]) => {
+    const some = alone.filter(({ placed_by }) => placed_by === placed);
+    return some.length > 0 ? [`${why(some)} ${where}`] : [];
+  });
+}
+
+function listed(ranks: readonly ITimelineRank[]): string {
+  return ranks.map(({ rank }) => rank).join(', ');
+}
