@@ -4403,6 +4403,8 @@ export interface components {
             peak_event: number;
             live_at_peak: number;
             before: number;
+            /** @default [] */
+            before_sites: components["schemas"]["Site"][];
             sites: components["schemas"]["Site"][];
             /** @default [] */
             categories: components["schemas"]["CategoryBytes"][];

@@ -43,6 +43,19 @@ def test_a_memory_snapshot(home: Home) -> None:
     assert "345.py:2:<module>" in genops(home, "profile", "analyze", "snapshot.pickle").out
 
 
+def test_what_is_older_than_the_recording_is_told_by_line_too(home: Home) -> None:
+    found = snapshot(
+        [segment(block(1, 9 * MiB, at(4)), block(10 * MiB, 3 * MiB, at(2)))],
+        [entry("alloc", 10 * MiB, 3 * MiB, at(2))],
+    )
+    (home.work / "snapshot.pickle").write_bytes(pickle.dumps(found))
+    text = " ".join(genops(home, "profile", "memory", "snapshot.pickle").out.split())
+    assert "Who held it at the peak (of what was allocated while it was recorded)" in text
+    assert "345.py:2:<module> 3.0 MiB 100.0 % 1" in text
+    older = text.partition("Who held it before the recording")[2]
+    assert "345.py:4:<module> 9.0 MiB 100.0 % 1" in older
+
+
 def test_a_hostile_snapshot(home: Home) -> None:
     (home.work / "snapshot.pickle").write_bytes(b"\x80\x04cos\nsystem\n(X\x08\x00\x00\x00touch ittR.")
     refused = genops(home, "profile", "memory", "snapshot.pickle", "--json")

@@ -74,6 +74,20 @@ def test_what_no_operator_is_around_is_told_so(tmp_path: Path) -> None:
     assert [(site.name, site.bytes) for site in found.sites] == [("(no operator around it)", 100)]
 
 
+def test_sites_are_lines_where_the_trace_tells_them(tmp_path: Path) -> None:
+    marker = {**operator("genops:line:train.py:7", 0, 50), "cat": "user_annotation"}
+    [found] = devices(
+        tmp_path,
+        [marker, operator("aten::mm", 5, 20), memory(9, 100, 1), memory(40, 20, 2), memory(99, 3, 3)],
+    )
+    assert [(site.name, site.bytes, site.blocks, site.stack) for site in found.sites] == [
+        ("train.py:7", 120, 2, ["aten::mm"]),
+        ("(no operator around it)", 3, 1, []),
+    ]
+    place = found.sites[0].place
+    assert place is not None and (place.file, place.line, place.cell) == ("train.py", 7, "")
+
+
 def test_old_traces_without_addresses_have_a_peak_and_no_sites(tmp_path: Path) -> None:
     [found] = devices(
         tmp_path, [operator("a", 0, 9), memory(1, 50), memory(2, 60), memory(3, -50), memory(4, 10)]

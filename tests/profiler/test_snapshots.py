@@ -159,6 +159,12 @@ def test_out_of_memory_tells_who_held_it_also_from_before(tmp_path: Path) -> Non
         ("(allocated before the recording)", 40),
     ]
     assert failure.held == 940
+    [device] = snapshots.read(path).devices
+    assert [(site.name, site.bytes, site.blocks) for site in device.before_sites] == [
+        ("345.py:2:<module>", 500, 1),
+        ("(allocated before the recording)", 65, 2),
+    ]
+    assert device.before == 565
     assert failure.asked is not None and failure.asked.name == "345.py:6:<module>"
 
 

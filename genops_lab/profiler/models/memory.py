@@ -84,6 +84,8 @@ class DeviceMemory(msgspec.Struct, frozen=True, kw_only=True):
     live_at_peak: int
     #: Bytes that were held when the recording began.
     before: int
+    #: Those that held most of it, as far as blocks that are held still tell it.
+    before_sites: list[Site] = []
     #: Those that hold most at the peak.
     sites: list[Site]
     categories: list[CategoryBytes] = []

@@ -47,7 +47,10 @@ def _device(found: DeviceMemory) -> list[Block]:
         rows.append(("peak while recorded", "nothing was recorded"))
     blocks: list[Block] = [Facts(rows, title=name)]
     if found.sites:
-        blocks.append(_sites("Who held it at the peak", found.sites[:SHOWN_SITES], found.peak))
+        recorded = " (of what was allocated while it was recorded)" if found.before else ""
+        blocks.append(_sites(f"Who held it at the peak{recorded}", found.sites[:SHOWN_SITES], found.peak))
+    if found.before_sites:
+        blocks.append(_sites("Who held it before the recording", found.before_sites, found.before))
     told = [each for each in found.categories if each.category]
     if told:
         kinds: list[Row] = [

@@ -45,6 +45,7 @@ const memory: MemoryView.IProps['memory'] = {
       peak_event: 2,
       live_at_peak: 2,
       before: 0,
+      before_sites: [],
       sites: [makeSite({ name: 'of the summary' })],
       categories: [],
       timeline: [
