@@ -25,6 +25,8 @@ Int8 = npt.NDArray[np.int8]
 #: int32 where all its numbers fit, else int64: what is computed of it goes on in int64.
 Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
+#: Columns so large are worth giving back what was freed while they were asked: it is taken again page by page.
+LARGE_BYTES = 16 << 20
 #: Stands where an event has no such id.
 NO_ID = -1
 
@@ -157,13 +159,14 @@ class Columns:
         return self.dur[members].astype(np.int64)
 
     def rest(self) -> None:
-        """Give back the memory of columns that lie in files (they are read again where they are asked for), and what is
-        free."""
-        heap.give_back()
+        """Give back the memory of columns that lie in files (they are read again where they are asked for); of large
+        ones also what was freed beside them."""
+        mapped = [each for each in self._arrays() if isinstance(each.base, np.memmap)]
         if hasattr(mmap, "MADV_DONTNEED"):
-            for array in self._arrays():
-                if isinstance(array.base, np.memmap):
-                    array.base._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+            for array in mapped:
+                array.base._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
+        if sum(array.nbytes for array in mapped) > LARGE_BYTES:
+            heap.give_back()
 
     def _arrays(self) -> Iterator[npt.NDArray[Any]]:
         for holder in (self, *self.sparse.values(), self.allocations):

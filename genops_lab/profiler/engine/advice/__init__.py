@@ -37,6 +37,8 @@ _OF_WORK: tuple[Rule, ...] = (
     conv_layout,
     unfused_attention,
     memory_bound_chain,
+)
+_OF_THE_REST: tuple[Rule, ...] = (
     exposed_comm,
     small_buckets,
     alloc_retries,
@@ -49,7 +51,7 @@ _OF_WORK: tuple[Rule, ...] = (
 def advise(case: Case) -> list[Advice]:
     """What one rank's trace shows, most time first."""
     found: list[Advice] = []
-    for rules in (_OF_WAITS, _OF_WORK):
+    for rules in (_OF_WAITS, _OF_WORK, _OF_THE_REST):
         found += [advice for rule in rules for advice in rule(case)]
         # Each asks for other columns.
         case.columns.rest()
