@@ -100,9 +100,8 @@ class RemoteTracking:
             for link in self._remote.links.known():
                 if link.route.target == target:
                     self._look_at(link)
-            if self._beside is not None:
-                with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
-                    self._loop.call_soon_threadsafe(self._beside.connected, target)
+            with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
+                self._loop.call_soon_threadsafe(self._connected, target)
 
     def _look_at(self, link: Link) -> None:
         target = link.route.target
@@ -113,6 +112,10 @@ class RemoteTracking:
             self._loop.call_soon_threadsafe(self._look, target)
 
     # In the Lab's loop
+
+    def _connected(self, target: str) -> None:
+        if self._beside is not None and not self._closed:
+            self._beside.connected(target)
 
     def _look(self, target: str) -> None:
         if self._closed:
