@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import math
-from typing import Any, Callable, Dict, List, NoReturn, Tuple
+import re
+from typing import Any, Callable, Dict, List, NoReturn, Tuple, TypeVar
 
 from .errors import GenOpsError
 from .scopes import words
+
+_Number = TypeVar("_Number", int, float)
 
 
 class Parser(argparse.ArgumentParser):
     """Wrong usage is an error of ours; nothing exits."""
 
     def error(self, message: str) -> NoReturn:
-        raise GenOpsError(f"{self.prog}: {message}.", self.format_usage().strip())
+        """Raises GenOpsError, with the option that may have been meant."""
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        known = [name for action in self._actions for name in action.option_strings]
+        meant = difflib.get_close_matches(unknown[1], known, 1) if unknown else []
+        end = f"; did you mean {meant[0]}?" if meant else "."
+        raise GenOpsError(f"{self.prog}: {message}{end}", self.format_usage().strip())
 
     def exit(self, status: int = 0, message: Any = None) -> NoReturn:
         if not status and not message:  # the help was printed
@@ -30,14 +39,14 @@ def _pair(text: str) -> Tuple[str, str]:
 
 
 def _positive(text: str) -> float:
-    seconds = float(text)
-    if not seconds > 0:
+    number = _number(text, float, "a number")
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError("must be above 0")
-    return seconds
+    return number
 
 
 def _price(text: str) -> float:
-    usd = float(text)
+    usd = _number(text, float, "a price in USD")
     if not 0 <= usd < math.inf:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return usd
@@ -45,13 +54,19 @@ def _price(text: str) -> float:
 
 def _count(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        number = int(text)
+        number = _number(text, int, "a whole number")
         if number < least:
             raise argparse.ArgumentTypeError(f"must be {least} or more")
         return number
 
-    read.__name__ = "number"
     return read
+
+
+def _number(text: str, kind: Callable[[str], _Number], name: str) -> _Number:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name}") from None
 
 
 def track_parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from tests.support.homes import Home
 
 from .forked import TIMEOUT_S, TRAINING, ForkServer, Ran, fork_server
 from .kernels import RunningKernel, running_kernel
+from .profiled import SUMMARY
 from .stand_in import LabStandIn, lab_stand_in
 
 SITE = Path(__file__).parents[2] / "genops_lab" / "kernel" / "site"
@@ -38,6 +39,29 @@ def kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
     with running_kernel(sys.executable, env, home.work) as found:
         found.ok("%load_ext genops_lab")
         yield found
+
+
+@pytest.fixture
+def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
+    """What was handed over; the summary is there at the second asking."""
+    given: list[dict[str, Any]] = []
+
+    def add(body: dict[str, Any]) -> tuple[int, Any]:
+        given.append(body)
+        return 200, {
+            "id": "p1",
+            "title": body["title"],
+            "created_at": 1.0,
+            "state": "analyzing",
+            "run_id": body["run_id"],
+        }
+
+    lab.answers["POST", "/genops/profiles"] = add
+    lab.answers["GET", "/genops/profiles/p1"] = lambda _body: (
+        200,
+        {"id": "p1", "title": given[-1]["title"], "created_at": 1.0, "state": "ready", "summary": SUMMARY},
+    )
+    return given
 
 
 @pytest.fixture(scope="module")

@@ -12,55 +12,11 @@ from genops_lab.kernel.widget import VIEW_MIME, script
 from tests.support.homes import Home
 
 from .kernels import RunningKernel, said_on
+from .profiled import SUMMARY, WORK, events, operators
 from .stand_in import LabStandIn, kinds
 
 pytest.importorskip("torch", reason="PyTorch is an extra")
 pytestmark = pytest.mark.slow
-
-SUMMARY = {
-    "events": 3,
-    "ranks": [0],
-    "devices": [],
-    "cpu": {"span_us": 100.0, "busy_us": 80.0, "idle_us": 20.0},
-    "operators": [{"name": "aten::mm<&>", "count": 2, "self_us": 60.0, "total_us": 70.0, "device_us": 0.0}],
-    "damaged": "",
-}
-
-
-@pytest.fixture
-def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
-    """What was handed over; the summary is there at the second asking."""
-    given: list[dict[str, Any]] = []
-
-    def add(body: dict[str, Any]) -> tuple[int, Any]:
-        given.append(body)
-        return 200, {
-            "id": "p1",
-            "title": body["title"],
-            "created_at": 1.0,
-            "state": "analyzing",
-            "run_id": body["run_id"],
-        }
-
-    lab.answers["POST", "/genops/profiles"] = add
-    lab.answers["GET", "/genops/profiles/p1"] = lambda _body: (
-        200,
-        {"id": "p1", "title": given[-1]["title"], "created_at": 1.0, "state": "ready", "summary": SUMMARY},
-    )
-    return given
-
-
-def operators(trace: str) -> set[str]:
-    return {event.get("name", "") for event in events(trace)}
-
-
-def events(trace: str) -> list[dict[str, Any]]:
-    """What a trace holds."""
-    found: list[dict[str, Any]] = json.loads(Path(trace).read_text(encoding="utf-8"))["traceEvents"]
-    return found
-
-
-WORK = "import torch\ntorch.ones(8, 8) @ torch.ones(8, 8)"
 
 
 def test_the_trace_is_handed_over_and_the_summary_shown(
@@ -243,8 +199,8 @@ def test_lines_of_the_cell_and_of_earlier_cells_are_marked(
 def test_a_trace_tells_its_cells_numbers_and_lines_without_secrets(
     kernel: RunningKernel, profiles: list[dict[str, Any]]
 ) -> None:
-    kernel.ok("import torch\ndef work(x):\n    return x.cumsum(0)")
-    code = "%%profile\nx = torch.ones(3)\npassword = 'korrekt-pferd-17'\n%time work(x)"
+    kernel.ok("import torch\nx = torch.ones(3)\ndef work(x):\n    return x.cumsum(0)")
+    code = "%%profile\ny = work(x)\npassword = 'korrekt-pferd-17'\n%time work(x)"
     cell = kernel.ok(code)
     number = cell.reply["execution_count"]
     told = json.loads(Path(profiles[0]["trace_path"]).read_text(encoding="utf-8"))["genopsCells"]
@@ -252,9 +208,9 @@ def test_a_trace_tells_its_cells_numbers_and_lines_without_secrets(
         (f"In[{number - 1}]", number - 1),
         (f"In[{number}]", number),
     ]
-    assert told[0]["lines"] == {"3": "return x.cumsum(0)"}
+    assert told[0]["lines"] == {"4": "return x.cumsum(0)"}
     assert told[1]["lines"] == {
-        "2": "x = torch.ones(3)",
+        "2": "y = work(x)",
         "3": "password = '[redacted: secret variable]'",
         "4": "%time work(x)",
     }
@@ -288,11 +244,6 @@ def test_an_interrupted_cell_is_handed_over(kernel: RunningKernel, profiles: lis
     assert cell.reply["ename"] == "KeyboardInterrupt"
     assert "aten::cumsum" in operators(profiles[0]["trace_path"])
     assert "until it ended with KeyboardInterrupt." in said_on(cell)
-
-
-def test_the_bounds_can_be_given(kernel: RunningKernel) -> None:
-    cell = kernel.run("%%profile --steps 0\nran = 1")
-    assert "must be 1 or more" in cell.reply["evalue"]
 
 
 HOT = """\
