@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from genops_lab.profiler.engine.advice.shapes import Call, work_of
 from genops_lab.profiler.engine.efficiency.flops import work
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.nesting import NOTHING, parents
@@ -168,3 +172,54 @@ def test_bytes_of_what_has_no_flops() -> None:
 )
 def test_nothing_is_made_up(name: str, dims: str, types: str) -> None:
     assert work(name, dims, types) is None
+
+
+sizes = st.integers(1, 40)
+TYPES = st.sampled_from(["float", "c10::Half", "c10::BFloat16", "double"])
+
+
+@st.composite
+def products(draw: st.DrawFn) -> tuple[str, list[Any], list[str]]:
+    """An operator that multiplies, its shapes and its scalars."""
+    batch, rows, inner, columns = (draw(sizes) for _ in range(4))
+    a, b, bias = [rows, inner], [inner, columns], [columns]
+    name, dims = draw(
+        st.sampled_from(
+            [
+                ("aten::mm", [a, b]),
+                ("aten::addmm", [bias, a, b]),
+                ("aten::bmm", [[batch, *a], [batch, *b]]),
+                ("aten::baddbmm", [[batch, rows, columns], [batch, *a], [batch, *b]]),
+                ("aten::linear", [[batch, *a], b[::-1], bias]),
+                ("aten::convolution", []),
+            ]
+        )
+    )
+    if dims:
+        return name, dims, []
+    kernel, stride, padding, groups = (draw(st.integers(1, 3)) for _ in range(4))
+    image = [batch, groups * inner, rows + 6, columns + 6]
+    values = [
+        "",
+        "",
+        "",
+        f"[{stride}, {stride}]",
+        f"[{padding}, {padding}]",
+        "[1, 1]",
+        "False",
+        "[0, 0]",
+        f"{groups}",
+    ]
+    return name, [image, [groups * 2, inner, kernel, kernel], [], [], [], [], [], [], []], values
+
+
+@given(products(), TYPES)
+def test_advice_and_roofline_say_the_same_of_products(
+    product: tuple[str, list[Any], list[str]], its_type: str
+) -> None:
+    name, dims, values = product
+    texts = json.dumps(dims), json.dumps([its_type if each else "" for each in dims]), json.dumps(values)
+    counted, told = work(name, *texts), work_of(Call.of(name, *texts))
+    assert counted is not None
+    assert told is not None
+    assert (told.flops, told.bytes) == (counted.flops, counted.bytes)

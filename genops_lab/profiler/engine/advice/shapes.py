@@ -1,4 +1,10 @@
-"""What an operator's shapes say of its work: multiplications, bytes, and the matrices behind it."""
+"""What an operator's shapes say of its work: multiplications, bytes, and the matrices behind it.
+
+Advice compares it with a device's speed, so it is told for more operators than an MFU may count
+(``efficiency/flops.py``: as PyTorch counts, products alone, nothing where an input is not told): also element by
+element, of other libraries' kernels, and half of attention under a causal mask. Of products both say the same, which a
+test compares.
+"""
 
 from __future__ import annotations
 

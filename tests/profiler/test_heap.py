@@ -1,0 +1,29 @@
+"""Freed memory goes back to the system when it is told to."""
+
+from __future__ import annotations
+
+import platform
+
+import psutil
+import pytest
+
+from genops_lab.profiler.engine import heap
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc keeps and gives back what was freed"
+)
+def test_what_is_free_below_something_kept_is_given_back() -> None:
+    process, size = psutil.Process(), 2048
+    blocks = [bytearray(size) for _ in range(40_000)]
+    kept = blocks[-1]
+    del blocks
+    before = process.memory_info().rss
+    heap.give_back()
+    assert before - process.memory_info().rss > 20_000 * size
+    assert len(kept) == size
+
+
+def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    heap.give_back()
