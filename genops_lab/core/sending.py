@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from typing import BinaryIO
+from urllib.parse import quote
 
 from tornado import iostream, web
 
@@ -18,3 +20,10 @@ async def send_file(handler: web.RequestHandler, file: BinaryIO) -> None:
             await handler.flush()
         except iostream.StreamClosedError:  # cancelled in the browser
             return
+
+
+def disposition(path: str) -> str:
+    """The header's value: the name as ASCII, and whole by RFC 5987."""
+    name = posixpath.basename(path)
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name) or "artifact"
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

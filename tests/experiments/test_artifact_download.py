@@ -11,7 +11,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from genops_lab.experiments.comparison.download import disposition
+from genops_lab.core.sending import disposition
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 

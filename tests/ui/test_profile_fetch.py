@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
@@ -105,6 +107,13 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
     lab.execute("genops:open-profile", {"id": profile_id})
     cancelled_then_whole(lab, proxy, lab.page.locator(".gol-Profile:visible .gol-Trace"), "profile")
     assert server.get(f"genops/profiles/{profile_id}")["trace_target"] == ""
+    with lab.page.expect_download() as download:
+        lab.page.get_by_role("link", name="Download the trace").click()
+    assert download.value.suggested_filename == "trace.json.gz"
+    assert gzip.decompress(Path(download.value.path()).read_bytes()) == PLAIN
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"profile-fetched-{theme}", width=1280, height=900)
 
 
 @pytest.mark.skipif(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import JupyterHandler
@@ -12,7 +11,7 @@ from tornado import web
 
 from genops_lab.core.api import AUTH_RESOURCE, Services
 from genops_lab.core.errors import GenOpsError
-from genops_lab.core.sending import send_file
+from genops_lab.core.sending import disposition, send_file
 
 if TYPE_CHECKING:
     from .service import ComparisonService
@@ -62,10 +61,3 @@ class ArtifactHandler(JupyterHandler):
             self.set_header("Content-Type", "application/octet-stream")
             self.set_header("Content-Disposition", disposition(path))
             await send_file(self, file)
-
-
-def disposition(path: str) -> str:
-    """The header's value: the name as ASCII, and whole by RFC 5987."""
-    name = posixpath.basename(path)
-    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._- ") else "_" for c in name) or "artifact"
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -15,7 +15,7 @@ from tornado import web
 
 from genops_lab.core.api import AUTH_RESOURCE, Services
 from genops_lab.core.errors import GenOpsError
-from genops_lab.core.sending import send_file
+from genops_lab.core.sending import disposition, send_file
 
 if TYPE_CHECKING:
     from .service import PerfettoService
@@ -117,7 +117,7 @@ class UiHandler(_Sending):
 
 
 class CutHandler(_Sending):
-    """A trace that was cut, or the whole one, for the Lab's page to hand over."""
+    """A trace that was cut, or the whole one, for the Lab's page to hand over, or for a person to save."""
 
     auth_resource = AUTH_RESOURCE
 
@@ -131,7 +131,7 @@ class CutHandler(_Sending):
             self._refuse(error)
             return
         self.set_header("Content-Type", "application/octet-stream")
-        self.set_header("Content-Disposition", 'attachment; filename="trace"')
+        self.set_header("Content-Disposition", disposition(str(path)))
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
         await self._send(path)

@@ -1,3 +1,4 @@
+import { URLExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -109,6 +110,19 @@ function Shown(
           />
         )}
         <span className="gol-Profile-space" />
+        {hasFile(profile) && (
+          <a
+            className="gol-Button jp-mod-styled jp-mod-minimal"
+            href={URLExt.join(
+              props.api.serverSettings.baseUrl,
+              `genops/profiles/${profile.id}/perfetto/0`
+            )}
+            download=""
+            title={trans.__('Save the trace on this computer')}
+          >
+            {trans.__('Download the trace')}
+          </a>
+        )}
         {props.folder && !isSnapshot(profile) && (
           <ActionButton
             label={trans.__('All %1 traces of the folder', props.folder.traces)}
@@ -128,6 +142,11 @@ function Shown(
       <Content {...props} />
     </>
   );
+}
+
+/** Whether its trace is one file, and here. */
+function hasFile({ state, trace_target, summary }: IProfile): boolean {
+  return state === 'ready' && !trace_target && summary?.ranks.length === 1;
 }
 
 function Content(

@@ -122,6 +122,7 @@ describe('a profile in the main area', () => {
     bench.answers['POST /profiles/p1/trace'] = {};
     await show(profile);
     expect(screen.getByText('The trace lies on gpu1.')).toBeTruthy();
+    expect(screen.queryByText('Download the trace')).toBeNull();
     fireEvent.click(screen.getByRole('button', { name: /Fetch the trace/ }));
     await act(() => settle());
     expect(bench.count('POST /profiles/p1/trace')).toBe(1);
@@ -129,6 +130,10 @@ describe('a profile in the main area', () => {
     bench.change('profile', 'p1');
     await act(() => settle());
     expect(screen.queryByText('The trace lies on gpu1.')).toBeNull();
+    const link = screen.getByRole('link', { name: 'Download the trace' });
+    expect(link.getAttribute('href')).toBe(
+      'http://lab.example/genops/profiles/p1/perfetto/0'
+    );
   });
 
   it('says that a price without steps is none of a step', async () => {
