@@ -91,6 +91,24 @@ def head(shown: Locator, name: str) -> Locator:
     return shown.get_by_role("group", name="Lanes").get_by_role("button", name=name, exact=True)
 
 
+#: Of each stream 20 on the canvas: where slices end, in pixels from the left.
+ENDS = """() => {
+  const view = document.querySelector('.gol-Profile:not(.lm-mod-hidden) .gol-Timeline-body');
+  const canvas = view.querySelector('canvas');
+  const scale = canvas.width / canvas.clientWidth;
+  const top = view.getBoundingClientRect().top;
+  const labels = [...view.querySelectorAll('.gol-Timeline-lane')].filter(each => each.textContent === 'stream 20');
+  return labels.map(label => {
+    // Above the slices' names.
+    const y = Math.round((label.getBoundingClientRect().top - top + 1.5) * scale);
+    const { data } = canvas.getContext('2d').getImageData(0, y, canvas.width, 1);
+    const pixels = new Uint32Array(data.buffer);
+    const background = pixels[0];
+    return [...pixels.keys()].filter(x => pixels[x] !== background && pixels[x + 1] === background);
+  });
+}"""
+
+
 def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
     shown = all_ranks(lab)
     note = shown.get_by_role("note")
@@ -103,6 +121,11 @@ def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
         expect(head(shown, f"Rank {rank}, 1 lane of the host")).to_have_attribute("aria-expanded", "false")
     expect(shown.get_by_text("stream 20", exact=True)).to_have_count(3)
     expect(shown.get_by_text("thread 1", exact=True)).to_have_count(0)
+    # What is drawn of the collectives ends at the same pixels, though their traces' clocks are 750 ms apart.
+    lab.page.wait_for_function(f"() => ({ENDS})().every(each => each.length === 8)")
+    ends = lab.page.evaluate(ENDS)
+    assert len(ends) == 3
+    assert all(max(same) - min(same) <= 2 for same in zip(*ends, strict=True))
     for theme in ("light", "dark"):
         lab.theme(theme)
         lab.shot(f"ranks-together-1280-{theme}")

@@ -13,8 +13,8 @@ from genops_lab.core.errors import GenOpsError
 
 from ..models import ProfileSummary
 
-#: The member of the file that is the answer; the others are the columns, as they are kept.
-ANSWER = "answer.json"
+#: Members of the file: the answer, and the folder of the columns.
+ANSWER, COLUMNS = "answer.json", "columns"
 #: The columns of a large trace take long to squeeze, and little is gained over the quickest level.
 _LEVEL = 1
 
@@ -33,17 +33,17 @@ def main() -> None:
     """Arguments: the trace, and the file to write."""
     trace, target = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / ANSWER).write_bytes(msgspec.json.encode(_answer(trace, Path(folder))))
+        (Path(folder) / ANSWER).write_bytes(msgspec.json.encode(_answer(trace, Path(folder) / COLUMNS)))
         with tarfile.open(target, "w:gz", compresslevel=_LEVEL) as archive:
             for path in sorted(Path(folder).rglob("*")):
                 if path.is_file():
                     archive.add(path, str(path.relative_to(folder)))
 
 
-def _answer(trace: str, folder: Path) -> Answer:
-    from ..engine.keeping import analyze_into
+def _answer(trace: str, columns: Path) -> Answer:
+    from ..engine import analyze, stored
 
     try:
-        return Answer(summary=analyze_into(folder, trace))
+        return Answer(summary=analyze(trace, watch=lambda found, _: stored.save(found.columns, columns)))
     except GenOpsError as error:
         return Answer(status=error.status, code=error.code, message=error.message, hint=error.hint)

@@ -12,14 +12,12 @@ import msgspec
 from genops_lab.core.errors import ErrorInfo, Failed, GenOpsError
 
 from ..models import ProfileSummary
-from .host import ANSWER, Answer
+from .host import ANSWER, COLUMNS, Answer
 
 #: A summary has a megabyte; columns shrink to a third or so, and a file that grows a hundred times is none of them.
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _MAX_GROWTH = 100
-#: As ``engine.keeping`` lays columns out.
-_KEPT = re.compile(r"(?:columns|ranks/\d{1,9}/columns)/[\w.]+\Z|ranks/ranks\.json\Z")
-_ASIDE = ".unpacked"
+_COLUMN = re.compile(rf"{COLUMNS}/([\w.]+)\Z")
 
 
 class BesideAnswers:
@@ -33,17 +31,16 @@ class BesideAnswers:
         from ..engine import stored
         from ..engine.efficiency.pricing import priced
 
-        aside = Path(folder) / _ASIDE
+        aside = Path(folder) / f".{COLUMNS}"
         try:
             found = _unpacked(Path(answer), aside)
             if found.summary is None:
                 raise GenOpsError.from_info(
                     found.status, ErrorInfo(code=found.code, message=found.message, hint=found.hint)
                 )
-            for columns in aside.rglob("columns"):
-                stored.load(columns)
-            for part in aside.iterdir() if aside.is_dir() else ():
-                part.rename(Path(folder) / part.name)
+            if aside.is_dir():
+                stored.load(aside)
+                aside.rename(Path(folder) / COLUMNS)
             return priced(found.summary, usd_per_hour, target)
         except (tarfile.TarError, msgspec.MsgspecError, EOFError, OSError) as error:
             raise Failed(
@@ -55,23 +52,22 @@ class BesideAnswers:
             Path(answer).unlink(missing_ok=True)
 
 
-def _unpacked(answer: Path, aside: Path) -> Answer:
+def _unpacked(answer: Path, columns: Path) -> Answer:
     """Raises TarError, MsgspecError, EOFError, OSError."""
     left = answer.stat().st_size * _MAX_GROWTH + _MAX_ANSWER_BYTES
     found: Answer | None = None
     with tarfile.open(answer, "r:gz") as archive:
         for member in archive:
             left -= member.size
-            kept = _KEPT.match(member.name)
+            name = _COLUMN.match(member.name)
             content = archive.extractfile(member) if member.isreg() else None
-            if left < 0 or content is None or (member.name != ANSWER and kept is None):
+            if left < 0 or content is None or (member.name != ANSWER and name is None):
                 raise tarfile.TarError(f"{member.name[:80]!r} does not belong in it")
-            if kept is None:
+            if name is None:
                 found = msgspec.json.decode(content.read(_MAX_ANSWER_BYTES), type=Answer)
             else:
-                path = aside / member.name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with path.open("xb") as target:
+                columns.mkdir(mode=0o700, exist_ok=True)
+                with (columns / name[1]).open("xb") as target:
                     shutil.copyfileobj(content, target)
     if found is None:
         raise tarfile.TarError(f"it has no {ANSWER}")

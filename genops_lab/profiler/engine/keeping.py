@@ -103,7 +103,7 @@ def kept_place(folder: Path, trace: Path, rank: int | None = None) -> Kept:
     found = next((each for each in ranks if rank in (None, each.rank)), None)
     if found is None:
         raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_told(ranks)}.")
-    return Kept(found.rank, folder / RANKS / str(found.rank), trace / Path(found.file).name)
+    return Kept(found.rank, folder / RANKS / str(found.rank), trace / found.file)
 
 
 def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:

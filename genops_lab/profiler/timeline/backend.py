@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..engine.timeline.clocks import RankClock
 
 #: Their files are mapped, so an open one holds names, texts and what was searched.
-OPEN_TIMELINES, KEPT_SEARCHES = 4, 8
+OPEN_TIMELINES, KEPT_SEARCHES = 12, 8
 MOST_TILES, LAST_LEVEL = 64, 52
 NAME_CHARACTERS, PATTERN_CHARACTERS = 200, 1000
 LEVELS = "timeline"

@@ -261,6 +261,50 @@ describe('a profile in the main area', () => {
     expect(model.rank).toBe(0);
   });
 
+  it('shows a late rank beside the others, and any other advice of a rank alone', async () => {
+    const advice = {
+      severity: 'high' as const,
+      evidence: 'seen',
+      saving_us: 10,
+      suggestion: '',
+      code_hint: '',
+      places: [],
+      moments: [{ start_us: 1, end_us: 2 }],
+      rank: 3
+    };
+    await show(
+      makeProfile(
+        makeSummary({
+          ranks: [0, 3],
+          devices: [makeDevice(), makeDevice({ rank: 3 })],
+          advice: [
+            { ...advice, code: 'straggler', title: 'Rank 3 is late' },
+            { ...advice, code: 'gpu_idle', title: 'Idle' }
+          ]
+        })
+      )
+    );
+    const lead = async (title: string) => {
+      tab('Overview');
+      const article = screen.getByRole('article', { name: title });
+      fireEvent.click(
+        within(article).getByRole('button', { name: /Show in the timeline/ })
+      );
+      await act(() => settle());
+      return [model.tab, model.rank, model.marks?.rank, model.marks?.together];
+    };
+    expect(await lead('Idle')).toEqual(['timeline', 3, 3, false]);
+    expect(await lead('Rank 3 is late')).toEqual(['timeline', null, 3, true]);
+    tab('Overview');
+    fireEvent.click(screen.getByRole('button', { name: 'Rank 0, Device 0' }));
+    expect(model.rank).toBe(0);
+    tab('Overview');
+    fireEvent.click(
+      screen.getByRole('button', { name: 'All ranks on one timeline' })
+    );
+    expect(model.rank).toBeNull();
+  });
+
   it('moves between its views by arrows', async () => {
     await show(makeProfile(makeSummary()));
     fireEvent.keyDown(screen.getByRole('tab', { name: 'Overview' }), {
