@@ -20,7 +20,7 @@ export function Lines(props: Lines.IProps): React.ReactElement {
     return (
       <EmptyState
         text={trans.__(
-          'The trace does not tell which line started what: it has neither markers of %1 nor Python stacks.',
+          'The trace does not tell which line started what: it has neither markers of %1 nor Python stacks. Record with %1 in a notebook, or with torch.profiler and with_stack=True.',
           '%%profile'
         )}
       />
