@@ -191,17 +191,22 @@ def test_stretches_agree_with_the_whole(tmp_path: Path) -> None:
 
 
 def test_a_long_recording_keeps_the_peaks_of_the_sum_and_of_each_band(tmp_path: Path) -> None:
-    entries = []
+    entries = [entry("alloc", 10**6, 20_000, at(98))]
     for number in range(20_000):
         line = number % 30
         size = 50_000 if number == 12_345 else 10 + (number * 7919) % 1000
         entries += [entry("alloc", number, size, at(line)), entry("free_completed", number, size)]
+        if number == 7_000:
+            # The most that line 99 holds is neither the most nor the least of all.
+            entries += [entry("free_completed", 10**6, 20_000), entry("alloc", 10**7, 9_000, at(99))]
+            entries += [entry("free_completed", 10**7, 9_000), entry("alloc", 10**6, 20_000, at(98))]
     device = held_of(tmp_path, snapshot([], entries))
     drawn = whole(device)
     points = numbers(drawn.at, "<i4")
     assert 500 < len(points) <= POINTS and points == sorted(set(points))
-    assert max(numbers(drawn.held)) == drawn.peak == 50_000
-    assert points[int(np.argmax(numbers(drawn.held)))] == drawn.peak_at == 24_690
+    assert max(numbers(drawn.held)) == drawn.peak == 70_000
+    assert points[int(np.argmax(numbers(drawn.held)))] == drawn.peak_at == 24_695
+    assert "345.py:99:<module>" in {each.site.name for each in drawn.bands}
     assert len(drawn.bands) == BANDS
     for each in drawn.bands:
         assert max(numbers(each.curve)) == each.site.bytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import gzip
 import json
 import pickle
@@ -214,6 +216,15 @@ def test_what_is_no_snapshot(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(InvalidRequest, match="no memory snapshot"):
         snapshots.read(path)
+
+
+@pytest.mark.parametrize("content", [pickle.dumps(snapshot()), b"\x80\x04N.", b"\x80\x04"])
+def test_garbage_is_collected_again_afterwards(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "snapshot.pickle"
+    path.write_bytes(content)
+    with contextlib.suppress(InvalidRequest):
+        snapshots.read(path)
+    assert gc.isenabled()
 
 
 def test_entries_of_wrong_types_are_counted_not_followed(tmp_path: Path) -> None:
