@@ -100,7 +100,6 @@ class Capture:
             self.markers = LineMarkers(own_files(), marker, costs)
             self._watch = watch(self.markers)
             self.markers.leave_out_this_line(own_line)
-        self._began = time.perf_counter()
         self._thread = threading.get_ident()
         self._slices = OpenSlices(torch_profiler().record_function)
         Capture._active = self
@@ -130,7 +129,9 @@ class Capture:
     def _start_part(self) -> Part:
         recorder = Recorder(self.wishes, self.device)
         recorder.start(lambda: self._end("another profiler"))
-        self._part = Part(recorder, time.perf_counter() - self._began)
+        now = time.perf_counter()
+        self._began = self._began or now  # the code has not begun while the first one starts
+        self._part = Part(recorder, now - self._began)
         return self._part
 
     def _open_cell(self) -> None:
