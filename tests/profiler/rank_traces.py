@@ -20,8 +20,8 @@ def rank_events(
 ) -> list[Event]:
     """A rank's events on its own clock, which is ``clock_us`` ahead.
 
-    It begins 900 µs before that of the rank before it. Two collectives a step end on all ranks at the same time but for ``jitter_us``; the rank that is ``late`` computes
-    longest and waits for no other.
+    It begins 900 µs before that of the rank before it. Two collectives a step end on all ranks at the same time but
+    for ``jitter_us``; the rank that is ``late`` computes longest and waits for no other.
     """
     chance, slower = random.Random(1000 + rank), rank == late
     # The same on all ranks: no two steps of a real job are equally long.

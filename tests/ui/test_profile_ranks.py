@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.profiler.rank_traces import write_ranks
+from tests.profiler.rank_traces import rank_events, write_rank, write_ranks
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -20,6 +20,10 @@ LATE = 2
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
     write_ranks(module_home.work / "ranks", CLOCKS_US, late=LATE, jitter_us=3)
+    (module_home.work / "apart").mkdir()
+    for rank in (0, 1):
+        alone = [each for each in rank_events(rank, clock_us=CLOCKS_US[rank]) if "nccl" not in each["name"]]
+        write_rank(module_home.work / "apart", rank, alone)
     with running_lab(module_home) as found:
         yield found
 
@@ -32,13 +36,13 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
         assert page.problems == []
 
 
-def together(lab: LabPage) -> Locator:
+def together(lab: LabPage, folder: str = "ranks", count: int = len(CLOCKS_US)) -> Locator:
     """The profile of the folder, at its overview."""
-    lab.execute("docmanager:open", {"path": "ranks/worker1.pt.trace.json"})
+    lab.execute("docmanager:open", {"path": f"{folder}/worker1.pt.trace.json"})
     shown = lab.page.locator(".gol-Profile:visible")
     expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
-    shown.get_by_role("button", name=f"All {len(CLOCKS_US)} traces of the folder").click()
-    expect(shown.get_by_role("heading", level=2)).to_have_text("ranks")
+    shown.get_by_role("button", name=f"All {count} traces of the folder").click()
+    expect(shown.get_by_role("heading", level=2)).to_have_text(folder)
     expect(shown.get_by_role("region", name="Ranks side by side").first).to_be_visible(timeout=60_000)
     return shown
 
@@ -78,9 +82,9 @@ def test_a_rank_leads_to_its_timeline_and_flame_graph(lab: LabPage) -> None:
         shown.get_by_role("tab", name="Flame graph").click()
 
 
-def all_ranks(lab: LabPage) -> Locator:
+def all_ranks(lab: LabPage, folder: str = "ranks", count: int = len(CLOCKS_US)) -> Locator:
     """The timeline of all ranks, when it is drawn."""
-    shown = together(lab)
+    shown = together(lab, folder, count)
     shown.get_by_role("button", name="All ranks on one timeline").click()
     expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
     expect(picker(shown)).to_have_value("")
@@ -170,4 +174,18 @@ def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
         lab.theme(theme)
         lab.shot(f"ranks-late-1280-{theme}")
         lab.shot(f"ranks-late-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_ranks_that_cannot_be_aligned_are_named(lab: LabPage) -> None:
+    shown = all_ranks(lab, "apart", 2)
+    note = shown.get_by_role("note")
+    expect(note).to_have_text(
+        "Rank 1 is not aligned: it has fewer than 3 collectives in common with the others. The place means nothing."
+    )
+    # Of two ranks the host's threads are shown, too.
+    expect(shown.get_by_text("thread 1", exact=True)).to_have_count(2)
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"ranks-apart-1280-{theme}")
         assert lab.serious_findings(".gol-Timeline") == []
