@@ -181,7 +181,8 @@ def test_ranks_that_cannot_be_aligned_are_named(lab: LabPage) -> None:
     shown = all_ranks(lab, "apart", 2)
     note = shown.get_by_role("note")
     expect(note).to_have_text(
-        "Rank 1 is not aligned: it has fewer than 3 collectives in common with the others. The place means nothing."
+        "Rank 1 is not aligned: it has fewer than 3 collectives in common with the others."
+        " The place in time means nothing."
     )
     # Of two ranks the host's threads are shown, too.
     expect(shown.get_by_text("thread 1", exact=True)).to_have_count(2)

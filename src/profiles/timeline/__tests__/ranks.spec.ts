@@ -302,8 +302,8 @@ describe('the clocks of ranks', () => {
     ).toEqual({
       aligned: '',
       apart: [
-        'Ranks 1, 2 are not aligned: they have fewer than 3 collectives in common with the others. The place means nothing.',
-        "Rank 3 is not aligned: its collectives do not end together with those of the others. The place is what the host's clock says, which may be far off."
+        'Ranks 1, 2 are not aligned: they have fewer than 3 collectives in common with the others. The place in time means nothing.',
+        "Rank 3 is not aligned: its collectives do not end together with those of the others. The place in time is what the host's clock says, which may be far off."
       ]
     });
   });

@@ -92,9 +92,11 @@ function sentences(
   const places = [
     [
       'wall_clock',
-      trans.__("The place is what the host's clock says, which may be far off.")
+      trans.__(
+        "The place in time is what the host's clock says, which may be far off."
+      )
     ],
-    ['start', trans.__('The place means nothing.')]
+    ['start', trans.__('The place in time means nothing.')]
   ] as const;
   return places.flatMap(([placed, where]) => {
     const some = alone.filter(({ placed_by }) => placed_by === placed);
