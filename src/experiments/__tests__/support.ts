@@ -89,7 +89,8 @@ export class FakeServer {
         latest: [],
         parent: this.parent,
         children: this.children,
-        output: this.texts.length > 0
+        output: this.texts.length > 0,
+        note: ''
       })),
     output: (run_id: string) =>
       this._answer(`output ${run_id}`, () => ({ run_id, texts: this.texts })),

@@ -5,7 +5,8 @@ import type { ICutQuery, ITraceCut, PerfettoService } from '../service';
 const stretch = (last_us: number): ICutQuery => ({
   first_us: 0,
   last_us,
-  slice: null
+  slice: null,
+  rank: null
 });
 
 describe('PerfettoModel', () => {

@@ -29,6 +29,8 @@ function lane(number: number, part: Partial<ITimelineLane>): ITimelineLane {
     slices: 10,
     first_us: 0,
     last_us: 1000,
+    rank: null,
+    offset_us: 0,
     ...part
   };
 }
@@ -45,7 +47,10 @@ class FakeService {
         lane(1, { group: 'Device 0', device: '0', rows: 1 })
       ],
       names: ['kernel'],
-      kinds: btoa('\x08')
+      kinds: btoa('\x08'),
+      rank: null,
+      ranks: [],
+      together: 0
     });
   }
 

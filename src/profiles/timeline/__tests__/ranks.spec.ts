@@ -273,7 +273,15 @@ describe('lanes of several ranks', () => {
 describe('the clocks of ranks', () => {
   const words = (ranks: ITimelineRank[], together = ranks.length) =>
     clockWords(
-      { span_us: 1, lanes: [], names: [], kinds: '', ranks, together },
+      {
+        span_us: 1,
+        lanes: [],
+        names: [],
+        kinds: '',
+        rank: null,
+        ranks,
+        together
+      },
       trans
     );
 

@@ -29,6 +29,8 @@ function lane(part: Partial<ITimelineLane> = {}): ITimelineLane {
     slices: 10,
     first_us: 0,
     last_us: 1000,
+    rank: null,
+    offset_us: 0,
     ...part
   };
 }

@@ -130,7 +130,7 @@ describe('a trace on a target', () => {
     const { api, events } = bench.core;
     const model = new PerfettoModel({
       profileId: 'p1',
-      asked: { first_us: 0, last_us: 1, slice: null },
+      asked: { first_us: 0, last_us: 1, slice: null, rank: null },
       service: new PerfettoService(api, trans),
       events,
       trans
