@@ -260,7 +260,7 @@ def test_lines_of_a_trace_hold_also_what_the_backward_pass_made_for_them(tmp_pat
         ],
     )  # fmt: skip
     told = moment_of(device, 2)
-    assert by_name(told) == {"cell abc-1:3": (96, 2), "(no operator around it)": (8, 1)}
+    assert by_name(told) == {"cell abc-1, line 3": (96, 2), "(no operator around it)": (8, 1)}
     place = told.lines[0].site.place
     assert place is not None and (place.cell, place.line) == ("abc-1", 3)
     assert told.lines[0].site.stack == ["aten::mul"]

@@ -57,7 +57,7 @@ def _who(place: Place | None, calls: tuple[str, ...]) -> Who:
 
 def _line_name(place: Place) -> str:
     if place.cell:
-        return f"cell {place.cell[:8]}" + (f":{place.line}" if place.line else "")
+        return place.where
     name = f"{place.file.replace(chr(92), '/').rpartition('/')[2]}:{place.line}"
     return f"{name}:{place.function}" if place.function else name
 
