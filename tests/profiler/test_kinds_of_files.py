@@ -60,10 +60,10 @@ def test_a_database(tmp_path: Path) -> None:
         ("a.json", b"\x28\xb5\x2f\xfd....", "zstd"),
         (
             "a.tar.gz",
-            gzip.compress(b"trace.json".ljust(257, b"\0") + b"ustar".ljust(300, b"\0")),
+            gzip.compress(b"trace.json".ljust(257, b"\0") + b"ustar".ljust(300, b"\0"), mtime=0),
             "tar archive",
         ),
-        ("a.json.gz", gzip.compress(gzip.compress(b"[]")), "gzip twice"),
+        ("a.json.gz", gzip.compress(gzip.compress(b"[]", mtime=0), mtime=0), "gzip twice"),
         ("a.html", b"<!doctype html>", "a page"),
         ("a.ncu-rep", b"NVR\x00....", "Nsight Compute"),
         ("a.nsys-rep", b"....", "Nsight Systems alone can read"),

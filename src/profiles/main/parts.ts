@@ -124,16 +124,6 @@ function stepName(name: string, trans: TranslationBundle): string {
   return number === undefined ? name : trans.__('Step %1', number);
 }
 
-/** What one trace says of memory, of those of several ranks. */
-export function memoryOf(
-  memory: IProfileSummary['memory'],
-  rank: number | null
-): IProfileSummary['memory'] {
-  return memory && rank !== null
-    ? { ...memory, devices: memory.devices.filter(each => each.rank === rank) }
-    : memory;
-}
-
 /** How the ranks' times compare. */
 export interface IStraggler {
   readonly rank: number;

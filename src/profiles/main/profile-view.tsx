@@ -27,7 +27,6 @@ import { MemoryView } from './memory/memory';
 import { isSnapshot } from '../model';
 import type { ProfileViewModel } from './model';
 import { Overview } from './overview/overview';
-import { memoryOf } from './parts';
 import type { IPlaces } from './places';
 import { Tables } from './tables/tables';
 
@@ -276,7 +275,7 @@ function Content(
           }}
           onPerfetto={asked => actions.openPerfetto(profile, asked)}
           marks={model.marks}
-          memory={isTogether ? null : memoryOf(memory, model.rank)}
+          memory={isTogether ? null : memory}
           trans={trans}
         />
       )

@@ -16,6 +16,7 @@ export class PerfettoModel implements IDisposable {
   constructor(private _options: PerfettoModel.IOptions) {
     this.asked = _options.asked;
     _options.events.changed('profile').connect(this._onProfile, this);
+    _options.events.resync.connect(this._onResync, this);
   }
 
   asked: ICutQuery;
@@ -92,14 +93,24 @@ export class PerfettoModel implements IDisposable {
     if (!signal.aborted && frame && !frame.isDisposed) {
       this.cut = cut;
       this._changed.emit();
+      if (trace) {
+        // Who asks before it is shown hands it over anew: what is on its way is of another stretch.
+        this._handed = '';
+      }
       await frame.show(cut, trace);
-      // Who asks before hands it over anew: what was on its way is of another stretch.
       this._handed = cut.path;
     }
   }
 
   private _onProfile(_: unknown, { id }: IChanged): void {
     if (this.isElsewhere && id === this._options.profileId) {
+      void this.load();
+    }
+  }
+
+  /** What was told meanwhile was not heard. */
+  private _onResync(): void {
+    if (this.isElsewhere) {
       void this.load();
     }
   }

@@ -37,8 +37,18 @@ export class PerfettoWidget extends ReactWidget {
     });
   }
 
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this.update();
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this.update();
+  }
+
   protected override render(): React.ReactElement {
-    return <PerfettoView {...this._options} />;
+    return <PerfettoView {...this._options} visible={this.isVisible} />;
   }
 }
 
@@ -53,7 +63,9 @@ export namespace PerfettoWidget {
 }
 
 /** The UI below a line that says what it shows. */
-function PerfettoView(props: PerfettoWidget.IOptions): React.ReactElement {
+function PerfettoView(
+  props: PerfettoWidget.IOptions & { visible: boolean }
+): React.ReactElement {
   const { model, trans } = props;
   const [, redraw] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
@@ -73,7 +85,7 @@ function PerfettoView(props: PerfettoWidget.IOptions): React.ReactElement {
         <FetchTrace
           profileId={props.profileId}
           make={props.traceFetch}
-          visible
+          visible={props.visible}
           words={error.message}
           trans={trans}
         />

@@ -104,6 +104,7 @@ export abstract class Selection extends Navigation {
       error: ''
     };
     if (!text) {
+      this._asking?.abort();
       this.matches = null;
       this._told();
       return;

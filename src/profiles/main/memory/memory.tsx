@@ -102,10 +102,12 @@ export function MemoryView(props: MemoryView.IProps): React.ReactElement {
                 notebook={props.notebook}
                 trans={trans}
               />
+            ) : state === 'loading' ? (
+              <p className="gol-Note" role="status">
+                {trans.__('The memory over time is being read…')}
+              </p>
             ) : (
-              state !== 'loading' && (
-                <AtThePeak device={device} name={name} trans={trans} />
-              )
+              <AtThePeak device={device} name={name} trans={trans} />
             )}
           </Device>
         );

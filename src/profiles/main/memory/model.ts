@@ -55,8 +55,18 @@ export class HeldModel implements IDisposable {
     return at[0] === 0 && at[at.length - 1] === moments - 1;
   }
 
-  /** Look at a moment. */
+  /** Look at a moment; the stretch that is seen moves there. */
   look(at: number): void {
+    const { at: points, moments } = this._held;
+    const [first, last] = this._shown ?? [points[0], points[points.length - 1]];
+    if (at < first || at > last) {
+      const length = last - first;
+      const start = Math.max(
+        0,
+        Math.min(at - (length >> 1), moments - 1 - length)
+      );
+      this._show(start, start + length);
+    }
     this._ask(at, { at });
   }
 
@@ -109,7 +119,11 @@ export class HeldModel implements IDisposable {
 
   /** Show less (a factor below 1) or more around the moment that is looked at, or around another. */
   zoom(factor: number, around = this._at): void {
-    this._show(...zoomed(this._held, factor, around));
+    // Of what is on its way already: a key that is held down asks again before it has come.
+    const held = this._shown
+      ? { ...this._held, at: Int32Array.from(this._shown) }
+      : this._held;
+    this._show(...zoomed(held, factor, around));
   }
 
   showAll(): void {
@@ -178,6 +192,7 @@ export class HeldModel implements IDisposable {
   private _show(first: number, last: number): void {
     this._showing?.abort();
     const { signal } = (this._showing = new AbortController());
+    this._shown = [first, last];
     const { service, profileId, trans } = this._options;
     const line =
       this._chosen !== null && this._chosen >= 0 ? this._chosen : undefined;
@@ -186,12 +201,14 @@ export class HeldModel implements IDisposable {
       .then(answer => {
         if (!signal.aborted) {
           this._held = heldOf(answer);
+          this._shown = null;
           this._error = null;
           this.changed.emit();
         }
       })
       .catch((reason: unknown) => {
         if (!signal.aborted) {
+          this._shown = null;
           this._fail(reason, trans);
           this.changed.emit();
         }
@@ -213,6 +230,8 @@ export class HeldModel implements IDisposable {
   private _wanted: IHeldAt | null = null;
   private _isAsking = false;
   private _showing: AbortController | null = null;
+  /** The stretch that was asked for and has not come. */
+  private _shown: [number, number] | null = null;
   private _ended = new AbortController();
 }
 

@@ -87,7 +87,14 @@ export function memoryPicture(options: IPictureOptions): IScene {
     area(low, high, line, place)
   );
   const top = held.bands[held.bands.length - 1]?.high;
-  area(top ?? new Float64Array(held.at.length), held.held, null, -1);
+  // Lines without a band are in the grey one.
+  const isBand = held.bands.some(({ line }) => line === lit);
+  area(
+    top ?? new Float64Array(held.at.length),
+    held.held,
+    isBand ? null : lit,
+    -1
+  );
   if (held.reserved.length > 0) {
     marks.push({
       kind: 'line',

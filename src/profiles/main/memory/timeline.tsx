@@ -93,9 +93,11 @@ export function MemoryTimeline(props: {
     '%1: %2 held',
     momentWords(
       model.at,
-      held.byTime || model.moment?.at === model.at
-        ? (model.moment?.us ?? null)
-        : null,
+      model.moment?.at === model.at
+        ? model.moment.us
+        : held.byTime
+          ? model.place
+          : null,
       trans
     ),
     formatBytes(model.shownBytes)
@@ -216,10 +218,10 @@ export function MemoryTimeline(props: {
       <p className="gol-Profile-quiet gol-Memory-help">
         {held.reserved.length > 0
           ? trans.__(
-              'Colours: the lines that ever held most; grey: all others. Dashed: reserved. Click or drag for a moment; arrows go from event to event, + and - zoom, 0 shows all.'
+              'Colours: the lines that ever held most; grey: all others. Dashed: reserved. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
             )
           : trans.__(
-              'Colours: the lines that ever held most; grey: all others. Click or drag for a moment; arrows go from event to event, + and - zoom, 0 shows all.'
+              'Colours: the lines that ever held most; grey: all others. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
             )}
       </p>
     </div>

@@ -21,6 +21,9 @@ export function Marks(props: {
     return null;
   }
   const alone = marks.moments.length < 2;
+  // On the timeline that is looked at: of the rank alone, or of all.
+  const turn = (by: 1 | -1) =>
+    void model.mark({ ...turned(marks, by), together: model.isTogether });
   return (
     <div
       className="gol-Timeline-marks"
@@ -32,7 +35,7 @@ export function Marks(props: {
         icon={caretLeftIcon}
         label={trans.__('Previous moment')}
         disabled={alone}
-        onClick={() => void model.mark(turned(marks, -1))}
+        onClick={() => turn(-1)}
       />
       <span role="status" className="gol-Timeline-found">
         {trans.__(
@@ -45,7 +48,7 @@ export function Marks(props: {
         icon={caretRightIcon}
         label={trans.__('Next moment')}
         disabled={alone}
-        onClick={() => void model.mark(turned(marks, 1))}
+        onClick={() => turn(1)}
       />
       <IconButton
         icon={closeIcon}

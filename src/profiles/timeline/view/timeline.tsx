@@ -39,6 +39,13 @@ export function TimelineView(props: {
     };
   }, [model]);
   const { timeline, error } = model;
+  // Devices are numbered through all ranks; those of the rank that is looked at are shown.
+  const own = memory && {
+    ...memory,
+    devices: memory.devices.filter(
+      ({ rank }) => model.ranks.length < 2 || rank === model.rank
+    )
+  };
   const failure = error && (
     <TimelineFailure model={model} error={error} trans={trans} />
   );
@@ -87,7 +94,7 @@ export function TimelineView(props: {
           }}
         />
       </div>
-      {stripsOf(memory).map(device => (
+      {stripsOf(own).map(device => (
         <MemoryStrip
           key={device.device}
           device={device}
