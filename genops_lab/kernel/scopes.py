@@ -44,6 +44,14 @@ class _Open(NamedTuple):
     scope: Scope
 
 
+class _Replaced(NamedTuple):
+    """Of the shell; ``was_own``: an attribute of the shell itself, such as another extension's hook."""
+
+    theirs: Any
+    ours: Any
+    was_own: bool
+
+
 def status_of(error: Optional[BaseException]) -> str:
     """The end of a run whose code raised ``error``."""
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
@@ -78,7 +86,7 @@ class Scopes:
         self._infos: List[Any] = []
         self._open: List[_Open] = []
         #: Of the shell: what is ours in their place while a scope is open, since no event tells what they do.
-        self._replaced: Dict[str, Any] = {}
+        self._replaced: Dict[str, _Replaced] = {}
 
     def register(self) -> None:
         """Listen to the shell."""
@@ -122,7 +130,7 @@ class Scopes:
         self._open.append(_Open(info, self._kinds[kind](options, code)))
         for name, ours in (("showtraceback", self._show), ("run_code", self._run)):
             if name not in self._replaced:
-                self._replaced[name] = getattr(self._shell, name)
+                self._replaced[name] = _Replaced(getattr(self._shell, name), ours, name in vars(self._shell))
                 setattr(self._shell, name, ours)
 
     def _of_this_cell(self) -> List[Scope]:
@@ -133,10 +141,10 @@ class Scopes:
         if error is not None and options.get("running_compiled_code"):
             for scope in self._of_this_cell():
                 self._do(functools.partial(scope.raises, error))
-        return self._replaced["showtraceback"](*arguments, **options)
+        return self._replaced["showtraceback"].theirs(*arguments, **options)
 
     async def _run(self, code: CodeType, *arguments: Any, **options: Any) -> Any:
-        run = self._replaced["run_code"]
+        run = self._replaced["run_code"].theirs
         # While a statement waits, others may run.
         scopes = [] if options.get("async_") else self._of_this_cell()
         for scope in scopes:
@@ -152,6 +160,16 @@ class Scopes:
             work()
         except Exception as failure:  # one that cannot be closed must not keep the others open
             print(f"GenOps: {failure}", file=sys.stderr)
+
+    def _give_back(self) -> None:
+        for name, replaced in self._replaced.items():
+            if vars(self._shell).get(name) != replaced.ours:
+                continue  # somebody else has put theirs there meanwhile
+            if replaced.was_own:
+                setattr(self._shell, name, replaced.theirs)
+            else:
+                delattr(self._shell, name)
+        self._replaced = {}
 
     def _before(self, info: Any) -> None:
         self._infos.append(info)
@@ -169,9 +187,7 @@ class Scopes:
         closing = [opened for opened in reversed(self._open) if opened.info is info]
         self._open = [opened for opened in self._open if opened.info is not info]
         if not self._open:
-            for name in self._replaced:
-                delattr(self._shell, name)
-            self._replaced = {}
+            self._give_back()
         for opened in closing:
             self._do(functools.partial(opened.scope.close, status))
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genops_lab.profiler.engine import read, stored
 from genops_lab.profiler.engine.keeping import kept_memory
 from genops_lab.profiler.engine.memory import snapshots, tables
 from genops_lab.profiler.engine.memory.held import BEFORE_ALL, Held
@@ -335,6 +336,14 @@ def test_a_real_trace_holds_what_its_allocator_says() -> None:
     drawn = whole(cuda)
     assert len(numbers(drawn.at, "<i4")) <= POINTS
     assert max(numbers(drawn.held)) == drawn.peak
+
+
+def test_of_a_trace_that_lies_elsewhere_its_columns_tell_it(tmp_path: Path) -> None:
+    file, folder = tmp_path / "trace.json", tmp_path / "profile"
+    file.write_text(json.dumps({"traceEvents": [memory(100, 64), memory(50, -64)]}))
+    stored.save(read(file), folder / "columns")
+    [device] = kept_memory(folder, Path("gpu1:/home/u/trace.json"))
+    assert device.moments == kept_memory(tmp_path / "here", file)[0].moments
 
 
 def test_what_is_kept_is_what_was_made(tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def test_what_is_wrong_there_is_passed_over(tmp_path: Path, cells: Any) -> None:
     assert not columns.damage
 
 
+def test_half_a_utf_16_pair_in_a_line_is_kept_as_what_can_be_written(tmp_path: Path) -> None:
+    cells = [{"name": ID, "number": 2, "lines": {"5": "say('\ud800')"}}]
+    columns = read(written(tmp_path / "t.json", trace(cells)))
+    stored.save(columns, tmp_path / "columns")
+    assert "[2] line 5: say('?')" in shown_names(stored.load(tmp_path / "columns"))
+
+
 def test_lines_have_their_cell_and_text(tmp_path: Path) -> None:
     found = analyze(written(tmp_path / "t.json", trace())).attribution
     assert found is not None

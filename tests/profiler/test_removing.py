@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -91,11 +92,32 @@ def test_a_trace_that_another_profile_reads_goes_with_that_one(at_home: Home, ho
     async def work() -> None:
         async with scene(at_home, host) as (lab, folder):
             trace = written(folder)
-            profile, other = await kept(lab, trace), await opened(lab, str(trace))
+            # The kernel's folder may lie behind a link, which the host looks through.
+            (host.home / "behind").symlink_to(folder)
+            told = host.home / "behind" / trace.parent.name / trace.name
+            profile, other = await kept(lab, told), await opened(lab, str(trace))
             await lab.beside.delete_profile(profile.id)
             assert trace.exists()
             await lab.beside.delete_profile(other.id)
             assert not trace.parent.exists()
+
+    run(work())
+
+
+def test_a_trace_whose_server_ended_before_it_noted_the_deletion_goes_with_the_next_connection(
+    at_home: Home,  # noqa: F811
+    host: Sshd,  # noqa: F811
+) -> None:
+    async def work() -> None:
+        async with scene(at_home, host) as (lab, folder):
+            trace = written(folder)
+            profile = await kept(lab, trace)
+            # Of the two steps of a deletion the first.
+            await lab.profiles.delete_profile(profile.id)
+            assert trace.exists()
+            await lab.targets.disconnect_target("gpu1")
+            await reconnected(lab)
+            await until(lambda: asyncio.to_thread(trace.parent.exists), lambda there: not there)
 
     run(work())
 

@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterable, List, Tuple
 
 from ..display import shell
 from ..keeping import OFF_VARIABLE, redactor_now
+from ..redaction import Redactor
 
 #: Of a line so much is told, and so many lines.
 MAX_TEXT = 200
@@ -21,18 +22,19 @@ def marked_cells(files: Dict[str, str], marked: Iterable[Tuple[str, int]]) -> Li
 
     Of a cell that ran several times the numbers and lines of the last time hold. No text with GENOPS_NO_SOURCE set.
     """
-    numbers = _numbers()
+    numbers, redactor = _numbers(), redactor_now()
+    texts: Dict[str, List[str]] = {}
     told: Dict[str, Dict[str, Any]] = {}
     order = sorted(marked, key=lambda one: (numbers.get(one[0], 0), one))[:MAX_LINES]
     for file, line in order:
         cell = told.setdefault(files[file], {"name": files[file], "number": None, "lines": {}})
         cell["number"] = numbers.get(file) or cell["number"]
-        text = _text(file, line, numbers.get(file, 0)) if line else ""
+        if file not in texts:
+            texts[file] = _lines(file, numbers.get(file, 0), redactor)
+        text = texts[file][line - 1] if 0 < line <= len(texts[file]) else ""
         if text:
-            cell["lines"][line] = text
-    found = list(told.values())
-    _take_secrets_out(found)
-    return found
+            cell["lines"][line] = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return list(told.values())
 
 
 def _numbers() -> Dict[str, int]:
@@ -41,22 +43,18 @@ def _numbers() -> Dict[str, int]:
     return dict(known) if isinstance(known, dict) else {}
 
 
-def _text(file: str, line: int, number: int) -> str:
-    """As it was typed: the file of a cell has its magics in other words."""
+def _lines(file: str, number: int, redactor: Redactor) -> List[str]:
+    """As they were typed (the file of a cell has its magics in other words), without secrets, which may be told by
+    the lines around theirs."""
     if os.environ.get(OFF_VARIABLE):
-        return ""
+        return []
     here = shell()
     typed: List[str] = list(here.history_manager.input_hist_raw) if number and here is not None else []
-    lines = typed[number].split("\n") if number < len(typed) else linecache.getlines(file)
-    text = lines[line - 1].strip() if line <= len(lines) else ""
-    return text if len(text) <= _MAX_LINE else ""
-
-
-def _take_secrets_out(cells: List[Dict[str, Any]]) -> None:
-    places = [(cell, line) for cell in cells for line in cell["lines"]]
-    if not places:
-        return
-    # A line may hold what splits lines elsewhere, so only the line end does here.
-    harmless = redactor_now().redact("\n".join(cell["lines"][line] for cell, line in places)).split("\n")
-    for (cell, line), text in zip(places, harmless):  # noqa: B905 - Python 3.8
-        cell["lines"][line] = text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    if number < len(typed):
+        lines = typed[number].split("\n")
+        while lines and not lines[0].strip():  # IPython takes them off before it compiles
+            del lines[0]
+    else:
+        lines = "".join(linecache.getlines(file)).split("\n")
+    text = "\n".join(line if len(line) <= _MAX_LINE else "" for line in lines)
+    return [line.strip() for line in redactor.redact(text).split("\n")]

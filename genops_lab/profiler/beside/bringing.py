@@ -44,6 +44,9 @@ class Bringing:
         if not profile.trace_target:
             return self._begin(profile, _is_here)
         link = await self._targets.connected_link(profile.trace_target)
+        running = await self._running(profile.id)  # somebody may have begun it meanwhile
+        if running is not None:
+            return running
 
         async def work(handle: TaskHandle) -> str:
             size = await self._bring(handle, profile.id, link, profile.trace_path)
@@ -66,7 +69,8 @@ class Bringing:
                 f"{size_of(await self._bring(handle, profile.id, link, path))} came from {link.route.target}."
             )
 
-        task = await self._tasks.wait(self._begin(profile, work).id)
+        begun = await self._running(profile.id) or self._begin(profile, work)
+        task = await self._tasks.wait(begun.id)
         if task.state != "done":
             raise Failed(task.message, hint=task.hint)
 

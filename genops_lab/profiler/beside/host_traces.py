@@ -30,6 +30,12 @@ class HostTraces:
         with self._store.transaction() as connection:
             connection.execute(host_traces.insert().values(**trace._asdict()))
 
+    def lies_at(self, profile_id: str, path: str) -> None:
+        """The host has said where the trace really is, which is how other profiles name it."""
+        with self._store.transaction() as connection:
+            this = host_traces.c.profile_id == profile_id
+            connection.execute(host_traces.update().where(this).values(path=path))
+
     def deleted(self, profile_id: str) -> HostTrace | None:
         """The profile is deleted, so its trace is to go; None where it has none. One that another profile also reads
         goes with that one."""
@@ -49,12 +55,18 @@ class HostTraces:
         return HostTrace(row.profile_id, row.target, row.path) if heir is None else None
 
     def to_remove(self, target: str) -> list[HostTrace]:
-        """What lies on a target of profiles that are deleted."""
+        """What lies on a target of profiles that are deleted, also where the server stopped before it noted that."""
+        here = host_traces.c.target == target
+        gone = host_traces.c.profile_id.not_in(select(profiles.c.id))
+        with self._store.transaction() as connection:
+            unnoted = connection.execute(
+                select(host_traces.c.profile_id).where(here, gone, host_traces.c.deleted_at.is_(None))
+            ).scalars()
+        for profile_id in unnoted.all():
+            self.deleted(profile_id)
         with self._store.transaction() as connection:
             rows = connection.execute(
-                select(host_traces).where(
-                    host_traces.c.target == target, host_traces.c.deleted_at.is_not(None)
-                )
+                select(host_traces).where(here, host_traces.c.deleted_at.is_not(None))
             ).all()
         return [HostTrace(row.profile_id, row.target, row.path) for row in rows]
 

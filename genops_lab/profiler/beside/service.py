@@ -121,9 +121,11 @@ class BesideService:
             trace = (await self._profiles.get_profile(profile_id)).trace_path
             summary = await worker.call(TraceAnalysis.summarize, trace, str(folder), *price)
         else:
-            await self._profiles.update(
-                profile_id, trace_path=f"{target}:{came.host.path}", size_bytes=came.host.size
-            )
+            await asyncio.to_thread(self._profiles.host_traces.lies_at, profile_id, came.host.path)
+            if (await self._profiles.get_profile(profile_id)).trace_target:  # not fetched meanwhile
+                await self._profiles.update(
+                    profile_id, trace_path=f"{target}:{came.host.path}", size_bytes=came.host.size
+                )
             usd_per_hour, priced_target = price
             summary = await worker.call(
                 BesideAnswers.take, str(answer), str(folder), usd_per_hour, priced_target

@@ -6,6 +6,7 @@ The host is not trusted: what it sends is bounded before it is written, and chec
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,7 +77,9 @@ async def fetched(link: Link, path: str, trace: Path, progress: Progress) -> Non
     A link that breaks meanwhile is waited for, and the trace goes on where it was. Raises RemoteError, LinkDown,
     Failed for a trace that changed meanwhile, OSError.
     """
-    part, release = trace.with_name(f"{trace.name}.part"), link.hold()
+    # Of its own: who was cancelled may still be removing theirs.
+    part = trace.with_name(f"{trace.name}.{secrets.token_hex(4)}.part")
+    release = link.hold()
     try:
         with await asyncio.to_thread(part.open, "wb") as stream:
             incoming, tries = None, 0

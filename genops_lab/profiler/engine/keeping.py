@@ -126,6 +126,10 @@ def kept_memory(folder: Path, trace: Path) -> list[Held]:
 
 def _held(folder: Path, trace: Path) -> list[Held]:
     """In the order of the summary."""
+    if not trace.exists() and stored.is_stored(folder / COLUMNS):
+        # It lies elsewhere: its columns tell the same.
+        columns = stored.load(folder / COLUMNS)
+        return held_of_columns(columns, columns.rank or 0)
     found = held_of_snapshots(trace)
     if trace.is_dir():
         for each in kept_ranks(folder, trace):

@@ -169,7 +169,7 @@ def _load(data: bytes, name: str) -> Any:
             at = start + length
             if length > LONGEST_TEXT or at > size:
                 raise _damaged(name, f"it claims a text of {length:,} bytes at byte {start}")
-            stack.append(data[start:at].decode("utf-8", "surrogatepass"))
+            stack.append(data[start:at].decode("utf-8", "replace"))
         elif operation in (_TRUE, _FALSE, _NONE):
             stack.append(None if operation == _NONE else operation == _TRUE)
         elif operation == _FLOAT:

@@ -104,6 +104,8 @@ def _value(text: bytes, key: str) -> Any:
     if found is None:
         return None
     try:
-        return json.JSONDecoder().raw_decode(text[found.end() :].decode("utf-8", "replace"))[0]
+        value = json.JSONDecoder().raw_decode(text[found.end() :].decode("utf-8", "replace"))[0]
+        # Half a UTF-16 pair can be escaped in JSON, and written nowhere.
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None

@@ -20,7 +20,8 @@ from ..columns import Columns, Int8, Int32, Int64
 from .pyramid import Items, joined, levels_of, merged
 from .rows import rows_of
 
-VERSION = 1
+#: Raised with that of columns too: levels number their lanes, names and slices.
+VERSION = 2
 TILE_CELLS = 512
 #: A tile has at most so many items besides those that reach into it, one a row.
 MOST_ITEMS = 2000
