@@ -18,6 +18,16 @@ export type IMemoryAt = (
 /** More devices than these would leave no room for the lanes; all are in the view of memory. */
 const MOST_STRIPS = 4;
 
+/** What the devices of a rank held (null: of a profile of one trace); each keeps its place among all of `memory`. */
+export function memoryOfRank(
+  memory: IMemory | null,
+  rank: number | null
+): IMemory | null {
+  return memory && rank !== null
+    ? { ...memory, devices: memory.devices.filter(each => each.rank === rank) }
+    : memory;
+}
+
 /** The devices whose memory is shown below the lanes; the host's where there is no other. */
 export function stripsOf(memory: IMemory | null): IDeviceMemory[] {
   const told = (memory?.devices ?? []).filter(

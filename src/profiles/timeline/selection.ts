@@ -118,6 +118,9 @@ export abstract class Selection extends Navigation {
           { text, regex, after, backwards },
           signal
         );
+        if (signal.aborted) {
+          return;
+        }
         this.search = { text, regex, found, error: '' };
         this.matches = new Uint8Array(this.timeline?.names.length ?? 0);
         for (const name of new Int32Array(bytesOf(found.names))) {

@@ -15,8 +15,11 @@ describe('PerfettoModel', () => {
     const bytes = jest.fn(() => Promise.resolve(new ArrayBuffer(8)));
     const service = {
       page: () => Promise.resolve('ui/'),
-      cut: (_: string, { last_us }: ICutQuery) =>
-        Promise.resolve({ path: 'p/0', last_s: last_us } as ITraceCut),
+      cut: (_: string, { last_us, rank }: ICutQuery) =>
+        Promise.resolve({
+          path: `p/${rank ?? 0}`,
+          last_s: last_us
+        } as ITraceCut),
       bytes
     } as unknown as PerfettoService;
     const model = new PerfettoModel({
@@ -57,6 +60,13 @@ describe('PerfettoModel', () => {
     await say({ genopsShown: { selected: false } });
     expect(posted[posted.length - 1].perfetto.timeEnd).toBe(3);
     expect(bytes).toHaveBeenCalledTimes(fetched);
+
+    // Back to what is shown while another one is on its way: that one may come in between.
+    model.show({ ...stretch(4), rank: 1 });
+    await settle(20);
+    model.show(stretch(5));
+    await settle(20);
+    expect(bytes).toHaveBeenCalledTimes(fetched + 2);
     model.dispose();
     bench.dispose();
   });

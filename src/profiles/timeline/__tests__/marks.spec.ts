@@ -119,3 +119,25 @@ describe('marks', () => {
     model.dispose();
   });
 });
+
+describe('a search', () => {
+  it('that is cleared before its answer finds nothing', async () => {
+    const { model, service } = makeModel();
+    let answer: (found: unknown) => void = () => undefined;
+    Object.assign(service, {
+      search: () => new Promise(done => (answer = done))
+    });
+    model.resize(1000, 400);
+    await model.load();
+    const found = model.find('kernel', false);
+    await model.find('', false);
+    answer({ count: 1, place: 0, slice: null, names: '' });
+    await found;
+    expect([model.search.text, model.search.found, model.matches]).toEqual([
+      '',
+      null,
+      null
+    ]);
+    model.dispose();
+  });
+});

@@ -1,4 +1,4 @@
-import { heldAt, outlineIn, stripsOf } from '../memory-strip';
+import { heldAt, memoryOfRank, outlineIn, stripsOf } from '../memory-strip';
 import type { IDeviceMemory, IMemory } from '../memory-strip';
 
 const POINTS = [
@@ -39,6 +39,20 @@ describe('memory below the lanes', () => {
       [0, 40],
       [100, 40]
     ]);
+  });
+
+  it('is that of the rank that is looked at, by its place among those of all', () => {
+    const memory = memoryOf([
+      [0, POINTS],
+      [1, POINTS]
+    ]);
+    memory.devices.forEach((device, rank) =>
+      Object.assign(device, { rank: rank + 4 })
+    );
+    const [shown, ...others] = stripsOf(memoryOfRank(memory, 5));
+    expect(others).toEqual([]);
+    expect(memory.devices.indexOf(shown)).toBe(1);
+    expect(memoryOfRank(memory, null)).toBe(memory);
   });
 
   it('is that of devices, and of the host where there is none', () => {

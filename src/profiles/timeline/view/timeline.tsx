@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { EmptyState } from '../../../core';
 import type { IMemory, IMemoryAt } from '../memory-strip';
-import { stripsOf } from '../memory-strip';
+import { memoryOfRank, stripsOf } from '../memory-strip';
 import type { TimelineModel } from '../model';
 
 import { TimelineBar } from './bar';
@@ -40,12 +40,7 @@ export function TimelineView(props: {
   }, [model]);
   const { timeline, error } = model;
   // Devices are numbered through all ranks; those of the rank that is looked at are shown.
-  const own = memory && {
-    ...memory,
-    devices: memory.devices.filter(
-      ({ rank }) => model.ranks.length < 2 || rank === model.rank
-    )
-  };
+  const own = memoryOfRank(memory, model.ranks.length > 1 ? model.rank : null);
   const failure = error && (
     <TimelineFailure model={model} error={error} trans={trans} />
   );

@@ -131,6 +131,17 @@ describe('the picture of memory', () => {
     ]);
   });
 
+  it('leaves what all others hold bright for a line without a band', () => {
+    const areas = picture(held, { lit: 99 }).marks.filter(
+      mark => mark.kind === 'area'
+    );
+    expect(areas.map(({ opacity }) => (opacity ?? 1) > 0.5)).toEqual([
+      false,
+      false,
+      true
+    ]);
+  });
+
   it('marks the peak and what failed where they are seen', () => {
     const failed = heldOf(
       makeTimeline({ failures: [1, 3], at: [2, 3], held: [40, 20], bands: {} })

@@ -120,6 +120,37 @@ describe('memory at a moment', () => {
     expect(model.lit).toBeNull();
   });
 
+  it('moves the stretch that is seen to a moment outside of it', async () => {
+    model.zoom(0.5);
+    await settle();
+    model.look(1);
+    expect(stretches).toHaveLength(1);
+    model.look(3);
+    expect(stretches[1]).toEqual({ first: 2, last: 3, line: undefined });
+  });
+
+  it('zooms on from what is on its way', () => {
+    model.dispose();
+    model = new HeldModel({
+      profileId: 'p1',
+      timeline: makeTimeline({ moments: 1000, at: [0, 333, 666, 999] }),
+      service: {
+        moment: () => new Promise(() => undefined),
+        stretch: (_, __, query) => {
+          stretches.push(query);
+          return new Promise(() => undefined);
+        }
+      },
+      trans
+    });
+    for (let times = 0; times < 3; times++) {
+      model.press('+');
+    }
+    const lengths = stretches.map(({ first, last }) => last! - first!);
+    expect(lengths[1]).toBeLessThan(lengths[0] * 0.6);
+    expect(lengths[2]).toBeLessThan(lengths[1] * 0.6);
+  });
+
   it('says what failed, and goes on', async () => {
     model.look(1);
     asked[0].answer.reject(new Error('no way'));
