@@ -269,6 +269,7 @@ function Content(
           profileId={profile.id}
           api={props.api}
           visible={seen && model.visible}
+          ranks={ranks}
           rank={model.rank}
           onRank={chosen => {
             model.rank = chosen;

@@ -36,9 +36,16 @@ export class TimelineModel extends Selection implements IDisposable {
     return this.timeline?.rank ?? this._rank;
   }
 
+  /** The numbers of the ranks; before a timeline told them, and where it cannot be made, as the profile has them. */
+  get rankNumbers(): readonly number[] {
+    return this.ranks.length > 0
+      ? this.ranks.map(({ rank }) => rank)
+      : (this._options.ranks ?? []);
+  }
+
   /** Whether the timelines of several ranks are looked at, on one clock. */
   get isTogether(): boolean {
-    return this.rank === null && this.ranks.length > 1;
+    return this.rank === null && this.rankNumbers.length > 1;
   }
 
   /** Look at another rank, or at all (null), all of the time. */
@@ -287,6 +294,8 @@ export class TimelineModel extends Selection implements IDisposable {
 
 export namespace TimelineModel {
   export interface IOptions extends Selection.IOptions {
+    /** The profile's ranks: one can be chosen where the timeline of all cannot be made. */
+    ranks?: readonly number[];
     /** Told when another rank is looked at. */
     onRank?: (rank: number | null) => void;
     /** Shows a stretch in the Perfetto UI. */

@@ -18,6 +18,8 @@ export function Timeline(props: {
   api: GenOpsApi;
   trans: TranslationBundle;
   visible: boolean;
+  /** Of the profile. */
+  ranks?: readonly number[];
   /** Whose timeline it is, where a profile has several ranks. */
   rank?: number | null;
   onRank?: (rank: number | null) => void;
@@ -37,6 +39,7 @@ export function Timeline(props: {
       profileId,
       service,
       trans,
+      ranks: actions.current.ranks,
       rank,
       onRank: chosen => actions.current.onRank?.(chosen),
       onPerfetto: asked => actions.current.onPerfetto(asked)

@@ -159,6 +159,30 @@ describe('a timeline of several ranks', () => {
     );
   });
 
+  it('that cannot be made for all leaves the choice of one', async () => {
+    model.dispose();
+    service = new FakeService([0, 1]);
+    const { timeline } = service;
+    service.timeline = (id, rank, signal) =>
+      rank === null
+        ? Promise.reject(new Error('a trace is gone'))
+        : timeline.call(service, id, rank, signal);
+    model = new TimelineModel({
+      profileId: 'p',
+      service: service as unknown as TimelineService,
+      trans,
+      ranks: [0, 1],
+      onPerfetto
+    });
+    model.visible = true;
+    await later();
+    expect(model.error).not.toBeNull();
+    expect([model.rankNumbers, model.hasPerfetto]).toEqual([[0, 1], false]);
+    model.showRank(1);
+    await later();
+    expect([model.error, model.timeline?.rank]).toEqual([null, 1]);
+  });
+
   it('that is left before it came is not shown', async () => {
     let go = (): void => undefined;
     service.hold = new Promise(done => (go = done));

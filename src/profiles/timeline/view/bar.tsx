@@ -16,7 +16,7 @@ export function TimelineBar(props: {
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { model, node, trans } = props;
-  const { ranks } = model;
+  const ranks = model.rankNumbers;
   const isShown = (model.timeline?.lanes ?? []).length > 0;
   if (!isShown && ranks.length < 2) {
     return null;
@@ -24,7 +24,7 @@ export function TimelineBar(props: {
   return (
     <div className="gol-Timeline-bar">
       <RankPicker
-        ranks={ranks.map(each => each.rank)}
+        ranks={ranks}
         rank={model.rank}
         all={trans.__('All ranks')}
         onRank={rank => model.showRank(rank)}
