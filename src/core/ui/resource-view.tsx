@@ -15,16 +15,29 @@ export function ResourceView<T>(
 ): React.ReactElement {
   const { resource, trans } = props;
   const { state, value, error, busy } = useResource(resource);
-  if (state === 'down' && error) {
+  const down = state === 'down' && error !== undefined && (
+    <DownState
+      what={props.down}
+      error={error}
+      busy={busy}
+      trans={trans}
+      onRetry={() => void resource.refresh()}
+    />
+  );
+  if (props.keepMounted && value !== undefined && (down || state === 'ready')) {
     return (
       <>
-        <DownState
-          what={props.down}
-          error={error}
-          busy={busy}
-          trans={trans}
-          onRetry={() => void resource.refresh()}
-        />
+        {down}
+        <div className={down ? 'gol-mod-stale' : 'gol-Kept'}>
+          {props.children(value)}
+        </div>
+      </>
+    );
+  }
+  if (down) {
+    return (
+      <>
+        {down}
         {value !== undefined && props.keepWhenDown && (
           <div className="gol-mod-stale">{props.children(value)}</div>
         )}
@@ -55,6 +68,8 @@ export namespace ResourceView {
     empty: React.ReactNode;
     /** Show the last value, dimmed, below the message while down. */
     keepWhenDown?: boolean;
+    /** The same, and what is drawn stays what it is, with all that was chosen in it, when it goes down and comes back. */
+    keepMounted?: boolean;
     children: (value: T) => React.ReactNode;
   }
 }

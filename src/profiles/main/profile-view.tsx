@@ -38,7 +38,7 @@ export function ProfileView(props: ProfileView.IProps): React.ReactElement {
       resource={model.profile}
       trans={trans}
       down={trans.__('This profile cannot be read.')}
-      keepWhenDown
+      keepMounted
       empty={null}
     >
       {profile => <Shown {...props} profile={profile} />}

@@ -36,7 +36,7 @@ export function ProfileDifference(
       resource={resource}
       trans={trans}
       down={trans.__('These profiles cannot be compared.')}
-      keepWhenDown
+      keepMounted
       empty={null}
     >
       {compared => <Compared {...props} compared={compared} />}

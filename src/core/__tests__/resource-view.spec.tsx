@@ -1,0 +1,53 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { act, cleanup, render, screen } from '@testing-library/react';
+import * as React from 'react';
+
+import { Resource } from '../resource';
+import { ResourceView } from '../ui/resource-view';
+
+const trans = nullTranslator.load('genops_lab');
+
+/** Says how often it was made. */
+function Child(props: { made: () => void }): React.ReactElement {
+  React.useEffect(() => props.made(), []);
+  return <p>child</p>;
+}
+
+describe('a view of a resource that goes down', () => {
+  afterEach(cleanup);
+
+  it.each([
+    [true, 1],
+    [false, 2]
+  ])('keeps what is drawn where that is wanted (%s)', async (kept, times) => {
+    let isDown = false;
+    const resource = new Resource<string>({
+      fetch: () =>
+        isDown ? Promise.reject(new Error('away')) : Promise.resolve('there'),
+      trans
+    });
+    const made = jest.fn();
+    render(
+      <ResourceView
+        resource={resource}
+        trans={trans}
+        down="It cannot be read."
+        empty={null}
+        keepWhenDown
+        keepMounted={kept}
+      >
+        {() => <Child made={made} />}
+      </ResourceView>
+    );
+    await act(async () => {
+      resource.visible = true;
+      await resource.refresh();
+    });
+    isDown = true;
+    await act(() => resource.refresh());
+    expect(screen.getByText('It cannot be read.')).toBeTruthy();
+    expect(screen.getByText('child')).toBeTruthy();
+    expect(made).toHaveBeenCalledTimes(times);
+    resource.dispose();
+  });
+});
