@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import nsight
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
@@ -210,6 +212,14 @@ def ensure_system_packages() -> None:
     )
 
 
+def ensure_nsight() -> None:
+    if not nsight.HOME.exists():
+        say("unpacking Nsight Systems and Nsight Compute for the tests")
+    trouble = nsight.ensure()
+    if trouble:
+        say(f"without Nsight's tools, whose tests are skipped by name: {trouble}")
+
+
 def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
@@ -237,6 +247,7 @@ def lab(arguments: Sequence[str]) -> None:
 def test(arguments: Sequence[str]) -> None:
     set_up("test")
     ensure_system_packages()
+    ensure_nsight()
     run("jlpm", "test")
     pytest(arguments)
 
@@ -244,6 +255,7 @@ def test(arguments: Sequence[str]) -> None:
 def test_python(arguments: Sequence[str]) -> None:
     set_up("test")
     ensure_system_packages()
+    ensure_nsight()
     pytest(arguments)
 
 
@@ -265,6 +277,7 @@ def test_js(arguments: Sequence[str]) -> None:
 def bench(arguments: Sequence[str]) -> None:
     set_up("test")
     ensure_system_packages()
+    ensure_nsight()
     run(PYTHON, "-m", "benchmarks", *arguments)
 
 
@@ -291,6 +304,7 @@ def schema(arguments: Sequence[str]) -> None:
 def screenshots(arguments: Sequence[str]) -> None:
     set_up("test")
     ensure_system_packages()
+    ensure_nsight()
     run(PYTHON, "scripts/screenshots.py", *arguments)
 
 

@@ -4084,6 +4084,8 @@ export interface components {
             /** @default null */
             memory: components["schemas"]["MemorySummary"] | null;
             /** @default null */
+            measured: components["schemas"]["Measurement"] | null;
+            /** @default null */
             price: components["schemas"]["StepPrice"] | null;
             /** @default  */
             damaged: string;
@@ -4467,6 +4469,115 @@ export interface components {
             holders: components["schemas"]["Site"][];
             /** @default null */
             asked: components["schemas"]["Site"] | null;
+        };
+        /**
+         * Measurement
+         * @description Kernels by their time, the longest first; ``launches`` and ``total_us`` are of all, also of those not told.
+         *
+         *         ``note``: how they were measured, for people: clocks locked or not, caches flushed or not, replayed.
+         */
+        Measurement: {
+            kernels: components["schemas"]["MeasuredKernel"][];
+            launches: number;
+            total_us: number;
+            /** @default  */
+            note: string;
+        };
+        /**
+         * MeasuredKernel
+         * @description All launches of a kernel with one grid and block, in the same place of the code.
+         *
+         *         Figures are means over its launches by their time; those of ``rules`` are of the longest one, which is number
+         *         ``longest`` of the report. None where the report lacks what they are made of. ``compute_pct`` and ``memory_pct``
+         *         are Nsight Compute's "speed of light": the part of what the device can do, at the clocks of the measurement.
+         */
+        MeasuredKernel: {
+            name: string;
+            device: string;
+            rank: number;
+            grid: string;
+            block: string;
+            count: number;
+            total_us: number;
+            longest: number;
+            longest_us: number;
+            /** @default null */
+            compute_pct: number | null;
+            /** @default null */
+            memory_pct: number | null;
+            /** @default null */
+            dram_pct: number | null;
+            /** @default null */
+            l1_pct: number | null;
+            /** @default null */
+            l2_pct: number | null;
+            /** @default null */
+            l1_hit_pct: number | null;
+            /** @default null */
+            l2_hit_pct: number | null;
+            /** @default null */
+            occupancy_pct: number | null;
+            /** @default null */
+            theoretical_occupancy_pct: number | null;
+            /** @default  */
+            occupancy_limit: string;
+            /** @default null */
+            registers: number | null;
+            /** @default null */
+            shared_memory_bytes: number | null;
+            /** @default null */
+            waves: number | null;
+            /** @default null */
+            flops: number | null;
+            /** @default null */
+            dram_bytes: number | null;
+            /** @default null */
+            tflops: number | null;
+            /** @default null */
+            gb_per_s: number | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            bound: "" | "balanced" | "compute" | "latency" | "memory";
+            /** @default [] */
+            stalls: components["schemas"]["Stall"][];
+            /** @default [] */
+            rules: components["schemas"]["KernelRule"][];
+            /** @default null */
+            place: components["schemas"]["Place"] | null;
+        };
+        /**
+         * Stall
+         * @description Why warps waited: ``cycles`` an issued instruction, ``pct`` of all cycles between two of a warp.
+         */
+        Stall: {
+            reason: string;
+            cycles: number;
+            pct: number;
+        };
+        /**
+         * KernelRule
+         * @description What one of Nsight Compute's rules says of a kernel.
+         *
+         *         ``speedup_pct`` is its estimate: of the kernel's time where ``of`` is "kernel", of the efficiency of the part that
+         *         the rule is about where it is "part"; None where it gives none.
+         */
+        KernelRule: {
+            identifier: string;
+            title: string;
+            text: string;
+            /** @enum {unknown} */
+            kind: "error" | "info" | "optimization" | "warning";
+            /** @default  */
+            section: string;
+            /** @default null */
+            speedup_pct: number | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            of: "" | "kernel" | "part";
         };
         /**
          * StepPrice

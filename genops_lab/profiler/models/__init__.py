@@ -14,6 +14,7 @@ from .held import (
     MemoryChange,
 )
 from .lines import Attribution, LineTime, Place, Unattributed
+from .measured import KernelMetric, KernelMetrics, KernelRule, MeasuredKernel, Measurement, Stall
 from .memory import CategoryBytes, DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory, Site
 from .perfetto import CutQuery, CutSlice, PerfettoUi, TraceCut
 from .profiles import DeletedProfile, NewProfile, Profile, ProfileSummary, StepPrice, TraceOnTarget
@@ -76,9 +77,14 @@ __all__ = [
     "HeldTimelines",
     "IdleReason",
     "IdleTime",
+    "KernelMetric",
+    "KernelMetrics",
+    "KernelRule",
     "KernelTime",
     "LaunchTime",
     "LineTime",
+    "MeasuredKernel",
+    "Measurement",
     "MemoryBand",
     "MemoryChange",
     "MemoryPoint",
@@ -101,6 +107,7 @@ __all__ = [
     "SliceArgument",
     "SliceDetails",
     "SliceSearch",
+    "Stall",
     "StepPrice",
     "StepTime",
     "StreamTime",

@@ -8,6 +8,7 @@ import msgspec
 
 from .advice import Advice
 from .lines import Attribution
+from .measured import Measurement
 from .memory import MemorySummary
 from .roofline import Roofline
 from .times import CpuTime, DeviceTime, IdleTime, KernelTime, LaunchTime, OperatorTime, StepTime, StreamTime
@@ -42,6 +43,7 @@ class ProfileSummary(msgspec.Struct, frozen=True, kw_only=True):
     roofline: Roofline | None = None
     advice: list[Advice] = []
     memory: MemorySummary | None = None
+    measured: Measurement | None = None
     price: StepPrice | None = None
     damaged: str = ""
 
