@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler.engine.reading.files import read_all
-from genops_lab.profiler.engine.reading.kinds_of_files import files_of
+from genops_lab.profiler.engine.reading.left_out import LeftOut
 from genops_lab.profiler.engine.timeline.clocks import WALL_NS, Beats, RankClock, aligned, beats_of
 
 from .test_truth import TRACES
@@ -153,7 +153,7 @@ def test_many_ranks_that_have_nothing_in_common_take_no_time() -> None:
 def test_real_ranks_of_one_host_agree_with_its_clock(told: bool) -> None:
     ranks = [
         beats_of(columns, columns.rank or 0)
-        for columns in read_all(files_of(TRACES / "kineto" / "dlrm_8ranks"))
+        for _, columns in read_all(*LeftOut.of(TRACES / "kineto" / "dlrm_8ranks"))
     ]
     first = min(each.origin_ns for each in ranks)
     truth = [each.origin_ns - first for each in ranks]

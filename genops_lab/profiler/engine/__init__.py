@@ -6,8 +6,7 @@ of an exact union of intervals of whole nanoseconds.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from ..models import ProfileSummary
     from .columns import Columns
     from .memory.held import Held
+    from .reading.kinds_of_files import Paths
     from .traces import Trace
 
 
@@ -27,7 +27,7 @@ def read(path: Path) -> Columns:
 
 
 def analyze(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    paths: Paths,
     *,
     usd_per_hour: float | None = None,
     watch: Callable[[Trace, Path], None] | None = None,
@@ -39,29 +39,32 @@ def analyze(
     ``usd_per_hour``: the price of all that the ranks run on, for the price of a step.
     Ranks come from the traces; a trace without one, or with one that is taken, gets the next free number.
     Raises NotFound for a missing file and InvalidRequest for one that is no trace. A damaged trace is read up
-    to the damage, which ``damaged`` tells. ``watch`` is given each trace with its file, ``watch_held`` what
+    to the damage, which ``damaged`` tells, as it tells which files of a folder were left out because they are no
+    traces; it is an error when all are. ``watch`` is given each trace with its file, ``watch_held`` what
     devices of each snapshot held at any moment.
     """
     from genops_lab.core.errors import InvalidRequest
 
     from .efficiency.pricing import priced
-    from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+    from .reading.left_out import LeftOut
 
-    files = files_of(paths)
+    files, left_out = LeftOut.of(paths)
     if not files:
         raise InvalidRequest("No trace was given.", hint="Name one trace file a rank.")
     from .reading.ranked import ranked
     from .sums.summary import Sums
 
     sums = Sums()
-    traces = [path for path in files if kind_of_file(path) is not FileKind.SNAPSHOT]
-    for path in files:
-        if path not in traces:
-            from .memory import snapshots
+    traces, memory_snapshots = left_out.by_kind(files)
+    for path in memory_snapshots:
+        from .memory import snapshots
 
+        with left_out.reading(path):
             sums.add_snapshot(snapshots.read(path, watch_held))
-    for path, trace in zip(traces, ranked(traces), strict=True):
+    for path, trace in ranked(traces, left_out):
         if watch is not None:
             watch(trace, path)
         sums.add(trace, path.name if len(files) > 1 else "")
+    left_out.require_any_of(files)
+    sums.leave_out(left_out.told())
     return priced(sums.summary(), usd_per_hour)

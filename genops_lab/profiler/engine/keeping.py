@@ -22,7 +22,8 @@ from .memory import tables
 from .memory.files import held_of_columns, held_of_snapshots
 from .memory.held import Held
 from .reading.files import read
-from .reading.kinds_of_files import FileKind, files_of, kind_of_file
+from .reading.kinds_of_files import FileKind, kind_of_file
+from .reading.left_out import LeftOut
 from .reading.ranked import ranked
 from .timeline.clocks import Beats, RankClock, aligned, beats_of
 from .traces import Trace
@@ -78,9 +79,11 @@ def kept_ranks(folder: Path, trace: Path) -> list[KeptRank]:
         if not trace.is_dir():
             return []
     keeper = _Keeper(folder)
-    paths = [path for path in files_of(trace) if kind_of_file(path) is not FileKind.SNAPSHOT]
-    for path, found in zip(paths, ranked(paths), strict=True):
+    files, left_out = LeftOut.of(trace)
+    traces, _ = left_out.by_kind(files)
+    for path, found in ranked(traces, left_out):
         keeper.take(found, path)
+    left_out.require_any_of(files)
     return keeper.finish()
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
 from ...models import Change, Difference, Figure, Place, ProfileSummary
-from ..reading.kinds_of_files import files_of, require_trace
+from ..reading.kinds_of_files import Paths, paths_of, require_trace
+from ..reading.left_out import LeftOut
 from .launched import KernelTally
 from .replacements import replaced
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 _Key = TypeVar("_Key")
 _STEP = re.compile(r"^ProfilerStep#\d+$")
 
@@ -59,8 +58,9 @@ class Side:
 def _read(paths: Paths) -> Side:
     from .. import analyze
 
-    given = files_of(paths)
-    for path in given:
+    given = paths_of(paths)
+    files, left_out = LeftOut.of(given)
+    for path in left_out.by_kind(files)[1]:
         require_trace(path)
     kernels = KernelTally()
     return Side(analyze(given, watch=lambda trace, _: kernels.add(trace)), kernels)

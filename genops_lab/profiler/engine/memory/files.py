@@ -9,7 +9,8 @@ from genops_lab.core.errors import InvalidRequest
 
 from ...models import MemorySummary
 from ..columns import Columns
-from ..reading.kinds_of_files import FileKind, files_of, kind_of_file
+from ..reading.kinds_of_files import FileKind, kind_of_file
+from ..reading.left_out import LeftOut
 from . import snapshots
 from .held import Held
 
@@ -33,8 +34,10 @@ def memory(path: str | os.PathLike[str]) -> MemorySummary:
 def held_of_snapshots(path: Path) -> list[Held]:
     """What devices held at any moment, by a snapshot, or by those in a folder. Raises what reading raises."""
     found: list[Held] = []
-    for file in files_of(path):
-        if kind_of_file(file) is FileKind.SNAPSHOT:
+    files, left_out = LeftOut.of(path)
+    _, of_memory = left_out.by_kind(files)
+    for file in of_memory:
+        with left_out.reading(file):
             snapshots.read(file, found.extend)
     return found
 

@@ -63,9 +63,11 @@ def _read(path: Path, watch: Callable[[list[Held]], None] | None) -> MemorySumma
     if not isinstance(found, dict) or not isinstance(found.get("segments"), list):
         raise _no_snapshot(name)
     read_ = _Snapshot(found, len(data))
+    # What a file that is refused held is told nobody.
+    summary = read_.summary()
     if watch is not None:
         watch(read_.held())
-    return read_.summary()
+    return summary
 
 
 def _no_snapshot(name: str) -> InvalidRequest:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..columns import Columns
 from . import kineto
 from .helpers import MOST, Helpers, cores
 from .kinds_of_files import FileKind, kind_of_file
+from .left_out import LeftOut
 
 #: Of JSON. Helpers take 0.2 s to start, in which a core reads 30 MB.
 WORTH_HELPERS = 96 << 20
@@ -25,41 +27,61 @@ _PACKED = 12
 
 def read(path: Path) -> Columns:
     """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
-    return next(read_all([path]))
+    return next(read_all([path], LeftOut([path])))[1]
 
 
-def read_all(paths: Sequence[Path]) -> Iterator[Columns]:
-    """The columns of each, in order."""
+def read_all(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Columns]]:
+    """The columns of each, in order, but for those that are ``left_out``."""
+    for path, reading in _readings(paths):
+        with left_out.reading(path):
+            yield path, reading()
+        # Not kept while the next is waited for.
+        del reading
+
+
+def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Columns]]]:
+    """Each file with what reads it, or waits until it is read."""
     number = min(cores(), MOST)
     if number < 2 or sum(map(_json_bytes, paths)) < WORTH_HELPERS:
         for path in paths:
-            yield _read(path, None)
-        return
-    if len(paths) == 1:
-        with Helpers(number) as helpers, _told(paths[0]):
-            reading = kineto.Reading(paths[0])
-            reading.take(helpers)
-        # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
-        heap.give_back()
-        columns = reading.columns()
-        del reading
-        columns.rest()
-        yield columns
-        return
+            yield path, partial(_read, path, None)
+    elif len(paths) == 1:
+        yield paths[0], partial(_read_with_helpers, paths[0], number)
+    else:
+        yield from _read_beside(paths, number)
+
+
+def _read_with_helpers(path: Path, number: int) -> Columns:
+    """One large file."""
+    with Helpers(number) as helpers, _told(path):
+        reading = kineto.Reading(path)
+        reading.take(helpers)
+    # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
+    heap.give_back()
+    columns = reading.columns()
+    del reading
+    columns.rest()
+    return columns
+
+
+def _read_beside(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
+    """Several files at the same time."""
     with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:
-        left, waiting = iter(paths), deque[Future[Columns]]()
+        left, waiting = iter(paths), deque[tuple[Path, Future[Columns]]]()
         try:
             for path in islice(left, number):
-                waiting.append(readers.submit(_read, path, helpers))
+                waiting.append((path, readers.submit(_read, path, helpers)))
             while waiting:
-                columns = waiting.popleft().result()
-                for path in islice(left, 1):
-                    waiting.append(readers.submit(_read, path, helpers))
-                yield columns
-                # Not kept while the next is waited for.
-                del columns
+                path, future = waiting.popleft()
+                wait([future])
+                for following in islice(left, 1):
+                    waiting.append((following, readers.submit(_read, following, helpers)))
+                result = future.result
+                del future
+                yield path, result
+                del result
         finally:
-            for each in waiting:
+            for _, each in waiting:
                 each.cancel()
 
 

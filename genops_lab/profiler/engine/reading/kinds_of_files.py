@@ -11,6 +11,8 @@ from pathlib import Path
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
+#: Files and folders, one or more.
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 _HEAD = 1 << 16
 #: Where an archive says what it is.
 _TAR = slice(257, 262)
@@ -52,16 +54,18 @@ _REPORTS = {
 }
 
 
-def files_of(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-) -> list[Path]:
+def paths_of(paths: Paths) -> list[Path]:
+    """Each as it was given."""
+    return [Path(each) for each in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
+
+
+def files_of(paths: Paths) -> list[Path]:
     """The files that are meant; a folder stands for the traces in it, in the order of their numbers.
 
     Raises NotFound for a folder without any, and InvalidRequest for one with too many.
     """
-    given = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     found: list[Path] = []
-    for path in map(Path, given):
+    for path in paths_of(paths):
         found += _inside(path) if path.is_dir() else [path]
     return found
 

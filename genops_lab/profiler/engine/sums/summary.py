@@ -83,6 +83,10 @@ class Sums:
         """What an allocator's snapshot says."""
         self._events += self._memory.take(snapshot)
 
+    def leave_out(self, told: list[str]) -> None:
+        """What is said of files that are no part of the sums."""
+        self._damage += told
+
     def summary(self) -> ProfileSummary:
         """All of it, by rank."""
         for table in (self._devices, self._streams, self._steps, self._launches, self._idle):
