@@ -56,6 +56,8 @@ class TasksService:
         self._events = events
         self._handles: dict[str, TaskHandle] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        #: The server ends, so who is cancelled was cancelled by nobody.
+        self.closing = False
 
     def start(
         self,
@@ -150,6 +152,7 @@ class TasksService:
 
     async def close(self) -> None:
         """Cancel all that still runs."""
+        self.closing = True
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel()

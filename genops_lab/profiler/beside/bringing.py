@@ -96,7 +96,9 @@ class Bringing:
                 loop.call_soon_threadsafe(told.tell, went, waits)
 
         try:
-            await self._targets.connections.run(fetched(link, path, trace, progress))
+            await self._targets.connections.run(
+                fetched(link, path, trace, progress, lambda: self._tasks.closing)
+            )
             size = (await asyncio.to_thread(trace.stat)).st_size
         except OSError as error:
             raise no_place(error) from error

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Callable, Iterable
 from typing import BinaryIO
+
+import msgspec
 
 from genops_lab.agent.sending import PART_BYTES
 from genops_lab.core.errors import Failed
@@ -23,6 +26,14 @@ class BadPart(ValueError):
     """What came is no part of the trace."""
 
 
+class Step(msgspec.Struct, frozen=True):
+    """A part is there, up to ``at`` of the file and ``to`` of the trace, which has the CRC-32 ``crc`` up to there."""
+
+    at: int
+    to: int
+    crc: int
+
+
 class IncomingTrace:
     """Whole parts in the file ``stream``, which is gzip at the end. ``done``: how much of the trace is there, in bytes.
 
@@ -35,6 +46,8 @@ class IncomingTrace:
         self._digest = hashlib.sha256()
         self._checksum = 0
         self.done = 0
+        #: Told of each part once it is written.
+        self.note: Callable[[Step], None] | None = None
         if not host.packed:
             stream.write(_HEAD)
 
@@ -51,12 +64,43 @@ class IncomingTrace:
 
     def add(self, payload: bytes, end: int) -> None:
         """The next part, which ends at ``end`` of the trace. Raises BadPart, Failed, OSError."""
+        raw = self._raw(payload, end)
+        self._stream.write(payload)
+        self._count(raw, end)
+        if self.note is not None:
+            self._stream.flush()
+            self.note(Step(self._stream.tell(), end, self._checksum))
+
+    def recall(self, steps: Iterable[Step]) -> list[Step]:
+        """Take the parts that the stream has already, up to the first one that is not what it was, and cut off what
+        follows; those that it has. Raises OSError."""
+        at, found = self._stream.tell(), list[Step]()
+        for step in steps:
+            length = step.at - at
+            payload = self._stream.read(length) if 0 < length <= MAX_SENT_BYTES else b""
+            try:
+                raw = self._raw(payload, step.to)
+            except (BadPart, Failed):
+                break
+            if zlib.crc32(raw, self._checksum) != step.crc:
+                break
+            self._count(raw, step.to)
+            at = step.at
+            found.append(step)
+        self._stream.seek(at)
+        self._stream.truncate()
+        return found
+
+    def _raw(self, payload: bytes, end: int) -> bytes:
+        """The part of the trace. Raises BadPart, Failed."""
         raw = payload if self._host.packed else _inflated(payload)
         if not raw or end != self.done + len(raw):
             raise BadPart(f"{len(raw)} bytes behind {self.done} do not end at {end}")
         if end > self._host.size:
             raise self._changed()
-        self._stream.write(payload)
+        return raw
+
+    def _count(self, raw: bytes, end: int) -> None:
         self._digest.update(raw)
         self._checksum = zlib.crc32(raw, self._checksum)
         self.done = end

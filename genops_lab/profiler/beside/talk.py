@@ -6,7 +6,6 @@ The host is not trusted: what it sends is bounded before it is written, and chec
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from genops_lab.links.state import LinkDown, RemoteError
 
 from .incoming import MAX_SENT_BYTES, BadPart, IncomingTrace
 from .parts import Host, Part
+from .unfinished import UnfinishedTrace
 
 _PORTION_BYTES = 262144
 #: Reading a trace may take minutes without a word.
@@ -71,39 +71,48 @@ async def analyzed(link: Link, path: str, parts: Parts, answer: Path) -> Came:
         return Came(host)
 
 
-async def fetched(link: Link, path: str, trace: Path, progress: Progress) -> None:
+async def fetched(
+    link: Link, path: str, trace: Path, progress: Progress, stays: Callable[[], bool] = lambda: False
+) -> None:
     """Bring a host's trace, in gzip, to the file ``trace``, which is whole or not there.
 
-    A link that breaks meanwhile is waited for, and the trace goes on where it was. Raises RemoteError, LinkDown,
-    Failed for a trace that changed meanwhile, OSError.
+    A link that breaks meanwhile is waited for, and the trace goes on where it was; so it does after what a server
+    left that ended: killed, or where ``stays`` says at the end that what has come is to stay. Raises RemoteError,
+    LinkDown, Failed for a trace that changed meanwhile, OSError.
     """
-    # Of its own: who was cancelled may still be removing theirs.
-    part = trace.with_name(f"{trace.name}.{secrets.token_hex(4)}.part")
     release = link.hold()
     try:
-        with await asyncio.to_thread(part.open, "wb") as stream:
-            incoming, tries = None, 0
-            while True:
-                before = incoming.done if incoming else 0
-                try:
-                    async with _talk(link, path) as talk:
-                        host = await talk.host()
-                        if incoming is None:
-                            incoming = IncomingTrace(stream, host)
-                        incoming.go_on(host)
-                        await talk.fetch(incoming, progress)
-                    break
-                except (LinkDown, RemoteError) as error:
-                    tries = tries + 1 if incoming is None or incoming.done == before else 1
-                    if error.code not in _BROKEN or tries > _VAIN_TRIES:
-                        raise
-                    progress(Went(incoming.done, incoming.total) if incoming else Went(0, 0), error.message)
-                await asyncio.sleep(_BREATH_S)
-                await link.ready(_AWAY_S)
-        await asyncio.to_thread(part.replace, trace)
+        unfinished = await asyncio.to_thread(UnfinishedTrace.of, trace)
+        try:
+            await _all_came(link, path, unfinished, progress)
+            await asyncio.to_thread(unfinished.finish, trace)
+        finally:
+            await asyncio.to_thread(unfinished.leave, stays=stays())
     finally:
         release()
-        await asyncio.to_thread(part.unlink, missing_ok=True)
+
+
+async def _all_came(link: Link, path: str, unfinished: UnfinishedTrace, progress: Progress) -> None:
+    incoming, tries = None, 0
+    while True:
+        before = incoming.done if incoming else 0
+        try:
+            async with _talk(link, path) as talk:
+                host = await talk.host()
+                if incoming is None:
+                    incoming = await asyncio.to_thread(unfinished.incoming, host)
+                    before = incoming.done
+                    progress(Went(incoming.done, incoming.total), "")
+                incoming.go_on(host)
+                await talk.fetch(incoming, progress)
+            return
+        except (LinkDown, RemoteError) as error:
+            tries = tries + 1 if incoming is None or incoming.done == before else 1
+            if error.code not in _BROKEN or tries > _VAIN_TRIES:
+                raise
+            progress(Went(incoming.done, incoming.total) if incoming else Went(0, 0), error.message)
+        await asyncio.sleep(_BREATH_S)
+        await link.ready(_AWAY_S)
 
 
 @asynccontextmanager
