@@ -24,6 +24,7 @@ import { makeCell, makeComparison, trans } from './support';
 describe('the comparison', () => {
   let answer: IRunComparison;
   let asked: IComparisonQuery[];
+  let failure: Error | null;
   let model: ComparisonModel;
   const service = {
     artifact: jest.fn(() =>
@@ -38,12 +39,13 @@ describe('the comparison', () => {
     compareProfiles.mockClear();
     answer = makeComparison();
     asked = [];
+    failure = null;
     service.artifact.mockClear();
     model = new ComparisonModel({
       service: {
         compare: body => {
           asked.push(body);
-          return Promise.resolve(answer);
+          return failure ? Promise.reject(failure) : Promise.resolve(answer);
         }
       },
       media: NO_MEDIA,
@@ -80,6 +82,21 @@ describe('the comparison', () => {
     expect(rows()).toEqual(['lr']);
     fireEvent.click(screen.getByLabelText('Also what is equal'));
     expect(rows()).toEqual(['lr', 'width']);
+  });
+
+  it('keeps what was chosen when the server goes away and comes back', async () => {
+    await show();
+    fireEvent.click(screen.getByLabelText('Also what is equal'));
+    const kept = () =>
+      screen.getByLabelText<HTMLInputElement>('Also what is equal').checked;
+    failure = new Error('away');
+    await act(() => model.resource.refresh());
+    expect(screen.getByText('The runs cannot be compared.')).toBeTruthy();
+    expect(kept()).toBe(true);
+    failure = null;
+    await act(() => model.resource.refresh());
+    expect(screen.queryByText('The runs cannot be compared.')).toBeNull();
+    expect(kept()).toBe(true);
   });
 
   it('leads to the profiles of two runs that have both one', async () => {

@@ -80,7 +80,7 @@ export function Comparison(props: Comparison.IProps): React.ReactElement {
         trans={trans}
         down={trans.__('The runs cannot be compared.')}
         empty={null}
-        keepWhenDown
+        keepMounted
       >
         {comparison => <Compared {...props} comparison={comparison} />}
       </ResourceView>

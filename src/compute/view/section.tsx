@@ -18,7 +18,7 @@ export function ComputeView(props: ComputeView.IProps): React.ReactElement {
       resource={model.resource}
       trans={trans}
       down={trans.__('This machine cannot be read.')}
-      keepWhenDown
+      keepMounted
       empty={
         <EmptyState text={trans.__('Nothing is known of this machine.')} />
       }

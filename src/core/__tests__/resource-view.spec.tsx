@@ -33,7 +33,6 @@ describe('a view of a resource that goes down', () => {
         trans={trans}
         down="It cannot be read."
         empty={null}
-        keepWhenDown
         keepMounted={kept}
       >
         {() => <Child made={made} />}
@@ -46,6 +45,10 @@ describe('a view of a resource that goes down', () => {
     isDown = true;
     await act(() => resource.refresh());
     expect(screen.getByText('It cannot be read.')).toBeTruthy();
+    expect(screen.queryByText('child') !== null).toBe(kept);
+    isDown = false;
+    await act(() => resource.refresh());
+    expect(screen.queryByText('It cannot be read.')).toBeNull();
     expect(screen.getByText('child')).toBeTruthy();
     expect(made).toHaveBeenCalledTimes(times);
     resource.dispose();

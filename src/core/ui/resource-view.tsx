@@ -35,14 +35,7 @@ export function ResourceView<T>(
     );
   }
   if (down) {
-    return (
-      <>
-        {down}
-        {value !== undefined && props.keepWhenDown && (
-          <div className="gol-mod-stale">{props.children(value)}</div>
-        )}
-      </>
-    );
+    return down;
   }
   if (value === undefined || state === 'loading') {
     return (
@@ -66,9 +59,10 @@ export namespace ResourceView {
     down: string;
     /** Shown when there is nothing, an EmptyState. */
     empty: React.ReactNode;
-    /** Show the last value, dimmed, below the message while down. */
-    keepWhenDown?: boolean;
-    /** The same, and what is drawn stays what it is, with all that was chosen in it, when it goes down and comes back. */
+    /**
+     * While down, show the last value, dimmed, below the message. What is drawn
+     * stays what it is, with all that was chosen in it, when it goes down and comes back.
+     */
     keepMounted?: boolean;
     children: (value: T) => React.ReactNode;
   }

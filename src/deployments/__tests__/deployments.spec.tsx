@@ -149,6 +149,27 @@ describe('the deployments section', () => {
     expect(actions.onRenew).toHaveBeenCalledTimes(1);
   });
 
+  it('keeps the log open when the server goes away and comes back', async () => {
+    await show();
+    await act(async () => {
+      fireEvent.click(row('Log'));
+      await settle();
+    });
+    const log = screen.getByRole('log');
+    bench.answers['GET /deployments'] = new Refusal(
+      503,
+      'unavailable',
+      'Away.'
+    );
+    await act(() => model.list.refresh());
+    expect(screen.getByText('Deployments cannot be read.')).toBeTruthy();
+    expect(screen.getByRole('log')).toBe(log);
+    bench.answers['GET /deployments'] = [deployment()];
+    await act(() => model.list.refresh());
+    expect(screen.queryByText('Deployments cannot be read.')).toBeNull();
+    expect(screen.getByRole('log')).toBe(log);
+  });
+
   it('follows the log without repeating what the answer held', async () => {
     await show();
     fireEvent.click(row('Log'));

@@ -22,7 +22,7 @@ export function DeploymentsSection(
       resource={model.list}
       trans={trans}
       down={trans.__('Deployments cannot be read.')}
-      keepWhenDown
+      keepMounted
       empty={
         <EmptyState
           text={trans.__(

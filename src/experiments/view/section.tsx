@@ -44,7 +44,7 @@ export function ExperimentsView(
           resource={list.head}
           trans={trans}
           down={trans.__('The runs cannot be read.')}
-          keepWhenDown
+          keepMounted
           empty={<NoRuns {...props} />}
         >
           {() => rows}

@@ -1,4 +1,10 @@
-import { cleanup, fireEvent, render, screen } from '@testing-library/react';
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen
+} from '@testing-library/react';
 import * as React from 'react';
 
 import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
@@ -106,6 +112,30 @@ describe('the models section', () => {
       screen.getByRole('button', { name: 'Deploy digits version 1…' })
     );
     expect(actions.onDeploy.mock.calls[0][0].version).toBe('1');
+  });
+
+  it('keeps a model open when the server goes away and comes back', async () => {
+    const models = ['digits', 'letters'].map(name => ({
+      name,
+      description: '',
+      updated_at: null,
+      versions: [version({ name })]
+    }));
+    bench.answers['GET /models'] = models;
+    await show();
+    fireEvent.click(screen.getByRole('button', { name: /letters/ }));
+    const isOpen = () =>
+      screen
+        .getByRole('button', { name: /^letters/ })
+        .getAttribute('aria-expanded');
+    bench.answers['GET /models'] = new Refusal(503, 'unavailable', 'Away.');
+    await act(() => model.list.refresh());
+    expect(screen.getByText('Models cannot be read.')).toBeTruthy();
+    expect(isOpen()).toBe('true');
+    bench.answers['GET /models'] = models;
+    await act(() => model.list.refresh());
+    expect(screen.queryByText('Models cannot be read.')).toBeNull();
+    expect(isOpen()).toBe('true');
   });
 
   it('reads them again when a model changes, and only while seen', async () => {

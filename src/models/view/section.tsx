@@ -25,7 +25,7 @@ export function ModelsSection(props: ModelsSection.IProps): React.ReactElement {
       resource={model.list}
       trans={trans}
       down={trans.__('Models cannot be read.')}
-      keepWhenDown
+      keepMounted
       empty={
         <EmptyState
           text={trans.__(

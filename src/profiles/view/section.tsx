@@ -26,7 +26,7 @@ export function ProfilesSection(
       resource={model.list}
       trans={trans}
       down={trans.__('Profiles cannot be read.')}
-      keepWhenDown
+      keepMounted
       empty={
         <EmptyState
           text={trans.__(

@@ -36,7 +36,7 @@ export function SweepsSection(props: {
       resource={list}
       trans={trans}
       down={trans.__('Sweeps cannot be read.')}
-      keepWhenDown
+      keepMounted
       empty={
         <EmptyState
           text={trans.__(

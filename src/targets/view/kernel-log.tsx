@@ -30,7 +30,7 @@ export class KernelLogView extends FollowingView<string> {
           resource={log}
           trans={trans}
           down={trans.__('The log of this kernel cannot be read.')}
-          keepWhenDown
+          keepMounted
           empty={null}
         >
           {text => (

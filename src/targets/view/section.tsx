@@ -36,7 +36,7 @@ export function TargetsView(props: TargetsView.IProps): React.ReactElement {
         resource={model.list}
         trans={trans}
         down={trans.__('Targets cannot be read.')}
-        keepWhenDown
+        keepMounted
         empty={<NoTargets {...props} />}
       >
         {fetched => (

@@ -30,7 +30,7 @@ export class TaskLogView extends FollowingView<ITaskLog> {
         resource={log}
         trans={trans}
         down={trans.__('The log of this task cannot be read.')}
-        keepWhenDown
+        keepMounted
         empty={null}
       >
         {({ task, lines }) => (

@@ -36,7 +36,7 @@ export function ColumnsDrawer(props: ColumnsDrawer.IProps): React.ReactElement {
         resource={model.columns}
         trans={trans}
         down={trans.__('The columns cannot be read.')}
-        keepWhenDown
+        keepMounted
         empty={<></>}
       >
         {({ columns }) => (

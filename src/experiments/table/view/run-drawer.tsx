@@ -37,7 +37,7 @@ export function RunDrawer(props: RunDrawer.IProps): React.ReactElement {
           resource={resource}
           trans={trans}
           down={trans.__('The run cannot be read.')}
-          keepWhenDown
+          keepMounted
           empty={<></>}
         >
           {({ run }) => (
