@@ -205,7 +205,7 @@ def _tensors(path: str, value: Any, deep: int) -> Iterator[Tuple[str, Any]]:
 
 
 def _set_by(paths: List[str]) -> Dict[str, str]:
-    """By name, the line of the latest cell that set its variable, such as `` (In [5]:2)``."""
+    """By name, the line of the latest cell that set its variable, such as `` ([5] line 2)``."""
     wanted = {path: _variable(path) for path in paths if " in " not in path}
     missing = set(wanted.values())
     places: Dict[str, str] = {}
@@ -214,7 +214,7 @@ def _set_by(paths: List[str]) -> Dict[str, str]:
             break
         for name, line in _stores(cell.source):
             if name in missing:
-                places[name] = f" (In [{cell.execution_count}]:{line})"
+                places[name] = f" ([{cell.execution_count}] line {line})"
         missing -= set(places)
     return {path: places[name] for path, name in wanted.items() if name in places}
 

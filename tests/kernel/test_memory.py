@@ -74,8 +74,8 @@ def test_record_show_stop(kernel: RunningKernel, home: Home) -> None:
     (shown,) = cell.of("display_data")
     text = shown["data"]["text/plain"]
     assert "8.0 MiB more, in 2 blocks" in text
-    assert "In [5]:2  batch = take(6 << 20)" in text
-    assert "In [6]:2:layer  take(2 << 20)" in text
+    assert "[5] line 2: batch = take(6 << 20)" in text
+    assert "[6] line 2 in layer: take(2 << 20)" in text
     assert "retries" in text
     assert kept(home) == [], "a look leaves nothing"
     assert "is being recorded already" in kernel.run("%genops memory record").reply["evalue"]
@@ -88,7 +88,7 @@ def test_record_show_stop(kernel: RunningKernel, home: Home) -> None:
     assert (device.peak, device.retries) == (8 << 20, 3)
     place = device.sites[0].place
     assert place is not None and (place.file, place.line, place.text) == (
-        "In [5]",
+        "[5]",
         2,
         "batch = take(6 << 20)",
     )
@@ -126,14 +126,14 @@ def test_without_a_recording_the_largest_tensors_are_named(kernel: RunningKernel
     listed = [line.split("  ") for line in said.splitlines() if " MiB  " in line]
     rows = [[part.strip() for part in line if part.strip()] for line in listed]
     assert rows[0] == ["48.0 MiB", "6291456, float64", "x in layer()"]
-    assert rows[1] == ["32.0 MiB", "8388608, float32", "kept[0] (In [4]:2), view (In [5]:2)"]
+    assert rows[1] == ["32.0 MiB", "8388608, float32", "kept[0] ([4] line 2), view ([5] line 2)"]
     assert rows[2] == ["24.0 MiB", "6291456, float32", "hidden in layer()"]
-    assert ["16.0 MiB", "4096 × 1024, float32", "model.weight (In [5]:1)"] in rows
-    assert ["16.0 MiB", "4096 × 1024, float32", "model.weight.grad (In [5]:1)"] in rows
+    assert ["16.0 MiB", "4096 × 1024, float32", "model.weight ([5] line 1)"] in rows
+    assert ["16.0 MiB", "4096 × 1024, float32", "model.weight.grad ([5] line 1)"] in rows
     assert "blocks have a tensor in Python" in said
     assert "`%genops memory record`, then run the cell again" in said
     shown = kernel.ok("%genops memory show").stream("stdout")
-    assert "kept[0] (In [4]:2)" in shown and kept(home) == []
+    assert "kept[0] ([4] line 2)" in shown and kept(home) == []
 
 
 def test_the_look_for_tensors_ends_in_time(kernel: RunningKernel) -> None:
@@ -163,7 +163,7 @@ def test_the_cell_that_had_no_memory_is_told_who_held_it(kernel: RunningKernel, 
     (shown,) = cell.of("display_data")
     text = shown["data"]["text/plain"]
     assert "1.0 GiB were wanted, 1.0 KiB were free on the device, 576.0 MiB were held here" in text
-    assert "It was asked for by In [6]:3  fail(1 << 30)." in text
+    assert "It was asked for by [6] line 3: fail(1 << 30)." in text
     assert text.index("kept_for_later = take(512 << 20)") < text.index("batch = take(64 << 20)")
     (path,) = kept(home)
     assert str(path) in cell.stream("stderr")

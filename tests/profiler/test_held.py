@@ -381,5 +381,5 @@ def test_cells_are_named_at_any_moment(tmp_path: Path) -> None:
     found = snapshot([], [entry("alloc", 1, 9, at(3))])
     found["genops"] = {"cells": {CELL: {"count": 7, "id": "the-cell", "lines": {"3": "x = 1"}}}}
     [line] = moment_of(held_of(tmp_path, found), 0).lines
-    assert line.site.name == "In [7]:3" and line.site.place is not None
+    assert line.site.name == "[7] line 3" and line.site.place is not None
     assert (line.site.place.cell, line.site.place.text) == ("the-cell", "x = 1")

@@ -187,10 +187,14 @@ def test_cells_of_a_notebook_are_named_as_the_kernel_tells_them(tmp_path: Path) 
     cell = {"count": 7, "id": "the-cell", "lines": {"3": "x = torch.empty(9)"}}
     found["genops"] = {"cells": {CELL: cell, "/x/other.py": {"count": "many"}}, "retries": {"0": 4, "1": "x"}}
     device = one_device(tmp_path, found)
-    assert [(site.name, site.bytes) for site in device.sites] == [("In [7]:3", 9), ("other.py:1:<module>", 5)]
+    assert [(site.name, site.bytes) for site in device.sites] == [
+        ("[7] line 3", 9),
+        ("other.py:1:<module>", 5),
+    ]
     place = device.sites[0].place
     assert place is not None
-    assert (place.file, place.cell, place.line, place.text) == ("In [7]", "the-cell", 3, "x = torch.empty(9)")
+    assert (place.file, place.cell, place.line, place.text) == ("[7]", "the-cell", 3, "x = torch.empty(9)")
+    assert device.sites[0].stack == ["[7] line 3"]
     assert device.retries == 4
 
 

@@ -161,7 +161,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     slider.press("Home")
     expect(slider).to_have_attribute("aria-valuenow", "0")
     expect(early).to_have_text(re.compile("^event 0, "))
-    expect(part.get_by_text("40.0 MiB more of In [4]:2")).to_be_visible()
+    expect(part.get_by_text("40.0 MiB more of [4] line 2")).to_be_visible()
     expect(rows(part)).to_have_count(1 + 2)
     slider.press("ArrowRight")
     expect(slider).to_have_attribute("aria-valuenow", "1")
@@ -193,7 +193,7 @@ def test_a_line_that_is_chosen_stands_out(lab: LabPage) -> None:
     row.get_by_role("button").click()
     expect(row.get_by_role("button")).to_have_attribute("aria-pressed", "true")
     expect(part.get_by_text(LINES[10])).to_be_visible()
-    expect(part.get_by_role("list").get_by_text("345.py:10:<module>")).to_be_visible()
+    expect(part.get_by_role("list").get_by_text("[4] line 10")).to_be_visible()
     looked_at(lab, "line")
 
 
@@ -203,7 +203,7 @@ def test_the_picture_and_the_moment_are_saved(lab: LabPage) -> None:
     with lab.page.expect_download() as download:
         part.get_by_role("button", name="CSV").click()
     found = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
-    assert found[0]["name"] == "In [4]:10" and int(found[0]["bytes"]) > 1000 * MiB
+    assert found[0]["name"] == "[4] line 10" and int(found[0]["bytes"]) > 1000 * MiB
     with lab.page.expect_download() as download:
         part.get_by_role("button", name="PNG").click()
     saved = Path(download.value.path())

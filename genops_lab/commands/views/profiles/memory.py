@@ -87,4 +87,4 @@ def _sites(title: str, sites: list[Site], whole: int) -> Table:
 
 def _named(site: Site) -> str:
     text = site.place.text.strip() if site.place is not None else ""
-    return f"{site.name}  {text}" if text else site.name
+    return f"{site.name}: {text}" if text else site.name

@@ -36,7 +36,8 @@ _FILES: tuple[tuple[Category, re.Pattern[str], re.Pattern[str]], ...] = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A notebook's cell, as the kernel that ran it tells it; ``lines`` are texts by number."""
+    """A notebook's cell, as the kernel that ran it tells it: ``name`` is its number as the notebook shows it, ``[5]``;
+    ``lines`` are texts by number."""
 
     name: str
     id: str
@@ -54,7 +55,7 @@ class Cell:
             else {}
         )
         given = found.get("id")
-        return Cell(f"In [{found['count']}]", given if isinstance(given, str) else "", texts)
+        return Cell(f"[{found['count']}]", given if isinstance(given, str) else "", texts)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Frames:
     def _read(self, frames: list[Any]) -> Who:
         read = [self._frame(frame) for frame in frames]
         user = next((frame for frame in read if frame.is_user), None)
-        stack = tuple(frame.text for frame in read if frame.is_python)[:TOLD_FRAMES]
+        stack = tuple(self._text(frame) for frame in read if frame.is_python)[:TOLD_FRAMES]
         if user is None:
             return Who(NO_LINE, None, _category(read), stack)
         cell = self._cells.get(user.file)
@@ -146,8 +147,14 @@ class Frames:
             return Who(user.text, place, _category(read), stack)
         text = cell.lines.get(str(user.line), "")
         place = Place(file=cell.name, line=user.line, function=user.function, cell=cell.id, text=text)
-        function = "" if user.function.startswith("<") else f":{user.function}"
-        return Who(f"{cell.name}:{user.line}{function}", place, _category(read), stack)
+        return Who(self._text(user), place, _category(read), stack)
+
+    def _text(self, frame: _Frame) -> str:
+        cell = self._cells.get(frame.file)
+        if cell is None:
+            return frame.text
+        function = "" if frame.function.startswith("<") else f" in {frame.function}"
+        return f"{Place(file=cell.name, line=frame.line).where}{function}"
 
     def _frame(self, frame: Any) -> _Frame:
         known = self._frames.get(id(frame))

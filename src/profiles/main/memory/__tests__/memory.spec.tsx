@@ -21,7 +21,7 @@ class NoObserver {
 }
 
 const place = {
-  file: 'In [4]',
+  file: '[4]',
   line: 10,
   function: '',
   cell: 'the-cell',
@@ -116,7 +116,7 @@ describe('the view of memory', () => {
     ).toBeTruthy();
     const rows = screen.getAllByRole('row').slice(1);
     expect(rows.map(row => row.textContent)).toEqual([
-      'In [4], line 1030 B75 %12',
+      '[4] line 1030 B75 %12',
       'aten::mm10 B25 %1Backward pass'
     ]);
     const slider = screen.getByRole('slider', { name: 'Moment, Device 0' });
