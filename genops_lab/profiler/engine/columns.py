@@ -91,7 +91,7 @@ class Allocations:
     #: Position in ``Columns.lanes`` of the thread.
     lane: Int32
     #: "cpu" or a device's key, by position in ``devices``.
-    device: Int8
+    device: Int32
     bytes: Int64
     address: Int64
     #: As the allocator has them after this one; NO_ID: not told.

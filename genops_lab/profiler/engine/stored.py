@@ -25,7 +25,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from .columns import Allocations, Columns, Lane, MarkedCell, Sparse
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
-VERSION = 2
+VERSION = 3
 MANIFEST = "columns.json"
 
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
@@ -40,7 +40,7 @@ _DTYPES = {
     "slices.lane": (np.int32,),
     "slices.kind": (np.int8,),
     "allocations.lane": (np.int32,),
-    "allocations.device": (np.int8,),
+    "allocations.device": (np.int32,),
 }
 
 

@@ -237,7 +237,7 @@ class Joined:
         if not len(ts):
             return None
         order = np.argsort(ts, kind="stable")
-        dtypes = {"lane": np.int32, "device": np.int8}
+        dtypes = {"lane": np.int32, "device": np.int32}
         found = {
             name: _mapped(self._memory.pop(name).taken()[order].astype(dtypes.get(name, np.int64)))
             for name in MEMORY
