@@ -4859,7 +4859,9 @@ export interface components {
         };
         /**
          * TimelineLane
-         * @description A thread or a stream. ``rows``: of slices inside one another, at most 256.
+         * @description A thread or a stream, or a ``counter``, whose slices are its samples, each until the next one.
+         *
+         *         ``rows``: of slices inside one another, at most 256.
          *
          *         With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
          *         lies at ``offset_us``; those of slices, sums and moments from the first event of all.
@@ -4878,6 +4880,18 @@ export interface components {
             rank: number | null;
             /** @default 0 */
             offset_us: number;
+            /** @default null */
+            counter: components["schemas"]["CounterLane"] | null;
+        };
+        /**
+         * CounterLane
+         * @description What a counter has over the trace. ``unit``: where the trace tells one.
+         */
+        CounterLane: {
+            least: number;
+            most: number;
+            /** @default  */
+            unit: string;
         };
         /**
          * TimelineRank
@@ -4927,6 +4941,8 @@ export interface components {
          *         slices of a run take, 1 for a slice): float32. ``name`` (position among the names; of a run the one that takes
          *         most), ``slice`` (of a run its first) and ``count`` (1: a slice): int32. ``row``: uint8. All have one length.
          *         Each slice that begins in the tile is an item or is counted in a run; those that reach in are there too.
+         *         Of a counter ``low``, ``high`` and ``last`` are the least, the most and the last value of each item, float64; the
+         *         ``name`` of its items is -1.
          */
         TimelineTile: {
             lane: number;
@@ -4940,6 +4956,12 @@ export interface components {
             slice: string;
             count: string;
             row: string;
+            /** @default  */
+            low: string;
+            /** @default  */
+            high: string;
+            /** @default  */
+            last: string;
         };
         /**
          * SliceSearch
@@ -5031,6 +5053,8 @@ export interface components {
             next: components["schemas"]["TimelineSlice"] | null;
             /** @default null */
             inside: components["schemas"]["TimelineSlice"] | null;
+            /** @default null */
+            counter: components["schemas"]["CounterMoment"] | null;
         };
         /**
          * SliceArgument
@@ -5039,6 +5063,20 @@ export interface components {
         SliceArgument: {
             name: string;
             value: string;
+        };
+        /**
+         * CounterMoment
+         * @description A sample of a counter, the one before it, and what the counter has over the trace, its mean by time.
+         */
+        CounterMoment: {
+            value: number;
+            before: number | null;
+            mean: number;
+            least: number;
+            most: number;
+            samples: number;
+            /** @default  */
+            unit: string;
         };
         /**
          * RegisteredModel

@@ -165,3 +165,8 @@ def test_thinning_keeps_ends_and_extremes(values: list[int], buckets: int) -> No
     assert len(places) <= 4 * buckets or len(places) == len(values)
     assert (np.diff(places) > 0).all()
     assert {0, len(values) - 1, int(column.argmax()), int(column.argmin())} <= set(places.tolist())
+
+
+def test_more_devices_than_a_byte_counts_are_not_mixed_up(tmp_path: Path) -> None:
+    found = devices(tmp_path, [memory(each, 1000 + each, 1 + each, device=each) for each in range(300)])
+    assert sorted((each.device, each.peak) for each in found) == [(each, 1000 + each) for each in range(300)]

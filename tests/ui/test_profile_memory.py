@@ -267,6 +267,19 @@ def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
     expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
     expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
     looked_at(lab, "strip")
+    # Where there is little room they stand below the moment, as wide as the timeline.
+    size = lab.page.viewport_size
+    assert size is not None
+    lab.page.set_viewport_size({"width": 720, "height": size["height"]})
+    lab.page.wait_for_function("() => document.querySelector('.gol-Timeline').clientWidth < 630")
+    moment, listed, whole = (
+        each.bounding_box() for each in (told.get_by_role("status"), told.get_by_role("list"), told)
+    )
+    assert moment and listed and whole
+    assert listed["y"] >= moment["y"] + moment["height"]
+    assert listed["width"] > whole["width"] - 20
+    lab.shot("memory-strip-narrow", width=720)
+    lab.page.set_viewport_size(size)
     told.get_by_role("button", name="Close").click()
     expect(told).to_have_count(0)
     lab.page.get_by_role("button", name="Memory, device 1").press("Enter")

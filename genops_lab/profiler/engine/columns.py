@@ -22,6 +22,7 @@ from . import heap
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 Int8 = npt.NDArray[np.int8]
+Float64 = npt.NDArray[np.float64]
 #: int32 where all its numbers fit, else int64: what is computed of it goes on in int64.
 Whole = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
@@ -91,13 +92,36 @@ class Allocations:
     #: Position in ``Columns.lanes`` of the thread.
     lane: Int32
     #: "cpu" or a device's key, by position in ``devices``.
-    device: Int8
+    device: Int32
     bytes: Int64
     address: Int64
     #: As the allocator has them after this one; NO_ID: not told.
     allocated: Int64
     reserved: Int64
     devices: list[str]
+
+
+class CounterSeries(NamedTuple):
+    """One of the lines of a counter: one event of a trace may tell several."""
+
+    process: str
+    #: With its id, where the trace has one.
+    counter: str
+    series: str
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Samples of counters. Those of ``series[n]`` are ``bounds[n]`` to ``bounds[n + 1]``, in the order of their times;
+    each holds until the next. Some may lie before the first slice."""
+
+    ts: Int64
+    value: Float64
+    series: list[CounterSeries]
+    bounds: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ts)
 
 
 class MarkedCell(NamedTuple):
@@ -129,6 +153,7 @@ class Columns:
     sparse: Mapping[str, Sparse] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
     allocations: Allocations | None = None
+    counters: Counters | None = None
     #: Nanoseconds that ``ts`` 0 stands for.
     origin_ns: int = 0
     #: All events of the file, also those that are no slices.
@@ -169,6 +194,6 @@ class Columns:
             heap.give_back()
 
     def _arrays(self) -> Iterator[npt.NDArray[Any]]:
-        for holder in (self, *self.sparse.values(), self.allocations):
+        for holder in (self, *self.sparse.values(), self.allocations, self.counters):
             if holder is not None:
                 yield from (each for each in vars(holder).values() if isinstance(each, np.ndarray))

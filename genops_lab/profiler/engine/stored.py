@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,15 @@ import numpy.typing as npt
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
-from .columns import Allocations, Columns, Lane, MarkedCell, Sparse
+from .columns import Allocations, Columns, Counters, CounterSeries, Lane, MarkedCell, Sparse
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
-VERSION = 2
+VERSION = 4
 MANIFEST = "columns.json"
 
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
 _ALLOCATIONS = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
+_COUNTERS = ("ts", "value")
 _WHOLE = (np.int32, np.int64)
 #: Of arrays that are not int64, and not the indices of a sparse column.
 _DTYPES = {
@@ -40,7 +42,8 @@ _DTYPES = {
     "slices.lane": (np.int32,),
     "slices.kind": (np.int8,),
     "allocations.lane": (np.int32,),
-    "allocations.device": (np.int8,),
+    "allocations.device": (np.int32,),
+    "counters.value": (np.float64,),
 }
 
 
@@ -64,6 +67,9 @@ class _Manifest(msgspec.Struct):
     device_properties: list[dict[str, Any]]
     damage: list[str]
     cells: list[MarkedCell] = []
+    #: With ``bounds`` one longer; none without counters.
+    counters: list[CounterSeries] = []
+    bounds: list[int] = []
 
 
 class _Version(msgspec.Struct):
@@ -97,6 +103,9 @@ def load(folder: str | os.PathLike[str]) -> Columns:
         lengths |= {f"sparse.{name}.index": length, f"sparse.{name}.value": length}
     if manifest.allocations is not None:
         lengths |= {f"allocations.{each}": manifest.allocations for each in _ALLOCATIONS}
+    if manifest.counters:
+        _check_bounds(folder, manifest)
+        lengths |= {f"counters.{each}": manifest.bounds[-1] for each in _COUNTERS}
     arrays = {name: _map(folder, name, length) for name, length in lengths.items()}
     return Columns(
         **{each: arrays[f"slices.{each}"] for each in _SLICES},
@@ -113,6 +122,15 @@ def load(folder: str | os.PathLike[str]) -> Columns:
                 devices=manifest.allocation_devices,
             )
             if manifest.allocations is not None
+            else None
+        ),
+        counters=(
+            Counters(
+                **{each: arrays[f"counters.{each}"] for each in _COUNTERS},
+                series=manifest.counters,
+                bounds=manifest.bounds,
+            )
+            if manifest.counters
             else None
         ),
         origin_ns=manifest.origin_ns,
@@ -143,6 +161,9 @@ def _arrays(columns: Columns) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     if columns.allocations is not None:
         for each in _ALLOCATIONS:
             yield f"allocations.{each}", getattr(columns.allocations, each)
+    if columns.counters is not None:
+        for each in _COUNTERS:
+            yield f"counters.{each}", getattr(columns.counters, each)
 
 
 def _manifest(columns: Columns) -> _Manifest:
@@ -162,7 +183,16 @@ def _manifest(columns: Columns) -> _Manifest:
         device_properties=columns.device_properties,
         damage=columns.damage,
         cells=columns.cells,
+        counters=columns.counters.series if columns.counters is not None else [],
+        bounds=columns.counters.bounds if columns.counters is not None else [],
     )
+
+
+def _check_bounds(folder: Path, manifest: _Manifest) -> None:
+    bounds = manifest.bounds
+    rising = all(before <= after for before, after in pairwise([0, *bounds]))
+    if len(bounds) != len(manifest.counters) + 1 or not rising:
+        raise _not_whole(folder, f"{MANIFEST} has no bounds of its counters")
 
 
 def _replace(folder: Path, aside: Path) -> None:

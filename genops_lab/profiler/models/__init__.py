@@ -21,6 +21,8 @@ from .profiles import DeletedProfile, NewProfile, Profile, ProfileSummary, StepP
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     NO_RANK,
+    CounterLane,
+    CounterMoment,
     FoundSlices,
     NameSum,
     OpenedFile,
@@ -58,6 +60,8 @@ __all__ = [
     "CategoryBytes",
     "Change",
     "ComparedProfiles",
+    "CounterLane",
+    "CounterMoment",
     "CpuTime",
     "CutQuery",
     "CutSlice",

@@ -26,8 +26,18 @@ class RankQuery(msgspec.Struct, frozen=True, kw_only=True):
 NO_RANK = RankQuery()
 
 
+class CounterLane(msgspec.Struct, frozen=True, kw_only=True):
+    """What a counter has over the trace. ``unit``: where the trace tells one."""
+
+    least: float
+    most: float
+    unit: str = ""
+
+
 class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
-    """A thread or a stream. ``rows``: of slices inside one another, at most 256.
+    """A thread or a stream, or a ``counter``, whose slices are its samples, each until the next one.
+
+    ``rows``: of slices inside one another, at most 256.
 
     With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
     lies at ``offset_us``; those of slices, sums and moments from the first event of all.
@@ -44,6 +54,7 @@ class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
     last_us: float
     rank: int | None = None
     offset_us: float = 0.0
+    counter: CounterLane | None = None
 
 
 class TimelineRank(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +110,8 @@ class TimelineTile(msgspec.Struct, frozen=True, kw_only=True):
     slices of a run take, 1 for a slice): float32. ``name`` (position among the names; of a run the one that takes
     most), ``slice`` (of a run its first) and ``count`` (1: a slice): int32. ``row``: uint8. All have one length.
     Each slice that begins in the tile is an item or is counted in a run; those that reach in are there too.
+    Of a counter ``low``, ``high`` and ``last`` are the least, the most and the last value of each item, float64; the
+    ``name`` of its items is -1.
     """
 
     lane: int
@@ -112,6 +125,9 @@ class TimelineTile(msgspec.Struct, frozen=True, kw_only=True):
     slice: bytes
     count: bytes
     row: bytes
+    low: bytes = b""
+    high: bytes = b""
+    last: bytes = b""
 
 
 class Tiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +155,18 @@ class SliceArgument(msgspec.Struct, frozen=True, kw_only=True):
     value: str
 
 
+class CounterMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """A sample of a counter, the one before it, and what the counter has over the trace, its mean by time."""
+
+    value: float
+    before: float | None
+    mean: float
+    least: float
+    most: float
+    samples: int
+    unit: str = ""
+
+
 class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
     """``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
     ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in."""
@@ -153,6 +181,7 @@ class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
     previous: TimelineSlice | None = None
     next: TimelineSlice | None = None
     inside: TimelineSlice | None = None
+    counter: CounterMoment | None = None
 
 
 class SliceSearch(msgspec.Struct, frozen=True, kw_only=True):

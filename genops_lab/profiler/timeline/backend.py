@@ -207,6 +207,7 @@ def _packed(key: TileKey, view: views.View) -> TimelineTile:
     tile = view.tile(key.lane, key.level, key.index)
     items = tile.items
     dur = items.end - items.start
+    values = {} if tile.values is None else tile.values._asdict()
     return TimelineTile(
         lane=key.lane,
         level=key.level,
@@ -219,4 +220,5 @@ def _packed(key: TileKey, view: views.View) -> TimelineTile:
         slice=items.slice.astype("<i4").tobytes(),
         count=items.count.astype("<i4").tobytes(),
         row=items.row.astype(np.uint8).tobytes(),
+        **{name: value.astype("<f8").tobytes() for name, value in values.items()},
     )

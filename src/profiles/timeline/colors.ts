@@ -33,6 +33,8 @@ export interface ITheme {
   readonly grid: string;
   readonly accent: string;
   readonly font: string;
+  /** Pixels of a counter, and of what lies below it. */
+  readonly counter: { readonly line: number; readonly area: number };
   readonly backgroundPixel: number;
   /** A pixel for `name * SHADES + shade`; the last shade is the colour itself. */
   readonly pixels: Uint32Array;
@@ -57,6 +59,7 @@ export function readTheme(
   const light = read('--jp-ui-inverse-font-color0', 'white');
   const dark = read('--jp-ui-font-color0', 'black');
   const faint = read('--jp-ui-font-color2', 'gray');
+  const accent = read('--jp-brand-color1', 'blue');
   const copy = rgbOf(read('--gol-slice-copy', 'green'));
   const base = Array.from({ length: NAME_COLORS }, (_, at) =>
     rgbOf(read(`--gol-slice-name-${at}`, 'steelblue'))
@@ -91,8 +94,12 @@ export function readTheme(
     text: read('--jp-ui-font-color1', 'black'),
     faint,
     grid,
-    accent: read('--jp-brand-color1', 'blue'),
+    accent,
     font: style.fontFamily || 'sans-serif',
+    counter: {
+      line: pixelOf(mixed(back, rgbOf(accent), 0.9)),
+      area: pixelOf(mixed(back, rgbOf(accent), 0.25))
+    },
     backgroundPixel: pixelOf(back),
     pixels,
     dimmed,

@@ -1,6 +1,7 @@
 import type { ITimelineLane } from './service';
 
 export const ROW_PX = 17;
+export const COUNTER_PX = 40;
 /** Between lanes, and the line of a group's name. */
 const GAP_PX = 6;
 const GROUP_PX = 20;
@@ -116,7 +117,7 @@ class Stack {
   private _addLane(lane: ITimelineLane): void {
     const collapsed = this._folded.lanes.has(lane.lane);
     const shownRows = collapsed ? 1 : lane.rows;
-    const height = shownRows * ROW_PX;
+    const height = lane.counter ? COUNTER_PX : shownRows * ROW_PX;
     const offset = (lane.offset_us ?? 0) * 1000;
     const top = this._top;
     this._lanes.push({ ...lane, top, height, collapsed, shownRows, offset });
@@ -134,5 +135,6 @@ export function rowAt(
   y: number
 ): { lane: IPlacedLane; row: number } | null {
   const lane = lanes.find(each => y >= each.top && y < each.top + each.height);
-  return lane ? { lane, row: Math.floor((y - lane.top) / ROW_PX) } : null;
+  const row = lane?.counter ? 0 : Math.floor((y - (lane?.top ?? 0)) / ROW_PX);
+  return lane ? { lane, row } : null;
 }

@@ -9,6 +9,7 @@ import { ROW_PX } from './lanes';
 import { TileLoader } from './loader';
 import type { IMarks, IMoment } from './marks';
 import { aroundMoment } from './marks';
+import { pick } from './picking';
 import { besideOf, shownOf } from './needed';
 import { Selection } from './selection';
 import type { ITileKey, ITimelineRank } from './service';
@@ -178,7 +179,8 @@ export class TimelineModel extends Selection implements IDisposable {
     this._options.onPerfetto?.({
       first_us: first / 1000,
       last_us: last / 1000,
-      slice: slice?.slice ?? null,
+      // Perfetto has no slices of counters.
+      slice: this.details?.counter ? null : (slice?.slice ?? null),
       rank: this.rank
     });
   }
@@ -217,6 +219,15 @@ export class TimelineModel extends Selection implements IDisposable {
     });
     this._bringSelected();
     await asked;
+  }
+
+  /** Select what a counter has in the middle of what is seen. */
+  async selectCounter(lane: IPlacedLane): Promise<void> {
+    const { view, placed, cache } = this;
+    const found = pick(view.width / 2, lane.top, view, placed, cache);
+    if (found) {
+      await this.select(found.slice);
+    }
   }
 
   /** Select the first slice of what is seen, for those who have no pointer. */

@@ -1,6 +1,7 @@
 import type { ITheme } from './colors';
+import { CounterRaster, scaleOf } from './counters';
 import type { IPlacedLane } from './lanes';
-import { ROW_PX } from './lanes';
+import { COUNTER_PX, ROW_PX } from './lanes';
 import type { TimelineModel } from './model';
 import { LaneRaster } from './raster';
 import type { ITimelineSlice } from './service';
@@ -70,7 +71,12 @@ export class Painter {
     const keys = model.need(lanes);
     const found = new Map<IPlacedLane, Set<ITile>>();
     for (const lane of lanes) {
-      this._raster.begin(lane.shownRows, width, theme.backgroundPixel);
+      const { counter } = lane;
+      if (counter) {
+        this._counters.begin(width);
+      } else {
+        this._raster.begin(lane.shownRows, width, theme.backgroundPixel);
+      }
       const used = new Set<ITile>();
       const origin = (lane.offset - start) * pxPerNs;
       for (const key of keys) {
@@ -80,23 +86,35 @@ export class Painter {
         const from = origin + key.index * tileLength(key.level) * pxPerNs;
         const to = from + tileLength(key.level) * pxPerNs;
         for (const tile of model.cache.best(key)) {
-          this._raster.add(
-            tile,
-            { origin, pxPerNs, from, to },
-            theme,
-            model.matches
-          );
-          used.add(tile);
+          const stretch = { origin, pxPerNs, from, to };
+          if (counter) {
+            this._counters.add(tile, stretch);
+          } else {
+            this._raster.add(tile, stretch, theme, model.matches);
+            used.add(tile);
+          }
         }
       }
-      const top = AXIS_PX + lane.top - model.scroll;
-      this._raster.copy(
-        picture,
-        height,
-        Math.round(top * ratio),
-        Math.round(ROW_PX * ratio),
-        Math.round(ROW_GAP_PX * ratio)
-      );
+      const top = Math.round((AXIS_PX + lane.top - model.scroll) * ratio);
+      if (counter) {
+        this._counters.copy(
+          picture,
+          height,
+          top,
+          Math.round(lane.height * ratio),
+          Math.round(ratio),
+          scaleOf(counter),
+          theme.counter
+        );
+      } else {
+        this._raster.copy(
+          picture,
+          height,
+          top,
+          Math.round(ROW_PX * ratio),
+          Math.round(ROW_GAP_PX * ratio)
+        );
+      }
       found.set(lane, used);
     }
     this._context!.putImageData(this._image, 0, 0);
@@ -228,10 +246,10 @@ export class Painter {
       const width = Math.max(box.width, 3);
       context.lineWidth = 3;
       context.strokeStyle = theme.background;
-      context.strokeRect(box.left, box.top, width, ROW_PX - 1);
+      context.strokeRect(box.left, box.top, width, box.height);
       context.lineWidth = 2;
       context.strokeStyle = theme.text;
-      context.strokeRect(box.left, box.top, width, ROW_PX - 1);
+      context.strokeRect(box.left, box.top, width, box.height);
     }
   }
 
@@ -292,6 +310,7 @@ export class Painter {
   private _context: CanvasRenderingContext2D | null;
   private _image: ImageData | null = null;
   private _raster = new LaneRaster();
+  private _counters = new CounterRaster();
   private _measured = new Map<string, number>();
   private _measuredFont = '';
 }
@@ -300,7 +319,7 @@ export class Painter {
 function boxOf(
   model: TimelineModel,
   slice: ITimelineSlice
-): { left: number; top: number; width: number } | null {
+): { left: number; top: number; width: number; height: number } | null {
   const top = model.topOf(slice);
   const { start, nsPerPx } = model.view;
   return top === null
@@ -308,6 +327,7 @@ function boxOf(
     : {
         left: (slice.start_us * 1000 - start) / nsPerPx,
         top: AXIS_PX + top - model.scroll,
-        width: (slice.dur_us * 1000) / nsPerPx
+        width: (slice.dur_us * 1000) / nsPerPx,
+        height: (model.laneOf(slice)?.counter ? COUNTER_PX : ROW_PX) - 1
       };
 }

@@ -1,4 +1,4 @@
-import { ROW_PX, rowAt } from './lanes';
+import { rowAt } from './lanes';
 import type { ILayout, IPlacedLane } from './lanes';
 import type { ITile, TileCache } from './tiles';
 import { levelOf, tileLength } from './tiles';
@@ -13,6 +13,14 @@ export interface IPicked {
   readonly count: number;
   readonly start: number;
   readonly dur: number;
+  /** Of a counter the least, the most and the last value of `count` samples. */
+  readonly values: IPickedValues | null;
+}
+
+export interface IPickedValues {
+  readonly low: number;
+  readonly high: number;
+  readonly last: number;
 }
 
 const NEAR_PX = 2;
@@ -26,7 +34,7 @@ export function pick(
   cache: TileCache
 ): IPicked | null {
   const at = rowAt(placed, y);
-  if (!at || y - at.lane.top - at.row * ROW_PX > ROW_PX) {
+  if (!at) {
     return null;
   }
   const time = view.start - at.lane.offset + x * view.nsPerPx;
@@ -83,6 +91,13 @@ function itemOf(tile: ITile, at: number): Omit<IPicked, 'lane' | 'row'> {
     name: tile.name[at],
     count: tile.count[at],
     start: tile.first + tile.start[at],
-    dur: tile.dur[at]
+    dur: tile.dur[at],
+    values: tile.values
+      ? {
+          low: tile.values.low[at],
+          high: tile.values.high[at],
+          last: tile.values.last[at]
+        }
+      : null
   };
 }

@@ -38,7 +38,7 @@ export abstract class Selection extends Navigation {
   async choose(picked: IPicked | null): Promise<void> {
     if (!picked) {
       this.clear();
-    } else if (picked.count === 1) {
+    } else if (picked.count === 1 || picked.values) {
       await this.select(picked.slice);
     } else {
       await this.selectRange({

@@ -13,6 +13,8 @@ export type ISliceSearch = Schemas['SliceSearch'];
 export type IFoundSlices = Schemas['FoundSlices'];
 export type ISums = Schemas['Sums'];
 export type ISumsQuery = Schemas['SumsQuery'];
+export type ICounterLane = Schemas['CounterLane'];
+export type ICounterMoment = Schemas['CounterMoment'];
 export type ITileKey = Schemas['TileKey'];
 
 /** What a timeline asks of the server: of one rank where a profile has several. Each call rejects with an ApiError. */

@@ -20,6 +20,12 @@ export interface ITile {
   readonly slice: Int32Array;
   readonly count: Int32Array;
   readonly row: Uint8Array;
+  /** Of a counter's items the least, the most and the last value. */
+  readonly values?: {
+    readonly low: Float64Array;
+    readonly high: Float64Array;
+    readonly last: Float64Array;
+  };
   readonly bytes: number;
 }
 
@@ -50,8 +56,15 @@ export function tileOf(answer: ITimelineTile): ITile {
     slice: new Int32Array(bytesOf(answer.slice)),
     count: new Int32Array(bytesOf(answer.count)),
     row: new Uint8Array(bytesOf(answer.row)),
+    values: answer.last
+      ? {
+          low: new Float64Array(bytesOf(answer.low ?? '')),
+          high: new Float64Array(bytesOf(answer.high ?? '')),
+          last: new Float64Array(bytesOf(answer.last))
+        }
+      : undefined,
     // An empty one is remembered too.
-    bytes: 400 + start.length * 25
+    bytes: 400 + start.length * (answer.last ? 49 : 25)
   };
 }
 

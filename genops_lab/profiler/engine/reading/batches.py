@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ..columns import NO_ID, Int32, Int64
 from ..kinds import Kind, kind_of, told_by_device
 from . import singly
+from .counted import Samples, all_arguments
 from .events import (
     ABSENT,
     ARGUMENTS,
@@ -113,6 +114,7 @@ class _Batch:
             arguments = [arguments[place] for place in np.flatnonzero(usable).tolist()]
             ts, dur, name, kind, pair = ts[usable], dur[usable], name[usable], kind[usable], pair[usable]
         lane, correlation, external = self._places_and_ids(arguments, kind, pair, threads)
+        samples, late = self._samples() if self.written.counter in types else (Samples(), 0)
         memory, devices = self._memory() if self.written.instant in types else ({}, [])
         return Part(
             slices={
@@ -133,9 +135,11 @@ class _Batch:
             texts=[text.decode("utf-8", "replace") for text in self.texts],
             memory=memory,
             memory_devices=devices,
+            sampled=samples.sampled(),
+            counters=list(samples.series),
             labels=singly.labels(self._of(Metadata)) if Metadata in types else {},
             events=len(self.events),
-            unusable=unusable,
+            unusable=unusable + late,
             pairs=[e for e in self.events if type(e) is Begin or type(e) is End]
             if types & {Begin, End}
             else [],
@@ -244,6 +248,22 @@ class _Batch:
             index, kept = self.sparse.setdefault(column, ([], []))
             index.append(members[given])
             kept.append(values[given])
+
+    def _samples(self) -> tuple[Samples, int]:
+        """Of counters, and how many events have no usable time."""
+        found, late = Samples(), 0
+        events = self._of(self.written.counter)
+        try:
+            arguments = all_arguments([event.args for event in events])
+        except msgspec.DecodeError as error:
+            raise _Odd from error
+        times = self._times([event.ts for event in events]).tolist()
+        for ts, event, given in zip(times, events, arguments, strict=True):
+            if ts == UNUSABLE:
+                late += 1
+            else:
+                found.add(ts, str(event.pid), event.name, event.id, given)
+        return found, late
 
     def _memory(self) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
         found = [event for event in self._of(self.written.instant) if event.name == "[memory]"]

@@ -54,6 +54,16 @@ class Instant(msgspec.Struct, gc=False, tag_field="ph", tag="i"):
     args: Raw = _NOTHING
 
 
+class Counter(msgspec.Struct, gc=False, tag_field="ph", tag="C"):
+    """Values of one moment, by the names of their series."""
+
+    name: str = ""
+    pid: Any = None
+    id: Any = None
+    ts: Raw = _NULL
+    args: Raw = _NOTHING
+
+
 class Begin(msgspec.Struct, gc=False, tag_field="ph", tag="B"):
     """The start of a slice; ``End`` on the same thread ends the innermost."""
 
@@ -75,7 +85,7 @@ class End(msgspec.Struct, gc=False, tag_field="ph", tag="E"):
 
 
 class Other(msgspec.Struct, gc=False):
-    """An event of which only the phase is looked at: a flow, a counter."""
+    """An event of which only the phase is looked at: a flow."""
 
     ph: str = ""
 
@@ -205,7 +215,7 @@ FIELDS = {name: _reader(name) for name in (*Arguments.__struct_fields__, *Memory
 
 _PASSED_OVER = tuple(
     msgspec.defstruct(f"Phase{ord(phase)}", [], tag_field="ph", tag=phase, gc=False)
-    for phase in "sftCbneSTpFIPNODVvRc(),"
+    for phase in "sftbneSTpFIPNODVvRc(),"
 )
 
 
@@ -241,6 +251,7 @@ class Written(NamedTuple):
 
     slice: Any
     instant: Any
+    counter: Any
     #: All phases, for a decoder.
     phase: Any
 
@@ -260,10 +271,23 @@ def _written(time: Any) -> Written:
         tag="i",
         gc=False,
     )
-    return Written(slice_type, instant, _phases(slice_type | instant))
+    counter = msgspec.defstruct(
+        "Counter",
+        [
+            ("name", str, ""),
+            ("pid", int | str | None, None),
+            ("id", int | str | None, None),
+            ("ts", time, MISSING if time is not Raw else _NULL),
+            ("args", Raw, _NOTHING),
+        ],
+        tag_field="ph",
+        tag="C",
+        gc=False,
+    )
+    return Written(slice_type, instant, counter, _phases(slice_type | instant | counter))
 
 
-Phase = _phases(Slice | Instant)
+Phase = _phases(Slice | Instant | Counter)
 #: Times as numbers, of which floats may be inexact.
 IN_NUMBERS = _written(int | float)
 #: Times as they are written, for a double cannot hold nanoseconds since 1970.

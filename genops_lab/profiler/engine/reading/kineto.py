@@ -66,6 +66,7 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
         damage.append(source.more)
     if joined.unusable:
         damage.append(f"{joined.unusable} events have no usable time.")
+    damage += joined.damage
     return {
         "rank": _natural(info.get("rank")),
         "world_size": _natural(info.get("world_size")),

@@ -6,14 +6,15 @@ import json
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..columns import TEXTS, Allocations, Columns, Int32, Int64, Lane, Sparse
+from ..columns import TEXTS, Allocations, Columns, Counters, CounterSeries, Int32, Int64, Lane, Sparse
 from ..kinds import Kind, kind_of_work
+from .counted import Counted, Sampled
 from .undeclared import Place, looks_like_a_device, place_of
 
 #: In the place of a thread.
@@ -47,6 +48,9 @@ class Part:
     #: Columns of memory events, by ``MEMORY``.
     memory: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     memory_devices: list[str] = field(default_factory=list)
+    #: Samples of counters, of which ``counters`` are the series.
+    sampled: Sampled = field(default_factory=dict)
+    counters: list[CounterSeries] = field(default_factory=list)
     #: Names by process and thread; those of processes stand at ``ALL_THREADS``.
     labels: dict[tuple[str, str], str] = field(default_factory=dict)
     events: int = 0
@@ -125,6 +129,7 @@ class Joined:
         self._slices = {name: _Column() for name in _DTYPES}
         self._memory = {name: _Column() for name in MEMORY}
         self._sparse: dict[str, tuple[_Column, _Column]] = {}
+        self._counted = Counted()
         self._length = 0
         self._names, self._lanes, self._texts, self._devices = (Numbering() for _ in range(4))
         self._labels: dict[tuple[str, str], str] = {}
@@ -148,6 +153,7 @@ class Joined:
         maps = {"device": _numbers(self._devices, part.memory_devices), "lane": lanes}
         for name, column in part.memory.items():
             self._memory[name].add(maps[name][column] if name in maps else column)
+        self._counted.add(part.counters, part.sampled)
         self._length += len(part)
 
     def find_devices(self) -> str:
@@ -186,11 +192,16 @@ class Joined:
             "they are not counted."
         )
 
+    @property
+    def damage(self) -> list[str]:
+        """Sentences on what was not kept."""
+        return self._counted.damage
+
     def columns(self, **others: Any) -> Columns:
         """To be asked once. ``others`` go to Columns."""
         found: dict[str, Any] = {}
         found["ts"], order = self._ordered()
-        origin = int(found["ts"][0]) if self._length else 0
+        origin = int(found["ts"][0]) if self._length else self._counted.first or 0
         found["ts"] -= origin
         found["ts"] = _mapped(found["ts"])
         for name in [name for name in _DTYPES if name != "ts"]:
@@ -213,6 +224,7 @@ class Joined:
             texts=list(self._texts),
             origin_ns=origin,
             allocations=self._allocations(origin),
+            counters=self._counters(origin),
             **others,
         )
 
@@ -237,13 +249,17 @@ class Joined:
         if not len(ts):
             return None
         order = np.argsort(ts, kind="stable")
-        dtypes = {"lane": np.int32, "device": np.int8}
+        dtypes = {"lane": np.int32, "device": np.int32}
         found = {
             name: _mapped(self._memory.pop(name).taken()[order].astype(dtypes.get(name, np.int64)))
             for name in MEMORY
             if name != "ts"
         }
         return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
+
+    def _counters(self, origin: int) -> Counters | None:
+        found = self._counted.columns(origin)
+        return found and replace(found, ts=_mapped(found.ts), value=_mapped(found.value))
 
 
 def _numbers(numbering: Numbering, things: Sequence[Any]) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ import msgspec
 from ..columns import NO_ID
 from ..kinds import Kind, kind_of, told_by_device
 from .building import Builder
+from .counted import Samples, all_arguments
 from .events import (
     ARGUMENTS,
     CALL,
@@ -20,6 +21,7 @@ from .events import (
     SETS,
     Argument,
     Begin,
+    Counter,
     End,
     Instant,
     LooseMemoryArguments,
@@ -155,6 +157,7 @@ class _Reading:
         self.builder = Builder()
         self.events = self.skipped = self.unusable = self.strange = 0
         self.metadata: list[Metadata] = []
+        self.samples = Samples()
         self.pairs: list[Any] = []
 
     def take(self, event: Any) -> None:
@@ -164,6 +167,8 @@ class _Reading:
         elif type(event) is Instant:
             if event.name == "[memory]":
                 self._memory(event)
+        elif type(event) is Counter:
+            self._counter(event)
         elif type(event) is Metadata:
             self.metadata.append(event)
         elif type(event) is Begin or type(event) is End:
@@ -233,8 +238,19 @@ class _Reading:
                 *(_number(getattr(arguments, name), otherwise) for name, otherwise in MEMORY_NUMBERS.items()),
             )
 
+    def _counter(self, event: Counter) -> None:
+        ts = nanoseconds(bytes(event.ts))
+        if ts is None:
+            self.unusable += 1
+            return
+        # Numbers that no type can hold are none.
+        with contextlib.suppress(msgspec.DecodeError):
+            [given] = all_arguments([event.args])
+            self.samples.add(ts, place(event.pid), event.name, event.id, given)
+
     def part(self) -> Part:
         part = self.builder.part()
+        part.sampled, part.counters = self.samples.sampled(), list(self.samples.series)
         part.labels = labels(self.metadata)
         part.events, part.skipped, part.unusable = self.events + self.skipped, self.skipped, self.unusable
         part.strange = self.strange

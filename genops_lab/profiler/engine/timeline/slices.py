@@ -23,7 +23,8 @@ _CHUNK = 1 << 18
 
 
 def lanes_of(timeline: Timeline) -> list[TimelineLane]:
-    """Host threads by process, the busiest first, then what lies on no thread of a host, then devices' streams."""
+    """Host threads by process, the busiest first, then what lies on no thread of a host, then devices' streams, and
+    below them counters."""
     columns = timeline.columns
     shown = [
         TimelineLane(
@@ -48,12 +49,14 @@ def lanes_of(timeline: Timeline) -> list[TimelineLane]:
         within = _natural(lane.stream) if lane.stream else (-lane.slices, "")
         return bool(lane.device or lane.stream), group, lane.group, within, -lane.slices, lane.label
 
-    return sorted(shown, key=order)
+    return [*sorted(shown, key=order), *timeline.counters.described()]
 
 
 def slice_of(timeline: Timeline, number: int) -> TimelineSlice:
-    """A slice by its number."""
+    """A slice by its number, or a sample of a counter."""
     columns = timeline.columns
+    if number >= len(columns):
+        return timeline.counters.slice(number)
     return TimelineSlice(
         slice=number,
         lane=int(columns.lane[number]),
@@ -71,8 +74,10 @@ def kind_word(kind: int) -> str:
 
 
 def details(timeline: Timeline, number: int) -> SliceDetails:
-    """All that is known of a slice."""
+    """All that is known of a slice, or of a sample of a counter."""
     columns = timeline.columns
+    if number >= len(columns):
+        return timeline.counters.details(number)
     launched, launch = _flows(columns, number)
     previous, following = _neighbours(timeline, number)
     inside = _first_inside(timeline, number)

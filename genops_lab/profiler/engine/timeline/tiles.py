@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..attribution.naming import shown_names
 from ..columns import Columns, Int8, Int32, Int64
+from .counters import CounterLanes, Values
 from .pyramid import Items, joined, levels_of, merged
 from .rows import rows_of
 
@@ -54,6 +55,8 @@ class Tile:
     first_ns: int
     cell_ns: int
     items: Items
+    #: Of a counter.
+    values: Values | None = None
 
 
 def save(columns: Columns, folder: Path) -> None:
@@ -143,6 +146,7 @@ class Timeline:
         self.names = shown_names(columns)
         meta = msgspec.json.decode((folder / _META).read_bytes(), type=_Meta)
         self.lanes = {lane.lane: lane for lane in meta.lanes}
+        self.counters = CounterLanes(columns)
         self.kinds: Int8 = _mapped(folder / "kinds.npy")
         #: Of each slice, on its lane.
         self.rows: npt.NDArray[np.int16] = _mapped(folder / "rows.npy")
@@ -160,6 +164,9 @@ class Timeline:
         """
         cell = 1 << level
         first, last = index * cell * TILE_CELLS, (index + 1) * cell * TILE_CELLS
+        counter = lane_number - self.counters.first_lane
+        if 0 <= counter < self.counters.lanes:
+            return Tile(first, cell, *self.counters.tile(lane_number, first, last, cell))
         lane = self.lanes.get(lane_number)
         if lane is None:
             return Tile(first, cell, _NONE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -28,7 +28,7 @@ class View(Protocol):
 
     @property
     def slices(self) -> int:
-        """How many there are."""
+        """How many there are, samples of counters among them."""
 
     def lanes(self) -> list[TimelineLane]:
         """In the order to show them."""
@@ -50,7 +50,7 @@ class OneTrace:
         self.timeline = timeline
         self.names = timeline.names
         self.kinds = timeline.kinds
-        self.slices = len(timeline.columns)
+        self.slices = len(timeline.columns) + timeline.counters.samples
 
     def lanes(self) -> list[TimelineLane]:
         """Threads and streams."""
@@ -119,8 +119,8 @@ class Together:
             name = np.array([places.setdefault(each, len(places)) for each in timeline.names], np.int32)
             kinds |= dict(zip(name.tolist(), timeline.kinds.tolist(), strict=True))
             parts.append(_Part(side, _lanes(side, timeline, lanes), lanes, slices, name))
-            lanes += len(columns.lanes)
-            slices += len(columns)
+            lanes += len(columns.lanes) + timeline.counters.lanes
+            slices += len(columns) + timeline.counters.samples
         self._parts = parts
         self._first_slices = [part.first_slice for part in parts]
         self._first_lanes = [part.first_lane for part in parts]
@@ -137,11 +137,9 @@ class Together:
         part = self._parts[bisect_right(self._first_lanes, lane) - 1]
         found = part.side.open().tile(lane - part.first_lane, level, index)
         items = found.items
-        return Tile(
-            found.first_ns,
-            found.cell_ns,
-            items.renumbered(part.name[items.name], part.first_slice),
-        )
+        # Samples of counters have no names.
+        name = part.name[items.name] if found.values is None else items.name
+        return replace(found, items=items.renumbered(name, part.first_slice))
 
     def slice(self, number: int) -> TimelineSlice:
         """A slice by its number."""

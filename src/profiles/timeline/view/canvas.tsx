@@ -5,9 +5,11 @@ import { onThemeChange } from '../../../core/palette';
 import { formatMicroseconds } from '../../figures';
 import type { ITheme } from '../colors';
 import { readTheme } from '../colors';
+import { formatValue } from '../counters';
+import type { IPlacedLane } from '../lanes';
 import type { TimelineModel } from '../model';
 import { AXIS_PX, Painter } from '../painter';
-import type { IPicked } from '../picking';
+import type { IPicked, IPickedValues } from '../picking';
 import { pick } from '../picking';
 
 import { pressed } from './keys';
@@ -167,13 +169,15 @@ function tipOf(
   if (!picked) {
     return null;
   }
+  const { values, lane } = picked;
   const name = model.timeline?.names[picked.name] ?? '';
   const time = formatMicroseconds(picked.dur / 1000);
   return {
     left: Math.min(x + 12, Math.max(0, model.view.width - 320)),
     top: y + 16,
-    text:
-      picked.count === 1
+    text: values
+      ? counterTip(picked, values, lane, trans)
+      : picked.count === 1
         ? `${name}: ${time}`
         : trans.__(
             '%1 slices in %2, mostly %3',
@@ -182,6 +186,24 @@ function tipOf(
             name
           )
   };
+}
+
+function counterTip(
+  { count }: IPicked,
+  { low, high, last }: IPickedValues,
+  { label, counter }: IPlacedLane,
+  trans: TranslationBundle
+): string {
+  const unit = counter?.unit;
+  return count === 1
+    ? trans.__('%1: %2', label, formatValue(last, unit))
+    : trans.__(
+        '%1: %2 to %3 in %4 samples',
+        label,
+        formatValue(low),
+        formatValue(high, unit),
+        count.toLocaleString()
+      );
 }
 
 /** Follow a pointer until it is let go: a pan, with Shift a stretch that is selected, without a way a click. */

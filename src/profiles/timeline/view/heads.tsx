@@ -2,8 +2,10 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import type { IPlacedGroup } from '../lanes';
+import { formatValue } from '../counters';
+import type { IPlacedGroup, IPlacedLane } from '../lanes';
 import type { TimelineModel } from '../model';
+import type { ICounterLane } from '../service';
 
 import { groupWords, laneWords } from './words';
 
@@ -43,6 +45,39 @@ function GroupHead(props: {
   );
 }
 
+/** A counter's name and what it has over the trace; it leads to the value in the middle of what is seen. */
+function CounterHead(props: {
+  lane: IPlacedLane;
+  counter: ICounterLane;
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { lane, counter, model, trans } = props;
+  const { least, most, unit } = counter;
+  const from = formatValue(least);
+  const reach =
+    least === most
+      ? formatValue(most, unit)
+      : trans.__('%1 to %2', from, formatValue(most, unit));
+  return (
+    <button
+      type="button"
+      className="gol-Timeline-lane gol-mod-counter"
+      style={{ top: lane.top, height: lane.height }}
+      title={trans.__(
+        '%1: %2, %3. A click tells its value in the middle of what is seen.',
+        laneWords(lane, trans),
+        reach,
+        trans._n('%1 sample', '%1 samples', lane.slices)
+      )}
+      onClick={() => void model.selectCounter(lane)}
+    >
+      <span>{lane.label}</span>
+      <span>{reach}</span>
+    </button>
+  );
+}
+
 /** The lanes' names beside the canvas, moved along with it. */
 export const LaneHeads = React.forwardRef<
   HTMLDivElement,
@@ -70,6 +105,17 @@ export const LaneHeads = React.forwardRef<
             laneWords(lane, trans),
             lane.slices.toLocaleString()
           );
+          if (lane.counter) {
+            return (
+              <CounterHead
+                key={lane.lane}
+                lane={lane}
+                counter={lane.counter}
+                model={model}
+                trans={trans}
+              />
+            );
+          }
           return lane.rows > 1 ? (
             <button
               key={lane.lane}

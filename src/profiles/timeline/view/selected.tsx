@@ -4,9 +4,15 @@ import * as React from 'react';
 
 import { IconButton } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
+import { formatValue } from '../counters';
 import type { TimelineModel } from '../model';
 import type { IRange } from '../viewport';
-import type { ISliceDetails, ISums, ITimelineSlice } from '../service';
+import type {
+  ICounterMoment,
+  ISliceDetails,
+  ISums,
+  ITimelineSlice
+} from '../service';
 
 import { kindWord } from './words';
 
@@ -55,6 +61,9 @@ function Slice(props: {
       <div className="gol-Timeline-columns">
         <dl className="gol-Timeline-facts">
           <Fact name={trans.__('Kind')}>{kindWord(slice.kind, trans)}</Fact>
+          {details.counter && (
+            <Counter counter={details.counter} trans={trans} />
+          )}
           <Fact name={trans.__('Duration')}>
             {formatMicroseconds(slice.dur_us)}
           </Fact>
@@ -99,6 +108,35 @@ function Slice(props: {
           />
         )}
       </div>
+    </>
+  );
+}
+
+function Counter(props: {
+  counter: ICounterMoment;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { counter, trans } = props;
+  const { value, least, mean, most, samples, unit } = counter;
+  const before = counter.before ?? null;
+  const told: [string, number | null][] = [
+    [trans.__('Value'), value],
+    [trans.__('Before'), before],
+    [trans.__('Least'), least],
+    [trans.__('Mean over time'), mean],
+    [trans.__('Most'), most]
+  ];
+  return (
+    <>
+      {told.map(
+        ([name, each]) =>
+          each !== null && (
+            <Fact key={name} name={name}>
+              {formatValue(each, unit)}
+            </Fact>
+          )
+      )}
+      <Fact name={trans.__('Samples')}>{samples.toLocaleString()}</Fact>
     </>
   );
 }

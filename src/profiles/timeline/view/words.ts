@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatMicroseconds } from '../../figures';
+import { formatValue } from '../counters';
 import type { IPlacedGroup } from '../lanes';
 import type { TimelineModel } from '../model';
 import type { ITimelineLane } from '../service';
@@ -17,7 +18,8 @@ export function kindWord(kind: string, trans: TranslationBundle): string {
     compute: trans.__('kernel'),
     communication: trans.__('communication'),
     copy: trans.__('copy'),
-    fill: trans.__('fill')
+    fill: trans.__('fill'),
+    counter: trans.__('counter')
   };
   return words[kind] ?? trans.__('other');
 }
@@ -48,6 +50,16 @@ export function told(model: TimelineModel, trans: TranslationBundle): string {
   if (details) {
     const { slice, launched_by: launch, launches } = details;
     const lane = model.laneOf(slice);
+    const { counter } = details;
+    if (counter) {
+      return trans.__(
+        '%1: %2 from %3 on, for %4',
+        lane ? laneWords(lane, trans) : slice.name,
+        formatValue(counter.value, counter.unit),
+        formatMicroseconds(slice.start_us),
+        formatMicroseconds(slice.dur_us)
+      );
+    }
     return [
       trans.__(
         '%1, %2, %3 long, begins at %4, in %5',

@@ -1,0 +1,100 @@
+"""Lanes of a timeline beside threads and streams: counters."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.profiler.events import Event, call, kernel, operator
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+
+TRACE = "counted.trace.json"
+
+
+def events() -> list[Event]:
+    """A tenth of a second of steps, with counters that are sampled every 20 µs, and one that hardly changes."""
+    found: list[Event] = []
+    for at in range(100):
+        begin = 1000.0 * at
+        found += [
+            operator("aten::mm", begin + 10, 300),
+            call("cudaLaunchKernel", begin + 20, 10, at + 1),
+            kernel("gemm", begin + 100, 700, at + 1),
+        ]
+    for at in range(5000):
+        begin = 20.0 * at
+        watts = 200 + 120 * math.sin(at / 300) + 40 * math.sin(at / 7)
+        found.append({"ph": "C", "name": "GPU 0 power (W)", "pid": 0, "ts": begin, "args": {"value": watts}})
+    for at, (waiting, done) in enumerate([(0, 0), (3, 0), (5, 2), (1, 7), (0, 9)]):
+        args = {"waiting": waiting, "done": done}
+        found.append({"ph": "C", "name": "requests", "pid": 1, "ts": 20_000.0 * at, "args": args})
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    (module_home.work / TRACE).write_text(json.dumps({"traceEvents": events()}))
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server, width=1400, height=850) as page:
+        page.open()
+        yield page
+        assert page.problems == []
+
+
+def opened(lab: LabPage, name: str) -> Locator:
+    """The timeline of a trace, which has the focus."""
+    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+    lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
+    canvas = lab.page.get_by_role("application", name="Timeline")
+    expect(canvas).to_be_visible(timeout=60_000)
+    canvas.focus()
+    return lab.page.locator(".gol-Timeline:visible")
+
+
+def looked_at(lab: LabPage, name: str) -> None:
+    lab.execute("application:toggle-left-area")
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"lanes-{name}-1280-{theme}", width=1280, height=800)
+        lab.shot(f"lanes-{name}-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
+    timeline = opened(lab, TRACE)
+    power = timeline.get_by_role("button", name=re.compile("^GPU 0 power"))
+    expect(power).to_have_text(re.compile(r"GPU 0 power \(W\)4\d(\.\d+)? to 3[56]\d(\.\d+)? W"))
+    expect(timeline.get_by_role("button", name=re.compile("^requests: waiting"))).to_contain_text("0 to 5")
+    # The pointer tells the values under it: of many samples in a pixel the least and the most.
+    head, canvas = power.bounding_box(), timeline.get_by_role("application", name="Timeline").bounding_box()
+    assert head is not None
+    assert canvas is not None
+    lab.page.mouse.move(canvas["x"] + 300, head["y"] + 20)
+    tip = timeline.locator(".gol-Timeline-tip")
+    expect(tip).to_have_text(re.compile(r"^GPU 0 power \(W\): [\d.]+ to [\d.]+ W in \d+ samples$"))
+    # By keyboard: the value in the middle, and from sample to sample.
+    timeline.get_by_role("button", name=re.compile("^requests: waiting")).press("Enter")
+    told = timeline.get_by_role("region", name="Selection")
+    fact = told.locator("dl > div")
+    expect(fact.filter(has_text="Value")).to_have_text("Value5")
+    expect(fact.filter(has_text="Before")).to_have_text("Before3")
+    expect(fact.filter(has_text="Samples")).to_have_text("Samples5")
+    timeline.get_by_role("application", name="Timeline").focus()
+    lab.page.keyboard.press("Shift+ArrowRight")
+    expect(fact.filter(has_text="Value")).to_have_text("Value1")
+    expect(lab.page.locator(".gol-Timeline > [role=status]")).to_have_text(
+        "requests: waiting: 1 from 60 ms on, for 20 ms"
+    )
+    looked_at(lab, "counters")
