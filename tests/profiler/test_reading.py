@@ -22,7 +22,13 @@ from genops_lab.profiler.engine.reading import files as reading
 from genops_lab.profiler.engine.reading.helpers import Helpers
 from genops_lab.profiler.engine.reading.mending import mended
 from genops_lab.profiler.engine.reading.parts import Joined, Part
-from genops_lab.profiler.engine.reading.times import UNUSABLE, all_nanoseconds, nanoseconds, of_numbers
+from genops_lab.profiler.engine.reading.times import (
+    UNUSABLE,
+    all_nanoseconds,
+    nanoseconds,
+    of_numbers,
+    of_whole_numbers,
+)
 from tests.support.real_traces import TRACES
 
 from .test_stored import plain
@@ -153,6 +159,13 @@ def test_plain_events_are_never_read_one_by_one(found: list[Any]) -> None:
         batches.read(text_of(found))
 
 
+def test_what_lies_between_texts_is_in_none() -> None:
+    """Texts of a column are cut at a byte that the decoder must refuse, also where it passes over a string."""
+    grid = b'"1' + batches.BETWEEN + b'2"'
+    with pytest.raises(msgspec.DecodeError):
+        batches.read(b'[{"ph":"X","cat":"kernel","name":"k","ts":1,"dur":1,"args":{"grid":' + grid + b"}}]")
+
+
 def exact(text: str) -> int:
     return int((Decimal(text) * 1000).quantize(Decimal(1), ROUND_HALF_EVEN))
 
@@ -173,8 +186,20 @@ def test_times_are_exact(texts: list[str]) -> None:
     expected = [exact(each) for each in texts]
     assert [nanoseconds(each.encode()) for each in texts] == expected
     assert all_nanoseconds([msgspec.Raw(each.encode()) for each in texts]).tolist() == expected
-    found = of_numbers([json.loads(each) for each in texts])
+    numbers = [json.loads(each) for each in texts]
+    found = of_numbers(numbers)
     assert found is None or found.tolist() == expected
+    if all(isinstance(each, int) for each in numbers):
+        whole = of_whole_numbers(numbers)
+        assert whole is not None
+        assert whole.tolist() == expected
+
+
+def test_whole_times_that_are_too_large() -> None:
+    found = of_whole_numbers([5, 2**60, -(2**63)])
+    assert found is not None
+    assert found.tolist() == [5000, UNUSABLE, UNUSABLE]
+    assert of_whole_numbers([2**64]) is None
 
 
 @pytest.mark.parametrize(

@@ -288,6 +288,8 @@ def _written(time: Any) -> Written:
 
 
 Phase = _phases(Slice | Instant | Counter)
+#: Times as whole numbers, which need no look at their types.
+IN_WHOLE = _written(int)
 #: Times as numbers, of which floats may be inexact.
 IN_NUMBERS = _written(int | float)
 #: Times as they are written, for a double cannot hold nanoseconds since 1970.

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -269,12 +270,21 @@ def _numbers(numbering: Numbering, things: Sequence[Any]) -> npt.NDArray[Any]:
 
 def _evenly_spaced(text: str) -> str:
     """Lists as Kineto writes them, ``[[64, 3], []]``, however the file has them: they are compared as texts."""
+    return _remembered(text) if len(text) < _LONG else _spaced(text)
+
+
+def _spaced(text: str) -> str:
     if text[:1] not in ("[", "{") or "\\" in text or _UNEVEN.search(text) is None:
         return text
     try:
         return json.dumps(json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
+
+
+#: A trace has some hundred such texts, each in many parts; longer ones are not kept.
+_remembered = lru_cache(1 << 12)(_spaced)
+_LONG = 1 << 9
 
 
 def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:

@@ -45,13 +45,25 @@ def of_numbers(micros: Sequence[float]) -> Int64 | None:
     """
     found = np.array(micros)
     if found.dtype == np.int64:
-        small = np.abs(found) < LARGEST // 1000
-        return np.where(small, found * np.where(small, 1000, 0), UNUSABLE)
+        return _of_micros(found)
     if found.dtype != np.float64:
         return np.empty(0, np.int64) if not len(found) else None
     nearest = np.rint(found * 1000)
     sure = (nearest / 1000 == found) & (np.abs(found) < _EXACT_BELOW)
     return nearest.astype(np.int64) if sure.all() else None
+
+
+def of_whole_numbers(micros: Sequence[int]) -> Int64 | None:
+    """Nanoseconds of whole numbers of microseconds; None where one is too large for this."""
+    try:
+        return _of_micros(np.array(micros, np.int64))
+    except OverflowError:
+        return None
+
+
+def _of_micros(micros: Int64) -> Int64:
+    small = (micros > -LARGEST // 1000) & (micros < LARGEST // 1000)
+    return np.where(small, micros * np.where(small, 1000, 0), UNUSABLE)
 
 
 def all_nanoseconds(texts: Sequence[msgspec.Raw]) -> Int64:
