@@ -24,6 +24,7 @@ import numpy.typing as npt
 from genops_lab.core.errors import InvalidRequest, NotFound
 
 from .columns import Allocations, Columns, Counters, CounterSeries, Lane, MarkedCell, Sparse
+from .measuring.launch import Measured
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
 VERSION = 4
@@ -70,6 +71,7 @@ class _Manifest(msgspec.Struct):
     #: With ``bounds`` one longer; none without counters.
     counters: list[CounterSeries] = []
     bounds: list[int] = []
+    measured: Measured | None = None
 
 
 class _Version(msgspec.Struct):
@@ -140,6 +142,7 @@ def load(folder: str | os.PathLike[str]) -> Columns:
         device_properties=manifest.device_properties,
         damage=manifest.damage,
         cells=manifest.cells,
+        measured=manifest.measured,
     )
 
 
@@ -185,6 +188,7 @@ def _manifest(columns: Columns) -> _Manifest:
         cells=columns.cells,
         counters=columns.counters.series if columns.counters is not None else [],
         bounds=columns.counters.bounds if columns.counters is not None else [],
+        measured=columns.measured,
     )
 
 
