@@ -5074,6 +5074,10 @@ export interface components {
          * SliceDetails
          * @description ``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
          *         ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in.
+         *
+         *         ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to an operator or to
+         *         what lies in it, ``forward`` the operator that one of the backward pass belongs to, by autograd's numbers.
+         *         ``collective``: with several ranks together, the same collective on each of them.
          */
         SliceDetails: {
             slice: components["schemas"]["TimelineSlice"];
@@ -5095,6 +5099,14 @@ export interface components {
             inside: components["schemas"]["TimelineSlice"] | null;
             /** @default null */
             counter: components["schemas"]["CounterMoment"] | null;
+            /** @default 0 */
+            backwards: number;
+            /** @default [] */
+            backward: components["schemas"]["TimelineSlice"][];
+            /** @default null */
+            forward: components["schemas"]["TimelineSlice"] | null;
+            /** @default null */
+            collective: components["schemas"]["CollectiveMoment"] | null;
         };
         /**
          * SliceArgument
@@ -5117,6 +5129,26 @@ export interface components {
             samples: number;
             /** @default  */
             unit: string;
+        };
+        /**
+         * CollectiveMoment
+         * @description A collective on the ranks that it was found on, in their order. Nine of ten collectives of these ranks end
+         *         within ``trust_us`` of each other: what is closer has no order. ``missing``: ranks without it.
+         */
+        CollectiveMoment: {
+            parts: components["schemas"]["CollectivePart"][];
+            trust_us: number;
+            /** @default [] */
+            missing: number[];
+        };
+        /**
+         * CollectivePart
+         * @description A rank's slice of a collective, and how long after the first of all it began.
+         */
+        CollectivePart: {
+            rank: number;
+            slice: components["schemas"]["TimelineSlice"];
+            late_us: number;
         };
         /**
          * RegisteredModel

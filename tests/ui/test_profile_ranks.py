@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -174,6 +175,30 @@ def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
         lab.theme(theme)
         lab.shot(f"ranks-late-1280-{theme}")
         lab.shot(f"ranks-late-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_a_collective_is_tied_to_itself_on_the_other_ranks(lab: LabPage) -> None:
+    shown = all_ranks(lab)
+    box = shown.get_by_role("searchbox", name="Find slices by name")
+    box.fill("AllReduce")
+    box.press("Enter")
+    selection = shown.get_by_role("region", name="Selection")
+    rows = selection.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(4, timeout=30_000)
+    expect(selection).to_contain_text(re.compile(rf"Rank {LATE} began last, 1\.[23]\d? ms after rank 0"))
+    expect(selection.locator("tr[aria-current]")).to_contain_text("Rank 0")
+    expect(shown.locator(".gol-Timeline > [role=status]")).to_contain_text(f"Rank {LATE} began last")
+    # By key from rank to rank, and round.
+    lab.page.get_by_role("application", name="Timeline").focus()
+    for rank in (1, 2, 0):
+        lab.page.keyboard.press("g")
+        expect(selection.locator("tr[aria-current]")).to_contain_text(f"Rank {rank}")
+    lab.page.keyboard.press("0")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"ranks-tied-1280-{theme}")
+        lab.shot(f"ranks-tied-1920-{theme}", width=1920, height=1000)
         assert lab.serious_findings(".gol-Timeline") == []
 
 

@@ -21,6 +21,8 @@ from .profiles import DeletedProfile, NewProfile, Profile, ProfileSummary, StepP
 from .roofline import OperatorWork, Peak, Roofline
 from .timeline import (
     NO_RANK,
+    CollectiveMoment,
+    CollectivePart,
     CounterLane,
     CounterMoment,
     FoundSlices,
@@ -59,6 +61,8 @@ __all__ = [
     "Attribution",
     "CategoryBytes",
     "Change",
+    "CollectiveMoment",
+    "CollectivePart",
     "ComparedProfiles",
     "CounterLane",
     "CounterMoment",

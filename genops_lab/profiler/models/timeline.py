@@ -167,9 +167,31 @@ class CounterMoment(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
 
 
+class CollectivePart(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank's slice of a collective, and how long after the first of all it began."""
+
+    rank: int
+    slice: TimelineSlice
+    late_us: float
+
+
+class CollectiveMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """A collective on the ranks that it was found on, in their order. Nine of ten collectives of these ranks end
+    within ``trust_us`` of each other: what is closer has no order. ``missing``: ranks without it."""
+
+    parts: list[CollectivePart]
+    trust_us: float
+    missing: list[int] = []
+
+
 class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
     """``around``: the slices it lies in, the outermost first. ``launched_by`` and ``launched`` (at most 100 of
-    ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in."""
+    ``launches``) are tied by the trace's correlation ids; ``launch_stack`` is what the launch lies in.
+
+    ``backward`` (at most 100 of ``backwards``) are the operators of the backward pass that belong to an operator or to
+    what lies in it, ``forward`` the operator that one of the backward pass belongs to, by autograd's numbers.
+    ``collective``: with several ranks together, the same collective on each of them.
+    """
 
     slice: TimelineSlice
     arguments: list[SliceArgument]
@@ -182,6 +204,10 @@ class SliceDetails(msgspec.Struct, frozen=True, kw_only=True):
     next: TimelineSlice | None = None
     inside: TimelineSlice | None = None
     counter: CounterMoment | None = None
+    backwards: int = 0
+    backward: list[TimelineSlice] = []
+    forward: TimelineSlice | None = None
+    collective: CollectiveMoment | None = None
 
 
 class SliceSearch(msgspec.Struct, frozen=True, kw_only=True):

@@ -126,7 +126,13 @@ class Timelines:
 
         return Together(
             [
-                Side(each.rank, each.clock.offset_ns, partial(opened, each.rank))
+                Side(
+                    each.rank,
+                    each.clock.offset_ns,
+                    partial(opened, each.rank),
+                    each.clock.placed_by in ("reference", "collectives"),
+                    each.clock.spread_ns,
+                )
                 for each in ranks[:MOST_TOGETHER]
             ]
         )

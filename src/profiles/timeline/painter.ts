@@ -5,6 +5,7 @@ import { COUNTER_PX, ROW_PX } from './lanes';
 import type { TimelineModel } from './model';
 import { LaneRaster } from './raster';
 import type { ITimelineSlice } from './service';
+import { arrowsOf, sameOn } from './ties';
 import { tileLength } from './tiles';
 import type { ITile } from './tiles';
 import { formatTick, tickStep } from './viewport';
@@ -15,7 +16,6 @@ const FONT_PX = 11;
 /** A name is written where so many pixels are free. */
 const NAME_PX = 28;
 const TICK_PX = 110;
-const FLOWS = 100;
 const MARK_PX = 3;
 
 /** Draws a timeline on a canvas: pixels of slices first, then what is written and drawn over them. */
@@ -224,14 +224,9 @@ export class Painter {
       }
     }
     if (details) {
-      const { slice, launched, launched_by: launch } = details;
-      (launched ?? [])
-        .slice(0, FLOWS)
-        .forEach(each => this._flow(model, slice, each));
-      if (launch) {
-        this._flow(model, launch, slice);
-      }
-      this._frame(model, slice, theme);
+      arrowsOf(details).forEach(([from, to]) => this._flow(model, from, to));
+      this._ties(model, sameOn(details));
+      this._frame(model, details.slice, theme);
     }
   }
 
@@ -253,7 +248,29 @@ export class Painter {
     }
   }
 
-  /** An arrow from a launch to what it started. */
+  /** A line along the begins of one collective on several ranks, and a fainter one along its ends. */
+  private _ties(model: TimelineModel, slices: readonly ITimelineSlice[]): void {
+    const context = this._context!;
+    const boxes = slices
+      .flatMap(slice => boxOf(model, slice) ?? [])
+      .sort((one, other) => one.top - other.top);
+    for (const [share, alpha] of [
+      [0, 1],
+      [1, 0.4]
+    ]) {
+      context.globalAlpha = alpha;
+      context.lineWidth = 1.5;
+      context.beginPath();
+      for (const { left, top, width, height } of boxes) {
+        context.lineTo(left + share * width, top);
+        context.lineTo(left + share * width, top + height);
+      }
+      context.stroke();
+    }
+    context.globalAlpha = 1;
+  }
+
+  /** An arrow from a slice to one that belongs to it. */
   private _flow(
     model: TimelineModel,
     from: ITimelineSlice,

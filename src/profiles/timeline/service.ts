@@ -13,6 +13,7 @@ export type ISliceSearch = Schemas['SliceSearch'];
 export type IFoundSlices = Schemas['FoundSlices'];
 export type ISums = Schemas['Sums'];
 export type ISumsQuery = Schemas['SumsQuery'];
+export type ICollectiveMoment = Schemas['CollectiveMoment'];
 export type ICounterLane = Schemas['CounterLane'];
 export type ICounterMoment = Schemas['CounterMoment'];
 export type ITileKey = Schemas['TileKey'];

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from ..columns import Columns, Int64
-from ..kinds import Kind
+from .collectives import collectives_of
 
 #: Fewer collectives in common prove nothing.
 FEWEST = 3
@@ -64,26 +64,14 @@ class RankClock(msgspec.Struct, frozen=True, kw_only=True):
 
 def beats_of(columns: Columns, rank: int) -> Beats:
     """What is kept of a rank to set its clock."""
-    found = np.flatnonzero(columns.kind == Kind.COMMUNICATION)
-    end = columns.ts[found] + columns.dur[found]
-    size = np.zeros(len(found), np.int64)
-    told = columns.sparse.get("group_size")
-    if told is not None and len(found):
-        at = np.minimum(np.searchsorted(found, told.index), len(found) - 1)
-        mine = found[at] == told.index
-        size[at[mine]] = told.value[mine]
-    ends: dict[str, list[Int64]] = {}
-    for name in np.unique(columns.name[found]).tolist():
-        called = columns.name[found] == name
-        for each in np.unique(size[called]).tolist():
-            key = f"{columns.names[name].partition('(')[0]} {each}"
-            ends.setdefault(key, []).append(end[called & (size == each)])
+    found = collectives_of(columns)
+    lengths = [columns.dur[each.slices] for each in found.values()]
     return Beats(
         rank=rank,
         origin_ns=columns.origin_ns,
         span_ns=int(columns.end.max()) if len(columns) else 0,
-        ends={key: np.sort(np.concatenate(parts)) for key, parts in ends.items()},
-        length_ns=int(np.median(columns.dur[found])) if len(found) else 0,
+        ends={key: each.ends for key, each in found.items()},
+        length_ns=int(np.median(np.concatenate(lengths))) if lengths else 0,
     )
 
 

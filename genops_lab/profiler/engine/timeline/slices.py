@@ -14,6 +14,7 @@ from ...models import NameSum, SliceArgument, SliceDetails, Sums, TimelineLane, 
 from ..columns import NO_ID, NUMBERS, TEXTS, Columns, Int8, Int32, Int64, Lane
 from ..intervals import Intervals, union_length
 from ..kinds import Kind
+from .ties import gradients, launches
 from .tiles import Timeline
 
 #: So many of what a slice launched are told, and so many names of a sum.
@@ -78,7 +79,9 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     columns = timeline.columns
     if number >= len(columns):
         return timeline.counters.details(number)
-    launched, launch = _flows(columns, number)
+    launched, launch = launches(columns, number)
+    around = _around(timeline, number)
+    backward, forward = gradients(timeline, number, around)
     previous, following = _neighbours(timeline, number)
     inside = _first_inside(timeline, number)
 
@@ -88,13 +91,16 @@ def details(timeline: Timeline, number: int) -> SliceDetails:
     return SliceDetails(
         slice=slice_of(timeline, number),
         arguments=_arguments(columns, number),
-        around=[slice_of(timeline, each) for each in _around(timeline, number)],
+        around=[slice_of(timeline, each) for each in around],
         launches=len(launched),
         launched=[slice_of(timeline, each) for each in launched[:LAUNCHED].tolist()],
         launched_by=told(launch),
         launch_stack=(
             [slice_of(timeline, each) for each in _around(timeline, launch)] if launch is not None else []
         ),
+        backwards=len(backward),
+        backward=[slice_of(timeline, each) for each in backward[:LAUNCHED].tolist()],
+        forward=told(forward),
         previous=told(previous),
         next=told(following),
         inside=told(inside),
@@ -201,21 +207,6 @@ def _first_inside(timeline: Timeline, number: int) -> int | None:
         return None
     start, end = int(columns.ts[number]), int(columns.ts[number]) + int(columns.dur[number])
     return timeline.first_from(lane, row, start, end)
-
-
-def _flows(columns: Columns, number: int) -> tuple[Int64, int | None]:
-    """What a slice launched, and what launched it."""
-    correlation, nothing = int(columns.correlation[number]), np.empty(0, np.int64)
-    if correlation == NO_ID:
-        return nothing, None
-    same = np.flatnonzero(columns.correlation == correlation)
-    kinds = columns.kind[same]
-    if columns.kind[number] == Kind.RUNTIME:
-        return same[kinds >= Kind.COMPUTE], None
-    if columns.kind[number] >= Kind.COMPUTE:
-        calls = same[kinds == Kind.RUNTIME]
-        return nothing, int(calls[0]) if len(calls) else None
-    return nothing, None
 
 
 def _arguments(columns: Columns, number: int) -> list[SliceArgument]:

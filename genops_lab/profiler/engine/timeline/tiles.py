@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from ..attribution.autograd import Backward, backward
 from ..attribution.naming import shown_names
 from ..columns import Columns, Int8, Int32, Int64
+from .collectives import Collective, collectives_of
 from .counters import CounterLanes, Values
 from .pyramid import Items, joined, levels_of, merged
 from .rows import rows_of
@@ -156,6 +159,16 @@ class Timeline:
         self._merged = {name: _mapped(folder / f"{name}.npy") for name in _MERGED}
         before = np.cumsum([lane.slices for lane in meta.lanes])
         self._slices_before = dict(zip(self.lanes, before.tolist(), strict=True))
+
+    @cached_property
+    def backward(self) -> Backward:
+        """The backward pass, found when it is first asked for."""
+        return backward(self.columns)
+
+    @cached_property
+    def collectives(self) -> dict[str, Collective]:
+        """By name and size, found when they are first asked for."""
+        return collectives_of(self.columns)
 
     def tile(self, lane_number: int, level: int, index: int) -> Tile:
         """The ``index``-th stretch of ``TILE_CELLS`` cells of 2 ** ``level`` nanoseconds. An unknown lane is empty.

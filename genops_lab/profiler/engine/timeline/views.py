@@ -11,8 +11,18 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import structs
 
-from ...models import SliceDetails, Sums, SumsQuery, TimelineLane, TimelineSlice
+from ...models import (
+    CollectiveMoment,
+    CollectivePart,
+    SliceDetails,
+    Sums,
+    SumsQuery,
+    TimelineLane,
+    TimelineSlice,
+)
 from ..columns import Int8, Int32
+from ..kinds import Kind
+from .collectives import Collective, same
 from .slices import Matches, Tally, details, lanes_of, slice_of, tally, told
 from .tiles import Tile, Timeline
 
@@ -84,6 +94,9 @@ class Side(NamedTuple):
     rank: int
     offset_ns: int
     open: Callable[[], Timeline]
+    #: Whether its clock is set by those of others, or they by it, and how far that can be trusted.
+    aligned: bool = True
+    spread_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,6 +173,9 @@ class Together:
             around=[part.moved(each) for each in found.around],
             launched=[part.moved(each) for each in found.launched],
             launched_by=moved(found.launched_by),
+            backward=[part.moved(each) for each in found.backward],
+            forward=moved(found.forward),
+            collective=self._collective(part, number - part.first_slice),
             launch_stack=[part.moved(each) for each in found.launch_stack],
             previous=moved(found.previous),
             next=moved(found.next),
@@ -191,6 +207,39 @@ class Together:
             )
         )
 
+    def _collective(self, part: _Part, number: int) -> CollectiveMoment | None:
+        """The same collective on all ranks; None where it is none, or the rank's clock is not set."""
+        found = _placed(part, number)
+        if found is None or not part.side.aligned:
+            return None
+        key, own, place = found
+        length = int(own.ends[place]) - int(part.side.open().columns.ts[number])
+        slices, missing = [(part.side, part.moved(slice_of(part.side.open(), number)))], []
+        for each in self._parts:
+            if each is part or not each.side.aligned:
+                continue
+            timeline = each.side.open()
+            other = timeline.collectives.get(key)
+            spread = max(part.side.spread_ns, each.side.spread_ns)
+            at = other and same(
+                own, place, other, each.side.offset_ns - part.side.offset_ns, length, timeline.columns, spread
+            )
+            if other is None or at is None:
+                missing.append(each.side.rank)
+            else:
+                slices.append((each.side, each.moved(slice_of(timeline, int(other.slices[at])))))
+        if len(slices) < 2:
+            return None
+        first = min(slice.start_us for _, slice in slices)
+        return CollectiveMoment(
+            parts=[
+                CollectivePart(rank=side.rank, slice=slice, late_us=slice.start_us - first)
+                for side, slice in sorted(slices, key=lambda each: each[0].rank)
+            ],
+            trust_us=max(side.spread_ns for side, _ in slices) / 1000,
+            missing=missing,
+        )
+
     def _of_slice(self, number: int) -> _Part:
         return self._parts[bisect_right(self._first_slices, number) - 1]
 
@@ -201,6 +250,18 @@ class Together:
             for part, end in zip(self._parts, ends, strict=True)
             if (mine := [each for each in lanes if part.first_lane <= each < end])
         ]
+
+
+def _placed(part: _Part, number: int) -> tuple[str, Collective, int] | None:
+    """Which of its rank's collectives of a name and size a slice is."""
+    timeline = part.side.open()
+    if number >= len(timeline.columns) or timeline.columns.kind[number] != Kind.COMMUNICATION:
+        return None
+    for key, found in timeline.collectives.items():
+        places = np.flatnonzero(found.slices == number)
+        if len(places):
+            return key, found, int(places[0])
+    return None
 
 
 def _lanes(side: Side, timeline: Timeline, before: int) -> list[TimelineLane]:

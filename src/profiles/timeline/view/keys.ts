@@ -1,8 +1,16 @@
 import type { TimelineModel } from '../model';
+import { backward, onward } from '../ties';
 
 const PAN = 0.12;
 const ZOOM = 0.75;
 const SCROLL_PX = 51;
+
+function follow(model: TimelineModel, way: typeof onward): void {
+  const next = model.details && way(model.details);
+  if (next) {
+    void model.select(next.slice, true);
+  }
+}
 
 /** What a key does; false where it does nothing. Letters as in other timelines: W and S zoom, A and D pan. */
 export function pressed(model: TimelineModel, event: KeyboardEvent): boolean {
@@ -40,6 +48,7 @@ export function pressed(model: TimelineModel, event: KeyboardEvent): boolean {
     '0': () => model.showAll(),
     Home: () => model.showAll(),
     f: () => details && model.fit(details.slice),
+    g: () => follow(model, event.shiftKey ? backward : onward),
     p: () => model.openPerfetto(),
     Escape: () => model.clear()
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];

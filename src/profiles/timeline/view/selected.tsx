@@ -14,6 +14,7 @@ import type {
   ITimelineSlice
 } from '../service';
 
+import { Collective } from './collective';
 import { kindWord } from './words';
 
 /** What is known of the selected slice, or the sums of the selected stretch; nothing without one. */
@@ -52,6 +53,7 @@ function Slice(props: {
   const { details, model, trans } = props;
   const { slice, launched_by: launch } = details;
   const launched = details.launched ?? [];
+  const backward = details.backward ?? [];
   const launches = details.launches ?? 0;
   const lane = model.laneOf(slice);
   const go = (to: ITimelineSlice) => void model.select(to.slice, true);
@@ -82,6 +84,14 @@ function Slice(props: {
             </Fact>
           ))}
         </dl>
+        {details.collective && (
+          <Collective
+            collective={details.collective}
+            own={slice.slice}
+            onGo={go}
+            trans={trans}
+          />
+        )}
         {launch && (
           <Slices
             title={trans.__('Launched by')}
@@ -97,6 +107,24 @@ function Slice(props: {
               launches
             )}
             slices={launched}
+            onGo={go}
+          />
+        )}
+        {details.forward && (
+          <Slices
+            title={trans.__('Backward pass of')}
+            slices={[details.forward]}
+            onGo={go}
+          />
+        )}
+        {backward.length > 0 && (
+          <Slices
+            title={trans._n(
+              '%1 slice in the backward pass',
+              '%1 slices in the backward pass',
+              details.backwards ?? 0
+            )}
+            slices={backward}
             onGo={go}
           />
         )}

@@ -101,7 +101,7 @@ export function TimelineView(props: {
       ))}
       <p id={help} className="gol-Timeline-help">
         {trans.__(
-          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice. The wheel zooms; drag with Shift for sums.'
+          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice, G and Shift+G along its ties. The wheel zooms; drag with Shift for sums.'
         )}{' '}
         {model.hasPerfetto && trans.__('P opens Perfetto.')}
       </p>

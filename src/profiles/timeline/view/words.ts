@@ -4,7 +4,7 @@ import { formatMicroseconds } from '../../figures';
 import { formatValue } from '../counters';
 import type { IPlacedGroup } from '../lanes';
 import type { TimelineModel } from '../model';
-import type { ITimelineLane } from '../service';
+import type { ICollectiveMoment, ITimelineLane } from '../service';
 
 export function kindWord(kind: string, trans: TranslationBundle): string {
   const words: Record<string, string> = {
@@ -44,11 +44,34 @@ export function laneWords(
   return (rank ?? null) === null ? label : trans.__('rank %1, %2', rank, label);
 }
 
+/** Which rank began a collective last, and how late it was. */
+export function lateWords(
+  { parts, trust_us }: ICollectiveMoment,
+  trans: TranslationBundle
+): string {
+  const [first, ...others] = [...parts].sort(
+    (one, other) => one.late_us - other.late_us
+  );
+  const last = others[others.length - 1];
+  return last.late_us > trust_us
+    ? trans.__(
+        'Rank %1 began last, %2 after rank %3',
+        last.rank,
+        formatMicroseconds(last.late_us),
+        first.rank
+      )
+    : trans.__(
+        'all ranks began within %1, which is as far as their clocks are known',
+        formatMicroseconds(trust_us)
+      );
+}
+
 /** What is selected, in words for those who do not see the canvas. */
 export function told(model: TimelineModel, trans: TranslationBundle): string {
   const { details, range, sums } = model;
   if (details) {
     const { slice, launched_by: launch, launches } = details;
+    const { forward, backwards, collective } = details;
     const lane = model.laneOf(slice);
     const { counter } = details;
     if (counter) {
@@ -70,7 +93,16 @@ export function told(model: TimelineModel, trans: TranslationBundle): string {
         lane ? laneWords(lane, trans) : ''
       ),
       launch ? trans.__('launched by %1', launch.name) : '',
-      launches ? trans._n('%1 launch', '%1 launches', launches) : ''
+      launches ? trans._n('%1 launch', '%1 launches', launches) : '',
+      forward ? trans.__('backward pass of %1', forward.name) : '',
+      backwards
+        ? trans._n(
+            '%1 slice in the backward pass',
+            '%1 slices in the backward pass',
+            backwards
+          )
+        : '',
+      collective ? lateWords(collective, trans) : ''
     ]
       .filter(Boolean)
       .join('; ');
