@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError
 
+from .daily import is_due
 from .session import Session
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def remarks(session: Session, query: str, doubts: list[Doubt], state: RunsState)
     elif not state.complete:
         session.say(f"{state.read} of {state.total or 'all'} runs are read so far: try again later.")
     for advice in state.advice:
-        session.say(f"{advice.message} {advice.hint}")
+        if is_due(advice.code):
+            session.say(f"{advice.message} {advice.hint}")
 
 
 def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:

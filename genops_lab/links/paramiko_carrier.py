@@ -33,6 +33,8 @@ _PROGRAM = (
     "from genops_lab.links.paramiko_child import main; main(int(sys.argv[1]))"
 )
 
+#: A server is asked for all in one go again after so many connections at most.
+_MOST_PAUSE = 256
 #: Seconds for a process to end once its control has.
 _GRACE_S = 2.0
 
@@ -40,8 +42,34 @@ _last_keys: dict[str, str] = {}
 """The fingerprint of the key that a host took the last time: offered first, it costs no refused tries."""
 
 
-_one_by_one: set[str] = set()
-"""Servers that did not take login, channel and command in one go."""
+class _Eagerness:
+    """Whether a server is asked for login, channel and command in one go.
+
+    One that does not take that looks like a network that resets: so it is asked so again with the next connection, and
+    from the second time in a row that it fails only after some that went one by one, more of them each time.
+    """
+
+    def __init__(self) -> None:
+        self._failed: dict[str, int] = {}
+        self._pause: dict[str, int] = {}
+
+    def wanted(self, label: str) -> bool:
+        """Whether the next connection asks so."""
+        return self._pause.get(label, 0) == 0
+
+    def went(self, label: str, *, asked: bool, worked: bool) -> None:
+        """A connection is up."""
+        if worked:
+            self._failed.pop(label, None)
+        elif asked:
+            failed = self._failed[label] = self._failed.get(label, 0) + 1
+            self._pause[label] = 0 if failed == 1 else min(4 ** (failed - 1), _MOST_PAUSE)
+        else:
+            # Two at once may both have gone so.
+            self._pause[label] = max(0, self._pause.get(label, 0) - 1)
+
+
+_eagerness = _Eagerness()
 
 
 class _Nursery:
@@ -144,12 +172,14 @@ class ParamikoCarriage(Carriage):
         self.reader, self.writer = await open_stream(near, READ_LIMIT)
         self._lines, self._control = await asyncio.open_connection(sock=near_control, limit=1 << 20)
         self._task = asyncio.ensure_future(self._listen())
+        label = plan.hops[-1].label
+        eager = _eagerness.wanted(label)
         self._tell(
             hops=msgspec.to_builtins(plan.hops),
             folder=str(folder),
             command=command,
             first_keys={hop.label: _last_keys[hop.label] for hop in plan.hops if hop.label in _last_keys},
-            eager=plan.hops[-1].label not in _one_by_one,
+            eager=eager,
         )
         try:
             self.server = await self._up
@@ -157,8 +187,7 @@ class ParamikoCarriage(Carriage):
             await self.close()
             raise
         _last_keys.update(self.server["taken"])
-        if not self.server["eager"]:
-            _one_by_one.add(plan.hops[-1].label)
+        _eagerness.went(label, asked=eager, worked=self.server["eager"])
         return self
 
     def _tell(self, **fields: Any) -> None:

@@ -1,6 +1,7 @@
 /** One small chart of a run's metrics, for the widgets that travel with a message. */
 import uPlot from 'uplot';
 
+import { LastLabel } from '../core/last-label';
 import { formatNumber, readColors } from '../core/palette';
 
 import { make } from './_dom';
@@ -126,9 +127,11 @@ export class SmallChart {
     }
     const colors = readColors(this._plotNode);
     const style = getComputedStyle(this._plotNode);
+    const font = `10px ${style.fontFamily || 'sans-serif'}`;
+    const last = new LastLabel(font, 6);
     const axis: uPlot.Axis = {
       stroke: colors.text,
-      font: `10px ${style.fontFamily || 'sans-serif'}`,
+      font,
       grid: { stroke: colors.grid, width: 1 },
       ticks: { show: false },
       gap: 3
@@ -140,7 +143,7 @@ export class SmallChart {
       {
         width,
         height: PLOT_HEIGHT,
-        padding: [6, 6, 0, 0],
+        padding: [6, last.padding, 0, 0],
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 5 } },
         scales: {
@@ -154,7 +157,7 @@ export class SmallChart {
           }
         },
         axes: [
-          { ...axis, size: 18, space: 50 },
+          { ...axis, size: last.size(18), space: 50 },
           {
             ...axis,
             size: 42,

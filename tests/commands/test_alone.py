@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,27 @@ def test_runs_and_models_of_a_fresh_home(home: Home) -> None:
         listed = genops(home, room, "list", "--json")
         assert (listed.code, listed.json) == (0, []), listed.err
     assert list(home.work.iterdir()) == []
+
+
+def test_what_would_make_mlflow_faster_is_said_once_a_day(home: Home) -> None:
+    assert genops(home, "runs", "list", "--json").err == ""
+    [file] = [path for path in home.data.rglob("*.db") if path.name != "store.db"]
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO runs (run_uuid, status, start_time, lifecycle_stage, experiment_id, source_type) "
+            "VALUES (?, 'FINISHED', ?, 'active', 0, 'UNKNOWN')",
+            [(f"{number:032x}", number) for number in range(300)],
+        )
+
+    def said(*more: str) -> bool:
+        return "genops runs analyze" in genops(home, "runs", "list", *more).err
+
+    assert said()
+    assert not said() and not said("--group", "user")
+    [noted] = (home.data / "said").iterdir()
+    a_day_ago = time.time() - 86_401
+    os.utime(noted, (a_day_ago, a_day_ago))
+    assert said("--group", "user") and not said()
 
 
 def test_an_mlflow_that_does_not_answer(home: Home) -> None:

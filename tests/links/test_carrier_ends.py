@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from genops_lab.links.errors import (
     HostUnreachable,
     LinkError,
 )
+from genops_lab.links.paramiko_carrier import ParamikoCarriage
 from tests.links.stand_in import People, connect, failure, gone, run, try_once
 from tests.support.faults import FaultProxy
 from tests.support.sshd import Sshd
@@ -82,6 +84,35 @@ def test_a_reset_in_the_login_is_an_error_or_answered_by_another_connection(
                 assert "EOFError:" not in error.message, (count, error)
             else:
                 assert proxy.status()["accepted"] == before + 2, count
+
+
+def test_after_a_reset_in_the_login_all_is_asked_in_one_go_again(host: Sshd, tmp_path: Path) -> None:
+    """And after two in a row not for some connections: a server that does not take it looks the same."""
+    route = host.route(carrier="paramiko")
+
+    async def asked_in_one_go(carriage: Carriage) -> bool:
+        assert isinstance(carriage, ParamikoCarriage)
+        return bool(carriage.server["eager"])
+
+    with FaultProxy(host.port) as proxy:
+        host.write_config(port=proxy.port)
+
+        def reset() -> None:
+            # Where the login is, in bytes, depends on the server's keys.
+            for count in 3 * [*range(1400, 1800, 50)]:
+                proxy.reset_after(count)
+                with contextlib.suppress(CarrierEnded, HostUnreachable):
+                    if not try_once(route, tmp_path, then=asked_in_one_go):
+                        return
+            raise AssertionError("no reset was answered by another connection")
+
+        for _ in range(2):
+            reset()
+            assert try_once(route, tmp_path, then=asked_in_one_go)
+        reset()
+        reset()
+        later = [try_once(route, tmp_path, then=asked_in_one_go) for _ in range(6)]
+        assert later == [False] * 4 + [True] * 2
 
 
 def test_closing_a_connection_in_a_black_hole_ends_its_processes(

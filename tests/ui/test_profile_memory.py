@@ -136,7 +136,7 @@ COLORS = """canvas => {
 def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     part = opened(lab, OOM, "Device 0")
     slider = part.get_by_role("slider", name="Moment, Device 0")
-    expect(rows(part).nth(1)).to_contain_text(re.compile(r"In \[4\], line 10.*1\.\d GiB"))
+    expect(rows(part).nth(1)).to_contain_text(re.compile(r"\[4\] line 10.*1\.\d GiB"))
     assert part.locator("canvas").evaluate(COLORS) >= 5, "each line has its colour"
     peak = slider.get_attribute("aria-valuenow")
     expect(

@@ -45,3 +45,33 @@ def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage, server: Lab
     section.get_by_role("button", name="sweep", exact=True).click()
     expect(below).to_be_visible()
     assert lab.problems == []
+
+
+LONG = """
+import genops
+with genops.run("long", experiment="Panel"):
+    for step in range(0, 200_001, 500):
+        genops.log({"accuracy": step / 200_000}, step=step)
+"""
+#: How many dots of a chart's last column, beside its x axis, have something in them.
+AT_THE_EDGE = """canvas => {
+    const {width, height} = canvas;
+    const {data} = canvas.getContext('2d').getImageData(width - 1, height - 16, 1, 16);
+    return data.filter((value, at) => at % 4 === 3 && value > 0).length;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage, server: LabServer, width: int) -> None:
+    lab.page.set_viewport_size({"width": width, "height": 1100})
+    run_script(server, LONG)
+    section = lab.section("Experiments")
+    section.get_by_role("button", name=re.compile("^long")).first.click()
+    curve = section.get_by_role("img", name=re.compile("^accuracy by step"))
+    curve.scroll_into_view_if_needed()
+    expect(curve.locator("canvas")).to_be_visible()
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"curve-{theme}-{width}", width=width, height=1100)
+        assert curve.locator("canvas").evaluate(AT_THE_EDGE) == 0
+    assert lab.problems == []

@@ -1,6 +1,7 @@
 import * as React from 'react';
 import type uPlot from 'uplot';
 
+import { LastLabel } from '../last-label';
 import { formatNumber, onThemeChange, readColors } from '../palette';
 
 /** Lines over a common x, drawn by uPlot, which is loaded with the first chart. */
@@ -132,6 +133,7 @@ function chartOptions(
       ? style.getPropertyValue(line.color).trim() ||
         colors.series[index % colors.series.length]
       : (line.color ?? colors.series[index % colors.series.length]);
+  const last = new LastLabel(font, 8);
   const axis: uPlot.Axis = {
     show: !props.bare,
     stroke: colors.text,
@@ -143,7 +145,7 @@ function chartOptions(
   return {
     width: node.clientWidth || 240,
     height,
-    padding: props.bare ? [4, 0, 4, 0] : [8, 8, 0, 0],
+    padding: props.bare ? [4, 0, 4, 0] : [8, last.padding, 0, 0],
     legend: { show: false },
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
@@ -151,7 +153,7 @@ function chartOptions(
       y: props.range ? { range: props.range } : {}
     },
     axes: [
-      { ...axis, size: 22, space: 50 },
+      { ...axis, size: last.size(22), space: 50 },
       {
         ...axis,
         size: 46,
