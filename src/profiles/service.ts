@@ -19,6 +19,10 @@ export type IFlameNode = Schemas['FlameNode'];
 export type IDifference = Schemas['Difference'];
 export type IChange = Schemas['Change'];
 export type IFigure = Schemas['Figure'];
+export type IMeasurement = Schemas['Measurement'];
+export type IMeasuredKernel = Schemas['MeasuredKernel'];
+export type IKernelRule = Schemas['KernelRule'];
+export type IStall = Schemas['Stall'];
 export type IAdvice = IProfileSummary['advice'][number];
 
 /** Calls about profiles. Each rejects with an ApiError. */

@@ -37,6 +37,7 @@ const summary: IProfileSummary = {
   idle: [],
   attribution: null,
   roofline: null,
+  measured: null,
   price: null,
   advice: [],
   memory: null

@@ -12,7 +12,7 @@ export class ProfileViewModel implements IDisposable {
   constructor(options: ProfileViewModel.IOptions) {
     const { id, service, events, trans } = (this._options = options);
     this.id = id;
-    this._tab = options.tab || 'overview';
+    this._tab = options.tab ?? '';
     this.profile = new Resource({
       fetch: signal => service.get(id, signal),
       events,
@@ -27,6 +27,7 @@ export class ProfileViewModel implements IDisposable {
   /** Emitted when another view is seen, or none. */
   readonly changed = new Signal<this, void>(this);
 
+  /** The view that was chosen; empty: the first one. */
   get tab(): string {
     return this._tab;
   }

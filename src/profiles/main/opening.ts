@@ -111,7 +111,7 @@ function addProfiles(options: IOptions): void {
       run_id: textArg(trans.__('The run whose profiles are to be chosen from')),
       tab: textArg(
         trans.__(
-          'The view: overview, lines, tables, flame or timeline; the first by default'
+          'The view: overview, lines, tables, flame, timeline or measured; the first by default'
         )
       )
     },

@@ -146,6 +146,19 @@ export function cellWords(
     : trans.__('%1, cell %2', file, id);
 }
 
+/** A place in few words, of a line whose notebook is known: `line 4: x + y`, `[2] line 4: x + y`, `train.py:12`. */
+export function shortPlaceWords(
+  { file, line, cell, text }: IPlace,
+  trans: TranslationBundle
+): string {
+  const base = file.split(/[/\\]/).pop() ?? file;
+  const inCell = NUMBERED.test(file)
+    ? trans.__('%1 line %2', file, line)
+    : trans.__('line %1', line);
+  const where = cell || NUMBERED.test(file) ? inCell : `${base}:${line}`;
+  return text.trim() ? `${where}: ${text.trim()}` : where;
+}
+
 /** A place in words: `train.py:12`, `[2] line 4`, `Cell 3f2a, line 4`. */
 export function placeWords(place: IPlace, trans: TranslationBundle): string {
   const name = place.file === place.cell ? cellWords(place, trans) : place.file;

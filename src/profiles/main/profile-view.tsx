@@ -25,6 +25,7 @@ import { Flame } from './flame/flame';
 import { Lines } from './lines/lines';
 import { MemoryView } from './memory/memory';
 import { isSnapshot } from '../model';
+import { MeasuredView } from './measured/view';
 import type { ProfileViewModel } from './model';
 import { Overview } from './overview/overview';
 import type { IPlaces } from './places';
@@ -117,9 +118,15 @@ function Shown(
               `genops/profiles/${profile.id}/perfetto/0`
             )}
             download=""
-            title={trans.__('Save the trace on this computer')}
+            title={
+              profile.summary?.measured
+                ? trans.__('Save the report on this computer, for ncu-ui')
+                : trans.__('Save the trace on this computer')
+            }
           >
-            {trans.__('Download the trace')}
+            {profile.summary?.measured
+              ? trans.__('Download the report')
+              : trans.__('Download the trace')}
           </a>
         )}
         {props.folder && !isSnapshot(profile) && (
@@ -204,9 +211,58 @@ function Content(
   if (memoryTab && isSnapshot(profile)) {
     return <>{memoryTab.render(true)}</>;
   }
-  const { ranks } = summary;
+  const { measured, ranks } = summary;
   const isTogether = ranks.length > 1 && model.rank === null;
+  const measuredTab = measured && {
+    id: 'measured',
+    label: trans.__('Measured kernels'),
+    render: () => (
+      <MeasuredView
+        summary={summary}
+        measured={measured}
+        places={places}
+        notebook={notebook}
+        trans={trans}
+      />
+    )
+  };
+  // Nsight Compute runs kernels one by one, so a measurement has no time that they lie in.
+  const overTime: Tabs.ITab[] = [
+    {
+      id: 'flame',
+      label: trans.__('Flame graph'),
+      render: seen => (
+        <Flame
+          model={model}
+          ranks={ranks}
+          seen={seen && model.visible}
+          trans={trans}
+        />
+      )
+    },
+    {
+      id: 'timeline',
+      label: trans.__('Timeline'),
+      render: seen => (
+        <Timeline
+          profileId={profile.id}
+          api={props.api}
+          visible={seen && model.visible}
+          ranks={ranks}
+          rank={model.rank}
+          onRank={chosen => {
+            model.rank = chosen;
+          }}
+          onPerfetto={asked => actions.openPerfetto(profile, asked)}
+          marks={model.marks}
+          memory={isTogether ? null : memory}
+          trans={trans}
+        />
+      )
+    }
+  ];
   const tabs: Tabs.ITab[] = [
+    ...(measuredTab ? [measuredTab] : []),
     {
       id: 'overview',
       label: trans.__('Overview'),
@@ -215,7 +271,7 @@ function Content(
           summary={summary}
           places={places}
           notebook={notebook}
-          onMoments={advice => model.showMoments(advice)}
+          onMoments={measured ? null : advice => model.showMoments(advice)}
           onRank={chosen => model.showTimeline(chosen)}
           trans={trans}
         />
@@ -249,38 +305,7 @@ function Content(
         />
       )
     },
-    {
-      id: 'flame',
-      label: trans.__('Flame graph'),
-      render: seen => (
-        <Flame
-          model={model}
-          ranks={ranks}
-          seen={seen && model.visible}
-          trans={trans}
-        />
-      )
-    },
-    {
-      id: 'timeline',
-      label: trans.__('Timeline'),
-      render: seen => (
-        <Timeline
-          profileId={profile.id}
-          api={props.api}
-          visible={seen && model.visible}
-          ranks={ranks}
-          rank={model.rank}
-          onRank={chosen => {
-            model.rank = chosen;
-          }}
-          onPerfetto={asked => actions.openPerfetto(profile, asked)}
-          marks={model.marks}
-          memory={isTogether ? null : memory}
-          trans={trans}
-        />
-      )
-    },
+    ...(measured ? [] : overTime),
     ...(memoryTab ? [memoryTab] : [])
   ];
   return (

@@ -115,6 +115,7 @@ export function makeSummary(
     price: null,
     advice: [],
     memory: null,
+    measured: null,
     damaged: '',
     ...part
   };

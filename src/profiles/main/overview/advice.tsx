@@ -17,10 +17,12 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
     (one, other) => other.saving_us - one.saving_us
   );
   // Savings are of one rank's time, so they are weighed against the longest.
-  const whole = Math.max(
-    summary.cpu.span_us / Math.max(summary.ranks.length, 1),
-    ...summary.devices.map(({ span_us }) => span_us)
-  );
+  const whole = summary.measured
+    ? summary.measured.total_us
+    : Math.max(
+        summary.cpu.span_us / Math.max(summary.ranks.length, 1),
+        ...summary.devices.map(({ span_us }) => span_us)
+      );
   if (advice.length === 0) {
     return (
       <p className="gol-Profile-quiet">
@@ -44,8 +46,8 @@ export namespace AdviceList {
     summary: IProfileSummary;
     places: IPlaces;
     notebook: string;
-    /** Show in the timeline what an advice rests on. */
-    onMoments: (advice: IAdvice) => void;
+    /** Show in the timeline what an advice rests on; null where there is none. */
+    onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
 }
@@ -63,7 +65,11 @@ function OneAdvice(
         {advice.saving_us > 0 && (
           <span
             className="gol-Advice-saving"
-            title={trans.__('What would be saved of the traced time at most')}
+            title={
+              props.summary.measured
+                ? trans.__('What would be saved of the kernels’ time at most')
+                : trans.__('What would be saved of the traced time at most')
+            }
           >
             {trans.__(
               'up to %1 (%2)',
@@ -78,7 +84,7 @@ function OneAdvice(
           ? trans.__('Rank %1: %2', advice.rank, advice.evidence)
           : advice.evidence}
       </p>
-      {(advice.moments ?? []).length > 0 && (
+      {onMoments && (advice.moments ?? []).length > 0 && (
         <p>
           <ActionButton
             label={trans.__('Show in the timeline')}

@@ -5,6 +5,8 @@ import { Callout } from '../../../core';
 import { cpuParts } from '../../model';
 import type { IAdvice, IProfileSummary } from '../../service';
 import { Bars } from '../bars';
+import { MeasuredFigures, MeasuredTime } from '../measured/overview';
+import type { IBar } from '../parts';
 import { deviceBars, stepBars } from '../parts';
 import type { IPlaces } from '../places';
 
@@ -20,6 +22,7 @@ const MOST_STEPS = 40;
 /** Where the time went, and what to change. */
 export function Overview(props: Overview.IProps): React.ReactElement {
   const { summary, trans } = props;
+  const { measured } = summary;
   const devices = React.useMemo(
     () => deviceBars(summary, trans),
     [summary, trans]
@@ -36,8 +39,6 @@ export function Overview(props: Overview.IProps): React.ReactElement {
     ],
     [summary, trans]
   );
-  const steps = React.useMemo(() => stepBars(summary, trans), [summary, trans]);
-  const shown = React.useMemo(() => steps.slice(0, MOST_STEPS), [steps]);
   return (
     <div className="gol-Overview">
       {summary.damaged && (
@@ -45,33 +46,28 @@ export function Overview(props: Overview.IProps): React.ReactElement {
           {summary.damaged}
         </Callout>
       )}
-      <KeyFigures summary={summary} trans={trans} />
+      {measured ? (
+        <MeasuredFigures measured={measured} trans={trans} />
+      ) : (
+        <KeyFigures summary={summary} trans={trans} />
+      )}
       <div className="gol-Overview-columns">
         <Part title={trans.__('Where the time went')}>
-          {devices.length > 0 ? (
-            <Bars
-              title={trans.__('Time of the devices')}
-              first={trans.__('Device')}
-              bars={devices}
+          {measured ? (
+            <MeasuredTime
+              measured={measured}
+              ranks={summary.ranks}
               trans={trans}
             />
           ) : (
-            <p className="gol-Profile-quiet">
-              {trans.__('The trace has no events of a GPU.')}
-            </p>
+            <TracedTime devices={devices} host={host} trans={trans} />
           )}
-          <Bars
-            title={trans.__('Time of the host')}
-            first={trans.__('Host')}
-            bars={host}
-            trans={trans}
-          />
         </Part>
         <Part title={trans.__('Advice')}>
           <AdviceList {...props} />
         </Part>
         <div className="gol-Overview-rest">
-          {summary.ranks.length > 1 && devices.length > 0 && (
+          {!measured && summary.ranks.length > 1 && devices.length > 0 && (
             <Part title={trans.__('Ranks side by side')}>
               <Ranks summary={summary} onRank={props.onRank} trans={trans} />
             </Part>
@@ -81,52 +77,19 @@ export function Overview(props: Overview.IProps): React.ReactElement {
               <RooflineChart roofline={summary.roofline} trans={trans} />
             </Part>
           )}
-          <Part title={trans.__('Steps')}>
-            {steps.length > 0 ? (
-              <>
-                <Bars
-                  title={
-                    devices.length > 0
-                      ? trans.__('Device time of the steps')
-                      : trans.__('Length of the steps')
-                  }
-                  first={trans.__('Step')}
-                  bars={shown}
-                  trans={trans}
-                />
-                {steps.some(({ faint }) => faint) && (
-                  <p className="gol-Profile-quiet">
-                    {trans.__(
-                      'Faint steps are warm-up: what happens once is in them, so they are counted apart.'
-                    )}
-                  </p>
-                )}
-                {steps.length > shown.length && (
-                  <p className="gol-Profile-quiet">
-                    {trans.__(
-                      'The first %1 of %2 steps are shown.',
-                      shown.length,
-                      steps.length
-                    )}
-                  </p>
-                )}
-              </>
-            ) : (
-              <p className="gol-Profile-quiet">
-                {trans.__('No steps are known of this trace.')}
-              </p>
-            )}
-          </Part>
+          {!measured && <Steps summary={summary} trans={trans} />}
         </div>
       </div>
-      <p className="gol-Profile-quiet">
-        {trans._n(
-          '%2 event',
-          '%2 events',
-          summary.events,
-          summary.events.toLocaleString()
-        )}
-      </p>
+      {!measured && (
+        <p className="gol-Profile-quiet">
+          {trans._n(
+            '%2 event',
+            '%2 events',
+            summary.events,
+            summary.events.toLocaleString()
+          )}
+        </p>
+      )}
     </div>
   );
 }
@@ -137,8 +100,8 @@ export namespace Overview {
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;
-    /** Show in the timeline what an advice rests on. */
-    onMoments: (advice: IAdvice) => void;
+    /** Show in the timeline what an advice rests on; null where there is none. */
+    onMoments: ((advice: IAdvice) => void) | null;
     /** Show a rank's timeline; null: that of all together. */
     onRank: (rank: number | null) => void;
     trans: TranslationBundle;
@@ -155,5 +118,83 @@ function Part(props: {
       <h3 id={id}>{props.title}</h3>
       {props.children}
     </section>
+  );
+}
+
+/** Time of the devices and of the host in a trace. */
+function TracedTime(props: {
+  devices: readonly IBar[];
+  host: readonly IBar[];
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { devices, host, trans } = props;
+  return (
+    <>
+      {devices.length > 0 ? (
+        <Bars
+          title={trans.__('Time of the devices')}
+          first={trans.__('Device')}
+          bars={devices}
+          trans={trans}
+        />
+      ) : (
+        <p className="gol-Profile-quiet">
+          {trans.__('The trace has no events of a GPU.')}
+        </p>
+      )}
+      <Bars
+        title={trans.__('Time of the host')}
+        first={trans.__('Host')}
+        bars={host}
+        trans={trans}
+      />
+    </>
+  );
+}
+
+function Steps(
+  props: Pick<Overview.IProps, 'summary' | 'trans'>
+): React.ReactElement {
+  const { summary, trans } = props;
+  const { devices } = summary;
+  const steps = React.useMemo(() => stepBars(summary, trans), [summary, trans]);
+  const shown = React.useMemo(() => steps.slice(0, MOST_STEPS), [steps]);
+  return (
+    <Part title={trans.__('Steps')}>
+      {steps.length > 0 ? (
+        <>
+          <Bars
+            title={
+              devices.length > 0
+                ? trans.__('Device time of the steps')
+                : trans.__('Length of the steps')
+            }
+            first={trans.__('Step')}
+            bars={shown}
+            trans={trans}
+          />
+          {steps.some(({ faint }) => faint) && (
+            <p className="gol-Profile-quiet">
+              {trans.__(
+                'Faint steps are warm-up: what happens once is in them, so they are counted apart.'
+              )}
+            </p>
+          )}
+          {steps.length > shown.length && (
+            <p className="gol-Profile-quiet">
+              {trans.__(
+                'The first %1 of %2 steps are shown.',
+                shown.length,
+                steps.length
+              )}
+            </p>
+          )}
+        </>
+      ) : (
+        <p className="gol-Profile-quiet">
+          {trans.__('No steps are known of this trace.')}
+        </p>
+      )}
+    </Part>
   );
 }

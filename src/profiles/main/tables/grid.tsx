@@ -97,7 +97,13 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
         );
       }}
       onCellKeyDown={(args, event) => onKey(props, args, event)}
-      rowClass={({ kind }) => (kind === 'head' ? 'gol-mod-group' : undefined)}
+      onSelectedCellChange={({ row }) => {
+        // The head of the table is no row.
+        if ((row as Shown<R> | undefined)?.kind === 'row') {
+          props.onSelect?.((row as Shown<R> & { kind: 'row' }).row);
+        }
+      }}
+      rowClass={each => rowClass(each, props.selected)}
       renderers={{
         noRowsFallback: (
           <p className="gol-Profile-quiet gol-Grid-none">
@@ -120,8 +126,22 @@ export namespace Grid {
     onSort: (sort: ISort) => void;
     /** Open or close a group. */
     onToggle: (group: string) => void;
+    /** The row that more is shown of; it stands out. */
+    selected?: R;
+    /** A click or a key went to a row. */
+    onSelect?: (row: R) => void;
     trans: TranslationBundle;
   }
+}
+
+function rowClass<R>(
+  shown: Shown<R>,
+  selected: R | undefined
+): string | undefined {
+  if (shown.kind === 'head') {
+    return 'gol-mod-group';
+  }
+  return shown.row === selected ? 'gol-mod-selected' : undefined;
 }
 
 function onKey<R>(
@@ -155,7 +175,11 @@ function largest<R>(
       .filter(({ bar }) => bar)
       .map(column => [
         column.id,
-        shown.reduce((most, each) => Math.max(most, numberOf(column, each)), 0)
+        column.whole ??
+          shown.reduce(
+            (most, each) => Math.max(most, numberOf(column, each)),
+            0
+          )
       ])
   );
 }
@@ -214,7 +238,7 @@ function ValueCell<R>(props: {
     const value = groupValue(column, shown.rows);
     return (
       <>
-        {value !== null && <Bar value={value} most={most} />}
+        {value !== null && <Bar column={column} value={value} most={most} />}
         {value === null ? '' : (column.words?.(value, shown.rows[0]) ?? value)}
       </>
     );
@@ -223,9 +247,12 @@ function ValueCell<R>(props: {
   if (value === null) {
     return <span className="gol-Profile-quiet">–</span>;
   }
+  if (column.draw) {
+    return <>{column.draw(shown.row)}</>;
+  }
   return typeof value === 'number' ? (
     <>
-      <Bar value={value} most={most} />
+      <Bar column={column} value={value} most={most} />
       <span className="gol-Grid-value">
         {column.words?.(value, shown.row) ?? value}
       </span>
@@ -235,16 +262,18 @@ function ValueCell<R>(props: {
   );
 }
 
-function Bar(props: {
+function Bar<R>(props: {
+  column: IColumn<R>;
   value: number;
   most: number;
 }): React.ReactElement | null {
-  const { value, most } = props;
+  const { column, value, most } = props;
+  const isPart = column.whole !== undefined;
   return most > 0 ? (
     <span
-      className="gol-Grid-bar"
+      className={`gol-Grid-bar${isPart ? ' gol-mod-part' : ''}`}
       aria-hidden="true"
-      style={{ width: `${(value / most) * 100}%` }}
+      style={{ width: `${Math.min(1, value / most) * 100}%` }}
     />
   ) : null;
 }

@@ -1,4 +1,5 @@
 /** Rows of a table as a person wants them: filtered, sorted, below the heads of their groups. */
+import type { ReactNode } from 'react';
 
 export type Value = string | number | null;
 
@@ -13,8 +14,11 @@ export interface IColumn<R> {
   readonly words?: (value: number, row: R) => string;
   /** A group's value of it: the sum, or nothing. */
   readonly summed?: boolean;
-  /** Drawn with a bar behind, against the largest value. */
+  /** Drawn with a bar behind, against the largest value, or against `whole`. */
   readonly bar?: boolean;
+  readonly whole?: number;
+  /** What is seen in place of the value's text, such as a link; never of the first column. */
+  readonly draw?: (row: R) => ReactNode;
 }
 
 export interface ISort {

@@ -1,0 +1,127 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { EmptyState } from '../../../core';
+import type { IMeasuredKernel, IProfileSummary } from '../../service';
+import { DownloadButton } from '../download';
+import type { IPlaces } from '../places';
+import { Grid } from '../tables/grid';
+import type { ISort } from '../tables/rows';
+import { arranged } from '../tables/rows';
+
+import { measuredColumns } from './columns';
+import { Kernel } from './kernel';
+import { MeasuredKeys } from './keys';
+import { keyOf } from './sums';
+
+/** What Nsight Compute measured: all kernels, and below them the one that is selected. */
+export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
+  const { summary, measured, places, notebook, trans } = props;
+  const { kernels } = measured;
+  const [filter, setFilter] = React.useState('');
+  const [selected, setSelected] = React.useState('');
+  const [sort, setSort] = React.useState<ISort>({
+    column: 'total_us',
+    descending: true
+  });
+  const columns = React.useMemo(
+    () =>
+      measuredColumns({
+        measured,
+        ranks: summary.ranks,
+        places,
+        notebook,
+        trans
+      }),
+    [measured, summary.ranks, places, notebook, trans]
+  );
+  const shown = React.useMemo(
+    () => arranged({ columns, rows: kernels, filter, sort }),
+    [columns, kernels, filter, sort]
+  );
+  const rows = shown.flatMap(each => (each.kind === 'row' ? [each.row] : []));
+  // What was selected may be filtered away: then the first of what is left is shown.
+  const kernel =
+    rows.find(each => keyOf(each) === selected) ??
+    (rows[0] as IMeasuredKernel | undefined);
+  const select = React.useCallback(
+    (row: IMeasuredKernel) => setSelected(keyOf(row)),
+    []
+  );
+  if (kernels.length === 0) {
+    return (
+      <EmptyState
+        text={trans.__(
+          'The report holds no kernel: none matched what ncu was asked for, or none ran.'
+        )}
+      />
+    );
+  }
+  return (
+    <div className="gol-Measured">
+      <MeasuredKeys measured={measured} trans={trans} />
+      {measured.note && <p className="gol-Profile-quiet">{measured.note}</p>}
+      <div className="gol-Profile-bar">
+        <input
+          type="search"
+          className="gol-Tables-filter"
+          aria-label={trans.__('Filter')}
+          placeholder={trans.__('Kernel, line, bound, rule')}
+          value={filter}
+          onChange={event => setFilter(event.target.value)}
+        />
+        <span className="gol-Profile-quiet" role="status">
+          {rows.length === kernels.length
+            ? trans._n('%1 kernel', '%1 kernels', rows.length)
+            : trans.__('%1 of %2 kernels', rows.length, kernels.length)}
+        </span>
+        <DownloadButton
+          name={trans.__('Measured kernels')}
+          columns={columns.map(({ id }) => id)}
+          rows={() => rows.map(row => columns.map(({ value }) => value(row)))}
+          trans={trans}
+        />
+      </div>
+      <div
+        className="gol-Measured-table"
+        style={
+          { '--gol-rows': Math.max(rows.length, 1) } as React.CSSProperties
+        }
+      >
+        <Grid
+          label={trans.__('Measured kernels')}
+          columns={columns}
+          shown={shown}
+          sort={sort}
+          grouped={false}
+          onSort={setSort}
+          onToggle={() => undefined}
+          selected={kernel}
+          onSelect={select}
+          trans={trans}
+        />
+      </div>
+      {kernel && (
+        <Kernel
+          kernel={kernel}
+          total_us={measured.total_us}
+          ranks={summary.ranks}
+          places={places}
+          notebook={notebook}
+          trans={trans}
+        />
+      )}
+    </div>
+  );
+}
+
+export namespace MeasuredView {
+  export interface IProps {
+    summary: Pick<IProfileSummary, 'ranks'>;
+    measured: NonNullable<IProfileSummary['measured']>;
+    places: IPlaces;
+    /** The profile's notebook; empty where it has none. */
+    notebook: string;
+    trans: TranslationBundle;
+  }
+}

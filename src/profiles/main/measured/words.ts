@@ -1,0 +1,239 @@
+/** What bounds a kernel, and what holds its warps up, in words for people who write PyTorch and Triton. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { formatBytes } from '../../../core';
+import { formatNumber } from '../../../core/palette';
+import { formatMicroseconds } from '../../figures';
+import type { IMeasuredKernel } from '../../service';
+import { siNumber } from '../tables/columns';
+
+import type { Bound } from './sums';
+
+/** A part in percent: `85 %`, with a digit more below ten. */
+export function percent(value: number): string {
+  return `${Number(value.toFixed(value < 10 ? 1 : 0))} %`;
+}
+
+export function boundWord(bound: Bound, trans: TranslationBundle): string {
+  const words: Record<Bound, string> = {
+    compute: trans.__('compute'),
+    memory: trans.__('memory'),
+    balanced: trans.__('both'),
+    latency: trans.__('latency'),
+    '': trans.__('not known')
+  };
+  return words[bound];
+}
+
+/** A shape for each, so that colour is not all that tells them apart. */
+export function boundMark(bound: Bound): string {
+  const marks: Record<Bound, string> = {
+    compute: '▲',
+    memory: '■',
+    balanced: '◆',
+    latency: '○',
+    '': ''
+  };
+  return marks[bound];
+}
+
+/** What bounds it, and what that means for whoever wants it faster. */
+export function boundSentence(
+  kernel: IMeasuredKernel,
+  trans: TranslationBundle
+): string {
+  const { bound, compute_pct, memory_pct } = kernel;
+  const compute = compute_pct === null ? '–' : percent(compute_pct);
+  const memory = memory_pct === null ? '–' : percent(memory_pct);
+  switch (bound) {
+    case 'compute':
+      return trans.__(
+        'The arithmetic units are what it waits for (%1 of what they can do). Fewer or cheaper operations make it faster: a narrower type, tensor cores, less recomputation. Saving bytes does not.',
+        compute
+      );
+    case 'memory':
+      return `${trans.__(
+        'Memory is what it waits for (%1 of what it can do). Fewer bytes make it faster: fuse it with what stands before or after, use a narrower type, read each value once.',
+        memory
+      )} ${busiestSentence(kernel, trans)}`.trim();
+    case 'balanced':
+      return trans.__(
+        'Arithmetic and memory are about equally busy (%1 and %2), so it gets faster where both have less to do.',
+        compute,
+        memory
+      );
+    case 'latency':
+      return trans.__(
+        'Neither arithmetic (%1) nor memory (%2) is busy: its warps wait. More work at once, or shorter waits, make it faster; what they wait for is below.',
+        compute,
+        memory
+      );
+    default:
+      return trans.__(
+        'The report lacks the section “Speed of light”, so what bounds it is not known.'
+      );
+  }
+}
+
+/** Where within memory the time goes, if one level is clearly busier than the next. */
+function busiestSentence(
+  { dram_pct, l1_pct, l2_pct }: IMeasuredKernel,
+  trans: TranslationBundle
+): string {
+  const levels: [string, number | null][] = [
+    [
+      trans.__(
+        'The L1 cache and shared memory are busiest, not the device’s memory: look at bank conflicts and at how neighbouring threads address.'
+      ),
+      l1_pct
+    ],
+    [
+      trans.__(
+        'The L2 cache is busiest: larger tiles would read the same data less often.'
+      ),
+      l2_pct
+    ],
+    [trans.__('The device’s memory itself is busiest.'), dram_pct]
+  ];
+  const known = levels
+    .filter((each): each is [string, number] => each[1] !== null)
+    .sort((one, other) => other[1] - one[1]);
+  return known.length > 1 && known[0][1] > known[1][1] + 10 ? known[0][0] : '';
+}
+
+/** What the occupancy is, what limits it, and what to change. */
+export function occupancySentences(
+  kernel: IMeasuredKernel,
+  trans: TranslationBundle
+): string[] {
+  const { occupancy_pct, theoretical_occupancy_pct, occupancy_limit } = kernel;
+  if (theoretical_occupancy_pct === null) {
+    return [
+      trans.__(
+        'The report lacks the section “Occupancy”, so what limits it is not known.'
+      )
+    ];
+  }
+  const told = [
+    theoretical_occupancy_pct >= 99.5
+      ? trans.__(
+          'Nothing limits it: as many warps fit as a multiprocessor holds.'
+        )
+      : limitSentence(kernel, occupancy_limit, trans)
+  ];
+  if (
+    occupancy_pct !== null &&
+    theoretical_occupancy_pct - occupancy_pct > 10
+  ) {
+    told.push(shortfallSentence(kernel, trans));
+  }
+  if (
+    theoretical_occupancy_pct < 99.5 &&
+    Math.max(kernel.compute_pct ?? 0, kernel.memory_pct ?? 0) >= 80
+  ) {
+    told.push(
+      trans.__('As a unit is busy already, more warps would gain little here.')
+    );
+  }
+  return told;
+}
+
+function limitSentence(
+  kernel: IMeasuredKernel,
+  limit: string,
+  trans: TranslationBundle
+): string {
+  const { registers, shared_memory_bytes, block } = kernel;
+  switch (limit) {
+    case 'registers':
+      return trans.__(
+        'Registers limit it (%1 a thread). Smaller tiles or more warps a block (num_warps in Triton), or __launch_bounds__ in CUDA, leave room for more warps.',
+        registers ?? '–'
+      );
+    case 'shared memory':
+      return trans.__(
+        'Shared memory limits it (%1 a block). Smaller tiles or fewer stages (num_stages in Triton) leave room for more blocks.',
+        shared_memory_bytes === null ? '–' : formatBytes(shared_memory_bytes)
+      );
+    case 'blocks':
+      return trans.__(
+        'The number of blocks that a multiprocessor takes limits it: blocks of %1 threads are small. More threads a block (num_warps in Triton) fill it.',
+        block
+      );
+    case 'warps':
+      return trans.__(
+        'The number of warps limits it: blocks of %1 threads leave a rest that no further block fits into. Smaller blocks fill it.',
+        block
+      );
+    default:
+      return limit
+        ? trans.__('It is limited by: %1.', limit)
+        : trans.__('What limits it is not known.');
+  }
+}
+
+function shortfallSentence(
+  { waves }: IMeasuredKernel,
+  trans: TranslationBundle
+): string {
+  if (waves !== null && waves < 1) {
+    return trans.__(
+      'What was reached lies below: the grid fills only %1 of the device. More blocks (smaller tiles, split the sum) would fill it.',
+      percent(waves * 100)
+    );
+  }
+  const rest = waves === null ? 0 : waves % 1;
+  if (waves !== null && waves < 6 && rest > 0.01 && rest < 0.7) {
+    return trans.__(
+      'What was reached lies below: of %1 rounds of blocks the last is filled to %2 and lasts as long as a full one. Another number of blocks avoids that.',
+      Math.ceil(waves),
+      percent(rest * 100)
+    );
+  }
+  return trans.__(
+    'What was reached lies below: blocks end at different times, or last too briefly.'
+  );
+}
+
+/** A value in a unit of Nsight Compute for people: `628 µs`, `6.74 GB/s`. */
+export function metricText(value: number | string, unit: string): string {
+  if (typeof value === 'string') {
+    return value;
+  }
+  const us = MICROSECONDS[unit];
+  if (us !== undefined) {
+    return formatMicroseconds(value * us);
+  }
+  switch (unit) {
+    case 'byte':
+      return formatBytes(value);
+    case 'byte/second':
+      return scaled(value, 'B/s');
+    case 'cycle/second':
+    case 'hz':
+      return scaled(value, 'Hz');
+    default: {
+      const figure =
+        Math.abs(value) >= 1e6 ? siNumber(value) : formatNumber(value);
+      return unit ? `${figure} ${unit}` : figure;
+    }
+  }
+}
+
+/** `1.3 GHz`, `12 Hz`. */
+function scaled(value: number, unit: string): string {
+  const figure = siNumber(value);
+  return / [A-Za-z]$/.test(figure) ? figure + unit : `${figure} ${unit}`;
+}
+
+/** Units of time, as both the report and people write them. */
+const MICROSECONDS: Record<string, number> = {
+  nsecond: 1e-3,
+  ns: 1e-3,
+  usecond: 1,
+  us: 1,
+  msecond: 1e3,
+  ms: 1e3,
+  second: 1e6,
+  s: 1e6
+};

@@ -1,0 +1,136 @@
+"""What Nsight Compute measured, in a browser: the table, the kernel that is selected, the overview."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from genops_lab.core.store import Store
+from genops_lab.profiler.ledger import KeptProfiles
+from genops_lab.profiler.models import NewProfile
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.measured_summary import measured_summary
+from tests.support.profile_summaries import NOTEBOOK, notebook
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+MEASURED = "0123456789cd"
+KERNEL = "transposeCoalesced(float *, float *, int, int)"
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    """A Lab with a measurement, and its notebook."""
+    (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
+    with running_lab(module_home) as found:
+        profiles = KeptProfiles(Store.at(module_home.data / "store.db"))
+        given = NewProfile(trace_path="none", title="measured", notebook=NOTEBOOK)
+        profiles.begin(MEASURED, given, str(module_home.data / "none"), 1)
+        profiles.change(MEASURED, state="ready", summary=msgspec.json.encode(measured_summary()).decode())
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        page.execute("application:toggle-left-area")
+        yield page
+
+
+def opened(lab: LabPage) -> Locator:
+    lab.execute("genops:open-profile", {"id": MEASURED})
+    panel = lab.page.locator(f"#genops-profile-{MEASURED}")
+    expect(panel.get_by_role("tabpanel")).to_be_visible()
+    return panel
+
+
+def looked_at(lab: LabPage, name: str) -> None:
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"measured-{name}-700-{theme}", width=700, height=900)
+        lab.shot(f"measured-{name}-1920-{theme}", width=1920, height=1000)
+        lab.shot(f"measured-{name}-1280-{theme}", width=1280, height=800)
+        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+
+
+def test_it_is_what_is_seen_first(lab: LabPage) -> None:
+    panel = opened(lab)
+    expect(panel.get_by_role("tab")).to_have_text(
+        ["Measured kernels", "Overview", "Cells and lines", "Operators and kernels"]
+    )
+    expect(panel.get_by_role("tab", name="Measured kernels")).to_have_attribute("aria-selected", "true")
+    expect(panel.get_by_role("heading", level=3)).to_have_text(KERNEL)
+    looked_at(lab, "first")
+
+
+def test_a_kernel_is_chosen_by_keys(lab: LabPage) -> None:
+    panel = opened(lab)
+    grid = panel.get_by_role("grid", name="Measured kernels")
+    grid.locator("[role=row][aria-rowindex='2'] [role=gridcell]").first.click()
+    lab.page.keyboard.press("ArrowDown")
+    expect(panel.get_by_role("heading", level=3)).to_have_text(re.compile("^void Sobel<double>"))
+    lab.page.keyboard.press("ArrowDown")
+    occupancy = panel.get_by_role("region", name="Occupancy", exact=True)
+    expect(occupancy).to_contain_text("Shared memory limits it (48.0 KiB a block)")
+    expect(occupancy).to_contain_text("the grid fills only 36 % of the device")
+    looked_at(lab, "latency")
+    box = panel.get_by_role("searchbox", name="Filter")
+    box.fill("balanced")
+    expect(panel.get_by_text("Nothing matches.")).to_be_visible()
+    box.fill("elementwise")
+    expect(panel.get_by_role("heading", level=3)).to_have_text("vectorized_elementwise_kernel")
+    expect(panel.get_by_text("The report lacks the section “Occupancy”")).to_be_visible()
+    looked_at(lab, "bare")
+
+
+def test_rules_are_text(lab: LabPage) -> None:
+    panel = opened(lab)
+    rules = panel.get_by_role("region", name="What to change")
+    expect(rules.get_by_role("article")).to_have_count(3)
+    expect(rules.get_by_role("article").first).to_contain_text("up to 94 % of its time (2.66 ms)")
+    expect(rules.get_by_text("<b>Not bold</b>")).to_be_visible()
+    link = rules.get_by_role("link")
+    expect(link).to_have_count(1)
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
+    rules.get_by_role("button", name="1 remark").click()
+    expect(rules.get_by_role("article")).to_have_count(4)
+    rules.scroll_into_view_if_needed()
+    looked_at(lab, "rules")
+
+
+def test_a_line_leads_to_its_cell(lab: LabPage) -> None:
+    panel = opened(lab)
+    grid = panel.get_by_role("grid", name="Measured kernels")
+    grid.get_by_role("button", name=re.compile("line 3")).click()
+    expect(lab.page.locator(".jp-NotebookPanel:visible .cm-content").first).to_contain_text("loss_of")
+
+
+def test_the_table_is_saved(lab: LabPage) -> None:
+    panel = opened(lab)
+    with lab.page.expect_download() as download:
+        panel.get_by_role("button", name="CSV").first.click()
+    found = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert [row["bound"] for row in found] == ["memory", "compute", "latency", "both"]
+    assert float(found[0]["memory_pct"]) == 90.23
+
+
+def test_the_overview_claims_no_time_between_kernels(lab: LabPage) -> None:
+    panel = opened(lab)
+    panel.get_by_role("tab", name="Overview").click()
+    expect(
+        panel.get_by_role("img", name=re.compile("^Time of the kernels by what bounds them"))
+    ).to_be_visible()
+    expect(panel.get_by_role("img", name=re.compile("^Roofline"))).to_be_visible()
+    expect(panel.get_by_text(re.compile("[Ii]dle|busy"))).to_have_count(0)
+    looked_at(lab, "overview")
