@@ -1,28 +1,21 @@
-"""NVIDIA's Nsight tools on this machine: where they are, whether they can be used, and a kernel under one of them.
-
-Nsight Systems records only what it has started itself. A kernel is therefore started by ``nsys launch``, which
-records nothing yet; ``%%profile`` in it begins and ends collections by the session's name.
-"""
+"""NVIDIA's Nsight tools on this machine: where they are, and whether they can be used."""
 
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from genops_lab.core.errors import Unavailable
 
-from .models import NsightTool
+from .models import NsightProduct, NsightTool
 
-#: What the kernel side reads (:mod:`genops_lab.kernel.profiling.nsight`).
-NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
-#: The first with ``.nsys-rep`` reports and CUDA graphs by node.
-LEAST_VERSION = (2022, 1)
-_NAMES: dict[Literal["systems", "compute"], str] = {"systems": "nsys", "compute": "ncu"}
+_NAMES: dict[NsightProduct, str] = {"systems": "nsys", "compute": "ncu"}
+#: The first ones with reports as they are read now (``.nsys-rep``, CUDA graphs by node; the set ``basic``).
+LEAST_VERSIONS: dict[NsightProduct, tuple[int, int]] = {"systems": (2022, 1), "compute": (2022, 1)}
+_PACKAGES: dict[NsightProduct, str] = {"systems": "nsight-systems-cli", "compute": "nsight-compute"}
 #: Where NVIDIA's installers put them; they do not all extend PATH.
 _FOLDERS = (
     "/usr/local/cuda*/bin",
@@ -32,8 +25,6 @@ _FOLDERS = (
 )
 _VERSION = re.compile(r"version\s+v?(\d+(?:\.\d+)+)", re.IGNORECASE)
 _ANSWERS_WITHIN_S = 20.0
-#: CUDA and NVTX are what the views read; the operating system's calls would only slow the kernel.
-_LAUNCH = ("--trace=cuda,nvtx", "--cuda-graph-trace=node", "--wait=primary")
 
 
 def nsight_tools(env: Mapping[str, str]) -> list[NsightTool]:
@@ -41,26 +32,19 @@ def nsight_tools(env: Mapping[str, str]) -> list[NsightTool]:
     return [_examined("systems", env), _examined("compute", env)]
 
 
-def usable_systems(env: Mapping[str, str]) -> NsightTool:
-    """Nsight Systems. Blocks. Raises Unavailable where it is missing, broken or too old."""
-    tool = _examined("systems", env)
+def usable(product: NsightProduct, env: Mapping[str, str]) -> NsightTool:
+    """One of them. Blocks. Raises Unavailable where it is missing, broken or too old."""
+    tool = _examined(product, env)
     if tool.trouble:
         raise Unavailable(
             tool.trouble,
-            hint="Install it (package nsight-systems-cli, or the CUDA toolkit), with nsys on PATH.",
+            hint=f"Install it (package {_PACKAGES[product]}, or the CUDA toolkit), with {_NAMES[product]} on PATH.",
             code="nsight_missing",
         )
     return tool
 
 
-def under_systems(nsys: str, command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The command that starts ``command`` under nsys in a session of its own, and the variables that tell it so."""
-    session = f"genops-{secrets.token_hex(6)}"
-    launch = [nsys, "launch", f"--session-new={session}", *_LAUNCH, *command]
-    return launch, {NSYS_VARIABLE: nsys, SESSION_VARIABLE: session}
-
-
-def _examined(product: Literal["systems", "compute"], env: Mapping[str, str]) -> NsightTool:
+def _examined(product: NsightProduct, env: Mapping[str, str]) -> NsightTool:
     name, title = _NAMES[product], f"Nsight {product.capitalize()}"
     path = _located(name, env)
     if path is None:
@@ -79,9 +63,9 @@ def _examined(product: Literal["systems", "compute"], env: Mapping[str, str]) ->
             product=product, path=str(path), trouble=f"{path} does not tell its version: {said or 'silence'}."
         )
     trouble = ""
-    if product == "systems" and _numbers(found[1])[:2] < LEAST_VERSION:
-        least = ".".join(map(str, LEAST_VERSION))
-        trouble = f"{path} is Nsight Systems {found[1]}, which is too old: {least} or newer is needed."
+    if _numbers(found[1])[:2] < LEAST_VERSIONS[product]:
+        least = ".".join(map(str, LEAST_VERSIONS[product]))
+        trouble = f"{path} is {title} {found[1]}, which is too old: {least} or newer is needed."
     return NsightTool(product=product, path=str(path), version=found[1], trouble=trouble)
 
 

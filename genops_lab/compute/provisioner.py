@@ -18,8 +18,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from genops_lab.core.errors import GenOpsError
 
 from .environments import interpreter_of, is_own_environment, mlflow_version
-from .nsight import under_systems, usable_systems
-from .nsight_kernels import is_under_systems
+from .nsight_kernels import UnderNsight, under_nsight
+from .nsight_starts import Start, started_under
 
 if TYPE_CHECKING:
     from genops_lab.lab import Lab
@@ -131,20 +131,22 @@ class GenOpsLocalProvisioner(LocalProvisioner):
 
     kept: KeptKernel | None = None
     _first = True
+    #: The present process was started under one of Nsight's tools.
+    _start: Start | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Add to the environment; whatever fails there, the kernel starts without. Raises Unavailable for a kernel
-        "with Nsight Systems" where that cannot be used."""
+        "with Nsight" where that cannot be used."""
         again = _keeping is not None and _keeping.finds(self.kernel_id)
         host = None if again else await _host_when_open()
-        nsight = is_under_systems(self.kernel_spec.metadata)
+        nsight = under_nsight(self.kernel_spec.metadata)
         # The agent looks for Python at the head of a command, and starts others ahead of their time.
-        if self._first and not nsight and _keeping is not None and _keeping.takes(self.parent):
+        if self._first and nsight is None and _keeping is not None and _keeping.takes(self.parent):
             self.kept = _keeping.provisioner(self.parent, self.kernel_spec)
             self._asked = dict(kwargs)
         launcher = self.kept.pre_launch if self.kept is not None else super().pre_launch
         prepared = await self._with_the_lab(host, await launcher(**kwargs))
-        return await self._under_nsight(prepared) if nsight else prepared
+        return prepared if nsight is None else await self._under(nsight, prepared)
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel, as Jupyter does where it cannot be kept."""
@@ -174,11 +176,10 @@ class GenOpsLocalProvisioner(LocalProvisioner):
             log.warning("GenOps Lab could not prepare a kernel; it starts without.", exc_info=True)
         return prepared
 
-    async def _under_nsight(self, prepared: dict[str, Any]) -> dict[str, Any]:
+    async def _under(self, wanted: UnderNsight, prepared: dict[str, Any]) -> dict[str, Any]:
         env = dict(prepared.get("env") or os.environ)
-        tool = await asyncio.to_thread(usable_systems, env)
-        command, variables = under_systems(tool.path, prepared["cmd"])
-        return {**prepared, "cmd": command, "env": {**env, **variables}}
+        self._start = start = await asyncio.to_thread(started_under, wanted, prepared["cmd"], env)
+        return {**prepared, "cmd": start.command, "env": {**env, **start.variables}}
 
     @property
     def _doer(self) -> KeptKernel:
@@ -216,6 +217,9 @@ class GenOpsLocalProvisioner(LocalProvisioner):
 
     async def cleanup(self, restart: bool = False) -> None:
         """Give back what was used."""
+        start, self._start = self._start, None
+        if start is not None:
+            await asyncio.to_thread(start.ended)
         await self._doer.cleanup(restart=restart)
 
     def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:

@@ -61,15 +61,21 @@ class ComputeService:
         return await asyncio.to_thread(nsight_tools, dict(os.environ))
 
     async def prepare_nsight_kernel(self, body: NewNsightKernel) -> NsightKernel:
-        """A kernelspec whose kernels are started under Nsight Systems, made of one of this machine.
+        """A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine.
 
-        Raises Unavailable without a usable Nsight Systems, NotFound, InvalidRequest or Conflict for the kernelspec.
+        Raises Unavailable where the tool cannot be used here, NotFound, InvalidRequest or Conflict for the kernelspec.
         """
-        from .nsight import usable_systems
-        from .nsight_kernels import prepared
+        from .nsight import usable
+        from .nsight_kernels import UnderNsight, prepared
+        from .nsight_starts import refuse_without_driver
 
-        tool = await asyncio.to_thread(usable_systems, dict(os.environ))
-        return await asyncio.to_thread(prepared, body.kernel_name, tool.version)
+        env = dict(os.environ)
+        tool = await asyncio.to_thread(usable, body.product, env)
+        wanted = UnderNsight("systems")
+        if body.product == "compute":
+            wanted = UnderNsight("compute", body.section_set)
+            await asyncio.to_thread(refuse_without_driver, tool.path, env)
+        return await asyncio.to_thread(prepared, body.kernel_name, tool.version, wanted)
 
     async def _entries(self) -> list[KernelEntry]:
         return [] if self._directory is None else await self._directory.kernels()

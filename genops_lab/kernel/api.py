@@ -173,9 +173,9 @@ def dataset(data: Any, name: str = "", context: str = "") -> Fingerprint:
 def profile(
     title: str = "",
     *,
-    steps: int = 10,
+    steps: int = 0,
     warmup: int = 2,
-    seconds: float = 20.0,
+    seconds: float = 0.0,
     megabytes: float = 200.0,
     shapes: bool = False,
     stacks: bool = False,
@@ -185,7 +185,8 @@ def profile(
 ) -> ContextManager[Any]:
     """``with genops.profile() as p:`` records the block with PyTorch's profiler.
 
-    At most ``steps`` optimizer steps behind ``warmup`` unrecorded ones, ``seconds``, or ``megabytes`` of memory.
+    At most ``steps`` optimizer steps (10) behind ``warmup`` unrecorded ones, ``seconds`` (20), or ``megabytes`` of
+    memory; with Nsight Compute 1 step and 60 s where nothing is said.
     A block without optimizer steps is recorded from its start. ``shapes``, ``stacks`` and ``memory`` record more and
     are slower, ``graphs`` keeps CUPTI attached for CUDA graphs, ``lines`` marks the lines of the cells or of this file.
     The trace goes to the Lab and to the current (or last) run; ``p.profile`` is its summary afterwards. Without a Lab

@@ -110,13 +110,16 @@ def profile_parser() -> argparse.ArgumentParser:
         help="the profile's title; the notebook's name and the cell's number without it",
     )
     parser.add_argument(
-        "--steps", type=_count(1), default=10, help="record at most so many optimizer steps (%(default)s)"
+        "--steps",
+        type=_count(1),
+        default=0,
+        help="record at most so many optimizer steps (10; 1 with Nsight Compute)",
     )
     parser.add_argument(
         "--warmup", type=_count(0), default=2, help="steps before them that are not recorded (%(default)s)"
     )
     parser.add_argument(
-        "--seconds", type=_positive, default=20.0, help="record at most so long (%(default)s)"
+        "--seconds", type=_positive, default=0.0, help="record at most so long (20; 60 with Nsight Compute)"
     )
     parser.add_argument(
         "--megabytes",

@@ -166,7 +166,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** A kernelspec whose kernels are started under Nsight Systems, made of one of this machine. */
+        /** A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine. */
         post: operations["prepare_nsight_kernel"];
         delete?: never;
         options?: never;
@@ -1971,15 +1971,25 @@ export interface components {
         };
         /**
          * NewNsightKernel
-         * @description The kernelspec that is wanted under Nsight Systems.
+         * @description The kernelspec that is wanted under one of Nsight's tools; ``section_set`` is for Nsight Compute.
          */
         NewNsightKernel: {
             /** @default python3 */
             kernel_name: string;
+            /**
+             * @default systems
+             * @enum {unknown}
+             */
+            product: "compute" | "systems";
+            /**
+             * @default basic
+             * @enum {unknown}
+             */
+            section_set: "basic" | "detailed" | "full";
         };
         /**
          * NsightKernel
-         * @description A kernelspec whose kernels are started under Nsight Systems, of this version.
+         * @description A kernelspec whose kernels are started under one of Nsight's tools, of this version.
          */
         NsightKernel: {
             name: string;

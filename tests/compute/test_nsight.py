@@ -1,27 +1,34 @@
-"""Nsight on this machine, and kernels under it: real ipykernels; a stand-in for nsys, which cannot be had here."""
+"""Nsight on this machine, and kernels under it: real ipykernels, mostly with a stand-in for nsys, which can be broken."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from genops_lab.compute import nsight, provisioner
-from genops_lab.compute.nsight import nsight_tools, usable_systems
-from genops_lab.compute.nsight_kernels import prepared
+from genops_lab.compute.nsight import nsight_tools, usable
+from genops_lab.compute.nsight_kernels import UnderNsight, prepared
 from genops_lab.compute.provisioner import GenOpsLocalProvisioner
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from tests.support.homes import Home
+from tests.support.nsight_tools import real_nsys
 from tests.support.nsys import NsysStandIn, nsys_stand_in
 
 #: What ``ncu --version`` says.
 NCU = """NVIDIA (R) Nsight Compute Command Line Profiler
 Copyright (c) 2018-2024 NVIDIA Corporation
 Version 2024.3.2.0 (build 34861637) (public-release)"""
+
+SYSTEMS = UnderNsight("systems")
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +66,7 @@ def test_none_installed(tmp_path: Path) -> None:
     assert systems.trouble == "Nsight Systems (nsys) is not installed on this machine."
     assert compute.trouble == "Nsight Compute (ncu) is not installed on this machine."
     with pytest.raises(Unavailable, match="not installed") as raised:
-        usable_systems({"PATH": str(tmp_path)})
+        usable("systems", {"PATH": str(tmp_path)})
     assert "nsight-systems-cli" in raised.value.hint
 
 
@@ -67,7 +74,7 @@ def test_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for version in ("2023.4.1", "2024.11.1", "2024.6.2"):
         nsys_stand_in(tmp_path / version / "bin", f"NVIDIA Nsight Systems version {version}.1-1v0")
     monkeypatch.setattr(nsight, "_FOLDERS", (f"{tmp_path}/*/bin",))
-    assert usable_systems({"PATH": ""}).version == "2024.11.1.1", "the newest"
+    assert usable("systems", {"PATH": ""}).version == "2024.11.1.1", "the newest"
 
 
 @pytest.mark.parametrize(
@@ -80,11 +87,11 @@ def test_beside_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_one_that_cannot_be_used(tmp_path: Path, version: str, trouble: str) -> None:
     nsys_stand_in(tmp_path, version)
     with pytest.raises(Unavailable, match=trouble):
-        usable_systems({"PATH": str(tmp_path)})
+        usable("systems", {"PATH": str(tmp_path)})
 
 
 def test_the_kernelspec_of_a_python(at_home: Home) -> None:
-    made = prepared("python3", "2024.6")
+    made = prepared("python3", "2024.6", SYSTEMS)
     assert (made.name, made.version) == ("python3-nsight", "2024.6")
     found = KernelSpecManager().get_kernel_spec(made.name)
     assert found.argv == KernelSpecManager().get_kernel_spec("python3").argv
@@ -92,7 +99,7 @@ def test_the_kernelspec_of_a_python(at_home: Home) -> None:
     assert found.interrupt_mode == "message"
     assert list(Path(found.resource_dir).glob("logo-*"))
     before = (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns
-    assert prepared("python3", "2024.6") == prepared("python3-nsight", "2024.6") == made
+    assert prepared("python3", "2024.6", SYSTEMS) == prepared("python3-nsight", "2024.6", SYSTEMS) == made
     assert (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns == before
 
 
@@ -109,18 +116,18 @@ def test_kernelspecs_that_are_refused(at_home: Home) -> None:
     spec(at_home, "mine")
     spec(at_home, "mine-nsight")
     with pytest.raises(NotFound, match="no kernel 'nope'"):
-        prepared("nope", "1")
+        prepared("nope", "1", SYSTEMS)
     with pytest.raises(InvalidRequest, match="no Python"):
-        prepared("r", "1")
+        prepared("r", "1", SYSTEMS)
     with pytest.raises(InvalidRequest, match="not run on this machine"):
-        prepared("box", "1")
+        prepared("box", "1", SYSTEMS)
     with pytest.raises(Conflict, match="'mine-nsight' already"):
-        prepared("mine", "1")
+        prepared("mine", "1", SYSTEMS)
 
 
 async def test_a_kernel_is_started_under_nsys_and_restarted_so(nsys: NsysStandIn, at_home: Home) -> None:
     manager = AsyncKernelManager(
-        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+        kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
     )
     await manager.start_kernel(cwd=str(at_home.work))
     try:
@@ -140,6 +147,33 @@ async def test_a_kernel_is_started_under_nsys_and_restarted_so(nsys: NsysStandIn
         assert shown == repr([str(nsys.program), words[1].removeprefix("--session-new=")])
         assert words[5:8] == [sys.executable, "-m", "ipykernel_launcher"]
     assert first != again, "each process has a session of its own"
+
+
+async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
+    at_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{real_nsys().parent}:{os.environ['PATH']}")
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
+    )
+    await manager.start_kernel(cwd=str(at_home.work))
+    try:
+        kernel = int(await said(manager, "os.getpid()"))
+        session = (await said(manager, "os.environ['GENOPS_NSYS_SESSION']")).strip("'")
+        assert processes_of(session)
+    finally:
+        await manager.shutdown_kernel(now=True)
+    assert not psutil.pid_exists(kernel), "its ports are free for the next one"
+    deadline = time.monotonic() + 30
+    while left := processes_of(session):
+        assert time.monotonic() < deadline, left
+        await asyncio.sleep(0.2)
+
+
+def processes_of(session: str) -> list[list[str]]:
+    """What runs in a session of nsys: the launcher, its agent."""
+    found = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [words for words in found if any(session in word for word in words)]
 
 
 async def said(manager: AsyncKernelManager, expression: str) -> str:
@@ -170,7 +204,7 @@ async def test_such_a_kernel_is_not_the_agents(
 
     monkeypatch.setattr(provisioner, "_keeping", Keeps())
     manager = AsyncKernelManager(
-        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+        kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
     )
     await manager.start_kernel(cwd=str(at_home.work))
     try:
@@ -181,7 +215,7 @@ async def test_such_a_kernel_is_not_the_agents(
 
 async def test_without_nsys_the_kernel_does_not_start_and_says_why(nsys: NsysStandIn, at_home: Home) -> None:
     manager = AsyncKernelManager(
-        kernel_name=prepared("python3", "1").name, connection_file=str(at_home.path / "kernel.json")
+        kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
     )
     nsys.program.unlink()
     with pytest.raises(Unavailable, match="not installed"):

@@ -1,19 +1,19 @@
-"""``%%profile`` in a kernel under Nsight Systems: real ipykernels, and a stand-in for nsys (there is no GPU here)."""
+"""``%%profile`` in a kernel under Nsight Systems: real ipykernels, and a stand-in for nsys, which can be broken
+at will and has exports of a GPU (the real one: ``test_profile_real_nsys``)."""
 
 from __future__ import annotations
 
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genops_lab.compute.nsight import under_systems
+from genops_lab.compute.nsight_starts import under_systems
 from genops_lab.kernel.errors import GenOpsError
-from genops_lab.kernel.profiling import Wishes, nsight
+from genops_lab.kernel.profiling import Wishes, nsight, outside
 from genops_lab.kernel.profiling.nsight import found_in
 from genops_lab.profiler import analyze
 from tests.support.homes import Home
@@ -53,9 +53,9 @@ def nsys(home: Home) -> NsysStandIn:
 @pytest.fixture
 def kernel(home: Home, lab: LabStandIn, nsys: NsysStandIn) -> Iterator[RunningKernel]:
     """A kernel as the provisioner starts it, with the extension loaded."""
-    under, variables = under_systems(str(nsys.program), [])
-    env = home.environment(GENOPS_SOCKET=str(lab.path), **variables)
-    with running_kernel(sys.executable, env, home.work, under) as found:
+    start = under_systems(str(nsys.program), [], home.environment())
+    env = home.environment(GENOPS_SOCKET=str(lab.path), **start.variables)
+    with running_kernel(sys.executable, env, home.work, start.command) as found:
         found.ok("%load_ext genops_lab")
         yield found
 
@@ -131,10 +131,10 @@ def test_an_interrupt_ends_the_cell_and_neither_kernel_nor_profile(
 def test_a_forked_child_has_no_collection(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:
     code = """%%profile
 import os
-from genops_lab.kernel.profiling.nsight import NsightCapture
+from genops_lab.kernel.profiling.outside import OutsideCapture
 child = os.fork()
 if not child:
-    os._exit(NsightCapture._active is not None)
+    os._exit(OutsideCapture._active is not None)
 os.waitpid(child, 0)[1]"""
     assert kernel.ok(code).result == "0"
     assert len(profiles) == 1
@@ -208,11 +208,10 @@ class Nvtx:
 @pytest.fixture
 def nvtx(home: Home, monkeypatch: pytest.MonkeyPatch) -> Nvtx:
     """Marks of captures in this process; PyTorch's operators are not among them."""
-    torch = pytest.importorskip("torch", reason="PyTorch is an extra")
-    monkeypatch.setattr(torch.autograd.profiler, "emit_nvtx", lambda record_shapes: nullcontext())
+    pytest.importorskip("torch", reason="PyTorch is an extra")
     monkeypatch.setenv("GENOPS_DATA_DIR", str(home.data))
     made = Nvtx()
-    monkeypatch.setattr(nsight, "nvtx", lambda: made)
+    monkeypatch.setattr(outside, "nvtx", lambda: made)
     return made
 
 

@@ -1,7 +1,7 @@
-"""A stand-in for ``nsys``, which cannot be had here: it takes the real one's arguments and no others, keeps sessions as
+"""A stand-in for ``nsys`` on machines without a GPU: it takes the real one's arguments and no others, keeps sessions as
 the real one does, runs what it is asked to launch, and gives one of the real exports for every report.
 
-What it says where it refuses is our own text; what the real one records of a kernel is not tested with it.
+What it says where it refuses is our own text; the real one is in ``nsight_tools``.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ if verb == "launch":
 else:
     parser.add_argument("--session", required=verb != "export")
     parser.add_argument("--output", required=verb in ("start", "export"))
-    for option in ("sample", "cpuctxsw", "force-overwrite", "type"):
+    for option in ("sample", "cpuctxsw", "force-overwrite", "type", "kill"):
         parser.add_argument("--" + option)
     parser.add_argument("report", nargs="?")
 given = parser.parse_args(sys.argv[2:])
 session = here / ("session-" + str(getattr(given, "session_new", None) or getattr(given, "session", "")))
+if verb == "shutdown":
+    session.unlink(missing_ok=True)
 if verb in ("start", "stop"):
     if not session.exists():
         sys.exit(f"There is no session {{given.session}}.")
@@ -53,7 +55,7 @@ if verb == "launch":
     except KeyboardInterrupt:  # its group was signalled: the real one ends with what it launched
         process.kill()
         code = process.wait()
-    session.unlink()
+    session.unlink(missing_ok=True)
     sys.exit(code)
 elif verb == "start":
     if session.read_text():

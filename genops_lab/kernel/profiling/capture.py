@@ -51,7 +51,7 @@ class Capture:
         self.trace_path = ""
         #: What was recorded and what it cost, in words.
         self.note = ""
-        self.wishes = (wishes or Wishes()).with_a_gap()
+        self.wishes = (wishes or Wishes()).settled(10, 20.0).with_a_gap()
         self.first_start_s = 0.0
         self.device = ""
         self.trouble = ""

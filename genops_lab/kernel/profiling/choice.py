@@ -7,18 +7,24 @@ from typing import Iterator, Optional, Union
 
 from .capture import Capture
 from .markers import own_files
+from .ncu import NcuCapture, measuring
 from .nsight import NsightCapture, session
+from .outside import OutsideCapture
 from .wishes import Wishes
 
 
-def capture_of(title: str, wishes: Optional[Wishes] = None) -> Union[Capture, NsightCapture]:
-    """A recording that has not begun: by Nsight Systems in a kernel that was started under it."""
-    under = session()
-    return Capture(title, wishes) if under is None else NsightCapture(title, under, own_files(), wishes)
+def capture_of(title: str, wishes: Optional[Wishes] = None) -> Union[Capture, OutsideCapture]:
+    """A recording that has not begun: by Nsight's tool in a kernel that was started under one."""
+    collecting, measured = session(), measuring()
+    if collecting is not None:
+        return NsightCapture(title, collecting, own_files(), wishes)
+    if measured is not None:
+        return NcuCapture(title, measured, own_files(), wishes)
+    return Capture(title, wishes)
 
 
 @contextlib.contextmanager
-def profiled(title: str, wishes: Optional[Wishes] = None) -> Iterator[Union[Capture, NsightCapture]]:
+def profiled(title: str, wishes: Optional[Wishes] = None) -> Iterator[Union[Capture, OutsideCapture]]:
     """Record the block, also when it raises."""
     capture = capture_of(title, wishes)
     capture.start()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+#: Left to who records: measuring a step with Nsight Compute takes as long as recording many of them.
+AS_USUAL = 0
+
 
 class Wishes(NamedTuple):
     """Bounds of a recording, whichever comes first, and what it holds.
@@ -13,9 +16,9 @@ class Wishes(NamedTuple):
     ``usd_per_hour``: what all that runs costs, in place of the target's price.
     """
 
-    steps: int = 10
+    steps: int = AS_USUAL
     warmup: int = 2
-    seconds: float = 20.0
+    seconds: float = AS_USUAL
     megabytes: float = 200.0
     shapes: bool = False
     stacks: bool = False
@@ -23,6 +26,10 @@ class Wishes(NamedTuple):
     graphs: bool = False
     lines: bool = True
     usd_per_hour: Optional[float] = None
+
+    def settled(self, steps: int, seconds: float) -> "Wishes":
+        """With these where they were left open."""
+        return self._replace(steps=self.steps or steps, seconds=self.seconds or seconds)
 
     def with_a_gap(self) -> "Wishes":
         """The start is recorded as well: what is open where that ends must not be where the steps begin, see

@@ -1,0 +1,150 @@
+"""A kernel's start under one of Nsight's tools, and what is left to do at its end.
+
+They record only what they have started themselves. ``nsys launch`` records nothing yet: ``%%profile`` begins and ends
+collections by the session's name. ``ncu --profile-from-start off`` measures what lies between cuProfilerStart and
+cuProfilerStop, and adds to its report while the kernel runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from genops_lab.core.errors import Unavailable
+
+from .models import SectionSet
+from .nsight import usable
+from .nsight_kernels import UnderNsight
+
+#: What the kernel side reads (:mod:`genops_lab.kernel.profiling.nsight`, ``ncu``).
+NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
+NCU_VARIABLE, NCU_SET_VARIABLE = "GENOPS_NCU_FOLDER", "GENOPS_NCU_SET"
+REPORT, LOG = "report.ncu-rep", "ncu.log"
+#: CUDA and NVTX are what the views read; the operating system's calls would only slow the kernel.
+_LAUNCH = ("--trace=cuda,nvtx", "--cuda-graph-trace=node", "--wait=primary")
+#: A kernelspec's command may be a wrapper of the kernel; what a kernel starts measures nothing before it asks for it.
+_MEASURE = ("--profile-from-start", "off", "--nvtx", "--target-processes", "all")
+_ANSWERS_WITHIN_S = 20.0
+_TRIED_WITHIN_S = 120.0
+_ENDS_WITHIN_S = 5.0
+
+log = logging.getLogger("genops_lab")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A command and the variables that tell its kernel of the tool. ``ended`` is for when it has ended; it blocks."""
+
+    command: list[str]
+    variables: dict[str, str]
+    ended: Callable[[], None]
+
+
+def started_under(wanted: UnderNsight, command: Sequence[str], env: Mapping[str, str]) -> Start:
+    """How ``command`` is started under a tool. Blocks. Raises Unavailable where it cannot be used."""
+    tool = usable(wanted.product, env)
+    if wanted.product == "systems":
+        return under_systems(tool.path, command, env)
+    refuse_without_driver(tool.path, env)
+    return under_compute(tool.path, command, env, wanted.section_set)
+
+
+def under_systems(nsys: str, command: Sequence[str], env: Mapping[str, str]) -> Start:
+    """A session of its own."""
+    session = f"genops-{secrets.token_hex(6)}"
+
+    variables = {NSYS_VARIABLE: nsys, SESSION_VARIABLE: session}
+
+    def ended() -> None:
+        _end_kernel(command, variables)
+        # Its agent outlives a launcher that was killed.
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            subprocess.run(
+                [nsys, "shutdown", "--kill=none", f"--session={session}"], env=dict(env),
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWERS_WITHIN_S, check=False,
+            )  # fmt: skip
+
+    launch = [nsys, "launch", f"--session-new={session}", *_LAUNCH, *command]
+    return Start(launch, variables, ended)
+
+
+def under_compute(
+    ncu: str, command: Sequence[str], env: Mapping[str, str], section_set: SectionSet = "basic"
+) -> Start:
+    """A report in a private folder, which goes with the kernel: it holds what its user computes. Blocks."""
+    folder = tempfile.mkdtemp(prefix="genops-ncu-")
+    options = [*_MEASURE, *_call_stack(ncu, env)]
+    if section_set != "basic":
+        # Without a set it is that one, also in versions that call it otherwise.
+        options += ["--set", section_set]
+    files = ["-f", "-o", f"{folder}/{REPORT}", "--log-file", f"{folder}/{LOG}"]
+    variables = {NCU_VARIABLE: folder, NCU_SET_VARIABLE: section_set}
+
+    def ended() -> None:
+        _end_kernel(command, variables)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return Start([ncu, *options, *files, *command], variables, ended)
+
+
+def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
+    """Have ncu start a program that does nothing: it starts none without a driver. Blocks. Raises Unavailable."""
+    try:
+        done = _asked([ncu, "--profile-from-start", "off", sys.executable, "-c", ""], env, _TRIED_WITHIN_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(
+            f"{ncu} does not start a program: {error}.",
+            hint="Try it in a terminal: ncu true",
+            code="nsight_fails",
+        ) from error
+    errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("==ERROR==")]
+    if not errors:
+        return
+    said = errors[0].removeprefix("==ERROR==").strip()
+    driver = "CUDA driver" in said
+    raise Unavailable(
+        f"Nsight Compute cannot start a kernel on this machine: {said}",
+        hint="It needs NVIDIA's driver: is nvidia-smi there, and does it list a GPU?"
+        if driver
+        else "Try it in a terminal: ncu true",
+        code="nsight_no_driver" if driver else "nsight_fails",
+    )
+
+
+def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
+    """End what is left of a kernel whose tool was killed: tools put it into a process group of its own, and its ports
+    are those of the kernel that follows it. What it has started itself goes on, as it does with other kernels."""
+    words, left = [*command[1:]], []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            started = process.cmdline()[-len(words) :] == words
+            if words and started and variables.items() <= process.environ().items():
+                process.kill()
+                left.append(process)
+    psutil.wait_procs(left, timeout=_ENDS_WITHIN_S)
+
+
+def _call_stack(ncu: str, env: Mapping[str, str]) -> list[str]:
+    """Python's frames of each launch, for versions that know them; those of C++ alone would only cost."""
+    try:
+        known = "--call-stack-type" in _asked([ncu, "--help"], env, _ANSWERS_WITHIN_S).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        log.info("%s --help does not answer: Python's call stacks are left out.", ncu)
+        return []
+    return ["--call-stack", "--call-stack-type", "python"] if known else []
+
+
+def _asked(command: list[str], env: Mapping[str, str], within_s: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        timeout=within_s, check=False,
+    )  # fmt: skip
