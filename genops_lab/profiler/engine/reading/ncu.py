@@ -19,7 +19,7 @@ from ..kinds import Kind, kind_of
 from ..measuring.figures import device_of, figures_of, is_wanted, nanoseconds, stalls_of
 from ..measuring.launch import Launch, Measured
 from .building import Builder
-from .ncu_report import Report
+from .ncu_report import Report, opened
 from .ncu_results import Frame, Range, Result, metric_value, metrics_of, rules_of
 from .nvtx import operator_of
 from .wire import Damaged
@@ -44,10 +44,11 @@ def read(path: Path, after: int = 0) -> Columns:
 
     Raises InvalidRequest when it is no report of Nsight Compute; OSError.
     """
-    reading = _Reading(Report(path))
-    for result in reading.report.results(after):
-        reading.take(result)
-    return reading.finish()
+    with opened(path) as report:
+        reading = _Reading(report)
+        for result in report.results(after):
+            reading.take(result)
+        return reading.finish()
 
 
 class _Open(NamedTuple):
