@@ -32,6 +32,7 @@ def database(folder: Path) -> bytes:
         (b'{"schemaVersion": 1, "traceEvents": []}', FileKind.TRACE),
         (b'\xef\xbb\xbf [{"ph": "X"}]', FileKind.TRACE),
         (b"anything", FileKind.TRACE),
+        (b"NVR\x00....", FileKind.NSIGHT_COMPUTE),
         (pickle.dumps(SNAPSHOT), FileKind.SNAPSHOT),
         (json.dumps(SNAPSHOT).encode(), FileKind.SNAPSHOT),
         (json.dumps({"traceEvents": [{"segments": 1}]}).encode(), FileKind.TRACE),
@@ -65,7 +66,6 @@ def test_a_database(tmp_path: Path) -> None:
         ),
         ("a.json.gz", gzip.compress(gzip.compress(b"[]", mtime=0), mtime=0), "gzip twice"),
         ("a.html", b"<!doctype html>", "a page"),
-        ("a.ncu-rep.gz", gzip.compress(b"NVR\x00...."), "a report of Nsight Compute in gzip"),
         ("a.nsys-rep", b"....", "Nsight Systems alone can read"),
     ],
 )

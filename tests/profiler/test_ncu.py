@@ -226,6 +226,45 @@ def test_a_backward_kernel_belongs_to_the_forward_line(tmp_path: Path) -> None:
     assert (line.place.line, line.device_us, line.backward_us) == (2, 150, 50)
 
 
+def test_a_backward_kernel_without_a_forward_one_belongs_to_the_line_that_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    waiting = {4242: [cell_marker("c"), line_marker("c", 9)]}
+    node = "autograd::engine::evaluate_function: AccumulateGrad, op_id = 4"
+    found = analyze(
+        written(
+            tmp_path,
+            kernel("bwd", us=50, thread=5000, ranges=[node, "MulBackward0, seq = 3"], others=waiting),
+            kernel("after", us=20, ranges=[cell_marker("c"), line_marker("c", 10)]),
+            kernel("quiet", us=10, thread=5000, others=waiting),
+        )
+    )
+    assert found.attribution is not None
+    lines = {line.place.line: line.device_us for line in found.attribution.lines}
+    assert lines == {9: 60, 10: 20}
+
+
+def test_ranges_that_begin_and_end_anywhere_lie_on_one_lane(tmp_path: Path) -> None:
+    one, two = ["ProfilerStep#1", "other"], ["other", "ProfilerStep#2"]
+    columns = ncu.read(
+        written(
+            tmp_path,
+            *(kernel("a", crossing=each, thread=number) for number, each in enumerate((one, two, []), 7)),
+        )
+    )
+    crossing = [
+        (columns.names[columns.name[number]], int(columns.ts[number]), int(columns.dur[number]))
+        for number in range(len(columns))
+        if columns.lanes[columns.lane[number]].thread == "ranges"
+    ]
+    assert sorted(crossing) == [
+        ("ProfilerStep#1", 0, 100_000),
+        ("ProfilerStep#2", 100_000, 100_000),
+        ("other", 0, 100_000),
+        ("other", 100_000, 100_000),
+    ]
+
+
 def test_two_processes_and_what_is_no_single_kernel(tmp_path: Path) -> None:
     writer = Writer(process=1)
     path = tmp_path / "r.ncu-rep"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import struct
 import tracemalloc
@@ -62,6 +63,28 @@ def _varint(of: bytes, at: int) -> tuple[int, int]:
         shift, at = shift + 7, at + 1
         if of[at - 1] < 128:
             return value, at
+
+
+def test_a_report_in_gzip_is_read_as_one_that_is_not(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "r.ncu-rep", tmp_path / "trace.json.gz"
+    plain.write_bytes(report([kernel("a"), kernel("b")]))
+    whole = gzip.compress(plain.read_bytes())
+    packed.write_bytes(whole)
+    assert analyze(packed) == analyze(plain)
+    assert kernel_metrics(packed, 1) == kernel_metrics(plain, 1)
+    packed.write_bytes(whole[: len(whole) - 40])
+    cut = analyze(packed)
+    assert "unpacked up to its damage" in cut.damaged
+    packed.write_bytes(gzip.compress(plain.read_bytes() + bytes(64 << 20)))
+    assert "more than a report has" in analyze(packed).damaged
+
+
+def test_files_that_are_none_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="There is no file"):
+        kernel_metrics(tmp_path / "missing.ncu-rep", 0)
+    (tmp_path / "t.json").write_text('{"traceEvents": []}')
+    with pytest.raises(InvalidRequest, match="is no report of Nsight Compute"):
+        kernel_metrics(tmp_path / "t.json", 0)
 
 
 @pytest.mark.parametrize("length", [1 << 30, (1 << 32) - 1])

@@ -9,7 +9,7 @@ import pytest
 
 from genops_lab.profiler import kernel_metrics
 from genops_lab.profiler.engine.reading import ncu
-from genops_lab.profiler.engine.reading.ncu_report import Report
+from genops_lab.profiler.engine.reading.ncu_report import opened
 from genops_lab.profiler.engine.reading.ncu_results import rules_of
 
 from ..support.nsight_tools import real_ncu, real_reports
@@ -55,7 +55,8 @@ def test_every_metric_that_ncu_prints_is_ours(real: Path, tmp_path: Path) -> Non
 
 def test_rules_and_their_speedups_are_those_that_ncu_prints(real: Path, tmp_path: Path) -> None:
     said = _packed(re.sub(r"-{10,}", " ", printed(real, tmp_path, "--page", "details")))
-    rules = [rule for result in Report(real).results() for rule in rules_of(result)]
+    with opened(real) as report:
+        rules = [rule for result in report.results() for rule in rules_of(result)]
     assert len(rules) > 5
     for rule in rules:
         assert _packed(rule.text) in said

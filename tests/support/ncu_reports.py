@@ -47,6 +47,8 @@ class Kernel:
     thread: int = 4242
     #: NVTX ranges that were open at the launch, the outermost first.
     ranges: Sequence[str] = ()
+    #: The same of other threads, by their numbers.
+    others: Mapping[int, Sequence[str]] = field(default_factory=dict)
     #: Ranges that have a start and an end of their own (``range_start``).
     crossing: Sequence[str] = ()
     #: The CPU's call stack, the innermost first: file, function, line.
@@ -238,9 +240,10 @@ def _rule(rule: Rule) -> bytes:
 def _nvtx(of: Kernel) -> bytes:
     """Names are those of the default domain, number 0."""
     state = _message(1, _number(1, 0) + _text(2, "<default domain>"))
-    stack = b"".join(_message(3, _text(1, name)) for name in of.ranges)
-    if stack:
-        state += _message(2, _number(1, of.thread) + _message(2, _number(1, 0) + stack))
+    for thread, ranges in ({of.thread: of.ranges} | dict(of.others)).items():
+        stack = b"".join(_message(3, _text(1, name)) for name in ranges)
+        if stack:
+            state += _message(2, _number(1, thread) + _message(2, _number(1, 0) + stack))
     crossing = b"".join(
         _message(3, _number(1, number + 1) + _text(2, name) + _number(5, of.thread))
         for number, name in enumerate(of.crossing)

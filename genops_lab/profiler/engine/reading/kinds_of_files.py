@@ -112,10 +112,6 @@ def kind_of_file(path: Path) -> FileKind:
             raise InvalidRequest(f"{path.name} is a database in gzip.", hint=f"Unpack it: gunzip {path.name}")
         return FileKind.NSIGHT
     if head.startswith(NCU_REPORT):
-        if packed:
-            raise InvalidRequest(
-                f"{path.name} is a report of Nsight Compute in gzip.", hint=f"Unpack it: gunzip {path.name}"
-            )
         return FileKind.NSIGHT_COMPUTE
     if head[:1] == b"\x80" or _SNAPSHOT_KEYS.match(head.removeprefix(b"\xef\xbb\xbf")):
         return FileKind.SNAPSHOT

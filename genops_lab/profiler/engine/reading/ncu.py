@@ -19,7 +19,7 @@ from ..kinds import Kind, kind_of
 from ..measuring.figures import device_of, figures_of, is_wanted, nanoseconds, stalls_of
 from ..measuring.launch import Launch, Measured
 from .building import Builder
-from .ncu_report import Report
+from .ncu_report import Report, opened
 from .ncu_results import Frame, Range, Result, metric_value, metrics_of, rules_of
 from .nvtx import operator_of
 from .wire import Damaged
@@ -44,10 +44,11 @@ def read(path: Path, after: int = 0) -> Columns:
 
     Raises InvalidRequest when it is no report of Nsight Compute; OSError.
     """
-    reading = _Reading(Report(path))
-    for result in reading.report.results(after):
-        reading.take(result)
-    return reading.finish()
+    with opened(path) as report:
+        reading = _Reading(report)
+        for result in report.results(after):
+            reading.take(result)
+        return reading.finish()
 
 
 class _Open(NamedTuple):
@@ -75,7 +76,7 @@ class _Reading:
     def __init__(self, report: Report) -> None:
         self.report = report
         self._builder = Builder()
-        self._threads: dict[tuple[int, int, str], _Thread] = {}
+        self._threads: dict[tuple[int, str], _Thread] = {}
         self._launches: list[Launch] = []
         self._longest: dict[_Key, int] = {}
         self._names: dict[str, str] = {}
@@ -122,7 +123,7 @@ class _Reading:
     def finish(self) -> Columns:
         """The columns of all that was taken."""
         for thread in self._threads.values():
-            self._close(thread, 0)
+            self._leave(thread, 0)
         damage = [*self.report.outline.damage, *self.report.damage]
         if self._odd:
             damage.append(f"{self._odd} results have metrics that cannot be read: they were left out.")
@@ -202,16 +203,27 @@ class _Reading:
         wanted.append(
             _Open(number, "launch", Kind.RUNTIME, self._clock, number, stack=stack)  # its key is its own
         )
-        self._enter(self._thread(result, ""), wanted, length)
-        for each in result.crossing:
-            # Each on a lane of its own: they begin and end anywhere.
-            self._enter(self._thread(result, f" range {each.name}"), [_opened(each, self._clock)], length)
+        self._enter(self._thread(result.process, str(result.thread)), wanted, length)
+        for number, ranges in result.others.items():
+            # What they wait in meanwhile is the line of what autograd's own thread does.
+            opened = [_opened(each, self._clock) for each in ranges]
+            self._enter(self._thread(result.process, str(number)), opened, length)
+        self._cross(self._thread(result.process, "ranges"), result.crossing, length)
 
-    def _thread(self, result: Result, part: str) -> _Thread:
-        key = (result.process, result.thread, part)
+    def _thread(self, process: int, name: str) -> _Thread:
+        key = (process, name)
         if key not in self._threads:
-            self._threads[key] = _Thread(self._builder.lane(str(result.process), f"{result.thread}{part}"))
+            self._threads[key] = _Thread(self._builder.lane(str(process), name))
         return self._threads[key]
+
+    def _cross(self, thread: _Thread, now: list[Range], length: int) -> None:
+        """Ranges that begin and end anywhere: no call tree of a thread has them."""
+        ended = [number for number, each in enumerate(thread.open) if each.key not in now]
+        for number in reversed(ended):
+            self._close(thread, thread.open.pop(number))
+        known = {each.key for each in thread.open}
+        thread.open += [_opened(each, self._clock) for each in now if each not in known]
+        thread.end = self._clock + length
 
     def _enter(self, thread: _Thread, wanted: list[_Open], length: int) -> None:
         same = 0
@@ -219,24 +231,26 @@ class _Reading:
             if before.key != now.key:
                 break
             same += 1
-        self._close(thread, same)
+        self._leave(thread, same)
         thread.open += wanted[same:]
         thread.end = self._clock + length
 
-    def _close(self, thread: _Thread, kept: int) -> None:
+    def _leave(self, thread: _Thread, kept: int) -> None:
         # The outermost first: of slices with one start and one length the first one is outside.
         for each in thread.open[kept:]:
-            lasted = thread.end - each.start
-            number = self._builder.add(
-                each.start, lasted, each.name, thread.lane, each.kind, each.correlation
-            )
-            if each.sequence is not None:
-                self._builder.mark(number, "sequence", each.sequence)
-            if each.dims:
-                self._builder.mark_text(number, "dims", each.dims)
-            if each.stack:
-                self._builder.mark_text(number, "stack", each.stack)
+            self._close(thread, each)
         del thread.open[kept:]
+
+    def _close(self, thread: _Thread, ended: _Open) -> None:
+        lasted = thread.end - ended.start
+        number = self._builder.add(
+            ended.start, lasted, ended.name, thread.lane, ended.kind, ended.correlation
+        )
+        if ended.sequence is not None:
+            self._builder.mark(number, "sequence", ended.sequence)
+        for column, text in (("dims", ended.dims), ("stack", ended.stack)):
+            if text:
+                self._builder.mark_text(number, column, text)
 
     def _devices(self) -> list[dict[str, Any]]:
         """By their numbers: the session's, and the names that launches tell."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from genops_lab.core.errors import InvalidRequest
@@ -50,28 +49,27 @@ class Device(NamedTuple):
 class Outline:
     """What all headers of a file say. ``damage`` tells where they end too early."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        """``name``: of the file. Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
         self.names: list[str] = []
         self.blocks: list[Block] = []
         self.devices: dict[int, Device] = {}
         self.command = ""
         self.clock_control = ""
         self.damage: list[str] = []
-        with path.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(0)
-            if stream.read(len(NCU_REPORT)) != NCU_REPORT:
-                raise InvalidRequest(
-                    f"{path.name} is no report of Nsight Compute.",
-                    hint="Give a file that ncu wrote (.ncu-rep).",
-                )
-            try:
-                _message(stream, size, MOST_HEADER)
-            except Damaged as error:
-                raise InvalidRequest(
-                    f"{path.name} is no whole report of Nsight Compute: {error}.", hint="Copy it again."
-                ) from error
-            self._walk(stream, size)
+        size = stream.seek(0, 2)
+        stream.seek(0)
+        if stream.read(len(NCU_REPORT)) != NCU_REPORT:
+            raise InvalidRequest(
+                f"{name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+            )
+        try:
+            _message(stream, size, MOST_HEADER)
+        except Damaged as error:
+            raise InvalidRequest(
+                f"{name} is no whole report of Nsight Compute: {error}.", hint="Copy it again."
+            ) from error
+        self._walk(stream, size)
 
     def _walk(self, stream: BinaryIO, size: int) -> None:
         for _ in range(MOST_BLOCKS):

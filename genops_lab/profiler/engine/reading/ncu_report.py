@@ -6,59 +6,65 @@ metrics are numbered over the whole file, and a result may use one that a later 
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from genops_lab.core.errors import NotFound
+from genops_lab.core.errors import InvalidRequest, NotFound
 
 from ...models import KernelMetric, KernelMetrics
 from ..measuring.units import unit_of
+from .kinds_of_files import FileKind, kind_of_file
 from .ncu_blocks import Outline, messages
 from .ncu_results import Result, metric_instances, metric_value, metrics_of, result_of
 from .wire import Damaged
 
 #: So many results are read of a file.
 MOST_RESULTS = 100_000
+_PIECE = 1 << 20
+_GZIP = b"\x1f\x8b"
+#: A report in gzip is no larger than so many times its own size: most shrink to a fifth.
+_MOST_PACKED = 200
 
 
 class Report:
-    """``outline`` is what its headers say; ``damage`` tells what could not be read of ``results``."""
+    """``outline`` is what its headers say; ``damage`` tells what could not be read of it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, stream: BinaryIO, name: str) -> None:
         """Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
-        self.path = path
-        self.outline = Outline(path)
+        self._stream = stream
+        self.outline = Outline(stream, name)
         self.damage: list[str] = []
 
     def results(self, after: int = 0, only: int | None = None) -> Iterator[Result]:
         """Those of the blocks that begin at byte ``after`` or later, in the order of the file; ``only`` that number."""
         number = large = odd = 0
-        with self.path.open("rb") as stream:
-            size = stream.seek(0, 2)
-            for block in self.outline.blocks:
-                if block.at < after:
-                    continue
-                try:
-                    here = None if only is None else only - number
-                    for kind, message in messages(stream, block, size, here):
-                        number += 1
-                        if message is None:
-                            large += only is None
-                            continue
-                        if number > MOST_RESULTS and only is None:
-                            self.damage.append(
-                                f"Only the first {MOST_RESULTS:,} results of the report were read."
-                            )
-                            return
-                        try:
-                            yield result_of(kind, message, block.process)
-                        except Damaged:
-                            odd += 1
-                except Damaged as error:
-                    if block.end <= size:
+        size = self._stream.seek(0, 2)
+        for block in self.outline.blocks:
+            if block.at < after:
+                continue
+            try:
+                here = None if only is None else only - number
+                for kind, message in messages(self._stream, block, size, here):
+                    number += 1
+                    if message is None:
+                        large += only is None
+                        continue
+                    if number > MOST_RESULTS and only is None:
                         self.damage.append(
-                            f"The block at byte {block.at:,} was read up to its damage ({error})."
+                            f"Only the first {MOST_RESULTS:,} results of the report were read."
                         )
+                        return
+                    try:
+                        yield result_of(kind, message, block.process)
+                    except Damaged:
+                        odd += 1
+            except Damaged as error:
+                if block.end <= size:
+                    self.damage.append(f"The block at byte {block.at:,} was read up to its damage ({error}).")
         if large:
             self.damage.append(
                 f"{large} results are larger than any that Nsight Compute writes: they were left out."
@@ -71,13 +77,48 @@ class Report:
         return self.outline.names[number] if 0 <= number < len(self.outline.names) else ""
 
 
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Report]:
+    """A report; one in gzip (as traces come from targets) is unpacked into a file without a name first.
+
+    Raises NotFound, and InvalidRequest for what is no report of Nsight Compute.
+    """
+    if kind_of_file(path) is not FileKind.NSIGHT_COMPUTE:
+        raise InvalidRequest(
+            f"{path.name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+        )
+    with path.open("rb") as stream, tempfile.TemporaryFile() as plain:
+        if stream.read(len(_GZIP)) != _GZIP:
+            yield Report(stream, path.name)
+            return
+        damage = _unpack(stream, plain)
+        report = Report(plain, path.name)
+        report.damage += damage
+        yield report
+
+
+def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
+    """What could not be unpacked, in words."""
+    most = _MOST_PACKED * stream.seek(0, 2)
+    stream.seek(0)
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        while (piece := inflater.unconsumed_tail or stream.read(_PIECE)) and not inflater.eof:
+            plain.write(inflater.decompress(piece, _PIECE))
+            if plain.tell() > most:
+                return [f"It was unpacked up to {plain.tell():,} bytes, more than a report has."]
+    except zlib.error as error:
+        return [f"It was unpacked up to its damage ({error})."]
+    return [] if inflater.eof else ["It was unpacked up to its damage: it is cut."]
+
+
 def kernel_metrics(path: Path, number: int) -> KernelMetrics:
     """All metrics of result ``number`` of a report, counted from 0, by their names.
 
     Raises NotFound without such a result, and InvalidRequest for what is no report of Nsight Compute.
     """
-    report = Report(path)
-    result = next(iter(report.results(only=number)), None) if number >= 0 else None
+    with opened(path) as report:
+        result = next(report.results(only=number), None) if number >= 0 else None
     if result is None:
         raise NotFound(
             f"{path.name} has no result {number}.", hint="They are counted from 0, in the order of the file."

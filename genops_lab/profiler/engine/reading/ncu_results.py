@@ -11,7 +11,7 @@ from .ncu_blocks import Kind, value_of
 from .wire import fields, natural, parts, text
 
 #: Deeper, or more, is told by no program that runs.
-MOST_RANGES, MOST_FRAMES, MOST_RULES = 256, 1024, 256
+MOST_RANGES, MOST_THREADS, MOST_FRAMES, MOST_RULES = 256, 64, 1024, 256
 _LONGEST_NAME, _LONGEST_TEXT = 1 << 13, 1 << 14
 _SHOWN: dict[Kind, str] = {"range": "(range)", "graph": "(CUDA graph)", "cmdlist": "(command list)"}
 _KINDS: tuple[Literal["info", "warning", "error", "optimization"], ...] = (
@@ -65,8 +65,8 @@ class Range(NamedTuple):
 
 
 class Result(NamedTuple):
-    """``metrics`` are messages still; ``ranges`` are those of its thread, the outermost first, ``frames`` begin with
-    the innermost."""
+    """``metrics`` are messages still; ``ranges`` are those of its thread, the outermost first, ``others`` of others;
+    ``crossing`` begin and end anywhere in the process. ``frames`` begin with the innermost."""
 
     kind: Kind
     process: int
@@ -78,6 +78,7 @@ class Result(NamedTuple):
     metrics: list[memoryview]
     rules: list[memoryview]
     ranges: list[Range]
+    others: dict[int, list[Range]]
     crossing: list[Range]
     frames: list[Frame]
     locked: bool | None
@@ -106,7 +107,10 @@ def result_of(kind: Kind, message: memoryview, process: int) -> Result:
     name = text(found.get(numbers.name, empty), _LONGEST_NAME)
     if kind == "kernel":
         name = name or text(found.get(6, empty), _LONGEST_NAME) or "(unnamed kernel)"
-    ranges, crossing = _nvtx(found.get(numbers.nvtx, empty), thread)
+    threads, crossing = _nvtx(found.get(numbers.nvtx, empty))
+    if thread not in threads and len(threads) == 1:
+        # The one that waits for it (autograd's threads have no ranges of the program).
+        threads = {thread: threads.popitem()[1]}
     return Result(
         kind=kind,
         process=process,
@@ -117,7 +121,8 @@ def result_of(kind: Kind, message: memoryview, process: int) -> Result:
         stream=stream,
         metrics=metrics,
         rules=rules,
-        ranges=ranges,
+        ranges=threads.pop(thread, []),
+        others=threads,
         crossing=crossing,
         frames=_frames(found.get(numbers.stack, empty)),
         locked=_locked(found.get(numbers.clock, empty)),
@@ -197,8 +202,8 @@ def _unmarked(found: re.Match[str]) -> str:
     return second if what == "section" else f"{first} ({second})"
 
 
-def _nvtx(state: memoryview, thread: int) -> tuple[list[Range], list[Range]]:
-    """The ranges of the thread, and those that begin and end anywhere. Of several domains the later one is inside."""
+def _nvtx(state: memoryview) -> tuple[dict[int, list[Range]], list[Range]]:
+    """The ranges of each thread, and those that begin and end anywhere. Of several domains the later one is inside."""
     threads: dict[int, list[Range]] = {}
     crossing: list[Range] = []
     for number, value in fields(state):
@@ -211,12 +216,11 @@ def _nvtx(state: memoryview, thread: int) -> tuple[list[Range], list[Range]]:
                     whose = natural(domain)
                 elif inner == 2 and isinstance(domain, memoryview):
                     ranges += [_range(each, 1, 3) for each in parts(domain, 3)]
-            threads[whose] = ranges
+            if ranges and len(threads) < MOST_THREADS:
+                threads[whose] = ranges[:MOST_RANGES]
         elif number == 3:
             crossing += [_range(each, 2, 1) for each in parts(value, 3)]
-    if thread not in threads and len(threads) == 1:
-        thread = next(iter(threads))
-    return threads.get(thread, [])[:MOST_RANGES], crossing[:MOST_RANGES]
+    return threads, crossing[:MOST_RANGES]
 
 
 def _range(message: memoryview, name: int, instance: int) -> Range:
