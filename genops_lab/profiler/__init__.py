@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from .engine import analyze as analyze
     from .engine.comparison.difference import diff as diff
     from .engine.memory.files import memory as memory
+    from .engine.reading.ncu_report import kernel_metrics as kernel_metrics
 
-__all__ = ["analyze", "diff", "memory"]
+__all__ = ["analyze", "diff", "kernel_metrics", "memory"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from .engine.memory.files import memory
 
         return memory
+    if name == "kernel_metrics":
+        from .engine.reading.ncu_report import kernel_metrics
+
+        return kernel_metrics
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,11 +11,11 @@ def metrics(summary: ProfileSummary) -> dict[str, float]:
     """``idle_percent`` and ``exposed_comm_percent`` of all devices' spans, ``mfu_percent`` and
     ``usd_a_step`` where they are known.
 
-    Without a device there is no idle time to speak of: no metric.
+    Without a device there is no idle time to speak of, nor of kernels that Nsight Compute ran one by one: no metric.
     """
     found: dict[str, float] = {}
     span = sum(device.span_us for device in summary.devices)
-    if span > 0:
+    if span > 0 and summary.measured is None:
         found["idle_percent"] = 100 * sum(device.idle_us for device in summary.devices) / span
         exposed = sum(device.exposed_comm_us for device in summary.devices)
         found["exposed_comm_percent"] = 100 * exposed / span

@@ -65,7 +65,7 @@ def test_a_database(tmp_path: Path) -> None:
         ),
         ("a.json.gz", gzip.compress(gzip.compress(b"[]", mtime=0), mtime=0), "gzip twice"),
         ("a.html", b"<!doctype html>", "a page"),
-        ("a.ncu-rep", b"NVR\x00....", "Nsight Compute"),
+        ("a.ncu-rep.gz", gzip.compress(b"NVR\x00...."), "a report of Nsight Compute in gzip"),
         ("a.nsys-rep", b"....", "Nsight Systems alone can read"),
     ],
 )

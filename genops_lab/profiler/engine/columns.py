@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import heap
+from .measuring.launch import Measured
 
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
@@ -68,6 +69,7 @@ NUMBERS = (
     "occupancy",  # estimated, in per mille
     "shared_memory",  # bytes a block
     "registers",  # a thread
+    "launch",  # of a report of Nsight Compute: its number in ``measured``
 )
 TEXTS = (
     "dims",  # JSON, as the trace has it: [[64, 3, 224, 224], []]
@@ -139,11 +141,18 @@ class Columns:
     device_properties: list[dict[str, Any]] = field(default_factory=list)
     #: What the markers of ``%%profile`` stand for.
     cells: list[MarkedCell] = field(default_factory=list)
+    #: What Nsight Compute measured of the kernels. Then the clock is made up: they lie end to end.
+    measured: Measured | None = None
     #: Sentences for people: what could not be read.
     damage: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the times between slices, and those on the host, were measured."""
+        return self.measured is None
 
     @property
     def end(self) -> Int64:

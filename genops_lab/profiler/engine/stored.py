@@ -23,6 +23,7 @@ import numpy.typing as npt
 from genops_lab.core.errors import InvalidRequest, NotFound
 
 from .columns import Allocations, Columns, Lane, MarkedCell, Sparse
+from .measuring.launch import Measured
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
 VERSION = 2
@@ -64,6 +65,7 @@ class _Manifest(msgspec.Struct):
     device_properties: list[dict[str, Any]]
     damage: list[str]
     cells: list[MarkedCell] = []
+    measured: Measured | None = None
 
 
 class _Version(msgspec.Struct):
@@ -122,6 +124,7 @@ def load(folder: str | os.PathLike[str]) -> Columns:
         device_properties=manifest.device_properties,
         damage=manifest.damage,
         cells=manifest.cells,
+        measured=manifest.measured,
     )
 
 
@@ -162,6 +165,7 @@ def _manifest(columns: Columns) -> _Manifest:
         device_properties=columns.device_properties,
         damage=columns.damage,
         cells=columns.cells,
+        measured=columns.measured,
     )
 
 

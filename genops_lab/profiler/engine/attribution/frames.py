@@ -87,6 +87,11 @@ class Frame(NamedTuple):
         return _known(path.partition("/")[0], Owner.USER)
 
 
+def is_cell(file: str) -> bool:
+    """Whether it is what a notebook's cell was compiled as."""
+    return _CELL.search(file.replace("\\", "/")) is not None
+
+
 def parse(name: str) -> Frame | None:
     """``train.py(12): forward``; None for ``nn.Module: Linear_0``, ``<built-in function add>`` and others."""
     found = _FRAME.fullmatch(name)

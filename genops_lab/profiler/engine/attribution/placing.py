@@ -22,12 +22,17 @@ class PlacesOf:
         self.lines = lines
         self._trace, self._device_line = trace, device_line
 
+    def line_of(self, slices: Int64) -> Int64:
+        """The position in ``lines.places`` of each slice on a device; NOTHING where none is known."""
+        found: Int64 = self._device_line[np.searchsorted(self._trace.device, slices)]
+        return found
+
     def __call__(self, slices: Int64) -> list[Place]:
         """Of a slice on the host that of the moment when it began; on a device that of what launched it."""
         columns = self._trace.columns
         line = np.full(len(slices), NOTHING, np.int64)
         ran = columns.kind[slices] >= Kind.COMPUTE
-        line[ran] = self._device_line[np.searchsorted(self._trace.device, slices[ran])]
+        line[ran] = self.line_of(slices[ran])
         line[~ran] = self.lines.at(columns.lane[slices[~ran]], columns.ts[slices[~ran]])
         known = line != NOTHING
         time = np.zeros(len(self.lines.places), np.int64)

@@ -57,18 +57,20 @@ class AttributionTally:
             text = columns.names[name]
             self._unattributed[text] = self._unattributed.get(text, 0) + total
         kernels = (columns.kind[device] <= Kind.COMMUNICATION)[known]
-        self._count(lines, line[known], length[known], in_backward[known], kernels)
+        self._count(columns, lines, line[known], length[known], in_backward[known], kernels)
         named = known & (owner != NOTHING)
         self._name(columns, lines, line[named], columns.name[owner[named]], length[named])
         return PlacesOf(trace, lines, line)
 
-    def _count(self, lines: Lines, line: Int64, length: Whole, backward: Bools, kernels: Bools) -> None:
+    def _count(
+        self, columns: Columns, lines: Lines, line: Int64, length: Whole, backward: Bools, kernels: Bools
+    ) -> None:
         size = len(lines.places)
         total, of_backward = np.zeros(size, np.int64), np.zeros(size, np.int64)
         np.add.at(total, line, length)
         np.add.at(of_backward, line[backward], length[backward])
         launches = np.bincount(line[kernels], minlength=size)
-        host = lines.host_times()
+        host = lines.host_times() if columns.has_clock else np.zeros(size, np.int64)
         for number, place in enumerate(lines.places):
             if total[number] or host[number] or launches[number]:
                 into = self._lines.setdefault(place, _Line())

@@ -70,16 +70,21 @@ def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, in
     def summed(of: Callable[[ProfileSummary], float]) -> tuple[float, float]:
         return of(before) / scale[0], of(after) / scale[1]
 
+    # What Nsight Compute measured has kernels alone, no time between them and none on the host.
+    clocked = not _measured(before) and not _measured(after)
     for code in ("span", "busy", "idle", "compute", "comm", "exposed_comm", "memory"):
+        if not clocked and code in ("span", "idle", "exposed_comm"):
+            continue
         one, other = summed(partial(_over_devices, f"{code}_us"))
         yield Figure(code=code, before=one, after=other, unit="us")
     one, other = summed(partial(_over_devices, "kernels"))
     yield Figure(code="kernels", before=one, after=other, unit="count")
     one, other = _idle_share(before), _idle_share(after)
-    if not math.isnan(one) and not math.isnan(other):
+    if clocked and not math.isnan(one) and not math.isnan(other):
         yield Figure(code="idle_share", before=one, after=other, unit="share")
-    one, other = summed(lambda side: side.cpu.busy_us)
-    yield Figure(code="cpu_busy", before=one, after=other, unit="us")
+    if clocked:
+        one, other = summed(lambda side: side.cpu.busy_us)
+        yield Figure(code="cpu_busy", before=one, after=other, unit="us")
     if before.roofline is not None and after.roofline is not None:
         yield Figure(
             code="flops",
@@ -97,6 +102,10 @@ def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, in
             for side in (before, after)
         )
         yield Figure(code="peak_memory", before=one, after=other, unit="bytes")
+
+
+def _measured(side: ProfileSummary) -> bool:
+    return side.measured is not None
 
 
 def _over_devices(name: str, side: ProfileSummary) -> float:
@@ -192,6 +201,11 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     models = [sorted({each.model for each in side.devices if each.model}) for side in (one, other)]
     if all(models) and models[0] != models[1]:
         yield f"They ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
+    if _measured(one) != _measured(other):
+        which = "before" if _measured(one) else "after"
+        yield f"The one {which} was measured by Nsight Compute, kernel by kernel: its times are not those of a run."
+    elif _measured(one):
+        yield "Both were measured by Nsight Compute, kernel by kernel: only the times of kernels can be compared."
     if len(one.ranks) != len(other.ranks):
         yield f"The ranks differ: {len(one.ranks)} before and {len(other.ranks)} after; times are sums over all."
     elif len(one.devices) != len(other.devices):

@@ -74,7 +74,12 @@ def _json_bytes(path: Path) -> int:
 
 def _read(path: Path, helpers: Helpers | None) -> Columns:
     with _told(path):
-        if kind_of_file(path) is FileKind.NSIGHT:
+        kind = kind_of_file(path)
+        if kind is FileKind.NSIGHT_COMPUTE:
+            from . import ncu
+
+            return ncu.read(path)
+        if kind is FileKind.NSIGHT:
             from . import nsight
 
             return nsight.read(path)

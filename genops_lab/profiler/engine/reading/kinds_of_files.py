@@ -1,4 +1,5 @@
-"""What a file is, by its content: a trace, a memory snapshot, an export of Nsight Systems, or what it is instead."""
+"""What a file is, by its content: a trace, a memory snapshot, an export of Nsight Systems, a report of Nsight
+Compute, or what it is instead."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ _HEAD = 1 << 16
 _TAR = slice(257, 262)
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
-_ENDINGS = (".json", ".json.gz", ".sqlite")
+_ENDINGS = (".json", ".json.gz", ".sqlite", ".ncu-rep")
+#: How a report of Nsight Compute begins.
+NCU_REPORT = b"NVR\x00"
 _DIGITS = re.compile(r"(\d+)")
 #: More files than that are no training's ranks.
 MOST_TRACES = 1024
@@ -28,6 +31,7 @@ class FileKind(Enum):
     TRACE = "a trace"
     SNAPSHOT = "a memory snapshot"
     NSIGHT = "an export of Nsight Systems"
+    NSIGHT_COMPUTE = "a report of Nsight Compute"
 
 
 _SNAPSHOT_KEYS = re.compile(
@@ -39,7 +43,6 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (_GZIP, "compressed by gzip twice", "Unpack it once: gunzip FILE"),
     (b"BZh", "compressed by bzip2", "Unpack it: bunzip2 FILE"),
     (b"\xfd7zXZ", "compressed by xz", "Unpack it: unxz FILE"),
-    (b"NVR\x00", "a report of Nsight Compute", "It is of single kernels: open it with ncu-ui."),
     (b"\x89HDF", "an HDF5 file", "Export it as SQLite: nsys export --type sqlite FILE.nsys-rep"),
     (b"\xff\xfe", "text in UTF-16", "Save it as UTF-8."),
     (b"\xfe\xff", "text in UTF-16", "Save it as UTF-8."),
@@ -104,6 +107,12 @@ def kind_of_file(path: Path) -> FileKind:
         if packed:
             raise InvalidRequest(f"{path.name} is a database in gzip.", hint=f"Unpack it: gunzip {path.name}")
         return FileKind.NSIGHT
+    if head.startswith(NCU_REPORT):
+        if packed:
+            raise InvalidRequest(
+                f"{path.name} is a report of Nsight Compute in gzip.", hint=f"Unpack it: gunzip {path.name}"
+            )
+        return FileKind.NSIGHT_COMPUTE
     if head[:1] == b"\x80" or _SNAPSHOT_KEYS.match(head.removeprefix(b"\xef\xbb\xbf")):
         return FileKind.SNAPSHOT
     if head[_TAR.start : _TAR.stop] == b"ustar":

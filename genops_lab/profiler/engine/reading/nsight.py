@@ -19,15 +19,10 @@ from ..columns import NO_ID, Columns
 from ..kinds import Kind, kind_of
 from .building import Builder
 from .nsight_tables import UNREADABLE, Table, Tables, no_export
+from .nvtx import operator_of
 
 _LARGEST = 2**62
 _VERSION = re.compile(r"_v\d+$|_ptsz$|_ptds$")
-#: What ``torch.autograd.profiler.emit_nvtx`` calls its ranges.
-_OPERATOR = re.compile(
-    r"(?P<name>.*?)(?:, (?:stashed )?seq = (?P<sequence>\d+))?(?:, op_id = (?P<id>\d+))?"
-    r"(?:, sizes = (?P<dims>\[.*?\]))?(?:, input_op_ids = .*)?",
-    re.DOTALL,
-)
 _NESTING, _CROSSING = (59, 70), (60, 71)
 _COPIES = dict(
     enumerate(("HtoD", "DtoH", "HtoA", "AtoH", "AtoA", "AtoD", "DtoA", "DtoD", "HtoH", "PtoP"), start=1)
@@ -174,16 +169,15 @@ class _Reading:
                 # They begin and end anywhere, also on other threads: no call tree of a thread has them.
                 self._add(start, end, said, self._thread(thread, " ranges"), Kind.ANNOTATION)
                 continue
-            found = _OPERATOR.fullmatch(said)
-            made_by_torch = found is not None and (found["id"] or found["sequence"])
-            if found is None or not made_by_torch:
+            operator = operator_of(said)
+            if operator is None:
                 self._add(start, end, said, self._thread(thread), Kind.ANNOTATION)
                 continue
-            number = self._add(start, end, found["name"], self._thread(thread), Kind.OPERATOR)
-            if number is not None and found["sequence"]:
-                self._mark(number, "sequence", int(found["sequence"][:18]))
-            if number is not None and found["dims"]:
-                self._builder.mark(number, "dims", self._builder.text(found["dims"]))
+            number = self._add(start, end, operator.name, self._thread(thread), Kind.OPERATOR)
+            if number is not None and operator.sequence is not None:
+                self._mark(number, "sequence", operator.sequence)
+            if number is not None and operator.dims:
+                self._builder.mark(number, "dims", self._builder.text(operator.dims))
 
     def _threads(self) -> dict[tuple[str, str], str]:
         table = self._tables.get("ThreadNames", "nameId", "globalTid")

@@ -50,12 +50,13 @@ def device_times(trace: Trace, kernels: Mapping[str, list[KernelTime]]) -> Itera
     """The devices of a rank. ``kernels``: those of each, without copies and fills."""
     for key, members in trace.devices.items():
         found = shares(trace, members)
+        span = found.span if trace.columns.has_clock else found.busy
         yield DeviceTime(
             device=key,
             rank=trace.rank,
-            span_us=found.span / 1000,
+            span_us=span / 1000,
             busy_us=found.busy / 1000,
-            idle_us=(found.span - found.busy) / 1000,
+            idle_us=(span - found.busy) / 1000,
             compute_us=found.compute / 1000,
             comm_us=found.communication / 1000,
             exposed_comm_us=found.exposed_communication / 1000,

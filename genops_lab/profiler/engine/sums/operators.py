@@ -31,7 +31,8 @@ class OperatorTally:
         self.count, self.own, self.total, self.device, self.kernels = (Counter[str]() for _ in range(5))
 
     def add(self, trace: Trace) -> None:
-        """Count a trace's operators and the device time that they launched."""
+        """Count a trace's operators and the device time that they launched. Without a clock they have no time of their
+        own."""
         columns, size = trace.columns, len(trace.columns.names)
         count, own, total, on_device, kernels = (np.zeros(size, np.int64) for _ in range(5))
         for operators in _blocks(np.flatnonzero(columns.kind == Kind.OPERATOR)):
@@ -48,8 +49,9 @@ class OperatorTally:
             np.add.at(on_device, name, columns.lengths(owned))
             kernels += np.bincount(name[columns.kind[owned] <= Kind.COMMUNICATION], minlength=size)
         _count(self.count, columns, count)
-        _count(self.own, columns, own)
-        _count(self.total, columns, total)
+        if columns.has_clock:
+            _count(self.own, columns, own)
+            _count(self.total, columns, total)
         _count(self.device, columns, on_device)
         _count(self.kernels, columns, kernels)
 

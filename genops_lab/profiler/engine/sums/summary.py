@@ -23,6 +23,7 @@ from ..attribution.tally import AttributionTally
 from ..efficiency.roofline import RooflineTally
 from ..intervals import span, union_length
 from ..kinds import Kind
+from ..measuring.tally import MeasuredTally
 from ..memory.allocations import MemoryTally
 from ..traces import Trace
 from .devices import device_times, stream_times
@@ -41,6 +42,7 @@ class Sums:
         self._damage: list[str] = []
         self._tally, self._cpu, self._memory = OperatorTally(), _Cpu(), MemoryTally()
         self._attribution, self._roofline = AttributionTally(), RooflineTally()
+        self._measured = MeasuredTally()
         self._devices: list[DeviceTime] = []
         self._kernels: list[list[KernelTime]] = []
         self._streams: list[StreamTime] = []
@@ -57,10 +59,14 @@ class Sums:
         self._events += trace.columns.events
         self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
         self._tally.add(trace)
-        self._cpu.add(trace)
+        clocked = trace.columns.has_clock
+        if clocked:
+            self._cpu.add(trace)
         trace.columns.rest()
         places_of = self._attribution.add(trace)
-        self._roofline.add(trace)
+        if clocked:
+            self._roofline.add(trace)
+        self._measured.add(trace, places_of)
         trace.columns.rest()
         self._memory.add(trace, places_of.lines)
         # Each asks for other columns.
@@ -70,14 +76,15 @@ class Sums:
         self._kernels += [*kernels.values(), *others.values()]
         self._streams += stream_times(trace)
         trace.columns.rest()
-        self._steps += step_times(trace)
-        self._launches += launch_times(trace)
         case = Case(trace, places_of=places_of)
-        trace.columns.rest()
-        self._idle += idle_times(trace.rank, case.gaps_of)
-        trace.columns.rest()
+        if clocked:
+            self._steps += step_times(trace)
+            self._launches += launch_times(trace)
+            trace.columns.rest()
+            self._idle += idle_times(trace.rank, case.gaps_of)
+            trace.columns.rest()
+            self._collectives.append(collectives_of(case))
         self._advice += advise(case)
-        self._collectives.append(collectives_of(case))
 
     def add_snapshot(self, snapshot: MemorySummary) -> None:
         """What an allocator's snapshot says."""
@@ -99,9 +106,10 @@ class Sums:
             launches=self._launches,
             idle=self._idle,
             attribution=self._attribution.result(),
-            roofline=self._roofline.result(),
+            roofline=self._roofline.result() or self._measured.roofline(),
             advice=over_ranks([*self._advice, *straggler(self._collectives)]),
             memory=self._memory.summary(),
+            measured=self._measured.result(),
             damaged=" ".join(self._damage),
         )
 

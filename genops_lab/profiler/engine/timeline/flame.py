@@ -46,7 +46,7 @@ def _add_host(columns: Columns, tree: _Tree) -> None:
     members = np.flatnonzero(among(columns.kind, _FRAMES))
     names, number_of = _names(columns)
     node = np.full(len(columns), NOTHING, np.int64)
-    own = own_times(columns, members, around)
+    own = own_times(columns, members, around) if columns.has_clock else np.zeros(len(members), np.int64)
     rest, times = members, own
     while len(rest):
         outer = around[rest]

@@ -1,0 +1,1 @@
+"""What Nsight Compute measured of single launches: which figures, and what they say together."""

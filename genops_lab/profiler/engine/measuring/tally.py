@@ -1,0 +1,187 @@
+"""What was measured of all launches together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from ...models import MeasuredKernel, Measurement, Place, Roofline, Stall
+from ..attribution.placing import PlacesOf
+from ..nesting import NOTHING
+from ..traces import Trace
+from .figures import FLOPS, LIMITS
+from .launch import Launch
+from .roofline import roofline
+
+#: So many kernels are told, those with most time.
+TOLD = 1000
+#: By the rule of Nsight Compute's own "speed of light".
+LATENCY_PCT, BALANCED_PCT = 60.0, 10.0
+
+
+@dataclass
+class Group:
+    """Launches of one kernel with one grid and block, in one place; ``numbers`` are those of the report."""
+
+    name: str
+    device: str
+    rank: int
+    model: str
+    grid: str
+    block: str
+    place: Place | None
+    launches: list[Launch] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+    @property
+    def us(self) -> float:
+        """The time of all."""
+        return sum(launch.us for launch in self.launches)
+
+    def mean(self, figure: str) -> float | None:
+        """By their time, over the launches that tell it."""
+        told = [(launch.figures[figure], launch.us) for launch in self.launches if figure in launch.figures]
+        time = sum(us for _, us in told)
+        return sum(value * us for value, us in told) / time if time else None
+
+    def total(self, figure: str) -> float | None:
+        """Over all launches; None where one does not tell it."""
+        told = [launch.figures[figure] for launch in self.launches if figure in launch.figures]
+        return sum(told) if len(told) == len(self.launches) else None
+
+    def flops(self) -> dict[str, float]:
+        """Of all launches, by dtype."""
+        names = {name for launch in self.launches for name in launch.figures if name.startswith(FLOPS)}
+        found = {name.removeprefix(FLOPS): self.total(name) for name in sorted(names)}
+        return {name: flops for name, flops in found.items() if flops is not None}
+
+
+class MeasuredTally:
+    """Launches over all traces that are added."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[object, ...], Group] = {}
+        self._notes: list[str] = []
+
+    def add(self, trace: Trace, places_of: PlacesOf) -> None:
+        """Count the launches of a report."""
+        columns = trace.columns
+        numbers = columns.sparse.get("launch")
+        if columns.measured is None or numbers is None:
+            return
+        if columns.measured.note not in self._notes:
+            self._notes.append(columns.measured.note)
+        lines = places_of.line_of(numbers.index.astype(np.int64)).tolist()
+        models = {each.get("id"): str(each.get("name", "")) for each in columns.device_properties}
+        for number, line in zip(numbers.value.tolist(), lines, strict=True):
+            launch = columns.measured.launches[number]
+            place = None if line == NOTHING else places_of.lines.places[line]
+            key = (launch.name, launch.device, trace.rank, launch.grid, launch.block, place)
+            if key not in self._groups:
+                model = models.get(int(launch.device), "")
+                self._groups[key] = Group(
+                    launch.name, launch.device, trace.rank, model, launch.grid, launch.block, place
+                )
+            self._groups[key].launches.append(launch)
+            self._groups[key].numbers.append(number)
+
+    def result(self) -> Measurement | None:
+        """None where nothing was measured."""
+        groups = self._ranking()
+        if not groups:
+            return None
+        return Measurement(
+            kernels=[_kernel(group) for group in groups[:TOLD]],
+            launches=sum(len(group.launches) for group in groups),
+            total_us=sum(group.us for group in groups),
+            note=" ".join(self._notes),
+        )
+
+    def roofline(self) -> Roofline | None:
+        """None where nothing was measured."""
+        return roofline(self._ranking())
+
+    def _ranking(self) -> list[Group]:
+        return sorted(self._groups.values(), key=lambda group: (-group.us, group.name))
+
+
+def bound_of(
+    compute: float | None, memory: float | None
+) -> Literal["compute", "memory", "balanced", "latency", ""]:
+    """What bounds a kernel that reaches so many percent of what the device can do."""
+    if compute is None or memory is None:
+        return ""
+    if max(compute, memory) < LATENCY_PCT:
+        return "latency"
+    if abs(compute - memory) < BALANCED_PCT:
+        return "balanced"
+    return "compute" if compute > memory else "memory"
+
+
+def _kernel(group: Group) -> MeasuredKernel:
+    longest = max(range(len(group.launches)), key=lambda each: group.launches[each].us)
+    launch = group.launches[longest]
+    compute, memory = group.mean("compute_pct"), group.mean("memory_pct")
+    count, seconds = len(group.launches), group.us / 1e6
+    flops, moved = group.flops(), group.total("dram_bytes")
+    work = sum(flops.values()) if flops else None
+    registers, shared = launch.figures.get("registers"), launch.figures.get("shared_memory_bytes")
+    return MeasuredKernel(
+        name=group.name,
+        device=group.device,
+        rank=group.rank,
+        grid=group.grid,
+        block=group.block,
+        count=count,
+        total_us=group.us,
+        longest=group.numbers[longest],
+        longest_us=launch.us,
+        compute_pct=compute,
+        memory_pct=memory,
+        dram_pct=group.mean("dram_pct"),
+        l1_pct=group.mean("l1_pct"),
+        l2_pct=group.mean("l2_pct"),
+        l1_hit_pct=group.mean("l1_hit_pct"),
+        l2_hit_pct=group.mean("l2_hit_pct"),
+        occupancy_pct=group.mean("occupancy_pct"),
+        theoretical_occupancy_pct=group.mean("theoretical_occupancy_pct"),
+        occupancy_limit=_limit(launch),
+        registers=None if registers is None else round(registers),
+        shared_memory_bytes=None if shared is None else round(shared),
+        waves=group.mean("waves"),
+        flops=None if work is None else work / count,
+        dram_bytes=None if moved is None else moved / count,
+        tflops=None if work is None or not seconds else work / seconds / 1e12,
+        gb_per_s=None if moved is None or not seconds else moved / seconds / 1e9,
+        bound=bound_of(compute, memory),
+        stalls=_stalls(group.launches),
+        rules=next((each.rules for each in _longest_first(group.launches) if each.rules), []),
+        place=group.place,
+    )
+
+
+def _longest_first(launches: Iterable[Launch]) -> list[Launch]:
+    return sorted(launches, key=lambda launch: -launch.us)
+
+
+def _limit(launch: Launch) -> str:
+    """What bounds the theoretical occupancy: empty where nothing does, since it is whole, or it is not told."""
+    told = [(launch.figures[name], words) for name, words in LIMITS.items() if launch.figures.get(name)]
+    if not told or launch.figures.get("theoretical_occupancy_pct", 0.0) >= 100:
+        return ""
+    return min(told, key=lambda each: each[0])[1]
+
+
+def _stalls(launches: list[Launch]) -> list[Stall]:
+    told = [launch for launch in launches if launch.stalls]
+    time = sum(launch.us for launch in told)
+    cycles: dict[str, float] = {}
+    for launch in told:
+        for reason, value in launch.stalls.items():
+            cycles[reason] = cycles.get(reason, 0.0) + value * launch.us / time if time else 0.0
+    whole = sum(cycles.values())
+    ranking = sorted((each for each in cycles.items() if each[1] > 0), key=lambda each: (-each[1], each[0]))
+    return [Stall(reason=reason, cycles=value, pct=100 * value / whole) for reason, value in ranking]

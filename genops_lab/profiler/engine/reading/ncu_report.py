@@ -1,0 +1,104 @@
+"""A report of Nsight Compute, result by result, without Nsight Compute.
+
+``.ncu-rep`` is read as NVIDIA describes it (``extras/FileFormat`` beside ncu). All headers are read first: the names of
+metrics are numbered over the whole file, and a result may use one that a later block tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from genops_lab.core.errors import NotFound
+
+from ...models import KernelMetric, KernelMetrics
+from ..measuring.units import unit_of
+from .ncu_blocks import Outline, messages
+from .ncu_results import Result, metric_instances, metric_value, metrics_of, result_of
+from .wire import Damaged
+
+#: So many results are read of a file.
+MOST_RESULTS = 100_000
+
+
+class Report:
+    """``outline`` is what its headers say; ``damage`` tells what could not be read of ``results``."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
+        self.path = path
+        self.outline = Outline(path)
+        self.damage: list[str] = []
+
+    def results(self, after: int = 0, only: int | None = None) -> Iterator[Result]:
+        """Those of the blocks that begin at byte ``after`` or later, in the order of the file; ``only`` that number."""
+        number = large = odd = 0
+        with self.path.open("rb") as stream:
+            size = stream.seek(0, 2)
+            for block in self.outline.blocks:
+                if block.at < after:
+                    continue
+                try:
+                    here = None if only is None else only - number
+                    for kind, message in messages(stream, block, size, here):
+                        number += 1
+                        if message is None:
+                            large += only is None
+                            continue
+                        if number > MOST_RESULTS and only is None:
+                            self.damage.append(
+                                f"Only the first {MOST_RESULTS:,} results of the report were read."
+                            )
+                            return
+                        try:
+                            yield result_of(kind, message, block.process)
+                        except Damaged:
+                            odd += 1
+                except Damaged as error:
+                    if block.end <= size:
+                        self.damage.append(
+                            f"The block at byte {block.at:,} was read up to its damage ({error})."
+                        )
+        if large:
+            self.damage.append(
+                f"{large} results are larger than any that Nsight Compute writes: they were left out."
+            )
+        if odd:
+            self.damage.append(f"{odd} results are damaged: they were left out.")
+
+    def name(self, number: int) -> str:
+        """Of a metric; empty for a number that no block tells."""
+        return self.outline.names[number] if 0 <= number < len(self.outline.names) else ""
+
+
+def kernel_metrics(path: Path, number: int) -> KernelMetrics:
+    """All metrics of result ``number`` of a report, counted from 0, by their names.
+
+    Raises NotFound without such a result, and InvalidRequest for what is no report of Nsight Compute.
+    """
+    report = Report(path)
+    result = next(iter(report.results(only=number)), None) if number >= 0 else None
+    if result is None:
+        raise NotFound(
+            f"{path.name} has no result {number}.", hint="They are counted from 0, in the order of the file."
+        )
+    found = []
+    try:
+        for name_number, message in metrics_of(result):
+            name, value = report.name(name_number), metric_value(message)
+            if name:
+                instances = metric_instances(message)
+                found.append(
+                    KernelMetric(
+                        name=name,
+                        value="" if value is None else value,
+                        unit=unit_of(name) if value is not None and not isinstance(value, str) else "",
+                        instances=instances,
+                    )
+                )
+    except Damaged:
+        # What came before it is told.
+        found.append(KernelMetric(name="(damaged)", value="The metrics after these cannot be read."))
+    return KernelMetrics(
+        number=number, name=result.name, metrics=sorted(found, key=lambda metric: metric.name)
+    )

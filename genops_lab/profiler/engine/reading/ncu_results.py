@@ -1,0 +1,256 @@
+"""One result of a report of Nsight Compute: a kernel's, or that of a range, a CUDA graph or a command list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from ...models import KernelRule
+from .ncu_blocks import Kind, value_of
+from .wire import fields, natural, parts, text
+
+#: Deeper, or more, is told by no program that runs.
+MOST_RANGES, MOST_FRAMES, MOST_RULES = 256, 1024, 256
+_LONGEST_NAME, _LONGEST_TEXT = 1 << 13, 1 << 14
+_SHOWN: dict[Kind, str] = {"range": "(range)", "graph": "(CUDA graph)", "cmdlist": "(command list)"}
+_KINDS: tuple[Literal["info", "warning", "error", "optimization"], ...] = (
+    "info",
+    "info",
+    "warning",
+    "error",
+    "optimization",
+)
+_SPEEDUPS: tuple[Literal["", "part", "kernel"], ...] = ("", "part", "kernel")
+#: ``@section:Occupancy:Occupancy@``, ``@url:Guide:https://…@``
+_MARKED = re.compile(r"@(section|url):([^:@]*):([^@]*)@")
+
+
+class _Numbers(NamedTuple):
+    """Where each kind of result has its fields; 0: nowhere."""
+
+    metrics: int
+    nvtx: int
+    context: int
+    stack: int
+    clock: int
+    stream: int = 0
+    rules: int = 0
+    name: int = 0
+    grid: int = 0
+    block: int = 0
+
+
+_NUMBERS: dict[Kind, _Numbers] = {
+    "kernel": _Numbers(13, 21, 22, 28, 25, stream=23, rules=19, name=7, grid=10, block=11),
+    "range": _Numbers(4, 10, 11, 14, 12),
+    "cmdlist": _Numbers(4, 10, 11, 16, 13, stream=12, rules=21, name=18),
+    "graph": _Numbers(4, 10, 11, 16, 13, stream=12),
+}
+
+
+class Frame(NamedTuple):
+    """Of the CPU's call stack."""
+
+    file: str
+    line: int
+    function: str
+
+
+class Range(NamedTuple):
+    """An NVTX range that was open; two with one ``instance`` are the same."""
+
+    name: str
+    instance: int
+
+
+class Result(NamedTuple):
+    """``metrics`` are messages still; ``ranges`` are those of its thread, the outermost first, ``frames`` begin with
+    the innermost."""
+
+    kind: Kind
+    process: int
+    thread: int
+    name: str
+    grid: str
+    block: str
+    stream: int
+    metrics: list[memoryview]
+    rules: list[memoryview]
+    ranges: list[Range]
+    crossing: list[Range]
+    frames: list[Frame]
+    locked: bool | None
+
+
+def result_of(kind: Kind, message: memoryview, process: int) -> Result:
+    """Raises Damaged where the message is no such result."""
+    numbers = _NUMBERS[kind]
+    metrics: list[memoryview] = []
+    rules: list[memoryview] = []
+    found: dict[int, memoryview] = {}
+    thread = stream = 0
+    for number, value in fields(message):
+        if number == numbers.metrics and isinstance(value, memoryview):
+            metrics.append(value)
+        elif number == 1:
+            thread = natural(value)
+        elif number == numbers.stream:
+            stream = natural(value)
+        elif number == numbers.rules and isinstance(value, memoryview):
+            if len(rules) < MOST_RULES:
+                rules.append(value)
+        elif isinstance(value, memoryview):
+            found[number] = value
+    empty = memoryview(b"")
+    name = text(found.get(numbers.name, empty), _LONGEST_NAME)
+    if kind == "kernel":
+        name = name or text(found.get(6, empty), _LONGEST_NAME) or "(unnamed kernel)"
+    ranges, crossing = _nvtx(found.get(numbers.nvtx, empty), thread)
+    return Result(
+        kind=kind,
+        process=process,
+        thread=thread,
+        name=name or _SHOWN[kind],
+        grid=_three(found.get(numbers.grid, empty)),
+        block=_three(found.get(numbers.block, empty)),
+        stream=stream,
+        metrics=metrics,
+        rules=rules,
+        ranges=ranges,
+        crossing=crossing,
+        frames=_frames(found.get(numbers.stack, empty)),
+        locked=_locked(found.get(numbers.clock, empty)),
+    )
+
+
+def metrics_of(result: Result) -> Iterator[tuple[int, memoryview]]:
+    """The number of each metric's name, and its message."""
+    for metric in result.metrics:
+        yield next((natural(value) for number, value in fields(metric) if number == 1), -1), metric
+
+
+def metric_value(metric: memoryview) -> float | str | None:
+    """None where the metric has instances alone."""
+    for number, value in fields(metric):
+        if number == 2 and isinstance(value, memoryview):
+            return value_of(value)
+        if number == 3:
+            break
+    return None
+
+
+def metric_instances(metric: memoryview) -> int:
+    """How many values lie behind it."""
+    return sum(1 for _ in parts(metric, 3))
+
+
+def rules_of(result: Result) -> Iterator[KernelRule]:
+    """One for each message of each rule; rules that have nothing to say are left out."""
+    for rule in result.rules:
+        told: dict[int, memoryview] = {
+            number: value for number, value in fields(rule) if isinstance(value, memoryview)
+        }
+        empty = memoryview(b"")
+        identifier, title, section = (text(told.get(number, empty), 256) for number in (1, 2, 4))
+        for item in parts(told.get(3, empty), 1):
+            inside: dict[int, memoryview] = {
+                number: value for number, value in fields(item) if isinstance(value, memoryview)
+            }
+            if 1 in inside:
+                yield _rule(identifier, title, section, inside[1], inside.get(10, empty))
+
+
+def _rule(identifier: str, title: str, section: str, message: memoryview, speedup: memoryview) -> KernelRule:
+    said = name = ""
+    kind = of = 0
+    percent: float | None = None
+    for number, value in fields(message):
+        if number == 1:
+            said = _MARKED.sub(_unmarked, text(value, _LONGEST_TEXT))
+        elif number == 2:
+            kind = natural(value)
+        elif number == 4:
+            name = text(value, 256)
+    for number, value in fields(speedup):
+        if number == 1:
+            of = natural(value)
+        elif number == 2 and isinstance(value, float) and 0 <= value <= 100:
+            percent = value
+    known = of if of < len(_SPEEDUPS) else 0
+    return KernelRule(
+        identifier=identifier,
+        title=f"{title}: {name}" if name and name != title else title or identifier,
+        text=said,
+        kind=_KINDS[kind] if kind < len(_KINDS) else "info",
+        section=section,
+        speedup_pct=percent if known else None,
+        of=_SPEEDUPS[known] if percent is not None else "",
+    )
+
+
+def _unmarked(found: re.Match[str]) -> str:
+    what, first, second = found.groups()
+    return second if what == "section" else f"{first} ({second})"
+
+
+def _nvtx(state: memoryview, thread: int) -> tuple[list[Range], list[Range]]:
+    """The ranges of the thread, and those that begin and end anywhere. Of several domains the later one is inside."""
+    threads: dict[int, list[Range]] = {}
+    crossing: list[Range] = []
+    for number, value in fields(state):
+        if not isinstance(value, memoryview):
+            continue
+        if number == 2:
+            whose, ranges = 0, []
+            for inner, domain in fields(value):
+                if inner == 1:
+                    whose = natural(domain)
+                elif inner == 2 and isinstance(domain, memoryview):
+                    ranges += [_range(each, 1, 3) for each in parts(domain, 3)]
+            threads[whose] = ranges
+        elif number == 3:
+            crossing += [_range(each, 2, 1) for each in parts(value, 3)]
+    if thread not in threads and len(threads) == 1:
+        thread = next(iter(threads))
+    return threads.get(thread, [])[:MOST_RANGES], crossing[:MOST_RANGES]
+
+
+def _range(message: memoryview, name: int, instance: int) -> Range:
+    said, known = "", 0
+    for number, value in fields(message):
+        if number == name:
+            said = text(value, _LONGEST_NAME)
+        elif number == instance:
+            known = natural(value)
+    return Range(said or "(unnamed range)", known)
+
+
+def _frames(stack: memoryview) -> list[Frame]:
+    found = []
+    for each in parts(stack, 1):
+        file = function = ""
+        line = 0
+        for number, value in fields(each):
+            if number == 3:
+                file = text(value, 1 << 12)
+            elif number == 4:
+                function = text(value, 1 << 10)
+            elif number == 5:
+                line = natural(value)
+        found.append(Frame(file, line, function))
+        if len(found) == MOST_FRAMES:
+            break
+    return found
+
+
+def _three(message: memoryview) -> str:
+    """As JSON, like other traces have it; empty where it is not told."""
+    if not len(message):
+        return ""
+    told = dict(fields(message))
+    return str([natural(told.get(number, 0)) for number in (1, 2, 3)])
+
+
+def _locked(message: memoryview) -> bool | None:
+    return next((bool(natural(value)) for number, value in fields(message) if number == 2), None)

@@ -1,0 +1,77 @@
+"""Messages of Protocol Buffers, field by field, as far as a reader asks.
+
+Not the library: the engine also runs on hosts that have none, and it makes objects of all of a message, many times its
+size, where a reader asks for a few fields of it (https://protobuf.dev/programming-guides/encoding/).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+Value = int | float | memoryview
+_DOUBLE, _FLOAT = struct.Struct("<d"), struct.Struct("<f")
+_LONGEST = 63
+
+
+class Damaged(ValueError):
+    """What is no message."""
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+    """The number and the value of each field: whole numbers as they are, eight bytes as a double, four as a float, all
+    others as their bytes. Raises Damaged where the message is none."""
+    at, end = 0, len(message)
+    while at < end:
+        key, at = _varint(message, at, end)
+        number, wire = key >> 3, key & 7
+        if not number:
+            raise Damaged("a field has no number")
+        if wire == 2:
+            length, at = _varint(message, at, end)
+            if length > end - at:
+                raise Damaged("a field is longer than what it is in")
+            yield number, message[at : at + length]
+            at += length
+        elif wire == 0:
+            value, at = _varint(message, at, end)
+            yield number, value
+        elif wire == 1 and at + 8 <= end:
+            yield number, _DOUBLE.unpack_from(message, at)[0]
+            at += 8
+        elif wire == 5 and at + 4 <= end:
+            yield number, _FLOAT.unpack_from(message, at)[0]
+            at += 4
+        else:
+            raise Damaged("a field is of no known form")
+
+
+def parts(message: memoryview, number: int) -> Iterator[memoryview]:
+    """The messages in the field ``number``."""
+    for found, value in fields(message):
+        if found == number and isinstance(value, memoryview):
+            yield value
+
+
+def natural(value: Value) -> int:
+    """A whole number; 0 for what is none."""
+    return value if isinstance(value, int) else 0
+
+
+def text(value: Value, most: int = 1 << 16) -> str:
+    """At most so many bytes of a text; empty for what is none."""
+    return bytes(value[:most]).decode("utf-8", "replace") if isinstance(value, memoryview) else ""
+
+
+def _varint(message: memoryview, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        shift += 7
+        if shift > _LONGEST:
+            raise Damaged("a number has no end")
+    raise Damaged("it ends in the middle of a field")
