@@ -16,12 +16,16 @@ from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
+from .views.profiles import measured as profile_measured
 from .views.profiles import memory as profile_memory
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
 
-TRACES = "Kineto traces (.json, .json.gz) or exports of Nsight Systems (.sqlite), one a rank, or a folder with them."
+TRACES = (
+    "Kineto traces (.json, .json.gz), exports of Nsight Systems (.sqlite) or reports of Nsight Compute (.ncu-rep), one "
+    "a rank, or a folder with them."
+)
 UsdPerHour = Annotated[
     float | None,
     typer.Option(min=0, help="What all the traced ranks cost an hour together; gives the price of a step."),
@@ -132,6 +136,26 @@ def memory(
 
         found = memory_of(file)
         session.show(found, profile_memory.memory(found))
+
+
+@profile.command("kernel")
+def kernel(
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report of Nsight Compute (.ncu-rep).")],
+    number: Annotated[int, typer.Argument(min=0, help="Which of its launches, counted from 0.")],
+    text: Annotated[
+        str, typer.Option("--filter", metavar="TEXT", help="Only metrics with this in their names.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """List all metrics of a launch that Nsight Compute measured, under its own names."""
+    with command(json) as session:
+        from msgspec.structs import replace
+
+        from genops_lab.profiler import kernel_metrics
+
+        found = kernel_metrics(report, number)
+        wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
+        session.show(replace(found, metrics=wanted), profile_measured.metrics(replace(found, metrics=wanted)))
 
 
 @profile.command("diff")

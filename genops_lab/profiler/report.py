@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from .models import Advice, DeviceTime, IdleTime, Place, ProfileSummary
+from .models import Advice, DeviceTime, IdleTime, MeasuredKernel, Measurement, Place, ProfileSummary
 
 #: So many rows of a table are written, those with most time.
 MOST_ROWS = 200
@@ -62,16 +62,13 @@ def report(summary: ProfileSummary, title: str) -> str:
         f"<h1>{escape(title)}</h1>",
         f'<p class="note">The trace is damaged: {escape(summary.damaged)}</p>' if summary.damaged else "",
         _keys(summary),
-        "<h2>Where the time went</h2>",
-        *(_device(summary, device) for device in summary.devices),
-        "" if summary.devices else "<p>The trace has no events of a GPU.</p>",
+        *(_where(summary) if summary.measured is None else measured_kernels(summary.measured)),
         "<h2>Advice</h2>",
         *(_advice(each) for each in sorted(summary.advice, key=lambda each: -each.saving_us)),
         "" if summary.advice else "<p>No problem was found that the trace proves.</p>",
         "<h2>Cells and lines</h2>",
         _lines(summary),
-        "<h2>Steps</h2>",
-        _steps(summary),
+        *(["<h2>Steps</h2>", _steps(summary)] if summary.measured is None else []),
         "<h2>Operators</h2>",
         _operators(summary),
         "<h2>Kernels</h2>",
@@ -85,6 +82,48 @@ def report(summary: ProfileSummary, title: str) -> str:
         + "\n".join(part for part in parts if part)
         + "\n</body>\n</html>\n"
     )
+
+
+def _where(summary: ProfileSummary) -> list[str]:
+    return [
+        "<h2>Where the time went</h2>",
+        *(_device(summary, device) for device in summary.devices),
+        "" if summary.devices else "<p>The trace has no events of a GPU.</p>",
+    ]
+
+
+def measured_kernels(found: Measurement) -> list[str]:
+    """What Nsight Compute measured. Kernel by kernel, a device is neither busy nor idle: nothing is told of that."""
+    rows = [
+        [
+            each.name,
+            time_text(each.total_us),
+            share_text(each.total_us, found.total_us),
+            f"{each.count:,}",
+            *(_of_hundred(part) for part in (each.compute_pct, each.memory_pct, each.occupancy_pct)),
+            each.bound or "–",
+            _place(each.place) if each.place is not None else "–",
+            *_best(each),
+        ]
+        for each in found.kernels
+    ]
+    head = ["Kernel", "Time", "Share", "Launches", "Compute", "Memory", "Occupancy", "Bound by", "Line"]
+    return [
+        "<h2>Measured kernels</h2>",
+        f"<p>{escape(found.note)}</p>" if found.note else "",
+        _table([*head, "Most to gain", "Estimate"], rows, texts={7, 8, 9}),
+    ]
+
+
+def _of_hundred(part: float | None) -> str:
+    return "–" if part is None else share_text(part, 100)
+
+
+def _best(kernel: MeasuredKernel) -> tuple[str, str]:
+    """The rule with the highest estimate for the whole kernel."""
+    told = [(rule.speedup_pct or 0.0, rule.title) for rule in kernel.rules if rule.of == "kernel"]
+    gain, title = max(told, default=(0.0, ""))
+    return (title, share_text(gain, 100)) if gain else ("–", "–")
 
 
 def time_text(us: float) -> str:
@@ -123,12 +162,13 @@ def _keys(summary: ProfileSummary) -> str:
     busy = sum(device.busy_us for device in summary.devices)
     exposed = sum(device.exposed_comm_us for device in summary.devices)
     roofline = summary.roofline
-    keys = [
-        ("Events", f"{summary.events:,}"),
-        ("Ranks", ", ".join(map(str, summary.ranks)) or "–"),
-        ("Device busy", share_text(busy, span)),
-        ("Exposed communication", share_text(exposed, span)),
-    ]
+    keys = [("Events", f"{summary.events:,}"), ("Ranks", ", ".join(map(str, summary.ranks)) or "–")]
+    if summary.measured is None:
+        keys.append(("Device busy", share_text(busy, span)))
+        keys.append(("Exposed communication", share_text(exposed, span)))
+    else:
+        keys.append(("Measured launches", f"{summary.measured.launches:,}"))
+        keys.append(("Their time", time_text(summary.measured.total_us)))
     if roofline is not None and roofline.mfu is not None:
         keys.append(("MFU", share_text(roofline.mfu, 1)))
     if summary.price is not None and summary.price.usd_a_step is not None:

@@ -28,6 +28,7 @@ OPERATIONS = [
     Operation("POST", "/profiles/{profile_id}/perfetto", Perfetto.cut_trace),
     Operation("GET", "/profiles/{profile_id}", Service.get_profile),
     Operation("GET", "/profiles/{profile_id}/flame", Service.profile_flame),
+    Operation("GET", "/profiles/{profile_id}/kernels/{number}", Service.kernel_metrics),
     Operation("POST", "/profiles/{profile_id}/trace", Beside.fetch_trace),
     Operation("DELETE", "/profiles/{profile_id}", Beside.delete_profile),
     Operation("GET", "/profiles/{profile_id}/memory", Memory.get_memory),

@@ -19,9 +19,19 @@ from genops_lab.core.paths import contained, contents_path, private_dir
 from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
-from .backends.analysis import SQLITE, Kept, TraceAnalysis
+from .backends.analysis import NCU_REPORT, SQLITE, Kept, TraceAnalysis
 from .metrics import metrics
-from .models import NO_RANK, ComparedProfiles, Difference, Flame, NewProfile, OpenedFile, Profile, RankQuery
+from .models import (
+    NO_RANK,
+    ComparedProfiles,
+    Difference,
+    Flame,
+    KernelMetrics,
+    NewProfile,
+    OpenedFile,
+    Profile,
+    RankQuery,
+)
 from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
@@ -33,6 +43,10 @@ log = logging.getLogger("genops_lab")
 TRACE, SUMMARY, COLUMNS_ZIP = "trace.json.gz", "summary.json", "columns.zip"
 #: An export of Nsight Systems, which its reader maps as it is, and the report that it was made of.
 EXPORT, REPORT = "trace.sqlite", "report.nsys-rep"
+#: A report of Nsight Compute.
+MEASURED = "measured.ncu-rep"
+#: The number of a launch in one.
+NUMBER_DIGITS = 9
 #: USD an hour, None where there is none; and the target whose price it is.
 Price = tuple[float | None, str]
 WORKER_IDLE_S = 120.0
@@ -69,6 +83,13 @@ class ProfilesService:
     async def profile_flame(self, profile_id: str, query: RankQuery = NO_RANK) -> Flame:
         """What called what in a profile's trace, with the host's time and the device time it started."""
         return await self.worker.call(TraceAnalysis.flame, *await self.place(profile_id), query.rank)
+
+    async def kernel_metrics(self, profile_id: str, number: str, query: RankQuery = NO_RANK) -> KernelMetrics:
+        """All that Nsight Compute measured of a launch, by its number in the report."""
+        if not number.isdecimal() or len(number) > NUMBER_DIGITS:
+            raise InvalidRequest(f"{number!r} is no launch.", hint="Give the number of one, from 0.")
+        place = await self.place(profile_id)
+        return await self.worker.call(TraceAnalysis.kernel_metrics, *place, query.rank, int(number))
 
     async def difference(self, query: ComparedProfiles) -> Difference:
         """Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed."""
@@ -268,7 +289,10 @@ class ProfilesService:
 
 def _kept_name(source: Path) -> str:
     with source.open("rb") as stream:
-        return EXPORT if stream.read(len(SQLITE)) == SQLITE else TRACE
+        head = stream.read(len(SQLITE))
+    if head.startswith(NCU_REPORT):
+        return MEASURED
+    return EXPORT if head == SQLITE else TRACE
 
 
 def _keep_report(source: Path, folder: Path) -> None:

@@ -1472,6 +1472,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/{profile_id}/kernels/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All that Nsight Compute measured of a launch, by its number in the report. */
+        get: operations["kernel_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}/trace": {
         parameters: {
             query?: never;
@@ -4767,6 +4784,27 @@ export interface components {
             count: number;
             host_us: number;
             device_us: number;
+        };
+        /**
+         * KernelMetrics
+         * @description All that was measured of launch ``number`` of a report.
+         */
+        KernelMetrics: {
+            number: number;
+            name: string;
+            metrics: components["schemas"]["KernelMetric"][];
+        };
+        /**
+         * KernelMetric
+         * @description One of all the metrics of a launch, under Nsight Compute's own name; ``value`` in its base unit.
+         */
+        KernelMetric: {
+            name: string;
+            value: number | string;
+            /** @default  */
+            unit: string;
+            /** @default 0 */
+            instances: number;
         };
         /**
          * DeletedProfile
@@ -8131,6 +8169,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Flame"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    kernel_metrics: {
+        parameters: {
+            query?: {
+                rank?: number | null;
+            };
+            header?: never;
+            path: {
+                profile_id: string;
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KernelMetrics"];
                 };
             };
             /** @description What went wrong. */

@@ -22,7 +22,7 @@ from tests.support.lab_server import LabServer, running_lab
 EXAMPLES = {
     "run_id": "abc", "name": "x", "alias": "a", "task_id": "t", "profile_id": "p", "kernel_id": "k",
     "question_id": "q", "msg_id": "m", "job_id": "j", "sweep_id": "w", "slice_number": "1",
-    "device": "0",
+    "device": "0", "number": "0",
 }  # fmt: skip
 CASES = [
     (operation.method, operation.path.format(**{name: EXAMPLES[name] for name in operation.path_parameters}))

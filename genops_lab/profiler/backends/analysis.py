@@ -8,8 +8,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from ..models import Difference, Flame, ProfileSummary
-from .kept import kept_columns
+from ..models import Difference, Flame, KernelMetrics, ProfileSummary
+from .kept import check_is_here, kept_columns
 
 #: A profile's folder, its trace and its summary.
 Kept = tuple[str, str, ProfileSummary]
@@ -18,6 +18,8 @@ Kept = tuple[str, str, ProfileSummary]
 LEVEL = 1
 #: How a database begins. It is kept as it is: its reader goes to and fro in it.
 SQLITE = b"SQLite format 3\x00"
+#: How a report of Nsight Compute begins; Nsight Compute's own programs open it as it is.
+NCU_REPORT = b"NVR\x00"
 
 
 class TraceAnalysis:
@@ -49,6 +51,15 @@ class TraceAnalysis:
 
         return flame(kept_columns(Path(folder), Path(trace), rank))
 
+    def kernel_metrics(self, folder: str, trace: str, rank: int | None, number: int) -> KernelMetrics:
+        """All metrics of a launch of a report, or of that of a rank. Raises Conflict for one that lies on a target,
+        NotFound, InvalidRequest for what is no report of Nsight Compute."""
+        from ..engine.keeping import kept_place
+        from ..engine.reading.ncu_report import kernel_metrics
+
+        check_is_here(Path(trace))
+        return kernel_metrics(kept_place(Path(folder), Path(trace), rank).file, number)
+
     def difference(self, before: Kept, after: Kept) -> Difference:
         """Two kept profiles side by side. Raises what ``kept_columns`` raises."""
         from ..engine.comparison.difference import Side, difference
@@ -75,7 +86,7 @@ class TraceAnalysis:
                 archive.write(path, path.name)
 
     def pack(self, source: str, target: str) -> int:
-        """Move ``source`` to ``target``, in gzip unless it is a database; the size there in bytes.
+        """Move ``source`` to ``target``, in gzip unless it is a database or a report; the size there in bytes.
 
         ``target`` is whole or not there.
         """
@@ -83,7 +94,7 @@ class TraceAnalysis:
         try:
             with Path(source).open("rb") as stream:
                 head = stream.read(len(SQLITE))
-                as_it_is = head.startswith(b"\x1f\x8b") or head == SQLITE
+                as_it_is = head.startswith((b"\x1f\x8b", NCU_REPORT)) or head == SQLITE
                 stream.seek(0)
                 with temporary.open("wb") as raw:
                     if as_it_is:

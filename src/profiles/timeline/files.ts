@@ -24,7 +24,8 @@ const OPENED = [
   // JupyterLab has no other way to open it.
   { name: 'genops-packed-json', extensions: ['.json.gz'] },
   { name: 'genops-memory-snapshot', extensions: ['.pickle'] },
-  { name: 'genops-nsys-export', extensions: ['.sqlite'] }
+  { name: 'genops-nsys-export', extensions: ['.sqlite'] },
+  { name: 'genops-ncu-report', extensions: ['.ncu-rep'] }
 ];
 
 /** Have traces and snapshots opened with what `content` makes. The file itself is never sent to the browser. */

@@ -21,6 +21,7 @@ from ...document import (
 )
 from .advice import advice_blocks
 from .lines import lines
+from .measured import measured_blocks
 from .pricing import price_words
 from .roofline import roofline
 
@@ -75,33 +76,11 @@ def summary(found: ProfileSummary) -> Document:
         blocks.append(Note(f"The trace is damaged: {found.damaged}", "busy"))
     traced_us = max((each.span_us for each in found.devices), default=found.cpu.span_us)
     blocks += advice_blocks(found.advice, traced_us)
-    rows: list[Row] = [
-        [
-            f"{device.device} (rank {device.rank})",
-            microseconds(device.span_us),
-            microseconds(device.busy_us),
-            share(device.idle_us, device.span_us),
-            microseconds(device.compute_us),
-            microseconds(device.comm_us),
-            microseconds(device.exposed_comm_us),
-            microseconds(device.memory_us),
-            str(device.kernels),
-        ]
-        for device in found.devices
-    ]
-    if found.cpu.span_us:
-        cpu = found.cpu
-        row = ["cpu", microseconds(cpu.span_us), microseconds(cpu.busy_us), share(cpu.idle_us, cpu.span_us)]
-        rows.append([*row, "", "", "", "", ""])
-    numbers = ("span", "busy", "idle", "compute", "comm", "exposed", "memory", "kernels")
-    blocks.append(
-        Table(
-            [Column("device"), *(Column(number, right=True) for number in numbers)],
-            rows,
-            empty="The trace holds no device and no operator.",
-            title=f"{found.events:,} events",
-        )
-    )
+    if found.measured is not None:
+        blocks += measured_blocks(found.measured)
+    # Kernel by kernel, a device is neither busy nor idle.
+    if found.measured is None or found.cpu.span_us:
+        blocks.append(_devices(found))
     kernels: list[Row] = [
         [f"{device.device}", kernel.name, str(kernel.count), microseconds(kernel.total_us)]
         for device in found.devices
@@ -138,3 +117,31 @@ def summary(found: ProfileSummary) -> Document:
     if found.price:
         blocks.append(Note(price_words(found.price)))
     return Document(blocks)
+
+
+def _devices(found: ProfileSummary) -> Table:
+    rows: list[Row] = [
+        [
+            f"{device.device} (rank {device.rank})",
+            microseconds(device.span_us),
+            microseconds(device.busy_us),
+            share(device.idle_us, device.span_us),
+            microseconds(device.compute_us),
+            microseconds(device.comm_us),
+            microseconds(device.exposed_comm_us),
+            microseconds(device.memory_us),
+            str(device.kernels),
+        ]
+        for device in found.devices
+    ]
+    if found.cpu.span_us:
+        cpu = found.cpu
+        row = ["cpu", microseconds(cpu.span_us), microseconds(cpu.busy_us), share(cpu.idle_us, cpu.span_us)]
+        rows.append([*row, "", "", "", "", ""])
+    numbers = ("span", "busy", "idle", "compute", "comm", "exposed", "memory", "kernels")
+    return Table(
+        [Column("device"), *(Column(number, right=True) for number in numbers)],
+        rows,
+        empty="The trace holds no device and no operator.",
+        title=f"{found.events:,} events",
+    )

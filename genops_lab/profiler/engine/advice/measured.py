@@ -99,14 +99,12 @@ def _kernels(launches: list[Launch], numbers: list[int], identifier: str) -> Ite
 
 def _words(launches: list[Launch], identifier: str, first: Launch) -> KernelRule | None:
     """What the rule says of the launch with most to gain, or of another one: not all are kept."""
-    same = [first, *(each for each in launches if each.name == first.name), *launches]
-    fitting = (
-        rule
-        for launch in same
-        for rule in launch.rules
-        if rule.identifier == identifier and rule.of == "kernel"
-    )
-    return next(fitting, None)
+    same = (first, *(each for each in launches if each.name == first.name), *launches)
+    for launch in same:
+        fitting = [rule for rule in launch.rules if rule.identifier == identifier and rule.of == "kernel"]
+        if fitting:
+            return max(fitting, key=lambda rule: rule.speedup_pct or 0.0)
+    return None
 
 
 def _count(number: int, one: str, several: str) -> str:

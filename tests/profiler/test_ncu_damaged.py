@@ -1,0 +1,116 @@
+"""Files that are no whole reports of Nsight Compute: read up to the damage, in little memory, never a crash."""
+
+from __future__ import annotations
+
+import random
+import struct
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.profiler import analyze, kernel_metrics
+from genops_lab.profiler.engine.attribution.markers import cell_marker
+from genops_lab.profiler.engine.reading import ncu
+
+from ..support.ncu_reports import Kernel, Rule, kernel, report
+from .test_ncu import CELL, FULL
+
+
+@pytest.mark.parametrize("content", [b"", b"NVR", b"NVR\0", b"NVR\0\x05\0\0\0", b"ELF\0" * 9])
+def test_what_is_no_report(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match="Nsight Compute"):
+        ncu.read(path)
+
+
+def test_a_cut_report_is_read_up_to_the_cut(tmp_path: Path) -> None:
+    whole = report([kernel("a", us=10), kernel("b", us=20), kernel("c", us=30)])
+    path = tmp_path / "r.ncu-rep"
+    found = set()
+    for size in range(30, len(whole), 97):
+        path.write_bytes(whole[:size])
+        summary = analyze(path)
+        found.add(summary.events)
+        assert summary.damaged or size in _ends(whole)
+    assert found == {0, 1, 2}
+
+
+def _ends(whole: bytes) -> set[int]:
+    at, found = 8 + struct.unpack_from("<I", whole, 4)[0], set()
+    while at < len(whole):
+        found.add(at)
+        (length,) = struct.unpack_from("<I", whole, at)
+        header, payload, place = whole[at + 4 : at + 4 + length], 0, 0
+        while place < length:
+            key, place = _varint(header, place)
+            value, place = _varint(header, place)
+            payload = value if key == 5 << 3 else payload
+            place += value if key & 7 == 2 else 0
+        at += 4 + length + payload
+    return found
+
+
+def _varint(of: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (of[at] & 127) << shift
+        shift, at = shift + 7, at + 1
+        if of[at - 1] < 128:
+            return value, at
+
+
+@pytest.mark.parametrize("length", [1 << 30, (1 << 32) - 1])
+def test_lengths_that_lie_take_no_memory(length: int, tmp_path: Path) -> None:
+    whole = report([kernel("a"), kernel("b")])
+    path = tmp_path / "r.ncu-rep"
+    tracemalloc.start()
+    try:
+        for at in (4, *sorted(_ends(whole))):
+            path.write_bytes(whole[:at] + struct.pack("<I", length) + whole[at + 4 :])
+            try:
+                assert analyze(path).damaged
+            except InvalidRequest as error:
+                assert "no whole report" in error.message
+        assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@settings(deadline=None, max_examples=150)
+@given(seed=st.integers(0, 2**32), changes=st.integers(1, 40), cut=st.floats(0.0, 1.0))
+def test_damaged_bytes_never_crash_it(
+    seed: int, changes: int, cut: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    chance = random.Random(seed)
+    rules = [
+        Rule("A", "One", "Text.", speedup=50.0),
+        Rule("CPIStall", "Two", "Text.", speedup=20.0, of="local"),
+    ]
+    frames = [(CELL, "<module>", 3)]
+    ranges = [cell_marker("c"), "aten::mm, seq = 1, op_id = 2"]
+    behind = {"launch__device_id": [1, 2]}
+    first = kernel("a", us=9, rules=rules, frames=frames, ranges=ranges, metrics=FULL, instances=behind)
+    made = [first, Kernel("g", {"x": 1}, kind="graph")]
+    content = bytearray(report(made))
+    for _ in range(changes):
+        content[chance.randrange(4, len(content))] = chance.randrange(256)
+    path = tmp_path_factory.mktemp("fuzz") / "r.ncu-rep"
+    path.write_bytes(content[: 4 + int(cut * len(content))] if chance.random() < 0.5 else content)
+    try:
+        analyze(path)
+        kernel_metrics(path, 0)
+    except (InvalidRequest, NotFound):
+        pass
+
+
+@settings(deadline=None, max_examples=100)
+@given(content=st.binary(max_size=400))
+def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "r.ncu-rep"
+    path.write_bytes(b"NVR\0\x02\0\0\0\x08\x07" + content)
+    analyze(path)
