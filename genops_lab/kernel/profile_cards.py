@@ -9,6 +9,8 @@ from .palette import SERIES, escape, microseconds
 
 MAX_OPERATORS = 8
 MAX_TABLE_ROWS = 60
+MAX_MEASURED = 5
+_BOUNDS = ("compute", "memory", "latency")
 #: Where a profile has lines, operators are the finer print.
 _OPERATORS_BEHIND_LINES = 3
 NOTHING_RAN = "No operator of PyTorch ran while this was recorded."
@@ -44,6 +46,21 @@ def _busy_rows(summary: Mapping[str, Any]) -> List[str]:
         text = f"busy {100 * cpu['busy_us'] / cpu['span_us']:.0f} %, idle {microseconds(cpu['idle_us'])}"
         rows.append(_bar_row("CPU operators", cpu["busy_us"] / cpu["span_us"], text, SERIES[0]))
     return rows
+
+
+def _measured_rows(measured: Mapping[str, Any]) -> List[str]:
+    """Kernels that Nsight Compute ran one by one: no device was busy or idle then."""
+    total = measured["total_us"] or 1.0
+    return [
+        _bar_row(str(kernel["name"]), kernel["total_us"] / total, _measured(kernel), SERIES[0])
+        for kernel in measured["kernels"][:MAX_MEASURED]
+    ]
+
+
+def _measured(kernel: Mapping[str, Any]) -> str:
+    often = f", {kernel['count']:,} launches" if kernel["count"] > 1 else ""
+    bound = f", bound by {kernel['bound']}" if kernel.get("bound") in _BOUNDS else ""
+    return f"{microseconds(kernel['total_us'])}{often}{bound}"
 
 
 def calls(count: int) -> str:
@@ -124,9 +141,11 @@ def profile_card(profile: Mapping[str, Any]) -> str:
     for note in (profile.get("message"), summary.get("damaged"), nothing):
         inner += f"<p>{escape(note)}</p>" if note else ""
     inner += _advice(found) + _lines(found)
-    busy = _busy_rows(summary)
-    if busy:
-        inner += f'<div style="margin-top:6px">Time with work and without</div>{"".join(busy)}'
+    measured = summary.get("measured")
+    rows = _measured_rows(measured) if measured else _busy_rows(summary)
+    if rows:
+        label = "Measured kernels" if measured else "Time with work and without"
+        inner += f'<div style="margin-top:6px">{label}</div>{"".join(rows)}'
     most = _OPERATORS_BEHIND_LINES if found.get("lines") else MAX_OPERATORS
     operators = _operator_rows(summary, most)
     if operators:
@@ -174,7 +193,10 @@ def profile_text(profile: Mapping[str, Any]) -> str:
         lines.append(f"{_LINES_OF[found['lines_of']]}:")
     for one in found.get("lines") or []:
         lines.append(f"  {one['time']:>10}  {one['where']}  {one['text']}".rstrip())
-    for device in summary.get("devices") or []:
+    measured = summary.get("measured")
+    for kernel in measured["kernels"][:MAX_MEASURED] if measured else ():
+        lines.append(f"{kernel['name']}: {_measured(kernel)}")
+    for device in () if measured else summary.get("devices") or []:
         span = device["span_us"] or 1.0
         lines.append(f"{device['device']}: busy {100 * device['busy_us'] / span:.0f} %")
     cpu = summary.get("cpu") or {}

@@ -4517,6 +4517,8 @@ export interface components {
          *         Figures are means over its launches by their time; those of ``rules`` are of the longest one, which is number
          *         ``longest`` of the report. None where the report lacks what they are made of. ``compute_pct`` and ``memory_pct``
          *         are Nsight Compute's "speed of light": the part of what the device can do, at the clocks of the measurement.
+         *         ``flops`` and ``dram_bytes`` are of one launch on average; ``grid`` and ``block`` are JSON (``[64, 1, 1]``), empty
+         *         for a range, a CUDA graph or a command list that was measured as a whole.
          */
         MeasuredKernel: {
             name: string;

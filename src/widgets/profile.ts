@@ -25,6 +25,16 @@ interface ISummary {
   ranks: number[];
   cpu: ISpan;
   operators: IOperator[];
+  /** By Nsight Compute, kernel by kernel: then no device was busy or idle. */
+  measured?: {
+    kernels: {
+      name: string;
+      total_us: number;
+      count: number;
+      bound: string;
+    }[];
+    total_us: number;
+  } | null;
   damaged: string;
 }
 
@@ -52,9 +62,18 @@ interface IProfileState {
   findings: IFindings | null;
 }
 
+type Bar = [name: string, share: number, text: string];
 type Column = 'self_us' | 'device_us' | 'count';
 
 const FIRST_ROWS = 8;
+const MEASURED_KERNELS = 5;
+/** What bounds a kernel, in words. */
+const BOUNDS: Record<string, string> = {
+  compute: ', bound by compute',
+  memory: ', bound by memory',
+  balanced: ', compute and memory balanced',
+  latency: ', bound by latency'
+};
 /** Where lines are shown, operators are the finer print. */
 const FIRST_ROWS_BEHIND_LINES = 3;
 const STATES: Record<string, [word: string, tone: Tone]> = {
@@ -238,6 +257,20 @@ class ProfileView {
   }
 
   private _drawBusy(summary: ISummary | null): void {
+    this._busy.classList.toggle('gol-profile-measured', !!summary?.measured);
+    if (summary?.measured) {
+      const { kernels, total_us: total } = summary.measured;
+      const shown = kernels.slice(0, MEASURED_KERNELS);
+      this._drawBars(
+        'Measured kernels',
+        shown.map(({ name, total_us: us, count, bound }): Bar => {
+          const often = count > 1 ? `, ${count.toLocaleString()} launches` : '';
+          const text = `${formatMicroseconds(us)}${often}${BOUNDS[bound] ?? ''}`;
+          return [name, total > 0 ? us / total : 0, text];
+        })
+      );
+      return;
+    }
     const several = (summary?.ranks.length ?? 0) > 1;
     const spans: [string, ISpan][] = (summary?.devices ?? []).map(device => [
       several ? `${device.device}, rank ${device.rank}` : device.device,
@@ -247,18 +280,30 @@ class ProfileView {
       spans.push(['CPU operators', summary.cpu]);
     }
     const shown = spans.filter(([, span]) => span.span_us > 0);
-    this._busyLabel.hidden = this._busy.hidden = shown.length === 0;
-    this._busy.replaceChildren(
-      ...shown.flatMap(([name, span]) => {
+    this._drawBars(
+      'Time with work and without',
+      shown.map(([name, span]): Bar => {
         const share = span.busy_us / span.span_us;
         const text = `busy ${Math.round(100 * share)} %, idle ${formatMicroseconds(span.idle_us)}`;
+        return [name, share, text];
+      })
+    );
+  }
+
+  private _drawBars(label: string, bars: Bar[]): void {
+    this._busyLabel.hidden = this._busy.hidden = bars.length === 0;
+    this._busyLabel.textContent = label;
+    this._busy.replaceChildren(
+      ...bars.flatMap(([name, share, text]) => {
         const bar = make('span', 'gol-profile-bar');
         bar.setAttribute('role', 'img');
         bar.setAttribute('aria-label', `${name}: ${text}`);
         bar.append(segment('gol-profile-first', share));
         const said = make('span', 'gol-view-muted', text);
         said.setAttribute('aria-hidden', 'true');
-        return [make('span', '', name), bar, said];
+        const called = make('span', '', name);
+        called.title = name;
+        return [called, bar, said];
       })
     );
   }
@@ -314,11 +359,7 @@ class ProfileView {
   private _advice = make('div', 'gol-profile-advice');
   private _lines = make('div', '');
   private _note = make('p', 'gol-view-muted gol-profile-note');
-  private _busyLabel = make(
-    'div',
-    'gol-profile-label',
-    'Time with work and without'
-  );
+  private _busyLabel = make('div', 'gol-profile-label');
   private _busy = make('div', 'gol-profile-busy');
   private _table = make('table', 'gol-profile-table');
   private _body = make('tbody', '');

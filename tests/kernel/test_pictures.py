@@ -123,6 +123,21 @@ def test_advice_and_the_costliest_lines_stand_first(monkeypatch: pytest.MonkeyPa
     assert [one["where"] for one in found.findings(summary)["lines"]] == ["[7] line 1"]
 
 
+def test_kernels_that_were_measured_one_by_one_stand_in_place_of_busy_time() -> None:
+    kernels = [
+        {"name": "gemm<1>", "total_us": 300.0, "count": 2, "bound": "memory"},
+        {"name": "relu", "total_us": 100.0, "count": 1, "bound": ""},
+    ]
+    devices = [{"device": "0", "span_us": 400.0, "busy_us": 400.0, "idle_us": 0.0}]
+    summary = {"devices": devices, "measured": {"kernels": kernels, "total_us": 400.0}}
+    state = {"title": "t", "state": "ready", "summary": summary}
+    html, text = profile_card(state), profile_text(state)
+    assert "Measured kernels" in html and "gemm&lt;1&gt;" in html
+    assert "300.0 µs, 2 launches, bound by memory" in html and "width:75.0%" in html
+    assert "gemm<1>: 300.0 µs, 2 launches, bound by memory" in text and "relu: 100.0 µs" in text
+    assert "busy" not in html + text and "idle" not in html + text
+
+
 def test_a_profile_without_any_work_says_so() -> None:
     empty = {"title": "t", "state": "ready", "summary": {"operators": [], "devices": []}}
     assert NOTHING_RAN in profile_card(empty) and NOTHING_RAN in profile_text(empty)

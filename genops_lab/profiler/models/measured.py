@@ -39,6 +39,8 @@ class MeasuredKernel(msgspec.Struct, frozen=True, kw_only=True):
     Figures are means over its launches by their time; those of ``rules`` are of the longest one, which is number
     ``longest`` of the report. None where the report lacks what they are made of. ``compute_pct`` and ``memory_pct``
     are Nsight Compute's "speed of light": the part of what the device can do, at the clocks of the measurement.
+    ``flops`` and ``dram_bytes`` are of one launch on average; ``grid`` and ``block`` are JSON (``[64, 1, 1]``), empty
+    for a range, a CUDA graph or a command list that was measured as a whole.
     """
 
     name: str
@@ -60,7 +62,7 @@ class MeasuredKernel(msgspec.Struct, frozen=True, kw_only=True):
     #: Warps at once, of what a multiprocessor holds.
     occupancy_pct: float | None = None
     theoretical_occupancy_pct: float | None = None
-    #: What bounds the theoretical one: registers, shared memory, blocks, warps.
+    #: What bounds the theoretical one: registers, shared memory, blocks, warps, barriers; "" where it is whole.
     occupancy_limit: str = ""
     registers: int | None = None
     shared_memory_bytes: int | None = None

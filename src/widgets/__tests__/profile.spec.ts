@@ -54,6 +54,29 @@ describe('the profile widget', () => {
     el.remove();
   });
 
+  it('has measured kernels in place of busy and idle time', async () => {
+    model.set('state', 'ready');
+    model.set('summary', {
+      ...SUMMARY,
+      measured: {
+        total_us: 400,
+        kernels: [
+          { name: 'gemm <b>', total_us: 300, count: 2, bound: 'memory' },
+          { name: 'relu', total_us: 100, count: 1, bound: '' }
+        ]
+      }
+    });
+    await frame();
+    const busy = el.querySelector('.gol-profile-busy')!;
+    expect(busy.previousElementSibling!.textContent).toBe('Measured kernels');
+    expect(busy.textContent).not.toMatch(/busy|idle/);
+    const bars = [...el.querySelectorAll('.gol-profile-busy [role="img"]')];
+    expect(bars.map(bar => bar.getAttribute('aria-label'))).toEqual([
+      'gemm <b>: 300.0 µs, 2 launches, bound by memory',
+      'relu: 100.0 µs'
+    ]);
+  });
+
   const ready = async () => {
     model.set('state', 'ready');
     model.set('summary', SUMMARY);

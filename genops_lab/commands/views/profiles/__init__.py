@@ -36,7 +36,8 @@ def profiles(found: list[Profile]) -> Document:
     rows: list[Row] = []
     for each in found:
         first = each.summary.devices[0] if each.summary and each.summary.devices else None
-        busy = share(first.busy_us, first.span_us) if first else ""
+        has_clock = each.summary is not None and each.summary.measured is None
+        busy = share(first.busy_us, first.span_us) if first and has_clock else ""
         when = moment(each.created_at)
         rows.append([each.id, each.title, state_cell(each.state), when, busy, each.run_id[:SHORT_ID]])
     columns = [

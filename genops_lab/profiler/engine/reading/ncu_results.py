@@ -127,7 +127,10 @@ def result_of(kind: Kind, message: memoryview, process: int) -> Result:
 def metrics_of(result: Result) -> Iterator[tuple[int, memoryview]]:
     """The number of each metric's name, and its message."""
     for metric in result.metrics:
-        yield next((natural(value) for number, value in fields(metric) if number == 1), -1), metric
+        for number, value in fields(metric):
+            if number == 1:
+                yield natural(value), metric
+                break
 
 
 def metric_value(metric: memoryview) -> float | str | None:

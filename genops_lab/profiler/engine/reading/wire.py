@@ -23,7 +23,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     others as their bytes. Raises Damaged where the message is none."""
     at, end = 0, len(message)
     while at < end:
-        key, at = _varint(message, at, end)
+        # Most numbers take one byte.
+        key, at = (message[at], at + 1) if message[at] < 0x80 else _varint(message, at, end)
         number, wire = key >> 3, key & 7
         if not number:
             raise Damaged("a field has no number")
