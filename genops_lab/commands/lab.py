@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .session import EXIT_FAILED, Json, command
 from .views import lab as views
+
+if TYPE_CHECKING:
+    from genops_lab.compute.models import SectionSet
+
+_SETS: tuple[SectionSet, ...] = ("basic", "detailed", "full")
 
 compute = typer.Typer(help="Places that run kernels and deployments.", no_args_is_help=True)
 
@@ -35,17 +40,35 @@ def show_nsight(json: Json = False) -> None:
 @compute.command("nsight-kernel")
 def make_nsight_kernel(
     kernel: Annotated[str, typer.Argument(help="A kernelspec of this machine.")] = "python3",
+    measured: Annotated[
+        bool, typer.Option("--compute", help="Under Nsight Compute, which measures kernels.")
+    ] = False,
+    section_set: Annotated[
+        str, typer.Option("--set", help=f"What Nsight Compute measures of each kernel: {', '.join(_SETS)}.")
+    ] = "",
     json: Json = False,
 ) -> None:
-    """Make the kernelspec of a Python that is started under Nsight Systems; %%profile is recorded by it there.
+    """Make the kernelspec of a Python that is started under Nsight Systems, or with --compute under Nsight Compute;
+    %%profile is recorded by it there.
 
     The kernel picker has it then, and so have papermill and jupyter console.
     """
     with command(json) as session:
         from genops_lab.compute.models import NewNsightKernel
         from genops_lab.compute.service import ComputeService
+        from genops_lab.core.errors import InvalidRequest
 
-        made = session.call(ComputeService.prepare_nsight_kernel, body=NewNsightKernel(kernel_name=kernel))
+        if section_set and not measured:
+            raise InvalidRequest("--set is for Nsight Compute.", hint="Add --compute.")
+        known = next((each for each in _SETS if each == (section_set or "basic")), None)
+        if known is None:
+            raise InvalidRequest(f"There is no set {section_set!r}.", hint=f"Choose of {', '.join(_SETS)}.")
+        wanted = NewNsightKernel(
+            kernel_name=kernel,
+            product="compute" if measured else "systems",
+            section_set=known,
+        )
+        made = session.call(ComputeService.prepare_nsight_kernel, body=wanted)
         session.show(made, views.done(f"The kernel {made.name} is there: {made.display_name}."))
 
 

@@ -28,7 +28,8 @@ from .nsight_kernels import UnderNsight
 #: What the kernel side reads (:mod:`genops_lab.kernel.profiling.nsight`, ``ncu``).
 NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
 NCU_VARIABLE, NCU_SET_VARIABLE = "GENOPS_NCU_FOLDER", "GENOPS_NCU_SET"
-REPORT, LOG = "report.ncu-rep", "ncu.log"
+#: ncu puts ``.ncu-rep`` behind it.
+_REPORT, _LOG = "report", "ncu.log"
 #: CUDA and NVTX are what the views read; the operating system's calls would only slow the kernel.
 _LAUNCH = ("--trace=cuda,nvtx", "--cuda-graph-trace=node", "--wait=primary")
 #: A kernelspec's command may be a wrapper of the kernel; what a kernel starts measures nothing before it asks for it.
@@ -86,7 +87,7 @@ def under_compute(
     if section_set != "basic":
         # Without a set it is that one, also in versions that call it otherwise.
         options += ["--set", section_set]
-    files = ["-f", "-o", f"{folder}/{REPORT}", "--log-file", f"{folder}/{LOG}"]
+    files = ["-f", "-o", f"{folder}/{_REPORT}", "--log-file", f"{folder}/{_LOG}"]
     variables = {NCU_VARIABLE: folder, NCU_SET_VARIABLE: section_set}
 
     def ended() -> None:
@@ -106,13 +107,15 @@ def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
             hint="Try it in a terminal: ncu true",
             code="nsight_fails",
         ) from error
-    errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("==ERROR==")]
+    # The reason stands on standard error, that nothing came of it on standard output.
+    said = [*done.stderr.splitlines(), *done.stdout.splitlines()]
+    errors = [line for line in said if line.startswith("==ERROR==")]
     if not errors:
         return
-    said = errors[0].removeprefix("==ERROR==").strip()
-    driver = "CUDA driver" in said
+    reason = errors[0].removeprefix("==ERROR==").strip()
+    driver = "CUDA driver" in reason
     raise Unavailable(
-        f"Nsight Compute cannot start a kernel on this machine: {said}",
+        f"Nsight Compute cannot start a kernel on this machine: {reason}",
         hint="It needs NVIDIA's driver: is nvidia-smi there, and does it list a GPU?"
         if driver
         else "Try it in a terminal: ncu true",

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.homes import Home
+from tests.support.ncu import ncu_stand_in
 from tests.support.nsys import nsys_stand_in
 
 from .conftest import genops
@@ -74,7 +75,7 @@ def test_a_server_that_died_is_not_asked(home: Home) -> None:
 
 
 def test_nsight_and_a_kernelspec_under_it(home: Home) -> None:
-    """A stand-in for nsys: it cannot be had here."""
+    """Stand-ins, which are as old as a test wants them."""
     path = f"{home.path / 'tools'}{os.pathsep}{os.environ['PATH']}"
     made = nsys_stand_in(home.path / "tools")
     [systems, _compute] = genops(home, "compute", "nsight", "--json", PATH=path).json
@@ -83,6 +84,15 @@ def test_nsight_and_a_kernelspec_under_it(home: Home) -> None:
     kernel = genops(home, "compute", "nsight-kernel", "--json", PATH=path)
     assert (kernel.code, kernel.json["name"]) == (0, "python3-nsight")
     assert (home.path / "data" / "kernels" / "python3-nsight" / "kernel.json").is_file()
+    ncu_stand_in(home.path / "tools")
+    measured = genops(home, "compute", "nsight-kernel", "--compute", "--set", "full", "--json", PATH=path)
+    assert (measured.code, measured.json["name"]) == (0, "python3-nsight-compute-full"), measured.err
+    for words, said in (
+        (["--set", "full"], "Add --compute"),
+        (["--compute", "--set", "all"], "no set 'all'"),
+    ):
+        wrong = genops(home, "compute", "nsight-kernel", *words, PATH=path)
+        assert wrong.code != 0 and said in wrong.err
     unknown = genops(home, "compute", "nsight-kernel", "nope", PATH=path)
     assert unknown.code == 3 and "no kernel 'nope'" in unknown.err
     nsys_stand_in(home.path / "tools", "NVIDIA Nsight Systems version 2020.1.1.65")

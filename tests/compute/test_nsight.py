@@ -1,4 +1,4 @@
-"""Nsight on this machine, and kernels under it: real ipykernels, mostly with a stand-in for nsys, which can be broken."""
+"""Nsight on this machine, and kernels under it: real ipykernels, mostly with a stand-in for nsys, which can break."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
 
     lab.execute("docmanager:open", {"path": "a.ipynb"})
     page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
-    in_kernel_menu(page, "Restart Kernel without Nsight Systems…")
+    in_kernel_menu(page, "Restart Kernel without Nsight…")
     page.get_by_role("dialog").get_by_role("button", name="Restart").click()
     lab.kernel_idle()
     assert lab.problems == []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, NamedTuple, Optional
@@ -170,10 +171,17 @@ class NcuCapture(OutsideCapture):
             ) from error
 
     def _write(self) -> None:
-        said = self._said()
-        there = self._waited_for(measured_in(said))
+        try:
+            self._cut(self._said())
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _cut(self, said: str) -> None:
+        expected = measured_in(said)
+        there = self._waited_for(expected)
         if not there:
-            raise self._nothing(said)
+            raise _nothing(said)
         measured = self.folder / TRACE
         first = self._before_steps if self._before_steps < there else 0
         try:
@@ -184,12 +192,14 @@ class NcuCapture(OutsideCapture):
                 f"The cell's part of Nsight Compute's report could not be written: {error}.",
                 "Free some space on this machine, and run the cell again.",
             ) from error
-        missing = measured_in(said) - there
-        if missing > 0:
-            self.trouble = f"{self.trouble} {missing} more were measured and are not in ncu's report.".strip()
-        self.trouble = " ".join(filter(None, (self.trouble, named(said))))
+        late = (
+            f"{expected - there} more were measured and are not in ncu's report." if expected > there else ""
+        )
+        self.trouble = " ".join(filter(None, (self.trouble, late, named(said))))
         self.trace_path = str(measured)
-        self.note = self._told(kept, steps=first > 0 or not self.wishes.warmup)
+        self.note = self._told(
+            kept, of_steps=self._ended_by == "steps" and (first > 0 or not self.wishes.warmup)
+        )
 
     def _waited_for(self, expected: int) -> int:
         """The results of this cell, once ncu has written them."""
@@ -203,30 +213,27 @@ class NcuCapture(OutsideCapture):
                 return there
             time.sleep(_LOOK_S)
 
-    def _nothing(self, said: str) -> GenOpsError:
-        words = " ".join(line for line in said.splitlines() if line.startswith(("==ERROR==", "==WARNING==")))
-        if measured_in(said) > 0:
-            return NothingMeasured(
-                f"Nsight Compute measured {measured_in(said)} kernels and wrote none of them to its report yet.",
-                f"Its log: {words[-_LAST_WORDS:]}" if words else "Run the cell again.",
-            )
-        return NothingMeasured(
-            "Nsight Compute measured no kernel in this cell."
-            + (f" It said: {words[-_LAST_WORDS:]}" if words else ""),
-            named(said) or "Profile a cell that launches kernels on the GPU, in this process.",
-        )
-
-    def _told(self, kernels: int, steps: bool) -> str:
-        wishes = self.wishes
-        what = "kernel" if kernels == 1 else "kernels"
-        where = (
-            f" of {wishes.steps} optimizer step{'s' if wishes.steps > 1 else ''}"
-            if steps and self._ended_by == "steps"
-            else ""
-        )
+    def _told(self, kernels: int, of_steps: bool) -> str:
+        steps = self.wishes.steps
+        where = f" of {steps} optimizer step{'s' if steps > 1 else ''}" if of_steps else ""
         said = (
-            f"Nsight Compute measured {kernels} {what}{where} ({self._of.section_set} set) in "
-            f"{self._seconds:.3g} s{self._bound()}."
+            f"Nsight Compute measured {kernels} kernel{'s' if kernels > 1 else ''}{where} "
+            f"({self._of.section_set} set) in {self._seconds:.3g} s{self._bound()}."
         )
-        replayed = "Each ran by itself, again for every group of counters: the cell's own time is not in it."
-        return " ".join([said, replayed, *self._left_out()])
+        alone = "Each ran by itself, again for every group of counters: the cell's own time is not in it."
+        return " ".join([said, alone, *self._left_out()])
+
+
+def _nothing(said: str) -> NothingMeasured:
+    """Why there is no result, from what ncu said meanwhile."""
+    words = " ".join(line for line in said.splitlines() if line.startswith(("==ERROR==", "==WARNING==")))
+    told = f" Its log says: {words[-_LAST_WORDS:]}" if words else ""
+    if measured_in(said) > 0:
+        return NothingMeasured(
+            f"Nsight Compute measured {measured_in(said)} kernels and wrote none of them to its report.{told}",
+            "Run the cell again, or restart the kernel.",
+        )
+    return NothingMeasured(
+        f"Nsight Compute measured no kernel in this cell.{told}",
+        named(said) or "Profile a cell that launches kernels on the GPU, in this process.",
+    )

@@ -5,6 +5,7 @@ import { CommandRegistry } from '@lumino/commands';
 
 import { confirm } from '../../core/ui/confirm';
 import { Bench } from '../../tasks/__tests__/support';
+import type { SetChoice } from '../nsight';
 import { NsightCommandIDs, addNsightCommands } from '../nsight';
 
 jest.mock('../../core/ui/confirm', () => ({ confirm: jest.fn() }));
@@ -19,6 +20,9 @@ const specs = {
     python3: { metadata: {} },
     'python3-nsight': {
       metadata: { genops: { nsight: 'systems', of: 'python3' } }
+    },
+    'python3-nsight-compute': {
+      metadata: { genops: { nsight: 'compute', of: 'python3', set: 'basic' } }
     }
   }
 };
@@ -55,21 +59,26 @@ afterEach(() => {
   bench.dispose();
 });
 
-describe('a kernel with Nsight Systems', () => {
+describe('a kernel with Nsight', () => {
   const enabled = () =>
-    [NsightCommandIDs.restart, NsightCommandIDs.leave].map(id =>
-      commands.isEnabled(id)
-    );
+    [
+      NsightCommandIDs.restart,
+      NsightCommandIDs.measure,
+      NsightCommandIDs.leave
+    ].map(id => commands.isEnabled(id));
 
   it('is offered for a plain kernel, and the way back for one with it', () => {
     begin('python3', {});
-    expect(enabled()).toEqual([true, false]);
+    expect(enabled()).toEqual([true, true, false]);
     bench.dispose();
     begin('python3-nsight', {});
-    expect(enabled()).toEqual([false, true]);
+    expect(enabled()).toEqual([false, true, true]);
+    bench.dispose();
+    begin('python3-nsight-compute', {});
+    expect(enabled()).toEqual([true, true, true]);
     bench.dispose();
     begin('', {});
-    expect(enabled()).toEqual([false, false]);
+    expect(enabled()).toEqual([false, false, false]);
   });
 
   it('is started once the person agreed to lose their variables', async () => {
@@ -81,6 +90,23 @@ describe('a kernel with Nsight Systems', () => {
     await commands.execute(NsightCommandIDs.restart);
     expect(refreshSpecs).toHaveBeenCalled();
     expect(changeKernel).toHaveBeenCalledWith({ name: 'python3-nsight' });
+  });
+
+  it('measures with the set that was chosen', async () => {
+    begin('python3', {
+      'POST /compute/nsight/kernels': (body: { section_set: string }) => ({
+        ...made,
+        name: `python3-nsight-compute-${body.section_set}`
+      })
+    });
+    jest.mocked(confirm).mockImplementationOnce(({ body }) => {
+      (body as SetChoice).chosen = 'full';
+      return Promise.resolve(true);
+    });
+    await commands.execute(NsightCommandIDs.measure);
+    expect(changeKernel).toHaveBeenCalledWith({
+      name: 'python3-nsight-compute-full'
+    });
   });
 
   it('is left for the kernel that it was made of', async () => {
