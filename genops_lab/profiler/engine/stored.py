@@ -26,7 +26,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from .columns import Allocations, Columns, Counters, CounterSeries, Lane, MarkedCell, Sparse
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
-VERSION = 4
+VERSION = 5
 MANIFEST = "columns.json"
 
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
