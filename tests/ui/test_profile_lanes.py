@@ -1,4 +1,4 @@
-"""Lanes of a timeline beside threads and streams: counters."""
+"""What a timeline shows beside threads and streams: counters, async slices, ties from forward to backward."""
 
 from __future__ import annotations
 
@@ -24,7 +24,20 @@ def events() -> list[Event]:
     for at in range(100):
         begin = 1000.0 * at
         found += [
-            operator("aten::mm", begin + 10, 300),
+            operator("aten::mm", begin + 10, 300, **{"Sequence number": at, "Fwd thread id": 0}),
+            operator("MmBackward0", begin + 500, 200, 2, **{"Sequence number": at, "Fwd thread id": 1}),
+            *(
+                {
+                    "ph": phase,
+                    "cat": "io",
+                    "name": "read batch",
+                    "id": at,
+                    "pid": 1,
+                    "tid": 3,
+                    "ts": begin + ts,
+                }
+                for phase, ts in (("b", 0), ("e", 1600))
+            ),
             call("cudaLaunchKernel", begin + 20, 10, at + 1),
             kernel("gemm", begin + 100, 700, at + 1),
         ]
@@ -98,3 +111,37 @@ def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
         "requests: waiting: 1 from 60 ms on, for 20 ms"
     )
     looked_at(lab, "counters")
+
+
+def test_async_slices_have_lanes_of_their_own(lab: LabPage) -> None:
+    timeline = opened(lab, TRACE)
+    lane = timeline.get_by_role("button", name=re.compile("^io async"))
+    expect(lane).to_have_attribute("title", "io async: 100 slices")
+    # They overlap, so there are two rows.
+    expect(lane).to_have_attribute("aria-expanded", "true")
+    box = timeline.get_by_role("searchbox", name="Find slices by name")
+    box.fill("read batch")
+    box.press("Enter")
+    told = timeline.get_by_role("region", name="Selection")
+    expect(told.locator("dl > div").filter(has_text="Duration")).to_have_text("Duration1.6 ms")
+    looked_at(lab, "async")
+
+
+def test_an_operator_leads_to_its_backward_pass_and_back(lab: LabPage) -> None:
+    timeline = opened(lab, TRACE)
+    box = timeline.get_by_role("searchbox", name="Find slices by name")
+    box.fill("aten::mm")
+    box.press("Enter")
+    told = timeline.get_by_role("region", name="Selection")
+    expect(told.get_by_role("heading", level=4)).to_have_text("1 slice in the backward pass")
+    status = lab.page.locator(".gol-Timeline > [role=status]")
+    expect(status).to_have_text(re.compile("; 1 slice in the backward pass$"))
+    timeline.get_by_role("application", name="Timeline").focus()
+    lab.page.keyboard.press("s")
+    looked_at(lab, "backward")
+    timeline.get_by_role("application", name="Timeline").focus()
+    lab.page.keyboard.press("g")
+    expect(told.get_by_role("heading", level=3)).to_have_text("MmBackward0")
+    expect(told.get_by_role("heading", level=4)).to_have_text("Backward pass of")
+    lab.page.keyboard.press("Shift+G")
+    expect(told.get_by_role("heading", level=3)).to_have_text("aten::mm")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..columns import NO_ID, Int32, Int64
 from ..kinds import Kind, kind_of, told_by_device
-from . import singly
+from . import singly, spans
 from .counted import Samples, all_arguments
 from .events import (
     ABSENT,
@@ -49,6 +49,8 @@ _decoders = [
 _kind_of = lru_cache(1 << 14)(kind_of)
 #: The number of its set of arguments, by kind.
 _SET = np.array([SETS.index(ARGUMENTS[kind]) for kind in Kind], np.int8)
+
+_ASYNC = set(spans.PHASES)
 
 
 def _as_question_marks(error: UnicodeError) -> tuple[str, int]:
@@ -109,6 +111,8 @@ class _Batch:
 
     def part(self) -> Part:
         types = set(map(type, self.events))
+        tied = [e for e in self.events if type(e) in spans.PHASES] if types & _ASYNC else []
+        marks, untimed = spans.marks(tied)
         slices = self._of(self.written.slice)
         arguments = [each.args for each in slices]
         ts, dur = self._times([each.ts for each in slices]), self._times([each.dur for each in slices])
@@ -144,7 +148,8 @@ class _Batch:
             counters=list(samples.series),
             labels=singly.labels(self._of(Metadata)) if Metadata in types else {},
             events=len(self.events),
-            unusable=unusable + late,
+            unusable=unusable + late + untimed,
+            marks=marks,
             pairs=[e for e in self.events if type(e) is Begin or type(e) is End]
             if types & {Begin, End}
             else [],

@@ -84,6 +84,38 @@ class End(msgspec.Struct, gc=False, tag_field="ph", tag="E"):
     ts: Raw = _NULL
 
 
+class Async(msgspec.Struct, gc=False):
+    """A begin or an end that an id ties to others of its category, on no thread."""
+
+    cat: str | None = None
+    name: str = ""
+    pid: Any = None
+    id: Any = None
+    id2: Any = None
+    scope: Any = None
+    ts: Raw = _NULL
+
+
+class AsyncBegin(Async, gc=False, tag_field="ph", tag="b"):
+    """Of a slice in which others of its id may lie."""
+
+
+class AsyncEnd(Async, gc=False, tag_field="ph", tag="e"):
+    """The end of what ``AsyncBegin`` began."""
+
+
+class AsyncInstant(Async, gc=False, tag_field="ph", tag="n"):
+    """A moment between them."""
+
+
+class OldBegin(Async, gc=False, tag_field="ph", tag="S"):
+    """As it was written before there were nested ones."""
+
+
+class OldEnd(Async, gc=False, tag_field="ph", tag="F"):
+    """The end of what ``OldBegin`` began."""
+
+
 class Other(msgspec.Struct, gc=False):
     """An event of which only the phase is looked at: a flow."""
 
@@ -215,12 +247,12 @@ FIELDS = {name: _reader(name) for name in (*Arguments.__struct_fields__, *Memory
 
 _PASSED_OVER = tuple(
     msgspec.defstruct(f"Phase{ord(phase)}", [], tag_field="ph", tag=phase, gc=False)
-    for phase in "sftbneSTpFIPNODVvRc(),"
+    for phase in "sftTpIPNODVvRc(),"
 )
 
 
 def _phases(timed: Any) -> Any:
-    found = timed | Metadata | Begin | End
+    found = timed | Metadata | Begin | End | AsyncBegin | AsyncEnd | AsyncInstant | OldBegin | OldEnd
     for phase in _PASSED_OVER:
         found |= phase
     return found

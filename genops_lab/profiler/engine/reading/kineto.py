@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..columns import Columns, MarkedCell
-from . import singly
+from . import singly, spans
 from .helpers import Helpers
 from .parts import Joined
 from .pieces import TraceFile
@@ -34,6 +34,7 @@ class Reading:
 
     def __init__(self, path: Path) -> None:
         self._source, self._joined = TraceFile(path), Joined()
+        self._doubt = ""
 
     def take(self, helpers: Helpers | None) -> None:
         """All events. Raises InvalidRequest where there is none among what is listed."""
@@ -43,13 +44,15 @@ class Reading:
             raise self._source.no_trace("what it lists are no events")
         if self._joined.pairs:
             self._joined.add(singly.paired(self._joined.pairs))
+        if self._joined.marks:
+            part, self._doubt = spans.spanning(self._joined.marks, self._joined.end)
+            self._joined.add(part)
 
     def columns(self) -> Columns:
         """To be asked once."""
         joined = self._joined
         told = _told(self._source, joined)
-        if doubt := joined.find_devices():
-            told["damage"].append(doubt)
+        told["damage"] += [doubt for doubt in (self._doubt, joined.find_devices()) if doubt]
         return joined.columns(events=joined.events, **told)
 
 

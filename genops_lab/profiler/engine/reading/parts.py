@@ -20,6 +20,8 @@ from .undeclared import Place, looks_like_a_device, place_of
 
 #: In the place of a thread.
 ALL_THREADS = "\0"
+#: What lies on no thread, with its category behind it.
+ASYNC = "\0async "
 #: Process, thread, device, stream.
 LaneKey = tuple[str, str, str, str]
 #: The narrowest that columns of slices come to.
@@ -30,6 +32,8 @@ _DTYPES: dict[str, type[np.signedinteger[Any]]] = {
 }
 #: Columns so large are kept in files.
 MAPPED_BYTES = 1 << 20
+#: So many slices are added up at once.
+_CHUNK = 1 << 20
 _UNEVEN = re.compile(r"[,:](?! \S)|[\[{]\s|\s[\]}]")
 #: Narrow types with what they hold.
 _NARROW = [(each, int(np.iinfo(each).min), int(np.iinfo(each).max)) for each in (np.int8, np.int16, np.int32)]
@@ -62,6 +66,8 @@ class Part:
     strange: int = 0
     #: Begins and ends of slices, which may lie in several parts.
     pairs: list[Any] = field(default_factory=list)
+    #: Of async slices, the same.
+    marks: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._length = len(self.slices["ts"])
@@ -127,6 +133,7 @@ class Joined:
     def __init__(self) -> None:
         self.events = self.skipped = self.unusable = self.strange = 0
         self.pairs: list[Any] = []
+        self.marks: list[Any] = []
         self._slices = {name: _Column() for name in _DTYPES}
         self._memory = {name: _Column() for name in MEMORY}
         self._sparse: dict[str, tuple[_Column, _Column]] = {}
@@ -141,6 +148,7 @@ class Joined:
         self.unusable += part.unusable
         self.strange += part.strange
         self.pairs += part.pairs
+        self.marks += part.marks
         self._labels |= part.labels
         lanes = _numbers(self._lanes, part.lanes)
         maps = {"name": _numbers(self._names, part.names), "lane": lanes}
@@ -167,7 +175,7 @@ class Joined:
         known: dict[int, Place] = {}
         alike: dict[int, str] = {}
         for number, (process, thread, _, stream) in enumerate(self._lanes):
-            if stream:
+            if stream or thread.startswith(ASYNC):
                 continue
             name = self._labels.get((process, ALL_THREADS), "")
             if where := place_of(process, name, thread, self._labels.get((process, thread), "")):
@@ -192,6 +200,16 @@ class Joined:
             f"{int(doubtful.sum())} slices of {told} look like work of a device, but are of no kind that is known: "
             "they are not counted."
         )
+
+    @property
+    def end(self) -> int:
+        """When the last slice ends; 0 without any."""
+        ts, dur = self._slices["ts"].taken(), self._slices["dur"].taken()
+        ends = (
+            int((ts[at : at + _CHUNK].astype(np.int64) + dur[at : at + _CHUNK]).max())
+            for at in range(0, self._length, _CHUNK)
+        )
+        return max(ends, default=0)
 
     @property
     def damage(self) -> list[str]:

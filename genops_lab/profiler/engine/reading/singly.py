@@ -11,6 +11,7 @@ import msgspec
 
 from ..columns import NO_ID
 from ..kinds import Kind, kind_of, told_by_device
+from . import spans
 from .building import Builder
 from .counted import Samples, all_arguments
 from .events import (
@@ -20,6 +21,7 @@ from .events import (
     MISSING,
     SETS,
     Argument,
+    Async,
     Begin,
     Counter,
     End,
@@ -159,6 +161,7 @@ class _Reading:
         self.metadata: list[Metadata] = []
         self.samples = Samples()
         self.pairs: list[Any] = []
+        self.tied: list[Async] = []
 
     def take(self, event: Any) -> None:
         """Raises msgspec.ValidationError for arguments that are none."""
@@ -167,6 +170,8 @@ class _Reading:
         elif type(event) is Instant:
             if event.name == "[memory]":
                 self._memory(event)
+        elif isinstance(event, Async):
+            self.tied.append(event)
         elif type(event) is Counter:
             self._counter(event)
         elif type(event) is Metadata:
@@ -252,7 +257,9 @@ class _Reading:
         part = self.builder.part()
         part.sampled, part.counters = self.samples.sampled(), list(self.samples.series)
         part.labels = labels(self.metadata)
-        part.events, part.skipped, part.unusable = self.events + self.skipped, self.skipped, self.unusable
+        part.marks, untimed = spans.marks(self.tied)
+        part.events, part.skipped = self.events + self.skipped, self.skipped
+        part.unusable = self.unusable + untimed
         part.strange = self.strange
         part.pairs = self.pairs
         return part

@@ -25,7 +25,7 @@ from .pyramid import Items, joined, levels_of, merged
 from .rows import rows_of
 
 #: Raised with that of columns too: levels number their lanes, names and slices.
-VERSION = 2
+VERSION = 3
 TILE_CELLS = 512
 #: A tile has at most so many items besides those that reach into it, one a row.
 MOST_ITEMS = 2000
