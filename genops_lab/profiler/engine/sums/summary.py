@@ -18,7 +18,9 @@ from ...models import (
     StepTime,
     StreamTime,
 )
+from .. import threads
 from ..advice import Case, Collectives, advise, collectives_of, over_ranks, straggler
+from ..attribution.placing import PlacesOf
 from ..attribution.tally import AttributionTally
 from ..efficiency.roofline import RooflineTally
 from ..intervals import span, union_length
@@ -56,15 +58,29 @@ class Sums:
         self._ranks.append(trace.rank)
         self._events += trace.columns.events
         self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
-        self._tally.add(trace)
-        self._cpu.add(trace)
+        trace.find()
+        places_of, _ = threads.both(lambda: self._add_lines(trace), lambda: self._add_work(trace))
         trace.columns.rest()
+        case = Case(trace, places_of=places_of)
+        self._idle += idle_times(trace.rank, case.gaps_of)
+        trace.columns.rest()
+        self._advice += advise(case)
+        self._collectives.append(collectives_of(case))
+
+    def _add_lines(self, trace: Trace) -> PlacesOf:
         places_of = self._attribution.add(trace)
-        self._roofline.add(trace)
         trace.columns.rest()
         self._memory.add(trace, places_of.lines)
-        # Each asks for other columns.
         trace.columns.rest()
+        return places_of
+
+    def _add_work(self, trace: Trace) -> None:
+        for add in (self._tally.add, self._cpu.add, self._roofline.add, self._add_devices):
+            add(trace)
+            # Each asks for other columns.
+            trace.columns.rest()
+
+    def _add_devices(self, trace: Trace) -> None:
         kernels, others = kernels_and_others(trace)
         self._devices += device_times(trace, kernels)
         self._kernels += [*kernels.values(), *others.values()]
@@ -72,12 +88,6 @@ class Sums:
         trace.columns.rest()
         self._steps += step_times(trace)
         self._launches += launch_times(trace)
-        case = Case(trace, places_of=places_of)
-        trace.columns.rest()
-        self._idle += idle_times(trace.rank, case.gaps_of)
-        trace.columns.rest()
-        self._advice += advise(case)
-        self._collectives.append(collectives_of(case))
 
     def add_snapshot(self, snapshot: MemorySummary) -> None:
         """What an allocator's snapshot says."""
