@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 
 import psutil
 import pytest
@@ -27,3 +28,14 @@ def test_what_is_free_below_something_kept_is_given_back() -> None:
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     heap.give_back()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has heaps of threads")
+def test_a_thread_keeps_little_of_what_it_frees() -> None:
+    process, size = psutil.Process(), 1 << 20
+    heap.give_back()
+    before = process.memory_info().rss
+    thread = threading.Thread(target=lambda: [bytearray(size) for _ in range(50)].clear())
+    thread.start()
+    thread.join()
+    assert process.memory_info().rss - before < heap.KEPT_BYTES + 4 * size

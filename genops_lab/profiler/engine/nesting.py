@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from . import threads
 from .columns import Columns, Int32, Int64, Whole
 from .kinds import Kind, among
 from .positions import present
@@ -23,11 +24,14 @@ def parents(columns: Columns, kinds: Iterable[Kind]) -> Int32:
     """
     found = np.full(len(columns), NOTHING, np.int32)
     outer = among(columns.kind, kinds)
-    for lane in present(len(columns.lanes), columns.lane[outer]).tolist():
+
+    def find(lane: int) -> None:
         members = np.flatnonzero(columns.lane == lane).astype(np.int32)
         around = _nearest_around(columns.ts[members], columns.dur[members], outer[members])
         inside = around != NOTHING
         found[members[inside]] = members[around[inside]]
+
+    threads.each(find, present(len(columns.lanes), columns.lane[outer]).tolist())
     return found
 
 

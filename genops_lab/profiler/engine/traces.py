@@ -47,6 +47,11 @@ class Trace:
         called = self.columns.kind[self.launcher] == Kind.RUNTIME
         return self._of_all(np.where(called, self.launcher, NOTHING).astype(np.int32))
 
+    def find(self) -> None:
+        """All of this, before several threads ask for it: each would find it for itself."""
+        _ = self.owner, self.call, self.devices
+        self.columns.rest()
+
     def _of_all(self, of_device: Int32) -> Int32:
         found = np.full(len(self.columns), NOTHING, np.int32)
         found[self.device] = of_device

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from msgspec import structs
 
 from ...models import Advice
+from .. import threads
 from .allocator import alloc_retries, fragmentation
 from .attention import unfused_attention
 from .case import Case, PlacesOf, Rule
@@ -54,12 +55,15 @@ def advise(case: Case) -> list[Advice]:
     if case.columns.measured is not None:
         # Its clock is made up: nothing that other rules ask of a trace is in it.
         return by_saving(measured(case))
-    found: list[Advice] = []
-    for rules in (_OF_WAITS, _OF_WORK, _OF_THE_REST):
-        found += [advice for rule in rules for advice in rule(case)]
+
+    def ask(rule: Rule) -> list[Advice]:
+        found = list(rule(case))
         # Each asks for other columns.
         case.columns.rest()
-    return by_saving(found)
+        return found
+
+    rules = (*_OF_WAITS, *_OF_WORK, *_OF_THE_REST)
+    return by_saving(advice for found in threads.each(ask, rules) for advice in found)
 
 
 def over_ranks(advice: Iterable[Advice]) -> list[Advice]:

@@ -14,6 +14,7 @@ from ..columns import Columns, Int32, Int64, Sparse
 from ..kinds import Kind
 from ..nesting import NOTHING
 from . import frames, markers
+from .autograd import Backward, backward
 from .enclosing import Enclosing
 from .frames import Frame, Owner
 from .naming import cells_of, place_of
@@ -55,6 +56,12 @@ class Lines:
     def by_stacks(self) -> bool:
         """Whether the trace tells Python frames."""
         return len(self._python.tree) > 0 or len(self._stacked) > 0
+
+    @cached_property
+    def backward(self) -> tuple[Backward, Enclosing]:
+        """The backward pass, and its operators as a tree."""
+        passes = backward(self._columns)
+        return passes, Enclosing(self._columns, passes.operators)
 
     def at(self, lane: Int32, ts: Int64) -> Int64:
         """The line of each moment of a lane: of a marker, a call stack, a Python frame, or the cell alone."""

@@ -8,18 +8,26 @@ import numpy.typing as npt
 from ..columns import Columns, Int32, Int64
 from ..nesting import NOTHING
 from ..positions import present
-from .autograd import backward
 from .enclosing import Enclosing
 from .lines import Lines
 
 Bools = npt.NDArray[np.bool_]
+#: So many moments are looked at together.
+BLOCK = 1 << 17
 
 
 def lines_of_moments(columns: Columns, lines: Lines, lane: Int32, ts: Int64) -> tuple[Int64, Bools]:
     """The line of each moment of a lane, and whether it lies in the backward pass."""
+    found, in_backward = np.empty(len(ts), np.int64), np.empty(len(ts), bool)
+    for begin in range(0, len(ts), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        found[block], in_backward[block] = _lines_of_block(columns, lines, lane[block], ts[block])
+    return found, in_backward
+
+
+def _lines_of_block(columns: Columns, lines: Lines, lane: Int32, ts: Int64) -> tuple[Int64, Bools]:
     found = lines.at(lane, ts)
-    passes = backward(columns)
-    tree = Enclosing(columns, passes.operators)
+    passes, tree = lines.backward
     node = tree.around(lane, ts)
     between = np.flatnonzero((node == NOTHING) & np.isin(lane, passes.threads))
     node[between] = tree.before(lane[between], ts[between])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ...models import Place
 from ..attribution.lines import Lines
 from ..attribution.moments import lines_of_moments
-from ..columns import Allocations, Int64
+from ..columns import Allocations, Int32, Int64
 from ..kinds import Kind
 from ..nesting import NOTHING
 from ..positions import present
@@ -38,7 +38,7 @@ class Whose:
         name = np.where(operator == NOTHING, len(columns.names), columns.name[np.maximum(operator, 0)]
                         if len(columns) else len(columns.names))  # fmt: skip
         key = np.where(line == NOTHING, len(lines.places) + name, line)
-        _, first, of = np.unique(key, return_index=True, return_inverse=True)
+        first, of = _firsts(key, len(lines.places) + len(columns.names) + 1)
         who = [
             _who(
                 lines.places[int(line[event])] if line[event] != NOTHING else None,
@@ -46,7 +46,18 @@ class Whose:
             )
             for event in first.tolist()
         ]
-        return Whose(of.astype(np.int64), who, backward)
+        return Whose(of, who, backward)
+
+
+def _firsts(key: Int64, size: int) -> tuple[Int64, Int64]:
+    """Where each key, all below ``size``, comes first, by key; and the position of each key's among these."""
+    first = np.full(size, len(key), np.int64)
+    # Of many values for one place the last is kept.
+    first[key[::-1]] = np.arange(len(key) - 1, -1, -1)
+    there = np.flatnonzero(first < len(key))
+    place = np.zeros(size, np.int64)
+    place[there] = np.arange(len(there))
+    return first[there], place[key]
 
 
 def _who(place: Place | None, calls: tuple[str, ...]) -> Who:
@@ -71,11 +82,11 @@ def _calls(trace: Trace, operator: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _operators(trace: Trace, found: Allocations) -> Int64:
+def _operators(trace: Trace, found: Allocations) -> Int32:
     """The innermost operator around each event, on its thread; NOTHING without one."""
     columns, above = trace.columns, trace.around
-    around = np.full(len(found.ts), NOTHING, np.int64)
-    operators = np.flatnonzero(columns.kind == Kind.OPERATOR)
+    around = np.full(len(found.ts), NOTHING, np.int32)
+    operators = np.flatnonzero(columns.kind == Kind.OPERATOR).astype(np.int32)
     for lane in present(len(columns.lanes), found.lane).tolist():
         events = np.flatnonzero(found.lane == lane)
         members = operators[columns.lane[operators] == lane]

@@ -14,8 +14,9 @@ from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 
 from .. import heap
 from ..columns import Columns
+from ..threads import cores
 from . import kineto
-from .helpers import MOST, Helpers, cores
+from .helpers import MOST, Helpers
 from .kinds_of_files import FileKind, kind_of_file
 from .left_out import LeftOut
 

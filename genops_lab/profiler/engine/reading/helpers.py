@@ -27,13 +27,6 @@ MOST = 4
 Work = TypeVar("Work", bytes, Range)
 
 
-def cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class Helpers:
     """Some helpers, for the time of a ``with``. They may be asked from several threads."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import threads
 from ..columns import TEXTS, Allocations, Columns, Counters, CounterSeries, Int32, Int64, Lane, Sparse
 from ..kinds import Kind, kind_of_work
 from .counted import Counted, Sampled
@@ -223,15 +224,10 @@ class Joined:
         origin = int(found["ts"][0]) if self._length else self._counted.first or 0
         found["ts"] -= origin
         found["ts"] = _mapped(found["ts"])
-        for name in [name for name in _DTYPES if name != "ts"]:
-            column = self._slices.pop(name).taken()
-            dtype = np.promote_types(column.dtype, _DTYPES[name])
-            found[name] = _mapped(column[order].astype(dtype, copy=False))
-            del column
+        found |= self._in(order)
         place = np.empty(len(order), np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         del order
-        sparse = {name: _sparse(*self._sparse.pop(name), place) for name in list(self._sparse)}
         return Columns(
             **found,
             names=list(self._names),
@@ -239,13 +235,29 @@ class Joined:
                 Lane(process, thread, self._labels.get((process, thread), ""), device, stream)
                 for process, thread, device, stream in self._lanes
             ],
-            sparse=sparse,
+            sparse=self._placed(place),
             texts=list(self._texts),
             origin_ns=origin,
             allocations=self._allocations(origin),
             counters=self._counters(origin),
             **others,
         )
+
+    def _in(self, order: Int32) -> dict[str, npt.NDArray[Any]]:
+        """All other columns of slices."""
+
+        def ordered(name: str) -> npt.NDArray[Any]:
+            column = self._slices.pop(name).taken()
+            return _mapped(column[order].astype(np.promote_types(column.dtype, _DTYPES[name]), copy=False))
+
+        names = [name for name in _DTYPES if name != "ts"]
+        return dict(zip(names, threads.each(ordered, names), strict=True))
+
+    def _placed(self, place: Int32) -> dict[str, Sparse]:
+        """The sparse columns, of slices at their places."""
+        names = list(self._sparse)
+        sparse = threads.each(lambda name: _sparse(*self._sparse.pop(name), place), names)
+        return dict(zip(names, sparse, strict=True))
 
     def _ordered(self) -> tuple[Int64, Int32]:
         """Starts in order, and that order: of one start, the longer first; of one length, as in the file."""

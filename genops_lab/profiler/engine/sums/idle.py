@@ -15,7 +15,7 @@ from ..kinds import Kind
 from ..nesting import NOTHING
 from ..positions import present
 from ..traces import Trace
-from .host import Activity, Host, overlap
+from .host import BLOCK, Activity, Host, overlap
 
 #: In the order in which the parts of a gap are kept.
 REASONS = ("dataloader", "communication", "copy", "synchronization", "launch", "python", "other")
@@ -60,7 +60,10 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
     lane = np.where(call == NOTHING, NOTHING, columns.lane[call])
     for thread in present(len(columns.lanes), lane[lane != NOTHING]).tolist():
         here = np.flatnonzero(lane == thread)
-        parts[here] = _host_parts(host, thread, Intervals(times.start[here], until[here]))
+        doing = _together(host, thread)
+        for begin in range(0, len(here), BLOCK):
+            block = here[begin : begin + BLOCK]
+            parts[block] = _host_parts(doing, Intervals(times.start[block], until[block]))
     parts[:, _PART["launch"]] += np.where(returned > times.start, times.end - until, 0)
     _after_waits(host, times, lane, parts)
     _device_parts(trace, members, times, following, call, parts)
@@ -120,15 +123,22 @@ def _gaps(trace: Trace, members: Int64) -> tuple[Intervals, Int64]:
     return Intervals(reach[after - 1], start[after]), members[after]
 
 
-def _host_parts(host: Host, thread: int, stretch: Intervals) -> Whole:
-    parts = _no_parts(stretch)
-    told = np.zeros(len(stretch.start), np.int64)
+def _together(host: Host, thread: int) -> list[Activity]:
+    """What a thread did, each with all that is meant before it where two overlap."""
+    found: list[Activity] = []
     together = Intervals(np.empty(0, np.int64), np.empty(0, np.int64))
     for activity in host.activities(thread):
-        if not len(activity.times.start):
-            continue
-        together = union(together + activity.times)
-        so_far = overlap(together, stretch.start, stretch.end)
+        if len(activity.times.start):
+            together = union(together + activity.times)
+            found.append(Activity(activity.code, together))
+    return found
+
+
+def _host_parts(doing: list[Activity], stretch: Intervals) -> Whole:
+    parts = _no_parts(stretch)
+    told = np.zeros(len(stretch.start), np.int64)
+    for activity in doing:
+        so_far = overlap(activity.times, stretch.start, stretch.end)
         parts[:, _PART[activity.code]] = so_far - told
         told = so_far
     parts[:, _PART["python"]] = stretch.end - stretch.start - told

@@ -18,7 +18,9 @@ from ...models import (
     StepTime,
     StreamTime,
 )
+from .. import threads
 from ..advice import Case, Collectives, advise, collectives_of, over_ranks, straggler
+from ..attribution.placing import PlacesOf
 from ..attribution.tally import AttributionTally
 from ..efficiency.roofline import RooflineTally
 from ..intervals import span, union_length
@@ -58,33 +60,40 @@ class Sums:
         self._ranks.append(trace.rank)
         self._events += trace.columns.events
         self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
-        self._tally.add(trace)
-        clocked = trace.columns.has_clock
-        if clocked:
-            self._cpu.add(trace)
-        trace.columns.rest()
-        places_of = self._attribution.add(trace)
-        if clocked:
-            self._roofline.add(trace)
-        self._measured.add(trace, places_of)
-        trace.columns.rest()
-        self._memory.add(trace, places_of.lines)
-        # Each asks for other columns.
-        trace.columns.rest()
-        kernels, others = kernels_and_others(trace)
-        self._devices += device_times(trace, kernels)
-        self._kernels += [*kernels.values(), *others.values()]
-        self._streams += stream_times(trace)
+        trace.find()
+        places_of, _ = threads.both(lambda: self._add_lines(trace), lambda: self._add_work(trace))
         trace.columns.rest()
         case = Case(trace, places_of=places_of)
-        if clocked:
-            self._steps += step_times(trace)
-            self._launches += launch_times(trace)
-            trace.columns.rest()
+        if trace.columns.has_clock:
             self._idle += idle_times(trace.rank, case.gaps_of)
             trace.columns.rest()
             self._collectives.append(collectives_of(case))
         self._advice += advise(case)
+
+    def _add_lines(self, trace: Trace) -> PlacesOf:
+        places_of = self._attribution.add(trace)
+        self._measured.add(trace, places_of)
+        trace.columns.rest()
+        self._memory.add(trace, places_of.lines)
+        trace.columns.rest()
+        return places_of
+
+    def _add_work(self, trace: Trace) -> None:
+        of_clocks = (self._cpu.add, self._roofline.add, self._add_steps) if trace.columns.has_clock else ()
+        for add in (self._tally.add, self._add_devices, *of_clocks):
+            add(trace)
+            # Each asks for other columns.
+            trace.columns.rest()
+
+    def _add_devices(self, trace: Trace) -> None:
+        kernels, others = kernels_and_others(trace)
+        self._devices += device_times(trace, kernels)
+        self._kernels += [*kernels.values(), *others.values()]
+        self._streams += stream_times(trace)
+
+    def _add_steps(self, trace: Trace) -> None:
+        self._steps += step_times(trace)
+        self._launches += launch_times(trace)
 
     def add_snapshot(self, snapshot: MemorySummary) -> None:
         """What an allocator's snapshot says."""
