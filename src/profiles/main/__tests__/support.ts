@@ -9,6 +9,7 @@ import type {
   IKernelTime,
   ILineTime,
   IOperatorTime,
+  IProfile,
   IProfileSummary
 } from '../../service';
 import type { IPlaces } from '../places';
@@ -176,4 +177,25 @@ export class FakePlaces implements IPlaces {
     this.opened.push(path);
     return Promise.resolve();
   }
+}
+
+export function makeProfile(
+  summary: IProfileSummary | null,
+  part: Partial<IProfile> = {}
+): IProfile {
+  return {
+    id: 'p1',
+    title: 'one epoch',
+    created_at: 1_700_000_000,
+    state: 'ready',
+    run_id: 'abcdef0123456789',
+    notebook: 'a.ipynb',
+    size_bytes: 1,
+    artifact: '',
+    trace_path: '/p/trace',
+    trace_target: '',
+    message: '',
+    summary,
+    ...part
+  };
 }

@@ -9,45 +9,21 @@ import {
 import * as React from 'react';
 
 import { Bench, Refusal, settle } from '../../../tasks/__tests__/support';
-import type { IProfile, IProfileSummary } from '../../service';
+import type { IProfile } from '../../service';
 import { ProfilesService } from '../../service';
 import { TraceFetch } from '../../trace/model';
-import { DifferenceWidget } from '../widget';
 import { ProfileViewModel } from '../model';
 import { ProfileView } from '../profile-view';
-import { ProfileDifference } from '../difference/difference';
 
 import {
   FakePlaces,
   makeAttribution,
-  makeChange,
   makeDevice,
-  makeDifference,
   makeLine,
+  makeProfile,
   makeSummary,
   trans
 } from './support';
-
-function makeProfile(
-  summary: IProfileSummary | null,
-  part: Partial<IProfile> = {}
-): IProfile {
-  return {
-    id: 'p1',
-    title: 'one epoch',
-    created_at: 1_700_000_000,
-    state: 'ready',
-    run_id: 'abcdef0123456789',
-    notebook: 'a.ipynb',
-    size_bytes: 1,
-    artifact: '',
-    trace_path: '/p/trace',
-    trace_target: '',
-    message: '',
-    summary,
-    ...part
-  };
-}
 
 class NoObserver {
   observe = (): void => undefined;
@@ -328,129 +304,5 @@ describe('a profile in the main area', () => {
     bench.change('profile', 'p1');
     await act(() => settle());
     expect(screen.getByText('Not JSON.')).toBeTruthy();
-  });
-});
-
-describe('the difference of two profiles', () => {
-  let bench: Bench;
-  let widget: DifferenceWidget;
-  const onOpen = jest.fn();
-  const onOpenRun = jest.fn();
-  const onSwapped = jest.fn();
-
-  beforeEach(() => {
-    jest.clearAllMocks();
-    bench = new Bench({
-      'GET /profiles/p1': makeProfile(null),
-      'GET /profiles/p2': makeProfile(null, { id: 'p2', title: 'faster' }),
-      'GET /profiles/difference': makeDifference({
-        operators: [
-          makeChange({}),
-          makeChange({ name: 'slower', after_us: 150 }),
-          makeChange({ name: 'fresh', before_us: 0, state: 'added' })
-        ],
-        advice_gone: ['sync_item'],
-        warnings: ['They ran on devices of two models.']
-      })
-    });
-    widget = new DifferenceWidget({
-      service: new ProfilesService(bench.core.api),
-      before: 'p1',
-      after: 'p2',
-      onOpen,
-      onOpenRun,
-      onSwapped,
-      trans
-    });
-  });
-
-  afterEach(() => {
-    cleanup();
-    widget.dispose();
-    bench.dispose();
-  });
-
-  async function show(): Promise<void> {
-    render(
-      <ProfileDifference
-        resource={widget.resource}
-        onOpen={onOpen}
-        onOpenRun={onOpenRun}
-        onSwap={onSwapped}
-        trans={trans}
-      />
-    );
-    await act(() => widget.resource.refresh());
-  }
-
-  it('tells the figures with their change, and what they are of', async () => {
-    await show();
-    expect(
-      screen.getByText('All times are a step: 8 steps before, 10 after.')
-    ).toBeTruthy();
-    const row = screen.getByRole('row', { name: /^Busy/ });
-    expect(
-      within(row)
-        .getAllByRole('cell')
-        .map(cell => cell.textContent)
-    ).toEqual(['2 ms', '1.5 ms', '−500 µs', '−25 %']);
-    expect(screen.getByText('sync_item')).toBeTruthy();
-    expect(screen.getByText('They ran on devices of two models.')).toBeTruthy();
-    fireEvent.click(screen.getByRole('button', { name: 'faster' }));
-    expect(onOpen).toHaveBeenCalledWith('p2');
-  });
-
-  it('sorts the figures by a head, those of one unit together', async () => {
-    bench.answers['GET /profiles/difference'] = makeDifference({
-      figures: [
-        { code: 'busy', before: 2000, after: 1500, unit: 'us' },
-        { code: 'mfu', before: 0, after: 0.4, unit: 'share' },
-        { code: 'idle', before: 500, after: 900, unit: 'us' }
-      ]
-    });
-    await show();
-    const table = screen.getByRole('table', { name: 'Figures' });
-    const head = (name: string) =>
-      within(table).getByRole('columnheader', { name: new RegExp(`^${name}`) });
-    const press = (name: string) =>
-      fireEvent.click(within(head(name)).getByRole('button'));
-    const afters = () =>
-      within(table)
-        .getAllByRole('row')
-        .slice(1)
-        .map(row => within(row).getAllByRole('cell')[1].textContent);
-    const asTold = afters();
-    const [busy, mfu, idle] = asTold;
-    expect(head('Change').getAttribute('aria-sort')).toBe('none');
-    press('Change');
-    expect(head('Change').getAttribute('aria-sort')).toBe('descending');
-    expect(afters()).toEqual([idle, busy, mfu]);
-    press('Change');
-    expect(head('Change').getAttribute('aria-sort')).toBe('ascending');
-    expect(afters()).toEqual([busy, idle, mfu]);
-    // Nothing is relative to a figure that was zero: it is last both ways.
-    press('Relative');
-    expect(head('Change').getAttribute('aria-sort')).toBe('none');
-    expect(afters()).toEqual([idle, busy, mfu]);
-    press('Relative');
-    expect(afters()).toEqual([busy, idle, mfu]);
-  });
-
-  it('says where neither trace has something', async () => {
-    await show();
-    fireEvent.click(screen.getByRole('tab', { name: 'Lines' }));
-    expect(
-      screen.getByText('Neither trace tells which line started what.')
-    ).toBeTruthy();
-  });
-
-  it('says when they cannot be compared', async () => {
-    bench.answers['GET /profiles/difference'] = new Refusal(
-      404,
-      'not_found',
-      'There is no such operation.'
-    );
-    await show();
-    expect(screen.getByText('These profiles cannot be compared.')).toBeTruthy();
   });
 });
