@@ -7,6 +7,7 @@ metrics are numbered over the whole file, and a result may use one that a later 
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -97,6 +98,13 @@ def opened(path: Path) -> Iterator[Report]:
         yield report
 
 
+def _told(value: float | str | None) -> float | str:
+    """JSON has no number that is none, and none that is infinite."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) or math.isfinite(value) else str(value)
+
+
 def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
     """What could not be unpacked, in words."""
     most = _MOST_PACKED * stream.seek(0, 2)
@@ -132,7 +140,7 @@ def kernel_metrics(path: Path, number: int) -> KernelMetrics:
                 found.append(
                     KernelMetric(
                         name=name,
-                        value="" if value is None else value,
+                        value=_told(value),
                         unit=unit_of(name) if value is not None and not isinstance(value, str) else "",
                         instances=instances,
                     )
