@@ -56,7 +56,7 @@ class Report:
                         continue
                     if number > MOST_RESULTS and only is None:
                         self.damage.append(
-                            f"Only the first {MOST_RESULTS:,} results of the report were read."
+                            f"The report has more than {MOST_RESULTS:,} results: no more were read."
                         )
                         return
                     try:
@@ -67,11 +67,9 @@ class Report:
                 if block.end <= size:
                     self.damage.append(f"The block at byte {block.at:,} was read up to its damage ({error}).")
         if large:
-            self.damage.append(
-                f"{large} results are larger than any that Nsight Compute writes: they were left out."
-            )
+            self.damage.append(f"Results left out, as larger than any that Nsight Compute writes: {large}.")
         if odd:
-            self.damage.append(f"{odd} results are damaged: they were left out.")
+            self.damage.append(f"Results left out, as damaged: {odd}.")
 
     def name(self, number: int) -> str:
         """Of a metric; empty for a number that no block tells."""
