@@ -179,9 +179,7 @@ def diff(
 
 @profile.command("report")
 def report(
-    traces: Annotated[
-        list[Path], typer.Argument(metavar="TRACE...", help="Kineto traces (.json, .json.gz), one a rank.")
-    ],
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE...", help=TRACES)],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The HTML file to write; it must not be there.")
     ],

@@ -40,8 +40,9 @@ h1 { font-size: 22px; } h2 { margin-top: 28px; font-size: 17px; } h3 { margin: 0
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 2px 14px 2px 0; border-bottom: 1px solid #8884; font-weight: normal; text-align: right;
   white-space: nowrap; }
-th:first-child, td.text { text-align: left; }
+th:first-child, .text { text-align: left; }
 th:first-child, td.text { max-width: 46em; overflow: hidden; text-overflow: ellipsis; }
+.many th:first-child { max-width: 20em; } .many td.text { max-width: 16em; }
 thead th { opacity: .75; } .scroll { overflow-x: auto; }
 .bar { display: flex; height: 16px; margin: 2px 0 8px; }
 .bar span, .key { display: inline-block; } .key { width: 10px; height: 10px; margin-right: 5px; }
@@ -111,7 +112,7 @@ def measured_kernels(found: Measurement) -> list[str]:
     return [
         "<h2>Measured kernels</h2>",
         f"<p>{escape(found.note)}</p>" if found.note else "",
-        _table([*head, "Most to gain", "Estimate"], rows, texts={7, 8, 9}),
+        f'<div class="many">{_table([*head, "Most to gain", "Estimate"], rows, texts={7, 8, 9})}</div>',
     ]
 
 

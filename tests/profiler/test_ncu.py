@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -346,7 +347,9 @@ def test_no_advice_of_what_is_little_or_of_a_part_or_no_optimization(tmp_path: P
 
 def test_all_metrics_of_a_launch(tmp_path: Path) -> None:
     made = kernel(
-        "b", metrics={"x__values.sum": 5, "y__text": "words"}, instances={"x__values.sum": [1, 2, 3]}
+        "b",
+        metrics={"x__values.sum": 5, "y__text": "words", "z__odd.sum": math.nan},
+        instances={"x__values.sum": [1, 2, 3]},
     )
     path = written(tmp_path, kernel("a"), made)
     found = kernel_metrics(path, 1)
@@ -355,6 +358,7 @@ def test_all_metrics_of_a_launch(tmp_path: Path) -> None:
     assert (told["x__values.sum"].value, told["x__values.sum"].instances) == (5, 3)
     assert told["y__text"].value == "words"
     assert told["gpu__time_duration.sum"].unit == "nsecond"
+    assert told["z__odd.sum"].value == "nan"
     assert list(told) == sorted(told)
     for number in (2, -1):
         with pytest.raises(NotFound, match=f"has no result {number}"):

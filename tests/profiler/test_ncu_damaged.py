@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze, kernel_metrics
 from genops_lab.profiler.engine.attribution.markers import cell_marker
-from genops_lab.profiler.engine.reading import ncu
+from genops_lab.profiler.engine.reading import ncu, ncu_blocks, ncu_report
 
 from ..support.ncu_reports import Kernel, Rule, kernel, report
 from .test_ncu import CELL, FULL
@@ -137,3 +137,24 @@ def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.Te
     path = tmp_path_factory.mktemp("fuzz") / "r.ncu-rep"
     path.write_bytes(b"NVR\0\x02\0\0\0\x08\x07" + content)
     analyze(path)
+
+
+def test_what_is_larger_than_any_report_has_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.ncu-rep"
+    whole = report([kernel("a")])
+    with path.open("wb") as file:
+        file.write(whole + struct.pack("<I", 64 << 20))
+        file.truncate(len(whole) + (65 << 20))
+    found = analyze(path)
+    assert found.events == 1 and "a header of 67,108,864 bytes" in found.damaged
+    path.write_bytes(report([kernel("a"), kernel("b", ranges=["long" * 5000]), kernel("c")]))
+    monkeypatch.setattr(ncu_blocks, "MOST_MESSAGE", 10_000)
+    found = analyze(path)
+    assert [each.name for each in found.kernels] == ["a", "c"]
+    assert "as larger than any that Nsight Compute writes: 1." in found.damaged
+    assert kernel_metrics(path, 2).name == "c", "numbers are those of the file"
+    monkeypatch.setattr(ncu_report, "MOST_RESULTS", 1)
+    found = analyze(path)
+    assert [each.name for each in found.kernels] == ["a"] and "more than 1 results" in found.damaged

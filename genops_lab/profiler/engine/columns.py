@@ -12,13 +12,16 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from . import heap
-from .measuring.launch import Measured
+
+# Programs that only read are waited for, and need no wire types.
+if TYPE_CHECKING:
+    from .measuring.launch import Measured
 
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]

@@ -126,7 +126,7 @@ class _Reading:
             self._leave(thread, 0)
         damage = [*self.report.outline.damage, *self.report.damage]
         if self._odd:
-            damage.append(f"{self._odd} results have metrics that cannot be read: they were left out.")
+            damage.append(f"Results left out, as their metrics cannot be read: {self._odd}.")
         if self._untimed:
             damage.append(
                 f"{self._untimed} of {len(self._launches)} results do not tell how long they took "

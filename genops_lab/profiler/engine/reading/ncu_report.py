@@ -7,6 +7,7 @@ metrics are numbered over the whole file, and a result may use one that a later 
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ class Report:
                         continue
                     if number > MOST_RESULTS and only is None:
                         self.damage.append(
-                            f"Only the first {MOST_RESULTS:,} results of the report were read."
+                            f"The report has more than {MOST_RESULTS:,} results: no more were read."
                         )
                         return
                     try:
@@ -66,11 +67,9 @@ class Report:
                 if block.end <= size:
                     self.damage.append(f"The block at byte {block.at:,} was read up to its damage ({error}).")
         if large:
-            self.damage.append(
-                f"{large} results are larger than any that Nsight Compute writes: they were left out."
-            )
+            self.damage.append(f"Results left out, as larger than any that Nsight Compute writes: {large}.")
         if odd:
-            self.damage.append(f"{odd} results are damaged: they were left out.")
+            self.damage.append(f"Results left out, as damaged: {odd}.")
 
     def name(self, number: int) -> str:
         """Of a metric; empty for a number that no block tells."""
@@ -95,6 +94,13 @@ def opened(path: Path) -> Iterator[Report]:
         report = Report(plain, path.name)
         report.damage += damage
         yield report
+
+
+def _told(value: float | str | None) -> float | str:
+    """JSON has no number that is none, and none that is infinite."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) or math.isfinite(value) else str(value)
 
 
 def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
@@ -132,7 +138,7 @@ def kernel_metrics(path: Path, number: int) -> KernelMetrics:
                 found.append(
                     KernelMetric(
                         name=name,
-                        value="" if value is None else value,
+                        value=_told(value),
                         unit=unit_of(name) if value is not None and not isinstance(value, str) else "",
                         instances=instances,
                     )
