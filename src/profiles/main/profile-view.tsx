@@ -205,7 +205,6 @@ function Content(
     return <>{memoryTab.render(true)}</>;
   }
   const { ranks } = summary;
-  const isTogether = ranks.length > 1 && model.rank === null;
   const tabs: Tabs.ITab[] = [
     {
       id: 'overview',
@@ -276,7 +275,8 @@ function Content(
           }}
           onPerfetto={asked => actions.openPerfetto(profile, asked)}
           marks={model.marks}
-          memory={isTogether ? null : memory}
+          memory={memory}
+          traceTarget={profile.trace_target}
           trans={trans}
         />
       )
