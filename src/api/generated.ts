@@ -4914,7 +4914,8 @@ export interface components {
          *         ``rows``: of slices inside one another, at most 256.
          *
          *         With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
-         *         lies at ``offset_us``; those of slices, sums and moments from the first event of all.
+         *         lies at ``offset_us``; those of slices, sums and moments from the first event of all. The slices of the rank are
+         *         numbered from ``first_slice`` on.
          */
         TimelineLane: {
             lane: number;
@@ -4930,6 +4931,8 @@ export interface components {
             rank: number | null;
             /** @default 0 */
             offset_us: number;
+            /** @default 0 */
+            first_slice: number;
             /** @default null */
             counter: components["schemas"]["CounterLane"] | null;
         };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -114,6 +115,30 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
     for theme in ("dark", "light"):
         lab.theme(theme)
         lab.shot(f"profile-fetched-{theme}", width=1280, height=900)
+
+
+@pytest.mark.parametrize(
+    ("tab", "failure", "shown"),
+    [
+        ("Timeline", "The timeline could not be made.", ".gol-Timeline-canvas"),
+        ("Flame graph", "The call tree of this profile cannot be read.", ".gol-Flame-host canvas"),
+    ],
+)
+def test_what_failed_for_want_of_the_trace_comes_with_it(
+    lab: LabPage, module_home: Home, proxy: FaultProxy, profile_id: str, tab: str, failure: str, shown: str
+) -> None:
+    # As those of a version before, which only the trace can replace.
+    for kept in module_home.path.rglob(f"{profile_id}/columns"):
+        shutil.rmtree(kept)
+    lab.execute("genops:open-profile", {"id": profile_id})
+    profile = lab.page.locator(".gol-Profile:visible")
+    profile.get_by_role("tab", name=tab).click()
+    expect(profile.get_by_text(failure)).to_be_visible(timeout=15_000)
+    proxy.set(bytes_per_s=0)
+    profile.get_by_role("button", name="Fetch the trace").click()
+    # Nobody asks again.
+    expect(profile.locator(shown)).to_be_visible(timeout=30_000)
+    expect(profile.get_by_text(failure)).to_have_count(0)
 
 
 @pytest.mark.skipif(

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.profiler.rank_traces import rank_events, write_rank, write_ranks
+from tests.profiler.events import Event
+from tests.profiler.rank_traces import rank_events, write_rank
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -18,9 +19,21 @@ CLOCKS_US = (1_000.0, 751_000.0, 42_000.0)
 LATE = 2
 
 
+def held(ts: float, size: int) -> Event:
+    """A memory event of device 0."""
+    args = {"Device Id": 0, "Bytes": size, "Addr": 77}
+    return {"ph": "i", "s": "t", "name": "[memory]", "pid": 1, "tid": 1, "ts": ts, "args": args}
+
+
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
-    write_ranks(module_home.work / "ranks", CLOCKS_US, late=LATE, jitter_us=3)
+    for rank, clock in enumerate(CLOCKS_US):
+        events = rank_events(rank, late=LATE, clock_us=clock, jitter_us=3)
+        # With its first kernel each rank takes some memory, and gives it back.
+        first = next(each["ts"] for each in events if each["name"] == "gemm")
+        (module_home.work / "ranks").mkdir(exist_ok=True)
+        taken = [held(first, (rank + 1) << 20), held(first + 5000, -(rank + 1) << 20)]
+        write_rank(module_home.work / "ranks", rank, [*events, *taken])
     (module_home.work / "apart").mkdir()
     for rank in (0, 1):
         alone = [each for each in rank_events(rank, clock_us=CLOCKS_US[rank]) if "nccl" not in each["name"]]
@@ -114,12 +127,34 @@ ENDS = """() => {
 }"""
 
 
+#: The pixel where the strip of memory rises, and where the chosen rank's first step begins by the model.
+RISES = """() => {
+  const canvas = document.querySelector('.gol-Timeline-memory canvas');
+  const { width, height } = canvas;
+  const line = canvas.getContext('2d').getImageData(0, height - 6, width, 1).data;
+  for (let x = 0; x < width; x++) {
+    if (line[4 * x + 3] > 0) {
+      return x;
+    }
+  }
+  return -1;
+}"""
+BEGINS = """() => {
+  const canvas = document.querySelector('.gol-Timeline-canvas canvas');
+  const lanes = [...document.querySelectorAll('.gol-Timeline-lane')].filter(lane => lane.textContent === 'stream 7');
+  const y = Math.round(22 + parseFloat(lanes[2].style.top) + 8);
+  const pixels = new Uint32Array(canvas.getContext('2d').getImageData(0, y, canvas.width, 1).data.buffer);
+  return pixels.findIndex(pixel => pixel !== pixels[0]);
+}"""
+
+
 def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
     shown = all_ranks(lab)
     note = shown.get_by_role("note")
     expect(note).to_contain_text("Clocks aligned by 8 collectives that the ranks have in common")
     expect(note).to_contain_text("µs of each other")
-    expect(shown.get_by_role("button", name="Perfetto")).to_have_count(0)
+    # Perfetto opens one trace: that of the rank that is meant.
+    expect(shown.get_by_role("button", name="Perfetto")).to_have_text("Perfetto, rank 0")
     for rank in (0, 1, 2):
         expect(head(shown, f"Rank {rank}")).to_have_attribute("aria-expanded", "true")
         # Of more than two ranks the devices alone are shown at first.
@@ -135,6 +170,33 @@ def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
         lab.theme(theme)
         lab.shot(f"ranks-together-1280-{theme}")
         lab.shot(f"ranks-together-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Timeline") == []
+
+
+def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None:
+    shown = all_ranks(lab)
+    perfetto = shown.get_by_role("button", name="Perfetto")
+    strip = shown.get_by_role("img", name=re.compile("^Memory, device 0"))
+    expect(strip).to_have_accessible_name(re.compile(r"^Memory, device 0, rank 0: up to 1\b.* MiB"))
+    expect(strip).to_have_count(1)
+    # A click on the lanes of another one means that, and so does a selected slice.
+    canvas = lab.page.get_by_role("application", name="Timeline").bounding_box()
+    lane = shown.get_by_text("stream 20", exact=True).nth(2).bounding_box()
+    assert canvas is not None
+    assert lane is not None
+    lab.page.mouse.click(canvas["x"] + 3, lane["y"] + 8)
+    expect(perfetto).to_have_text("Perfetto, rank 2")
+    expect(strip).to_have_accessible_name(re.compile(r"^Memory, device 0, rank 2: up to 3\b.* MiB"))
+    # Where the strip rises, on the clock of all ranks, is where that rank begins to work.
+    lab.page.wait_for_function(f"() => Math.abs(({RISES})() - ({BEGINS})()) < 4")
+    box = shown.get_by_role("searchbox", name="Find slices by name")
+    box.fill("AllReduce")
+    box.press("Enter")
+    expect(perfetto).to_have_text("Perfetto, rank 0")
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        lab.shot(f"ranks-memory-1280-{theme}")
+        lab.shot(f"ranks-memory-1920-{theme}", width=1920, height=1000)
         assert lab.serious_findings(".gol-Timeline") == []
 
 

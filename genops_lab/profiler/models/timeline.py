@@ -40,7 +40,8 @@ class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
     ``rows``: of slices inside one another, at most 256.
 
     With several ranks together, times of the lane and of its tiles count from the first event of its ``rank``, which
-    lies at ``offset_us``; those of slices, sums and moments from the first event of all.
+    lies at ``offset_us``; those of slices, sums and moments from the first event of all. The slices of the rank are
+    numbered from ``first_slice`` on.
     """
 
     lane: int
@@ -54,6 +55,7 @@ class TimelineLane(msgspec.Struct, frozen=True, kw_only=True):
     last_us: float
     rank: int | None = None
     offset_us: float = 0.0
+    first_slice: int = 0
     counter: CounterLane | None = None
 
 

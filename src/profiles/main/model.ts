@@ -20,6 +20,7 @@ export class ProfileViewModel implements IDisposable {
       accepts: change => change.id === '' || change.id === id,
       trans
     });
+    this.profile.changed.connect(this._onProfile, this);
   }
 
   readonly id: string;
@@ -105,6 +106,20 @@ export class ProfileViewModel implements IDisposable {
     Signal.clearData(this);
   }
 
+  /** What failed for want of a trace is asked for again once that has come. */
+  private _onProfile(): void {
+    const lies = this.profile.value?.trace_target ?? '';
+    if (this._lies && !lies) {
+      this._flames.forEach(flame => {
+        if (flame.state === 'down') {
+          void flame.refresh();
+        }
+      });
+    }
+    this._lies = lies;
+  }
+
+  private _lies = '';
   private _options: ProfileViewModel.IOptions;
   private _tab: string;
   private _rank: number | null = null;

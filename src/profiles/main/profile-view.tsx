@@ -212,7 +212,6 @@ function Content(
     return <>{memoryTab.render(true)}</>;
   }
   const { measured, ranks } = summary;
-  const isTogether = ranks.length > 1 && model.rank === null;
   const measuredTab = measured && {
     id: 'measured',
     label: trans.__('Measured kernels'),
@@ -255,7 +254,8 @@ function Content(
           }}
           onPerfetto={asked => actions.openPerfetto(profile, asked)}
           marks={model.marks}
-          memory={isTogether ? null : memory}
+          memory={memory}
+          traceTarget={profile.trace_target}
           trans={trans}
         />
       )

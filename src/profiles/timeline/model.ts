@@ -49,6 +49,38 @@ export class TimelineModel extends Selection implements IDisposable {
     return this.rank === null && this.rankNumbers.length > 1;
   }
 
+  /** The rank that is meant where one has to be: that of what is selected, or that was clicked at, else the first. */
+  get chosenRank(): number | null {
+    if (!this.isTogether) {
+      return this.rank;
+    }
+    const { details, range } = this;
+    const lanes = details ? [details.slice.lane] : (range?.lanes ?? []);
+    const ranks = new Set(
+      lanes
+        .map(lane => this.timeline?.lanes.find(each => each.lane === lane))
+        .map(lane => lane?.rank ?? null)
+    );
+    const [selected = null] = ranks.size === 1 ? ranks : [];
+    return selected ?? this._pointed ?? this.rankNumbers[0] ?? null;
+  }
+
+  /** Mean a rank where several are looked at. */
+  pointAt(rank: number | null): void {
+    if (rank !== null && rank !== this._pointed) {
+      this._pointed = rank;
+      this._changed.emit();
+    }
+  }
+
+  /** Where a rank's own time begins, in nanoseconds of what is looked at. */
+  offsetOf(rank: number | null): number {
+    const found = this.isTogether
+      ? this.ranks.find(each => each.rank === rank)
+      : undefined;
+    return (found?.offset_us ?? 0) * 1000;
+  }
+
   /** Look at another rank, or at all (null), all of the time. */
   showRank(rank: number | null): void {
     if (rank === this.rank) {
@@ -163,25 +195,31 @@ export class TimelineModel extends Selection implements IDisposable {
 
   /** Whether there is a Perfetto UI to go to. */
   get hasPerfetto(): boolean {
-    // Perfetto opens one trace.
-    return this._options.onPerfetto !== undefined && !this.isTogether;
+    // Perfetto opens one trace: of several the timeline says which can be meant.
+    const known = !this.isTogether || this.timeline !== null;
+    return this._options.onPerfetto !== undefined && known;
   }
 
-  /** Look at the selected stretch, or at what is seen, in the Perfetto UI; the selected slice is selected there. */
+  /** Look at the selected stretch, or at what is seen, of the rank that is meant in the Perfetto UI; the selected slice is selected there. */
   openPerfetto(): void {
     if (!this.hasPerfetto) {
       return;
     }
     const slice = this.details?.slice;
+    const rank = this.chosenRank;
+    const begin = this.offsetOf(rank);
+    const before = (slice && this.laneOf(slice)?.first_slice) || 0;
     const { first, last } = this.timeline
       ? stretchOf(this.view, this.range, slice, this.span)
       : WHOLE;
+    const from = Math.max(0, first - begin);
     this._options.onPerfetto?.({
-      first_us: first / 1000,
-      last_us: last / 1000,
+      first_us: from / 1000,
+      // A rank may begin after all that is seen.
+      last_us: Math.max(from + 1000, last - begin) / 1000,
       // Perfetto has no slices of counters.
-      slice: this.details?.counter ? null : (slice?.slice ?? null),
-      rank: this.rank
+      slice: slice && !this.details?.counter ? slice.slice - before : null,
+      rank
     });
   }
 
@@ -201,8 +239,7 @@ export class TimelineModel extends Selection implements IDisposable {
   /** The moments that are marked, in the time of the timeline. */
   get moments(): readonly IMoment[] {
     const { moments = [], rank = null } = this.marks ?? {};
-    const { offset_us: by = 0 } =
-      (this.isTogether && this.ranks.find(each => each.rank === rank)) || {};
+    const by = this.offsetOf(rank) / 1000;
     return moments.map(({ start_us, end_us }) => ({
       start_us: start_us + by,
       end_us: end_us + by
@@ -298,6 +335,7 @@ export class TimelineModel extends Selection implements IDisposable {
   private _loader: TileLoader;
   /** Of what is asked about the rank that is looked at. */
   private _left = new AbortController();
+  private _pointed: number | null = null;
   private _loading = false;
   private _visible = false;
   private _isDisposed = false;

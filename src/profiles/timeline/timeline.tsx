@@ -28,6 +28,8 @@ export function Timeline(props: {
   marks?: IMarks | null;
   /** What the trace says of memory, to be shown below the lanes. */
   memory?: IMemory | null;
+  /** Where its trace lies, if not here. */
+  traceTarget?: string;
 }): React.ReactElement | null {
   const { profileId, api, trans, visible, rank = null, marks = null } = props;
   const actions = React.useRef(props);
@@ -52,6 +54,12 @@ export function Timeline(props: {
       model.visible = visible;
     }
   }, [model, visible]);
+  React.useEffect(() => {
+    // What failed for want of the trace is there for the asking once that has come.
+    if (model?.error && !props.traceTarget) {
+      model.retry();
+    }
+  }, [model, props.traceTarget]);
   React.useEffect(() => model?.showRank(rank), [model, rank]);
   React.useEffect(() => {
     if (model && marks) {

@@ -131,7 +131,7 @@ class Together:
             columns = timeline.columns
             name = np.array([places.setdefault(each, len(places)) for each in timeline.names], np.int32)
             kinds |= dict(zip(name.tolist(), timeline.kinds.tolist(), strict=True))
-            parts.append(_Part(side, _lanes(side, timeline, lanes), lanes, slices, name))
+            parts.append(_Part(side, _lanes(side, timeline, lanes, slices), lanes, slices, name))
             lanes += len(columns.lanes) + timeline.counters.lanes
             slices += len(columns) + timeline.counters.samples
         self._parts = parts
@@ -264,8 +264,14 @@ def _placed(part: _Part, number: int) -> tuple[str, Collective, int] | None:
     return None
 
 
-def _lanes(side: Side, timeline: Timeline, before: int) -> list[TimelineLane]:
+def _lanes(side: Side, timeline: Timeline, before: int, slices: int) -> list[TimelineLane]:
     return [
-        structs.replace(lane, lane=lane.lane + before, rank=side.rank, offset_us=side.offset_ns / 1000)
+        structs.replace(
+            lane,
+            lane=lane.lane + before,
+            rank=side.rank,
+            offset_us=side.offset_ns / 1000,
+            first_slice=slices,
+        )
         for lane in lanes_of(timeline)
     ]

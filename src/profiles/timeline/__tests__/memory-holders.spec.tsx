@@ -93,6 +93,32 @@ describe('who held the memory below the lanes', () => {
     ]);
   });
 
+  it('of a rank among others is asked for in its own time, and told in that of all', async () => {
+    const ofRank = { rank: 3, offset: 500_000, number: 2 };
+    render(
+      <MemoryStrip
+        {...{ device, trans, memoryAt, ...ofRank }}
+        model={makeModel(700)}
+      />
+    );
+    const click = new MouseEvent('click', { bubbles: true });
+    Object.defineProperty(click, 'offsetX', { value: 200 });
+    fireEvent(screen.getByRole('img'), click);
+    await act(() => settle());
+    const told = screen.getByRole('region', {
+      name: 'Who held it: Memory, device 1, rank 3'
+    });
+    expect(within(told).getByRole('status').textContent).toBe('1.7 ms: 90 B');
+    fireEvent.click(
+      screen.getByRole('button', { name: 'Memory, device 1, rank 3' })
+    );
+    await act(() => settle());
+    expect(asked).toEqual([
+      [2, 700],
+      [2, 200]
+    ]);
+  });
+
   it('says why it is not known', async () => {
     show(makeModel(), () => Promise.reject(new Error('no columns')));
     fireEvent.click(screen.getByRole('button', { name: 'Memory, device 1' }));

@@ -5,6 +5,7 @@ import { TimelineModel } from '../model';
 import { besideOf, shownOf } from '../needed';
 import { pick } from '../picking';
 import type {
+  ICounterMoment,
   ISumsQuery,
   ITileKey,
   ITimeline,
@@ -49,7 +50,7 @@ function lane(number: number, part: Partial<ITimelineLane>): ITimelineLane {
 /** A thread and a stream of each rank, whose first events lie 500 µs after each other. */
 function lanesOf(ranks: readonly number[]): ITimelineLane[] {
   return ranks.flatMap(rank => {
-    const own = { rank, offset_us: 500 * rank };
+    const own = { rank, offset_us: 500 * rank, first_slice: 100 * rank };
     const stream = { group: 'Device 0', device: '0', stream: '7', rows: 1 };
     return [lane(2 * rank, own), lane(2 * rank + 1, { ...own, ...stream })];
   });
@@ -131,8 +132,7 @@ describe('a timeline of several ranks', () => {
       true,
       1e6
     ]);
-    // Perfetto opens one trace.
-    expect(model.hasPerfetto).toBe(false);
+    expect(model.hasPerfetto).toBe(true);
     const { cache } = model;
     await model.selectRange({ first: 0, last: 10, lanes: [0] });
     model.showRank(1);
@@ -157,6 +157,62 @@ describe('a timeline of several ranks', () => {
     expect(onPerfetto).toHaveBeenCalledWith(
       expect.objectContaining({ rank: 1 })
     );
+  });
+
+  it('of all means one rank where one has to be: in Perfetto, for memory', async () => {
+    await later();
+    const changed = jest.fn();
+    model.changed.connect(changed);
+    expect([model.chosenRank, model.offsetOf(0)]).toEqual([0, 0]);
+    model.pointAt(1);
+    model.pointAt(1);
+    model.pointAt(null);
+    expect([model.chosenRank, model.offsetOf(1)]).toEqual([1, 500_000]);
+    expect(changed).toHaveBeenCalledTimes(1);
+    model.showBetween(600_000, 900_000);
+    model.openPerfetto();
+    // In the rank's own time, with its own number of the slice.
+    expect(onPerfetto).toHaveBeenLastCalledWith({
+      // A view has some room on both sides.
+      first_us: expect.closeTo(94),
+      last_us: expect.closeTo(406),
+      slice: null,
+      rank: 1
+    });
+    const slice = {
+      slice: 107,
+      lane: 3,
+      row: 0,
+      name: 'kernel',
+      kind: 'compute',
+      start_us: 700,
+      dur_us: 10
+    };
+    model.pointAt(0);
+    model.details = { slice, arguments: [], around: [] };
+    expect(model.chosenRank).toBe(1);
+    model.openPerfetto();
+    expect(onPerfetto).toHaveBeenLastCalledWith(
+      expect.objectContaining({ slice: 7, rank: 1 })
+    );
+    model.details = { ...model.details, counter: {} as ICounterMoment };
+    model.openPerfetto();
+    expect(onPerfetto).toHaveBeenLastCalledWith(
+      expect.objectContaining({ slice: null })
+    );
+    model.details = null;
+    model.range = { first: 0, last: 100_000, lanes: [2, 3] };
+    expect(model.chosenRank).toBe(1);
+    model.openPerfetto();
+    // What is seen ends before the rank begins.
+    expect(onPerfetto).toHaveBeenLastCalledWith({
+      first_us: 0,
+      last_us: 1,
+      slice: null,
+      rank: 1
+    });
+    model.range = { first: 0, last: 100_000, lanes: [1, 3] };
+    expect(model.chosenRank).toBe(0);
   });
 
   it('that cannot be made for all leaves the choice of one', async () => {

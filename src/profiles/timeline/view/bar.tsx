@@ -35,7 +35,11 @@ export function TimelineBar(props: {
         <div className="gol-Timeline-actions">
           {model.hasPerfetto && (
             <ActionButton
-              label={trans.__('Perfetto')}
+              label={
+                model.isTogether
+                  ? trans.__('Perfetto, rank %1', model.chosenRank)
+                  : trans.__('Perfetto')
+              }
               caption={trans.__(
                 'Look at what is seen here, and at the selected slice, in the Perfetto UI (P)'
               )}

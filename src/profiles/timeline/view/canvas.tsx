@@ -7,6 +7,7 @@ import type { ITheme } from '../colors';
 import { readTheme } from '../colors';
 import { formatValue } from '../counters';
 import type { IPlacedLane } from '../lanes';
+import { rowAt } from '../lanes';
 import type { TimelineModel } from '../model';
 import { AXIS_PX, Painter } from '../painter';
 import type { IPicked, IPickedValues } from '../picking';
@@ -117,12 +118,11 @@ export function TimelineCanvas(props: {
       onPointerDown={event => {
         if (event.button === 0) {
           setTip(null);
-          drag(
-            event,
-            placeOf,
-            model,
-            place => void model.choose(pickedAt(place))
-          );
+          drag(event, placeOf, model, place => {
+            const y = place[1] - AXIS_PX + model.scroll;
+            model.pointAt(rowAt(model.placed, y)?.lane.rank ?? null);
+            void model.choose(pickedAt(place));
+          });
         }
       }}
       onPointerMove={event => {

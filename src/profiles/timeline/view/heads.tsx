@@ -94,7 +94,10 @@ export const LaneHeads = React.forwardRef<
           <GroupHead
             key={`${group.key} ${group.name} ${group.top}`}
             group={group}
-            onToggle={() => model.toggleGroup(group.key)}
+            onToggle={() => {
+              model.pointAt(group.rank);
+              model.toggleGroup(group.key);
+            }}
             trans={trans}
           />
         ))}

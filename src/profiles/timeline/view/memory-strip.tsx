@@ -10,6 +10,7 @@ import { shortWords, siteWords } from '../../main/memory/words';
 import type { IDeviceMemory, IMemoryAt } from '../memory-strip';
 import { heldAt, outlineIn } from '../memory-strip';
 import type { TimelineModel } from '../model';
+import type { IViewport } from '../viewport';
 
 const HEIGHT_PX = 44;
 /** Lines that are told of a moment; all are in the view of memory. */
@@ -20,11 +21,16 @@ export function MemoryStrip(props: {
   device: IDeviceMemory;
   /** Of the device, in the profile. */
   number: number;
+  /** Of the device, where several ranks are looked at. */
+  rank?: number | null;
+  /** Where the time of the device begins, in nanoseconds of the lanes'. */
+  offset?: number;
   memoryAt?: IMemoryAt;
   model: TimelineModel;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { device, model, number, memoryAt, trans } = props;
+  const { rank = null, offset = 0 } = props;
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const [tip, setTip] = React.useState('');
   const [moment, setMoment] = React.useState<IHeldMoment | null>(null);
@@ -55,7 +61,7 @@ export function MemoryStrip(props: {
       frame ||= requestAnimationFrame(() => {
         frame = 0;
         if (model.visible) {
-          draw(node, device, model, chosen);
+          draw(node, device, ownView(model.view, offset), chosen);
         }
       });
     };
@@ -67,14 +73,18 @@ export function MemoryStrip(props: {
       model.drawn.disconnect(later, later);
       endTheme();
     };
-  }, [device, model, chosen]);
-  const name =
+  }, [device, model, chosen, offset]);
+  const own =
     device.device < 0
       ? trans.__('Memory of the host')
       : trans.__('Memory, device %1', device.device);
+  const name = rank === null ? own : trans.__('%1, rank %2', own, rank);
   const peak = trans.__('up to %1', formatBytes(device.peak));
   const timeAt = (offsetX: number) =>
-    Math.max(0, model.view.start + offsetX * model.view.nsPerPx) / 1000;
+    Math.max(
+      0,
+      ownView(model.view, offset).start + offsetX * model.view.nsPerPx
+    ) / 1000;
   return (
     <>
       <div className="gol-Timeline-memory">
@@ -91,7 +101,14 @@ export function MemoryStrip(props: {
               title={trans.__(
                 'Who held it where the selected slice begins, or at the peak; a click beside tells it of any moment'
               )}
-              onClick={() => void ask(model.details?.slice.start_us ?? null)}
+              onClick={() => {
+                const { details } = model;
+                void ask(
+                  details
+                    ? Math.max(0, details.slice.start_us - offset / 1000)
+                    : null
+                );
+              }}
             >
               {name}
             </button>
@@ -116,7 +133,7 @@ export function MemoryStrip(props: {
               trans.__(
                 '%1 at %2',
                 formatBytes(heldAt(device.timeline ?? [], us)),
-                formatMicroseconds(us)
+                formatMicroseconds(us + offset / 1000)
               )
             );
           }}
@@ -127,6 +144,7 @@ export function MemoryStrip(props: {
           moment={moment}
           error={error}
           name={name}
+          offset={offset}
           onClose={() => {
             asking.current?.abort();
             setMoment(null);
@@ -144,10 +162,11 @@ function HoldersAt(props: {
   moment: IHeldMoment | null;
   error: string;
   name: string;
+  offset: number;
   onClose: () => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { moment, error, name, trans } = props;
+  const { moment, error, name, offset, trans } = props;
   const lines = moment?.lines.slice(0, TOLD_LINES) ?? [];
   const more = moment
     ? moment.lines.length + moment.more_lines - lines.length
@@ -162,7 +181,7 @@ function HoldersAt(props: {
           <strong>
             {trans.__(
               '%1: %2',
-              formatMicroseconds(moment!.us ?? 0),
+              formatMicroseconds((moment!.us ?? 0) + offset / 1000),
               formatBytes(moment!.held)
             )}
           </strong>
@@ -198,10 +217,15 @@ function HoldersAt(props: {
   );
 }
 
+/** What is seen, in the time of a device. */
+function ownView(view: IViewport, offset: number): IViewport {
+  return { ...view, start: view.start - offset };
+}
+
 function draw(
   node: HTMLCanvasElement,
   device: IDeviceMemory,
-  { view }: TimelineModel,
+  view: IViewport,
   chosen: number | null
 ): void {
   const context = node.getContext('2d');

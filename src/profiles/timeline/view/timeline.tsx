@@ -39,8 +39,9 @@ export function TimelineView(props: {
     };
   }, [model]);
   const { timeline, error } = model;
-  // Devices are numbered through all ranks; those of the rank that is looked at are shown.
-  const own = memoryOfRank(memory, model.ranks.length > 1 ? model.rank : null);
+  // Devices are numbered through all ranks; those of the rank that is meant are shown.
+  const rank = model.ranks.length > 1 ? model.chosenRank : null;
+  const own = memoryOfRank(memory, rank);
   const failure = error && (
     <TimelineFailure model={model} error={error} trans={trans} />
   );
@@ -91,9 +92,11 @@ export function TimelineView(props: {
       </div>
       {stripsOf(own).map(device => (
         <MemoryStrip
-          key={device.device}
+          key={`${rank} ${device.device}`}
           device={device}
           number={memory!.devices.indexOf(device)}
+          rank={model.isTogether ? rank : null}
+          offset={model.offsetOf(rank)}
           memoryAt={props.memoryAt}
           model={model}
           trans={trans}
