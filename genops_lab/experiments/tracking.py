@@ -40,6 +40,7 @@ from .models import (
 )
 from .own_models import OwnModels
 from .processes import is_gone
+from .resumptions import Resumptions, named, still_written
 from .spool import Leftover, is_spooled, leftovers
 from .tracked import ENDED, FAILED, OPEN, TrackedRun
 
@@ -66,6 +67,7 @@ class TrackingService:
         self._events = events
         self._live = live
         self._claims = RunClaims(mlflow.data_dir / "tracking.lock")
+        self._resumptions = Resumptions(mlflow.data_dir / "resuming", self._runs, self._claims)
         self._watchers: list[Callable[[TrackedRun, list[TrackingEvent]], None]] = []
 
     def watch(self, watcher: Callable[[TrackedRun, list[TrackingEvent]], None]) -> Callable[[], None]:
@@ -98,8 +100,8 @@ class TrackingService:
         )
 
     async def resume(self, body: ResumeRequest) -> ResumableRun:
-        """The run that a process may go on with. Raises Conflict for one that is deleted or still written, NotAllowed
-        for somebody else's."""
+        """The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that
+        another process goes on with at this moment, NotAllowed for somebody else's."""
         await self._mlflow.ensure()
         found = await self._mlflow.worker.call(MlflowRuns.resolve, body.run)
         await self._once_begun(found.run_id)
@@ -108,12 +110,14 @@ class TrackingService:
                 await self._settle(session)
             known = await asyncio.to_thread(self._runs.find, session.run_key)
             if known is not None and known.state == OPEN:
-                where = f" on {known.process.place}" if known.process.place else ""
-                raise Conflict(
-                    f"The run {found.name!r} is still written by the process {known.process.pid}{where}.",
-                    hint="End it there first (genops.end()), or try again when that process is gone.",
-                )
-        return await self._mlflow.worker.call(MlflowWriter.resumable, found.run_id, body.process)
+                raise still_written(found.name, known.process)
+        async with self._resumptions.alone(found.run_id):
+            other = await self._resumptions.other_than(body.process, found.run_id)
+            if other is not None:
+                raise still_written(found.name, other)
+            resumable = await self._mlflow.worker.call(MlflowWriter.resumable, found.run_id, body.process)
+            await self._resumptions.promise(body.process, found.run_id)
+        return resumable
 
     async def _once_begun(self, run_id: str) -> None:
         """Wait for the start of a run that is being written down: MLflow has it before the ledger knows whose it is."""
@@ -223,23 +227,42 @@ class TrackingService:
 
     async def _started(self, body: TrackingBatch) -> TrackedRun:
         first = min(body.events, key=lambda event: event.seq, default=None)
-        started: Started | None
         if first is not None and first.kind == "start" and first.seq == 1:
             parent, resumed = await self._named_by(first, body.process)
-            started = await self._mlflow.worker.call(
-                MlflowWriter.start, body.run_key, body.process, first, parent, resumed
-            )
-            acked_seq = 1
-        else:
-            # The store was lost, MLflow was not: what the kernel still has is what follows.
-            started = await self._mlflow.worker.call(MlflowWriter.find, body.run_key, body.process)
-            acked_seq = first.seq - 1 if first is not None else 0
+            if not resumed:
+                return await self._begin(body, first, parent)
+            async with self._resumptions.alone(resumed):
+                other = await self._resumptions.other_than(body.process, resumed)
+                run = await self._begin(body, first, parent, resumed, other)
+                if other is None:
+                    await self._resumptions.begun(resumed)
+                return run
+        # The store was lost, MLflow was not: what the kernel still has is what follows.
+        started = await self._mlflow.worker.call(MlflowWriter.find, body.run_key, body.process)
         if started is None:
             raise Conflict(
                 f"The run {body.run_key} is not known here and its first event is missing.",
                 hint="Send all events from the first one.",
                 details={"acked_seq": 0},
             )
+        return await self._remember(body, started, first.seq - 1 if first is not None else 0)
+
+    async def _begin(
+        self,
+        body: TrackingBatch,
+        start: TrackingEvent,
+        parent: str,
+        resumed: str = "",
+        other: TrackedProcess | None = None,
+    ) -> TrackedRun:
+        """``other`` is who goes on with the run ``resumed``, so that this session is a run of its own."""
+        why = "" if other is None else f"which the process {named(other)} goes on with"
+        started = await self._mlflow.worker.call(
+            MlflowWriter.start, body.run_key, body.process, start, parent, resumed, why
+        )
+        return await self._remember(body, started, 1)
+
+    async def _remember(self, body: TrackingBatch, started: Started, acked_seq: int) -> TrackedRun:
         run = TrackedRun(
             run_key=body.run_key,
             run_id=started.run_id,

@@ -59,18 +59,27 @@ class MlflowWriter:
         self._media = MediaWriter(self._client, self._scratch)
 
     def start(
-        self, run_key: str, process: TrackedProcess, event: TrackingEvent, parent: str = "", resumed: str = ""
+        self,
+        run_key: str,
+        process: TrackedProcess,
+        event: TrackingEvent,
+        parent: str = "",
+        resumed: str = "",
+        why_not: str = "",
     ) -> Started:
         """The run of this key: found when an earlier start was not acknowledged, made otherwise.
 
         ``parent`` is the id of the run that it stands below, ``resumed`` that of the run that it goes on with; where
-        that one is deleted by now, a new run begins, for nothing that was logged shall be lost.
+        that one is deleted by now, or there is a reason ``why_not``, a new run begins, for nothing that was logged
+        shall be lost.
         """
         notes: Notes = []
         if event.data.get("resume"):
-            if gone_on := self._going_on(resumed, event):
+            if not why_not and (gone_on := self._going_on(resumed, event)):
                 return gone_on
-            notes.append(f"It was to go on with the run {resumed or 'of this name'}, which is gone.")
+            notes.append(
+                f"It was to go on with the run {resumed or 'of this name'}, {why_not or 'which is gone'}."
+            )
         experiment = self._experiment(str(event.data.get("experiment") or "Default"), notes)
         with told("The run could not be started"):
             found = self._with_key(run_key, process, [experiment])
