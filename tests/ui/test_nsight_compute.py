@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,10 @@ from .test_nsight import in_kernel_menu, write
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(400)]
 
+SETUP = """%load_ext genops_lab
+import ctypes, genops
+driver = ctypes.CDLL("libcuda.so.1")
+run = genops.start("r")"""
 CELL = """%%profile --title measured
 for _ in range(3):
     driver.cuLaunchNamed(b"gemm")
@@ -46,7 +51,10 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
 
 def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: LabServer) -> None:
     write(
-        server, "c.ipynb", '%load_ext genops_lab\nimport ctypes\ndriver = ctypes.CDLL("libcuda.so.1")', CELL
+        server,
+        "c.ipynb",
+        SETUP,
+        CELL,
     )
     lab.open_notebook("c.ipynb")
     page = lab.page
@@ -75,6 +83,11 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     [profile] = server.get("genops/profiles")
     measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
     assert measured["launches"] == 4
+    deadline = time.monotonic() + 60
+    while not (artifact := server.get(f"genops/profiles/{profile['id']}")["artifact"]):
+        assert time.monotonic() < deadline, "it is the run's"
+        time.sleep(0.2)
+    assert artifact.endswith("/measured.ncu-rep")
     assert {each["name"]: each["place"]["line"] for each in measured["kernels"]} == {"gemm": 3, "softmax": 4}
 
     lab.execute("docmanager:open", {"path": "c.ipynb"})
