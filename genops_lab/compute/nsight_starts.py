@@ -17,8 +17,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import psutil
-
 from genops_lab.core.errors import Unavailable
 
 from .models import SectionSet
@@ -113,19 +111,24 @@ def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
     if not errors:
         return
     reason = errors[0].removeprefix("==ERROR==").strip()
-    driver = "CUDA driver" in reason
+    if "CUDA driver" in reason:
+        raise Unavailable(
+            "Nsight Compute finds no CUDA driver here, and starts nothing without.",
+            hint="Does nvidia-smi list a GPU?",
+            code="nsight_no_driver",
+        )
     raise Unavailable(
-        f"Nsight Compute cannot start a kernel on this machine: {reason}",
-        hint="It needs NVIDIA's driver: is nvidia-smi there, and does it list a GPU?"
-        if driver
-        else "Try it in a terminal: ncu true",
-        code="nsight_no_driver" if driver else "nsight_fails",
+        f"Nsight Compute starts no program: {reason}",
+        hint="Try it in a terminal: ncu true",
+        code="nsight_fails",
     )
 
 
 def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
     """End what is left of a kernel whose tool was killed: tools put it into a process group of its own, and its ports
     are those of the kernel that follows it. What it has started itself goes on, as it does with other kernels."""
+    import psutil  # on first use: the provisioner is imported at the server's start
+
     words, left = [*command[1:]], []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -196,7 +196,7 @@ export class SetChoice extends ReactWidget {
     ];
     return (
       <div className="gol-Form">
-        <p className="gol-Form-text">
+        <p>
           {trans.__(
             'Nsight Compute %1 measures only programs that it has started, so the kernel is started anew: its variables are lost. In cells with %2 each kernel of the GPU then runs many times by itself, so that they take far longer; one optimizer step is measured where nothing else is asked for. Other cells are not measured.',
             this._version,

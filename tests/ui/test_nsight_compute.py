@@ -1,0 +1,111 @@
+"""A notebook's kernel restarted under Nsight Compute, its cell measured, and the profile seen: all real but ncu and the
+driver, for there is no GPU."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.ncu import NcuStandIn, ncu_stand_in
+
+from .test_nsight import in_kernel_menu, write
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(400)]
+
+SETUP = """%load_ext genops_lab
+import ctypes, genops
+driver = ctypes.CDLL("libcuda.so.1")
+run = genops.start("r")"""
+CELL = """%%profile --title measured
+for _ in range(3):
+    driver.cuLaunchNamed(b"gemm")
+driver.cuLaunchNamed(b"softmax")"""
+
+
+@pytest.fixture(scope="module")
+def ncu(module_home: Home) -> NcuStandIn:
+    return ncu_stand_in(module_home.path / "tools")
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, ncu: NcuStandIn) -> Iterator[LabServer]:
+    """A Lab on a machine with ncu."""
+    with running_lab(module_home, env={"PATH": f"{ncu.folder}:{os.environ['PATH']}"}) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+
+
+def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: LabServer) -> None:
+    write(
+        server,
+        "c.ipynb",
+        SETUP,
+        CELL,
+    )
+    lab.open_notebook("c.ipynb")
+    page = lab.page
+    in_kernel_menu(page, "Restart Kernel with Nsight Compute…")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("its variables are lost")
+    expect(dialog).to_contain_text("Nsight Compute 2024.3.2.0")
+    expect(dialog.get_by_role("radio", name="Basic")).to_be_checked()
+    for theme, width in (("dark", 1920), ("light", 1280), ("light", 700)):
+        lab.theme(theme)  # type: ignore[arg-type]
+        lab.shot(f"nsight-compute-dialog-{theme}-{width}", width=width)
+        assert lab.serious_findings(".jp-Dialog") == []
+    dialog.get_by_role("radio", name="Basic").press("ArrowUp")
+    expect(dialog.get_by_role("radio", name="Full")).to_be_checked()
+    dialog.get_by_role("button", name="Restart").click()
+    page.get_by_text(re.compile(r"\(Nsight Compute, full\) \| Idle")).first.wait_for()
+    lab.run_all()
+    lab.wait_for_last_cell(120_000)
+    lab.shot("nsight-compute-cell", width=1280)
+    page.get_by_role("link", name="Open", exact=True).last.click()
+    panel = page.locator(".gol-Profile:visible")
+    panel.get_by_role("tab", name="Operators and kernels").click()
+    panel.get_by_role("button", name="Kernels", exact=True).click()
+    expect(panel.get_by_text("gemm").first).to_be_visible()
+    lab.shot("nsight-compute-profile", width=1920)
+    [profile] = server.get("genops/profiles")
+    measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
+    assert measured["launches"] == 4
+    deadline = time.monotonic() + 60
+    while not (artifact := server.get(f"genops/profiles/{profile['id']}")["artifact"]):
+        assert time.monotonic() < deadline, "it is the run's"
+        time.sleep(0.2)
+    assert artifact.endswith("/measured.ncu-rep")
+    assert {each["name"]: each["place"]["line"] for each in measured["kernels"]} == {"gemm": 3, "softmax": 4}
+
+    lab.execute("docmanager:open", {"path": "c.ipynb"})
+    page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
+    in_kernel_menu(page, "Restart Kernel without Nsight…")
+    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+    lab.kernel_idle()
+    assert lab.problems == []
+
+
+def test_without_a_driver_it_is_said_and_nothing_is_restarted(
+    lab: LabPage, server: LabServer, ncu: NcuStandIn
+) -> None:
+    write(server, "d.ipynb", "1 + 1")
+    lab.open_notebook("d.ipynb")
+    ncu.refuse()
+    in_kernel_menu(lab.page, "Restart Kernel with Nsight Compute…")
+    told = lab.page.locator(".Toastify__toast")
+    expect(told).to_contain_text("Nsight Compute finds no CUDA driver here")
+    expect(told).to_contain_text("Does nvidia-smi list a GPU?")
+    expect(lab.page.get_by_role("dialog")).to_have_count(0)
