@@ -1472,6 +1472,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/profiles/{profile_id}/kernels/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All that Nsight Compute measured of a launch, by its number in the report. */
+        get: operations["kernel_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/profiles/{profile_id}/trace": {
         parameters: {
             query?: never;
@@ -4490,6 +4507,8 @@ export interface components {
          *         Figures are means over its launches by their time; those of ``rules`` are of the longest one, which is number
          *         ``longest`` of the report. None where the report lacks what they are made of. ``compute_pct`` and ``memory_pct``
          *         are Nsight Compute's "speed of light": the part of what the device can do, at the clocks of the measurement.
+         *         ``flops`` and ``dram_bytes`` are of one launch on average; ``grid`` and ``block`` are JSON (``[64, 1, 1]``), empty
+         *         for a range, a CUDA graph or a command list that was measured as a whole.
          */
         MeasuredKernel: {
             name: string;
@@ -4757,6 +4776,27 @@ export interface components {
             count: number;
             host_us: number;
             device_us: number;
+        };
+        /**
+         * KernelMetrics
+         * @description All that was measured of launch ``number`` of a report.
+         */
+        KernelMetrics: {
+            number: number;
+            name: string;
+            metrics: components["schemas"]["KernelMetric"][];
+        };
+        /**
+         * KernelMetric
+         * @description One of all the metrics of a launch, under Nsight Compute's own name; ``value`` in its base unit.
+         */
+        KernelMetric: {
+            name: string;
+            value: number | string;
+            /** @default  */
+            unit: string;
+            /** @default 0 */
+            instances: number;
         };
         /**
          * DeletedProfile
@@ -8121,6 +8161,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Flame"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    kernel_metrics: {
+        parameters: {
+            query?: {
+                rank?: number | null;
+            };
+            header?: never;
+            path: {
+                profile_id: string;
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KernelMetrics"];
                 };
             };
             /** @description What went wrong. */

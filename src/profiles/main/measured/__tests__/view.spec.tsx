@@ -34,6 +34,7 @@ class NoObserver {
 
 describe('measured kernels', () => {
   let places: FakePlaces;
+  const ask = jest.fn();
 
   beforeAll(() => {
     globalThis.ResizeObserver ??= NoObserver as typeof ResizeObserver;
@@ -43,6 +44,7 @@ describe('measured kernels', () => {
 
   beforeEach(() => {
     places = new FakePlaces();
+    ask.mockReset();
   });
 
   afterEach(cleanup);
@@ -54,6 +56,8 @@ describe('measured kernels', () => {
         measured={makeMeasurement(kernels)}
         places={places}
         notebook="a.ipynb"
+        ask={ask}
+        seen
         trans={trans}
       />
     );
