@@ -22,6 +22,8 @@ export type IFigure = Schemas['Figure'];
 export type IMeasurement = Schemas['Measurement'];
 export type IMeasuredKernel = Schemas['MeasuredKernel'];
 export type IKernelRule = Schemas['KernelRule'];
+export type IKernelMetrics = Schemas['KernelMetrics'];
+export type IKernelMetric = Schemas['KernelMetric'];
 export type IStall = Schemas['Stall'];
 export type IAdvice = IProfileSummary['advice'][number];
 
@@ -52,6 +54,24 @@ export class ProfilesService {
     return this._api.data(
       this._api.http.GET('/genops/profiles/{profile_id}/flame', {
         params: { path: { profile_id: id }, query: { rank } },
+        signal
+      })
+    );
+  }
+
+  /** All metrics of a launch, by its number in the report, or in that of a rank. */
+  kernelMetrics(
+    id: string,
+    rank: number | null,
+    launch: number,
+    signal?: AbortSignal
+  ): Promise<IKernelMetrics> {
+    return this._api.data(
+      this._api.http.GET('/genops/profiles/{profile_id}/kernels/{number}', {
+        params: {
+          path: { profile_id: id, number: String(launch) },
+          query: { rank }
+        },
         signal
       })
     );

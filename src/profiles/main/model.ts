@@ -4,7 +4,14 @@ import { Signal } from '@lumino/signaling';
 
 import type { GenOpsEvents } from '../../core';
 import { Resource } from '../../core';
-import type { IAdvice, IFlame, IProfile, ProfilesService } from '../service';
+import type {
+  IAdvice,
+  IFlame,
+  IKernelMetrics,
+  IMeasuredKernel,
+  IProfile,
+  ProfilesService
+} from '../service';
 import type { IMarks } from '../timeline/marks';
 
 /** A profile in the main area, and which of its views is seen. */
@@ -62,6 +69,20 @@ export class ProfileViewModel implements IDisposable {
       this._flames.set(rank, flame);
     }
     return flame;
+  }
+
+  /** All that was measured of a kernel's longest launch. */
+  kernelMetrics(
+    { rank, longest }: Pick<IMeasuredKernel, 'rank' | 'longest'>,
+    signal: AbortSignal
+  ): Promise<IKernelMetrics> {
+    const ranks = this.profile.value?.summary?.ranks ?? [];
+    return this._options.service.kernelMetrics(
+      this.id,
+      ranks.length > 1 ? rank : null,
+      longest,
+      signal
+    );
   }
 
   /** What the timeline is to mark and go to. */
@@ -130,7 +151,7 @@ export class ProfileViewModel implements IDisposable {
 export namespace ProfileViewModel {
   export interface IOptions {
     id: string;
-    service: Pick<ProfilesService, 'get' | 'flame'>;
+    service: Pick<ProfilesService, 'get' | 'flame' | 'kernelMetrics'>;
     events?: GenOpsEvents;
     trans: TranslationBundle;
     tab?: string;

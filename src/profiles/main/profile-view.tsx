@@ -215,10 +215,12 @@ function Content(
   const measuredTab = measured && {
     id: 'measured',
     label: trans.__('Measured kernels'),
-    render: () => (
+    render: (seen: boolean) => (
       <MeasuredView
         summary={summary}
         measured={measured}
+        ask={(kernel, signal) => model.kernelMetrics(kernel, signal)}
+        seen={seen && model.visible}
         places={places}
         notebook={notebook}
         trans={trans}

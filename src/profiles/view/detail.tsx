@@ -20,6 +20,8 @@ import type { ProfilesModel } from '../model';
 import { cpuParts, deviceParts } from '../model';
 import type { IDeviceTime, IProfile, IProfileSummary } from '../service';
 
+import { boundsWords } from '../main/measured/words';
+
 import { RankedTimes } from './ranked-times';
 import { TimeBar } from './time-bar';
 
@@ -177,7 +179,7 @@ export function SummaryView(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { summary, trans } = props;
-  const { cpu, devices, operators, ranks } = summary;
+  const { cpu, devices, measured, operators, ranks } = summary;
   const name = (device: IDeviceTime) =>
     ranks.length > 1
       ? trans.__('%1, rank %2', device.device, device.rank)
@@ -189,23 +191,43 @@ export function SummaryView(props: {
           {summary.damaged}
         </Callout>
       )}
-      <TimeBar
-        label={trans.__('CPU')}
-        span={cpu.span_us}
-        parts={cpuParts(cpu, trans)}
-      />
-      {devices.map(device => (
-        <TimeBar
-          key={`${device.rank}:${device.device}`}
-          label={name(device)}
-          span={device.span_us}
-          parts={deviceParts(device, trans)}
+      {measured ? (
+        <Facts
+          facts={[
+            [
+              trans.__('Kernels'),
+              trans._n(
+                '%2 measured, %1 launch, %3',
+                '%2 measured, %1 launches, %3',
+                measured.launches,
+                measured.kernels.length,
+                formatMicroseconds(measured.total_us)
+              )
+            ],
+            [trans.__('Bound by'), boundsWords(measured, trans)]
+          ]}
         />
-      ))}
-      {devices.length === 0 && (
-        <p className="gol-Note">
-          {trans.__('The trace has no events of a GPU.')}
-        </p>
+      ) : (
+        <>
+          <TimeBar
+            label={trans.__('CPU')}
+            span={cpu.span_us}
+            parts={cpuParts(cpu, trans)}
+          />
+          {devices.map(device => (
+            <TimeBar
+              key={`${device.rank}:${device.device}`}
+              label={name(device)}
+              span={device.span_us}
+              parts={deviceParts(device, trans)}
+            />
+          ))}
+          {devices.length === 0 && (
+            <p className="gol-Note">
+              {trans.__('The trace has no events of a GPU.')}
+            </p>
+          )}
+        </>
       )}
       <RankedTimes
         title={trans.__('Operators by self time')}
@@ -245,14 +267,16 @@ export function SummaryView(props: {
             />
           )
       )}
-      <p className="gol-Note">
-        {trans._n(
-          '%2 event',
-          '%2 events',
-          summary.events,
-          summary.events.toLocaleString()
-        )}
-      </p>
+      {!measured && (
+        <p className="gol-Note">
+          {trans._n(
+            '%2 event',
+            '%2 events',
+            summary.events,
+            summary.events.toLocaleString()
+          )}
+        </p>
+      )}
     </div>
   );
 }

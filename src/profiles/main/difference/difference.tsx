@@ -12,11 +12,13 @@ import {
 import type { IChange, IDifference, IProfile } from '../../service';
 import { DownloadButton } from '../download';
 import { Grid } from '../tables/grid';
+import { OneTable } from '../tables/one-table';
 import type { ISort } from '../tables/rows';
 import { arranged } from '../tables/rows';
 
 import { changeColumns } from './columns';
 import { Figures } from './figures';
+import { measuredChangeColumns, measuredChanges } from './measured';
 import { basis } from './words';
 
 /** Two profiles and what differs between them. */
@@ -60,7 +62,9 @@ function Compared(
 ): React.ReactElement {
   const { compared, trans } = props;
   const { before, after, difference } = compared;
-  const [tab, setTab] = React.useState('figures');
+  const [tab, setTab] = React.useState(
+    before.summary?.measured && after.summary?.measured ? 'measured' : 'figures'
+  );
   const changes: [
     id: string,
     label: string,
@@ -90,6 +94,7 @@ function Compared(
       trans.__('Neither trace tells which line started what.')
     ]
   ];
+  const measured = measuredTab(compared, trans);
   return (
     <>
       <header className="gol-Profile-head">
@@ -120,6 +125,7 @@ function Compared(
         selected={tab}
         onSelect={setTab}
         tabs={[
+          ...(measured ? [measured] : []),
           {
             id: 'figures',
             label: trans.__('Figures'),
@@ -142,6 +148,33 @@ function Compared(
       />
     </>
   );
+}
+
+/** Where Nsight Compute measured both, that is what is compared first. */
+function measuredTab(
+  { before, after }: ICompared,
+  trans: TranslationBundle
+): Tabs.ITab | null {
+  const [one, other] = [before.summary?.measured, after.summary?.measured];
+  return one && other
+    ? {
+        id: 'measured',
+        label: trans.__('Measured kernels'),
+        render: () => (
+          <OneTable
+            name={trans.__('Measured kernels')}
+            rows={measuredChanges(one, other)}
+            columns={measuredChangeColumns(trans)}
+            first="mean_us_after"
+            note={trans.__(
+              'Times are of one launch, as means over all launches of a kernel.'
+            )}
+            none={trans.__('Neither report holds a kernel.')}
+            trans={trans}
+          />
+        )
+      }
+    : null;
 }
 
 function Side(

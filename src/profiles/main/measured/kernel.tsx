@@ -12,6 +12,7 @@ import type { IPlaces } from '../places';
 import { BoundMark } from './columns';
 import type { IGauge } from './gauges';
 import { Gauges } from './gauges';
+import { AllMetrics } from './metrics';
 import { Rules } from './rules';
 import { stallReason } from './stalls';
 import { boundSentence, occupancySentences, percent } from './words';
@@ -58,12 +59,18 @@ export function Kernel(props: Kernel.IProps): React.ReactElement {
           <Rules key={kernel.longest} kernel={kernel} trans={trans} />
         </Part>
       </div>
+      <AllMetrics
+        kernel={kernel}
+        ask={props.ask}
+        seen={props.seen}
+        trans={trans}
+      />
     </section>
   );
 }
 
 export namespace Kernel {
-  export interface IProps {
+  export interface IProps extends Pick<AllMetrics.IProps, 'ask' | 'seen'> {
     kernel: IMeasuredKernel;
     /** Of all kernels that were measured. */
     total_us: number;

@@ -8,25 +8,21 @@ import { Disclosure, StatusBadge } from '../../../core';
 import { formatMicroseconds } from '../../figures';
 import type { IKernelRule, IMeasuredKernel } from '../../service';
 
-import { changesOf, remarksOf, savingOf } from './sums';
+import { changesOf, isSmall, remarksOf, savingOf } from './sums';
 import { percent } from './words';
 
 /** What Nsight Compute's rules say of a kernel: changes by what they gain, then remarks, folded. */
 export function Rules(props: Rules.IProps): React.ReactElement {
   const { kernel, trans } = props;
   const changes = changesOf(kernel);
+  const small = changes.filter(isSmall);
   const remarks = remarksOf(kernel);
   return (
     <>
-      {changes.length > 0 ? (
-        <ol className="gol-Advice gol-Measured-rules">
-          {changes.map((rule, place) => (
-            <li key={place} className={`gol-mod-${severityOf(rule, kernel)}`}>
-              <OneRule rule={rule} kernel={kernel} trans={trans} />
-            </li>
-          ))}
-        </ol>
-      ) : (
+      {changes.length > small.length && (
+        <Listed {...props} rules={changes.filter(each => !isSmall(each))} />
+      )}
+      {changes.length === 0 && (
         <p className="gol-Profile-quiet">
           {kernel.rules.length > 0
             ? trans.__('No rule of Nsight Compute found something to change.')
@@ -35,18 +31,38 @@ export function Rules(props: Rules.IProps): React.ReactElement {
               )}
         </p>
       )}
+      {small.length > 0 && (
+        <Disclosure
+          title={trans._n(
+            '%1 change of less than 1 % of its time',
+            '%1 changes of less than 1 % of its time each',
+            small.length
+          )}
+        >
+          <Listed {...props} rules={small} />
+        </Disclosure>
+      )}
       {remarks.length > 0 && (
         <Disclosure title={trans._n('%1 remark', '%1 remarks', remarks.length)}>
-          <ul className="gol-Advice gol-Measured-rules">
-            {remarks.map((rule, place) => (
-              <li key={place}>
-                <OneRule rule={rule} kernel={kernel} trans={trans} />
-              </li>
-            ))}
-          </ul>
+          <Listed {...props} rules={remarks} />
         </Disclosure>
       )}
     </>
+  );
+}
+
+function Listed(
+  props: Rules.IProps & { rules: readonly IKernelRule[] }
+): React.ReactElement {
+  const { rules, kernel, trans } = props;
+  return (
+    <ol className="gol-Advice gol-Measured-rules">
+      {rules.map((rule, place) => (
+        <li key={place} className={`gol-mod-${severityOf(rule, kernel)}`}>
+          <OneRule rule={rule} kernel={kernel} trans={trans} />
+        </li>
+      ))}
+    </ol>
   );
 }
 

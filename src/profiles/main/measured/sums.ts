@@ -16,6 +16,9 @@ export interface IGain {
   readonly us: number;
 }
 
+/** Changes that save less of a kernel's time are shown apart. */
+const SMALL_PCT = 1;
+
 /** A kernel is one launch's number on its rank. */
 export function keyOf({ rank, longest }: IMeasuredKernel): string {
   return `${rank}:${longest}`;
@@ -59,6 +62,11 @@ export function changesOf({ rules }: IMeasuredKernel): IKernelRule[] {
         weight(other) - weight(one) ||
         (other.speedup_pct ?? 0) - (one.speedup_pct ?? 0)
     );
+}
+
+/** Whether a change is estimated to be hardly worth it. */
+export function isSmall({ of, speedup_pct }: IKernelRule): boolean {
+  return of === 'kernel' && speedup_pct !== null && speedup_pct < SMALL_PCT;
 }
 
 export function remarksOf({ rules }: IMeasuredKernel): IKernelRule[] {

@@ -108,6 +108,8 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
           ranks={summary.ranks}
           places={places}
           notebook={notebook}
+          ask={props.ask}
+          seen={props.seen}
           trans={trans}
         />
       )}
@@ -116,7 +118,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
 }
 
 export namespace MeasuredView {
-  export interface IProps {
+  export interface IProps extends Pick<Kernel.IProps, 'ask' | 'seen'> {
     summary: Pick<IProfileSummary, 'ranks'>;
     measured: NonNullable<IProfileSummary['measured']>;
     places: IPlaces;

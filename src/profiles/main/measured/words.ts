@@ -3,15 +3,16 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from '../../../core';
 import { formatNumber } from '../../../core/palette';
-import { formatMicroseconds } from '../../figures';
-import type { IMeasuredKernel } from '../../service';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IMeasuredKernel, IMeasurement } from '../../service';
 import { siNumber } from '../tables/columns';
 
 import type { Bound } from './sums';
+import { timeByBound } from './sums';
 
 /** A part in percent: `85 %`, with a digit more below ten. */
 export function percent(value: number): string {
-  return `${Number(value.toFixed(value < 10 ? 1 : 0))} %`;
+  return formatShare(value, 100);
 }
 
 export function boundWord(bound: Bound, trans: TranslationBundle): string {
@@ -23,6 +24,19 @@ export function boundWord(bound: Bound, trans: TranslationBundle): string {
     '': trans.__('not known')
   };
   return words[bound];
+}
+
+/** `76 % memory, 17 % compute`, of the kernels' time. */
+export function boundsWords(
+  measured: IMeasurement,
+  trans: TranslationBundle
+): string {
+  return timeByBound(measured)
+    .map(
+      ({ bound, us }) =>
+        `${formatShare(us, measured.total_us)} ${boundWord(bound, trans)}`
+    )
+    .join(', ');
 }
 
 /** A shape for each, so that colour is not all that tells them apart. */
@@ -158,18 +172,26 @@ function limitSentence(
     case 'blocks':
       return trans.__(
         'The number of blocks that a multiprocessor takes limits it: blocks of %1 threads are small. More threads a block (num_warps in Triton) fill it.',
-        block
+        threadsOf(block)
       );
     case 'warps':
       return trans.__(
         'The number of warps limits it: blocks of %1 threads leave a rest that no further block fits into. Smaller blocks fill it.',
-        block
+        threadsOf(block)
       );
     default:
       return limit
         ? trans.__('It is limited by: %1.', limit)
         : trans.__('What limits it is not known.');
   }
+}
+
+/** Of a block such as `[32, 8, 1]`. */
+function threadsOf(block: string): string {
+  const sides = block.match(/\d+/g) ?? [];
+  return sides.length > 0
+    ? formatNumber(sides.reduce((product, side) => product * Number(side), 1))
+    : '–';
 }
 
 function shortfallSentence(

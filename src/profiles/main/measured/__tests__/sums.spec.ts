@@ -135,8 +135,8 @@ describe('a kernel in words', () => {
       { shared_memory_bytes: 49152 },
       /^Shared memory limits it \(48.0 KiB a block\)/
     ],
-    ['blocks', { block: '32x1x1' }, /blocks of 32x1x1 threads are small/],
-    ['warps', { block: '768x1x1' }, /blocks of 768x1x1 threads leave a rest/],
+    ['blocks', { block: '[32, 1, 1]' }, /blocks of 32 threads are small/],
+    ['warps', { block: '[768, 1, 1]' }, /blocks of 768 threads leave a rest/],
     ['barriers', {}, /^It is limited by: barriers/],
     ['', {}, /^What limits it is not known/]
   ])('says what to change where %s limit it', (limit, part, words) => {

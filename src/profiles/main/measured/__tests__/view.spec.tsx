@@ -34,6 +34,7 @@ class NoObserver {
 
 describe('measured kernels', () => {
   let places: FakePlaces;
+  const ask = jest.fn();
 
   beforeAll(() => {
     globalThis.ResizeObserver ??= NoObserver as typeof ResizeObserver;
@@ -43,6 +44,7 @@ describe('measured kernels', () => {
 
   beforeEach(() => {
     places = new FakePlaces();
+    ask.mockReset();
   });
 
   afterEach(cleanup);
@@ -54,6 +56,8 @@ describe('measured kernels', () => {
         measured={makeMeasurement(kernels)}
         places={places}
         notebook="a.ipynb"
+        ask={ask}
+        seen
         trans={trans}
       />
     );
@@ -77,7 +81,7 @@ describe('measured kernels', () => {
     );
     expect(places.opened).toEqual(['c1:4']);
     expect(kernel.textContent).toContain(
-      '63.7 µs, 86 % of all, in 2 launches; the longest 31.9 µs; grid 64x64x1, block 16x16x1'
+      '63.7 µs, 86 % of all, in 2 launches; the longest 31.9 µs; grid [64, 64, 1], block [16, 16, 1]'
     );
   });
 
@@ -147,8 +151,8 @@ describe('measured kernels', () => {
       '2',
       '12.19',
       '22',
-      '64x64x1',
-      '16x16x1'
+      '[64, 64, 1]',
+      '[16, 16, 1]'
     ]);
     expect(text(kernels[1]).slice(3, 9)).toEqual(Array(6).fill(null));
     const ids = (...more: IMeasuredKernel[]) =>
@@ -189,20 +193,27 @@ describe('measured kernels', () => {
     expect(links[0].getAttribute('rel')).toBe('noopener noreferrer');
   });
 
-  it('folds remarks', () => {
+  it('folds remarks, and what gains next to nothing', () => {
     const remark = makeRule({
       kind: 'info',
       title: 'By the way',
       speedup_pct: null,
       of: ''
     });
-    show(makeMeasuredKernel({ rules: [remark, makeRule()] }));
+    const small = makeRule({ title: 'Hardly', speedup_pct: 0.02 });
+    show(makeMeasuredKernel({ rules: [remark, small, makeRule()] }));
     const rules = part('What to change');
     expect(within(rules).getAllByRole('article')).toHaveLength(1);
     fireEvent.click(within(rules).getByRole('button', { name: '1 remark' }));
     expect(
       within(rules).getByRole('article', { name: 'By the way' })
     ).toBeTruthy();
+    fireEvent.click(
+      within(rules).getByRole('button', { name: /^1 change of less than 1 %/ })
+    );
+    expect(
+      within(rules).getByRole('article', { name: 'Hardly' }).textContent
+    ).toContain('up to <0.1 % of its time (0.0127 µs)');
   });
 
   it('says where nothing was measured', () => {

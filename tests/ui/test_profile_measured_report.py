@@ -1,0 +1,103 @@
+"""A report of Nsight Compute, from the file browser to its metrics, in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.profile_summaries import CELL_ID, NOTEBOOK, notebook
+
+pytest.importorskip(
+    "genops_lab.profiler.engine.reading.ncu_report", reason="the reader of reports is not in this tree"
+)
+ncu_reports = pytest.importorskip("tests.support.ncu_reports")
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+REPORT = "cell.ncu-rep"
+STALLED = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
+LATENT = {
+    "sm__throughput.avg.pct_of_peak_sustained_elapsed": 6.4,
+    "gpu__compute_memory_throughput.avg.pct_of_peak_sustained_elapsed": 21.7,
+    "sm__maximum_warps_per_active_cycle_pct": 50.0,
+    "launch__occupancy_limit_shared_mem": 2.0,
+    "launch__waves_per_multiprocessor": 0.36,
+    "launch__shared_mem_per_block": 49152.0,
+    STALLED.format("long_scoreboard"): 31.2,
+    STALLED.format("wait"): 2.1,
+}
+
+
+def written() -> bytes:
+    """Two kernels of the notebook's cell; the second is short and starts twice."""
+    rule = ncu_reports.Rule("SOLBottleneck", "High Memory Throughput", "Read less.", "optimization", 31.5)
+    small = ncu_reports.kernel("triton_poi_fused_relu_0", 20.0, LATENT, ranges=[_line(5)])
+    return bytes(
+        ncu_reports.report(
+            [ncu_reports.kernel("gemm_nt", 300.0, ranges=[_line(3)], rules=[rule]), small, small]
+        )
+    )
+
+
+def _line(number: int) -> str:
+    return f"genops:line:{quote(CELL_ID, safe='')}:{number}"
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
+    (module_home.work / REPORT).write_bytes(written())
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        yield page
+        assert page.problems == []
+
+
+def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> None:
+    lab.page.locator(".jp-DirListing-item", has_text=REPORT).dblclick()
+    panel = lab.page.locator(".gol-Profile:visible")
+    grid = panel.get_by_role("grid", name="Measured kernels")
+    expect(grid).to_be_visible(timeout=60_000)
+    first = grid.locator("[role=row][aria-rowindex='2']")
+    expect(first).to_contain_text("gemm_nt")
+    expect(first).to_contain_text("memory")
+    expect(panel.get_by_role("region", name="What to change")).to_contain_text(
+        "up to 32 % of its time (94.5 µs)"
+    )
+    first.get_by_role("gridcell").first.click()
+    lab.page.keyboard.press("ArrowDown")
+    expect(panel.get_by_role("heading", level=3)).to_have_text("triton_poi_fused_relu_0")
+    expect(panel.get_by_text("40 µs, 12 % of all, in 2 launches")).to_be_visible()
+    expect(panel.get_by_role("region", name="Occupancy", exact=True)).to_contain_text(
+        "Shared memory limits it (48.0 KiB a block)"
+    )
+    expect(panel.get_by_role("list", name=re.compile("^Of the time between"))).to_contain_text(
+        "Global or local memory94 %"
+    )
+    panel.get_by_role("button", name="All metrics of the longest launch").click()
+    metrics = panel.get_by_role("grid", name="Metrics of launch 1")
+    expect(metrics).to_be_visible(timeout=30_000)
+    panel.get_by_role("searchbox", name="Filter").last.fill("time_duration")
+    row = metrics.locator("[role=row][aria-rowindex='2']")
+    expect(row.get_by_role("gridcell").nth(1)).to_have_text("20 µs")
+    expect(row.get_by_role("gridcell").nth(2)).to_have_text("nsecond")
+    metrics.scroll_into_view_if_needed()
+    lab.execute("application:toggle-left-area")
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"measured-metrics-1280-{theme}", width=1280, height=900)
+        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
