@@ -1189,7 +1189,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** The run that a process may go on with. Raises Conflict for one that is deleted or still written, NotAllowed for somebody else's. */
+        /** The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that another process goes on with at this moment, NotAllowed for somebody else's. */
         post: operations["resume"];
         delete?: never;
         options?: never;
