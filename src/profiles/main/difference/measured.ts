@@ -111,7 +111,7 @@ function pair(
   figure: (side: ISide) => number | null,
   words: (value: number) => string
 ): IColumn<IMeasuredChange>[] {
-  const shared = { width: 128, words };
+  const shared = { width: 146, words };
   return [
     {
       ...shared,
