@@ -19,8 +19,7 @@ CALL_SHARE = 0.015
 ALLOWANCE_S = 0.002
 #: What must be left of the bounds before hearing goes on, in seconds.
 _RESERVE_S = 0.0005
-#: Looked at after so many events.
-CHECK_EVERY = 64
+_CHECK_EVERY = 64
 
 
 class Costs:
@@ -70,13 +69,13 @@ class Budget:
         self._times[code, line] = self._times.get((code, line), 0) + markers
         self._spent_s += markers * self._costs.marker_s
         self._heard += 1
-        if not self._heard % CHECK_EVERY and self._spent_s > MARKER_SHARE * self.elapsed_s + ALLOWANCE_S:
+        if not self._heard % _CHECK_EVERY and self._spent_s > MARKER_SHARE * self.elapsed_s + ALLOWANCE_S:
             self._give_up()
 
-    def called(self, times: int) -> bool:
-        """Other code was called so many times. False where hearing of that costs too much."""
-        self.calls += times
-        return not self._calls_are_dear(0.0)
+    def call(self) -> bool:
+        """Other code was called. False where hearing of that costs too much."""
+        self.calls += 1
+        return bool(self.calls % _CHECK_EVERY) or not self._calls_are_dear(0.0)
 
     @property
     def can_go_on(self) -> bool:

@@ -9,9 +9,8 @@ import sys
 import threading
 import time
 from types import CodeType, FrameType
-from typing import Any, Callable, Dict, Set
+from typing import Any, Dict, Set
 
-from .budget import CHECK_EVERY
 from .lines import LineMarkers, running_frames
 from .nudge import Nudge
 
@@ -30,7 +29,6 @@ class TraceWatch:
         self._thread = 0
         self._paused_at = 0.0
         self._nudge = Nudge(self.resume)
-        self._call = self._hearing()
 
     def start(self) -> bool:
         """False where a debugger or a coverage tool is there already: it stays undisturbed."""
@@ -88,35 +86,15 @@ class TraceWatch:
             self._markers.unheard_s += time.perf_counter() - self._paused_at
             self._paused_at = 0.0
 
-    def _hearing(self) -> Callable[[FrameType, str, Any], Any]:
-        """What hears of each call: for other code, which is nearly all of it, next to nothing is done."""
-        files, own, others = self._markers.files, self._own_call, self._other_calls
-        left = CHECK_EVERY
-
-        def call(frame: FrameType, _event: str, _argument: Any) -> Any:
-            nonlocal left
-            if frame.f_code.co_filename in files and (found := own(frame)) is not None:
-                return found
-            left -= 1
-            if not left:
-                left = CHECK_EVERY
-                others()
-            return None
-
-        return call
-
-    def _other_calls(self) -> None:
-        if not self._markers.on:
-            self.stop()
-        elif not self._markers.budget.called(CHECK_EVERY):
-            self._pause()
-
-    def _own_call(self, frame: FrameType) -> Any:
-        markers, code = self._markers, frame.f_code
+    def _call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        markers = self._markers
         if not markers.on:
             self.stop()
             return None
-        if code in markers.budget.muted:
+        code = frame.f_code
+        if code.co_filename not in markers.files or code in markers.budget.muted:
+            if not markers.budget.call():
+                self._pause()
             return None
         # What waited goes on where it was; of a call the first line is still to come.
         markers.enter(code, frame.f_lineno if code.co_flags & _CAN_WAIT else 0)
