@@ -11,7 +11,10 @@ export interface IScale {
 }
 
 /** From nothing on, but for values that lie close together far from it. */
-export function scaleOf({ least, most }: ICounterLane): IScale {
+export function scaleOf({
+  least,
+  most
+}: Pick<ICounterLane, 'least' | 'most'>): IScale {
   const room = (most - least) / 4;
   const far = Math.max(Math.abs(least), Math.abs(most)) / 2;
   if (room > 0 && least > far) {

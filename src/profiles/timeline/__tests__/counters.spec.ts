@@ -95,7 +95,7 @@ describe('a counter on the timeline', () => {
   });
 
   it('begins at nothing but for values far from it', () => {
-    expect(scaleOf({ least: 10, most: 250, unit: 'W' })).toEqual({
+    expect(scaleOf({ least: 10, most: 250 })).toEqual({
       bottom: 0,
       top: 250
     });
@@ -132,6 +132,9 @@ describe('a counter on the timeline', () => {
       slices: 2,
       first_us: 0,
       last_us: 1,
+      rank: null,
+      offset_us: 0,
+      first_slice: 0,
       counter: { least: 1, most: 3, unit: 'W' }
     };
     const placed = layout([lane], {

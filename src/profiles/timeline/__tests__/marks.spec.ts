@@ -31,6 +31,8 @@ function lane(number: number, part: Partial<ITimelineLane>): ITimelineLane {
     last_us: 1000,
     rank: null,
     offset_us: 0,
+    first_slice: 0,
+    counter: null,
     ...part
   };
 }

@@ -5,7 +5,7 @@ import { TimelineModel } from '../model';
 import { besideOf, shownOf } from '../needed';
 import { pick } from '../picking';
 import type {
-  ICounterMoment,
+  ISliceDetails,
   ISumsQuery,
   ITileKey,
   ITimeline,
@@ -43,6 +43,8 @@ function lane(number: number, part: Partial<ITimelineLane>): ITimelineLane {
     last_us: 1000,
     rank: null,
     offset_us: 0,
+    first_slice: 0,
+    counter: null,
     ...part
   };
 }
@@ -189,13 +191,15 @@ describe('a timeline of several ranks', () => {
       dur_us: 10
     };
     model.pointAt(0);
-    model.details = { slice, arguments: [], around: [] };
+    const details = { slice, arguments: [], around: [] };
+    model.details = details as unknown as ISliceDetails;
     expect(model.chosenRank).toBe(1);
     model.openPerfetto();
     expect(onPerfetto).toHaveBeenLastCalledWith(
       expect.objectContaining({ slice: 7, rank: 1 })
     );
-    model.details = { ...model.details, counter: {} as ICounterMoment };
+    const counted = { ...details, counter: {} };
+    model.details = counted as unknown as ISliceDetails;
     model.openPerfetto();
     expect(onPerfetto).toHaveBeenLastCalledWith(
       expect.objectContaining({ slice: null })

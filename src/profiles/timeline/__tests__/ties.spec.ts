@@ -21,7 +21,12 @@ function slice(number: number): ITimelineSlice {
 }
 
 function details(part: Partial<ISliceDetails>): ISliceDetails {
-  return { slice: slice(1), arguments: [], around: [], ...part };
+  return {
+    slice: slice(1),
+    arguments: [],
+    around: [],
+    ...part
+  } as unknown as ISliceDetails;
 }
 
 const collective = {
@@ -30,7 +35,8 @@ const collective = {
     { rank: 2, slice: slice(5), late_us: 0 },
     { rank: 3, slice: slice(9), late_us: 640 }
   ],
-  trust_us: 20
+  trust_us: 20,
+  missing: []
 };
 
 function numbers(pairs: ReturnType<typeof arrowsOf>): [number, number][] {

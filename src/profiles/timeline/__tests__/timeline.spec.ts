@@ -31,6 +31,8 @@ function lane(part: Partial<ITimelineLane> = {}): ITimelineLane {
     last_us: 1000,
     rank: null,
     offset_us: 0,
+    first_slice: 0,
+    counter: null,
     ...part
   };
 }
@@ -70,7 +72,10 @@ function answer(key: ITileKey): ITimelineTile {
     name: base64(Int32Array.of(3, 4)),
     slice: base64(Int32Array.of(70000, 5)),
     count: base64(Int32Array.of(1, 12)),
-    row: base64(Uint8Array.of(0, 2))
+    row: base64(Uint8Array.of(0, 2)),
+    low: '',
+    high: '',
+    last: ''
   };
 }
 
