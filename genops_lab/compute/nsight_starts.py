@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from genops_lab.core.errors import Unavailable
 
@@ -35,6 +38,9 @@ _MEASURE = ("--profile-from-start", "off", "--nvtx", "--target-processes", "all"
 _ANSWERS_WITHIN_S = 20.0
 _TRIED_WITHIN_S = 120.0
 _ENDS_WITHIN_S = 5.0
+_FOLDER = "genops-ncu-"
+#: A kernel is named by its process' environment by then.
+_STARTS_WITHIN_S = 300.0
 
 log = logging.getLogger("genops_lab")
 
@@ -80,7 +86,8 @@ def under_compute(
     ncu: str, command: Sequence[str], env: Mapping[str, str], section_set: SectionSet = "basic"
 ) -> Start:
     """A report in a private folder, which goes with the kernel: it holds what its user computes. Blocks."""
-    folder = tempfile.mkdtemp(prefix="genops-ncu-")
+    _remove_left_folders()
+    folder = tempfile.mkdtemp(prefix=_FOLDER)
     options = [*_MEASURE, *_call_stack(ncu, env)]
     if section_set != "basic":
         # Without a set it is that one, also in versions that call it otherwise.
@@ -137,6 +144,22 @@ def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
                 process.kill()
                 left.append(process)
     psutil.wait_procs(left, timeout=_ENDS_WITHIN_S)
+
+
+def _remove_left_folders() -> None:
+    """Remove reports of kernels whose server was killed before it could."""
+    import psutil
+
+    used = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            used.add(process.environ().get(NCU_VARIABLE))
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            ours = found.st_uid == os.getuid() and time.time() - found.st_mtime > _STARTS_WITHIN_S
+            if ours and str(folder) not in used:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _call_stack(ncu: str, env: Mapping[str, str]) -> list[str]:

@@ -94,6 +94,21 @@ async def test_a_kernel_is_started_under_ncu_and_its_report_goes_with_it(
     ]  # fmt: skip
 
 
+def test_what_a_killed_server_left_goes_with_the_next_start(ncu: NcuStandIn, at_home: Home) -> None:
+    used, left, new = (at_home.work / f"genops-ncu-{name}" for name in ("used", "left", "new"))
+    for folder in (used, left, new):
+        folder.mkdir()
+        os.utime(folder, (1, 1) if folder != new else None)
+    kernel = subprocess.Popen(["/bin/sleep", "60"], env={"GENOPS_NCU_FOLDER": str(used)})
+    try:
+        start = under_compute(str(ncu.program), ["x"], {})
+        assert not left.exists() and used.exists() and new.exists()
+    finally:
+        kernel.kill()
+        kernel.wait()
+    start.ended()
+
+
 def test_call_stacks_where_ncu_has_those_of_python(ncu: NcuStandIn) -> None:
     """The stand-in is as new as to have them."""
     command = under_compute(str(ncu.program), ["x"], {}).command
