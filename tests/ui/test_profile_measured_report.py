@@ -10,15 +10,11 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.support import ncu_reports
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.profile_summaries import CELL_ID, NOTEBOOK, notebook
-
-pytest.importorskip(
-    "genops_lab.profiler.engine.reading.ncu_report", reason="the reader of reports is not in this tree"
-)
-ncu_reports = pytest.importorskip("tests.support.ncu_reports")
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 

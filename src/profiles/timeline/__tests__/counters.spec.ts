@@ -99,23 +99,23 @@ describe('a counter on the timeline', () => {
       bottom: 0,
       top: 250
     });
-    expect(scaleOf({ least: 60, most: 64, unit: '' })).toEqual({
+    expect(scaleOf({ least: 60, most: 64 })).toEqual({
       bottom: 59,
       top: 64
     });
-    expect(scaleOf({ least: -64, most: -60, unit: '' })).toEqual({
+    expect(scaleOf({ least: -64, most: -60 })).toEqual({
       bottom: -64,
       top: -59
     });
-    expect(scaleOf({ least: -5, most: 3, unit: '' })).toEqual({
+    expect(scaleOf({ least: -5, most: 3 })).toEqual({
       bottom: -5,
       top: 3
     });
-    expect(scaleOf({ least: 0, most: 0, unit: '' })).toEqual({
+    expect(scaleOf({ least: 0, most: 0 })).toEqual({
       bottom: 0,
       top: 1
     });
-    expect(scaleOf({ least: 7, most: 7, unit: '' })).toEqual({
+    expect(scaleOf({ least: 7, most: 7 })).toEqual({
       bottom: 0,
       top: 7
     });
