@@ -17,7 +17,8 @@ describe('a flame graph that failed for want of its trace', () => {
             throw new Error(`The trace lies on ${target}.`);
           }
           return { nodes: [] } as unknown as IFlame;
-        }
+        },
+        kernelMetrics: () => Promise.reject(new Error('Nothing was measured.'))
       },
       trans: nullTranslator.load('genops_lab')
     });
