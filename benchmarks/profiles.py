@@ -3,8 +3,9 @@
 Real: 216,092 events of a V100. Synthetic: the same trace again and again in one file, 1.08 and 5.2 million events.
 HolisticTraceAnalysis is asked twice: for busy time and kernels alone, and for all sums that both have. Of the largest
 file it is asked for all sums only, and ended when it has taken so much longer that the figure is decided; with
-GENOPS_BENCH_HTA=all for both and to the end, which takes more than half an hour and 6 GB. Processor time counts the
-helpers' too. Memory is the largest sum of the proportional sets of a process and its children, looked at 20 times a
+GENOPS_BENCH_HTA=all for both and to the end, which takes more than half an hour and 6 GB. In its
+place stands what Python takes to read that file at all: six fields of each event by msgspec, without any sum.
+Processor time counts the helpers' too. Memory is the largest sum of the proportional sets of a process and its children, looked at 20 times a
 second.
 """
 
@@ -60,12 +61,48 @@ THEIRS_ALL = f"""{THEIRS.rstrip()}
     analysis.get_memory_bw_summary(ranks=[0])
     analysis.get_aten_op_kernels_and_delay(ranks=[0])
 """
+READING_ALONE = "reading alone: six fields of each event by msgspec, 16 MB at a time, on one core"
+READING = """
+import sys
+import msgspec
+
+class Event(msgspec.Struct, gc=False):
+    ph: str = ""
+    cat: str = ""
+    name: str = ""
+    ts: float = 0.0
+    dur: float = 0.0
+    tid: int | str = 0
+
+decoder = msgspec.json.Decoder(list[Event])
+with open(sys.argv[1], "rb") as file:
+    text = b""
+    while b'"traceEvents"' not in text:
+        text += file.read(1 << 20)
+    rest = text[text.index(b"[", text.index(b'"traceEvents"')) + 1 :]
+    events = 0
+    while piece := file.read(16 << 20):
+        rest += piece
+        end = rest.rindex(b"},\\n") + 1
+        events += len(decoder.decode(b"[%b]" % rest[:end]))
+        rest = rest[end + 1 :]
+    events += len(decoder.decode(b"[" + rest[: rest.rindex(b"]") + 1]))
+print(events)
+"""
 #: So many times faster is wanted, of the real trace and of synthetic ones.
 WANTED, WANTED_SYNTHETIC = 20, 40
 #: The largest file is read by HolisticTraceAnalysis in 6 GB.
 ROOM_BYTES = 8 << 30
 WHOLLY = os.environ.get("GENOPS_BENCH_HTA") == "all"
 IDS = ("correlation", "External id", "external id")
+
+
+@dataclass(frozen=True)
+class Against:
+    """What stands beside the engine: a command that takes the trace's path."""
+
+    name: str
+    command: list[str]
 
 
 @dataclass(frozen=True)
@@ -85,33 +122,35 @@ def figures() -> Iterator[Figure]:
     # As pip does when it installs, so that no start compiles.
     compileall.compile_dir(Path(genops_lab.__file__).parent, quiet=2)
     hta = str(environment_without_lab(*HTA))
+    theirs = Against(BASELINE, [hta, "-c", THEIRS])
     source = TRACES / "kineto" / f"{REAL}.json.gz"
     with tempfile.TemporaryDirectory(prefix="gol-traces-") as folder:
         plain = Path(folder) / f"{REAL}.json"
         plain.write_bytes(gzip.decompress(source.read_bytes()))
-        yield from _costs("216k_events_plain", plain, hta, target_s=3)
-        yield from _costs("216k_events_gz", source, hta, target_s=3)
+        yield from _costs("216k_events_plain", plain, theirs, target_s=3)
+        yield from _costs("216k_events_gz", source, theirs, target_s=3)
         yield from _all_sums("216k_events", plain, hta, WANTED)
         for name, copies, target in (("1m_events", 5, None), ("5m_events", 24, 5.0)):
             path = Path(folder) / f"{name}.json"
             replicate(plain, copies, path)
             whole = copies == 5 or WHOLLY
-            yield from _costs(name, path, hta if whole else None, target_s=target, target_mb=300)
+            against = theirs if whole else Against(READING_ALONE, [sys.executable, "-c", READING])
+            yield from _costs(name, path, against, target_s=target, target_mb=300)
             if whole or psutil.virtual_memory().available > ROOM_BYTES:
                 yield from _all_sums(name, path, hta, WANTED_SYNTHETIC, bounded=not whole)
             path.unlink()
 
 
 def _costs(
-    name: str, path: Path, hta: str | None, *, target_s: float | None, target_mb: float | None = None
+    name: str, path: Path, against: Against, *, target_s: float | None, target_mb: float | None = None
 ) -> Iterator[Figure]:
     # One after the other, so that a machine that is busy for a while is so for both.
     ours: list[Cost] = []
     theirs: list[Cost] = []
     for _ in range(TIMES):
         ours.append(_cost([sys.executable, "-c", ENGINE, str(path)]))
-        if hta is not None and (path.stat().st_size < 100 << 20 or not theirs):
-            theirs.append(_cost([hta, "-c", THEIRS, str(path)]))
+        if against.name != BASELINE or path.stat().st_size < 100 << 20 or not theirs:
+            theirs.append(_cost([*against.command, str(path)]))
     for measure, unit, target in (
         ("wall_s", "s", target_s),
         ("memory_mb", "MB", target_mb),
@@ -122,7 +161,7 @@ def _costs(
             unit=unit,
             values=[getattr(each, measure) for each in ours],
             target=target,
-            baseline=BASELINE,
+            baseline=against.name,
             baseline_values=[getattr(each, measure) for each in theirs],
             notes={"cores": os.cpu_count(), "load": os.getloadavg()[0]},
         )
