@@ -3,9 +3,9 @@
 Real: 216,092 events of a V100. Synthetic: the same trace again and again in one file, 1.08 and 5.2 million events.
 HolisticTraceAnalysis is asked twice: for busy time and kernels alone, and for all sums that both have. Of the largest
 file it is asked for all sums only, and ended when it has taken so much longer that the figure is decided; with
-GENOPS_BENCH_HTA=all for both and to the end, which takes more than half an hour and 6 GB. In its
-place stands what Python takes to read that file at all: six fields of each event by msgspec, without any sum.
-Processor time counts the helpers' too. Memory is the largest sum of the proportional sets of a process and its children, looked at 20 times a
+GENOPS_BENCH_HTA=all for both and to the end, which takes more than half an hour and 6 GB. In its place stands what
+Python takes to read that file at all: six fields of each event by msgspec, without any sum. Processor time counts the
+helpers' too. Memory is the largest sum of the proportional sets of a process and its children, looked at 20 times a
 second.
 """
 
