@@ -61,7 +61,7 @@ def report(summary: ProfileSummary, title: str) -> str:
     """The page. Times as in the summary; what a trace does not tell is said to be missing."""
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="note">The trace is damaged: {escape(summary.damaged)}</p>' if summary.damaged else "",
+        f'<p class="note">Not everything was read: {escape(summary.damaged)}</p>' if summary.damaged else "",
         _keys(summary),
         *(_where(summary) if summary.measured is None else measured_kernels(summary.measured)),
         "<h2>Advice</h2>",

@@ -172,7 +172,7 @@ def test_a_damaged_trace_and_traces_that_have_nothing_in_common_are_told(tmp_pat
     after.write_text(after.read_text()[:-30])
     found = diff(before, after)
     warnings = " ".join(found.warnings)
-    assert "The trace after is damaged: The file is cut off" in warnings
+    assert "Not everything of the trace after was read: The file is cut off" in warnings
     whole = write(tmp_path / "whole.json", launch("other", "else", 0, 20))
     assert any("no kernel in common" in warning for warning in diff(before, whole).warnings)
 
@@ -272,7 +272,7 @@ def test_lines_advice_and_devices() -> None:
     assert found.warnings == ["They ran on different devices: V100 and H100."]
     damaged = replace(summary(), damaged="It ends early.")
     assert difference(Side(summary()), Side(damaged)).warnings == [
-        "The trace after is damaged: It ends early."
+        "Not everything of the trace after was read: It ends early."
     ]
 
 

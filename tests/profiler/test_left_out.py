@@ -98,7 +98,7 @@ def test_a_snapshot_that_is_none_does_not_cost_the_others(ranks: Path) -> None:
 def test_folders_are_compared_without_them(ranks: Path) -> None:
     found = diff(ranks, ranks / "worker0.json")
     assert [each.before_us for each in found.kernels] == [60]
-    assert f"The trace before is damaged: {ZIPPED} {PAGE}" in found.warnings
+    assert f"Not everything of the trace before was read: {ZIPPED} {PAGE}" in found.warnings
     with pytest.raises(InvalidRequest, match="is no trace"):
         diff(ranks / "worker0.json", [ranks / "worker1.json"])
 

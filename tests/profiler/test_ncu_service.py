@@ -91,13 +91,16 @@ def test_a_run_keeps_no_idle_time_of_kernels_that_ran_one_by_one(tmp_path: Path)
 
 def test_the_command_line(home: Home) -> None:
     (home.work / "a.ncu-rep").write_bytes(report(KERNELS))
-    (home.work / "b.ncu-rep").write_bytes(report([kernel("gemm", us=200)]))
+    wordy = kernel("gemm", us=200, metrics={"group:memory__dram_table": "dram__bytes_read.sum," * 30})
+    (home.work / "b.ncu-rep").write_bytes(report([wordy]))
     told = genops(home, "profile", "analyze", "a.ncu-rep", "--json")
     assert told.code == 0, told.err
     assert [each["name"] for each in told.json["measured"]["kernels"]] == ["gemm", "relu"]
     assert [each["code"] for each in told.json["advice"]] == ["ncu_cpi_stall"]
     text = " ".join(genops(home, "profile", "analyze", "a.ncu-rep").out.split())
     assert "Measured kernels (2 launches)" in text and "idle" not in text.lower()
+    assert "Kernels by time" not in text, "they are told above"
+    assert "use %%profile in a kernel with Nsight Compute" in text
     assert "0 gemm 1 300.000 µs 75.0 % 30.0 % 80.0 % 75.0 % of 100.0 % memory" in text
     one = genops(home, "profile", "kernel", "a.ncu-rep", "1", "--filter", "LAUNCH__reg", "--json").json
     assert one["name"] == "relu"
@@ -106,6 +109,8 @@ def test_the_command_line(home: Home) -> None:
     ]
     listed = genops(home, "profile", "kernel", "a.ncu-rep", "1").out
     assert "Launch 1: relu" in listed and "gpu__time_duration.sum" in listed
+    group = genops(home, "profile", "kernel", "b.ncu-rep", "0", "--filter", "group:").out
+    assert "dram__bytes_read.sum,dram__" in group and max(map(len, group.splitlines())) < 200
     missing = genops(home, "profile", "kernel", "a.ncu-rep", "9")
     assert missing.code != 0 and "has no result 9" in missing.err
     changed = genops(home, "profile", "diff", "a.ncu-rep", "b.ncu-rep", "--json").json

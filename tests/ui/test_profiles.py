@@ -210,7 +210,7 @@ def test_all_parts_of_an_overview(lab: LabPage) -> None:
     titles = panel.get_by_role("region", name="Advice").get_by_role("article")
     expect(titles).to_have_count(2)
     expect(titles.first).to_have_accessible_name("The device waits for data")
-    expect(panel.get_by_text("The trace is damaged.")).to_be_visible()
+    expect(panel.get_by_text("Not everything was read.")).to_be_visible()
     ranks = panel.get_by_role("region", name="Ranks side by side").first
     expect(ranks).to_contain_text("Rank 1 computes 11 % longer than the median of the ranks.")
     expect(

@@ -187,7 +187,7 @@ export function SummaryView(props: {
   return (
     <div className="gol-Summary">
       {summary.damaged && (
-        <Callout tone="warning" title={trans.__('The trace is damaged.')}>
+        <Callout tone="warning" title={trans.__('Not everything was read.')}>
           {summary.damaged}
         </Callout>
       )}

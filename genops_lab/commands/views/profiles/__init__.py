@@ -74,7 +74,7 @@ def summary(found: ProfileSummary) -> Document:
     """What a trace says: advice, devices, kernels, operators, lines, roofline."""
     blocks: list[Block] = []
     if found.damaged:
-        blocks.append(Note(f"The trace is damaged: {found.damaged}", "busy"))
+        blocks.append(Note(f"Not everything was read: {found.damaged}", "busy"))
     traced_us = max((each.span_us for each in found.devices), default=found.cpu.span_us)
     blocks += advice_blocks(found.advice, traced_us)
     if found.measured is not None:
@@ -87,7 +87,7 @@ def summary(found: ProfileSummary) -> Document:
         for device in found.devices
         for kernel in device.top_kernels
     ]
-    if kernels:
+    if kernels and found.measured is None:
         columns = [
             Column("device"),
             Column("kernel", shrinks=True),
@@ -112,7 +112,7 @@ def summary(found: ProfileSummary) -> Document:
         ]
         blocks.append(Table(columns, operators, title="Operators by time"))
     if found.attribution:
-        blocks += lines(found.attribution)
+        blocks += lines(found.attribution, measured=found.measured is not None)
     if found.roofline:
         blocks += roofline(found.roofline)
     if found.price:

@@ -16,8 +16,8 @@ PATH = 40
 TEXT = 50
 
 
-def lines(found: Attribution) -> list[Table | Note]:
-    """The lines with most time, then what has none."""
+def lines(found: Attribution, *, measured: bool) -> list[Table | Note]:
+    """The lines with most time, then what has none. ``measured``: it is of a report of Nsight Compute."""
     blocks: list[Table | Note] = []
     # Where a device worked, lines without a part in it are not of interest.
     shown = [each for each in found.lines if each.device_us or not found.device_us]
@@ -41,11 +41,15 @@ def lines(found: Attribution) -> list[Table | Note]:
         ]
         blocks.append(Table(columns, rows, title="Lines by device time"))
     if found.device_us:
-        blocks.append(Note(_covered(found), "dim"))
+        blocks.append(Note(_covered(found, measured), "dim"))
     return blocks
 
 
-def _covered(found: Attribution) -> str:
+def _covered(found: Attribution, measured: bool) -> str:
+    if found.by == "none" and measured:
+        return (
+            "The report tells no lines: use %%profile in a kernel with Nsight Compute, or ncu --call-stack."
+        )
     if found.by == "none":
         return "The trace tells no lines: record it with %%profile, or with_stack=True."
     said = f"{share(found.attributed_us, found.device_us)} of the device time has a line"

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from genops_lab.profiler.models import KernelMetrics, MeasuredKernel, Measurement
 
 SHOWN_KERNELS = 15
+#: Of a text that stands for a value, such as a list of metrics.
+SHOWN_CHARACTERS = 60
 
 
 def measured_blocks(found: Measurement) -> list[Block]:
@@ -73,5 +75,5 @@ def _occupancy(kernel: MeasuredKernel) -> str:
 
 def _value(value: float | str) -> str:
     if isinstance(value, str):
-        return value
+        return value if len(value) <= SHOWN_CHARACTERS else f"{value[: SHOWN_CHARACTERS - 1]}…"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"

@@ -220,4 +220,4 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
         yield "They have no kernel in common: they may be of different profilers, or of different programs."
     for which, side in (("before", one), ("after", other)):
         if side.damaged:
-            yield f"The trace {which} is damaged: {side.damaged}"
+            yield f"Not everything of the trace {which} was read: {side.damaged}"

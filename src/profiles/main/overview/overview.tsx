@@ -42,7 +42,7 @@ export function Overview(props: Overview.IProps): React.ReactElement {
   return (
     <div className="gol-Overview">
       {summary.damaged && (
-        <Callout tone="warning" title={trans.__('The trace is damaged.')}>
+        <Callout tone="warning" title={trans.__('Not everything was read.')}>
           {summary.damaged}
         </Callout>
       )}
