@@ -21,6 +21,7 @@ SITE = Path(__file__).parents[2] / "genops_lab" / "kernel" / "site"
 BEGINNING = f"""
 import asyncio, json, sys, threading, time
 sys.path.insert(0, {str(SITE)!r})
+from genops_lab.kernel.profiling import budget
 from genops_lab.kernel.profiling.budget import Costs, told_lines
 from genops_lab.kernel.profiling.hearing import watch
 from genops_lab.kernel.profiling.lines import LineMarkers
@@ -130,7 +131,8 @@ def test_what_runs_is_inside_of_its_line_and_of_its_callers(interpreter: str) ->
     assert all(lines == [] for _, lines in said[behind:]), "nothing is heard afterwards"
 
 
-#: Prints how often a line was heard of, and what was open at each ``do``; hearing is tried again all the time.
+#: Prints how often a line was heard of, how often that is granted, and what was open at each ``do``; hearing is tried
+#: again all the time.
 OFTEN = """
 class Counted(LineMarkers):
     def line(self, code, line):
@@ -168,8 +170,10 @@ hearing = watch(markers)
 markers.begin()
 assert hearing.start()
 done = threading.Event()
+wakes = []
 def waking():
     while not done.wait(0.001):
+        wakes.append(time.perf_counter())
         hearing.wake()
 thread = threading.Thread(target=waking)
 if sys.argv[3] == "wake":
@@ -183,7 +187,10 @@ hearing.stop()
 assert result == sum(range(1, 100_001))
 told = [told_lines(markers.budget), sorted(code.co_name for code in markers.budget.muted)]
 ways = [type(hearing).__name__, sys.version_info >= (3, 10)]
-print(json.dumps([said, len(heard), told, markers.unheard_s / markers.seconds, opened, ways]))
+# What it costs is looked at every so often; of what was woken two lines may have to be given up, one after the other.
+granted = (budget.MARKER_SHARE * markers.seconds + budget.ALLOWANCE_S) / float(sys.argv[1])
+granted += 2 * budget._CHECK_EVERY * (len(wakes) + 10)
+print(json.dumps([said, [len(heard), granted], told, markers.unheard_s / markers.seconds, opened, ways]))
 """
 #: The lines that may be open at each ``do``; none is right as well, where it is said.
 RIGHT = {"before": [6], "loop": [11], "after": [12], "slow": [16], "end": [17]}
@@ -207,10 +214,12 @@ def test_lines_that_run_very_often_are_hardly_heard_and_none_counts_for_another(
     interpreter: str, waking: str
 ) -> None:
     """Of 1.6 million lines."""
-    said, heard, (lines, muted), unheard, opened, _ = heard_often(interpreter, "3e-6", "5e-7", waking)
-    assert heard < 10_000 and opened == []
+    said, (heard, granted), (lines, muted), unheard, opened, _ = heard_often(
+        interpreter, "3e-6", "5e-7", waking
+    )
+    assert heard <= granted < 160_000 and opened == []
     assert all(lines in ([], RIGHT[what]) for what, lines in said), said
-    assert lines and lines[0].startswith("lines 8") and lines[0].endswith(" of work"), "they are told"
+    assert any(one.startswith("lines 8") and one.endswith(" of work") for one in lines), "they are told"
     assert "work" not in muted
     assert 0.01 < unheard <= 1.0
 
