@@ -12,7 +12,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.reading.kinds_of_files import FileKind, files_of, kind_of_file, require_trace
+from genops_lab.profiler.engine.reading.kinds_of_files import FileKind, kind_of_file, require_trace
 
 SNAPSHOT = {"segments": [], "device_traces": []}
 
@@ -90,11 +90,3 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
         kind_of_file(tmp_path / "none")
     with pytest.raises(InvalidRequest, match="could not be read: Is a directory"):
         kind_of_file(tmp_path)
-
-
-def test_a_report_of_nsight_compute_is_no_rank_beside_traces(tmp_path: Path) -> None:
-    for name in ("r1.ncu-rep", "r0.ncu-rep"):
-        (tmp_path / name).write_bytes(b"NVR\x00")
-    assert [path.name for path in files_of(tmp_path)] == ["r0.ncu-rep", "r1.ncu-rep"]
-    (tmp_path / "t.json").write_text("[]")
-    assert [path.name for path in files_of(tmp_path)] == ["t.json"]

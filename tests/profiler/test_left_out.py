@@ -14,6 +14,7 @@ from genops_lab.profiler.engine.reading import files as reading
 from genops_lab.profiler.memory.service import MemoryService
 from genops_lab.profiler.models import ComparedProfiles, OpenedFile
 from tests.support.homes import Home
+from tests.support.ncu_reports import kernel, report
 
 from .snapshots import block, segment, snapshot
 from .test_service import TRACE, room
@@ -53,6 +54,25 @@ def test_the_other_ranks_are_read(ranks: Path) -> None:
     assert summary.damaged == " ".join(
         [ZIPPED, PAGE, "Left out: worker4.json is not a trace: it holds no list of events."]
     )
+
+
+def test_what_nsight_compute_measured_is_no_rank_beside_traces(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.ncu-rep").write_bytes(report([kernel(name)]))
+    assert analyze(tmp_path).ranks == [0, 1]
+    trace = tmp_path / "t.json"
+    trace.write_text(json.dumps(TRACE))
+    summary = analyze(tmp_path)
+    assert (summary.ranks, summary.measured) == ([0], None)
+    assert summary.damaged == " ".join(
+        f"Left out: {name}.ncu-rep is a report of Nsight Compute, and no rank of a run beside t.json."
+        for name in ("a", "b")
+    )
+    with pytest.raises(InvalidRequest, match=r"a\.ncu-rep .* no rank of a run beside t\.json") as raised:
+        analyze([trace, tmp_path / "a.ncu-rep"])
+    assert raised.value.hint == "Read it by itself: genops profile analyze a.ncu-rep"
+    with pytest.raises(InvalidRequest, match="no rank of a run"):
+        diff([trace, tmp_path / "a.ncu-rep"], trace)
 
 
 def test_a_file_that_was_named_is_refused(ranks: Path) -> None:

@@ -78,7 +78,7 @@ def summary(found: ProfileSummary) -> Document:
     traced_us = max((each.span_us for each in found.devices), default=found.cpu.span_us)
     blocks += advice_blocks(found.advice, traced_us)
     if found.measured is not None:
-        blocks += measured_blocks(found.measured)
+        blocks += measured_blocks(found.measured, (each.model for each in found.devices))
     # Kernel by kernel, a device is neither busy nor idle.
     if found.measured is None or found.cpu.span_us:
         blocks.append(_devices(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, size
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 SHOWN_CHANGES = 15
 #: Smaller changes of time are not coloured.
 _NOTICED = 0.01
+#: Sums of fractions in another order differ by less.
+_SAME = 1e-9
 _NAMES = {
     "span": "span",
     "busy": "busy",
@@ -114,7 +117,7 @@ def _change(found: Change) -> Row:
 
 def _told(before: float, after: float, amount: str, is_cost: bool) -> Cell:
     """A change with its sign and part; what costs more is red, what costs less is green."""
-    if after == before:
+    if math.isclose(after, before, rel_tol=_SAME):
         return Cell("0")
     sign = "+" if after > before else "−"
     part = f" ({sign}{100 * abs(after - before) / abs(before):.1f} %)" if before else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ...document import Block, Column, Document, Note, Row, Table, microseconds, share
@@ -14,10 +15,12 @@ SHOWN_KERNELS = 15
 SHOWN_CHARACTERS = 60
 
 
-def measured_blocks(found: Measurement) -> list[Block]:
-    """The kernels with most time, and how they were measured."""
+def measured_blocks(found: Measurement, models: Iterable[str]) -> list[Block]:
+    """The kernels with most time, and how they were measured. ``models``: of the devices, "" where not told."""
+    of_ranks = len({each.rank for each in found.kernels}) > 1
     rows: list[Row] = [
         [
+            *([str(each.rank)] if of_ranks else []),
             str(each.longest),
             each.name,
             each.place.where if each.place is not None else "",
@@ -32,6 +35,7 @@ def measured_blocks(found: Measurement) -> list[Block]:
         for each in found.kernels[:SHOWN_KERNELS]
     ]
     columns = [
+        *([Column("rank", right=True)] if of_ranks else []),
         Column("number", right=True),
         Column("kernel", shrinks=True),
         Column("line"),
@@ -39,7 +43,12 @@ def measured_blocks(found: Measurement) -> list[Block]:
         Column("bound by"),
     ]
     launches = "one launch" if found.launches == 1 else f"{found.launches:,} launches"
-    blocks: list[Block] = [Table(columns, rows, title=f"Measured kernels ({launches})")]
+    kernels = len(found.kernels) + found.more_kernels
+    if kernels > SHOWN_KERNELS:
+        launches = f"{SHOWN_KERNELS} of {kernels:,}, {launches}; --json has {len(found.kernels):,}"
+    named = sorted(set(filter(None, models)))
+    on = f" on {' and '.join(named)}" if named else ""
+    blocks: list[Block] = [Table(columns, rows, title=f"Measured kernels{on} ({launches})")]
     if found.note:
         blocks.append(Note(found.note, "dim"))
     return blocks

@@ -19,8 +19,7 @@ _HEAD = 1 << 16
 _TAR = slice(257, 262)
 _PIECE = 1 << 20
 _GZIP = b"\x1f\x8b"
-_TRACES, _MEASURED = (".json", ".json.gz", ".sqlite"), ".ncu-rep"
-_ENDINGS = (*_TRACES, _MEASURED)
+_ENDINGS = (".json", ".json.gz", ".sqlite", ".ncu-rep")
 #: How a report of Nsight Compute begins.
 NCU_REPORT = b"NVR\x00"
 _DIGITS = re.compile(r"(\d+)")
@@ -80,8 +79,6 @@ def _inside(folder: Path) -> list[Path]:
         raise NotFound(
             f"There is no trace in {folder}.", hint=f"Its files should end in {', '.join(_ENDINGS)}."
         )
-    # What Nsight Compute measured is no rank beside the traces of a run.
-    found = [each for each in found if each.name.endswith(_TRACES)] or found
     if len(found) > MOST_TRACES:
         raise InvalidRequest(
             f"{folder} has {len(found)} files that could be traces.",

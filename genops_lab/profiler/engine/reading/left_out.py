@@ -28,13 +28,20 @@ class LeftOut:
         return files_of(given), cls(path for path in given if not path.is_dir())
 
     def by_kind(self, files: list[Path]) -> tuple[list[Path], list[Path]]:
-        """Traces, and memory snapshots, in their order."""
-        traces: list[Path] = []
-        snapshots: list[Path] = []
+        """Traces, and memory snapshots, in their order. What Nsight Compute measured is no rank beside traces."""
+        kinds: list[tuple[Path, FileKind]] = []
         for path in files:
             with self.reading(path):
-                (snapshots if kind_of_file(path) is FileKind.SNAPSHOT else traces).append(path)
-        return traces, snapshots
+                kinds.append((path, kind_of_file(path)))
+        reports = [path for path, kind in kinds if kind is FileKind.NSIGHT_COMPUTE]
+        traces = [path for path, kind in kinds if kind in (FileKind.TRACE, FileKind.NSIGHT)]
+        for path in reports if traces else ():
+            with self.reading(path):
+                raise InvalidRequest(
+                    f"{path.name} is a report of Nsight Compute, and no rank of a run beside {traces[0].name}.",
+                    hint=f"Read it by itself: genops profile analyze {path.name}",
+                )
+        return traces or reports, [path for path, kind in kinds if kind is FileKind.SNAPSHOT]
 
     @contextlib.contextmanager
     def reading(self, path: Path) -> Iterator[None]:
