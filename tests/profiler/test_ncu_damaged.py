@@ -139,6 +139,22 @@ def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.Te
     analyze(path)
 
 
+def test_a_damaged_result_keeps_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    whole = report([kernel("first"), kernel("second"), kernel("third", us=50)])
+    # The last field of the first result, the state of the clocks, is longer than the result.
+    place = whole.index(b"first") + whole[whole.index(b"first") :].index(b"\xca\x01\x04\x08\x01\x10\x01")
+    path.write_bytes(whole[: place + 2] + b"\x7f" + whole[place + 3 :])
+    found = analyze(path)
+    assert found.damaged == "Results left out, as damaged: 1." and found.measured is not None
+    numbers = {each.name: each.longest for each in found.measured.kernels}
+    assert numbers == {"second": 1, "third": 2}
+    for name, number in numbers.items():
+        assert kernel_metrics(path, number).name == name
+    with pytest.raises(NotFound, match="has no result 0"):
+        kernel_metrics(path, 0)
+
+
 def test_what_is_larger_than_any_report_has_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +169,8 @@ def test_what_is_larger_than_any_report_has_is_left_out(
     monkeypatch.setattr(ncu_blocks, "MOST_MESSAGE", 10_000)
     found = analyze(path)
     assert [each.name for each in found.kernels] == ["a", "c"]
+    assert found.measured is not None
+    assert {each.name: each.longest for each in found.measured.kernels} == {"a": 0, "c": 2}
     assert "as larger than any that Nsight Compute writes: 1." in found.damaged
     assert kernel_metrics(path, 2).name == "c", "numbers are those of the file"
     monkeypatch.setattr(ncu_report, "MOST_RESULTS", 1)

@@ -178,6 +178,7 @@ class _Reading:
             self._longest[key] = len(self._launches)
         self._launches.append(
             Launch(
+                number=result.number,
                 name=result.name,
                 device=device,
                 us=length / 1000,

@@ -66,8 +66,10 @@ class Range(NamedTuple):
 
 class Result(NamedTuple):
     """``metrics`` are messages still; ``ranges`` are those of its thread, the outermost first, ``others`` of others;
-    ``crossing`` begin and end anywhere in the process. ``frames`` begin with the innermost."""
+    ``crossing`` begin and end anywhere in the process. ``frames`` begin with the innermost. ``number`` counts from 0,
+    also those that were left out."""
 
+    number: int
     kind: Kind
     process: int
     thread: int
@@ -84,25 +86,25 @@ class Result(NamedTuple):
     locked: bool | None
 
 
-def result_of(kind: Kind, message: memoryview, process: int) -> Result:
+def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Result:
     """Raises Damaged where the message is no such result."""
     numbers = _NUMBERS[kind]
     metrics: list[memoryview] = []
     rules: list[memoryview] = []
     found: dict[int, memoryview] = {}
     thread = stream = 0
-    for number, value in fields(message):
-        if number == numbers.metrics and isinstance(value, memoryview):
+    for key, value in fields(message):
+        if key == numbers.metrics and isinstance(value, memoryview):
             metrics.append(value)
-        elif number == 1:
+        elif key == 1:
             thread = natural(value)
-        elif number == numbers.stream:
+        elif key == numbers.stream:
             stream = natural(value)
-        elif number == numbers.rules and isinstance(value, memoryview):
+        elif key == numbers.rules and isinstance(value, memoryview):
             if len(rules) < MOST_RULES:
                 rules.append(value)
         elif isinstance(value, memoryview):
-            found[number] = value
+            found[key] = value
     empty = memoryview(b"")
     name = text(found.get(numbers.name, empty), _LONGEST_NAME)
     if kind == "kernel":
@@ -112,6 +114,7 @@ def result_of(kind: Kind, message: memoryview, process: int) -> Result:
         # The one that waits for it (autograd's threads have no ranges of the program).
         threads = {thread: threads.popitem()[1]}
     return Result(
+        number=number,
         kind=kind,
         process=process,
         thread=thread,
