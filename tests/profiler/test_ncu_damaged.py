@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import random
 import struct
 import tracemalloc
@@ -153,6 +154,26 @@ def test_a_damaged_result_keeps_its_number(tmp_path: Path) -> None:
         assert kernel_metrics(path, number).name == name
     with pytest.raises(NotFound, match="has no result 0"):
         kernel_metrics(path, 0)
+
+
+@pytest.mark.parametrize("us", [2**61.9 / 1000, 8 * 24 * 3600 * 1e6, math.inf, math.nan, -1.0])
+def test_times_that_no_kernel_takes_count_as_none(us: float, tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    path.write_bytes(report([*(kernel("odd", us=us) for _ in range(4)), kernel("a", us=10)]))
+    found = analyze(path)
+    assert "4 of 5 results do not tell how long they took" in found.damaged and "a week" in found.damaged
+    assert found.measured is not None
+    assert [(each.name, each.total_us) for each in found.measured.kernels] == [("a", 10), ("odd", 0.004)]
+
+
+def test_times_that_add_up_to_too_much_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "r.ncu-rep"
+    path.write_bytes(report([kernel("a", us=10), kernel("b", us=100), kernel("c", us=5)]))
+    monkeypatch.setattr(ncu, "MOST_TIME", 16_000)
+    found = analyze(path)
+    assert "as the times of those before them add up to too much: 1." in found.damaged
+    assert found.measured is not None
+    assert {each.name: each.longest for each in found.measured.kernels} == {"a": 0, "c": 2}
 
 
 def test_what_is_larger_than_any_report_has_is_left_out(

@@ -40,6 +40,8 @@ LIMITS = {
     "limit_warps": "warps",
     "limit_barriers": "barriers",
 }
+#: A week, in nanoseconds: no kernel runs for longer, so what is told is damaged.
+_LONGEST = 7 * 24 * 3600 * 1e9
 _TIME = "gpu__time_duration.sum"
 _CYCLES, _CYCLES_A_SECOND = "gpc__cycles_elapsed.max", "gpc__cycles_elapsed.avg.per_second"
 _SM_CLOCK = ("smsp__cycles_elapsed.avg.per_second", "sm__cycles_elapsed.avg.per_second")
@@ -82,11 +84,11 @@ def is_wanted(name: str) -> bool:
 
 
 def nanoseconds(values: Values) -> float | None:
-    """How long the launch took; None where the report does not tell."""
+    """How long the launch took; None where the report does not tell, or tells of weeks."""
     time = values.get(_TIME)
     if time is None and values.get(_CYCLES_A_SECOND) and _CYCLES in values:
         time = values[_CYCLES] / values[_CYCLES_A_SECOND] * 1e9
-    return time if time is not None and math.isfinite(time) and 0 <= time < 2**62 else None
+    return time if time is not None and math.isfinite(time) and 0 <= time <= _LONGEST else None
 
 
 def device_of(values: Values) -> str:
