@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import random
 import struct
@@ -16,9 +17,9 @@ from hypothesis import strategies as st
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze, kernel_metrics
 from genops_lab.profiler.engine.attribution.markers import cell_marker
-from genops_lab.profiler.engine.reading import ncu, ncu_blocks, ncu_report
+from genops_lab.profiler.engine.reading import ncu, ncu_blocks, ncu_report, ncu_results
 
-from ..support.ncu_reports import Kernel, Rule, kernel, report
+from ..support.ncu_reports import Kernel, Rule, Writer, kernel, message, report
 from .test_ncu import CELL, FULL
 
 
@@ -140,6 +141,46 @@ def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.Te
     analyze(path)
 
 
+_SAID = message(1, message(1, b""))
+_BIG = {
+    "metrics": message(13, b"") * 500_000,
+    "messages of rules": message(19, message(3, _SAID * 100_000)),
+    "ranges": message(21, message(2, message(2, message(3, b"") * 500_000))),
+    "ranges that cross": message(21, message(3, message(3, b"") * 500_000)),
+    "fields": b"".join(message(each, b"") for each in range(100, 150_000)),
+    "fields of a rule": message(19, b"".join(message(each, b"") for each in range(100, 150_000))),
+}
+
+
+@pytest.mark.parametrize("what", _BIG)
+def test_a_small_file_takes_little_memory(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    writer = Writer()
+    path.write_bytes(writer.head() + writer.raw([_BIG[what]]))
+    assert path.stat().st_size < 2 << 20
+    tracemalloc.start()
+    try:
+        columns = ncu.read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 << 20
+    if what in ("metrics", "messages of rules"):
+        assert columns.measured is None and any("left out" in each for each in columns.damage)
+    else:
+        assert columns.measured is not None and len(columns.measured.launches) == 1
+        ranges = [each for each in columns.name.tolist() if columns.names[each] == "(unnamed range)"]
+        assert len(ranges) == (ncu_results.MOST_RANGES if "ranges" in what else 0)
+
+
+def test_a_device_has_no_more_attributes_than_there_are() -> None:
+    attributes = {f"device__attribute_{each}": 1 for each in range(ncu_blocks.MOST_ATTRIBUTES + 1)}
+    for told, damaged in ((attributes, True), (dict(list(attributes.items())[1:]), False)):
+        content = Writer().head() + Writer().device(0, "NVIDIA Test GPU", told)
+        outline = ncu_blocks.Outline(io.BytesIO(content), "r.ncu-rep")
+        assert bool(outline.damage) == damaged and bool(outline.devices) != damaged
+
+
 def test_a_damaged_result_keeps_its_number(tmp_path: Path) -> None:
     path = tmp_path / "r.ncu-rep"
     whole = report([kernel("first"), kernel("second"), kernel("third", us=50)])
@@ -150,8 +191,8 @@ def test_a_damaged_result_keeps_its_number(tmp_path: Path) -> None:
     assert found.damaged == "Results left out, as damaged: 1." and found.measured is not None
     numbers = {each.name: each.longest for each in found.measured.kernels}
     assert numbers == {"second": 1, "third": 2}
-    for name, number in numbers.items():
-        assert kernel_metrics(path, number).name == name
+    for name, place in numbers.items():
+        assert kernel_metrics(path, place).name == name
     with pytest.raises(NotFound, match="has no result 0"):
         kernel_metrics(path, 0)
 
