@@ -79,15 +79,59 @@ def test_narrow_types_of_tensor_cores_are_counted(dtype: str, tmp_path: Path) ->
 
 
 def test_before_hopper_instructions_are_counted_without_a_dtype(tmp_path: Path) -> None:
-    older = {MAJOR: 8, TENSOR_PIPE: 1e6, f"{TENSOR_PIPE}.peak_sustained": 100.0}
+    older = {MAJOR: 8, TENSOR_PIPE: 1e7, f"{TENSOR_PIPE}.peak_sustained": 100.0}
     flops, dtypes = counted(tmp_path, **older)
-    assert flops == pytest.approx(512e6 + 203e6)
+    assert flops == pytest.approx(5120e6 + 203e6)
     found = analyze(tmp_path / "r.ncu-rep").roofline
     assert found is not None
-    # A million SM cycles: a hundredth of the instructions that there could be.
+    # A million SM cycles: a tenth of the instructions that there could be.
     assert {each.dtype: each.tflops for each in found.peaks}["tensor"] == pytest.approx(51.2)
-    assert dtypes == ["tensor"]
+    assert dtypes == ["tensor"] and found.operators[0].share == pytest.approx(0.1)
     idle = FULL | {MAJOR: 8, TENSOR_PIPE: 0.0}
     both = [kernel("gemm", us=1000, metrics=each) for each in (FULL | older, idle)]
     (one,) = measured(analyze(written(tmp_path, *both)))
-    assert one.flops == pytest.approx((512e6 + 2 * 203e6) / 2)
+    assert one.flops == pytest.approx((5120e6 + 2 * 203e6) / 2)
+
+
+def _instructions(letter: str, fma: float, peak: float) -> dict[str, float]:
+    counts = {"add": 0.0, "mul": 0.0, "fma": fma}
+    sass = "sass_thread_inst_executed_op_"
+    found = {f"smsp__{sass}{letter}{what}_pred_on.sum": count for what, count in counts.items()}
+    return found | {f"sm__{sass}{letter}fma_pred_on.sum.peak_sustained": peak}
+
+
+MEMORY = {
+    "smsp__cycles_elapsed.avg.per_second": 1e9,
+    "dram__bytes.sum": 1e5,
+    "dram__bytes.sum.peak_sustained": 1000.0,
+    "dram__cycles_elapsed.avg.per_second": 1e9,
+}
+
+
+@pytest.mark.parametrize(
+    ("singles", "doubles", "dtype", "tflops", "share"),
+    [
+        (50e6, 51e6, "fp64", 0.102, 0.51),
+        (60e6, 51e6, "fp64", 0.102, 0.51),
+        (60e6, 0.3e6, "fp32", 0.12, 0.12 / 12.8),
+    ],
+)
+def test_each_dtype_is_held_against_its_own_peak(
+    singles: float, doubles: float, dtype: str, tflops: float, share: float, tmp_path: Path
+) -> None:
+    did = MEMORY | _instructions("f", singles, 6400.0) | _instructions("d", doubles, 100.0)
+    found = analyze(written(tmp_path, kernel("mix", us=1000, metrics=did))).roofline
+    assert found is not None
+    (row,) = found.operators
+    assert (row.dtype, row.bound) == (dtype, "compute")
+    assert row.tflops == pytest.approx(tflops) and row.share == pytest.approx(share)
+    assert row.flops == pytest.approx(2 * (singles + doubles))
+    assert row.intensity == pytest.approx(tflops * 1e9 / 1e5)
+
+
+def test_the_dtype_of_most_flops_is_told_where_its_peak_is_not_known(tmp_path: Path) -> None:
+    did = MEMORY | _instructions("f", 60e6, 0.0) | _instructions("d", 51e6, 100.0)
+    found = analyze(written(tmp_path, kernel("mix", us=1000, metrics=did))).roofline
+    assert found is not None
+    (row,) = found.operators
+    assert (row.dtype, row.bound, row.share) == ("fp32", "", 0)
