@@ -4352,7 +4352,8 @@ export interface components {
          * @description An operator of one set of shapes against the roofline.
          *
          *         ``share`` is the part of the attainable speed that it has reached, 0 to 1; attainable is the lesser of the
-         *         peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009).
+         *         peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``, ``intensity`` and
+         *         ``share`` are of ``dtype``: of several that were counted that which reaches most of its peak. ``flops`` are of all.
          */
         OperatorWork: {
             name: string;

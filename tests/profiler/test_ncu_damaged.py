@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import random
 import struct
 import tracemalloc
@@ -15,9 +17,9 @@ from hypothesis import strategies as st
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze, kernel_metrics
 from genops_lab.profiler.engine.attribution.markers import cell_marker
-from genops_lab.profiler.engine.reading import ncu, ncu_blocks, ncu_report
+from genops_lab.profiler.engine.reading import ncu, ncu_blocks, ncu_report, ncu_results
 
-from ..support.ncu_reports import Kernel, Rule, kernel, report
+from ..support.ncu_reports import Kernel, Rule, Writer, kernel, message, report
 from .test_ncu import CELL, FULL
 
 
@@ -139,6 +141,82 @@ def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.Te
     analyze(path)
 
 
+_SAID = message(1, message(1, b""))
+_BIG = {
+    "metrics": message(13, b"") * 500_000,
+    "messages of rules": message(19, message(3, _SAID * 100_000)),
+    "ranges": message(21, message(2, message(2, message(3, b"") * 500_000))),
+    "ranges that cross": message(21, message(3, message(3, b"") * 500_000)),
+    "fields": b"".join(message(each, b"") for each in range(100, 150_000)),
+    "fields of a rule": message(19, b"".join(message(each, b"") for each in range(100, 150_000))),
+}
+
+
+@pytest.mark.parametrize("what", _BIG)
+def test_a_small_file_takes_little_memory(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    writer = Writer()
+    path.write_bytes(writer.head() + writer.raw([_BIG[what]]))
+    assert path.stat().st_size < 2 << 20
+    tracemalloc.start()
+    try:
+        columns = ncu.read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 << 20
+    if what in ("metrics", "messages of rules"):
+        assert columns.measured is None and any("left out" in each for each in columns.damage)
+    else:
+        assert columns.measured is not None and len(columns.measured.launches) == 1
+        ranges = [each for each in columns.name.tolist() if columns.names[each] == "(unnamed range)"]
+        assert len(ranges) == (ncu_results.MOST_RANGES if "ranges" in what else 0)
+
+
+def test_a_device_has_no_more_attributes_than_there_are() -> None:
+    attributes = {f"device__attribute_{each}": 1 for each in range(ncu_blocks.MOST_ATTRIBUTES + 1)}
+    for told, damaged in ((attributes, True), (dict(list(attributes.items())[1:]), False)):
+        content = Writer().head() + Writer().device(0, "NVIDIA Test GPU", told)
+        outline = ncu_blocks.Outline(io.BytesIO(content), "r.ncu-rep")
+        assert bool(outline.damage) == damaged and bool(outline.devices) != damaged
+
+
+def test_a_damaged_result_keeps_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    whole = report([kernel("first"), kernel("second"), kernel("third", us=50)])
+    # The last field of the first result, the state of the clocks, is longer than the result.
+    place = whole.index(b"first") + whole[whole.index(b"first") :].index(b"\xca\x01\x04\x08\x01\x10\x01")
+    path.write_bytes(whole[: place + 2] + b"\x7f" + whole[place + 3 :])
+    found = analyze(path)
+    assert found.damaged == "Results left out, as damaged: 1." and found.measured is not None
+    numbers = {each.name: each.longest for each in found.measured.kernels}
+    assert numbers == {"second": 1, "third": 2}
+    for name, place in numbers.items():
+        assert kernel_metrics(path, place).name == name
+    with pytest.raises(NotFound, match="has no result 0"):
+        kernel_metrics(path, 0)
+
+
+@pytest.mark.parametrize("us", [2**61.9 / 1000, 8 * 24 * 3600 * 1e6, math.inf, math.nan, -1.0])
+def test_times_that_no_kernel_takes_count_as_none(us: float, tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    path.write_bytes(report([*(kernel("odd", us=us) for _ in range(4)), kernel("a", us=10)]))
+    found = analyze(path)
+    assert "4 of 5 results do not tell how long they took" in found.damaged and "a week" in found.damaged
+    assert found.measured is not None
+    assert [(each.name, each.total_us) for each in found.measured.kernels] == [("a", 10), ("odd", 0.004)]
+
+
+def test_times_that_add_up_to_too_much_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "r.ncu-rep"
+    path.write_bytes(report([kernel("a", us=10), kernel("b", us=100), kernel("c", us=5)]))
+    monkeypatch.setattr(ncu, "MOST_TIME", 16_000)
+    found = analyze(path)
+    assert "as the times of those before them add up to too much: 1." in found.damaged
+    assert found.measured is not None
+    assert {each.name: each.longest for each in found.measured.kernels} == {"a": 0, "c": 2}
+
+
 def test_what_is_larger_than_any_report_has_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +231,8 @@ def test_what_is_larger_than_any_report_has_is_left_out(
     monkeypatch.setattr(ncu_blocks, "MOST_MESSAGE", 10_000)
     found = analyze(path)
     assert [each.name for each in found.kernels] == ["a", "c"]
+    assert found.measured is not None
+    assert {each.name: each.longest for each in found.measured.kernels} == {"a": 0, "c": 2}
     assert "as larger than any that Nsight Compute writes: 1." in found.damaged
     assert kernel_metrics(path, 2).name == "c", "numbers are those of the file"
     monkeypatch.setattr(ncu_report, "MOST_RESULTS", 1)

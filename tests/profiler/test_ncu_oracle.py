@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.profiler import kernel_metrics
+from genops_lab.profiler import analyze, kernel_metrics
 from genops_lab.profiler.engine.reading import ncu
 from genops_lab.profiler.engine.reading.ncu_report import opened
 from genops_lab.profiler.engine.reading.ncu_results import rules_of
@@ -90,3 +90,19 @@ def test_the_device_the_launch_and_the_figures_are_those_of_ncu(real: Path, tmp_
     assert launch.grid.replace("[", "(").replace("]", ")") == row["Grid Size"]
     assert launch.block.replace("[", "(").replace("]", ")") == row["Block Size"]
     assert columns.damage == []
+
+
+def test_what_is_reached_of_a_dtypes_peak_is_what_ncus_rule_says(real: Path) -> None:
+    found = analyze(real)
+    assert found.measured is not None and found.roofline is not None
+    (said,) = [rule.text for rule in found.measured.kernels[0].rules if rule.identifier == "SOLFPRoofline"]
+    told = re.findall(r"(\d+)% of (?:this device's|its) (fp\d\d) peak", said)
+    assert [dtype for _, dtype in told] == ["fp32", "fp64"]
+    peaks = {peak.dtype: peak.tflops for peak in found.roofline.peaks}
+    (row,) = found.roofline.operators
+    for percent, dtype in told:
+        if dtype == row.dtype:
+            # It cuts or rounds to whole percent.
+            assert 100 * row.tflops / peaks[dtype] == pytest.approx(int(percent), abs=1)
+        else:
+            assert int(percent) == 0

@@ -90,6 +90,14 @@ def _no_notes(folder: Path) -> None:
     (folder / "parts.jsonl").unlink()
 
 
+def _empty_notes(folder: Path) -> None:
+    (folder / "parts.jsonl").write_bytes(b"")
+
+
+def _half_of_new_notes(folder: Path) -> None:
+    (folder / "parts.new").write_bytes(b'{"path"')
+
+
 def _no_parts(folder: Path) -> None:
     (folder / "trace").unlink()
 
@@ -103,6 +111,8 @@ def _no_parts(folder: Path) -> None:
         (_part_that_never_reached_the_disk, 2),
         (_other_bytes, 1),
         (_no_notes, 0),
+        (_empty_notes, 0),
+        (_half_of_new_notes, 3),
         (_no_parts, 0),
     ],
 )
@@ -111,6 +121,25 @@ def test_only_what_is_as_it_came_counts(
 ) -> None:
     harm(left(tmp_path / "t", packed))
     assert finished(tmp_path / "t", packed) == whole
+
+
+def test_notes_of_before_stay_until_the_new_ones_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = left(tmp_path / "t", packed=True)
+    before = (folder / "parts.jsonl").read_bytes()
+
+    def full(_: Path, target: Path) -> Path:
+        assert (folder / "parts.jsonl").read_bytes() == before == (folder / "parts.new").read_bytes()
+        raise OSError(28, "No space left on device", str(target))
+
+    unfinished = UnfinishedTrace.of(tmp_path / "t")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            unfinished.incoming(told(size=len(CONTENT), packed=True))
+    unfinished.leave(stays=True)
+    assert finished(tmp_path / "t", packed=True) == 3
 
 
 def test_another_trace_begins_anew(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class Writer:
     def head(self, *, command: str = "ncu -o report python", created: int = 1_700_000_000) -> bytes:
         """What a file begins with: the magic, the version, a block of the session."""
         session = _number(1, self.process) + _number(2, created)
-        session += _message(8, _text(1, "CUDA Version") + _text(2, "12.4")) + _text(11, command)
+        session += message(8, _text(1, "CUDA Version") + _text(2, "12.4")) + _text(11, command)
         version = _number(1, 7)
         return b"NVR\0" + _sized(version) + self._block(session=session)
 
@@ -128,12 +128,16 @@ class Writer:
             name=self.name if name is None else name,
         )
 
+    def raw(self, results: Sequence[bytes]) -> bytes:
+        """A block with these bytes as the results of kernels, whatever they are."""
+        return self._block(results={"kernel": results})
+
     def device(self, number: int, name: str, attributes: Mapping[str, Value]) -> bytes:
         """A block that tells a device's attributes, as the session has them."""
         told = b"".join(
-            _message(3, _text(1, key) + _message(2, _value(value))) for key, value in attributes.items()
+            message(3, _text(1, key) + message(2, _value(value))) for key, value in attributes.items()
         )
-        return self._block(session=_message(6, _number(1, number) + _text(2, name) + told))
+        return self._block(session=message(6, _number(1, number) + _text(2, name) + told))
 
     def _block(
         self,
@@ -161,10 +165,10 @@ class Writer:
         )
         header = _number(1, len(sources)) + _number(2, len(found.get("kernel", ())))
         if session is not None:
-            header += _message(3, session)
-        header += _message(4, b"".join(_text(1, each) for each in strings))
+            header += message(3, session)
+        header += message(4, b"".join(_text(1, each) for each in strings))
         header += _number(5, len(payload))
-        header += _message(6, _number(1, process or self.process) + _text(2, "127.0.0.1") + _text(3, name))
+        header += message(6, _number(1, process or self.process) + _text(2, "127.0.0.1") + _text(3, name))
         for number, kind in ((7, "range"), (8, "cmdlist"), (9, "graph")):
             if found.get(kind):
                 header += _number(number, len(found[kind]))
@@ -178,7 +182,7 @@ class Writer:
     def _result(self, of: Kernel) -> bytes:
         metrics = [self._metric(name, value, of) for name, value in of.metrics.items()]
         stack = b"".join(
-            _message(
+            message(
                 1,
                 _text(1, "libpython.so")
                 + _number(2, 1)
@@ -195,30 +199,30 @@ class Writer:
                 (
                     _number(1, of.thread), _number(2, of.call), _number(3, 1), _number(4, 1),
                     _text(5, of.mangled or of.name), _text(6, of.name.partition("(")[0]), _text(7, of.name),
-                    _number(8, 3), _message(9, _three((0, 0, 0))),
-                    _message(10, _three(of.grid)), _message(11, _three(of.block)),
-                    *(_message(13, each) for each in metrics), _number(14, of.created),
-                    _message(15, _number(1, 1)), _number(16, 0),
-                    *(_message(17, each) for each in sections), *(_message(19, each) for each in rules),
-                    _message(21, _nvtx(of)), _number(22, of.context), _number(23, of.stream),
-                    _message(25, _number(1, 1) + _number(2, 1)),
-                    *((_message(28, stack),) if stack else ()),
+                    _number(8, 3), message(9, _three((0, 0, 0))),
+                    message(10, _three(of.grid)), message(11, _three(of.block)),
+                    *(message(13, each) for each in metrics), _number(14, of.created),
+                    message(15, _number(1, 1)), _number(16, 0),
+                    *(message(17, each) for each in sections), *(message(19, each) for each in rules),
+                    message(21, _nvtx(of)), _number(22, of.context), _number(23, of.stream),
+                    message(25, _number(1, 1) + _number(2, 1)),
+                    *((message(28, stack),) if stack else ()),
                 )
             )  # fmt: skip
-        common = _number(1, of.thread) + _number(2, of.call) + b"".join(_message(4, each) for each in metrics)
-        common += _number(5, of.created) + b"".join(_message(7, each) for each in sections)
-        common += _message(10, _nvtx(of)) + _number(11, of.context)
+        common = _number(1, of.thread) + _number(2, of.call) + b"".join(message(4, each) for each in metrics)
+        common += _number(5, of.created) + b"".join(message(7, each) for each in sections)
+        common += message(10, _nvtx(of)) + _number(11, of.context)
         if of.kind == "range":
-            return common + (_message(14, stack) if stack else b"")
-        common += _number(12, of.stream) + (_message(16, stack) if stack else b"")
+            return common + (message(14, stack) if stack else b"")
+        common += _number(12, of.stream) + (message(16, stack) if stack else b"")
         return common + (_text(18, of.name) if of.kind == "cmdlist" else b"")
 
     def _metric(self, name: str, value: Value, of: Kernel) -> bytes:
         behind = b"".join(
-            _message(3, _message(1, _number(5, number)) + _message(2, _value(each)))
+            message(3, message(1, _number(5, number)) + message(2, _value(each)))
             for number, each in enumerate(of.instances.get(name, ()))
         )
-        return _number(1, self._name(name)) + _message(2, _value(value)) + behind + _number(4, 0)
+        return _number(1, self._name(name)) + message(2, _value(value)) + behind + _number(4, 0)
 
 
 def report(kernels: Iterable[Kernel], *, process: int = 4242) -> bytes:
@@ -228,28 +232,28 @@ def report(kernels: Iterable[Kernel], *, process: int = 4242) -> bytes:
 
 
 def _rule(rule: Rule) -> bytes:
-    item = _message(
+    item = message(
         1, _text(1, rule.text) + _number(2, MESSAGES[rule.kind]) + _number(3, 0) + _text(4, rule.title)
     )
     if rule.speedup is not None:
-        item += _message(10, _number(1, SPEEDUPS[rule.of]) + _double(2, rule.speedup))
-    body = _message(3, _message(1, item))
+        item += message(10, _number(1, SPEEDUPS[rule.of]) + _double(2, rule.speedup))
+    body = message(3, message(1, item))
     return _text(1, rule.identifier) + _text(2, rule.title) + body + _text(4, rule.section)
 
 
 def _nvtx(of: Kernel) -> bytes:
     """Names are those of the default domain, number 0."""
-    state = _message(1, _number(1, 0) + _text(2, "<default domain>"))
+    state = message(1, _number(1, 0) + _text(2, "<default domain>"))
     for thread, ranges in ({of.thread: of.ranges} | dict(of.others)).items():
-        stack = b"".join(_message(3, _text(1, name)) for name in ranges)
+        stack = b"".join(message(3, _text(1, name)) for name in ranges)
         if stack:
-            state += _message(2, _number(1, thread) + _message(2, _number(1, 0) + stack))
+            state += message(2, _number(1, thread) + message(2, _number(1, 0) + stack))
     crossing = b"".join(
-        _message(3, _number(1, number + 1) + _text(2, name) + _number(5, of.thread))
+        message(3, _number(1, number + 1) + _text(2, name) + _number(5, of.thread))
         for number, name in enumerate(of.crossing)
     )
     if crossing:
-        state += _message(3, _number(1, 0) + crossing)
+        state += message(3, _number(1, 0) + crossing)
     return state + _number(4, 0)
 
 
@@ -284,12 +288,13 @@ def _bytes(field_number: int, value: bytes) -> bytes:
     return _varint(field_number << 3 | 2) + _varint(len(value)) + value
 
 
-_message = _bytes
+#: A message in a field of another one.
+message = _bytes
 
 
 def _text(field_number: int, value: str) -> bytes:
     return _bytes(field_number, value.encode())
 
 
-def _sized(message: bytes) -> bytes:
-    return struct.pack("<I", len(message)) + message
+def _sized(content: bytes) -> bytes:
+    return struct.pack("<I", len(content)) + content

@@ -20,7 +20,7 @@ from genops_lab.core.locks import FileLock
 from .incoming import IncomingTrace, Step
 from .parts import Host
 
-_TRACE, _STEPS, _LOCK = "trace", "parts.jsonl", "lock"
+_TRACE, _STEPS, _NEW_STEPS, _LOCK = "trace", "parts.jsonl", "parts.new", "lock"
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -72,7 +72,8 @@ class UnfinishedTrace:
         self._open.append(stream)
         incoming = IncomingTrace(stream, host)
         steps = incoming.recall(steps)
-        noted = (self._folder / _STEPS).open("wb")
+        beside = self._folder / _NEW_STEPS
+        noted = beside.open("wb")
         self._open.append(noted)
 
         def note(line: _Source | Step) -> None:
@@ -82,6 +83,8 @@ class UnfinishedTrace:
         note(source)
         for step in steps:
             note(step)
+        # A server that ends before has the notes of what came already.
+        beside.replace(self._folder / _STEPS)
         incoming.note = note
         return incoming
 
@@ -90,9 +93,9 @@ class UnfinishedTrace:
         steps: list[Step] = []
         # The last line may be cut off.
         with contextlib.suppress(OSError, msgspec.DecodeError):
-            first, *lines = (self._folder / _STEPS).read_bytes().splitlines()
-            if msgspec.json.decode(first, type=_Source) == source:
-                for line in lines:
+            lines = (self._folder / _STEPS).read_bytes().splitlines()
+            if lines and msgspec.json.decode(lines[0], type=_Source) == source:
+                for line in lines[1:]:
                     steps.append(msgspec.json.decode(line, type=Step))
         return steps
 

@@ -20,7 +20,8 @@ class OperatorWork(msgspec.Struct, frozen=True, kw_only=True):
     """An operator of one set of shapes against the roofline.
 
     ``share`` is the part of the attainable speed that it has reached, 0 to 1; attainable is the lesser of the
-    peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009).
+    peak and bandwidth times intensity (Williams, Waterman, Patterson: Roofline, 2009). ``tflops``, ``intensity`` and
+    ``share`` are of ``dtype``: of several that were counted that which reaches most of its peak. ``flops`` are of all.
     """
 
     name: str

@@ -40,6 +40,8 @@ LIMITS = {
     "limit_warps": "warps",
     "limit_barriers": "barriers",
 }
+#: A week, in nanoseconds: no kernel runs for longer, so what is told is damaged.
+_LONGEST = 7 * 24 * 3600 * 1e9
 _TIME = "gpu__time_duration.sum"
 _CYCLES, _CYCLES_A_SECOND = "gpc__cycles_elapsed.max", "gpc__cycles_elapsed.avg.per_second"
 _SM_CLOCK = ("smsp__cycles_elapsed.avg.per_second", "sm__cycles_elapsed.avg.per_second")
@@ -57,11 +59,21 @@ _FLOPS = {
     for what in _WEIGHTS
 }
 #: What tensor cores did, by the types of what they multiplied; without the parts of it.
-_TENSOR = re.compile(r"(?P<unit>sm|smsp)__ops_path_tensor_src_(?P<source>[a-z0-9]+?)(?:_dst_[a-z0-9]+)?\.sum")
-_TENSOR_DTYPES = frozenset({"fp64", "tf32", "fp16", "bf16", "fp8"})
-#: Before Hopper each of these instructions stands for so many operations.
+_TENSOR = re.compile(
+    r"(?P<counter>(?P<unit>sm|smsp)__ops_path_tensor_src_(?P<source>(?!\w*_sparsity_)\w+?)(?:_dst_\w+)?\.sum)"
+    r"(?:\.per_cycle_elapsed)?"
+)
+_TENSOR_DTYPES = frozenset({"fp64", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4"})
+#: Whether tensor cores did anything, also where it is not told how much.
+_TENSOR_PIPE = re.compile(
+    r"(?:sm|smsp)__(?:inst_executed_)?pipe_tensor\w*\.(?:sum|avg)"
+    r"(?:\.per_cycle_\w+|\.pct_of_peak_sustained_\w+)?"
+)
+_TENSOR_WHOLE_NUMBERS = re.compile(r"pipe_tensor_op_imma(?:_|\.)")
+#: Before Hopper each of these instructions stands for so many operations; of which dtype is not told.
 _TENSOR_INSTRUCTIONS, _TENSOR_OPERATIONS = "inst_executed_pipe_tensor.sum", 512.0
-_HOPPER = 9
+_VOLTA, _HOPPER = 7, 9
+_ANY_TENSOR = "tensor"
 #: Whose FLOPs are told beside the figures: ``flops_fp32``.
 FLOPS = "flops_"
 _STALL = re.compile(r"smsp__average_warps_issue_stalled_(?P<reason>\w+)_per_issue_active\.ratio")
@@ -71,22 +83,22 @@ _SINGLES = frozenset(
         *(name for names in FIGURES.values() for name in names),
         *(_TIME, _CYCLES, _CYCLES_A_SECOND, *_SM_CLOCK, *_DRAM, _DRAM_PEAK, _DRAM_CLOCK, *_DEVICE, _CAPABILITY),
         *(f"{name}{ending}" for name in _FLOPS.values() for ending in ("", ".per_cycle_elapsed", ".peak_sustained")),
-        *(f"{unit}__{_TENSOR_INSTRUCTIONS}{end}" for unit in ("sm", "smsp") for end in ("", ".per_cycle_elapsed")),
+        f"sm__{_TENSOR_INSTRUCTIONS}.peak_sustained",
     }
 )  # fmt: skip
 
 
 def is_wanted(name: str) -> bool:
     """Whether a metric is used at all."""
-    return name in _SINGLES or any(form.fullmatch(name) for form in (_STALL, _LATENCY, _TENSOR))
+    return name in _SINGLES or any(form.fullmatch(name) for form in (_STALL, _LATENCY, _TENSOR, _TENSOR_PIPE))
 
 
 def nanoseconds(values: Values) -> float | None:
-    """How long the launch took; None where the report does not tell."""
+    """How long the launch took; None where the report does not tell, or tells of weeks."""
     time = values.get(_TIME)
     if time is None and values.get(_CYCLES_A_SECOND) and _CYCLES in values:
         time = values[_CYCLES] / values[_CYCLES_A_SECOND] * 1e9
-    return time if time is not None and math.isfinite(time) and 0 <= time < 2**62 else None
+    return time if time is not None and math.isfinite(time) and 0 <= time <= _LONGEST else None
 
 
 def device_of(values: Values) -> str:
@@ -115,6 +127,9 @@ def figures_of(values: Values, nanosecond: float) -> dict[str, float]:
         peak = next((values[name] for unit in ("sm", "smsp") if (name := _peak(unit, letter)) in values), 0.0)
         if peak and clock:
             found[f"peak_{dtype}"] = 2.0 * peak * clock
+    tensor_peak = values.get(f"sm__{_TENSOR_INSTRUCTIONS}.peak_sustained", 0.0)
+    if tensor_peak and clock and _counts_instructions(values):
+        found[f"peak_{_ANY_TENSOR}"] = _TENSOR_OPERATIONS * tensor_peak * clock
     if values.get(_DRAM_PEAK) and values.get(_DRAM_CLOCK):
         found["peak_dram"] = values[_DRAM_PEAK] * values[_DRAM_CLOCK]
     return {name: value for name, value in found.items() if math.isfinite(value) and value >= 0}
@@ -147,7 +162,8 @@ def _moved(values: Values, seconds: float) -> float | None:
 
 
 def _flops(values: Values, cycles: float) -> dict[str, float]:
-    """By dtype; a dtype is left out where one of its three kinds of instructions was not counted."""
+    """By dtype; a dtype is left out where one of its three kinds of instructions was not counted, and all are where
+    tensor cores did what was not counted: the rest would be a small part of the work."""
     found: dict[str, float] = {}
     for letter, dtype in _DTYPES.items():
         for unit in ("smsp", "sm"):
@@ -158,24 +174,45 @@ def _flops(values: Values, cycles: float) -> dict[str, float]:
             if all(count is not None for _, count in counts):
                 found[dtype] = sum(weight * (count or 0.0) for weight, count in counts)
                 break
-    for unit in ("sm", "smsp"):
-        tensor = _tensor(values, unit, cycles)
-        if tensor:
-            return found | tensor
-    return found
+    tensor = _tensor(values, cycles)
+    return {} if tensor is None else found | tensor
 
 
-def _tensor(values: Values, unit: str, cycles: float) -> dict[str, float]:
+def _tensor(values: Values, cycles: float) -> dict[str, float] | None:
+    """By dtype; None where they did what was not counted, or what is no FLOPs."""
     found: dict[str, float] = {}
-    for name, value in values.items():
-        match = _TENSOR.fullmatch(name)
-        if match is not None and match["unit"] == unit and match["source"] in _TENSOR_DTYPES:
-            dtype = f"{match['source']} tensor"
-            found[dtype] = found.get(dtype, 0.0) + value
-    if not found and values.get(_CAPABILITY, 0.0) < _HOPPER:
-        count = _count(values, f"{unit}__{_TENSOR_INSTRUCTIONS}", cycles)
-        if count is not None:
-            found["fp16 tensor"] = count * _TENSOR_OPERATIONS
+    for unit in ("sm", "smsp"):
+        by_source = _by_source(values, unit, cycles)
+        if by_source is None or any(by_source.values()):
+            return by_source
+        found = found or by_source
+    busy = [name for name, value in values.items() if value > 0 and _TENSOR_PIPE.fullmatch(name)]
+    if any(map(_TENSOR_WHOLE_NUMBERS.search, busy)):
+        return None
+    if _counts_instructions(values):
+        counts = [_count(values, f"{unit}__{_TENSOR_INSTRUCTIONS}", cycles) for unit in ("sm", "smsp")]
+        count = next((each for each in counts if each is not None), None)
+        if count is not None and (count or not busy):
+            return found | {_ANY_TENSOR: count * _TENSOR_OPERATIONS}
+    return None if busy else found
+
+
+def _counts_instructions(values: Values) -> bool:
+    return _VOLTA <= values.get(_CAPABILITY, 0.0) < _HOPPER
+
+
+def _by_source(values: Values, unit: str, cycles: float) -> dict[str, float] | None:
+    found: dict[str, float] = {}
+    matches = [match for name in values if (match := _TENSOR.fullmatch(name)) is not None]
+    for counter, source in {
+        (match["counter"], match["source"]) for match in matches if match["unit"] == unit
+    }:
+        count = _count(values, counter, cycles)
+        if source in _TENSOR_DTYPES and count is not None:
+            dtype = f"{source} {_ANY_TENSOR}"
+            found[dtype] = found.get(dtype, 0.0) + count
+        elif count is None or count > 0:
+            return None
     return found
 
 

@@ -12,10 +12,12 @@ from ...models import KernelRule
 class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``us`` is its time alone on the device. ``figures`` and ``stalls`` under the names of ``figures.py``.
 
-    A range, a CUDA graph or a command list that was measured as a whole has no grid. ``rules`` are kept of the longest
-    launch of a kernel alone, ``gains`` of each: the part of its time, in percent, that a rule estimates could be saved.
+    ``number`` is that of its result in the report, where also results that could not be read have one. A range, a CUDA
+    graph or a command list that was measured as a whole has no grid. ``rules`` are kept of the longest launch of a
+    kernel alone, ``gains`` of each: the part of its time, in percent, that a rule estimates could be saved.
     """
 
+    number: int
     name: str
     device: str
     us: float
@@ -29,7 +31,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """All launches of a report, by their numbers, and how they were measured, for people."""
+    """All launches of a report, in their order, and how they were measured, for people."""
 
     launches: list[Launch] = []
     note: str = ""

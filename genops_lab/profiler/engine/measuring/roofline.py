@@ -39,8 +39,8 @@ def _row(group: Group, peaks: _Peaks) -> OperatorWork | None:
     counted, moved, seconds = group.flops(), group.total("dram_bytes"), group.us / 1e6
     if moved is None or not counted or not seconds:
         return None
-    flops = sum(counted.values())
-    dtype = max(counted, key=lambda name: counted[name]) if flops else ""
+    dtype = _nearest(group, counted, peaks)
+    flops = counted.get(dtype, 0.0)
     tflops, gb_per_s = flops / seconds / 1e12, moved / seconds / 1e9
     intensity = flops / moved if moved else 0.0
     peak = peaks.get((group.rank, group.device, dtype), 0.0)
@@ -52,7 +52,7 @@ def _row(group: Group, peaks: _Peaks) -> OperatorWork | None:
         dtype=dtype,
         count=len(group.launches),
         device_us=group.us,
-        flops=flops,
+        flops=sum(counted.values()),
         bytes=moved,
         tflops=tflops,
         gb_per_s=gb_per_s,
@@ -60,6 +60,19 @@ def _row(group: Group, peaks: _Peaks) -> OperatorWork | None:
         share=min(share, 1.0),
         bound=bound,
     )
+
+
+def _nearest(group: Group, counted: dict[str, float], peaks: _Peaks) -> str:
+    """Each dtype has units of its own: that which reaches most of its peak. That of most FLOPs where its peak is not
+    known, for it might be that one; "" without FLOPs."""
+    done = {name: flops for name, flops in counted.items() if flops}
+    if not done:
+        return ""
+    known = {name: peaks.get((group.rank, group.device, name), 0.0) for name in done}
+    most = max(done, key=lambda name: done[name])
+    if not known[most]:
+        return most
+    return max((name for name in done if known[name]), key=lambda name: done[name] / known[name])
 
 
 def _reached(

@@ -86,7 +86,7 @@ class MeasuredTally:
                     launch.name, launch.device, trace.rank, model, launch.grid, launch.block, place
                 )
             self._groups[key].launches.append(launch)
-            self._groups[key].numbers.append(number)
+            self._groups[key].numbers.append(launch.number)
 
     def result(self) -> Measurement | None:
         """None where nothing was measured."""

@@ -35,6 +35,8 @@ _PROPERTIES = {
     "device__attribute_compute_capability_major": "computeMajor",
     "device__attribute_compute_capability_minor": "computeMinor",
 }
+#: Longer together, in nanoseconds, than a clock of 64 bits can tell of all that is made of it.
+MOST_TIME = 1 << 62
 #: A kernel is the same where these are: its rules are kept of the longest launch.
 _Key = tuple[str, str, str, str, tuple[str, ...]]
 
@@ -81,7 +83,7 @@ class _Reading:
         self._longest: dict[_Key, int] = {}
         self._names: dict[str, str] = {}
         self._locked: set[bool] = set()
-        self._clock = self._untimed = self._odd = 0
+        self._clock = self._untimed = self._odd = self._late = 0
         wanted = enumerate(report.outline.names)
         self._wanted = {number: name for number, name in wanted if is_wanted(name) or name == _DEVICE_NAME}
 
@@ -93,14 +95,17 @@ class _Reading:
         except Damaged:
             self._odd += 1
             return
+        time = nanoseconds(values)
+        length = max(1, round(time or 0))
+        if self._clock + length > MOST_TIME:
+            self._late += 1
+            return
+        self._untimed += time is None
         device = device_of(values)
         if device_name:
             self._names.setdefault(device, device_name)
         if result.locked is not None:
             self._locked.add(result.locked)
-        time = nanoseconds(values)
-        self._untimed += time is None
-        length = max(1, round(time or 0))
         figures = figures_of(values, time or 0.0)
         self._keep(result, device, length, figures, stalls_of(values), rules)
         self._on_the_host(result, length)
@@ -127,10 +132,15 @@ class _Reading:
         damage = [*self.report.outline.damage, *self.report.damage]
         if self._odd:
             damage.append(f"Results left out, as their metrics cannot be read: {self._odd}.")
+        if self._late:
+            damage.append(
+                f"Results left out, as the times of those before them add up to too much: {self._late}."
+            )
         if self._untimed:
             damage.append(
                 f"{self._untimed} of {len(self._launches)} results do not tell how long they took "
-                "(gpu__time_duration.sum, of the section SpeedOfLight): they count as no time."
+                "(gpu__time_duration.sum, of the section SpeedOfLight), or tell of more than a week: they count as no "
+                "time."
             )
         return self._builder.finish(
             events=len(self._launches),
@@ -178,6 +188,7 @@ class _Reading:
             self._longest[key] = len(self._launches)
         self._launches.append(
             Launch(
+                number=result.number,
                 name=result.name,
                 device=device,
                 us=length / 1000,

@@ -13,12 +13,12 @@ from typing import BinaryIO, Literal, NamedTuple
 from genops_lab.core.errors import InvalidRequest
 
 from .kinds_of_files import NCU_REPORT
-from .wire import Damaged, Value, fields, natural, parts, text
+from .wire import Damaged, fields, natural, parts, picked, text
 
 #: More is no header (names are some 50 KB), and no single result: it is left out.
 MOST_HEADER, MOST_MESSAGE = 16 << 20, 128 << 20
 #: So many are read of a file.
-MOST_BLOCKS, MOST_NAMES, MOST_DEVICES = 1 << 18, 1 << 17, 256
+MOST_BLOCKS, MOST_NAMES, MOST_DEVICES, MOST_ATTRIBUTES = 1 << 18, 1 << 17, 256, 1 << 12
 _LENGTH = struct.Struct("<I")
 #: What a payload holds, in the order in which it lies there, by the fields of the header that count it.
 SOURCE: Literal["source"] = "source"
@@ -174,9 +174,11 @@ def _device(message: memoryview) -> Device:
         elif field == 2:
             name = text(value, 256)
         elif field == 3 and isinstance(value, memoryview):
-            inside: dict[int, Value] = dict(fields(value))
+            inside = picked(value, 1, 2)
             told = inside.get(2)
             found = value_of(told) if isinstance(told, memoryview) else None
+            if len(attributes) == MOST_ATTRIBUTES:
+                raise Damaged("a device with more attributes than there are")
             if found is not None:
                 attributes[text(inside.get(1, 0), 256)] = found
     return Device(number, name, attributes)

@@ -41,7 +41,8 @@ class Report:
         self.damage: list[str] = []
 
     def results(self, after: int = 0, only: int | None = None) -> Iterator[Result]:
-        """Those of the blocks that begin at byte ``after`` or later, in the order of the file; ``only`` that number."""
+        """Those of the blocks that begin at byte ``after`` or later, in the order of the file and with their numbers
+        there; ``only`` that number."""
         number = large = odd = 0
         size = self._stream.seek(0, 2)
         for block in self.outline.blocks:
@@ -60,7 +61,7 @@ class Report:
                         )
                         return
                     try:
-                        yield result_of(kind, message, block.process)
+                        yield result_of(kind, message, block.process, number - 1)
                     except Damaged:
                         odd += 1
             except Damaged as error:

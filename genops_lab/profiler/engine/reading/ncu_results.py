@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from ...models import KernelRule
 from .ncu_blocks import Kind, value_of
-from .wire import fields, natural, parts, text
+from .wire import Damaged, Value, fields, natural, parts, picked, text
 
 #: Deeper, or more, is told by no program that runs.
 MOST_RANGES, MOST_THREADS, MOST_FRAMES, MOST_RULES = 256, 64, 1024, 256
+#: A result with more is damaged: the set "full" has 840 metrics, and some 50 messages in all rules together.
+MOST_METRICS, MOST_MESSAGES = 1 << 16, 256
 _LONGEST_NAME, _LONGEST_TEXT = 1 << 13, 1 << 14
 _SHOWN: dict[Kind, str] = {"range": "(range)", "graph": "(CUDA graph)", "cmdlist": "(command list)"}
 _KINDS: tuple[Literal["info", "warning", "error", "optimization"], ...] = (
@@ -66,8 +69,10 @@ class Range(NamedTuple):
 
 class Result(NamedTuple):
     """``metrics`` are messages still; ``ranges`` are those of its thread, the outermost first, ``others`` of others;
-    ``crossing`` begin and end anywhere in the process. ``frames`` begin with the innermost."""
+    ``crossing`` begin and end anywhere in the process. ``frames`` begin with the innermost. ``number`` counts from 0,
+    also those that were left out."""
 
+    number: int
     kind: Kind
     process: int
     thread: int
@@ -84,25 +89,28 @@ class Result(NamedTuple):
     locked: bool | None
 
 
-def result_of(kind: Kind, message: memoryview, process: int) -> Result:
+def result_of(kind: Kind, message: memoryview, process: int, number: int) -> Result:
     """Raises Damaged where the message is no such result."""
     numbers = _NUMBERS[kind]
     metrics: list[memoryview] = []
     rules: list[memoryview] = []
     found: dict[int, memoryview] = {}
+    single = {6, numbers.name, numbers.grid, numbers.block, numbers.nvtx, numbers.stack, numbers.clock}
     thread = stream = 0
-    for number, value in fields(message):
-        if number == numbers.metrics and isinstance(value, memoryview):
+    for key, value in fields(message):
+        if key == numbers.metrics and isinstance(value, memoryview):
+            if len(metrics) == MOST_METRICS:
+                raise Damaged("a result has more metrics than there are")
             metrics.append(value)
-        elif number == 1:
+        elif key == 1:
             thread = natural(value)
-        elif number == numbers.stream:
+        elif key == numbers.stream:
             stream = natural(value)
-        elif number == numbers.rules and isinstance(value, memoryview):
+        elif key == numbers.rules and isinstance(value, memoryview):
             if len(rules) < MOST_RULES:
                 rules.append(value)
-        elif isinstance(value, memoryview):
-            found[number] = value
+        elif key in single and isinstance(value, memoryview):
+            found[key] = value
     empty = memoryview(b"")
     name = text(found.get(numbers.name, empty), _LONGEST_NAME)
     if kind == "kernel":
@@ -112,6 +120,7 @@ def result_of(kind: Kind, message: memoryview, process: int) -> Result:
         # The one that waits for it (autograd's threads have no ranges of the program).
         threads = {thread: threads.popitem()[1]}
     return Result(
+        number=number,
         kind=kind,
         process=process,
         thread=thread,
@@ -154,19 +163,26 @@ def metric_instances(metric: memoryview) -> int:
 
 
 def rules_of(result: Result) -> Iterator[KernelRule]:
-    """One for each message of each rule; rules that have nothing to say are left out."""
+    """One for each message of each rule; rules that have nothing to say are left out.
+
+    Raises Damaged where they have more to say than any."""
+    said = 0
     for rule in result.rules:
-        told: dict[int, memoryview] = {
-            number: value for number, value in fields(rule) if isinstance(value, memoryview)
-        }
-        empty = memoryview(b"")
-        identifier, title, section = (text(told.get(number, empty), 256) for number in (1, 2, 4))
-        for item in parts(told.get(3, empty), 1):
-            inside: dict[int, memoryview] = {
-                number: value for number, value in fields(item) if isinstance(value, memoryview)
-            }
-            if 1 in inside:
-                yield _rule(identifier, title, section, inside[1], inside.get(10, empty))
+        told = picked(rule, 1, 2, 3, 4)
+        identifier, title, section = (text(told.get(number, 0), 256) for number in (1, 2, 4))
+        for item in parts(_inner(told, 3), 1):
+            inside = picked(item, 1, 10)
+            if isinstance(inside.get(1), memoryview):
+                said += 1
+                if said > MOST_MESSAGES:
+                    raise Damaged("the rules of a result have more messages than there are")
+                yield _rule(identifier, title, section, _inner(inside, 1), _inner(inside, 10))
+
+
+def _inner(told: dict[int, Value], number: int) -> memoryview:
+    """The message in a field; an empty one without it."""
+    value = told.get(number)
+    return value if isinstance(value, memoryview) else memoryview(b"")
 
 
 def _rule(identifier: str, title: str, section: str, message: memoryview, speedup: memoryview) -> KernelRule:
@@ -210,17 +226,18 @@ def _nvtx(state: memoryview) -> tuple[dict[int, list[Range]], list[Range]]:
         if not isinstance(value, memoryview):
             continue
         if number == 2:
-            whose, ranges = 0, []
+            whose, ranges = 0, list[Range]()
             for inner, domain in fields(value):
                 if inner == 1:
                     whose = natural(domain)
                 elif inner == 2 and isinstance(domain, memoryview):
-                    ranges += [_range(each, 1, 3) for each in parts(domain, 3)]
+                    told = islice(parts(domain, 3), MOST_RANGES - len(ranges))
+                    ranges += [_range(each, 1, 3) for each in told]
             if ranges and len(threads) < MOST_THREADS:
-                threads[whose] = ranges[:MOST_RANGES]
+                threads[whose] = ranges
         elif number == 3:
-            crossing += [_range(each, 2, 1) for each in parts(value, 3)]
-    return threads, crossing[:MOST_RANGES]
+            crossing += [_range(each, 2, 1) for each in islice(parts(value, 3), MOST_RANGES - len(crossing))]
+    return threads, crossing
 
 
 def _range(message: memoryview, name: int, instance: int) -> Range:
@@ -255,7 +272,7 @@ def _three(message: memoryview) -> str:
     """As JSON, like other traces have it; empty where it is not told."""
     if not len(message):
         return ""
-    told = dict(fields(message))
+    told = picked(message, 1, 2, 3)
     return str([natural(told.get(number, 0)) for number in (1, 2, 3)])
 
 

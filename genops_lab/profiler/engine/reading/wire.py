@@ -54,6 +54,11 @@ def parts(message: memoryview, number: int) -> Iterator[memoryview]:
             yield value
 
 
+def picked(message: memoryview, *numbers: int) -> dict[int, Value]:
+    """The last of each of these fields: a message may hold millions of others."""
+    return {number: value for number, value in fields(message) if number in numbers}
+
+
 def natural(value: Value) -> int:
     """A whole number; 0 for what is none."""
     return value if isinstance(value, int) else 0
