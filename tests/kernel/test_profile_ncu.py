@@ -240,6 +240,27 @@ def test_a_cell_has_none_of_the_kernels_that_ncu_still_writes_of_the_one_before(
     assert "measured 2 kernels" in capture.note and "not in ncu's report" not in capture.note
 
 
+def test_an_interrupt_behind_the_beginning_leaves_nothing(
+    calls: Calls, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_own_line: bool) -> None:
+        assert calls.on
+        raise KeyboardInterrupt
+
+    of = Measuring(tmp_path, "basic")
+    capture = NcuCapture("t", of, {}, Wishes())
+    monkeypatch.setattr(capture, "_mark", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        capture.start()
+    assert not calls.on and list((home.data / "profiles").iterdir()) == []
+    again = NcuCapture("t", of, {}, Wishes())
+    again.start()
+    calls.launch("gemm")
+    again.close()
+    again._written()
+    assert kernels_in(Path(again.trace_path), home) == ["gemm"]
+
+
 def test_without_a_driver_nothing_begins(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENOPS_DATA_DIR", str(home.data))
     with pytest.raises(GenOpsError, match="no CUDA driver for Nsight Compute"):
