@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from genops_lab.compute import nsight, provisioner
+from genops_lab.compute.models import NsightKernel
 from genops_lab.compute.nsight import nsight_tools, usable
 from genops_lab.compute.nsight_kernels import UnderNsight, prepared
 from genops_lab.compute.provisioner import GenOpsLocalProvisioner
@@ -101,6 +103,28 @@ def test_the_kernelspec_of_a_python(at_home: Home) -> None:
     before = (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns
     assert prepared("python3", "2024.6", SYSTEMS) == prepared("python3-nsight", "2024.6", SYSTEMS) == made
     assert (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns == before
+
+
+def test_a_half_made_kernelspec_is_completed(at_home: Home) -> None:
+    (at_home.path / "data" / "kernels" / "python3-nsight").mkdir(parents=True)
+    made = prepared("python3", "1", SYSTEMS)
+    assert KernelSpecManager().get_kernel_spec(made.name).display_name == made.display_name
+
+
+def test_two_requests_at_once_make_one_kernelspec(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[NsightKernel] = []
+    copy = shutil.copyfile
+
+    def copied_while_another_asks(source: Path, target: Path) -> None:
+        monkeypatch.setattr(shutil, "copyfile", copy)
+        others.append(prepared("python3", "1", SYSTEMS))
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copied_while_another_asks)
+    made = prepared("python3", "1", SYSTEMS)
+    assert others == [made]
+    folder = Path(KernelSpecManager().get_kernel_spec(made.name).resource_dir)
+    assert {each.name for each in folder.iterdir() if not each.name.startswith("logo-")} == {"kernel.json"}
 
 
 def spec(home: Home, name: str, **fields: object) -> None:
