@@ -184,7 +184,7 @@ async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     try:
         kernel = int(await said(manager, "os.getpid()"))
         session = (await said(manager, "os.environ['GENOPS_NSYS_SESSION']")).strip("'")
-        assert processes_of(session)
+        assert processes_of(session) and guards()
     finally:
         await manager.shutdown_kernel(now=True)
     assert not psutil.pid_exists(kernel), "its ports are free for the next one"
@@ -192,12 +192,30 @@ async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     while left := processes_of(session):
         assert time.monotonic() < deadline, left
         await asyncio.sleep(0.2)
+    assert guards() == []
 
 
 def processes_of(session: str) -> list[list[str]]:
     """What runs in a session of nsys: the launcher, its agent."""
     found = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return [words for words in found if any(session in word for word in words)]
+
+
+def guards() -> list[list[str]]:
+    """Who would end kernels if this process were killed."""
+    found = [process.cmdline() for process in psutil.Process().children()]
+    return [words for words in found if any("nsight_ends" in word for word in words)]
+
+
+async def test_a_kernel_that_shall_outlive_its_server_has_no_guard(nsys: NsysStandIn, at_home: Home) -> None:
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
+    )
+    await manager.start_kernel(cwd=str(at_home.work), independent=True)
+    try:
+        assert guards() == []
+    finally:
+        await manager.shutdown_kernel(now=True)
 
 
 async def said(manager: AsyncKernelManager, expression: str) -> str:

@@ -39,7 +39,7 @@ def notebook(home: Home, lab: LabStandIn, tool: NcuStandIn) -> Iterator[RunningK
     with running_kernel(sys.executable, env, home.work, start.command) as found:
         found.ok("%load_ext genops_lab" + LAUNCH)
         yield found
-    start.ended()
+    start.ending.do()
 
 
 @pytest.fixture
