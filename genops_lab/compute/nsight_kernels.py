@@ -76,7 +76,7 @@ def prepared(kernel_name: str, version: str, wanted: UnderNsight) -> NsightKerne
     folder = Path(jupyter_data_dir()) / "kernels" / name
     specification = _specification(kernel_name, original, wanted)
     known = _read(folder / "kernel.json")
-    if folder.exists() and under_nsight(known.get("metadata") or {}) is None:
+    if (folder / "kernel.json").exists() and under_nsight(known.get("metadata") or {}) is None:
         raise Conflict(
             f"There is a kernel {name!r} already that GenOps Lab did not make.",
             hint=f"Remove it: jupyter kernelspec remove {name}",
@@ -84,6 +84,8 @@ def prepared(kernel_name: str, version: str, wanted: UnderNsight) -> NsightKerne
     folder.mkdir(parents=True, exist_ok=True)
     for logo in Path(original.resource_dir).glob("logo-*"):
         shutil.copyfile(logo, folder / logo.name)
+    # Last, and whole or not at all: to Jupyter a folder without it is no kernel, and one that was left so, or is
+    # being filled by another request, is filled here.
     if known != specification:
         write_private(folder / "kernel.json", json.dumps(specification, indent=1) + "\n")
     return NsightKernel(name=name, display_name=specification["display_name"], version=version)

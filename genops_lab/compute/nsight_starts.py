@@ -1,4 +1,4 @@
-"""A kernel's start under one of Nsight's tools, and what is left to do at its end.
+"""A kernel's start under one of Nsight's tools.
 
 They record only what they have started themselves. ``nsys launch`` records nothing yet: ``%%profile`` begins and ends
 collections by the session's name. ``ncu --profile-from-start off`` measures what lies between cuProfilerStart and
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from genops_lab.core.errors import Unavailable
 
 from .models import SectionSet
 from .nsight import usable
+from .nsight_ends import Ending
 from .nsight_kernels import UnderNsight
 
 #: What the kernel side reads (:mod:`genops_lab.kernel.profiling.nsight`, ``ncu``).
@@ -37,7 +38,6 @@ _LAUNCH = ("--trace=cuda,nvtx", "--cuda-graph-trace=node", "--wait=primary")
 _MEASURE = ("--profile-from-start", "off", "--nvtx", "--target-processes", "all")
 _ANSWERS_WITHIN_S = 20.0
 _TRIED_WITHIN_S = 120.0
-_ENDS_WITHIN_S = 5.0
 _FOLDER = "genops-ncu-"
 #: A kernel is named by its process' environment by then.
 _STARTS_WITHIN_S = 300.0
@@ -47,11 +47,11 @@ log = logging.getLogger("genops_lab")
 
 @dataclass(frozen=True)
 class Start:
-    """A command and the variables that tell its kernel of the tool. ``ended`` is for when it has ended; it blocks."""
+    """A command, the variables that tell its kernel of the tool, and what is to be done when it has ended."""
 
     command: list[str]
     variables: dict[str, str]
-    ended: Callable[[], None]
+    ending: Ending
 
 
 def started_under(wanted: UnderNsight, command: Sequence[str], env: Mapping[str, str]) -> Start:
@@ -66,20 +66,11 @@ def started_under(wanted: UnderNsight, command: Sequence[str], env: Mapping[str,
 def under_systems(nsys: str, command: Sequence[str], env: Mapping[str, str]) -> Start:
     """A session of its own."""
     session = f"genops-{secrets.token_hex(6)}"
-
     variables = {NSYS_VARIABLE: nsys, SESSION_VARIABLE: session}
-
-    def ended() -> None:
-        _end_kernel(command, variables)
-        # Its agent outlives a launcher that was killed.
-        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            subprocess.run(
-                [nsys, "shutdown", "--kill=none", f"--session={session}"], env=dict(env),
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWERS_WITHIN_S, check=False,
-            )  # fmt: skip
-
+    shutdown = [nsys, "shutdown", "--kill=none", f"--session={session}"]
+    ending = Ending([*command], variables, dict(env), shutdown, "")
     launch = [nsys, "launch", f"--session-new={session}", *_LAUNCH, *command]
-    return Start(launch, variables, ended)
+    return Start(launch, variables, ending)
 
 
 def under_compute(
@@ -94,12 +85,8 @@ def under_compute(
         options += ["--set", section_set]
     files = ["-f", "-o", f"{folder}/{_REPORT}", "--log-file", f"{folder}/{_LOG}"]
     variables = {NCU_VARIABLE: folder, NCU_SET_VARIABLE: section_set}
-
-    def ended() -> None:
-        _end_kernel(command, variables)
-        shutil.rmtree(folder, ignore_errors=True)
-
-    return Start([ncu, *options, *files, *command], variables, ended)
+    ending = Ending([*command], variables, dict(env), [], folder)
+    return Start([ncu, *options, *files, *command], variables, ending)
 
 
 def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
@@ -131,23 +118,8 @@ def refuse_without_driver(ncu: str, env: Mapping[str, str]) -> None:
     )
 
 
-def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
-    """End what is left of a kernel whose tool was killed: tools put it into a process group of its own, and its ports
-    are those of the kernel that follows it. What it has started itself goes on, as it does with other kernels."""
-    import psutil  # on first use: the provisioner is imported at the server's start
-
-    words, left = [*command[1:]], []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            started = process.cmdline()[-len(words) :] == words
-            if words and started and variables.items() <= process.environ().items():
-                process.kill()
-                left.append(process)
-    psutil.wait_procs(left, timeout=_ENDS_WITHIN_S)
-
-
 def _remove_left_folders() -> None:
-    """Remove reports of kernels whose server was killed before it could."""
+    """Remove reports of kernels that were left with no guard, see ``nsight_ends``."""
     import psutil
 
     used = set()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from genops_lab.core.errors import GenOpsError
 
 from .environments import interpreter_of, is_own_environment, mlflow_version
+from .nsight_ends import guarded
 from .nsight_kernels import UnderNsight, under_nsight
 from .nsight_starts import Start, started_under
 
@@ -133,6 +135,8 @@ class GenOpsLocalProvisioner(LocalProvisioner):
     _first = True
     #: The present process was started under one of Nsight's tools.
     _start: Start | None = None
+    #: Ends it where this server is killed.
+    _guard: subprocess.Popen[bytes] | None = None
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Add to the environment; whatever fails there, the kernel starts without. Raises Unavailable for a kernel
@@ -179,6 +183,11 @@ class GenOpsLocalProvisioner(LocalProvisioner):
     async def _under(self, wanted: UnderNsight, prepared: dict[str, Any]) -> dict[str, Any]:
         env = dict(prepared.get("env") or os.environ)
         self._start = start = await asyncio.to_thread(started_under, wanted, prepared["cmd"], env)
+        if not prepared.get("independent"):
+            try:
+                self._guard = await asyncio.to_thread(guarded, start.ending)
+            except OSError as error:
+                log.warning("Nothing will end the kernel under Nsight if this server is killed: %s.", error)
         return {**prepared, "cmd": start.command, "env": {**env, **start.variables}}
 
     @property
@@ -219,7 +228,11 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         """Give back what was used."""
         start, self._start = self._start, None
         if start is not None:
-            await asyncio.to_thread(start.ended)
+            await asyncio.to_thread(start.ending.do)
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            await asyncio.to_thread(guard.wait)
         await self._doer.cleanup(restart=restart)
 
     def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:

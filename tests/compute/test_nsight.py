@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from genops_lab.compute import nsight, provisioner
+from genops_lab.compute.models import NsightKernel
 from genops_lab.compute.nsight import nsight_tools, usable
 from genops_lab.compute.nsight_kernels import UnderNsight, prepared
 from genops_lab.compute.provisioner import GenOpsLocalProvisioner
@@ -103,6 +105,28 @@ def test_the_kernelspec_of_a_python(at_home: Home) -> None:
     assert (Path(found.resource_dir) / "kernel.json").stat().st_mtime_ns == before
 
 
+def test_a_half_made_kernelspec_is_completed(at_home: Home) -> None:
+    (at_home.path / "data" / "kernels" / "python3-nsight").mkdir(parents=True)
+    made = prepared("python3", "1", SYSTEMS)
+    assert KernelSpecManager().get_kernel_spec(made.name).display_name == made.display_name
+
+
+def test_two_requests_at_once_make_one_kernelspec(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    others: list[NsightKernel] = []
+    copy = shutil.copyfile
+
+    def copied_while_another_asks(source: Path, target: Path) -> None:
+        monkeypatch.setattr(shutil, "copyfile", copy)
+        others.append(prepared("python3", "1", SYSTEMS))
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copied_while_another_asks)
+    made = prepared("python3", "1", SYSTEMS)
+    assert others == [made]
+    folder = Path(KernelSpecManager().get_kernel_spec(made.name).resource_dir)
+    assert {each.name for each in folder.iterdir() if not each.name.startswith("logo-")} == {"kernel.json"}
+
+
 def spec(home: Home, name: str, **fields: object) -> None:
     folder = home.path / "data" / "kernels" / name
     folder.mkdir(parents=True)
@@ -160,7 +184,7 @@ async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     try:
         kernel = int(await said(manager, "os.getpid()"))
         session = (await said(manager, "os.environ['GENOPS_NSYS_SESSION']")).strip("'")
-        assert processes_of(session)
+        assert processes_of(session) and guards()
     finally:
         await manager.shutdown_kernel(now=True)
     assert not psutil.pid_exists(kernel), "its ports are free for the next one"
@@ -168,12 +192,30 @@ async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     while left := processes_of(session):
         assert time.monotonic() < deadline, left
         await asyncio.sleep(0.2)
+    assert guards() == []
 
 
 def processes_of(session: str) -> list[list[str]]:
     """What runs in a session of nsys: the launcher, its agent."""
     found = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
     return [words for words in found if any(session in word for word in words)]
+
+
+def guards() -> list[list[str]]:
+    """Who would end kernels if this process were killed."""
+    found = [process.cmdline() for process in psutil.Process().children()]
+    return [words for words in found if any("nsight_ends" in word for word in words)]
+
+
+async def test_a_kernel_that_shall_outlive_its_server_has_no_guard(nsys: NsysStandIn, at_home: Home) -> None:
+    manager = AsyncKernelManager(
+        kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
+    )
+    await manager.start_kernel(cwd=str(at_home.work), independent=True)
+    try:
+        assert guards() == []
+    finally:
+        await manager.shutdown_kernel(now=True)
 
 
 async def said(manager: AsyncKernelManager, expression: str) -> str:

@@ -106,7 +106,7 @@ def test_what_a_killed_server_left_goes_with_the_next_start(ncu: NcuStandIn, at_
     finally:
         kernel.kill()
         kernel.wait()
-    start.ended()
+    start.ending.do()
 
 
 def test_call_stacks_where_ncu_has_those_of_python(ncu: NcuStandIn) -> None:
@@ -164,7 +164,7 @@ def test_the_real_one_knows_our_arguments(home: Home) -> None:
         subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         for command in (start.command, wrong)
     ]
-    start.ended()
+    start.ending.do()
     assert "option" not in answers[0].stderr + answers[0].stdout
     assert "no-such-option" in answers[1].stderr + answers[1].stdout
     assert "--call-stack" not in start.command, "this one has those of C++ alone"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def notebook(home: Home, lab: LabStandIn, tool: NcuStandIn) -> Iterator[RunningK
     with running_kernel(sys.executable, env, home.work, start.command) as found:
         found.ok("%load_ext genops_lab" + LAUNCH)
         yield found
-    start.ended()
+    start.ending.do()
 
 
 @pytest.fixture
@@ -128,6 +129,8 @@ class Calls:
     def __init__(self, folder: Path) -> None:
         self.report, self.log = folder / "report.ncu-rep", folder / "ncu.log"
         self.writer, self.on = Writer(), False
+        #: Measured, and written later.
+        self.late: list[str] | None = None
         self.report.write_bytes(self.writer.head())
         self.log.touch()
 
@@ -142,7 +145,14 @@ class Calls:
         if self.on:
             with self.log.open("a") as log:
                 log.write(f'==PROF== Profiling "{name}" - 0: 0%....100% - 8 passes\n')
-            with self.report.open("ab") as report:
+            if self.late is None:
+                self.write(name)
+            else:
+                self.late.append(name)
+
+    def write(self, *names: str) -> None:
+        with self.report.open("ab") as report:
+            for name in names:
                 report.write(self.writer.block([kernel(name)]))
 
 
@@ -205,6 +215,50 @@ def test_what_ncu_has_not_written_is_said(
     again.close()
     with pytest.raises(GenOpsError, match="measured 1 kernels and wrote none"):
         again._written()
+
+
+def test_a_cell_has_none_of_the_kernels_that_ncu_still_writes_of_the_one_before(
+    calls: Calls, tmp_path: Path, home: Home
+) -> None:
+    of, calls.late = Measuring(tmp_path, "basic"), []
+    interrupted = NcuCapture("t", of, {}, Wishes())
+    interrupted.start()
+    calls.launch("old 1")
+    calls.launch("old 2")
+    interrupted.close()  # nobody waits for its results
+    capture = NcuCapture("t", of, {}, Wishes())
+    capture.start()
+    calls.write("old 1", "old 2")
+    calls.launch("new 1")
+    calls.launch("new 2")
+    capture.close()
+    writing = threading.Timer(0.3, calls.write, ("new 1", "new 2"))
+    writing.start()
+    capture._written()
+    writing.join()
+    assert kernels_in(Path(capture.trace_path), home) == ["new 1", "new 2"]
+    assert "measured 2 kernels" in capture.note and "not in ncu's report" not in capture.note
+
+
+def test_an_interrupt_behind_the_beginning_leaves_nothing(
+    calls: Calls, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_own_line: bool) -> None:
+        assert calls.on
+        raise KeyboardInterrupt
+
+    of = Measuring(tmp_path, "basic")
+    capture = NcuCapture("t", of, {}, Wishes())
+    monkeypatch.setattr(capture, "_mark", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        capture.start()
+    assert not calls.on and list((home.data / "profiles").iterdir()) == []
+    again = NcuCapture("t", of, {}, Wishes())
+    again.start()
+    calls.launch("gemm")
+    again.close()
+    again._written()
+    assert kernels_in(Path(again.trace_path), home) == ["gemm"]
 
 
 def test_without_a_driver_nothing_begins(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,23 @@ def test_an_interrupt_ends_the_cell_and_neither_kernel_nor_profile(
     assert cell.reply["ename"] == "KeyboardInterrupt"
     assert len(profiles) == 1
     assert kernel.ok("2 + 3").result == "5", "nsys and the kernel live"
+
+
+def test_an_interrupt_of_the_beginning_leaves_nothing_and_the_next_one_records(
+    kernel: RunningKernel, profiles: list[dict[str, Any]], nsys: NsysStandIn, home: Home
+) -> None:
+    nsys.dawdle(True)
+    sent = kernel.send("%%profile\n1 + 1")
+    deadline = time.monotonic() + 60
+    while not any(each.read_text() for each in nsys.folder.glob("session-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    kernel.manager.interrupt_kernel()
+    assert kernel.finish(sent).reply["ename"] == "KeyboardInterrupt"
+    assert list((home.data / "profiles").iterdir()) == [] and profiles == []
+    nsys.dawdle(False)
+    assert kernel.ok("%%profile\n2 + 3").result == "5"
+    assert len(profiles) == 1
 
 
 def test_a_forked_child_has_no_collection(kernel: RunningKernel, profiles: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 VERSION = "NVIDIA Nsight Systems version 2024.6.2.225-246235244400v0"
 
 _PROGRAM = """#!{python}
-import argparse, os, pathlib, shutil, signal, subprocess, sys
+import argparse, os, pathlib, shutil, signal, subprocess, sys, time
 
 here = pathlib.Path(__file__).parent
 verb = sys.argv[1]
@@ -61,6 +61,8 @@ elif verb == "start":
     if session.read_text():
         sys.exit("A collection is running already.")
     session.write_text(given.output)
+    while (here / "dawdle").exists():
+        time.sleep(0.05)
 elif verb == "stop":
     if not session.read_text():
         sys.exit("No collection is running.")
@@ -92,6 +94,10 @@ class NsysStandIn:
     def refuse(self, verb: str, text: str) -> None:
         """Answer calls of ``verb`` with this text, and with an error."""
         (self.folder / f"refuse-{verb}").write_text(text)
+
+    def dawdle(self, on: bool) -> None:
+        """Record from a ``start`` on, and do not come back from it."""
+        (self.folder / "dawdle").touch() if on else (self.folder / "dawdle").unlink()
 
     def export(self, database: bytes) -> None:
         """What reports hold, as SQLite."""

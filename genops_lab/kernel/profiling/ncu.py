@@ -131,17 +131,20 @@ class NcuCapture(OutsideCapture):
         self._of = of
         self._driver: Any = None
         self._log_from = 0
-        #: Results that the report had when this began, and of those since then the ones before the steps.
+        #: Results of other cells, written or still to be; and of those behind them the ones before the steps.
         self._had = self._before_steps = 0
 
     def _begin(self) -> None:
         self._driver = Driver()
-        self._log_from = len(self._of.log())
-        self._had = self._results()[0]
+        log = self._of.log()
+        self._log_from = len(log)
+        # Of a cell before this one that ended while ncu still wrote, some may come only now.
+        self._had = max(self._results()[0], measured_in(log))
         self._driver.start()
 
     def _stop(self) -> None:
-        self._driver.stop()
+        if self._driver is not None:
+            self._driver.stop()
 
     def _counted(self, count: int) -> bool:
         wishes = self.wishes
@@ -180,7 +183,7 @@ class NcuCapture(OutsideCapture):
     def _cut(self, said: str) -> None:
         expected = measured_in(said)
         there = self._waited_for(expected)
-        if not there:
+        if there <= 0:
             raise _nothing(said)
         measured = self.folder / TRACE
         first = self._before_steps if self._before_steps < there else 0

@@ -104,16 +104,29 @@ class OutsideCapture:
             )
         self._nvtx = nvtx()
         self.folder = new_folder()
+        # Already now: an interrupt of the beginning does not tell whether the tool records.
+        OutsideCapture._active, self._recording = self, True
+        try:
+            self._begin_to_record()
+            threading.Thread(target=self._hold_the_bound, name="genops-profile", daemon=True).start()
+            if "torch" in sys.modules:
+                self._steps.register()
+            self._mark(own_line)
+        except BaseException:
+            try:
+                self.close()
+            finally:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _begin_to_record(self) -> None:
         try:
             self._begin()
-        except BaseException:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        except GenOpsError:
+            self._recording = False
             raise
-        OutsideCapture._active, self._recording, self._began = self, True, time.perf_counter()
-        threading.Thread(target=self._hold_the_bound, name="genops-profile", daemon=True).start()
-        if "torch" in sys.modules:
-            self._steps.register()
-        self._mark(own_line)
+        finally:
+            self._began = time.perf_counter()
 
     def _mark(self, own_line: bool) -> None:
         if self._nvtx is None:
@@ -178,14 +191,8 @@ class OutsideCapture:
 
     def close(self) -> None:
         """Record no more."""
-        self._steps.remove()
-        if self.markers is not None:
-            self.markers.end()
-            self._watch.stop()
-        if self._nvtx is not None:
-            self._end_step()
         try:
-            self._ranges.close()
+            self._unmark()
         finally:
             self._over.set()
             try:
@@ -197,6 +204,16 @@ class OutsideCapture:
                 ending.join()
             finally:
                 OutsideCapture._active = None
+
+    def _unmark(self) -> None:
+        self._steps.remove()
+        if self.markers is not None:
+            self.markers.end()
+        if self._watch is not None:
+            self._watch.stop()
+        if self._nvtx is not None:
+            self._end_step()
+        self._ranges.close()
 
     def forget(self) -> None:
         """In a forked child: the recording is the parent's."""
