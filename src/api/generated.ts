@@ -4509,6 +4509,8 @@ export interface components {
             total_us: number;
             /** @default  */
             note: string;
+            /** @default 0 */
+            more_kernels: number;
         };
         /**
          * MeasuredKernel

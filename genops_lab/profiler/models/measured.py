@@ -89,6 +89,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     launches: int
     total_us: float
     note: str = ""
+    #: Kernels that are not told, as there are too many.
+    more_kernels: int = 0
 
 
 class KernelMetric(msgspec.Struct, frozen=True, kw_only=True):

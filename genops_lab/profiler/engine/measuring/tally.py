@@ -98,6 +98,7 @@ class MeasuredTally:
             launches=sum(len(group.launches) for group in groups),
             total_us=sum(group.us for group in groups),
             note=" ".join(self._notes),
+            more_kernels=max(0, len(groups) - TOLD),
         )
 
     def roofline(self) -> Roofline | None:

@@ -93,6 +93,7 @@ export function makeMeasurement(kernels: IMeasuredKernel[]): IMeasurement {
     kernels,
     launches: kernels.reduce((sum, { count }) => sum + count, 0),
     total_us: kernels.reduce((sum, { total_us }) => sum + total_us, 0),
-    note: ''
+    note: '',
+    more_kernels: 0
   };
 }
