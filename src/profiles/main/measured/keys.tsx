@@ -8,7 +8,7 @@ import { BoundMark } from './columns';
 import { bestGain, kernelCount, timeByBound } from './sums';
 import { modelsOf, percent } from './words';
 
-/** The few figures that a measurement is known by: kernels, time, what bounds them, the best change, the device. */
+/** The few figures that a measurement is known by: kernels, time, what bounds them, the device, the best change. */
 export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
   const { measured, devices, trans } = props;
   const best = bestGain(measured);
@@ -44,6 +44,12 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
           ))}
         </dd>
       </div>
+      {models.length > 0 && (
+        <div title={trans.__('What the kernels ran on')}>
+          <dt>{trans.__('GPU')}</dt>
+          <dd>{models.join(', ')}</dd>
+        </div>
+      )}
       <div
         className="gol-Measured-best"
         title={trans.__(
@@ -66,12 +72,6 @@ export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
           )}
         </dd>
       </div>
-      {models.length > 0 && (
-        <div title={trans.__('What the kernels ran on')}>
-          <dt>{trans.__('GPU')}</dt>
-          <dd>{models.join(', ')}</dd>
-        </div>
-      )}
     </dl>
   );
 }
