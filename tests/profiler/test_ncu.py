@@ -370,7 +370,8 @@ def test_two_reports_are_compared_by_their_kernels(tmp_path: Path) -> None:
     assert (change.name, change.before_us, change.after_us) == ("a", 100, 60)
     codes = {figure.code for figure in found.figures}
     assert not codes & {"idle", "idle_share", "span", "cpu_busy"} and "busy" in codes
-    assert any("Nsight Compute" in each for each in found.warnings)
+    # That they are measurements makes them no less comparable.
+    assert found.warnings == []
 
 
 def test_kept_columns_have_what_was_measured(tmp_path: Path) -> None:

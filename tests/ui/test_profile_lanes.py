@@ -104,7 +104,7 @@ def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
     expect(fact.filter(has_text="Value")).to_have_text("Value5")
     expect(fact.filter(has_text="Before")).to_have_text("Before3")
     expect(fact.filter(has_text="Samples")).to_have_text("Samples5")
-    timeline.get_by_role("application", name="Timeline").focus()
+    expect(timeline.get_by_role("application", name="Timeline")).to_be_focused()
     lab.page.keyboard.press("Shift+ArrowRight")
     expect(fact.filter(has_text="Value")).to_have_text("Value1")
     expect(lab.page.locator(".gol-Timeline > [role=status]")).to_have_text(

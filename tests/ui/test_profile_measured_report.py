@@ -19,6 +19,7 @@ from tests.support.profile_summaries import CELL_ID, NOTEBOOK, notebook
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 REPORT = "cell.ncu-rep"
+SCRIPT = "train.py"
 STALLED = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
 LATENT = {
     "sm__throughput.avg.pct_of_peak_sustained_elapsed": 6.4,
@@ -33,12 +34,13 @@ LATENT = {
 
 
 def written() -> bytes:
-    """Two kernels of the notebook's cell; the second is short and starts twice."""
+    """Two kernels of the notebook's cell, the second short and started twice, and a shorter one of a script."""
     rule = ncu_reports.Rule("SOLBottleneck", "High Memory Throughput", "Read less.", "optimization", 31.5)
     small = ncu_reports.kernel("triton_poi_fused_relu_0", 20.0, LATENT, ranges=[_line(5)])
+    scripted = ncu_reports.kernel("fill", 1.0, frames=[(SCRIPT, "main", 2)])
     return bytes(
         ncu_reports.report(
-            [ncu_reports.kernel("gemm_nt", 300.0, ranges=[_line(3)], rules=[rule]), small, small]
+            [ncu_reports.kernel("gemm_nt", 300.0, ranges=[_line(3)], rules=[rule]), small, small, scripted]
         )
     )
 
@@ -50,6 +52,7 @@ def _line(number: int) -> str:
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
     (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
+    (module_home.work / SCRIPT).write_text("import torch\nx = torch.zeros(8)\n")
     (module_home.work / REPORT).write_bytes(written())
     with running_lab(module_home) as found:
         yield found
@@ -97,3 +100,45 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
         lab.theme(theme)
         lab.shot(f"measured-metrics-1280-{theme}", width=1280, height=900)
         assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+
+
+def test_keys_alone_lead_from_a_row_to_its_line_and_its_metrics(lab: LabPage) -> None:
+    lab.page.locator(".jp-DirListing-item", has_text=REPORT).dblclick()
+    panel = lab.page.locator(".gol-Profile:visible")
+    grid = panel.get_by_role("grid", name="Measured kernels")
+    expect(grid).to_be_visible(timeout=60_000)
+    keyboard = lab.page.keyboard
+    panel.get_by_role("button", name="CSV").first.focus()
+    # Into the table, to its second row; from there on in one step, back and forth.
+    keyboard.press("Tab")
+    expect(grid.get_by_role("columnheader", name="Kernel")).to_be_focused()
+    keyboard.press("ArrowDown")
+    keyboard.press("ArrowDown")
+    heading = panel.get_by_role("heading", level=3)
+    expect(heading).to_have_text("triton_poi_fused_relu_0")
+    cell = grid.get_by_role("gridcell", name="triton_poi_fused_relu_0")
+    expect(cell).to_be_focused()
+    keyboard.press("Shift+Tab")
+    expect(panel.get_by_role("button", name="CSV").first).to_be_focused()
+    keyboard.press("Tab")
+    expect(cell).to_be_focused()
+    details = panel.get_by_role("region", name="triton_poi_fused_relu_0")
+    metrics = details.get_by_role("button", name="All metrics of the longest launch")
+    inside = details.locator("button, a")
+    for _ in range(inside.count()):
+        keyboard.press("Tab")
+        expect(details.locator(":focus")).to_have_count(1)
+        if metrics.evaluate("node => node === document.activeElement"):
+            break
+    expect(metrics).to_be_focused()
+    expect(heading).to_have_text("triton_poi_fused_relu_0")
+    keyboard.press("Enter")
+    expect(panel.get_by_role("grid", name="Metrics of launch 1")).to_be_visible(timeout=30_000)
+    # A link within a row has the focus where its cell is selected.
+    cell.focus()
+    keyboard.press("ArrowDown")
+    expect(heading).to_have_text("fill")
+    keyboard.press("ArrowRight")
+    expect(grid.get_by_role("button", name=f"{SCRIPT}:2")).to_be_focused()
+    keyboard.press("Enter")
+    expect(lab.page.locator(".lm-TabBar-tab.lm-mod-current", has_text=SCRIPT)).to_be_visible(timeout=60_000)

@@ -20,6 +20,7 @@ export function PlaceLink(props: PlaceLink.IProps): React.ReactElement {
     <button
       type="button"
       className="gol-LinkButton"
+      tabIndex={props.tabIndex}
       title={trans.__('Show %1', words)}
       onClick={() => openPlace(props)}
     >
@@ -35,6 +36,8 @@ export namespace PlaceLink {
     /** The profile's notebook; empty where it has none. */
     notebook: string;
     children?: React.ReactNode;
+    /** Within a grid, which says what of it Tab reaches. */
+    tabIndex?: number;
     trans: TranslationBundle;
   }
 }

@@ -285,6 +285,7 @@ function Content(
       render: () => (
         <Lines
           attribution={summary.attribution}
+          measured={measured !== null}
           places={places}
           notebook={notebook}
           onGutter={() => actions.toggleGutter(profile)}

@@ -20,7 +20,8 @@ import type { ProfilesModel } from '../model';
 import { cpuParts, deviceParts } from '../model';
 import type { IDeviceTime, IProfile, IProfileSummary } from '../service';
 
-import { boundsWords } from '../main/measured/words';
+import { kernelCount } from '../main/measured/sums';
+import { boundsWords, modelsOf } from '../main/measured/words';
 
 import { RankedTimes } from './ranked-times';
 import { TimeBar } from './time-bar';
@@ -180,6 +181,7 @@ export function SummaryView(props: {
 }): React.ReactElement {
   const { summary, trans } = props;
   const { cpu, devices, measured, operators, ranks } = summary;
+  const models = modelsOf(devices);
   const name = (device: IDeviceTime) =>
     ranks.length > 1
       ? trans.__('%1, rank %2', device.device, device.rank)
@@ -200,11 +202,12 @@ export function SummaryView(props: {
                 '%2 measured, %1 launch, %3',
                 '%2 measured, %1 launches, %3',
                 measured.launches,
-                measured.kernels.length,
+                kernelCount(measured),
                 formatMicroseconds(measured.total_us)
               )
             ],
-            [trans.__('Bound by'), boundsWords(measured, trans)]
+            [trans.__('Bound by'), boundsWords(measured, trans)],
+            models.length > 0 ? [trans.__('GPU'), models.join(', ')] : null
           ]}
         />
       ) : (

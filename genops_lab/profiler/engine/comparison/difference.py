@@ -204,8 +204,6 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     if _measured(one) != _measured(other):
         which = "before" if _measured(one) else "after"
         yield f"The one {which} was measured by Nsight Compute, kernel by kernel: its times are not those of a run."
-    elif _measured(one):
-        yield "Both were measured by Nsight Compute, kernel by kernel: only the times of kernels can be compared."
     if len(one.ranks) != len(other.ranks):
         yield f"The ranks differ: {len(one.ranks)} before and {len(other.ranks)} after; times are sums over all."
     elif len(one.devices) != len(other.devices):

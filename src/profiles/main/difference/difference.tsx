@@ -62,9 +62,8 @@ function Compared(
 ): React.ReactElement {
   const { compared, trans } = props;
   const { before, after, difference } = compared;
-  const [tab, setTab] = React.useState(
-    before.summary?.measured && after.summary?.measured ? 'measured' : 'figures'
-  );
+  const measured = measuredTab(compared, trans);
+  const [tab, setTab] = React.useState(measured?.id ?? 'figures');
   const changes: [
     id: string,
     label: string,
@@ -94,7 +93,6 @@ function Compared(
       trans.__('Neither trace tells which line started what.')
     ]
   ];
-  const measured = measuredTab(compared, trans);
   return (
     <>
       <header className="gol-Profile-head">
@@ -110,7 +108,9 @@ function Compared(
         <Side {...props} word={trans.__('Before')} profile={before} />
         <Side {...props} word={trans.__('After')} profile={after} />
       </div>
-      <p className="gol-Profile-quiet">{basis(difference, trans)}</p>
+      <p className="gol-Profile-quiet">
+        {basis(difference, measured !== null, trans)}
+      </p>
       {difference.warnings.map(warning => (
         <Callout
           key={warning}

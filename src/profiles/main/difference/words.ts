@@ -85,11 +85,17 @@ export function stateWord(
   }[state];
 }
 
-/** What the times are of. */
+/** What the times are of; `measured`: Nsight Compute measured both. */
 export function basis(
   difference: IDifference,
+  measured: boolean,
   trans: TranslationBundle
 ): string {
+  if (measured) {
+    return trans.__(
+      'Nsight Compute measured both, kernel by kernel: they tell no idle time, no launches and nothing of the host.'
+    );
+  }
   return difference.a_step
     ? trans.__(
         'All times are a step: %1 steps before, %2 after.',

@@ -17,14 +17,7 @@ import { basisOf, codeGroups, forwardOf } from './groups';
 export function Lines(props: Lines.IProps): React.ReactElement {
   const { attribution, trans } = props;
   if (!attribution || attribution.by === 'none') {
-    return (
-      <EmptyState
-        text={trans.__(
-          'The trace does not tell which line started what: it has neither markers of %1 nor Python stacks. Record with %1 in a notebook, or with torch.profiler and with_stack=True.',
-          '%%profile'
-        )}
-      />
-    );
+    return <EmptyState text={unknownWords(props)} />;
   }
   if (attribution.lines.length === 0) {
     return (
@@ -36,9 +29,25 @@ export function Lines(props: Lines.IProps): React.ReactElement {
   return <KnownLines {...props} attribution={attribution} />;
 }
 
+/** Why no line is known, and how to record it so that they are. */
+function unknownWords({ measured, trans }: Lines.IProps): string {
+  return measured
+    ? trans.__(
+        'The report does not tell which line launched what: it has neither markers of %1 nor Python stacks. Measure with %1 in a kernel with Nsight Compute, or with %2 (of a version that records Python).',
+        '%%profile',
+        'ncu --call-stack'
+      )
+    : trans.__(
+        'The trace does not tell which line started what: it has neither markers of %1 nor Python stacks. Record with %1 in a notebook, or with torch.profiler and with_stack=True.',
+        '%%profile'
+      );
+}
+
 export namespace Lines {
   export interface IProps {
     attribution: IAttribution | null;
+    /** Whether Nsight Compute measured it. */
+    measured: boolean;
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;

@@ -46,12 +46,13 @@ export function measuredColumns(options: IColumnOptions): Column[] {
             place
               ? `${placeWords(place, trans)} ${place.text.trim()}`.trim()
               : null,
-          draw: ({ place }) =>
+          draw: ({ place }, tabIndex) =>
             place && (
               <PlaceLink
                 place={place}
                 places={places}
                 notebook={notebook}
+                tabIndex={tabIndex}
                 trans={trans}
               >
                 {shortPlaceWords(place, trans)}

@@ -4,7 +4,7 @@ import * as React from 'react';
 import { Disclosure, formatBytes } from '../../../core';
 import { formatNumber } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IMeasuredKernel } from '../../service';
+import type { IDeviceTime, IMeasuredKernel } from '../../service';
 import { deviceName } from '../parts';
 import { PlaceLink } from '../place-link';
 import type { IPlaces } from '../places';
@@ -75,6 +75,7 @@ export namespace Kernel {
     /** Of all kernels that were measured. */
     total_us: number;
     ranks: readonly number[];
+    devices: readonly IDeviceTime[];
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;
@@ -103,6 +104,9 @@ function Part(props: {
 function Where(props: Kernel.IProps): React.ReactElement {
   const { kernel, total_us, trans } = props;
   const { place, count, registers, shared_memory_bytes, waves } = kernel;
+  const own = props.devices.find(
+    ({ device, rank }) => device === kernel.device && rank === kernel.rank
+  );
   const told = [
     trans._n(
       '%2, %3 of all, in %1 launch',
@@ -122,7 +126,9 @@ function Where(props: Kernel.IProps): React.ReactElement {
       ? ''
       : trans.__('%1 shared memory a block', formatBytes(shared_memory_bytes)),
     waves === null ? '' : trans.__('%1 waves', formatNumber(waves)),
-    deviceName(kernel, props.ranks, trans)
+    [deviceName(kernel, props.ranks, trans), own?.model]
+      .filter(Boolean)
+      .join(', ')
   ].filter(Boolean);
   return (
     <>

@@ -2,26 +2,24 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IMeasurement } from '../../service';
+import type { IDeviceTime, IMeasurement } from '../../service';
 
 import { BoundMark } from './columns';
-import { bestGain, timeByBound } from './sums';
-import { percent } from './words';
+import { bestGain, kernelCount, timeByBound } from './sums';
+import { modelsOf, percent } from './words';
 
-/** The few figures that a measurement is known by: kernels, time, what bounds them, the best change. */
-export function MeasuredKeys(props: {
-  measured: IMeasurement;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { measured, trans } = props;
+/** The few figures that a measurement is known by: kernels, time, what bounds them, the device, the best change. */
+export function MeasuredKeys(props: MeasuredKeys.IProps): React.ReactElement {
+  const { measured, devices, trans } = props;
   const best = bestGain(measured);
   const bounds = timeByBound(measured);
+  const models = modelsOf(devices);
   return (
     <dl className="gol-Profile-keys">
       <div title={trans.__('Each with one grid and block, from one line')}>
         <dt>{trans.__('Kernels measured')}</dt>
         <dd>
-          {measured.kernels.length.toLocaleString()}{' '}
+          {kernelCount(measured).toLocaleString()}{' '}
           <small>
             {trans._n('%1 launch', '%1 launches', measured.launches)}
           </small>
@@ -46,6 +44,12 @@ export function MeasuredKeys(props: {
           ))}
         </dd>
       </div>
+      {models.length > 0 && (
+        <div title={trans.__('What the kernels ran on')}>
+          <dt>{trans.__('GPU')}</dt>
+          <dd>{models.join(', ')}</dd>
+        </div>
+      )}
       <div
         className="gol-Measured-best"
         title={trans.__(
@@ -70,4 +74,12 @@ export function MeasuredKeys(props: {
       </div>
     </dl>
   );
+}
+
+export namespace MeasuredKeys {
+  export interface IProps {
+    measured: IMeasurement;
+    devices: readonly Pick<IDeviceTime, 'model'>[];
+    trans: TranslationBundle;
+  }
 }

@@ -11,14 +11,13 @@ import { timeByBound } from './sums';
 import { boundWord } from './words';
 
 /** What a measurement says first. Kernels were run one by one, so nothing is said of idle time or of the host. */
-export function MeasuredFigures(props: {
-  measured: IMeasurement;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { measured, trans } = props;
+export function MeasuredFigures(
+  props: MeasuredKeys.IProps
+): React.ReactElement {
+  const { measured } = props;
   return (
     <>
-      <MeasuredKeys measured={measured} trans={trans} />
+      <MeasuredKeys {...props} />
       {measured.note && <p className="gol-Profile-quiet">{measured.note}</p>}
     </>
   );

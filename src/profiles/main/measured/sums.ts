@@ -24,6 +24,14 @@ export function keyOf({ rank, longest }: IMeasuredKernel): string {
   return `${rank}:${longest}`;
 }
 
+/** How many kernels were measured, with those that are not told. */
+export function kernelCount({
+  kernels,
+  more_kernels
+}: Pick<IMeasurement, 'kernels' | 'more_kernels'>): number {
+  return kernels.length + more_kernels;
+}
+
 /** The largest first; kernels that the measurement does not tell are unknown. */
 export function timeByBound({
   kernels,

@@ -2,7 +2,11 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { EmptyState } from '../../../core';
-import type { IMeasuredKernel, IProfileSummary } from '../../service';
+import type {
+  IMeasuredKernel,
+  IMeasurement,
+  IProfileSummary
+} from '../../service';
 import { DownloadButton } from '../download';
 import type { IPlaces } from '../places';
 import { Grid } from '../tables/grid';
@@ -59,7 +63,11 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
   }
   return (
     <div className="gol-Measured">
-      <MeasuredKeys measured={measured} trans={trans} />
+      <MeasuredKeys
+        measured={measured}
+        devices={summary.devices}
+        trans={trans}
+      />
       {measured.note && <p className="gol-Profile-quiet">{measured.note}</p>}
       <div className="gol-Profile-bar">
         <input
@@ -74,6 +82,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
           {rows.length === kernels.length
             ? trans._n('%1 kernel', '%1 kernels', rows.length)
             : trans.__('%1 of %2 kernels', rows.length, kernels.length)}
+          {measured.more_kernels > 0 && `; ${moreWords(measured, trans)}`}
         </span>
         <DownloadButton
           name={trans.__('Measured kernels')}
@@ -106,6 +115,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
           kernel={kernel}
           total_us={measured.total_us}
           ranks={summary.ranks}
+          devices={summary.devices}
           places={places}
           notebook={notebook}
           ask={props.ask}
@@ -117,10 +127,23 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
   );
 }
 
+/** That there are kernels which took less time than all that are here. */
+function moreWords(
+  { more_kernels, kernels }: IMeasurement,
+  trans: TranslationBundle
+): string {
+  return trans._n(
+    '%2 with most time are kept, %1 more is not',
+    '%2 with most time are kept, %1 more are not',
+    more_kernels,
+    kernels.length
+  );
+}
+
 export namespace MeasuredView {
   export interface IProps extends Pick<Kernel.IProps, 'ask' | 'seen'> {
-    summary: Pick<IProfileSummary, 'ranks'>;
-    measured: NonNullable<IProfileSummary['measured']>;
+    summary: Pick<IProfileSummary, 'devices' | 'ranks'>;
+    measured: IMeasurement;
     places: IPlaces;
     /** The profile's notebook; empty where it has none. */
     notebook: string;

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { formatBytes } from '../../../core';
 import { formatNumber } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IMeasuredKernel, IMeasurement } from '../../service';
+import type { IDeviceTime, IMeasuredKernel, IMeasurement } from '../../service';
 import { siNumber } from '../tables/columns';
 
 import type { Bound } from './sums';
@@ -13,6 +13,13 @@ import { timeByBound } from './sums';
 /** A part in percent: `85 %`, with a digit more below ten. */
 export function percent(value: number): string {
   return formatShare(value, 100);
+}
+
+/** The devices' models, each once; none where the report does not tell them. */
+export function modelsOf(
+  devices: readonly Pick<IDeviceTime, 'model'>[]
+): string[] {
+  return [...new Set(devices.map(({ model }) => model).filter(Boolean))];
 }
 
 export function boundWord(bound: Bound, trans: TranslationBundle): string {

@@ -47,7 +47,11 @@ export function Overview(props: Overview.IProps): React.ReactElement {
         </Callout>
       )}
       {measured ? (
-        <MeasuredFigures measured={measured} trans={trans} />
+        <MeasuredFigures
+          measured={measured}
+          devices={summary.devices}
+          trans={trans}
+        />
       ) : (
         <KeyFigures summary={summary} trans={trans} />
       )}

@@ -15,7 +15,7 @@ import { groupValue } from './rows';
 const ROW_PX = 26;
 const HEAD_PX = 32;
 
-/** A table of any length, of which the rows that are seen are in the page. */
+/** A table of any length, of which the rows that are seen are in the page. Arrows go from cell to cell, Tab on. */
 export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
   const { label, columns, shown, sort, grouped, trans } = props;
   const grid = React.useRef<DataGridHandle>(null);
@@ -50,7 +50,7 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
               )}
             </span>
           ),
-          renderCell: ({ row }) =>
+          renderCell: ({ row, tabIndex }) =>
             place === 0 ? (
               <FirstCell
                 column={column}
@@ -63,6 +63,7 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
                 column={column}
                 shown={row}
                 most={most.get(column.id) ?? 0}
+                tabIndex={tabIndex}
               />
             )
         };
@@ -71,47 +72,49 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
   );
 
   return (
-    <DataGrid
-      ref={grid}
-      className="gol-Grid"
-      aria-label={label}
-      rows={shown}
-      columns={drawn}
-      rowHeight={ROW_PX}
-      headerRowHeight={HEAD_PX}
-      sortColumns={[
-        {
-          columnKey: sort.column,
-          direction: sort.descending ? 'DESC' : 'ASC'
-        }
-      ]}
-      onSortColumnsChange={([first]) => {
-        // The grid's third state is no order at all; here the first comes again.
-        props.onSort(
-          first
-            ? {
-                column: first.columnKey,
-                descending: first.direction === 'DESC'
-              }
-            : { ...sort, descending: !sort.descending }
-        );
-      }}
-      onCellKeyDown={(args, event) => onKey(props, args, event)}
-      onSelectedCellChange={({ row }) => {
-        // The head of the table is no row.
-        if ((row as Shown<R> | undefined)?.kind === 'row') {
-          props.onSelect?.((row as Shown<R> & { kind: 'row' }).row);
-        }
-      }}
-      rowClass={each => rowClass(each, props.selected)}
-      renderers={{
-        noRowsFallback: (
-          <p className="gol-Profile-quiet gol-Grid-none">
-            {trans.__('Nothing matches.')}
-          </p>
-        )
-      }}
-    />
+    <div className="gol-Grid-keys" onKeyDownCapture={leaveByTab}>
+      <DataGrid
+        ref={grid}
+        className="gol-Grid"
+        aria-label={label}
+        rows={shown}
+        columns={drawn}
+        rowHeight={ROW_PX}
+        headerRowHeight={HEAD_PX}
+        sortColumns={[
+          {
+            columnKey: sort.column,
+            direction: sort.descending ? 'DESC' : 'ASC'
+          }
+        ]}
+        onSortColumnsChange={([first]) => {
+          // The grid's third state is no order at all; here the first comes again.
+          props.onSort(
+            first
+              ? {
+                  column: first.columnKey,
+                  descending: first.direction === 'DESC'
+                }
+              : { ...sort, descending: !sort.descending }
+          );
+        }}
+        onCellKeyDown={(args, event) => onKey(props, args, event)}
+        onSelectedCellChange={({ row }) => {
+          // The head of the table is no row.
+          if ((row as Shown<R> | undefined)?.kind === 'row') {
+            props.onSelect?.((row as Shown<R> & { kind: 'row' }).row);
+          }
+        }}
+        rowClass={each => rowClass(each, props.selected)}
+        renderers={{
+          noRowsFallback: (
+            <p className="gol-Profile-quiet gol-Grid-none">
+              {trans.__('Nothing matches.')}
+            </p>
+          )
+        }}
+      />
+    </div>
   );
 }
 
@@ -142,6 +145,13 @@ function rowClass<R>(
     return 'gol-mod-group';
   }
   return shown.row === selected ? 'gol-mod-selected' : undefined;
+}
+
+/** Tab leaves for what stands after the table; the grid's own walks every cell of every row. */
+function leaveByTab(event: React.KeyboardEvent): void {
+  if (event.key === 'Tab') {
+    event.stopPropagation();
+  }
 }
 
 function onKey<R>(
@@ -232,8 +242,9 @@ function ValueCell<R>(props: {
   column: IColumn<R>;
   shown: Shown<R>;
   most: number;
+  tabIndex: number;
 }): React.ReactElement {
-  const { column, shown, most } = props;
+  const { column, shown, most, tabIndex } = props;
   if (shown.kind === 'head') {
     const value = groupValue(column, shown.rows);
     return (
@@ -248,7 +259,7 @@ function ValueCell<R>(props: {
     return <span className="gol-Profile-quiet">–</span>;
   }
   if (column.draw) {
-    return <>{column.draw(shown.row)}</>;
+    return <>{column.draw(shown.row, tabIndex)}</>;
   }
   return typeof value === 'number' ? (
     <>

@@ -17,8 +17,8 @@ export interface IColumn<R> {
   /** Drawn with a bar behind, against the largest value, or against `whole`. */
   readonly bar?: boolean;
   readonly whole?: number;
-  /** What is seen in place of the value's text, such as a link; never of the first column. */
-  readonly draw?: (row: R) => ReactNode;
+  /** What is seen in place of the value's text, never of the first column. A link takes `tabIndex`: it has the focus where its cell is selected. */
+  readonly draw?: (row: R, tabIndex: number) => ReactNode;
 }
 
 export interface ISort {

@@ -19,7 +19,12 @@ type Which = 'operators' | 'kernels' | 'shapes' | 'steps';
 /** Operators, kernels, operators by their shapes against the roofline, and steps. */
 export function Tables(props: Tables.IProps): React.ReactElement {
   const { summary, trans } = props;
-  const [which, setWhich] = React.useState<Which>('operators');
+  // A report of Nsight Compute has kernels and no operators.
+  const [which, setWhich] = React.useState<Which>(() =>
+    operatorRows(summary).length === 0 && kernelRows(summary).length > 0
+      ? 'kernels'
+      : 'operators'
+  );
   const choices: [Which, string][] = [
     ['operators', trans.__('Operators')],
     ['kernels', trans.__('Kernels')],

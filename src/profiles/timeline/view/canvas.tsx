@@ -21,14 +21,18 @@ const DRAG_PX = 4;
 const WHEEL = 0.0018;
 
 /** The canvas with what hands do on it. It draws when something changed, once a frame. */
-export function TimelineCanvas(props: {
-  model: TimelineModel;
-  trans: TranslationBundle;
-  describedBy: string;
-  onScroll: (scroll: number) => void;
-}): React.ReactElement {
+export const TimelineCanvas = React.forwardRef<
+  HTMLDivElement,
+  {
+    model: TimelineModel;
+    trans: TranslationBundle;
+    describedBy: string;
+    onScroll: (scroll: number) => void;
+  }
+>(function TimelineCanvas(props, focused): React.ReactElement {
   const { model, trans, describedBy } = props;
   const host = React.useRef<HTMLDivElement>(null);
+  React.useImperativeHandle(focused, () => host.current!, []);
   const canvas = React.useRef<HTMLCanvasElement>(null);
   const [tip, setTip] = React.useState<ITip | null>(null);
 
@@ -152,7 +156,7 @@ export function TimelineCanvas(props: {
       )}
     </div>
   );
-}
+});
 
 interface ITip {
   readonly left: number;

@@ -49,10 +49,10 @@ function GroupHead(props: {
 function CounterHead(props: {
   lane: IPlacedLane;
   counter: ICounterLane;
-  model: TimelineModel;
+  onSelect: () => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { lane, counter, model, trans } = props;
+  const { lane, counter, trans } = props;
   const { least, most, unit } = counter;
   const from = formatValue(least);
   const reach =
@@ -70,7 +70,7 @@ function CounterHead(props: {
         reach,
         trans._n('%1 sample', '%1 samples', lane.slices)
       )}
-      onClick={() => void model.selectCounter(lane)}
+      onClick={props.onSelect}
     >
       <span>{lane.label}</span>
       <span>{reach}</span>
@@ -81,8 +81,13 @@ function CounterHead(props: {
 /** The lanes' names beside the canvas, moved along with it. */
 export const LaneHeads = React.forwardRef<
   HTMLDivElement,
-  { model: TimelineModel; trans: TranslationBundle }
->(function LaneHeads({ model, trans }, moved): React.ReactElement {
+  {
+    model: TimelineModel;
+    /** Bring the focus to the slices, whose keys go on from what was selected. */
+    onSelected: () => void;
+    trans: TranslationBundle;
+  }
+>(function LaneHeads({ model, onSelected, trans }, moved): React.ReactElement {
   const { lanes, groups } = model.placed;
   return (
     <div
@@ -114,7 +119,10 @@ export const LaneHeads = React.forwardRef<
                 key={lane.lane}
                 lane={lane}
                 counter={lane.counter}
-                model={model}
+                onSelect={() => {
+                  void model.selectCounter(lane);
+                  onSelected();
+                }}
                 trans={trans}
               />
             );

@@ -29,6 +29,7 @@ export function TimelineView(props: {
   const help = React.useId();
   const node = React.useRef<HTMLDivElement>(null);
   const heads = React.useRef<HTMLDivElement>(null);
+  const canvas = React.useRef<HTMLDivElement>(null);
   const [, redraw] = React.useReducer((count: number) => count + 1, 0);
   React.useEffect(() => {
     const slot = () => redraw();
@@ -78,8 +79,14 @@ export function TimelineView(props: {
       <Marks model={model} trans={trans} />
       {failure}
       <div className="gol-Timeline-body">
-        <LaneHeads ref={heads} model={model} trans={trans} />
+        <LaneHeads
+          ref={heads}
+          model={model}
+          onSelected={() => canvas.current?.focus()}
+          trans={trans}
+        />
         <TimelineCanvas
+          ref={canvas}
           model={model}
           trans={trans}
           describedBy={help}

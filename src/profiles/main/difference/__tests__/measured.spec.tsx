@@ -103,7 +103,7 @@ describe('two measurements', () => {
             summary: makeSummary({ measured: one })
           } as IProfile,
           after: { title: 'b', summary: after } as IProfile,
-          difference: makeDifference()
+          difference: makeDifference({ a_step: false })
         }),
       trans
     });
@@ -127,6 +127,8 @@ describe('two measurements', () => {
     );
     expect(screen.getByRole('grid', { name: 'Measured kernels' })).toBeTruthy();
     expect(screen.getByText('3 rows')).toBeTruthy();
+    expect(screen.getByText(/^Nsight Compute measured both/)).toBeTruthy();
+    expect(screen.queryByText(/whole traces|steps/)).toBeNull();
   });
 
   it('are no part of a comparison with a trace', async () => {
@@ -135,6 +137,7 @@ describe('two measurements', () => {
       'Figures'
     );
     expect(screen.queryByText('Measured kernels')).toBeNull();
+    expect(screen.getByText(/^All times are of the whole traces/)).toBeTruthy();
   });
 
   it('have no idle time and no host in the panel', () => {

@@ -8,9 +8,15 @@ import {
 } from '@testing-library/react';
 import * as React from 'react';
 
-import type { IMeasuredKernel } from '../../../service';
+import type {
+  IMeasuredKernel,
+  IMeasurement,
+  IProfileSummary
+} from '../../../service';
+import { SummaryView } from '../../../view/detail';
 import {
   FakePlaces,
+  makeDevice,
   makeLine,
   makeSummary,
   trans
@@ -49,11 +55,15 @@ describe('measured kernels', () => {
 
   afterEach(cleanup);
 
-  function show(...kernels: IMeasuredKernel[]): void {
+  function showKernels(...kernels: IMeasuredKernel[]): void {
+    show(makeMeasurement(kernels), makeSummary());
+  }
+
+  function show(measured: IMeasurement, summary: IProfileSummary): void {
     render(
       <MeasuredView
-        summary={makeSummary()}
-        measured={makeMeasurement(kernels)}
+        summary={summary}
+        measured={measured}
         places={places}
         notebook="a.ipynb"
         ask={ask}
@@ -69,7 +79,7 @@ describe('measured kernels', () => {
 
   it('shows the longest first, with its line', () => {
     const { place } = makeLine(4, 1, 'y = model(x)');
-    show(
+    showKernels(
       makeMeasuredKernel({ name: 'short', longest: 1, total_us: 10 }),
       makeMeasuredKernel({ name: 'long', longest: 2, place })
     );
@@ -86,7 +96,7 @@ describe('measured kernels', () => {
   });
 
   it('shows the kernel whose row is clicked, and another where that is filtered away', () => {
-    show(
+    showKernels(
       makeMeasuredKernel({ name: 'long', longest: 2 }),
       makeMeasuredKernel({ name: 'short', longest: 1, total_us: 10 })
     );
@@ -104,7 +114,7 @@ describe('measured kernels', () => {
   });
 
   it('tells its bars in words', () => {
-    show(makeMeasuredKernel());
+    showKernels(makeMeasuredKernel());
     const speeds = within(part('Speed of light')).getAllByRole('listitem');
     expect(speeds.map(({ textContent }) => textContent)).toEqual([
       'Compute78 %',
@@ -166,7 +176,7 @@ describe('measured kernels', () => {
   });
 
   it('says of each part that the report lacks it', () => {
-    show(makeBareKernel());
+    showKernels(makeBareKernel());
     expect(part('Speed of light').textContent).toMatch(/lacks the section/);
     expect(part('Occupancy').textContent).toMatch(/lacks the section/);
     expect(part('What its warps wait for').textContent).toMatch(
@@ -181,7 +191,7 @@ describe('measured kernels', () => {
       'See https://docs.nvidia.com/nsight/index.html#a. <img src=x onerror=alert(1)> ' +
       'http://docs.nvidia.com/plain https://docs.nvidia.com.example.org/ ' +
       'https://docs.nvidia.com@example.org/ (https://docs.nvidia.com/b) javascript:alert(1)';
-    show(makeMeasuredKernel({ rules: [makeRule({ text })] }));
+    showKernels(makeMeasuredKernel({ rules: [makeRule({ text })] }));
     const rules = part('What to change');
     expect(within(rules).getByRole('article').textContent).toContain(text);
     expect(rules.querySelector('img')).toBeNull();
@@ -201,7 +211,7 @@ describe('measured kernels', () => {
       of: ''
     });
     const small = makeRule({ title: 'Hardly', speedup_pct: 0.02 });
-    show(makeMeasuredKernel({ rules: [remark, small, makeRule()] }));
+    showKernels(makeMeasuredKernel({ rules: [remark, small, makeRule()] }));
     const rules = part('What to change');
     expect(within(rules).getAllByRole('article')).toHaveLength(1);
     fireEvent.click(within(rules).getByRole('button', { name: '1 remark' }));
@@ -216,8 +226,47 @@ describe('measured kernels', () => {
     ).toContain('up to <0.1 % of its time (0.0127 µs)');
   });
 
+  it('counts the kernels that are not told too', () => {
+    show(
+      { ...makeMeasurement([makeMeasuredKernel()]), more_kernels: 1200 },
+      makeSummary()
+    );
+    expect(screen.getByText('Kernels measured').nextSibling?.textContent).toBe(
+      '1,201 2 launches'
+    );
+    expect(screen.getByRole('status').textContent).toBe(
+      '1 kernel; 1 with most time are kept, 1200 more are not'
+    );
+  });
+
+  it('names the device that they ran on', () => {
+    const devices = [
+      makeDevice({ model: 'NVIDIA H100' }),
+      makeDevice({ device: '1', model: 'NVIDIA L4' })
+    ];
+    const kernel = makeMeasuredKernel({ name: 'own', device: '1' });
+    show(makeMeasurement([kernel]), makeSummary({ devices }));
+    expect(screen.getByText('GPU').nextSibling?.textContent).toBe(
+      'NVIDIA H100, NVIDIA L4'
+    );
+    expect(part('own').textContent).toContain('; Device 1, NVIDIA L4');
+    cleanup();
+    render(
+      <SummaryView
+        summary={makeSummary({ devices, measured: makeMeasurement([kernel]) })}
+        trans={trans}
+      />
+    );
+    expect(screen.getByText('GPU').nextSibling?.textContent).toBe(
+      'NVIDIA H100, NVIDIA L4'
+    );
+    cleanup();
+    show(makeMeasurement([kernel]), makeSummary());
+    expect(screen.queryByText('GPU')).toBeNull();
+  });
+
   it('says where nothing was measured', () => {
-    show();
+    showKernels();
     expect(screen.getByText(/The report holds no kernel/)).toBeTruthy();
   });
 
