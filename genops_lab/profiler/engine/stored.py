@@ -27,7 +27,7 @@ from .columns import Allocations, Columns, Counters, CounterSeries, Lane, Marked
 from .measuring.launch import Measured
 
 #: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
-VERSION = 5
+VERSION = 6
 MANIFEST = "columns.json"
 
 _SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
