@@ -78,7 +78,7 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     panel = page.locator(".gol-Profile:visible")
     panel.get_by_role("tab", name="Operators and kernels").click()
     panel.get_by_role("button", name="Kernels", exact=True).click()
-    expect(panel.get_by_text("gemm").first).to_be_visible()
+    expect(panel.get_by_role("grid", name="Kernels", exact=True).get_by_text("gemm")).to_be_visible()
     lab.shot("nsight-compute-profile", width=1920)
     [profile] = server.get("genops/profiles")
     measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
