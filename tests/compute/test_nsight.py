@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -173,10 +174,17 @@ async def test_a_kernel_is_started_under_nsys_and_restarted_so(nsys: NsysStandIn
     assert first != again, "each process has a session of its own"
 
 
+@pytest.fixture
+def the_real_one() -> Iterator[Path]:
+    """``nsys`` itself."""
+    with real_nsys() as found:
+        yield found
+
+
 async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
-    at_home: Home, monkeypatch: pytest.MonkeyPatch
+    at_home: Home, the_real_one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", f"{real_nsys().parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{the_real_one.parent}:{os.environ['PATH']}")
     manager = AsyncKernelManager(
         kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
     )

@@ -85,10 +85,11 @@ def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.mark.parametrize("state", ["", "busy"])
 def test_nothing_of_a_kernel_under_the_real_nsys_outlives_its_server(at_home: Home, state: str) -> None:
     prepared("python3", "1", UnderNsight("systems"))
-    kernel, session = killed(at_home, "systems", real_nsys().parent, state)
-    assert session.startswith("genops-")
-    gone(lambda: psutil.pid_exists(kernel))
-    gone(lambda: named(session))
+    with real_nsys() as nsys:
+        kernel, session = killed(at_home, "systems", nsys.parent, state)
+        assert session.startswith("genops-")
+        gone(lambda: psutil.pid_exists(kernel))
+        gone(lambda: named(session))
     gone(lambda: named(f"{at_home.path}/k.json"))
 
 

@@ -30,8 +30,8 @@ with nvtx.annotate("{title} work"):
 def server() -> Iterator[LabServer]:
     """A Lab of a machine that has it."""
     pytest.importorskip("nvtx", reason="PyPI's nvtx has no wheel for this Python")
-    nsys = real_nsys()
     with (
+        real_nsys() as nsys,
         temporary_home() as home,
         running_lab(home, env={"PATH": f"{nsys.parent}{os.pathsep}{os.environ['PATH']}"}) as found,
     ):

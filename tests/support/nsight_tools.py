@@ -5,6 +5,9 @@ Without one they still start programs, record their NVTX ranges (nsys), and read
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,16 @@ import pytest
 HOME = Path(__file__).resolve().parents[2] / ".cache" / "nsight"
 
 
-def real_nsys() -> Path:
-    """``nsys``, or the test is skipped."""
-    return _one("systems/target-*/nsys", "Nsight Systems")
+@contextlib.contextmanager
+def real_nsys() -> Iterator[Path]:
+    """``nsys``, or the test is skipped; for one test at a time, of all processes.
+
+    All its sessions share a lock of the machine (``/tmp/nvidia``), and some tests kill it in the middle of something.
+    """
+    found = _one("systems/target-*/nsys", "Nsight Systems")
+    with (HOME / "nsys.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield found
 
 
 def real_ncu() -> Path:
