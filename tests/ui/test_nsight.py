@@ -1,5 +1,5 @@
-"""A notebook's kernel restarted under Nsight Systems, its cell profiled, and the profile seen: all real but nsys, which
-cannot be had here. A stand-in gives a real export as what it recorded."""
+"""A notebook's kernel restarted under Nsight Systems, its cell profiled, and the profile seen: all real but nsys,
+which needs a GPU for that: a stand-in gives a real export as what it recorded."""
 
 from __future__ import annotations
 
@@ -60,6 +60,15 @@ def in_kernel_menu(page: Page, label: str) -> None:
     page.get_by_role("menuitem", name=label).click()
 
 
+def without_nsight(lab: LabPage, path: str) -> None:
+    """The notebook's kernel goes back."""
+    lab.execute("docmanager:open", {"path": path})
+    lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
+    in_kernel_menu(lab.page, "Restart Kernel without Nsight…")
+    lab.page.get_by_role("dialog").get_by_role("button", name="Restart").click()
+    lab.kernel_idle()
+
+
 def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, server: LabServer) -> None:
     write(server, "a.ipynb", "%load_ext genops_lab", '%%profile --title "under nsight"\nx = 1')
     lab.open_notebook("a.ipynb")
@@ -89,11 +98,7 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
     panel.get_by_role("tab", name="Operators and kernels").click()
     expect(panel.get_by_text("flash_attn::_flash_attn_forward").first).to_be_visible()
 
-    lab.execute("docmanager:open", {"path": "a.ipynb"})
-    page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
-    in_kernel_menu(page, "Restart Kernel without Nsight…")
-    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
-    lab.kernel_idle()
+    without_nsight(lab, "a.ipynb")
     assert lab.problems == []
 
 

@@ -16,7 +16,7 @@ from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.ncu import NcuStandIn, ncu_stand_in
 
-from .test_nsight import in_kernel_menu, write
+from .test_nsight import in_kernel_menu, without_nsight, write
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -90,11 +90,7 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     assert artifact.endswith("/measured.ncu-rep")
     assert {each["name"]: each["place"]["line"] for each in measured["kernels"]} == {"gemm": 3, "softmax": 4}
 
-    lab.execute("docmanager:open", {"path": "c.ipynb"})
-    page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for()
-    in_kernel_menu(page, "Restart Kernel without Nsight…")
-    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
-    lab.kernel_idle()
+    without_nsight(lab, "c.ipynb")
     assert lab.problems == []
 
 

@@ -6,6 +6,7 @@ has a beginning, bounds and one end, and marks cells, lines and steps as NVTX ra
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import functools
 import os
@@ -39,7 +40,7 @@ def clean_environment() -> Dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_INJECTED)}
 
 
-class OutsideCapture:
+class OutsideCapture(abc.ABC):
     """One recording, with the interface of :class:`~genops_lab.kernel.profiling.capture.Capture`.
 
     Lines, steps and PyTorch's operators are NVTX ranges, where there is NVTX.
@@ -74,22 +75,22 @@ class OutsideCapture:
         self._steps = StepHook(self._stepped)
         self._watch: Any = None
 
+    @abc.abstractmethod
     def _begin(self) -> None:
         """Have the tool record. Raises GenOpsError."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _stop(self) -> None:
         """Have it record no more, from any thread. Raises GenOpsError."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _counted(self, count: int) -> bool:
         """So many steps are done: in the thread that trains, inside the optimizer's call. False: they are enough."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _write(self) -> None:
         """Put the trace into ``folder`` and its path into ``trace_path``, and say what there is of it. Raises
         GenOpsError."""
-        raise NotImplementedError
 
     def start(self, *, own_line: bool = False) -> None:
         """Begin to record. Raises GenOpsError where the tool does not.
