@@ -32,4 +32,4 @@ wheel:          ## build the wheel and the source distribution into dist/
 	@$(DEV) wheel
 
 clean:          ## remove what was built; the virtual environment stays
-	rm -rf lib dist genops_lab/labextension genops_lab/kernel/static genops_lab/_version.py tsconfig.tsbuildinfo .cache
+	rm -rf lib dist genops_lab/labextension genops_lab/kernel/static genops_lab/_version.py genops_lab/profiler/engine/reading/native/*.so tsconfig.tsbuildinfo .cache

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import build_native
 import nsight
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,6 +168,18 @@ def ensure_front_end() -> None:
     mark("front-end", state)
 
 
+def ensure_native() -> None:
+    """Build what reads traces when its source changed."""
+    state = digest([build_native.SOURCE, Path(build_native.__file__)], platform.platform())
+    if done("native", state) and build_native.LIBRARY.exists():
+        return
+    reason = build_native.build()
+    if reason:
+        say(f"traces will be read in Python alone, which takes longer: {reason}")
+        return
+    mark("native", state)
+
+
 def unlink_labextension() -> None:
     if LABEXTENSION.is_symlink():
         LABEXTENSION.unlink()
@@ -184,6 +197,7 @@ def link_labextension() -> None:
 def set_up(extras: str) -> None:
     ensure_venv()
     ensure_python_packages(extras)
+    ensure_native()
     ensure_front_end()
     link_labextension()
 

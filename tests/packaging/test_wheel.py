@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.support.browser import CHROMIUM, WHY_NOT, chromium, lab_page
 from tests.support.environments import NEWEST, built_wheel, environment_with_wheel, find_python
 from tests.support.homes import Home
 from tests.support.lab_server import running_lab
+from tests.support.scripts import build_native
 
 OLDEST = ("jupyterlab==4.4.*",)
 PAIRS = [(10, OLDEST), (13, NEWEST)]
@@ -27,6 +30,13 @@ def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
     assert "genops_lab/core/openapi.json" in names
     assert "genops.py" in names
     assert not [name for name in names if name.startswith(("tests/", "src/", "node_modules/"))]
+
+
+@pytest.mark.skipif(not build_native.compiler(), reason="there is no C compiler here")
+def test_the_wheel_holds_what_reads_traces_and_is_for_this_platform() -> None:
+    wheel = built_wheel()
+    assert "genops_lab/profiler/engine/reading/native/scan.so" in zipfile.ZipFile(wheel).namelist()
+    assert wheel.stem.endswith(f"-py3-none-{re.sub('[-.]', '_', sysconfig.get_platform())}")
 
 
 @pytest.mark.slow

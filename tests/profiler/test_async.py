@@ -12,7 +12,7 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.columns import Columns
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.reading import kineto, pieces
-from genops_lab.profiler.engine.reading.helpers import Helpers
+from genops_lab.profiler.engine.reading.helpers import Processes, Threads
 from genops_lab.profiler.engine.timeline import tiles
 from genops_lab.profiler.engine.timeline.slices import lanes_of
 from genops_lab.profiler.engine.timeline.tiles import Timeline
@@ -179,8 +179,9 @@ def test_batches_helpers_and_odd_events_give_the_same(
     assert len(whole) == 1000
     monkeypatch.setattr(pieces, "BATCH_BYTES", 5000)
     assert found(kineto.read(path)) == whole
-    with Helpers(2) as helpers:
-        assert found(kineto.read(path, helpers)) == whole
+    for helpers_of in (Threads, Processes):
+        with helpers_of(2) as helpers:
+            assert found(kineto.read(path, helpers)) == whole
     odd = [{**each, "dur": "0.5"} if each["ph"] == "X" else each for each in events]
     path.write_text(json.dumps([*odd, 7]))
     assert found(kineto.read(path)) == whole

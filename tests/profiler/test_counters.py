@@ -16,7 +16,7 @@ from genops_lab.profiler.engine import stored
 from genops_lab.profiler.engine.columns import Columns, CounterSeries
 from genops_lab.profiler.engine.reading import counted, kineto, pieces
 from genops_lab.profiler.engine.reading.cutting import Stretch, cut
-from genops_lab.profiler.engine.reading.helpers import Helpers
+from genops_lab.profiler.engine.reading.helpers import Processes, Threads
 
 from .events import Event, kernel, operator, written
 
@@ -134,8 +134,9 @@ def test_batches_and_helpers_give_the_same(tmp_path: Path, monkeypatch: pytest.M
     whole = told(kineto.read(path))
     monkeypatch.setattr(pieces, "BATCH_BYTES", 5000)
     assert told(kineto.read(path)) == whole
-    with Helpers(2) as helpers:
-        assert told(kineto.read(path, helpers)) == whole
+    for helpers_of in (Threads, Processes):
+        with helpers_of(2) as helpers:
+            assert told(kineto.read(path, helpers)) == whole
     assert len(whole) == 6
     assert whole["0", "n", "b"][:2] == [(500, 0.0), (3_500, -3.0)]
 

@@ -11,6 +11,7 @@ import pytest
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze, diff
 from genops_lab.profiler.engine.reading import files as reading
+from genops_lab.profiler.engine.reading.helpers import Processes, Threads
 from genops_lab.profiler.memory.service import MemoryService
 from genops_lab.profiler.models import ComparedProfiles, OpenedFile
 from tests.support.homes import Home
@@ -38,10 +39,11 @@ def filled(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["alone", "with helpers"])
+@pytest.fixture(params=[None, Threads, Processes])
 def _read_as(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "with helpers":
-        monkeypatch.setattr(reading, "WORTH_HELPERS", 0)
+    if request.param is not None:
+        monkeypatch.setattr(reading, "worth", lambda _size: True)
+        monkeypatch.setattr(reading, "helpers", request.param)
         monkeypatch.setattr(reading, "cores", lambda: 2)
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.reading import kineto, pieces
-from genops_lab.profiler.engine.reading.helpers import Helpers
+from genops_lab.profiler.engine.reading.helpers import Processes, Threads
 from genops_lab.profiler.models import ProfileSummary
 from tests.support.real_traces import real_trace
 
@@ -117,12 +117,13 @@ def test_helpers_read_documents_written_otherwise(
 ) -> None:
     monkeypatch.setattr(pieces, "BATCH_BYTES", 3000)
     path = tmp_path / "trace.json"
-    with Helpers(2) as helpers:
-        for style in OF_DOCUMENTS:
-            path.write_bytes(
-                rewritten(SYNTHETIC, ["devices with a point", "times as texts"], style, packing, 1)
-            )
-            assert told(kineto.read(path, helpers)) == told(kineto.read(path)), style
+    for helpers_of in (Threads, Processes):
+        with helpers_of(2) as helpers:
+            for style in OF_DOCUMENTS:
+                path.write_bytes(
+                    rewritten(SYNTHETIC, ["devices with a point", "times as texts"], style, packing, 1)
+                )
+                assert told(kineto.read(path, helpers)) == told(kineto.read(path)), style
 
 
 @settings(max_examples=150, deadline=None)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.columns import TEXTS, Columns
 from genops_lab.profiler.engine.nesting import _nearest_around
-from genops_lab.profiler.engine.reading import batches, kineto, pieces, singly
+from genops_lab.profiler.engine.reading import batches, decoded, kineto, native, pieces, singly
 from genops_lab.profiler.engine.reading import files as reading
-from genops_lab.profiler.engine.reading.helpers import Helpers
+from genops_lab.profiler.engine.reading.helpers import Processes, Threads
 from genops_lab.profiler.engine.reading.mending import mended
 from genops_lab.profiler.engine.reading.parts import Joined, Part
 from genops_lab.profiler.engine.reading.times import (
@@ -161,7 +161,7 @@ def test_plain_events_are_never_read_one_by_one(found: list[Any]) -> None:
 
 def test_what_lies_between_texts_is_in_none() -> None:
     """Texts of a column are cut at a byte that the decoder must refuse, also where it passes over a string."""
-    grid = b'"1' + batches.BETWEEN + b'2"'
+    grid = b'"1' + decoded.BETWEEN + b'2"'
     with pytest.raises(msgspec.DecodeError):
         batches.read(b'[{"ph":"X","cat":"kernel","name":"k","ts":1,"dur":1,"args":{"grid":' + grid + b"}}]")
 
@@ -247,10 +247,13 @@ def test_real_traces_are_read_the_same_in_every_way(
     fast = told(kineto.read(path))
     plain_file = tmp_path / name.removesuffix(".gz")
     plain_file.write_bytes(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
-    with Helpers(2) as helpers:
-        # Helpers are given the text of compressed files, and of others the places of events.
-        assert told(kineto.read(path, helpers)) == fast
-        assert told(kineto.read(plain_file, helpers)) == fast
+    for helpers_of in (Threads, Processes):
+        with helpers_of(2) as helpers:
+            # Helpers are given the text of compressed files, and of others the places of events.
+            assert told(kineto.read(path, helpers)) == fast
+            assert told(kineto.read(plain_file, helpers)) == fast
+    monkeypatch.setattr(native, "scan", lambda _text: None)
+    assert told(kineto.read(path)) == fast
     monkeypatch.setattr(batches, "read", singly.read)
     assert told(kineto.read(path)) == fast
 
@@ -266,12 +269,19 @@ def kernels(number: int, first: int = 0) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def with_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even for small files."""
-    monkeypatch.setattr(reading, "WORTH_HELPERS", 0)
-    monkeypatch.setattr(reading, "cores", lambda: 2)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "BATCH_BYTES", 5000)
     monkeypatch.setattr(pieces, "READ_BYTES", 3000)
+
+
+@pytest.fixture(params=[Threads, Processes])
+def with_helpers(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, small_batches: None
+) -> None:
+    """Even for small files."""
+    monkeypatch.setattr(reading, "worth", lambda _size: True)
+    monkeypatch.setattr(reading, "helpers", request.param)
+    monkeypatch.setattr(reading, "cores", lambda: 2)
 
 
 @pytest.mark.usefixtures("with_helpers")
@@ -304,11 +314,11 @@ def test_ranks_beside_each_other_keep_their_order(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.usefixtures("with_helpers")
+@pytest.mark.usefixtures("small_batches")
 def test_a_helper_that_is_ended_costs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     path.write_text(json.dumps({"traceEvents": kernels(300)}))
-    with Helpers(2) as helpers:
+    with Processes(2) as helpers:
         for helper in helpers._started:
             helper.kill()
             helper.wait()

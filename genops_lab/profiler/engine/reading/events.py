@@ -233,8 +233,8 @@ def _field(argument: Argument) -> Any:
 
 
 #: All arguments that are read, in the order in which profilers write them: so they are found at once.
-_ALL = tuple(dict.fromkeys((*OPERATOR[:1], *OPERATOR[5:9], *DEVICE[3:5], *DEVICE, *OPERATOR, *PYTHON)))
-Arguments = argument_type(_ALL, strict=True)
+ALL = tuple(dict.fromkeys((*OPERATOR[:1], *OPERATOR[5:9], *DEVICE[3:5], *DEVICE, *OPERATOR, *PYTHON)))
+Arguments = argument_type(ALL, strict=True)
 
 
 def _reader(name: str) -> Callable[[list[Any]], list[Any]]:

@@ -16,12 +16,10 @@ from .. import heap
 from ..columns import Columns
 from ..threads import cores
 from . import kineto
-from .helpers import MOST, Helpers
+from .helpers import MOST, Helpers, helpers, worth
 from .kinds_of_files import FileKind, kind_of_file
 from .left_out import LeftOut
 
-#: Of JSON. Helpers take 0.2 s to start, in which a core reads 30 MB.
-WORTH_HELPERS = 96 << 20
 #: Traces shrink to about so much in gzip.
 _PACKED = 12
 
@@ -43,7 +41,7 @@ def read_all(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, C
 def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Columns]]]:
     """Each file with what reads it, or waits until it is read."""
     number = min(cores(), MOST)
-    if number < 2 or sum(map(_json_bytes, paths)) < WORTH_HELPERS:
+    if number < 2 or not worth(sum(map(_json_bytes, paths))):
         for path in paths:
             yield path, partial(_read, path, None)
     elif len(paths) == 1:
@@ -54,9 +52,9 @@ def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Column
 
 def _read_with_helpers(path: Path, number: int) -> Columns:
     """One large file."""
-    with Helpers(number) as helpers, _told(path):
+    with helpers(number) as several, _told(path):
         reading = kineto.Reading(path)
-        reading.take(helpers)
+        reading.take(several)
     # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
     heap.give_back()
     columns = reading.columns()
@@ -67,16 +65,16 @@ def _read_with_helpers(path: Path, number: int) -> Columns:
 
 def _read_beside(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
     """Several files at the same time."""
-    with Helpers(number) as helpers, ThreadPoolExecutor(number) as readers:
+    with helpers(number) as several, ThreadPoolExecutor(number) as readers:
         left, waiting = iter(paths), deque[tuple[Path, Future[Columns]]]()
         try:
             for path in islice(left, number):
-                waiting.append((path, readers.submit(_read, path, helpers)))
+                waiting.append((path, readers.submit(_read, path, several)))
             while waiting:
                 path, future = waiting.popleft()
                 wait([future])
                 for following in islice(left, 1):
-                    waiting.append((following, readers.submit(_read, following, helpers)))
+                    waiting.append((following, readers.submit(_read, following, several)))
                 result = future.result
                 del future
                 yield path, result
@@ -95,7 +93,7 @@ def _json_bytes(path: Path) -> int:
     return 0
 
 
-def _read(path: Path, helpers: Helpers | None) -> Columns:
+def _read(path: Path, several: Helpers | None) -> Columns:
     with _told(path):
         kind = kind_of_file(path)
         if kind is FileKind.NSIGHT_COMPUTE:
@@ -106,7 +104,7 @@ def _read(path: Path, helpers: Helpers | None) -> Columns:
             from . import nsight
 
             return nsight.read(path)
-        return kineto.read(path, helpers)
+        return kineto.read(path, several)
 
 
 @contextlib.contextmanager

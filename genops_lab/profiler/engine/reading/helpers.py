@@ -1,7 +1,8 @@
-"""Processes that decode batches of events beside each other: decoding holds Python's lock.
+"""Batches of events read beside each other: in threads where ``native`` is built, which holds no lock of Python's, else
+in processes, for msgspec holds it.
 
-They are plain programs that read from a pipe, not ``multiprocessing``, which would run a user's script once more in
-each of them. They send numbers and names back, and end with the pipe.
+Processes are plain programs that read from a pipe, not ``multiprocessing``, which would run a user's script once more
+in each of them. They send numbers and names back, and end with the pipe.
 """
 
 from __future__ import annotations
@@ -15,20 +16,66 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from .helping import Range, message, send
+from . import native
+from .helping import Range, message, part_of, send
 from .parts import Part
 
 #: More than these give little: the process that joins the parts has to keep up.
 MOST = 4
-
+#: Of JSON. Processes take 0.2 s to start, in which a core reads 30 MB.
+WORTH_PROCESSES, WORTH_THREADS = 96 << 20, 4 << 20
 
 Work = TypeVar("Work", bytes, Range)
 
 
-class Helpers:
+class Helpers(Protocol):
     """Some helpers, for the time of a ``with``. They may be asked from several threads."""
+
+    number: int
+
+    def __enter__(self) -> Helpers: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def ask(self, work: bytes | Range) -> Future[Part | None]:
+        """The part that an array of events makes; None where it is to be read with more care."""
+
+
+def worth(json_bytes: int) -> bool:
+    """Whether so much is read sooner with helpers."""
+    return json_bytes >= (WORTH_THREADS if native.available() else WORTH_PROCESSES)
+
+
+def helpers(number: int) -> Helpers:
+    """Of the kind that is right here."""
+    return Threads(number) if native.available() else Processes(number)
+
+
+class Threads:
+    """See ``Helpers``."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._threads = ThreadPoolExecutor(number)
+
+    def __enter__(self) -> Threads:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def ask(self, work: bytes | Range) -> Future[Part | None]:
+        return self._threads.submit(part_of, work)
+
+
+class Processes:
+    """See ``Helpers``."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -36,7 +83,7 @@ class Helpers:
         self._started: list[subprocess.Popen[bytes]] = []
         self._threads = ThreadPoolExecutor(number)
 
-    def __enter__(self) -> Helpers:
+    def __enter__(self) -> Processes:
         path = os.pathsep.join(each for each in sys.path if each)
         helping = f"{__package__}.helping"
         for _ in range(self.number):
@@ -61,7 +108,6 @@ class Helpers:
             helper.communicate()
 
     def ask(self, work: bytes | Range) -> Future[Part | None]:
-        """The part that an array of events makes; None where it is to be read with more care."""
         return self._threads.submit(self._ask, pickle.dumps(work, pickle.HIGHEST_PROTOCOL))
 
     def _ask(self, request: bytes) -> Part | None:

@@ -1,4 +1,4 @@
-"""What a helper runs: batches come on standard input, parts go to standard output.
+"""What a helper does; as a process: batches come on standard input, parts go to standard output.
 
 It imports as little as it can: all of it is waited for before the first batch is read.
 """
@@ -42,14 +42,17 @@ def main() -> None:
     gc.disable()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while (request := message(requests)) is not None:
-        work = pickle.loads(request)  # noqa: S301 - of the process that started this one
-        part: Part | None
-        try:
-            part = batches.read(work.text() if isinstance(work, Range) else work).packed()
-        except (msgspec.DecodeError, RecursionError, OSError):
-            part = None
+        part = part_of(pickle.loads(request))  # noqa: S301 - of the process that started this one
         answer = pickle.dumps(part, pickle.HIGHEST_PROTOCOL)
         send(answers, answer)
+
+
+def part_of(work: bytes | Range) -> Part | None:
+    """Of an array of events; None where it is none."""
+    try:
+        return batches.read(work.text() if isinstance(work, Range) else work).packed()
+    except (msgspec.DecodeError, RecursionError, OSError):
+        return None
 
 
 def send(stream: IO[bytes], text: bytes) -> None:

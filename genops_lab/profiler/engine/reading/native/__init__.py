@@ -1,0 +1,213 @@
+"""``scan.c``, where it was built when this package was installed: events as columns, in one pass over their text.
+
+Without it everything is read all the same, in Python. It holds no lock of Python's, so threads scan beside each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ...columns import Int32, Int64
+from ..events import ALL, MISSING, Argument, Raw
+
+#: Of distinct texts and rows in a batch; where there are more, it is left to Python.
+_MOST_TOKENS = _MOST_ROWS = 1 << 15
+#: An event with a time and a name is no shorter, so a batch has no more of them.
+_SHORTEST = 24
+#: Category, name, process, thread, device, stream.
+ROW = 6
+_TYPES: dict[Any, int] = {int: 0, float: 1, Raw: 2}
+_PLACES = {"device": 3, "stream": 4}
+
+
+class Scanned(NamedTuple):
+    """Of an array of events. Tokens are bytes of JSON, rows numbers of tokens or -1; times are nanoseconds; values of
+    arguments stand beside the slices that have them; those that are no whole numbers, as tokens."""
+
+    ts: Int64
+    dur: Int64
+    row: Int32
+    rows: Int32
+    tokens: list[bytes]
+    arguments: dict[str, tuple[Int32, Int64]]
+    #: Events that are neither slices nor flows, as they are written.
+    others: list[bytes]
+    events: int
+
+
+class _Key(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char_p), ("length", ctypes.c_int32), ("type", ctypes.c_int32)]
+
+
+class _Tokens(ctypes.Structure):
+    _fields_ = [
+        ("begin", ctypes.c_void_p),
+        ("length", ctypes.c_void_p),
+        ("hash", ctypes.c_void_p),
+        ("slots", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in ("capacity", "mask", "count", "unused")),
+    ]
+
+
+class _Rows(ctypes.Structure):
+    _fields_ = [
+        ("tokens", ctypes.c_void_p),
+        ("slots", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in ("capacity", "mask", "count", "unused")),
+    ]
+
+
+class _Sparse(ctypes.Structure):
+    _fields_ = [
+        ("slice", ctypes.c_void_p),
+        ("value", ctypes.c_void_p),
+        ("count", ctypes.c_int32),
+        ("unused", ctypes.c_int32),
+    ]
+
+
+class _Scan(ctypes.Structure):
+    _fields_ = [
+        ("keys", ctypes.c_void_p),
+        ("arguments", ctypes.c_void_p),
+        ("keys_count", ctypes.c_int32),
+        ("capacity", ctypes.c_int32),
+        ("ts", ctypes.c_void_p),
+        ("dur", ctypes.c_void_p),
+        ("row", ctypes.c_void_p),
+        ("tokens", _Tokens),
+        ("rows", _Rows),
+        ("other_begin", ctypes.c_void_p),
+        ("other_length", ctypes.c_void_p),
+        ("others_capacity", ctypes.c_int32),
+        ("others", ctypes.c_int32),
+        ("slices", ctypes.c_int32),
+        ("events", ctypes.c_int32),
+        ("missing", ctypes.c_int64),
+    ]
+
+
+def available() -> bool:
+    """Whether it was built here. GENOPS_NATIVE=0 does without."""
+    return os.environ.get("GENOPS_NATIVE") != "0" and _library() is not None
+
+
+def scan(text: bytes | bytearray) -> Scanned | None:
+    """What an array of events holds, in valid UTF-8; None where that is left to Python."""
+    if not available():
+        return None
+    scanner: _Scanner | None = getattr(_of_thread, "scanner", None)
+    if scanner is None or scanner.room < len(text):
+        scanner = _of_thread.scanner = _Scanner(len(text))
+    return scanner.scan(text)
+
+
+_of_thread = threading.local()
+
+
+@cache
+def _library() -> Any:
+    try:
+        return loaded(Path(__file__).with_name("scan.so"))
+    except OSError:  # it was not built here, or for another machine
+        return None
+
+
+def loaded(path: Path) -> Any:
+    """``scan.c`` built to ``path``. Raises OSError."""
+    library = ctypes.CDLL(str(path))
+    library.genops_scan.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    library.genops_scan.restype = ctypes.c_int32
+    return library
+
+
+class _Scanner:
+    """Room for what is found in texts of up to ``room`` bytes. Pages of it that are not written take no memory."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        most = room // _SHORTEST + 1
+        self._ts, self._dur = np.empty(most, np.int64), np.empty(most, np.int64)
+        self._row = np.empty(most, np.int32)
+        self._other_begin, self._other_length = np.empty(most, np.int32), np.empty(most, np.int32)
+        self._token_begin, self._token_length = (np.empty(_MOST_TOKENS, np.int32) for _ in range(2))
+        self._token_hash = np.empty(_MOST_TOKENS, np.uint64)
+        self._token_slots, self._row_slots = (
+            np.empty(2 * each, np.int32) for each in (_MOST_TOKENS, _MOST_ROWS)
+        )
+        self._rows = np.empty((_MOST_ROWS, ROW), np.int32)
+        self._values = [(np.empty(most, np.int32), np.empty(most, np.int64)) for _ in ALL]
+        self._names = [each.key.encode() for each in ALL]
+        keys = [_Key(name, len(name), _type(each)) for name, each in zip(self._names, ALL, strict=True)]
+        self._keys = (_Key * len(ALL))(*keys)
+        self._arguments = (_Sparse * len(ALL))(
+            *(_Sparse(_at(one), _at(other)) for one, other in self._values)
+        )
+        self._scan = _Scan(
+            keys=ctypes.addressof(self._keys),
+            arguments=ctypes.addressof(self._arguments),
+            keys_count=len(ALL),
+            capacity=most,
+            ts=_at(self._ts),
+            dur=_at(self._dur),
+            row=_at(self._row),
+            tokens=_Tokens(
+                _at(self._token_begin),
+                _at(self._token_length),
+                _at(self._token_hash),
+                _at(self._token_slots),
+                _MOST_TOKENS,
+                2 * _MOST_TOKENS - 1,
+            ),
+            rows=_Rows(_at(self._rows), _at(self._row_slots), _MOST_ROWS, 2 * _MOST_ROWS - 1),
+            other_begin=_at(self._other_begin),
+            other_length=_at(self._other_length),
+            others_capacity=most,
+            missing=MISSING,
+        )
+
+    def scan(self, text: bytes | bytearray) -> Scanned | None:
+        found = self._scan
+        found.slices = found.others = found.events = found.tokens.count = found.rows.count = 0
+        for each in self._arguments:
+            each.count = 0
+        self._token_slots.fill(0)
+        self._row_slots.fill(0)
+        whole = np.frombuffer(text, np.uint8)
+        if not _library().genops_scan(_at(whole), len(text), ctypes.byref(found)):
+            return None
+        slices, tokens, others = found.slices, found.tokens.count, found.others
+        return Scanned(
+            ts=self._ts[:slices].copy(),
+            dur=self._dur[:slices].copy(),
+            row=self._row[:slices].copy(),
+            rows=self._rows[: found.rows.count].copy(),
+            tokens=_cut(text, self._token_begin[:tokens], self._token_length[:tokens]),
+            arguments={
+                each.name: (index[: sparse.count].copy(), values[: sparse.count].copy())
+                for each, (index, values), sparse in zip(ALL, self._values, self._arguments, strict=True)
+                if sparse.count
+            },
+            others=_cut(text, self._other_begin[:others], self._other_length[:others]),
+            events=found.events,
+        )
+
+
+def _type(argument: Argument) -> int:
+    return _PLACES[argument.name] if argument.type is str else _TYPES[argument.type]
+
+
+def _at(column: npt.NDArray[Any]) -> int:
+    return int(column.__array_interface__["data"][0])
+
+
+def _cut(text: bytes | bytearray, begin: Int32, length: Int32) -> list[bytes]:
+    return [bytes(text[at:end]) for at, end in zip(begin.tolist(), (begin + length).tolist(), strict=True)]
