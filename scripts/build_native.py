@@ -28,23 +28,26 @@ def compiler() -> list[str]:
 
 
 def build(*, library: Path = LIBRARY, flags: tuple[str, ...] = FLAGS) -> str:
-    """Why it could not be built; "" where it was."""
-    library.unlink(missing_ok=True)
+    """Why it could not be built, and then none is there; "" where it was."""
+    # Beside it and then in its place: there is always one for others, and one that is loaded is never written into.
+    new = library.with_suffix(f".{os.getpid()}")
+    reason = _compile(new, flags)
+    if reason:
+        new.unlink(missing_ok=True)
+        library.unlink(missing_ok=True)
+    else:
+        new.replace(library)
+    return reason
+
+
+def _compile(target: Path, flags: tuple[str, ...]) -> str:
     command = compiler()
     if not command:
         return "there is no C compiler"
-    # Beside it and then in its place: a library that somebody has loaded is never written into.
-    new = library.with_suffix(f".{os.getpid()}")
-    try:
-        told = subprocess.run(
-            [*command, *flags, str(SOURCE), "-o", str(new)], capture_output=True, text=True, check=False
-        )
-        if told.returncode:
-            return f"{command[0]} says: {(told.stderr or told.stdout).strip()}"
-        new.replace(library)
-    finally:
-        new.unlink(missing_ok=True)
-    return ""
+    told = subprocess.run(
+        [*command, *flags, str(SOURCE), "-o", str(target)], capture_output=True, text=True, check=False
+    )
+    return f"{command[0]} says: {(told.stderr or told.stdout).strip()}" if told.returncode else ""
 
 
 if __name__ == "__main__":
