@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
+from genops_lab.profiler.beside.parts import engine
 from genops_lab.profiler.engine.reading import batches, native, singly
 from tests.support.scripts import build_native
 
@@ -172,6 +173,23 @@ def test_without_it_traces_are_read_all_the_same(tmp_path: Path, monkeypatch: py
 
 def _not_found(path: Path) -> Any:
     raise OSError(f"{path}: cannot open shared object file")
+
+
+def test_it_goes_to_hosts_in_the_engine(tmp_path: Path) -> None:
+    archive = tmp_path / "engine.zip"
+    archive.write_bytes(engine().content)
+    code = "from genops_lab.profiler.engine.reading import native; print(native.__file__, native.available())"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(archive), "TMPDIR": str(tmp_path)},
+    ).stdout.split()
+    assert told[0].startswith(str(archive))
+    assert told[1] == "True"
+    assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
 def test_odd_batches_are_still_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ _SOURCES = (
     "profiler/__init__.py",
     "profiler/engine/efficiency/accelerators.json",
     "profiler/engine/**/*.py",
+    # For machines like this one; others read without it.
+    "profiler/engine/**/*.so",
     "profiler/models/*.py",
     "profiler/beside/__init__.py",
     "profiler/beside/host.py",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pkgutil
+import tempfile
 import threading
 from functools import cache
 from pathlib import Path
@@ -115,9 +117,16 @@ _of_thread = threading.local()
 
 @cache
 def _library() -> Any:
+    path = Path(__file__).with_name("scan.so")
     try:
-        return loaded(Path(__file__).with_name("scan.so"))
-    except OSError:  # it was not built here, or for another machine
+        if path.parent.is_dir():
+            return loaded(path)
+        # On hosts the engine lies in a zip file. What is loaded stays when its file is gone.
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.name
+            copy.write_bytes(pkgutil.get_data(__name__, path.name) or b"")
+            return loaded(copy)
+    except OSError:  # it was not built, or for another machine
         return None
 
 
