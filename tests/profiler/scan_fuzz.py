@@ -42,6 +42,10 @@ EVENT = {
         "est. achieved occupancy %": 31.25, "Input Dims": [[64, 3], []], "Call stack": "a.py(1): f;\\u00e4 \\n",
     },
 }  # fmt: skip
+MEMORY = {
+    "ph": "i", "s": "t", "name": "[memory]", "pid": 1, "tid": 2, "ts": 5,
+    "args": {"Device Id": 0, "Bytes": -512, "Addr": 1, "Total Allocated": 7, "Total Reserved": None},
+}  # fmt: skip
 
 
 def damaged(text: bytes, chance: random.Random) -> bytes:
@@ -60,7 +64,7 @@ def main(library: str, rounds: int) -> None:
     """Prints how many of the texts were read."""
     native._library = lambda: native.loaded(Path(library))  # type: ignore[assignment]
     others = [{"ph": phase, "name": "n", "id": 1, "ts": 1} for phase in "MiCBEbesf"]
-    seed = json.dumps([EVENT, others[0], {**EVENT, "args": {}}, *others, EVENT], indent=1).encode()
+    seed = json.dumps([EVENT, MEMORY, {**EVENT, "args": {}}, *others, MEMORY, EVENT], indent=1).encode()
     chance, read = random.Random(1), 0
     scanner = native._Scanner(2 * len(seed))
     for _ in range(rounds):

@@ -60,7 +60,8 @@ def test_it_reads_what_python_reads(found: list[Any], style: int) -> None:
 @settings(max_examples=600, deadline=None)
 @given(mutations)
 def test_damaged_texts_are_read_or_refused_alike(changes: Any) -> None:
-    text = mutated(json.dumps([scan_fuzz.EVENT, *SEED_EVENTS, scan_fuzz.EVENT]).encode(), changes)
+    seed = [scan_fuzz.EVENT, *SEED_EVENTS, scan_fuzz.MEMORY, scan_fuzz.EVENT]
+    text = mutated(json.dumps(seed).encode(), changes)
     assert outcome(text) == in_python(text)
 
 
@@ -70,6 +71,8 @@ def test_plain_events_are_not_left_to_python(found: list[Any], style: int) -> No
     scanned = native.scan(spaced(found, style))
     assert scanned is not None
     assert scanned.events == len(found)
+    memory = sum(each["ph"] == "i" and each["name"] == "[memory]" for each in found)
+    assert (len(scanned.ts), len(scanned.memory_ts)) == (sum(each["ph"] == "X" for each in found), memory)
 
 
 @settings(max_examples=400, deadline=None)
@@ -134,6 +137,31 @@ def test_arguments_may_stand_before_the_phase() -> None:
     text = json.dumps([{"args": event.pop("args"), **{key: event[key] for key in reversed(event)}}]).encode()
     assert native.scan(text) is not None
     assert outcome(text) == in_python(text) == outcome(json.dumps([a_slice()]).encode())
+
+
+@pytest.mark.parametrize(
+    ("changes", "natively"),
+    [
+        ({}, True),
+        ({"args": {"Device Id": 3, "stream": "x"}}, True),
+        ({"args": {"Device Id": 3, "correlation": "x"}}, False),
+        ({"args": {"Bytes": 2**64}}, False),
+        ({"args": None}, False),
+        ({"name": "[other]"}, False),
+        ({"ts": -1}, True),
+        ({"pid": None, "tid": "main"}, True),
+    ],
+)
+@pytest.mark.parametrize("phase_last", [False, True])
+def test_memory_events(changes: dict[str, Any], natively: bool, phase_last: bool) -> None:
+    event = {**scan_fuzz.MEMORY, **changes}
+    if phase_last:
+        event["ph"] = event.pop("ph")
+    text = json.dumps([scan_fuzz.MEMORY, event, a_slice()]).encode()
+    scanned = native.scan(text)
+    assert scanned is not None
+    assert len(scanned.memory_ts) == 1 + natively
+    assert outcome(text) == in_python(text)
 
 
 @pytest.mark.parametrize("what", ["names", "threads"])

@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from ..columns import NO_ID, Int32, Int64
 from ..kinds import Kind, told_by_device
-from . import native, singly, spans
+from . import decoded, native, singly, spans
 from .counted import Samples, all_arguments
-from .decoded import DecodedSlices, Odd, integers, times
+from .decoded import DecodedSlices, Odd, times
 from .events import (
     ARGUMENTS,
     CALL,
     DEVICE,
-    FIELDS,
     IN_NUMBERS,
     IN_TEXT,
     IN_WHOLE,
@@ -37,8 +36,8 @@ from .events import (
 from .mending import mended
 from .parts import LaneKey, Numbering, Part
 from .places import device_of, stream_of
-from .scanned import ScannedSlices
-from .slices import Given, Mask, Row, Slices, remembered_kind_of
+from .scanned import ScannedSlices, memory_events
+from .slices import Given, Mask, MemoryEvents, Row, Slices, remembered_kind_of
 from .times import LARGEST, UNUSABLE
 
 _decoders = [
@@ -92,16 +91,25 @@ def _of_scanned(scanned: native.Scanned) -> Part | None:
     others = b"[" + b",".join(scanned.others) + b"]"
     for written, decoder in _decoders:
         try:
-            return _Batch(ScannedSlices(scanned), decoder.decode(others), written, scanned.events).part()
+            rest = decoder.decode(others)
+            if decoded.memory_events(_of(written.instant, rest), written) is not None:
+                return None
+            memory = memory_events(scanned)
+            return _Batch(ScannedSlices(scanned), memory, rest, written, scanned.events).part()
         except (msgspec.DecodeError, Odd):
             continue
     return None
 
 
 def _of_decoded(events: list[Any], written: Written) -> Part:
-    slices = [event for event in events if type(event) is written.slice]
     others = [event for event in events if type(event) is not written.slice]
-    return _Batch(DecodedSlices(slices, written), others, written, len(events)).part()
+    slices = DecodedSlices(_of(written.slice, events), written)
+    memory = decoded.memory_events(_of(written.instant, others), written)
+    return _Batch(slices, memory, others, written, len(events)).part()
+
+
+def _of(its_type: type, events: list[Any]) -> list[Any]:
+    return [event for event in events if type(event) is its_type]
 
 
 def _as_utf8(text: bytes | bytearray) -> bytes | bytearray:
@@ -114,9 +122,12 @@ def _as_utf8(text: bytes | bytearray) -> bytes | bytearray:
 
 
 class _Batch:
-    def __init__(self, slices: Slices, others: list[Any], written: Written, events: int) -> None:
+    def __init__(
+        self, slices: Slices, memory: MemoryEvents | None, others: list[Any], written: Written, events: int
+    ) -> None:
         """``others``: events that are no slices, without those that are passed over; ``events``: how many in all."""
-        self.slices, self.others, self.written, self.events = slices, others, written, events
+        self.slices, self.memory = slices, memory
+        self.others, self.written, self.events = others, written, events
         self.names, self.texts = Numbering(), Numbering()
         self.lanes: dict[LaneKey, int] = {}
 
@@ -141,7 +152,7 @@ class _Batch:
             "external": self._ids("external_id", "external_id_old"),
         }
         sparse = self._sparse(_SET[kind])
-        memory, devices = self._memory() if self.written.instant in types else ({}, [])
+        memory, devices = self._memory_columns()
         return Part(
             slices=slices,
             names=list(self.names),
@@ -152,7 +163,7 @@ class _Batch:
             memory_devices=devices,
             sampled=samples.sampled(),
             counters=list(samples.series),
-            labels=singly.labels(self._of(Metadata)) if Metadata in types else {},
+            labels=singly.labels(_of(Metadata, self.others)) if Metadata in types else {},
             events=self.events,
             unusable=unusable + late + untimed,
             marks=marks,
@@ -160,9 +171,6 @@ class _Batch:
             if types & {Begin, End}
             else [],
         )
-
-    def _of(self, its_type: type) -> list[Any]:
-        return [event for event in self.others if type(event) is its_type]
 
     def _leave_out_unusable(self, kinds: npt.NDArray[np.int8]) -> int:
         """Slices without a usable time; how many of them would have counted."""
@@ -217,7 +225,7 @@ class _Batch:
     def _samples(self) -> tuple[Samples, int]:
         """Of counters, and how many events have no usable time."""
         found, late = Samples(), 0
-        events = self._of(self.written.counter)
+        events = _of(self.written.counter, self.others)
         try:
             arguments = all_arguments([event.args for event in events])
         except msgspec.DecodeError as error:
@@ -230,29 +238,24 @@ class _Batch:
                 found.add(ts, str(event.pid), event.name, event.id, given)
         return found, late
 
-    def _memory(self) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
-        found = [event for event in self._of(self.written.instant) if event.name == "[memory]"]
-        if not found:
+    def _memory_columns(self) -> tuple[dict[str, npt.NDArray[Any]], list[str]]:
+        if self.memory is None:
             return {}, []
-        ts = times([event.ts for event in found], self.written)
-        if (ts == UNUSABLE).any():
-            kept = np.flatnonzero(ts != UNUSABLE).tolist()
-            found, ts = [found[place] for place in kept], ts[kept]
-        given = [event.args for event in found]
-        threads, devices, numbers = Numbering(), Numbering(), Numbering()
-        thread = [threads[each.pid, each.tid] for each in found]
-        lanes = [self._lane(str(process), str(thread), "", "") for process, thread in threads]
-        number = [numbers[each.device] for each in given]
-        keys = [devices[singly.memory_device(each)] for each in numbers]
+        found = self.memory.timed()
+        lanes = [self._lane(str(process), str(thread), "", "") for process, thread in found.threads]
+        devices = Numbering()
+        numbers, number = np.unique(found.arguments.get("device", -1), return_inverse=True)
+        keys = [devices[singly.memory_device(each)] for each in numbers.tolist()]
+        device = np.array(keys, np.int64)[number.reshape(-1)]
         columns: dict[str, npt.NDArray[Any]] = {
-            "ts": ts,
-            "lane": np.array(lanes, np.int64)[thread],
-            "device": np.array(keys, np.int64)[number],
+            "ts": found.ts,
+            "lane": np.array(lanes, np.int64)[found.thread],
+            "device": np.broadcast_to(device, len(found.ts)),
         }
         for column, otherwise in singly.MEMORY_NUMBERS.items():
-            values = integers(FIELDS[column](given))
+            values = found.arguments.get(column)
             columns[column] = (
-                np.full(len(given), otherwise, np.int64)
+                np.full(len(found.ts), otherwise, np.int64)
                 if values is None
                 else np.where(np.abs(values) < LARGEST, values, otherwise)
             )

@@ -10,9 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..columns import Int32, Int64
-from .events import ABSENT, ARGUMENTS, DEVICE, FIELDS, IN_TEXT, IN_WHOLE, MISSING, Argument, Written
+from .events import (
+    ABSENT,
+    ARGUMENTS,
+    DEVICE,
+    FIELDS,
+    IN_TEXT,
+    IN_WHOLE,
+    MEMORY_KEYS,
+    MISSING,
+    Argument,
+    Written,
+)
 from .parts import Numbering
-from .slices import Given, Mask, NumberOf, Row, per_mille, remembered_kind_of
+from .slices import Given, Mask, MemoryEvents, NumberOf, Row, per_mille, remembered_kind_of
 from .times import LARGEST, all_nanoseconds, of_numbers, of_whole_numbers
 
 #: No text of JSON has this byte, and the decoder refuses it.
@@ -83,6 +94,19 @@ class DecodedSlices:
             return None
         given = np.abs(values) < LARGEST
         return Given(self._members[given], values[given]) if given.any() else None
+
+
+def memory_events(events: list[Any], written: Written) -> MemoryEvents | None:
+    """Those among instants; None without any. Raises Odd."""
+    found = [event for event in events if event.name == "[memory]"]
+    if not found:
+        return None
+    threads = Numbering()
+    thread = np.array([threads[each.pid, each.tid] for each in found], np.int32)
+    given = [each.args for each in found]
+    columns = {each.name: integers(FIELDS[each.name](given)) for each in MEMORY_KEYS}
+    arguments = {name: values for name, values in columns.items() if values is not None}
+    return MemoryEvents(times([each.ts for each in found], written), thread, list(threads), arguments)
 
 
 def times(micros: Sequence[Any], written: Written) -> Int64:

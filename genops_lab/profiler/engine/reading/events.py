@@ -235,6 +235,10 @@ def _field(argument: Argument) -> Any:
 #: All arguments that are read, in the order in which profilers write them: so they are found at once.
 ALL = tuple(dict.fromkeys((*OPERATOR[:1], *OPERATOR[5:9], *DEVICE[3:5], *DEVICE, *OPERATOR, *PYTHON)))
 Arguments = argument_type(ALL, strict=True)
+#: Those of memory events, by the names of their fields.
+MEMORY_KEYS = tuple(
+    Argument(each.name, each.encode_name, int) for each in msgspec.structs.fields(MemoryArguments)
+)
 
 
 def _reader(name: str) -> Callable[[list[Any]], list[Any]]:

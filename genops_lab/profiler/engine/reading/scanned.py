@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ..columns import Int64
+from ..columns import Int32, Int64
 from .events import MISSING, Argument
 from .native import Scanned
-from .slices import Given, Mask, NumberOf, Row, per_mille
+from .slices import Given, Mask, MemoryEvents, NumberOf, Row, per_mille
 
 _value = msgspec.json.Decoder(str | int | None)
 
@@ -25,10 +25,8 @@ class ScannedSlices:
         self._numbers = np.full(len(scanned.tokens), -1, np.int64)
 
     def rows(self) -> list[Row]:
-        tokens, rows = self._scanned.tokens, self._scanned.rows
-        value: dict[int, Any] = {
-            each: _value.decode(tokens[each]) if each >= 0 else None for each in np.unique(rows).tolist()
-        }
+        rows = self._scanned.rows
+        value: dict[int, Any] = {each: _written(self._scanned, each) for each in np.unique(rows).tolist()}
         return [
             Row(
                 value[category],
@@ -52,9 +50,7 @@ class ScannedSlices:
         given = self._arguments.get(name)
         if given is None:
             return None
-        found = np.full(len(self.ts), MISSING, np.int64)
-        found[given[0]] = given[1]
-        return found
+        return _dense(given, len(self.ts))
 
     def given(self, argument: Argument, chosen: Mask, number_of: NumberOf) -> Given | None:
         found = self._arguments.get(argument.name)
@@ -82,3 +78,26 @@ class ScannedSlices:
             numbers[each] = number_of(self._scanned.tokens[each])
         found: Int64 = numbers[tokens]
         return found
+
+
+def memory_events(scanned: Scanned) -> MemoryEvents | None:
+    """None without any."""
+    if not len(scanned.memory_ts):
+        return None
+    # Both tokens of a thread in one number.
+    threads, thread = np.unique(scanned.memory_threads.view(np.int64), return_inverse=True)
+    tokens = threads.view(np.int32).reshape(-1, 2).tolist()
+    written = [(_written(scanned, process), _written(scanned, thread)) for process, thread in tokens]
+    size = len(scanned.memory_ts)
+    arguments = {name: _dense(given, size) for name, given in scanned.memory_arguments.items()}
+    return MemoryEvents(scanned.memory_ts, thread.reshape(-1), written, arguments)
+
+
+def _written(scanned: Scanned, token: int) -> Any:
+    return _value.decode(scanned.tokens[token]) if token >= 0 else None
+
+
+def _dense(given: tuple[Int32, Int64], size: int) -> Int64:
+    found = np.full(size, MISSING, np.int64)
+    found[given[0]] = given[1]
+    return found

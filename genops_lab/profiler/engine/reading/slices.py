@@ -13,6 +13,7 @@ from ..columns import Int32, Int64
 from ..kinds import kind_of
 from .events import MISSING, Argument
 from .singly import LARGEST_PER_MILLE
+from .times import UNUSABLE
 
 Mask = npt.NDArray[np.bool_]
 #: The number of a text in JSON, which may be new.
@@ -57,6 +58,24 @@ class Slices(Protocol):
 
     def given(self, argument: Argument, chosen: Mask, number_of: NumberOf) -> Given | None:
         """An argument of the ``chosen`` slices; None where none has it. Texts are given as their numbers."""
+
+
+class MemoryEvents(NamedTuple):
+    """``threads``: process and thread as they are written; ``thread``: the number of each event's."""
+
+    ts: Int64
+    thread: npt.NDArray[np.integer[Any]]
+    threads: list[tuple[Any, Any]]
+    #: By name of ``MEMORY_KEYS``, of each event, MISSING where it has none.
+    arguments: dict[str, Int64]
+
+    def timed(self) -> MemoryEvents:
+        """Those that have a usable time."""
+        kept = self.ts != UNUSABLE
+        if kept.all():
+            return self
+        arguments = {name: values[kept] for name, values in self.arguments.items()}
+        return MemoryEvents(self.ts[kept], self.thread[kept], self.threads, arguments)
 
 
 def per_mille(percents: npt.NDArray[np.float64]) -> Int64:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...columns import Int32, Int64
-from ..events import ALL, MISSING, Argument, Raw
+from ..events import ALL, MEMORY_KEYS, MISSING, Argument, Raw
 
 #: Of distinct texts and rows in a batch; where there are more, it is left to Python.
 _MOST_TOKENS = _MOST_ROWS = 1 << 15
@@ -28,6 +28,7 @@ _SHORTEST = 24
 ROW = 6
 _TYPES: dict[Any, int] = {int: 0, float: 1, Raw: 2}
 _PLACES = {"device": 3, "stream": 4}
+_KEYS = (*ALL, *MEMORY_KEYS)
 
 
 class Scanned(NamedTuple):
@@ -40,7 +41,11 @@ class Scanned(NamedTuple):
     rows: Int32
     tokens: list[bytes]
     arguments: dict[str, tuple[Int32, Int64]]
-    #: Events that are neither slices nor flows, as they are written.
+    #: Of memory events, by their own numbers; ``memory_threads``: tokens of process and thread.
+    memory_ts: Int64
+    memory_threads: Int32
+    memory_arguments: dict[str, tuple[Int32, Int64]]
+    #: Events that are none of these and no flows, as they are written.
     others: list[bytes]
     events: int
 
@@ -81,10 +86,14 @@ class _Scan(ctypes.Structure):
         ("keys", ctypes.c_void_p),
         ("arguments", ctypes.c_void_p),
         ("keys_count", ctypes.c_int32),
+        ("memory_keys", ctypes.c_int32),
         ("capacity", ctypes.c_int32),
+        ("memory", ctypes.c_int32),
         ("ts", ctypes.c_void_p),
         ("dur", ctypes.c_void_p),
         ("row", ctypes.c_void_p),
+        ("memory_ts", ctypes.c_void_p),
+        ("memory_thread", ctypes.c_void_p),
         ("tokens", _Tokens),
         ("rows", _Rows),
         ("other_begin", ctypes.c_void_p),
@@ -146,6 +155,7 @@ class _Scanner:
         most = room // _SHORTEST + 1
         self._ts, self._dur = np.empty(most, np.int64), np.empty(most, np.int64)
         self._row = np.empty(most, np.int32)
+        self._memory_ts, self._memory_threads = np.empty(most, np.int64), np.empty((most, 2), np.int32)
         self._other_begin, self._other_length = np.empty(most, np.int32), np.empty(most, np.int32)
         self._token_begin, self._token_length = (np.empty(_MOST_TOKENS, np.int32) for _ in range(2))
         self._token_hash = np.empty(_MOST_TOKENS, np.uint64)
@@ -153,21 +163,23 @@ class _Scanner:
             np.empty(2 * each, np.int32) for each in (_MOST_TOKENS, _MOST_ROWS)
         )
         self._rows = np.empty((_MOST_ROWS, ROW), np.int32)
-        self._values = [(np.empty(most, np.int32), np.empty(most, np.int64)) for _ in ALL]
-        self._names = [each.key.encode() for each in ALL]
-        keys = [_Key(name, len(name), _type(each)) for name, each in zip(self._names, ALL, strict=True)]
-        self._keys = (_Key * len(ALL))(*keys)
-        self._arguments = (_Sparse * len(ALL))(
+        keys = [_Key(each.key.encode(), len(each.key.encode()), _type(each)) for each in _KEYS]
+        self._values = [(np.empty(most, np.int32), np.empty(most, np.int64)) for _ in keys]
+        self._keys = (_Key * len(keys))(*keys)
+        self._arguments = (_Sparse * len(keys))(
             *(_Sparse(_at(one), _at(other)) for one, other in self._values)
         )
         self._scan = _Scan(
             keys=ctypes.addressof(self._keys),
             arguments=ctypes.addressof(self._arguments),
-            keys_count=len(ALL),
+            keys_count=len(_KEYS),
+            memory_keys=len(ALL),
             capacity=most,
             ts=_at(self._ts),
             dur=_at(self._dur),
             row=_at(self._row),
+            memory_ts=_at(self._memory_ts),
+            memory_thread=_at(self._memory_threads),
             tokens=_Tokens(
                 _at(self._token_begin),
                 _at(self._token_length),
@@ -185,7 +197,7 @@ class _Scanner:
 
     def scan(self, text: bytes | bytearray) -> Scanned | None:
         found = self._scan
-        found.slices = found.others = found.events = found.tokens.count = found.rows.count = 0
+        found.slices = found.memory = found.others = found.events = found.tokens.count = found.rows.count = 0
         for each in self._arguments:
             each.count = 0
         self._token_slots.fill(0)
@@ -193,18 +205,23 @@ class _Scanner:
         whole = np.frombuffer(text, np.uint8)
         if not _library().genops_scan(_at(whole), len(text), ctypes.byref(found)):
             return None
-        slices, tokens, others = found.slices, found.tokens.count, found.others
+        slices, memory, tokens, others = found.slices, found.memory, found.tokens.count, found.others
+        arguments = [
+            (each.name, (index[: sparse.count].copy(), values[: sparse.count].copy()))
+            if sparse.count
+            else None
+            for each, (index, values), sparse in zip(_KEYS, self._values, self._arguments, strict=True)
+        ]
         return Scanned(
             ts=self._ts[:slices].copy(),
             dur=self._dur[:slices].copy(),
             row=self._row[:slices].copy(),
             rows=self._rows[: found.rows.count].copy(),
             tokens=_cut(text, self._token_begin[:tokens], self._token_length[:tokens]),
-            arguments={
-                each.name: (index[: sparse.count].copy(), values[: sparse.count].copy())
-                for each, (index, values), sparse in zip(ALL, self._values, self._arguments, strict=True)
-                if sparse.count
-            },
+            arguments=dict(filter(None, arguments[: len(ALL)])),
+            memory_ts=self._memory_ts[:memory].copy(),
+            memory_threads=self._memory_threads[:memory].copy(),
+            memory_arguments=dict(filter(None, arguments[len(ALL) :])),
             others=_cut(text, self._other_begin[:others], self._other_length[:others]),
             events=found.events,
         )

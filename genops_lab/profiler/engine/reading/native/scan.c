@@ -62,13 +62,17 @@ typedef struct {
 } Sparse;
 
 typedef struct {
-    const Key *keys;
+    const Key *keys; /* those of slices, then those of memory events */
     Sparse *arguments; /* one a key */
     int32_t keys_count;
-    int32_t capacity; /* of slices, and of each argument */
+    int32_t memory_keys; /* the first of them */
+    int32_t capacity; /* of slices and of memory events, and of each argument */
+    int32_t memory; /* events */
     int64_t *ts;
     int64_t *dur;
     int32_t *row;
+    int64_t *memory_ts;
+    int32_t *memory_thread; /* two tokens each: process and thread */
     Tokens tokens;
     Rows rows;
     int32_t *other_begin; /* events that are no slices and no flows */
@@ -94,6 +98,15 @@ typedef struct {
     int64_t value;
     int32_t key;
 } Given;
+
+/* The event that is being read. */
+typedef struct {
+    int64_t ts;
+    int64_t dur;
+    int32_t row[ROW];
+    int count;
+    Given given[MOST_KEYS];
+} Event;
 
 static inline void space(State *s) {
     while (s->at < s->end && (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t')) s->at++;
@@ -363,11 +376,11 @@ static int key_of(const State *s, Text key, int32_t length) {
     return -1;
 }
 
-/* The arguments of a slice, from the opening bracket on. */
-static int arguments(State *s, int32_t row[ROW], Given *given, int *count) {
+/* The arguments of a slice or a memory event, from the opening bracket on. */
+static int arguments(State *s, Event *e) {
     uint64_t met = 0;
     int escaped;
-    *count = 0;
+    e->count = 0;
     if (!taken(s, '{')) return 0;
     if (taken(s, '}')) return 1;
     do {
@@ -383,7 +396,7 @@ static int arguments(State *s, int32_t row[ROW], Given *given, int *count) {
         }
         if (met >> found & 1) return 0;
         met |= (uint64_t)1 << found;
-        Given *each = given + *count;
+        Given *each = e->given + e->count;
         each->key = found;
         Text begin = s->at;
         int is_null = begin < s->end && *begin == 'n';
@@ -404,7 +417,7 @@ static int arguments(State *s, int32_t row[ROW], Given *given, int *count) {
             break;
         case DEVICE:
         case STREAM:
-            if (!place(s, row + (s->scan->keys[found].type == DEVICE ? 4 : 5))) return 0;
+            if (!place(s, e->row + (s->scan->keys[found].type == DEVICE ? 4 : 5))) return 0;
             continue;
         default:
             if (!value(s, 2)) return 0;
@@ -413,7 +426,7 @@ static int arguments(State *s, int32_t row[ROW], Given *given, int *count) {
             if (token < 0) return 0;
             each->value = token;
         }
-        ++*count;
+        e->count++;
     } while (taken(s, ','));
     return taken(s, '}');
 }
@@ -436,18 +449,86 @@ static int field_of(Text key, int32_t length) {
     }
 }
 
+/* The arguments at `begin`, which stood before the phase. */
+static int again(State *s, Text begin, Event *e) {
+    Text behind = s->at;
+    s->at = begin;
+    int found = arguments(s, e);
+    s->at = behind;
+    return found;
+}
+
+static void keep_arguments(Scan *scan, int32_t place, int of_memory, const Event *e) {
+    for (int i = 0; i < e->count; i++) {
+        if ((e->given[i].key >= scan->memory_keys) != of_memory) continue;
+        Sparse *sparse = scan->arguments + e->given[i].key;
+        sparse->slice[sparse->count] = place;
+        sparse->value[sparse->count++] = e->given[i].value;
+    }
+}
+
+static int keep_slice(Scan *scan, const Event *e) {
+    int32_t row = row_of(scan, e->row);
+    if (scan->slices >= scan->capacity || row < 0) return 0;
+    scan->ts[scan->slices] = e->ts;
+    scan->dur[scan->slices] = e->dur;
+    scan->row[scan->slices] = row;
+    keep_arguments(scan, scan->slices++, 0, e);
+    return 1;
+}
+
+static int is_memory(const State *s, const Event *e) {
+    static const char wanted[] = "\"[memory]\"";
+    const Tokens *tokens = &s->scan->tokens;
+    int32_t name = e->row[1];
+    return name >= 0 && tokens->length[name] == sizeof wanted - 1 &&
+           memcmp(s->base + tokens->begin[name], wanted, sizeof wanted - 1) == 0;
+}
+
+static int keep_memory(Scan *scan, const Event *e) {
+    if (scan->memory >= scan->capacity) return 0;
+    scan->memory_ts[scan->memory] = e->ts;
+    memcpy(scan->memory_thread + 2 * scan->memory, e->row + 2, 2 * sizeof *e->row);
+    keep_arguments(scan, scan->memory++, 1, e);
+    return 1;
+}
+
+static int keep_other(Scan *scan, Text base, Text begin, Text end) {
+    if (scan->others >= scan->others_capacity) return 0;
+    scan->other_begin[scan->others] = (int32_t)(begin - base);
+    scan->other_length[scan->others++] = (int32_t)(end - begin);
+    return 1;
+}
+
+/* The value of a field of a slice or a memory event. */
+static int field_value(State *s, int field, Event *e) {
+    switch (field) {
+    case CAT:
+        return s->at < s->end && *s->at == 'n' ? word(s, "null") : text(s, e->row);
+    case NAME:
+        return text(s, e->row + 1);
+    case PID:
+        return place(s, e->row + 2);
+    case TID:
+        return place(s, e->row + 3);
+    case TS:
+        return nanoseconds(s, &e->ts);
+    case DUR:
+        return nanoseconds(s, &e->dur);
+    default:
+        return value(s, 1);
+    }
+}
+
 /* An event, from its opening bracket on. */
 static int event(State *s) {
     Scan *scan = s->scan;
-    Given given[MOST_KEYS];
-    int32_t row[ROW] = {-1, -1, -1, -1, -1, -1};
-    int64_t ts = scan->missing, dur = 0;
-    int count = 0, escaped;
+    Event e = {.ts = scan->missing, .row = {-1, -1, -1, -1, -1, -1}};
     unsigned met = 0;
     uint8_t phase = 0;
+    int escaped, odd = 0;
     Text begin = s->at, late = NULL;
     if (!taken(s, '{')) return 0;
-    if (taken(s, '}')) return 0;
     do {
         if (!taken(s, '"')) return 0;
         Text key = s->at;
@@ -455,84 +536,36 @@ static int event(State *s) {
         int field = field_of(key, (int32_t)(s->at - 1 - key));
         if (!taken(s, ':')) return 0;
         space(s);
-        if (field == FIELDS) {
-            if (!value(s, 1)) return 0;
-            continue;
+        if (field != FIELDS) {
+            if (met >> field & 1) return 0;
+            met |= 1u << field;
         }
-        if (met >> field & 1) return 0;
-        met |= 1u << field;
         if (field == PH) {
-            if (s->end - s->at < 3 || s->at[0] != '"' || s->at[2] != '"' || s->at[1] < 0x21 || s->at[1] > 0x7E)
-                return 0;
+            if (s->end - s->at < 3 || s->at[0] != '"' || s->at[2] != '"') return 0;
             phase = s->at[1];
             s->at += 3;
-            continue;
-        }
-        if (phase != 0 && phase != 'X') {
-            if (!value(s, 1)) return 0;
-            continue;
-        }
-        switch (field) {
-        case CAT:
-            if (s->at < s->end && *s->at == 'n') {
-                if (!word(s, "null")) return 0;
-            } else if (!text(s, row)) {
-                return 0;
-            }
-            break;
-        case NAME:
-            if (!text(s, row + 1)) return 0;
-            break;
-        case PID:
-            if (!place(s, row + 2)) return 0;
-            break;
-        case TID:
-            if (!place(s, row + 3)) return 0;
-            break;
-        case TS:
-            if (!nanoseconds(s, &ts)) return 0;
-            break;
-        case DUR:
-            if (!nanoseconds(s, &dur)) return 0;
-            break;
-        default:
-            if (phase == 0) {
-                late = s->at;
+        } else if (field == ARGS && (phase == 'X' || phase == 'i')) {
+            Text from = s->at;
+            if (!arguments(s, &e)) {
+                if (phase == 'X') return 0;
+                s->at = from;
+                odd = 1;
                 if (!value(s, 1)) return 0;
-            } else if (!arguments(s, row, given, &count)) {
-                return 0;
             }
+        } else {
+            if (field == ARGS) late = s->at;
+            if (!field_value(s, phase == 0 || phase == 'X' || phase == 'i' ? field : FIELDS, &e)) return 0;
         }
     } while (taken(s, ','));
     if (!taken(s, '}')) return 0;
     scan->events++;
-    if (phase == 'X') {
-        if (late != NULL) {
-            Text behind = s->at;
-            s->at = late;
-            if (!arguments(s, row, given, &count)) return 0;
-            s->at = behind;
-        }
-        int32_t slice = scan->slices;
-        if (slice >= scan->capacity) return 0;
-        int32_t numbered_row = row_of(scan, row);
-        if (numbered_row < 0) return 0;
-        scan->ts[slice] = ts;
-        scan->dur[slice] = dur;
-        scan->row[slice] = numbered_row;
-        for (int i = 0; i < count; i++) {
-            Sparse *sparse = scan->arguments + given[i].key;
-            sparse->slice[sparse->count] = slice;
-            sparse->value[sparse->count++] = given[i].value;
-        }
-        scan->slices++;
-        return 1;
-    }
-    if (phase != 0 && strchr("sftTpIPNODVvRc(),", phase) != NULL) return 1;
-    if (phase == 0 || strchr("MiCBEbenSF", phase) == NULL || scan->others >= scan->others_capacity) return 0;
-    scan->other_begin[scan->others] = (int32_t)(begin - s->base);
-    scan->other_length[scan->others++] = (int32_t)(s->at - begin);
-    return 1;
+    if (phase == 'X') return (late == NULL || again(s, late, &e)) && keep_slice(scan, &e);
+    if (phase == 'i' && is_memory(s, &e) && !odd && (late == NULL || again(s, late, &e)))
+        return keep_memory(scan, &e);
+    /* Before the words: a letter of 0 ends them. */
+    if (phase == 0) return 0;
+    return strchr("sftTpIPNODVvRc(),", phase) != NULL ||
+           (strchr("MiCBEbenSF", phase) != NULL && keep_other(scan, s->base, begin, s->at));
 }
 
 /* 1 where `text`, an array of `length` bytes below 2 GiB in valid UTF-8, was read; 0 where it is left to Python. The
