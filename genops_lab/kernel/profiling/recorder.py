@@ -16,7 +16,10 @@ from .budget import Costs
 from .troubles import NativeMessages
 from .wishes import Wishes
 
-_CALIBRATED = 2000
+#: So many calls a round, of which the quickest round counts.
+_CALIBRATED, _ROUNDS = 500, 5
+#: Nothing is called in less, whatever was measured.
+_LEAST_S = 1e-7
 _PORTION = 4 << 20
 _EVENT = b'"ph":'
 _AS_OPERATOR = re.compile(rb'"cat": "cpu_op",(\s*)"name": "genops:')
@@ -267,14 +270,12 @@ def _measured() -> Costs:
     def nothing() -> None:
         return None
 
-    def took(work: Callable[..., Any], *given: int) -> float:
-        started = time.perf_counter()
-        for _ in range(_CALIBRATED):
-            work(*given)
-        return time.perf_counter() - started
+    def mark() -> None:
+        with marker("genops"):
+            nothing()
 
     typical = _Typical().call
-    plain, call = took(nothing), 0.0
+    plain, call = _least(nothing), 0.0
     if not hasattr(sys, "monitoring") and sys.gettrace() is None:
         counted: Dict[str, int] = {"calls": 0}
 
@@ -282,17 +283,24 @@ def _measured() -> Costs:
             if frame.f_code.co_filename not in counted:
                 counted["calls"] += 1
 
-        unheard = took(typical, 1, 2)
+        unheard = _least(typical, 1, 2)
         sys.settrace(hear)
-        call = took(typical, 1, 2) - unheard
+        call = max(_least(typical, 1, 2) - unheard, _LEAST_S)
         sys.settrace(None)
-    started = time.perf_counter()
-    for _ in range(_CALIBRATED):
-        with marker("genops"):
-            nothing()
-    marked = time.perf_counter() - started - plain
+    marked = max(_least(mark) - plain, _LEAST_S)
     # Of a line there is also the call of ours, about as dear as that of other code twice.
-    return Costs((marked + 2 * call) / _CALIBRATED, call / _CALIBRATED)
+    return Costs(marked + 2 * call, call)
+
+
+def _least(work: Callable[..., Any], *given: int) -> float:
+    """The seconds of one call, in the round of calls that was disturbed least: what else the machine does only adds."""
+    rounds = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        for _ in range(_CALIBRATED):
+            work(*given)
+        rounds.append(time.perf_counter() - started)
+    return min(rounds) / _CALIBRATED
 
 
 def resident_bytes() -> int:
