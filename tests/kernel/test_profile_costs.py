@@ -27,8 +27,8 @@ def no_coverage_tool() -> Iterator[None]:
 
 @pytest.mark.parametrize("disturbed", range(1, 12))
 def test_a_round_that_was_disturbed_does_not_count(disturbed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one of the rounds something else runs for a second. With costs of nothing a loop of Python would be heard of for
-    ever, in 28 times its time."""
+    """Something else runs for a second in it. With costs of nothing a loop of Python is heard of for ever, in 28 times
+    its time."""
     asked, real = 0, time.perf_counter
 
     def clock() -> float:
