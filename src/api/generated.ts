@@ -4664,7 +4664,8 @@ export interface components {
         };
         /**
          * Difference
-         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells), or of the kernels alone
+         *         that Nsight Compute measured (``measured``: in both).
          *
          *         They are sums over all devices of all ranks. Changes are in the order of their size.
          */
@@ -4676,6 +4677,8 @@ export interface components {
             operators: components["schemas"]["Change"][];
             kernels: components["schemas"]["Change"][];
             lines: components["schemas"]["Change"][];
+            /** @default false */
+            measured: boolean;
             /** @default [] */
             advice_gone: string[];
             /** @default [] */

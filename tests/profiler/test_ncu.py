@@ -368,6 +368,7 @@ def test_two_reports_are_compared_by_their_kernels(tmp_path: Path) -> None:
     found = diff(before, written(tmp_path, kernel("a", us=60), kernel("b", us=50), name="y.ncu-rep"))
     (change, *_) = found.kernels
     assert (change.name, change.before_us, change.after_us) == ("a", 100, 60)
+    assert found.measured and not found.a_step
     codes = {figure.code for figure in found.figures}
     assert not codes & {"idle", "idle_share", "span", "cpu_busy"} and "busy" in codes
     # That they are measurements makes them no less comparable.

@@ -44,7 +44,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+    """All times are a step where both have steps, else of the whole trace (``a_step`` tells), or of the kernels alone
+    that Nsight Compute measured (``measured``: in both).
 
     They are sums over all devices of all ranks. Changes are in the order of their size.
     """
@@ -56,6 +57,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     operators: list[Change]
     kernels: list[Change]
     lines: list[Change]
+    measured: bool = False
     #: Problems by code: gone, new, and in both.
     advice_gone: list[str] = []
     advice_new: list[str] = []

@@ -37,11 +37,6 @@ _NOT_COSTS = {"span", "flops", "kernels", "mfu"}
 def difference(found: Difference) -> Document:
     """``profile diff``."""
     blocks: list[Block] = [Note(warning, "busy") for warning in found.warnings]
-    per = (
-        f"a step ({found.before_steps} and {found.after_steps} steps)"
-        if found.a_step
-        else "of the whole trace"
-    )
     rows: list[Row] = [
         [
             _NAMES.get(each.code, each.code),
@@ -57,7 +52,7 @@ def difference(found: Difference) -> Document:
         for each in found.figures
     ]
     numbers = [Column(each, right=True) for each in ("before", "after", "change")]
-    blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {per}, over all devices"))
+    blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {_basis(found)}, over all devices"))
     for title, changes in (
         ("Operators", found.operators),
         ("Kernels", found.kernels),
@@ -89,6 +84,15 @@ def difference(found: Difference) -> Document:
         if codes:
             blocks.append(Note(f"{said}: {', '.join(codes)}"))
     return Document(blocks)
+
+
+def _basis(found: Difference) -> str:
+    """What the times are of. A measurement beside a trace is warned of."""
+    if found.measured:
+        return "of all measured kernels"
+    if found.a_step:
+        return f"a step ({found.before_steps} and {found.after_steps} steps)"
+    return "of the whole trace"
 
 
 def _differs(found: Change) -> bool:

@@ -38,6 +38,7 @@ def difference(before: Side, after: Side) -> Difference:
         operators=_operators(before.summary, after.summary, scale),
         kernels=_kernels(before.kernels, after.kernels, scale),
         lines=_lines(before.summary, after.summary, scale),
+        measured=_measured(before.summary) and _measured(after.summary),
         warnings=list(_warnings(before, after)),
         **_advice(before.summary, after.summary),
     )

@@ -145,6 +145,7 @@ export function makeDifference(part: Partial<IDifference> = {}): IDifference {
     operators: [],
     kernels: [],
     lines: [],
+    measured: false,
     advice_gone: [],
     advice_new: [],
     advice_kept: [],
