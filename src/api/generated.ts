@@ -4718,6 +4718,18 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default  */
             instead_of: string;
+            /** @default [] */
+            before_with: components["schemas"]["LaunchedWith"][];
+            /** @default [] */
+            after_with: components["schemas"]["LaunchedWith"][];
+        };
+        /**
+         * LaunchedWith
+         * @description A grid and a block, as JSON; empty for what was measured as a whole.
+         */
+        LaunchedWith: {
+            grid: string;
+            block: string;
         };
         /**
          * PerfettoUi

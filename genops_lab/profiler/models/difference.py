@@ -16,6 +16,13 @@ class ComparedProfiles(msgspec.Struct, frozen=True, kw_only=True):
     after: str
 
 
+class LaunchedWith(msgspec.Struct, frozen=True, kw_only=True):
+    """A grid and a block, as JSON; empty for what was measured as a whole."""
+
+    grid: str
+    block: str
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One operator, kernel or line in both. Device time in microseconds a step.
 
@@ -32,6 +39,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     #: Of a new kernel: the one that is gone and did the same work, by operator and shapes.
     instead_of: str = ""
+    #: Of a kernel that was measured in both: which of its launches are compared with which.
+    before_with: list[LaunchedWith] = []
+    after_with: list[LaunchedWith] = []
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

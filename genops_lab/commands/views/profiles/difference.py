@@ -61,8 +61,10 @@ def difference(found: Difference) -> Document:
         changed = [each for each in changes if _differs(each)]
         if not changes:
             continue
+        launched = any(each.before_with or each.after_with for each in changed)
         columns = [
             Column(title[:-1].lower(), shrinks=True),
+            *([Column("grid × block", shrinks=True)] if launched else []),
             *numbers,
             Column("count", right=True),
             Column(""),
@@ -71,7 +73,7 @@ def difference(found: Difference) -> Document:
         blocks.append(
             Table(
                 columns,
-                [_change(each) for each in changed[:SHOWN_CHANGES]],
+                [_change(each, launched) for each in changed[:SHOWN_CHANGES]],
                 empty="None has changed.",
                 title=f"{title} by change{more}",
             )
@@ -99,7 +101,7 @@ def _differs(found: Change) -> bool:
     return (found.before_us, found.before_count) != (found.after_us, found.after_count)
 
 
-def _change(found: Change) -> Row:
+def _change(found: Change, launched: bool) -> Row:
     count = f"{found.before_count:g}"
     if found.after_count != found.before_count:
         count += f" → {found.after_count:g}"
@@ -111,12 +113,23 @@ def _change(found: Change) -> Row:
     note = f"instead of {found.instead_of}" if found.instead_of else found.state.replace("both", "")
     return [
         name,
+        *([_launched(found)] if launched else []),
         microseconds(found.before_us),
         microseconds(found.after_us),
         _told(found.before_us, found.after_us, microseconds(abs(found.after_us - found.before_us)), True),
         count,
         note,
     ]
+
+
+def _launched(found: Change) -> str:
+    """With which grid and block, before and after where they are not the same."""
+    told = [
+        f"{len(each)} different" if len(each) > 1 else each[0].grid and f"{each[0].grid} × {each[0].block}"
+        for each in (found.before_with, found.after_with)
+        if each
+    ]
+    return " → ".join(told if found.before_with != found.after_with else told[:1])
 
 
 def _told(before: float, after: float, amount: str, is_cost: bool) -> Cell:

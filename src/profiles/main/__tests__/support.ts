@@ -128,6 +128,8 @@ export function makeChange(part: Partial<IChange>): IChange {
     before_us: 100,
     after_us: 80,
     before_count: 1,
+    before_with: [],
+    after_with: [],
     after_count: 1,
     state: 'both',
     place: null,
