@@ -6,20 +6,30 @@ import argparse
 import difflib
 import math
 import re
-from typing import Any, Callable, Dict, List, NoReturn, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple, TypeVar
 
 from .errors import GenOpsError
 from .scopes import words
 
 _Number = TypeVar("_Number", int, float)
+_SET_AT_START = (
+    "Nsight Compute takes how much it measures when it starts the kernel: choose it with the command "
+    "'Restart Kernel with Nsight Compute…'."
+)
 
 
 class Parser(argparse.ArgumentParser):
-    """Wrong usage is an error of ours; nothing exits."""
+    """Wrong usage is an error of ours; nothing exits. ``elsewhere``: what is chosen in another place, and where."""
+
+    def __init__(self, *given: Any, elsewhere: Optional[Dict[str, str]] = None, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._elsewhere = elsewhere or {}
 
     def error(self, message: str) -> NoReturn:
         """Raises GenOpsError, with the option that may have been meant."""
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        if unknown and unknown[1] in self._elsewhere:
+            raise GenOpsError(f"{self.prog} has no {unknown[1]}.", self._elsewhere[unknown[1]])
         known = [name for action in self._actions for name in action.option_strings]
         meant = difflib.get_close_matches(unknown[1], known, 1) if unknown else []
         end = f"; did you mean {meant[0]}?" if meant else "."
@@ -103,7 +113,7 @@ def track_parser() -> argparse.ArgumentParser:
 
 def profile_parser() -> argparse.ArgumentParser:
     """Options of ``profile``; their names are those of :class:`~genops_lab.kernel.profiling.Wishes`."""
-    parser = Parser(prog="%%profile", allow_abbrev=False)
+    parser = Parser(prog="%%profile", allow_abbrev=False, elsewhere={"--set": _SET_AT_START})
     parser.add_argument(
         "--title",
         default="",

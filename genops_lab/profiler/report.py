@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from .engine.ranks import ranks_text
 from .models import Advice, DeviceTime, IdleTime, MeasuredKernel, Measurement, Place, ProfileSummary
 
 #: So many rows of a table are written, those with most time.
@@ -163,7 +164,7 @@ def _keys(summary: ProfileSummary) -> str:
     busy = sum(device.busy_us for device in summary.devices)
     exposed = sum(device.exposed_comm_us for device in summary.devices)
     roofline = summary.roofline
-    keys = [("Events", f"{summary.events:,}"), ("Ranks", ", ".join(map(str, summary.ranks)) or "–")]
+    keys = [("Events", f"{summary.events:,}"), ("Ranks", ranks_text(summary.ranks) or "–")]
     if summary.measured is None:
         keys.append(("Device busy", share_text(busy, span)))
         keys.append(("Exposed communication", share_text(exposed, span)))

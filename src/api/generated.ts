@@ -4664,7 +4664,8 @@ export interface components {
         };
         /**
          * Difference
-         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+         * @description All times are a step where both have steps, else of the whole trace (``a_step`` tells), or of the kernels alone
+         *         that Nsight Compute measured (``measured``: in both).
          *
          *         They are sums over all devices of all ranks. Changes are in the order of their size.
          */
@@ -4676,6 +4677,8 @@ export interface components {
             operators: components["schemas"]["Change"][];
             kernels: components["schemas"]["Change"][];
             lines: components["schemas"]["Change"][];
+            /** @default false */
+            measured: boolean;
             /** @default [] */
             advice_gone: string[];
             /** @default [] */
@@ -4715,6 +4718,18 @@ export interface components {
             place: components["schemas"]["Place"] | null;
             /** @default  */
             instead_of: string;
+            /** @default [] */
+            before_with: components["schemas"]["LaunchedWith"][];
+            /** @default [] */
+            after_with: components["schemas"]["LaunchedWith"][];
+        };
+        /**
+         * LaunchedWith
+         * @description A grid and a block, as JSON; empty for what was measured as a whole.
+         */
+        LaunchedWith: {
+            grid: string;
+            block: string;
         };
         /**
          * PerfettoUi

@@ -1,4 +1,9 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
 import { formatDuration } from '../core/format';
+
+/** So many ranks are told one by one; a shorter row of numbers is no stretch. */
+const [ONE_BY_ONE, STRETCH] = [8, 3];
 
 /** A duration given in microseconds: `840 µs`, `12.3 ms`, `4.56 s`, `2 min 5 s`. */
 export function formatMicroseconds(us: number): string {
@@ -21,6 +26,33 @@ export function formatShare(part: number, whole: number): string {
     return '<0.1 %';
   }
   return `${Number(percent.toFixed(percent < 10 ? 1 : 0))} %`;
+}
+
+/** `0, 2, 3`; of more than eight `0 to 63, 65 to 127`. */
+export function ranksText(
+  ranks: readonly number[],
+  trans: TranslationBundle
+): string {
+  if (ranks.length <= ONE_BY_ONE) {
+    return ranks.join(', ');
+  }
+  const rows: number[][] = [];
+  let before = NaN;
+  for (const rank of [...ranks].sort((one, other) => one - other)) {
+    if (rank === before + 1) {
+      rows[rows.length - 1].push(rank);
+    } else {
+      rows.push([rank]);
+    }
+    before = rank;
+  }
+  return rows
+    .map(row =>
+      row.length >= STRETCH
+        ? trans.__('%1 to %2', row[0], row[row.length - 1])
+        : row.join(', ')
+    )
+    .join(', ');
 }
 
 function digits(value: number): string {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.profiler.snapshots import at, block, entry, segment, snapshot
+from tests.support import ncu_reports
 from tests.support.homes import Home
 
 from .conftest import genops
@@ -72,6 +73,14 @@ def test_a_trace_that_says_nothing_of_memory(home: Home) -> None:
     assert "says nothing of memory" in refused.err and "profile_memory=True" in refused.err
 
 
+def test_two_reports_of_nsight_compute(home: Home) -> None:
+    for name, us in (("a", 100.0), ("b", 60.0)):
+        (home.work / f"{name}.ncu-rep").write_bytes(ncu_reports.report([ncu_reports.kernel("gemm", us)]))
+    text = genops(home, "profile", "diff", "a.ncu-rep", "b.ncu-rep").out
+    assert "Times of all measured kernels, over all devices" in text and "whole trace" not in text
+    assert "−40.000 µs (−40.0 %)" in text and "[64, 1, 1] × [256, 1, 1]" in text
+
+
 def test_two_traces(home: Home) -> None:
     write(home.work / "a.json", kernel("gemm", 0, 5), kernel("relu", 10, 5))
     (home.work / "ranks").mkdir()
@@ -89,6 +98,7 @@ def test_two_traces(home: Home) -> None:
     text = genops(home, "profile", "diff", "a.json", "ranks").out
     assert "The ranks differ: 1 before and 2 after" in text
     assert "−1.000 µs (−20.0 %)" in text and "added" in text
+    assert "Times of the whole trace, over all devices" in text
     same = genops(home, "profile", "diff", "a.json", "a.json").out
     assert "None has changed." in same
     assert genops(home, "profile", "diff", "a.json", "none.json").code == 3

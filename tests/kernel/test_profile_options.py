@@ -41,12 +41,14 @@ def one_kernel(module_home: Home) -> Iterator[RunningKernel]:
         ("--shape", "unrecognized arguments: --shape; did you mean --shapes?"),
         ("work()", "unrecognized arguments: work()."),
         ("--title 'open", "Close the quote."),
+        ("--set full", "%%profile has no --set. Nsight Compute takes how much it measures when it starts"),
+        ("--set=full", "Restart Kernel with Nsight Compute"),
     ],
 )
 def test_a_wrong_option_is_named_and_nothing_runs(one_kernel: RunningKernel, given: str, told: str) -> None:
     cell = one_kernel.run(f"%%profile {given}\nran = 1")
     assert told in cell.reply["evalue"]
-    assert ("usage: %%profile" in cell.reply["evalue"]) == ("quote" not in told)
+    assert ("usage: %%profile" in cell.reply["evalue"]) == ("quote" not in told and "--set" not in given)
     assert one_kernel.ok("'ran' in globals()").result == "False"
 
 

@@ -30,7 +30,7 @@ def rank_events(
     at, number = clock_us, 10
     for step in range(steps):
         begin = at
-        compute = 2200.0 if slower else 900.0 + 40 * rank
+        compute = 2200.0 if slower else 900.0 + 40 * (rank % 32)
         ends = [at + 2500.0, at + 3600.0 + lengths.uniform(0, 250)]
         for place, (name, length) in enumerate([("aten::mm", compute), ("aten::add", 300.0)]):
             number += 1

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from genops_lab.profiler import analyze
+from genops_lab.profiler.engine.advice import over_ranks
+from genops_lab.profiler.models import Advice
 
 from .events import ADD, GEMM, H100, Event, advised, call, kernel, operator, slice_of, written
 
@@ -343,3 +345,15 @@ def test_warm_up_in_the_profile(tmp_path: Path, first: float, found: bool) -> No
 def test_idle_while_python_runs(tmp_path: Path, length: float, found: bool) -> None:
     events = loop(lambda number, at: launched(at, number + 1, length))
     assert advised(tmp_path, events) == (["gpu_idle"] if found else [])
+
+
+def test_many_ranks_are_told_in_stretches() -> None:
+    def found(rank: int) -> Advice:
+        return Advice(
+            code="gpu_idle", severity="low", title="", evidence="It is idle.", saving_us=100 - rank, rank=rank
+        )
+
+    (told,) = over_ranks(found(rank) for rank in (0, 1, 2, 3, 5, 7, 8, 10, 11, 12, 64))
+    assert told.evidence == "It is idle. That is rank 0; also on ranks 1 to 3, 5, 7, 8, 10 to 12, 64."
+    (told,) = over_ranks(found(rank) for rank in range(4))
+    assert told.evidence.endswith("also on ranks 1, 2, 3.")

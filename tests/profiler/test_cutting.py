@@ -55,9 +55,44 @@ def test_what_lies_in_a_stretch_or_reaches_into_it_is_kept_as_it_was_written(tmp
     inside, edge = slice_at(500), slice_at(600, 0)
     flow = {"ph": "s", "id": 7, "pid": 1, "tid": 2, "ts": BEGIN + 510, "cat": "ac2g", "name": "ac2g"}
     counter = {"ph": "C", "pid": 1, "ts": BEGIN + 550, "name": "memory", "args": {"bytes": 9}}
-    outside = [slice_at(490), slice_at(601), {**flow, "ts": BEGIN + 700}, {**counter, "ts": BEGIN + 100}]
+    outside = [slice_at(490), slice_at(601), {**flow, "ts": BEGIN + 700}, {**counter, "ts": BEGIN + 700}]
     trace = written(tmp_path, [long, *outside, name, name, inside, edge, flow, counter])
     assert cut_events(trace, 500, 600) == [name, long, inside, edge, flow, counter]
+
+
+def test_what_counters_held_at_the_beginning_is_told_there(tmp_path: Path) -> None:
+    def sample(ts: float, name: str = "power", **more: Any) -> dict[str, Any]:
+        values = more.pop("args", {"W": ts})
+        return {"ph": "C", "pid": 1, "name": name, "ts": BEGIN + ts, "args": values, **more}
+
+    trace = written(
+        tmp_path,
+        [
+            # Out of order; of one moment the later one.
+            *(sample(ts) for ts in (300, 50, 10, 700)),
+            sample(50, args={"W": 51}),
+            sample(400, name="never"),
+            sample(20, name="memory", args={"used": 1, "free": 2}),
+            sample(30, name="memory", args={"used": 3}),
+            sample(40, pid=2),
+            sample(45, id=7),
+            {"ph": "C", "pid": 1, "name": "odd", "ts": BEGIN + 5, "args": [1]},
+        ],
+    )
+    stretch = (100.25, 350)
+    begin = pytest.approx(BEGIN + stretch[0], abs=0.3)
+    assert cut_events(trace, *stretch) == [
+        sample(300),
+        {**sample(20, name="memory", args={"used": 1, "free": 2}), "ts": begin},
+        {**sample(30, name="memory", args={"used": 3}), "ts": begin},
+        {**sample(40, pid=2), "ts": begin},
+        {**sample(45, id=7), "ts": begin},
+        {**sample(50, args={"W": 51}), "ts": begin},
+    ]
+    with gzip.open(tmp_path / "cut") as stream:
+        assert f'"ts":{BEGIN + 100}.250'.encode() in stream.read(), "to the nanosecond"
+    # Nothing was sampled before, and nothing lies within: there is nothing to hold.
+    assert cut_events(trace, 0, 1) == []
 
 
 def test_of_a_file_that_is_cut_off_what_is_there_is_cut(tmp_path: Path) -> None:

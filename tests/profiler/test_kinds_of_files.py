@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.profiler import analyze
+from genops_lab.profiler import analyze, memory
 from genops_lab.profiler.engine.reading.kinds_of_files import FileKind, kind_of_file, require_trace
 
-SNAPSHOT = {"segments": [], "device_traces": []}
+SNAPSHOT: dict[str, list[object]] = {"segments": [], "device_traces": []}
 
 
 def database(folder: Path) -> bytes:
@@ -75,6 +75,35 @@ def test_what_it_is_instead(name: str, content: bytes, what: str, tmp_path: Path
     with pytest.raises(InvalidRequest, match=what) as refused:
         analyze(path)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "hint"),
+    [
+        ("a.ncu-rep", "a.ncu-rep is no report of Nsight Compute", "Give a file that ncu wrote"),
+        ("a.sqlite", "a.sqlite is no export of Nsight Systems", "nsys export --type sqlite"),
+        ("a.pickle", "a.pickle is no memory snapshot", "torch.cuda.memory._dump_snapshot"),
+        ("a.json.gz", "a.json.gz is not a trace", "Give a Kineto or Chrome trace"),
+    ],
+)
+def test_noise_is_refused_in_words_of_its_name(name: str, what: str, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    for content, why in ((b"\x17noise" * 99, "it does not begin like one"), (b"", "it is empty")):
+        path.write_bytes(content)
+        for read in (analyze, memory):
+            with pytest.raises(InvalidRequest) as refused:
+                read(path)
+            assert refused.value.message.startswith(what) and hint in refused.value.hint
+            assert why in refused.value.message or name == "a.json.gz"
+    path.write_bytes(b"PK\x03\x04....")
+    with pytest.raises(InvalidRequest, match=what.replace("not a", "no") + ": it is a zip archive"):
+        analyze(path)
+
+
+def test_the_name_of_a_report_of_nsight_systems_does_not_hide_its_export(tmp_path: Path) -> None:
+    path = tmp_path / "a.nsys-rep"
+    path.write_bytes(database(tmp_path))
+    assert kind_of_file(path) is FileKind.NSIGHT
 
 
 def test_a_snapshot_tells_no_times(tmp_path: Path) -> None:

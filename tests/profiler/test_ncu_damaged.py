@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import math
@@ -35,12 +36,41 @@ def test_a_cut_report_is_read_up_to_the_cut(tmp_path: Path) -> None:
     whole = report([kernel("a", us=10), kernel("b", us=20), kernel("c", us=30)])
     path = tmp_path / "r.ncu-rep"
     found = set()
+    first = sorted(_ends(whole))[1]
     for size in range(30, len(whole), 97):
         path.write_bytes(whole[:size])
-        summary = analyze(path)
+        try:
+            summary = analyze(path)
+        except InvalidRequest as error:
+            assert "before its first" in error.message
+            found.add(0)
+            continue
+        assert size >= first
         found.add(summary.events)
         assert summary.damaged or size in _ends(whole)
     assert found == {0, 1, 2}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_report_without_its_first_result_is_refused(packed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    whole = report([kernel("a", us=10)])
+    session = min(_ends(whole))
+    for size, said, hint in (
+        (session, "r.ncu-rep has no results: it ends before its first one.", "when ncu has ended"),
+        (session + 9, "r.ncu-rep is cut or damaged before its first result", "Copy it again"),
+        (len(whole) - 9, "r.ncu-rep is cut or damaged before its first result", "measure again"),
+    ):
+        path.write_bytes(gzip.compress(whole[:size]) if packed else whole[:size])
+        with pytest.raises(InvalidRequest) as refused:
+            analyze(path)
+        assert said in refused.value.message and hint in refused.value.hint
+
+
+def test_a_report_that_is_still_written_may_have_nothing_new(tmp_path: Path) -> None:
+    path = tmp_path / "r.ncu-rep"
+    path.write_bytes(report([kernel("a")]))
+    assert ncu.read(path, after=path.stat().st_size).measured is None
 
 
 def _ends(whole: bytes) -> set[int]:
@@ -69,14 +99,14 @@ def _varint(of: bytes, at: int) -> tuple[int, int]:
 
 def test_a_report_in_gzip_is_read_as_one_that_is_not(tmp_path: Path) -> None:
     plain, packed = tmp_path / "r.ncu-rep", tmp_path / "trace.json.gz"
-    plain.write_bytes(report([kernel("a"), kernel("b")]))
+    plain.write_bytes(report([kernel(f"k{number}", us=number + 0.7) for number in range(9)]))
     whole = gzip.compress(plain.read_bytes())
     packed.write_bytes(whole)
     assert analyze(packed) == analyze(plain)
     assert kernel_metrics(packed, 1) == kernel_metrics(plain, 1)
     packed.write_bytes(whole[: len(whole) - 40])
     cut = analyze(packed)
-    assert "unpacked up to its damage" in cut.damaged
+    assert "unpacked up to its damage" in cut.damaged and 0 < cut.events < 9
     packed.write_bytes(gzip.compress(plain.read_bytes() + bytes(64 << 20)))
     assert "more than a report has" in analyze(packed).damaged
 
@@ -100,7 +130,7 @@ def test_lengths_that_lie_take_no_memory(length: int, tmp_path: Path) -> None:
             try:
                 assert analyze(path).damaged
             except InvalidRequest as error:
-                assert "no whole report" in error.message
+                assert (at == 4 and "no whole report" in error.message) or "before its first" in error.message
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
         tracemalloc.stop()
@@ -138,7 +168,8 @@ def test_damaged_bytes_never_crash_it(
 def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "r.ncu-rep"
     path.write_bytes(b"NVR\0\x02\0\0\0\x08\x07" + content)
-    analyze(path)
+    with contextlib.suppress(InvalidRequest):
+        analyze(path)
 
 
 _SAID = message(1, message(1, b""))

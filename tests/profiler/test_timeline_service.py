@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
+from genops_lab.profiler.engine.keeping import analyze_into
+from genops_lab.profiler.engine.timeline import views
 from genops_lab.profiler.models import (
     CutQuery,
     NewProfile,
@@ -21,6 +24,7 @@ from genops_lab.profiler.models import (
     TimelineTile,
 )
 from genops_lab.profiler.perfetto.service import PerfettoService
+from genops_lab.profiler.timeline.backend import MOST_TOGETHER, OPEN_TIMELINES, Timelines
 from genops_lab.profiler.timeline.service import TimelineService
 from tests.support.homes import Home
 
@@ -330,3 +334,32 @@ async def test_ranks_together_are_on_one_clock(home: Home) -> None:
         assert (await timelines.sum_timeline(kept.id, whole)).slices == 24
         with pytest.raises(NotFound):
             await timelines.get_timeline_slice(kept.id, "100000")
+
+
+def test_many_ranks_are_put_together_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, ranks = home.path / "kept", home.work / "ranks"
+    folder.mkdir()
+    write_ranks(ranks, [1000.0 * rank for rank in range(72)])
+    analyze_into(folder, ranks)
+    made: list[int] = []
+
+    class Together(views.Together):
+        def __init__(self, sides: Any) -> None:
+            made.append(len(sides))
+            super().__init__(sides)
+
+    monkeypatch.setattr(views, "Together", Together)
+    timelines = Timelines()
+    place: tuple[str, str, None] = str(folder), str(ranks), None
+    shown = timelines.describe(*place)
+    assert (len(shown.ranks), shown.together) == (72, 72) and MOST_TOGETHER >= 72 > OPEN_TIMELINES
+    assert {lane.rank for lane in shown.lanes} == set(range(72))
+    # Each opens more of them than stay open.
+    asked = SliceSearch(text="AllReduce")
+    assert timelines.search(*place, asked).count == 72 * 4
+    streams = [lane.lane for lane in shown.lanes if lane.stream == "20"]
+    keys = [TileKey(lane=lane, level=30, index=0) for lane in streams[:64]]
+    assert all(len(tile.slice) for tile in timelines.tiles(*place, keys))
+    found = timelines.search(*place, asked).slice
+    assert found is not None and timelines.slice(*place, found.slice).collective is not None
+    assert made == [72]

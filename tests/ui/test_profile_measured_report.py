@@ -54,6 +54,8 @@ def server(module_home: Home) -> Iterator[LabServer]:
     (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
     (module_home.work / SCRIPT).write_text("import torch\nx = torch.zeros(8)\n")
     (module_home.work / REPORT).write_bytes(written())
+    (module_home.work / "cut.ncu-rep").write_bytes(written()[:200])
+    (module_home.work / "noise.ncu-rep").write_bytes(b"\x17noise" * 99)
     with running_lab(module_home) as found:
         yield found
 
@@ -100,6 +102,23 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
         lab.theme(theme)
         lab.shot(f"measured-metrics-1280-{theme}", width=1280, height=900)
         assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cut.ncu-rep", "cut.ncu-rep is cut or damaged before its first result"),
+        ("noise.ncu-rep", "noise.ncu-rep is no report of Nsight Compute"),
+    ],
+)
+def test_what_is_no_whole_report_says_so(name: str, said: str, lab: LabPage) -> None:
+    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+    callout = lab.page.locator(".gol-Callout:visible")
+    expect(callout).to_contain_text(said, timeout=60_000)
+    expect(callout).to_contain_text("opy it")
+    for theme, width in (("dark", 1920), ("light", 1280)):
+        lab.theme(theme)
+        lab.shot(f"measured-{name}-{theme}", width=width, height=700)
 
 
 def test_keys_alone_lead_from_a_row_to_its_line_and_its_metrics(lab: LabPage) -> None:

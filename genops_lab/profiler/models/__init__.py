@@ -1,7 +1,7 @@
 """Wire types of the profiler. Durations in microseconds, as traces have them; sizes in bytes."""
 
 from .advice import Advice, Moment
-from .difference import Change, ComparedProfiles, Difference, Figure
+from .difference import Change, ComparedProfiles, Difference, Figure, LaunchedWith
 from .flame import Flame, FlameNode
 from .held import (
     HeldAt,
@@ -90,6 +90,7 @@ __all__ = [
     "KernelRule",
     "KernelTime",
     "LaunchTime",
+    "LaunchedWith",
     "LineTime",
     "MeasuredKernel",
     "Measurement",

@@ -16,6 +16,13 @@ class ComparedProfiles(msgspec.Struct, frozen=True, kw_only=True):
     after: str
 
 
+class LaunchedWith(msgspec.Struct, frozen=True, kw_only=True):
+    """A grid and a block, as JSON; empty for what was measured as a whole."""
+
+    grid: str
+    block: str
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One operator, kernel or line in both. Device time in microseconds a step.
 
@@ -32,6 +39,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     place: Place | None = None
     #: Of a new kernel: the one that is gone and did the same work, by operator and shapes.
     instead_of: str = ""
+    #: Of a kernel that was measured in both: which of its launches are compared with which.
+    before_with: list[LaunchedWith] = []
+    after_with: list[LaunchedWith] = []
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +54,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """All times are a step where both have steps, else of the whole trace (``a_step`` tells).
+    """All times are a step where both have steps, else of the whole trace (``a_step`` tells), or of the kernels alone
+    that Nsight Compute measured (``measured``: in both).
 
     They are sums over all devices of all ranks. Changes are in the order of their size.
     """
@@ -56,6 +67,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     operators: list[Change]
     kernels: list[Change]
     lines: list[Change]
+    measured: bool = False
     #: Problems by code: gone, new, and in both.
     advice_gone: list[str] = []
     advice_new: list[str] = []

@@ -36,7 +36,7 @@ MOST_TILES, LAST_LEVEL = 64, 52
 NAME_CHARACTERS, PATTERN_CHARACTERS = 200, 1000
 LEVELS = "timeline"
 #: More ranks than these would be lanes that nobody looks through.
-MOST_TOGETHER = 64
+MOST_TOGETHER = 256
 
 
 class Timelines:
@@ -112,6 +112,10 @@ class Timelines:
                 view = self._together(folder, trace, ranks) if several else _one(folder, trace, rank)
                 self._open[place] = _Opened(view)
             self._open.move_to_end(place)
+            whole = Path(folder) / RANKS
+            if whole in self._open:
+                # Made of all ranks, of which fewer stay open than it may have: it outlasts them.
+                self._open.move_to_end(whole)
             while len(self._open) > OPEN_TIMELINES:
                 self._open.popitem(last=False)
             return self._open[place]

@@ -178,7 +178,7 @@ function Content(
     return (
       <Callout
         tone="error"
-        title={trans.__('The trace could not be analyzed.')}
+        title={trans.__('The file could not be analyzed.')}
       >
         <>
           <p>{profile.message}</p>

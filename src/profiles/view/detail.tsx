@@ -47,7 +47,7 @@ export function ProfileDetail(props: ProfileDetail.IProps): React.ReactElement {
       {profile.state === 'failed' && (
         <Callout
           tone="error"
-          title={trans.__('The trace could not be analyzed.')}
+          title={trans.__('The file could not be analyzed.')}
         >
           {profile.message}
         </Callout>

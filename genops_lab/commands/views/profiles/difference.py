@@ -37,11 +37,6 @@ _NOT_COSTS = {"span", "flops", "kernels", "mfu"}
 def difference(found: Difference) -> Document:
     """``profile diff``."""
     blocks: list[Block] = [Note(warning, "busy") for warning in found.warnings]
-    per = (
-        f"a step ({found.before_steps} and {found.after_steps} steps)"
-        if found.a_step
-        else "of the whole trace"
-    )
     rows: list[Row] = [
         [
             _NAMES.get(each.code, each.code),
@@ -57,7 +52,7 @@ def difference(found: Difference) -> Document:
         for each in found.figures
     ]
     numbers = [Column(each, right=True) for each in ("before", "after", "change")]
-    blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {per}, over all devices"))
+    blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {_basis(found)}, over all devices"))
     for title, changes in (
         ("Operators", found.operators),
         ("Kernels", found.kernels),
@@ -66,8 +61,10 @@ def difference(found: Difference) -> Document:
         changed = [each for each in changes if _differs(each)]
         if not changes:
             continue
+        launched = any(each.before_with or each.after_with for each in changed)
         columns = [
             Column(title[:-1].lower(), shrinks=True),
+            *([Column("grid × block", shrinks=True)] if launched else []),
             *numbers,
             Column("count", right=True),
             Column(""),
@@ -76,7 +73,7 @@ def difference(found: Difference) -> Document:
         blocks.append(
             Table(
                 columns,
-                [_change(each) for each in changed[:SHOWN_CHANGES]],
+                [_change(each, launched) for each in changed[:SHOWN_CHANGES]],
                 empty="None has changed.",
                 title=f"{title} by change{more}",
             )
@@ -91,11 +88,20 @@ def difference(found: Difference) -> Document:
     return Document(blocks)
 
 
+def _basis(found: Difference) -> str:
+    """What the times are of. A measurement beside a trace is warned of."""
+    if found.measured:
+        return "of all measured kernels"
+    if found.a_step:
+        return f"a step ({found.before_steps} and {found.after_steps} steps)"
+    return "of the whole trace"
+
+
 def _differs(found: Change) -> bool:
     return (found.before_us, found.before_count) != (found.after_us, found.after_count)
 
 
-def _change(found: Change) -> Row:
+def _change(found: Change, launched: bool) -> Row:
     count = f"{found.before_count:g}"
     if found.after_count != found.before_count:
         count += f" → {found.after_count:g}"
@@ -107,12 +113,23 @@ def _change(found: Change) -> Row:
     note = f"instead of {found.instead_of}" if found.instead_of else found.state.replace("both", "")
     return [
         name,
+        *([_launched(found)] if launched else []),
         microseconds(found.before_us),
         microseconds(found.after_us),
         _told(found.before_us, found.after_us, microseconds(abs(found.after_us - found.before_us)), True),
         count,
         note,
     ]
+
+
+def _launched(found: Change) -> str:
+    """With which grid and block, before and after where they are not the same."""
+    told = [
+        f"{len(each)} different" if len(each) > 1 else each[0].grid and f"{each[0].grid} × {each[0].block}"
+        for each in (found.before_with, found.after_with)
+        if each
+    ]
+    return " → ".join(told if found.before_with != found.after_with else told[:1])
 
 
 def _told(before: float, after: float, amount: str, is_cost: bool) -> Cell:

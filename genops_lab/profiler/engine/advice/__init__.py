@@ -8,6 +8,7 @@ from msgspec import structs
 
 from ...models import Advice
 from .. import threads
+from ..ranks import ranks_text
 from .allocator import alloc_retries, fragmentation
 from .attention import unfused_attention
 from .case import Case, PlacesOf, Rule
@@ -78,7 +79,7 @@ def _with_others(worst: Advice, *others: Advice) -> Advice:
     ranks = sorted({each.rank for each in others if each.rank is not None and each.rank != worst.rank})
     if not ranks:
         return worst
-    told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {', '.join(map(str, ranks))}"
+    told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks_text(ranks)}"
     return structs.replace(worst, evidence=f"{worst.evidence} That is rank {worst.rank}; also on {told}.")
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from ...models import Change, Difference, Figure, Place, ProfileSummary
+from ...models import Change, Difference, Figure, LaunchedWith, Place, ProfileSummary
 from ..reading.kinds_of_files import Paths, paths_of, require_trace
 from ..reading.left_out import LeftOut
-from .launched import KernelTally
+from .launched import KernelTally, Launched
+from .matching import pairs
 from .replacements import replaced
 
 _Key = TypeVar("_Key")
@@ -38,6 +39,7 @@ def difference(before: Side, after: Side) -> Difference:
         operators=_operators(before.summary, after.summary, scale),
         kernels=_kernels(before.kernels, after.kernels, scale),
         lines=_lines(before.summary, after.summary, scale),
+        measured=_measured(before.summary) and _measured(after.summary),
         warnings=list(_warnings(before, after)),
         **_advice(before.summary, after.summary),
     )
@@ -132,6 +134,8 @@ def _operators(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, 
 
 def _kernels(before: KernelTally, after: KernelTally, scale: tuple[int, int]) -> list[Change]:
     instead = replaced(before, after)
+    if before.launched and after.launched:
+        return _launched(before, after, scale, instead)
     return _changes(
         {name: (each.total_ns / 1000, each.count) for name, each in before.kernels.items()},
         {name: (each.total_ns / 1000, each.count) for name, each in after.kernels.items()},
@@ -139,6 +143,33 @@ def _kernels(before: KernelTally, after: KernelTally, scale: tuple[int, int]) ->
         lambda name: name,
         instead_of=lambda name: instead.get(name, ""),
     )
+
+
+def _launched(
+    before: KernelTally, after: KernelTally, scale: tuple[int, int], instead: dict[str, str]
+) -> list[Change]:
+    """Kernels by their grids and blocks."""
+    found = dict(enumerate(pairs(before.launched, after.launched)))
+
+    def costs(of: KernelTally, keys: dict[int, list[Launched]]) -> dict[int, tuple[float, float]]:
+        told = {row: [of.launched[key] for key in each] for row, each in keys.items() if each}
+        return {
+            row: (sum(ns for ns, _ in each) / 1000, sum(count for _, count in each))
+            for row, each in told.items()
+        }
+
+    return _changes(
+        costs(before, {row: pair.before for row, pair in found.items()}),
+        costs(after, {row: pair.after for row, pair in found.items()}),
+        scale,
+        lambda row: found[row].name,
+        instead_of=lambda row: "" if found[row].before else instead.get(found[row].name, ""),
+        launched=lambda row: (_with(found[row].before), _with(found[row].after)),
+    )
+
+
+def _with(keys: list[Launched]) -> list[LaunchedWith]:
+    return [LaunchedWith(grid=each.grid, block=each.block) for each in keys]
 
 
 def _lines(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> list[Change]:
@@ -166,11 +197,13 @@ def _changes(
     name: Callable[[_Key], str],
     place: Callable[[_Key], Place | None] = lambda _key: None,
     instead_of: Callable[[_Key], str] = lambda _key: "",
+    launched: Callable[[_Key], tuple[list[LaunchedWith], list[LaunchedWith]]] = lambda _key: ([], []),
 ) -> list[Change]:
     """Costs are a time and a count, of the whole."""
     found = []
     for key in dict.fromkeys([*before, *after]):
         one, other = before.get(key, (0.0, 0.0)), after.get(key, (0.0, 0.0))
+        before_with, after_with = launched(key)
         found.append(
             Change(
                 name=name(key),
@@ -181,6 +214,8 @@ def _changes(
                 state="added" if key not in before else "removed" if key not in after else "both",
                 place=place(key),
                 instead_of=instead_of(key),
+                before_with=before_with,
+                after_with=after_with,
             )
         )
     return sorted(found, key=lambda each: (-abs(each.after_us - each.before_us), each.name))

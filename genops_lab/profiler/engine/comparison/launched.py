@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from ..traces import Trace
 
 #: An operator's name and its inputs' shapes, as the trace writes them; "" where it does not.
 Launcher = tuple[str, str]
+
+
+class Launched(NamedTuple):
+    """A kernel with one grid and block."""
+
+    name: str
+    grid: str
+    block: str
 
 
 @dataclass
@@ -31,6 +40,8 @@ class KernelTally:
 
     def __init__(self) -> None:
         self.kernels: dict[str, Kernel] = {}
+        #: The same of what was measured launch by launch: nanoseconds and launches, in the order of the first ones.
+        self.launched: dict[Launched, tuple[int, int]] = {}
 
     @staticmethod
     def of(found: Iterable[KernelTime]) -> KernelTally:
@@ -62,6 +73,19 @@ class KernelTally:
             if by != NOTHING:
                 launcher = columns.names[by], columns.texts[dims] if dims != NOTHING else ""
                 kernel.launchers[launcher] = kernel.launchers.get(launcher, 0) + total
+        self._add_launched(trace)
+
+    def _add_launched(self, trace: Trace) -> None:
+        columns = trace.columns
+        numbers = columns.sparse.get("launch")
+        if columns.measured is None or numbers is None:
+            return
+        lengths = columns.lengths(numbers.index.astype(np.int64)).tolist()
+        for number, length in zip(numbers.value.tolist(), lengths, strict=True):
+            launch = columns.measured.launches[number]
+            key = Launched(launch.name, launch.grid, launch.block)
+            total, count = self.launched.get(key, (0, 0))
+            self.launched[key] = total + length, count + 1
 
 
 def _shapes(columns: Columns) -> Int64:

@@ -7,21 +7,15 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-import numpy as np
-
 from genops_lab.core.errors import InvalidRequest
 
 from ..columns import Columns
+from .cutter import Cutter
 from .kinds_of_files import FileKind, kind_of_file
-from .parts import Part
-from .pieces import TraceFile
-from .times import UNUSABLE, all_nanoseconds
 
 #: Of JSON. A browser takes some seconds for so much.
 MOST_BYTES = 100 << 20
@@ -34,7 +28,6 @@ _WRAP = 1 << 32
 _LEVEL = 1
 #: Halvings of a stretch that is too long: to a millionth.
 _HALVINGS = 20
-_ZERO = msgspec.Raw(b"0")
 _NONE: Mapping[str, str] = {}
 
 
@@ -50,17 +43,6 @@ class Written(NamedTuple):
 
     events: int
     left_out: int
-
-
-class _Mark(msgspec.Struct, gc=False):
-    ph: msgspec.Raw = msgspec.Raw(b"")
-    ts: msgspec.Raw = _ZERO
-    dur: msgspec.Raw = _ZERO
-
-
-_texts = msgspec.json.Decoder(list[msgspec.Raw])
-_marks = msgspec.json.Decoder(list[_Mark])
-_METADATA = b'"M"'
 
 
 def json_bytes(trace: Path) -> int:
@@ -110,22 +92,20 @@ def cut(
     most_bytes: int = MOST_BYTES,
     renamed: Mapping[str, str] = _NONE,
 ) -> Written:
-    """Write the events that lie in a stretch or reach into it, and the names of threads, as JSON in gzip; some
-    under other names.
+    """Write the events that lie in a stretch or reach into it, the names of threads, and what counters held when it
+    began (their last samples before it, at its beginning), as JSON in gzip; some under other names.
 
     Of damaged files what can be read. ``target`` is whole or not there. Raises what reading a trace raises.
     """
     names = _Renaming(renamed)
-    source = _Cutter(trace, stretch.first + origin_ns, stretch.last + origin_ns)
+    source = Cutter(trace, stretch.first + origin_ns, stretch.last + origin_ns)
     bound = int(most_bytes * _OVER)
     events = size = left_out = 0
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         with gzip.open(temporary, "wb", compresslevel=_LEVEL) as stream:
             stream.write(b'{"traceEvents":[')
-            for part in source.parts():
-                assert isinstance(part, _Cut)
-                kept = part.kept
+            for kept in source.texts():
                 while kept and size + sum(map(len, kept)) > bound:
                     left_out += len(kept) - len(kept) // 2
                     kept = kept[: len(kept) // 2]
@@ -156,30 +136,3 @@ class _Renaming:
         if not self._names:
             return text
         return self._any.sub(lambda found: found[1] + self._names[found[2]], text)
-
-
-@dataclass
-class _Cut(Part):
-    """A batch of which the texts of some events are kept, and no columns."""
-
-    kept: tuple[bytes, ...] = ()
-
-
-class _Cutter(TraceFile):
-    def __init__(self, path: Path, first_ns: int, last_ns: int) -> None:
-        super().__init__(path)
-        self._first, self._last = first_ns, last_ns
-        #: Some traces name their threads anew with every event.
-        self._named: set[bytes] = set()
-
-    def _read(self, text: bytes) -> Part:
-        texts, marks = _texts.decode(text), _marks.decode(text)
-        ts = all_nanoseconds([mark.ts for mark in marks])
-        dur = all_nanoseconds([mark.dur for mark in marks])
-        inside = (ts <= self._last) & (ts + np.maximum(dur, 0) >= self._first) & (ts != UNUSABLE)
-        metadata = np.array([bytes(mark.ph) == _METADATA for mark in marks], np.bool_)
-        kept = tuple(bytes(texts[place]) for place in np.flatnonzero(inside & ~metadata).tolist())
-        names = dict.fromkeys(bytes(texts[place]) for place in np.flatnonzero(metadata).tolist())
-        kept = (*(name for name in names if name not in self._named), *kept)
-        self._named.update(names)
-        return _Cut(slices={"ts": ts[:0]}, names=[], lanes=[], events=len(texts), kept=kept)

@@ -48,8 +48,20 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF", "an HDF5 file", "Export it as SQLite: nsys export --type sqlite FILE.nsys-rep"),
     (b"\xff\xfe", "text in UTF-16", "Save it as UTF-8."),
     (b"\xfe\xff", "text in UTF-16", "Save it as UTF-8."),
-    (b"<", "a page", "Give the trace itself: JSON, or JSON in gzip."),
+    (b"<", "a page", "Give the file itself, not a page about it."),
 )
+#: What a file should be by the end of its name, and what to do where it is not.
+_NAMED = {
+    ".ncu-rep": (
+        "report of Nsight Compute",
+        "Give a file that ncu wrote (ncu -o NAME ...), when ncu has ended, and copy it as it is.",
+    ),
+    ".sqlite": ("export of Nsight Systems", "Make one: nsys export --type sqlite FILE.nsys-rep"),
+    ".pickle": (
+        "memory snapshot",
+        "Give a file that torch.cuda.memory._dump_snapshot wrote, or the same as JSON.",
+    ),
+}
 _REPORTS = {
     ".nsys-rep": "nsys export --type sqlite",
     ".qdrep": "nsys export --type sqlite",
@@ -99,11 +111,6 @@ def kind_of_file(path: Path) -> FileKind:
         raise InvalidRequest(
             f"{path} could not be read: {error.strerror}.", hint="Check the path."
         ) from error
-    if path.suffix in _REPORTS:
-        raise InvalidRequest(
-            f"{path.name} is a report of Nsight Systems, which Nsight Systems alone can read.",
-            hint=f"Export it where Nsight Systems is installed: {_REPORTS[path.suffix]} {path.name}",
-        )
     packed = head.startswith(_GZIP)
     if packed:
         head = _inflated(head)
@@ -113,16 +120,34 @@ def kind_of_file(path: Path) -> FileKind:
         return FileKind.NSIGHT
     if head.startswith(NCU_REPORT):
         return FileKind.NSIGHT_COMPUTE
+    if path.suffix in _REPORTS:
+        raise InvalidRequest(
+            f"{path.name} is, by its name, a report of Nsight Systems, which Nsight Systems alone can read.",
+            hint=f"Export it where Nsight Systems is installed: {_REPORTS[path.suffix]} {path.name}",
+        )
     if head[:1] == b"\x80" or _SNAPSHOT_KEYS.match(head.removeprefix(b"\xef\xbb\xbf")):
         return FileKind.SNAPSHOT
+    wanted = _NAMED[path.suffix][0] if path.suffix in _NAMED else "trace"
     if head[_TAR.start : _TAR.stop] == b"ustar":
         raise InvalidRequest(
-            f"{path.name} is no trace: it is a tar archive.", hint="Unpack it, and give what is in it."
+            f"{path.name} is no {wanted}: it is a tar archive.", hint="Unpack it, and give what is in it."
         )
     for beginning, what, hint in _OTHERS:
         if head.startswith(beginning):
-            raise InvalidRequest(f"{path.name} is no trace: it is {what}.", hint=hint)
+            raise InvalidRequest(f"{path.name} is no {wanted}: it is {what}.", hint=hint)
     return FileKind.TRACE
+
+
+def no_trace(path: Path, reason: str) -> InvalidRequest:
+    """What to raise where a file that could be a trace turned out to be none: in words of what its name promises."""
+    if path.suffix in _NAMED:
+        wanted, hint = _NAMED[path.suffix]
+        seen = "it does not begin like one" if path.stat().st_size else "it is empty"
+        return InvalidRequest(f"{path.name} is no {wanted}: {seen}.", hint=hint)
+    return InvalidRequest(
+        f"{path.name} is not a trace: {reason}.",
+        hint="Give a Kineto or Chrome trace: JSON, or JSON in gzip, as torch.profiler exports it.",
+    )
 
 
 def require_trace(path: Path) -> FileKind:

@@ -44,12 +44,14 @@ _Key = tuple[str, str, str, str, tuple[str, ...]]
 def read(path: Path, after: int = 0) -> Columns:
     """``after``: only what lies in blocks that begin at that byte or later, for what a program has added to a report.
 
-    Raises InvalidRequest when it is no report of Nsight Compute; OSError.
+    Raises InvalidRequest when it is no report of Nsight Compute, or one that ends before its first result; OSError.
     """
     with opened(path) as report:
         reading = _Reading(report)
         for result in report.results(after):
             reading.take(result)
+        if not after:
+            report.require_any()
         return reading.finish()
 
 

@@ -36,9 +36,10 @@ class Report:
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         """Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
-        self._stream = stream
+        self._stream, self._name = stream, name
         self.outline = Outline(stream, name)
         self.damage: list[str] = []
+        self._met = 0
 
     def results(self, after: int = 0, only: int | None = None) -> Iterator[Result]:
         """Those of the blocks that begin at byte ``after`` or later, in the order of the file and with their numbers
@@ -52,6 +53,7 @@ class Report:
                 here = None if only is None else only - number
                 for kind, message in messages(self._stream, block, size, here):
                     number += 1
+                    self._met += 1
                     if message is None:
                         large += only is None
                         continue
@@ -71,6 +73,22 @@ class Report:
             self.damage.append(f"Results left out, as larger than any that Nsight Compute writes: {large}.")
         if odd:
             self.damage.append(f"Results left out, as damaged: {odd}.")
+
+    def require_any(self) -> None:
+        """After ``results``: raises InvalidRequest where there was none, also none that was left out."""
+        if self._met:
+            return
+        if self.outline.damage or self.damage:
+            raise InvalidRequest(
+                f"{self._name} is cut or damaged before its first result: there is nothing in it to show.",
+                hint="Copy it again. If it is so where ncu wrote it, ncu was ended before its first kernel was "
+                "measured: measure again.",
+            )
+        raise InvalidRequest(
+            f"{self._name} has no results: it ends before its first one.",
+            hint="Copy it again when ncu has ended. If it is so then, ncu measured no kernel: see what ncu said, and "
+            "its filters (--kernel-name, --launch-skip, --nvtx-include).",
+        )
 
     def name(self, number: int) -> str:
         """Of a metric; empty for a number that no block tells."""

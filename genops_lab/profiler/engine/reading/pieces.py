@@ -21,6 +21,7 @@ from genops_lab.core.errors import InvalidRequest
 from . import batches
 from .helpers import Ahead, Helpers
 from .helping import Range
+from .kinds_of_files import no_trace
 from .parts import Part
 from .streams import READ_BYTES, Stream
 
@@ -82,10 +83,7 @@ class TraceFile:
 
     def no_trace(self, reason: str) -> InvalidRequest:
         """What to raise because of ``reason``."""
-        return InvalidRequest(
-            f"{self.path.name} is not a trace: {reason}.",
-            hint="Give a Kineto or Chrome trace: JSON, or JSON in gzip, as torch.profiler exports it.",
-        )
+        return no_trace(self.path, reason)
 
     def _all(self, helpers: Helpers | None) -> Iterator[Part]:
         if helpers is not None:

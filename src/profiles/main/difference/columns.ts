@@ -6,11 +6,13 @@ import type { IChange } from '../../service';
 import { placeWords } from '../places';
 import type { IColumn } from '../tables/rows';
 
-import { signed, stateWord } from './words';
+import { launchWords, signed, stateWord } from './words';
 
+/** `launched`: of kernels that were measured, with their grids and blocks. */
 export function changeColumns(
   title: string,
-  trans: TranslationBundle
+  trans: TranslationBundle,
+  launched = false
 ): IColumn<IChange>[] {
   return [
     {
@@ -20,6 +22,17 @@ export function changeColumns(
       value: ({ name, place }) =>
         place ? `${placeWords(place, trans)} ${place.text.trim()}` : name
     },
+    ...(launched
+      ? [
+          {
+            id: 'launched',
+            title: trans.__('Grid × block'),
+            tip: trans.__('Before and after, where they are not the same'),
+            width: 220,
+            value: (change: IChange) => launchWords(change, trans) || null
+          }
+        ]
+      : []),
     {
       id: 'change_us',
       title: trans.__('Change'),

@@ -152,7 +152,7 @@ function Compared(
 
 /** Where Nsight Compute measured both, that is what is compared first. */
 function measuredTab(
-  { before, after }: ICompared,
+  { before, after, difference }: ICompared,
   trans: TranslationBundle
 ): Tabs.ITab | null {
   const [one, other] = [before.summary?.measured, after.summary?.measured];
@@ -163,11 +163,11 @@ function measuredTab(
         render: () => (
           <OneTable
             name={trans.__('Measured kernels')}
-            rows={measuredChanges(one, other)}
+            rows={measuredChanges(difference.kernels, one, other)}
             columns={measuredChangeColumns(trans)}
             first="mean_us_after"
             note={trans.__(
-              'Times are of one launch, as means over all launches of a kernel.'
+              'Times are of one launch, as means. Launches of a kernel with the same grid and block are compared first, then what is left of it in the order of the launches.'
             )}
             none={trans.__('Neither report holds a kernel.')}
             trans={trans}
@@ -219,7 +219,13 @@ function Changes(props: {
     column: 'change_us',
     descending: true
   });
-  const columns = React.useMemo(() => changeColumns(one, trans), [one, trans]);
+  const launched = rows.some(
+    ({ before_with, after_with }) => before_with.length + after_with.length > 0
+  );
+  const columns = React.useMemo(
+    () => changeColumns(one, trans, launched),
+    [one, trans, launched]
+  );
   const shown = React.useMemo(
     () => arranged({ columns, rows, filter, sort }),
     [columns, rows, filter, sort]

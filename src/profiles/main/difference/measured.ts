@@ -2,19 +2,21 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatMicroseconds } from '../../figures';
-import type { IMeasuredKernel, IMeasurement } from '../../service';
+import type { IChange, IMeasuredKernel, IMeasurement } from '../../service';
 import { boundWord, percent } from '../measured/words';
 import type { IColumn } from '../tables/rows';
 
-import { signed } from './words';
+import { launchWords, signed } from './words';
 
+type ILaunchedWith = IChange['before_with'][number];
 type Figure = 'compute_pct' | 'memory_pct' | 'occupancy_pct';
 
-/** All launches of one kernel, whatever their grid and line. */
+/** Launches of one kernel, whatever their line. */
 export interface ISide {
   /** Of one launch. */
   readonly mean_us: number;
   readonly count: number;
+  /** Null also of kernels that are not told, as there are too many. */
   readonly figures: Readonly<Record<Figure, number | null>>;
   /** Of the launches that take most of the time. */
   readonly bound: IMeasuredKernel['bound'];
@@ -23,21 +25,47 @@ export interface ISide {
 /** A kernel in both profiles, or in one. */
 export interface IMeasuredChange {
   readonly name: string;
+  /** Which of its launches are compared. */
+  readonly change: IChange;
   readonly before: ISide | null;
   readonly after: ISide | null;
 }
 
-/** By name, what takes most time after, or else before, first. */
+/** What the engine found to be compared with what, with what was measured of it. */
 export function measuredChanges(
+  changes: readonly IChange[],
   before: IMeasurement,
   after: IMeasurement
 ): IMeasuredChange[] {
-  const [earlier, later] = [sides(before), sides(after)];
-  return [...new Set([...later.keys(), ...earlier.keys()])].map(name => ({
-    name,
-    before: earlier.get(name) ?? null,
-    after: later.get(name) ?? null
-  }));
+  const [earlier, later] = [byLaunch(before), byLaunch(after)];
+  return changes.map(change => {
+    const side = (
+      kernels: ReadonlyMap<string, readonly IMeasuredKernel[]>,
+      launches: readonly ILaunchedWith[],
+      us: number,
+      count: number
+    ) =>
+      launches.length > 0
+        ? sideOf(
+            launches.flatMap(
+              each => kernels.get(launchKey({ ...change, ...each })) ?? []
+            ),
+            us,
+            count
+          )
+        : null;
+    return {
+      name: change.name,
+      change,
+      before: side(
+        earlier,
+        change.before_with,
+        change.before_us,
+        change.before_count
+      ),
+      after: side(later, change.after_with, change.after_us, change.after_count)
+    };
+  });
 }
 
 export function measuredChangeColumns(
@@ -49,6 +77,13 @@ export function measuredChangeColumns(
       title: trans.__('Kernel'),
       width: 280,
       value: ({ name }) => name
+    },
+    {
+      id: 'launched',
+      title: trans.__('Grid × block'),
+      tip: trans.__('Before and after, where they are not the same'),
+      width: 220,
+      value: ({ change }) => launchWords(change, trans) || null
     },
     {
       id: 'change_us',
@@ -128,18 +163,29 @@ function pair(
   ];
 }
 
-function sides({ kernels }: IMeasurement): Map<string, ISide> {
-  const named = new Map<string, IMeasuredKernel[]>();
+function launchKey(
+  of: Pick<IMeasuredKernel, 'name' | 'grid' | 'block'>
+): string {
+  return JSON.stringify([of.name, of.grid, of.block]);
+}
+
+function byLaunch({
+  kernels
+}: IMeasurement): ReadonlyMap<string, readonly IMeasuredKernel[]> {
+  const found = new Map<string, IMeasuredKernel[]>();
   for (const kernel of kernels) {
-    named.set(kernel.name, [...(named.get(kernel.name) ?? []), kernel]);
+    const key = launchKey(kernel);
+    found.set(key, [...(found.get(key) ?? []), kernel]);
   }
-  return new Map([...named].map(([name, own]) => [name, sideOf(own)]));
+  return found;
 }
 
 /** Means by time, as those of each kernel are. */
-function sideOf(kernels: readonly IMeasuredKernel[]): ISide {
-  const total = kernels.reduce((sum, { total_us }) => sum + total_us, 0);
-  const count = kernels.reduce((sum, each) => sum + each.count, 0);
+function sideOf(
+  kernels: readonly IMeasuredKernel[],
+  us: number,
+  count: number
+): ISide {
   const mean = (id: Figure) => {
     const told = kernels.filter(each => each[id] !== null);
     const time = told.reduce((sum, { total_us }) => sum + total_us, 0);
@@ -148,17 +194,17 @@ function sideOf(kernels: readonly IMeasuredKernel[]): ISide {
           time
       : null;
   };
-  const [most] = [...kernels].sort(
+  const most = [...kernels].sort(
     (one, other) => other.total_us - one.total_us
-  );
+  )[0] as IMeasuredKernel | undefined;
   return {
-    mean_us: count > 0 ? total / count : 0,
+    mean_us: count > 0 ? us / count : 0,
     count,
     figures: {
       compute_pct: mean('compute_pct'),
       memory_pct: mean('memory_pct'),
       occupancy_pct: mean('occupancy_pct')
     },
-    bound: most.bound
+    bound: most?.bound ?? ''
   };
 }

@@ -85,6 +85,26 @@ export function stateWord(
   }[state];
 }
 
+/** With which grid and block a measured kernel was launched, before and after where they are not the same. */
+export function launchWords(
+  { before_with, after_with }: Pick<IChange, 'before_with' | 'after_with'>,
+  trans: TranslationBundle
+): string {
+  const told = [before_with, after_with].flatMap(each =>
+    each.length > 1
+      ? [trans.__('%1 different', each.length)]
+      : each.map(({ grid, block }) =>
+          grid ? `${sides(grid)} × ${sides(block)}` : ''
+        )
+  );
+  return [...new Set(told)].filter(Boolean).join(' → ');
+}
+
+/** Without the ones at the end, as CUDA takes them. */
+function sides(of: string): string {
+  return of.replace(/(, 1)+\]$/, ']');
+}
+
 /** What the times are of; `measured`: Nsight Compute measured both. */
 export function basis(
   difference: IDifference,

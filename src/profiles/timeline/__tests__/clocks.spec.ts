@@ -63,6 +63,16 @@ describe('the clocks of ranks', () => {
     });
   });
 
+  it('that are many are told in stretches', () => {
+    const start = { placed_by: 'start', matched: 0, common: 0 } as const;
+    const ranks = [0, 1, 2, 3, 5, 7, 8, 10, 11, 12].map(rank =>
+      place(rank, start)
+    );
+    expect(words(ranks).apart).toEqual([
+      'Ranks 0 to 3, 5, 7, 8, 10 to 12 are not aligned: they have fewer than 3 collectives in common with the others. The place in time means nothing.'
+    ]);
+  });
+
   it('say when there are more ranks than are shown', () => {
     const ranks = Array.from({ length: 70 }, (_, rank) => place(rank));
     expect(words(ranks, 64).apart).toEqual([

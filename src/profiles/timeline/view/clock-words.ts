@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { formatMicroseconds } from '../../figures';
+import { formatMicroseconds, ranksText } from '../../figures';
 import type { ITimeline, ITimelineRank } from '../service';
 
 /** As the engine has it: fewer collectives in common prove nothing. */
@@ -31,7 +31,7 @@ export function clockWords(
           'Rank %2 is not aligned: it has fewer than %3 collectives in common with the others.',
           'Ranks %2 are not aligned: they have fewer than %3 collectives in common with the others.',
           some.length,
-          listed(some),
+          listed(some, trans),
           FEWEST
         ),
       trans
@@ -43,7 +43,7 @@ export function clockWords(
           'Rank %2 is not aligned: its collectives do not end together with those of the others.',
           'Ranks %2 are not aligned: their collectives do not end together with those of the others.',
           some.length,
-          listed(some)
+          listed(some, trans)
         ),
       trans
     )
@@ -104,6 +104,12 @@ function sentences(
   });
 }
 
-function listed(ranks: readonly ITimelineRank[]): string {
-  return ranks.map(({ rank }) => rank).join(', ');
+function listed(
+  ranks: readonly ITimelineRank[],
+  trans: TranslationBundle
+): string {
+  return ranksText(
+    ranks.map(({ rank }) => rank),
+    trans
+  );
 }

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { formatMicroseconds } from '../../figures';
+import { formatMicroseconds, ranksText } from '../../figures';
 import type { ICollectiveMoment, ITimelineSlice } from '../service';
 
 import { lateWords } from './words';
@@ -56,7 +56,7 @@ export function Collective(props: {
             'Rank %2 has none that ends with it.',
             'Ranks %2 have none that ends with it.',
             missing.length,
-            missing.join(', ')
+            ranksText(missing, trans)
           )}
       </p>
     </div>

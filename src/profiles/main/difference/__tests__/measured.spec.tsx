@@ -6,6 +6,7 @@ import { Resource } from '../../../../core';
 import type { IProfile } from '../../../service';
 import { SummaryView } from '../../../view/detail';
 import {
+  makeChange,
   makeDevice,
   makeDifference,
   makeSummary,
@@ -19,6 +20,7 @@ import {
 import type { ICompared } from '../difference';
 import { ProfileDifference } from '../difference';
 import { measuredChangeColumns, measuredChanges } from '../measured';
+import { launchWords } from '../words';
 
 class NoObserver {
   observe = (): void => undefined;
@@ -33,19 +35,25 @@ describe('two measurements', () => {
 
   afterEach(cleanup);
 
+  const [small, large] = ['[4, 1, 1]', '[64, 1, 1]'].map(grid => ({
+    grid,
+    block: '[256, 1, 1]'
+  }));
   const one = makeMeasurement([
     makeMeasuredKernel({
       name: 'gemm',
+      ...large,
       count: 2,
       total_us: 200,
       bound: 'compute'
     }),
-    makeBareKernel({ name: 'gone', count: 1, total_us: 10 })
+    makeBareKernel({ name: 'gone', ...small, count: 1, total_us: 10 })
   ]);
   const other = makeMeasurement([
-    // The same kernel from two lines, or with two grids.
+    // The same kernel from two lines, and with another grid.
     makeMeasuredKernel({
       name: 'gemm',
+      ...large,
       count: 3,
       total_us: 210,
       compute_pct: 40,
@@ -55,6 +63,7 @@ describe('two measurements', () => {
     }),
     makeMeasuredKernel({
       name: 'gemm',
+      ...large,
       count: 1,
       total_us: 70,
       compute_pct: 80,
@@ -62,11 +71,40 @@ describe('two measurements', () => {
       occupancy_pct: null,
       bound: 'compute'
     }),
-    makeBareKernel({ name: 'new', count: 1, total_us: 5 })
+    makeBareKernel({ name: 'gemm', ...small, count: 1, total_us: 5 })
   ]);
+  const changes = [
+    makeChange({
+      name: 'gemm',
+      before_us: 200,
+      before_count: 2,
+      before_with: [large],
+      after_us: 280,
+      after_count: 4,
+      after_with: [large]
+    }),
+    makeChange({
+      name: 'gemm',
+      state: 'added',
+      before_us: 0,
+      before_count: 0,
+      after_us: 5,
+      after_count: 1,
+      after_with: [small]
+    }),
+    makeChange({
+      name: 'gone',
+      state: 'removed',
+      before_us: 10,
+      before_count: 1,
+      before_with: [small],
+      after_us: 0,
+      after_count: 0
+    })
+  ];
 
-  it('stand side by side by name: a launch each, means by time', () => {
-    const told = measuredChanges(one, other).map(change =>
+  it('stand side by side by grid and block: a launch each, means by time', () => {
+    const told = measuredChanges(changes, one, other).map(change =>
       measuredChangeColumns(trans).map(({ value, words }) => {
         const found = value(change);
         return typeof found === 'number' ? words?.(found, change) : found;
@@ -76,6 +114,7 @@ describe('two measurements', () => {
     expect(told).toEqual([
       [
         'gemm',
+        '[64] × [256]',
         '−30 µs',
         '100 µs',
         '70 µs',
@@ -89,9 +128,28 @@ describe('two measurements', () => {
         '2',
         '4'
       ],
-      ['new', null, null, '5 µs', ...none(7), null, '1'],
-      ['gone', null, '10 µs', null, ...none(7), '1', null]
+      ['gemm', '[4] × [256]', null, null, '5 µs', ...none(7), null, '1'],
+      ['gone', '[4] × [256]', null, '10 µs', null, ...none(7), '1', null]
     ]);
+  });
+
+  it('tell their launches where those became others, and keep times of kernels that are not told', () => {
+    const became = makeChange({
+      name: 'far below',
+      before_us: 3,
+      before_count: 3,
+      before_with: [small],
+      after_us: 8,
+      after_count: 2,
+      after_with: [small, large]
+    });
+    expect(launchWords(became, trans)).toBe('[4] × [256] → 2 different');
+    expect(
+      launchWords({ before_with: [small], after_with: [large] }, trans)
+    ).toBe('[4] × [256] → [64] × [256]');
+    const [{ before, after }] = measuredChanges([became], one, other);
+    expect([before?.mean_us, after?.mean_us]).toEqual([1, 4]);
+    expect(before?.bound).toBe('');
   });
 
   async function show(after: IProfile['summary']): Promise<void> {
@@ -103,7 +161,7 @@ describe('two measurements', () => {
             summary: makeSummary({ measured: one })
           } as IProfile,
           after: { title: 'b', summary: after } as IProfile,
-          difference: makeDifference({ a_step: false })
+          difference: makeDifference({ a_step: false, kernels: changes })
         }),
       trans
     });
