@@ -152,7 +152,8 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
 
 def _device(speed: Speed) -> str:
     if speed.assumed:
-        return f"{f'a GPU like the {speed.model}' if speed.model else 'a small data-centre GPU'} (the trace names none)"
+        like = f"a GPU like the {speed.model}" if speed.model else "a small data-centre GPU"
+        return f"{like} (what this one can do is not known)"
     return f"the {speed.model}"
 
 

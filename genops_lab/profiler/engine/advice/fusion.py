@@ -16,7 +16,8 @@ from ..sums.host import Bools
 from .case import Case, Stake, milliseconds
 
 _ELEMENTWISE = re.compile(
-    r"elementwise_kernel|CUDAFunctor|triton_poi_|vectorized_layer_norm|softmax_warp|Elementwise"
+    # Inductor's (triton_poi_) are not among them: they are what torch.compile has fused as far as it could.
+    r"elementwise_kernel|CUDAFunctor|vectorized_layer_norm|softmax_warp|Elementwise"
 )
 #: Kernels of a chain; a shorter one is hardly worth fusing. Of the traced time at stake.
 CHAIN, SHARE = 3, 0.05

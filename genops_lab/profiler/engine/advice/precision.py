@@ -13,7 +13,7 @@ from .case import Case, Stake, milliseconds
 from .causes import CAUSES
 
 _FP32 = re.compile(r"sgemm|scudnn|Cijk_\w*_SB_|gemmSN_|gemv2|f32f32_f32f32|convolve_sgemm", re.IGNORECASE)
-_LESS = re.compile(r"tf32|xf32|_h16|half|bf16", re.IGNORECASE)
+_LESS = re.compile(r"tf32|xf32|_h16|half|bf16|bfloat16|fp16", re.IGNORECASE)
 SHARE = 0.05
 
 
