@@ -70,7 +70,7 @@ def difference(found: Difference) -> Document:
             Column(title[:-1].lower(), shrinks=True),
             *numbers,
             Column("count", right=True),
-            Column(""),
+            Column("", shrinks=True),
         ]
         more = f" ({SHOWN_CHANGES} of {len(changed):,})" if len(changed) > SHOWN_CHANGES else ""
         blocks.append(
