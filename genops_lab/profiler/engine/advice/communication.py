@@ -11,7 +11,7 @@ from ...models import Advice
 from ..columns import Int64
 from ..intervals import exposed_length
 from ..kinds import Kind
-from .case import Case, Stake, length_of, milliseconds
+from .case import Case, Stake, counted, length_of, milliseconds
 
 SHARE = 0.05
 #: Below this size the latency of a ring is most of a collective (NCCL's low-latency protocols go to some 100 kB;
@@ -48,8 +48,8 @@ def exposed_comm(case: Case) -> Iterable[Advice]:
     yield case.advice(
         "exposed_comm",
         "Communication is not hidden behind computation",
-        f"{len(slices):,} collectives take {milliseconds(total)}; for {milliseconds(worst)} of it"
-        f" ({case.share(worst)} of the trace) the device computes nothing.",
+        f"{counted(len(slices), 'collective takes', 'collectives take')} {milliseconds(total)};"
+        f" for {milliseconds(worst)} of it ({case.share(worst)} of the trace) the device computes nothing.",
         Stake(worst, slices),
         "Overlap it: gradients in buckets while backward runs (DDP), prefetching (FSDP), asynchronous collectives.",
         "work = dist.all_reduce(t, async_op=True)\n...  # compute\nwork.wait()",

@@ -21,6 +21,8 @@ class Speed(NamedTuple):
     processors: int
     #: The trace does not tell its device: a small data-centre device is meant, so that no fault is made up.
     assumed: bool = False
+    #: The names of kernels tell no more than the architecture.
+    by_kernels: bool = False
 
     def peak(self, bits: int, matrix: bool = True) -> float:
         """FLOP/s for operands of so many bits."""
@@ -69,6 +71,7 @@ def speed_of(trace: Trace, model: str) -> Speed | None:
     found = _named(model)
     if found is None and not model:
         found = _of_family("\n".join(columns.names), _KERNELS)
+        found = found and found._replace(by_kernels=True)
     if found is None:
         is_gpu = any(_GPU_CALL.match(name) for name in columns.names)
         return _ASSUMED if is_gpu and (not model or processors >= _ASSUMED.processors) else None
