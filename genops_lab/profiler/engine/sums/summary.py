@@ -63,7 +63,7 @@ class Sums:
         if taken:
             told = [
                 *told,
-                f"Another file is of rank {trace.columns.rank}, too: this one is shown as {trace.rank}.",
+                f"Rank {trace.columns.rank} is another file's, too: this one is shown as {trace.rank}.",
             ]
         self._damage += [f"{file}: {what}" if file else what for what in told]
         trace.find()
