@@ -314,6 +314,23 @@ print(profiling._prepare_profiler.__module__)
     assert "another profiler started" in ran.err or "recorded steps" in ran.err
 
 
+def test_another_profiler_that_records_when_ours_would_begin_anew_costs_the_code_nothing(script: Any) -> None:
+    """The program's own growth has ended ours, so that the other one did not hear of it."""
+    code = """
+own = torch.profiler.profile()
+with genops.profile(megabytes=50):
+    torch.ones(3).cumsum(0)
+    kept = torch.ones(20_000_000), threading.Event().wait(0.3), own.__enter__()
+    torch.ones(3).cumprod(0)
+    own.__exit__(None, None, None)
+print(any(e.key == "aten::cumprod" for e in own.key_averages()))
+"""
+    ran = script(code)
+    assert ran.code == 0, ran.err
+    assert ran.out == "True\n"
+    assert "aten::cumsum" in ran.names and "Another PyTorch profiler records" in ran.err
+
+
 def test_a_full_disk_leaves_nothing_half_written(script: Any) -> None:
     code = """
 import resource, signal
