@@ -46,7 +46,12 @@ def _unmarked(markers: "LineMarkers") -> List[str]:
         said.append(f"Too often to be marked ran {lines}; what they did counts for what is around them.")
     percent = 100 * markers.unheard_s / markers.seconds if markers.seconds else 0.0
     if percent >= _WORTH_TELLING_PERCENT:
-        said.append(f"Up to {min(percent, 100.0):.0f} % of the time thus has no line of its own.")
+        part = f"{min(percent, 100.0):.0f} % of the time"
+        said.append(
+            f"Up to {part} thus has no line of its own."
+            if said
+            else f"Other code was called so often that lines were not always heard of: up to {part} has none."
+        )
     return said
 
 
