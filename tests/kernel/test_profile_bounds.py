@@ -153,6 +153,12 @@ with genops.profile(megabytes=50):
     assert "aten::cumsum" in ran.names, "recorded on, behind the growth"
 
 
+def test_that_the_program_itself_grew_is_told_where_no_line_came_to_begin_anew(script: Any) -> None:
+    ran = script("with genops.profile(megabytes=50): torch.ones(20_000_000), threading.Event().wait(0.3)")
+    assert "aten::ones" in ran.names
+    assert "until the code's own memory grew (later with --megabytes)" in ran.err
+
+
 def test_the_program_itself_grows_in_a_function(script: Any) -> None:
     """A recording begins anew only where no operator of the last one is open: torch would write its end anywhere."""
     code = """

@@ -294,6 +294,7 @@ class Capture:
             self._end_markers()
             return
         # The program's own growth: go on, and look again when so many events can be there.
+        part.ended_by = "growth"
         rate = megabytes / max(part.seconds, 1e-3)
         look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
         self.markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))

@@ -63,6 +63,7 @@ def _extent(capture: "Capture") -> str:
     bound = {
         "time": f"{wishes.seconds:g} s (more with --seconds)",
         "memory": f"{wishes.megabytes:g} MB of memory (more with --megabytes)",
+        "growth": "the code's own memory grew (later with --megabytes)",
         "another profiler": "another profiler started",
         "error": f"it ended with {capture.raised}",
     }.get(part.ended_by, "")
