@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,7 @@ with genops.profile(megabytes=50):
 """
     ran = script(code)
     assert "aten::cumsum" in ran.names, "recorded on, behind the growth"
+    assert re.search(r"recorded from second [\d.]+ on, [\d.]+ s", ran.err)
 
 
 def test_that_the_program_itself_grew_is_told_where_no_line_came_to_begin_anew(script: Any) -> None:

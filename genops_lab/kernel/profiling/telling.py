@@ -74,7 +74,7 @@ def _extent(capture: "Capture") -> str:
         steps = f"step {first}" if part.steps == 1 else f"steps {first} to {last}"
         return f"recorded {steps}, {part.seconds:.3g} s{until}"
     if bound or part.from_s > _LATE_S:
-        start = "the first" if part.from_s <= _LATE_S else f"from second {part.from_s:.3g} on"
+        start = "the first" if part.from_s <= _LATE_S else f"from second {part.from_s:.3g} on,"
         return f"recorded {start} {part.seconds:.3g} s{until}"
     if capture.steps_done:
         return f"recorded until the first of {capture.steps_done} optimizer steps (see --warmup)."
