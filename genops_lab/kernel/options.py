@@ -163,7 +163,7 @@ def cell_options(parser: argparse.ArgumentParser, line: str) -> argparse.Namespa
 
 
 def split_statement(parser: argparse.ArgumentParser, line: str) -> Tuple[argparse.Namespace, str]:
-    """The options of a line magic and the statement behind them."""
+    """The options of a line magic and the statement behind them. Raises GenOpsError where there is none."""
     takes_value = {
         option: action.nargs != 0 for action in parser._actions for option in action.option_strings
     }
@@ -175,7 +175,14 @@ def split_statement(parser: argparse.ArgumentParser, line: str) -> Tuple[argpars
         if takes_value.get(option, False) and rest:
             value, rest = _first_word(rest)
             given.append(value)
-    return parser.parse_args(words(" ".join(given))), rest
+    options = parser.parse_args(words(" ".join(given)))
+    if not rest:
+        name = parser.prog.lstrip("%")
+        raise GenOpsError(
+            f"There is no statement behind %{name}, so nothing ran.",
+            f"Write it there, or %%{name} with two signs above a whole cell.",
+        )
+    return options, rest
 
 
 def _first_word(text: str) -> Tuple[str, str]:

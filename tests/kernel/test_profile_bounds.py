@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,13 @@ with genops.profile(megabytes=50):
 """
     ran = script(code)
     assert "aten::cumsum" in ran.names, "recorded on, behind the growth"
+    assert re.search(r"recorded from second [\d.]+ on, [\d.]+ s", ran.err)
+
+
+def test_that_the_program_itself_grew_is_told_where_no_line_came_to_begin_anew(script: Any) -> None:
+    ran = script("with genops.profile(megabytes=50): torch.ones(20_000_000), threading.Event().wait(0.3)")
+    assert "aten::ones" in ran.names
+    assert "until the code's own memory grew (later with --megabytes)" in ran.err
 
 
 def test_the_program_itself_grows_in_a_function(script: Any) -> None:
@@ -312,6 +320,23 @@ print(profiling._prepare_profiler.__module__)
     assert ran.code == 0, ran.err
     assert ran.out.startswith("True\n") and "genops" not in ran.out
     assert "another profiler started" in ran.err or "recorded steps" in ran.err
+
+
+def test_another_profiler_that_records_when_ours_would_begin_anew_costs_the_code_nothing(script: Any) -> None:
+    """The program's own growth has ended ours, so that the other one did not hear of it."""
+    code = """
+own = torch.profiler.profile()
+with genops.profile(megabytes=50):
+    torch.ones(3).cumsum(0)
+    kept = torch.ones(20_000_000), threading.Event().wait(0.3), own.__enter__()
+    torch.ones(3).cumprod(0)
+    own.__exit__(None, None, None)
+print(any(e.key == "aten::cumprod" for e in own.key_averages()))
+"""
+    ran = script(code)
+    assert ran.code == 0, ran.err
+    assert ran.out == "True\n"
+    assert "aten::cumsum" in ran.names and "Another PyTorch profiler records" in ran.err
 
 
 def test_a_full_disk_leaves_nothing_half_written(script: Any) -> None:

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from genops_lab.kernel.profiling.budget import Costs
+from genops_lab.kernel.profiling.lines import LineMarkers
 from genops_lab.kernel.profiling.markers import cell_marker, line_marker
 from genops_lab.kernel.profiling.steps import Cost, cost
+from genops_lab.kernel.profiling.telling import _unmarked
 from genops_lab.kernel.profiling.troubles import named, without_device_events
 from tests.support.environments import find_python
 
@@ -308,6 +311,22 @@ def test_a_debugger_is_left_alone() -> None:
 def test_names_hold_no_colon() -> None:
     assert line_marker("a:b/c d", 3) == "genops:line:a%3Ab%2Fc%20d:3"
     assert cell_marker("In[3]") == "genops:cell:In%5B3%5D"
+
+
+@pytest.mark.parametrize(
+    ("hot", "told"),
+    [
+        (True, "Up to 40 % of the time thus has no line"),
+        (False, "lines were not always heard of: up to 40 %"),
+    ],
+)
+def test_why_time_has_no_line_is_told(hot: bool, told: str) -> None:
+    markers = LineMarkers({__file__: "In[1]"}, lambda _: None, Costs())
+    markers.seconds, markers.unheard_s = 1.0, 0.4
+    if hot:
+        markers.budget.muted.add(test_why_time_has_no_line_is_told.__code__)
+    *before, last = _unmarked(markers)
+    assert told in last and bool(before) == hot
 
 
 def test_what_recording_cost() -> None:

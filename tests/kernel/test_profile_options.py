@@ -52,6 +52,16 @@ def test_a_wrong_option_is_named_and_nothing_runs(one_kernel: RunningKernel, giv
     assert one_kernel.ok("'ran' in globals()").result == "False"
 
 
+@pytest.mark.parametrize("line", ["%profile", "%profile --shapes", "%track --name alone"])
+def test_a_line_without_a_statement_is_told_and_nothing_runs(one_kernel: RunningKernel, line: str) -> None:
+    """One sign in place of two: the cell below it would not be recorded."""
+    cell = one_kernel.run(f"{line}\nbelow = 1")
+    name = line.split()[0]
+    assert f"There is no statement behind {name}, so nothing ran." in cell.reply["evalue"]
+    assert f"%{name} with two signs above a whole cell" in cell.reply["evalue"]
+    assert one_kernel.ok("'below' in globals()").result == "False"
+
+
 @pytest.mark.parametrize(
     ("options", "has"),
     [

@@ -58,6 +58,9 @@ SENDS = [
     "ccl::v1::allreduce",
     "nvshmemi_transfer_rma_block",
     "rocshmem_put",
+    "void barrier_on_stream_kernel_threadgroup<0>(int, int)",
+    "void rdxn_on_stream_kernel<float, (rdxn_ops)2>(int, float*)",
+    "broadcast32_on_stream_kernel",
     "ishmem_broadcast",
     "void deep_ep::intranode::dispatch<8, 768, 0>(int4*)",
     "void deep_ep::internode_ll::combine<true, 1, 7168, 9>(void*)",
@@ -95,6 +98,7 @@ COMPUTES = [
     "void at::native::reduce_kernel<512, 1, at::native::ReduceOp<float>>(int)",
     "void scatter_reduce_kernel(int)",
     "fcclip_kernel",
+    "void fill_on_stream_kernel(float*)",
     "memory::mori_tree",
 ]
 

@@ -294,22 +294,22 @@ class Capture:
             self._end_markers()
             return
         # The program's own growth: go on, and look again when so many events can be there.
+        part.ended_by = "growth"
         rate = megabytes / max(part.seconds, 1e-3)
         look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
-        self.markers.pending = lambda: self._go_on(look_at_s)
+        self.markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
 
     def _go_on(self, look_at_s: float) -> None:
         """Record anew, at a line of the cell's own: no operator of the part before is open there."""
         markers = self.markers
-        with self._lock:
-            if markers is None or self._part is not None or self.steps_done or self._done.is_set():
-                return
-            if threading.get_ident() == self._thread and not inside_torch(markers.files):
-                self._outer.clear()  # ended with the part that they were in
-                self._start_part().look_at_s = look_at_s
-                self._open_cell()
-            else:
-                markers.pending = lambda: self._go_on(look_at_s)
+        if markers is None or self._part is not None or self.steps_done or self._done.is_set():
+            return
+        if threading.get_ident() == self._thread and not inside_torch(markers.files):
+            self._outer.clear()  # ended with the part that they were in
+            self._start_part().look_at_s = look_at_s
+            self._open_cell()
+        else:
+            markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
 
     def raises(self, error: BaseException) -> None:
         """The code ends with ``error``; what is made of that is not the code's own."""

@@ -46,7 +46,12 @@ def _unmarked(markers: "LineMarkers") -> List[str]:
         said.append(f"Too often to be marked ran {lines}; what they did counts for what is around them.")
     percent = 100 * markers.unheard_s / markers.seconds if markers.seconds else 0.0
     if percent >= _WORTH_TELLING_PERCENT:
-        said.append(f"Up to {min(percent, 100.0):.0f} % of the time thus has no line of its own.")
+        part = f"{min(percent, 100.0):.0f} % of the time"
+        said.append(
+            f"Up to {part} thus has no line of its own."
+            if said
+            else f"Other code was called so often that lines were not always heard of: up to {part} has none."
+        )
     return said
 
 
@@ -58,6 +63,7 @@ def _extent(capture: "Capture") -> str:
     bound = {
         "time": f"{wishes.seconds:g} s (more with --seconds)",
         "memory": f"{wishes.megabytes:g} MB of memory (more with --megabytes)",
+        "growth": "the code's own memory grew (later with --megabytes)",
         "another profiler": "another profiler started",
         "error": f"it ended with {capture.raised}",
     }.get(part.ended_by, "")
@@ -68,7 +74,7 @@ def _extent(capture: "Capture") -> str:
         steps = f"step {first}" if part.steps == 1 else f"steps {first} to {last}"
         return f"recorded {steps}, {part.seconds:.3g} s{until}"
     if bound or part.from_s > _LATE_S:
-        start = "the first" if part.from_s <= _LATE_S else f"from second {part.from_s:.3g} on"
+        start = "the first" if part.from_s <= _LATE_S else f"from second {part.from_s:.3g} on,"
         return f"recorded {start} {part.seconds:.3g} s{until}"
     if capture.steps_done:
         return f"recorded until the first of {capture.steps_done} optimizer steps (see --warmup)."

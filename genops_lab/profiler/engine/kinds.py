@@ -73,6 +73,7 @@ _COMMUNICATION = re.compile(
     |(?<![A-Za-z])cross_device_reduce_[12]stage|reduce_scatter_cross_device
     |(?i:(?:one|two)_?shot_?(?:all_?reduce|all_?gather|reduce_?scatter))
     |(?<![A-Za-z])multimem_(?:one_shot_)?(?:all_reduce|all_gather|reduce_scatter)
+    |(?<![A-Za-z])(?:barrier|sync|quiet|broadcast|fcollect|alltoall|rdxn|reducescatter)\w*_on_stream_kernel
     |(?<![A-Za-z])symm_mem|symmetric_memory|allreduce_fusion_kernel|trtllm_(?:mnnvl_)?all_?reduce
     |\bquickreduce::|\bk?userbuffers_""",
     re.VERBOSE,

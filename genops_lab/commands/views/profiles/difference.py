@@ -67,7 +67,7 @@ def difference(found: Difference) -> Document:
             *([Column("grid × block", shrinks=True)] if launched else []),
             *numbers,
             Column("count", right=True),
-            Column(""),
+            Column("", shrinks=True),
         ]
         more = f" ({SHOWN_CHANGES} of {len(changed):,})" if len(changed) > SHOWN_CHANGES else ""
         blocks.append(

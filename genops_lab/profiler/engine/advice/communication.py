@@ -11,7 +11,7 @@ from ...models import Advice
 from ..columns import Int64
 from ..intervals import exposed_length
 from ..kinds import Kind
-from .case import Case, Stake, length_of, milliseconds
+from .case import Case, Stake, counted, length_of, milliseconds
 
 SHARE = 0.05
 #: Below this size the latency of a ring is most of a collective (NCCL's low-latency protocols go to some 100 kB;
@@ -41,34 +41,40 @@ def collectives(case: Case) -> Int64:
 
 def exposed_comm(case: Case) -> Iterable[Advice]:
     """Communication while nothing is computed. Saving: all of it, as if it ran beside computation."""
-    columns = case.columns
-    worst, slices = 0, np.empty(0, np.int64)
-    for members in case.trace.devices.values():
-        kinds = columns.kind[members]
-        communication = members[kinds == Kind.COMMUNICATION]
-        compute = case.trace.intervals(members[kinds == Kind.COMPUTE])
-        exposed = exposed_length(case.trace.intervals(communication), compute)
-        if exposed > worst:
-            worst, slices = exposed, communication
+    worst, slices = _exposed(case)
     if not case.worth(worst, SHARE):
         return
     total = length_of(case, slices)
     yield case.advice(
         "exposed_comm",
         "Communication is not hidden behind computation",
-        f"{len(slices):,} collectives take {milliseconds(total)}; for {milliseconds(worst)} of it"
-        f" ({case.share(worst)} of the trace) the device computes nothing.",
+        f"{counted(len(slices), 'collective takes', 'collectives take')} {milliseconds(total)};"
+        f" for {milliseconds(worst)} of it ({case.share(worst)} of the trace) the device computes nothing.",
         Stake(worst, slices),
         "Overlap it: gradients in buckets while backward runs (DDP), prefetching (FSDP), asynchronous collectives.",
         "work = dist.all_reduce(t, async_op=True)\n...  # compute\nwork.wait()",
     )
 
 
+def _exposed(case: Case) -> tuple[int, Int64]:
+    """Of the device with most of it: how long nothing was computed beside its communication, and that."""
+    worst, slices = 0, np.empty(0, np.int64)
+    for members in case.trace.devices.values():
+        kinds = case.columns.kind[members]
+        communication = members[kinds == Kind.COMMUNICATION]
+        compute = case.trace.intervals(members[kinds == Kind.COMPUTE])
+        exposed = exposed_length(case.trace.intervals(communication), compute)
+        if exposed > worst:
+            worst, slices = exposed, communication
+    return worst, slices
+
+
 def small_buckets(case: Case) -> Iterable[Advice]:
     """Many small collectives, each of which pays the latency.
 
     Saving: for each collective the length of a short one (the tenth percentile, its latency), but for as many
-    as the same bytes would need in large buckets; where bytes are not told, for one in ten.
+    as the same bytes would need in large buckets; where bytes are not told, for one in ten. Not more than is exposed:
+    latency beside computation costs nothing.
     """
     columns = case.columns
     names = np.array([_GRADIENTS.search(name) is not None for name in columns.names], bool)
@@ -83,7 +89,7 @@ def small_buckets(case: Case) -> Iterable[Advice]:
         return
     latency = float(np.percentile(columns.dur[found], 10))
     needed = max(1.0, sizes.sum() / (25 << 20)) if len(sizes) else len(found) / 10
-    saving = case.on_one(int(max(0.0, len(found) - needed) * latency))
+    saving = min(case.on_one(int(max(0.0, len(found) - needed) * latency)), _exposed(case)[0])
     if not case.worth(saving):
         return
     of = f" of {np.median(sizes) / 1e3:.0f} kB (median)" if len(sizes) else ""

@@ -15,7 +15,7 @@ from ..nesting import NOTHING
 from ..positions import common, present
 from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
-from .case import Case, Stake, length_of, milliseconds
+from .case import Case, Stake, counted, length_of, milliseconds
 
 _TO_DEVICE = re.compile(
     r"HtoD|Host -> Device|Pageable -> Device|Pinned -> Device|CopyHostToDevice", re.IGNORECASE
@@ -54,7 +54,8 @@ def h2d_blocking(case: Case) -> Iterable[Advice]:
         yield case.advice(
             "h2d_blocking",
             "Copies to the device hold up the program",
-            f"{len(copies)} copies from the host; around {seen} of them the device was idle, together for"
+            f"{counted(len(copies), 'copy', 'copies')} from the host; in"
+            f" {counted(seen, 'gap', 'gaps')} around them the device was idle, together for"
             f" {milliseconds(idle)}{held if by_itself else ''} ({case.share(saving)} of the trace).",
             Stake(saving, copies),
             "Copy from pinned memory with non_blocking=True, one batch ahead of the work.",
@@ -79,7 +80,8 @@ def h2d_unpinned(case: Case) -> Iterable[Advice]:
     yield case.advice(
         "h2d_unpinned",
         "Copies to the device come from memory that is not pinned",
-        f"{len(copies)} copies from pageable memory take {milliseconds(saving)}{rate}, {case.share(saving)} of the"
+        f"{counted(len(copies), 'copy from pageable memory takes', 'copies from pageable memory take')}"
+        f" {milliseconds(saving)}{rate}, {case.share(saving)} of the"
         " trace; pinned memory is copied faster and beside the work.",
         Stake(saving, copies),
         "Pin the batches' memory and copy without blocking.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...models import Advice
-from .case import Case, Stake, length_of, milliseconds, outermost
+from .case import Case, Stake, counted, length_of, milliseconds, outermost
 
 #: The device must be idle so much of the trace because of it; on the CPU alone, the thread must wait so much.
 IDLE_SHARE, CPU_SHARE = 0.03, 0.15
@@ -34,7 +34,8 @@ def dataloader_bound(case: Case) -> Iterable[Advice]:
     yield case.advice(
         "dataloader_bound",
         "The program waits for its data",
-        f"{len(waits)} waits for the next batch take {milliseconds(waiting)} ({case.share(waiting)} of the"
+        f"{counted(len(waits), 'wait for the next batch takes', 'waits for the next batch take')} "
+        f"{milliseconds(waiting)} ({case.share(waiting)} of the"
         f" trace){meanwhile}.{' The batches are made in the training process itself.' if single else ''}",
         Stake(saving, waits),
         "Load batches in worker processes, ahead of time; if there are workers, give more or make a sample cheaper.",

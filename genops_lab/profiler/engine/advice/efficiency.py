@@ -15,7 +15,7 @@ import numpy as np
 
 from ...models import Advice
 from .attention import attention_cause, unfused_parts
-from .case import Case, Stake, milliseconds, percent
+from .case import Case, Stake, counted, milliseconds, percent
 from .causes import CAUSES
 from .groups import LARGE_BYTES, Group
 from .matmuls import convolution_cause, matmul_cause, runs_in_fp32
@@ -140,7 +140,8 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
         code,
         ("Many experts with few tokens each: " if code == "small_gemms" and work.rows_an_expert else "")
         + cause.title.format(name=group.call.name, share=percent(min(first.share, 1.0), 1.0)),
-        f"{count} calls take {milliseconds(total)} of device time ({case.share(total)} of the trace). The largest:"
+        f"{counted(count, 'call takes', 'calls take')} {milliseconds(total)} of device time"
+        f" ({case.share(total)} of the trace). The largest:"
         f" {group.call.name} {group.shapes} ({group.call.types[0] if group.call.types else '?'}),"
         f" {milliseconds(group.each_ns)} a call: {reached}.{cause.detail(group, speed)}"
         f"{f' Kernel: {kernels}.' if kernels else ''}",
@@ -152,7 +153,10 @@ def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int)
 
 def _device(speed: Speed) -> str:
     if speed.assumed:
-        return f"{f'a GPU like the {speed.model}' if speed.model else 'a small data-centre GPU'} (the trace names none)"
+        like = f"a GPU like the {speed.model}" if speed.model else "a small data-centre GPU"
+        return f"{like} (what this one can do is not known)"
+    if speed.by_kernels:
+        return f"a GPU like the {speed.model} (the trace names none, its kernels are made for such)"
     return f"the {speed.model}"
 
 

@@ -13,10 +13,11 @@ from ..kinds import Kind
 from ..nesting import NOTHING
 from ..positions import present
 from ..sums.host import Bools
-from .case import Case, Stake, milliseconds
+from .case import Case, Stake, counted, milliseconds
 
 _ELEMENTWISE = re.compile(
-    r"elementwise_kernel|CUDAFunctor|triton_poi_|vectorized_layer_norm|softmax_warp|Elementwise"
+    # Inductor's (triton_poi_) are not among them: they are what torch.compile has fused as far as it could.
+    r"elementwise_kernel|CUDAFunctor|vectorized_layer_norm|softmax_warp|Elementwise"
 )
 #: Kernels of a chain; a shorter one is hardly worth fusing. Of the traced time at stake.
 CHAIN, SHARE = 3, 0.05
@@ -53,7 +54,8 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
     yield case.advice(
         "memory_bound_chain",
         "Element-wise operators in a row could be one kernel",
-        f"{len(chains):,} chains of {len(slices) / len(chains):.1f} kernels on average take {milliseconds(total)}"
+        f"{counted(len(chains), 'chain', 'chains')} of {len(slices) / len(chains):.1f} kernels on average"
+        f" {'takes' if len(chains) == 1 else 'take'} {milliseconds(total)}"
         f" ({case.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"
         f" {' → '.join(columns.names[name] for name in _operators(case, longest).tolist())}.",
         Stake(saving, slices),

@@ -24,6 +24,7 @@ SHARE, SHORT_NS = 0.1, 200_000
 PAUSE_NS = 100_000
 _LAUNCH, _PYTHON = REASONS.index("launch"), REASONS.index("python")
 _OPTIMIZER = re.compile(r"Optimizer\.step#")
+_GRAPH = re.compile("GraphLaunch")
 
 
 def launch_bound(case: Case) -> Iterable[Advice]:
@@ -82,7 +83,19 @@ def _waited_for_call(case: Case, gaps: Gaps) -> Bools:
     """Gaps that began before the next call returned: else the work was there, and the pause is the device's."""
     calls = case.trace.call[gaps.following]
     late: Bools = (calls != NOTHING) & (case.columns.ts[calls] + case.columns.dur[calls] > gaps.times.start)
-    return late
+    return late & _begins_its_call(case, gaps.following)
+
+
+def _begins_its_call(case: Case, slices: Int64) -> Bools:
+    """Which slices are the first of what their call started: a graph's others were launched with it, however long
+    its launch goes on beside them."""
+    if not any(_GRAPH.search(name) for name in case.columns.names):
+        return np.ones(len(slices), bool)
+    device = case.trace.device
+    begins = np.zeros(len(device), bool)
+    begins[np.unique(case.trace.call[device], return_index=True)[1]] = True
+    found: Bools = begins[np.searchsorted(device, slices)]
+    return found
 
 
 def _launched_in(case: Case, calls: Int64, outer: Int64) -> int:

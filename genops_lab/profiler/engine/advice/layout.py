@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...models import Advice
 from ..kinds import Kind
-from .case import Case, Stake, milliseconds
+from .case import Case, Stake, counted, milliseconds
 from .groups import turn_tensors
 
 SHARE = 0.03
@@ -22,7 +22,8 @@ def conv_layout(case: Case) -> Iterable[Advice]:
         yield case.advice(
             "conv_layout",
             "Convolutions transpose their tensors between NCHW and NHWC",
-            f"{len(kernels):,} transposing kernels take {milliseconds(saving)} ({case.share(saving)} of the trace).",
+            f"{counted(len(kernels), 'transposing kernel takes', 'transposing kernels take')} "
+            f"{milliseconds(saving)} ({case.share(saving)} of the trace).",
             Stake(saving, kernels),
             "Keep model and inputs in channels_last.",
             "model = model.to(memory_format=torch.channels_last)\nx = x.to(memory_format=torch.channels_last)",

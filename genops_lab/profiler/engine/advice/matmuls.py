@@ -15,7 +15,10 @@ TILE = 128
 #: Vectors, not matrices; and so few that reading the other operand takes longer than multiplying.
 FEW_ROWS, BOUND_ROWS = 16, 64
 
-_LESS_THAN_FP32 = re.compile(r"tf32|xf32|bf16|_h16|f16f16|s1688|s16816|_BBS_|_HHS_|_B8_", re.IGNORECASE)
+# Libraries' kernels on matrix units (tensorop, nvjet) have no fp32 there.
+_LESS_THAN_FP32 = re.compile(
+    r"tf32|xf32|bf16|_h16|f16f16|s1688|s16816|tensorop|nvjet|_BBS_|_HHS_|_B8_", re.IGNORECASE
+)
 
 
 class Misaligned(NamedTuple):
@@ -29,7 +32,12 @@ def runs_in_fp32(group: Group, speed: Speed) -> bool:
     """fp32 operands on units without less precision, where the device has faster ones."""
     if group.work.bits != 32 or group.work.depthwise or speed.half < 2 * speed.fp32:
         return False
-    return not any(_LESS_THAN_FP32.search(name) for name in group.kernels)
+    if any(_LESS_THAN_FP32.search(name) for name in group.kernels):
+        return False
+    # Triton's names do not tell, but what is faster than fp32 can be is none. Convolutions may multiply less
+    # (Winograd).
+    exact = group.work.family == "matmul" and not speed.assumed
+    return not exact or group.work.flops <= group.each_ns * 1e-9 * speed.fp32
 
 
 def tiles(found: Matrices) -> int:

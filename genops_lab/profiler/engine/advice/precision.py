@@ -9,11 +9,11 @@ import numpy as np
 
 from ...models import Advice
 from ..kinds import Kind
-from .case import Case, Stake, milliseconds
+from .case import Case, Stake, counted, milliseconds
 from .causes import CAUSES
 
 _FP32 = re.compile(r"sgemm|scudnn|Cijk_\w*_SB_|gemmSN_|gemv2|f32f32_f32f32|convolve_sgemm", re.IGNORECASE)
-_LESS = re.compile(r"tf32|xf32|_h16|half|bf16", re.IGNORECASE)
+_LESS = re.compile(r"tf32|xf32|_h16|half|bf16|bfloat16|fp16", re.IGNORECASE)
 SHARE = 0.05
 
 
@@ -35,7 +35,8 @@ def fp32_kernels(case: Case) -> Iterable[Advice]:
         yield case.advice(
             "fp32_math",
             cause.title,
-            f"{len(kernels):,} matrix kernels in fp32 take {milliseconds(total)} ({case.share(total)} of the trace);"
+            f"{counted(len(kernels), 'matrix kernel in fp32 takes', 'matrix kernels in fp32 take')} "
+            f"{milliseconds(total)} ({case.share(total)} of the trace);"
             f" the device has {case.speed.half / case.speed.fp32:.0f} times the speed in 16 bits. The trace has no"
             " shapes (record_shapes), so what memory allows is not in this.",
             Stake(saving, kernels),

@@ -287,7 +287,9 @@ def _attention(call: Call) -> Work | None:
     )
     if not bits:
         return None
-    causal = "True" in call.concrete[4:7] and queries > 1
+    # Before their "is_causal" these have "compute_log_sumexp", which training sets.
+    after = re.search(r"_scaled_dot_product_(efficient|cudnn)_attention", call.name) is not None
+    causal = "True" in call.concrete[6 if after else 4 : 7] and queries > 1
     pairs = query[0] * heads * queries * keys * (0.5 if causal else 1.0)
     flops = 2.0 * pairs * (query[3] + value[3]) * (2.5 if backward else 1.0)
     size = query[0] * (2 * queries * heads * query[3] + 2 * keys * kv_heads * key[3]) * bits / 8

@@ -21,6 +21,8 @@ class Speed(NamedTuple):
     processors: int
     #: The trace does not tell its device: a small data-centre device is meant, so that no fault is made up.
     assumed: bool = False
+    #: The names of kernels tell no more than the architecture.
+    by_kernels: bool = False
 
     def peak(self, bits: int, matrix: bool = True) -> float:
         """FLOP/s for operands of so many bits."""
@@ -56,25 +58,28 @@ _ASSUMED = Speed("", 100e12, 0.0, 14e12, 900e9, 80, assumed=True)
 
 
 def speed_of(trace: Trace, model: str) -> Speed | None:
-    """By ``model`` (as the trace names it), else by names of kernels, else a small GPU; None for other accelerators.
-    Where the trace has the number of processors, that is taken."""
+    """By ``model`` (as the trace names it), else by names of kernels, else a small data-centre GPU; None for other
+    accelerators, and for a GPU with a name that is not known, unless it has as many processors as that small one:
+    many are slower. Where the trace has the number of processors, that is taken."""
     columns = trace.columns
-    found = _named(model)
-    if found is None:
-        found = _of_family("\n".join(columns.names), _KERNELS)
-    if found is None:
-        is_gpu = any(_GPU_CALL.match(name) for name in columns.names)
-        return _ASSUMED if is_gpu else None
     counts: set[int] = {
         each["numSms"]
         for each in columns.device_properties
         if isinstance(each.get("numSms"), int) and each.get("name") == model
     }
-    return found._replace(processors=counts.pop()) if len(counts) == 1 else found
+    processors = counts.pop() if len(counts) == 1 else 0
+    found = _named(model)
+    if found is None and not model:
+        found = _of_family("\n".join(columns.names), _KERNELS)
+        found = found and found._replace(by_kernels=True)
+    if found is None:
+        is_gpu = any(_GPU_CALL.match(name) for name in columns.names)
+        return _ASSUMED if is_gpu and (not model or processors >= _ASSUMED.processors) else None
+    return found._replace(processors=processors) if processors else found
 
 
 def raised(speed: Speed, flops: float, bandwidth: float, is_amd: bool) -> Speed:
-    """Instead of an assumed device the smallest that could do what was seen (FLOP/s, bytes/s)."""
+    """Instead of an assumed device the smallest that could do what was seen (FLOP/s of 16 bits, bytes/s)."""
     larger = (
         ("Instinct MI250, one of two", "Instinct MI300X") if is_amd else ("A100 40GB", "H100 SXM", "B200")
     )

@@ -14,7 +14,7 @@ from ..kinds import Kind
 from ..positions import present, without
 from ..sums.host import Bools, overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
-from .case import Case, Stake, length_of, milliseconds, outermost
+from .case import Case, Stake, counted, length_of, milliseconds, outermost
 from .copies import SHARE, alone, waited_for
 
 _ITEM = re.compile(r"^aten::(item|_local_scalar_dense|is_nonzero)$")
@@ -38,8 +38,8 @@ def sync_item(case: Case) -> Iterable[Advice]:
         yield case.advice(
             "sync_item",
             "Reading single values makes the host wait for the device",
-            f"{len(waits)} times a value was read from the device (.item(), float(), if tensor): the host waited"
-            f" {milliseconds(waited)}, and the device was idle afterwards for {milliseconds(saving)}"
+            f"{counted(len(waits), 'time', 'times')} a value was read from the device (.item(), float(), if tensor):"
+            f" the host waited {milliseconds(waited)}, and the device was idle afterwards for {milliseconds(saving)}"
             f" ({case.share(saving)} of the trace), for nothing was launched ahead.",
             Stake(saving, waits),
             "Keep values on the device (add up the loss as a tensor) and read them every so many steps.",
@@ -67,15 +67,16 @@ def sync_other(case: Case) -> Iterable[Advice]:
     saving = idle + by_itself
     if case.worth(idle) or case.worth(saving, SHARE):
         parts = (
-            (len(explicit), "explicit synchronisation"),
-            (len(reads), "operators that need values (nonzero, masked_select, unique)"),
-            (len(back), "copies to the host (.cpu(), .numpy(), print)"),
+            (explicit, "explicit synchronisation", "explicit synchronisations", ""),
+            (reads, "operator that needs", "operators that need", " values (nonzero, masked_select, unique)"),
+            (back, "copy", "copies", " to the host (.cpu(), .numpy(), print)"),
         )
+        made = ", ".join(counted(len(of), one, more) + what for of, one, more, what in parts if len(of))
         copied = f", and copied for {milliseconds(by_itself)} without any kernel"
         yield case.advice(
             "sync_other",
             "The host waits for the device",
-            f"{', '.join(f'{count} {what}' for count, what in parts if count)}: the device was idle afterwards for"
+            f"{made}: the device was idle afterwards for"
             f" {milliseconds(idle)}{copied if by_itself else ''} ({case.share(saving)} of the trace).",
             Stake(saving, waits),
             "Take synchronisation out of the loop; copy results back without blocking, a step later.",

@@ -59,7 +59,13 @@ class Sums:
         """``file`` names the trace in what is said about its damage; "" for the only one."""
         self._ranks.append(trace.rank)
         self._events += trace.columns.events
-        self._damage += [f"{file}: {what}" if file else what for what in trace.columns.damage]
+        told, taken = trace.columns.damage, trace.columns.rank not in (None, trace.rank)
+        if taken:
+            told = [
+                *told,
+                f"Rank {trace.columns.rank} is another file's, too: this one is shown as {trace.rank}.",
+            ]
+        self._damage += [f"{file}: {what}" if file else what for what in told]
         trace.find()
         places_of, _ = threads.both(lambda: self._add_lines(trace), lambda: self._add_work(trace))
         trace.columns.rest()
@@ -67,7 +73,9 @@ class Sums:
         if trace.columns.has_clock:
             self._idle += idle_times(trace.rank, case.gaps_of)
             trace.columns.rest()
-            self._collectives.append(collectives_of(case))
+            if not taken:
+                # Another recording of a rank waits for nobody in this one.
+                self._collectives.append(collectives_of(case))
         self._advice += advise(case)
 
     def _add_lines(self, trace: Trace) -> PlacesOf:
