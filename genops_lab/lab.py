@@ -30,7 +30,7 @@ from .folders.service import FoldersService
 from .links.links import Links
 from .outputs.service import OutputsService
 from .profiler.beside.service import BesideService
-from .profiler.memory.service import MemoryService
+from .profiler.held.service import MemoryService
 from .profiler.perfetto.service import PerfettoService
 from .profiler.service import ProfilesService
 from .profiler.timeline.service import TimelineService

@@ -6,7 +6,7 @@ from genops_lab.core.operations import Later, Operation
 
 if TYPE_CHECKING:
     from .beside.service import BesideService as Beside
-    from .memory.service import MemoryService as Memory
+    from .held.service import MemoryService as Memory
     from .perfetto.service import PerfettoService as Perfetto
     from .service import ProfilesService as Service
     from .timeline.service import TimelineService as Timelines

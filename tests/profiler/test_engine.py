@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab import profiler
 from genops_lab.profiler import analyze
 
 Write = Callable[..., Path]
@@ -34,6 +36,12 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+def test_no_module_takes_the_name_of_a_function() -> None:
+    """An import of it would take its place: ``profiler.memory(path)`` was a module once a Lab had started."""
+    assert not {each.name for each in pkgutil.iter_modules(profiler.__path__)} & set(profiler.__all__)
+    assert all(callable(getattr(profiler, name)) for name in profiler.__all__)
 
 
 def test_device_time_is_the_union_of_intervals(write: Write) -> None:

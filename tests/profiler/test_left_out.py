@@ -12,7 +12,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze, diff
 from genops_lab.profiler.engine.reading import files as reading
 from genops_lab.profiler.engine.reading.helpers import Processes, Threads
-from genops_lab.profiler.memory.service import MemoryService
+from genops_lab.profiler.held.service import MemoryService
 from genops_lab.profiler.models import ComparedProfiles, OpenedFile
 from tests.support.homes import Home
 from tests.support.ncu_reports import kernel, report

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.profiler.memory.backend import Memories
-from genops_lab.profiler.memory.service import MemoryService
+from genops_lab.profiler.held.backend import Memories
+from genops_lab.profiler.held.service import MemoryService
 from genops_lab.profiler.models import HeldAt, HeldStretch, NewProfile, OpenedFile
 from tests.support.homes import Home
 
