@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab import profiler
+from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze
 
 Write = Callable[..., Path]
