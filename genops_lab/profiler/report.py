@@ -138,7 +138,10 @@ def time_text(us: float) -> str:
 
 def share_text(part: float, whole: float) -> str:
     """A part in percent; a dash where there is no whole."""
-    return f"{100 * part / whole:.3g} %" if whole > 0 else "–"
+    if whole <= 0:
+        return "–"
+    percent = 100 * part / whole
+    return "<0.01 %" if 0 < percent < 0.01 else f"{percent:.3g} %"
 
 
 def device_parts(device: DeviceTime, idle: IdleTime | None) -> list[tuple[str, float]]:

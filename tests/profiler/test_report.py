@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from genops_lab.commands.main import app
 from genops_lab.profiler.models import ProfileSummary
-from genops_lab.profiler.report import device_parts, report
+from genops_lab.profiler.report import device_parts, report, share_text
 from tests.support.profile_summaries import whole_summary
 from tests.support.real_traces import real_trace
 
@@ -75,6 +75,15 @@ def test_everything_of_a_summary_is_in_it() -> None:
     ):  # fmt: skip
         assert wanted in text, wanted
     assert text.index("The device waits for data") < text.index("The host waits for the device in each step")
+
+
+def test_tiny_parts_have_no_false_digits() -> None:
+    assert [share_text(part, 100) for part in (0, 0.0009, 0.146, 34.2)] == [
+        "0 %",
+        "<0.01 %",
+        "0.146 %",
+        "34.2 %",
+    ]
 
 
 def test_parts_of_a_device_add_up_to_its_span() -> None:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...document import Block, Cell, Column, Lines, Note, Row, Table, Tone, microseconds, share
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import Advice
+    from genops_lab.profiler.models import Advice, ProfileSummary
 
 _TONES: dict[str, Tone] = {"high": "bad", "medium": "busy", "low": "dim"}
 
 
-def advice_blocks(found: list[Advice], traced_us: float) -> list[Block]:
+def traced_of(found: ProfileSummary) -> Callable[[Advice], float]:
+    """Of what an advice's saving is a part, in microseconds: the longest device of its rank, or of all ranks where it
+    compares them; without devices the host's span."""
+
+    def traced_us(of: Advice) -> float:
+        everywhere = of.rank is None or of.code == "straggler"
+        spans = [each.span_us for each in found.devices if everywhere or each.rank == of.rank]
+        return max(spans, default=found.cpu.span_us)
+
+    return traced_us
+
+
+def advice_blocks(found: list[Advice], traced_us: Callable[[Advice], float]) -> list[Block]:
     """A table of the problems, then what was seen of each and what to change. Nothing where there is none."""
     if not found:
         return []
@@ -22,7 +35,7 @@ def advice_blocks(found: list[Advice], traced_us: float) -> list[Block]:
             each.code,
             each.title,
             microseconds(each.saving_us) if each.saving_us else "",
-            share(each.saving_us, traced_us) if each.saving_us else "",
+            share(each.saving_us, traced_us(each)) if each.saving_us else "",
         ]
         for each in found
     ]

@@ -19,6 +19,8 @@ from .tiles import Timeline
 
 #: So many of what a slice launched are told, and so many names of a sum.
 LAUNCHED, NAMES = 100, 200
+#: What CUPTI has in the place of a stream where a wait is for all of them.
+_ALL_STREAMS = ("-1", str(2**32 - 1))
 #: A NumPy sum over the whole of a large trace would hold twice its columns.
 _CHUNK = 1 << 18
 
@@ -238,14 +240,14 @@ def _plain(text: str) -> str:
 
 def _group(lane: Lane) -> str:
     if lane.device or lane.stream:
-        return f"Device {lane.device or lane.process}"
+        # Waits and annotations on a device's streams lie on no device, but in a process of that name.
+        return f"Device {lane.device or lane.process.removeprefix('device ')}"
     return f"Process {lane.process}"
 
 
 def _label(lane: Lane) -> str:
-    own = " ".join(lane.label.split()) or (
-        f"stream {lane.stream}" if lane.stream else f"thread {lane.thread}"
-    )
+    stream = "all streams" if lane.stream in _ALL_STREAMS else f"stream {lane.stream}"
+    own = " ".join(lane.label.split()) or (stream if lane.stream else f"thread {lane.thread}")
     return own if lane.device or not lane.stream else f"{own}, annotations"
 
 

@@ -176,6 +176,37 @@ describe('a profile in the main area', () => {
     expect(places.opened).toEqual(['c1:3']);
   });
 
+  it('weighs a saving against the time of its own rank', async () => {
+    const advice = (code: string, rank: number | null) => ({
+      code,
+      severity: 'high' as const,
+      title: code,
+      evidence: '',
+      saving_us: 50,
+      suggestion: '',
+      code_hint: '',
+      places: [],
+      moments: [],
+      rank
+    });
+    const one = makeDevice();
+    await show(
+      makeProfile(
+        makeSummary({
+          cpu: { span_us: 1e6, busy_us: 0, idle_us: 0 },
+          ranks: [0, 1],
+          devices: [
+            { ...one, rank: 0, span_us: 1000 },
+            { ...one, rank: 1, span_us: 500 }
+          ],
+          advice: [advice('gpu_idle', 1), advice('straggler', 1)]
+        })
+      )
+    );
+    expect(screen.getByText('up to 50 µs (10 %)')).toBeTruthy();
+    expect(screen.getByText('up to 50 µs (5 %)')).toBeTruthy();
+  });
+
   it('shows the whole cell once its notebook is open', async () => {
     await show(
       makeProfile(

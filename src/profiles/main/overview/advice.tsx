@@ -16,13 +16,6 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
   const advice = [...summary.advice].sort(
     (one, other) => other.saving_us - one.saving_us
   );
-  // Savings are of one rank's time, so they are weighed against the longest.
-  const whole = summary.measured
-    ? summary.measured.total_us
-    : Math.max(
-        summary.cpu.span_us / Math.max(summary.ranks.length, 1),
-        ...summary.devices.map(({ span_us }) => span_us)
-      );
   if (advice.length === 0) {
     return (
       <p className="gol-Profile-quiet">
@@ -34,7 +27,7 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
     <ol className="gol-Advice">
       {advice.map((each, place) => (
         <li key={place} className={`gol-mod-${each.severity}`}>
-          <OneAdvice {...props} advice={each} whole={whole} />
+          <OneAdvice {...props} advice={each} whole={wholeOf(summary, each)} />
         </li>
       ))}
     </ol>
@@ -50,6 +43,23 @@ export namespace AdviceList {
     onMoments: ((advice: IAdvice) => void) | null;
     trans: TranslationBundle;
   }
+}
+
+/**
+ * Of what a saving is a part: the longest device of its rank, as its evidence
+ * has it, or of all ranks where it compares them; without devices the host.
+ */
+function wholeOf(summary: IProfileSummary, advice: IAdvice): number {
+  if (summary.measured) {
+    return summary.measured.total_us;
+  }
+  const everywhere = advice.rank === null || advice.code === 'straggler';
+  const spans = summary.devices
+    .filter(({ rank }) => everywhere || rank === advice.rank)
+    .map(({ span_us }) => span_us);
+  return spans.length > 0
+    ? Math.max(...spans)
+    : summary.cpu.span_us / Math.max(summary.ranks.length, 1);
 }
 
 function OneAdvice(
