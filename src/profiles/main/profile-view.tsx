@@ -176,10 +176,7 @@ function Content(
   }
   if (state === 'failed') {
     return (
-      <Callout
-        tone="error"
-        title={trans.__('The file could not be analyzed.')}
-      >
+      <Callout tone="error" title={trans.__('The file could not be analyzed.')}>
         <>
           <p>{profile.message}</p>
           {props.hint && <p>{props.hint}</p>}
