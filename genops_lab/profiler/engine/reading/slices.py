@@ -74,8 +74,10 @@ class MemoryEvents(NamedTuple):
         kept = self.ts != UNUSABLE
         if kept.all():
             return self
+        used, thread = np.unique(self.thread[kept], return_inverse=True)
+        threads = [self.threads[each] for each in used.tolist()]
         arguments = {name: values[kept] for name, values in self.arguments.items()}
-        return MemoryEvents(self.ts[kept], self.thread[kept], self.threads, arguments)
+        return MemoryEvents(self.ts[kept], thread.reshape(-1), threads, arguments)
 
 
 def per_mille(percents: npt.NDArray[np.float64]) -> Int64:
