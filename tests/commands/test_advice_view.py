@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import structs
+from collections.abc import Sequence
 
 from genops_lab.commands import terminal
 from genops_lab.commands.document import Document
-from genops_lab.commands.views.profiles.advice import advice_blocks, traced_of
+from genops_lab.commands.views.profiles.advice import advice_blocks
 from genops_lab.profiler.models import Advice, CpuTime, DeviceTime, Place, ProfileSummary
 
 BOUND = Advice(
@@ -24,8 +24,36 @@ FRAGMENTED = Advice(
 )
 
 
+def of(advice: list[Advice], spans_us: Sequence[float]) -> ProfileSummary:
+    """A summary with a device of each length, one a rank."""
+    devices = [
+        DeviceTime(
+            device="0",
+            rank=rank,
+            span_us=span_us,
+            busy_us=0,
+            idle_us=0,
+            compute_us=0,
+            comm_us=0,
+            exposed_comm_us=0,
+            memory_us=0,
+            kernels=0,
+            top_kernels=[],
+        )
+        for rank, span_us in enumerate(spans_us)
+    ]
+    return ProfileSummary(
+        events=0,
+        ranks=list(range(max(1, len(devices)))),
+        devices=devices,
+        cpu=CpuTime(span_us=700, busy_us=0, idle_us=0),
+        operators=[],
+        advice=advice,
+    )
+
+
 def test_each_problem_has_its_numbers_and_what_to_change() -> None:
-    text = terminal.render(Document(advice_blocks([BOUND, FRAGMENTED], lambda _: 996_477.0)))
+    text = terminal.render(Document(advice_blocks(of([BOUND, FRAGMENTED], (996_477.0,)))))
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     assert lines[0] == "Advice"
     assert lines[2].split() == [
@@ -57,35 +85,22 @@ def test_each_problem_has_its_numbers_and_what_to_change() -> None:
 
 
 def test_a_healthy_trace_has_no_section() -> None:
-    assert advice_blocks([], lambda _: 996_477.0) == []
+    assert advice_blocks(of([], (996_477.0,))) == []
 
 
 def test_a_saving_is_a_part_of_its_own_ranks_time() -> None:
     """As its evidence and its severity have it; what compares ranks is weighed against the longest of all."""
 
-    def advice(code: str, rank: int | None) -> Advice:
-        return Advice(code=code, severity="high", title="", evidence="", saving_us=10, rank=rank)
+    def told(code: str, rank: int | None, *spans_us: float) -> list[str]:
+        advice = Advice(code=code, severity="high", title="", evidence="seen.", saving_us=10, rank=rank)
+        text = terminal.render(Document(advice_blocks(of([advice], spans_us))))
+        return [line for line in text.splitlines() if line and code in line]
 
-    def device(rank: int, span_us: float) -> DeviceTime:
-        return DeviceTime(
-            device="0",
-            rank=rank,
-            span_us=span_us,
-            busy_us=0,
-            idle_us=0,
-            compute_us=0,
-            comm_us=0,
-            exposed_comm_us=0,
-            memory_us=0,
-            kernels=0,
-            top_kernels=[],
-        )
-
-    cpu = CpuTime(span_us=700, busy_us=0, idle_us=0)
-    found = ProfileSummary(
-        events=0, ranks=[0, 1], devices=[device(0, 400), device(1, 100)], cpu=cpu, operators=[]
-    )
-    traced_us = traced_of(found)
-    told = (("gpu_idle", 1), ("gpu_idle", 0), ("straggler", 1), ("gpu_idle", None))
-    assert [traced_us(advice(*each)) for each in told] == [100, 400, 400, 400]
-    assert traced_of(structs.replace(found, devices=[]))(advice("gpu_idle", 1)) == 700
+    cases = (("gpu_idle", 1, "10.0 %"), ("gpu_idle", 0, "2.5 %"), ("straggler", 1, "2.5 %"))
+    for code, rank, share in cases:
+        row, evidence = told(code, rank, 400, 100)
+        assert row.endswith(share)
+        assert evidence == f"{code} (rank {rank}): seen."
+    row, evidence = told("gpu_idle", 0)
+    assert row.endswith("1.4 %"), "of the host's 700"
+    assert evidence == "gpu_idle: seen."

@@ -155,10 +155,21 @@ with genops.profile(megabytes=50):
     assert re.search(r"recorded from second [\d.]+ on, [\d.]+ s", ran.err)
 
 
-def test_that_the_program_itself_grew_is_told_where_no_line_came_to_begin_anew(script: Any) -> None:
-    ran = script("with genops.profile(megabytes=50): torch.ones(20_000_000), threading.Event().wait(0.3)")
-    assert "aten::ones" in ran.names
-    assert "until the code's own memory grew (later with --megabytes)" in ran.err
+@pytest.mark.parametrize(
+    ("code", "recorded"),
+    [
+        ("torch.ones(20_000_000), wait(0.3)", "the first"),
+        ("for _ in range(12): keep(), step(), wait(0.03)", "step"),
+    ],
+)
+def test_that_the_program_itself_grew_is_told(script: Any, code: str, recorded: str) -> None:
+    ran = script(f"""
+kept, wait = [], threading.Event().wait
+def keep(): kept.append(torch.ones(2_000_000))
+with genops.profile(megabytes=50):
+    {code}
+""")
+    assert re.search(rf"recorded {recorded}.*, until the code's own memory grew \(later with --", ran.err)
 
 
 def test_the_program_itself_grows_in_a_function(script: Any) -> None:

@@ -170,6 +170,8 @@ class Capture:
         if part is self.of_steps and not part.over:
             part.not_whole = f"ProfilerStep#{self.steps_done}"
         part.recorder.stop(self._about(part))
+        if why == "memory" and not self._took_memory(part):
+            part.ended_by = "growth"
         self._close_left()
         if part is self.of_steps and self._slices is not None:
             self._slices.unwatch()  # it was the last one
@@ -289,15 +291,17 @@ class Capture:
             self._ask_to_end("memory")
             return
         self._stop_part("memory")
-        megabytes = part.recorder.grown / 1e6
-        if megabytes >= 0.5 * self.wishes.megabytes or self.markers is None or not self.markers.on:
+        if self._took_memory(part) or self.markers is None or not self.markers.on:
             self._end_markers()
             return
         # The program's own growth: go on, and look again when so many events can be there.
-        part.ended_by = "growth"
-        rate = megabytes / max(part.seconds, 1e-3)
+        rate = part.recorder.grown / 1e6 / max(part.seconds, 1e-3)
         look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
         self.markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
+
+    def _took_memory(self, part: Part) -> bool:
+        """Whether it was the recorder, of one that has ended."""
+        return part.recorder.grown / 1e6 >= 0.5 * self.wishes.megabytes
 
     def _go_on(self, look_at_s: float) -> None:
         """Record anew, at a line of the cell's own: no operator of the part before is open there."""

@@ -19,7 +19,7 @@ from ...document import (
     size,
     state_cell,
 )
-from .advice import advice_blocks, traced_of
+from .advice import advice_blocks
 from .lines import lines
 from .measured import measured_blocks
 from .pricing import price_words
@@ -75,7 +75,7 @@ def summary(found: ProfileSummary) -> Document:
     blocks: list[Block] = []
     if found.damaged:
         blocks.append(Note(f"Not everything was read: {found.damaged}", "busy"))
-    blocks += advice_blocks(found.advice, traced_of(found))
+    blocks += advice_blocks(found)
     if found.measured is not None:
         blocks += measured_blocks(found.measured, (each.model for each in found.devices))
     # Kernel by kernel, a device is neither busy nor idle.

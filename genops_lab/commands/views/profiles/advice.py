@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...document import Block, Cell, Column, Lines, Note, Row, Table, Tone, microseconds, share
@@ -13,20 +12,9 @@ if TYPE_CHECKING:
 _TONES: dict[str, Tone] = {"high": "bad", "medium": "busy", "low": "dim"}
 
 
-def traced_of(found: ProfileSummary) -> Callable[[Advice], float]:
-    """Of what an advice's saving is a part, in microseconds: the longest device of its rank, or of all ranks where it
-    compares them; without devices the host's span."""
-
-    def traced_us(of: Advice) -> float:
-        everywhere = of.rank is None or of.code == "straggler"
-        spans = [each.span_us for each in found.devices if everywhere or each.rank == of.rank]
-        return max(spans, default=found.cpu.span_us)
-
-    return traced_us
-
-
-def advice_blocks(found: list[Advice], traced_us: Callable[[Advice], float]) -> list[Block]:
+def advice_blocks(summary: ProfileSummary) -> list[Block]:
     """A table of the problems, then what was seen of each and what to change. Nothing where there is none."""
+    found = summary.advice
     if not found:
         return []
     rows: list[Row] = [
@@ -35,7 +23,7 @@ def advice_blocks(found: list[Advice], traced_us: Callable[[Advice], float]) -> 
             each.code,
             each.title,
             microseconds(each.saving_us) if each.saving_us else "",
-            share(each.saving_us, traced_us(each)) if each.saving_us else "",
+            share(each.saving_us, _whole_us(summary, each)) if each.saving_us else "",
         ]
         for each in found
     ]
@@ -48,8 +36,17 @@ def advice_blocks(found: list[Advice], traced_us: Callable[[Advice], float]) -> 
     ]
     blocks: list[Block] = [Table(columns, rows, title="Advice")]
     for each in found:
-        blocks.append(Note(f"{each.code}: {each.evidence}"))
+        rank = f" (rank {each.rank})" if each.rank is not None and len(summary.ranks) > 1 else ""
+        blocks.append(Note(f"{each.code}{rank}: {each.evidence}"))
         lines = [each.suggestion, *each.code_hint.splitlines()]
         lines += [f"{place.where} {(place.text or place.function).strip()}" for place in each.places]
         blocks.append(Lines([f"  {line.rstrip()}" for line in lines if line]))
     return blocks
+
+
+def _whole_us(summary: ProfileSummary, of: Advice) -> float:
+    """Of what an advice's saving is a part: the longest device of its rank, or of all ranks where it compares them;
+    without devices the host's span."""
+    everywhere = of.rank is None or of.code == "straggler"
+    spans = [each.span_us for each in summary.devices if everywhere or each.rank == of.rank]
+    return max(spans, default=summary.cpu.span_us)

@@ -80,7 +80,7 @@ def _with_others(worst: Advice, *others: Advice) -> Advice:
     if not ranks:
         return worst
     told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks_text(ranks)}"
-    return structs.replace(worst, evidence=f"{worst.evidence} That is rank {worst.rank}; also on {told}.")
+    return structs.replace(worst, evidence=f"{worst.evidence} It is so also on {told}.")
 
 
 def by_saving(advice: Iterable[Advice]) -> list[Advice]:
