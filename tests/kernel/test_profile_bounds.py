@@ -172,6 +172,30 @@ with genops.profile(megabytes=50):
     assert re.search(rf"recorded {recorded}.*, until the code's own memory grew \(later with --", ran.err)
 
 
+def test_steps_in_few_of_which_the_program_grows_are_recorded_all(script: Any) -> None:
+    """What the growth of one step is taken for would be over the bound by itself, seven times in the end."""
+    ran = script("""
+kept, wait = [], threading.Event().wait
+with genops.profile(megabytes=200, warmup=0, steps=10):
+    for number in range(12):
+        if number in (1, 6): kept.append(torch.ones(10_000_000))
+        step(); wait(0.03)
+""")
+    assert ran.steps() == [f"ProfilerStep#{number}" for number in range(10)]
+
+
+def test_steps_that_are_too_large_end_at_the_bound_of_memory(script: Any) -> None:
+    ran = script("""
+for _ in range(1000): x.add(x)
+with genops.profile(megabytes=50, warmup=0, steps=50):
+    for number in range(30):
+        for _ in range(10_000): x.add(x)
+        step()
+""")
+    assert "until 50 MB of memory (more with --megabytes)" in ran.err
+    assert 2 <= len(ran.steps()) <= 12
+
+
 def test_the_program_itself_grows_in_a_function(script: Any) -> None:
     """A recording begins anew only where no operator of the last one is open: torch would write its end anywhere."""
     code = """

@@ -354,6 +354,6 @@ def test_many_ranks_are_told_in_stretches() -> None:
         )
 
     (told,) = over_ranks(found(rank) for rank in (0, 1, 2, 3, 5, 7, 8, 10, 11, 12, 64))
-    assert told.evidence == "It is idle. That is rank 0; also on ranks 1 to 3, 5, 7, 8, 10 to 12, 64."
+    assert told.evidence == "It is idle. It is so also on ranks 1 to 3, 5, 7, 8, 10 to 12, 64."
     (told,) = over_ranks(found(rank) for rank in range(4))
     assert told.evidence.endswith("also on ranks 1, 2, 3.")

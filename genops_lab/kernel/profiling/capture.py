@@ -223,7 +223,7 @@ class Capture:
                 self.recorded_s.append(took_s)
             if part.steps == 1:
                 self._kept = None
-            if part.steps < wishes.steps and not self._due and part.grown_lately_mb() >= wishes.megabytes:
+            if part.steps < wishes.steps and not self._due and part.grown_by_steps_mb() >= wishes.megabytes:
                 self._due = "memory"
             part.over = bool(self._due) or part.steps >= wishes.steps
             self._behind_the_step(self._end_steps if part.over else self._next_step)

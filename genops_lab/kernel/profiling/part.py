@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
+from typing import List
 
 from .recorder import Recorder, resident_bytes
 
@@ -10,6 +12,10 @@ from .recorder import Recorder, resident_bytes
 _RESULT_TO_RECORDED = 6.7
 #: Steps may be shorter than it takes to ask the system; in such a time nothing grows by much.
 _ASKED_EVERY_S = 0.01
+#: Of fewer stretches of steps it is not known what is usual.
+_FEW = 3
+#: Until then, so many times the bound is believed to be the recording's.
+_BELIEVED = 2.0
 
 
 class Part:
@@ -29,7 +35,10 @@ class Part:
         self.resident = resident_bytes()
         #: Growth before this age is the program's own, as far as is known.
         self.look_at_s = 0.0
-        self._grown_mb = self._asked_at = 0.0
+        self._asked_at = 0.0
+        #: How much and over how many steps it had grown when it was last asked, and what steps grew by in between.
+        self._grown_then, self._steps_then = 0.0, 0
+        self._grown_a_step: List[float] = []
 
     @property
     def age(self) -> float:
@@ -39,12 +48,15 @@ class Part:
     @property
     def grown_mb(self) -> float:
         """By how much the recording will have made the process grow, if all growth so far is its own."""
-        self._asked_at = time.perf_counter()
-        self._grown_mb = _RESULT_TO_RECORDED * max(0, resident_bytes() - self.resident) / 1e6
-        return self._grown_mb
+        return _RESULT_TO_RECORDED * max(0, resident_bytes() - self.resident) / 1e6
 
-    def grown_lately_mb(self) -> float:
-        """The same, as it was a moment ago."""
-        if time.perf_counter() - self._asked_at >= _ASKED_EVERY_S:
-            return self.grown_mb
-        return self._grown_mb
+    def grown_by_steps_mb(self) -> float:
+        """The same, at the end of a step, by what the usual step grew. What it grew by in few of them is the program's
+        own, as an optimizer's states are; of the first ones all counts, and has to be large to be believed."""
+        if time.perf_counter() - self._asked_at >= _ASKED_EVERY_S and self.steps > self._steps_then:
+            grown = self.grown_mb
+            self._grown_a_step.append((grown - self._grown_then) / (self.steps - self._steps_then))
+            self._asked_at, self._grown_then, self._steps_then = time.perf_counter(), grown, self.steps
+        if len(self._grown_a_step) < _FEW:
+            return self._grown_then / _BELIEVED
+        return statistics.median(self._grown_a_step) * self.steps
