@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import zipfile
 from pathlib import Path
@@ -27,6 +28,16 @@ def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
     assert "genops_lab/core/openapi.json" in names
     assert "genops.py" in names
     assert not [name for name in names if name.startswith(("tests/", "src/", "node_modules/"))]
+
+
+def test_the_wheel_names_whose_code_its_front_end_holds() -> None:
+    wheel = zipfile.ZipFile(built_wheel())
+    lists = [name for name in wheel.namelist() if name.endswith("/static/third-party-licenses.json")]
+    assert len(lists) == 1
+    packages = {each["name"]: each for each in json.loads(wheel.read(lists[0]))["packages"]}
+    # What was asked for, and what that brings with it.
+    for name in ("d3-flame-graph", "d3-hierarchy", "d3-timer", "d3-time", "react-data-grid", "clsx", "uplot"):
+        assert packages[name]["extractedText"], name
 
 
 @pytest.mark.slow
