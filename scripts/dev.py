@@ -152,7 +152,16 @@ def ensure_front_end() -> None:
     """Build the front end when its sources changed."""
     ensure_node()
     sources = [
-        ROOT / name for name in ("src", "style", "schema", "package.json", "yarn.lock", "tsconfig.json")
+        ROOT / name
+        for name in (
+            "src",
+            "style",
+            "schema",
+            "package.json",
+            "yarn.lock",
+            "tsconfig.json",
+            "webpack.config.js",
+        )
     ]
     lock = digest([ROOT / "yarn.lock", ROOT / "package.json"])
     if not done("npm", lock):

@@ -121,7 +121,7 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
     ("tab", "failure", "shown"),
     [
         ("Timeline", "The timeline could not be made.", ".gol-Timeline-canvas"),
-        ("Flame graph", "The call tree of this profile cannot be read.", ".gol-Flame-host canvas"),
+        ("Flame graph", "The call tree of this profile cannot be read.", ".gol-Flame-host svg"),
     ],
 )
 def test_what_failed_for_want_of_the_trace_comes_with_it(

@@ -14,6 +14,14 @@ import type {
 } from '../service';
 import type { IMarks } from '../timeline/marks';
 
+import type { FlameGraph } from './flame/graph';
+
+/** A call tree, and what draws it, which is loaded with the first one. */
+export interface IShownFlame {
+  readonly flame: IFlame;
+  readonly Graph: typeof FlameGraph;
+}
+
 /** A profile in the main area, and which of its views is seen. */
 export class ProfileViewModel implements IDisposable {
   constructor(options: ProfileViewModel.IOptions) {
@@ -58,12 +66,18 @@ export class ProfileViewModel implements IDisposable {
   }
 
   /** What called what, on a rank where there are several. What a trace says does not change: asked once, when seen. */
-  flame(rank: number | null): Resource<IFlame> {
+  flame(rank: number | null): Resource<IShownFlame> {
     const { id, service, trans } = this._options;
     let flame = this._flames.get(rank);
     if (!flame) {
       flame = new Resource({
-        fetch: signal => service.flame(id, rank, signal),
+        fetch: async signal => {
+          const [flame, { FlameGraph: Graph }] = await Promise.all([
+            service.flame(id, rank, signal),
+            import('./flame/graph')
+          ]);
+          return { flame, Graph };
+        },
         trans
       });
       this._flames.set(rank, flame);
@@ -144,7 +158,7 @@ export class ProfileViewModel implements IDisposable {
   private _options: ProfileViewModel.IOptions;
   private _tab: string;
   private _rank: number | null = null;
-  private _flames = new Map<number | null, Resource<IFlame>>();
+  private _flames = new Map<number | null, Resource<IShownFlame>>();
   private _marks: IMarks | null = null;
 }
 

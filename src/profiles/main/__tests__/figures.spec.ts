@@ -1,7 +1,5 @@
-import type { IFlame } from '../../service';
 import { csvOf } from '../download';
 import { relative, signed } from '../difference/words';
-import { WHOLE, flameLayout, found, neighbour, pathTo } from '../flame/layout';
 import { basisOf, codeGroups } from '../lines/groups';
 import { outlineOf } from '../memory/outline';
 import { tableCode } from '../notebook-code';
@@ -271,54 +269,6 @@ describe('the outline of memory', () => {
     expect(outlineOf(points, 100, 10)).toBe(
       'M0 10V10.0H0.0V10.0H50.0V0.0H100.0V5.0H100V10Z'
     );
-  });
-});
-
-describe('a call tree', () => {
-  const node = (name: string, parent: number, device_us: number) => ({
-    name,
-    kind: 'operator',
-    parent,
-    count: 1,
-    host_us: 1,
-    device_us
-  });
-  const flame: IFlame = {
-    host_us: 2,
-    device_us: 100,
-    nodes: [
-      node('thread', -1, 100),
-      node('step', 0, 80),
-      node('mm', 1, 60),
-      node('add', 1, 20),
-      node('mm', 0, 20)
-    ]
-  };
-
-  it('is as wide as its time, below what called it', () => {
-    const { frames, depth } = flameLayout(flame, 'device_us', WHOLE);
-    const widths = new Map(frames.map(each => [each.node, each.width]));
-    expect(widths.get(2)).toBeCloseTo(0.6);
-    expect(frames.find(each => each.node === 3)?.left).toBeCloseTo(0.6);
-    expect(depth).toBe(4);
-  });
-
-  it('widens a frame with what is around it', () => {
-    const { frames } = flameLayout(flame, 'device_us', 1);
-    expect(frames.map(each => each.node).sort()).toEqual([-1, 0, 1, 2, 3]);
-    expect(frames.find(each => each.node === 2)?.width).toBeCloseTo(0.75);
-  });
-
-  it('counts what is found once, and is walked by keys', () => {
-    expect(found(flame, 'device_us', 'MM')).toEqual({
-      nodes: new Set([2, 4]),
-      us: 80
-    });
-    expect(found(flame, 'device_us', 't').us).toBe(100);
-    expect(neighbour(flame, 'device_us', WHOLE, 'ArrowDown')).toBe(0);
-    expect(neighbour(flame, 'device_us', 2, 'ArrowRight')).toBe(3);
-    expect(neighbour(flame, 'device_us', 3, 'ArrowRight')).toBeNull();
-    expect(pathTo(flame.nodes, 3)).toEqual([-1, 0, 1, 3]);
   });
 });
 

@@ -1,20 +1,19 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { drawOnCanvas } from '../../../charts/drawing/canvas';
 import { readLook } from '../../../charts/drawing/colors';
 import { savePng } from '../../../charts/files';
 import { ActionButton, EmptyState, ResourceView } from '../../../core';
-import { onThemeChange } from '../../../core/palette';
 import { formatMicroseconds, formatShare } from '../../figures';
-import type { IFlame } from '../../service';
 import { RankPicker } from '../../timeline/view/rank-picker';
-import type { ProfileViewModel } from '../model';
+import type { IShownFlame, ProfileViewModel } from '../model';
 
-import type { Measure } from './layout';
-import { WHOLE, flameLayout, found, neighbour, timeOf } from './layout';
-import type { IFlameWords } from './scene';
-import { flameScene, frameAt, nameOf } from './scene';
+import type { IFlameWords, Measure } from './calls';
+import { WHOLE, callTree, nameOf } from './calls';
+import type { FlameGraph, IMatches } from './graph';
+
+/** A picture of thousands of frames is made anew when typing or a border that is dragged rests. */
+const PAUSE_MS = 120;
 
 /** What called what. It is asked for when it is first seen. */
 export function Flame(props: Flame.IProps): React.ReactElement {
@@ -49,9 +48,9 @@ export function Flame(props: Flame.IProps): React.ReactElement {
         down={trans.__('The call tree of this profile cannot be read.')}
         empty={null}
       >
-        {flame =>
+        {({ flame, Graph }) =>
           flame.nodes.length > 0 ? (
-            <Drawn flame={flame} trans={trans} />
+            <Drawn flame={flame} Graph={Graph} trans={trans} />
           ) : (
             <EmptyState
               text={trans.__('The trace holds no calls and no kernels.')}
@@ -82,91 +81,101 @@ const KINDS = [
   'other'
 ] as const;
 
-function Drawn(props: {
-  flame: IFlame;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { flame, trans } = props;
+function Drawn(
+  props: IShownFlame & { trans: TranslationBundle }
+): React.ReactElement {
+  const { flame, Graph, trans } = props;
   const [measure, setMeasure] = React.useState<Measure>(
     flame.device_us > 0 ? 'device_us' : 'host_us'
   );
   const [focus, setFocus] = React.useState(WHOLE);
   const [selected, setSelected] = React.useState(WHOLE);
   const [text, setText] = React.useState('');
+  const [wanted, setWanted] = React.useState('');
+  const [matches, setMatches] = React.useState<IMatches | null>(null);
   const host = React.useRef<HTMLDivElement>(null);
-  const canvas = React.useRef<HTMLCanvasElement>(null);
-  const layout = React.useMemo(
-    () => flameLayout(flame, measure, focus),
-    [flame, measure, focus]
-  );
-  const matches = React.useMemo(
-    () => found(flame, measure, text),
-    [flame, measure, text]
-  );
+  const picture = React.useRef<HTMLDivElement>(null);
+  const graph = React.useRef<FlameGraph | null>(null);
+
   const words: IFlameWords = {
     all: trans.__('All'),
     other: trans.__('too small to be seen')
   };
-  const scene = (width: number, node: HTMLElement) => {
-    const style = getComputedStyle(node);
-    return flameScene({
-      flame,
-      layout,
-      width,
-      look: readLook(node),
-      colorOf: kind =>
-        style.getPropertyValue(`--gol-flame-${kind}`).trim() || style.color,
-      words,
-      found: text.trim() ? matches.nodes : null,
-      selected
-    });
+  const timeOf = (node: number, of: Measure) =>
+    (node === WHOLE ? flame : flame.nodes[node])[of];
+  const sentence = (node: number) => {
+    const us = timeOf(node, measure);
+    const share = trans.__(
+      '%1, %2 of all',
+      formatMicroseconds(us),
+      formatShare(us, flame[measure])
+    );
+    const said = `${nameOf(flame, node, words)}: ${share}`;
+    const count = node === WHOLE ? 0 : flame.nodes[node].count;
+    return count > 0
+      ? `${said}, ${trans._n('%1 call', '%1 calls', count)}`
+      : said;
   };
-  const draw = () => {
-    const node = host.current;
-    if (node && canvas.current && node.clientWidth > 0) {
-      const made = scene(node.clientWidth, node);
-      drawOnCanvas(
-        canvas.current,
-        made,
-        readLook(node),
-        window.devicePixelRatio || 1
-      );
-      canvas.current.style.height = `${made.height}px`;
-    }
-  };
-  const latest = React.useRef(draw);
-  latest.current = draw;
-  React.useEffect(() => latest.current(), [layout, matches, text, selected]);
+  const latest = React.useRef(sentence);
+  latest.current = sentence;
+
   React.useEffect(() => {
-    const redraw = () => latest.current();
-    const resize = new ResizeObserver(redraw);
-    resize.observe(host.current!);
-    const endTheme = onThemeChange(() => requestAnimationFrame(redraw));
+    const node = picture.current!;
+    const made = (graph.current = new Graph({
+      host: node,
+      calls: callTree(flame),
+      measure,
+      nameOf: place => nameOf(flame, place, words),
+      sentence: place => latest.current(place),
+      onZoom: place => {
+        setSelected(place);
+        setFocus(place);
+      }
+    }));
+    const fit = () => {
+      made.width = node.clientWidth;
+    };
+    fit();
+    let timer = 0;
+    const resize = new ResizeObserver(() => {
+      window.clearTimeout(timer);
+      timer = window.setTimeout(fit, PAUSE_MS);
+    });
+    resize.observe(node);
     return () => {
       resize.disconnect();
-      endTheme();
+      window.clearTimeout(timer);
+      made.dispose();
     };
-  }, []);
+  }, [flame]);
+  React.useEffect(() => {
+    const timer = window.setTimeout(() => setWanted(text), PAUSE_MS);
+    return () => window.clearTimeout(timer);
+  }, [text]);
+  React.useEffect(() => {
+    graph.current!.measure = measure;
+    setMatches(graph.current!.search(wanted));
+  }, [flame, measure, wanted]);
+  React.useEffect(() => {
+    graph.current!.focus = focus;
+  }, [flame, focus]);
+  React.useEffect(() => {
+    graph.current!.selected = selected;
+  }, [flame, selected]);
 
-  const sentence = (node: number) => {
-    const us = timeOf(flame, measure, node);
-    const words_ = [
-      nameOf(flame, node, words),
-      trans.__(
-        '%1, %2 of all',
-        formatMicroseconds(us),
-        formatShare(us, flame[measure])
-      )
-    ];
-    if (node !== WHOLE && flame.nodes[node].count > 0) {
-      const { count } = flame.nodes[node];
-      words_.push(trans._n('%1 call', '%1 calls', count));
+  const onMeasure = (chosen: Measure) => {
+    setMeasure(chosen);
+    // Nothing is seen of a frame without time, nor below it.
+    if (timeOf(focus, chosen) === 0) {
+      setFocus(WHOLE);
     }
-    return words_.join(': ').replace(/: (?=[^:]*calls?$)/, ', ');
+    if (timeOf(selected, chosen) === 0) {
+      setSelected(WHOLE);
+    }
   };
 
   const onKeyDown = (event: React.KeyboardEvent) => {
-    const target = neighbour(flame, measure, selected, event.key);
+    const target = graph.current!.neighbour(selected, event.key);
     if (target !== null) {
       setSelected(target);
     } else if (event.key === 'Enter') {
@@ -198,7 +207,7 @@ function Drawn(props: {
               key={id}
               type="button"
               aria-pressed={id === measure}
-              onClick={() => setMeasure(id)}
+              onClick={() => onMeasure(id)}
             >
               {label}
             </button>
@@ -212,12 +221,12 @@ function Drawn(props: {
           value={text}
           onChange={event => setText(event.target.value)}
         />
-        {text.trim() && (
+        {matches && (
           <span role="status" className="gol-Profile-quiet">
             {trans.__(
               '%1 in %2 frames (%3)',
               formatMicroseconds(matches.us),
-              matches.nodes.size,
+              matches.frames,
               formatShare(matches.us, flame[measure])
             )}
           </span>
@@ -231,11 +240,10 @@ function Drawn(props: {
           label={trans.__('PNG')}
           caption={trans.__('Save the flame graph as a PNG')}
           onClick={() => {
-            const node = host.current!;
-            const width = Math.max(node.clientWidth, 900);
+            const look = readLook(host.current!);
             void savePng(
-              scene(width, node),
-              readLook(node),
+              graph.current!.picture(look),
+              look,
               trans.__('flame graph')
             );
           }}
@@ -254,34 +262,7 @@ function Drawn(props: {
         )}
         onKeyDown={onKeyDown}
       >
-        <canvas
-          ref={canvas}
-          aria-hidden="true"
-          onMouseMove={({
-            nativeEvent: { offsetX, offsetY },
-            currentTarget
-          }) => {
-            const at = frameAt(
-              layout,
-              currentTarget.clientWidth,
-              offsetX,
-              offsetY
-            );
-            currentTarget.title = at ? sentence(at.node) : '';
-          }}
-          onClick={({ nativeEvent: { offsetX, offsetY }, currentTarget }) => {
-            const at = frameAt(
-              layout,
-              currentTarget.clientWidth,
-              offsetX,
-              offsetY
-            );
-            if (at) {
-              setSelected(at.node);
-              setFocus(at.node);
-            }
-          }}
-        />
+        <div ref={picture} aria-hidden="true" />
       </div>
       <ul className="gol-TimeBars-legend" aria-hidden="true">
         {KINDS.map(kind => (

@@ -1,0 +1,281 @@
+"""The flame graph of a small trace: zoom, search, keys, themes, and what is taken along."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.support.browser import LabPage, lab_page
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def event(
+    category: str, name: str, ts: int, dur: int, tid: int = 1, **arguments: object
+) -> dict[str, object]:
+    return {
+        "ph": "X", "cat": category, "name": name, "pid": 1, "tid": tid, "ts": ts, "dur": dur, "args": arguments
+    }  # fmt: skip
+
+
+#: On the device 3 ms of a kernel below linear and mm, and 1 ms below add; on the host 0.6 and 0.3 of 1 ms.
+EVENTS = [
+    event("user_annotation", "ProfilerStep#1", 0, 1000),
+    event("cpu_op", "aten::linear", 0, 600),
+    event("cpu_op", "aten::mm", 100, 400),
+    event("cuda_runtime", "cudaLaunchKernel", 150, 10, correlation=1),
+    event("cpu_op", "aten::add", 600, 300),
+    event("cuda_runtime", "cudaLaunchKernel", 650, 10, correlation=2),
+    event("kernel", "sgemm_128x64", 1000, 3000, 7, correlation=1, device=0, stream=7),
+    event("kernel", "add_kernel", 4000, 1000, 7, correlation=2, device=0, stream=7),
+]
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    with running_lab(module_home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def profile_id(server: LabServer) -> str:
+    trace = server.home.data / "profiles" / "small" / "small.json"
+    trace.parent.mkdir(parents=True)
+    trace.write_text(json.dumps({"traceEvents": EVENTS}))
+    asked = {"trace_path": str(trace), "title": "small", "run_id": "", "notebook": ""}
+    status, answer = server.request("POST", "genops/profiles", asked, timeout=200)
+    assert status == 200, answer
+    assert answer["state"] == "ready", answer["message"]
+    return str(answer["id"])
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+    with lab_page(browser, server) as page:
+        page.open()
+        page.execute("application:toggle-left-area")
+        yield page
+        assert page.problems == []
+
+
+@pytest.fixture
+def panel(lab: LabPage, profile_id: str) -> Iterator[Locator]:
+    """The flame graph, opened anew, and closed again."""
+    lab.execute("genops:open-profile", {"id": profile_id, "tab": "flame"})
+    found = lab.page.locator(f"#genops-profile-{profile_id}").get_by_role("tabpanel")
+    expect(frame(found, "All")).to_be_visible(timeout=60_000)
+    yield found
+    lab.execute("application:close")
+    expect(found).to_have_count(0)
+
+
+def frame(panel: Locator, name: str) -> Locator:
+    return panel.locator(f'.gol-Flame-host .frame[name="{name}"]')
+
+
+def graph(panel: Locator) -> Locator:
+    return panel.get_by_role("application", name=re.compile("^Flame graph"))
+
+
+def share(panel: Locator, name: str) -> float:
+    """The width of a frame's rectangle, of the picture's."""
+    drawn: float = frame(panel, name).locator("rect").evaluate("rect => rect.getBoundingClientRect().width")
+    whole: float = panel.locator(".gol-Flame-host svg").evaluate("svg => svg.clientWidth")
+    return round(drawn / whole, 2)
+
+
+def comes_to(panel: Locator, name: str, wanted: float) -> None:
+    """Wait until a frame has moved to its width."""
+    for _ in range(40):
+        if frame(panel, name).count() and abs(share(panel, name) - wanted) <= 0.02:
+            return
+        panel.page.wait_for_timeout(50)
+    assert share(panel, name) == pytest.approx(wanted, abs=0.02)
+
+
+def pixels(lab: LabPage, png: bytes) -> dict[str, int]:
+    """The size of a picture, and how many colours fill more than a hundred pixels of it."""
+    found: dict[str, int] = lab.page.evaluate(
+        """async data => {
+          const blob = await (await fetch('data:image/png;base64,' + data)).blob();
+          const {width, height} = await createImageBitmap(blob);
+          const canvas = new OffscreenCanvas(width, height);
+          const context = canvas.getContext('2d');
+          context.drawImage(await createImageBitmap(blob), 0, 0);
+          const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+          const counts = new Map();
+          pixels.forEach(each => counts.set(each, (counts.get(each) ?? 0) + 1));
+          // Letters are dark on the light theme, and nothing else is.
+          const dark = pixels.filter(each => (each & 255) + (each >> 8 & 255) + (each >> 16 & 255) < 200).length;
+          return {width, height, dark, colors: [...counts.values()].filter(each => each > 100).length};
+        }""",
+        base64.b64encode(png).decode(),
+    )
+    return found
+
+
+def test_its_library_is_loaded_with_the_first_one(
+    browser: Browser, server: LabServer, profile_id: str
+) -> None:
+    with lab_page(browser, server) as lab:
+        lab.open()
+        sheets = """() => [...document.styleSheets].filter(
+          sheet => [...sheet.cssRules].some(rule => rule.selectorText === '.d3-flame-graph-label')).length"""
+        lab.execute("genops:open-profile", {"id": profile_id})
+        found = lab.page.locator(f"#genops-profile-{profile_id}")
+        expect(found.get_by_role("tabpanel")).to_be_visible()
+        assert lab.page.evaluate(sheets) == 0
+        found.get_by_role("tab", name="Flame graph").click()
+        expect(frame(found, "sgemm_128x64")).to_be_visible(timeout=60_000)
+        assert lab.page.evaluate(sheets) == 1
+
+
+def test_a_click_widens_a_frame_and_all_comes_back(panel: Locator) -> None:
+    comes_to(panel, "linear", 0.75)
+    comes_to(panel, "add", 0.25)
+    expect(panel.get_by_role("button", name="Show all")).to_be_disabled()
+    frame(panel, "add").click()
+    comes_to(panel, "add", 1)
+    expect(panel.locator(".gol-Flame-selected")).to_have_text("add: 1 ms, 25 % of all, 1 call")
+    # What is around it is as wide, what is beside it is gone.
+    comes_to(panel, "ProfilerStep", 1)
+    expect(frame(panel, "linear")).to_have_count(0)
+    frame(panel, "All").click()
+    comes_to(panel, "add", 0.25)
+    frame(panel, "linear").dblclick()
+    comes_to(panel, "sgemm_128x64", 1)
+    panel.get_by_role("button", name="Show all").click()
+    comes_to(panel, "linear", 0.75)
+    panel.get_by_role("button", name="Host time").click()
+    comes_to(panel, "linear", 0.6)
+    expect(frame(panel, "sgemm_128x64")).to_have_count(0)
+
+
+def test_what_is_pointed_at_is_told(panel: Locator) -> None:
+    picture = panel.locator(".gol-Flame-host > div")
+    frame(panel, "linear").hover()
+    expect(picture).to_have_attribute("title", "linear: 3 ms, 75 % of all, 1 call")
+    panel.locator(".gol-Flame-selected").hover()
+    expect(picture).to_have_attribute("title", "")
+
+
+def test_keys_walk_and_zoom(panel: Locator) -> None:
+    said = panel.locator(".gol-Flame-selected")
+    graph(panel).focus()
+    for key, words in [
+        ("ArrowDown", "^thread 1"),
+        ("ArrowDown", "^ProfilerStep: 4 ms"),
+        ("ArrowDown", "^linear: 3 ms"),
+        ("ArrowRight", "^add: 1 ms"),
+        ("ArrowRight", "^add: 1 ms"),
+    ]:
+        graph(panel).press(key)
+        expect(said).to_have_text(re.compile(words))
+    marked = panel.locator(".gol-mod-selected")
+    expect(marked).to_have_attribute("name", "add")
+    graph(panel).press("Enter")
+    comes_to(panel, "add", 1)
+    # From what is beside it, which is not seen now, it can be widened as well.
+    graph(panel).press("ArrowLeft")
+    expect(said).to_have_text(re.compile("^linear"))
+    graph(panel).press("Enter")
+    comes_to(panel, "linear", 1)
+    graph(panel).press("Escape")
+    comes_to(panel, "add", 0.25)
+    expect(marked).to_have_attribute("name", "All")
+    expect(graph(panel)).to_be_focused()
+
+
+def test_what_is_found_stands_out(panel: Locator) -> None:
+    panel.get_by_role("searchbox", name="Find").fill("ADD")
+    expect(panel.get_by_role("status")).to_have_text("1 ms in 2 frames (25 %)")
+    faint = panel.locator(".frame.gol-mod-faint")
+    expect(faint).to_have_count(6)
+    expect(panel.locator(".frame:not(.gol-mod-faint)")).to_have_count(2)
+    frame(panel, "linear").click()
+    comes_to(panel, "linear", 1)
+    expect(panel.get_by_role("status")).to_have_text("1 ms in 2 frames (25 %)")
+    panel.get_by_role("searchbox", name="Find").fill("")
+    expect(panel.get_by_role("status")).to_have_count(0)
+    expect(faint).to_have_count(0)
+
+
+def test_nothing_moves_for_who_wants_no_motion(lab: LabPage, panel: Locator) -> None:
+    lab.page.emulate_media(reduced_motion="reduce")
+    # The next zoom is asked of what is drawn with it.
+    panel.get_by_role("button", name="Host time").click()
+    panel.get_by_role("button", name="Device time").click()
+    try:
+        widths = frame(panel, "add").evaluate(
+            """frame => {
+              const rect = frame.querySelector('rect');
+              const before = rect.getBoundingClientRect().width;
+              frame.dispatchEvent(new MouseEvent('click', {bubbles: true}));
+              return [before, rect.getBoundingClientRect().width];
+            }"""
+        )
+    finally:
+        lab.page.emulate_media(reduced_motion="no-preference")
+    assert widths[1] == pytest.approx(4 * widths[0], rel=0.02)
+
+
+def test_it_fits_where_it_is_shown_and_follows_the_theme(lab: LabPage, panel: Locator) -> None:
+    svg = panel.locator(".gol-Flame-host svg")
+    fill = "rect => getComputedStyle(rect).fill"
+    seen = {}
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        seen[theme] = frame(panel, "linear").locator("rect").evaluate(fill)
+    assert seen["dark"] != seen["light"]
+    tabs = lab.page.locator(".gol-Profile:visible")
+    tabs.get_by_role("tab", name="Overview").click()
+    lab.page.set_viewport_size({"width": 900, "height": 700})
+    tabs.get_by_role("tab", name="Flame graph").click()
+    fits = "svg => Math.abs(svg.clientWidth - svg.closest('.gol-Flame').clientWidth) < 2"
+    lab.page.wait_for_function(fits, arg=svg.element_handle())
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
+    lab.page.wait_for_function(fits, arg=svg.element_handle())
+    assert svg.evaluate("svg => svg.clientWidth") > 900
+    comes_to(panel, "linear", 0.75)
+
+
+def test_the_png_is_what_is_seen(lab: LabPage, panel: Locator) -> None:
+    def saved() -> dict[str, int]:
+        with lab.page.expect_download() as download:
+            panel.get_by_role("button", name="PNG").click()
+        return pixels(lab, Path(download.value.path()).read_bytes())
+
+    lab.theme("light")
+    comes_to(panel, "linear", 0.75)
+    svg = panel.locator(".gol-Flame-host svg")
+    whole = saved()
+    size = svg.evaluate("svg => [svg.clientWidth, svg.clientHeight]")
+    assert [whole["width"], whole["height"]] == [2 * each for each in size]
+    # Kinds, the background, the accent of what is selected, and names in letters.
+    assert whole["colors"] >= 6
+    assert whole["dark"] > 500
+    frame(panel, "add").click()
+    comes_to(panel, "add", 1)
+    zoomed = saved()
+    # Less is seen of a smaller part: mm below linear is gone.
+    assert zoomed["height"] == whole["height"] - 2 * 20
+
+
+def test_how_it_looks(lab: LabPage, panel: Locator) -> None:
+    panel.get_by_role("searchbox", name="Find").fill("mm")
+    frame(panel, "linear").click()
+    comes_to(panel, "linear", 1)
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"flame-zoomed-1280-{theme}", width=1280, height=800)
+        lab.shot(f"flame-zoomed-1920-{theme}", width=1920, height=1000)
+        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
