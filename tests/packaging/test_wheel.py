@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import re
-=======
 import json
->>>>>>> flame
+import re
 import subprocess
 import sysconfig
 import zipfile
@@ -36,13 +33,13 @@ def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
     assert not [name for name in names if name.startswith(("tests/", "src/", "node_modules/"))]
 
 
-<<<<<<< HEAD
 @pytest.mark.skipif(not build_native.compiler(), reason="there is no C compiler here")
 def test_the_wheel_holds_what_reads_traces_and_is_for_this_platform() -> None:
     wheel = built_wheel()
     assert "genops_lab/profiler/engine/reading/native/scan.so" in zipfile.ZipFile(wheel).namelist()
     assert wheel.stem.endswith(f"-py3-none-{re.sub('[-.]', '_', sysconfig.get_platform())}")
-=======
+
+
 def test_the_wheel_names_whose_code_its_front_end_holds() -> None:
     wheel = zipfile.ZipFile(built_wheel())
     lists = [name for name in wheel.namelist() if name.endswith("/static/third-party-licenses.json")]
@@ -51,7 +48,6 @@ def test_the_wheel_names_whose_code_its_front_end_holds() -> None:
     # What was asked for, and what that brings with it.
     for name in ("d3-flame-graph", "d3-hierarchy", "d3-timer", "d3-time", "react-data-grid", "clsx", "uplot"):
         assert packages[name]["extractedText"], name
->>>>>>> flame
 
 
 @pytest.mark.slow
