@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from .engine.ranks import ranks_text
+from .engine.words import ranks_text
 from .models import Advice, DeviceTime, IdleTime, MeasuredKernel, Measurement, Place, ProfileSummary
 
 #: So many rows of a table are written, those with most time.

@@ -136,7 +136,7 @@ def test_many_without_an_end_are_told(tmp_path: Path) -> None:
 
 def test_a_time_that_is_none_is_told(tmp_path: Path) -> None:
     columns = read(tmp_path, {**tied("b", 10), "ts": "soon"})
-    assert (found(columns), columns.damage) == ([], ["1 events have no usable time."])
+    assert (found(columns), columns.damage) == ([], ["1 event has no usable time."])
 
 
 def test_they_are_no_work_of_a_device_or_of_a_thread(tmp_path: Path) -> None:

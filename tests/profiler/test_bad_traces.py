@@ -66,7 +66,7 @@ def test_words_that_are_no_json_cost_only_what_they_stand_for(path: Path, word: 
     summary = analyze(path)
     [device] = summary.devices
     assert (device.kernels, [each.name for each in device.top_kernels]) == (49, ['say "inf", nan'])
-    assert (summary.events, summary.damaged) == (50, "1 events have no usable time.")
+    assert (summary.events, summary.damaged) == (50, "1 event has no usable time.")
 
 
 def test_half_a_pair_of_utf16_costs_only_itself(path: Path) -> None:
@@ -142,7 +142,7 @@ def test_begins_and_ends_are_slices(path: Path) -> None:
     times = {each.name: (each.self_us, each.total_us) for each in summary.operators}
     assert times == {"outer": (6.5, 10), "inner": (3.5, 3.5)}
     assert summary.events == 6
-    assert summary.damaged == "1 events have no usable time."
+    assert summary.damaged == "1 event has no usable time."
 
 
 def test_begins_and_ends_meet_over_batches(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_deeply_nested_arguments(path: Path, depth: int) -> None:
     path.write_text('{"traceEvents": [' + ",\n".join(texts) + "]}")
     summary = analyze(path)
     assert summary.devices[0].kernels == (30 if depth < 200 else 29)
-    assert summary.damaged == ("" if depth < 200 else "1 events could not be read.")
+    assert summary.damaged == ("" if depth < 200 else "1 event could not be read.")
 
 
 def test_forms_of_documents(path: Path) -> None:

@@ -103,7 +103,7 @@ def test_what_is_no_sample_is_passed_over(tmp_path: Path) -> None:
     ]
     columns = kineto.read(written(tmp_path, [*EVENTS, *odd]))
     assert told(columns) == EXPECTED
-    assert (columns.events, columns.damage) == (len(EVENTS) + 5, ["1 events have no usable time."])
+    assert (columns.events, columns.damage) == (len(EVENTS) + 5, ["1 event has no usable time."])
 
 
 def test_an_id_makes_a_counter_of_its_own(tmp_path: Path) -> None:
@@ -174,4 +174,6 @@ def test_a_cut_for_perfetto_has_the_counters_of_its_stretch(tmp_path: Path) -> N
     columns = kineto.read(path)
     cut(path, tmp_path / "cut.json.gz", Stretch(0, 60_000), columns.origin_ns)
     events = json.loads(gzip.decompress((tmp_path / "cut.json.gz").read_bytes()))["traceEvents"]
-    assert [each for each in events if each["ph"] == "C"] == [EVENTS[3], EVENTS[4], EVENTS[5]]
+    # What held at the beginning was sampled before.
+    held = counter(POWER, 100.0, watts=80)
+    assert [each for each in events if each["ph"] == "C"] == [held, EVENTS[3], EVENTS[4], EVENTS[5]]

@@ -216,7 +216,7 @@ def test_one_bad_event_is_skipped_and_told(tmp_path: Path) -> None:
     path.write_text('{"traceEvents": [' + ", ".join(events) + "]}")
     summary = analyze(path)
     assert summary.devices[0].kernels == 9
-    assert summary.damaged == "1 events have no usable time."
+    assert summary.damaged == "1 event has no usable time."
 
 
 def test_unusable_times_and_types_are_left_out_and_told(write: Write) -> None:

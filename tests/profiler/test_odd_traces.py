@@ -292,7 +292,7 @@ def test_kernels_as_begins_and_ends(path: Path) -> None:
     place = {"pid": 0, "tid": 7, "args": {"device": 0, "stream": 7}}
     events = [begin("k", 3, **place, cat="kernel"), end(8, **place), begin("open", 9, **place, cat="kernel")]
     summary = of(path, *events)
-    assert (summary.devices[0].busy_us, summary.damaged) == (5, "1 events have no usable time.")
+    assert (summary.devices[0].busy_us, summary.damaged) == (5, "1 event has no usable time.")
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_times_as_programs_write_them(path: Path, ts: str, dur: str, busy: float
     summary = analyze(path)
     assert summary.events == 1
     assert [each.busy_us for each in summary.devices] == ([] if busy is None else [busy])
-    assert summary.damaged == ("1 events have no usable time." if busy is None else "")
+    assert summary.damaged == ("1 event has no usable time." if busy is None else "")
 
 
 def test_names_of_all_kinds(path: Path) -> None:
@@ -389,4 +389,4 @@ def test_a_comma_inside_an_event_costs_only_that_event(path: Path, inner: str) -
     texts[2] = texts[2].replace('"device"', f'"list": {inner}, "device"')
     path.write_text(f'{{"traceEvents": [{", ".join(texts)},]}}')
     summary = analyze(path)
-    assert (summary.devices[0].kernels, summary.damaged) == (4, "1 events could not be read.")
+    assert (summary.devices[0].kernels, summary.damaged) == (4, "1 event could not be read.")

@@ -292,7 +292,7 @@ def test_helpers_read_whole_and_damaged_files(tmp_path: Path) -> None:
     for text, count, damage in (
         (whole, 300, ""),
         (whole[:middle], whole[:middle].count('"ts"'), "cut off"),
-        (whole[:middle] + '"ts": nonsense, ' + whole[middle:], 299, "1 events could not be read"),
+        (whole[:middle] + '"ts": nonsense, ' + whole[middle:], 299, "1 event could not be read"),
     ):
         path.write_text(text)
         packed.write_bytes(gzip.compress(text.encode()))

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from ...models import Advice
 from .. import threads
-from ..ranks import ranks_text
+from ..words import ranks_text
 from .allocator import alloc_retries, fragmentation
 from .attention import unfused_attention
 from .case import Case, PlacesOf, Rule

@@ -183,11 +183,6 @@ def milliseconds(length: float) -> str:
     return f"{length / 1e6:.1f} ms" if length >= 1e6 else f"{length / 1e3:.1f} µs"
 
 
-def counted(number: int, one: str, more: str) -> str:
-    """``1 call takes``, ``1,200 calls take``."""
-    return f"{number:,} {one if number == 1 else more}"
-
-
 def percent(part: float, whole: float) -> str:
     """``34 %``; one digit more below 10."""
     share = 100 * part / whole if whole else 0.0

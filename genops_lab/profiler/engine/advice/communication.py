@@ -11,7 +11,8 @@ from ...models import Advice
 from ..columns import Int64
 from ..intervals import exposed_length
 from ..kinds import Kind
-from .case import Case, Stake, counted, length_of, milliseconds
+from ..words import counted
+from .case import Case, Stake, length_of, milliseconds
 
 SHARE = 0.05
 #: Below this size the latency of a ring is most of a collective (NCCL's low-latency protocols go to some 100 kB;

@@ -15,7 +15,8 @@ from ..nesting import NOTHING
 from ..positions import common, present
 from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
-from .case import Case, Stake, counted, length_of, milliseconds
+from ..words import counted
+from .case import Case, Stake, length_of, milliseconds
 
 _TO_DEVICE = re.compile(
     r"HtoD|Host -> Device|Pageable -> Device|Pinned -> Device|CopyHostToDevice", re.IGNORECASE

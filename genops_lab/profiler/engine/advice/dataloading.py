@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...models import Advice
-from .case import Case, Stake, counted, length_of, milliseconds, outermost
+from ..words import counted
+from .case import Case, Stake, length_of, milliseconds, outermost
 
 #: The device must be idle so much of the trace because of it; on the CPU alone, the thread must wait so much.
 IDLE_SHARE, CPU_SHARE = 0.03, 0.15

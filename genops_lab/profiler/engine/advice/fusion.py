@@ -13,7 +13,8 @@ from ..kinds import Kind
 from ..nesting import NOTHING
 from ..positions import present
 from ..sums.host import Bools
-from .case import Case, Stake, counted, milliseconds
+from ..words import counted
+from .case import Case, Stake, milliseconds
 
 _ELEMENTWISE = re.compile(
     # Inductor's (triton_poi_) are not among them: they are what torch.compile has fused as far as it could.

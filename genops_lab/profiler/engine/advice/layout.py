@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from ...models import Advice
 from ..kinds import Kind
-from .case import Case, Stake, counted, milliseconds
+from ..words import counted
+from .case import Case, Stake, milliseconds
 from .groups import turn_tensors
 
 SHARE = 0.03

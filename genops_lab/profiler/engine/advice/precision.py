@@ -9,7 +9,8 @@ import numpy as np
 
 from ...models import Advice
 from ..kinds import Kind
-from .case import Case, Stake, counted, milliseconds
+from ..words import counted
+from .case import Case, Stake, milliseconds
 from .causes import CAUSES
 
 _FP32 = re.compile(r"sgemm|scudnn|Cijk_\w*_SB_|gemmSN_|gemv2|f32f32_f32f32|convolve_sgemm", re.IGNORECASE)

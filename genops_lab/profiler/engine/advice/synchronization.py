@@ -14,7 +14,8 @@ from ..kinds import Kind
 from ..positions import present, without
 from ..sums.host import Bools, overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
-from .case import Case, Stake, counted, length_of, milliseconds, outermost
+from ..words import counted
+from .case import Case, Stake, length_of, milliseconds, outermost
 from .copies import SHARE, alone, waited_for
 
 _ITEM = re.compile(r"^aten::(item|_local_scalar_dense|is_nonzero)$")

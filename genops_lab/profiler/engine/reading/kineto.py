@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..columns import Columns, MarkedCell
+from ..words import counted
 from . import singly, spans
 from .helpers import Helpers
 from .parts import Joined
@@ -64,11 +65,11 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
     properties = _value(around, "device_properties")
     damage = [source.damage] if source.damage else []
     if source.skipped or joined.skipped:
-        damage.append(f"{source.skipped + joined.skipped} events could not be read.")
+        damage.append(f"{counted(source.skipped + joined.skipped, 'event', 'events')} could not be read.")
     if source.more:
         damage.append(source.more)
     if joined.unusable:
-        damage.append(f"{joined.unusable} events have no usable time.")
+        damage.append(f"{counted(joined.unusable, 'event has', 'events have')} no usable time.")
     damage += joined.damage
     return {
         "rank": _natural(info.get("rank")),

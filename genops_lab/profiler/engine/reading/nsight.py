@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from ..columns import NO_ID, Columns
 from ..kinds import Kind, kind_of
+from ..words import counted
 from .building import Builder
 from .nsight_tables import UNREADABLE, Table, Tables, no_export
 from .nvtx import operator_of
@@ -68,7 +69,9 @@ class _Reading:
         properties: list[dict[str, Any]] = []
         self._reading(lambda: properties.extend(self._devices()))
         if self._unusable:
-            self._damage.append(f"{self._unusable} events have no usable time or place.")
+            self._damage.append(
+                f"{counted(self._unusable, 'event has', 'events have')} no usable time or place."
+            )
         return self._builder.finish(
             labels, events=self._events, device_properties=properties, damage=self._damage
         )

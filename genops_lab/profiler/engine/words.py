@@ -1,4 +1,4 @@
-"""Ranks as people read them."""
+"""Numbers and ranks as people read them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Iterable
 _ONE_BY_ONE = 8
 #: A shorter row of numbers is no stretch.
 _STRETCH = 3
+
+
+def counted(number: int, one: str, more: str) -> str:
+    """``1 call takes``, ``1,200 calls take``."""
+    return f"{number:,} {one if number == 1 else more}"
 
 
 def ranks_text(ranks: Iterable[int]) -> str:
