@@ -176,4 +176,4 @@ def test_a_cut_for_perfetto_has_the_counters_of_its_stretch(tmp_path: Path) -> N
     events = json.loads(gzip.decompress((tmp_path / "cut.json.gz").read_bytes()))["traceEvents"]
     # What held at the beginning was sampled before.
     held = counter(POWER, 100.0, watts=80)
-    assert [each for each in events if each["ph"] == "C"] == [held, EVENTS[3], EVENTS[4], EVENTS[5]]
+    assert [each for each in events if each["ph"] == "C"] == [EVENTS[3], EVENTS[4], EVENTS[5], held]
