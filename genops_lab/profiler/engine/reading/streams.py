@@ -40,7 +40,7 @@ class Stream:
             pending = first
             while pending:
                 try:
-                    piece = inflater.decompress(pending, READ_BYTES * 4)
+                    piece = inflater.decompress(pending, READ_BYTES)
                 except library.error:
                     self.damage = "The compressed file is corrupt; it was read up to there."
                     return
