@@ -133,6 +133,8 @@ def figures() -> Iterator[Figure]:
         for name, copies, target in (("1m_events", 5, None), ("5m_events", 24, 5.0)):
             path = Path(folder) / f"{name}.json"
             replicate(plain, copies, path)
+            # Else the disk is still busy with it while the first one reads.
+            os.sync()
             whole = copies == 5 or WHOLLY
             against = theirs if whole else Against(READING_ALONE, [sys.executable, "-c", READING])
             yield from _costs(name, path, against, target_s=target, target_mb=300)
