@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .timeline.service import TimelineService as Timelines
 else:
     Beside = Later(f"{__package__}.beside", "service", "BesideService")
-    Memory = Later(__package__, "memory.service", "MemoryService")
+    Memory = Later(__package__, "held.service", "MemoryService")
     Perfetto = Later(__package__, "perfetto.service", "PerfettoService")
     Service = Later(__package__, "service", "ProfilesService")
     Timelines = Later(__package__, "timeline.service", "TimelineService")
