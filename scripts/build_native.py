@@ -1,6 +1,6 @@
 """Builds ``scan.c`` beside its source, where there is a C compiler. Standard library only.
 
-Without one the package works all the same: it reads traces in Python, in some two and a half times the processor time.
+Without one the package works all the same: it reads traces in Python, in up to two and a half times the processor time.
 """
 
 from __future__ import annotations

@@ -193,7 +193,22 @@ with genops.profile(megabytes=50, warmup=0, steps=50):
         step()
 """)
     assert "until 50 MB of memory (more with --megabytes)" in ran.err
-    assert 2 <= len(ran.steps()) <= 12
+    assert 2 <= len(ran.steps()) <= 6
+
+
+@pytest.mark.parametrize(("calls", "steps"), [(40_000, 1), (25_000, 2)])
+def test_few_large_steps_pass_the_bound_by_one_at_most(script: Any, calls: int, steps: int) -> None:
+    """A step is recorded whole."""
+    ran = script(f"""
+for _ in range(1000): x.add(x)
+with genops.profile(megabytes=40, warmup=0, steps=10):
+    for number in range(6):
+        for _ in range({calls}): x.add(x)
+        step()
+""")
+    assert "until 40 MB of memory (more with --megabytes)" in ran.err
+    assert 1 <= len(ran.steps()) <= steps + 1
+    assert ran.names.count("aten::add") < 110_000, "150 MB in the end"
 
 
 def test_the_program_itself_grows_in_a_function(script: Any) -> None:

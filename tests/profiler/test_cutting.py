@@ -93,6 +93,13 @@ def test_what_counters_held_at_the_beginning_is_told_there(tmp_path: Path) -> No
         assert f'"ts":{BEGIN + 100}.250'.encode() in stream.read(), "to the nanosecond"
     # Nothing was sampled before, and nothing lies within: there is nothing to hold.
     assert cut_events(trace, 0, 1) == []
+    # What is sampled at the beginning itself holds from there, not what was before.
+    at = [
+        each
+        for each in cut_events(trace, 300, 350)
+        if each["name"] == "power" and each.keys() == sample(0).keys()
+    ]
+    assert [each["args"] for each in at if each["pid"] == 1] == [{"W": 300}]
 
 
 def test_of_a_file_that_is_cut_off_what_is_there_is_cut(tmp_path: Path) -> None:

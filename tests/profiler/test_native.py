@@ -205,6 +205,23 @@ def _not_found(path: Path) -> Any:
     raise OSError(f"{path}: cannot open shared object file")
 
 
+def test_a_library_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "scan.c"
+    source.write_text(
+        build_native.SOURCE.read_text().replace("    int64_t missing;", "    int64_t missing, more;")
+    )
+    monkeypatch.setattr(build_native, "SOURCE", source)
+    assert build_native.build(library=tmp_path / "scan.so") == ""
+    with pytest.raises(OSError, match=r"another version: run scripts/build_native\.py"):
+        native.loaded(tmp_path / "scan.so")
+
+
+def test_a_text_of_many_megabytes_is_left_to_python() -> None:
+    text = json.dumps([a_slice(name="n" * native._MOST_BYTES)]).encode()
+    assert native.scan(text) is None
+    assert len(batches.read(text)) == 1
+
+
 def test_it_goes_to_hosts_in_the_engine(tmp_path: Path) -> None:
     archive = tmp_path / "engine.zip"
     archive.write_bytes(engine().content)

@@ -144,7 +144,9 @@ def test_a_click_widens_a_frame_and_all_comes_back(panel: Locator) -> None:
     expect(panel.get_by_role("button", name="Show all")).to_be_disabled()
     frame(panel, "add").click()
     comes_to(panel, "add", 1)
-    expect(panel.locator(".gol-Flame-selected")).to_have_text("add: 1 ms, 25 % of all, 1 call")
+    expect(panel.locator(".gol-Flame-selected")).to_have_text(
+        "add: 1 ms, 25 % of all, 1 call. Operator. Widened"
+    )
     # What is around it is as wide, what is beside it is gone.
     comes_to(panel, "ProfilerStep", 1)
     expect(frame(panel, "linear")).to_have_count(0)
@@ -204,7 +206,7 @@ def test_what_is_found_stands_out(panel: Locator) -> None:
     comes_to(panel, "linear", 1)
     expect(panel.get_by_role("status")).to_have_text("1 ms in 2 frames (25 %)")
     panel.get_by_role("searchbox", name="Find").fill("")
-    expect(panel.get_by_role("status")).to_have_count(0)
+    expect(panel.get_by_role("status")).to_have_text("")
     expect(faint).to_have_count(0)
 
 

@@ -14,8 +14,8 @@ _RESULT_TO_RECORDED = 6.7
 _ASKED_EVERY_S = 0.01
 #: Of fewer stretches of steps it is not known what is usual.
 _FEW = 3
-#: Until then, so many times the bound is believed to be the recording's.
-_BELIEVED = 2.0
+#: So many times the bound is believed to be the recording's after the first of them.
+_BELIEVED = 1.25
 
 
 class Part:
@@ -52,11 +52,13 @@ class Part:
 
     def grown_by_steps_mb(self) -> float:
         """The same, at the end of a step, by what the usual step grew. What it grew by in few of them is the program's
-        own, as an optimizer's states are; of the first ones all counts, and has to be large to be believed."""
+        own, as an optimizer's states are; of the very first one all counts."""
         if time.perf_counter() - self._asked_at >= _ASKED_EVERY_S and self.steps > self._steps_then:
             grown = self.grown_mb
             self._grown_a_step.append((grown - self._grown_then) / (self.steps - self._steps_then))
             self._asked_at, self._grown_then, self._steps_then = time.perf_counter(), grown, self.steps
-        if len(self._grown_a_step) < _FEW:
+        if len(self._grown_a_step) < 2:
             return self._grown_then / _BELIEVED
+        if len(self._grown_a_step) < _FEW:
+            return min(self._grown_a_step) * self.steps
         return statistics.median(self._grown_a_step) * self.steps

@@ -46,7 +46,7 @@ def advice_blocks(summary: ProfileSummary) -> list[Block]:
 
 def _whole_us(summary: ProfileSummary, of: Advice) -> float:
     """Of what an advice's saving is a part: the longest device of its rank, or of all ranks where it compares them;
-    without devices the host's span."""
+    without devices the host's span of a rank."""
     everywhere = of.rank is None or of.code == "straggler"
     spans = [each.span_us for each in summary.devices if everywhere or each.rank == of.rank]
-    return max(spans, default=summary.cpu.span_us)
+    return max(spans, default=summary.cpu.span_us / max(1, len(summary.ranks)))

@@ -129,7 +129,7 @@ def _launched(found: Change) -> str:
         for each in (found.before_with, found.after_with)
         if each
     ]
-    return " → ".join(told if found.before_with != found.after_with else told[:1])
+    return " → ".join(filter(None, told if found.before_with != found.after_with else told[:1]))
 
 
 def _told(before: float, after: float, amount: str, is_cost: bool) -> Cell:

@@ -66,7 +66,10 @@ class Cutter(TraceFile):
         for part in self.parts():
             assert isinstance(part, _Cut)
             yield part.kept
-        held = sorted(self._held.values(), key=lambda each: each[0])
+        # What was sampled at the beginning itself has been given out.
+        held = sorted(
+            (each for each in self._held.values() if each[0] < self._first), key=lambda each: each[0]
+        )
         yield tuple(self._at_the_beginning(text) for _, text in held)
 
     def _read(self, text: bytes) -> Part:
@@ -79,7 +82,7 @@ class Cutter(TraceFile):
         metadata, counters = (
             np.array([phase == wanted for phase in phases], np.bool_) for wanted in (_METADATA, _COUNTER)
         )
-        for place in np.flatnonzero(counters & usable & (ts < self._first)).tolist():
+        for place in np.flatnonzero(counters & usable & (ts <= self._first)).tolist():
             self._hold(int(ts[place]), texts[place])
         kept = tuple(bytes(texts[place]) for place in np.flatnonzero(inside & ~metadata).tolist())
         names = dict.fromkeys(bytes(texts[place]) for place in np.flatnonzero(metadata).tolist())
@@ -88,7 +91,7 @@ class Cutter(TraceFile):
         return _Cut(slices={"ts": ts[:0]}, names=[], lanes=[], events=len(texts), kept=kept)
 
     def _hold(self, ts: int, text: msgspec.Raw) -> None:
-        """A sample before the beginning; of one moment the later one of the file holds."""
+        """A sample up to the beginning; of one moment the later one of the file holds."""
         try:
             told = _sample.decode(text)
         except msgspec.DecodeError:

@@ -3,7 +3,8 @@ import {
   cleanup,
   fireEvent,
   render,
-  screen
+  screen,
+  waitFor
 } from '@testing-library/react';
 import * as React from 'react';
 
@@ -245,7 +246,9 @@ describe('the view of a flame graph', () => {
       keys.forEach(key => fireEvent.keyDown(graph, { key }));
     expect(said.textContent).toBe('All: 100 µs, 100 % of all');
     press('ArrowDown', 'ArrowDown', 'ArrowDown', 'Enter');
-    expect(said.textContent).toBe('mm: 60 µs, 60 % of all, 1 call');
+    expect(said.textContent).toBe(
+      'mm: 60 µs, 60 % of all, 1 call. Operator. Widened'
+    );
     const all = screen.getByRole<HTMLButtonElement>('button', {
       name: 'Show all'
     });
@@ -260,8 +263,21 @@ describe('the view of a flame graph', () => {
     fireEvent.change(screen.getByRole('searchbox', { name: 'Find' }), {
       target: { value: 'mm' }
     });
-    expect((await screen.findByRole('status')).textContent).toBe(
-      '80 µs in 2 frames (80 %)'
+    const status = screen.getByRole('status');
+    await waitFor(() =>
+      expect(status.textContent).toBe('80 µs in 2 frames (80 %)')
     );
+  });
+
+  it('keeps what is selected when all is shown', async () => {
+    const said = await show();
+    const graph = screen.getByRole('application');
+    ['ArrowDown', 'ArrowDown', 'Enter', 'ArrowDown'].forEach(key =>
+      fireEvent.keyDown(graph, { key })
+    );
+    const before = said.textContent;
+    expect(before).toContain('mm');
+    fireEvent.click(screen.getByRole('button', { name: 'Show all' }));
+    expect(said.textContent).toBe(before);
   });
 });

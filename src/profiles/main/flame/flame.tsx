@@ -81,6 +81,11 @@ const KINDS = [
   'other'
 ] as const;
 
+type Kind = (typeof KINDS)[number];
+
+/** All together are of no kind. */
+const WITHOUT = { kind: '', name: '' };
+
 function Drawn(
   props: IShownFlame & { trans: TranslationBundle }
 ): React.ReactElement {
@@ -115,6 +120,21 @@ function Drawn(
     return count > 0
       ? `${said}, ${trans._n('%1 call', '%1 calls', count)}`
       : said;
+  };
+  /** What its colour, its paleness and its width say. */
+  const seenOf = (node: number) => {
+    const { kind, name } = node === WHOLE ? WITHOUT : flame.nodes[node];
+    const kinds: readonly string[] = KINDS;
+    const found =
+      wanted.trim() && name.toLowerCase().includes(wanted.trim().toLowerCase());
+    return [
+      kinds.includes(kind) && kindWord(kind as Kind, trans),
+      found && trans.__('Found'),
+      node === focus && node !== WHOLE && trans.__('Widened')
+    ]
+      .filter(Boolean)
+      .map(word => `. ${word}`)
+      .join('');
   };
   const latest = React.useRef(sentence);
   latest.current = sentence;
@@ -221,16 +241,15 @@ function Drawn(
           value={text}
           onChange={event => setText(event.target.value)}
         />
-        {matches && (
-          <span role="status" className="gol-Profile-quiet">
-            {trans.__(
+        <span role="status" className="gol-Profile-quiet">
+          {matches &&
+            trans.__(
               '%1 in %2 frames (%3)',
               formatMicroseconds(matches.us),
               matches.frames,
               formatShare(matches.us, flame[measure])
             )}
-          </span>
-        )}
+        </span>
         <ActionButton
           label={trans.__('Show all')}
           disabled={focus === WHOLE}
@@ -251,6 +270,7 @@ function Drawn(
       </div>
       <p className="gol-Flame-selected" aria-live="polite">
         {sentence(selected)}
+        <span className="gol-VisuallyHidden">{seenOf(selected)}</span>
       </p>
       <div
         ref={host}
@@ -276,10 +296,7 @@ function Drawn(
   );
 }
 
-function kindWord(
-  kind: (typeof KINDS)[number],
-  trans: TranslationBundle
-): string {
+function kindWord(kind: Kind, trans: TranslationBundle): string {
   return {
     annotation: trans.__('Step or annotation'),
     python: trans.__('Python'),

@@ -54,9 +54,12 @@ export class FlameGraph {
       })
       .tooltip(titles(host, sentence))
       .onClick(({ data }) => {
-        this._focus = data.place;
-        this._finish();
-        onZoom(data.place);
+        // The library tells of its own zooms, too.
+        if (!this._zooming) {
+          this._focus = data.place;
+          this._finish();
+          onZoom(data.place);
+        }
       });
     select(host).datum(calls).call(this._chart);
     select<HTMLElement, Frame>(host)
@@ -90,8 +93,12 @@ export class FlameGraph {
       for (let at = frame.parent; at; at = at.parent) {
         at.data.hide = false;
       }
+      this._zooming = true;
       this._chart.zoomTo(frame);
+      this._zooming = false;
       this._finish();
+      // What was too narrow to be drawn when it was selected may be seen now.
+      this._select()?.scrollIntoView?.({ block: 'nearest' });
     }
   }
 
@@ -233,6 +240,7 @@ export class FlameGraph {
   private _measure: Measure;
   private _width = 0;
   private _focus = WHOLE;
+  private _zooming = false;
   private _selected = WHOLE;
   private _wanted = '';
   private _matches: IMatches | null = null;

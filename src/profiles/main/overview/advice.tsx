@@ -50,9 +50,6 @@ export namespace AdviceList {
  * has it, or of all ranks where it compares them; without devices the host.
  */
 function wholeOf(summary: IProfileSummary, advice: IAdvice): number {
-  if (summary.measured) {
-    return summary.measured.total_us;
-  }
   const everywhere = advice.rank === null || advice.code === 'straggler';
   const spans = summary.devices
     .filter(({ rank }) => everywhere || rank === advice.rank)

@@ -22,6 +22,8 @@ from ..events import ALL, MEMORY_KEYS, MISSING, Argument, Raw
 
 #: Of distinct texts and rows in a batch; where there are more, it is left to Python.
 _MOST_TOKENS = _MOST_ROWS = 1 << 15
+#: Room for batches as they are; and what is none, but an event of its own size, is left to Python.
+_LEAST_BYTES, _MOST_BYTES = 2 << 20, 16 << 20
 #: An event with a time and a name is no shorter, so a batch has no more of them.
 _SHORTEST = 24
 #: Category, name, process, thread, device, stream.
@@ -117,7 +119,9 @@ def scan(text: bytes | bytearray) -> Scanned | None:
         return None
     scanner: _Scanner | None = getattr(_of_thread, "scanner", None)
     if scanner is None or scanner.room < len(text):
-        scanner = _of_thread.scanner = _Scanner(len(text))
+        if len(text) > _MOST_BYTES:
+            return None
+        scanner = _of_thread.scanner = _Scanner(max(_LEAST_BYTES, 2 * len(text)))
     return scanner.scan(text)
 
 
@@ -140,8 +144,11 @@ def _library() -> Any:
 
 
 def loaded(path: Path) -> Any:
-    """``scan.c`` built to ``path``. Raises OSError."""
+    """``scan.c`` built to ``path``. Raises OSError, also where it was built of another version."""
     library = ctypes.CDLL(str(path))
+    size = getattr(library, "genops_scan_size", None)
+    if size is None or size() != ctypes.sizeof(_Scan):
+        raise OSError(f"{path} is of another version: run scripts/build_native.py")
     library.genops_scan.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
     library.genops_scan.restype = ctypes.c_int32
     return library

@@ -568,6 +568,9 @@ static int event(State *s) {
            (strchr("MiCBEbenSF", phase) != NULL && keep_other(scan, s->base, begin, s->at));
 }
 
+/* For whoever hands a Scan over: whether it is laid out as here. */
+API int64_t genops_scan_size(void) { return sizeof(Scan); }
+
 /* 1 where `text`, an array of `length` bytes below 2 GiB in valid UTF-8, was read; 0 where it is left to Python. The
    hash tables come empty, and all counts as 0. */
 API int genops_scan(Text text_, int64_t length, Scan *scan) {

@@ -273,6 +273,7 @@ describe('measured kernels', () => {
   it('leads its overview, which claims no time between kernels', async () => {
     const kernel = makeMeasuredKernel();
     const summary = makeSummary({
+      devices: [makeDevice({ span_us: kernel.total_us })],
       measured: makeMeasurement([kernel]),
       advice: [
         {
