@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from genops_lab.commands import terminal
 from genops_lab.commands.document import Document
 from genops_lab.commands.views.profiles.advice import advice_blocks
@@ -104,3 +106,10 @@ def test_a_saving_is_a_part_of_its_own_ranks_time() -> None:
     row, evidence = told("gpu_idle", 0)
     assert row.endswith("1.4 %"), "of the host's 700"
     assert evidence == "gpu_idle: seen."
+
+
+def test_without_devices_a_saving_is_a_part_of_one_ranks_time() -> None:
+    summary = of([msgspec.structs.replace(BOUND, saving_us=175.0, rank=1)], ())
+    summary.ranks = [0, 1]
+    # The host's span is that of both.
+    assert "50.0 %" in terminal.render(Document(advice_blocks(summary)))
