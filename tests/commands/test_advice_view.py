@@ -109,7 +109,7 @@ def test_a_saving_is_a_part_of_its_own_ranks_time() -> None:
 
 
 def test_without_devices_a_saving_is_a_part_of_one_ranks_time() -> None:
-    summary = of([msgspec.structs.replace(BOUND, saving_us=175.0, rank=1)], ())
-    summary.ranks = [0, 1]
+    bound = msgspec.structs.replace(BOUND, saving_us=175.0, rank=1)
+    summary = msgspec.structs.replace(of([bound], ()), ranks=[0, 1])
     # The host's span is that of both.
     assert "50.0 %" in terminal.render(Document(advice_blocks(summary)))
