@@ -185,6 +185,13 @@ class TrackingService:
         await self._own_models.look()
 
     async def _take_over(self, leftover: Leftover) -> None:
+        try:
+            await self._replay_and_end(leftover)
+        except FileNotFoundError:
+            # Whoever resumes its run, or another Lab, looked at the same moment: what it holds has arrived.
+            log.info("%s was taken over by another", leftover.path.name)
+
+    async def _replay_and_end(self, leftover: Leftover) -> None:
         run_key = leftover.header.run_key
         try:
             try:

@@ -292,3 +292,19 @@ async def test_an_end_that_lies_in_the_spool_is_the_runs_end(room: Room, dead: T
     (room.mlflow.spool / "late.jsonl").unlink()
     await sender.send(room)
     await assert_whole(room, "late")
+
+
+async def test_what_two_take_over_in_one_moment_is_no_error(room: Room, dead: TrackedProcess) -> None:
+    """Whoever resumes a run takes over what is left of it, and so does the look at all runs."""
+    sender = everything("twice", dead)
+    await sender.send(room, 0, 2)
+    header = {"run_key": sender.run_key, "process": msgspec.to_builtins(sender.process)}
+    lines = [header, *(msgspec.to_builtins(event) for event in sender.events)]
+    (room.mlflow.spool / "twice.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    [leftover] = leftovers(room.mlflow.spool)
+    await asyncio.gather(*(room.tracking._take_over(leftover) for _ in range(2)))
+    await assert_whole(room, "twice")
+    # One that comes later still finds it in its list.
+    await room.tracking._take_over(leftover)
+    await assert_whole(room, "twice")
+    assert list(room.mlflow.spool.iterdir()) == []
