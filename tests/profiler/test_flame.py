@@ -16,20 +16,14 @@ from genops_lab.profiler.engine.timeline.flame import flame
 from genops_lab.profiler.models import Flame
 from tests.support.real_traces import real_trace
 
+from .events import slice_of
+
 REAL = [
     "v100_2rank_nccl.json.gz",
     "h100_owlv2.json.gz",
     "resnet50_num_workers_0.json.gz",
     "mi250_toy.json.gz",
 ]
-
-
-def event(
-    category: str, name: str, ts: int, dur: int, tid: int = 1, **arguments: object
-) -> dict[str, object]:
-    return {
-        "ph": "X", "cat": category, "name": name, "pid": 1, "tid": tid, "ts": ts, "dur": dur, "args": arguments
-    }  # fmt: skip
 
 
 def tree_of(tmp_path: Path, *events: dict[str, object]) -> Flame:
@@ -52,14 +46,14 @@ def test_calls_of_one_name_below_the_same_callers_are_one(tmp_path: Path) -> Non
     found = paths(
         tree_of(
             tmp_path,
-            event("user_annotation", "ProfilerStep#1", 0, 100),
-            event("cpu_op", "mm", 10, 20),
-            event("cuda_runtime", "launch", 15, 5, correlation=1),
-            event("cpu_op", "mm", 40, 30),
-            event("user_annotation", "ProfilerStep#2", 100, 50),
-            event("cpu_op", "mm", 110, 10),
-            event("kernel", "gemm", 20, 200, tid=7, correlation=1, device=0, stream=7),
-            event("kernel", "lost", 300, 40, tid=7, correlation=99, device=0, stream=7),
+            slice_of("user_annotation", "ProfilerStep#1", 0, 100),
+            slice_of("cpu_op", "mm", 10, 20),
+            slice_of("cuda_runtime", "launch", 15, 5, correlation=1),
+            slice_of("cpu_op", "mm", 40, 30),
+            slice_of("user_annotation", "ProfilerStep#2", 100, 50),
+            slice_of("cpu_op", "mm", 110, 10),
+            slice_of("kernel", "gemm", 20, 200, tid=7, correlation=1, device=0, stream=7),
+            slice_of("kernel", "lost", 300, 40, tid=7, correlation=99, device=0, stream=7),
         )
     )
     assert found["ProfilerStep"] == (2, 150, 200)
@@ -71,8 +65,8 @@ def test_calls_of_one_name_below_the_same_callers_are_one(tmp_path: Path) -> Non
 
 def test_what_is_too_small_stands_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_NODES", 3)
-    inside = [event("cpu_op", f"op{number}", 10 * number, 1 + number) for number in range(8)]
-    tree = tree_of(tmp_path, event("cpu_op", "outer", 0, 1000), *inside)
+    inside = [slice_of("cpu_op", f"op{number}", 10 * number, 1 + number) for number in range(8)]
+    tree = tree_of(tmp_path, slice_of("cpu_op", "outer", 0, 1000), *inside)
     found = paths(tree)
     assert found["outer"] == (1, 1000, 0)
     assert found["outer/op7"] == (1, 8, 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
+from tests.profiler.events import slice_of
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -18,24 +19,16 @@ from tests.support.lab_server import LabServer, running_lab
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def event(
-    category: str, name: str, ts: int, dur: int, tid: int = 1, **arguments: object
-) -> dict[str, object]:
-    return {
-        "ph": "X", "cat": category, "name": name, "pid": 1, "tid": tid, "ts": ts, "dur": dur, "args": arguments
-    }  # fmt: skip
-
-
 #: On the device 3 ms of a kernel below linear and mm, and 1 ms below add; on the host 0.6 and 0.3 of 1 ms.
 EVENTS = [
-    event("user_annotation", "ProfilerStep#1", 0, 1000),
-    event("cpu_op", "aten::linear", 0, 600),
-    event("cpu_op", "aten::mm", 100, 400),
-    event("cuda_runtime", "cudaLaunchKernel", 150, 10, correlation=1),
-    event("cpu_op", "aten::add", 600, 300),
-    event("cuda_runtime", "cudaLaunchKernel", 650, 10, correlation=2),
-    event("kernel", "sgemm_128x64", 1000, 3000, 7, correlation=1, device=0, stream=7),
-    event("kernel", "add_kernel", 4000, 1000, 7, correlation=2, device=0, stream=7),
+    slice_of("user_annotation", "ProfilerStep#1", 0, 1000),
+    slice_of("cpu_op", "aten::linear", 0, 600),
+    slice_of("cpu_op", "aten::mm", 100, 400),
+    slice_of("cuda_runtime", "cudaLaunchKernel", 150, 10, correlation=1),
+    slice_of("cpu_op", "aten::add", 600, 300),
+    slice_of("cuda_runtime", "cudaLaunchKernel", 650, 10, correlation=2),
+    slice_of("kernel", "sgemm_128x64", 1000, 3000, 7, correlation=1, device=0, stream=7),
+    slice_of("kernel", "add_kernel", 4000, 1000, 7, correlation=2, device=0, stream=7),
 ]
 
 
