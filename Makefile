@@ -2,13 +2,16 @@
 PYTHON ?= python3
 DEV = $(PYTHON) scripts/dev.py
 
-.PHONY: lab test test-python test-js bench lint schema screenshots wheel clean
+.PHONY: lab test test-all test-python test-js bench lint schema screenshots wheel clean
 
 lab:            ## set up once, then open JupyterLab with the quickstart notebook
 	@$(DEV) lab
 
 test:           ## set up once, then run every test
 	@$(DEV) test
+
+test-all:       ## the exhaustive tests too: counts, matrices, real Nsight tools, old wheels; ARGS narrows it
+	@$(DEV) test-all $(ARGS)
 
 test-python:    ## pytest alone; ARGS="tests/core -k store" narrows it
 	@$(DEV) test-python $(ARGS)

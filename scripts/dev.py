@@ -275,6 +275,11 @@ def test(arguments: Sequence[str]) -> None:
     pytest(arguments)
 
 
+def test_all(arguments: Sequence[str]) -> None:
+    """Run the exhaustive tests too: counts, matrices, rare tools, properties in full size."""
+    test(["--all", *arguments])
+
+
 def test_python(arguments: Sequence[str]) -> None:
     set_up("test")
     ensure_system_packages()
@@ -283,7 +288,7 @@ def test_python(arguments: Sequence[str]) -> None:
 
 
 def pytest(arguments: Sequence[str]) -> None:
-    whole = not arguments
+    whole = not [argument for argument in arguments if argument != "--all"]
     # Much of a test is waiting for servers, browsers and hosts: one worker more than cores.
     count = min(8, 1 + (os.cpu_count() or 1))
     workers = ["-n", str(count), "--dist", "loadfile"] if whole else []
@@ -340,6 +345,7 @@ def wheel(arguments: Sequence[str]) -> None:
 COMMANDS = {
     "lab": lab,
     "test": test,
+    "test-all": test_all,
     "test-python": test_python,
     "test-js": test_js,
     "bench": bench,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support import exhaustive
 from tests.support.homes import Home, temporary_home
 
 # A shell that starts this in the background has it ignore SIGINT, and every process that a test starts would
@@ -17,10 +18,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow example on a busy machine is no fault.
-settings.register_profile("untimed", parent=settings(), deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("daily", parent=settings(), deadline=None, max_examples=25)
+settings.register_profile("exhaustive", parent=settings(), deadline=None)
 
 pytest_plugins = ["pytest_jupyter.jupyter_core"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="run what is marked exhaustive too, and properties in full size"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    exhaustive.ALL = bool(config.getoption("--all"))
+    settings.load_profile("exhaustive" if exhaustive.ALL else "daily")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that only ``make test-all`` runs."""
+    if config.getoption("--all"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from genops_lab.agent.frames import FrameReader, PreambleReader, ProtocolError
 from genops_lab.agent.inlet import Inlet
 from genops_lab.agent.mux import MAX_WAITING, Mux, StreamEnded
 from genops_lab.agent.records import LargeMessage, RecordReader
+from tests.support.exhaustive import examples
 
 CUTS = st.lists(st.integers(1, 5000), max_size=20)
 
@@ -198,7 +199,7 @@ class _Writer:
 
 
 @given(hostile, CUTS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_a_mux_fed_with_anything_ends_with_a_reason(data: bytes, cuts: list[int]) -> None:
     async def test() -> None:
         reader = asyncio.StreamReader()

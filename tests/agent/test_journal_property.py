@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from genops_lab.agent import journal, records
 from genops_lab.agent.journal import Journal
 from genops_lab.agent.reader import JournalReader
+from tests.support.exhaustive import examples
 
 HEADER = b'{"msg_id": "1", "msg_type": "%s"}'
 
@@ -187,7 +188,7 @@ class JournalMachine(RuleBasedStateMachine):
 
 TestJournalGivesExactlyOnce = JournalMachine.TestCase
 TestJournalGivesExactlyOnce.settings = settings(
-    max_examples=150,
+    max_examples=examples(150),
     report_multiple_bugs=False,
     stateful_step_count=40,
     deadline=None,

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import create_engine, text
 
 from genops_lab.experiments.columns.postgres_source import PostgresSource
+from tests.support.exhaustive import examples
 from tests.support.postgres import missing, running_postgres
 from tests.support.run_changes import as_mirrored, as_mlflow_says
 
@@ -32,7 +33,7 @@ def opens(uri: str) -> PostgresSource:
 
 
 @settings(
-    max_examples=6,
+    max_examples=examples(6),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from genops_lab.experiments.columns.api import ClientApi
 from genops_lab.experiments.columns.api_source import ApiSource
+from tests.support.exhaustive import examples
 from tests.support.run_changes import CHANGES
 
 from .columns_stands import make_changes, sqlite_stand
@@ -20,7 +21,7 @@ SOME_CHANGES = st.lists(st.tuples(st.one_of(CHANGES, _GONE), st.booleans()), min
 
 
 @settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -50,7 +51,7 @@ def test_a_file_read_directly(tmp_path: Path, empty_store: Path, changes: list[A
 
 
 @settings(
-    max_examples=15,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.experiments.query import Name, NotInColumns, QueryError, complete, parse
+from tests.support.exhaustive import examples
 from tests.support.run_columns import Row, RowColumns
 
 RUNS = RowColumns(
@@ -267,7 +268,7 @@ _PIECES = st.sampled_from(
         st.text(), st.lists(_PIECES, max_size=12).map(" ".join), st.lists(_PIECES, max_size=6).map("".join)
     )
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @example("params.x =~ '\ud800'")
 @example("'\ud800'")
 @example("params.x LIKE '%\ud800'")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from genops_lab.experiments.query import NotInColumns, QueryError, parse
 from tests.experiments.conftest import move_made
+from tests.support.exhaustive import examples
 from tests.support.run_columns import Row, RowColumns
 
 NAMES = ["baseline", "Baseline 2", "resnet-50", "été_%", "a_b", "back\\slash", "two\nlines"]
@@ -223,7 +224,7 @@ def _clauses(draw: st.DrawFn) -> str:
 
 
 @given(text=st.lists(_clauses(), min_size=1, max_size=3).map(" AND ".join))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_filter_finds_what_mlflow_finds(store: Store, text: str) -> None:
     assert store.found_here(text) == store.found_by_mlflow(text)
 

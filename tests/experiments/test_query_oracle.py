@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from genops_lab.experiments.query import Kind, Numbers, parse
 from tests.support.asked import Asked, Frame, leaves, queries
+from tests.support.exhaustive import examples
 from tests.support.random_runs import NOW, ZONE, tables
 from tests.support.run_columns import Row, RowColumns
 
@@ -24,7 +25,7 @@ def _compared(table: list[Row], asked: Asked) -> None:
 
 
 @given(table=tables, asked=queries)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 def test_any_query_finds_what_pandas_finds(table: list[Row], asked: Asked) -> None:
     _compared(table, asked)
 
@@ -34,7 +35,7 @@ def test_any_query_finds_what_pandas_finds(table: list[Row], asked: Asked) -> No
     parts=st.lists(leaves, min_size=3, max_size=5),
     joins=st.lists(st.sampled_from(["AND", "or"]), min_size=4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_and_binds_closer_than_or(table: list[Row], parts: list[Asked], joins: list[str]) -> None:
     text, groups = parts[0].text, [[parts[0]]]
     for part, join in zip(parts[1:], joins, strict=False):

@@ -27,6 +27,7 @@ from genops_lab.kernel.cells import Cell, kept_cells
 from genops_lab.kernel.environment import as_requirements, installed, site_folders
 from genops_lab.kernel.redaction import Redactor, marks_in
 from genops_lab.kernel.values import MAX_TEXT_CHARACTERS
+from tests.support.exhaustive import examples
 
 RUN = Run(
     run_id="0123456789abcdef0123456789abcdef", experiment_id="1", experiment="e", name="n", status="FINISHED"
@@ -35,7 +36,7 @@ NOT_COMPARED = EnvironmentDifference(compared=False, why="Not here.")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.lists(TEXTS, max_size=8))
 def test_sources_come_back_byte_for_byte_where_nothing_was_redacted(sources: list[str]) -> None:
     kept = kept_cells([Cell(number, source) for number, source in enumerate(sources, 1)], Redactor())
@@ -53,7 +54,7 @@ def test_sources_come_back_byte_for_byte_where_nothing_was_redacted(sources: lis
     assert len({cell.id for cell in read.cells}) == len(read.cells)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(TEXTS, TEXTS, TEXTS)
 def test_names_of_a_run_cannot_change_the_form_of_what_is_said(name: str, branch: str, path: str) -> None:
     run = Run(

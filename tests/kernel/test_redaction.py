@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from genops_lab.kernel.redaction import ASSIGNED, MARK, RANDOM, VARIABLE, Redactor, mark, marks_in
 from genops_lab.kernel.secret_names import current_values, is_secret_name
 from genops_lab.kernel.source import simple_params
+from tests.support.exhaustive import examples
 from tests.support.planted import Planted, planted_secrets
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +68,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(
     st.lists(st.one_of(PIECES, st.text(max_size=12)), max_size=12),
     st.lists(st.text(min_size=6, max_size=20), max_size=3),
@@ -92,7 +93,7 @@ CODE = [
 ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(st.lists(st.one_of(st.sampled_from(PLANTED), st.sampled_from(CODE)), max_size=20))
 def test_secrets_go_among_any_lines(pieces: list[Planted | str]) -> None:
     text = "\n".join(piece if isinstance(piece, str) else piece.line for piece in pieces)
@@ -101,7 +102,7 @@ def test_secrets_go_among_any_lines(pieces: list[Planted | str]) -> None:
     assert left == []
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.text(alphabet=string.ascii_lowercase + " \n()=+-*/:,.[]{}_\"'#", max_size=300))
 def test_a_text_without_marks_is_the_same_text(text: str) -> None:
     redacted = Redactor().redact(text)

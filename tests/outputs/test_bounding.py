@@ -20,6 +20,7 @@ from genops_lab.outputs.bounding import Bounds, PageOutputs
 from genops_lab.outputs.excerpt import MIME
 from genops_lab.outputs.messages import message
 from genops_lab.outputs.recorder import Recorder
+from tests.support.exhaustive import examples
 
 from .kernel_messages import SpeakingKernel
 from .recordings import KERNEL, MESSAGES, content_of, merged
@@ -63,7 +64,7 @@ class Listener:
         return [each["msg_type"] for each in self.got if each["msg_type"] not in ("status", "execute_input")]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.lists(st.lists(MESSAGES, max_size=14), min_size=1, max_size=3),
     st.integers(1, 24),

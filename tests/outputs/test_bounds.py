@@ -16,6 +16,7 @@ from genops_lab.outputs.area import OutputArea
 from genops_lab.outputs.excerpt import MIME
 from genops_lab.outputs.full_text import FullTexts
 from genops_lab.outputs.recorder import Recorder
+from tests.support.exhaustive import examples
 
 from .kernel_messages import SpeakingKernel
 from .recordings import KERNEL, PIECES, only
@@ -75,7 +76,7 @@ def test_a_cell_that_runs_again_replaces_its_whole_text(tmp_path: Path) -> None:
     st.lists(st.text("ab\n", max_size=9).map(lambda text: text * 9000), max_size=6),
     st.text("ab\n", max_size=9),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_lines_of_a_whole_text_are_found(pieces: list[str], more: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         texts = FullTexts(Path(folder))

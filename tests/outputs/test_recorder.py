@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionComplete
 from genops_lab.outputs.area import OutputArea
 from genops_lab.outputs.items import StreamText
 from genops_lab.outputs.recorder import MAX_WAITING_BYTES, Recorder
+from tests.support.exhaustive import examples
 
 from .kernel_messages import SpeakingKernel
 from .recordings import KERNEL, MESSAGES, PIECES, as_jupyterlab, content_of, merged, only
@@ -57,7 +58,7 @@ def test_progress_lines(pieces: list[str], shown: str) -> None:
     assert area.outputs() == [{"output_type": "stream", "name": "stdout", "text": shown}]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.lists(MESSAGES, max_size=10), min_size=1, max_size=3), st.data())
 def test_outputs_are_what_nbclient_makes_of_the_messages(
     cells: list[list[tuple[Any, ...]]], data: st.DataObject
@@ -260,7 +261,7 @@ def test_records_that_come_again_are_taken_once(recorder: Recorder) -> None:
     assert only(recorder).outputs[0]["text"] == "onetwo"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(MESSAGES, max_size=12), st.integers(0, 40))
 def test_a_lab_that_attaches_later_has_the_same_outputs(
     messages: list[tuple[Any, ...]], looked_at: int

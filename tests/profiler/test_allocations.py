@@ -15,6 +15,7 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.memory import allocations
 from genops_lab.profiler.engine.memory.thinning import kept
 from genops_lab.profiler.models import DeviceMemory
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 
@@ -123,7 +124,7 @@ def test_a_real_trace() -> None:
 changes = st.lists(st.tuples(st.integers(1, 4), st.integers(-1, 40)), min_size=1, max_size=40)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(changes)
 def test_the_peak_is_that_of_a_plain_count(tmp_path_factory: pytest.TempPathFactory, found: Any) -> None:
     held: dict[int, int] = {}

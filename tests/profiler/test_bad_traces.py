@@ -17,6 +17,7 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.reading import kineto, pieces
 from genops_lab.profiler.models import ProfileSummary
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 
@@ -304,13 +305,13 @@ def survives(path: Path, text: bytes) -> None:
         assert path.name in str(error)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(mutations)
 def test_no_change_of_bytes_makes_it_crash(tmp_path_factory: pytest.TempPathFactory, changes: Any) -> None:
     survives(tmp_path_factory.getbasetemp() / "fuzz.json", mutated(SEED, changes))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(mutations)
 def test_no_change_of_compressed_bytes_makes_it_crash(
     tmp_path_factory: pytest.TempPathFactory, changes: Any
@@ -319,7 +320,7 @@ def test_no_change_of_compressed_bytes_makes_it_crash(
 
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(mutations)
 def test_no_change_of_a_real_trace_makes_it_crash(
     tmp_path_factory: pytest.TempPathFactory, changes: Any

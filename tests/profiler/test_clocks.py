@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from genops_lab.profiler.engine.reading.files import read_all
 from genops_lab.profiler.engine.reading.left_out import LeftOut
 from genops_lab.profiler.engine.timeline.clocks import WALL_NS, Beats, RankClock, aligned, beats_of
+from tests.support.exhaustive import examples
 
 from .test_truth import TRACES
 
@@ -67,7 +68,7 @@ def test_clocks_that_differ_are_set_to_one() -> None:
     st.integers(0, 10),
     st.integers(0, 10),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_collectives_that_are_missing_do_no_harm(
     seed: int, ahead: int, jitter: int, missing: set[int], late: int, early: int
 ) -> None:

@@ -15,6 +15,7 @@ from genops_lab.profiler.engine.timeline import tiles
 from genops_lab.profiler.engine.timeline.tiles import TILE_CELLS, Timeline
 from genops_lab.profiler.engine.timeline.views import OneTrace, Side, Together
 from genops_lab.profiler.models import CounterLane, CounterMoment, SumsQuery
+from tests.support.exhaustive import examples
 
 from .events import Event, operator, written
 from .test_counters import EVENTS, POWER, counter
@@ -95,7 +96,7 @@ def test_sums_and_search_leave_counters_out(tmp_path: Path) -> None:
     st.lists(st.tuples(st.integers(0, 5000), st.integers(-50, 50)), min_size=1, max_size=60),
     st.integers(0, 12),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_tile_tells_all_samples_of_its_stretch(
     tmp_path_factory: pytest.TempPathFactory, samples: list[tuple[int, int]], level: int
 ) -> None:

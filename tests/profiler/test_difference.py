@@ -27,6 +27,7 @@ from genops_lab.profiler.models import (
     ProfileSummary,
     StepTime,
 )
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
@@ -283,7 +284,7 @@ work = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(work, work)
 def test_changes_of_kernels_sum_up_to_the_change_of_the_sum(
     tmp_path_factory: pytest.TempPathFactory, before: Any, after: Any

@@ -21,6 +21,7 @@ from genops_lab.profiler.engine.memory.held import BEFORE_ALL, Held
 from genops_lab.profiler.engine.memory.holders import NO_LINE, UNKNOWN
 from genops_lab.profiler.engine.memory.moments import BANDS, POINTS, bands_of, moment_of, timeline_of
 from genops_lab.profiler.models import HeldMoment, HeldTimeline
+from tests.support.exhaustive import examples
 
 from .snapshots import CELL, at, block, entry, segment, snapshot
 from .test_allocations import memory, operator, totals
@@ -150,7 +151,7 @@ def counted(entries: list[dict[str, Any]], still: dict[int, tuple[int, Any]]) ->
     return told
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(changes, stands)
 def test_each_moment_is_that_of_a_plain_count(
     tmp_path_factory: pytest.TempPathFactory, found: Any, stand: Any
@@ -277,7 +278,7 @@ def test_a_trace_without_addresses_has_a_curve_and_no_lines(tmp_path: Path) -> N
     assert whole(device).bands == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(-1, 40)), min_size=1, max_size=40))
 def test_each_moment_of_a_trace_is_that_of_a_plain_count(
     tmp_path_factory: pytest.TempPathFactory, found: Any

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from genops_lab.profiler import analyze
 from genops_lab.profiler.beside.parts import engine
 from genops_lab.profiler.engine.reading import batches, native, singly
+from tests.support.exhaustive import examples
 from tests.support.scripts import build_native
 
 from . import scan_fuzz
@@ -50,14 +51,14 @@ def spaced(found: Any, style: int) -> bytes:
     return json.dumps(found, separators=separators, indent=[None, 1, None][style]).encode()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(plain_events | events, max_size=6), st.integers(0, 2))
 def test_it_reads_what_python_reads(found: list[Any], style: int) -> None:
     text = spaced(found, style)
     assert outcome(text) == in_python(text)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(mutations, st.booleans())
 def test_damaged_texts_are_read_or_refused_alike(changes: Any, odd: bool) -> None:
     """``odd``: with events that are left to Python undamaged."""
@@ -66,7 +67,7 @@ def test_damaged_texts_are_read_or_refused_alike(changes: Any, odd: bool) -> Non
     assert outcome(text) == in_python(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(plain_events, min_size=1, max_size=6), st.integers(0, 2))
 def test_plain_events_are_not_left_to_python(found: list[Any], style: int) -> None:
     scanned = native.scan(spaced(found, style))
@@ -76,7 +77,7 @@ def test_plain_events_are_not_left_to_python(found: list[Any], style: int) -> No
     assert (len(scanned.ts), len(scanned.memory_ts)) == (sum(each["ph"] == "X" for each in found), memory)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.one_of(
         st.integers(0, 2**51).map(str),

@@ -19,6 +19,7 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.profiler import analyze, kernel_metrics
 from genops_lab.profiler.engine.attribution.markers import cell_marker
 from genops_lab.profiler.engine.reading import ncu, ncu_blocks, ncu_report, ncu_results
+from tests.support.exhaustive import examples
 
 from ..support.ncu_reports import Kernel, Rule, Writer, kernel, message, report
 from .test_ncu import CELL, FULL
@@ -136,7 +137,7 @@ def test_lengths_that_lie_take_no_memory(length: int, tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(seed=st.integers(0, 2**32), changes=st.integers(1, 40), cut=st.floats(0.0, 1.0))
 def test_damaged_bytes_never_crash_it(
     seed: int, changes: int, cut: float, tmp_path_factory: pytest.TempPathFactory
@@ -163,7 +164,7 @@ def test_damaged_bytes_never_crash_it(
         pass
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(content=st.binary(max_size=400))
 def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "r.ncu-rep"

@@ -19,6 +19,7 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.columns import NO_ID, Columns, Int64
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.reading import nsight
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real exports in ../shared/traces are not here")
@@ -290,7 +291,7 @@ def test_the_file_is_not_touched(make: Make) -> None:
 changes = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=20)
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes, st.floats(0.3, 1))
 def test_a_damaged_database_is_read_as_far_as_it_goes_or_refused(make: Make, found: Any, part: float) -> None:
     kernels = [(10 * each, 10 * each + 5, 0, 7, each, PROCESS, 2, 1) for each in range(100)]

@@ -22,6 +22,7 @@ from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.reading import kineto, pieces
 from genops_lab.profiler.engine.reading.helpers import Processes, Threads
 from genops_lab.profiler.models import ProfileSummary
+from tests.support.exhaustive import examples
 from tests.support.real_traces import real_trace
 
 from .events import Event, call, kernel, operator, slice_of
@@ -126,7 +127,7 @@ def test_helpers_read_documents_written_otherwise(
                 assert told(kineto.read(path, helpers)) == told(kineto.read(path)), style
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.sets(st.sampled_from(sorted(OF_EVENTS)), max_size=6),
     st.sampled_from(sorted(OF_DOCUMENTS)),
@@ -164,7 +165,7 @@ def test_slices_as_begins_and_ends_in_any_order(seed: int, tmp_path: Path) -> No
     assert found == {**expected(), "events": len(events)}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     st.floats(0, 1),
     st.sampled_from([",", ",\n", " ,\r\n  ", "\t,\t"]),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.intervals import Intervals, exposed_length, gaps, span, union, union_length
+from tests.support.exhaustive import examples
 
 interval = st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 intervals = st.lists(interval, max_size=12).map(
@@ -61,7 +62,7 @@ KINDS = {"gemm": "kernel", "ncclKernel": "kernel", "Memcpy DtoH": "gpu_memcpy"}
 device_event = st.tuples(st.sampled_from(sorted(KINDS)), interval)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(device_event, min_size=1, max_size=15))
 def test_device_times(found: list[tuple[str, tuple[int, int]]]) -> None:
     events = [
@@ -108,7 +109,7 @@ def call_trees(draw: st.DrawFn) -> list[tuple[str, int, int]]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(call_trees())
 def test_self_time_goes_to_the_innermost_operator(tree: list[tuple[str, int, int]]) -> None:
     events = [

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.profiler.engine.memory import plain_pickle, snapshots
+from tests.support.exhaustive import examples
 
 from .snapshots import at, block, entry, segment, snapshot
 
@@ -49,7 +50,7 @@ def entries(count: int, frames: int, distinct: int) -> Any:
 
 
 @given(st.integers(1, 12), st.integers(1, 700), st.integers(1, 3), st.integers(2, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_stacks_that_come_again_are_lists_of_their_own(
     count: int, frames: int, distinct: int, protocol: int
 ) -> None:
@@ -224,7 +225,7 @@ WHOLE = pickle.dumps(
 positions = st.lists(st.tuples(st.integers(2, len(WHOLE) - 1), st.integers(0, 255)), min_size=1, max_size=3)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(positions)
 def test_a_damaged_snapshot_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, changes: Any

@@ -29,6 +29,7 @@ from genops_lab.profiler.engine.reading.times import (
     of_numbers,
     of_whole_numbers,
 )
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 from .test_stored import plain
@@ -140,7 +141,7 @@ def text_of(found: list[Any]) -> bytes:
     return json.dumps(found).encode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(plain_events | events, max_size=8))
 def test_column_by_column_is_as_one_by_one(found: list[Any]) -> None:
     text = text_of(found)
@@ -148,7 +149,7 @@ def test_column_by_column_is_as_one_by_one(found: list[Any]) -> None:
     assert joined(batches.read(text)) == joined(singly.read(mended(text)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(plain_events, min_size=1, max_size=8))
 def test_plain_events_are_never_read_one_by_one(found: list[Any]) -> None:
     def refuse(_text: bytes) -> Part:
@@ -180,7 +181,7 @@ written = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(written, min_size=1, max_size=6))
 def test_times_are_exact(texts: list[str]) -> None:
     expected = [exact(each) for each in texts]
@@ -211,7 +212,7 @@ def test_what_is_no_time(text: str) -> None:
     assert found.tolist() == [1000, UNUSABLE]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 8), st.booleans()), max_size=20))
 def test_call_trees_are_those_of_a_stack(found: list[tuple[int, int, bool]]) -> None:
     found = sorted(found, key=lambda each: (each[0], -each[1]))

@@ -19,6 +19,7 @@ from genops_lab.profiler.engine.sums import host as host_side
 from genops_lab.profiler.engine.sums.summary import Sums
 from genops_lab.profiler.engine.traces import Trace
 from genops_lab.profiler.models import IdleTime, ProfileSummary
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 from .events import Event, call, kernel, operator, slice_of, written
@@ -181,7 +182,7 @@ host_slice = st.tuples(st.sampled_from(sorted(HOST)), st.integers(0, 60), st.int
 launched = st.tuples(st.integers(0, 60), st.integers(0, 15), st.integers(0, 6))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(host_slice, max_size=8), st.lists(launched, min_size=2, max_size=8))
 def test_reasons_against_an_oracle_that_asks_each_tick(
     host: list[tuple[str, int, int]], kernels: list[tuple[int, int, int]]
@@ -239,7 +240,7 @@ def _explained(begin: int, end: int, called: int, host: list[tuple[str, int, int
     return parts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(launched, min_size=1, max_size=10), st.integers(1, 20))
 def test_steps_and_launches_against_an_oracle(kernels: list[tuple[int, int, int]], length: int) -> None:
     events = [slice_of("user_annotation", f"ProfilerStep#{n}", n * length, length) for n in range(3)]

@@ -19,6 +19,7 @@ from genops_lab.profiler.engine.timeline.rows import MOST_ROWS, rows_of
 from genops_lab.profiler.engine.timeline.tiles import MOST_ITEMS, TILE_CELLS, Timeline
 from genops_lab.profiler.engine.timeline.views import OneTrace
 from genops_lab.profiler.models import SumsQuery
+from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
 
 REAL = [
@@ -93,7 +94,7 @@ def check_tile(timeline: Timeline, lane: int, level: int, index: int) -> int:
 
 
 @given(_slices, st.integers(0, 14))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_each_slice_is_drawn_or_counted_in_its_tile(
     tmp_path_factory: pytest.TempPathFactory, given_slices: list[tuple[int, int, int]], level: int
 ) -> None:
@@ -109,7 +110,7 @@ def test_each_slice_is_drawn_or_counted_in_its_tile(
 
 
 @given(_slices)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_slice_lies_over_another_on_its_row(given_slices: list[tuple[int, int, int]]) -> None:
     columns = built(given_slices, lanes=1)
     row = rows_of(columns.ts, columns.dur)
@@ -188,7 +189,7 @@ def test_a_slice_lies_in_what_is_around_it(tmp_path: Path) -> None:
 
 
 @given(_slices, st.integers(0, 3000), st.integers(0, 3000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_sums_count_what_lies_in_a_stretch(
     tmp_path_factory: pytest.TempPathFactory, given_slices: list[tuple[int, int, int]], one: int, other: int
 ) -> None:

@@ -34,6 +34,7 @@ from tests.experiments.conftest import (  # noqa: F401 - fixtures
     room,
     until,
 )
+from tests.support.exhaustive import examples
 
 from .streams import Answer, parse, raw, request, stream
 
@@ -334,7 +335,7 @@ async def test_malformed_requests_are_refused_and_harm_nobody(room: Room) -> Non
         assert good.status == 200, "the door stays open for others"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     sent=st.lists(
         st.one_of(

@@ -13,6 +13,7 @@ from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.records import MESSAGE, RecordReader, unpack
 from genops_lab.remote import outbox as module
 from genops_lab.remote.outbox import Outbox
+from tests.support.exhaustive import examples
 
 
 class Keeper:
@@ -60,7 +61,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(STEPS)
 def test_any_interleaving_of_messages_cuts_and_receipts(steps: list[Step]) -> None:
     async def body() -> None:

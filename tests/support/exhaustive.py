@@ -1,0 +1,15 @@
+"""How much of a test runs daily (``make test``) and how much with ``make test-all``."""
+
+from __future__ import annotations
+
+#: Set by ``tests/conftest.py`` before any test module is imported.
+ALL = False
+
+
+def examples(full: int) -> int:
+    """Return a property's ``max_examples``: ``full`` with ``make test-all``, else a tenth of it, 5 at least.
+
+    >>> examples(400)
+    40
+    """
+    return full if ALL else max(5, full // 10)
