@@ -81,7 +81,7 @@ class MlflowConnection:
             # No linear algebra is done there: its threads would be memory and a slower start.
             env={"OPENBLAS_NUM_THREADS": "1", **environment},
         )
-        self._ensuring = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
 
     @property
     def shown_uri(self) -> str:
@@ -110,12 +110,22 @@ class MlflowConnection:
         """
         if self.scratch.is_dir() and (self.kind == "remote" or is_ready(self._database)):
             return
-        async with self._ensuring:
-            await asyncio.to_thread(self._make_folders)
-            if self.kind == "embedded" and not is_ready(self._database):
-                # A worker that has a vanished file open would go on writing into nothing.
-                await self.worker.stop()
-                await self.worker.call(EmbeddedStore.prepare)
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._prepare())
+        # Who no longer waits does not end it: MLflow's migrations must not be cut.
+        await asyncio.shield(self._preparing)
+
+    @property
+    def is_being_made(self) -> bool:
+        """Whether the embedded file is being made, or brought to this MLflow's schema."""
+        return self._preparing is not None and not self._preparing.done()
+
+    async def _prepare(self) -> None:
+        await asyncio.to_thread(self._make_folders)
+        if self.kind == "embedded" and not is_ready(self._database):
+            # A worker that has a vanished file open would go on writing into nothing.
+            await self.worker.stop()
+            await self.worker.call(EmbeddedStore.prepare)
 
     def _make_folders(self) -> None:
         for folder in (self.data_dir, self.data_dir / "mlflow", self._artifacts, self.scratch, self.spool):
@@ -151,5 +161,7 @@ class MlflowConnection:
         return environment
 
     async def close(self) -> None:
-        """End the workers and the supervised server."""
+        """End the workers and the supervised server; what is being made of the embedded file is finished first."""
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
         await asyncio.gather(self.worker.stop(), self.columns.stop(), self.server.close())

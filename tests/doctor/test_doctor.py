@@ -17,13 +17,15 @@ import pytest
 from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis
 from genops_lab.core.store import Store
-from genops_lab.doctor.checks import environment, storage, targets, versions
+from genops_lab.doctor.checks import environment, storage, targets, tracking, versions
 from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
+from genops_lab.experiments.backends.embedded import is_ready
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.settings import Settings
 from genops_lab.targets.models import Target
 from tests.support.homes import Home
+from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
 
 
 @dataclass
@@ -129,6 +131,28 @@ async def test_a_damaged_mlflow_file_is_told(at_home: Home) -> None:
     assert check.state == "error"
     assert "damaged" in check.detail
     assert "recover" in check.hint
+
+
+async def test_a_database_of_an_older_mlflow_is_left_as_it_is(at_home: Home) -> None:
+    file = at_home.path / "older.db"
+    make_database(file)
+    async with doctor(at_home, mlflow_uri=f"sqlite:///{file}") as service:
+        check = found(await service.diagnose(), "mlflow")
+    assert check.state == "error"
+    assert "made by an older MLflow" in check.detail
+    assert revision_of(file) == OF_MLFLOW_2_20
+
+
+async def test_a_first_start_that_takes_long_is_no_error_and_is_not_cut(
+    at_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "ANSWER_S", 0.05)
+    async with doctor(at_home) as service:
+        check = found(await service.diagnose(), "mlflow")
+        file = service._lab.mlflow.embedded_file
+    assert check.state == "info"
+    assert "still being made" in check.detail
+    assert file is not None and is_ready(file)
 
 
 async def test_nothing_private_is_told(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,14 @@ async def _answers(mlflow: MlflowConnection) -> Check:
             id="mlflow", title="MLflow", state="error", detail=f"{where}: {error.message}", hint=error.hint
         )
     except asyncio.TimeoutError:  # not the built-in one before Python 3.11
+        if mlflow.is_being_made:
+            return Check(
+                id="mlflow",
+                title="MLflow",
+                state="info",
+                detail=f"{where}: its database is still being made or upgraded after {ANSWER_S:.0f} s.",
+                hint="It is finished in the background. Run `genops doctor` again in a minute.",
+            )
         return Check(
             id="mlflow",
             title="MLflow",

@@ -18,6 +18,8 @@ from genops_lab.core.errors import (
     Unavailable,
 )
 
+from .schema import refuse_other_schema
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -33,13 +35,14 @@ PAGE = 1000
 
 
 def open_client(tracking_uri: str) -> MlflowClient:
-    """A client of this MLflow. Raises Unavailable or InvalidRequest."""
+    """Open a client of this MLflow. Raises Unavailable (also for a database that it would migrate) or InvalidRequest."""
     import mlflow.store.db.utils
     from mlflow import MlflowClient
 
     # A database server that is down shall be told in seconds; the default waits for over a minute.
     mlflow.store.db.utils.MAX_RETRY_COUNT = 3
     with told("MLflow could not be opened"):
+        refuse_other_schema(tracking_uri)
         return MlflowClient(tracking_uri=tracking_uri)
 
 

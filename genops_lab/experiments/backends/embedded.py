@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ class EmbeddedStore:
             if is_ready(self._database):  # before mlflow is imported: most often another was faster
                 return
             with told("The embedded MLflow could not be made ready"):
+                self._undo_a_cut_upgrade()
                 if self._database.exists() and self._database.stat().st_size > 0:
                     self._upgrade()
                 else:
@@ -55,8 +57,11 @@ class EmbeddedStore:
         try:
             if utils._get_schema_version(engine) == utils._get_latest_schema_revision():
                 return
-            self._keep_a_copy()
+            copy = self._keep_a_copy()
+            # MLflow's migrations are no single transaction: until they are through, this names the copy.
+            _upgrading(self._database).write_text(copy.name, encoding="utf-8")
             utils._upgrade_db(engine)
+            _upgrading(self._database).unlink()
         except CommandError as error:
             raise Failed(
                 f"The embedded MLflow's file {self._database} has a schema that MLflow {version('mlflow')} "
@@ -66,7 +71,19 @@ class EmbeddedStore:
         finally:
             engine.dispose()
 
-    def _keep_a_copy(self) -> None:
+    def _undo_a_cut_upgrade(self) -> None:
+        """Bring back the copy where a process ended in the middle of MLflow's migrations."""
+        note = _upgrading(self._database)
+        if not note.exists():
+            return
+        for journal in ("-journal", "-wal", "-shm"):
+            self._database.with_name(f"{self._database.name}{journal}").unlink(missing_ok=True)
+        restored = self._database.with_name(f"{self._database.name}.restored")
+        shutil.copy2(self._database.with_name(note.read_text(encoding="utf-8")), restored)
+        restored.replace(self._database)
+        note.unlink()
+
+    def _keep_a_copy(self) -> Path:
         copy = self._database.with_name(f"{self._database.name}.before-{version('mlflow')}")
         with (
             contextlib.closing(sqlite3.connect(self._database)) as source,
@@ -74,11 +91,17 @@ class EmbeddedStore:
         ):
             source.backup(target)
         copy.chmod(0o600)
+        return copy
 
 
 def lock_of(database: Path) -> Path:
     """The lock under which the file is made."""
     return database.with_suffix(".lock")
+
+
+def _upgrading(database: Path) -> Path:
+    """The file that is there while MLflow migrates the database, and names the copy made before."""
+    return database.with_suffix(".upgrading")
 
 
 def marker_of(database: Path) -> Path:
