@@ -102,8 +102,20 @@ def _sorting(key: str) -> RunSort:
 
     column, _, direction = key.strip().rpartition(" ")
     if column and direction.upper() in ("ASC", "DESC"):
-        return RunSort(column=column.strip(), descending=direction.upper() == "DESC")
-    return RunSort(column=key.strip().removeprefix("-"), descending=key.strip().startswith("-"))
+        return RunSort(column=_unquoted(column.strip()), descending=direction.upper() == "DESC")
+    return RunSort(column=_unquoted(key.strip().removeprefix("-")), descending=key.strip().startswith("-"))
+
+
+def _unquoted(column: str) -> str:
+    """Return a column's name without the quotes that MLflow's ``order_by`` and ``--filter`` know.
+
+    >>> _unquoted("metrics.`val loss`")
+    'metrics.val loss'
+    """
+    kind, dot, name = column.partition(".")
+    if len(name) > 2 and name[0] == name[-1] and name[0] in "`\"":
+        return f"{kind}{dot}{name[1:-1]}"
+    return column
 
 
 @runs.command("show")
