@@ -113,7 +113,7 @@ def _unquoted(column: str) -> str:
     'metrics.val loss'
     """
     kind, dot, name = column.partition(".")
-    if len(name) > 2 and name[0] == name[-1] and name[0] in "`\"":
+    if len(name) > 2 and name[0] == name[-1] and name[0] in '`"':
         return f"{kind}{dot}{name[1:-1]}"
     return column
 

@@ -34,14 +34,14 @@ def running_mlflow(home: Home, store: str, artifacts: Path, port: int | None = N
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_for(url, process)
+        wait_for(url, process)
         yield url
     finally:
         os.killpg(process.pid, 9)
         process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, "the MLflow server ended"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -32,18 +33,43 @@ _FORBIDDEN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _DISK = ("disk is full", "disk I/O error", "No space left", "readonly database")
 _CORRUPT = ("file is not a database", "malformed")
 PAGE = 1000
+#: MLflow's code for a 404 that is not MLflow's own: what the server does not know, such as logged models before MLflow 3.
+NO_SUCH_ENDPOINT = "ENDPOINT_NOT_FOUND"
 
 
 def open_client(tracking_uri: str) -> MlflowClient:
     """Open a client of this MLflow. Raises Unavailable (also for a database that it would migrate) or InvalidRequest."""
     import mlflow.store.db.utils
-    from mlflow import MlflowClient
 
     # A database server that is down shall be told in seconds; the default waits for over a minute.
     mlflow.store.db.utils.MAX_RETRY_COUNT = 3
     with told("MLflow could not be opened"):
         refuse_other_schema(tracking_uri)
-        return MlflowClient(tracking_uri=tracking_uri)
+        return _client_class()(tracking_uri=tracking_uri)
+
+
+@functools.cache
+def _client_class() -> type[MlflowClient]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+
+    class Client(MlflowClient):
+        """MLflow's client, which also lists artifacts of servers of MLflow 2.
+
+        MLflow 3 asks for logged models beside a run's artifacts, which those servers do not know.
+        """
+
+        def list_artifacts(self, run_id: str, path: str | None = None) -> list[Any]:
+            try:
+                return list(super().list_artifacts(run_id, path))
+            except MlflowException as error:
+                if error.error_code != NO_SUCH_ENDPOINT:
+                    raise
+                runs: Any = RunsArtifactRepository
+                return list(runs(f"runs:/{run_id}", tracking_uri=self.tracking_uri).repo.list_artifacts(path))
+
+    return Client
 
 
 @contextlib.contextmanager
@@ -97,7 +123,7 @@ def _ours(what: str, detail: str, code: str) -> GenOpsError:
             message,
             hint="See whether MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, is right.",
         )
-    if code == "ENDPOINT_NOT_FOUND":
+    if code == NO_SUCH_ENDPOINT:
         return Unavailable(message, hint="See whether this address is that of an MLflow server.")
     return Unavailable(message, hint="See whether MLflow runs and its address is right; it is tried again.")
 

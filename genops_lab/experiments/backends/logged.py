@@ -13,7 +13,7 @@ from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.models import LoggedModel
 
 from .artifacts import local_path
-from .client import all_pages, quoted, told
+from .client import NO_SUCH_ENDPOINT, all_pages, quoted, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,7 +55,7 @@ def _logged(client: MlflowClient, run_id: str, experiment_id: str) -> dict[str, 
             order_by=[{"field_name": "creation_timestamp", "ascending": True}],
         )
     except MlflowException as error:
-        if error.error_code == "ENDPOINT_NOT_FOUND":  # a server of MLflow 2
+        if error.error_code == NO_SUCH_ENDPOINT:  # a server of MLflow 2
             return {}
         raise
     return {
