@@ -1,7 +1,7 @@
 """A real MLflow server that answers 404 where MLflow 2 does: it knows no logged models.
 
-Run as ``python -m tests.support.mlflow_2_server PORT``, with MLflow's own ``_MLFLOW_SERVER_*`` variables. A stand-in for
-an installed MLflow 2, which the exhaustive tests use.
+Run as ``python -m tests.support.mlflow_2_server PORT``, with MLflow's own ``_MLFLOW_SERVER_*`` variables. It stands in
+for an installed MLflow 2, which the exhaustive tests use.
 """
 
 from __future__ import annotations

@@ -33,12 +33,15 @@ _FORBIDDEN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _DISK = ("disk is full", "disk I/O error", "No space left", "readonly database")
 _CORRUPT = ("file is not a database", "malformed")
 PAGE = 1000
-#: MLflow's code for a 404 that is not MLflow's own: what the server does not know, such as logged models before MLflow 3.
+#: MLflow's code for a 404 that is not its own: what the server does not know, such as logged models before MLflow 3.
 NO_SUCH_ENDPOINT = "ENDPOINT_NOT_FOUND"
 
 
 def open_client(tracking_uri: str) -> MlflowClient:
-    """Open a client of this MLflow. Raises Unavailable (also for a database that it would migrate) or InvalidRequest."""
+    """Open a client of this MLflow.
+
+    Raises InvalidRequest, and Unavailable also for a database that MLflow would migrate.
+    """
     import mlflow.store.db.utils
 
     # A database server that is down shall be told in seconds; the default waits for over a minute.

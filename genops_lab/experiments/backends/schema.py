@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from genops_lab.core.errors import Unavailable
 
@@ -69,7 +70,8 @@ def _revision_of(tracking_uri: str) -> str | None:
 def _known_revisions() -> list[str]:
     """The revisions of the MLflow that is installed here, the newest first; the oldest is unnumbered ('')."""
     from alembic.script import ScriptDirectory
-    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.db import utils
 
-    scripts = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
+    mlflow: Any = utils
+    scripts = ScriptDirectory.from_config(mlflow._get_alembic_config(db_url=""))
     return [*(each.revision for each in scripts.walk_revisions()), ""]
