@@ -21,7 +21,7 @@ from .journal import Journal
 from .kernel_process import KernelProcess
 from .launching import without_dropping
 from .logs import log
-from .places import socket_folder
+from .places import listen, socket_folder
 from .statefile import (
     CONNECTION,
     IPC,
@@ -194,17 +194,6 @@ def hold(folder: str) -> FolderLock:
         time.sleep(0.01)
     _locks.append(lock)
     return lock
-
-
-def listen(path: str) -> socket.socket:
-    if os.path.lexists(path):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
-    os.chmod(path, 0o600)
-    listener.listen(16)
-    listener.setblocking(False)
-    return listener
 
 
 def _serve_ended(folder: str) -> "tuple[Keeper, None, str]":

@@ -21,7 +21,8 @@ from .journal import Journal, Message
 from .kernel_process import KernelProcess
 from .lease import LEASE_GRACE_S, Lease, Steps, ending, lease_ending
 from .logs import log
-from .statefile import public, write_state
+from .places import listen, socket_folder
+from .statefile import SOCKET, public, write_state
 
 _TICK_S = 1.0
 _SYNC_S = 5.0
@@ -160,18 +161,33 @@ class Keeper:
 
     def _now_and_then(self) -> None:
         now = time.monotonic()
+        if now >= self._next_sync:
+            self._next_sync = now + _SYNC_S
+            self._stay_findable()
+            if self.journal.dirty:
+                self.journal.sync_soon()
         if now >= self._next_age:
             self._next_age = now + _AGE_S
             self.journal.cut_old()
             self._touch()
-        if now >= self._next_sync:
-            self._next_sync = now + _SYNC_S
-            if self.journal.dirty:
-                self.journal.sync_soon()
         if len(self._attendance):
             self._quiet_since = now
         elif self.process is None and now - self._quiet_since > LINGER_S:
             self._over = True
+
+    def _stay_findable(self) -> None:
+        """Bind the socket again where a cleaner of /tmp removed it: nobody could reach the kernel any more."""
+        path = self._listener.getsockname()
+        if self._forgotten or os.path.lexists(path):
+            return
+        try:
+            again = listen(os.path.join(socket_folder(self._folder), SOCKET))
+        except OSError as error:
+            log(f"The socket {path} was removed and cannot be made again: {error}")
+            return
+        os.dup2(again.fileno(), self._listener.fileno(), inheritable=False)
+        again.close()
+        log(f"The socket {path} was removed, and was made again.")
 
     def _touch(self) -> None:
         """Cleaners of /tmp leave alone what is in use; without the lock's file this keeper would count as dead."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -34,6 +35,8 @@ from .statefile import KERNEL_LOG, SOCKET, FolderLock, public, read_state, write
 #: An ended kernel is listed for so long, unless it is forgotten before.
 KEPT_ENDED_S = 7 * 86400.0
 _CONNECT_S = 10.0
+#: A list waits for one keeper so long: less than the Lab waits for the list.
+_LIST_S = 3.0
 _PAUSE_S = 0.02
 _MAX_LOG_BYTES = 1024 * 1024
 T = TypeVar("T")
@@ -139,11 +142,14 @@ class Kernels:
         await self._forget(kernel_id)
 
     async def list(self, params: Dict[str, Any]) -> List[Dict[str, Any]]:
-        """``kernels.list``. A Lab's kernels on its own machine are listed where they are asked for (``here``)."""
-        asked = [self.info({"kernel_id": kernel_id}) for kernel_id in known_kernels()]
+        """``kernels.list``. A Lab's kernels on its own machine are listed where they are asked for (``here``).
+
+        A kernel whose keeper does not answer is listed by its state file, with the reason.
+        """
+        asked = [self._listed(kernel_id) for kernel_id in known_kernels()]
         found = []
         for info in await asyncio.gather(*asked, return_exceptions=True):
-            if isinstance(info, ChannelReset):  # forgotten meanwhile, or its keeper does not answer
+            if isinstance(info, ChannelReset):  # forgotten meanwhile
                 continue
             if isinstance(info, BaseException):
                 raise info
@@ -154,6 +160,15 @@ class Kernels:
             if bool(info.get("here")) == bool(params.get("here")):
                 found.append(info)
         return found
+
+    async def _listed(self, kernel_id: str) -> Dict[str, Any]:
+        try:
+            return await self._ask(kernel_id, "info", {}, timeout_s=_LIST_S, patience_s=_LIST_S)
+        except ChannelReset as reset:
+            state = await _in_thread(read_state, self._folder(kernel_id))
+            if reset.code != "unresponsive" or state is None:
+                raise
+            return {**_info_of(state), "reason": reset.message, "execution_state": "unknown"}
 
     async def info(self, params: Dict[str, Any]) -> Dict[str, Any]:
         """``kernels.info``."""
@@ -173,9 +188,15 @@ class Kernels:
         return await self._ask_running(params["kernel_id"], "signal", {"signal": int(params["signal"])})
 
     async def stop(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.stop``: answers when the kernel has ended."""
-        grace_s = float(params.get("grace_s", 5.0))
-        return await self._ask(params["kernel_id"], "stop", {"grace_s": grace_s}, timeout_s=grace_s + 30.0)
+        """``kernels.stop``: answers when the kernel has ended. A keeper that does not answer is ended with its kernel."""
+        kernel_id, grace_s = params["kernel_id"], float(params.get("grace_s", 5.0))
+        try:
+            await self._ask(kernel_id, "info", {})
+        except ChannelReset as reset:
+            if reset.code != "unresponsive":
+                raise
+            await _in_thread(_kill_keeper, self._folder(kernel_id))
+        return await self._ask(kernel_id, "stop", {"grace_s": grace_s}, timeout_s=grace_s + 30.0)
 
     async def lease(self, params: Dict[str, Any]) -> Dict[str, Any]:
         """``kernels.lease``: renew it, with this length."""
@@ -242,10 +263,16 @@ class Kernels:
         return info
 
     async def _ask(
-        self, kernel_id: Any, method: str, params: Dict[str, Any], timeout_s: float = _CONNECT_S
+        self,
+        kernel_id: Any,
+        method: str,
+        params: Dict[str, Any],
+        timeout_s: float = _CONNECT_S,
+        patience_s: float = _CONNECT_S,
     ) -> Dict[str, Any]:
+        """``patience_s``: for a keeper that cannot be connected; ``timeout_s``: for its answer."""
         folder = self._folder(kernel_id)
-        deadline = time.monotonic() + _CONNECT_S
+        deadline = time.monotonic() + patience_s
         while True:
             streams = await self._connect(folder)
             if streams is not None:
@@ -288,6 +315,15 @@ class Kernels:
             return state
         finally:
             lock.release()
+
+
+def _kill_keeper(folder: str) -> None:
+    """End a keeper that does not answer, if the pid is still its own; its kernel is found without a keeper then."""
+    state = read_state(folder) or {}
+    pid = state.get("keeper_pid")
+    if pid and processes.start_time(pid) == state.get("keeper_started"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _changed_at(folder: str) -> float:
@@ -356,7 +392,7 @@ async def _call(streams: Streams, method: str, params: Dict[str, Any], timeout_s
             raise ChannelReset("broken", "The keeper's answer cannot be read.")
         answer = json.loads(await asyncio.wait_for(reader.readexactly(length), timeout_s))
     except asyncio.TimeoutError:
-        raise ChannelReset("unresponsive", "The keeper does not answer.") from None
+        raise ChannelReset("unresponsive", "The kernel's keeper does not answer.") from None
     finally:
         writer.close()
     if "error" in answer:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import stat
 from typing import Iterator, List, Optional, Tuple
 
@@ -196,6 +197,18 @@ def socket_folder(folder: str) -> str:
     short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     root = private_folder(os.path.join(_SHARED_FOLDERS[-1], f"genops-lab-{os.getuid()}"))
     return private_folder(os.path.join(root, short))
+
+
+def listen(path: str) -> socket.socket:
+    """A unix socket of this user's alone, bound anew. Raises OSError."""
+    if os.path.lexists(path):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    os.chmod(path, 0o600)
+    listener.listen(16)
+    listener.setblocking(False)
+    return listener
 
 
 def forget(folder: str) -> None:

@@ -20,11 +20,11 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 from . import launching, records, wire
 from .connection import peer_is_own
 from .journal import Journal
-from .keep import CannotStart, first_state, hold, listen, new_keeper, redirect
+from .keep import CannotStart, first_state, hold, new_keeper, redirect
 from .keeper import Keeper
 from .kernel_process import KernelProcess
 from .logs import log
-from .places import forget, socket_folder
+from .places import forget, listen, socket_folder
 from .spares import SPARE, write_spare
 from .statefile import CONNECTION, IPC, JOURNAL, KERNEL_LOG, SOCKET, write_state
 

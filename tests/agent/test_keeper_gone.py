@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 
 from genops_lab.agent import records
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.places import REMOVED, forget
+from genops_lab.agent.places import REMOVED, forget, socket_folder
 from genops_lab.agent.statefile import read_state, write_state
 
 from .hosts import attached
@@ -50,6 +51,52 @@ def test_a_killed_keeper_costs_no_output_and_its_kernel_is_ended(agent_home: Pat
             resumed = host.kernel("k", client=client.client, after=again.last)
             await resumed.until(lambda: resumed.end)
             assert resumed.messages == []
+
+    run(test)
+
+
+def test_sockets_that_a_cleaner_removed_come_back(agent_home: Path) -> None:
+    """Where the home's path is long they lie in /tmp, which hosts clean."""
+    home = agent_home / ("long" * 15)
+    home.mkdir()
+    folder = home / "state" / "kernels" / "k"
+
+    async def test() -> None:
+        async with attached(home) as host:
+            before = await ready(host)
+            sockets = Path(socket_folder(str(folder)))
+            assert sockets != folder
+            shutil.rmtree(sockets)
+            info = await host.call("kernels.info", kernel_id="k")
+            assert info["state"] == "running" and info["reason"] == ""
+            client = await host.kernel("k", client=before.client, after=before.last).welcomed()
+            msg_id = client.execute("print('still here')")
+            await client.done(msg_id)
+            assert client.text(msg_id) == "still here\n"
+            shutil.rmtree(sockets)
+            assert (await host.call("kernels.stop", kernel_id="k", grace_s=5))["state"] == "ended"
+            await gone(state_of(home)["pid"])
+            await host.call("kernels.forget", kernel_id="k")
+
+    run(test)
+
+
+def test_a_keeper_that_does_not_answer_hides_no_other_and_can_be_stopped(agent_home: Path) -> None:
+    async def test() -> None:
+        async with attached(agent_home) as host:
+            await ready(host)
+            await ready(host, "other")
+            state = state_of(agent_home)
+            os.kill(state["keeper_pid"], signal.SIGSTOP)
+            asked = time.monotonic()
+            listed = {info["kernel_id"]: info for info in await host.call("kernels.list")}
+            assert time.monotonic() - asked < 10.0, "the Lab waits for a list no longer"
+            assert listed["other"]["reason"] == ""
+            assert listed["k"]["state"] == "running" and "does not answer" in listed["k"]["reason"]
+            info = await host.call("kernels.stop", kernel_id="k", grace_s=1)
+            assert info["state"] == "ended"
+            await gone(state["pid"])
+            await gone(state["keeper_pid"])
 
     run(test)
 
