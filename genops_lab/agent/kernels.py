@@ -188,7 +188,7 @@ class Kernels:
         return await self._ask_running(params["kernel_id"], "signal", {"signal": int(params["signal"])})
 
     async def stop(self, params: Dict[str, Any]) -> Dict[str, Any]:
-        """``kernels.stop``: answers when the kernel has ended. A keeper that does not answer is ended with its kernel."""
+        """``kernels.stop``: answers when the kernel has ended; a keeper that does not answer is ended with it."""
         kernel_id, grace_s = params["kernel_id"], float(params.get("grace_s", 5.0))
         try:
             await self._ask(kernel_id, "info", {})

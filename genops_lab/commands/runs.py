@@ -89,12 +89,15 @@ def list_runs(
             found = all_found(session, asked, limit)
         metrics = metrics_asked_for(filter, asked.sort)
         session.show(found.runs, views.runs(found.runs, filtered=bool(filter), metrics=metrics))
-        if found.matched > len(found.runs):
+        newest = not (filter or sort or experiment or deleted)
+        if found.matched > len(found.runs) and newest and not found.state.complete:
+            session.say(f"These are the {len(found.runs)} newest runs: see more with a larger --limit.")
+        elif found.matched > len(found.runs):
             session.say(
                 f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
             )
         sorted_by_nothing(session, found, asked.sort)
-        remarks(session, filter, found.doubts, found.state)
+        remarks(session, filter, found.doubts, found.state, newest=newest)
 
 
 def _sorting(key: str) -> RunSort:

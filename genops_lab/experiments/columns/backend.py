@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.experiments.charts.models import Importance, ImportanceQuery
 from genops_lab.experiments.query.models import Completion
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_WINDOW = 1000
 MAX_WAIT_S = 60.0
+#: Beside the newest runs that were asked for, so many more are read: some may be deleted.
+_SPARE_ROWS = 100
 #: Tags that are of use to GenOps Lab alone.
 HIDDEN_TAGS = ("genops.run_key", "genops.kernel")
 _NO_STATISTICS = Advice(
@@ -68,6 +70,8 @@ class RunMirror:
     def search(self, query: RunSearch) -> RunsFound:
         """Whole runs that match."""
         _check(query.limit, query.offset)
+        if not self._mirror.is_started and (newest := self._newest(query)) is not None:
+            return newest
         shown = self._mirror.now(_bounded(query.wait_s))
         found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
         return RunsFound(
@@ -75,6 +79,43 @@ class RunMirror:
             matched=len(found.rows),
             state=_state(shown),
             doubts=found.doubts,
+        )
+
+    def _newest(self, query: RunSearch) -> RunsFound | None:
+        """The newest runs, without reading the others: a command without a Lab shows no more. None: all are needed."""
+        from .asking import Asked
+        from .snapshot import Snapshot
+        from .source import UnknownSchema
+
+        wanted = query.offset + query.limit
+        if query.query or query.sort or query.experiments or query.lifecycle != "active":
+            return None
+        try:
+            source = self._mirror.opens[0]()
+        except (GenOpsError, UnknownSchema):  # the mirror tries the other ways, and tells what is wrong
+            return None
+        try:
+            total = source.total()
+            asked = Asked(Snapshot().apply(source.newest(wanted + _SPARE_ROWS)))
+            lacks_statistics = source.lacks_statistics()
+        except (GenOpsError, UnknownSchema):
+            return None
+        finally:
+            source.close()
+        found = asked.find([], "", [], "active")
+        if len(found.rows) < wanted and asked.snapshot.rows < total:  # most of the newest are deleted
+            return None
+        return RunsFound(
+            runs=asked.runs(found.rows[query.offset : wanted], HIDDEN_TAGS),
+            matched=len(found.rows) if asked.snapshot.rows == total else total,
+            state=RunsState(
+                version=0,
+                complete=asked.snapshot.rows == total,
+                read=asked.snapshot.rows,
+                total=total,
+                source=source.kind,
+                advice=[_NO_STATISTICS] if lacks_statistics else [],
+            ),
         )
 
     def completions(self, asked: RunQueryText) -> list[Completion]:

@@ -47,7 +47,7 @@ class Mirror:
     best first: one that finds a schema it does not know gives way to the next."""
 
     def __init__(self, opens: list[Callable[[], Source]], cache: Path) -> None:
-        self._opens = opens
+        self.opens = opens
         self._cache = cache
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -63,6 +63,11 @@ class Mirror:
         self._touched: set[str] = set()
         self._saved = (0, 0.0)
         self._closed = False
+
+    @property
+    def is_started(self) -> bool:
+        """Whether somebody asked before, so that the store is being read, or was."""
+        return self._thread is not None
 
     # -- for those who ask, in any thread
 
@@ -180,7 +185,7 @@ class Mirror:
         except UnknownSchema as schema:
             self._close()
             log.info("runs are not read from the database, whose schema is not known: %s", schema)
-            self._opens.pop(0)
+            self.opens.pop(0)
             return 0.0
         except GenOpsError as error:
             problem = error if isinstance(error, Unavailable) else Unavailable(error.message, hint=error.hint)
@@ -202,7 +207,7 @@ class Mirror:
             self._source = None
 
     def _open(self) -> None:
-        source = self._opens[0]()
+        source = self.opens[0]()
         try:
             identity = source.identity()
             if identity != self._identity:
