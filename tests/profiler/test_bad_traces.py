@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genops_lab.core.errors import GenOpsError
+from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.profiler import analyze
-from genops_lab.profiler.engine.reading import kineto, pieces
+from genops_lab.profiler.engine.reading import batches, kineto, pieces
 from genops_lab.profiler.models import ProfileSummary
 from tests.support.exhaustive import examples
 from tests.support.real_traces import TRACES
@@ -56,6 +57,43 @@ def test_one_event_of_each_oddity_costs_only_itself(path: Path) -> None:
     assert summary.events == 11
     assert "4 events could not be read." in summary.damaged
     assert "2 events have no usable time." in summary.damaged
+
+
+def test_more_events_than_memory_can_hold_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kineto, "MAX_EVENTS", 100_000)
+    event = json.dumps(kernel(1))
+    with gzip.open(path.with_suffix(".json.gz"), "wt", compresslevel=1) as stream:
+        stream.write("[" + event)
+        for _ in range(12):
+            stream.write(("," + event) * 10_000)
+        stream.write("]")
+    with pytest.raises(InvalidRequest, match="holds more than 100,000 events") as refused:
+        analyze(path.with_suffix(".json.gz"))
+    assert "--steps" in refused.value.hint
+
+
+def test_damage_that_comes_often_is_looked_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that was overwritten in the middle, packed again: each damaged event cost a look at a megabyte."""
+    events = [kernel(at, name=f"info_{at}") for at in range(6_000)]
+    text = bytearray(json.dumps({"traceEvents": events}).encode())
+    noise = random.Random(7)
+    for _ in range(240):
+        text[noise.randrange(len(text) // 4, 3 * len(text) // 4)] = noise.choice(b'"{}\\\0\xff')
+    packed = path.with_suffix(".json.gz")
+    packed.write_bytes(gzip.compress(bytes(text), 1))
+    looked_at = 0
+    read = batches.read
+
+    def counted(part: bytes | bytearray) -> Any:
+        nonlocal looked_at
+        looked_at += len(part)
+        return read(part)
+
+    monkeypatch.setattr(batches, "read", counted)
+    summary = analyze(packed)
+    assert "events could not be read" in summary.damaged
+    assert summary.events > 5_700
+    assert looked_at < 20 * len(text)
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "-nan", "inf"])
@@ -215,7 +253,7 @@ def test_the_number_of_a_rank_and_the_devices_stand_before_or_after(path: Path) 
 STREAMED = """
 import resource, sys
 from pathlib import Path
-from genops_lab.core.errors import GenOpsError
+from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.profiler import analyze
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 try:

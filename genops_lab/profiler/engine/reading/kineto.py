@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from genops_lab.core.errors import InvalidRequest
+
 from ..columns import Columns, MarkedCell
 from ..words import counted
 from . import singly, spans
@@ -21,6 +23,10 @@ _KEYS = {
 }
 #: Of a line's text so much is kept.
 LINE_CHARACTERS = 500
+
+
+#: Columns of so many events take about 0.9 GB.
+MAX_EVENTS = 20_000_000
 
 
 def read(path: Path, helpers: Helpers | None = None) -> Columns:
@@ -38,9 +44,15 @@ class Reading:
         self._doubt = ""
 
     def take(self, helpers: Helpers | None) -> None:
-        """All events. Raises InvalidRequest where there is none among what is listed."""
+        """All events. Raises InvalidRequest where there is none among what is listed, and where there are too many."""
         for part in self._source.parts(helpers):
             self._joined.add(part)
+            if self._joined.events > MAX_EVENTS:
+                raise InvalidRequest(
+                    f"{self._source.path.name} holds more than {MAX_EVENTS:,} events.",
+                    hint="Record fewer steps (`%%profile --steps 3`), or cut the trace into parts.",
+                    code="too_many_events",
+                )
         if self._joined.strange and self._joined.strange == self._joined.events:
             raise self._source.no_trace("what it lists are no events")
         if self._joined.pairs:

@@ -32,6 +32,9 @@ WINDOW_BYTES = 1 << 15
 #: One event, or what comes before the events, may be so large.
 LIMIT_BYTES = 128 << 20
 MAX_SKIPPED = 1000
+#: After damage so much text is looked at, then twice as much with each batch that can be read: damage that comes often
+#: costs a look at its surroundings, not at all text at hand.
+CAREFUL_BYTES = 1 << 13
 #: Each costs a look at all text at hand.
 MAX_GAPS = 100
 #: So many cuts are tried one by one (an event may hold lists of objects, which look alike) before halving.
@@ -63,6 +66,8 @@ class TraceFile:
         self._ended = False
         #: Places between two events where there is not one comma.
         self._gaps = 0
+        #: A batch is looked for in so much of the text at hand.
+        self._reach = LIMIT_BYTES
 
     def parts(self, helpers: Helpers | None = None) -> Iterator[Part]:
         """The events in the order of the file. Raises InvalidRequest where there is no array of events."""
@@ -185,13 +190,24 @@ class TraceFile:
 
     def _take(self) -> tuple[Part | None, bool] | None:
         """Decode a batch: its events, and whether they were the last. None: more text is needed."""
-        limit, tries = len(self._buffer), 0
+        while True:
+            taken = self._take_within(min(len(self._buffer), self._reach))
+            if taken is not None:
+                return taken
+            if self._reach >= len(self._buffer):
+                return self._finish() if self._ended else None
+            self._reach *= 2
+
+    def _take_within(self, limit: int) -> tuple[Part | None, bool] | None:
+        """Decode a batch of ``limit`` bytes at most. None: no event ends there."""
+        tries = 0
         bad: int | None = None
         while (cut := _last_boundary(self._buffer, limit)) is not None:
             text = _array_of(self._buffer, cut)
             batch, error = self._decode(text)
             if batch is not None:
                 self._buffer = self._buffer[cut + 1 :]
+                self._reach = min(2 * self._reach, LIMIT_BYTES)
                 return batch, False
             offset = _offset(error)
             if _is_trailing(error) and offset is not None:
@@ -205,9 +221,7 @@ class TraceFile:
                 limit = bad = offset - 1
             if tries % CUTS == 0:
                 limit //= 2
-        if bad is not None:
-            return self._take_first(bad)
-        return self._finish() if self._ended else None
+        return None if bad is None else self._take_first(bad)
 
     def _take_first(self, bad: int) -> tuple[Part | None, bool]:
         """The text is damaged at ``bad``: take the first event if it lies before, or go on after the damage."""
@@ -230,6 +244,7 @@ class TraceFile:
             self._buffer = b""
             return None, True
         self.skipped += 1
+        self._reach = CAREFUL_BYTES
         self._buffer = self._buffer[following.end() :]
         return None, False
 
