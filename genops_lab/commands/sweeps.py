@@ -68,7 +68,8 @@ def run_sweep(
         from genops_lab.sweeps.models import NewSweep
         from genops_lab.sweeps.service import SweepsService
 
-        code, setup = _trial_of(file)
+        names = [text.partition("=")[0].strip() for text in space]
+        code, setup, first = _trial_of(file, names)
         asked: dict[str, Any] = {
             "code": code,
             "setup": setup,
@@ -95,7 +96,7 @@ def run_sweep(
         except msgspec.ValidationError as error:
             raise InvalidRequest(f"{error}.", hint="See `genops sweep run --help`.") from error
         found = session.call(SweepsService.start_sweep, body=body)
-        session.say(f"The sweep {found.id} has begun: {found.planned} trials.")
+        session.say(f"The sweep {found.id} has begun: {found.planned} trials. {first}".rstrip())
         if not detach:
             found = _followed(session, found)
         session.show(found, views.sweep(found))
@@ -158,8 +159,8 @@ def _followed(session: Session, sweep: Sweep) -> Sweep:
         sweep = session.call(SweepsService.get_sweep, sweep_id=sweep.id, query=query)
 
 
-def _trial_of(file: Path) -> tuple[str, list[SetupCell]]:
-    """A trial's code, and what runs before it."""
+def _trial_of(file: Path, names: list[str]) -> tuple[str, list[SetupCell], str]:
+    """A trial's code, what runs before it, and the sentence that says so. The sweep gives ``names`` their values."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -174,13 +175,16 @@ def _trial_of(file: Path) -> tuple[str, list[SetupCell]]:
         path = str(file.resolve())
         folder = str(file.resolve().parent)
         named = f"import sys\nsys.argv = [{path!r}]\nsys.path.insert(0, {folder!r})\n__file__ = {path!r}"
-        return text, [SetupCell(source=named, label="that names the script")]
-    return _cells_of(file, text)
+        return text, [SetupCell(source=named, label="that names the script")], ""
+    return _cells_of(file, text, names)
 
 
-def _cells_of(file: Path, text: str) -> tuple[str, list[SetupCell]]:
+def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupCell], str]:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    from genops_lab.kernel.needed_cells import needed_cells
     from genops_lab.kernel.scopes import cell_body
-    from genops_lab.kernel.setup_cells import is_left_out, untracked
+    from genops_lab.kernel.setup_cells import Setup, earlier_cell, is_left_out
     from genops_lab.sweeps.models import SetupCell
 
     try:
@@ -196,12 +200,15 @@ def _cells_of(file: Path, text: str) -> tuple[str, list[SetupCell]]:
         places = [number for number, source in enumerate(sources) if source.lstrip().split()[:1] == [magic]]
         if len(places) == 1:
             place = places[0]
-            setup = [
-                SetupCell(source=untracked(source), label=f"number {number + 1}")
+            trial = cell_body(sources[place])
+            earlier = [
+                earlier_cell(source, f"number {number + 1}")
                 for number, source in enumerate(sources[:place])
                 if not is_left_out(source)
             ]
-            return cell_body(sources[place]), setup
+            found = needed_cells(earlier, trial, names, TransformerManager().transform_cell)
+            setup = [SetupCell(source=source, label=label) for label, source in found.sources]
+            return trial, setup, Setup.of(found).told()
     raise InvalidRequest(
         f"{file} must have one cell that begins with %%sweep, or one with %%track.",
         hint="That cell is the trial; those before it run first.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import tokenize
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
@@ -32,6 +33,9 @@ class CellIds:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._ids: Dict[int, Tuple[str, str]] = {}
+        #: How long each execution took, in seconds, by its number.
+        self.seconds: Dict[int, float] = {}
+        self._begun = 0.0
 
     def register(self) -> None:
         """Listen to the shell; the cell that runs now has begun already."""
@@ -41,14 +45,22 @@ class CellIds:
         if isinstance(given, str) and len(typed) > 1:
             self._ids[len(typed) - 1] = (given, typed[-1])
         self._shell.events.register("pre_run_cell", self._before)
+        self._shell.events.register("post_run_cell", self._after)
         setattr(self._shell, _ATTRIBUTE, self)
 
     def unregister(self) -> None:
         """Leave the shell as it was."""
         self._shell.events.unregister("pre_run_cell", self._before)
+        self._shell.events.unregister("post_run_cell", self._after)
         delattr(self._shell, _ATTRIBUTE)
 
+    def _after(self, result: Any) -> None:
+        count = getattr(result, "execution_count", None)
+        if isinstance(count, int) and self._begun:
+            self.seconds[count] = time.monotonic() - self._begun
+
     def _before(self, info: Any) -> None:
+        self._begun = time.monotonic()
         given = getattr(info, "cell_id", None)
         if not isinstance(given, str) or not getattr(info, "store_history", False):
             return
@@ -61,6 +73,12 @@ class CellIds:
         """The id of the cell that ran as ``count``; empty where it is not known."""
         cell_id, typed = self._ids.get(count, ("", ""))
         return cell_id if typed == source else ""
+
+
+def seconds_of(shell: Any, count: Optional[int]) -> Optional[float]:
+    """Return how long an execution of this session took; None where it was not measured."""
+    ids: Optional[CellIds] = getattr(shell, _ATTRIBUTE, None)
+    return None if ids is None or count is None else ids.seconds.get(count)
 
 
 def executed_cells(shell: Any) -> List[Cell]:

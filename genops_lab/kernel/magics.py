@@ -93,11 +93,11 @@ class _Magics:
 
         ``%%sweep NAME=VALUES... [--metric NAME] [--maximize] [--trials N] [--method grid|random|tpe] [--seed N]
         [--objective last|best] [--prune [median|hyperband]] [--on KERNEL_OR_TARGET]... [--parallel N]
-        [--timeout SECONDS] [--hours HOURS] [--setup all|none|1,3-5] [--name NAME] [--experiment NAME] [--wait]``
+        [--timeout SECONDS] [--hours HOURS] [--setup needed|all|none|1,3-5] [--name NAME] [--experiment NAME] [--wait]``
 
         ``lr=0.1,0.01`` lists values; ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
         ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value takes the place of the cell's own
-        (``lr = 0.01``), or is set before a cell that only reads the name. The session's earlier cells run first.
+        (``lr = 0.01``), or is set before a cell that only reads the name. The earlier cells that it needs run first.
         The Lab runs the sweep: it goes on without this notebook, see ``%genops sweep --help``.
         """
         from .sweeping import sweep

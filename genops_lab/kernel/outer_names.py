@@ -42,7 +42,7 @@ class _Cell:
     def changes(self, body: List[ast.stmt]) -> Iterator[Change]:
         for statement in body:
             yield from self._in_statement(statement)
-            self._made |= _bound_by(statement)
+            self._made |= bound_by(statement)
 
     def _in_statement(self, statement: ast.stmt) -> Iterator[Change]:
         read = {
@@ -58,7 +58,7 @@ class _Cell:
     def _change(self, node: ast.AST, read: Set[str]) -> Optional[Change]:
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.AugAssign):
-            name = _root(node.target)
+            name = root_of(node.target)
             if self._is_outer(name):
                 return Change(name, line, "changes it")
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in read:
@@ -67,13 +67,13 @@ class _Cell:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del) and self._is_outer(node.id):
             return Change(node.id, line, "deletes it")
         elif isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            name = _root(node)
+            name = root_of(node)
             if self._is_outer(name):
                 return Change(name, line, "sets a part of it")
         elif isinstance(node, ast.Call):
             return self._call(node, line)
         elif isinstance(node, (ast.For, ast.comprehension)):
-            name = _root(node.iter)
+            name = root_of(node.iter)
             if self._is_outer(name) and hasattr(self._namespace[name], "__next__"):
                 return Change(name, getattr(node.iter, "lineno", line), "goes through it")
         elif isinstance(node, ast.Global):
@@ -81,7 +81,7 @@ class _Cell:
         return None
 
     def _call(self, node: ast.Call, line: int) -> Optional[Change]:
-        name = _root(node.func)
+        name = root_of(node.func)
         if self._is_outer(name):
             value = self._namespace[name]
             if not isinstance(value, _HARMLESS):
@@ -92,7 +92,7 @@ class _Cell:
                     return Change(found, line, f"calls {name}, which uses it")
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         for argument in given:
-            name = _root(argument.value if isinstance(argument, ast.Starred) else argument)
+            name = root_of(argument.value if isinstance(argument, ast.Starred) else argument)
             if self._is_outer(name) and _learns(self._namespace[name]):
                 return Change(name, line, "hands it over")
         return None
@@ -124,14 +124,14 @@ def _learns(value: Any) -> bool:
     return not isinstance(value, _HARMLESS) and any(hasattr(value, name) for name in _LEARNS)
 
 
-def _root(node: ast.AST) -> str:
+def root_of(node: ast.AST) -> str:
     """The name at the beginning of ``a.b[c].d``; empty where there is none."""
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _bound_by(statement: ast.stmt) -> Set[str]:
+def bound_by(statement: ast.stmt) -> Set[str]:
     """The names that a statement surely makes."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return {statement.name}
@@ -146,7 +146,7 @@ def _bound_by(statement: ast.stmt) -> Set[str]:
         targets = [item.optional_vars for item in statement.items if item.optional_vars is not None]
         inner: Set[str] = set()
         for one in statement.body:
-            inner |= _bound_by(one)
+            inner |= bound_by(one)
         return inner | _names(targets)
     elif isinstance(statement, (ast.For, ast.AsyncFor)):
         targets = [statement.target]

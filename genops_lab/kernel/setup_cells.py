@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
-from .cells import Cell, executed_cells
+from .cells import Cell, executed_cells, seconds_of
 from .errors import GenOpsError
+from .needed_cells import EarlierCell, Needed, needed_cells
 
 _TRACKING = ("%%track", "%%profile")
 
@@ -15,6 +16,52 @@ class SetupCell(NamedTuple):
 
     source: str
     label: str
+
+
+class Setup(NamedTuple):
+    """What a trial's kernel runs first.
+
+    ``in_part`` are labels of cells of which only imports, seeds and settings run. ``missing`` has names that only
+    left-out cells make, with those cells' labels. ``seconds``: what the whole cells took in this session, None where
+    that is not known.
+    """
+
+    cells: List[SetupCell]
+    in_part: "Sequence[str]" = ()
+    left_out: "Sequence[str]" = ()
+    missing: "Optional[Dict[str, str]]" = None
+    seconds: "Optional[float]" = None
+
+    @classmethod
+    def of(cls, found: Needed, seconds: "Optional[float]" = None) -> "Setup":
+        """Return what the cells that were found to be needed make."""
+        cells = [SetupCell(source, label) for label, source in found.sources]
+        return cls(cells, found.in_part, found.left_out, found.missing, seconds)
+
+    def told(self) -> str:
+        """Return the sentences that say what runs first, what does not, and how to change that."""
+        whole = ", ".join(one.label for one in self.cells if not one.label.endswith(PART))
+        part = ", ".join(self.in_part)
+        what = " and ".join(
+            filter(None, [whole, f"the imports, seeds and settings of {part}" if part else ""])
+        )
+        took = "" if self.seconds is None else f" ({self.seconds:.1f} s in this session)"
+        words = [
+            f"Each fresh kernel runs {what} first{took}."
+            if what
+            else "Each trial has a fresh kernel; no cell runs first."
+        ]
+        if self.left_out:
+            words.append(
+                f"Left out: {', '.join(self.left_out)}. Add cells with `--setup 1,3-5`, or all with `--setup all`."
+            )
+        for name, label in (self.missing or {}).items():
+            words.append(f"`{name}` is made in {label}, which is left out: trials may not have it.")
+        return " ".join(words)
+
+
+#: The label of a cell of which only a part runs ends so.
+PART = " in part"
 
 
 def untracked(source: str) -> str:
@@ -38,17 +85,19 @@ def is_left_out(source: str) -> bool:
     return all(line.startswith(("%genops", "%load_ext genops_lab")) for line in lines)
 
 
-def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]") -> List[SetupCell]:
-    """The session's earlier cells, as ``chosen`` says: ``all``, ``none`` or numbers such as ``1,3-5``.
+def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]", trial: str, given: Sequence[str]) -> Setup:
+    """Return the session's earlier cells as ``chosen`` says: ``needed``, ``all``, ``none`` or numbers (``1,3-5``).
 
     With ``all``: each cell of the notebook once, as it ran last, without those that raised (``failed``: their texts
-    by their numbers) and without the present one in earlier runs.
+    by their numbers) and without the present one in earlier runs. With ``needed``: of those the cells that make what
+    ``trial`` reads (``given`` names are set otherwise), never tracked or profiled ones; and of the others the
+    imports, seeds and settings.
     """
     if chosen == "none":
-        return []
+        return Setup([])
     cells = executed_cells(shell)
     present, earlier = cells[-1:], cells[:-1]
-    if chosen != "all":
+    if chosen not in ("all", "needed"):
         wanted = _numbers(chosen)
         found = {cell.execution_count: cell for cell in earlier}
         missing = [number for number in wanted if number not in found]
@@ -56,7 +105,7 @@ def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]") -> List[Setup
             raise GenOpsError(
                 f"There was no cell [{missing[0]}] in this session.", "Use numbers that cells show."
             )
-        return [_labelled(found[number]) for number in wanted]
+        return _timed(shell, [found[number] for number in wanted])
     kept: List[Cell] = []
     seen = {cell.cell_id for cell in present if cell.cell_id}
     for cell in reversed(earlier):
@@ -66,11 +115,34 @@ def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]") -> List[Setup
             continue
         seen.add(cell.cell_id)
         kept.append(cell)
-    return [_labelled(cell) for cell in reversed(kept)]
+    kept.reverse()
+    if chosen == "all":
+        return _timed(shell, kept)
+    found = needed_cells(
+        [earlier_cell(one.source, _label(one)) for one in kept], trial, given, shell.transform_cell
+    )
+    whole = _timed(shell, [one for one in kept if _label(one) in found.whole])
+    return Setup.of(found, whole.seconds)
 
 
-def _labelled(cell: Cell) -> SetupCell:
-    return SetupCell(untracked(cell.source), f"[{cell.execution_count}]")
+def earlier_cell(source: str, label: str) -> EarlierCell:
+    """Return a cell as :func:`needed_cells` takes it: tracked and profiled ones run only where they are asked for."""
+    first = source.lstrip("\n").split(None, 1)[:1]
+    why = {"%%track": "tracked", "%%profile": "profiled"}.get(first[0] if first else "", "")
+    return EarlierCell(label, untracked(source), why)
+
+
+def _timed(shell: Any, cells: "List[Cell]") -> Setup:
+    took = [seconds_of(shell, cell.execution_count) for cell in cells]
+    known = [seconds for seconds in took if seconds is not None]
+    return Setup(
+        [SetupCell(untracked(cell.source), _label(cell)) for cell in cells],
+        seconds=sum(known) if known and len(known) == len(took) else None,
+    )
+
+
+def _label(cell: Cell) -> str:
+    return f"[{cell.execution_count}]"
 
 
 def _numbers(text: str) -> List[int]:
@@ -81,6 +153,7 @@ def _numbers(text: str) -> List[int]:
             found += range(int(first), int(last if dash else first) + 1)
         except ValueError:
             raise GenOpsError(
-                f"--setup {text}: {part!r} is no cell's number.", "Write all, none, or numbers such as 1,3-5."
+                f"--setup {text}: {part!r} is no cell's number.",
+                "Write needed, all, none, or numbers such as 1,3-5.",
             ) from None
     return found

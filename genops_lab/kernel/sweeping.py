@@ -16,7 +16,7 @@ from .options import Parser
 from .places import is_remote, kernelspec_name, notebook_path
 from .placing import placed
 from .scopes import words
-from .setup_cells import SetupCell, setup_cells
+from .setup_cells import setup_cells
 from .sweep_view import SweepView
 from .trial import VARIABLE
 
@@ -53,7 +53,7 @@ def add_running_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on", action="append", default=[])
     parser.add_argument("--timeout", type=_number_above, default=0.0)
     parser.add_argument("--hours", type=_number_above, default=0.0)
-    parser.add_argument("--setup", default="all")
+    parser.add_argument("--setup", default="needed")
     parser.add_argument("--wait", action="store_true")
     if not any(action.dest == "name" for action in parser._actions):
         parser.add_argument("--name", default="")
@@ -135,11 +135,11 @@ def begin(
             "This is a trial's kernel: it starts no sweeps.", "Leave the cell out with --setup."
         )
     placed(cell, names, shell.transform_cell, optional)
-    setup = setup_cells(shell, options.setup, failed)
+    setup = setup_cells(shell, options.setup, failed, cell, list(names))
     sent = {
         **body,
         "code": cell,
-        "setup": [one._asdict() for one in setup],
+        "setup": [one._asdict() for one in setup.cells],
         "name": options.name,
         "experiment": options.experiment or default_experiment(),
         "parallel": options.parallel,
@@ -152,7 +152,7 @@ def begin(
     }
     begun = lab.call("POST", "/sweeps", sent, timeout_s=60)
     try:
-        print(_first(setup, begun))
+        print(f"Sweep {begun['id']}: {begun['planned']} trials. {setup.told()}")
         view = SweepView(begun)
         view.open()
         if options.wait:
@@ -163,13 +163,3 @@ def begin(
             file=sys.stderr,
         )
         raise
-
-
-def _first(setup: List[SetupCell], begun: Dict[str, Any]) -> str:
-    labels = ", ".join(one.label for one in setup)
-    first = (
-        f"Each fresh kernel runs {labels} first."
-        if setup
-        else "Each trial has a fresh kernel; no cell runs first."
-    )
-    return f"Sweep {begun['id']}: {begun['planned']} trials. {first}"

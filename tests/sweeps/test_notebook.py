@@ -19,13 +19,15 @@ def test_a_cell_is_swept_with_the_cells_before_it(kernel: RunningKernel, sweeper
         "lr = 0.5\ngenops.log({'score': lr * n + base})"
     )
     sweep = id_of(cell)
-    assert "6 trials. Each fresh kernel runs [2], [3] first." in cell.stream("stdout")
+    told = cell.stream("stdout")
+    assert "6 trials. Each fresh kernel runs [2] first (" in told and "s in this session)." in told
+    assert "Left out: [3] tracked. Add cells with `--setup 1,3-5`" in told
     done = sweeper.get(sweep)
     assert done["state"] == "done" and done["method"] == "grid"
-    assert done["best"] == 5 and done["trials"][5]["value"] == pytest.approx(11.6)
+    assert done["best"] == 5 and done["trials"][5]["value"] == pytest.approx(10.6)
     assert [run.data.metrics.keys() for run in sweeper.runs(sweep)] == [{"score"}] * 6
     html = shown(kernel, cell, lambda html: "6 of 6 trials" in html)
-    assert "<script" not in html and "11.6" in html and "best" in html
+    assert "<script" not in html and "10.6" in html and "best" in html
     states = [
         content["data"]["state"]
         for content in cell.of("comm_msg")
