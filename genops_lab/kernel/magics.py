@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import CodeType
 from typing import Any, Dict
 
@@ -185,6 +186,15 @@ def register(shell: Any) -> None:
     shell.events.register("post_run_cell", magics.remember_failed)
     shell.events.register("post_run_cell", magics.memory_was_out)
     setattr(shell, _ATTRIBUTE, magics)
+
+
+def offer_api(shell: Any) -> bool:
+    """Put ``genops`` into the session where the name is free. Returns whether the session has it."""
+    try:
+        found = importlib.import_module("genops")
+    except ImportError:  # a kernel that neither has the package nor was started by the Lab
+        return False
+    return shell.user_ns.setdefault("genops", found) is found
 
 
 def unregister(shell: Any) -> None:

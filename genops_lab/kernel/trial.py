@@ -39,12 +39,13 @@ def answer(function: str, text: str) -> str:
 
 def begin(given: Dict[str, Any]) -> None:
     """Make the kernel ready: the notebook's folder, the magics. What the cells before the trial log goes nowhere."""
-    from .magics import register
+    from .magics import offer_api, register
 
     folder = given["cwd"]
     if folder and not is_remote() and os.path.isdir(folder):
         os.chdir(folder)
     register(_shell())
+    offer_api(_shell())
     runs.muted = True
 
 

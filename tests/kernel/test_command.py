@@ -113,3 +113,14 @@ def test_an_interrupt_reaches_the_program(kernel: RunningKernel, module_home: Ho
 
 def test_an_open_quote_is_said(kernel: RunningKernel) -> None:
     assert "Close the quote" in kernel.run("%genops list 'a").reply["evalue"]
+
+
+def test_loading_the_extension_says_what_is_there_and_offers_genops(kernel: RunningKernel) -> None:
+    kernel.ok("%unload_ext genops_lab\ndel genops")
+    loaded = kernel.ok("%load_ext genops_lab")
+    assert "%%track, %%profile, %%sweep and %genops are ready; genops is imported" in loaded.stream("stdout")
+    assert kernel.ok("genops.log.__module__").result == "'genops_lab.kernel.api'"
+    kernel.ok("%unload_ext genops_lab\ngenops = 'mine'")
+    loaded = kernel.ok("%load_ext genops_lab")
+    assert "import genops to log" in loaded.stream("stdout")
+    assert kernel.ok("genops").result == "'mine'"
