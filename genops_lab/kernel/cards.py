@@ -79,8 +79,15 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
         f'<div style="{MUTED};margin-top:4px">run {escape(state["run_id"])}</div>' if state["run_id"] else ""
     )
     values = _pairs(_last_values(series), MAX_PARAMS)
-    return card(
-        f"Run {state['title']}", head + message + _pairs(state["params"], MAX_PARAMS) + values + grid + run_id
+    inner = head + message + _diverged(state) + _pairs(state["params"], MAX_PARAMS) + values + grid + run_id
+    return card(f"Run {state['title']}", inner)
+
+
+def _diverged(state: Mapping[str, Any]) -> str:
+    """The metrics that are no numbers any more, in red."""
+    return "".join(
+        f'<div style="color:{STATUS_COLOURS["FAILED"]};font-weight:600">{escape(name)} is {escape(words)}</div>'
+        for name, words in state.get("diverged", {}).items()
     )
 
 
@@ -92,6 +99,7 @@ def run_text(state: Mapping[str, Any]) -> str:
         f"run {state['title']}: {STATUS_WORDS.get(status, status)} after {elapsed(float(state['elapsed_s']))}"
     )
     parts = [line + (f", {values}" if values else "")]
+    parts += [f"{name} is {words}" for name, words in state.get("diverged", {}).items()]
     if state["run_id"]:
         parts.append(f"run id {state['run_id']}")
     if state["message"]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+from .values import spelled
 
 MAX_POINTS = 500
+#: The tag of a run that names its metrics that are no numbers any more, and the first step of each.
+DIVERGED = "genops.diverged"
 
 Point = Tuple[int, float]
 
@@ -27,17 +31,30 @@ def thinned(points: List[Point], most: int) -> List[Point]:
 
 
 class History:
-    """Points by metric, as a live view shows them."""
+    """Points by metric, as a live view shows them.
+
+    ``diverged`` has the metrics that became NaN, or infinite after a finite value, in words: ``NaN since step 3``. An
+    infinity before the first finite value is a start value, such as the best loss so far.
+    """
 
     def __init__(self) -> None:
         self._points: Dict[str, List[Point]] = {}
+        self._finite: Set[str] = set()
+        self.diverged: Dict[str, str] = {}
 
-    def add(self, key: str, step: int, value: float) -> None:
-        """One more point."""
+    def add(self, key: str, step: int, value: float) -> bool:
+        """One more point. Returns whether the metric diverges with it, for the first time."""
+        diverges = False
+        if math.isfinite(value):
+            self._finite.add(key)
+        elif key not in self.diverged and (math.isnan(value) or key in self._finite):
+            self.diverged[key] = f"{spelled(value)} since step {step}"
+            diverges = True
         points = self._points.setdefault(key, [])
         points.append((step, value))
         if len(points) > 4 * MAX_POINTS:
             self._points[key] = thinned(points, 2 * MAX_POINTS)
+        return diverges
 
     def last(self) -> Dict[str, float]:
         """The latest value of each metric."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .histograms import DEFAULT_BINS, histogram
-from .history import History
+from .history import DIVERGED, History
 from .keeping import Keeper, redactor_now
 from .media import MediaSteps, image_event, table_event
 from .places import is_remote, notebook_path, process_created, script_path
@@ -37,6 +37,8 @@ START_WAIT_S = 60.0
 
 #: So long what is logged unasked waits for the names that the user takes.
 HELD_S = 3.0
+#: Of the tag that names diverged metrics.
+_TAG_CHARACTERS = 1000
 
 
 class _Auto(NamedTuple):
@@ -187,10 +189,12 @@ class Run:
         self._log(values, step, time.time() if timestamp is None else float(timestamp))
 
     def _log(self, values: Dict[str, float], step: int, timestamp: float) -> None:
-        for key, value in values.items():
-            self.history.add(key, step, value)
+        diverging = [key for key, value in values.items() if self.history.add(key, step, value)]
         sent = {key: spelled(value) for key, value in values.items()}
         self._append("metrics", {"values": sent, "step": step, "timestamp": timestamp}, timestamp)
+        if diverging:
+            told = [f"{key} is {words}" for key, words in self.history.diverged.items()]
+            self._append("tags", {DIVERGED: ", ".join(told)[:_TAG_CHARACTERS]})
 
     def _log_system(self, values: Dict[str, float], step: int) -> None:
         with self._lock:

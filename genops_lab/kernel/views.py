@@ -24,6 +24,7 @@ def run_state(run: Run) -> Dict[str, Any]:
         "title": run.name or "run",
         "status": run.status,
         "series": run.history.series(),
+        "diverged": dict(run.history.diverged),
         "params": dict(run.shown_params),
         "elapsed_s": round(run.elapsed_s, 2),
         "run_id": run.run_id,

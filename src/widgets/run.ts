@@ -18,6 +18,8 @@ interface IRunState {
   title: string;
   status: 'RUNNING' | 'FINISHED' | 'FAILED' | 'KILLED';
   series: Record<string, ISeries>;
+  /** "NaN since step 3", by metric. */
+  diverged: Record<string, string>;
   params: Record<string, unknown>;
   elapsed_s: number;
   run_id: string;
@@ -29,6 +31,7 @@ const FIELDS: (keyof IRunState)[] = [
   'title',
   'status',
   'series',
+  'diverged',
   'params',
   'elapsed_s',
   'message'
@@ -91,6 +94,7 @@ class RunView {
     const style = document.createElement('style');
     style.textContent = `${uplotCss}\n${css}`;
     this._root.setAttribute('role', 'group');
+    this._diverged.setAttribute('role', 'status');
     this._params.setAttribute('role', 'list');
     this._params.setAttribute('aria-label', 'Parameters');
     this._status.setAttribute('role', 'status');
@@ -101,6 +105,7 @@ class RunView {
     this._head.append(this._title, this._status, this._elapsed);
     this._root.append(
       this._head,
+      this._diverged,
       this._params,
       this._message,
       this._grid,
@@ -158,9 +163,18 @@ class RunView {
     const message = this._model.get('message') ?? '';
     this._message.textContent = message;
     this._message.hidden = message === '';
+    this._drawDiverged(this._model.get('diverged') ?? {});
     this._drawParams(this._model.get('params') ?? {});
     this._drawCharts(series);
     this._drawTable(title, series);
+  }
+
+  private _drawDiverged(diverged: Record<string, string>): void {
+    const words = Object.entries(diverged).map(([name, how]) =>
+      make('div', '', `${name} is ${how}`)
+    );
+    this._diverged.replaceChildren(...words);
+    this._diverged.hidden = words.length === 0;
   }
 
   private _drawParams(params: Record<string, unknown>): void {
@@ -228,6 +242,7 @@ class RunView {
   private _title = make('span', 'gol-run-title');
   private _status = make('span', 'gol-run-status');
   private _elapsed = make('span', 'gol-run-muted');
+  private _diverged = make('div', 'gol-run-diverged');
   private _params = make('div', 'gol-run-params');
   private _message = make('p', 'gol-run-message');
   private _grid = make('div', 'gol-run-grid');

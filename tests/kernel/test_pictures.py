@@ -187,3 +187,18 @@ def test_options_of_a_cell_and_of_a_line() -> None:
     )
     given, statement = split_statement(track_parser(), '--name "a b" --no-source f("x  y", a=1) -- 2')
     assert (given.name, given.no_source, statement) == ("a b", True, 'f("x  y", a=1) -- 2')
+
+
+def test_a_metric_that_is_no_number_any_more_is_named_with_its_first_step() -> None:
+    history = History()
+    points = [("loss", 0, 1.0), ("loss", 3, float("nan")), ("loss", 4, float("nan")), ("best", 0, float("inf")),
+              ("best", 1, 2.0), ("norm", 0, 1.0), ("norm", 7, float("-inf"))]  # fmt: skip
+    found = [(key, step) for key, step, value in points if history.add(key, step, value)]
+    assert found == [("loss", 3), ("norm", 7)]
+    assert history.diverged == {"loss": "NaN since step 3", "norm": "-Infinity since step 7"}
+    state = {"title": "t", "status": "FINISHED", "series": history.series(), "params": {}, "elapsed_s": 1.0,
+             "diverged": history.diverged, "run_id": "", "message": ""}  # fmt: skip
+    html = run_card(state, charts=False)
+    assert '<div style="color:#dc4c4c;font-weight:600">loss is NaN since step 3</div>' in html
+    assert "best is" not in html
+    assert "norm is -Infinity since step 7" in run_text(state)

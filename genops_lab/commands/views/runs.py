@@ -7,9 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from genops_lab.kernel.history import DIVERGED
+
 from ..document import (
     SHORT_ID,
     Block,
+    Cell,
     Column,
     Document,
     Facts,
@@ -58,6 +61,13 @@ def _number(value: float | None, digits: int) -> str:
     return "not finite" if value is None else f"{value:.{digits}g}"
 
 
+def _metrics_cell(run: Run, asked_for: Sequence[str]) -> str | Cell:
+    """The first metrics; in front of them, in red, those that are no numbers any more."""
+    shown = _first_metrics(run, asked_for)
+    diverged = run.tags.get(DIVERGED)
+    return Cell(f"{diverged}  {shown}".rstrip(), "bad") if diverged else shown
+
+
 def changed(run_ids: list[str], how: str) -> Document:
     """``runs delete`` and ``runs undelete``."""
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
@@ -80,7 +90,7 @@ def runs(found: list[Run], *, filtered: bool = False, metrics: Sequence[str] = (
             state_cell(run.status),
             moment(run.started_at),
             _run_duration(run),
-            _first_metrics(run, metrics),
+            _metrics_cell(run, metrics),
         ]
         for run in found
     ]
