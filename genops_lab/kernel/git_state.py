@@ -21,6 +21,8 @@ MAX_FILES = 500
 #: Of git's own output; what is behind it is not taken.
 MAX_OUTPUT_BYTES = 4 * MAX_PATCH_BYTES
 LARGE, BINARY, SECRET, MANY, CODED = "large", "binary", "may hold secrets", "too many", "not UTF-8"
+#: Its outputs and counts change with each run; the cells that ran are kept by themselves (:mod:`.cells`).
+NOTEBOOK = "a notebook"
 _REASONS = (LARGE.encode(), BINARY.encode(), MANY.encode())
 #: Made by programs, whether they are ignored or not.
 _NOBODYS = {".ipynb_checkpoints", "__pycache__"}
@@ -156,6 +158,8 @@ class _Taken:
         matches = [fnmatch.fnmatchcase(name, pattern) for pattern in _SECRET_FILES]
         if any(matches) and not any(fnmatch.fnmatchcase(name, pattern) for pattern in _EXAMPLES):
             return SECRET
+        if name.endswith(".ipynb"):
+            return NOTEBOOK
         if section in _REASONS:
             return section.decode()
         if len(self.files) >= MAX_FILES:

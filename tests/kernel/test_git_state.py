@@ -16,6 +16,7 @@ from genops_lab.kernel.git_state import (
     MANY,
     MAX_FILE_BYTES,
     MAX_FILES,
+    NOTEBOOK,
     SECRET,
     Patch,
     remote_url,
@@ -123,6 +124,21 @@ def test_large_binary_and_secret_files_are_named_and_left_out(git: Git, home: Ho
     assert patch.files == [".env.example"]
     assert "a-secret-of-1" not in patch.text and "1,2" not in patch.text
     assert next(left.size for left in patch.left_out if left.path == "data.csv") == 4 * MAX_FILE_BYTES
+
+
+def test_notebooks_are_named_and_their_outputs_stay_out(git: Git, home: Home) -> None:
+    (home.work / "story.ipynb").write_text('{"cells": []}\n')
+    git("add", "story.ipynb")
+    git("commit", "-qm", "a notebook")
+    (home.work / "story.ipynb").write_text('{"cells": [{"outputs": ["<svg>"]}]}\n')
+    (home.work / "new.ipynb").write_text('{"cells": []}\n')
+    (home.work / "model.py").write_text("a = 2\nb = 2\nc = 3\n")
+    patch = taken(home)
+    assert patch.files == ["model.py"] and "svg" not in patch.text
+    assert [(each.path, each.reason) for each in patch.left_out] == [
+        ("story.ipynb", NOTEBOOK),
+        ("new.ipynb", NOTEBOOK),
+    ]
 
 
 def test_a_large_change_of_a_file_is_left_out_and_small_ones_are_not(git: Git, home: Home) -> None:
