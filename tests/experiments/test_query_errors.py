@@ -91,6 +91,8 @@ def refused(text: str) -> QueryError:
         ("«metrics.» > 1", "A name is missing after metrics.", ""),
         ("«1» < metrics.a", "A name is expected on the left, and 1 is a value", ""),
         ("«'x'» = status", "A name is expected on the left, and 'x' is a value", ""),
+        ("metrics.loss = «nan»", "metrics.loss is a number, and nan is none", "Write metrics.loss IS NAN."),
+        ("metrics.a > 0«,»9", ", stands where AND", "Did you mean 0.9?"),
         ("metrics.a > «'1'»", "metrics.a is a number, and '1' is none", "Write 1 without quotes"),
         ("metrics.a = «adam»", "metrics.a is a number, and adam is none", ""),
         ("metrics.a IN (1, «'b'»)", "metrics.a is a number, and 'b' is none", ""),

@@ -263,7 +263,7 @@ class MlflowRuns:
         if found is None:
             raise NotFound(
                 f"There is no experiment {wanted[:80]!r}.",
-                hint="See the list of experiments for what there is.",
+                hint="List them: `genops experiments list`.",
             )
         return {found.experiment_id: found.name}
 

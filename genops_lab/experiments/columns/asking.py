@@ -234,7 +234,7 @@ class Asked:
         if given in self.snapshot.experiments:
             return given
         raise NotFound(
-            f"There is no experiment {given[:80]!r}.", hint="See the list of experiments for what there is."
+            f"There is no experiment {given[:80]!r}.", hint="List them: `genops experiments list`."
         )
 
     def _newest_first(self) -> Places:

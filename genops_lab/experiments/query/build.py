@@ -238,7 +238,8 @@ class Builder:
             return nodes.Number(float(text) * (1000 if milliseconds else 1))
         if name.kind == "metric":
             unquoted = f"Write {text} without quotes." if _NUMBER.fullmatch(text) else ""
-            raise self._at(token, f"{name} is a number, and {token} is none.", unquoted)
+            not_a_number = f"Write {name} IS NAN." if text.casefold() == "nan" else ""
+            raise self._at(token, f"{name} is a number, and {token} is none.", unquoted or not_a_number)
         if name.is_time:
             return self._time(name, token, text)
         if name == _DURATION:

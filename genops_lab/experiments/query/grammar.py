@@ -87,6 +87,10 @@ def read(text: str) -> Tree[Token]:
         raise _explained(text, wrong) from None
 
 
+#: A number as much of Europe writes it.
+_DECIMAL_COMMA = re.compile(r"(?<![\w.])(\d+),(\d+)(?![\w.])")
+
+
 def _bounded(text: str) -> Tree[Token]:
     """Parse token by token, and count the parentheses that are open."""
     state = parser().parse_interactive(text)
@@ -129,8 +133,14 @@ def _explained(text: str, found: UnexpectedInput) -> QueryError:
         text=text,
         position=position,
         length=length,
-        hint=meant or hint,
+        hint=meant or _with_a_point(text, position) or hint,
     )
+
+
+def _with_a_point(text: str, position: int) -> str:
+    """A hint where a comma stands for the decimal point."""
+    found = _DECIMAL_COMMA.search(text)
+    return f"Did you mean {found[1]}.{found[2]}?" if found and found.start(2) - 1 == position else ""
 
 
 def _wanted(accepts: set[str]) -> tuple[str, str, list[str]]:
