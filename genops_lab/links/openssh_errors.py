@@ -22,6 +22,8 @@ _OFFENDING = re.compile(r"Offending (?:\S+ )?key in (.+?):(\d+)")
 #: Sentences that ssh says of no failure.
 _HARMLESS = re.compile(r"^(Warning: Permanently added|debug\d|Pseudo-terminal|\*\* )")
 
+#: ssh says no more than the message.
+_REFUSED = r"Connection refused"
 _KINDS: list[tuple[str, type[LinkError], str, str]] = [
     (
         r"Could not resolve hostname|Name or service not known|nodename nor servname",
@@ -30,7 +32,7 @@ _KINDS: list[tuple[str, type[LinkError], str, str]] = [
         "Check the name, HostName in your ssh_config, and whether a VPN must be on.",
     ),
     (
-        r"Connection refused",
+        _REFUSED,
         HostUnreachable,
         "{label}: the connection was refused",
         "Check the port, and that an SSH server runs there.",
@@ -95,7 +97,8 @@ def explain(stderr: str, label: str) -> LinkError | None:
     for pattern, kind, message, hint in _KINDS:
         told = next((line for line in reversed(lines) if re.search(pattern, line)), None)
         if told is not None:
-            return kind(f"{message.format(label=label)}: {told[:300]}", hint=hint)
+            said = "" if pattern == _REFUSED else f" ({told[:300].rstrip('.')})"
+            return kind(f"{message.format(label=label)}{said}.", hint=hint)
     return None
 
 
