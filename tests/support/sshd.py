@@ -33,6 +33,7 @@ import psutil
 import pytest
 
 from genops_lab.links.route import Route
+from tests.minutes.processes import MARK
 
 #: Seconds that anything here may take before it counts as broken.
 DEADLINE_S = 60.0
@@ -88,7 +89,8 @@ class Sshd:
         self.folder = Path(tempfile.mkdtemp(prefix="gol-sshd-"))
         self.home = user.home if user else self.folder / "home"
         self.home.mkdir(exist_ok=True)
-        self.environment = {"HOME": str(self.home), **(environment or {})}
+        mark = {MARK: os.environ[MARK]} if MARK in os.environ else {}
+        self.environment = {"HOME": str(self.home), **mark, **(environment or {})}
         self.host_key = make_key(self.folder / "host_key")
         self.user_key = make_key(self.folder / "user_key")
         self.authorized_keys = self.folder / "authorized_keys"
