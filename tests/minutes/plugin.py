@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -24,6 +25,22 @@ from .processes import MARK, SHARED, end_what_is_left, shared_process, shared_pr
 LOOK_S = 2.0
 
 MAIN = "main"
+
+#: Modules that take 0.2 CPU seconds and more to import, and that a worker may never need: a test imports them itself.
+HEAVY = (
+    "alembic",
+    "fastapi",
+    "IPython",
+    "matplotlib",
+    "mlflow",
+    "nbformat",
+    "optuna",
+    "pandas",
+    "psycopg",
+    "scipy",
+    "sklearn",
+    "torch",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +74,11 @@ class Files:
 
     def __init__(self, run: str, worker: str) -> None:
         self._mark = f"{run}:{worker}:"
+        #: Modules of ``HEAVY`` that the collection imported.
+        self.heavy: list[str] = []
+
+    def pytest_collection_finish(self) -> None:
+        self.heavy = [name for name in HEAVY if name in sys.modules]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:

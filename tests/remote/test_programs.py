@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
 
@@ -47,6 +46,8 @@ def run(place: Place, *command: str, typed: str | None = None) -> subprocess.Com
 
 
 def notebook(place: Place, name: str, *cells: str) -> Path:
+    import nbformat
+
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     path = place.home.work / name
     nbformat.write(made, path)
@@ -54,6 +55,8 @@ def notebook(place: Place, name: str, *cells: str) -> Path:
 
 
 def test_nbclient(place: Place) -> None:
+    import nbformat
+
     path = notebook(place, "a.ipynb", "print(6 * 7)", "import os; open('here', 'w'); print(os.getcwd())")
     told = run(
         place, sys.executable, "-m", "jupyter", "execute", "--inplace", f"--kernel_name={KERNEL}", str(path)
@@ -65,6 +68,8 @@ def test_nbclient(place: Place) -> None:
 
 
 def test_papermill(place: Place) -> None:
+    import nbformat
+
     path = notebook(place, "b.ipynb", "x = 1", "print(x + 1)")
     made = place.home.work / "b-out.ipynb"
     told = run(place, sys.executable, "-m", "papermill", "-k", KERNEL, str(path), str(made))
