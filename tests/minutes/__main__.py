@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .budgets import budgets, what_does_not_add_up
+from .budgets import budgets, keep_budgets, what_does_not_add_up
 from .figures import newest
 from .order import keep_durations
 
@@ -19,8 +19,7 @@ def main(words: list[str]) -> str | None:
         if run is None:
             return "No complete run is kept in .cache/minutes. Run `make test`."
         keep_durations(run)
-        for folder, seconds in sorted(run.by_folder().items()):
-            print(f'"{folder}" = {seconds / 60:.1f}')
+        keep_budgets(run)
         return None
     if words == ["budgets"]:
         return "\n".join(what_does_not_add_up(budgets(), ROOT)) or None

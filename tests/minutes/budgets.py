@@ -31,6 +31,16 @@ def budgets(file: Path = FILE) -> Budgets:
     return Budgets(whole=told["whole"], reserve=told["reserve"], folders=told["folders"])
 
 
+def keep_budgets(run: Run, file: Path = FILE) -> None:
+    """Write each folder's budget anew: its CPU in a complete run and a fifth more, less where all do not fit."""
+    found = budgets(file)
+    used = {folder: seconds / 60 for folder, seconds in run.by_folder().items()}
+    factor = min(1.2, (found.whole - found.reserve) / sum(used.values()))
+    lines = [f'"{folder}" = {int(used[folder] * factor * 100) / 100:g}' for folder in sorted(used)]
+    head = file.read_text(encoding="utf-8").partition("[folders]")[0]
+    file.write_text(head + "\n".join(["[folders]", *lines, ""]), encoding="utf-8")
+
+
 def what_does_not_add_up(found: Budgets, root: Path) -> list[str]:
     """Return what is wrong with the budgets of a checkout: too large together, a folder without one or gone."""
     wrong = []

@@ -46,6 +46,17 @@ def test_a_folder_that_passes_its_budget_is_told() -> None:
     assert budgets.passed_by(run, found) == ["tests/core used 1.2 CPU minutes, and its budget is 1."]
 
 
+def test_budgets_are_made_from_a_run_and_always_add_up(tmp_path: Path) -> None:
+    file = tmp_path / "budgets.toml"
+    file.write_text("# Minutes.\nwhole = 10\nreserve = 2\n\n[folders]\n")
+    rows = [Row("tests/core/test_a.py", "file", cpu_s=60), Row("tests/ui/test_b.py", "file", cpu_s=120)]
+    budgets.keep_budgets(Run("1", 0.0, True, 1, rows=rows), file)
+    assert budgets.budgets(file).folders == {"tests/core": 1.2, "tests/ui": 2.4}
+    rows[1].cpu_s = 15 * 60
+    budgets.keep_budgets(Run("1", 0.0, True, 1, rows=rows), file)
+    assert budgets.budgets(file).folders == {"tests/core": 0.5, "tests/ui": 7.5}
+
+
 def test_figures_are_kept_and_old_ones_go(tmp_path: Path) -> None:
     for number in range(figures.KEPT_RUNS + 3):
         figures.keep(
