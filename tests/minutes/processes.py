@@ -71,8 +71,12 @@ def look() -> dict[Key, Seen]:
 
 def mark_of(pid: int) -> str:
     """Return the mark that a process carries, or "" where it carries none or must not be read."""
+    return _variable(pid, MARK)
+
+
+def _variable(pid: int, name: str) -> str:
     try:
-        return psutil.Process(pid).environ().get(MARK, "")
+        return psutil.Process(pid).environ().get(name, "")
     except (psutil.Error, OSError):
         return ""
 
@@ -97,14 +101,14 @@ def shared_processes() -> dict[int, str]:
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """A process that outlived its file. ``file``: the test file that started it, "" where that is unknown."""
+    """A process that outlived its file. ``test``: what ran when it was started, "" where that is unknown."""
 
     pid: int
     command: str
-    file: str
+    test: str
 
     def __str__(self) -> str:
-        return f"{self.file or '(file unknown)'}: process {self.pid}, {self.command}"
+        return f"{self.test or '(test unknown)'}: process {self.pid}, {self.command}"
 
 
 def end_what_is_left(mark: str, *, below: int, spared: Iterable[int] = ()) -> list[LeftBehind]:
@@ -121,8 +125,10 @@ def end_what_is_left(mark: str, *, below: int, spared: Iterable[int] = ()) -> li
     found = []
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
-            command = " ".join(process.cmdline())[:300] or process.name()
-            found.append(LeftBehind(process.pid, command, mark_of(process.pid).rpartition(":")[2]))
+            words = " ".join(process.cmdline()) or process.name()
+            command = words if len(words) <= 400 else f"{words[:200]} ... {words[-200:]}"
+            test = _variable(process.pid, "PYTEST_CURRENT_TEST") or mark_of(process.pid).rpartition(":")[2]
+            found.append(LeftBehind(process.pid, command, test))
             process.kill()
     return found
 

@@ -163,7 +163,7 @@ def test_collection_has_a_row_for_each_worker_and_rows_add_up(ended: Ended) -> N
 
 def test_what_is_left_behind_is_named_ended_and_makes_the_run_red(ended: Ended) -> None:
     assert ended.code == 1
-    assert re.search(r"test_leaves.py: process \d+, .*time\.sleep\(601\)", ended.out)
+    assert re.search(r"test_leaves.py::test_marked \(call\): process \d+, .*time\.sleep\(601\)", ended.out)
     assert re.search(r"process \d+, .*time\.sleep\(602\)", ended.out)
     assert "2 errors" in ended.out.splitlines()[-1]
     ended_pids = [int(pid) for pid in re.findall(r"process (\d+), .*time\.sleep", ended.out)]

@@ -34,6 +34,7 @@ import pytest
 
 from genops_lab.links.route import Route
 from tests.minutes.processes import MARK
+from tests.support.homes import end_what_lives_in
 
 #: Seconds that anything here may take before it counts as broken.
 DEADLINE_S = 60.0
@@ -255,11 +256,7 @@ class Sshd:
         """End it, and what still runs out of its folders; remove them."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.stop()
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or ()
-            if any(str(self.folder) in word for word in words) and process.pid != os.getpid():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+        end_what_lives_in(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
