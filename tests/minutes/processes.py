@@ -26,8 +26,8 @@ MARK = "TEST_RUN_MARK"
 #: Where :func:`shared_process` writes, for all workers of a run.
 SHARED = "TEST_RUN_SHARED"
 
-#: Seconds for what is ending by itself.
-GRACE_S = 5.0
+#: Seconds for what is ending by itself, on a busy machine too.
+GRACE_S = float(os.environ.get("TEST_RUN_GRACE_S", "10"))
 
 #: Started by Python itself for a whole process's life.
 PYTHONS_OWN = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")

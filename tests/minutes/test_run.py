@@ -120,6 +120,7 @@ def pytest_in(folder: Path, *arguments: str) -> Ended:
     """Run pytest in a folder, as a person does who is not inside of a run already."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TEST_RUN_"))}
     env |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "xdg"), "COLUMNS": "120"}
+    env["TEST_RUN_GRACE_S"] = "2"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=150)
     kept = sorted((folder / ".cache" / "minutes").glob("run-*.json"))
