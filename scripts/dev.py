@@ -291,8 +291,11 @@ def pytest(arguments: Sequence[str]) -> None:
     whole = not [argument for argument in arguments if argument != "--all"]
     # Much of a test is waiting for servers, browsers and hosts: one worker more than cores.
     count = min(8, 1 + (os.cpu_count() or 1))
-    workers = ["-n", str(count), "--dist", "loadfile"] if whole else []
-    # Of browsers, hosts and processes one in 1,800 may fail by chance: told whole (tests/conftest.py), not fatal.
+    # The files' order is that of their minutes (tests/minutes).
+    spread = ["--dist", "loadfile", "--no-loadscope-reorder"]
+    workers = ["-n", str(count), *spread] if whole else []
+    # Of browsers, hosts and processes one in 1,800 may fail by chance: told whole, and fatal when it fails again in
+    # one of the next runs (tests/minutes).
     again = ["--reruns", "1"] if whole and os.environ.get("CI") else []
     run(PYTHON, "-m", "pytest", *workers, *again, *arguments)
 
@@ -314,6 +317,7 @@ def lint(arguments: Sequence[str]) -> None:
     run(BIN / "ruff", "check", ".")
     run(BIN / "ruff", "format", "--check", ".")
     run(BIN / "mypy")
+    run(PYTHON, "-m", "tests.minutes", "budgets")
     run("jlpm", "lint:check")
     run(PYTHON, "-m", "genops_lab.core.schema", "--check")
     generated = ROOT / "src" / "api" / "generated.ts"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tests.support import exhaustive
 from tests.support.homes import Home, temporary_home
+
+# Without compiled files each of the run's processes, Labs and kernels too, compiles what it imports: 0.3 CPU seconds a
+# Lab, 10 and more for the tests themselves in each worker.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell that starts this in the background has it ignore SIGINT, and every process that a test starts would
 # inherit that: servers would not stop, scripts could not be interrupted.
@@ -21,7 +27,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 settings.register_profile("daily", parent=settings(), deadline=None, max_examples=25)
 settings.register_profile("exhaustive", parent=settings(), deadline=None)
 
-pytest_plugins = ["pytest_jupyter.jupyter_core"]
+pytest_plugins = ["pytest_jupyter.jupyter_core", "tests.minutes.plugin"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -64,16 +70,3 @@ def jp_asyncio_loop() -> None:
     """pytest-jupyter's fixture of this name closes the loop after each test, which fails while Playwright keeps
     its own in this thread, and would end what a module's fixtures keep open. Async tests run in the one loop of
     ``jupyter_core.utils.ensure_event_loop``."""
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Whole, what a test that was run again had failed with: it is a fault to find, whatever came of the second run."""
-    first_tries = terminalreporter.stats.get("rerun", [])
-    if first_tries:
-        terminalreporter.section("UNSTEADY: failed and were run again", sep="=", red=True)
-    for report in first_tries:
-        terminalreporter.section(report.nodeid, sep="_")
-        terminalreporter.line(report.longreprtext)
-        for name, text in report.sections:
-            terminalreporter.section(name, sep="-")
-            terminalreporter.line(text[-8000:])

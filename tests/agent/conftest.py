@@ -7,14 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support.environments import uv_folder
+from tests.support.homes import end_what_lives_in
 from tests.support.packages import package_folder, without_index
 
 from .building import PATH, PLAIN
-from .hosts import end_all
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def agent_home() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        end_all(folder)
+        end_what_lives_in(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -36,6 +35,4 @@ def there(agent_home: Path) -> Iterator[dict[str, str]]:
     uv = uv_folder()
     path = {"PATH": f"{uv}:{PATH}"} if uv else PLAIN
     yield {"HOME": str(agent_home), **path, "XDG_DATA_HOME": "", **without_index(packages)}
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(agent_home) in word for word in process.info["cmdline"] or ()):
-            process.kill()
+    end_what_lives_in(agent_home)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +16,6 @@ from genops_lab.agent import records, wire
 from genops_lab.agent.channels import Channel
 from genops_lab.agent.frames import PreambleReader
 from genops_lab.agent.mux import Mux, StreamEnded
-from genops_lab.agent.statefile import read_state
 
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT_S = 60.0
@@ -226,17 +224,3 @@ class _Prefixed:
     async def read(self, size: int) -> bytes:
         first, self._first = self._first, b""
         return first or await self._reader.read(size)
-
-
-def end_all(home: Path) -> None:
-    """End what tests have left: kernels and keepers of this state folder, by their pids."""
-    root = home / "state" / "kernels"
-    for folder in root.iterdir() if root.is_dir() else ():
-        state = read_state(str(folder)) or {}
-        for pid, leads in ((state.get("pid"), True), (state.get("keeper_pid"), False)):
-            if not pid:
-                continue
-            try:
-                (os.killpg if leads else os.kill)(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue

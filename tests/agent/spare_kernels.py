@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +32,3 @@ def spare_pids(home: Path) -> list[int]:
     """Of the kernels that wait."""
     files = (home / "state" / "spares").glob("*/spare.json")
     return sorted(int(json.loads(file.read_text())["pid"]) for file in files)
-
-
-def end_spares(home: Path) -> None:
-    """Those that a test has left; their keepers end with them."""
-    for pid in spare_pids(home):
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)

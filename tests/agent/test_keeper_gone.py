@@ -16,6 +16,7 @@ from genops_lab.agent import records
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.places import REMOVED, forget, socket_folder
 from genops_lab.agent.statefile import read_state, write_state
+from tests.support.processes import runs
 
 from .hosts import attached
 from .waiting import gone, ready, run
@@ -171,7 +172,7 @@ def test_a_restarted_host_has_ended_its_kernels_and_keeps_their_outputs(agent_ho
                 await again.until(lambda: again.end)
                 assert again.text(msg_id) == "before\n"
                 assert again.notes()[-1]["reason"] == "The host was restarted."
-            assert other.returncode is None and psutil.pid_exists(other.pid)
+            assert other.returncode is None and runs(other.pid)
         finally:
             other.kill()
             await other.wait()

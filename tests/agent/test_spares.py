@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,15 @@ from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.spare import unfit
 
 from .hosts import KEY, attached
-from .spare_kernels import end_spares, spare_pids, warm, warmed
+from .spare_kernels import spare_pids, warm, warmed
 from .waiting import gone, ready, run, vanished
 
 NO_ENV: dict[str, str] = {}
 
 
 @pytest.fixture
-def home(agent_home: Path) -> Iterator[Path]:
-    try:
-        yield agent_home
-    finally:
-        end_spares(agent_home)
+def home(agent_home: Path) -> Path:
+    return agent_home
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from mlflow import MlflowClient
 
 from .conftest import RunningLab
 
@@ -13,6 +12,8 @@ from .conftest import RunningLab
 @pytest.fixture(scope="module")
 def runs(lab: RunningLab) -> list[str]:
     """Two settings with two seeds each; the second has other code."""
+    from mlflow import MlflowClient
+
     lab.run(lab.mlflow.ensure())
     client = MlflowClient(lab.mlflow.uri)
     found = []

@@ -13,8 +13,6 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from mlflow import MlflowClient
-
 from tests.support.rooms import Logged
 
 from .conftest import RunningLab
@@ -191,6 +189,8 @@ def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits
 
 
 def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: RunningLab, digits: Logged) -> None:
+    from mlflow import MlflowClient
+
     client = MlflowClient(lab.mlflow.uri)
     for name, value in (("a1", 1.0), ("a2", 2.0), ("a3", 3.0), ("zeta", 0.25)):
         client.log_metric(digits.run_id, name, value)
@@ -200,6 +200,8 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
 
 
 def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
+    from mlflow import MlflowClient
+
     client = MlflowClient(lab.mlflow.uri)
     experiment = client.create_experiment("thousands")
     made = [client.create_run(experiment, start_time=at).info.run_id for at in range(1, 1206)]
@@ -214,6 +216,8 @@ def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
 
 
 def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> None:
+    from mlflow import MlflowClient
+
     MlflowClient(lab.mlflow.uri).log_metric(digits.run_id, "zeta", 0.25)
     wrong = lab.call("runs", "list", "--sort", "-metrics.zetta")
     assert wrong.code == 0
@@ -222,6 +226,8 @@ def test_a_sort_by_what_no_run_has_is_told(lab: RunningLab, digits: Logged) -> N
 
 
 def test_several_runs_are_tagged_at_once_or_none(lab: RunningLab, digits: Logged) -> None:
+    from mlflow import MlflowClient
+
     client = MlflowClient(lab.mlflow.uri)
     other = client.create_run(client.get_run(digits.run_id).info.experiment_id).info.run_id
     try:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from genops_lab.core.arrow import booleans, floats, integers, scalar, strings
@@ -17,6 +15,8 @@ _TEXTS = ["", "adam", "ä€😀", "a\nb", "adam"]
 
 @pytest.mark.parametrize("sliced", [slice(None), slice(3, None), slice(1, 2), slice(0, 0)])
 def test_values_come_back(sliced: slice) -> None:
+    import pyarrow as pa
+
     marks = pa.array([True, False, True, True, False] * 5)[sliced]
     assert booleans(marks).tolist() == marks.to_pylist()
     numbers = pa.array([1.5, None, float("inf"), -0.0, float("nan")] * 5, pa.float64())[sliced]
@@ -26,6 +26,9 @@ def test_values_come_back(sliced: slice) -> None:
 
 
 def test_texts_are_those_of_pyarrow() -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     assert strings(_TEXTS).equals(pa.array(_TEXTS))
     for text in _TEXTS:
         assert scalar(text).as_py() == text

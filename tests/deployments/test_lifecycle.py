@@ -16,6 +16,7 @@ from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
 from genops_lab.deployments.records import Records
 from genops_lab.settings import Settings
+from tests.support.processes import runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
 from .conftest import ask, deploy, process_of, register
@@ -40,7 +41,7 @@ def test_double_clicks_begin_one_deployment(rooms: Rooms, digits: Logged) -> Non
     pid = process_of(rooms, "clicked").pid
     stopped = rooms.run(rooms.deployments.stop_deployment("clicked"))
     assert (stopped.state, stopped.url, stopped.key) == ("stopped", "", "")
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not runs(pid)
     assert rooms.run(rooms.deployments.stop_deployment("clicked")).state == "stopped"
     for _ in range(2):
         rooms.run(rooms.deployments.delete_deployment("clicked"))

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
 from genops_lab.experiments.columns.mirror import Mirror, Shown
 from genops_lab.experiments.columns.opening import ways_to
 from genops_lab.experiments.columns.source import Source
@@ -23,6 +21,8 @@ class Stand:
     """``opens`` makes the mirror's source; without it that of the address."""
 
     def __init__(self, uri: str, kept: Path, opens: Callable[[], Source] | None = None) -> None:
+        from mlflow import MlflowClient
+
         self.uri = uri
         self.kept = kept
         self.client = MlflowClient(uri)

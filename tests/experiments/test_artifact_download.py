@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import psutil
 import pytest
-from mlflow import MlflowClient
 
 from genops_lab.core.sending import disposition
 from tests.support.homes import Home
@@ -29,6 +28,8 @@ def server(module_home: Home) -> Iterator[LabServer]:
 @pytest.fixture(scope="module")
 def run_id(server: LabServer) -> str:
     """A run with a page, a large file, and links that lead out."""
+    from mlflow import MlflowClient
+
     server.get("genops/runs")
     client = MlflowClient(f"sqlite:///{server.home.data / 'mlflow' / 'mlflow.db'}")
     found = str(client.create_run("0", run_name="files").info.run_id)

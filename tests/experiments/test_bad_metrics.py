@@ -6,8 +6,6 @@ import asyncio
 import math
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param
 
 from genops_lab.experiments.columns.models import RunSearch, RunTableQuery
 from genops_lab.experiments.models import MetricsQuery
@@ -29,6 +27,9 @@ LOGGED: dict[str, list[tuple[float, int, int]]] = {
 
 async def made(room: Room) -> str:
     """The run's id."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
     await room.mlflow.ensure()
 
     def make() -> str:
@@ -44,6 +45,8 @@ async def made(room: Room) -> str:
 
 
 async def test_nan_infinite_duplicate_steps_and_clocks_that_go_backwards(room: Room) -> None:
+    from mlflow import MlflowClient
+
     run_id = await made(room)
     client = MlflowClient(room.mlflow.uri)
     curves = {one.key: one for one in (await room.experiments.get_run_metrics(run_id, MetricsQuery())).series}
@@ -97,6 +100,8 @@ async def test_a_parameter_of_six_thousand_bytes_is_whole_everywhere(room: Room)
 
 @pytest.mark.parametrize("length", [5_999, 6_000])
 async def test_a_parameter_of_six_thousand_characters(room: Room, length: int) -> None:
+    from mlflow import MlflowClient
+
     await room.mlflow.ensure()
     client = MlflowClient(room.mlflow.uri)
     run_id = client.create_run("0").info.run_id

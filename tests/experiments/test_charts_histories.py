@@ -6,13 +6,11 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Metric
 
 from genops_lab.core.errors import InvalidRequest, Unavailable
 from genops_lab.experiments.charts.backend import RunHistories
@@ -20,6 +18,9 @@ from genops_lab.experiments.charts.models import Histories, HistoriesQuery, RunH
 from tests.support.homes import Home
 from tests.support.mlflow_server import running_mlflow
 from tests.support.postgres import missing, running_postgres
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 BEGIN_MS = 1_700_000_000_000
 KEY = "val/loss"
@@ -49,6 +50,8 @@ def uri(
 
 @pytest.fixture
 def client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
     return MlflowClient(uri)
 
 
@@ -70,6 +73,8 @@ def run_with(client: MlflowClient, points: list[tuple[int, int, float]], key: st
 
 
 def log(client: MlflowClient, run_id: str, points: list[tuple[int, int, float]], key: str = KEY) -> None:
+    from mlflow.entities import Metric
+
     for begin in range(0, len(points), 1000):
         metrics = [
             Metric(key, value, BEGIN_MS + ms, step) for step, ms, value in points[begin : begin + 1000]
@@ -187,6 +192,8 @@ def test_a_question_that_cannot_be_answered_is_told(tmp_path: Path, asked: dict[
 
 
 def test_a_file_that_is_away_and_another_one_at_its_place(empty_store: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
     file = tmp_path / "m.db"
     charts = RunHistories(f"sqlite:///{file}")
     with pytest.raises(Unavailable, match="is not there"):
@@ -202,6 +209,8 @@ def test_a_file_that_is_away_and_another_one_at_its_place(empty_store: Path, tmp
 def test_the_last_ones_looked_at_are_kept(
     empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from mlflow import MlflowClient
+
     from genops_lab.experiments.charts import kept
 
     monkeypatch.setattr(kept, "MOST_POINTS", 5)

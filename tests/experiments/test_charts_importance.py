@@ -6,7 +6,6 @@ import random
 
 import numpy as np
 import pytest
-from scipy.stats import kruskal, spearmanr
 
 from genops_lab.experiments.charts.importance import Floats, Parameter, importance, spearman
 
@@ -46,6 +45,8 @@ def test_the_planted_order_is_found() -> None:
 
 
 def test_it_is_kruskals_and_spearmans_statistic() -> None:
+    from scipy.stats import kruskal, spearmanr
+
     noise = random.Random(5)
     values = np.array([noise.choice([1.0, 2.0, 3.0, 4.0]) for _ in range(60)])  # with ties
     groups = [noise.choice("abc") for _ in range(60)]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.experiments.columns import disk
@@ -55,6 +54,8 @@ def _until(mirror: Mirror, condition: Callable[[], bool]) -> None:
 
 
 def test_a_server_that_is_down_slow_and_another_one(home: Home, empty_store: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     mirror = Mirror([lambda: ApiSource(HttpApi(url), every_s=0.05)], tmp_path / "kept")

@@ -8,8 +8,6 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from genops_lab.experiments.columns.source import KNOWN_REVISIONS
@@ -28,6 +26,8 @@ _INDEXES = {"index_params_run_uuid", "index_tags_run_uuid", "index_latest_metric
 
 
 def test_each_known_revision_has_what_is_read(tmp_path: Path) -> None:
+    from alembic import command
+    from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
     from mlflow.store.tracking.dbmodels.initial_models import Base
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
-from scipy import stats
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.experiments.comparison.models import ComparisonQuery, LineChange, RunComparison
@@ -25,6 +23,8 @@ B = [0.95, 0.97, 0.94]
 
 
 def test_a_mean_and_its_interval_are_scipys() -> None:
+    from scipy import stats
+
     for values in (A, B, [1e-300, 3e-300, 2e-300], [1e307, 1.5e307, -1e307], [-5.0, 5.0]):
         sample = Sample.of(values)
         half = margin(sample)
@@ -37,6 +37,8 @@ def test_a_mean_and_its_interval_are_scipys() -> None:
 
 
 def test_a_difference_is_scipys_welch() -> None:
+    from scipy import stats
+
     found = difference(Sample.of(B), Sample.of(A))
     theirs = stats.ttest_ind(B, A, equal_var=False).confidence_interval(0.95)
     assert found.low == pytest.approx(theirs.low)
@@ -110,6 +112,8 @@ class Desk:
     """Runs with what a test wants of them."""
 
     def __init__(self, room: Room) -> None:
+        from mlflow import MlflowClient
+
         self.client = MlflowClient(room.mlflow.uri)
 
     def run(self, name: str, *, metrics: dict[str, float] | None = None, **params: Any) -> str:
@@ -144,6 +148,8 @@ async def compared(room: Room, run_ids: list[str], **more: Any) -> RunComparison
 
 
 async def test_repeats_by_seed_share_a_column(room: Room, desk: Desk) -> None:
+    from scipy import stats
+
     a = [desk.run("a", metrics={"acc": v}, lr=0.1, seed=i) for i, v in enumerate(A)]
     b = [desk.run("b", metrics={"acc": v}, lr=0.2, seed=i) for i, v in enumerate(B)]
     found = await compared(room, [*a, *b], baseline=a[1])

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 from PIL import Image
 
 from genops_lab.core.errors import NotFound
@@ -80,6 +79,8 @@ async def bytes_of(room: Room, run_id: str, path: str) -> bytes:
 
 
 async def test_what_is_kept_by_step_is_there_once_however_often_it_is_sent(any_room: Room) -> None:
+    from mlflow import MlflowClient
+
     room, media = any_room, MediaService(any_room.mlflow)
     sender = MediaSender("cafe0000media")
     large = np.zeros((300, 600, 3), dtype=np.uint8)
@@ -141,6 +142,8 @@ async def test_what_is_kept_by_step_is_there_once_however_often_it_is_sent(any_r
 
 
 async def test_pictures_of_mlflows_own_call_are_seen_and_ours_are_named_alike(room: Room) -> None:
+    from mlflow import MlflowClient
+
     sender = MediaSender("alike")
     sender.image("a b/c", np.zeros((4, 4), dtype=np.uint8), 5)
     ack = await sender.send(room)

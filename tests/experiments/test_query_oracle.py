@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -14,6 +14,9 @@ from tests.support.asked import Asked, Frame, leaves, queries
 from tests.support.exhaustive import examples
 from tests.support.random_runs import NOW, ZONE, tables
 from tests.support.run_columns import Row, RowColumns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _compared(table: list[Row], asked: Asked) -> None:
@@ -37,6 +40,8 @@ def test_any_query_finds_what_pandas_finds(table: list[Row], asked: Asked) -> No
 )
 @settings(max_examples=examples(150), deadline=None)
 def test_and_binds_closer_than_or(table: list[Row], parts: list[Asked], joins: list[str]) -> None:
+    import pandas as pd
+
     text, groups = parts[0].text, [[parts[0]]]
     for part, join in zip(parts[1:], joins, strict=False):
         text += f" {join} {part.text}"

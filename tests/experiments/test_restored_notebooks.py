@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 
-import nbformat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +38,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 @settings(deadline=None, max_examples=examples(200))
 @given(st.lists(TEXTS, max_size=8))
 def test_sources_come_back_byte_for_byte_where_nothing_was_redacted(sources: list[str]) -> None:
+    import nbformat
+
     kept = kept_cells([Cell(number, source) for number, source in enumerate(sources, 1)], Redactor())
     cells = decoded(kept.as_json, list[KeptCell])
     assert cells is not None and not any(cell.altered for cell in cells)
@@ -57,6 +58,8 @@ def test_sources_come_back_byte_for_byte_where_nothing_was_redacted(sources: lis
 @settings(deadline=None, max_examples=examples(100))
 @given(TEXTS, TEXTS, TEXTS)
 def test_names_of_a_run_cannot_change_the_form_of_what_is_said(name: str, branch: str, path: str) -> None:
+    import nbformat
+
     run = Run(
         run_id=RUN.run_id, experiment_id="1", experiment=path, name=name, status="FINISHED", source=path
     )

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from genops_lab.kernel.redaction import marks_in
@@ -66,6 +65,8 @@ def ended(server: LabServer, name: str) -> dict[str, Any]:
 
 def restored(server: LabServer, run: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """The operation's answer, and its notebook, which must be valid."""
+    import nbformat
+
     answer = server.get(f"genops/runs/{run['run_id']}/notebook")
     notebook = nbformat.from_dict(answer["notebook"])
     nbformat.validate(notebook)
@@ -126,6 +127,8 @@ def test_a_restored_notebook_has_exactly_the_cells_that_ran(server: LabServer) -
 def test_the_command_writes_it_under_a_free_name_and_the_changes_apply(
     server: LabServer, tmp_path: Path
 ) -> None:
+    import nbformat
+
     (server.home.work / "model.py").write_text("width = 4\n")
     (server.home.work / "fresh.py").write_text("depth = 5\n")
     with lab_kernel(server, notebook="command.ipynb") as kernel:
@@ -255,6 +258,8 @@ NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
 
 @pytest.mark.parametrize("runner", ["nbclient", "papermill"])
 def test_headless_runs_are_restored(server: LabServer, runner: str) -> None:
+    import nbformat
+
     if runner == "papermill":
         pytest.importorskip("papermill")
     cells = ["%load_ext genops_lab", "width = 1", f"%%track --name by-{runner}\nlr = 0.5 * width"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,9 @@ from genops_lab.experiments.columns.changes import Changes, RunRow
 from genops_lab.experiments.columns.group_windows import Window, window, without_heads
 from genops_lab.experiments.columns.models import RunGrouping, RunSort
 from genops_lab.experiments.columns.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BY = ("params.a", "tags.b", "status")
 WORDS = [None, "1", "10", "2", "é"]
@@ -164,6 +166,8 @@ def test_groups_are_those_of_pandas(
     how: Any,
     data: Any,
 ) -> None:
+    import pandas as pd
+
     frame = pd.DataFrame(
         [{**run, "run_id": f"r{at:03}", "start_time": float(at + 1)} for at, run in enumerate(runs)],
         columns=["run_id", "start_time", *BY, "metrics.loss"], dtype=object,

@@ -8,7 +8,6 @@ import sqlite3
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.experiments.columns.editing import RunsTagging
@@ -29,6 +28,8 @@ from .conftest import Room, until
 
 async def _runs(room: Room) -> dict[str, str]:
     """Ids by name: of four runs in two experiments."""
+    from mlflow import MlflowClient
+
     await room.mlflow.ensure()
 
     def make() -> dict[str, str]:
@@ -129,6 +130,8 @@ def _names_of(ids: dict[str, str]) -> dict[str, str]:
 
 
 async def test_the_latest_metrics_of_a_run_have_steps_and_times(room: Room) -> None:
+    from mlflow import MlflowClient
+
     ids = await _runs(room)
 
     def log() -> None:
@@ -207,6 +210,8 @@ async def test_many_runs_get_a_tag_at_once(room: Room) -> None:
 
 
 async def test_changes_are_told_while_somebody_looks(room: Room) -> None:
+    from mlflow import MlflowClient
+
     ids = await _runs(room)
 
     def listener(_topic: str, _data: object) -> None:

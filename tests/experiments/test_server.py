@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import httpx
-import psutil
 
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+from tests.support.processes import runs
 
 from .conftest import Room, until
 
@@ -76,7 +76,7 @@ async def test_another_versions_kernel_works_through_the_keyed_server(room: Room
     await other.close()
     assert not any(Path(entry.path).name == "mlruns" for entry in os.scandir(folder))
     await room.mlflow.close()
-    assert not psutil.pid_exists(second)
+    assert not runs(second)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1])))
         taken.listen()

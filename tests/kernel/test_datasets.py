@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from genops_lab.kernel import datasets
@@ -70,6 +69,8 @@ def test_an_address_is_named_without_credentials_and_not_read() -> None:
 
 
 def test_objects_differ_by_shape_type_and_content() -> None:
+    import pandas as pd
+
     array = np.arange(6, dtype="float32")
     made = [
         fingerprint(each).sha256

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
@@ -178,6 +177,8 @@ def test_odd_histograms() -> None:
 
 
 def test_tables_from_all_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pandas as pd
+
     expected = {"columns": ["prompt", "score"], "data": [["a", 0.5], ["b", "nan"]]}
     rows = [{"prompt": "a", "score": 0.5}, {"prompt": "b", "score": math.nan}]
     assert table(rows) == (expected, "")

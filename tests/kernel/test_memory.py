@@ -14,11 +14,12 @@ import pytest
 
 from genops_lab.profiler.engine.memory import snapshots
 from tests.support.homes import Home
+from tests.support.needs import need_torch
 from tests.support.real_traces import TRACES
 
 from .kernels import RunningKernel
 
-pytest.importorskip("torch", reason="PyTorch is an extra")
+need_torch()
 pytestmark = pytest.mark.slow
 
 SOURCE = """

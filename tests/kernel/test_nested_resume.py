@@ -7,17 +7,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from tests.support.homes import Home
 from tests.support.kernels import LabKernel, lab_kernel
 from tests.support.lab_server import LabServer, running_lab, start_lab
 
 from .stand_in import eventually
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +61,8 @@ def script(home: Home, code: str, *, fails: bool = False, **env: str) -> str:
 
 
 def client(home: Home) -> MlflowClient:
+    from mlflow import MlflowClient
+
     return MlflowClient(f"sqlite:///{home.data}/mlflow/mlflow.db")
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import SGDClassifier
 
 from genops_lab.kernel.outer_names import outer_change
 
 
 def session() -> dict[str, Any]:
     """Names as a session has them."""
+    from sklearn.linear_model import SGDClassifier
+
     namespace: dict[str, Any] = {}
     code = """
 import random

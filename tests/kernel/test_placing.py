@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
 
 from genops_lab.kernel.errors import GenOpsError
 from genops_lab.kernel.placing import placed
@@ -13,6 +12,8 @@ from genops_lab.kernel.setup_cells import is_left_out, untracked
 
 
 def put(code: str, **values: Any) -> tuple[str, str]:
+    from IPython.core.inputtransformer2 import TransformerManager
+
     return tuple(placed(code, values, TransformerManager().transform_cell))  # type: ignore[return-value]
 
 

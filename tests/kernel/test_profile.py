@@ -10,12 +10,13 @@ import pytest
 
 from genops_lab.kernel.widget import VIEW_MIME, script
 from tests.support.homes import Home
+from tests.support.needs import need_torch
 
 from .kernels import RunningKernel, said_on
 from .profiled import SUMMARY, WORK, events, operators
 from .stand_in import LabStandIn, kinds
 
-pytest.importorskip("torch", reason="PyTorch is an extra")
+need_torch()
 pytestmark = pytest.mark.slow
 
 

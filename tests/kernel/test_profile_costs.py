@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from genops_lab.kernel.profiling import recorder
+from tests.support.needs import need_torch
 
-pytest.importorskip("torch")
+need_torch()
 #: Far below what any interpreter needs for a call of Python that is heard of.
 NOTHING_S = 5e-8
 #: And far above it.

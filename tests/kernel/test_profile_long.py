@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="PyTorch is an extra")
+from tests.support.needs import need_torch
+
+need_torch()
 pytestmark = pytest.mark.slow
 
 #: Issue 5: an hour of training is profiled under 500 MB.

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support.homes import Home
+from tests.support.needs import need_torch
 
 from .kernels import RunningKernel, running_kernel, said_on
 from .profiled import WORK, operators
 
-pytest.importorskip("torch", reason="PyTorch is an extra")
+need_torch()
 pytestmark = pytest.mark.slow
 
 

@@ -24,6 +24,7 @@ from genops_lab.links.errors import (
 from genops_lab.links.paramiko_carrier import ParamikoCarriage
 from tests.links.stand_in import People, connect, failure, gone, run, try_once
 from tests.support.faults import FaultProxy
+from tests.support.processes import runs
 from tests.support.sshd import Sshd
 
 
@@ -191,7 +192,7 @@ def test_the_child_ends_with_the_lab(host: Sshd, tmp_path: Path, carrier: str) -
     try:
         assert lab.stdout is not None
         pid = int(lab.stdout.readline())
-        assert psutil.pid_exists(pid)
+        assert runs(pid)
     finally:
         lab.kill()
         lab.wait()

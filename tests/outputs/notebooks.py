@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from genops_lab.outputs.models import Execution
 
 
@@ -28,6 +26,8 @@ def execution(cell_id: str = "cell1", code: str = "print(1)", **given: Any) -> E
 
 def new_notebook(sources: dict[str, str]) -> dict[str, Any]:
     """A notebook of code cells by their ids."""
+    import nbformat
+
     notebook = nbformat.v4.new_notebook()
     for cell_id, source in sources.items():
         cell = nbformat.v4.new_code_cell(source)
@@ -38,11 +38,15 @@ def new_notebook(sources: dict[str, str]) -> dict[str, Any]:
 
 def write_notebook(path: Path, sources: dict[str, str]) -> None:
     """Put it on disk."""
+    import nbformat
+
     nbformat.write(nbformat.from_dict(new_notebook(sources)), path)
 
 
 def cells_of(path: Path) -> list[Any]:
     """The cells of a notebook on disk, which must be valid."""
+    import nbformat
+
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     return list(notebook.cells)

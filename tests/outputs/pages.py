@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import nbformat
 import psutil
 import websocket
 
@@ -148,6 +147,8 @@ class Labs:
 
     def save(self, change: Callable[[Any], None]) -> None:
         """Save the notebook as a page does."""
+        import nbformat
+
         notebook = nbformat.read(self.notebook, as_version=4)
         change(notebook)
         body = {"type": "notebook", "format": "json", "content": notebook}

@@ -9,11 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nbformat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete
 
 from genops_lab.agent.records import IOPUB, SHELL
 from genops_lab.outputs.bounding import Bounds, PageOutputs
@@ -74,6 +71,10 @@ class Listener:
 def test_a_page_ends_with_what_the_document_has(
     cells: list[list[tuple[Any, ...]]], max_bytes: int, max_outputs: int, ticks: list[bool]
 ) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionComplete
+
     bounds = {"max_bytes": max_bytes, "max_outputs": max_outputs}
     recorder = Recorder(Path("unused"), lambda _kernel_id: None, **bounds)
     recorder.texts.overflow = lambda *_ids: None  # type: ignore[method-assign, assignment, return-value]

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pytest
-from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 from genops_lab.core.errors import Failed
 from genops_lab.outputs.documents import Documents, Written
 
 from .notebooks import cells_of, execution, stream, text_of, write_notebook
 
+if TYPE_CHECKING:
+    from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+
 CODE = {"cell1": "print(1)"}
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> AsyncLargeFileManager:
+    from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+
     found = AsyncLargeFileManager(root_dir=str(tmp_path))
     (tmp_path / ".jupyter").mkdir()
     found.notary.data_dir = str(tmp_path / ".jupyter")
@@ -88,6 +92,8 @@ def test_a_file_that_is_no_notebook_is_left_alone(documents: Documents, tmp_path
 def test_a_trusted_notebook_stays_trusted(
     documents: Documents, manager: AsyncLargeFileManager, tmp_path: Path
 ) -> None:
+    import nbformat
+
     write_notebook(tmp_path / "work.ipynb", CODE)
     asyncio.run(manager.trust_notebook("work.ipynb"))
     html = {"output_type": "display_data", "data": {"text/html": "<b>1</b>"}, "metadata": {}}
@@ -99,6 +105,8 @@ def test_a_trusted_notebook_stays_trusted(
 def test_an_untrusted_notebook_does_not_become_trusted(
     documents: Documents, manager: AsyncLargeFileManager, tmp_path: Path
 ) -> None:
+    import nbformat
+
     write_notebook(tmp_path / "work.ipynb", {**CODE, "evil": "?"})
     notebook = nbformat.read(tmp_path / "work.ipynb", as_version=4)
     html = nbformat.v4.new_output("display_data", data={"text/html": "<script>"})

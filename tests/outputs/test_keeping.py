@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
 from genops_lab.core.events import EventBus
 from genops_lab.core.store import Store
@@ -27,6 +26,8 @@ NAME = "work.ipynb"
 async def test_the_end_of_a_run_that_comes_while_it_is_looked_up_is_not_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+
     manager = AsyncLargeFileManager(root_dir=str(tmp_path))
     manager.notary.data_dir = str(tmp_path)
     write_notebook(tmp_path / NAME, {"cell1": "code"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,8 @@ from .notebooks import execution, new_notebook, stream
 
 
 def test_outputs_go_to_their_cell_with_the_count() -> None:
+    import nbformat
+
     notebook = new_notebook({"cell1": "print(1)", "cell2": "print(2)"})
     assert merge(notebook, [execution()]).changed
     first, second = notebook["cells"]
@@ -25,6 +26,8 @@ def test_outputs_go_to_their_cell_with_the_count() -> None:
 
 @pytest.mark.parametrize("sources", [{"cell1": "print('edited')"}, {"other": "print(1)"}])
 def test_outputs_of_an_edited_or_deleted_cell_are_recovered_at_the_end(sources: dict[str, str]) -> None:
+    import nbformat
+
     notebook = new_notebook(sources)
     assert merge(notebook, [execution()]).changed
     own, heading, recovered = notebook["cells"]
@@ -52,6 +55,8 @@ def test_the_last_run_of_a_cell_counts() -> None:
 
 
 def test_before_nbformat_4_5_the_source_tells_the_cell() -> None:
+    import nbformat
+
     notebook = new_notebook({"x": "print(1)", "y": "print(2)", "z": "print(2)"})
     notebook["nbformat_minor"] = 4
     for cell in notebook["cells"]:
@@ -80,6 +85,8 @@ RUNS = st.lists(
 
 @given(RUNS)
 def test_merging_again_changes_nothing_and_nothing_is_lost(runs: list) -> None:
+    import nbformat
+
     notebook = new_notebook({"c0": "same", "c1": "same", "c2": "other"})
     before = copy.deepcopy(notebook)
     merge(notebook, runs)

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete
 
 from genops_lab.outputs.area import OutputArea
 from genops_lab.outputs.items import StreamText
@@ -63,6 +60,10 @@ def test_progress_lines(pieces: list[str], shown: str) -> None:
 def test_outputs_are_what_nbclient_makes_of_the_messages(
     cells: list[list[tuple[Any, ...]]], data: st.DataObject
 ) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionComplete
+
     recorder = Recorder(Path("unused"), lambda _kernel_id: None)
     kernel = SpeakingKernel(recorder)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("code") for _ in cells])

@@ -8,7 +8,6 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-import nbformat
 import psutil
 import pytest
 
@@ -67,6 +66,8 @@ def pid_in(text: str) -> int:
 
 def code_cells(path: Any) -> list[Any]:
     """The code cells on disk; none while the file is being written."""
+    import nbformat
+
     try:
         return [cell for cell in cells_of(path) if cell.cell_type == "code"]
     except (FileNotFoundError, nbformat.reader.NotJSONError):
@@ -82,6 +83,8 @@ def wait_for(path: Any, index: int = 0) -> list[Any]:
 
 
 def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
+    import nbformat
+
     work = lab.home.work
     for name in ("plain", "changed", "deleted", "died"):
         write_notebook(work / f"{name}.ipynb", {"cell1": CODE, "cell2": "mine"})
@@ -139,6 +142,8 @@ def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
 
 
 def test_stopped_in_the_middle_of_a_cell_with_a_page_that_comes_back(lab: RemoteLab) -> None:
+    import nbformat
+
     lab.write_notebook({"cell1": CODE})
     session = begin(lab, "work.ipynb")
     kernel_id = session["kernel"]["id"]

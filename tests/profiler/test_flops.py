@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from genops_lab.profiler.engine.advice.shapes import Call, work_of
 from genops_lab.profiler.engine.efficiency.flops import work
@@ -22,7 +20,8 @@ from genops_lab.profiler.engine.reading import kineto
 
 from .traced import profiled
 
-functional = torch.nn.functional
+if TYPE_CHECKING:
+    import torch
 
 
 def counted(path: Path) -> float:
@@ -52,24 +51,33 @@ def counted(path: Path) -> float:
 
 
 def ready(*shapes: tuple[int, ...]) -> list[torch.Tensor]:
+    import torch
+
     return [torch.randn(shape, requires_grad=True) for shape in shapes]
 
 
+#: By name: a call, given torch and tensors of these shapes.
 CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
-    "mm": (torch.mm, [(8, 16), (16, 4)]),
-    "addmm": (torch.addmm, [(4,), (8, 16), (16, 4)]),
-    "bmm": (torch.bmm, [(3, 8, 16), (3, 16, 4)]),
-    "baddbmm": (torch.baddbmm, [(3, 8, 4), (3, 8, 16), (3, 16, 4)]),
-    "linear": (functional.linear, [(2, 5, 16), (4, 16), (4,)]),
-    "matmul": (torch.matmul, [(2, 3, 8, 16), (16, 4)]),
-    "conv1d": (lambda x, w: functional.conv1d(x, w, stride=2, padding=1), [(2, 3, 20), (6, 3, 3)]),
+    "mm": (lambda torch, *tensors: torch.mm(*tensors), [(8, 16), (16, 4)]),
+    "addmm": (lambda torch, *tensors: torch.addmm(*tensors), [(4,), (8, 16), (16, 4)]),
+    "bmm": (lambda torch, *tensors: torch.bmm(*tensors), [(3, 8, 16), (3, 16, 4)]),
+    "baddbmm": (lambda torch, *tensors: torch.baddbmm(*tensors), [(3, 8, 4), (3, 8, 16), (3, 16, 4)]),
+    "linear": (lambda torch, *tensors: torch.nn.functional.linear(*tensors), [(2, 5, 16), (4, 16), (4,)]),
+    "matmul": (lambda torch, *tensors: torch.matmul(*tensors), [(2, 3, 8, 16), (16, 4)]),
+    "conv1d": (
+        lambda torch, x, w: torch.nn.functional.conv1d(x, w, stride=2, padding=1),
+        [(2, 3, 20), (6, 3, 3)],
+    ),
     "conv2d": (
-        lambda x, w: functional.conv2d(x, w, stride=2, padding=1, dilation=2),
+        lambda torch, x, w: torch.nn.functional.conv2d(x, w, stride=2, padding=1, dilation=2),
         [(2, 4, 20, 18), (6, 4, 3, 3)],
     ),
-    "conv3d": (functional.conv3d, [(1, 2, 7, 8, 9), (3, 2, 2, 3, 2)]),
+    "conv3d": (
+        lambda torch, *tensors: torch.nn.functional.conv3d(*tensors),
+        [(1, 2, 7, 8, 9), (3, 2, 2, 3, 2)],
+    ),
     "transposed": (
-        lambda x, w: functional.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1),
+        lambda torch, x, w: torch.nn.functional.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1),
         [(2, 4, 10, 9), (4, 6, 3, 3)],
     ),
 }
@@ -78,10 +86,13 @@ CASES: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_numbers_as_torch(case: str, backward: bool, tmp_path: Path) -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
     function, shapes = CASES[case]
 
     def run() -> None:
-        out = function(*ready(*shapes))
+        out = function(torch, *ready(*shapes))
         if backward:
             torch.autograd.backward([out.sum()])
 
@@ -97,10 +108,14 @@ def test_the_same_numbers_as_torch(case: str, backward: bool, tmp_path: Path) ->
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention_by_the_formulas_of_torch(causal: bool, tmp_path: Path) -> None:
     """torch's counter knows the operators of GPUs only, so its formulas are asked. Causal or not makes none."""
+    import torch
+    from torch.utils.flop_counter import sdpa_backward_flop_count, sdpa_flop_count
+
+    attention = torch.nn.functional.scaled_dot_product_attention
     q, k, v = ready((2, 4, 32, 16), (2, 4, 48, 16), (2, 4, 48, 16))
 
     def run() -> None:
-        torch.autograd.backward([functional.scaled_dot_product_attention(q, k, v, is_causal=causal).sum()])
+        torch.autograd.backward([attention(q, k, v, is_causal=causal).sum()])
 
     path = tmp_path / "trace.json"
     profiled(run, path, stacks=False)
@@ -112,9 +127,11 @@ def test_attention_by_the_formulas_of_torch(causal: bool, tmp_path: Path) -> Non
 
 def test_groups_divide_the_forward_pass(tmp_path: Path) -> None:
     """Backward, torch's counter does not divide by the groups; forward both do."""
+    import torch
+
     path = tmp_path / "trace.json"
     x, weight = torch.randn(2, 8, 10, 10), torch.randn(8, 1, 3, 3)
-    profiled(lambda: functional.conv2d(x, weight, groups=8), path, stacks=False)
+    profiled(lambda: torch.nn.functional.conv2d(x, weight, groups=8), path, stacks=False)
     assert counted(path) == 2 * 2 * 8 * 8 * 8 * 9
 
 

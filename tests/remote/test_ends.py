@@ -15,6 +15,7 @@ from genops_lab.agent.places import kernel_folder
 from genops_lab.agent.statefile import read_state, write_state
 from tests.remote.places import DEADLINE_S, Collector, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
+from tests.support.processes import runs
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_a_lease_that_runs_out_is_told_to_who_comes_back(place: Place) -> None:
         wait(lambda: kernel.bridge.state.state == "connected")
         assert kernel.run("print(kept)")[1] == "1\n", "who is attached keeps it"
         place.do(kernel.bridge.link.down())
-        wait(lambda: not psutil.pid_exists(int(kernel.bridge.info["pid"])))
+        wait(lambda: not runs(int(kernel.bridge.info["pid"])))
         place.do(kernel.bridge.link.up())
         wait(lambda: not kernel.manager.is_alive())
         assert "lease" in kernel.bridge.state.reason

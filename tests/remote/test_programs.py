@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
-import psutil
 import pytest
 
 from genops_lab.core.store import Store
@@ -19,6 +17,7 @@ from genops_lab.targets.ledger import Ledger
 from genops_lab.targets.records import TargetRecord
 from tests.remote.places import TARGET, Place, a_place, wait
 from tests.support.homes import temporary_home
+from tests.support.processes import runs
 
 KERNEL = f"genops-{TARGET}"
 TIMEOUT_S = 150.0
@@ -47,6 +46,8 @@ def run(place: Place, *command: str, typed: str | None = None) -> subprocess.Com
 
 
 def notebook(place: Place, name: str, *cells: str) -> Path:
+    import nbformat
+
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     path = place.home.work / name
     nbformat.write(made, path)
@@ -54,6 +55,8 @@ def notebook(place: Place, name: str, *cells: str) -> Path:
 
 
 def test_nbclient(place: Place) -> None:
+    import nbformat
+
     path = notebook(place, "a.ipynb", "print(6 * 7)", "import os; open('here', 'w'); print(os.getcwd())")
     told = run(
         place, sys.executable, "-m", "jupyter", "execute", "--inplace", f"--kernel_name={KERNEL}", str(path)
@@ -65,6 +68,8 @@ def test_nbclient(place: Place) -> None:
 
 
 def test_papermill(place: Place) -> None:
+    import nbformat
+
     path = notebook(place, "b.ipynb", "x = 1", "print(x + 1)")
     made = place.home.work / "b-out.ipynb"
     told = run(place, sys.executable, "-m", "papermill", "-k", KERNEL, str(path), str(made))
@@ -100,7 +105,7 @@ def test_a_program_that_forgets_its_kernel_leaves_it_under_its_lease(place: Plac
     (info,) = [each for each in place.call("kernels.list") if each["kernel_id"] == kernel_id]
     assert info["state"] == "running" and info["lease_until"] > info["started_at"] + 6 * 86400
     wait(lambda: place.call("kernels.info", kernel_id=kernel_id)["attached"] is None)
-    assert psutil.pid_exists(info["pid"])
+    assert runs(info["pid"])
     place.call("kernels.stop", kernel_id=kernel_id, grace_s=0)
 
 

@@ -6,14 +6,17 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from hypothesis import strategies as st
 
 from genops_lab.experiments.query import Kind
 from tests.support.random_runs import KEYS, NOW, NUMBER_WORDS, NUMBERS, OTHER_WORDS, ZONE
 from tests.support.run_columns import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("=", "=="), operator.eq),
@@ -33,6 +36,8 @@ class Frame:
 
     def column(self, kind: Kind, key: str) -> pd.Series:
         """The values of the runs that have one, by the run's place; durations to the millisecond."""
+        import pandas as pd
+
         values = {at: row.part(kind)[key] for at, row in enumerate(self.table) if key in row.part(kind)}
         number = kind == "metric" or key in ("start_time", "end_time", "duration")
         found = pd.Series(values, dtype=float if number else object)
@@ -40,11 +45,15 @@ class Frame:
 
     def times(self, key: str) -> pd.Series:
         """Times with their zone."""
+        import pandas as pd
+
         milliseconds = (self.column("attribute", key) * 1000).round()
         return pd.to_datetime(milliseconds, unit="ms", utc=True).dt.tz_convert(ZONE)
 
     def as_numbers(self, kind: Kind, key: str) -> pd.Series:
         """Texts that are numbers, those alone."""
+        import pandas as pd
+
         texts = self.column(kind, key)
         return pd.to_numeric(texts[~texts.str.contains("_")], errors="coerce").dropna()
 
@@ -232,43 +241,54 @@ def _of_attributes(draw: st.DrawFn) -> Asked:
 
 
 def _day(text: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    import pandas as pd
+
     day = pd.Timestamp(text, tz=ZONE)
     return day, day + pd.DateOffset(days=1)
 
 
 def _at(at: pd.Timestamp, unit: str = "0s") -> tuple[pd.Timestamp, pd.Timestamp]:
+    import pandas as pd
+
     return at, at + pd.Timedelta(unit)
 
 
-#: What is written, and the span that is meant: its begin, and its end, which is not in it.
-TIMES = {
-    "today": _day("2026-11-26"),
-    "Yesterday": _day("2026-11-25"),
-    "now": _at(NOW),
-    "-7d": _at(NOW - pd.Timedelta("7D")),
-    "'7 days ago'": _at(NOW - pd.Timedelta("7D")),
-    "7 days ago": _at(NOW - pd.Timedelta("7D")),
-    "'2026-10-25'": _day("2026-10-25"),
-    "2026-10-25": _day("2026-10-25"),
-    "2026-3-29": _day("2026-03-29"),
-    "2026-11-19 15:30": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE), "1min"),
-    "'2026-11-19T15:30:00'": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE), "1s"),
-    "2026-11-19T14:30:00.000Z": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE)),
-    "'2026-11-19 14:30+00:00'": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE), "1min"),
-    str(round(NOW.timestamp() * 1000)): _at(NOW),
-}
+@cache
+def _spans() -> dict[str, tuple[pd.Timestamp, pd.Timestamp]]:
+    """What is written, and the span that is meant: its begin, and its end, which is not in it."""
+    import pandas as pd
+
+    now = pd.Timestamp(NOW)
+    return {
+        "today": _day("2026-11-26"),
+        "Yesterday": _day("2026-11-25"),
+        "now": _at(now),
+        "-7d": _at(now - pd.Timedelta("7D")),
+        "'7 days ago'": _at(now - pd.Timedelta("7D")),
+        "7 days ago": _at(now - pd.Timedelta("7D")),
+        "'2026-10-25'": _day("2026-10-25"),
+        "2026-10-25": _day("2026-10-25"),
+        "2026-3-29": _day("2026-03-29"),
+        "2026-11-19 15:30": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE), "1min"),
+        "'2026-11-19T15:30:00'": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE), "1s"),
+        "2026-11-19T14:30:00.000Z": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE)),
+        "'2026-11-19 14:30+00:00'": _at(pd.Timestamp("2026-11-19 15:30", tz=ZONE), "1min"),
+        str(round(NOW.timestamp() * 1000)): _at(now),
+    }
 
 
 @st.composite
 def _of_times(draw: st.DrawFn) -> Asked:
     """Times, with times that have a length and such that have none."""
+    import pandas as pd
+
     key, written = draw(
         st.sampled_from(
             [("start_time", "start_time"), ("end_time", "attr.end_time"), ("start_time", "created")]
         )
     )
-    text, other = draw(st.sampled_from(list(TIMES))), draw(st.sampled_from(list(TIMES)))
-    begin, end = TIMES[text]
+    text, other = draw(st.sampled_from(list(_spans()))), draw(st.sampled_from(list(_spans())))
+    begin, end = _spans()[text]
     how, negated = draw(st.sampled_from(["compare", "between", "last", "in"])), draw(st.booleans())
     word = "NOT " if negated else ""
 
@@ -284,16 +304,16 @@ def _of_times(draw: st.DrawFn) -> Asked:
         )
         return Asked(
             f"{written} {word}{draw(_cased)('in last')} {period}",
-            of(lambda times: times >= NOW - pd.Timedelta(length)),
+            of(lambda times: times >= pd.Timestamp(NOW) - pd.Timedelta(length)),
         )
     if how == "in":
         return Asked(
             f"{written} {word}IN ({text}, {other})",
-            of(lambda times: within(times, begin, end) | within(times, *TIMES[other])),
+            of(lambda times: within(times, begin, end) | within(times, *_spans()[other])),
         )
     if how == "between":
-        _, last = TIMES[other]
-        open_end = TIMES[other][0] != last
+        _, last = _spans()[other]
+        open_end = _spans()[other][0] != last
         return Asked(
             f"{written} {word}BETWEEN {text} AND {other}",
             of(lambda times: (times >= begin) & (times < last if open_end else times <= last)),

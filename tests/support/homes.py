@@ -60,13 +60,26 @@ def temporary_home() -> Iterator[Home]:
     try:
         yield home
     finally:
-        _end_what_lives_in(path)
+        end_what_lives_in(path)
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _end_what_lives_in(path: Path) -> None:
-    """Deployments outlive their Lab by design; they must not outlive the test's home."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(path) in part for part in process.info["cmdline"] or ()) and process.pid != os.getpid():
+def end_what_lives_in(path: Path) -> None:
+    """End the processes whose command names a test's folder, and their children.
+
+    Deployments outlive their Lab by design and kernels their agent; they must not outlive the test. Those that start
+    meanwhile are met in the next look.
+    """
+    for _ in range(5):
+        found = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(str(path) in word for word in process.info["cmdline"] or ()) and process.pid != os.getpid()
+        ]
+        if not found:
+            return
+        for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+                for each in (process, *process.children(recursive=True)):
+                    each.kill()
+        psutil.wait_procs(found, timeout=1)

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,9 +30,7 @@ def missing() -> str:
     """What a test would need; empty where all is there."""
     if binaries() is None:
         return "no PostgreSQL here (Debian: apt-get install postgresql)"
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
+    if find_spec("psycopg") is None:
         return "no psycopg here"
     return ""
 

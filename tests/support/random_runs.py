@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import pandas as pd
 from hypothesis import strategies as st
 
 from genops_lab.experiments.query import Kind
 from tests.support.run_columns import Row
 
 ZONE = "Europe/Berlin"
-NOW = pd.Timestamp("2026-11-26 15:30:00", tz=ZONE)
+NOW = datetime(2026, 11, 26, 15, 30, tzinfo=ZoneInfo(ZONE))
 #: Midnights, about the changes of the clocks too, a week ago, what else is asked for, and now.
 DAYS = [
     "2026-11-26",
@@ -25,7 +26,7 @@ DAYS = [
     "2026-03-29",
     "2026-03-30",
 ]
-MARKS = [NOW, *(pd.Timestamp(day, tz=ZONE) for day in DAYS)]
+MARKS = [NOW, *(datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(ZONE)) for day in DAYS)]
 NUMBER_WORDS = ["0", "1", "-1", "0.001", "1e-3", "+5", " 5 ", "5.0", ".5", "7.", "inf", "-inf", "1E3"]
 OTHER_WORDS = [
     "", "adam", "Adam", "adamw", "s_d", "100%", "a b", "it's", "x\ny", "日本", "É", "é", "nan", "1_0", "0x1", "2h",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import strategies as st
-from mlflow import MlflowClient
-from mlflow.entities import ViewType
-from mlflow.exceptions import MlflowException
 
 from genops_lab.experiments.columns.mirror import Shown
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 METRICS = ("loss", "val/acc", "x")
 KEYS = ("a", "b c", "é")
@@ -56,6 +56,8 @@ class Changer:
 
     def change(self, what: str, which: int, how: Any) -> None:
         """One change; one that MLflow refuses (a deleted run gets no metrics, say) is none."""
+        from mlflow.exceptions import MlflowException
+
         acts: dict[str, Callable[[str, Any], Any]] = {
             "metric": lambda run, how: self.client.log_metric(run, how[0], how[1], timestamp=how[2], step=how[3]),
             "param": lambda run, how: self.client.log_param(run, how[0], how[1]),
@@ -95,6 +97,8 @@ class Changer:
 
 def as_mlflow_says(client: MlflowClient) -> dict[str, Any]:
     """All runs by id, deleted ones included, as MlflowClient answers."""
+    from mlflow.entities import ViewType
+
     experiments = {
         each.experiment_id: each.name for each in client.search_experiments(view_type=ViewType.ALL)
     }

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
 from genops_lab.experiments.query import Kind, Numbers, Texts
 from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES
@@ -60,6 +59,8 @@ class RowColumns:
         )
 
     def texts(self, kind: Kind, name: str) -> Texts | None:
+        import pyarrow as pa
+
         assert kind != "metric" and not (kind == "attribute" and name in NUMBER_ATTRIBUTES), (
             f"{name} holds numbers"
         )

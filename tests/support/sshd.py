@@ -33,6 +33,8 @@ import psutil
 import pytest
 
 from genops_lab.links.route import Route
+from tests.minutes.processes import MARK
+from tests.support.homes import end_what_lives_in
 
 #: Seconds that anything here may take before it counts as broken.
 DEADLINE_S = 60.0
@@ -88,7 +90,8 @@ class Sshd:
         self.folder = Path(tempfile.mkdtemp(prefix="gol-sshd-"))
         self.home = user.home if user else self.folder / "home"
         self.home.mkdir(exist_ok=True)
-        self.environment = {"HOME": str(self.home), **(environment or {})}
+        mark = {MARK: os.environ[MARK]} if MARK in os.environ else {}
+        self.environment = {"HOME": str(self.home), **mark, **(environment or {})}
         self.host_key = make_key(self.folder / "host_key")
         self.user_key = make_key(self.folder / "user_key")
         self.authorized_keys = self.folder / "authorized_keys"
@@ -253,11 +256,7 @@ class Sshd:
         """End it, and what still runs out of its folders; remove them."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.stop()
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or ()
-            if any(str(self.folder) in word for word in words) and process.pid != os.getpid():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+        end_what_lives_in(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from tests.kernel.kernels import Cell, RunningKernel, running_kernel
 from tests.support.homes import Home, temporary_home
@@ -67,6 +66,8 @@ class Sweeper:
 
     def runs(self, sweep: dict[str, Any]) -> list[Any]:
         """MLflow's runs of a sweep, by their trials."""
+        from mlflow import MlflowClient
+
         client = MlflowClient(f"sqlite:///{self.home.data / 'mlflow' / 'mlflow.db'}")
         ids = [found.experiment_id for found in client.search_experiments()]
         runs = client.search_runs(ids, f"tags.`genops.sweep` = '{sweep['id']}'")

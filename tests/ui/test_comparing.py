@@ -8,7 +8,6 @@ import zlib
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from playwright.sync_api import Route, expect
 
 from tests.support.browser import LabPage
@@ -74,6 +73,8 @@ def png(red: int, green: int, blue: int) -> bytes:
 @pytest.fixture(scope="module")
 def runs(server: LabServer) -> dict[str, list[str]]:
     """Three settings, of which two were repeated with seeds."""
+    from mlflow import MlflowClient
+
     server.get("genops/runs")
     client = MlflowClient(f"sqlite:///{server.home.data / 'mlflow' / 'mlflow.db'}")
     settings: list[tuple[str, dict[str, Any], list[float]]] = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import nbformat
 import pytest
 from playwright.sync_api import Locator, expect
 
@@ -44,6 +43,8 @@ for step in range(0, 60, 20):
 
 
 def written(server: LabServer) -> None:
+    import nbformat
+
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in CELLS])
     notebook.metadata["kernelspec"] = {
         "name": "python3",

@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Iterator
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -48,6 +47,8 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
 
 
 def write(server: LabServer, name: str, *cells: str) -> None:
+    import nbformat
+
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},

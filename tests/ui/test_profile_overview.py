@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
@@ -83,6 +82,8 @@ def test_of_a_real_trace(lab: LabPage, server: LabServer) -> None:
 
 
 def test_of_a_cell_on_the_host(lab: LabPage, server: LabServer) -> None:
+    import nbformat
+
     pytest.importorskip("torch", reason="PyTorch is an extra")
     cells = ["%load_ext genops_lab\nimport torch", CELL]
     notebook = nbformat.v4.new_notebook(

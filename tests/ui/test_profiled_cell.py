@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
@@ -15,6 +14,8 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_a_cell_that_is_profiled_here_leads_to_its_lines(lab: LabPage, server: LabServer) -> None:
+    import nbformat
+
     pytest.importorskip("torch", reason="PyTorch is an extra")
     cells = ["%load_ext genops_lab\nimport torch", "%%profile\nx = torch.ones(400, 400)\ny = x @ x"]
     notebook = nbformat.v4.new_notebook(

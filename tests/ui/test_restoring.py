@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
@@ -21,6 +20,8 @@ CELLS = [
 
 
 def test_a_tracked_cell_comes_back_as_a_notebook(lab: LabPage, server: LabServer) -> None:
+    import nbformat
+
     work = server.home.work / "lessons"
     work.mkdir()
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in CELLS])

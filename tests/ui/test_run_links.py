@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import LabPage, lab_page
@@ -86,6 +85,8 @@ def test_the_link_opens_the_run_after_the_login_and_once(
 def test_mlflows_own_page_of_the_run_and_of_our_pictures(
     module_home: Home, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    from mlflow import MlflowClient
+
     store = f"sqlite:///{module_home.path}/served.db"
     with running_mlflow(module_home, store, module_home.path / "served") as url:
         with running_lab(module_home, env={"MLFLOW_TRACKING_URI": url}) as server:

@@ -6,7 +6,6 @@ import json
 import time
 
 import pytest
-from mlflow import MlflowClient
 from playwright.sync_api import expect
 
 from tests.support.browser import LabPage
@@ -46,6 +45,8 @@ def trace(step_us: int) -> str:
 @pytest.fixture(scope="module")
 def runs(server: LabServer) -> dict[str, str]:
     """Two runs with a profile each; one of the profiles has a price."""
+    from mlflow import MlflowClient
+
     server.get("genops/runs")
     client = MlflowClient(f"sqlite:///{server.home.data / 'mlflow' / 'mlflow.db'}")
     made = {}

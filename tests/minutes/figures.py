@@ -1,0 +1,115 @@
+"""The figures of a run by row (a file, a shared server, a worker's collection), and where they are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+#: How many runs' figures stay in ``.cache/minutes``.
+KEPT_RUNS = 20
+
+Kind = Literal["file", "shared", "collection", "other"]
+
+
+@dataclass
+class Row:
+    """``wall_s`` of a file: from the end of the worker's previous one to its own end."""
+
+    name: str
+    kind: Kind
+    worker: str = ""
+    tests: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+    @property
+    def folder(self) -> str:
+        """``tests/core`` of ``tests/core/test_store.py``."""
+        return str(Path(self.name).parent)
+
+
+@dataclass
+class Run:
+    """``complete``: every test of the project was asked for. ``started_at``: seconds since 1970."""
+
+    id: str
+    started_at: float
+    complete: bool
+    workers: int
+    cores: int = field(default_factory=lambda: available_cores())
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def idle(self) -> float:
+        """The share of the cores' time that this run did not use, 0 to 1."""
+        return max(0.0, 1 - self.cpu_s / max(1e-9, self.wall_s * self.cores))
+
+    def dearest(self, count: int = 10) -> list[Row]:
+        """Return the rows with most CPU."""
+        return sorted(self.rows, key=lambda row: -row.cpu_s)[:count]
+
+    def by_folder(self) -> dict[str, float]:
+        """Return the CPU seconds of the files of each folder."""
+        sums: dict[str, float] = {}
+        for row in self.rows:
+            if row.kind == "file":
+                sums[row.folder] = sums.get(row.folder, 0.0) + row.cpu_s
+        return sums
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep(run: Run, folder: Path) -> Path:
+    """Write a run's figures into a file of its own, and remove those of old runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"run-{run.id}.json"
+    told: dict[str, Any] = {**asdict(run), "idle": run.idle}
+    told["rows"] = [_rounded(asdict(row)) for row in run.dearest(len(run.rows))]
+    file.write_text(json.dumps(_rounded(told), indent=1) + "\n", encoding="utf-8")
+    for old in _kept(folder)[:-KEPT_RUNS]:
+        old.unlink()
+    return file
+
+
+def newest(folder: Path, *, complete: bool = True) -> Run | None:
+    """Return the newest run that was kept."""
+    for file in reversed(_kept(folder)):
+        told = json.loads(file.read_text(encoding="utf-8"))
+        told.pop("idle")
+        run = Run(**{**told, "rows": [Row(**row) for row in told["rows"]]})
+        if run.complete or not complete:
+            return run
+    return None
+
+
+def table(rows: Iterable[Row]) -> list[str]:
+    """Return lines for people: CPU, wall, tests, name."""
+    return [f"{row.cpu_s:8.1f} s CPU {row.wall_s:8.1f} s {row.tests:5d} tests  {row.name}" for row in rows]
+
+
+def clock(seconds: float) -> str:
+    """Return minutes and seconds.
+
+    >>> clock(130.4)
+    '2:10'
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _kept(folder: Path) -> list[Path]:
+    return sorted(folder.glob("run-*.json"))
+
+
+def _rounded(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in told.items()}

@@ -1,0 +1,40 @@
+"""The order of files: the longest first, so that the end of a run does not wait for one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from .figures import Run
+
+#: Seconds of each file in a complete run, committed: all workers must have one order.
+DURATIONS = Path(__file__).with_name("durations.json")
+
+#: Seconds taken for a file that is not in it.
+UNKNOWN_S = 20.0
+
+T = TypeVar("T")
+
+
+def longest_first(items: Sequence[T], files: Sequence[str], seconds: dict[str, float]) -> list[T]:
+    """Return the tests with those of the longest files first; ``files`` has the file of each.
+
+    >>> longest_first(["a1", "b1", "b2"], ["a", "b", "b"], {"a": 1, "b": 9})
+    ['b1', 'b2', 'a1']
+    """
+    order = sorted(range(len(items)), key=lambda index: -seconds.get(files[index], UNKNOWN_S))
+    return [items[index] for index in order]
+
+
+def durations() -> dict[str, float]:
+    """Return the committed seconds of each file."""
+    found: dict[str, float] = json.loads(DURATIONS.read_text(encoding="utf-8")) if DURATIONS.exists() else {}
+    return found
+
+
+def keep_durations(run: Run) -> None:
+    """Write the seconds of a run's files, whole ones: small changes are no change."""
+    seconds = {row.name: max(1, round(row.wall_s)) for row in run.rows if row.kind == "file"}
+    DURATIONS.write_text(json.dumps(dict(sorted(seconds.items())), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,199 @@
+"""The processes of a test run: which are there, whose they are, what they used, which were left behind.
+
+A process belongs to the run when a worker is among its ancestors or when it carries the run's mark, an environment
+variable that children inherit. On Linux the process that leads the workers also takes in orphans (it is a
+"subreaper"), so none escapes by a cleared environment and two forks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+#: ``<run>:<worker>:<file>``. No prefix that tests take out of the environments of what they start.
+MARK = "TEST_RUN_MARK"
+
+#: Where :func:`shared_process` writes, for all workers of a run.
+SHARED = "TEST_RUN_SHARED"
+
+#: Seconds for what is ending by itself, on a busy machine too.
+GRACE_S = float(os.environ.get("TEST_RUN_GRACE_S", "10"))
+
+#: Started by Python itself for a whole process's life.
+PYTHONS_OWN = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+_SET_CHILD_SUBREAPER = 36
+
+_looking = threading.Lock()
+
+#: A process's pid and its start, which together are never used twice.
+Key = tuple[int, float]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A process at one moment. ``cpu_s``: its own seconds and those of the children that it waited for."""
+
+    key: Key
+    parent: int
+    cpu_s: float
+    zombie: bool
+
+    @property
+    def pid(self) -> int:
+        return self.key[0]
+
+
+def look() -> dict[Key, Seen]:
+    """Return all processes of this machine."""
+    found: dict[Key, Seen] = {}
+    with _looking:
+        for process in psutil.process_iter(["ppid", "cpu_times", "create_time", "status"]):
+            told = process.info
+            if told["cpu_times"] is None or told["create_time"] is None:
+                continue
+            times = told["cpu_times"]
+            cpu = times.user + times.system + times.children_user + times.children_system
+            key = (process.pid, told["create_time"])
+            found[key] = Seen(key, told["ppid"] or 0, cpu, told["status"] == psutil.STATUS_ZOMBIE)
+    return found
+
+
+def mark_of(pid: int) -> str:
+    """Return the mark that a process carries, or "" where it carries none or must not be read."""
+    return _variable(pid, MARK)
+
+
+def _variable(pid: int, name: str) -> str:
+    try:
+        return psutil.Process(pid).environ().get(name, "")
+    except (psutil.Error, OSError):
+        return ""
+
+
+def shared_process(name: str, pid: int) -> None:
+    """Say that a process, with its children, serves several files: it gets a row of its own, named ``name``."""
+    folder = os.environ.get(SHARED)
+    if folder:
+        (Path(folder) / str(pid)).write_text(name, encoding="utf-8")
+
+
+def shared_processes() -> dict[int, str]:
+    """Return the pids that :func:`shared_process` was told, with their names."""
+    folder = os.environ.get(SHARED)
+    if not folder:
+        return {}
+    return {int(file.name): file.read_text(encoding="utf-8") for file in Path(folder).iterdir()}
+
+
+# -- what is left behind ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """A process that outlived its file. ``test``: what ran when it was started, "" where that is unknown."""
+
+    pid: int
+    command: str
+    test: str
+
+    def __str__(self) -> str:
+        return f"{self.test or '(test unknown)'}: process {self.pid}, {self.command}"
+
+
+def end_what_is_left(mark: str, *, below: int, spared: Iterable[int] = ()) -> list[LeftBehind]:
+    """End the processes whose mark begins with ``mark`` or that are descendants of ``below``, and return them.
+
+    Those that end by themselves within ``GRACE_S`` are no finding. ``spared``: pids that stay, with their
+    descendants.
+    """
+    deadline = time.monotonic() + GRACE_S
+    left = list(_left(mark, below, set(spared)))
+    while left and time.monotonic() < deadline:
+        time.sleep(0.1)
+        left = [process for process in left if _runs(process)]
+    found = []
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            words = " ".join(process.cmdline()) or process.name()
+            command = words if len(words) <= 400 else f"{words[:200]} ... {words[-200:]}"
+            test = _variable(process.pid, "PYTEST_CURRENT_TEST") or mark_of(process.pid).rpartition(":")[2]
+            found.append(LeftBehind(process.pid, command, test))
+            process.kill()
+    return found
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether a process still does anything: one that nobody waited for does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _left(mark: str, below: int, spared: set[int]) -> Iterator[psutil.Process]:
+    now = look()
+    children: dict[int, list[int]] = {}
+    for seen in now.values():
+        children.setdefault(seen.parent, []).append(seen.pid)
+
+    def family(pid: int) -> Iterator[int]:
+        for child in children.get(pid, ()):
+            if child not in spared:
+                yield child
+                yield from family(child)
+
+    spared |= {pid for kept in list(spared) for pid in family(kept)}
+    ours = set(family(below))
+    for seen in now.values():
+        if seen.zombie or seen.pid in spared or seen.pid in (os.getpid(), below):
+            continue
+        if seen.pid in ours or (mark and mark_of(seen.pid).startswith(mark)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(seen.pid)
+                command = " ".join(process.cmdline())
+                if not any(own in command for own in PYTHONS_OWN):
+                    yield process
+
+
+# -- orphans ------------------------------------------------------------------------------------------
+
+
+def take_in_orphans(own: Callable[[], Iterable[int]], ended: dict[int, float]) -> bool:
+    """Have orphaned descendants become this process's children, and wait for them when they end.
+
+    As PID 1 does, which in many containers does not. ``own``: the children that somebody else waits for. The CPU
+    seconds of each orphan that ended are put into ``ended``. Returns whether this machine can (Linux).
+    """
+    if not sys.platform.startswith("linux") or not any(_children_files()):
+        return False
+    if ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        return False
+
+    def wait_for_orphans(*_: object) -> None:
+        known = set(own())
+        for file in _children_files():
+            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+                for pid in map(int, file.read_text().split()):
+                    if pid in known:
+                        continue
+                    with contextlib.suppress(ChildProcessError):
+                        gone, _status, usage = os.wait4(pid, os.WNOHANG)
+                        if gone:
+                            ended[pid] = usage.ru_utime + usage.ru_stime
+
+    signal.signal(signal.SIGCHLD, wait_for_orphans)
+    return True
+
+
+def _children_files() -> Iterator[Path]:
+    return Path("/proc/self/task").glob("*/children")

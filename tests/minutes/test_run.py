@@ -1,0 +1,193 @@
+"""A run of a small project under the plugin: its rows, what it left behind, its output, its second tries."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFTEST = """
+import subprocess, sys
+import pytest
+from tests.minutes import shared_process
+
+pytest_plugins = ["tests.minutes.plugin"]
+BURN = "import time\\nwhile time.process_time() < {}: pass\\nprint(flush=True)\\ntime.sleep({})"
+
+def burning(seconds, then=0, **options):
+    command = [sys.executable, "-c", BURN.format(seconds, then)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, **options)
+    process.stdout.readline()
+    return process
+
+@pytest.fixture
+def burn():
+    return burning
+
+@pytest.fixture(scope="session")
+def server():
+    process = burning(0.5, 600)
+    shared_process("the server", process.pid)
+    yield process
+    process.kill()
+    process.wait()
+"""
+
+#: A parent that starts a process in a session of its own and ends at once, and prints the orphan's pid.
+ORPHAN = """
+import subprocess, sys
+
+STARTS = (
+    "import subprocess, sys; nothing = subprocess.DEVNULL;"
+    "print(subprocess.Popen(sys.argv[1:], start_new_session=True, stdout=nothing, stderr=nothing).pid)"
+)
+
+def orphan(code, **options):
+    command = [sys.executable, "-c", STARTS, sys.executable, "-c", code]
+    return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, **options).stdout)
+"""
+
+FILES = {
+    "conftest.py": CONFTEST,
+    "orphans.py": ORPHAN,
+    "test_child.py": "def test_burns(burn):\n    burn(1).wait()\n",
+    "test_orphan.py": """
+import time, pathlib
+from orphans import orphan
+def test_burns(tmp_path):
+    done, stop = tmp_path / "done", tmp_path / "stop"
+    orphan("import time, pathlib\\nwhile time.process_time() < 1: pass\\n"
+           f"pathlib.Path({str(done)!r}).touch()\\nwhile not pathlib.Path({str(stop)!r}).exists(): time.sleep(0.1)")
+    while not done.exists():
+        time.sleep(0.1)
+    time.sleep(3)  # the run looks at all processes every 2 s
+    stop.touch()
+""",
+    "test_shared.py": "def test_uses_it(server):\n    pass\n",
+    "test_leaves.py": """
+from orphans import orphan
+def test_marked():
+    print(orphan("import time; time.sleep(601)"))
+""",
+    "test_hides.py": """
+import pytest
+from orphans import orphan
+def test_cleared_environment(tmp_path_factory):
+    orphan("import time; time.sleep(602)", env={})
+""",
+    "test_warns.py": """
+import warnings
+import pytest
+@pytest.mark.parametrize("number", range(30))
+def test_warns(number):
+    warnings.warn("the same again")
+""",
+    "test_unsteady.py": """
+import pathlib
+def test_second_try():
+    flag = pathlib.Path(__file__).with_name("tried")
+    if not flag.exists():
+        flag.touch()
+        assert not "the first failure"
+""",
+    "pytest.ini": "[pytest]\n",
+}
+
+
+@dataclass
+class Ended:
+    """``run``: the figures that were kept."""
+
+    code: int
+    out: str
+    run: dict[str, Any]
+
+    def row(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.run["rows"] if row["name"] == name)
+
+
+def pytest_in(folder: Path, *arguments: str) -> Ended:
+    """Run pytest in a folder, as a person does who is not inside of a run already."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TEST_RUN_"))}
+    env |= {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "xdg"), "COLUMNS": "120"}
+    env["TEST_RUN_GRACE_S"] = "2"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=150)
+    kept = sorted((folder / ".cache" / "minutes").glob("run-*.json"))
+    assert kept, ended.stdout + ended.stderr
+    return Ended(ended.returncode, ended.stdout, json.loads(kept[-1].read_text()))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ended(project: Path) -> Ended:
+    """A distributed run with second tries, as CI does it."""
+    return pytest_in(project, "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--reruns", "1")
+
+
+def test_cpu_of_children_and_orphans_is_their_files(ended: Ended) -> None:
+    assert 0.9 <= ended.row("test_child.py")["cpu_s"] < 2.0
+    assert 0.9 <= ended.row("test_orphan.py")["cpu_s"] < 2.0
+    assert ended.row("test_warns.py")["cpu_s"] < 0.8
+    assert ended.row("test_warns.py")["tests"] == 30
+
+
+def test_a_shared_process_has_a_row_of_its_own(ended: Ended) -> None:
+    assert ended.row("the server")["kind"] == "shared"
+    assert 0.4 <= ended.row("the server")["cpu_s"] < 1.0
+    assert ended.row("test_shared.py")["cpu_s"] < 0.5
+
+
+def test_collection_has_a_row_for_each_worker_and_rows_add_up(ended: Ended) -> None:
+    rows = ended.run["rows"]
+    assert {row["worker"] for row in rows if row["kind"] == "collection"} == {"gw0", "gw1"}
+    assert sum(row["cpu_s"] for row in rows) == pytest.approx(ended.run["cpu_s"], abs=0.1)
+    assert 0 < ended.run["idle"] < 1
+
+
+def test_what_is_left_behind_is_named_ended_and_makes_the_run_red(ended: Ended) -> None:
+    assert ended.code == 1
+    assert re.search(r"test_leaves.py::test_marked \(call\): process \d+, .*time\.sleep\(601\)", ended.out)
+    assert re.search(r"process \d+, .*time\.sleep\(602\)", ended.out)
+    assert "2 errors" in ended.out.splitlines()[-1]
+    ended_pids = [int(pid) for pid in re.findall(r"process (\d+), .*time\.sleep", ended.out)]
+    assert not [pid for pid in ended_pids if psutil.pid_exists(pid)]
+
+
+def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, project: Path) -> None:
+    assert re.search(
+        r"^ +\d+:\d\d test_warns.py: 30 passed; [\d.]+ s, [\d.]+ s CPU; \d files left$", ended.out, re.M
+    )
+    assert "30 warnings of 1 kinds: " in ended.out
+    assert "the same again" not in ended.out
+    kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
+    assert kept.startswith("30 times, first in test_warns.py::test_warns[")
+    assert re.fullmatch(r"=+ 37 passed, 30 warnings, 2 errors, 2 rerun in .*", ended.out.splitlines()[-1])
+
+
+def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:
+    assert "UNSTEADY" in ended.out and "the first failure" in ended.out
+    (project / "tried").unlink()
+    again = pytest_in(project, "--reruns", "1", "test_unsteady.py")
+    assert again.code == 1
+    assert "It passed on a second try, as on 2" in again.out
+    assert re.fullmatch(r"=+ 1 passed, 1 error, 1 rerun in .*", again.out.splitlines()[-1])
+    steady = pytest_in(project, "--reruns", "1", "test_unsteady.py")
+    assert steady.code == 0, steady.out
