@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from genops_lab.agent.channels import ChannelReset
 from tests.support.environments import index_variables, uv_folder
+from tests.support.processes import runs
 
 from .building import (
     PATH,
@@ -115,7 +115,7 @@ def test_cancelling_leaves_nothing(agent_home: Path, there: dict[str, str]) -> N
             assert await host.call("builds.cancel", id=ordered["id"]) == {"cancelled": True}
             assert (await following.end())["state"] == "cancelled"
             assert environments(agent_home) == []
-            await until(lambda: not psutil.pid_exists(int(begun.read_text())))
+            await until(lambda: not runs(int(begun.read_text())))
             assert await host.call("builds.cancel", id=ordered["id"]) == {"cancelled": False}
             let_through(there)
             assert (await built(host, order("golslow", folder="mine")))["state"] == "done"
@@ -153,7 +153,7 @@ def test_one_that_was_killed_is_found_out_and_cleaned_up(agent_home: Path, there
             end = await following.end()
             assert (end["state"], end["code"]) == ("failed", "gone") and "killed" in end["message"]
             assert environments(agent_home) == []
-            await until(lambda: not psutil.pid_exists(int(gate.with_suffix(".begun").read_text())))
+            await until(lambda: not runs(int(gate.with_suffix(".begun").read_text())))
             let_through(there)
             assert (await built(host, order("golslow", folder="mine")))["state"] == "done"
 

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import pytest
 
 from genops_lab.links.carrier import Carriage, open_carriage
 from genops_lab.links.errors import LinkError
 from genops_lab.links.questions import Question
 from genops_lab.links.route import Route
+from tests.support.processes import runs
 from tests.support.sshd import Sshd
 
 Answer = TypeVar("Answer")
@@ -141,6 +141,6 @@ def failure(host: Sshd, tmp_path: Path, people: People | None = None, **route: A
 def gone(pid: int) -> None:
     """Wait until a process has ended."""
     deadline = time.monotonic() + 60
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while runs(pid):
         assert time.monotonic() < deadline, f"{pid} still runs"
         time.sleep(0.02)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.support.homes import Home
+from tests.support.processes import runs
 
 from .notebooks import text_of
 from .pages import Labs, ended_afterwards, eventually
@@ -73,7 +73,7 @@ def test_killed_in_the_middle_of_a_cell(lab: Labs) -> None:
     page.send("cell2", "import os; print('kept' in dir(), os.environ['JPY_SESSION_NAME'])")
     page.printed(f"False {lab.notebook}")
     page.close()
-    assert not psutil.pid_exists(pid)
+    assert not runs(pid)
 
 
 def test_a_setting_that_was_switched_off_meanwhile(lab: Labs) -> None:
@@ -114,7 +114,7 @@ def test_a_server_that_is_stopped_ends_them(lab: Labs, how: str) -> None:
     else:
         lab.server.process.send_signal(signal.SIGTERM if how == "SIGTERM" else signal.SIGINT)
     lab.server.process.wait(60)
-    assert not psutil.pid_exists(pid) and "Traceback" not in lab.server.log
+    assert not runs(pid) and "Traceback" not in lab.server.log
     at_once = how != "Ctrl-C without a terminal"  # Jupyter itself ends without a word then
     assert bool(printed_so_far(lab, pid)) == at_once  # no page was there to save it
     lab.start_again()
@@ -129,7 +129,7 @@ def test_a_kernel_that_is_shut_down_is_over(lab: Labs) -> None:
     session = begin(lab, "work.ipynb")
     pid = pid_of(lab, session["kernel"]["id"])
     assert lab.server.request("DELETE", f"api/sessions/{session['id']}", timeout=90)[0] == 204
-    assert not psutil.pid_exists(pid)
+    assert not runs(pid)
     without_journals(lab.home)
 
 

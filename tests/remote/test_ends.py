@@ -15,6 +15,7 @@ from genops_lab.agent.places import kernel_folder
 from genops_lab.agent.statefile import read_state, write_state
 from tests.remote.places import DEADLINE_S, Collector, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
+from tests.support.processes import runs
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_the_host_was_restarted_while_nobody_was_connected(place: Place, kernel:
     wait(lambda: sum(path.stat().st_size for path in journal.iterdir()) > size)
     keeper.kill()
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: not keeper.is_running() or keeper.status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: not runs(keeper.pid))
     state = read_state(folder)
     assert state is not None
     write_state(folder, {**state, "boot_id": "another boot"})
@@ -112,7 +113,7 @@ def test_a_lease_that_runs_out_is_told_to_who_comes_back(place: Place) -> None:
         wait(lambda: kernel.bridge.state.state == "connected")
         assert kernel.run("print(kept)")[1] == "1\n", "who is attached keeps it"
         place.do(kernel.bridge.link.down())
-        wait(lambda: not psutil.pid_exists(int(kernel.bridge.info["pid"])))
+        wait(lambda: not runs(int(kernel.bridge.info["pid"])))
         place.do(kernel.bridge.link.up())
         wait(lambda: not kernel.manager.is_alive())
         assert "lease" in kernel.bridge.state.reason

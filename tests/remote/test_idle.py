@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from genops_lab.targets.models import TargetPolicy
 from tests.remote.places import DEADLINE_S, TARGET, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
+from tests.support.processes import runs
 from tests.support.sshd import Sshd
 
 #: 4 s
@@ -67,7 +67,7 @@ def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> Non
 def test_a_lab_that_was_away_finds_the_words(place: Place, kernel: Running) -> None:
     kernel.run("pass")
     place.do(kernel.bridge.link.down())
-    wait(lambda: not psutil.pid_exists(int(kernel.bridge.info["pid"])))
+    wait(lambda: not runs(int(kernel.bridge.info["pid"])))
     assert kernel.manager.is_alive(), "nobody has said that it is dead"
     place.do(kernel.bridge.link.up())
     assert "Ended after 4 s without work; freed " in said_until(kernel, "Restart the kernel to go on.")

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from jupyter_client import AsyncKernelManager
 
@@ -18,6 +17,7 @@ from genops_lab.agent.records import IOPUB
 from genops_lab.core.errors import GenOpsError
 from tests.remote.places import DEADLINE_S, TARGET, Collector, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
+from tests.support.processes import runs
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_runs_code_and_is_ended_on_its_host(place: Place) -> None:
         folder = kernel.bridge.exchange.endpoints.folder
         kernel.client.stop_channels()
         kernel.manager.shutdown_kernel()
-    assert not kernel.manager.has_kernel and not psutil.pid_exists(pid) and not folder.exists()
+    assert not kernel.manager.has_kernel and not runs(pid) and not folder.exists()
     assert str(kernel.manager.kernel_id) not in place.remote.bridges
 
 
@@ -173,9 +173,9 @@ def test_a_kernel_shut_down_while_its_host_is_away_ends_when_that_is_back(place:
         kernel.client.stop_channels()
         kernel.manager.shutdown_kernel()
         assert not kernel.manager.has_kernel and kernel_id not in place.remote.bridges
-        assert psutil.pid_exists(pid)
+        assert runs(pid)
         place.do(link.up())
-        wait(lambda: not psutil.pid_exists(pid))
+        wait(lambda: not runs(pid))
 
 
 def said_so_far(file: Path) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 
 from genops_lab.core.store import Store
@@ -19,6 +18,7 @@ from genops_lab.targets.ledger import Ledger
 from genops_lab.targets.records import TargetRecord
 from tests.remote.places import TARGET, Place, a_place, wait
 from tests.support.homes import temporary_home
+from tests.support.processes import runs
 
 KERNEL = f"genops-{TARGET}"
 TIMEOUT_S = 150.0
@@ -100,7 +100,7 @@ def test_a_program_that_forgets_its_kernel_leaves_it_under_its_lease(place: Plac
     (info,) = [each for each in place.call("kernels.list") if each["kernel_id"] == kernel_id]
     assert info["state"] == "running" and info["lease_until"] > info["started_at"] + 6 * 86400
     wait(lambda: place.call("kernels.info", kernel_id=kernel_id)["attached"] is None)
-    assert psutil.pid_exists(info["pid"])
+    assert runs(info["pid"])
     place.call("kernels.stop", kernel_id=kernel_id, grace_s=0)
 
 

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from genops_lab.core.store import Store
@@ -16,6 +15,7 @@ from tests.remote.places import TARGET, Place, a_place, wait
 from tests.support.faults import FaultProxy
 from tests.support.homes import temporary_home
 from tests.support.lab_server import start_lab
+from tests.support.processes import runs
 from tests.support.sshd import Sshd
 
 #: Far below what anybody waits, far above what a loaded machine takes.
@@ -55,6 +55,6 @@ def test_a_server_stops_while_its_host_does_not_answer(
         server.process.send_signal(signal.SIGTERM)
         server.process.wait(STOPS_WITHIN_S)
         assert "Traceback" not in server.log, server.log[-5000:]
-        assert psutil.pid_exists(info["pid"]), "the kernel is on its own"
+        assert runs(info["pid"]), "the kernel is on its own"
     finally:
         server.stop()

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError
@@ -24,6 +23,7 @@ from genops_lab.targets.models import (
 )
 from genops_lab.targets.records import record_of
 from tests.support.homes import Home
+from tests.support.processes import runs
 from tests.support.sshd import Sshd, make_key
 
 from .labs import (
@@ -309,7 +309,7 @@ def test_kernels_are_listed_stopped_and_read(at_home: Home, host: Sshd) -> None:
             removed = await lab.targets.remove_target("gpu1", RemoveQuery())
             assert removed.kernels_left == [], "what has ended keeps no target"
             pid = found[theirs].pid
-            assert pid is not None and psutil.pid_exists(pid), "somebody's kernel was left alone"
+            assert pid is not None and runs(pid), "somebody's kernel was left alone"
 
     run(body())
 
@@ -325,7 +325,7 @@ def test_a_removed_target_leaves_its_kernels_running(at_home: Home, host: Sshd) 
             removed = await lab.targets.remove_target("gpu1", RemoveQuery(force=True))
             assert removed.kernels_left == [kernel_id]
             assert lab.links.known() == []
-            assert pid is not None and psutil.pid_exists(pid)
+            assert pid is not None and runs(pid)
             await lab.targets.add_target(on(host, "again", python=sys.executable))
             assert (await connected(lab, "again")).state == "up"
             assert (await kernels_of(lab, "again"))[kernel_id].state == "running"
