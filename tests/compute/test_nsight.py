@@ -184,6 +184,7 @@ def the_real_one() -> Iterator[Path]:
         yield found
 
 
+@pytest.mark.exhaustive
 async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     at_home: Home, the_real_one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

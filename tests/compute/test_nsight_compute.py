@@ -143,6 +143,7 @@ def test_one_that_is_too_old_or_missing(tmp_path: Path) -> None:
     assert "package nsight-compute" in raised.value.hint
 
 
+@pytest.mark.exhaustive
 def test_the_real_one_says_that_it_finds_no_driver(home: Home) -> None:
     if any(Path(f"/dev/{name}").exists() for name in ("nvidiactl", "dxg")):
         pytest.skip("this machine has a driver")

@@ -76,6 +76,7 @@ def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("state", ["", "busy"])
 def test_nothing_of_a_kernel_under_the_real_nsys_outlives_its_server(at_home: Home, state: str) -> None:
     prepared("python3", "1", UnderNsight("systems"))

@@ -86,7 +86,9 @@ def test_each_option_works_in_a_notebook(
     assert cell.result == "7" and cell.stream("stderr") == ""
     assert profiles[0]["usd_per_hour"] == 2.5
     text = Path(profiles[0]["trace_path"]).read_text(encoding="utf-8", errors="replace")
-    assert all(word in text for word in has.split(", ")) and ("genops:line" in text) == (options != "--no-lines")
+    assert all(word in text for word in has.split(", ")) and ("genops:line" in text) == (
+        options != "--no-lines"
+    )
 
 
 def test_another_profiler_is_told_in_a_notebook(

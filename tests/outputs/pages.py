@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -162,6 +163,13 @@ class Labs:
                 "SELECT file_hash FROM remote_kernels WHERE path = ?", (path.name,)
             ).fetchall()
         return rows == [(now,)]
+
+    def tidy(self) -> None:
+        """End every session and kernel and remove the notebooks, for the next test."""
+        for session in self.server.get("api/sessions"):
+            assert self.server.request("DELETE", f"api/sessions/{session['id']}", timeout=90)[0] == 204
+        for path in self.home.work.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def close(self) -> None:
         """End the server and what it started."""

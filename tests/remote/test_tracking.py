@@ -272,7 +272,7 @@ def test_commands_and_secrets_stay_with_the_lab(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("minor", [8, 11])
+@pytest.mark.parametrize("minor", [8, pytest.param(11, marks=pytest.mark.exhaustive)])
 def test_nothing_of_genops_is_needed_there(home: Home, made_folder: Path, minor: int) -> None:  # noqa: F811
     found = find_python(minor)
     if found is None:
