@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
+
+_ENDS_WITHIN_S = 10.0
 
 
 def runs(pid: int) -> bool:
@@ -26,3 +31,23 @@ def commands_with(text: str, processes: Iterable[psutil.Process] | None = None) 
             if any(text in word for word in words):
                 found.append(words)
     return found
+
+
+def end_those_of(*folders: Path) -> None:
+    """Kill the processes with one of these folders in their command or as their HOME, also those that they start
+    meanwhile."""
+    texts = [str(folder) for folder in folders]
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while found := [process for process in psutil.process_iter() if _is_of(process, texts)]:
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        assert time.monotonic() < deadline, f"still there: {found}"
+        time.sleep(0.02)
+
+
+def _is_of(process: psutil.Process, texts: list[str]) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        words = [*process.cmdline(), process.environ().get("HOME", "")]
+        return process.pid != os.getpid() and any(text in word for text in texts for word in words)
+    return False

@@ -34,6 +34,8 @@ import pytest
 
 from genops_lab.links.route import Route
 
+from .processes import end_those_of
+
 #: Seconds that anything here may take before it counts as broken.
 DEADLINE_S = 60.0
 
@@ -250,14 +252,10 @@ class Sshd:
                     child.kill()
 
     def close(self) -> None:
-        """End it, and what still runs out of its folders; remove them."""
+        """End it, and what still runs out of its folders or with its home; remove them."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.stop()
-        for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or ()
-            if any(str(self.folder) in word for word in words) and process.pid != os.getpid():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+        end_those_of(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
