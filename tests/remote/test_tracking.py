@@ -181,11 +181,13 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
         assert "gone.txt" in run.tags["genops.notes"]
         pytest.importorskip("torch")
         lab.profiles.price_of = {TARGET: 3.6}.get
-        ok(kernel, f"%%profile --title far --warmup 1 --steps 3\n{TRAINING}")
+        said = ok(kernel, f"%%profile --title far --warmup 1 --steps 3\n{TRAINING}")
         (profile,) = lab.run(lab.profiles.list_profiles())
         assert (profile.title, profile.state) == ("far", "ready"), profile.message
         found = lab.run(lab.profiles.get_profile(profile.id))
-        assert found.summary is not None and "aten::mm" in [each.name for each in found.summary.operators]
+        assert found.summary is not None
+        operators = [each.name for each in found.summary.operators]
+        assert "aten::mm" in operators, (said, found.summary.events, found.summary.damaged, operators)
         assert found.run_id == run.run_id
         price, spans = found.summary.price, [step.span_us for step in found.summary.steps if not step.warmup]
         assert price is not None and spans and (price.target, price.usd_per_hour) == (TARGET, 3.6)
