@@ -17,6 +17,7 @@ from genops_lab.experiments.tracking import KERNEL_ENDED
 from genops_lab.links.route import Route
 from tests.experiments.conftest import Room, made_folder, move_made, open_room  # noqa: F401 - a fixture
 from tests.support.environments import environment_without_lab, find_python
+from tests.support.exhaustive import times
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
@@ -34,6 +35,9 @@ for i in range({count}):
     time.sleep({pause})
 """
 
+
+#: What goes on while a Lab is killed and another starts.
+COUNT = times(1500, 700)
 
 TRAINING = """
 import torch
@@ -320,14 +324,14 @@ def test_in_a_jupyter_server_that_is_killed_in_the_middle(home: Home) -> None:
         assert status == 200, answer
         with lab_kernel(server, f"genops-{TARGET}") as kernel:
             kernel.ok("%load_ext genops_lab")
-            kernel.send(LOOP.format(count=1500, pause=0.02))
+            kernel.send(LOOP.format(count=COUNT, pause=0.02))
             eventually(lambda: server.get("genops/runs")["runs"])
             server.stop(signal.SIGKILL)
             server = start_lab(home, after=server)
             eventually(lambda: server.get("genops/runs")["runs"][0]["status"] == "FINISHED")
             (run,) = server.get("genops/runs")["runs"]
             (series,) = server.get(f"genops/runs/{run['run_id']}/metrics")["series"]
-            assert series["steps"] == list(range(1500)), "each metric once"
+            assert series["steps"] == list(range(COUNT)), "each metric once"
             assert run["tags"]["genops.target"] == TARGET and run["source"].endswith("lesson.ipynb")
             kernel.server = server
     finally:
