@@ -12,7 +12,7 @@ import pytest
 from tests.support.environments import environment_without_lab
 from tests.support.homes import Home
 
-from .forked import TIMEOUT_S, TRAINING, ForkServer, Ran, fork_server
+from .forked import IPYKERNEL, TIMEOUT_S, TRAINING, ForkServer, Ran, fork_server
 from .kernels import RunningKernel, running_kernel
 from .profiled import SUMMARY
 from .stand_in import LabStandIn, lab_stand_in
@@ -46,9 +46,11 @@ def fresh_kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
 
 
 @pytest.fixture
-def kernel(fresh_kernel: RunningKernel) -> RunningKernel:
-    """What most tests use; those of PyTorch take ``torch_kernel`` in its place."""
-    return fresh_kernel
+def kernel(home: Home, lab: LabStandIn, ipykernels: ForkServer) -> Iterator[RunningKernel]:
+    """What most tests use: the same, forked. Those of PyTorch take ``torch_kernel`` in its place."""
+    with running_kernel(sys.executable, in_a_notebook(home, lab), home.work, forks=ipykernels) as found:
+        found.ok("%load_ext genops_lab")
+        yield found
 
 
 @pytest.fixture
@@ -86,6 +88,13 @@ def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
 def torches() -> Iterator[ForkServer]:
     """What forks processes that have PyTorch."""
     with fork_server() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def ipykernels() -> Iterator[ForkServer]:
+    """What forks kernels: importing ipykernel takes three times what else a start needs."""
+    with fork_server(IPYKERNEL) as found:
         yield found
 
 

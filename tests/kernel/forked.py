@@ -37,10 +37,14 @@ def memory():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
 """
 
+#: What the one that forks imports, for scripts and kernels that use PyTorch, and for any kernels.
+TORCH = "torch, torch._dynamo, torch.profiler"
+IPYKERNEL = "ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, IPython.core.debugger"
+
 _SERVER = """
 import gc, json, os, runpy, sys
 sys.dont_write_bytecode = True
-import torch, torch._dynamo, torch.profiler
+exec(f"import {sys.argv[1]}")
 assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose the other threads"
 gc.collect()
 gc.freeze()  # else each script's end looks through all of PyTorch's objects: half a second
@@ -191,11 +195,11 @@ class Ran:
 
 
 @contextmanager
-def fork_server() -> Iterator[ForkServer]:
-    """One, ended afterwards."""
+def fork_server(imported: str = TORCH) -> Iterator[ForkServer]:
+    """One that has ``imported`` these modules, ended afterwards."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", _SERVER, imported], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=environment,
     )  # fmt: skip
     try:

@@ -118,7 +118,7 @@ def running_kernel(
     forks: ForkServer | None = None,
 ) -> Iterator[RunningKernel]:
     """A kernel of the interpreter ``python`` in ``cwd``, ended afterwards; started by the command ``under``, if any, or
-    by ``forks``, with PyTorch imported."""
+    forked by ``forks``, with what that has imported."""
     argv = [*under, str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     manager = KernelManager(connection_file=str(cwd.parent / f"kernel-{os.urandom(3).hex()}.json"))
     mode = "message" if under else "signal"

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.exhaustive import times
+
 pytest.importorskip("torch", reason="PyTorch is an extra")
 pytestmark = pytest.mark.slow
 
@@ -58,9 +60,9 @@ print(json.dumps(found))
 
 # An hour scaled down: it is the steps that make events, and an hour of steps of 100 ms has 36,000.
 def test_as_many_steps_as_an_hour_has(script: Any) -> None:
-    code = """
+    code = f"""
 with genops.profile():
-    for _ in range(36_000): step()
+    for _ in range({times(36_000, 3_600)}): step()
     behind = calls()
 print(json.dumps([highest() - before, memory() - before, plain, behind]))
 """
