@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support.environments import uv_folder
 from tests.support.packages import package_folder, without_index
+from tests.support.processes import end_those_of
 
 from .building import PATH, PLAIN
 from .hosts import end_all
@@ -36,6 +36,4 @@ def there(agent_home: Path) -> Iterator[dict[str, str]]:
     uv = uv_folder()
     path = {"PATH": f"{uv}:{PATH}"} if uv else PLAIN
     yield {"HOME": str(agent_home), **path, "XDG_DATA_HOME": "", **without_index(packages)}
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(agent_home) in word for word in process.info["cmdline"] or ()):
-            process.kill()
+    end_those_of(agent_home)

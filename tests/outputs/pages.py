@@ -36,10 +36,11 @@ T = TypeVar("T")
 
 def eventually(look: Callable[[], T], good: Callable[[T], bool] = bool, timeout_s: float = DEADLINE_S) -> T:
     """What ``look`` saw when it was good; fails with what it saw last."""
-    deadline = time.monotonic() + timeout_s
+    deadline, pause_s = time.monotonic() + timeout_s, 0.05
     while not good(found := look()):
         assert time.monotonic() < deadline, f"still {found!r} after {timeout_s:.0f} s"
-        time.sleep(0.1)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.5)  # each look is a request: on a busy machine they would cost most
     return found
 
 
