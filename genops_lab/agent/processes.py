@@ -29,10 +29,12 @@ def _boot_time() -> str:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, in the system's own unit; with the pid it names one process. Empty: no such one."""
+    """When a process started, in the system's own unit; with the pid it names one process. Empty: no such one, or one
+    that has ended and that nobody reaps."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
-            return stream.read().rpartition(b")")[2].split()[19].decode("ascii")
+            fields = stream.read().rpartition(b")")[2].split()
+        return "" if fields[0] in (b"Z", b"X") else fields[19].decode("ascii")
     except (OSError, IndexError):
         pass
     if os.path.isdir("/proc/self"):
@@ -60,6 +62,8 @@ def end_orphans(pid: int, started: str, grace_s: float = 2.0) -> bool:
     names, or members of its group are left. Returns whether there was something to end."""
     now = start_time(pid)
     if now and now != started:
+        return False
+    if os.path.isdir("/proc/self") and not group_members(pid):
         return False
     if not signal_group(pid, signal.SIGTERM):
         return False

@@ -16,6 +16,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 _ANSWERS_WITHIN_S = 20.0
 _ENDS_WITHIN_S = 5.0
@@ -82,9 +86,23 @@ def _end_kernel(command: Sequence[str], variables: Mapping[str, str]) -> None:
 
     words, left = [*command[1:]], []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        # OSError: psutil lets FileNotFoundError through where a process ends while it is read.
+        with contextlib.suppress(psutil.Error, OSError):
             started = process.cmdline()[-len(words) :] == words
             if words and started and variables.items() <= process.environ().items():
                 process.kill()
                 left.append(process)
-    psutil.wait_procs(left, timeout=_ENDS_WITHIN_S)
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while any(_runs(process) for process in left) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Return whether a process has not ended. A zombie has: ``psutil.wait_procs`` waits for zombies in vain, and the
+    first process of many containers never reaps them."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -124,7 +124,8 @@ def _remove_left_folders() -> None:
 
     used = set()
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
+        # OSError: psutil lets FileNotFoundError through where a process ends while it is read.
+        with contextlib.suppress(psutil.Error, OSError):
             used.add(process.environ().get(NCU_VARIABLE))
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
         with contextlib.suppress(OSError):

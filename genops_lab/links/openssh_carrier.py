@@ -209,7 +209,7 @@ def _end_session(leader: int, until: float) -> None:
     import psutil  # at the end of a connection, in a thread
 
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+        with contextlib.suppress(psutil.Error, OSError):
             if os.getsid(process.pid) == leader and process.create_time() <= until:
                 process.kill()
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import uv_folder
-from tests.support.homes import end_what_lives_in
 from tests.support.packages import package_folder, without_index
+from tests.support.processes import end_those_of
 
 from .building import PATH, PLAIN
 
@@ -23,7 +23,7 @@ def agent_home() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        end_what_lives_in(folder)
+        end_those_of(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -35,4 +35,4 @@ def there(agent_home: Path) -> Iterator[dict[str, str]]:
     uv = uv_folder()
     path = {"PATH": f"{uv}:{PATH}"} if uv else PLAIN
     yield {"HOME": str(agent_home), **path, "XDG_DATA_HOME": "", **without_index(packages)}
-    end_what_lives_in(agent_home)
+    end_those_of(agent_home)

@@ -6,13 +6,14 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from genops_lab.agent import records
+from genops_lab.agent import processes, records
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.places import REMOVED, forget, socket_folder
 from genops_lab.agent.statefile import read_state, write_state
@@ -137,6 +138,19 @@ def test_whoever_is_told_of_its_end_finds_nothing_of_a_kernel(agent_home: Path) 
             assert {each.code for each in answers if isinstance(each, ChannelReset)} == {"not_found"}
 
     run(test)
+
+
+def test_a_kernel_that_nobody_reaps_has_ended() -> None:
+    """In many containers the first process, which inherits a kernel without a keeper, never reaps it."""
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as kernel:
+        started = processes.start_time(kernel.pid)
+        kernel.kill()
+        deadline = time.monotonic() + 60
+        while psutil.Process(kernel.pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert started and not processes.start_time(kernel.pid)
+        assert not processes.end_orphans(kernel.pid, started), "there was nothing to end"
 
 
 def test_what_a_cut_left_of_a_removal_goes_with_the_next(agent_home: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,15 +17,17 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from genops_lab.compute import nsight, provisioner
+from genops_lab.compute import nsight, nsight_ends, provisioner
 from genops_lab.compute.models import NsightKernel
 from genops_lab.compute.nsight import nsight_tools, usable
+from genops_lab.compute.nsight_ends import Ending
 from genops_lab.compute.nsight_kernels import UnderNsight, prepared
 from genops_lab.compute.provisioner import GenOpsLocalProvisioner
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from tests.support.homes import Home
 from tests.support.nsight_tools import real_nsys
 from tests.support.nsys import NsysStandIn, nsys_stand_in
+from tests.support.processes import commands_with, runs
 
 #: What ``ncu --version`` says.
 NCU = """NVIDIA (R) Nsight Compute Command Line Profiler
@@ -181,6 +184,7 @@ def the_real_one() -> Iterator[Path]:
         yield found
 
 
+@pytest.mark.exhaustive
 async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     at_home: Home, the_real_one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,27 +196,44 @@ async def test_nothing_outlives_a_kernel_under_the_real_nsys_that_is_killed(
     try:
         kernel = int(await said(manager, "os.getpid()"))
         session = (await said(manager, "os.environ['GENOPS_NSYS_SESSION']")).strip("'")
-        assert processes_of(session) and guards()
+        assert commands_with(session) and guards()
     finally:
         await manager.shutdown_kernel(now=True)
-    assert not psutil.pid_exists(kernel), "its ports are free for the next one"
+    assert not runs(kernel), "its ports are free for the next one"
     deadline = time.monotonic() + 30
-    while left := processes_of(session):
+    while left := commands_with(session):  # the launcher, its agent
         assert time.monotonic() < deadline, left
         await asyncio.sleep(0.2)
     assert guards() == []
 
 
-def processes_of(session: str) -> list[list[str]]:
-    """What runs in a session of nsys: the launcher, its agent."""
-    found = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    return [words for words in found if any(session in word for word in words)]
-
-
 def guards() -> list[list[str]]:
     """Who would end kernels if this process were killed."""
-    found = [process.cmdline() for process in psutil.Process().children()]
-    return [words for words in found if any("nsight_ends" in word for word in words)]
+    return commands_with("nsight_ends", psutil.Process().children())
+
+
+@pytest.fixture
+def unreaped() -> Iterator[psutil.Process]:
+    """A child of a process that never waits for it, as of the first process of many containers."""
+    code = (
+        "import subprocess, time; print(subprocess.Popen(['sleep', '599']).pid, flush=True); time.sleep(600)"
+    )
+    words = [sys.executable, "-c", code]
+    env = {**os.environ, "GENOPS_NSYS_SESSION": "of-a-zombie"}
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        yield psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+
+
+def test_a_kernel_that_nobody_reaps_has_ended(
+    unreaped: psutil.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nsight_ends, "_ENDS_WITHIN_S", 60.0)
+    began = time.monotonic()
+    Ending(["sleep", "599"], {"GENOPS_NSYS_SESSION": "of-a-zombie"}, {}, [], "").do()
+    assert time.monotonic() - began < 30, "it waits for a zombie"
+    assert unreaped.status() == psutil.STATUS_ZOMBIE and not runs(unreaped.pid)
 
 
 async def test_a_kernel_that_shall_outlive_its_server_has_no_guard(nsys: NsysStandIn, at_home: Home) -> None:

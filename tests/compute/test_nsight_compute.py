@@ -6,7 +6,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -22,6 +21,7 @@ from genops_lab.core.live import LiveHub
 from tests.support.homes import Home
 from tests.support.ncu import NO_DRIVER, VERSION, NcuStandIn, ncu_stand_in
 from tests.support.nsight_tools import real_ncu
+from tests.support.processes import runs
 
 from .test_nsight import said
 
@@ -80,7 +80,7 @@ async def test_a_kernel_is_started_under_ncu_and_its_report_goes_with_it(
         await manager.interrupt_kernel()
         assert await said(manager, "1 + 1") == "2", "an interrupt ends neither ncu nor the kernel"
         await manager.restart_kernel(now=True)
-        assert not psutil.pid_exists(kernel), "its ports are free for the next one"
+        assert not runs(kernel), "its ports are free for the next one"
         (second,) = folders(at_home)
         assert second != first
         assert await said(manager, "1 + 1") == "2"
@@ -143,6 +143,7 @@ def test_one_that_is_too_old_or_missing(tmp_path: Path) -> None:
     assert "package nsight-compute" in raised.value.hint
 
 
+@pytest.mark.exhaustive
 def test_the_real_one_says_that_it_finds_no_driver(home: Home) -> None:
     if any(Path(f"/dev/{name}").exists() for name in ("nvidiactl", "dxg")):
         pytest.skip("this machine has a driver")

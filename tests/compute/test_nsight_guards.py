@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from genops_lab.compute.models import NsightProduct
@@ -17,6 +16,7 @@ from genops_lab.compute.nsight_kernels import UnderNsight, prepared
 from tests.support.homes import Home
 from tests.support.ncu import ncu_stand_in
 from tests.support.nsight_tools import real_nsys
+from tests.support.processes import commands_with, runs
 
 ROOT = Path(__file__).parents[2]
 #: Starts a kernel as a server does, says what its kernel is, and stays.
@@ -57,7 +57,7 @@ def killed(home: Home, product: NsightProduct, tools: Path, state: str = "") -> 
             assert server.stdout is not None
             kernel, session = server.stdout.readline().strip("[]\n").split(", ")
             assert not state or server.stdout.readline() == f"{state}\n"
-            assert psutil.pid_exists(int(kernel))
+            assert runs(int(kernel))
         finally:
             server.kill()
     return int(kernel), session.strip("'")
@@ -70,32 +70,27 @@ def gone(left: Callable[[], object]) -> None:
         time.sleep(0.2)
 
 
-def named(text: str) -> list[list[str]]:
-    """The commands of processes that have this in them."""
-    found = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-    return [words for words in found if any(text in word for word in words)]
-
-
 @pytest.fixture
 def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("JUPYTER_DATA_DIR", home.environment()["JUPYTER_DATA_DIR"])
     return home
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("state", ["", "busy"])
 def test_nothing_of_a_kernel_under_the_real_nsys_outlives_its_server(at_home: Home, state: str) -> None:
     prepared("python3", "1", UnderNsight("systems"))
     with real_nsys() as nsys:
         kernel, session = killed(at_home, "systems", nsys.parent, state)
         assert session.startswith("genops-")
-        gone(lambda: psutil.pid_exists(kernel))
-        gone(lambda: named(session))
-    gone(lambda: named(f"{at_home.path}/k.json"))
+        gone(lambda: runs(kernel))
+        gone(lambda: commands_with(session))
+    gone(lambda: commands_with(f"{at_home.path}/k.json"))
 
 
 def test_nothing_of_a_kernel_under_ncu_outlives_its_server(at_home: Home) -> None:
     prepared("python3", "1", UnderNsight("compute"))
     kernel, _session = killed(at_home, "compute", ncu_stand_in(at_home.path / "tools").folder)
-    gone(lambda: psutil.pid_exists(kernel))
-    gone(lambda: named(f"{at_home.path}/k.json"))
+    gone(lambda: runs(kernel))
+    gone(lambda: commands_with(f"{at_home.path}/k.json"))
     gone(lambda: list(at_home.work.glob("genops-ncu-*")))

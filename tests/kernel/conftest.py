@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.environments import environment_without_lab
 from tests.support.homes import Home
 
-from .forked import TIMEOUT_S, TRAINING, ForkServer, Ran, fork_server
+from .forked import IPYKERNEL, TIMEOUT_S, TRAINING, ForkServer, Ran, fork_server
 from .kernels import RunningKernel, running_kernel
 from .profiled import SUMMARY
 from .stand_in import LabStandIn, lab_stand_in
@@ -27,16 +27,36 @@ def lab(home: Home) -> Iterator[LabStandIn]:
         yield found
 
 
-@pytest.fixture
-def kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
-    """A kernel of this environment, with the extension loaded."""
-    env = home.environment(
+def in_a_notebook(home: Home, lab: LabStandIn) -> dict[str, str]:
+    """The variables of a kernel that the Lab started for a notebook."""
+    return home.environment(
         GENOPS_SOCKET=str(lab.path),
         GENOPS_KERNEL_ID="the-kernel",
         JPY_SESSION_NAME=str(home.work / "lesson.ipynb"),
         MLFLOW_TRACKING_URI=f"sqlite:///{home.path}/mlflow.db",
     )
-    with running_kernel(sys.executable, env, home.work) as found:
+
+
+@pytest.fixture
+def fresh_kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
+    """A kernel of this environment, with the extension loaded."""
+    with running_kernel(sys.executable, in_a_notebook(home, lab), home.work) as found:
+        found.ok("%load_ext genops_lab")
+        yield found
+
+
+@pytest.fixture
+def kernel(home: Home, lab: LabStandIn, ipykernels: ForkServer) -> Iterator[RunningKernel]:
+    """What most tests use: the same, forked. Those of PyTorch take ``torch_kernel`` in its place."""
+    with running_kernel(sys.executable, in_a_notebook(home, lab), home.work, forks=ipykernels) as found:
+        found.ok("%load_ext genops_lab")
+        yield found
+
+
+@pytest.fixture
+def torch_kernel(home: Home, lab: LabStandIn, torches: ForkServer) -> Iterator[RunningKernel]:
+    """One that has imported PyTorch before its first cell."""
+    with running_kernel(sys.executable, in_a_notebook(home, lab), home.work, forks=torches) as found:
         found.ok("%load_ext genops_lab")
         yield found
 
@@ -64,10 +84,17 @@ def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
     return given
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def torches() -> Iterator[ForkServer]:
     """What forks processes that have PyTorch."""
     with fork_server() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def ipykernels() -> Iterator[ForkServer]:
+    """What forks kernels: importing ipykernel takes three times what else a start needs."""
+    with fork_server(IPYKERNEL) as found:
         yield found
 
 
@@ -85,20 +112,6 @@ def script(home: Home, torches: ForkServer) -> Any:
 
 
 @pytest.fixture(scope="session")
-def ipykernel_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a virtual environment that holds ipykernel and what it needs, nothing else."""
-    folder = tmp_path_factory.mktemp("alone") / "venv"
-    python = folder / "bin" / "python"
-    try:
-        subprocess.run(
-            [sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True, timeout=120
-        )
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "ipykernel"],
-            check=True,
-            capture_output=True,
-            timeout=170,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"a second environment cannot be made here: {error}")
-    return python
+def ipykernel_alone() -> Path:
+    """The Python of an environment that holds ipykernel and what it needs, nothing else."""
+    return environment_without_lab("ipykernel")

@@ -1,16 +1,19 @@
-"""Scripts in processes of their own that have PyTorch from the start: forked from one that imported it.
+"""Scripts and kernels in processes of their own that have PyTorch from the start: forked from one that imported it.
 
-Importing PyTorch and what its optimizers import takes two seconds of CPU time, more than most scripts here. The one
-that imports does nothing else (no thread, no profiler), so what a script finds is what a new process has.
+Importing PyTorch and what its optimizers import takes two to five seconds of CPU time, more than most scripts here. The
+one that imports does nothing else (no thread, no profiler), so what a script finds is what a new process has.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,15 +37,20 @@ def memory():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
 """
 
+#: What the one that forks imports, for scripts and kernels that use PyTorch, and for any kernels.
+TORCH = "torch, torch._dynamo, torch.profiler"
+IPYKERNEL = "ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, IPython.core.debugger"
+
 _SERVER = """
-import gc, json, os, runpy, sys, time
+import gc, json, os, runpy, sys
 sys.dont_write_bytecode = True
-import torch, torch._dynamo, torch.profiler
+exec(f"import {sys.argv[1]}")
 assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose the other threads"
 gc.collect()
 gc.freeze()  # else each script's end looks through all of PyTorch's objects: half a second
 
 def become(task):
+    os.setpgid(0, 0)
     for number, path in ((1, task["out"]), (2, task["err"])):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, number)
@@ -50,27 +58,28 @@ def become(task):
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.environ.clear()
-    os.environ.update(task["env"])
+    os.environ.update(task["env"], JPY_PARENT_PID=str(os.getppid()))
     os.chdir(task["cwd"])
-    sys.argv[:] = [task["path"]]
-    sys.path[0] = os.path.dirname(task["path"])
-    runpy.run_path(task["path"], run_name="__main__")
+    sys.argv[:] = task["argv"]
+    if task["module"]:
+        sys.path[0] = task["cwd"]
+        runpy.run_module(task["module"], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = os.path.dirname(sys.argv[0])
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
 for request in sys.stdin:
     task = json.loads(request)
+    if "ended" in task:
+        done, status = os.waitpid(task["ended"], os.WNOHANG)
+        print(json.dumps(os.waitstatus_to_exitcode(status) if done else None), flush=True)
+        continue
     child = os.fork()
     if not child:
         become(task)
         break
-    ends = time.monotonic() + task["timeout_s"]
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > ends:
-            os.kill(child, 9)
-        time.sleep(0.005)
-    print(os.waitstatus_to_exitcode(status), flush=True)
+    os.setpgid(child, child)  # whoever is told of it may signal its group
+    print(child, flush=True)
 """
 
 
@@ -83,25 +92,83 @@ class Ended:
     code: int
 
 
+class Forked:
+    """A process as ``subprocess.Popen`` shows it, without pipes."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, ended: Callable[[int], int | None]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        """Its exit status, once it has ended."""
+        if self.returncode is None:
+            self.returncode = self._ended(self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status. Raises TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Nothing where it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+
 class ForkServer:
-    """Runs one script after another."""
+    """Starts scripts and kernels."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._lock = threading.Lock()
 
     def run(self, script: Path, env: dict[str, str], timeout_s: float = TIMEOUT_S) -> Ended:
-        """Run a file to its end, in its folder."""
-        out, err = script.with_suffix(".out"), script.with_suffix(".err")
+        """Run a file to its end, in its folder; one that takes longer is killed."""
+        started = self._start("", [str(script)], env, script.parent, script)
+        try:
+            code = started.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            code = started.wait()
+        return Ended(script.with_suffix(".out").read_text(), script.with_suffix(".err").read_text(), code)
+
+    def launch_kernel(self, command: list[str], *, env: dict[str, str], cwd: str, **_: object) -> Forked:
+        """Start a kernel, in place of ``jupyter_client``'s function of this name."""
+        assert command[1:3] == ["-m", "ipykernel_launcher"], command
+        connection_file = Path(command[-1])
+        return self._start(command[2], [*command[2:]], env, Path(cwd), connection_file)
+
+    def _start(self, module: str, argv: list[str], env: dict[str, str], cwd: Path, beside: Path) -> Forked:
+        out, err = beside.with_suffix(".out"), beside.with_suffix(".err")
         task = {
-            "path": str(script), "cwd": str(script.parent), "env": env, "out": str(out), "err": str(err),
-            "timeout_s": timeout_s,
+            "module": module, "argv": argv, "env": env, "cwd": str(cwd), "out": str(out), "err": str(err),
         }  # fmt: skip
+        return Forked(self._ask(task), lambda pid: self._ask({"ended": pid}))
+
+    def _ask(self, task: Mapping[str, object]) -> Any:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(task) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        with self._lock:
+            self._process.stdin.write(json.dumps(task) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         assert answer, "the process that forks has ended"
-        return Ended(out.read_text(), err.read_text(), int(answer))
+        return json.loads(answer)
 
 
 @dataclass
@@ -128,11 +195,11 @@ class Ran:
 
 
 @contextmanager
-def fork_server() -> Iterator[ForkServer]:
-    """One, ended afterwards."""
+def fork_server(imported: str = TORCH) -> Iterator[ForkServer]:
+    """One that has ``imported`` these modules, ended afterwards."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", _SERVER, imported], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=environment,
     )  # fmt: skip
     try:

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning import local_provisioner
+
+from .forked import ForkServer
 
 CELL_TIMEOUT_S = 120.0
 
@@ -107,14 +111,22 @@ class RunningKernel:
 
 @contextmanager
 def running_kernel(
-    python: str | Path, env: dict[str, str], cwd: Path, under: Sequence[str] = ()
+    python: str | Path,
+    env: dict[str, str],
+    cwd: Path,
+    under: Sequence[str] = (),
+    forks: ForkServer | None = None,
 ) -> Iterator[RunningKernel]:
-    """A kernel of the interpreter ``python`` in ``cwd``, ended afterwards; started by the command ``under``, if any."""
+    """A kernel of the interpreter ``python`` in ``cwd``, ended afterwards; started by the command ``under``, if any, or
+    forked by ``forks``, with what that has imported."""
     argv = [*under, str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     manager = KernelManager(connection_file=str(cwd.parent / f"kernel-{os.urandom(3).hex()}.json"))
     mode = "message" if under else "signal"
     manager._kernel_spec = KernelSpec(argv=argv, display_name="test", language="python", interrupt_mode=mode)
-    manager.start_kernel(env=env, cwd=str(cwd))
+    with pytest.MonkeyPatch.context() as patch:
+        if forks is not None:
+            patch.setattr(local_provisioner, "launch_kernel", forks.launch_kernel)
+        manager.start_kernel(env=env, cwd=str(cwd))
     kernel: RunningKernel | None = None
     try:
         kernel = RunningKernel(manager)

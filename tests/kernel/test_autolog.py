@@ -18,8 +18,9 @@ LogisticRegression(C=0.5).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
 """
 
 
-@pytest.mark.parametrize("models", [False, True])
+@pytest.mark.parametrize("models", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_script(server: LabServer, module_home: Home, models: bool) -> None:  # noqa: F811
+    """Finding out what the model needs takes MLflow ten seconds of CPU time."""
     name = f"Script{models}"
     options = ", log_models=True" if models else ""
     script(module_home, f"genops.start('fit', {name!r}, autolog=True{options})\n{FIT}")
@@ -65,6 +66,7 @@ Trainer(BertForSequenceClassification(BertConfig(**sizes)), arguments, train_dat
 """
 
 
+@pytest.mark.exhaustive
 def test_transformers(server: LabServer, module_home: Home) -> None:  # noqa: F811
     pytest.importorskip("transformers")
     pytest.importorskip("accelerate")

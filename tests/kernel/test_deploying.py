@@ -13,6 +13,7 @@ from genops_lab.kernel.cards import deployment_card
 from genops_lab.kernel.widget import VIEW_MIME, script
 from tests.support.homes import Home
 
+from .forked import ForkServer
 from .kernels import Cell, RunningKernel, running_kernel
 from .stand_in import LabStandIn
 
@@ -52,7 +53,7 @@ def told(lab: LabStandIn, home: Home) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
+def kernel(home: Home, lab: LabStandIn, ipykernels: ForkServer) -> Iterator[RunningKernel]:
     program = home.path / "program.py"
     program.write_text(PROGRAM, encoding="utf-8")
     env = home.environment(
@@ -60,7 +61,7 @@ def kernel(home: Home, lab: LabStandIn) -> Iterator[RunningKernel]:
         GENOPS_SOCKET=str(lab.path),
         STATE=json.dumps(STARTING),
     )
-    with running_kernel(sys.executable, env, home.work) as found:
+    with running_kernel(sys.executable, env, home.work, forks=ipykernels) as found:
         found.ok("%load_ext genops_lab")
         yield found
 

@@ -49,6 +49,12 @@ torch.cuda.memory._snapshot = lambda: {"segments": [], "device_traces": [list(en
 STAND_IN = f"exec(compile({SOURCE!r}, '/env/site-packages/torch/cuda/memory.py', 'exec'))"
 
 
+@pytest.fixture
+def kernel(torch_kernel: RunningKernel) -> RunningKernel:
+    """With PyTorch imported."""
+    return torch_kernel
+
+
 def kept(home: Home) -> list[Path]:
     return sorted((home.data / "profiles").glob("*/*")) if (home.data / "profiles").is_dir() else []
 

@@ -20,10 +20,17 @@ need_torch()
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def kernel(torch_kernel: RunningKernel) -> RunningKernel:
+    """With PyTorch imported."""
+    return torch_kernel
+
+
 def test_the_trace_is_handed_over_and_the_summary_shown(
-    kernel: RunningKernel, profiles: list[dict[str, Any]], home: Home
+    fresh_kernel: RunningKernel, profiles: list[dict[str, Any]], home: Home
 ) -> None:
-    cell = kernel.ok(f'%%profile --title "ten <steps>"\n{WORK}\n5')
+    """The profiled cell is the first that imports PyTorch."""
+    cell = fresh_kernel.ok(f'%%profile --title "ten <steps>"\n{WORK}\n5')
     assert cell.result == "5"
     (given,) = profiles
     assert given["title"] == "ten <steps>"

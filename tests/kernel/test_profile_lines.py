@@ -105,7 +105,14 @@ def run(
     return started, said, muted, opened
 
 
-@pytest.fixture(params=[8, 11, 12, 13])
+@pytest.fixture(
+    params=[
+        8,
+        pytest.param(11, marks=pytest.mark.exhaustive),
+        12,
+        pytest.param(13, marks=pytest.mark.exhaustive),
+    ]
+)
 def interpreter(request: pytest.FixtureRequest) -> str:
     """Pythons with each of the two ways."""
     found = find_python(request.param)

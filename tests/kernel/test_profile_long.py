@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.exhaustive import times
 from tests.support.needs import need_torch
 
 need_torch()
+
 pytestmark = pytest.mark.slow
 
 #: Issue 5: an hour of training is profiled under 500 MB.
@@ -60,9 +62,9 @@ print(json.dumps(found))
 
 # An hour scaled down: it is the steps that make events, and an hour of steps of 100 ms has 36,000.
 def test_as_many_steps_as_an_hour_has(script: Any) -> None:
-    code = """
+    code = f"""
 with genops.profile():
-    for _ in range(36_000): step()
+    for _ in range({times(36_000, 3_600)}): step()
     behind = calls()
 print(json.dumps([highest() - before, memory() - before, plain, behind]))
 """

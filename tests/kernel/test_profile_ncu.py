@@ -296,6 +296,7 @@ def test_a_report_that_is_being_written_is_whole_up_to_its_last_block(tmp_path: 
     assert state(tmp_path / "none") == (0, True)
 
 
+@pytest.mark.exhaustive
 def test_the_real_reports_are_read_and_cut(tmp_path: Path, home: Home) -> None:
     real_ncu()
     assert real_reports()

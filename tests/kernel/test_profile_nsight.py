@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from genops_lab.compute.nsight_starts import under_systems
 from genops_lab.kernel.errors import GenOpsError
 from genops_lab.kernel.profiling import Wishes, nsight, outside
-from genops_lab.kernel.profiling.nsight import found_in
+from genops_lab.kernel.profiling.nsight import REPORT, NsightCapture, Session, found_in
 from genops_lab.profiler import analyze
 from tests.support.homes import Home
 from tests.support.nsys import NsysStandIn, nsys_stand_in
@@ -270,3 +271,19 @@ while "stop " not in open({str(nsys.folder / "called")!r}).read():
     ]  # fmt: skip
     assert "until 3 optimizer steps (see --steps)" in capture._told()
     assert len(nsys.calls("stop")) == 1
+
+
+def test_a_report_that_is_long_in_coming_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``nsys stop`` may come back before it is there; beside other work it took more than ten seconds."""
+    monkeypatch.setattr(nsight, "_STREAM_STAYS_S", 0.2)
+    capture = NsightCapture("slow", Session("nsys", "s"), {})
+    capture.folder = tmp_path
+    late = threading.Timer(0.6, (tmp_path / REPORT).touch)
+    late.start()
+    capture._wait_for_the_report()
+    late.join()
+    (tmp_path / REPORT).rename(tmp_path / "report.qdstrm")
+    with pytest.raises(GenOpsError, match=r"wrote no report, but report\.qdstrm"):
+        capture._wait_for_the_report()

@@ -9,7 +9,9 @@ from pathlib import Path
 import psutil
 
 from genops_lab.links.carrier import Carriage
+from genops_lab.links.paramiko_carrier import _Eagerness
 from tests.links.stand_in import PAYLOAD, connect, echo, run, try_once
+from tests.support.exhaustive import times
 from tests.support.faults import FaultProxy
 from tests.support.sshd import Sshd
 
@@ -62,12 +64,12 @@ def test_keys_are_exchanged_anew_under_load(tmp_path: Path, carrier: str) -> Non
 
     async def both(carriage: Carriage) -> None:
         async def send() -> None:
-            for _ in range(24):
+            for _ in range(times(24, 10)):
                 carriage.writer.write(data)
                 await carriage.writer.drain()
 
         sending = asyncio.ensure_future(send())
-        for _ in range(24):
+        for _ in range(times(24, 10)):
             assert await carriage.reader.readexactly(len(data)) == data
         await sending
 
@@ -111,3 +113,19 @@ def test_many_connections_at_once(host: Sshd, tmp_path: Path, carrier: str) -> N
         return await asyncio.gather(*(one(number) for number in range(6)))
 
     assert run(work()) == [b"%04d" % number for number in range(6)]
+
+
+def test_servers_that_take_no_more_than_the_login_at_once_are_asked_so_ever_less_often() -> None:
+    """Real resets, in number: ``test_after_a_reset_in_the_login_all_is_asked_in_one_go_again``."""
+    eagerness = _Eagerness()
+
+    def goes(*, worked: bool) -> bool:
+        asked = eagerness.wanted("host")
+        eagerness.went("host", asked=asked, worked=worked and asked)
+        return asked
+
+    assert [goes(worked=False), goes(worked=True)] == [True, True], "one failure is the network's"
+    assert [goes(worked=False) for _ in range(8)] == [True, True, *[False] * 4, True, False]
+    for _ in range(64):
+        goes(worked=False)
+    assert eagerness.wanted("another")

@@ -24,11 +24,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 KEEP = "--GenOpsLab.keep_local_kernels=True"
 
 
-@pytest.fixture
-def lab(home: Home) -> Iterator[Labs]:
-    found = Labs(home, "python3", KEEP)
+@pytest.fixture(scope="module")
+def module_lab(module_home: Home) -> Iterator[Labs]:
+    found = Labs(module_home, "python3", KEEP)
     with ended_afterwards(found):
         yield found
+
+
+@pytest.fixture
+def lab(module_lab: Labs) -> Iterator[Labs]:
+    yield module_lab
+    module_lab.tidy()
+    without_journals(module_lab.home)
 
 
 def pid_of(lab: Labs, kernel_id: str) -> int:
@@ -76,7 +83,13 @@ def test_killed_in_the_middle_of_a_cell(lab: Labs) -> None:
     assert not runs(pid)
 
 
-def test_a_setting_that_was_switched_off_meanwhile(lab: Labs) -> None:
+def test_a_setting_that_was_switched_off_meanwhile(home: Home) -> None:
+    lab = Labs(home, "python3", KEEP)
+    with ended_afterwards(lab):
+        is_switched_off_meanwhile(lab)
+
+
+def is_switched_off_meanwhile(lab: Labs) -> None:
     lab.write_notebook({"cell1": CODE})
     session = begin(lab, "work.ipynb")
     eventually(lambda: lab.has_seen(lab.notebook))
@@ -101,7 +114,14 @@ def printed_so_far(lab: Labs, pid: int) -> str:
     return printed if printed and pid_in(text_of(cell)) == pid else ""
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "the menu", "Ctrl-C without a terminal"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "SIGTERM",
+        pytest.param("the menu", marks=pytest.mark.exhaustive),
+        pytest.param("Ctrl-C without a terminal", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_server_that_is_stopped_ends_them(lab: Labs, how: str) -> None:
     lab.write_notebook({"cell1": CODE})
     session = begin(lab, "work.ipynb")
@@ -173,7 +193,9 @@ def test_a_kernel_of_another_language(home: Home) -> None:
         page.close()
 
 
-@pytest.mark.parametrize("variable", ["GENOPS_AGENT_STATE", "GENOPS_AGENT_DIR"])
+@pytest.mark.parametrize(
+    "variable", ["GENOPS_AGENT_STATE", pytest.param("GENOPS_AGENT_DIR", marks=pytest.mark.exhaustive)]
+)
 def test_where_the_agent_cannot_work_jupyter_starts_them(
     home: Home, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

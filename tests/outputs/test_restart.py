@@ -31,10 +31,16 @@ kept"""
 NUMBERS = "".join(f"{number}\n" for number in range(COUNT))
 
 
-@pytest.fixture
-def lab(home: Home) -> Iterator[RemoteLab]:
-    with a_remote_lab(home) as found:
+@pytest.fixture(scope="module")
+def module_lab(module_home: Home) -> Iterator[RemoteLab]:
+    with a_remote_lab(module_home) as found:
         yield found
+
+
+@pytest.fixture
+def lab(module_lab: RemoteLab) -> Iterator[RemoteLab]:
+    yield module_lab
+    module_lab.tidy()
 
 
 def begin(lab: Labs, path: str, cell_id: str = "cell1") -> dict[str, Any]:

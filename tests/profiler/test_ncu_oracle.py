@@ -16,9 +16,10 @@ from ..support.nsight_tools import real_ncu, real_reports
 from .test_ncu_reports import printed, raw_rows
 
 REPORTS = real_reports()
-pytestmark = pytest.mark.skipif(
-    not REPORTS, reason="scripts/nsight.py has not unpacked Nsight Compute's examples"
-)
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.skipif(not REPORTS, reason="scripts/nsight.py has not unpacked Nsight Compute's examples"),
+]
 
 
 @pytest.fixture(params=REPORTS, ids=lambda path: path.stem)

@@ -8,6 +8,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from ..support.ncu_reports import Rule, Writer, kernel, report
 from ..support.nsight_tools import real_ncu
 
@@ -54,6 +56,7 @@ def test_the_real_one_reads_what_the_writer_writes(tmp_path: Path) -> None:
         assert part in said
 
 
+@pytest.mark.exhaustive
 def test_blocks_appended_later_are_read_with_the_names_of_those_before(tmp_path: Path) -> None:
     writer = Writer()
     path = tmp_path / "r.ncu-rep"

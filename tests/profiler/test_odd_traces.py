@@ -199,7 +199,12 @@ def test_of_a_file_that_is_cut_off_all_whole_events_are_read(
     assert summary.damaged or head == "["
 
 
-REAL = ["mi250_toy.json.gz", "triton_example.json.gz", "cpu_only.json.gz", "dlrm_8ranks/worker3.json.gz"]
+REAL = [
+    "mi250_toy.json.gz",
+    "triton_example.json.gz",
+    "cpu_only.json.gz",
+    pytest.param("dlrm_8ranks/worker3.json.gz", marks=pytest.mark.exhaustive),
+]
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -174,7 +174,8 @@ class Collector:
 
 def wait(reached: Callable[[], Any], what: str = "") -> None:
     """Look again until it is so."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline, pause_s = time.monotonic() + DEADLINE_S, 0.01
     while not reached():
         assert time.monotonic() < deadline, what or "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.1)

@@ -60,6 +60,7 @@ class TestOverSsh(jupyter_kernel_test.KernelTests):
     code_clear_output = "from IPython.display import clear_output; clear_output()"
 
 
+@pytest.mark.exhaustive
 class TestStartedAhead(TestOverSsh):
     """The same with a kernel that stood ready."""
 

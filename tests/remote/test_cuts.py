@@ -15,6 +15,7 @@ import pytest
 
 from genops_lab.agent.records import IOPUB
 from tests.remote.places import DEADLINE_S, TARGET, Collector, Place, Running, a_kernel, a_place, wait
+from tests.support.exhaustive import times
 from tests.support.faults import FaultProxy
 from tests.support.homes import temporary_home
 from tests.support.sshd import Sshd
@@ -104,7 +105,7 @@ def until_reconnected(kernel: Running, cut: Callable[[], object]) -> float:
 def test_resets(scene: Scene, kernel: Running) -> None:
     counter = Counter(kernel)
     took = []
-    for number in range(20):
+    for number in range(times(20, 4)):
         in_a_frame = partial(scene.proxy.reset_after, 20_000 + 1237 * number)
         took.append(until_reconnected(kernel, in_a_frame if number % 4 == 3 else scene.proxy.reset))
         counter.more()
@@ -114,7 +115,7 @@ def test_resets(scene: Scene, kernel: Running) -> None:
 
 def test_black_holes(scene: Scene, kernel: Running) -> None:
     counter = Counter(kernel)
-    for _ in range(3):
+    for _ in range(times(3, 1)):
 
         def heal_once_noticed() -> None:
             wait(lambda: not kernel.bridge.link.is_up)
@@ -138,7 +139,7 @@ def test_a_black_hole_that_passes_soon_is_no_cut(scene: Scene, kernel: Running) 
 
 def test_the_carriers_process_is_killed(scene: Scene, kernel: Running) -> None:
     counter = Counter(kernel)
-    for _ in range(3):
+    for _ in range(times(3, 1)):
         carriers = [child.pid for child in psutil.Process().children(recursive=True) if _is_carrier(child)]
         assert carriers
         until_reconnected(kernel, lambda pids=carriers: [os.kill(pid, signal.SIGKILL) for pid in pids])
@@ -164,12 +165,12 @@ def test_the_hosts_end_is_killed(scene: Scene, kernel: Running) -> None:
 
 def test_requests_are_not_lost_either(scene: Scene, kernel: Running) -> None:
     kernel.run("got = []")
-    for number in range(60):
+    for number in range(times(60, 18)):
         kernel.client.execute(f"got.append({number})")
         if number % 6 == 5:
             scene.proxy.reset()
     _, printed = kernel.run("print(got)")
-    assert printed == f"{list(range(60))}\n"
+    assert printed == f"{list(range(times(60, 18)))}\n"
 
 
 def test_an_input_that_is_asked_for_while_cut_is_answered_afterwards(scene: Scene, kernel: Running) -> None:

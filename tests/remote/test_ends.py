@@ -89,7 +89,7 @@ def test_the_host_was_restarted_while_nobody_was_connected(place: Place, kernel:
     wait(lambda: sum(path.stat().st_size for path in journal.iterdir()) > size)
     keeper.kill()
     os.kill(pid, signal.SIGKILL)
-    wait(lambda: not keeper.is_running() or keeper.status() == psutil.STATUS_ZOMBIE)
+    wait(lambda: not runs(keeper.pid))
     state = read_state(folder)
     assert state is not None
     write_state(folder, {**state, "boot_id": "another boot"})

@@ -13,3 +13,8 @@ def examples(full: int) -> int:
     40
     """
     return full if ALL else max(5, full // 10)
+
+
+def times(full: int, daily: int) -> int:
+    """Return how often something that costs much is done: ``full`` with ``make test-all``, else ``daily``."""
+    return full if ALL else daily

@@ -74,10 +74,10 @@ class FaultProxy:
         """End all connections by RST, holes too. Returns how many there were."""
         return int(self._tell("reset")["connections"])
 
-    def reset_after(self, count: int, *, way: str = "down") -> None:
+    def reset_after(self, count: int, *, way: str = "down", every: bool = False) -> None:
         """The next connection that has carried ``count`` bytes (``up`` to the target or ``down`` from it) is reset
-        there, mid-stream; once."""
-        self._tell("reset_after", count=count, way=way)
+        there, mid-stream; once, or ``every`` one from now on."""
+        self._tell("reset_after", count=count, way=way, every=every)
 
     def retarget(self, port: int) -> None:
         """Connections made from now on go to another port."""
@@ -204,7 +204,8 @@ class _Connection:
                     and self.carried[way] >= proxy.reset_at[1]
                 ):
                     keep = len(data) - (self.carried[way] - proxy.reset_at[1])
-                    proxy.reset_at = None
+                    if not proxy.resets_every:
+                        proxy.reset_at = None
                     writer.write(data[:keep])
                     await asyncio.sleep(proxy.latency_s)
                     self.abort()
@@ -226,6 +227,7 @@ class _Proxy:
         self.accepted = self.turns = 0
         self.bytes = {"up": 0, "down": 0}
         self.reset_at: tuple[str, int] | None = None
+        self.resets_every = False
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -271,6 +273,7 @@ class _Proxy:
                 connection.open.set()
         elif command == "reset_after":
             self.reset_at = (arguments["way"], arguments["count"])
+            self.resets_every = arguments["every"]
         elif command == "retarget":
             self.target_port = arguments["port"]
         return {

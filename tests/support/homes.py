@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from .processes import end_those_of
 
 #: Variables that would lead a test to the real user's things.
 LEAKING = ("MLFLOW_", "JUPYTER", "JPY_", "GENOPS_", "XDG_")
@@ -60,26 +59,5 @@ def temporary_home() -> Iterator[Home]:
     try:
         yield home
     finally:
-        end_what_lives_in(path)
+        end_those_of(path)
         shutil.rmtree(path, ignore_errors=True)
-
-
-def end_what_lives_in(path: Path) -> None:
-    """End the processes whose command names a test's folder, and their children.
-
-    Deployments outlive their Lab by design and kernels their agent; they must not outlive the test. Those that start
-    meanwhile are met in the next look.
-    """
-    for _ in range(5):
-        found = [
-            process
-            for process in psutil.process_iter(["cmdline"])
-            if any(str(path) in word for word in process.info["cmdline"] or ()) and process.pid != os.getpid()
-        ]
-        if not found:
-            return
-        for process in found:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                for each in (process, *process.children(recursive=True)):
-                    each.kill()
-        psutil.wait_procs(found, timeout=1)

@@ -7,9 +7,11 @@ What the program itself sees of ncu, a CUDA driver with an injection, is ``ncu_d
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,15 +126,26 @@ class NcuStandIn:
 
 def ncu_stand_in(folder: Path, version: str = VERSION) -> NcuStandIn:
     """The program in ``folder``, which is made, and its driver, or the test is skipped."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
+    driver = _driver()
+    if driver is None:
         pytest.skip("no C compiler, to make a driver up")
     (folder / "lib").mkdir(parents=True, exist_ok=True)
-    source = Path(__file__).with_name("ncu_driver.c")
-    library = folder / "lib" / "libcuda.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    (folder / "lib" / "libcuda.so.1").write_bytes(driver)
     made = NcuStandIn(folder)
     tests = str(Path(__file__).parents[2])
     made.program.write_text(_PROGRAM.format(python=sys.executable, version=version, tests=tests))
     made.program.chmod(0o755)
     return made
+
+
+@functools.cache
+def _driver() -> bytes | None:
+    """A CUDA driver, compiled once a process; None without a compiler."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        return None
+    source = Path(__file__).with_name("ncu_driver.c")
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "libcuda.so.1"
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+        return library.read_bytes()

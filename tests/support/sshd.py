@@ -34,7 +34,8 @@ import pytest
 
 from genops_lab.links.route import Route
 from tests.minutes.processes import MARK
-from tests.support.homes import end_what_lives_in
+
+from .processes import end_those_of
 
 #: Seconds that anything here may take before it counts as broken.
 DEADLINE_S = 60.0
@@ -253,10 +254,10 @@ class Sshd:
                     child.kill()
 
     def close(self) -> None:
-        """End it, and what still runs out of its folders; remove them."""
+        """End it, and what still runs out of its folders or with its home; remove them."""
         with contextlib.suppress(psutil.NoSuchProcess):
             self.stop()
-        end_what_lives_in(self.folder)
+        end_those_of(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -32,10 +32,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 async def until(look: Callable[[], Coroutine[Any, Any, T]], good: Callable[[T], object]) -> T:
     """What ``look`` saw when it was good."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline, pause_s = time.monotonic() + DEADLINE_S, 0.02
     while not good(found := await look()):
         assert time.monotonic() < deadline, f"still {found!r}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.2)
     return found
 
 

@@ -184,6 +184,7 @@ def test_a_test_within_other_work_connects_nothing(at_home: Home, alone: Sshd) -
     run(body())
 
 
+@pytest.mark.exhaustive
 def test_a_uv_lock_is_followed_to_the_letter(at_home: Home, indexed: Sshd, tmp_path: Path) -> None:
     uv = uv_folder()
     assert uv is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -49,62 +50,65 @@ def remembered(home: Home, kernel_id: str) -> Any:
     return json.loads(row[0]) if row and row[0] else None
 
 
-def test_gpus_that_were_chosen(home: Home) -> None:
-    (home.work / "a").mkdir()
+@pytest.fixture(scope="module")
+def lab(module_home: Home) -> Iterator[RemoteLab]:
+    with a_remote_lab(module_home) as found:
+        yield found
+
+
+def test_gpus_that_were_chosen(lab: RemoteLab) -> None:
+    (lab.home.work / "a").mkdir()
     for name in ("a/train.ipynb", "train.ipynb"):
-        write_notebook(home.work / name, {"look": LOOK})
-    with a_remote_lab(home) as lab:
-        status, answer = choose(lab, "a/train.ipynb", {"LD_PRELOAD": "/evil.so"})
-        assert status == 400 and "CUDA_VISIBLE_DEVICES" in answer["error"]["hint"]
-        assert choose(lab, "a/train.ipynb", GPUS, "nowhere")[0] == 404
-        assert choose(lab, "a/train.ipynb", GPUS)[0] in (200, 204)
+        write_notebook(lab.home.work / name, {"look": LOOK})
+    status, answer = choose(lab, "a/train.ipynb", {"LD_PRELOAD": "/evil.so"})
+    assert status == 400 and "CUDA_VISIBLE_DEVICES" in answer["error"]["hint"]
+    assert choose(lab, "a/train.ipynb", GPUS, "nowhere")[0] == 404
+    assert choose(lab, "a/train.ipynb", GPUS)[0] in (200, 204)
 
-        other = lab.open("train.ipynb")["kernel"]["id"]
-        assert seen(lab.server, other) == {}, "it was chosen for another notebook"
-        session = lab.open("a/train.ipynb")
-        kernel_id = session["kernel"]["id"]
+    other = lab.open("train.ipynb")["kernel"]["id"]
+    assert seen(lab.server, other) == {}, "it was chosen for another notebook"
+    session = lab.open("a/train.ipynb")
+    kernel_id = session["kernel"]["id"]
+    assert seen(lab.server, kernel_id) == GPUS
+    restart(lab.server, kernel_id)
+    assert seen(lab.server, kernel_id) == GPUS, "a restart keeps them"
+
+    body = {**session, "kernel": {"name": session["kernel"]["name"]}}
+    status, changed = lab.server.request("PATCH", f"api/sessions/{session['id']}", body, timeout=120)
+    assert status == 200 and changed["kernel"]["id"] != kernel_id
+    assert seen(lab.server, changed["kernel"]["id"]) == {}, "a new kernel has a choice of its own"
+
+
+def test_a_restart_after_the_lab_was_killed_sees_the_same_gpus(lab: RemoteLab) -> None:
+    write_notebook(lab.home.work / "killed.ipynb", {"look": LOOK})
+    assert choose(lab, "killed.ipynb", GPUS)[0] in (200, 204)
+    kernel_id = lab.open("killed.ipynb")["kernel"]["id"]
+    assert seen(lab.server, kernel_id) == GPUS
+    eventually(lambda: remembered(lab.home, kernel_id) == GPUS)
+    for _ in range(2):  # what the second Lab remembers, the third one knows from it
+        lab.kill()
+        lab.start_again()
         assert seen(lab.server, kernel_id) == GPUS
         restart(lab.server, kernel_id)
-        assert seen(lab.server, kernel_id) == GPUS, "a restart keeps them"
-
-        body = {**session, "kernel": {"name": session["kernel"]["name"]}}
-        status, changed = lab.server.request("PATCH", f"api/sessions/{session['id']}", body, timeout=120)
-        assert status == 200 and changed["kernel"]["id"] != kernel_id
-        assert seen(lab.server, changed["kernel"]["id"]) == {}, "a new kernel has a choice of its own"
-
-
-def test_a_restart_after_the_lab_was_killed_sees_the_same_gpus(home: Home) -> None:
-    write_notebook(home.work / "train.ipynb", {"look": LOOK})
-    with a_remote_lab(home) as lab:
-        assert choose(lab, "train.ipynb", GPUS)[0] in (200, 204)
-        kernel_id = lab.open("train.ipynb")["kernel"]["id"]
         assert seen(lab.server, kernel_id) == GPUS
-        eventually(lambda: remembered(home, kernel_id) == GPUS)
-        for _ in range(2):  # what the second Lab remembers, the third one knows from it
-            lab.kill()
-            lab.start_again()
-            assert seen(lab.server, kernel_id) == GPUS
-            restart(lab.server, kernel_id)
-            assert seen(lab.server, kernel_id) == GPUS
-        other = {**GPUS, "CUDA_VISIBLE_DEVICES": "5"}
-        assert choose(lab, "train.ipynb", other)[0] in (200, 204)
-        restart(lab.server, kernel_id)
-        assert seen(lab.server, kernel_id) == other, "a new choice counts more than what is remembered"
-        eventually(lambda: remembered(home, kernel_id) == other)
+    other = {**GPUS, "CUDA_VISIBLE_DEVICES": "5"}
+    assert choose(lab, "killed.ipynb", other)[0] in (200, 204)
+    restart(lab.server, kernel_id)
+    assert seen(lab.server, kernel_id) == other, "a new choice counts more than what is remembered"
+    eventually(lambda: remembered(lab.home, kernel_id) == other)
 
 
-def test_a_second_lab_that_takes_the_kernel_over_keeps_its_gpus(home: Home) -> None:
-    write_notebook(home.work / "train.ipynb", {"look": LOOK})
-    with a_remote_lab(home) as lab:
-        assert choose(lab, "train.ipynb", GPUS)[0] in (200, 204)
-        kernel_id = lab.open("train.ipynb")["kernel"]["id"]
-        eventually(lambda: remembered(home, kernel_id) == GPUS)
-        with running_lab(home) as second:
-            target = f"genops/targets/{TARGET}"
-            assert second.request("POST", f"{target}/connect", {})[0] == 200
-            eventually(lambda: second.get(target)["state"] == "up")
-            attach = f"{target}/kernels/{kernel_id}/attach"
-            status, answer = second.request("POST", attach, {"take_over": True}, timeout=120)
-            assert status == 200, answer
-            restart(second, kernel_id)
-            assert seen(second, kernel_id) == GPUS
+def test_a_second_lab_that_takes_the_kernel_over_keeps_its_gpus(lab: RemoteLab) -> None:
+    write_notebook(lab.home.work / "taken.ipynb", {"look": LOOK})
+    assert choose(lab, "taken.ipynb", GPUS)[0] in (200, 204)
+    kernel_id = lab.open("taken.ipynb")["kernel"]["id"]
+    eventually(lambda: remembered(lab.home, kernel_id) == GPUS)
+    with running_lab(lab.home) as second:
+        target = f"genops/targets/{TARGET}"
+        assert second.request("POST", f"{target}/connect", {})[0] == 200
+        eventually(lambda: second.get(target)["state"] == "up")
+        attach = f"{target}/kernels/{kernel_id}/attach"
+        status, answer = second.request("POST", attach, {"take_over": True}, timeout=120)
+        assert status == 200, answer
+        restart(second, kernel_id)
+        assert seen(second, kernel_id) == GPUS

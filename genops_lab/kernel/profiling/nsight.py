@@ -26,7 +26,9 @@ NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
 REPORT, TRACE = "report.nsys-rep", "trace.sqlite"
 #: A report is written after the end of a collection, and grows with it.
 _START_S, _REPORT_S = 120.0, 900.0
-_APPEARS_S, _LOOK_S = 10.0, 0.1
+_APPEARS_S, _LOOK_S = 120.0, 0.1
+#: A stream (.qdstrm) that lies there for so long stays: the part of Nsight Systems that makes reports is missing.
+_STREAM_STAYS_S = 10.0
 _COLLECT = ("--sample=none", "--cpuctxsw=none", "--force-overwrite=true")
 _READ = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS")
 _ON_DEVICE = ("KERNEL", "GRAPH_TRACE", "MEMCPY", "MEMSET")
@@ -130,10 +132,12 @@ class NsightCapture(OutsideCapture):
         self.note = self._told()
 
     def _wait_for_the_report(self) -> None:
-        deadline = time.monotonic() + _APPEARS_S
+        began = time.monotonic()
         while not self._report.exists():
-            if time.monotonic() > deadline:
-                beside = ", ".join(sorted(path.name for path in self._report.parent.iterdir()))
+            names = sorted(path.name for path in self._report.parent.iterdir())
+            streamed = any(name.endswith(".qdstrm") for name in names)
+            if time.monotonic() - began > (_STREAM_STAYS_S if streamed else _APPEARS_S):
+                beside = ", ".join(names)
                 raise GenOpsError(
                     "Nsight Systems wrote no report" + (f", but {beside}." if beside else "."),
                     f"Look into {self._report.parent}: a .qdstrm needs the host part of Nsight Systems installed.",
