@@ -21,6 +21,8 @@ from pathlib import Path
 
 from genops_lab.core.worker import Worker
 
+from .homes import LEAKING
+
 _ROOT = Path(__file__).parents[2]
 _address: str | None = None
 
@@ -49,7 +51,7 @@ def use(address: str) -> None:
 def _start() -> str:
     folder = tempfile.mkdtemp(prefix="gol-warm-")
     address = f"{folder}/s"
-    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.warm_server", address],
