@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 import msgspec
@@ -111,7 +111,7 @@ class Worker:
     """A child process that holds backends. ``call`` takes the unbound method and its arguments, typed."""
 
     #: The command that starts the child.
-    program: ClassVar[Sequence[str]] = (sys.executable, "-m", "genops_lab.core.worker_child")
+    program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.core.worker_child")
 
     def __init__(
         self, name: str, config: dict[str, Any], *, env: dict[str, str] | None = None, idle_s: float = 600.0

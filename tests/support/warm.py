@@ -73,11 +73,18 @@ def _end(process: subprocess.Popen[bytes], folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+class _Worker:
+    """A worker's command; the warm process starts with the first one."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(program("genops_lab.core.worker_child"))
+
+
 @contextlib.contextmanager
 def warm_workers() -> Iterator[None]:
     """Have the workers that this process starts come from the warm process."""
     before = Worker.program
-    Worker.program = program("genops_lab.core.worker_child")
+    Worker.program = _Worker()
     try:
         yield
     finally:

@@ -59,6 +59,7 @@ def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> 
     os.environ.clear()
     os.environ.update(given["environment"])
     os.chdir(given["folder"])
+    tempfile.tempdir = None  # that of the environment
     signal.set_wakeup_fd(-1)
     for sign in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL)
