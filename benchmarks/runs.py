@@ -115,7 +115,7 @@ def _over_http(uri: str, folder: Path, what: str) -> Figure:
     from genops_lab.experiments.columns.mirror import Mirror
     from genops_lab.experiments.columns.opening import ways_to
 
-    with temporary_home() as home, running_mlflow(home, uri, folder / "served") as url:
+    with temporary_home() as home, running_mlflow(home, uri, folder / "served", cold=True) as url:
         server = [process for process in psutil.Process().children(recursive=True) if _serves(process)]
         mirror = Mirror(ways_to(url), folder / "kept-http")
         before, begun = _cpu(server), time.perf_counter()
@@ -149,7 +149,10 @@ def _over_http(uri: str, folder: Path, what: str) -> Figure:
 
 
 def _serves(process: psutil.Process) -> bool:
-    return any("mlflow" in part for part in process.cmdline())
+    try:
+        return any("mlflow" in part for part in process.cmdline())
+    except psutil.Error:  # it has ended
+        return False
 
 
 def _cpu(processes: list[psutil.Process]) -> float:

@@ -16,8 +16,8 @@ import logging
 import os
 import sys
 import typing
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
 
 import msgspec
 
@@ -110,6 +110,9 @@ class _Running:
 class Worker:
     """A child process that holds backends. ``call`` takes the unbound method and its arguments, typed."""
 
+    #: The command that starts the child.
+    program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.core.worker_child")
+
     def __init__(
         self, name: str, config: dict[str, Any], *, env: dict[str, str] | None = None, idle_s: float = 600.0
     ) -> None:
@@ -153,9 +156,7 @@ class Worker:
                     "GENOPS_WORKER_CONFIG": msgspec.json.encode(self._config).decode(),
                 }
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "genops_lab.core.worker_child",
+                    *self.program,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     env=env,

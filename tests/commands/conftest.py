@@ -20,7 +20,9 @@ from genops_lab.lab import Lab
 from genops_lab.rooms import OPERATIONS
 from genops_lab.settings import Settings
 from tests.support.homes import Home, temporary_home
+from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Training
+from tests.support.warm import program, warm_workers
 
 T = TypeVar("T")
 
@@ -39,10 +41,13 @@ class Outcome:
         return json.loads(self.out)
 
 
-def genops(home: Home, *arguments: str, stdin: str | None = None, **environment: str) -> Outcome:
-    """Run the program as a user would."""
+def genops(
+    home: Home, *arguments: str, stdin: str | None = None, cold: bool = False, **environment: str
+) -> Outcome:
+    """Run the program as a user would; its process is forked from a warm one, but for a ``cold`` one."""
+    command = (sys.executable, "-m", "genops_lab.commands") if cold else program("genops_lab.commands.main")
     done = subprocess.run(
-        [sys.executable, "-m", "genops_lab.commands", *arguments],
+        [*command, *arguments],
         capture_output=True,
         text=True,
         cwd=home.work,
@@ -108,11 +113,13 @@ def package_home() -> Iterator[Home]:
 
 @pytest.fixture(scope="package")
 def lab(package_home: Home) -> Iterator[RunningLab]:
-    running = RunningLab(package_home)
-    try:
-        yield running
-    finally:
-        running.close()
+    place_store(package_home.data)
+    with warm_workers():
+        running = RunningLab(package_home)
+        try:
+            yield running
+        finally:
+            running.close()
 
 
 @pytest.fixture(scope="package")

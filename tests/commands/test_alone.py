@@ -31,7 +31,7 @@ def test_an_empty_list_is_an_empty_list(home: Home, room: str) -> None:
 
 def test_runs_and_models_of_a_fresh_home(home: Home) -> None:
     for room in ("runs", "models"):
-        listed = genops(home, room, "list", "--json")
+        listed = genops(home, room, "list", "--json", cold=room == "runs")
         assert (listed.code, listed.json) == (0, []), listed.err
     assert list(home.work.iterdir()) == []
 

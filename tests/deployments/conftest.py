@@ -16,7 +16,9 @@ from genops_lab.deployments.records import Records
 from genops_lab.registry.models import RegisterModel
 from genops_lab.settings import Settings
 from tests.support.homes import Home, temporary_home
+from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, open_rooms
+from tests.support.warm import warm_workers
 
 
 @pytest.fixture(scope="package")
@@ -27,7 +29,8 @@ def package_home() -> Iterator[Home]:
 
 @pytest.fixture(scope="package")
 def rooms(package_home: Home) -> Iterator[Rooms]:
-    with open_rooms(Settings(data_dir=package_home.data, deployment_lease_s=600)) as found:
+    place_store(package_home.data)
+    with warm_workers(), open_rooms(Settings(data_dir=package_home.data, deployment_lease_s=600)) as found:
         yield found
         for record in Records(found.store).all():
             found.run(found.deployments.stop_deployment(record.name))

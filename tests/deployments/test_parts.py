@@ -140,6 +140,7 @@ async def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in (tmp_path / "environments").iterdir()] == [first.parents[1].name]
 
 
+@pytest.mark.exhaustive  # test_bad_days cancels one through the service
 async def test_a_cancelled_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     environments = Environments(tmp_path / "environments", serving=())

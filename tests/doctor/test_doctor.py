@@ -26,6 +26,7 @@ from genops_lab.settings import Settings
 from genops_lab.targets.models import Target
 from tests.support.homes import Home
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
+from tests.support.warm import warm_workers
 
 
 @dataclass
@@ -67,7 +68,8 @@ async def doctor(
     made = Settings(data_dir=home.data, **settings)  # type: ignore[arg-type]
     parts = Parts(made, Store.at(home.data / "store.db"), MlflowConnection(made), Places(known or []))
     try:
-        yield DoctorService(parts)
+        with warm_workers():
+            yield DoctorService(parts)
     finally:
         await parts.mlflow.close()
         parts.store.close()

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
 
+from genops_lab.core.store import Store
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel, register_kernel
 from tests.support.lab_server import free_port, running_lab, start_lab
-from tests.support.mlflow_file import KeptRun, kept_run, runs_in
+from tests.support.mlflow_file import kept_run, place_server_store, runs_in
+from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import eventually
 
 from .conftest import SITE, leftovers
@@ -65,16 +64,15 @@ def genops(home: Home, *arguments: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def broken_mlflow(release: threading.Event | None) -> Iterator[int]:
-    """An MLflow that answers 500 to everything, at once or when ``release`` says so; its port."""
+def broken_mlflow(release: threading.Event) -> Iterator[int]:
+    """An MLflow that answers 500 to everything, once ``release`` says so; its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_arguments: object) -> None:
             """Quiet."""
 
         def _fail(self) -> None:
-            if release is not None:
-                release.wait(60)
+            release.wait(60)
             self.send_error(500, "oops")
 
         do_GET = do_POST = _fail
@@ -86,34 +84,9 @@ def broken_mlflow(release: threading.Event | None) -> Iterator[int]:
         try:
             yield server.server_port
         finally:
-            if release is not None:
-                release.set()
+            release.set()
             server.shutdown()
             thread.join()
-
-
-@contextmanager
-def elsewhere(home: Home, port: int) -> Iterator[Path]:
-    """A real MLflow server of somebody else's; its database."""
-    folder = home.path / "elsewhere"
-    folder.mkdir()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-            *("--backend-store-uri", f"sqlite:///{folder}/far.db", "--workers", "1"),
-            *("--artifacts-destination", str(folder / "artifacts")),
-        ],
-        cwd=folder,
-        env=home.environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield folder / "far.db"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def test_a_lab_that_is_killed_while_a_script_logs_loses_nothing(home: Home) -> None:
@@ -142,56 +115,52 @@ def test_a_lab_that_is_killed_while_a_script_logs_loses_nothing(home: Home) -> N
 @pytest.mark.slow
 def test_what_is_logged_while_mlflow_is_away_arrives_when_it_is_back(home: Home) -> None:
     port = free_port()
-    with running_lab(home, arguments=[f"--GenOpsLab.mlflow_uri=http://127.0.0.1:{port}"]) as server:
+    with running_lab(
+        home, arguments=[f"--GenOpsLab.mlflow_uri=http://127.0.0.1:{port}"], warm=True
+    ) as server:
         script = start_script(home, 50, 0)
         _, said = script.communicate(timeout=60)
         assert "kept in" in said
         status = server.get("genops/status")
         assert (status["mlflow_kind"], status["mlflow_uri"]) == ("remote", f"http://127.0.0.1:{port}")
-        with elsewhere(home, port) as database:
-
-            def arrived() -> list[KeptRun]:
-                return runs_in(database) if _has_runs(database) else []
-
-            (run,) = eventually(arrived, lambda runs: bool(runs) and runs[0].status != "RUNNING", 90)
+        database = home.path / "elsewhere" / "far.db"
+        place_server_store(database)
+        with running_mlflow(home, f"sqlite:///{database}", database.parent / "artifacts", port):
+            (run,) = eventually(
+                lambda: runs_in(database), lambda runs: bool(runs) and runs[0].status != "RUNNING", 90
+            )
         assert (run.name, run.status) == ("patient", "FINISHED")
         assert run.points["loss"] == [(step, float(step)) for step in range(50)]
     assert leftovers(home) == set()
 
 
-def _has_runs(database: Path) -> bool:
-    """Whether the server has made its tables."""
-    if not database.exists():
-        return False
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        query = "SELECT count(*) FROM sqlite_master WHERE name = 'logged_models'"
-        return bool(connection.execute(query).fetchone()[0])
-
-
-@pytest.mark.parametrize("how", ["broken", "slow"])
-def test_an_mlflow_that_answers_500_or_hangs_is_named_and_holds_up_nothing_else(how: str, home: Home) -> None:
-    release = threading.Event() if how == "slow" else None
+def test_an_mlflow_that_hangs_or_answers_500_is_named_and_holds_up_nothing_else(home: Home) -> None:
+    release = threading.Event()
     with broken_mlflow(release) as port:
         uri = f"http://ada:{PASSWORD}@127.0.0.1:{port}"
-        with running_lab(home, arguments=[f"--GenOpsLab.mlflow_uri={uri}"]) as server:
-            listing = genops(home, "runs", "list")
-            answered = 0
-            while listing.poll() is None:
-                for path in ("status", "deployments", "profiles", "compute/machine"):
-                    server.get(f"genops/{path}", timeout=10)
-                answered += 1
-            out, said = listing.communicate()
-            assert answered > 1, "nothing else was answered meanwhile"
-            assert (listing.returncode, out) == (5, ""), said
-            assert f"127.0.0.1:{port}" in said and "Hint:" in said and "Traceback" not in said
+        with running_lab(home, arguments=[f"--GenOpsLab.mlflow_uri={uri}"], warm=True) as server:
+            for hangs in (True, False):
+                if not hangs:
+                    release.set()
+                listing = genops(home, "runs", "list")
+                answered = 0
+                while listing.poll() is None:
+                    for path in ("status", "deployments", "profiles", "compute/machine"):
+                        server.get(f"genops/{path}", timeout=10)
+                    answered += 1
+                out, said = listing.communicate()
+                assert answered > 1, "nothing else was answered meanwhile"
+                assert (listing.returncode, out) == (5, ""), said
+                assert f"127.0.0.1:{port}" in said and "Hint:" in said and "Traceback" not in said
+                assert PASSWORD not in said
             (locked,) = server.get("genops/status")["locked"]
             assert locked == {"name": "mlflow_uri", "value": f"http://127.0.0.1:{port}"}
-            assert PASSWORD not in said + server.log + json.dumps(server.get("genops/doctor"))
+            assert PASSWORD not in server.log + json.dumps(server.get("genops/doctor"))
 
 
 def test_rooms_that_are_off_have_no_routes(home: Home) -> None:
     arguments = ["--GenOpsLab.rooms=compute", "--GenOpsLab.rooms=experiments"]
-    with running_lab(home, arguments=arguments) as server:
+    with running_lab(home, arguments=arguments, warm=True) as server:
         status = server.get("genops/status")
         assert status["rooms"] == ["compute", "experiments"]
         assert status["locked"] == [{"name": "rooms", "value": "compute, experiments"}]
@@ -214,8 +183,9 @@ def test_a_corrupt_store_is_set_aside_and_named(home: Home) -> None:
         assert str(aside) in notice and "set aside" in notice
         assert server.get("genops/deployments") == []
     assert aside.read_bytes() == garbage
-    with running_lab(home) as server:
-        assert server.get("genops/status")["notices"] == []
+    store = Store.at(home.data / "store.db")
+    store.close()
+    assert store.set_aside is None, "the next start has nothing to tell"
 
 
 def take(listener: socket.socket, port: int) -> None:
@@ -233,6 +203,7 @@ def take(listener: socket.socket, port: int) -> None:
     listener.listen()
 
 
+@pytest.mark.exhaustive  # tests/experiments/test_server.py takes its port too
 @pytest.mark.slow
 def test_a_taken_port_moves_the_supervised_server(home: Home, with_mlflow_2: Path) -> None:
     register_kernel(home, "mlflow2", with_mlflow_2)

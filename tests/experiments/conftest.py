@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -29,6 +26,8 @@ from genops_lab.experiments.service import ExperimentsService
 from genops_lab.experiments.tracking import TrackingService
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+from tests.support.mlflow_file import made_store, place_server_store, place_store
+from tests.support.warm import warm_workers
 
 
 @dataclass
@@ -80,6 +79,13 @@ def open_room(data: Path, uri: str = "") -> Room:
     )
 
 
+@pytest.fixture(scope="package", autouse=True)
+def warm() -> Iterator[None]:
+    """Workers that need not import mlflow first."""
+    with warm_workers():
+        yield
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No MLflow of the person who runs the tests."""
@@ -90,29 +96,21 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded MLflow's folder, made once: that takes longer than most of the tests."""
-    data = tmp_path_factory.mktemp("made")
+def made_folder() -> Path:
+    """The embedded MLflow's folder, made once."""
+    return made_store()
 
-    async def make() -> None:
-        mlflow = MlflowConnection(Settings(data_dir=data))
-        await mlflow.ensure()
-        await mlflow.close()
 
-    asyncio.run(make())
-    return data / "mlflow"
+def move_made(_made_folder: Path, data: Path) -> None:
+    """Put a copy of it into a data folder."""
+    place_store(data)
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store that MLflow made, without runs, to be copied."""
-    from mlflow import MlflowClient
-
+    """A server's SQLite store that MLflow made, without runs, to be copied."""
     file = tmp_path_factory.mktemp("store") / "empty.db"
-    client = MlflowClient(f"sqlite:///{file}")
-    client.search_experiments()
-    store: Any = client._tracking_client.store
-    store.engine.dispose()
+    place_server_store(file)
     return file
 
 
@@ -127,19 +125,10 @@ def empty_room(home: Home, clean_environment: None, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def room(made_folder: Path, home: Home, empty_room: Room) -> Room:
+def room(home: Home, empty_room: Room) -> Room:
     """The room on an embedded MLflow that is made already."""
-    move_made(made_folder, home.data)
+    place_store(home.data)
     return empty_room
-
-
-def move_made(made_folder: Path, data: Path) -> None:
-    """Put a copy of the embedded MLflow that was made once into a data folder."""
-    folder = data / "mlflow"
-    shutil.copytree(made_folder, folder, ignore=shutil.ignore_patterns("scratch"))
-    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
-        location = str(folder / "artifacts" / "0")
-        connection.execute("UPDATE experiments SET artifact_location = ?", (location,))
 
 
 def this_process(**more: Any) -> TrackedProcess:

@@ -26,7 +26,10 @@ BEGIN_MS = 1_700_000_000_000
 KEY = "val/loss"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql", "http", "client"])
+ON_POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.exhaustive)
+
+
+@pytest.fixture(scope="module", params=["sqlite", ON_POSTGRESQL, "http", "client"])
 def uri(
     request: pytest.FixtureRequest,
     module_home: Home,

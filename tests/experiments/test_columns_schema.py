@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import create_engine
 
 from genops_lab.experiments.columns.source import KNOWN_REVISIONS
@@ -25,6 +26,7 @@ _READ = {
 _INDEXES = {"index_params_run_uuid", "index_tags_run_uuid", "index_latest_metrics_run_uuid"}
 
 
+@pytest.mark.exhaustive  # that the newest one is read is told by test_run_table.py
 def test_each_known_revision_has_what_is_read(tmp_path: Path) -> None:
     from alembic import command
     from alembic.script import ScriptDirectory

@@ -28,6 +28,7 @@ from genops_lab.experiments.media.service import MediaService
 from genops_lab.kernel.histograms import histogram
 from genops_lab.kernel.media import MediaSteps, image_event, table_event
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_server_store
 from tests.support.mlflow_server import running_mlflow
 
 from .conftest import Room, Sender, in_the_tests_loop, open_room
@@ -41,6 +42,7 @@ def any_room(request: pytest.FixtureRequest, home: Home, clean_environment: None
     if request.param == "embedded":
         yield request.getfixturevalue("room")
         return
+    place_server_store(home.path / "far.db")
     with running_mlflow(home, f"sqlite:///{home.path}/far.db", home.path / "far") as url:
         opened = open_room(home.data, url)
         yield opened

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genops_lab.experiments.query import NotInColumns, QueryError, parse
-from tests.experiments.conftest import move_made
 from tests.support.exhaustive import examples
+from tests.support.mlflow_file import place_store
 from tests.support.run_columns import Row, RowColumns
 
 NAMES = ["baseline", "Baseline 2", "resnet-50", "été_%", "a_b", "back\\slash", "two\nlines"]
@@ -35,12 +34,12 @@ class Store:
 
 
 @pytest.fixture(scope="module")
-def store(made_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.tracking import MlflowClient
 
     data = tmp_path_factory.mktemp("asked")
-    move_made(made_folder, data)
+    place_store(data)
     client = MlflowClient(tracking_uri=f"sqlite:///{data / 'mlflow' / 'mlflow.db'}")
     experiment = client.create_experiment("asked", artifact_location=(data / "asked").as_uri())
     losses = [0.25, 1.0, -1.5e-3, 100.0, math.nan, math.inf, -math.inf]

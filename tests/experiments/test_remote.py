@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from sqlalchemy import select
 
 from genops_lab.core.errors import InvalidRequest, NotFound, Unavailable
@@ -20,6 +19,8 @@ from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.models import MetricsQuery, RunQuery
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
+from tests.support.mlflow_file import place_server_store
+from tests.support.mlflow_server import running_mlflow
 
 from .conftest import Room, Sender, in_the_tests_loop, open_room, until
 
@@ -68,30 +69,16 @@ async def answering(port: int, answer: bytes | None) -> AsyncIterator[None]:
 @pytest.fixture
 def start_mlflow(home: Home, port: int) -> Iterator[Any]:
     """Starts a real MLflow server, once called."""
-    processes: list[subprocess.Popen[bytes]] = []
     folder = home.path / "elsewhere"
+    place_server_store(folder / "far.db")
+    with contextlib.ExitStack() as stack:
 
-    def start() -> None:
-        folder.mkdir()
-        processes.append(
-            subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
-                    *("--backend-store-uri", f"sqlite:///{folder}/far.db", "--workers", "1"),
-                    *("--artifacts-destination", str(folder / "artifacts")),
-                ],
-                cwd=folder,
-                env=home.environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
+        def start() -> None:
+            stack.enter_context(
+                running_mlflow(home, f"sqlite:///{folder}/far.db", folder / "artifacts", port)
             )
-        )
 
-    yield start
-    for process in processes:
-        os.killpg(process.pid, 9)
-        process.wait()
+        yield start
 
 
 async def test_a_server_that_is_down_broken_slow_or_no_mlflow(far: Room, port: int) -> None:
@@ -151,31 +138,15 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
     await asyncio.sleep(2)
     await far.events.close()
     far.told.clear()
-    script = (
-        "import sys; from mlflow import MlflowClient\n"
-        "MlflowClient(sys.argv[1]).log_metric(sys.argv[2], 'loss', 7, step=99)"
-    )
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", script, f"http://127.0.0.1:{port}", ack.run_id), env=home.environment()
-    )
-    assert await process.wait() == 0
+    outside = MlflowClient(f"http://127.0.0.1:{port}")
+    await asyncio.to_thread(outside.log_metric, ack.run_id, "loss", 7, step=99)
     await until(lambda: ("run", "") in far.told)
     assert ("model", "") not in far.told
     table = await far.run_table.query_runs(RunTableQuery(columns=["metrics.loss"], wait_s=60))
     assert (table.state.source, table.columns[0].values) == ("api", [7.0])
     await far.events.close()
     far.told.clear()
-    process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-c",
-            script.replace("7, step=99", "8, step=100"),
-            f"http://127.0.0.1:{port}",
-            ack.run_id,
-        ),
-        env=home.environment(),
-    )
-    assert await process.wait() == 0
+    await asyncio.to_thread(outside.log_metric, ack.run_id, "loss", 8, step=100)
     await until(lambda: ("run", "") in far.told)
     risen = RunTableQuery(columns=["metrics.loss"], query="metrics.loss > 7")
     while not (table := await far.run_table.query_runs(risen)).run_ids:  # the test's time limit bounds it

@@ -18,6 +18,7 @@ from genops_lab.experiments.models import MetricsQuery, RunQuery, TrackedProcess
 from genops_lab.experiments.spool import leftovers
 from genops_lab.kernel.spool import Spool
 from tests.support.homes import Home
+from tests.support.warm import warm_address
 
 from .conftest import Room, Sender, open_room, until
 from .test_ended_processes import supervised
@@ -165,8 +166,10 @@ from pathlib import Path
 from genops_lab.experiments.ledger import TrackedRuns
 from genops_lab.experiments.models import TrackingBatch
 from tests.experiments.conftest import open_room
+from tests.support import warm
 import msgspec
-data, batch, method, when = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+data, batch, method, when = Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5]
+warm.use(sys.argv[5])
 real = getattr(TrackedRuns, method)
 def killed(self, *given):
     if when == "after":
@@ -190,7 +193,7 @@ async def test_a_lab_that_is_killed_beside_its_book(room: Room, home: Home, meth
     batch = home.path / "batch.json"
     batch.write_bytes(msgspec.json.encode(sender.batch()))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KILLED_LAB, str(home.data), str(batch), method, when,
+        sys.executable, "-c", KILLED_LAB, str(home.data), str(batch), method, when, warm_address(),
         cwd=Path(__file__).parents[2], stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, error = await process.communicate()
@@ -205,7 +208,9 @@ import asyncio, sys
 from pathlib import Path
 from genops_lab.experiments.models import TrackingBatch
 from tests.experiments.conftest import open_room
+from tests.support import warm
 import msgspec
+warm.use(sys.argv[2])
 async def main():
     room = open_room(Path(sys.argv[1]))
     await room.experiments.list_experiments()
@@ -222,7 +227,7 @@ async def test_two_labs_that_are_given_the_same_events(room: Room, home: Home) -
     senders = [everything(f"twice-{number}") for number in range(8)]
     await room.experiments.list_experiments()
     other = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OTHER_LAB, str(home.data), cwd=Path(__file__).parents[2],
+        sys.executable, "-c", OTHER_LAB, str(home.data), warm_address(), cwd=Path(__file__).parents[2],
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert other.stdin is not None and other.stdout is not None

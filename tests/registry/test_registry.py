@@ -12,12 +12,15 @@ from genops_lab.experiments.hashes import model_digest
 from genops_lab.registry.models import RegisterModel, SetAlias
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
+from tests.support.warm import warm_workers
 
 
 @pytest.fixture(scope="module")
 def rooms(module_home: Home) -> Iterator[Rooms]:
-    with open_rooms(Settings(data_dir=module_home.data)) as found:
+    place_store(module_home.data)
+    with warm_workers(), open_rooms(Settings(data_dir=module_home.data)) as found:
         yield found
 
 

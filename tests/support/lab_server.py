@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from .homes import Home
+from .mlflow_file import place_store
+from .warm import warm_address
 
 START_TIMEOUT_S = 90.0
 
@@ -115,14 +117,19 @@ def start_lab(
     python: str | Path = sys.executable,
     after: LabServer | None = None,
     application: str = "jupyterlab",
+    warm: bool = False,
 ) -> LabServer:
     """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
-    token of one that ended ``after`` it."""
+    token of one that ended ``after`` it. A ``warm`` one finds MLflow's file made and its
+    workers are forked (:mod:`.warm`)."""
     _without_news(home)
+    if warm and not home.data.exists():
+        place_store(home.data)
     port, token = (after.port, after.token) if after else (free_port(), secrets.token_hex(16))
     log_path = home.path / f"lab-{port}.log"
+    by = ("tests.support.warm_lab", warm_address()) if warm else ()
     command = [
-        str(python), "-m", application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+        str(python), "-m", *by, application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={home.work}",
         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", *arguments,

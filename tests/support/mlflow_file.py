@@ -1,14 +1,60 @@
-"""What MLflow itself holds, read from its SQLite file: no client and no Lab between the test and the truth."""
+"""MLflow's SQLite file: made once and copied, and read with no client and no Lab between the test and the truth."""
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import contextlib
+import functools
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.settings import Settings
+
 from .homes import Home
+from .warm import warm_workers
+
+
+@functools.cache
+def made_store() -> Path:
+    """Make the embedded MLflow's folder as the Lab does, once: that takes longer than most of the tests."""
+    data = Path(tempfile.mkdtemp(prefix="gol-store-"))
+    atexit.register(shutil.rmtree, data, ignore_errors=True)
+
+    async def make() -> None:
+        mlflow = MlflowConnection(Settings(data_dir=data))
+        await mlflow.ensure()
+        await mlflow.close()
+
+    with warm_workers(), ThreadPoolExecutor(1) as pool:  # this thread may have a loop that runs
+        pool.submit(asyncio.run, make()).result()
+    return data / "mlflow"
+
+
+def place_store(data: Path) -> None:
+    """Put a copy of the embedded MLflow into a data folder that has none."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = data / "mlflow"
+    shutil.copytree(made_store(), folder, ignore=shutil.ignore_patterns("scratch"))
+    _keep_artifacts_in(folder / "mlflow.db", str(folder / "artifacts" / "0"))
+
+
+def place_server_store(file: Path) -> None:
+    """Put a copy of it where an MLflow server will find its database."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(made_store() / "mlflow.db", file)
+    _keep_artifacts_in(file, "mlflow-artifacts:/0")
+
+
+def _keep_artifacts_in(database: Path, location: str) -> None:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE experiments SET artifact_location = ?", (location,))
 
 
 @dataclass(frozen=True)

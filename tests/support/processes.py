@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+<<<<<<< HEAD
 import os
 import time
 from collections.abc import Iterable
@@ -13,6 +14,12 @@ import psutil
 
 _ENDS_WITHIN_S = 10.0
 
+=======
+from collections.abc import Iterable
+
+import psutil
+
+>>>>>>> h/cut-runs
 
 def runs(pid: int) -> bool:
     """Return whether a process is there and has not ended."""
@@ -31,6 +38,7 @@ def commands_with(text: str, processes: Iterable[psutil.Process] | None = None) 
             if any(text in word for word in words):
                 found.append(words)
     return found
+<<<<<<< HEAD
 
 
 def end_those_of(*folders: Path) -> None:
@@ -52,3 +60,5 @@ def _is_of(process: psutil.Process, texts: list[str]) -> bool:
         words = [*process.cmdline(), process.environ().get("HOME", "")]
         return process.pid != os.getpid() and any(text in word for text in texts for word in words)
     return False
+=======
+>>>>>>> h/cut-runs

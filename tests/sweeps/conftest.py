@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ class Sweeper:
 def sweeper() -> Iterator[Sweeper]:
     """A Lab that the tests share."""
     with temporary_home() as home:
-        lab = start_lab(home)
+        lab = start_lab(home, warm=True)
         try:
             yield Sweeper(home, lab)
         finally:
@@ -92,7 +93,7 @@ def sweeper() -> Iterator[Sweeper]:
 @pytest.fixture
 def own_sweeper(home: Home) -> Iterator[Sweeper]:
     """A Lab of this test's own."""
-    found = Sweeper(home, start_lab(home))
+    found = Sweeper(home, start_lab(home, warm=True))
     try:
         yield found
     finally:
@@ -102,6 +103,19 @@ def own_sweeper(home: Home) -> Iterator[Sweeper]:
 @pytest.fixture
 def kernel(sweeper: Sweeper) -> Iterator[RunningKernel]:
     """A notebook's kernel that finds the Lab."""
+    with _notebook(sweeper) as found:
+        yield found
+
+
+@pytest.fixture(scope="package")
+def refusing(sweeper: Sweeper) -> Iterator[RunningKernel]:
+    """One that tests share: they run what is refused in it, and nothing else."""
+    with _notebook(sweeper) as found:
+        yield found
+
+
+@contextmanager
+def _notebook(sweeper: Sweeper) -> Iterator[RunningKernel]:
     env = sweeper.home.environment(JPY_SESSION_NAME=str(sweeper.home.work / "lesson.ipynb"))
     with running_kernel(sys.executable, env, sweeper.home.work) as found:
         found.ok("%load_ext genops_lab")

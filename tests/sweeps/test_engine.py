@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from genops_lab.sweeps.space import random_point, read_space
+
 from .conftest import Sweeper
 
 CELL = """import genops
@@ -47,20 +49,15 @@ def test_a_grid_runs_each_point_once_in_a_fresh_kernel(sweeper: Sweeper) -> None
     assert sweeper.kernels() == []
 
 
-def test_random_trials_are_drawn_again_by_their_seed(sweeper: Sweeper) -> None:
-    code = "import genops\ngenops.log({'x': lr})"
-    space = ("lr=loguniform(1e-4, 1e-1)",)
-    tried = [
-        [
-            trial["params"]
-            for trial in sweeper.ended(sweeper.start(code, *space, method="random", trials=2, seed=seed))[
-                "trials"
-            ]
-        ]
-        for seed in (3, 3, 4)
-    ]
-    assert tried[0] == tried[1] != tried[2]
-    assert all(1e-4 <= point["lr"] <= 1e-1 for point in tried[0])
+def test_random_trials_are_those_of_their_seed(sweeper: Sweeper) -> None:
+    """That a seed draws the same again is told in ``test_optuna.py``."""
+    text = "lr=loguniform(1e-4, 1e-1)"
+    begun = sweeper.start("import genops\ngenops.log({'x': lr})", text, method="random", trials=2, seed=3)
+    space = read_space([text])
+    tried = [trial["params"] for trial in sweeper.ended(begun)["trials"]]
+    assert tried == [random_point(space, 3, number) for number in range(2)]
+    assert all(1e-4 <= point["lr"] <= 1e-1 for point in tried)
+    assert tried != [random_point(space, 4, number) for number in range(2)]
 
 
 def test_what_ran_is_what_the_run_keeps(sweeper: Sweeper) -> None:

@@ -94,7 +94,7 @@ def test_an_earlier_try_of_the_same_cell_does_not_run_first(kernel: RunningKerne
         ("%%sweep x=1 --maximize --minimize\nx = 1", "both given"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_runs(kernel: RunningKernel, cell: str, words: str) -> None:
-    ran = kernel.run(cell)
+def test_what_cannot_be_is_said_before_anything_runs(refusing: RunningKernel, cell: str, words: str) -> None:
+    ran = refusing.run(cell)
     assert ran.status == "error"
     assert words in ran.reply["evalue"]

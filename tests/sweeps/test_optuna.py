@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import msgspec
+import pytest
 
 from genops_lab.sweeps.backends.suggestions import KnownTrial, Suggestions
 from genops_lab.sweeps.space import Dimension, Value, grid_point, grid_size, random_point, read_space
@@ -112,6 +113,7 @@ def test_a_pruned_trial_is_interrupted_and_its_run_says_so(sweeper: Sweeper) -> 
     assert [run.data.tags.get("genops.pruned") for run in runs] == [None, None, None, "true", None]
 
 
+@pytest.mark.exhaustive  # the search itself is proven above; eight kernels ask it here
 def test_tpe_is_the_same_by_its_seed_in_kernels_too(sweeper: Sweeper) -> None:
     code = "import genops\ngenops.log({'loss': (lr - 0.3) ** 2})"
     tried = []

@@ -85,6 +85,6 @@ def test_repeats_in_this_kernel_are_refused_where_they_would_lie(
         ("--repeat 3 --resume latest", "runs of their own"),
     ],
 )
-def test_wrong_repeats_are_said(kernel: RunningKernel, options: str, words: str) -> None:
-    ran = kernel.run(f"%%track {options}\nx = 1")
+def test_wrong_repeats_are_said(refusing: RunningKernel, options: str, words: str) -> None:
+    ran = refusing.run(f"%%track {options}\nx = 1")
     assert ran.status == "error" and words in ran.reply["evalue"]

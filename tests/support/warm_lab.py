@@ -1,0 +1,20 @@
+"""A JupyterLab whose workers come from the warm process: ``python -m tests.support.warm_lab ADDRESS jupyterlab ...``"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+from tests.support import warm
+
+
+def main() -> None:
+    """Run the application that the second argument names, with the arguments that follow it."""
+    address, application = sys.argv[1:3]
+    warm.use(address)
+    sys.argv[:3] = [application]
+    runpy.run_module(application, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The process that has imported what MLflow's workers need, and forks: one thread, so that forking is safe."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+from typing import Any
+
+from tests.support import warm
+
+_LENGTH = struct.Struct(">I")
+_NUMBER = struct.Struct(">i")
+
+
+def _import_all() -> None:
+    """Import what workers need, and what MLflow imports at its first calls."""
+    from mlflow import MlflowClient
+
+    import genops_lab.commands.main
+    import genops_lab.experiments.backends.runs
+    import genops_lab.experiments.backends.writing
+    import genops_lab.experiments.columns.backend
+    import genops_lab.registry.backends.mlflow_models  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as folder:
+        client = MlflowClient(f"sqlite:///{folder}/warm.db")
+        client.search_experiments()
+        client.search_registered_models()
+        for store in (client._tracking_client.store, client._get_registry_client().store):
+            store.engine.dispose()
+            type(store)._engine_map.clear()
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    files = array.array("i")
+    head, ancillary, _flags, _address = connection.recvmsg(_LENGTH.size, socket.CMSG_LEN(3 * files.itemsize))
+    for _level, _kind, data in ancillary:
+        files.frombytes(data)
+    with connection.makefile("rb") as stream:
+        return json.loads(stream.read(_LENGTH.unpack(head)[0])), list(files)
+
+
+def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> None:
+    """In the fork: become the process that was asked for."""
+    for place, file in enumerate(files):
+        os.dup2(file, place)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(given["environment"])
+    os.chdir(given["folder"])
+    tempfile.tempdir = None  # that of the environment
+    signal.set_wakeup_fd(-1)
+    for sign in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL)
+
+    def end_with_the_starter() -> None:
+        connection.recv(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=end_with_the_starter, daemon=True).start()
+    module, *arguments = given["arguments"]
+    sys.argv = [module, *arguments]
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+    importlib.import_module(module).main()
+
+
+def serve(address: str) -> None:
+    """Fork for whoever connects, until standard input ends."""
+    warm.use(address)
+    _import_all()
+    assert threading.active_count() == 1, threading.enumerate()
+    gc.collect()
+    gc.freeze()
+    waiting: dict[int, socket.socket] = {}
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    selector = selectors.DefaultSelector()
+    for file in (listener.fileno(), woken, 0):
+        selector.register(file, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        ready = [key.fd for key, _events in selector.select()]
+        if 0 in ready:
+            return
+        if woken in ready:
+            os.read(woken, 1000)
+            _tell_ends(waiting)
+        if listener.fileno() in ready:
+            connection, _ = listener.accept()
+            given, files = _receive(connection)
+            pid = os.fork()
+            if not pid:
+                for other in (listener, selector, *waiting.values()):
+                    other.close()
+                os.close(woken)
+                os.close(wake)
+                _run(connection, given, files)
+                return
+            for file in files:
+                os.close(file)
+            waiting[pid] = connection
+            _send(connection, pid)
+
+
+def _tell_ends(waiting: dict[int, socket.socket]) -> None:
+    while waiting:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        with waiting.pop(pid) as connection:
+            _send(connection, os.waitstatus_to_exitcode(status))
+
+
+def _send(connection: socket.socket, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the starter was killed
+        connection.sendall(_NUMBER.pack(number))
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
