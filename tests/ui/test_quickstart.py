@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import LabPage
+from tests.support.browser import SECTIONS, LabPage
 from tests.support.lab_server import LabServer
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -48,21 +48,16 @@ def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServ
     assert metrics["system"], "system metrics were recorded"
     assert not list(server.home.work.rglob("mlruns")) and not list(server.home.work.rglob("mlflow.db"))
 
-    lab.execute("docmanager:save")
-    lab.page.wait_for_timeout(2000)
+    with lab.page.expect_response(
+        lambda answer: answer.request.method == "PUT" and "/api/contents/quickstart.ipynb" in answer.url
+    ):
+        lab.execute("docmanager:save")
     saved = json.loads((server.home.work / "quickstart.ipynb").read_text(encoding="utf-8"))
     outputs = json.dumps([cell.get("outputs") for cell in saved["cells"]])
     assert "application/vnd.jupyter.widget-view+json" not in outputs, "the saved picture needs no kernel"
     assert "image/svg+xml" in outputs or "data:image/svg" in outputs
     assert key and key not in json.dumps(saved), "the key stays out of the notebook"
 
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_pictures_and_accessibility(lab: LabPage, theme: str, width: int) -> None:
-    lab.theme(theme)  # type: ignore[arg-type]
-    for name in ("Compute", "Experiments", "Profiles", "Models", "Deployments"):
-        lab.section(name)
-    lab.page.wait_for_timeout(1500)
-    lab.shot(f"panel-{theme}-{width}", width=width, height=1000)
-    assert lab.serious_findings("#genops-lab-panel") == []
+    for name in SECTIONS:
+        expect(lab.section(name).get_by_role("status", name="Loading")).to_have_count(0)
+    lab.looks("panel", "#genops-lab-panel", (1280, 1000), (1920, 1000))
