@@ -54,7 +54,7 @@ module.exports = {
         diagnostics: false
       }
     ],
-    '^.+\\.m?jsx?$': 'babel-jest'
+    '^.+\\.m?jsx?$': '<rootDir>/scripts/jest-esbuild.js'
   },
   transformIgnorePatterns: [`/node_modules/(?!(${esModules}))`]
 };

@@ -10,7 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from playwright.sync_api import Browser, Error, Locator, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 from . import exhaustive
 from .lab_server import LabServer
@@ -66,9 +75,26 @@ STILL = """async () => {
 
 
 @contextmanager
+def _playwright() -> Iterator[Playwright]:
+    """The Playwright of this process: it cannot be started a second time in its thread."""
+    if _running:
+        yield _running[0]
+        return
+    with sync_playwright() as started:
+        _running.append(started)
+        try:
+            yield started
+        finally:
+            _running.clear()
+
+
+_running: list[Playwright] = []
+
+
+@contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser that is closed afterwards."""
-    with sync_playwright() as playwright:
+    with _playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             yield browser
