@@ -142,6 +142,7 @@ class LabPage:
         self.problems.clear()
         if not self._at_lab():
             self.open()
+            self.theme("light")  # the setting is the server's
             return
         page.unroute_all()
         page.keyboard.press("Escape")  # a popup or a dialog that a failed test left
@@ -168,7 +169,7 @@ class LabPage:
             self.server.request("DELETE", f"api/sessions/{session['id']}")
 
     def alone(self) -> None:
-        """Close what is left of the main area."""
+        """Close the side panel that is left of the main area."""
         self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
         self.still()
 
@@ -262,12 +263,12 @@ class LabPage:
             timeout=timeout_ms,
         )
 
-    def shot(self, name: str, *, width: int = 1280, height: int = 800, always: bool = False) -> Path:
-        """Give the page this size, and keep a picture of it where pictures are asked for (or ``always``)."""
+    def shot(self, name: str, *, width: int = 1280, height: int = 800) -> Path:
+        """Give the page this size, and keep a picture of it where pictures are asked for."""
         path = SHOTS / f"{name}.png"
         self.page.set_viewport_size({"width": width, "height": height})
         self.still()
-        if always or PICTURES_ASKED or exhaustive.ALL:
+        if PICTURES_ASKED or exhaustive.ALL:
             SHOTS.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=path)
         return path

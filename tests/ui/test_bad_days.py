@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,10 +18,11 @@ from playwright.sync_api import Browser, expect
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import free_port, running_lab, start_lab
+from tests.support.rooms import eventually
 
 from .programs import run_script
 
-pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 
 #: Resources ask again after at most this long while they are down.
 BACK_MS = 90_000
@@ -48,6 +51,13 @@ class Mlflow:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        # Its start takes half a minute of CPU, and is not what the page is measured by.
+        eventually(self._answers, bool, 200)
+
+    def _answers(self) -> bool:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
+            return True
+        return False
 
     def end(self) -> None:
         if self._process is not None:
@@ -108,7 +118,8 @@ EMPTY = {
 
 def each_section_says_what_to_do_next(lab: LabPage) -> None:
     for name, button in EMPTY.items():
-        expect(lab.section(name).get_by_role("button", name=button)).to_be_visible()
+        # MLflow's file is made first.
+        expect(lab.section(name).get_by_role("button", name=button)).to_be_visible(timeout=BACK_MS)
     lab.shot("panel-empty", height=1000)
 
     lab.section("Models").get_by_role("button", name=EMPTY["Models"]).click()
