@@ -54,7 +54,7 @@ module.exports = {
         diagnostics: false
       }
     ],
-    '^.+\\.m?jsx?$': '<rootDir>/scripts/jest-esbuild.js'
+    '^.+\\.m?jsx?$': 'babel-jest'
   },
   transformIgnorePatterns: [`/node_modules/(?!(${esModules}))`]
 };
