@@ -140,6 +140,7 @@ class LabPage:
         """Open the Lab, or bring it back to what a freshly opened one shows, which costs a tenth of that."""
         page = self.page
         self.problems.clear()
+        self.end_kernels()
         if not self._at_lab():
             self.open()
             self.theme("light")  # the setting is the server's
@@ -147,7 +148,6 @@ class LabPage:
         page.unroute_all()
         page.keyboard.press("Escape")  # a popup or a dialog that a failed test left
         page.set_viewport_size({"width": width, "height": height})
-        self.end_kernels()
         page.evaluate(CLOSE_ALL)
         try:
             page.wait_for_function(IS_SETTLED, timeout=10_000)

@@ -24,9 +24,13 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 #: 100 MB, a tenth of it daily; one line in red, and a figure's stand-in at the end
 LINES = 1_000_000 if exhaustive.ALL else 100_000
 RED = LINES * 65 // 100
+#: Its last part waits for the file ``go``: what is said while it goes on can be looked at.
 PRINT = f"""
+import os, time
 for i in range({LINES}):
     print(f"line {{i:07d}} " + ("\\x1b[31mred\\x1b[0m " * 9 if i == {RED} else "") + "x" * 87)
+while not os.path.exists(GO):
+    time.sleep(0.05)
 "the result"
 """
 DISPLAYS = 100_000 if exhaustive.ALL else 10_000
@@ -92,7 +96,8 @@ def close(lab: LabPage, bench: Bench) -> None:
 
 
 def test_many_megabytes_of_text(browser: Browser, bench: Bench) -> None:
-    path = bench.notebook("print.ipynb", PRINT)
+    go = bench.home.work / "go"
+    path = bench.notebook("print.ipynb", f"GO = {str(go)!r}\n{PRINT}")
     with lab_page(browser, bench.server) as lab:
         lab.open()
         opened(lab, "print.ipynb")
@@ -100,6 +105,7 @@ def test_many_megabytes_of_text(browser: Browser, bench: Bench) -> None:
         excerpt = cell(lab).locator(".gol-Excerpt")
         expect(excerpt).to_contain_text("not shown so far", timeout=LONG_MS)
         answers(lab)
+        go.touch()
         finished(lab)
         expect(excerpt).to_contain_text("not shown here")
         expect(cell(lab)).to_contain_text("'the result'")
