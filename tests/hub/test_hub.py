@@ -97,7 +97,7 @@ def hub() -> Iterator[Hub]:
         )
     found = Hub(f"http://127.0.0.1:{ports}{base_url}", password, log_path)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while True:
             with contextlib.suppress(OSError), urllib.request.urlopen(found.url + "hub/health", timeout=2):
                 break

@@ -134,7 +134,7 @@ def test_who_else_keeps_outputs_is_seen_and_said(home: Home, requirement: str, s
         body = {
             "path": "work.ipynb", "name": "work.ipynb", "type": "notebook", "kernel": {"name": "genops-box"},
         }  # fmt: skip
-        status, session = server.request("POST", "api/sessions", body, timeout=90)
+        status, session = server.request("POST", "api/sessions", body, timeout=LONG_MS / 1000)
         assert status == 201, session
         assert server.get("genops/status")
         assert said in server.log

@@ -8,10 +8,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
+from . import exhaustive
 from .lab_server import LabServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -29,16 +39,62 @@ AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.m
 SHOTS = Path(
     os.environ.get("GENOPS_SCREENSHOTS", Path(__file__).resolve().parents[2] / ".cache" / "screenshots")
 )
+#: Pictures are for people and prove nothing: they are taken by ``make test-all``, and where a folder is named.
+PICTURES_ASKED = "GENOPS_SCREENSHOTS" in os.environ
 SECTIONS = ("Compute", "Experiments", "Profiles", "Models", "Deployments")
 
 Theme = Literal["light", "dark"]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+NARROW, WIDE = (1280, 800), (1920, 1000)
+
+#: Close what is open in the main area without a question, and what has popped up over it.
+CLOSE_ALL = """() => {
+  const { commands, shell } = window.jupyterapp;
+  for (const widget of [...shell.widgets('main')]) {
+    if (widget.context?.model) {
+      widget.context.model.dirty = false;
+    }
+    widget.close();
+  }
+  void commands.execute('apputils:dismiss-notification');
+}"""
+#: Whether the page is as it was opened: the launcher alone, no dialog, nothing that moves.
+IS_SETTLED = """() => {
+  const widgets = [...window.jupyterapp.shell.widgets('main')];
+  return widgets.length === 1 && widgets[0].node.querySelector('.jp-Launcher') !== null
+    && document.querySelector('.jp-Dialog') === null;
+}"""
+#: Two frames were drawn, and no transition goes on.
+STILL = """async () => {
+  const frame = () => new Promise(done => requestAnimationFrame(done));
+  await frame();
+  await frame();
+  await Promise.allSettled(document.getAnimations()
+    .filter(each => each.effect.getComputedTiming().endTime !== Infinity).map(each => each.finished));
+}"""
+
+
+@contextmanager
+def _playwright() -> Iterator[Playwright]:
+    """The Playwright of this process: it cannot be started a second time in its thread."""
+    if _running:
+        yield _running[0]
+        return
+    with sync_playwright() as started:
+        _running.append(started)
+        try:
+            yield started
+        finally:
+            _running.clear()
+
+
+_running: list[Playwright] = []
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser that is closed afterwards."""
-    with sync_playwright() as playwright:
+    with _playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:
             yield browser
@@ -48,6 +104,9 @@ def chromium() -> Iterator[Browser]:
 
 class LabPage:
     """A page that shows JupyterLab."""
+
+    #: Those that are open.
+    opened: ClassVar[list[LabPage]] = []
 
     def __init__(self, page: Page, server: LabServer) -> None:
         self.page = page
@@ -62,9 +121,13 @@ class LabPage:
         self.ready()
 
     def ready(self) -> None:
-        """Wait for the splash screen to go."""
+        """Wait for the splash screen to go and for all that was open before to be there.
+
+        Until then the Lab itself brings tabs to the front, those that a test has just left as well.
+        """
         self.page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
         self.page.wait_for_selector(".jp-LabShell", timeout=60_000)
+        self.page.wait_for_function("() => window.jupyterapp.restored.then(() => true)", timeout=60_000)
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         """Run a command of the application."""
@@ -73,12 +136,75 @@ class LabPage:
             [command, arguments or {}],
         )
 
+    def start(self, *, width: int, height: int) -> None:
+        """Open the Lab, or bring it back to what a freshly opened one shows, which costs a tenth of that."""
+        page = self.page
+        self.problems.clear()
+        self.end_kernels()
+        if not self._at_lab():
+            self.open()
+            self.theme("light")  # the setting is the server's
+            return
+        page.unroute_all()
+        page.keyboard.press("Escape")  # a popup or a dialog that a failed test left
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate(CLOSE_ALL)
+        try:
+            page.wait_for_function(IS_SETTLED, timeout=10_000)
+        except TimeoutError:
+            self.open()
+        self.theme("light")
+        self.go_to_folder("/")
+        self.still()
+
+    def _at_lab(self) -> bool:
+        """Whether the page shows a Lab that answers."""
+        return self.page.url.startswith(f"{self.server.url}lab") and bool(
+            self.page.evaluate("() => window.jupyterapp?.serviceManager.isReady === true")
+        )
+
+    def end_kernels(self) -> None:
+        """Shut down all notebooks' kernels."""
+        for session in self.server.get("api/sessions"):
+            self.server.request("DELETE", f"api/sessions/{session['id']}")
+
+    def alone(self) -> None:
+        """Close the side panel that is left of the main area."""
+        self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+        self.still()
+
+    def double_click(self, path: str) -> None:
+        """Open a file from the file browser; ``path`` is that in the Lab's folder."""
+        folder, _, name = path.rpartition("/")
+        self.go_to_folder(folder or "/")
+        self.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+
+    def go_to_folder(self, path: str) -> None:
+        """Show a folder in the file browser."""
+        self.page.evaluate(
+            "path => window.jupyterapp.commands.execute('filebrowser:go-to-path', { path })"
+            ".then(() => window.jupyterapp.commands.execute('filebrowser:activate')).then(() => null)",
+            path,
+        )
+        self.page.locator("#filebrowser").wait_for()
+
+    def still(self) -> None:
+        """Wait until what was changed is drawn and nothing moves."""
+        self.page.evaluate(STILL)
+
     def theme(self, theme: Theme) -> None:
-        """Change the theme and wait until it is there."""
+        """Change the theme and wait until it is there, and until the splash screen that covers the change is gone.
+
+        JupyterLab takes that screen away by a timer; on a busy machine the timers of two changes meet, and the second
+        one fails (``removeChild`` in jlab_core), which would be a problem of this page.
+        """
+        wanted = f'body[data-jp-theme-light="{"true" if theme == "light" else "false"}"]'
+        if self.page.locator(wanted).count():
+            return
         self.execute("apputils:change-theme", {"theme": THEMES[theme]})
-        wanted = "true" if theme == "light" else "false"
-        self.page.wait_for_selector(f'body[data-jp-theme-light="{wanted}"]', state="attached")
-        self.page.wait_for_timeout(400)
+        self.page.wait_for_selector(wanted, state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+        self.still()
 
     def panel(self) -> Locator:
         """The GenOps panel, opened."""
@@ -138,19 +264,49 @@ class LabPage:
         )
 
     def shot(self, name: str, *, width: int = 1280, height: int = 800) -> Path:
-        """Keep a picture of the page."""
-        SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.set_viewport_size({"width": width, "height": height})
-        self.page.wait_for_timeout(300)
+        """Give the page this size, and keep a picture of it where pictures are asked for."""
         path = SHOTS / f"{name}.png"
-        self.page.screenshot(path=path)
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.still()
+        if PICTURES_ASKED or exhaustive.ALL:
+            SHOTS.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=path)
         return path
 
-    def serious_findings(self, selector: str) -> list[str]:
+    def shot_of_failure(self, name: str) -> str:
+        """Keep a picture of the page as it is; where it lies, or why there is none."""
+        path = SHOTS / f"{name}.png"
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        try:
+            self.page.screenshot(path=path, timeout=10_000)
+        except Error as error:
+            return f"no picture: {error.message}"
+        return str(path)
+
+    def looks(self, name: str, selector: str, *sizes: tuple[int, int], daily: bool = True) -> None:
+        """Look at a view in both themes and all ``sizes``: pictures, and nothing serious found inside ``selector``.
+
+        Colours are checked in each theme, all else, which no theme changes, in the light one. Without pictures one
+        size is enough. A state of a view that is looked at elsewhere is none of the ``daily`` ones.
+        """
+        if not (daily or PICTURES_ASKED or exhaustive.ALL):
+            return
+        sizes = sizes or (NARROW, WIDE)
+        for theme in ("dark", "light"):
+            self.theme(theme)
+            for width, height in sizes if PICTURES_ASKED or exhaustive.ALL else sizes[:1]:
+                self.shot(f"{name}-{width}-{theme}", width=width, height=height)
+            found = self.serious_findings(selector, colours_alone=theme == "dark" and not exhaustive.ALL)
+            assert found == [], found
+
+    def serious_findings(self, selector: str, *, colours_alone: bool = False) -> list[str]:
         """What axe finds serious or critical inside ``selector``."""
         if not self.page.evaluate("() => 'axe' in window"):
             self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("selector => axe.run(selector, {resultTypes: ['violations']})", selector)
+        asked: dict[str, Any] = {"resultTypes": ["violations"]}
+        if colours_alone:
+            asked["runOnly"] = ["color-contrast"]
+        found = self.page.evaluate("([selector, asked]) => axe.run(selector, asked)", [selector, asked])
         return [
             f"{violation['id']}: {violation['help']} at {node['target']} {node.get('failureSummary', '')}"
             for violation in found["violations"]
@@ -168,7 +324,10 @@ def lab_page(
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_default_timeout(30_000)
+    lab = LabPage(page, server)
+    LabPage.opened.append(lab)
     try:
-        yield LabPage(page, server)
+        yield lab
     finally:
+        LabPage.opened.remove(lab)
         context.close()

@@ -22,7 +22,8 @@ from .homes import Home
 from .mlflow_file import place_store
 from .warm import warm_address
 
-START_TIMEOUT_S = 90.0
+#: A server that cannot start ends, which is seen at once; on a machine with other work one that can takes minutes.
+START_TIMEOUT_S = 300.0
 
 
 def free_port() -> int:
@@ -99,8 +100,11 @@ class LabServer:
                 continue
 
 
-def _without_news(home: Home) -> None:
-    """JupyterLab asks once about its news; a picture should not show that."""
+def _configure(home: Home) -> None:
+    """Leave out JupyterLab's question about its news, and at each page the check by Node.js whether to build it."""
+    page = home.path / "config" / "labconfig" / "page_config.json"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text('{"buildAvailable": false, "buildCheck": false}')
     folder = home.path / "settings" / "@jupyterlab" / "apputils-extension"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "notification.jupyterlab-settings").write_text(
@@ -122,7 +126,7 @@ def start_lab(
     """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
     token of one that ended ``after`` it. A ``warm`` one finds MLflow's file made and its
     workers are forked (:mod:`.warm`)."""
-    _without_news(home)
+    _configure(home)
     if warm and not home.data.exists():
         place_store(home.data)
     port, token = (after.port, after.token) if after else (free_port(), secrets.token_hex(16))
@@ -164,3 +168,30 @@ def running_lab(home: Home, **options: Any) -> Iterator[LabServer]:
         yield server
     finally:
         server.stop()
+
+
+class SharedLab:
+    """A JupyterLab that modules of tests use one after the other: started when first asked for, and again when dead."""
+
+    def __init__(self, home: Home, **options: Any) -> None:
+        self._home = home
+        self._options = options
+        self._server: LabServer | None = None
+
+    def running(self) -> LabServer:
+        """The server, which answers."""
+        if self._server is None or self._server.process.poll() is not None:
+            self._server = start_lab(self._home, **self._options)
+        return self._server
+
+    def check(self, user: str) -> None:
+        """Fail where the server died while ``user`` had it."""
+        if self._server is not None and (code := self._server.process.poll()) is not None:
+            raise RuntimeError(
+                f"the shared JupyterLab died under {user} ({code}):\n{self._server.log[-5000:]}"
+            )
+
+    def stop(self) -> None:
+        """End the server, if there is one."""
+        if self._server is not None:
+            self._server.stop()

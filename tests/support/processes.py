@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-<<<<<<< HEAD
 import os
 import time
 from collections.abc import Iterable
@@ -14,12 +13,6 @@ import psutil
 
 _ENDS_WITHIN_S = 10.0
 
-=======
-from collections.abc import Iterable
-
-import psutil
-
->>>>>>> h/cut-runs
 
 def runs(pid: int) -> bool:
     """Return whether a process is there and has not ended."""
@@ -38,7 +31,6 @@ def commands_with(text: str, processes: Iterable[psutil.Process] | None = None) 
             if any(text in word for word in words):
                 found.append(words)
     return found
-<<<<<<< HEAD
 
 
 def end_those_of(*folders: Path) -> None:
@@ -60,5 +52,3 @@ def _is_of(process: psutil.Process, texts: list[str]) -> bool:
         words = [*process.cmdline(), process.environ().get("HOME", "")]
         return process.pid != os.getpid() and any(text in word for text in texts for word in words)
     return False
-=======
->>>>>>> h/cut-runs

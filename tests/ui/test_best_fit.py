@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.agent.test_gpus import output, program
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.rooms import eventually
@@ -43,13 +43,6 @@ def server(module_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Itera
             yield found
 
 
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
-
-
 def test_the_kernel_sees_the_gpu_that_fits_best(lab: LabPage, server: LabServer) -> None:
     lab.open_notebook("a.ipynb")
     item(lab).click()
@@ -61,7 +54,7 @@ def test_the_kernel_sees_the_gpu_that_fits_best(lab: LabPage, server: LabServer)
     picker.get_by_role("button", name="Choose", exact=True).click()
     expect(picker.get_by_role("radio", name=re.compile("gpu1"))).to_be_checked(timeout=PATIENT_MS)
     expect(picker.locator(".gol-BestFit-reason")).to_contain_text("GPU")
-    looked_at(lab, "best-fit", ".jp-Dialog")
+    looked_at(lab, "best-fit", ".jp-Dialog", daily=False)
     lab.shot("targets-best-fit-wide", width=1920, height=1080)
     picker.get_by_role("button", name="Restart there").click()
     expect(item(lab)).to_have_attribute("aria-label", re.compile("gpu1, connected"), timeout=PATIENT_MS)

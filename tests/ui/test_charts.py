@@ -88,14 +88,6 @@ def choose(lab: LabPage, title: str, item: str) -> None:
     lab.page.locator(".lm-Menu-itemLabel").get_by_text(item, exact=True).click()
 
 
-def looked_at(lab: LabPage, name: str) -> None:
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"{name}-1280-{theme}", width=1280, height=800)
-        lab.shot(f"{name}-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Charts") == []
-
-
 def test_they_open_over_the_table_with_cards_that_suit_the_runs(lab: LabPage) -> None:
     lab.execute("genops:open-runs")
     expect(totals(lab)).to_have_text("10,000 runs")
@@ -108,7 +100,8 @@ def test_they_open_over_the_table_with_cards_that_suit_the_runs(lab: LabPage) ->
     expect(card(lab, "What matters for val_accuracy").get_by_text("in all runs: framework")).to_be_visible()
     lines = charts(lab).get_by_role("region", name="Runs").locator("line").all()
     assert len({line.get_attribute("stroke") for line in lines[:12]}) == 12
-    looked_at(lab, "charts")
+    lab.looks("charts", ".gol-Charts")
+    lab.shot("charts", width=1920, height=1000)
 
 
 def test_a_spike_among_100000_points_is_a_pixel_of_the_picture(lab: LabPage) -> None:
@@ -166,7 +159,7 @@ def test_lines_are_smoothed_and_the_axis_changes(lab: LabPage) -> None:
         charts(lab).get_by_label("Across").select_option("Since the start")
     expect(charts(lab).get_by_text("cannot be read")).to_have_count(0)
     lab.page.locator(".gol-Charts-host").evaluate("node => { node.scrollTop = 0 }")
-    looked_at(lab, "charts-smooth")
+    lab.looks("charts-smooth", ".gol-Charts", (1920, 1000), daily=False)
     charts(lab).get_by_label("Across").select_option("Step")
     charts(lab).get_by_label("Smoothing").select_option("None")
 
@@ -182,7 +175,7 @@ def test_a_brushed_axis_narrows_the_table_and_lets_go(lab: LabPage) -> None:
     expect(totals(lab)).to_have_text(re.compile(r"^[1-9][\d,]* of 10,000 runs$"))
     chips = charts(lab).get_by_role("list", name="Narrowed to")
     expect(chips.get_by_role("listitem")).to_have_count(1)
-    looked_at(lab, "charts-narrowed")
+    lab.looks("charts-narrowed", ".gol-Charts", (1920, 1000), daily=False)
 
     drag(lab, "val_accuracy against learning_rate", (0.3, 0.2), (0.6, 0.8))
     expect(query(lab)).to_have_value(

@@ -163,14 +163,10 @@ def test_what_differs_is_shown_in_both_themes(lab: LabPage, runs: dict[str, list
     expect(accuracy).to_contain_text("higher")
     view.get_by_role("button", name="Make baseline").first.click()
     expect(accuracy).to_contain_text("lower")
-    for width, height in ((1280, 800), (1920, 1080)):
-        for theme in ("light", "dark"):
-            lab.theme(theme)
-            view.evaluate("node => node.scrollTo(0, 0)")
-            lab.shot(f"comparison-{theme}-{width}", width=width, height=height)
-            code.evaluate("node => node.scrollIntoView()")
-            lab.shot(f"comparison-code-{theme}-{width}", width=width, height=height)
-            assert lab.serious_findings(".gol-Comparison") == []
+    view.evaluate("node => node.scrollTo(0, 0)")
+    lab.looks("comparison", ".gol-Comparison")
+    code.evaluate("node => node.scrollIntoView()")
+    lab.looks("comparison-code", ".gol-Comparison", daily=False)
     # Narrow: tables scroll, the view does not.
     lab.shot("comparison-narrow", width=700, height=800)
     assert view.evaluate("node => node.scrollWidth <= node.clientWidth")
@@ -204,12 +200,8 @@ def test_files_are_shown_and_none_of_them_bites(lab: LabPage, runs: dict[str, li
     frame = artifacts.frame_locator("iframe").first
     expect(frame.get_by_role("heading", name="Report")).to_be_visible()
     expect(frame.locator("#said")).to_have_text("quiet")
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        artifacts.evaluate("node => node.scrollIntoView()")
-        lab.shot(f"comparison-artifacts-{theme}", width=1280, height=800)
-        assert lab.serious_findings(".gol-Comparison") == []
-    lab.theme("light")
+    artifacts.evaluate("node => node.scrollIntoView()")
+    lab.looks("comparison-artifacts", ".gol-Comparison", (1280, 800))
     assert [url for url in asked if "bitten" in url or "run-table/delete" in url] == []
     assert page.title() != "bitten"
 

@@ -79,7 +79,7 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
     # JupyterLab does so at times, late.
     lab.page.evaluate("document.querySelector('.jp-LauncherCard').focus()")
     expect(build).to_be_focused()
-    looked_at(lab, "lacks-ipykernel", ".jp-Dialog")
+    looked_at(lab, "lacks-ipykernel", ".jp-Dialog", daily=False)
     build.click()
 
     expect(found.get_by_role("radio", name=re.compile("^requirements"))).to_be_checked()
@@ -99,7 +99,7 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
     expect(found.get_by_text("is ready.")).to_be_visible(timeout=2 * PATIENT_MS)
     expect(step(found, "ipykernel")).to_contain_text("well")
     expect(found.get_by_role("button", name="Install mlflow")).to_be_visible()
-    looked_at(lab, "built", ".jp-Dialog")
+    looked_at(lab, "built", ".jp-Dialog", daily=False)
     found.get_by_role("button", name="Done").click()
 
     (there,) = server.get("genops/targets")
@@ -120,7 +120,7 @@ def left_to_the_background(lab: LabPage, server: LabServer, host: Sshd) -> None:
     assert server.request("POST", f"genops/targets/{host.alias}/environment", {})[0] == 200
     told = lab.page.locator(".Toastify__toast", has_text="can run kernels.")
     expect(told).to_contain_text(f"Build an environment on {host.alias}", timeout=2 * PATIENT_MS)
-    looked_at(lab, "built-unseen", ".Toastify")
+    looked_at(lab, "built-unseen", ".Toastify", daily=False)
     report = server.get(f"genops/targets/{host.alias}/report")
     assert {each["step"]: each["state"] for each in report["steps"]}["logout"] == "skipped", report
     told.get_by_role("button", name="Test in full…").click()
@@ -138,7 +138,7 @@ def free_space(lab: LabPage, server: LabServer, host: Sshd) -> None:
     lab.execute("genops:clean-target", {"name": host.alias})
     found = dialog(lab)
     expect(found.get_by_role("alert").filter(has_text="is not connected")).to_be_visible(timeout=PATIENT_MS)
-    looked_at(lab, "free-space-away", ".jp-Dialog")
+    looked_at(lab, "free-space-away", ".jp-Dialog", daily=False)
     found.get_by_role("button", name="Connect", exact=True).click()
     built = found.get_by_role("row").filter(has_text="genops-lab/envs/work-")
     expect(built).to_contain_text("has its interpreter there", timeout=PATIENT_MS)
@@ -150,7 +150,7 @@ def free_space(lab: LabPage, server: LabServer, host: Sshd) -> None:
     alert = found.get_by_role("alert").filter(has_text="may be nowhere else")
     expect(alert).to_contain_text("another Lab sent it")
     assert stray.is_dir()
-    looked_at(lab, "free-space-sure", ".jp-Dialog")
+    looked_at(lab, "free-space-sure", ".jp-Dialog", daily=False)
     found.get_by_role("button", name="Remove all the same").click()
     expect(found.get_by_role("status")).to_contain_text("freed.", timeout=PATIENT_MS)
     expect(row).to_have_count(0)

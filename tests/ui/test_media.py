@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -68,14 +67,6 @@ def colour(picture: Locator) -> list[int]:
     )
 
 
-def in_themes(lab: LabPage, part: Any, name: str, scope: str, width: int, height: int) -> None:
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        part.evaluate("node => node.scrollIntoView()")
-        lab.shot(f"{name}-{theme}", width=width, height=height)
-        assert lab.serious_findings(scope) == []
-
-
 def test_media_are_seen_while_the_run_goes_on_and_side_by_side(lab: LabPage, server: LabServer) -> None:
     written(server)
     page = lab.page
@@ -114,7 +105,8 @@ def test_media_are_seen_while_the_run_goes_on_and_side_by_side(lab: LabPage, ser
     last = detail.get_by_role("img", name="val/samples at step 100")
     expect(last).to_be_visible()
     assert colour(last) == [254, 254, 51]
-    in_themes(lab, slider, "media-panel", "#genops-lab-panel", 1280, 800)
+    slider.evaluate("node => node.scrollIntoView()")
+    lab.looks("media-panel", "#genops-lab-panel", (1280, 800))
 
     runs = {run["name"]: run["run_id"] for run in server.get("genops/runs")["runs"]}
     lab.execute("genops:compare-runs", {"run_ids": [runs["pictures"], runs["other"]]})
@@ -134,7 +126,8 @@ def test_media_are_seen_while_the_run_goes_on_and_side_by_side(lab: LabPage, ser
     expect(one).to_be_visible()
     expect(other).to_be_visible()
     assert (colour(one)[2], colour(other)[2]) == (51, 179)
-    in_themes(lab, media, "media-comparison", ".gol-Comparison", 1920, 1080)
+    media.evaluate("node => node.scrollIntoView()")
+    lab.looks("media-comparison", ".gol-Comparison", (1920, 1080))
     # They are in no other section, where each would differ by its name alone.
     expect(view.get_by_text(re.compile(r"\+step\+"))).to_have_count(0)
     # Beside the table, too.

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.nsys import NsysStandIn, nsys_stand_in
@@ -37,13 +37,6 @@ def server(module_home: Home, nsys: NsysStandIn) -> Iterator[LabServer]:
     """A Lab on a machine with nsys."""
     with running_lab(module_home, env={"PATH": f"{nsys.folder}:{os.environ['PATH']}"}) as found:
         yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
 
 
 def write(server: LabServer, name: str, *cells: str) -> None:
@@ -78,10 +71,7 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("its variables are lost")
     expect(dialog).to_contain_text("Nsight Systems 2024.6.2.225")
-    for theme in ("dark", "light"):
-        lab.theme(theme)  # type: ignore[arg-type]
-        lab.shot(f"nsight-dialog-{theme}", width=1280 if theme == "light" else 1920)
-        assert lab.serious_findings(".jp-Dialog") == []
+    lab.looks("nsight-dialog", ".jp-Dialog")
     dialog.get_by_role("button", name="Restart").click()
     page.get_by_text(re.compile(r"\(Nsight Systems\) \| Idle")).first.wait_for()
     lab.run_all()

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.ncu import NcuStandIn, ncu_stand_in
@@ -42,13 +42,6 @@ def server(module_home: Home, ncu: NcuStandIn) -> Iterator[LabServer]:
         yield found
 
 
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
-
-
 def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: LabServer) -> None:
     write(
         server,
@@ -63,10 +56,7 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     expect(dialog).to_contain_text("its variables are lost")
     expect(dialog).to_contain_text("Nsight Compute 2024.3.2.0")
     expect(dialog.get_by_role("radio", name="Basic")).to_be_checked()
-    for theme, width in (("dark", 1920), ("light", 1280), ("light", 700)):
-        lab.theme(theme)  # type: ignore[arg-type]
-        lab.shot(f"nsight-compute-dialog-{theme}-{width}", width=width)
-        assert lab.serious_findings(".jp-Dialog") == []
+    lab.looks("nsight-compute-dialog", ".jp-Dialog", (1280, 800), (1920, 800), (700, 800))
     dialog.get_by_role("radio", name="Basic").press("ArrowUp")
     expect(dialog.get_by_role("radio", name="Full")).to_be_checked()
     dialog.get_by_role("button", name="Restart").click()

@@ -36,14 +36,6 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
         yield page
 
 
-def looked_at(lab: LabPage, name: str) -> None:
-    """Pictures of the dialog in both themes, without serious findings."""
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"{name}-{theme}")
-        assert lab.serious_findings(".jp-Dialog") == []
-
-
 def ask(deployment: Any, rows: list[list[float]]) -> Any:
     request = urllib.request.Request(
         deployment["url"] + "/invocations",
@@ -67,7 +59,7 @@ def test_a_double_click_registers_one_version(lab: LabPage, server: LabServer) -
     accept = dialog.get_by_role("button", name="Register", exact=True)
     expect(accept).to_be_enabled()
     expect(dialog.get_by_label("Run", exact=True).locator("option:checked")).to_contain_text("line – lines")
-    looked_at(lab, "register")
+    lab.looks("register", ".jp-Dialog", (1280, 800))
     accept.dblclick()
     expect(dialog).to_have_count(0)
 
@@ -85,7 +77,7 @@ def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) ->
     dialog = lab.page.get_by_role("dialog")
     accept = dialog.get_by_role("button", name="Deploy", exact=True)
     expect(accept).to_be_enabled()
-    looked_at(lab, "deploy")
+    lab.looks("deploy", ".jp-Dialog", (1280, 800))
     accept.dblclick()
     expect(dialog).to_have_count(0)
 
@@ -116,29 +108,28 @@ def test_requests_and_the_log_are_seen_as_they_happen(lab: LabPage, server: LabS
     lab.shot("requests")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_full_panel_has_no_serious_findings(lab: LabPage, theme: Any) -> None:
-    lab.theme(theme)
+def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:
     for name in SECTIONS:
         lab.section(name)
     run = lab.section("Experiments").get_by_role("button", name=re.compile("slope"))
     if run.get_attribute("aria-expanded") == "false":
         run.click()
     expect(lab.section("Experiments").get_by_role("button", name="Insert code", exact=True)).to_be_visible()
-    lab.shot(f"full-{theme}", height=2000)
-    assert lab.serious_findings("#genops-lab-panel") == []
+    lab.looks("full", "#genops-lab-panel", (1280, 2000))
 
 
-def test_it_is_stopped_from_the_panel(lab: LabPage, server: LabServer) -> None:
+def test_it_is_stopped_from_another_tab(lab: LabPage, server: LabServer, browser: Browser) -> None:
     deployments = lab.section("Deployments")
-    stop = deployments.get_by_role("button", name="Stop", exact=True)
-    stop.dblclick()
-    expect(deployments.get_by_text("Stopped", exact=True)).to_be_visible()
+    with lab_page(browser, server) as other:
+        other.open()
+        there = other.section("Deployments")
+        expect(there.get_by_text("Running", exact=True)).to_be_visible()
+        there.get_by_role("button", name="Stop", exact=True).dblclick()
+        for section in (there, deployments):
+            expect(section.get_by_text("Stopped", exact=True)).to_be_visible()
     expect(deployments.get_by_role("button", name="Deploy again…")).to_be_visible()
     log = deployments.get_by_role("log", name="Log of line")
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        expect(log).to_contain_text("stopped: ")
+    expect(log).to_contain_text("stopped: ")
     expect(deployments.get_by_text("Cannot read")).to_have_count(0)
     lab.shot("stopped", height=1200)
     assert server.get("genops/deployments/line")["state"] == "stopped"

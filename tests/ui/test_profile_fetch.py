@@ -91,11 +91,7 @@ def cancelled_then_whole(lab: LabPage, proxy: FaultProxy, trace: Locator, name: 
     trace.get_by_role("button", name="Fetch the trace").click()
     expect(trace.get_by_role("meter", name="The trace comes")).to_be_visible()
     expect(trace).to_contain_text(re.compile(r"[\d.]+ MiB of [\d.]+ MiB"), timeout=PATIENT_MS)
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        for width in (1280, 1920):
-            lab.shot(f"profile-fetch-{name}-{width}-{theme}", width=width, height=900)
-        assert lab.serious_findings(".gol-Trace") == []
+    lab.looks(f"profile-fetch-{name}", ".gol-Trace", (1280, 900), (1920, 900), daily=name == "profile")
     trace.get_by_role("button", name="Cancel").click()
     expect(trace).to_contain_text(lies)
     expect(trace.get_by_role("alert")).to_have_count(0)
@@ -112,9 +108,7 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
         lab.page.get_by_role("link", name="Download the trace").click()
     assert download.value.suggested_filename == "trace.json.gz"
     assert gzip.decompress(Path(download.value.path()).read_bytes()) == PLAIN
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"profile-fetched-{theme}", width=1280, height=900)
+    lab.shot("profile-fetched", width=1280, height=900)
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.profiler.events import Event, call, kernel, operator
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import LabPage
 
 TRACE = "counted.trace.json"
+SIZE = (1400, 850)
 
 
 def events() -> list[Event]:
@@ -51,24 +50,14 @@ def events() -> list[Event]:
     return found
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    (module_home.work / TRACE).write_text(json.dumps({"traceEvents": events()}))
-    with running_lab(module_home) as found:
-        yield found
+@pytest.fixture(scope="module", autouse=True)
+def _trace(folder: Path) -> None:
+    (folder / TRACE).write_text(json.dumps({"traceEvents": events()}))
 
 
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server, width=1400, height=850) as page:
-        page.open()
-        yield page
-        assert page.problems == []
-
-
-def opened(lab: LabPage, name: str) -> Locator:
-    """The timeline of a trace, which has the focus."""
-    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+def opened(lab: LabPage) -> Locator:
+    """The timeline of the trace, which has the focus."""
+    lab.double_click(f"profile_lanes/{TRACE}")
     lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
     canvas = lab.page.get_by_role("application", name="Timeline")
     expect(canvas).to_be_visible(timeout=60_000)
@@ -76,17 +65,8 @@ def opened(lab: LabPage, name: str) -> Locator:
     return lab.page.locator(".gol-Timeline:visible")
 
 
-def looked_at(lab: LabPage, name: str) -> None:
-    lab.execute("application:toggle-left-area")
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"lanes-{name}-1280-{theme}", width=1280, height=800)
-        lab.shot(f"lanes-{name}-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Timeline") == []
-
-
 def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
-    timeline = opened(lab, TRACE)
+    timeline = opened(lab)
     power = timeline.get_by_role("button", name=re.compile("^GPU 0 power"))
     expect(power).to_have_text(re.compile(r"GPU 0 power \(W\)4\d(\.\d+)? to 3[56]\d(\.\d+)? W"))
     expect(timeline.get_by_role("button", name=re.compile("^requests: waiting"))).to_contain_text("0 to 5")
@@ -110,11 +90,12 @@ def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
     expect(lab.page.locator(".gol-Timeline > [role=status]")).to_have_text(
         "requests: waiting: 1 from 60 ms on, for 20 ms"
     )
-    looked_at(lab, "counters")
+    lab.alone()
+    lab.looks("lanes-counters", ".gol-Timeline")
 
 
 def test_async_slices_have_lanes_of_their_own(lab: LabPage) -> None:
-    timeline = opened(lab, TRACE)
+    timeline = opened(lab)
     lane = timeline.get_by_role("button", name=re.compile("^io async"))
     expect(lane).to_have_attribute("title", "io async: 100 slices")
     # They overlap, so there are two rows.
@@ -124,11 +105,11 @@ def test_async_slices_have_lanes_of_their_own(lab: LabPage) -> None:
     box.press("Enter")
     told = timeline.get_by_role("region", name="Selection")
     expect(told.locator("dl > div").filter(has_text="Duration")).to_have_text("Duration1.6 ms")
-    looked_at(lab, "async")
+    lab.looks("lanes-async", ".gol-Timeline", daily=False)
 
 
 def test_an_operator_leads_to_its_backward_pass_and_back(lab: LabPage) -> None:
-    timeline = opened(lab, TRACE)
+    timeline = opened(lab)
     box = timeline.get_by_role("searchbox", name="Find slices by name")
     box.fill("aten::mm")
     box.press("Enter")
@@ -138,7 +119,7 @@ def test_an_operator_leads_to_its_backward_pass_and_back(lab: LabPage) -> None:
     expect(status).to_have_text(re.compile("; 1 slice in the backward pass$"))
     timeline.get_by_role("application", name="Timeline").focus()
     lab.page.keyboard.press("s")
-    looked_at(lab, "backward")
+    lab.looks("lanes-backward", ".gol-Timeline", daily=False)
     timeline.get_by_role("application", name="Timeline").focus()
     lab.page.keyboard.press("g")
     expect(told.get_by_role("heading", level=3)).to_have_text("MmBackward0")

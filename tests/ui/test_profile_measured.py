@@ -6,19 +6,17 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from genops_lab.core.store import Store
 from genops_lab.profiler.ledger import KeptProfiles
 from genops_lab.profiler.models import NewProfile
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
 from tests.support.measured_summary import measured_summary
 from tests.support.profile_summaries import NOTEBOOK, notebook
 
@@ -28,40 +26,27 @@ MEASURED = "0123456789cd"
 KERNEL = "transposeCoalesced(float *, float *, int, int)"
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    """A Lab with a measurement, and its notebook."""
-    (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
-    with running_lab(module_home) as found:
-        profiles = KeptProfiles(Store.at(module_home.data / "store.db"))
-        given = NewProfile(trace_path="none", title="measured", notebook=NOTEBOOK)
-        profiles.begin(MEASURED, given, str(module_home.data / "none"), 1)
-        profiles.change(MEASURED, state="ready", summary=msgspec.json.encode(measured_summary()).decode())
-        yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        page.execute("application:toggle-left-area")
-        yield page
+@pytest.fixture(scope="module", autouse=True)
+def _measurement(server: LabServer, folder: Path) -> None:
+    """A measurement, and its notebook."""
+    (folder / NOTEBOOK).write_text(json.dumps(notebook()))
+    profiles = KeptProfiles(Store.at(server.home.data / "store.db"))
+    given = NewProfile(trace_path="none", title="measured", notebook=f"{folder.name}/{NOTEBOOK}")
+    profiles.begin(MEASURED, given, str(server.home.data / "none"), 1)
+    profiles.change(MEASURED, state="ready", summary=msgspec.json.encode(measured_summary()).decode())
 
 
 def opened(lab: LabPage) -> Locator:
+    lab.alone()
     lab.execute("genops:open-profile", {"id": MEASURED})
     panel = lab.page.locator(f"#genops-profile-{MEASURED}")
     expect(panel.get_by_role("tabpanel")).to_be_visible()
     return panel
 
 
-def looked_at(lab: LabPage, name: str) -> None:
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"measured-{name}-700-{theme}", width=700, height=900)
-        lab.shot(f"measured-{name}-1920-{theme}", width=1920, height=1000)
-        lab.shot(f"measured-{name}-1280-{theme}", width=1280, height=800)
-        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+def looked_at(lab: LabPage, name: str, *, daily: bool = True) -> None:
+    sizes = ((1280, 800), (700, 900), (1920, 1000))
+    lab.looks(f"measured-{name}", ".gol-Profile:not(.lm-mod-hidden *)", *sizes, daily=daily)
 
 
 def test_it_is_what_is_seen_first(lab: LabPage) -> None:
@@ -84,14 +69,14 @@ def test_a_kernel_is_chosen_by_keys(lab: LabPage) -> None:
     occupancy = panel.get_by_role("region", name="Occupancy", exact=True)
     expect(occupancy).to_contain_text("Shared memory limits it (48.0 KiB a block)")
     expect(occupancy).to_contain_text("the grid fills only 36 % of the device")
-    looked_at(lab, "latency")
+    looked_at(lab, "latency", daily=False)
     box = panel.get_by_role("searchbox", name="Filter")
     box.fill("balanced")
     expect(panel.get_by_text("Nothing matches.")).to_be_visible()
     box.fill("elementwise")
     expect(panel.get_by_role("heading", level=3)).to_have_text("vectorized_elementwise_kernel")
     expect(panel.get_by_text("The report lacks the section “Occupancy”")).to_be_visible()
-    looked_at(lab, "bare")
+    looked_at(lab, "bare", daily=False)
 
 
 def test_rules_are_text(lab: LabPage) -> None:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.support import ncu_reports
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
 from tests.support.profile_summaries import CELL_ID, NOTEBOOK, notebook
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 REPORT = "cell.ncu-rep"
-SCRIPT = "train.py"
+SCRIPT = "train_measured.py"
 STALLED = "smsp__average_warps_issue_stalled_{}_per_issue_active.ratio"
 LATENT = {
     "sm__throughput.avg.pct_of_peak_sustained_elapsed": 6.4,
@@ -49,27 +48,17 @@ def _line(number: int) -> str:
     return f"genops:line:{quote(CELL_ID, safe='')}:{number}"
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
-    (module_home.work / SCRIPT).write_text("import torch\nx = torch.zeros(8)\n")
-    (module_home.work / REPORT).write_bytes(written())
-    (module_home.work / "cut.ncu-rep").write_bytes(written()[:200])
-    (module_home.work / "noise.ncu-rep").write_bytes(b"\x17noise" * 99)
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
-        assert page.problems == []
+@pytest.fixture(scope="module", autouse=True)
+def _reports(server: LabServer, folder: Path) -> None:
+    (folder / NOTEBOOK).write_text(json.dumps(notebook()))
+    (server.home.work / SCRIPT).write_text("import torch\nx = torch.zeros(8)\n")
+    (folder / REPORT).write_bytes(written())
+    (folder / "cut.ncu-rep").write_bytes(written()[:200])
+    (folder / "noise.ncu-rep").write_bytes(b"\x17noise" * 99)
 
 
 def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> None:
-    lab.page.locator(".jp-DirListing-item", has_text=REPORT).dblclick()
+    lab.double_click(f"profile_measured_report/{REPORT}")
     panel = lab.page.locator(".gol-Profile:visible")
     grid = panel.get_by_role("grid", name="Measured kernels")
     expect(grid).to_be_visible(timeout=60_000)
@@ -97,11 +86,8 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     expect(row.get_by_role("gridcell").nth(1)).to_have_text("20 µs")
     expect(row.get_by_role("gridcell").nth(2)).to_have_text("nsecond")
     metrics.scroll_into_view_if_needed()
-    lab.execute("application:toggle-left-area")
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"measured-metrics-1280-{theme}", width=1280, height=900)
-        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+    lab.alone()
+    lab.looks("measured-metrics", ".gol-Profile:not(.lm-mod-hidden *)", (1280, 900))
 
 
 @pytest.mark.parametrize(
@@ -112,17 +98,15 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
     ],
 )
 def test_what_is_no_whole_report_says_so(name: str, said: str, lab: LabPage) -> None:
-    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+    lab.double_click(f"profile_measured_report/{name}")
     callout = lab.page.locator(".gol-Callout:visible")
     expect(callout).to_contain_text(said, timeout=60_000)
     expect(callout).to_contain_text("opy it")
-    for theme, width in (("dark", 1920), ("light", 1280)):
-        lab.theme(theme)
-        lab.shot(f"measured-{name}-{theme}", width=width, height=700)
+    lab.looks(f"measured-{name}", ".gol-Profile:not(.lm-mod-hidden *)", daily=False)
 
 
 def test_keys_alone_lead_from_a_row_to_its_line_and_its_metrics(lab: LabPage) -> None:
-    lab.page.locator(".jp-DirListing-item", has_text=REPORT).dblclick()
+    lab.double_click(f"profile_measured_report/{REPORT}")
     panel = lab.page.locator(".gol-Profile:visible")
     grid = panel.get_by_role("grid", name="Measured kernels")
     expect(grid).to_be_visible(timeout=60_000)

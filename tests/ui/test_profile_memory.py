@@ -7,19 +7,19 @@ import io
 import pickle
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.profiler.snapshots import CELL, TORCH, at, entry, frame, segment, snapshot
 from tests.profiler.snapshots import block as held_block
 from tests.profiler.test_truth import TRACES
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import SHOTS, LabPage
+from tests.support.lab_server import LabServer
+
+from .timeline_page import PATH, put_trace
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,6 +28,7 @@ needs_traces = pytest.mark.skipif(
 )
 MiB = 1 << 20
 OOM = "oom.pickle"
+SIZE = (1400, 850)
 LINES = {
     2: "model = Model().cuda()",
     5: "hidden = model.encoder(batch)",
@@ -82,26 +83,16 @@ def out_of_memory() -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    (module_home.work / OOM).write_bytes(pickle.dumps(out_of_memory()))
+@pytest.fixture(scope="module", autouse=True)
+def _snapshots(server: LabServer, folder: Path) -> None:
+    (folder / OOM).write_bytes(pickle.dumps(out_of_memory()))
     if TRACES.is_dir():
-        shutil.copy(TRACES / "memory" / "forward.pickle", module_home.work)
-        shutil.copy(TRACES / "kineto" / "v100_2rank_nccl.json.gz", module_home.work / "v100.json.gz")
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server, width=1400, height=850) as page:
-        page.open()
-        yield page
-        assert page.problems == []
+        shutil.copy(TRACES / "memory" / "forward.pickle", folder)
+        put_trace(server)
 
 
 def opened(lab: LabPage, name: str, device: str) -> Locator:
-    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+    lab.double_click(f"profile_memory/{name}")
     part = lab.page.locator(".gol-Profile:visible").get_by_role("region", name=device, exact=True)
     expect(part.get_by_role("slider")).to_be_visible(timeout=60_000)
     return part
@@ -111,13 +102,9 @@ def rows(part: Locator) -> Locator:
     return part.get_by_role("region", name=re.compile("^Who held it, ")).get_by_role("row")
 
 
-def looked_at(lab: LabPage, name: str) -> None:
-    lab.execute("application:toggle-left-area")
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"memory-{name}-1280-{theme}", width=1280, height=800)
-        lab.shot(f"memory-{name}-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+def looked_at(lab: LabPage, name: str, *, daily: bool = False) -> None:
+    lab.alone()
+    lab.looks(f"memory-{name}", ".gol-Profile:not(.lm-mod-hidden *)", daily=daily)
 
 
 COLORS = """canvas => {
@@ -142,7 +129,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     expect(
         part.get_by_role("heading", name=re.compile(r"^event [\d,]+, [\d.]+ ms: [\d.]+ GiB$"))
     ).to_be_visible()
-    looked_at(lab, "oom")
+    looked_at(lab, "oom", daily=True)
     lab.page.set_viewport_size({"width": 1400, "height": 850})
     # A click chooses a moment, the list follows.
     box = slider.bounding_box()
@@ -206,9 +193,8 @@ def test_the_picture_and_the_moment_are_saved(lab: LabPage) -> None:
     assert found[0]["name"] == "[4] line 10" and int(found[0]["bytes"]) > 1000 * MiB
     with lab.page.expect_download() as download:
         part.get_by_role("button", name="PNG").click()
-    saved = Path(download.value.path())
-    assert saved.read_bytes().startswith(b"\x89PNG")
-    shutil.copy(saved, lab.shot("memory-saved-page").with_name("memory-saved.png"))
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    download.value.save_as(SHOTS / "memory-saved.png")
 
 
 @needs_traces
@@ -240,7 +226,7 @@ def test_a_real_snapshot_is_zoomed(lab: LabPage) -> None:
 
 @needs_traces
 def test_a_trace_has_its_memory_by_time(lab: LabPage) -> None:
-    lab.page.locator(".jp-DirListing-item", has_text="v100.json.gz").dblclick()
+    lab.double_click(PATH)
     lab.page.get_by_role("tab", name="Memory").click(timeout=60_000)
     part = lab.page.get_by_role("region", name="Rank 1, Device 1", exact=True)
     expect(rows(part).nth(1)).to_contain_text(re.compile(r"allocated before the recording\)3\.8 GiB"))
@@ -255,7 +241,7 @@ def test_a_trace_has_its_memory_by_time(lab: LabPage) -> None:
 
 @needs_traces
 def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
-    lab.page.locator(".jp-DirListing-item", has_text="v100.json.gz").dblclick()
+    lab.double_click(PATH)
     lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
     strip = lab.page.get_by_role("img", name=re.compile("^Memory, device 1"))
     expect(strip).to_be_visible(timeout=60_000)
@@ -266,7 +252,7 @@ def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
     expect(told.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
     expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
     expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
-    looked_at(lab, "strip")
+    looked_at(lab, "strip", daily=True)
     # Where there is little room they stand below the moment, as wide as the timeline.
     size = lab.page.viewport_size
     assert size is not None

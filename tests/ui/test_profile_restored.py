@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Request, expect
+from playwright.sync_api import Locator, Request, expect
 
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,28 +27,16 @@ def steps(count: int) -> dict[str, Any]:
     return {"traceEvents": [{**event, "cat": cat, "name": name, "ts": n * 1000} for cat, name, n in names]}
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    folder = module_home.work / "traces"
-    folder.mkdir()
+@pytest.fixture(scope="module", autouse=True)
+def _traces(folder: Path) -> None:
     for number, name in enumerate((BY_ITSELF, ON_DEMAND), start=3):
         (folder / name).write_text(json.dumps(steps(number)))
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
-        assert page.problems == []
 
 
 def saved(request: Request) -> bool:
     """Whether the page tells the server that both are open."""
     told = request.post_data or ""
-    names = [f"genops-profile-file:traces/{name}" for name in (BY_ITSELF, ON_DEMAND)]
+    names = [f"genops-profile-file:profile_restored/{name}" for name in (BY_ITSELF, ON_DEMAND)]
     is_workspace = "/api/workspaces/" in urlsplit(request.url).path and request.method == "PUT"
     return is_workspace and all(name in told for name in names)
 
@@ -65,9 +52,9 @@ def shown(lab: LabPage, name: str, events: int) -> Locator:
 
 def test_both_tabs_are_there_again(lab: LabPage, server: LabServer) -> None:
     with lab.page.expect_request(saved, timeout=60_000):
-        lab.execute("docmanager:open", {"path": f"traces/{BY_ITSELF}"})
+        lab.execute("docmanager:open", {"path": f"profile_restored/{BY_ITSELF}"})
         shown(lab, BY_ITSELF, 6)
-        lab.execute("docmanager:open", {"path": f"traces/{ON_DEMAND}", "factory": "Profile"})
+        lab.execute("docmanager:open", {"path": f"profile_restored/{ON_DEMAND}", "factory": "Profile"})
         shown(lab, ON_DEMAND, 8)
     profiles = server.get("genops/profiles")
     for _ in range(2):  # what was restored is restored again

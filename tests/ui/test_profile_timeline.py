@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.support.browser import SHOTS, LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import SHOTS, LabPage
+from tests.support.lab_server import LabServer
 from tests.support.real_traces import TRACES
 
-from .timeline_page import TRACE, canvas, double_click, model, opened, overview, painted, settled, status
+from .timeline_page import PATH, canvas, model, opened, overview, painted, put_trace, settled, status
+
+SIZE = (1400, 850)
 
 pytestmark = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
 )
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    shutil.copy(TRACES / "kineto" / "v100_2rank_nccl.json.gz", module_home.work / TRACE)
-    shutil.copytree(TRACES / "kineto" / "dlrm_8ranks", module_home.work / "ranks")
-    (module_home.work / "no trace.json").write_text("{}")
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server, width=1400, height=850) as page:
-        page.open()
-        yield page
-        assert page.problems == []
+@pytest.fixture(scope="module", autouse=True)
+def _traces(server: LabServer, folder: Path) -> None:
+    put_trace(server)
+    shutil.copytree(TRACES / "kineto" / "dlrm_8ranks", folder / "ranks")
+    (folder / "no trace.json").write_text("{}")
 
 
 def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage, server: LabServer) -> None:
@@ -168,7 +159,7 @@ def test_lanes_collapse(lab: LabPage, server: LabServer) -> None:
 @pytest.fixture
 def failed(lab: LabPage) -> Locator:
     """What a timeline says that the server does not answer."""
-    double_click(lab, TRACE)
+    lab.double_click(PATH)
     tab = lab.page.locator(".gol-Profile:visible").get_by_role("tab", name="Timeline")
     tab.wait_for(timeout=60_000)
     # A server that fails just here cannot be had otherwise.
@@ -180,9 +171,7 @@ def failed(lab: LabPage) -> Locator:
 
 
 def test_a_timeline_that_fails_is_tried_again(lab: LabPage, failed: Locator) -> None:
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"timeline-failed-{theme}")
+    lab.looks("timeline-failed", ".gol-Timeline", daily=False)
     lab.page.unroute_all()
     failed.get_by_role("button", name="Try again").click()
     expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
@@ -194,7 +183,7 @@ def test_a_timeline_that_fails_leads_to_perfetto(lab: LabPage, failed: Locator) 
 
 
 def test_what_is_no_trace_says_so(lab: LabPage) -> None:
-    double_click(lab, "no trace.json")
+    lab.double_click("profile_timeline/no trace.json")
     expect(lab.page.locator(".gol-Callout")).to_contain_text("could not be analyzed", timeout=60_000)
     expect(lab.page.locator(".gol-Callout")).to_contain_text("Open With")
 
@@ -202,26 +191,18 @@ def test_what_is_no_trace_says_so(lab: LabPage) -> None:
 def test_it_is_looked_at_in_both_themes(lab: LabPage, server: LabServer) -> None:
     timeline = opened(lab, server)
     box = timeline.get_by_role("searchbox")
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        box.fill("")
-        model(lab, "model.clear()")
-        model(lab, "model.showAll()")
-        settled(lab)
-        lab.shot(f"timeline-whole-{theme}", width=1400, height=850)
-        box.fill("ncclKernel")
-        box.press("Enter")
-        expect(status(lab)).to_contain_text("communication")
-        canvas(lab).press("s")
-        for _ in range(4):
-            lab.page.keyboard.press("s")
-        settled(lab)
-        lab.shot(f"timeline-flow-{theme}", width=1400, height=850)
-        box.fill("")
-        model(lab, "model.fit({start_us: 400000, dur_us: 3000})")
-        settled(lab)
-        lab.shot(f"timeline-near-{theme}", width=1400, height=850)
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("timeline-whole", ".gol-Timeline", SIZE, daily=False)
+    box.fill("ncclKernel")
+    box.press("Enter")
+    expect(status(lab)).to_contain_text("communication")
+    canvas(lab).press("s")
+    for _ in range(4):
+        lab.page.keyboard.press("s")
+    settled(lab)
+    lab.looks("timeline-flow", ".gol-Timeline", SIZE)
+    model(lab, "model.fit({start_us: 400000, dur_us: 3000})")
+    settled(lab)
+    lab.looks("timeline-near", ".gol-Timeline", SIZE, daily=False)
 
 
 def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: LabServer) -> None:
@@ -257,11 +238,8 @@ def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
     with lab.page.expect_download() as download:
         lab.page.get_by_role("button", name="PNG").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
-    shutil.copy(download.value.path(), SHOTS / "timeline-saved.png")
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"timeline-memory-1280-{theme}")
-        assert lab.serious_findings(".gol-Timeline") == []
+    download.value.save_as(SHOTS / "timeline-saved.png")
+    lab.looks("timeline-memory", ".gol-Timeline", (1280, 800))
 
 
 def test_advice_leads_to_its_moments(lab: LabPage) -> None:
@@ -275,11 +253,7 @@ def test_advice_leads_to_its_moments(lab: LabPage) -> None:
     first = selection.get_by_role("heading", level=3)
     expect(first).to_have_text("4.93 ms from 228 ms on")
     expect(selection.get_by_role("row").filter(has_text="ncclKernel").first).to_be_visible()
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"timeline-moment-1280-{theme}")
-        lab.shot(f"timeline-moment-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Timeline") == []
+    lab.looks("timeline-moment", ".gol-Timeline")
     marks.get_by_role("button", name="Next moment").click()
     expect(marks.get_by_role("status")).to_have_text("Moment 2 of 5")
     expect(first).to_have_text(re.compile("from 588 ms on$"))
@@ -289,7 +263,8 @@ def test_advice_leads_to_its_moments(lab: LabPage) -> None:
 
 
 def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
-    lab.execute("docmanager:open", {"path": "ranks/worker1.json.gz"})  # as a double click does
+    # As a double click does.
+    lab.execute("docmanager:open", {"path": "profile_timeline/ranks/worker1.json.gz"})
     shown = lab.page.locator(".gol-Profile:visible")
     expect(shown.get_by_role("tabpanel")).to_have_accessible_name("Overview", timeout=60_000)
     shown.get_by_role("button", name="All 8 traces of the folder").click()
@@ -307,16 +282,9 @@ def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
     lanes = shown.get_by_role("group", name="Lanes")
     for rank in range(8):
         expect(lanes.get_by_role("button", name=f"Rank {rank}", exact=True)).to_be_attached()
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"timeline-ranks-1280-{theme}")
-        lab.shot(f"timeline-ranks-1920-{theme}", width=1920, height=1000)
+    lab.looks("timeline-ranks", ".gol-Timeline", daily=False)
     shown.get_by_role("tab", name="Overview").click()
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"profile-ranks-1280-{theme}")
-        lab.shot(f"profile-ranks-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+    lab.looks("profile-ranks", ".gol-Profile:not(.lm-mod-hidden *)", daily=False)
 
 
 REDDISH = """() => {

@@ -7,49 +7,37 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from genops_lab.core.store import Store
 from genops_lab.profiler.ledger import KeptProfiles
 from genops_lab.profiler.models import NewProfile
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
 from tests.support.profile_summaries import CELL, NOTEBOOK, notebook, whole_summary
 from tests.support.real_traces import real_trace
+
+from .timeline_page import PATH, SOURCE, put_trace
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 WORKERS = [real_trace(f"resnet50_num_workers_{number}.json.gz") for number in (0, 4)]
-TRACE = real_trace("v100_2rank_nccl.json.gz")
-needs_trace = pytest.mark.skipif(not TRACE.is_file(), reason=f"the real trace {TRACE.name} is not here")
+needs_trace = pytest.mark.skipif(not SOURCE.is_file(), reason=f"the real trace {SOURCE.name} is not here")
 WHOLE = "0123456789ab"
 
 
-@pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    """A Lab below a base URL, with a profile whose summary has every part, and its notebook."""
-    (module_home.work / NOTEBOOK).write_text(json.dumps(notebook()))
-    with running_lab(module_home, base_url="/a/hub/") as found:
-        profiles = KeptProfiles(Store.at(module_home.data / "store.db"))
-        given = NewProfile(trace_path="none", title="two ranks", notebook=NOTEBOOK)
-        profiles.begin(WHOLE, given, str(module_home.data / "none"), 1)
-        profiles.change(WHOLE, state="ready", summary=msgspec.json.encode(whole_summary()).decode())
-        yield found
-
-
-@pytest.fixture(scope="module")
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    """One page for the whole way."""
-    with lab_page(browser, server) as page:
-        page.open()
-        page.execute("application:toggle-left-area")
-        yield page
+@pytest.fixture(scope="module", autouse=True)
+def _whole(server: LabServer, folder: Path) -> None:
+    """A profile whose summary has every part, and its notebook."""
+    (folder / NOTEBOOK).write_text(json.dumps(notebook()))
+    profiles = KeptProfiles(Store.at(server.home.data / "store.db"))
+    given = NewProfile(trace_path="none", title="two ranks", notebook=f"{folder.name}/{NOTEBOOK}")
+    profiles.begin(WHOLE, given, str(server.home.data / "none"), 1)
+    profiles.change(WHOLE, state="ready", summary=msgspec.json.encode(whole_summary()).decode())
 
 
 def added(server: LabServer, trace: Path, title: str) -> str:
@@ -66,8 +54,11 @@ def added(server: LabServer, trace: Path, title: str) -> str:
 
 @pytest.fixture(scope="module")
 def real(server: LabServer) -> str:
-    """The id of a profile of the real trace."""
-    return added(server, TRACE, "v100, rank 1")
+    """The id of the real trace's profile."""
+    put_trace(server)
+    status, answer = server.request("POST", "genops/profiles/open", {"path": PATH}, timeout=200)
+    assert status == 200, answer
+    return str(answer["id"])
 
 
 def view(lab: LabPage) -> Locator:
@@ -75,18 +66,15 @@ def view(lab: LabPage) -> Locator:
 
 
 def opened(lab: LabPage, profile_id: str, tab: str = "overview") -> Locator:
+    lab.alone()
     lab.execute("genops:open-profile", {"id": profile_id, "tab": tab})
     panel = lab.page.locator(f"#genops-profile-{profile_id}").get_by_role("tabpanel")
     expect(panel).to_be_visible()
     return panel
 
 
-def looked_at(lab: LabPage, name: str) -> None:
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"profile-{name}-1280-{theme}", width=1280, height=800)
-        lab.shot(f"profile-{name}-1920-{theme}", width=1920, height=1000)
-        assert lab.serious_findings(".gol-Profile:not(.lm-mod-hidden *)") == []
+def looked_at(lab: LabPage, name: str, *, daily: bool = True) -> None:
+    lab.looks(f"profile-{name}", ".gol-Profile:not(.lm-mod-hidden *)", daily=daily)
 
 
 def saved(lab: LabPage, button: Locator) -> bytes:
@@ -113,7 +101,7 @@ def test_the_real_trace_says_where_its_time_went(lab: LabPage, real: str) -> Non
     )
     assert drawn >= 3
     expect(panel.get_by_role("img", name=re.compile("^Device time of the steps: Step 2"))).to_be_visible()
-    looked_at(lab, "overview-real")
+    looked_at(lab, "overview-real", daily=False)
 
 
 @needs_trace
@@ -151,7 +139,7 @@ def test_its_steps_are_sorted(lab: LabPage, real: str) -> None:
     lengths = [float(row["span_us"]) for row in rows]
     assert len(lengths) == 5
     assert lengths == sorted(lengths)
-    looked_at(lab, "steps-real")
+    looked_at(lab, "steps-real", daily=False)
     panel.get_by_role("button", name="Operators").click()
 
 
@@ -166,19 +154,12 @@ def test_its_call_tree_is_walked_by_keys(lab: LabPage, real: str) -> None:
     expect(selected).to_have_text(re.compile(r"^thread 785244.*77 % of all$"))
     graph.press("ArrowDown")
     expect(selected).to_have_text(re.compile("CompiledFunctionBackward.*5 calls\\. Operator$"))
-    looked_at(lab, "flame-real")
+    looked_at(lab, "flame-real", daily=False)
     graph.press("Enter")
     expect(panel.get_by_role("button", name="Show all")).to_be_enabled()
     panel.get_by_role("searchbox", name="Find").fill("nccl")
     expect(panel.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms in \d+ frames \(\d+ %\)$"))
     assert saved(lab, panel.get_by_role("button", name="PNG")).startswith(b"\x89PNG")
-
-
-@needs_trace
-def test_its_timeline_is_a_tab(lab: LabPage, real: str) -> None:
-    panel = opened(lab, real, "timeline")
-    expect(panel.get_by_text(re.compile("thread 783658|python3.8")).first).to_be_visible(timeout=60_000)
-    looked_at(lab, "timeline-real")
 
 
 @pytest.mark.skipif(
@@ -198,7 +179,7 @@ def test_two_profiles_are_compared(lab: LabPage, server: LabServer) -> None:
     expect(change).to_have_attribute("aria-sort", "descending")
     change.click()
     expect(grid.locator("[role=row][aria-rowindex='2']")).to_contain_text("_SingleProcessDataLoaderIter")
-    looked_at(lab, "difference-operators")
+    looked_at(lab, "difference-operators", daily=False)
 
 
 def test_all_parts_of_an_overview(lab: LabPage) -> None:
@@ -249,9 +230,7 @@ def test_lines_lead_to_the_notebook_and_stand_in_it(lab: LabPage) -> None:
     lab.execute("genops:toggle-line-times")
     times = lab.page.locator(".jp-NotebookPanel:visible .gol-LineTime")
     expect(times).to_have_text(["80 ms", "700 ms", "200 ms", "30 ms"])
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"profile-gutter-1280-{theme}")
+    lab.looks("profile-gutter", ".jp-NotebookPanel:not(.lm-mod-hidden) .gol-LineTimes", (1280, 800))
     # A line that is written anew has no time; the others keep theirs.
     lab.page.keyboard.press("End")
     lab.page.keyboard.type("  # anew")
@@ -276,7 +255,7 @@ def test_kernels_below_their_operators(lab: LabPage) -> None:
     looked_at(lab, "kernels")
     panel.get_by_role("button", name="By shapes").click()
     expect(panel.get_by_text("H100 SXM: 67 TFLOP/s in fp32, 3,350 GB/s.")).to_be_visible()
-    looked_at(lab, "shapes")
+    looked_at(lab, "shapes", daily=False)
 
 
 def test_the_panel_opens_it(lab: LabPage) -> None:

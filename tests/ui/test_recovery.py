@@ -77,7 +77,18 @@ class Bench:
         self.server.stop()
 
 
-@pytest.fixture(params=["genops-box", "python3"])
+ON_A_TARGET, HERE = "genops-box", "python3"
+
+
+def kernels(daily: str) -> pytest.MarkDecorator:
+    """A bad day with a kernel on a target and one of this machine's own, of which one comes daily."""
+    rare = HERE if daily == ON_A_TARGET else ON_A_TARGET
+    return pytest.mark.parametrize(
+        "bench", [daily, pytest.param(rare, marks=pytest.mark.exhaustive)], indirect=True
+    )
+
+
+@pytest.fixture
 def bench(home: Home, request: pytest.FixtureRequest) -> Iterator[Bench]:
     found = Bench(home, request.param)
     yield found
@@ -134,6 +145,7 @@ def saved(path: Path) -> None:
         time.sleep(0.2)
 
 
+@kernels(HERE)
 def test_a_page_that_is_reloaded_in_the_middle_of_a_cell(browser: Browser, bench: Bench) -> None:
     go = bench.home.work / "go"  # its last line waits for it: a reload may take longer than the lines
     waits = (
@@ -159,6 +171,7 @@ def test_a_page_that_is_reloaded_in_the_middle_of_a_cell(browser: Browser, bench
         assert lab.problems == []
 
 
+@kernels(ON_A_TARGET)
 def test_a_server_that_is_killed_in_the_middle_of_a_cell(browser: Browser, bench: Bench) -> None:
     path = bench.notebook("killed.ipynb", WORK)
     with lab_page(browser, bench.server) as lab:
@@ -199,6 +212,7 @@ def test_a_page_that_was_away_for_longer_than_its_document_is_left_to_it(
         bench.end()
 
 
+@kernels(HERE)
 def test_a_page_and_a_server_that_are_gone(browser: Browser, bench: Bench) -> None:
     path = bench.notebook("gone.ipynb", WORK)
     with lab_page(browser, bench.server) as lab:

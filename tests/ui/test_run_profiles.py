@@ -79,11 +79,7 @@ def test_a_run_leads_to_its_profile_and_back(lab: LabPage, runs: dict[str, str])
     expect(panel.get_by_role("heading", name="slow steps")).to_be_visible()
     expect(panel.get_by_text("$ 0.00004", exact=True)).to_be_visible()
     expect(panel.get_by_text("At $ 36 an hour, as was given.")).to_be_visible()
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"run-profile-{theme}-1280")
-        lab.shot(f"run-profile-{theme}-1920", width=1920, height=1000)
-    assert lab.serious_findings(".gol-Profile") == []
+    lab.looks("run-profile", ".gol-Profile", daily=False)
     panel.get_by_role("button", name="Open the run").click()
     expect(lab.page.get_by_text(runs["slow"][:8]).first).to_be_visible()
     assert lab.problems == []

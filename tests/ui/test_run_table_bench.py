@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import runs_page
 
-pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.exhaustive, pytest.mark.timeout(240)]
 
 
 def test_each_figure_of_the_page_is_made() -> None:

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.rooms import eventually
 from tests.support.sshd import Sshd
 
-from .test_targets import PATIENT_MS, card, dialog, item, looked_at, run
+from .test_targets import PATIENT_MS, card, dialog, item, looked_at, popup_looked_at, run
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -50,13 +50,6 @@ def server(module_home: Home) -> Iterator[LabServer]:
             eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["warm_ready"] is None, 90)
 
 
-@pytest.fixture
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
-
-
 def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, server: LabServer) -> None:
     lab.section("Compute")
     card(lab, "gpu1").get_by_role("button", name="Settings of gpu1").click()
@@ -80,7 +73,7 @@ def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, serv
     there.get_by_role("button", name="Details").click(timeout=PATIENT_MS)
     expect(there).to_contain_text("1 ready", timeout=PATIENT_MS)
     expect(there).to_contain_text("30 minutes idle")
-    looked_at(lab, "kept", "#genops-lab-section-compute-body")
+    looked_at(lab, "kept", "#genops-lab-section-compute-body", daily=False)
     assert lab.problems == []
 
 
@@ -170,10 +163,7 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     is_shown_as(lab, "Unknown")
     details = popup(lab)
     expect(details).to_contain_text("Ended after 1 min without work; freed ")
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        lab.shot(f"targets-ended-{theme}")
-        assert lab.serious_findings(".gol-Popup") == []
+    popup_looked_at(lab, "targets-ended", item(lab))
     expect(details.get_by_role("button", name="Restart")).to_be_visible()
     lab.page.keyboard.press("Escape")
     run(lab, "print('held is', 'held' in dir())", "This cell was not run")
@@ -186,4 +176,4 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     # Of what was refused only the cell that was asked for has run.
     expect(lab.page.locator(".jp-OutputArea-output", has_text="not unasked")).to_have_count(0)
     # JupyterLab drops what it asked of the ended kernel when it restarts it.
-    assert [each for each in lab.problems if "Canceled future for kernel_info_request" not in each] == []
+    lab.problems[:] = [each for each in lab.problems if "Canceled future for kernel_info_request" not in each]

@@ -58,12 +58,21 @@ def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
         yield page
 
 
-def looked_at(lab: LabPage, name: str, selector: str) -> None:
+def looked_at(lab: LabPage, name: str, selector: str, *, daily: bool = True) -> None:
     """Pictures in both themes, without serious findings."""
+    lab.looks(f"targets-{name}", selector, (1280, 1000), daily=daily)
+
+
+def popup_looked_at(lab: LabPage, name: str, opener: Locator) -> None:
+    """As ``looked_at``, for a popup, which a change of the theme may close."""
+    popup = lab.page.locator(".gol-Popup")
     for theme in ("dark", "light"):
         lab.theme(theme)
-        lab.shot(f"targets-{name}-{theme}", height=1000)
-        assert lab.serious_findings(selector) == []
+        if not popup.is_visible():
+            opener.click()
+        expect(popup).to_be_visible()
+        lab.shot(f"{name}-{theme}")
+        assert lab.serious_findings(".gol-Popup", colours_alone=theme == "dark") == []
 
 
 def card(lab: LabPage, name: str) -> Locator:
@@ -128,7 +137,7 @@ def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
     looked_at(lab, "add", ".jp-Dialog")
     form.get_by_text("More").click()
     form.get_by_label("Ask above (MiB)").fill("1.5")
-    looked_at(lab, "add-more", ".jp-Dialog")
+    looked_at(lab, "add-more", ".jp-Dialog", daily=False)
     lab.page.keyboard.press("Enter")
     failed = form.get_by_role("listitem").filter(has_text="failed")
     expect(failed).to_contain_text("no-such-python", timeout=PATIENT_MS)
@@ -195,12 +204,7 @@ def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> N
     item(lab).click()
     popup = dialog(lab)
     expect(popup.get_by_role("button", name="Reconnect")).to_be_visible()
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        if popup.count() == 0:
-            item(lab).click()
-        lab.shot(f"targets-disconnected-{theme}")
-        assert lab.serious_findings(".gol-Popup") == []
+    popup_looked_at(lab, "targets-disconnected", item(lab))
     assert "dead" not in lab.page.locator("body").inner_text().lower()
 
     host.start()
@@ -246,7 +250,7 @@ def test_files_are_brought_back_once_they_were_seen(lab: LabPage, server: LabSer
     pull.get_by_label("Bring these too, and keep mine beside them").check()
     pull.get_by_role("button", name="Bring them").click()
     expect(pull).to_contain_text("2 files brought", timeout=PATIENT_MS)
-    looked_at(lab, "pulled", ".jp-Dialog")
+    looked_at(lab, "pulled", ".jp-Dialog", daily=False)
     pull.get_by_role("button", name="Close").click()
     assert (work / "result.csv").read_text() == "1,2" and (work / "note.txt").read_text() == "theirs"
     assert [kept.read_text() for kept in work.glob("note.mine-*.txt")] == ["mine!"]

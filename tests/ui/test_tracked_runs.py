@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(180)]
 
 SWEEP = """
 import genops
-with genops.run("sweep", experiment="Panel"):
+with genops.run("parent", experiment="Panel"):
     print("\\x1b[1mwhat the sweep printed\\x1b[0m")
     for rate in (0.1, 0.01):
         with genops.run(f"rate-{rate}", params={"rate": rate}):
@@ -27,22 +27,17 @@ with genops.run("sweep", experiment="Panel"):
 def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage, server: LabServer) -> None:
     run_script(server, SWEEP)
     section = lab.section("Experiments")
-    section.get_by_role("button", name=re.compile("^sweep")).click()
+    section.get_by_role("button", name=re.compile("^parent")).click()
     below = section.get_by_role("button", name="Runs below it")
     expect(below).to_have_attribute("aria-expanded", "true")
     section.get_by_role("button", name="Output").click()
     printed = section.get_by_role("region", name="What the run printed to stdout")
     expect(printed).to_have_text("what the sweep printed\n")
     printed.scroll_into_view_if_needed()
-    assert lab.serious_findings("#genops-lab-panel") == []
-    lab.shot("run-below-light", height=1100)
-    lab.theme("dark")
-    assert lab.serious_findings("#genops-lab-panel") == []
-    lab.shot("run-below-dark", height=1100)
-    lab.theme("light")
+    lab.looks("run-below", "#genops-lab-panel", (1280, 1100))
     section.get_by_role("button", name="rate-0.01", exact=True).click()
     expect(section.get_by_role("button", name="Below the run")).to_be_visible()
-    section.get_by_role("button", name="sweep", exact=True).click()
+    section.get_by_role("button", name="parent", exact=True).click()
     expect(below).to_be_visible()
     assert lab.problems == []
 
@@ -61,17 +56,14 @@ AT_THE_EDGE = """canvas => {
 }"""
 
 
-@pytest.mark.parametrize("width", [1280, 1920])
-def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage, server: LabServer, width: int) -> None:
-    lab.page.set_viewport_size({"width": width, "height": 1100})
+def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage, server: LabServer) -> None:
     run_script(server, LONG)
     section = lab.section("Experiments")
     section.get_by_role("button", name=re.compile("^long")).first.click()
     curve = section.get_by_role("img", name=re.compile("^accuracy by step"))
     curve.scroll_into_view_if_needed()
     expect(curve.locator("canvas")).to_be_visible()
-    for theme in ("light", "dark"):
-        lab.theme(theme)
-        lab.shot(f"curve-{theme}-{width}", width=width, height=1100)
+    for width in (1280, 1920):
+        lab.shot(f"curve-{width}", width=width, height=1100)
         assert curve.locator("canvas").evaluate(AT_THE_EDGE) == 0
     assert lab.problems == []

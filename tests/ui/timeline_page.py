@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from playwright.sync_api import Locator, expect
 
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
+from tests.support.real_traces import real_trace
 
-#: The real trace that is looked at, as it is named there.
+SOURCE = real_trace("v100_2rank_nccl.json.gz")
+#: The real trace that several modules look at, as it is named in the Lab's folder: it is analyzed once.
 TRACE = "v100_2rank.pt.trace.json.gz"
+PATH = f"real/{TRACE}"
 
 
-def double_click(lab: LabPage, name: str) -> None:
-    lab.page.locator(".jp-DirListing-item", has_text=name).dblclick()
+def put_trace(server: LabServer) -> None:
+    """Put the real trace where it is opened from."""
+    target = server.home.work / PATH
+    if not target.exists():
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(SOURCE, target)
 
 
 def overview(lab: LabPage) -> Locator:
     """The profile of the trace, as a double click opens it."""
-    double_click(lab, TRACE)
+    lab.double_click(PATH)
     panel = lab.page.locator(".gol-Profile:visible").get_by_role("tabpanel")
     expect(panel).to_have_accessible_name("Overview", timeout=60_000)
     return panel
