@@ -424,8 +424,8 @@ def screenshots(arguments: Sequence[str]) -> None:
 
 
 def wheel(arguments: Sequence[str]) -> None:
-    build = (PYTHON, "-m", "build", "--no-isolation", "--outdir", "dist", *arguments)
-    set_up(*BUILD_STEPS, Step("wheel", command_step(*build), ("front end",)))
+    build = command_step(PYTHON, "-m", "build", "--no-isolation", "--outdir", "dist", *arguments)
+    set_up(*BUILD_STEPS, Step("wheel", build, ("front end",)))
     for path in sorted((ROOT / "dist").glob("genops_lab-*")):
         say(f"dist/{path.name}")
 

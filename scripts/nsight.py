@@ -117,4 +117,4 @@ def _unpack(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(ensure())
+    sys.exit(ensure() or None)
