@@ -34,7 +34,7 @@ _TRANSLATED = {
 _WITHOUT_EFFECT = {
     "cache-dir", "no-cache-dir", "disable-pip-version-check", "no-python-version-warning", "no-color", "no-input",
     "progress-bar", "quiet", "verbose", "log", "require-virtualenv", "break-system-packages", "root-user-action",
-    "compile", "no-compile", "no-warn-script-location", "prefer-binary",
+    "compile", "no-compile", "config-file", "no-warn-script-location", "prefer-binary",
 }  # fmt: skip
 
 
