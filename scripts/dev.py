@@ -324,7 +324,7 @@ def alone() -> Iterator[None]:
 
 def lab(arguments: Sequence[str]) -> None:
     set_up_python("demo")
-    folder = work_folder.copy_examples()
+    folder = work_folder.copy_examples(work_folder.find_examples())
     given = " ".join(arguments)
     command = [str(BIN / "jupyter"), "lab", *arguments]
     if os.name == "posix" and os.geteuid() == 0:

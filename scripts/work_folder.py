@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from steps import ROOT, say
 
-EXAMPLES = ROOT / "examples"
 WORK = ROOT / "work"
 
 
-def copy_examples(source: Path = EXAMPLES, target: Path = WORK) -> Path:
-    """Copy examples that are missing in ``target`` or newer in ``source``; return ``target``. A copy that the person
-    changed stays as it is."""
+def find_examples() -> list[Path]:
+    """Return the example notebooks of the checkout."""
+    return [*ROOT.glob("genops_lab/quickstart/*.ipynb"), *ROOT.glob("examples/*.ipynb")]
+
+
+def copy_examples(sources: Sequence[Path], target: Path = WORK) -> Path:
+    """Copy the notebooks that are missing in ``target`` or newer in ``sources``; return ``target``. A copy that the
+    person changed stays as it is."""
     target.mkdir(exist_ok=True)
     # Hashes of the examples as they were copied tell the person's changes from ours.
     record = target / ".examples.json"
     copied: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
-    for example in sorted(path for path in source.iterdir() if path.is_file()):
+    for example in sources:
         copy = target / example.name
         new = _hash(example)
         if copy.exists() and copied.get(example.name) == new:

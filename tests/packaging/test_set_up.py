@@ -238,15 +238,16 @@ def test_examples_are_copied_once_and_a_persons_changes_stay(
 ) -> None:
     source, work = tmp_path / "examples", tmp_path / "work"
     source.mkdir()
-    for name in ("mine.ipynb", "untouched.ipynb"):
-        (source / name).write_text("first")
-    work_folder.copy_examples(source, work)
+    examples = [source / name for name in ("mine.ipynb", "untouched.ipynb")]
+    for example in examples:
+        example.write_text("first")
+    work_folder.copy_examples(examples, work)
     (work / "mine.ipynb").write_text("with my outputs")
-    work_folder.copy_examples(source, work)
+    work_folder.copy_examples(examples, work)
     assert capfd.readouterr().err == ""
-    for name in ("mine.ipynb", "untouched.ipynb"):
-        (source / name).write_text("second")
-    work_folder.copy_examples(source, work)
+    for example in examples:
+        example.write_text("second")
+    work_folder.copy_examples(examples, work)
     assert (work / "mine.ipynb").read_text() == "with my outputs"
     assert (work / "untouched.ipynb").read_text() == "second"
     assert "mine.ipynb has your changes and stays" in capfd.readouterr().err
@@ -256,3 +257,5 @@ def test_what_make_lab_copies_leaves_the_clone_clean() -> None:
     ignored = subprocess.run(["git", "check-ignore", "-q", "work/quickstart.ipynb"], cwd=ROOT)
     assert ignored.returncode == 0
     assert work_folder.WORK == ROOT / "work"
+    # What make lab opens is there.
+    assert [path.name for path in work_folder.find_examples()] == ["quickstart.ipynb"]
