@@ -38,7 +38,7 @@ constraints:    ## constraints.txt from what .venv has; commit it after a comple
 	@$(DEV) constraints
 
 release:        ## build what a release consists of; ARGS=--version 0.2.0 (docs/releasing.md)
-	@$(DEV) release $(ARGS)
+	@$(PYTHON) scripts/release.py $(ARGS)
 
 clean:          ## remove what was built; the virtual environment stays
 	rm -rf lib dist genops_lab/labextension genops_lab/kernel/static genops_lab/_version.py genops_lab/profiler/engine/reading/native/*.so tsconfig.tsbuildinfo .cache
