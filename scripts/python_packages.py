@@ -131,10 +131,11 @@ class Installer:
 
     def install_project(self, shell: Shell, requirement: str, *arguments: str) -> None:
         """Install the checkout itself, editable, with the extras in ``requirement``; its front end must be built."""
-        self._pip(shell, "--no-build-isolation", *arguments, "-e", requirement)
+        # Without this the build looks at the files' times and may build the front end a second time.
+        self._pip(shell, "--no-build-isolation", *arguments, "-e", requirement, SKIP_JUPYTER_BUILDER="1")
 
-    def _pip(self, shell: Shell, *arguments: str) -> None:
-        environment = {**self._environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    def _pip(self, shell: Shell, *arguments: str, **variables: str) -> None:
+        environment = {**self._environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables}
         shell.run(self._python, "-m", "pip", "install", "--progress-bar=off", *arguments, env=environment)
 
 
