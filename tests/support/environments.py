@@ -68,7 +68,8 @@ def built_wheel() -> Path:
         for file in sorted((ROOT / folder).rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
-    digest.update((ROOT / "pyproject.toml").read_bytes())
+    for name in ("pyproject.toml", "package.json", "README.md", "install.json", "scripts/hatch_build.py"):
+        digest.update((ROOT / name).read_bytes())
     with _locked("wheel"):
         folder = BASE / f"wheel-{digest.hexdigest()[:16]}"
         if not folder.exists():
