@@ -35,7 +35,7 @@ def went_on(home: Home, server: LabServer, sweep_id: str) -> None:
     (loss,) = server.get(f"genops/runs/{run['run_id']}/metrics")["series"]
     assert loss["steps"] == list(range(50))
     assert (kept_run(home, "older").artifacts / "note.txt").read_text() == "kept"
-    assert [each["name"] for each in server.get("genops/targets")["targets"]] == [TARGET]
+    assert [each["name"] for each in server.get("genops/targets")] == [TARGET]
     (home.work / GO).touch()
     sweeper = Sweeper(home, server)
     done = sweeper.ended({"id": sweep_id})
