@@ -34,6 +34,7 @@ from .profiler.held.service import MemoryService
 from .profiler.perfetto.service import PerfettoService
 from .profiler.service import ProfilesService
 from .profiler.timeline.service import TimelineService
+from .quickstart.service import QuickstartService
 from .registry.service import RegistryService
 from .remote.process import configure
 from .remote.tracking import RemoteTracking
@@ -104,6 +105,7 @@ class Lab:
         self.variables = VariablesService()
         self.targets.build_of = self.environments.task_of
         self.outputs = OutputsService(settings, store, self.events)
+        self.quickstart = QuickstartService(settings)
         self.doctor = DoctorService(self)
         self.services: dict[str, Any] = {
             type(service).__name__: service
@@ -133,6 +135,7 @@ class Lab:
                 self.storage,
                 self.variables,
                 self.outputs,
+                self.quickstart,
                 self.doctor,
             )
         }

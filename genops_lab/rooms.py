@@ -13,6 +13,7 @@ from .experiments.routes import OPERATIONS as EXPERIMENTS
 from .folders.routes import OPERATIONS as FOLDERS
 from .outputs.routes import OPERATIONS as OUTPUTS
 from .profiler.routes import OPERATIONS as PROFILES
+from .quickstart.routes import OPERATIONS as QUICKSTART
 from .registry.routes import OPERATIONS as MODELS
 from .sweeps.routes import OPERATIONS as SWEEPS
 from .targets.routes import OPERATIONS as TARGETS
@@ -44,6 +45,7 @@ def operations(rooms: Iterable[str]) -> list[Operation]:
     return [
         *DOCTOR,
         *TASKS,
+        *QUICKSTART,
         *(operation for room in ROOMS if room in set(rooms) for operation in ROOMS[room]),
     ]
 

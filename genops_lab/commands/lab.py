@@ -1,11 +1,13 @@
-"""``genops compute``, ``genops status`` and ``genops doctor``."""
+"""``genops compute``, ``genops quickstart``, ``genops status`` and ``genops doctor``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .document import Document, Note
 from .session import EXIT_FAILED, Json, command
 from .views import lab as views
 
@@ -70,6 +72,32 @@ def make_nsight_kernel(
         )
         made = session.call(ComputeService.prepare_nsight_kernel, body=wanted)
         session.show(made, views.done(f"The kernel {made.name} is there: {made.display_name}."))
+
+
+def quickstart(
+    folder: Annotated[Path, typer.Argument(help="Where to; made where it is missing.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Copy the quickstart notebook into a folder; one that is there already stays as it is."""
+    with command(json) as session:
+        from importlib.util import find_spec
+        from shlex import quote
+
+        from genops_lab.core.errors import InvalidRequest
+        from genops_lab.quickstart.service import copy_into
+
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidRequest(
+                f"{folder} cannot be made a folder: {error.strerror}.", hint="Give a folder of yours."
+            ) from error
+        path, copied = copy_into(folder)
+        done = f"{path} was copied." if copied else f"{path} was there already and was not touched."
+        lines = [done, f"Open it: jupyter lab {quote(str(path))}"]
+        if not (find_spec("torch") and find_spec("sklearn") and find_spec("skops")):
+            lines.append('It needs PyTorch, scikit-learn and skops: pip install "genops-lab[demo]"')
+        session.show({"path": str(path), "copied": copied}, Document([Note(line) for line in lines]))
 
 
 def status(json: Json = False) -> None:

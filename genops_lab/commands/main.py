@@ -12,7 +12,7 @@ from . import environments, storage  # noqa: F401  # add to targets
 from .deployments import deploy, deployments
 from .folders import folders, pull, push
 from .kernels import kernels
-from .lab import compute, doctor, status
+from .lab import compute, doctor, quickstart, status
 from .models import models
 from .profiles import profile, profiles
 from .runs import experiments, runs
@@ -59,6 +59,7 @@ app.add_typer(kernels, name="kernels")
 app.add_typer(folders, name="folders")
 app.command("pull")(pull)
 app.command("push")(push)
+app.command("quickstart")(quickstart)
 app.command("status")(status)
 app.command("doctor")(doctor)
 

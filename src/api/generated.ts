@@ -106,6 +106,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/quickstart": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy the quickstart notebook into a folder of the file browser, or find the one that is there. */
+        post: operations["copy_quickstart"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/compute/machine": {
         parameters: {
             query?: never;
@@ -1896,6 +1913,22 @@ export interface components {
         TaskLog: {
             id: string;
             lines: string[];
+        };
+        /**
+         * NewQuickstart
+         * @description The folder that gets the notebook, as the file browser names it ("" is its root).
+         */
+        NewQuickstart: {
+            /** @default  */
+            folder: string;
+        };
+        /**
+         * Quickstart
+         * @description Where the notebook is, as the file browser names it; ``copied`` is false where one was there already.
+         */
+        Quickstart: {
+            path: string;
+            copied: boolean;
         };
         /**
          * Machine
@@ -5529,6 +5562,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    copy_quickstart: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewQuickstart"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quickstart"];
                 };
             };
             /** @description What went wrong. */

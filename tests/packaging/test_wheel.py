@@ -5,20 +5,61 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser import CHROMIUM, WHY_NOT, chromium, lab_page
-from tests.support.environments import NEWEST, built_wheel, environment_with_wheel, find_python
+from tests.support.environments import NEWEST, ROOT, built_wheel, environment_with_wheel, find_python
 from tests.support.homes import Home
 from tests.support.lab_server import running_lab
 from tests.support.scripts import build_native
 
 OLDEST = ("jupyterlab==4.4.*",)
 PAIRS = [(10, OLDEST), (13, NEWEST)]
+
+
+def files_in(wheel: Path) -> dict[str, bytes]:
+    """The files that the wheel puts into site-packages, by their path there."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if ".dist-info/" not in name and ".data/" not in name]
+        return {name: archive.read(name) for name in names}
+
+
+def test_the_wheel_holds_every_file_of_the_package() -> None:
+    """``import genops`` in the kernels of other environments and hosts needs one that was once moved away."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "genops_lab"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    ours = {name: (ROOT / name).read_bytes() for name in listed if name}
+    inside = files_in(built_wheel())
+    assert set(ours) - set(inside) == set()
+    assert [name for name in ours if ours[name] != inside[name]] == []
+    assert inside["genops.py"] == ours["genops_lab/kernel/site/genops.py"]
+
+
+def test_a_wheel_made_of_the_source_distribution_is_the_same(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t"]
+    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("genops_lab-*.tar.gz"))) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = next(path for path in tmp_path.glob("genops_lab-*") if path.is_dir())
+    subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True)
+    made, direct = next(tmp_path.glob("genops_lab-*.whl")), built_wheel()
+    assert made.name == direct.name
+    with zipfile.ZipFile(made) as one, zipfile.ZipFile(direct) as other:
+        assert sorted(one.namelist()) == sorted(other.namelist())
+    library = "genops_lab/profiler/engine/reading/native/scan.so"  # compiled anew
+    found, wanted = files_in(made), files_in(direct)
+    assert [name for name in wanted if found[name] != wanted[name] and name != library] == []
 
 
 def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:

@@ -1,0 +1,12 @@
+"""Where the quickstart is found."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import Later, Operation
+
+if TYPE_CHECKING:
+    from .service import QuickstartService as Service
+else:
+    Service = Later(__package__, "service", "QuickstartService")
+
+OPERATIONS = [Operation("POST", "/quickstart", Service.copy_quickstart)]
