@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from genops_lab.agent.tree import Seen
 from genops_lab.core.words import size_of
@@ -90,10 +90,13 @@ def _new(file: Seen) -> str:
 
 
 def entries(
-    files: Iterable[Seen], change: Change | Mapping[str, Change], kept: Mapping[str, str] | None = None
+    files: Iterable[Seen],
+    change: Change | Mapping[str, Change],
+    kept: Mapping[str, str] | None = None,
+    first: Container[str] = (),
 ) -> list[FolderFile]:
-    """Files as they cross the wire, at most :data:`~.models.MAX_NAMED`, by name."""
-    found = sorted(files, key=lambda each: each.path)[:MAX_NAMED]
+    """Files as they cross the wire, at most :data:`~.models.MAX_NAMED`: ``first`` those, then by name."""
+    found = sorted(files, key=lambda each: (each.path not in first, each.path))[:MAX_NAMED]
     return [
         FolderFile(
             path=each.path,
