@@ -100,7 +100,9 @@ def test_what_could_run_or_replaces_is_named_first_and_all_of_it(desk: Desk) -> 
         with desk.answers(None) as answering:
             reply, _ = kernel.run("%genops pull")
     state = desk.ok("folders", "status")["to_bring"]
-    assert [each["path"] for each in state[:2]] == [".envrc", ".vscode/settings.json"] and state[-1]["path"] == "data39.csv"
+    assert [each["path"] for each in state[:2]] == [".envrc", ".vscode/settings.json"] and state[-1][
+        "path"
+    ] == "data39.csv"
     assert reply["status"] == "error" and (desk.here / "mine.py").read_text() == "mine"
     assert answering.question is not None
     lines = [line.split(maxsplit=2) for line in answering.question.text.splitlines() if "  " in line]
