@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import stat
+import tempfile
 from typing import Iterator, List, Optional, Tuple
 
 #: A unix socket's path has 107 bytes on Linux and 103 on macOS; names in the folder take some.
@@ -71,6 +72,34 @@ def check_own(path: str) -> None:
         os.chmod(path, 0o700)
 
 
+def own_folders(shared: str, name: str) -> List[str]:
+    """The user's folders of this name in a folder that others use, too: where somebody else took the name first, those
+    with something behind it. The first need not be there yet; empty where one must be made (:func:`own_folder`)."""
+    found = []
+    try:
+        names = os.listdir(shared)
+    except OSError:
+        names = []
+    for other in [name, *sorted(each for each in names if each.startswith(name + "-"))]:
+        try:
+            check_own(os.path.join(shared, other))
+        except FileNotFoundError:
+            pass  # the first: nobody has it
+        except OSError:
+            continue
+        found.append(os.path.join(shared, other))
+    return found
+
+
+def own_folder(shared: str, name: str) -> str:
+    """Make a private folder in a folder that others use, too, or find the one that is there. Raises OSError."""
+    try:
+        return private_folder(os.path.join(shared, name))
+    except UnsafeFolder:
+        found = own_folders(shared, name)
+        return found[0] if found else tempfile.mkdtemp(prefix=name + "-", dir=shared)
+
+
 def _unescaped(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), field)
 
@@ -113,11 +142,14 @@ def candidates() -> List[str]:
     if chosen:
         return [chosen]
     state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    name = f"genops-lab-{os.getuid()}"
-    found = [os.path.join(folder, name) for folder in _SHARED_FOLDERS]
+    found = [path for folder in _SHARED_FOLDERS for path in own_folders(folder, _own_name())]
     if os.path.isabs(state):
         found.insert(0, os.path.join(state, "genops-lab"))
     return found
+
+
+def _own_name() -> str:
+    return f"genops-lab-{os.getuid()}"
 
 
 def state_folder() -> Tuple[str, Optional[bool]]:
@@ -138,6 +170,14 @@ def state_folder() -> Tuple[str, Optional[bool]]:
     if remote:
         _probe_writing(private_folder(remote))
         return remote, False
+    if not os.environ.get("GENOPS_AGENT_STATE"):
+        for folder in _SHARED_FOLDERS:
+            try:
+                path = own_folder(folder, _own_name())
+                _probe_writing(path)
+                return path, is_local(path)
+            except OSError as error:
+                failure = failure or error
     assert failure is not None
     raise failure
 
@@ -195,8 +235,11 @@ def socket_folder(folder: str) -> str:
     if len(os.fsencode(folder)) <= _MAX_SOCKET_FOLDER_BYTES:
         return folder
     short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    root = private_folder(os.path.join(_SHARED_FOLDERS[-1], f"genops-lab-{os.getuid()}"))
-    return private_folder(os.path.join(root, short))
+    shared = _SHARED_FOLDERS[-1]
+    for root in own_folders(shared, _own_name()):
+        if os.path.isdir(os.path.join(root, short)):
+            return private_folder(os.path.join(root, short))
+    return private_folder(os.path.join(own_folder(shared, _own_name()), short))
 
 
 def listen(path: str) -> socket.socket:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import msgspec
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
 
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
@@ -133,6 +133,25 @@ def jupyter_handlers(
         handler = cast("type[APIHandler]", type(f"{group[0].name}_Handler", (APIHandler,), members))
         handlers.append((f"/genops{pattern}", handler))
     return handlers
+
+
+class FileHandler(JupyterHandler):
+    """Sends a file to an authenticated user; others get 403 as from the operations.
+
+    Jupyter would send them to its login page, which a link with ``download`` saves under the file's name, and which a
+    page's own request takes for the file.
+    """
+
+    auth_resource = AUTH_RESOURCE
+    _track_activity = False
+
+    def initialize(self, services: Services) -> None:
+        """``services`` may still be opening."""
+        self._services = services
+
+    def get_login_url(self) -> str:
+        """Called where nobody is logged in. Raises HTTPError 403."""
+        raise web.HTTPError(403, "Log in to JupyterLab, then try again.")
 
 
 class SocketHandler(web.RequestHandler):

@@ -11,6 +11,8 @@ import stat
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from genops_lab.agent.places import own_folder
+
 from .errors import Failed, InvalidRequest
 
 # Decision 13: SQLite's write-ahead log needs shared memory, which these do not give between hosts.
@@ -46,15 +48,26 @@ def data_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """A private folder on local disk whose socket paths stay short."""
+    """A private folder on local disk whose socket paths stay short.
+
+    Where somebody else took its name in /tmp first, it gets one with something behind it.
+    """
     given = os.environ.get("GENOPS_RUNTIME_DIR")
     if given:
         return private_dir(Path(given))
-    uid = os.getuid() if hasattr(os, "getuid") else "user"
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and Path(base).is_dir() and os.access(base, os.W_OK) and len(base) < 60:
         return private_dir(Path(base) / "genops")
-    return private_dir(Path(tempfile.gettempdir()) / f"genops-{uid}")
+    shared = tempfile.gettempdir()
+    if not hasattr(os, "getuid"):
+        return private_dir(Path(shared) / "genops-user")
+    try:
+        return Path(own_folder(shared, f"genops-{os.getuid()}"))
+    except OSError as error:
+        raise Failed(
+            f"{shared} takes no private folder for sockets: {error.strerror or error}.",
+            hint="Point GENOPS_RUNTIME_DIR to a folder of yours on a local disk.",
+        ) from error
 
 
 def private_dir(path: Path) -> Path:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genops_lab.core.loopback import earlier
+
 _CHUNK = 64 * 1024
 _MOST = 4 * 1024 * 1024
 _LINE_LENGTH = 4000
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last ``lines`` lines, from at most the last 4 MiB; empty where there is no file."""
+    """The last ``lines`` lines, from at most the last 4 MiB and those moved away before; empty without a file."""
+    found = _tail(path, lines)
+    return found if len(found) >= lines else _tail(earlier(path), lines - len(found)) + found
+
+
+def _tail(path: Path, lines: int) -> list[str]:
     try:
         with path.open("rb") as stream:
             position = stream.seek(0, 2)

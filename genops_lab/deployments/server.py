@@ -1,8 +1,9 @@
 """The scoring process: one model behind a key, on a loopback port, in a process of its own.
 
 Run as a plain file by any interpreter that holds the model's requirements (``python server.py spec.json``):
-it uses the standard library, mlflow, fastapi and uvicorn, and nothing of genops_lab. What it tells the Lab
-stands in ``state.json``; what the Lab tells it, in ``spec.json``, the key's file and ``lease.json``.
+it uses the standard library, mlflow, fastapi and uvicorn, and of genops_lab the one file ``core/loopback.py``,
+which needs nothing else. What it tells the Lab stands in ``state.json``; what the Lab tells it, in ``spec.json``,
+the key's file and ``lease.json``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import hmac
+import importlib.util
 import json
 import os
 import signal
@@ -23,7 +25,11 @@ import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genops_lab.core.loopback import Connections
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -120,12 +126,15 @@ class Lease:
 class Door:
     """Checks Host, Origin, key and size before the app sees a request, and counts those for the model."""
 
-    def __init__(self, app: App, key: str, report: Report, lease: Lease, timeout_s: float) -> None:
+    def __init__(
+        self, app: App, key: str, report: Report, lease: Lease, timeout_s: float, connections: Connections
+    ) -> None:
         self._app = app
         self._authorization = f"Bearer {key}".encode()
         self._report = report
         self._lease = lease
         self._timeout_s = timeout_s
+        self._connections = connections
         self.changed = asyncio.Event()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -136,6 +145,7 @@ class Door:
         if refusal is not None:
             await _answer(send, *refusal)
             return
+        self._connections.admit(scope["client"])
         if scope["path"] != "/invocations":
             await self._app(scope, receive, send)
             return
@@ -276,13 +286,19 @@ def why_not(error: BaseException) -> tuple[str, str]:
     )
 
 
-async def serve(app: App, key: str, timeout_s: float, report: Report, lease: Lease) -> None:
+async def serve(
+    app: App, key: str, timeout_s: float, report: Report, lease: Lease, loopback: ModuleType
+) -> None:
     """Answer requests until a signal or the end of the lease."""
     import uvicorn
 
-    door = Door(app, key, report, lease, timeout_s)
+    connections: Connections = loopback.Connections()
+    door = Door(app, key, report, lease, timeout_s, connections)
     config = uvicorn.Config(
         door,
+        http=connections.protocol(),
+        ws="none",
+        backlog=loopback.BACKLOG,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -343,12 +359,24 @@ async def _keep(server: Any, door: Door, report: Report, lease: Lease) -> None:
         await asyncio.sleep(FLUSH_S)
 
 
+def _loopback() -> ModuleType:
+    """``genops_lab/core/loopback.py``, by its path: the package is not in every model's environment."""
+    path = Path(__file__).resolve().parents[1] / "core" / "loopback.py"
+    found = importlib.util.spec_from_file_location("genops_loopback", path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
 def main(spec_path: str) -> int:
     """Serve what the specification names; the exit code is 0 after a stop or the end of the lease."""
     spec = json.loads(Path(spec_path).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     report = Report(folder / "state.json")
     lease = Lease(folder / "lease.json", float(spec["lease_s"]))
+    loopback = _loopback()
+    loopback.keep_bounded(folder / "log.txt")
     report.lease_until = lease.until
     try:
         report.write()
@@ -360,7 +388,7 @@ def main(spec_path: str) -> int:
         return 1
     try:
         key = Path(spec["key_file"]).read_text(encoding="utf-8").strip()
-        asyncio.run(serve(app, key, float(spec.get("timeout_s", 60)), report, lease))
+        asyncio.run(serve(app, key, float(spec.get("timeout_s", 60)), report, lease, loopback))
     except OSError as error:
         traceback.print_exc()
         full = error.errno == errno.ENOSPC

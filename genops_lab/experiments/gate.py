@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from genops_lab.core.loopback import BACKLOG, Connections, keep_bounded
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -32,8 +34,9 @@ _DENIED = (
 class Gate:
     """An ASGI app that lets requests with ``Authorization: Bearer <key>`` through to another."""
 
-    def __init__(self, app: App, key: str) -> None:
+    def __init__(self, app: App, key: str, connections: Connections) -> None:
         self._app = app
+        self._connections = connections
         self._expected = f"Bearer {key}".encode()
         self._open = 0
         self._last_used = time.monotonic()
@@ -52,6 +55,7 @@ class Gate:
         if len(given) != 1 or not hmac.compare_digest(given[0], self._expected):
             await self._deny(scope, send)
             return
+        self._connections.admit(scope["client"])
         self._open += 1
         try:
             await self._app(scope, receive, send)
@@ -73,9 +77,19 @@ async def _serve(listener: socket.socket, key: str, idle_s: float) -> None:
     import uvicorn
     from mlflow.server.fastapi_app import app
 
-    gate = Gate(app, key)
+    connections = Connections()
+    gate = Gate(app, key, connections)
     server = uvicorn.Server(
-        uvicorn.Config(gate, log_level="warning", access_log=False, timeout_graceful_shutdown=5, ws="none")
+        uvicorn.Config(
+            gate,
+            http=connections.protocol(),
+            ws="none",
+            backlog=BACKLOG,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,  # a client's address is the one of its connection
+            timeout_graceful_shutdown=5,
+        )
     )
     lab_is_gone = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -104,7 +118,9 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--key-file", type=Path, required=True)
     parser.add_argument("--idle", type=float, required=True, help="seconds")
+    parser.add_argument("--log-file", type=Path, required=True, help="where the output goes")
     options = parser.parse_args()
+    keep_bounded(options.log_file)
     listener = socket.socket(fileno=options.fd)
     key = options.key_file.read_text(encoding="ascii").strip()
     asyncio.run(_serve(listener, key, options.idle))

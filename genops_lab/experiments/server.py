@@ -123,6 +123,7 @@ class MlflowServer:
                 f"--fd={listener.fileno()}",
                 f"--key-file={self._key_path}",
                 f"--idle={self.idle_s}",
+                f"--log-file={self._log_path}",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=descriptor,
                 stderr=descriptor,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PAUSE_S = 30.0
 _ANSWER_WITHIN_S = 20.0
 _MAX_NAMED = 20
+#: Of files that a person must see; nobody reads more in 3 minutes.
+_MAX_ASKED = 2000
 
 
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,14 +164,21 @@ class FolderRequests:
 
 
 def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, replace: bool) -> str:
-    from .words import files_of, largest
+    from .words import careful, coming, files_of
 
-    words = {path: "new" if pull.bring.get(path) is None else "replaces yours" for path in offered}
-    words |= dict.fromkeys(pull.conflicts, "replaces yours, which is kept beside it")
+    replaced = {path: "replaces yours" for path in offered if pull.bring.get(path) is not None}
+    if replace:
+        replaced |= dict.fromkeys(pull.conflicts, "replaces yours, which is kept beside it")
+    if len(careful(offered, replaced)) > _MAX_ASKED:
+        raise Conflict(
+            f"More than {_MAX_ASKED:,} of {len(offered):,} files replace yours, are hidden, executable or code: too "
+            "many to be shown in a question.",
+            hint="Bring parts of them: %genops pull PATHS. Or run `genops pull` in a terminal of JupyterLab.",
+        )
     total = size_of(sum(each.size for each in offered.values()))
     text = (
         f"A kernel on {target} asks to write {files_of(len(offered))} ({total}) into {root}.\n\n"
-        f"{largest(offered.values(), words)}"
+        f"{coming(offered, replaced)}"
     )
     if pull.conflicts and not replace:
         text += f"\n\n{files_of(len(pull.conflicts))} more changed on both sides: left alone."

@@ -73,6 +73,8 @@ class FoldersService:
         here, there = found.contents.files, found.there.files
         send = [here[path] for path in found.push.send if wanted(path)]
         bring = [there[path] for path in found.pull.bring if wanted(path)]
+        replaced = {path: "" for path, mine in found.pull.bring.items() if mine is not None}
+        first = set(words.careful({each.path: each for each in bring}, replaced))
         conflicts = {**found.push.conflicts, **found.pull.conflicts}
         return FolderState(
             target=route.target,
@@ -83,7 +85,7 @@ class FoldersService:
             + [FolderFile(path=path, change="deleted") for path in found.push.delete if wanted(path)],
             to_send_count=len(send) + len(found.push.delete),
             to_send_bytes=sum(each.size for each in send),
-            to_bring=words.entries(bring, _changes(found.pull.bring)),
+            to_bring=words.entries(bring, _changes(found.pull.bring), first=first),
             to_bring_count=len(bring),
             to_bring_bytes=sum(each.size for each in bring),
             conflicts=words.entries((each for each in conflicts.values() if wanted(each.path)), "conflict"),

@@ -23,7 +23,7 @@ from .here import Contents, NotSendable, Place, place_of
 from .memory import Memories
 from .talk import Listed
 from .transfer import Folder
-from .words import files_of, largest, told_in_notebook
+from .words import coming, files_of, largest, told_in_notebook
 
 log = logging.getLogger("genops_lab")
 T = TypeVar("T")
@@ -126,7 +126,9 @@ class Folders:
         """Allows to bring what a person expects; more only once it is confirmed. Raises Conflict."""
 
         async def allow(pull: plans.Pull, there: Listed) -> bool:
-            self._check([there.files[path] for path in pull.bring], confirmed, cap, "come")
+            files = {path: there.files[path] for path in pull.bring}
+            replaced = {path: "replaces yours" for path, mine in pull.bring.items() if mine is not None}
+            self._check(list(files.values()), confirmed, cap, "come", lambda: coming(files, replaced))
             return True
 
         return allow
@@ -135,16 +137,19 @@ class Folders:
         """The same for what is sent."""
 
         async def allow(push: plans.Push, found: Contents) -> bool:
-            self._check([found.files[path] for path in push.send], confirmed, cap, "be sent")
+            files = [found.files[path] for path in push.send]
+            self._check(files, confirmed, cap, "be sent", lambda: largest(files))
             return True
 
         return allow
 
-    def _check(self, files: list[Seen], confirmed: bool, cap: Cap, what: str) -> None:
+    def _check(
+        self, files: list[Seen], confirmed: bool, cap: Cap, what: str, listed: Callable[[], str]
+    ) -> None:
         size = sum(each.size for each in files)
         if not confirmed and not cap.allows(files):
             raise Conflict(
-                f"{files_of(len(files))} ({size_of(size)}) would {what}:\n{largest(files)}",
+                f"{files_of(len(files))} ({size_of(size)}) would {what}:\n{listed()}",
                 hint="Confirm it (--yes), or name the files that you want.",
                 code="confirmation_needed",
                 details={"files": len(files), "bytes": size},

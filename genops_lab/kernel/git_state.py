@@ -260,6 +260,18 @@ def redacted_diff(text: str, redactor: Redactor) -> Tuple[str, Counts]:
     return "\n".join(sign + line for sign, line in zip(signs, lines)), counts  # noqa: B905 - Python 3.8
 
 
+def redacted_again(patch: Patch, redactor: Redactor) -> Patch:
+    """The patch without secrets that were not known when it was taken."""
+    texts: List[str] = []
+    redacted = dict(patch.redacted)
+    for path, section in _sections(patch.text.encode()):
+        text, counts = redacted_diff(section.decode(), redactor)
+        texts.append(text)
+        if counts:
+            redacted[_shown(path)] = added(redacted.get(_shown(path), {}), counts)
+    return patch._replace(text="".join(texts), redacted=redacted)
+
+
 def all_counts(patch: Patch) -> Counts:
     """The marks of all files."""
     total: Counts = {}

@@ -19,7 +19,7 @@ from .cells import Cell, executed_cells, kept_cells, script_cells
 from .display import shell
 from .environment import as_requirements, installed, lock_file, site_folders
 from .errors import GenOpsError
-from .git_state import all_counts, git_tags, remote_url, top_of, uncommitted
+from .git_state import Patch, all_counts, git_tags, redacted_again, remote_url, top_of, uncommitted
 from .gpu_models import gpu_models
 from .places import is_remote, kernelspec_name, script_path
 from .redaction import Counts, Redactor, added, marks_in
@@ -51,6 +51,8 @@ class Keeper:
         self._folder = os.getcwd()
         self._script = "" if shell() is not None else script_path()
         self._shown_cells = ""
+        self._patch: Optional[Patch] = None
+        self._record: Dict[str, Any] = {}
         # What the run has of this kernel's session already is not kept twice.
         before = run.before
         self._kept_before = 0 if before is None else before.kept_cells
@@ -69,7 +71,7 @@ class Keeper:
         """Before the run ends: wait for the thread, and keep the cells that ran since the start."""
         self._thread.join(WAIT_S)
         if self._source and not self._thread.is_alive():
-            self._guarded(self._keep_cells_again)
+            self._guarded(self._keep_again)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -97,7 +99,7 @@ class Keeper:
         git, of_patch = self._kept_git(tags, top)
         environment, of_lock = self._kept_environment(top)
         redacted = added(added(redacted, of_patch), of_lock)
-        record = {
+        self._record = {
             "version": RECORD_VERSION,
             "recorded_at": time.time(),
             "script": self._script,
@@ -107,7 +109,10 @@ class Keeper:
             "gpus": gpu_models(),
             "redacted": redacted,
         }
-        text = json.dumps(_each_text(record, self._redactor.redact), indent=1, ensure_ascii=False)
+        self._log_record()
+
+    def _log_record(self) -> None:
+        text = json.dumps(_each_text(self._record, self._redactor.redact), indent=1, ensure_ascii=False)
         self._text(text, RECORD)
 
     def _text(self, text: str, path: str) -> None:
@@ -124,12 +129,25 @@ class Keeper:
             self._text(kept.as_script, SCRIPT)
         return kept.redacted
 
-    def _keep_cells_again(self) -> None:
-        """Cells that ran since the start, and secrets that are known only now."""
+    def _keep_again(self) -> None:
+        """Cells that ran since the start; cells and patch without the secrets that are known only now."""
         self._redactor = redactor_now()
         self._log_cells(
             self._cells if shell() is None else self._cells_now()
         )  # a script's file may have changed
+        before = self._patch
+        if before is None:
+            return
+        self._patch = redacted_again(before, self._redactor)
+        if self._patch.text != before.text:
+            self._text(self._patch.text, PATCH)
+            more = {
+                kind: count - all_counts(before).get(kind, 0)
+                for kind, count in all_counts(self._patch).items()
+            }
+            self._record["git"]["patch"]["redacted"] = self._patch.redacted
+            self._record["redacted"] = added(self._record["redacted"], more)
+            self._log_record()
 
     def _kept_git(self, tags: Dict[str, str], top: str) -> "tuple[Optional[Dict[str, Any]], Counts]":
         if not tags:
@@ -148,6 +166,7 @@ class Keeper:
             return git, {}
         if patch.text:
             self._text(patch.text, PATCH)
+            self._patch = patch
         git["patch"] = {
             "files": patch.files,
             "left_out": [left._asdict() for left in patch.left_out],

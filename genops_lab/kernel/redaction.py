@@ -44,6 +44,24 @@ _PLACEHOLDER = re.compile(
     r"|^(?:none|null|true|false|string|str|bytes|optional|required|unset|default|secret|token|password|passwd)$"
 )
 _CONSTANT_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|--?[a-z][a-z-]*|[A-Za-z]+(?:[._-][A-Za-z]+)+")
+#: What a program takes where a variable of the environment is missing.
+_DEFAULT = re.compile(
+    r"(?:\bgetenv|\benviron\.(?:get|setdefault)|\bpop)\(\s*[\"'](?P<name>\w+)[\"']\s*,\s*(?:default\s*=\s*)?"
+    r"[rbuf]{0,2}(?P<quote>[\"'])(?P<value>[^\"'\r\n]{4,500})(?P=quote)"
+)
+#: Names and texts in the same number: ``user, password = "ada", "..."``.
+_TUPLE = re.compile(
+    r"(?m)^[ \t]*\(?(?P<names>\w+(?:[ \t]*,[ \t]*\w+)+)\)?[ \t]*=[ \t]*"
+    r"\(?(?P<values>[\"'][^\"'\n]*[\"'](?:[ \t]*,[ \t]*[\"'][^\"'\n]*[\"'])+)"
+)
+_IN_QUOTES = re.compile(r"[\"']([^\"']*)[\"']")
+#: A setting of a connection: ``host=db user=ada password=...`` (libpq), ``Server=db;User Id=ada;Pwd=...`` (ADO, ODBC).
+_CONNECTION = re.compile(
+    r"(?i)(?<![\w.-])(?:password|passwd|pwd|pass)[ \t]*=[ \t]*(?P<value>(?![{$<%*])[^\s;\"'&,]{4,200})(?=[\s;\"'&]|$)"
+)
+_SETTING = r"(?:[A-Za-z_]\w*|data source|initial catalog|user id|application name)[ \t]*=[ \t]*"
+_SETTING_BEFORE = re.compile(rf"(?i)(?:^|[;\s]){_SETTING}[^\s;,=]+[ \t]*[;\s][ \t]*$")
+_SETTING_AFTER = re.compile(rf"(?i)^[ \t]*[;\s][ \t]*{_SETTING}")
 _DIGIT, _LETTER = re.compile(r"[0-9]"), re.compile(r"[A-Za-z]")
 
 _CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_(-])")
@@ -95,6 +113,9 @@ class Redactor:
         self._rules += [
             (ASSIGNED, ("=", ":"), _QUOTED, _assigned),
             (ASSIGNED, ("=", ":"), _BARE, _assigned_bare),
+            (ASSIGNED, ("getenv", "environ", "pop"), _DEFAULT, _assigned),
+            (ASSIGNED, ("=",), _TUPLE, _assigned_together),
+            (ASSIGNED, ("=",), _CONNECTION, _of_a_connection),
             (RANDOM, (), _CANDIDATE, _random),
             (RANDOM, (), _QUOTED_HEX, _random_hex),
         ]
@@ -182,7 +203,31 @@ def _assigned_bare(match: Match[str]) -> Optional[Tuple[int, int]]:
     is_name = value.replace(".", "").isidentifier() and not name.isupper()
     if not (_DIGIT.search(value) and _LETTER.search(value)) or is_name:
         return None
-    return _assigned(match)
+    # "PASS: test_loader2" says how a test ended.
+    return None if match.group().startswith("PASS:") else _assigned(match)
+
+
+def _assigned_together(match: Match[str]) -> Optional[Tuple[int, int]]:
+    names = [name.strip() for name in match.group("names").split(",")]
+    values = list(_IN_QUOTES.finditer(match.group("values")))
+    for name, value in zip(names, values):  # noqa: B905 - Python 3.8
+        text = value.group(1)
+        if len(text) >= 6 and is_secret_name(name) and not _PLACEHOLDER.search(text):
+            begin = match.start("values")
+            return begin + value.start(1), begin + value.end(1)
+    return None
+
+
+def _of_a_connection(match: Match[str]) -> Optional[Tuple[int, int]]:
+    """In a text in quotes, beside another setting; commas are of Python's arguments."""
+    text = match.string
+    begin = max(text.rfind(sign, max(0, match.start() - 500), match.start()) for sign in "\"'\n")
+    ends = [end for sign in "\"'\n" if (end := text.find(sign, match.end(), match.end() + 500)) >= 0]
+    if begin < 0 or not ends or text[begin] == "\n" or text[min(ends)] == "\n":
+        return None
+    before, after = text[begin + 1 : match.start()], text[match.end() : min(ends)]
+    beside = _SETTING_BEFORE.search(before) or _SETTING_AFTER.search(after)
+    return match.span("value") if beside and not _PLACEHOLDER.search(match.group("value")) else None
 
 
 def _random(match: Match[str]) -> Optional[Tuple[int, int]]:

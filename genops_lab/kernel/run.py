@@ -17,7 +17,7 @@ from .keeping import Keeper, redactor_now
 from .media import MediaSteps, image_event, table_event
 from .places import is_remote, notebook_path, process_created, script_path
 from .redaction import VARIABLE, mark
-from .secret_names import MIN_VALUE, is_secret_name, remember
+from .secret_names import MIN_VALUE, is_secret, remember
 from .sender import Ack, Sender
 from .spool import Spool
 from .steps import Steps
@@ -348,4 +348,4 @@ def _without_secrets(values: Mapping[str, Any]) -> Dict[str, str]:
 
 
 def _is_secret(key: str, value: str) -> bool:
-    return is_secret_name(key) and len(value) >= MIN_VALUE and not value.replace(".", "", 1).isdigit()
+    return is_secret(key, value) and len(value) >= MIN_VALUE and not value.replace(".", "", 1).isdigit()

@@ -13,10 +13,25 @@ MIN_VALUE = 6
 MAX_VALUES = 500
 MAX_VALUE = 20_000
 
-NAME_PATTERN = (
-    r"(?:TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH|ACCOUNT)_?KEY)"
+_PATTERN = r"TOKEN|SECRET|PASSW(?:OR)?D|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH|ACCOUNT)_?KEY"
+#: Where a secret's name may be in a text; :func:`is_secret_name` says whether the whole name is one.
+NAME_PATTERN = rf"(?:{_PATTERN}|PASS|PWD|PW)"
+_SECRET = re.compile(_PATTERN, re.IGNORECASE)
+#: As the last word of a name: ``DB_PASS``, ``dbPwd``; not ``forward_pass``.
+_SHORT = re.compile(r"(?:^|[_-]|(?<=[a-z0-9])(?=P))(?:[Pp]ass|PASS|[Pp]wd|PWD|[Pp]w|PW)\d*$")
+_PASS_OF_WORK = re.compile(
+    r"(?:^|[_-])(?:NUM|N|MAX|MIN|FORWARD|BACKWARD|FWD|BWD|LOW|HIGH|BAND|ALL|ONE|TWO|SINGLE|MULTI|FIRST|SECOND|THIRD|LAST|"
+    r"NEXT|PREV|PER|EACH|BY|TRAIN|TRAINING|EVAL|TEST|VAL|IS|DID|THIS)[_-]PASS$",
+    re.IGNORECASE,
 )
-_SECRET = re.compile(NAME_PATTERN, re.IGNORECASE)
+#: A key of 32 or 40 hexadecimal digits looks like a digest, but for the name it has.
+HEX_KEY = r"(?<![0-9a-zA-Z])(?:[0-9a-f]{40}|[0-9a-f]{32})(?![0-9a-zA-Z])"
+_HEX_KEY = re.compile(HEX_KEY)
+HEX_NAME = (
+    r"(?i:\b(?!\w*(?:cache|public|primary|sort|foreign|hash|group|partition|signing|fingerprint|dedup|commit|digest))"
+    r"\w*(?:key|login|wandb))"
+)
+_HEX_NAME = re.compile(HEX_NAME + "$")
 #: Counts, and the tokens of language models and parsers.
 _HARMLESS = re.compile(
     r"TOKENI[ZS]|TOKENS?_?(?:ID|COUNT|LEN|LIMIT|TYPE|KIND|IDX|INDEX|PATTERN|USAGE|CLASS)S?(?:_|\b)"
@@ -31,7 +46,16 @@ _seen: Dict[str, None] = {}
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable, parameter or key of this name holds a secret (``HF_TOKEN``, ``db_password``)."""
-    return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
+    if _SECRET.search(name):
+        return not _HARMLESS.search(name)
+    return bool(_SHORT.search(name)) and not _PASS_OF_WORK.search(name)
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Whether a variable holds a secret: by its name, or because a ``key``'s text looks like one."""
+    return is_secret_name(name) or (
+        isinstance(value, str) and bool(_HEX_KEY.fullmatch(value)) and bool(_HEX_NAME.match(name))
+    )
 
 
 def remember(values: Iterable[str]) -> None:
@@ -52,7 +76,7 @@ def current_values(namespace: Mapping[str, Any]) -> List[str]:
     """
     found: Set[str] = set()
     for name, value in list(os.environ.items()):
-        if is_secret_name(name) and not (os.path.isabs(value) and os.path.exists(value)):
+        if is_secret(name, value) and not _is_path(value):
             found.add(value)
     for name, value in list(namespace.items()):
         if isinstance(value, bytes):
@@ -60,8 +84,9 @@ def current_values(namespace: Mapping[str, Any]) -> List[str]:
         # `for token in text.split()` is no secret.
         if (
             isinstance(value, str)
-            and is_secret_name(name)
+            and is_secret(name, value)
             and not (name == "token" and _WORD.fullmatch(value))
+            and not _is_path(value)
         ):
             found.add(value)
     remember(found)
@@ -70,3 +95,11 @@ def current_values(namespace: Mapping[str, Any]) -> List[str]:
         spelled.update((value, value.strip(), repr(value)[1:-1], json.dumps(value)[1:-1]))
         spelled.update((quote(value, safe=""), quote_plus(value)))
     return sorted(spelled, key=lambda text: (-len(text), text))
+
+
+def _is_path(value: str) -> bool:
+    """Of a file or folder that is there: PWD is the present one."""
+    try:
+        return os.path.isabs(value) and os.path.exists(value)
+    except ValueError:  # a null byte
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any, Dict, List, Mapping, Tuple
 
-from .secret_names import is_secret_name, remember
+from .secret_names import is_secret, is_secret_name, remember
 from .values import scalars
 
 _CONSTANT_NODES = (
@@ -42,6 +42,7 @@ def simple_params(code: str, namespace: Mapping[str, Any]) -> Dict[str, Any]:
             continue
         result = _evaluated(value, {**known, **found, **secrets})
         if type(result) in (int, float, str, bool):
+            secret = secret or is_secret(name, result)
             (secrets if secret else found)[name] = result
             if secret and isinstance(result, str):
                 remember([result])

@@ -10,8 +10,17 @@ from __future__ import annotations
 import re
 from typing import List, Pattern, Tuple
 
+from .secret_names import HEX_KEY, HEX_NAME
+
 PRIVATE_KEY = "private key"
 URL_PASSWORD = "password in a URL"  # noqa: S105 - the name of a kind
+COMMAND = "password in a command"
+NETRC = "netrc password"
+HEX = "hexadecimal key"
+#: Between words of a command, typed in a shell or as a list of texts.
+_GAP = r"(?:[ \t]+[\"']?|[\"']\s*,\s*[\"'])"
+#: A value in a command: no variable, placeholder or further option.
+_WORD = r"(?![$<{%*-])[^\s\"'\\,]"
 
 _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     (
@@ -103,6 +112,49 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     ("postman key", ("PMAK-",), r"\bPMAK-[0-9a-f]{24}-[0-9a-f]{34}\b"),
     ("sentry token", ("sntry",), r"\bsntry[su]_[\w+/=.-]{40,}"),
     ("alibaba key", ("LTAI",), r"\bLTAI[A-Za-z0-9]{17,21}\b"),
+    (
+        NETRC,
+        ("password",),
+        r"\b(?:machine(?:\s|\\n)+\S+|default)(?:\s|\\n)+login(?:\s|\\n)+\S+(?:\s|\\n)+"
+        rf"(?:account(?:\s|\\n)+\S+(?:\s|\\n)+)?password(?:\s|\\n)+({_WORD}+)",
+    ),
+    (NETRC, ("machine",), rf"\bmachine\s+\S+\s+password\s+({_WORD}+)\s+login\s"),
+    (
+        COMMAND,
+        ("curl", "wget", "httpie"),
+        rf"\b(?:curl|wget|httpie)\b[^\n]{{0,300}}?[\s\"'](?:-[A-Za-z]*[uU]|--(?:proxy-)?user){_GAP}"
+        rf"[^\s:\"',$]+:({_WORD}{{4,}})",
+    ),
+    (COMMAND, ("sshpass",), rf"\bsshpass{_GAP}-p(?:{_GAP})?({_WORD}+)"),
+    (
+        COMMAND,
+        ("mysql", "mariadb"),
+        rf"\b(?:mysql|mariadb)[\w-]*\b[^\n|;&]{{0,200}}?[\s\"']-p({_WORD}{{4,}})",
+    ),
+    (
+        COMMAND,
+        ("login",),
+        rf"\b(?:docker|podman|helm|oras|skopeo|buildah|nerdctl)\b[^\n]{{0,100}}?\blogin\b[^\n]{{0,200}}?"
+        rf"[\s\"'](?:-p|--password)(?:=|{_GAP})({_WORD}{{4,}})",
+    ),
+    (
+        COMMAND,
+        ("--",),
+        r"(?i)(?<![\w-])--(?:[a-z]+-)?(?:password|passwd|passphrase|pass|token|secret|api-?key)"
+        rf"(?:=[\"']?|{_GAP})((?=[^\s\"']*[0-9]){_WORD}{{6,}})",
+    ),
+    (
+        "kaggle key",
+        ("username",),
+        r"[\"']username[\"']\s*:\s*[\"'][^\"'\n]{1,100}[\"']\s*,\s*[\"']key[\"']\s*:\s*[\"']([0-9a-f]{32})[\"']",
+    ),
+    ("kaggle key", ("username",), r"[\"']key[\"']\s*:\s*[\"']([0-9a-f]{32})[\"']\s*,\s*[\"']username[\"']"),
+    (HEX, ("key", "KEY", "Key"), HEX_NAME + r"[\"'\]]{0,2}\s*(?:=|:=|:|=>)\s*[rbuf]?[\"']?(" + HEX_KEY + ")"),
+    (
+        HEX,
+        ("login", "LOGIN", "Login", "wandb", "WANDB"),
+        r"(?i:login|wandb\w*)[^\w\n]{1,6}(?:--[\w-]+\s+)?[\"']?(" + HEX_KEY + ")",
+    ),
 )
 
 PATTERNS: List[Tuple[str, Tuple[str, ...], Pattern[str]]] = [

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import JupyterHandler
 from tornado import iostream, web
 
-from genops_lab.core.api import AUTH_RESOURCE, Services
+from genops_lab.core.api import FileHandler
 from genops_lab.core.errors import GenOpsError
 
 if TYPE_CHECKING:
@@ -20,15 +19,8 @@ DOWNLOAD = r"/genops/outputs/([^/]+)/([^/]+)/download"
 _CHUNK_BYTES = 1 << 20
 
 
-class DownloadHandler(JupyterHandler):
+class DownloadHandler(FileHandler):
     """Sends it in parts, as fast as the browser takes them."""
-
-    auth_resource = AUTH_RESOURCE
-    _track_activity = False
-
-    def initialize(self, services: Services) -> None:
-        """``services`` may still be opening."""
-        self._services = services
 
     @web.authenticated
     @authorized

@@ -10,6 +10,7 @@ import pytest
 
 from genops_lab.agent import places
 from genops_lab.agent.statefile import STATE_BYTES, FolderLock, read_state, write_state
+from genops_lab.core.paths import runtime_dir
 
 MOUNTS = """\
 /dev/sda1 / ext4 rw 0 0
@@ -137,3 +138,50 @@ def test_a_folder_belongs_to_one(tmp_path: Path) -> None:
     first.release()
     assert second.take()
     second.release()
+
+
+@pytest.fixture(params=["link", "file", "another user's"])
+def squatted(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A shared folder like /tmp in which somebody else was first."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    for name in (f"genops-lab-{os.getuid()}", f"genops-{os.getuid()}"):
+        if request.param == "link":
+            (shared / name).symlink_to(tmp_path)
+        elif request.param == "file":
+            (shared / name).write_text("x")
+        elif os.getuid() == 0:
+            (shared / name).mkdir()
+            os.chown(shared / name, 12345, 12345)
+        else:
+            pytest.skip("only root can give a folder away")
+    return shared
+
+
+def test_a_name_that_somebody_else_took_first_stops_no_kernel(
+    squatted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_SHARED_FOLDERS", (str(squatted),))
+    monkeypatch.setenv("XDG_STATE_HOME", "nowhere")  # no home on a local disk
+    monkeypatch.delenv("GENOPS_AGENT_STATE", raising=False)
+    state, _ = places.state_folder()
+    assert os.path.dirname(state) == str(squatted)
+    assert os.lstat(state).st_mode & 0o777 == 0o700 and os.lstat(state).st_uid == os.getuid()
+    assert places.state_folder()[0] == state
+    kernel = places.new_kernel_folder("one")
+    assert os.path.dirname(kernel) == f"{state}/kernels" and places.kernel_folder("one") == kernel
+    far = places.private_folder(str(tmp_path / ("long" * 30)))
+    sockets = places.socket_folder(far)
+    assert sockets.startswith(f"{squatted}/genops-lab-{os.getuid()}-")
+    # Of two that were made in one moment, the one that has the kernel's sockets counts.
+    (squatted / f"genops-lab-{os.getuid()}-0000").mkdir(0o700)
+    assert places.socket_folder(far) == sockets
+
+
+def test_a_lab_finds_another_name_for_its_sockets(squatted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(squatted))
+    for name in ("XDG_RUNTIME_DIR", "GENOPS_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    found = runtime_dir()
+    assert found.parent == squatted and found.lstat().st_mode & 0o777 == 0o700
+    assert runtime_dir() == found

@@ -1,47 +1,77 @@
 """Every route and socket of the extension, tried by those who must not get in.
 
-The routes are enumerated from a real running server, so that one that is added later is tried as well.
+The routes are those of a real running server's tornado application: operations, raw handlers and websockets. One that
+is added later is tried as well.
 """
 
 from __future__ import annotations
 
 import http.cookiejar
 import json
+import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from genops_lab.rooms import OPERATIONS
+from tests.support import route_listing
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 
-EXAMPLES = {
-    "run_id": "abc", "name": "x", "alias": "a", "task_id": "t", "profile_id": "p", "kernel_id": "k",
-    "question_id": "q", "msg_id": "m", "job_id": "j", "sweep_id": "w", "slice_number": "1",
-    "device": "0", "number": "0",
-}  # fmt: skip
-CASES = [
-    (operation.method, operation.path.format(**{name: EXAMPLES[name] for name in operation.path_parameters}))
-    for operation in OPERATIONS
-]
+#: What strangers may ask for: the Perfetto UI's own files, behind a key in the address. Without it there is nothing.
+PUBLIC = {r"/genops/perfetto/([^/]+)/(.*)": 404}
+_LISTING = ["--ServerApp.jpserver_extensions={'tests.support.route_listing': True}"]
+_PYTHONPATH = {"PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
 
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
     # `True` is Jupyter's default and hides nothing: an undecorated GET would answer 200 to anyone.
-    with running_lab(module_home, arguments=["--ServerApp.allow_unauthenticated_access=True"]) as found:
+    arguments = ["--ServerApp.allow_unauthenticated_access=True", *_LISTING]
+    with running_lab(module_home, arguments=arguments, env=_PYTHONPATH) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def strict_server(module_home: Home) -> Iterator[LabServer]:
-    arguments = ["--ServerApp.allow_unauthenticated_access=False"]
-    with running_lab(module_home, base_url="/team/ada/", arguments=arguments) as found:
+    arguments = ["--ServerApp.allow_unauthenticated_access=False", *_LISTING]
+    with running_lab(module_home, base_url="/team/ada/", arguments=arguments, env=_PYTHONPATH) as found:
         yield found
+
+
+class Route:
+    """A path of the server, with something in the place of its variables."""
+
+    def __init__(self, server: LabServer, listed: dict[str, object]) -> None:
+        pattern = str(listed["pattern"])
+        self.pattern = pattern.removeprefix(server.base_url.rstrip("/")).removesuffix("$")
+        self.path = re.sub(r"\([^()]*\)", "1", self.pattern).replace("\\", "")
+        self.methods = [str(verb) for verb in listed["methods"]]  # type: ignore[attr-defined]
+        self.websocket = bool(listed["websocket"])
+        assert re.fullmatch(self.pattern, self.path), f"{self.pattern} has a form that this test cannot fill"
+        self.refusal = PUBLIC.get(self.pattern, 403)
+
+
+def routes(server: LabServer, *, websocket: bool = False) -> list[Route]:
+    """Those of GenOps in the running server."""
+    found = [Route(server, listed) for listed in server.get(route_listing.PATH)]
+    return [route for route in found if route.websocket is websocket]
+
+
+def cases(server: LabServer, *, reading: bool | None = None) -> list[tuple[str, Route]]:
+    """Each verb of each route; ``reading``: GET and HEAD alone, or all others."""
+    return [
+        (verb, route)
+        for route in routes(server)
+        for verb in route.methods
+        if reading is None or (verb in ("GET", "HEAD")) is reading
+    ]
 
 
 class _KeepRedirects(urllib.request.HTTPRedirectHandler):
@@ -52,7 +82,7 @@ class _KeepRedirects(urllib.request.HTTPRedirectHandler):
 def _status(server: LabServer, method: str, path: str, headers: dict[str, str]) -> int:
     """The status of a call; one that reached our own code counts as 200, whatever it answered."""
     data = None if method in ("GET", "DELETE") else b"{}"
-    request = urllib.request.Request(f"{server.url}genops{path}", data=data, method=method, headers=headers)
+    request = urllib.request.Request(server.url + path[1:], data=data, method=method, headers=headers)
     opener = urllib.request.build_opener(_KeepRedirects)
     try:
         with opener.open(request, timeout=60) as answer:
@@ -70,49 +100,66 @@ def _login_cookies(server: LabServer) -> str:
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
-def test_the_table_of_operations_is_what_the_server_serves(server: LabServer) -> None:
-    for method, path in CASES:
-        status, _body = server.request(method, f"genops{path}", None if method in ("GET", "DELETE") else {})
-        assert status != 405, (method, path)
-        assert status != 403, (method, path)
+def test_the_routes_are_all_that_the_server_serves(server: LabServer) -> None:
+    found = {(verb, route.pattern) for verb, route in cases(server)}
+    assert {(operation.method, f"/genops{operation.pattern}") for operation in OPERATIONS} <= found
+    raw = {pattern for _, pattern in found} - {f"/genops{operation.pattern}" for operation in OPERATIONS}
+    assert {"/genops/runs/([^/]+)/artifact", *PUBLIC} <= raw
+    assert [route.pattern for route in routes(server, websocket=True)] == ["/genops/live"]
+    wrong = [
+        (verb, route.pattern, status)
+        for verb, route in cases(server)
+        if (status := server.request(verb, route.path, None if verb in ("GET", "DELETE") else {})[0])
+        in (403, 405)
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("which", ["server", "strict_server"])
-@pytest.mark.parametrize(("method", "path"), CASES)
-def test_strangers_are_refused(method: str, path: str, which: str, request: pytest.FixtureRequest) -> None:
+def test_strangers_are_refused(which: str, request: pytest.FixtureRequest) -> None:
     found: LabServer = request.getfixturevalue(which)
-    anonymous_past_xsrf = {"Cookie": "_xsrf=X", "X-XSRFToken": "X"}
-    assert _status(found, method, path, anonymous_past_xsrf) == 403
-    assert _status(found, method, path, {**anonymous_past_xsrf, "Authorization": "token wrong"}) == 403
-    assert _status(found, method, path, {}) == 403
+    past_xsrf = {"Cookie": "_xsrf=X", "X-XSRFToken": "X"}
+    wrong = [
+        (verb, route.pattern, strange, status)
+        for verb, route in cases(found)
+        for strange in (past_xsrf, {**past_xsrf, "Authorization": "token wrong"}, {})
+        if (status := _status(found, verb, route.path, strange)) != route.refusal
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] != "GET"])
-def test_a_cookie_without_xsrf_or_from_a_foreign_origin_changes_nothing(
-    server: LabServer, method: str, path: str
-) -> None:
-    cookies = _login_cookies(server)
-    assert _status(server, method, path, {"Cookie": cookies}) == 403
-    foreign = {"Cookie": cookies, "Origin": "https://evil.example", "Host": f"127.0.0.1:{server.port}"}
-    # Jupyter answers a foreign origin with its own 404, before the operation is reached.
-    assert _status(server, method, path, foreign) in (403, 404)
+def test_a_cookie_without_xsrf_or_from_a_foreign_origin_changes_nothing(server: LabServer) -> None:
+    cookies = {"Cookie": _login_cookies(server)}
+    foreign = {**cookies, "Origin": "https://evil.example", "Host": f"127.0.0.1:{server.port}"}
+    changing = cases(server, reading=False)
+    assert len(changing) > 40
+    wrong = [
+        (verb, route.pattern)
+        for verb, route in changing
+        # Jupyter answers a foreign origin with its own 404, before the operation is reached.
+        if _status(server, verb, route.path, cookies) != 403
+        or _status(server, verb, route.path, foreign) not in (403, 404)
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(("method", "path"), [case for case in CASES if case[0] == "GET"])
-def test_a_foreign_origin_reads_nothing(server: LabServer, method: str, path: str) -> None:
-    cookies = _login_cookies(server)
-    foreign = {"Cookie": cookies, "Origin": "https://evil.example"}
-    request = urllib.request.Request(f"{server.url}genops{path}", headers=foreign)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            allowed = answer.headers.get("Access-Control-Allow-Origin")
-    except urllib.error.HTTPError as error:
-        allowed = error.headers.get("Access-Control-Allow-Origin")
-    assert allowed is None  # the browser keeps the answer from the foreign page
+def test_a_foreign_origin_reads_nothing(server: LabServer) -> None:
+    foreign = {"Cookie": _login_cookies(server), "Origin": "https://evil.example"}
+    readable = []
+    for verb, route in cases(server, reading=True):
+        request = urllib.request.Request(server.url + route.path[1:], method=verb, headers=foreign)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                headers = answer.headers
+        except urllib.error.HTTPError as error:
+            headers = error.headers
+        if headers.get("Access-Control-Allow-Origin") is not None:
+            readable.append(route.pattern)
+    assert readable == list(PUBLIC)  # the browser keeps all other answers from the foreign page
 
 
-async def _open_socket(server: LabServer, headers: dict[str, str]) -> int:
-    url = server.url.replace("http://", "ws://") + "genops/live"
+async def _open_socket(server: LabServer, route: Route, headers: dict[str, str]) -> int:
+    url = server.url.replace("http://", "ws://") + route.path[1:]
     try:
         connection = await websocket_connect(HTTPRequest(url, headers=headers, connect_timeout=20))
     except HTTPClientError as error:
@@ -122,16 +169,20 @@ async def _open_socket(server: LabServer, headers: dict[str, str]) -> int:
 
 
 @pytest.mark.parametrize("which", ["server", "strict_server"])
-async def test_the_socket_opens_for_its_user_alone(which: str, request: pytest.FixtureRequest) -> None:
+async def test_sockets_open_for_their_user_alone(which: str, request: pytest.FixtureRequest) -> None:
     found: LabServer = request.getfixturevalue(which)
     cookies = _login_cookies(found)
-    own_origin = f"http://127.0.0.1:{found.port}"
-    assert await _open_socket(found, {}) == 403
-    assert await _open_socket(found, {"Authorization": "token wrong"}) == 403
-    assert await _open_socket(found, {"Cookie": "_xsrf=X", "X-XSRFToken": "X"}) == 403
-    assert await _open_socket(found, {"Cookie": cookies, "Origin": "https://evil.example"}) == 403
-    assert await _open_socket(found, {"Cookie": cookies, "Origin": own_origin}) == 101
-    assert await _open_socket(found, {"Authorization": f"token {found.token}"}) == 101
+    for route in routes(found, websocket=True):
+        for strange in (
+            {},
+            {"Authorization": "token wrong"},
+            {"Cookie": "_xsrf=X", "X-XSRFToken": "X"},
+            {"Cookie": cookies, "Origin": "https://evil.example"},
+        ):
+            assert await _open_socket(found, route, strange) == 403, (route.pattern, strange)
+        own = {"Cookie": cookies, "Origin": f"http://127.0.0.1:{found.port}"}
+        assert await _open_socket(found, route, own) == 101
+        assert await _open_socket(found, route, {"Authorization": f"token {found.token}"}) == 101
 
 
 async def test_a_live_reading_reaches_who_asks_for_it(server: LabServer) -> None:

@@ -14,6 +14,7 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.live import CHANGES
 from genops_lab.deployments.models import Deployment, LogQuery
 from tests.support.rooms import Logged, Rooms, eventually
+from tests.support.strangers import half_open, is_cut, with_usual_files
 
 from .conftest import ask, deploy, process_of
 
@@ -71,6 +72,34 @@ def test_a_content_length_that_is_no_number_is_refused(served: Deployment) -> No
     connection.endheaders()
     assert connection.getresponse().status == 400
     connection.close()
+
+
+def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
+    rooms: Rooms, served: Deployment, digits: Logged
+) -> None:
+    process = process_of(rooms, "served")
+    with_usual_files(process.pid)
+    log = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
+    before = log.stat().st_size
+    with half_open(int(served.url.rpartition(":")[2]), 3000) as held:
+        for _ in range(3):
+            assert ask(served.url, served.key, digits.inputs.tolist())[0] == 200
+        assert process.num_fds() < 512
+        assert is_cut(held[-1], 10), "who shows no key in 5 s is cut"
+    assert log.stat().st_size - before < 10_000
+
+
+def test_a_log_that_a_model_fills_is_moved_away_and_read_on(rooms: Rooms, served: Deployment) -> None:
+    log = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
+    with log.open("ab") as stream:  # as a model's own programs write
+        for number in range(140_000):
+            stream.write(b"a model that prints, line %06d\n" % number)
+        stream.flush()
+        eventually(lambda: log.stat().st_size, lambda size: size < 100_000, 10)
+        stream.write(b"and goes on\n")
+    assert log.with_name("log.txt.1").stat().st_size <= 4 * 1024 * 1024
+    lines = rooms.run(rooms.deployments.get_deployment_log("served", LogQuery(lines=3))).lines
+    assert lines == ["a model that prints, line 139998", "a model that prints, line 139999", "and goes on"]
 
 
 def test_requests_and_errors_are_counted_and_told(rooms: Rooms, served: Deployment, digits: Logged) -> None:

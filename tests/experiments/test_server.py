@@ -16,6 +16,7 @@ from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
 from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.processes import runs
+from tests.support.strangers import half_open, is_cut, with_usual_files
 
 from .conftest import Room, until
 
@@ -94,6 +95,24 @@ async def test_an_unused_server_ends_and_is_started_by_the_next_request(room: Ro
     _, writer = await asyncio.open_connection("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1]))
     await until(lambda: room.mlflow.server.pid)
     writer.close()
+
+
+async def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(room: Room, home: Home) -> None:
+    address = await room.mlflow.kernel_tracking("2.22.0")
+    right = f"Bearer {address.token}"
+    assert await ask(address, Authorization=right) == 200
+    assert room.mlflow.server.pid is not None
+    with_usual_files(room.mlflow.server.pid)
+    log = home.data / "mlflow" / "server.log"
+    before = log.stat().st_size
+    holding = half_open(int(address.tracking_uri.rpartition(":")[2]), 3000)
+    held = await asyncio.to_thread(holding.__enter__)
+    try:
+        assert await ask(address, Authorization=right) == 200
+        assert await asyncio.to_thread(is_cut, held[-1], 10), "who shows no key in 5 s is cut"
+    finally:
+        holding.__exit__(None, None, None)
+    assert log.stat().st_size - before < 10_000
 
 
 async def test_kernels_that_start_at_once_get_one_address(room: Room) -> None:

@@ -85,6 +85,40 @@ def test_a_kernel_there_asks_and_a_person_agrees(desk: Desk) -> None:
         assert "commands run in the Lab" in reply["evalue"]
 
 
+def test_what_could_run_or_replaces_is_named_first_and_all_of_it(desk: Desk) -> None:
+    write(desk.here, {"mine.py": "mine"})
+    with desk.kernel() as kernel:
+        kernel.ok(
+            "import os\n"
+            "for n in range(40): open(f'data{n:02}.csv', 'w').write('1,2\\n' * 10_000)\n"
+            "for n in range(30): open(f'step{n:02}.py', 'w').write('pass')\n"
+            "os.mkdir('.vscode')\n"
+            "for name in ('conftest.py', '.envrc', '.vscode/settings.json', 'exe', 'Makefile', 'mine.py'):\n"
+            "    open(name, 'w').write('theirs')\n"
+            "os.chmod('exe', 0o755)"
+        )
+        with desk.answers(None) as answering:
+            reply, _ = kernel.run("%genops pull")
+    state = desk.ok("folders", "status")["to_bring"]
+    assert [each["path"] for each in state[:2]] == [".envrc", ".vscode/settings.json"] and state[-1][
+        "path"
+    ] == "data39.csv"
+    assert reply["status"] == "error" and (desk.here / "mine.py").read_text() == "mine"
+    assert answering.question is not None
+    lines = [line.split(maxsplit=2) for line in answering.question.text.splitlines() if "  " in line]
+    told = {line[2].partition("  ")[0]: line[2].partition("  ")[2] for line in lines}
+    assert next(iter(told)) == "mine.py" and told["mine.py"] == "(replaces yours)"
+    careful = {
+        ".envrc": "(new, hidden)", ".vscode/settings.json": "(new, hidden)", "exe": "(new, can be executed)",
+        "conftest.py": "(new, code)", "Makefile": "(new, code)", **{f"step{n:02}.py": "(new, code)" for n in range(30)},
+    }  # fmt: skip
+    assert set(list(told)[1:36]) == set(careful)
+    assert {name: told[name] for name in careful} == careful
+    assert {name: told[name] for name in told if name.endswith(".csv")} == {
+        f"data{n:02}.csv": "(new)" for n in range(40)
+    }
+
+
 def test_what_nobody_agrees_to_is_not_brought(desk: Desk) -> None:
     write(desk.here, {"a.py": "a"})
     with desk.kernel() as kernel:

@@ -19,6 +19,7 @@ from genops_lab.kernel.git_state import (
     NOTEBOOK,
     SECRET,
     Patch,
+    redacted_again,
     remote_url,
     uncommitted,
 )
@@ -178,6 +179,25 @@ def test_secrets_in_changed_and_new_files_go_and_the_patch_applies_where_they_we
     git("apply", str(tmp_path / "kept.patch"))  # lines and their signs are whole
     assert (home.work / "clean.py").read_text() == "lr = 0.1\n"
     assert marks_in((home.work / "new.py").read_text()) == patch.redacted["new.py"]
+
+
+def test_secrets_that_are_known_later_go_out_of_the_patch_and_it_still_applies(
+    git: Git, home: Home, tmp_path: Path
+) -> None:
+    (home.work / "model.py").write_text("a = 1\nb = 'plain words'\nc = 3\n")
+    (home.work / "ünï.py").write_text("x = 'plain words'\n")
+    (home.work / "same.py").write_text("x = 'other words'\n")
+    before = taken(home)
+    patch = redacted_again(before, Redactor(["plain words"]))
+    assert "plain words" in before.text and "plain words" not in patch.text
+    assert {name: sum(counts.values()) for name, counts in patch.redacted.items()} == {
+        "model.py": 1, "ünï.py": 1,
+    }  # fmt: skip
+    assert redacted_again(patch, Redactor(["plain words"])) == patch
+    git("stash", "-q", "-u")
+    (tmp_path / "kept.patch").write_text(patch.text)
+    git("apply", str(tmp_path / "kept.patch"))
+    assert (home.work / "same.py").read_text() == "x = 'other words'\n"
 
 
 def test_a_remote_is_told_without_credentials(git: Git, home: Home) -> None:

@@ -153,6 +153,22 @@ def test_the_projects_own_files_have_next_to_no_redactions() -> None:
         '<div class="sk-top-container sk-estimator-doc-link-fitted">',
         'run = mlflow.get_run("0123456789abcdef0123456789abcdef")',
         "https://papers.nips.cc/paper/2003/file/ac1ad983e08ad3304a97e147f522747e-Paper.pdf",
+        'cache_key = "0123456789abcdef0123456789abcdef"',
+        "--- PASS: TestLoader2 (0.01s)",
+        'pass_rate = "95 percent"',
+        'forward_pass = "checkpointed1"',
+        'parser.add_argument("--password", nargs=1, help="the password of 2024")',
+        "!curl -u $USER:$PASSWORD https://api.test",
+        'command = f"mysql -u {user} -p{password}"',
+        "!mysql -h db -p --port 3306",
+        'dsn = f"host={host} user={user} password={password}"',
+        "connect(host=host, user=user, password=password_of_user1)",
+        "# machine learning: log in with a password of your own",
+        "use --password to give the password",
+        'pw = os.environ.get("PW", "")',
+        'folder = os.environ.get("DATA_FOLDER", "results1")',
+        'x, y = "left1234", "right1234"',
+        "cd $PWD && PWD=/home/ada/project1 make",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -173,6 +189,8 @@ def test_random_strings_are_found_most_of_the_time() -> None:
     ("name", "secret"),
     [
         ("HF_TOKEN", True), ("db_password", True), ("OPENAI_API_KEY", True), ("aws_secret", True),
+        ("DB_PASS", True), ("pwd", True), ("dbPwd", True), ("my_pw", True), ("pass", True), ("bypass", False),
+        ("compass", False), ("num_pass", False), ("forward_pass", False), ("pass_rate", False), ("power", False),
         ("GOOGLE_CREDENTIALS", True), ("privateKey", True), ("passphrase", True), ("SECRET_SAUCE", True),
         ("tokenizer", False), ("max_tokens", False), ("eos_token", False), ("token_ids", False), ("monkey", False),
         ("AWS_WEB_IDENTITY_TOKEN_FILE", False), ("lr", False), ("TOKENIZERS_PARALLELISM", False),
@@ -195,6 +213,15 @@ def test_values_of_secret_names_go_in_every_spelling(monkeypatch: pytest.MonkeyP
     # What a variable held earlier is still a secret.
     assert "swordfish" in current_values({"api_key": "another"})
     assert Redactor(["swordfish"]).redact("swordfishes and swordfish") == f"swordfishes and {mark(VARIABLE)}"
+
+
+def test_hexadecimal_keys_are_known_by_their_variable(tmp_path: Path) -> None:
+    key, commit = "0123456789abcdef0123456789abcdef01234567", "89abcdef0123456789abcdef0123456789abcdef"
+    values = current_values({"wandb_key": key, "commit": commit, "pwd": str(tmp_path), "cache_key": commit})
+    assert key in values and commit not in values and str(tmp_path) not in values
+    assert simple_params(f"login_key = {key!r}\ncommit = {commit!r}\nuser, pwd = 'me', 'mellon12'", {}) == {
+        "commit": commit, "user": "me",
+    }  # fmt: skip
 
 
 def test_a_mark_can_be_read_back() -> None:

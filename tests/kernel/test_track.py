@@ -244,6 +244,25 @@ def test_no_secret_comes_into_the_spool_of_a_kernel_without_a_lab(
     assert {"source/cells.json", "source/installed.txt", "source/record.json"} <= texts
 
 
+def test_a_secret_that_a_variable_gets_during_the_run_goes_out_of_its_patch(
+    kernel: RunningKernel, lab: LabStandIn, home: Home
+) -> None:
+    for command in ("init -q", "-c user.name=t -c user.email=t@t commit -q --allow-empty -m first"):
+        subprocess.run(["git", *command.split()], cwd=home.work, check=True, env=home.environment())
+    (home.work / "settings.py").write_text("phrase = 'plain words'\n")
+    kernel.ok(
+        "%%track\nimport settings, threading\n"
+        "[one.join() for one in threading.enumerate() if one.name == 'genops-keeper']  # the patch is taken\n"
+        "my_password = settings.phrase"
+    )
+    texts = kinds(lab.only_run(), "text")
+    patches = [text["content"] for text in texts if text["path"] == "source/uncommitted.patch"]
+    assert "plain words" not in patches[-1] and "[redacted: secret variable]" in patches[-1]
+    record = json.loads([text["content"] for text in texts if text["path"] == "source/record.json"][-1])
+    assert record["git"]["patch"]["redacted"] == {"settings.py": {"secret variable": 1}}
+    assert record["redacted"] == {"secret variable": 1}
+
+
 def test_a_killed_kernel_leaves_its_events(kernel: RunningKernel, lab: LabStandIn, home: Home) -> None:
     lab.close()
     kernel.send(

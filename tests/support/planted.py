@@ -1,4 +1,4 @@
-"""Fifty secrets that are nobody's, in the forms that their makers give them, made anew from a seed."""
+"""Secrets that are nobody's, in the forms that their makers give them, made anew from a seed."""
 
 from __future__ import annotations
 
@@ -101,6 +101,49 @@ def planted_secrets(seed: int = 20) -> list[Planted]:
         Planted("dictionary by name", yaml, f'{{"db_password": "{yaml}"}}'),
         Planted("environment", env, f"%env SERVICE_TOKEN={env}"),
     ]
+    # What stands in the form's place is a word of letters and digits, as people choose them.
+    words = {
+        "libpq": 'dsn = "host=db user=me password={}"',
+        "libpq, password first": "conn = psycopg.connect('password={} host=db dbname=x')",
+        "ado": 'c = "Server=db;Database=x;User Id=sa;Pwd={};Encrypt=no"',
+        "ado, spaced": "c = 'Data Source = db; Password = {}'",
+        "two names": 'user, pwd = "me", "{}"',
+        "pass": 'text = """\nDB_PASS={}\n"""',
+        "pass in a dictionary": '{{"user": "me", "pass": "{}"}}',
+        "pw": "db_pw = '{}'",
+        "pwd in camel case": "connect(dbPwd='{}')",
+        "default of the environment": 'pw = os.environ.get("PW", "{}")',
+        "default of getenv": "x = os.getenv('SMTP_PASS', '{}')",
+        "netrc": 'text = """machine api.test login me password {}\n"""',
+        "netrc of several lines": 'text = """\nmachine api.test\n  login me\n  password {}\n"""',
+        "netrc as a text": 'netrc = "machine api.test login me account x password {}\\n"',
+        "curl": "!curl -sS -u me:{} https://api.test/v1",
+        "curl, long": "!curl --user 'me:{}' https://api.test/v1",
+        "curl as a list": 'subprocess.run(["curl", "-fsu", "me:{}", url])',
+        "sshpass": "!sshpass -p {} ssh me@host ls",
+        "sshpass as a list": "run(['sshpass', '-p', '{}', 'ssh', host])",
+        "mysql": "!mysql -h db -u me -p{} -e 'select 1'",
+        "mysqldump as a list": 'run(["mysqldump", "-p{}", "x"])',
+        "docker login": "!docker login -u me -p {} registry.test",
+        "an option": "!tool --password {} --verbose",
+        "an option as a list": 'run(["tool", "--api-key", "{}"])',
+    }
+    for kind, form in words.items():
+        word = "dsn" + some(LETTERS, 4) + "_" + some(string.digits, 2)
+        found.append(Planted(kind, word, form.format(word)))
+    hex_forms = {
+        "kaggle": (32, '{{"username":"me","key":"{}"}}'),
+        "kaggle, the key first": (32, "{{'key': '{}', 'username': 'me'}}"),
+        "wandb by name": (40, 'wandb_key = "{}"'),
+        "wandb login": (40, 'wandb.login(key="{}")'),
+        "wandb login without a name": (40, "wandb.login('{}')"),
+        "wandb in a shell": (40, "!wandb login --relogin {}"),
+        "hexadecimal login": (32, 'login="{}"'),
+        "hexadecimal key": (32, 'text = """\nservice_key: {}\n"""'),
+    }
+    for kind, (length, form) in hex_forms.items():
+        digits = some(LOWER_HEX, length)
+        found.append(Planted(kind, digits, form.format(digits)))
     body = [some(BASE64, 64) for _ in range(12)] + [some(BASE64, 40) + "=="]
     key = ["-----BEGIN RSA PRIVATE KEY-----", *body, "-----END RSA PRIVATE KEY-----"]
     found += [

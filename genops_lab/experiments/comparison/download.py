@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
-from genops_lab.core.api import AUTH_RESOURCE, Services
+from genops_lab.core.api import FileHandler
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.sending import disposition, send_file
 
@@ -21,15 +20,8 @@ ARTIFACT = r"/genops/runs/([^/]+)/artifact"
 SANDBOX = "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 
-class ArtifactHandler(JupyterHandler):
+class ArtifactHandler(FileHandler):
     """Sends a file in parts, as fast as the browser takes them: always as an attachment of no type."""
-
-    auth_resource = AUTH_RESOURCE
-    _track_activity = False
-
-    def initialize(self, services: Services) -> None:
-        """``services`` may still be opening."""
-        self._services = services
 
     @property
     def content_security_policy(self) -> str:

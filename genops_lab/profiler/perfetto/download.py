@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from jupyter_server.auth.decorator import allow_unauthenticated, authorized
-from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
 
-from genops_lab.core.api import AUTH_RESOURCE, Services
+from genops_lab.core.api import FileHandler
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.sending import disposition, send_file
 
@@ -45,13 +44,7 @@ _PAGE = """<!doctype html>
 _TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".woff2": "font/woff2", ".html": "text/html"}
 
 
-class _Sending(JupyterHandler):
-    _track_activity = False
-
-    def initialize(self, services: Services) -> None:
-        """``services`` may still be opening."""
-        self._services = services
-
+class _Sending(FileHandler):
     async def _service(self) -> PerfettoService:
         service: PerfettoService = await self._services.get("PerfettoService")
         return service
@@ -118,8 +111,6 @@ class UiHandler(_Sending):
 
 class CutHandler(_Sending):
     """A trace that was cut, or the whole one, for the Lab's page to hand over, or for a person to save."""
-
-    auth_resource = AUTH_RESOURCE
 
     @web.authenticated
     @authorized
