@@ -24,6 +24,7 @@ from .models import DeployCheck, ModelFile
 
 if TYPE_CHECKING:
     from genops_lab.core.store import Store
+    from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
 
 KEPT_S = 3600.0
@@ -109,9 +110,8 @@ class ModelChecker:
 
     def _inspect(self, version: ModelVersion, folder: Path) -> Checked:
         description = _description(folder, version)
-        flavors = description.get("flavors") or {}
         files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
-        holds_pickle = _says_pickle(flavors) or any(_is_pickle(folder / file.path) for file in files)
+        holds_pickle = _says_pickle(description) or any(_is_pickle(folder / file.path) for file in files)
         recorded = self._recorded_by(folder)
         missing = missing_requirements(folder)
         if recorded is None:
@@ -123,8 +123,8 @@ class ModelChecker:
             version=version.version,
             trusted=recorded is not None,
             reason=reason,
-            flavors=sorted(flavors, key=lambda flavor: (flavor == "python_function", flavor)),
-            loader=str((flavors.get("python_function") or {}).get("loader_module", "")),
+            flavors=description.names,
+            loader=description.loader,
             holds_pickle=holds_pickle,
             files=files,
             environment="build" if missing else "present",
@@ -134,7 +134,7 @@ class ModelChecker:
         )
         # MLflow 3.17 puts skops behind the flag as well, for a model names the types to trust by itself; ours
         # were recorded by the user's own run, or confirmed by the user.
-        skops = check.loader == "mlflow.sklearn" and _format_of(flavors.get("sklearn")) == "skops"
+        skops = check.loader == "mlflow.sklearn" and _format_of(description.flavors.get("sklearn")) == "skops"
         return Checked(version=version, check=check, folder=folder, allow_pickle=holds_pickle or skops)
 
     def _recorded_by(self, folder: Path) -> str | None:
@@ -149,19 +149,16 @@ def _place(version: ModelVersion) -> str:
     return hashlib.sha256(f"{version.name}\0{version.version}\0{version.source}".encode()).hexdigest()[:24]
 
 
-def _description(folder: Path, version: ModelVersion) -> dict[str, Any]:
-    import yaml
+def _description(folder: Path, version: ModelVersion) -> ModelDescription:
+    from genops_lab.experiments.model_yaml import UnreadableModel, read_description
 
     try:
-        found = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found = error
-    if not isinstance(found, dict):
+        return read_description(folder / "MLmodel")
+    except (OSError, UnreadableModel) as error:
         raise Failed(
-            f"The MLmodel file of {version.name} version {version.version} cannot be read.",
+            f"The MLmodel file of {version.name} version {version.version} cannot be read: {error}.",
             hint="Log and register the model again.",
-        )
-    return found
+        ) from error
 
 
 def _file(folder: Path, path: Path) -> ModelFile:
@@ -173,12 +170,12 @@ def _file(folder: Path, path: Path) -> ModelFile:
     return ModelFile(path=name, size_bytes=path.stat().st_size, sha256=digest.hexdigest())
 
 
-def _format_of(flavor: Any) -> str:
-    return str(flavor.get("serialization_format", "")) if isinstance(flavor, dict) else ""
+def _format_of(flavor: dict[str, Any] | None) -> Any:
+    return (flavor or {}).get("serialization_format")
 
 
-def _says_pickle(flavors: dict[str, Any]) -> bool:
-    return any(_format_of(flavor) in ("pickle", "cloudpickle") for flavor in flavors.values())
+def _says_pickle(description: ModelDescription) -> bool:
+    return any(_format_of(flavor) in ("pickle", "cloudpickle") for flavor in description.flavors.values())
 
 
 def _is_pickle(path: Path) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
+from genops_lab.experiments.model_yaml import UnreadableModel, bounded_bytes, parse_yaml, read_description
 
 from .backends.scrub import building_environment
 
@@ -31,35 +33,44 @@ _HARMLESS_OPTIONS = (
     "--pre", "--prefer-binary", "--no-index",
 )  # fmt: skip
 _KEPT_LINES = 15
+MAX_REQUIREMENTS_BYTES = 256_000
+MAX_REQUIREMENTS = 2_000
+_PYTHON_VERSION = re.compile(r"\d{1,2}\.\d{1,3}(?=\.|$)")
 
 
 def requirement_lines(model: Path) -> list[str]:
-    """The lines of the model's ``requirements.txt`` that say something."""
+    """The lines of the model's ``requirements.txt`` that say something. Raises Failed for a file that is too large."""
     try:
-        text = (model / "requirements.txt").read_text(encoding="utf-8")
+        text = bounded_bytes(model / "requirements.txt", MAX_REQUIREMENTS_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return []
+    except UnreadableModel as error:
+        raise Failed(
+            f"The model's requirements.txt cannot be read: {error}.",
+            hint="Log the model again with the requirements that it needs.",
+        ) from error
     lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+    said = [line for line in lines if line and not line.startswith("#")]
+    if len(said) > MAX_REQUIREMENTS:
+        raise Failed(
+            f"The model's requirements.txt has {len(said):,} lines, more than {MAX_REQUIREMENTS:,}.",
+            hint="Log the model again with the requirements that it needs.",
+        )
+    return said
 
 
 def python_of(model: Path) -> str:
-    """The Python that the model was logged with, as ``3.11``; empty where it does not say."""
-    import yaml
-
-    for name, keys in (
-        ("python_env.yaml", ("python",)),
-        ("MLmodel", ("flavors", "python_function", "python_version")),
-    ):
-        try:
-            found = yaml.safe_load((model / name).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
-            continue
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found:
-            return ".".join(str(found).split(".")[:2])
-    return ""
+    """The Python that the model was logged with, as ``3.11``; empty where no file of the model tells."""
+    version = ""
+    with contextlib.suppress(OSError, UnreadableModel):
+        found = parse_yaml(bounded_bytes(model / "python_env.yaml"))
+        version = str(found.get("python", "")) if isinstance(found, dict) else ""
+    if not version:
+        with contextlib.suppress(OSError, UnreadableModel):
+            version = read_description(model / "MLmodel").python_version
+    # uv takes the path of an interpreter as well: a model names a version alone.
+    known = _PYTHON_VERSION.match(version)
+    return known[0] if known else ""
 
 
 def missing_requirements(model: Path) -> list[str]:

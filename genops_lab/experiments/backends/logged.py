@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import posixpath
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import GenOpsError, NotFound
 from genops_lab.experiments.hashes import model_digest
+from genops_lab.experiments.model_yaml import MAX_BYTES, UnreadableModel, bounded_bytes, parse_description
 from genops_lab.experiments.models import LoggedModel
 
 from .artifacts import local_path
@@ -17,6 +20,8 @@ from .client import all_pages, quoted, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+log = logging.getLogger("genops_lab")
 
 _MLMODEL = "MLmodel"
 #: A model's MLmodel file never changes once it is logged.
@@ -63,7 +68,7 @@ def _logged(client: MlflowClient, run_id: str, experiment_id: str) -> dict[str, 
             LoggedModel(
                 name=model.name,
                 uri=f"models:/{model.model_id}",
-                flavors=_flavors_at(model.artifact_location),
+                flavors=flavors_at(model.artifact_location) or [],
             ),
             model.artifact_location,
         )
@@ -80,26 +85,43 @@ def _among_artifacts(client: MlflowClient, run: Any, artifacts: list[Any]) -> di
         if any(entry.path == f"{folder}/{_MLMODEL}" for entry in inside):
             location = f"{root}/{folder}"
             model = LoggedModel(
-                name=folder, uri=f"runs:/{run.info.run_id}/{folder}", flavors=_flavors_at(location)
+                name=folder, uri=f"runs:/{run.info.run_id}/{folder}", flavors=flavors_at(location) or []
             )
             found[folder] = FoundModel(model, location)
     return found
 
 
-def _flavors_at(location: str) -> list[str]:
-    """The flavors of the model's MLmodel file; empty where it cannot be read (not yet written, or gone)."""
-    import yaml
-    from mlflow.artifacts import load_text
+def flavors_at(location: str) -> list[str] | None:
+    """The flavors that the MLmodel file of a model names; none where GenOps Lab refuses the file, and None where it
+    is not there (not yet written, or gone)."""
     from mlflow.exceptions import MlflowException
 
     if location not in _flavors:
         try:
-            content = yaml.safe_load(load_text(f"{location.rstrip('/')}/{_MLMODEL}"))
-            flavors = sorted(content["flavors"])
-        except (MlflowException, OSError, yaml.YAMLError, KeyError, TypeError):
-            return []
-        _flavors[location] = flavors
+            _flavors[location] = parse_description(_mlmodel_at(location)).names
+        except UnreadableModel as error:
+            log.warning("The MLmodel file at %s is not read: %s", location, error)
+            _flavors[location] = []
+        except (MlflowException, OSError):
+            return None
     return _flavors[location]
+
+
+def _mlmodel_at(location: str) -> bytes:
+    from mlflow.artifacts import list_artifacts, load_text
+
+    local = local_path(location)
+    if local is not None:
+        return bounded_bytes(local / _MLMODEL)
+    sizes = {
+        posixpath.basename(entry.path): entry.file_size for entry in list_artifacts(artifact_uri=location)
+    }
+    if (sizes.get(_MLMODEL) or 0) > MAX_BYTES:
+        raise UnreadableModel(f"it is larger than {MAX_BYTES:,} bytes")
+    try:
+        return str(load_text(f"{location.rstrip('/')}/{_MLMODEL}")).encode()
+    except UnicodeDecodeError as error:
+        raise UnreadableModel("it is no text") from error
 
 
 def digest_at(location: str, tracking_uri: str, scratch: Path) -> str:
