@@ -115,7 +115,7 @@ class ModelChecker:
         recorded = self._recorded_by(folder)
         missing = missing_requirements(folder)
         if recorded is None:
-            reason = "No run of yours recorded these files: they come from elsewhere, or were changed since."
+            reason = "No run of yours recorded these files: another process logged them, or they were changed since."
         else:
             reason = f"Your run {recorded} recorded exactly these files."
         check = DeployCheck(

@@ -14,8 +14,10 @@ def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext genops_lab``: ``%%track``, ``%%profile`` and ``%genops``."""
     from .lab import wake
     from .magics import register
+    from .own_models import follow
 
     register(ipython)
+    follow()
     wake()
 
 

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import logging
 import posixpath
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genops_lab.core.errors import GenOpsError, NotFound
-from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.model_yaml import MAX_BYTES, UnreadableModel, bounded_bytes, parse_description
 from genops_lab.experiments.models import LoggedModel
 
@@ -122,39 +117,3 @@ def _mlmodel_at(location: str) -> bytes:
         return str(load_text(f"{location.rstrip('/')}/{_MLMODEL}")).encode()
     except UnicodeDecodeError as error:
         raise UnreadableModel("it is no text") from error
-
-
-def digest_at(location: str, tracking_uri: str, scratch: Path) -> str:
-    """The digest of a model's files, fetched into ``scratch`` first where they are not on this machine."""
-    from mlflow.artifacts import download_artifacts
-
-    local = local_path(location)
-    if local is not None:
-        return model_digest(local)
-    folder = Path(tempfile.mkdtemp(prefix="model-", dir=scratch))
-    try:
-        with told("The model's files could not be fetched"):
-            fetched = download_artifacts(
-                artifact_uri=location, dst_path=str(folder), tracking_uri=tracking_uri
-            )
-        return model_digest(fetched)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def digests(
-    client: MlflowClient, run_id: str, tracking_uri: str, scratch: Path
-) -> tuple[dict[str, str], list[str]]:
-    """Digest by model name of a run's models, and what could not be read."""
-    found: dict[str, str] = {}
-    missing: list[str] = []
-    try:
-        models = logged_models(client, run_id)
-    except NotFound:
-        return found, missing
-    for one in models:
-        try:
-            found[one.model.name] = digest_at(one.location, tracking_uri, scratch)
-        except GenOpsError as error:
-            missing.append(f"{one.model.name}: {error.message}")
-    return found, missing

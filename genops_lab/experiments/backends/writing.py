@@ -27,11 +27,10 @@ from genops_lab.experiments.models import ResumableRun, TrackedProcess, Tracking
 
 from .client import all_pages, open_client, quoted, told
 from .files import hand_over
-from .logged import digests
 from .media_writing import MediaWriter
 from .resuming import FAILURE_TAG, going_on, resumable, user
 from .runs import KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
-from .written import Applied, Digests, MetricPoint, Started
+from .written import Applied, MetricPoint, Started
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -53,7 +52,6 @@ class MlflowWriter:
 
     def __init__(self, tracking_uri: str, scratch: str, spool: str, **_others: Any) -> None:
         self._client = open_client(tracking_uri)
-        self._uri = tracking_uri
         self._scratch = Path(scratch)
         self._spool = Path(spool)
         self._media = MediaWriter(self._client, self._scratch)
@@ -168,11 +166,6 @@ class MlflowWriter:
                 return
             self._client.set_tag(run_id, FAILURE_TAG, reason)
             self._client.set_terminated(run_id, "FAILED", end_time=int(ended_at * 1000))
-
-    def model_digests(self, run_id: str) -> Digests:
-        """The digests of the models that a run logged."""
-        found, missing = digests(self._client, run_id, self._uri, self._scratch)
-        return Digests(run_id=run_id, digests=found, missing=missing)
 
     def _with_key(self, run_key: str, process: TrackedProcess, experiments: list[str]) -> Any:
         key = f"tags.`{RUN_KEY_TAG}` = {quoted(run_key)}"
