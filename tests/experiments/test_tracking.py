@@ -7,7 +7,6 @@ import json
 import math
 import threading
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from genops_lab.experiments.models import MetricsQuery, OwnModel, ResumeRequest,
 from genops_lab.experiments.tracked import TrackedRun
 from tests.support.homes import Home
 
-from .conftest import Room, Sender, open_room, this_process, until
+from .conftest import Room, Sender, open_room, this_process
 
 
 async def test_a_whole_run(room: Room, home: Home) -> None:
