@@ -18,7 +18,7 @@ from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.registry.models import ModelVersion
 
-from .environments import missing_requirements
+from .environments import missing_requirements, package_sources
 from .lifetime import Lifetime
 from .models import DeployCheck, ModelFile
 
@@ -36,12 +36,14 @@ _PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 class Checked:
     """A version's files in a folder of ours, and what they are.
 
-    ``allow_pickle`` is what MLflow's flag of that name must say for the model to load, once it may.
+    ``stamp`` tells the folder from one that another process fetches in its place. ``allow_pickle`` is what MLflow's
+    flag of that name must say for the model to load, once it may.
     """
 
     version: ModelVersion
     check: DeployCheck
     folder: Path
+    stamp: tuple[int, int]
     allow_pickle: bool
 
 
@@ -81,12 +83,13 @@ class ModelChecker:
                 checked.folder.rename(taken)
         except FileNotFoundError:
             again = await self.check(checked.version)
-            if again.check.files != checked.check.files:
-                raise Failed(
-                    f"The files of {checked.version.name} version {checked.version.version} changed meanwhile.",
-                    hint="Deploy it again, and look at what it holds.",
-                ) from None
+            if again.check.digest != checked.check.digest:
+                raise _changed(checked.version) from None
             again.folder.rename(taken)
+            return taken
+        if _stamp(taken) != checked.stamp:
+            await asyncio.to_thread(shutil.rmtree, taken, ignore_errors=True)
+            raise _changed(checked.version)
         return taken
 
     def _lock(self, folder: Path) -> asyncio.Lock:
@@ -109,10 +112,14 @@ class ModelChecker:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _inspect(self, version: ModelVersion, folder: Path) -> Checked:
+        stamp = _stamp(folder)
         description = _description(folder, version)
         files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
         holds_pickle = _says_pickle(description) or any(_is_pickle(folder / file.path) for file in files)
-        recorded = self._recorded_by(folder)
+        from .origins import run_that_recorded
+
+        digest = _model_digest(folder)
+        recorded = run_that_recorded(self._store, digest)
         missing = missing_requirements(folder)
         if recorded is None:
             reason = "No run of yours recorded these files: another process logged them, or they were changed since."
@@ -127,22 +134,37 @@ class ModelChecker:
             loader=description.loader,
             holds_pickle=holds_pickle,
             files=files,
+            digest=f"sha256:{digest}",
             environment="build" if missing else "present",
             missing_requirements=missing,
+            package_sources=package_sources(folder) if missing else [],
             outlives_server=self._life.outlives_server,
             warning=self._life.warning,
         )
         # MLflow 3.17 puts skops behind the flag as well, for a model names the types to trust by itself; ours
         # were recorded by the user's own run, or confirmed by the user.
         skops = check.loader == "mlflow.sklearn" and _format_of(description.flavors.get("sklearn")) == "skops"
-        return Checked(version=version, check=check, folder=folder, allow_pickle=holds_pickle or skops)
+        return Checked(
+            version=version, check=check, folder=folder, stamp=stamp, allow_pickle=holds_pickle or skops
+        )
 
-    def _recorded_by(self, folder: Path) -> str | None:
-        from genops_lab.experiments.hashes import model_digest
 
-        from .origins import run_that_recorded
+def _model_digest(folder: Path) -> str:
+    from genops_lab.experiments.hashes import model_digest
 
-        return run_that_recorded(self._store, model_digest(folder))
+    return model_digest(folder)
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _changed(version: ModelVersion) -> Failed:
+    return Failed(
+        f"The files of {version.name} version {version.version} changed meanwhile.",
+        hint="Deploy it again, and look at what it holds.",
+    )
 
 
 def _place(version: ModelVersion) -> str:

@@ -104,7 +104,11 @@ class TrackingService:
         """The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that
         another process goes on with at this moment, NotAllowed for somebody else's."""
         await self._mlflow.ensure()
-        found = await self._mlflow.worker.call(MlflowRuns.resolve, body.run)
+        worker, place = self._mlflow.worker, body.process.place
+        if place:
+            found = await worker.call(MlflowRuns.resolve_at, body.run, place)
+        else:
+            found = await worker.call(MlflowRuns.resolve, body.run)
         await self._once_begun(found.run_id)
         for session in await asyncio.to_thread(self._runs.sessions, found.run_id):
             if session.state == OPEN and not session.process.place:
@@ -355,7 +359,7 @@ class TrackingService:
                 hint="Send all events after the acknowledged one, each once.",
                 details={"acked_seq": run.acked_seq},
             )
-        applied = await self._mlflow.worker.call(MlflowWriter.apply, run.run_id, fresh)
+        applied = await self._mlflow.worker.call(MlflowWriter.apply, run.run_id, fresh, run.process.place)
         for note in applied.notes:
             log.info("run %s: %s", run.run_id, note)
         for event in fresh:

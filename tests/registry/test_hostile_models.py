@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.core.errors import Failed
-from genops_lab.deployments.models import CheckDeploy
+from genops_lab.core.errors import Conflict, Failed
+from genops_lab.deployments.models import CheckDeploy, NewDeployment
 from genops_lab.experiments.model_yaml import UnreadableModel, parse_description
 from genops_lab.settings import Settings
 from tests.support.homes import Home
@@ -99,6 +99,25 @@ def test_a_pipe_in_place_of_the_description_does_not_hang_the_list(rooms: Rooms,
     assert "pipe" in [model.name for model in rooms.run(rooms.registry.list_models(), timeout_s=10)]
     with pytest.raises(Failed, match="special file"):
         rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pipe")), timeout_s=10)
+
+
+def test_a_confirmation_holds_for_the_files_that_were_shown(rooms: Rooms, tmp_path: Path) -> None:
+    place = registered(rooms, tmp_path, "changing", "flavors: {python_function: {loader_module: x}}\n")
+    shown = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="changing")))
+    kept = rooms.settings.data_dir / "deployments" / ".checked"
+    for folder in kept.iterdir():
+        os.utime(folder, (0, 0))  # over an hour ago: it is fetched again
+    (place / "MLmodel").write_text("flavors: {python_function: {loader_module: y}}\n")
+    for trust in ("", shown.digest, "true"):
+        with pytest.raises(Conflict) as caught:
+            rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=trust)))
+        assert caught.value.code == "confirmation_needed"
+        assert ("not those that you confirmed" in caught.value.message) == bool(trust)
+    told = caught.value.details["check"]
+    assert told["loader"] == "y" and told["digest"] != shown.digest and told["digest"] in caught.value.hint
+    found = rooms.run(rooms.deployments.deploy(NewDeployment(model="changing", trust=told["digest"])))
+    assert found.state == "preparing"
+    rooms.run(rooms.deployments.stop_deployment("changing"))
 
 
 def test_a_folder_that_holds_an_entry_of_its_own_name(rooms: Rooms, tmp_path: Path) -> None:
