@@ -36,8 +36,13 @@ def deploy(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it answers, or failed.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Wait at most so many seconds.")] = 900.0,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load it although no run of yours recorded it.")
-    ] = False,
+        str,
+        typer.Option(
+            "--trust",
+            metavar="DIGEST",
+            help="Load it although no run of yours recorded it, if its files are those of this digest (sha256:...).",
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Deploy a version of a model on this machine.
@@ -52,7 +57,9 @@ def deploy(
             check = session.call(
                 DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version)
             )
-            trust = not check.trusted and _confirmed(session, check)
+            if not check.trusted:
+                _confirm(session, check)
+                trust = check.digest
             version = check.version
         body = NewDeployment(
             model=model, version=version, name=name, trust=trust, idempotency_key=secrets.token_hex(16)
@@ -65,13 +72,14 @@ def deploy(
             raise _failure(session, deployment)
 
 
-def _confirmed(session: Session, check: DeployCheck) -> bool:
+def _confirm(session: Session, check: DeployCheck) -> None:
+    """Ask for the model's files as they are now. Raises Conflict for a no, and where nobody can be asked."""
     if session.can_ask:
         from .terminal import render
 
         session.say(render(views.origin(check)))
         if session.confirm("Load this model?"):
-            return True
+            return
         raise Conflict(f"{check.model} version {check.version} was not deployed.", code="confirmation_needed")
     import msgspec
 
@@ -81,7 +89,7 @@ def _confirmed(session: Session, check: DeployCheck) -> bool:
         f"{check.model} version {check.version} is of unknown origin: {check.reason} "
         f"(flavors {', '.join(check.flavors) or 'none'}{loader}{pickle}, {len(check.files)} files)",
         code="confirmation_needed",
-        hint="Loading a model may run code. If you trust it, give --trust.",
+        hint=f"Loading a model may run code. If you trust it, give --trust {check.digest}",
         details={"check": msgspec.to_builtins(check)},
     )
 

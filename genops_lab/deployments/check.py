@@ -18,12 +18,13 @@ from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.registry.models import ModelVersion
 
-from .environments import missing_requirements
+from .environments import missing_requirements, package_sources
 from .lifetime import Lifetime
 from .models import DeployCheck, ModelFile
 
 if TYPE_CHECKING:
     from genops_lab.core.store import Store
+    from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
 
 KEPT_S = 3600.0
@@ -35,12 +36,14 @@ _PICKLE_START = re.compile(rb"\x80[\x02-\x05]")
 class Checked:
     """A version's files in a folder of ours, and what they are.
 
-    ``allow_pickle`` is what MLflow's flag of that name must say for the model to load, once it may.
+    ``stamp`` tells the folder from one that another process fetches in its place. ``allow_pickle`` is what MLflow's
+    flag of that name must say for the model to load, once it may.
     """
 
     version: ModelVersion
     check: DeployCheck
     folder: Path
+    stamp: tuple[int, int]
     allow_pickle: bool
 
 
@@ -80,12 +83,13 @@ class ModelChecker:
                 checked.folder.rename(taken)
         except FileNotFoundError:
             again = await self.check(checked.version)
-            if again.check.files != checked.check.files:
-                raise Failed(
-                    f"The files of {checked.version.name} version {checked.version.version} changed meanwhile.",
-                    hint="Deploy it again, and look at what it holds.",
-                ) from None
+            if again.check.digest != checked.check.digest:
+                raise _changed(checked.version) from None
             again.folder.rename(taken)
+            return taken
+        if _stamp(taken) != checked.stamp:
+            await asyncio.to_thread(shutil.rmtree, taken, ignore_errors=True)
+            raise _changed(checked.version)
         return taken
 
     def _lock(self, folder: Path) -> asyncio.Lock:
@@ -108,14 +112,17 @@ class ModelChecker:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _inspect(self, version: ModelVersion, folder: Path) -> Checked:
+        stamp = _stamp(folder)
         description = _description(folder, version)
-        flavors = description.get("flavors") or {}
         files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
-        holds_pickle = _says_pickle(flavors) or any(_is_pickle(folder / file.path) for file in files)
-        recorded = self._recorded_by(folder)
+        holds_pickle = _says_pickle(description) or any(_is_pickle(folder / file.path) for file in files)
+        from .origins import run_that_recorded
+
+        digest = _model_digest(folder)
+        recorded = run_that_recorded(self._store, digest)
         missing = missing_requirements(folder)
         if recorded is None:
-            reason = "No run of yours recorded these files: they come from elsewhere, or were changed since."
+            reason = "No run of yours recorded these files: another process logged them, or they were changed since."
         else:
             reason = f"Your run {recorded} recorded exactly these files."
         check = DeployCheck(
@@ -123,45 +130,57 @@ class ModelChecker:
             version=version.version,
             trusted=recorded is not None,
             reason=reason,
-            flavors=sorted(flavors, key=lambda flavor: (flavor == "python_function", flavor)),
-            loader=str((flavors.get("python_function") or {}).get("loader_module", "")),
+            flavors=description.names,
+            loader=description.loader,
             holds_pickle=holds_pickle,
             files=files,
+            digest=f"sha256:{digest}",
             environment="build" if missing else "present",
             missing_requirements=missing,
+            package_sources=package_sources(folder) if missing else [],
             outlives_server=self._life.outlives_server,
             warning=self._life.warning,
         )
         # MLflow 3.17 puts skops behind the flag as well, for a model names the types to trust by itself; ours
         # were recorded by the user's own run, or confirmed by the user.
-        skops = check.loader == "mlflow.sklearn" and _format_of(flavors.get("sklearn")) == "skops"
-        return Checked(version=version, check=check, folder=folder, allow_pickle=holds_pickle or skops)
+        skops = check.loader == "mlflow.sklearn" and _format_of(description.flavors.get("sklearn")) == "skops"
+        return Checked(
+            version=version, check=check, folder=folder, stamp=stamp, allow_pickle=holds_pickle or skops
+        )
 
-    def _recorded_by(self, folder: Path) -> str | None:
-        from genops_lab.experiments.hashes import model_digest
 
-        from .origins import run_that_recorded
+def _model_digest(folder: Path) -> str:
+    from genops_lab.experiments.hashes import model_digest
 
-        return run_that_recorded(self._store, model_digest(folder))
+    return model_digest(folder)
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _changed(version: ModelVersion) -> Failed:
+    return Failed(
+        f"The files of {version.name} version {version.version} changed meanwhile.",
+        hint="Deploy it again, and look at what it holds.",
+    )
 
 
 def _place(version: ModelVersion) -> str:
     return hashlib.sha256(f"{version.name}\0{version.version}\0{version.source}".encode()).hexdigest()[:24]
 
 
-def _description(folder: Path, version: ModelVersion) -> dict[str, Any]:
-    import yaml
+def _description(folder: Path, version: ModelVersion) -> ModelDescription:
+    from genops_lab.experiments.model_yaml import UnreadableModel, read_description
 
     try:
-        found = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        found = error
-    if not isinstance(found, dict):
+        return read_description(folder / "MLmodel")
+    except (OSError, UnreadableModel) as error:
         raise Failed(
-            f"The MLmodel file of {version.name} version {version.version} cannot be read.",
+            f"The MLmodel file of {version.name} version {version.version} cannot be read: {error}.",
             hint="Log and register the model again.",
-        )
-    return found
+        ) from error
 
 
 def _file(folder: Path, path: Path) -> ModelFile:
@@ -173,12 +192,12 @@ def _file(folder: Path, path: Path) -> ModelFile:
     return ModelFile(path=name, size_bytes=path.stat().st_size, sha256=digest.hexdigest())
 
 
-def _format_of(flavor: Any) -> str:
-    return str(flavor.get("serialization_format", "")) if isinstance(flavor, dict) else ""
+def _format_of(flavor: dict[str, Any] | None) -> Any:
+    return (flavor or {}).get("serialization_format")
 
 
-def _says_pickle(flavors: dict[str, Any]) -> bool:
-    return any(_format_of(flavor) in ("pickle", "cloudpickle") for flavor in flavors.values())
+def _says_pickle(description: ModelDescription) -> bool:
+    return any(_format_of(flavor) in ("pickle", "cloudpickle") for flavor in description.flavors.values())
 
 
 def _is_pickle(path: Path) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -18,6 +19,7 @@ from weakref import WeakValueDictionary
 
 from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
+from genops_lab.experiments.model_yaml import UnreadableModel, bounded_bytes, parse_yaml, read_description
 
 from .backends.scrub import building_environment
 
@@ -30,36 +32,82 @@ _HARMLESS_OPTIONS = (
     "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host",
     "--pre", "--prefer-binary", "--no-index",
 )  # fmt: skip
+_MAKING = "Making an environment."
+_INSTALLING = "Installing what the model needs."
 _KEPT_LINES = 15
+MAX_REQUIREMENTS_BYTES = 256_000
+MAX_REQUIREMENTS = 2_000
+MAX_INCLUDED = 20
+_NO_SOURCE = ("--pre", "--prefer-binary", "--no-index")
+_INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)\s*=?\s*(\S.*)")
+_HASH = re.compile(r"\s--hash[ =]\S+")
+_PYTHON_VERSION = re.compile(r"\d{1,2}\.\d{1,3}(?=\.|$)")
 
 
 def requirement_lines(model: Path) -> list[str]:
-    """The lines of the model's ``requirements.txt`` that say something."""
+    """The lines of the model's ``requirements.txt`` that say something. Raises Failed for a file that is too large."""
+    return _lines_of(model / "requirements.txt")
+
+
+def package_sources(model: Path) -> list[str]:
+    """The lines that say from where the model's packages come, also of the files that its requirements include."""
+    root, found = model.resolve(), []
+    seen, pending = set(), [root / "requirements.txt"]
+    while pending and len(seen) < MAX_INCLUDED:
+        file = pending.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        for line in _lines_of(file):
+            included = _INCLUDE.fullmatch(line)
+            inside = (file.parent / included[1]).resolve() if included and "${" not in line else None
+            if inside is not None and inside.is_relative_to(root) and inside.is_file():
+                pending.append(inside)
+            elif included or _says_from_where(line):
+                found.append(line)
+    return list(dict.fromkeys(found))
+
+
+def _says_from_where(line: str) -> bool:
+    if line.startswith("-"):
+        return line not in _NO_SOURCE
+    requirement = _requirement(line)
+    return requirement is None or bool(requirement.url) or "${" in line
+
+
+def _lines_of(file: Path) -> list[str]:
     try:
-        text = (model / "requirements.txt").read_text(encoding="utf-8")
+        text = bounded_bytes(file, MAX_REQUIREMENTS_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return []
-    lines = [line.partition(" #")[0].strip() for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith("#")]
+    except UnreadableModel as error:
+        raise Failed(
+            f"The model's {file.name} cannot be read: {error}.",
+            hint="Log the model again with the requirements that it needs.",
+        ) from error
+    joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
+    lines = [_HASH.sub("", line.partition(" #")[0]).strip() for line in joined.splitlines()]
+    said = [line for line in lines if line and not line.startswith("#")]
+    if len(said) > MAX_REQUIREMENTS:
+        raise Failed(
+            f"The model's {file.name} has {len(said):,} lines, more than {MAX_REQUIREMENTS:,}.",
+            hint="Log the model again with the requirements that it needs.",
+        )
+    return said
 
 
 def python_of(model: Path) -> str:
-    """The Python that the model was logged with, as ``3.11``; empty where it does not say."""
-    import yaml
-
-    for name, keys in (
-        ("python_env.yaml", ("python",)),
-        ("MLmodel", ("flavors", "python_function", "python_version")),
-    ):
-        try:
-            found = yaml.safe_load((model / name).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
-            continue
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        if found:
-            return ".".join(str(found).split(".")[:2])
-    return ""
+    """The Python that the model was logged with, as ``3.11``; empty where no file of the model tells."""
+    version = ""
+    with contextlib.suppress(OSError, UnreadableModel):
+        found = parse_yaml(bounded_bytes(model / "python_env.yaml"))
+        version = str(found.get("python", "")) if isinstance(found, dict) else ""
+    if not version:
+        with contextlib.suppress(OSError, UnreadableModel):
+            version = read_description(model / "MLmodel").python_version
+    # uv takes the path of an interpreter as well: a model names a version alone.
+    known = _PYTHON_VERSION.match(version)
+    return known[0] if known else ""
 
 
 def missing_requirements(model: Path) -> list[str]:
@@ -136,17 +184,20 @@ class Environments:
         private_dir(self._root)
         building = self._root / f".{final.name}-{secrets.token_hex(4)}"
         try:
-            for step, arguments in self._steps(building, model, python, extra):
+            for step, arguments, folder in self._steps(building, model, python, extra):
                 tell(step)
-                await _run(step, arguments, model, tell)
+                await _run(step, arguments, folder, tell)
             with contextlib.suppress(FileExistsError):
                 building.rename(final)
         finally:
             # Also after a cancellation: the folder is renamed by now, or half made.
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, building, ignore_errors=True))
 
-    @staticmethod
-    def _steps(building: Path, model: Path, python: str, extra: list[str]) -> list[tuple[str, list[str]]]:
+    def _steps(
+        self, building: Path, model: Path, python: str, extra: list[str]
+    ) -> list[tuple[str, list[str], Path]]:
+        """What is run, and in which folder: requirements name files from the model's own. Python runs isolated (-I),
+        or a ``venv.py`` or ``pip.py`` of the model would run in place of Python's own."""
         file = model / "requirements.txt"
         wanted = [*(["-r", str(file)] if file.exists() else []), *extra]
         inside = str(_python_in(building))
@@ -154,8 +205,13 @@ class Environments:
         if uv:
             version = python or "{}.{}".format(*sys.version_info)
             return [
-                ("Making an environment.", [uv, "venv", "--no-project", "--python", version, str(building)]),
-                ("Installing what the model needs.", [uv, "pip", "install", "--python", inside, *wanted]),
+                (_MAKING, [uv, "venv", "--no-project", "--python", version, str(building)], self._root),
+                # uv reads no settings of the model (uv.toml), but those of the project, the user and the system.
+                (
+                    _INSTALLING,
+                    [uv, "pip", "install", "--project", str(self._root), "--python", inside, *wanted],
+                    model,
+                ),
             ]
         base = sys.executable
         if python and python != "{}.{}".format(*sys.version_info):
@@ -169,6 +225,7 @@ class Environments:
             base = found
         pip = [
             inside,
+            "-I",
             "-m",
             "pip",
             "install",
@@ -178,8 +235,8 @@ class Environments:
             "off",
         ]
         return [
-            ("Making an environment.", [base, "-m", "venv", str(building)]),
-            ("Installing what the model needs.", [*pip, *wanted]),
+            (_MAKING, [base, "-I", "-m", "venv", str(building)], self._root),
+            (_INSTALLING, [*pip, *wanted], model),
         ]
 
 

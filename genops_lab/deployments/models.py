@@ -45,7 +45,9 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     """What to know before a model is loaded.
 
     ``trusted`` is true only when the files' hashes are those that a run of this user recorded; otherwise the
-    user is asked, with ``flavors``, ``loader`` and ``files`` shown, for loading a model may run code.
+    user is asked, with ``flavors``, ``loader`` and ``files`` shown, for loading a model may run code. ``digest``
+    (``sha256:...``) stands for exactly these files. Where an environment is built, ``package_sources`` are the lines
+    of the requirements that say from where packages come: indexes, links, constraints, addresses, ``${VARIABLES}``.
     """
 
     model: str
@@ -56,8 +58,10 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     loader: str
     holds_pickle: bool
     files: list[ModelFile]
+    digest: str
     environment: Literal["present", "build"]
     missing_requirements: list[str]
+    package_sources: list[str] = []
     outlives_server: bool
     warning: str = ""
 
@@ -70,12 +74,15 @@ class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
-    """Deploy a version under a name (the model's name when empty). ``trust`` confirms an unknown origin."""
+    """Deploy a version under a name (the model's name when empty).
+
+    ``trust`` confirms an unknown origin: the ``digest`` of the check that was shown. Other files are asked about anew.
+    """
 
     model: str
     version: str = ""
     name: str = ""
-    trust: bool = False
+    trust: str = ""
     idempotency_key: str = ""
 
 

@@ -98,14 +98,8 @@ class DeploymentsService:
         await self._refuse_active(name)
         version = await self._registry.resolve(body.model, body.version)
         checked = await self._checker.check(version)
-        if not checked.check.trusted and not body.trust:
-            # Of two equal requests at once, the other may have begun (and used up the files) by now.
-            raise Conflict(
-                f"{version.name} version {version.version} is not loaded unasked. {checked.check.reason}",
-                hint="Look at its files. If you trust their origin, deploy it with `trust` (--trust).",
-                code="confirmation_needed",
-                details={"check": msgspec.to_builtins(checked.check)},
-            )
+        if not checked.check.trusted and body.trust != checked.check.digest:
+            raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
         owner, owner_created = this_process()
         record = Record(
@@ -324,3 +318,15 @@ class DeploymentsService:
             created_at=record.created_at,
             lease_until=max(record.lease_until, seen.lease_until),
         )
+
+
+def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:
+    named = f"{check.model} version {check.version}"
+    return Conflict(
+        f"The files of {named} are not those that you confirmed. {check.reason}"
+        if changed
+        else f"{named} is not loaded unasked. {check.reason}",
+        hint=f"Look at its files. If you trust their origin, deploy it with --trust {check.digest}",
+        code="confirmation_needed",
+        details={"check": msgspec.to_builtins(check)},
+    )

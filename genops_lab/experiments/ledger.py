@@ -79,26 +79,16 @@ class TrackedRuns:
                 .values(acked_seq=seq, state=state)
             )
 
-    def digests_remembered_until(self) -> float:
-        """When a digest was remembered last, in seconds since 1970; 0 for never."""
+    def remember_digest(self, run_id: str, name: str, digest: str) -> None:
+        """These model files are what a process of this user logged."""
         with self._store.transaction() as connection:
-            return float(connection.execute(select(func.max(model_hashes.c.recorded_at))).scalar() or 0)
-
-    def remember_digests(self, run_id: str, digests: dict[str, str]) -> None:
-        """These model files are what a run of this user logged."""
-        if not digests:
-            return
-        with self._store.transaction() as connection:
-            for name, digest in digests.items():
-                known = connection.execute(
-                    select(model_hashes.c.digest).where(model_hashes.c.digest == digest)
-                )
-                if known.first() is None:
-                    connection.execute(
-                        model_hashes.insert().values(
-                            digest=digest, run_id=run_id, name=name, recorded_at=time.time()
-                        )
+            known = connection.execute(select(model_hashes.c.digest).where(model_hashes.c.digest == digest))
+            if known.first() is None:
+                connection.execute(
+                    model_hashes.insert().values(
+                        digest=digest, run_id=run_id[:64], name=name, recorded_at=time.time()
                     )
+                )
 
 
 def _run(row: Row[Any]) -> TrackedRun:

@@ -163,11 +163,12 @@ class TrackingEvent(msgspec.Struct, frozen=True, kw_only=True):
     above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
     ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
     ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-    ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``end`` {status}.
+    ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``model`` {name, digest, run_id}
+    of a model that this process logged; ``end`` {status}.
     """
 
     seq: int
-    kind: Literal["start", "params", "metrics", "tags", "text", "file", "dataset", "media", "end"]
+    kind: Literal["start", "params", "metrics", "tags", "text", "file", "dataset", "media", "model", "end"]
     timestamp: float
     data: dict[str, Any]
 
@@ -188,6 +189,14 @@ class TrackingAck(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     acked_seq: int
     tracking_uri: str
+
+
+class OwnModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a process of this user logged: ``digest`` is that of its files, 64 hexadecimal digits."""
+
+    name: str
+    digest: str
+    run_id: str = ""
 
 
 class ResumeRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,7 @@ OPERATIONS = [
     Operation("POST", "/run-charts/importance", ChartsService.rank_parameters),
     Operation("POST", "/tracking/events", TrackingService.track),
     Operation("POST", "/tracking/resume", TrackingService.resume),
+    Operation("POST", "/tracking/models", TrackingService.remember_model),
     Operation("POST", "/tracking/wake", TrackingService.wake),
     Operation("GET", "/tracking/kernel", TrackingService.kernel_tracking),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from .mlflow import MlflowConnection
 from .models import (
     KernelTracking,
     KernelTrackingQuery,
+    OwnModel,
     ResumableRun,
     ResumeRequest,
     TrackedProcess,
@@ -38,7 +40,6 @@ from .models import (
     TrackingBatch,
     TrackingEvent,
 )
-from .own_models import OwnModels
 from .processes import is_gone
 from .resumptions import Resumptions, named, still_written
 from .spool import Leftover, is_spooled, leftovers
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 KERNEL_ENDED = "The kernel ended before the run did"
 _LOOK_EVERY_S = 1.0
 _LONGEST_PAUSE_S = 15.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 log = logging.getLogger("genops_lab")
 
@@ -63,7 +65,6 @@ class TrackingService:
 
         self._mlflow = mlflow
         self._runs = TrackedRuns(store)
-        self._own_models = OwnModels(mlflow, self._runs)
         self._events = events
         self._live = live
         self._claims = RunClaims(mlflow.data_dir / "tracking.lock")
@@ -103,7 +104,11 @@ class TrackingService:
         """The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that
         another process goes on with at this moment, NotAllowed for somebody else's."""
         await self._mlflow.ensure()
-        found = await self._mlflow.worker.call(MlflowRuns.resolve, body.run)
+        worker, place = self._mlflow.worker, body.process.place
+        if place:
+            found = await worker.call(MlflowRuns.resolve_at, body.run, place)
+        else:
+            found = await worker.call(MlflowRuns.resolve, body.run)
         await self._once_begun(found.run_id)
         for session in await asyncio.to_thread(self._runs.sessions, found.run_id):
             if session.state == OPEN and not session.process.place:
@@ -157,6 +162,15 @@ class TrackingService:
         """Where the user's own ``mlflow.*`` calls in a kernel shall go."""
         return await self._mlflow.kernel_tracking(query.mlflow_version)
 
+    async def remember_model(self, body: OwnModel) -> None:
+        """Remember the files of a model that a process of this user logged: they are loaded without a question."""
+        if not _DIGEST.fullmatch(body.digest):
+            raise InvalidRequest(
+                f"{body.digest[:70]!r} is no digest of a model.", hint="Send 64 hexadecimal digits."
+            )
+        await asyncio.to_thread(self._runs.remember_digest, body.run_id, body.name, body.digest)
+        self._events.emit("model", body.name)
+
     async def supervise(self) -> None:
         """Take over what ended processes left, and end their runs; for ever."""
         pause_s = _LOOK_EVERY_S
@@ -182,7 +196,6 @@ class TrackingService:
         for run in await asyncio.to_thread(self._runs.open_runs):
             if await asyncio.to_thread(is_gone, run.process):
                 await self._fail(run.run_key)
-        await self._own_models.look()
 
     async def _take_over(self, leftover: Leftover) -> None:
         try:
@@ -226,7 +239,6 @@ class TrackingService:
             await self._mlflow.ensure()
             try:
                 await self._mlflow.worker.call(MlflowWriter.fail, run.run_id, KERNEL_ENDED, time.time())
-                await self._remember_models(run)
             except (NotFound, InvalidRequest) as error:  # deleted meanwhile
                 log.info("The run %s is left as it is: %s", run.run_id, error.message)
             await asyncio.to_thread(self._runs.acknowledge, run_key, run.acked_seq, FAILED)
@@ -347,11 +359,12 @@ class TrackingService:
                 hint="Send all events after the acknowledged one, each once.",
                 details={"acked_seq": run.acked_seq},
             )
-        applied = await self._mlflow.worker.call(MlflowWriter.apply, run.run_id, fresh)
+        applied = await self._mlflow.worker.call(MlflowWriter.apply, run.run_id, fresh, run.process.place)
         for note in applied.notes:
             log.info("run %s: %s", run.run_id, note)
-        if applied.ended:
-            await self._remember_models(run)
+        for event in fresh:
+            if event.kind == "model":
+                await self._remember_models_of(run, event)
         state = ENDED if applied.ended else run.state
         await asyncio.to_thread(self._runs.acknowledge, run.run_key, fresh[-1].seq, state)
         topic = f"run:{run.run_id}"
@@ -363,23 +376,20 @@ class TrackingService:
             watcher(run, fresh)
         return msgspec.structs.replace(run, acked_seq=fresh[-1].seq, state=state)
 
-    async def _remember_models(self, run: TrackedRun) -> None:
-        """Without a remembered digest a deployment asks its user, so a failure here costs one question.
+    async def _remember_models_of(self, run: TrackedRun, event: TrackingEvent) -> None:
+        """Without a remembered digest a deployment asks its user.
 
-        Models that come from another host are never remembered: loading one unasked would run its code here.
+        What a kernel on another host says of models counts for nothing: loading one unasked would run its code here.
         """
         if run.process.place:
             return
         try:
-            found = await self._mlflow.worker.call(MlflowWriter.model_digests, run.run_id)
-        except GenOpsError as error:
-            log.warning("The models of run %s could not be remembered: %s", run.run_id, error.message)
-            return
-        for missing in found.missing:
-            log.warning("A model of run %s could not be remembered: %s", run.run_id, missing)
-        await asyncio.to_thread(self._runs.remember_digests, run.run_id, found.digests)
-        for name in found.digests:
-            self._events.emit("model", name)
+            model = msgspec.convert(
+                {**event.data, "run_id": event.data.get("run_id") or run.run_id}, OwnModel
+            )
+            await self.remember_model(model)
+        except (msgspec.ValidationError, InvalidRequest) as error:
+            log.warning("A model of run %s is not remembered: %s", run.run_id, error)
 
     def _tell(self, run: TrackedRun) -> None:
         self._events.emit("run", run.run_id)

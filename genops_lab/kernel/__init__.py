@@ -14,8 +14,10 @@ def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext genops_lab``: add ``%%track``, ``%%profile``, ``%%sweep``, ``%genops`` and the name ``genops``."""
     from .lab import wake
     from .magics import offer_api, register
+    from .own_models import follow
 
     register(ipython)
+    follow()
     imported = "genops is imported" if offer_api(ipython) else "import genops to log"
     print(
         f"GenOps: %%track, %%profile, %%sweep and %genops are ready; {imported} (genops.log({{'loss': 0.5}}, step=1))."

@@ -9,6 +9,7 @@ from typing import Any, ContextManager, Iterator, Mapping, Optional
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .opening import Options, bridged, close_run, default_name, open_run, profile_title
+from .own_models import follow
 from .run import END_WAIT_S, FAILED, FINISHED, KILLED, Run
 from .state import runs
 
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _told_about_fork = False
+follow()
 
 
 def start(

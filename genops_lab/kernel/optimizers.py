@@ -7,13 +7,12 @@ hundredth of the time, and the norm is fetched from a GPU only when it is there,
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
 import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional
 
+from .imports import when_imported
 from .steps import GRADIENT_NORM, LEARNING_RATE, STEP_TIME
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class OptimizerHooks:
         self._handle: Any = None
         self._torch: Any = None
         self._closed = False
-        self._forget = _when_imported(_MODULE, self._attach)
+        self._forget = when_imported(_MODULE, self._attach)
 
     def _attach(self, module: Any) -> None:
         register = getattr(module, "register_optimizer_step_post_hook", None)
@@ -202,43 +201,3 @@ def _innermost() -> "Optional[Run]":
     from .state import runs
 
     return runs.current
-
-
-class _Watcher(importlib.abc.MetaPathFinder):
-    """Hears when one module has been imported."""
-
-    def __init__(self, name: str, heard: Callable[[Any], None]) -> None:
-        self._name = name
-        self._heard = heard
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Of the watched module: what the others find, with a loader that tells."""
-        if name != self._name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def exec_module(module: Any) -> None:
-                execute(module)
-                self._heard(module)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
-def _when_imported(name: str, heard: Callable[[Any], None]) -> Callable[[], None]:
-    """Tell of a module now or once it is there; the answer forgets about it."""
-    module = sys.modules.get(name)
-    if module is not None:
-        heard(module)
-        return lambda: None
-    watcher = _Watcher(name, heard)
-    sys.meta_path.insert(0, watcher)
-
-    def forget() -> None:
-        if watcher in sys.meta_path:
-            sys.meta_path.remove(watcher)
-
-    return forget

@@ -289,6 +289,10 @@ class Run:
         if note:
             self._warn(f"media {title}", f"{made['type']} {title!r}: {note}.")
 
+    def own_model(self, model: Mapping[str, str]) -> None:
+        """Tell of a model that this process logged (:mod:`.own_models`)."""
+        self._append("model", {key: clean(value) for key, value in model.items()})
+
     def dataset(self, data: Any, name: str = "", context: str = "") -> Fingerprint:
         """Keep the fingerprint of what the run reads (:mod:`.datasets`), and return it."""
         redactor = redactor_now()

@@ -1214,6 +1214,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/tracking/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remember the files of a model that a process of this user logged: they are loaded without a question. */
+        post: operations["remember_model"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/tracking/wake": {
         parameters: {
             query?: never;
@@ -3824,12 +3841,13 @@ export interface components {
          *         above it, resume?: {run_id, run_key} of the run that it goes on with}; ``params`` {key: value};
          *         ``metrics`` {values: {key: number}, step, timestamp}; ``tags`` {key: value}; ``text`` {path, content};
          *         ``file`` {path, source}; ``dataset`` {name, digest, source_type, source, schema, profile, context};
-         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``end`` {status}.
+         *         ``media`` {type, name, step, series, index, ...} (:mod:`.backends.media_writing`); ``model`` {name, digest, run_id}
+         *         of a model that this process logged; ``end`` {status}.
          */
         TrackingEvent: {
             seq: number;
             /** @enum {unknown} */
-            kind: "dataset" | "end" | "file" | "media" | "metrics" | "params" | "start" | "tags" | "text";
+            kind: "dataset" | "end" | "file" | "media" | "metrics" | "model" | "params" | "start" | "tags" | "text";
             timestamp: number;
             data: Record<string, never>;
         };
@@ -3864,6 +3882,16 @@ export interface components {
             next_step: number;
             next_system_step: number;
             next_auto_step: number;
+        };
+        /**
+         * OwnModel
+         * @description A model that a process of this user logged: ``digest`` is that of its files, 64 hexadecimal digits.
+         */
+        OwnModel: {
+            name: string;
+            digest: string;
+            /** @default  */
+            run_id: string;
         };
         /**
          * KernelTracking
@@ -5307,7 +5335,9 @@ export interface components {
         };
         /**
          * NewDeployment
-         * @description Deploy a version under a name (the model's name when empty). ``trust`` confirms an unknown origin.
+         * @description Deploy a version under a name (the model's name when empty).
+         *
+         *         ``trust`` confirms an unknown origin: the ``digest`` of the check that was shown. Other files are asked about anew.
          */
         NewDeployment: {
             model: string;
@@ -5315,8 +5345,8 @@ export interface components {
             version: string;
             /** @default  */
             name: string;
-            /** @default false */
-            trust: boolean;
+            /** @default  */
+            trust: string;
             /** @default  */
             idempotency_key: string;
         };
@@ -5334,7 +5364,9 @@ export interface components {
          * @description What to know before a model is loaded.
          *
          *         ``trusted`` is true only when the files' hashes are those that a run of this user recorded; otherwise the
-         *         user is asked, with ``flavors``, ``loader`` and ``files`` shown, for loading a model may run code.
+         *         user is asked, with ``flavors``, ``loader`` and ``files`` shown, for loading a model may run code. ``digest``
+         *         (``sha256:...``) stands for exactly these files. Where an environment is built, ``package_sources`` are the lines
+         *         of the requirements that say from where packages come: indexes, links, constraints, addresses, ``${VARIABLES}``.
          */
         DeployCheck: {
             model: string;
@@ -5345,9 +5377,12 @@ export interface components {
             loader: string;
             holds_pickle: boolean;
             files: components["schemas"]["ModelFile"][];
+            digest: string;
             /** @enum {unknown} */
             environment: "build" | "present";
             missing_requirements: string[];
+            /** @default [] */
+            package_sources: string[];
             outlives_server: boolean;
             /** @default  */
             warning: string;
@@ -7734,6 +7769,37 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ResumableRun"];
                 };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    remember_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnModel"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What went wrong. */
             default: {

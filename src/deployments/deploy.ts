@@ -102,15 +102,25 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     }
   }
 
-  protected send(fields: Readonly<IDeployFields>): Promise<IDeployment> {
-    return this._service.deploy({
-      model: fields.model,
-      // An alias may move between the examination and now.
-      version: fields.check?.version ?? fields.version,
-      name: fields.name,
-      trust: fields.trust,
-      idempotency_key: this.key
-    });
+  protected async send(fields: Readonly<IDeployFields>): Promise<IDeployment> {
+    try {
+      return await this._service.deploy({
+        model: fields.model,
+        // An alias may move between the examination and now.
+        version: fields.check?.version ?? fields.version,
+        name: fields.name,
+        // The word is for the files that were shown, and for no others.
+        trust: fields.trust && fields.check ? fields.check.digest : '',
+        idempotency_key: this.key
+      });
+    } catch (reason) {
+      const error = ApiError.from(reason, this.trans);
+      if (error.code === 'confirmation_needed' && error.details.check) {
+        const check = error.details.check as IDeployCheck;
+        this.set({ trust: false, check });
+      }
+      throw error;
+    }
   }
 
   private _named: boolean;

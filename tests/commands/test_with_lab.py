@@ -88,13 +88,16 @@ def test_a_model_of_unknown_origin_needs_a_word(lab: RunningLab, digits: Logged)
     assert (refused.code, refused.out) == (4, "")
     error = error_of(refused.err)
     assert error["code"] == "confirmation_needed"
-    assert "--trust" in error["hint"]
+    trust = error["details"]["check"]["digest"]
+    assert trust.startswith("sha256:") and f"--trust {trust}" in error["hint"]
     assert {"sklearn"} <= set(error["details"]["check"]["flavors"])
     assert error["details"]["check"]["files"]
     assert lab.call("deployments", "list", "--json").json == []
 
+    other = lab.call("deploy", "stranger", "--name", "d2", "--trust", f"sha256:{'0' * 64}", "--json")
+    assert (other.code, error_of(other.err)["code"]) == (4, "confirmation_needed")
     # That it answers then is told in tests/deployments/test_lifecycle.py.
-    allowed = lab.call("deploy", "stranger", "--name", "d2", "--trust", "--json")
+    allowed = lab.call("deploy", "stranger", "--name", "d2", "--trust", trust, "--json")
     assert allowed.code == 0, allowed.err
     assert lab.call("deployments", "stop", "d2").code == 0
     assert lab.call("deployments", "delete", "d2").code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from genops_lab.core.errors import Failed
 from genops_lab.deployments.backends.scrub import building_environment, scoring_environment
-from genops_lab.deployments.environments import Environments, missing_requirements
+from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
 from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
@@ -91,6 +92,29 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert missing_requirements(tmp_path) == []
 
 
+def test_where_packages_come_from_is_named(tmp_path: Path) -> None:
+    lines = [
+        "numpy==1.26.0 --hash=sha256:ab", "--pre", "--index-url https://one", "-f https://two", "-c constraints.txt",
+        "-c http://three/c.txt", "-r ../outside.txt", "direct @ https://four/x.whl", "-e git+https://five/x.git",
+        "./wheels/x.whl", "numpy \\\n --extra-index-url https://six", "envs @ https://seven/${HOME}.whl",
+    ]  # fmt: skip
+    folder = model(tmp_path / "m", "\n".join(lines))
+    (folder / "constraints.txt").write_text("scipy<2\n--trusted-host eight\n-c constraints.txt\n")
+    (tmp_path / "outside.txt").write_text("--index-url https://nine\n")
+    assert package_sources(folder) == [
+        "--index-url https://one", "-f https://two", "-c http://three/c.txt", "-r ../outside.txt",
+        "direct @ https://four/x.whl", "-e git+https://five/x.git", "./wheels/x.whl",
+        "numpy   --extra-index-url https://six", "envs @ https://seven/${HOME}.whl", "--trusted-host eight",
+    ]  # fmt: skip
+    assert package_sources(tmp_path) == []
+
+
+@pytest.mark.parametrize("written", ["/usr/bin/python", "3.11; x", "3", "{a: b}", "[3.11]"])
+def test_a_model_names_a_version_of_python_and_no_program(tmp_path: Path, written: str) -> None:
+    assert python_of(model(tmp_path / "m", "", f"{written}\n")) == ""
+    assert python_of(model(tmp_path / "m", "", "3.10")) == "3.10"
+
+
 BACKEND = """
 import pathlib, sys, time, zipfile
 
@@ -123,6 +147,13 @@ def sample(folder: Path, seconds: float) -> Path:
     return archive
 
 
+def sample_wheel(folder: Path) -> None:
+    """A wheel with nothing to build."""
+    spec: dict[str, str] = {}
+    exec(BACKEND.format(mark=str(folder.parent / "building"), seconds=0), spec)
+    spec["build_wheel"](folder)  # type: ignore[operator]
+
+
 async def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     environments = Environments(tmp_path / "environments", serving=())
@@ -138,6 +169,26 @@ async def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.
     )
     assert await process.wait() == 42
     assert [entry.name for entry in (tmp_path / "environments").iterdir()] == [first.parents[1].name]
+
+
+@pytest.mark.parametrize("builder", ["pip", "uv"])
+async def test_no_file_of_a_model_runs_in_the_builder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builder: str
+) -> None:
+    """Of modules by the name of Python's own, and of settings that say from where packages come."""
+    uv = shutil.which("uv")
+    if builder == "uv" and uv is None:
+        pytest.skip("uv is not installed")
+    monkeypatch.setattr(shutil, "which", lambda name, *_: uv if (name, builder) == ("uv", "uv") else None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    folder = model(tmp_path / "m", "./gol_sample-1.0-py3-none-any.whl")
+    sample_wheel(folder)
+    for name in ("venv.py", "pip.py", "ensurepip.py", "runpy.py", "encodings.py"):
+        (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\n")
+    (folder / "uv.toml").write_text("nonsense = [\n")
+    await Environments(tmp_path / "environments", serving=()).interpreter(folder, lambda _line: None)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.exhaustive  # test_bad_days cancels one through the service

@@ -7,7 +7,6 @@ import json
 import math
 import threading
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.ledger import TrackedRuns
-from genops_lab.experiments.models import MetricsQuery, ResumeRequest, RunQuery
+from genops_lab.experiments.models import MetricsQuery, OwnModel, ResumeRequest, RunQuery
 from genops_lab.experiments.tracked import TrackedRun
 from tests.support.homes import Home
 
-from .conftest import Room, Sender, open_room, this_process, until
+from .conftest import Room, Sender, open_room, this_process
 
 
 async def test_a_whole_run(room: Room, home: Home) -> None:
@@ -199,35 +198,20 @@ async def test_links_out_of_the_spool_are_not_followed(room: Room, home: Home) -
     assert "'link'" in detail.run.tags["genops.notes"]
 
 
-async def test_the_hashes_of_a_runs_models_are_remembered(room: Room, home: Home) -> None:
+async def test_the_models_that_a_kernel_logged_are_remembered(room: Room) -> None:
+    """Those that its run or its own ``mlflow.*`` calls logged; nothing that is no digest."""
     sender = Sender("model")
     sender.add("start", name="with a model")
+    sender.add("model", name="model", digest="a" * 64, run_id="below")
+    sender.add("model", name="model", digest="../" * 9)
+    sender.add("model", name="again", digest="a" * 64)
     ack = await sender.send(room)
-    script = """
-import sys, mlflow, numpy as np
-from sklearn.linear_model import LogisticRegression
-x = np.array([[0.0], [1.0], [2.0], [3.0]])
-with mlflow.start_run(run_id=sys.argv[1]):
-    mlflow.sklearn.log_model(LogisticRegression().fit(x, [0, 0, 1, 1]), name="model", input_example=x[:2])
-"""
-    environment = home.environment(**await room.mlflow.kernel_environment(version("mlflow")))
-    await _python(script, ack.run_id, env=environment, cwd=home.work)
-    # by its own calls to mlflow, which the supervision sees
-    supervision = asyncio.create_task(room.tracking.supervise())
-    (seen,) = await until(lambda: _digests(room))
-    supervision.cancel()
-    with room.store.transaction() as connection:
-        connection.execute(model_hashes.delete())
-    # and at the end of a tracked run
-    sender.add("end", status="FINISHED")
-    await sender.send(room)
-    detail = await room.experiments.get_run(ack.run_id)
-    assert [(model.name, "sklearn" in model.flavors) for model in detail.models] == [("model", True)]
-    assert detail.models[0].uri.startswith("models:/m-")
-    (mlmodel,) = (home.data / "mlflow" / "artifacts").rglob("MLmodel")
-    (row,) = _digests(room)
-    assert row.digest == seen.digest
-    assert (row.digest, row.run_id, row.name) == (model_digest(mlmodel.parent), ack.run_id, "model")
+    assert ack.acked_seq == 4
+    await room.tracking.remember_model(OwnModel(name="alone", digest="b" * 64, run_id=ack.run_id))
+    with pytest.raises(InvalidRequest, match="digest"):
+        await room.tracking.remember_model(OwnModel(name="alone", digest="B" * 64))
+    rows = {(row.name, row.digest, row.run_id) for row in _digests(room)}
+    assert rows == {("model", "a" * 64, "below"), ("alone", "b" * 64, ack.run_id)}
     await room.events.close()
     assert ("model", "model") in room.told
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import gzip
 import json
 import os
@@ -17,10 +18,11 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from genops_lab.agent.mux import ChannelReset, Mux
-from genops_lab.core.store.tables import tracked_runs
-from genops_lab.experiments.models import MetricsQuery, TrackingBatch
+from genops_lab.core.store.tables import model_hashes, tracked_runs
+from genops_lab.experiments.models import MetricsQuery, TrackedProcess, TrackingBatch, TrackingEvent
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.remote.doorway import RemoteDoorway
 from genops_lab.remote.files import MAX_BYTES, IncomingFiles
@@ -191,6 +193,41 @@ async def test_tags_do_not_make_a_run_another_one(room: Room) -> None:  # noqa: 
         assert (await door.track("run-a", [metric(3, loss=1)])).body["run_id"] == first.body["run_id"]
 
 
+async def test_a_host_learns_nothing_of_other_runs_and_marks_none_as_theirs(room: Room) -> None:  # noqa: F811
+    local = TrackingBatch(
+        run_key="local",
+        process=TrackedProcess(pid=os.getpid()),
+        events=[
+            TrackingEvent(seq=1, kind="start", timestamp=1.0, data={"name": "secret", "experiment": "E"}),
+            TrackingEvent(seq=2, kind="end", timestamp=2.0, data={"status": "FINISHED"}),
+        ],
+    )
+    here = (await room.tracking.track(local)).run_id
+    marks = {
+        "mlflow.user": "ada", "mlflow.parentRunId": here, "genops.sweep": "s", "genops.trial": "0",
+        "genops.trial_attempt": "1", "mlflow.source.git.commit": "abc",
+    }  # fmt: skip
+    async with open_door(room) as door:
+        begun = await door.track(
+            "run-a", [event(1, "start", name="a", tags=marks), event(2, "tags", **marks)]
+        )
+        there = begun.body["run_id"]
+        await door.track("run-a", [event(3, "end", status="FINISHED")])
+        own = {"pid": 4711, "created": 1000.0, "kernel_id": MINE, "notebook": "n.ipynb"}
+        for ref in (here, here[:1], here[:6], "secret", "0123", ""):
+            answer = await door.ask("POST", "/tracking/resume", {"run": ref, "process": own})
+            if not ref or not there.startswith(ref):  # one character may begin the ids of both
+                assert answer.status == 404, (ref, answer)
+            assert here not in str(answer.body).replace(ref, "", 1)
+        for ref in ("latest", there, there[:6], "a"):
+            answer = await door.ask("POST", "/tracking/resume", {"run": ref, "process": own})
+            assert answer.body["run_id"] == there, answer
+        detail = await room.experiments.get_run(there)
+        assert detail.run.user == getpass.getuser() and detail.parent is None
+        assert detail.run.git_commit == "abc" and not {"genops.sweep", "genops.trial"} & set(detail.run.tags)
+        assert "'genops.sweep' is not set by a kernel on another host" in detail.run.tags["genops.notes"]
+
+
 async def test_files_of_this_machine_cannot_be_named(room: Room, tmp_path: Path) -> None:  # noqa: F811
     secret = tmp_path / "id_rsa"
     secret.write_text("PRIVATE")
@@ -216,9 +253,14 @@ async def test_models_of_another_host_are_not_remembered(room: Room) -> None:  #
         events = [
             event(2, "text", path="model/MLmodel", content=model),
             event(3, "tags", **{"mlflow.log-model.history": json.dumps([{"artifact_path": "model"}])}),
-            event(4, "end", status="FINISHED"),
+            event(4, "model", name="model", digest="a" * 64),
+            event(5, "end", status="FINISHED"),
         ]
-        assert (await door.track("run-a", events)).body["acked_seq"] == 4
+        assert (await door.track("run-a", events)).body["acked_seq"] == 5
+        own = {"name": "model", "digest": "a" * 64}
+        assert (await door.ask("POST", "/tracking/models", own)).status == 404
+        with room.store.transaction() as connection:
+            assert connection.execute(select(model_hashes)).all() == []
         await room.events.close()
         assert "model" not in {kind for kind, _id in room.told}
 

@@ -24,6 +24,7 @@ from genops_lab.deployments.service import DeploymentsService
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
+from genops_lab.experiments.tracking import TrackingService
 from genops_lab.registry.service import RegistryService
 from genops_lab.settings import Settings
 
@@ -52,6 +53,7 @@ class Rooms:
         self.tasks = TasksService(self.events)
         self.mlflow = MlflowConnection(self.settings)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
+        self.tracking = TrackingService(self.mlflow, self.store, self.events, self.live)
         self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events)
         self.deployments = DeploymentsService(
             self.settings, self.mlflow, self.registry, self.store, self.events, self.live, self.tasks,

@@ -92,12 +92,23 @@ def origin(check: DeployCheck) -> Document:
                     ("flavors", ", ".join(check.flavors)),
                     ("loader", check.loader),
                     ("pickle", "yes: unpickling runs code" if check.holds_pickle else "no"),
+                    ("missing here", ", ".join(check.missing_requirements)),
                     ("note", check.warning),
                 ]
             ),
+            *_sources(check),
             Table([Column("file", shrinks=True), Column("size", right=True), Column("sha256")], files),
         ]
     )
+
+
+def _sources(check: DeployCheck) -> list[Note | Lines]:
+    if not check.package_sources:
+        return []
+    return [
+        Note("Packages are installed as these lines of the model say:", "busy"),
+        Lines(check.package_sources),
+    ]
 
 
 def log_tail(tail: LogTail) -> Document:

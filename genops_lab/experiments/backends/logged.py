@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import logging
+import posixpath
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genops_lab.core.errors import GenOpsError, NotFound
-from genops_lab.experiments.hashes import model_digest
+from genops_lab.experiments.model_yaml import MAX_BYTES, UnreadableModel, bounded_bytes, parse_description
 from genops_lab.experiments.models import LoggedModel
 
 from .artifacts import local_path
@@ -17,6 +15,8 @@ from .client import NO_SUCH_ENDPOINT, all_pages, quoted, told
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+log = logging.getLogger("genops_lab")
 
 _MLMODEL = "MLmodel"
 #: A model's MLmodel file never changes once it is logged.
@@ -63,7 +63,7 @@ def _logged(client: MlflowClient, run_id: str, experiment_id: str) -> dict[str, 
             LoggedModel(
                 name=model.name,
                 uri=f"models:/{model.model_id}",
-                flavors=_flavors_at(model.artifact_location),
+                flavors=flavors_at(model.artifact_location) or [],
             ),
             model.artifact_location,
         )
@@ -80,59 +80,40 @@ def _among_artifacts(client: MlflowClient, run: Any, artifacts: list[Any]) -> di
         if any(entry.path == f"{folder}/{_MLMODEL}" for entry in inside):
             location = f"{root}/{folder}"
             model = LoggedModel(
-                name=folder, uri=f"runs:/{run.info.run_id}/{folder}", flavors=_flavors_at(location)
+                name=folder, uri=f"runs:/{run.info.run_id}/{folder}", flavors=flavors_at(location) or []
             )
             found[folder] = FoundModel(model, location)
     return found
 
 
-def _flavors_at(location: str) -> list[str]:
-    """The flavors of the model's MLmodel file; empty where it cannot be read (not yet written, or gone)."""
-    import yaml
-    from mlflow.artifacts import load_text
+def flavors_at(location: str) -> list[str] | None:
+    """The flavors that the MLmodel file of a model names; none where GenOps Lab refuses the file, and None where it
+    is not there (not yet written, or gone)."""
     from mlflow.exceptions import MlflowException
 
     if location not in _flavors:
         try:
-            content = yaml.safe_load(load_text(f"{location.rstrip('/')}/{_MLMODEL}"))
-            flavors = sorted(content["flavors"])
-        except (MlflowException, OSError, yaml.YAMLError, KeyError, TypeError):
-            return []
-        _flavors[location] = flavors
+            _flavors[location] = parse_description(_mlmodel_at(location)).names
+        except UnreadableModel as error:
+            log.warning("The MLmodel file at %s is not read: %s", location, error)
+            _flavors[location] = []
+        except (MlflowException, OSError):
+            return None
     return _flavors[location]
 
 
-def digest_at(location: str, tracking_uri: str, scratch: Path) -> str:
-    """The digest of a model's files, fetched into ``scratch`` first where they are not on this machine."""
-    from mlflow.artifacts import download_artifacts
+def _mlmodel_at(location: str) -> bytes:
+    from mlflow.artifacts import list_artifacts, load_text
 
     local = local_path(location)
     if local is not None:
-        return model_digest(local)
-    folder = Path(tempfile.mkdtemp(prefix="model-", dir=scratch))
+        return bounded_bytes(local / _MLMODEL)
+    sizes = {
+        posixpath.basename(entry.path): entry.file_size for entry in list_artifacts(artifact_uri=location)
+    }
+    if (sizes.get(_MLMODEL) or 0) > MAX_BYTES:
+        raise UnreadableModel(f"it is larger than {MAX_BYTES:,} bytes")
     try:
-        with told("The model's files could not be fetched"):
-            fetched = download_artifacts(
-                artifact_uri=location, dst_path=str(folder), tracking_uri=tracking_uri
-            )
-        return model_digest(fetched)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def digests(
-    client: MlflowClient, run_id: str, tracking_uri: str, scratch: Path
-) -> tuple[dict[str, str], list[str]]:
-    """Digest by model name of a run's models, and what could not be read."""
-    found: dict[str, str] = {}
-    missing: list[str] = []
-    try:
-        models = logged_models(client, run_id)
-    except NotFound:
-        return found, missing
-    for one in models:
-        try:
-            found[one.model.name] = digest_at(one.location, tracking_uri, scratch)
-        except GenOpsError as error:
-            missing.append(f"{one.model.name}: {error.message}")
-    return found, missing
+        return str(load_text(f"{location.rstrip('/')}/{_MLMODEL}")).encode()
+    except UnicodeDecodeError as error:
+        raise UnreadableModel("it is no text") from error

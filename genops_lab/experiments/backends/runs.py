@@ -133,6 +133,32 @@ class MlflowRuns:
             raise InvalidRequest(f"Several runs are named {ref[:60]!r}.", hint="Give the id of one of them.")
         return self._run(page[0], experiments[page[0].info.experiment_id])
 
+    def resolve_at(self, ref: str, place: str) -> Run:
+        """As :meth:`resolve`, among the runs of kernels on the target ``place``: of others it learns nothing.
+
+        Raises NotFound, InvalidRequest for several.
+        """
+        experiments = self._experiments("")
+        with told(f"The run {ref[:60]!r} could not be looked for"):
+            runs = all_pages(
+                self._client.search_runs,
+                experiment_ids=list(experiments),
+                filter_string=f"tags.`{TARGET_TAG}` = {quoted(place)}",
+                order_by=_NEWEST_FIRST,
+            )
+        found = runs[:1] if ref == LATEST else [run for run in runs if run.info.run_id.startswith(ref)]
+        found = found or [run for run in runs if run.info.run_name == ref]
+        if not found or not ref:
+            raise NotFound(
+                f"The run {ref[:60]!r} is not one of this host.",
+                hint="A kernel on another host goes on with runs of that host only: use a kernel of the Lab's machine.",
+            )
+        if len(found) > 1:
+            raise InvalidRequest(
+                f"Several runs of this host are {ref[:60]!r}.", hint="Give the whole id of one of them."
+            )
+        return self._run(found[0], experiments[found[0].info.experiment_id])
+
     def output(self, ref: str) -> RunOutput:
         """What a run printed, as far as it was kept."""
         run = self.resolve(ref)

@@ -27,11 +27,10 @@ from genops_lab.experiments.models import ResumableRun, TrackedProcess, Tracking
 
 from .client import all_pages, open_client, quoted, told
 from .files import hand_over
-from .logged import digests
 from .media_writing import MediaWriter
 from .resuming import FAILURE_TAG, going_on, resumable, user
 from .runs import KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
-from .written import Applied, Digests, MetricPoint, Started
+from .written import Applied, MetricPoint, Started
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -40,6 +39,8 @@ MLFLOW_CONTEXT = "mlflow.data.context"
 NOTES_TAG = "genops.notes"
 #: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
 _OWN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, TARGET_TAG, NOTES_TAG, FAILURE_TAG)
+#: By these runs count as somebody's, as below another run or as a sweep's: a kernel on another host sets none of them.
+_LOCAL_TAGS = ("mlflow.user", PARENT_TAG, "genops.sweep", "genops.trial", "genops.trial_attempt")
 _PER_BATCH = 1000
 _PARAMS_PER_BATCH = 100
 _MAX_STEP = 2**63
@@ -53,7 +54,6 @@ class MlflowWriter:
 
     def __init__(self, tracking_uri: str, scratch: str, spool: str, **_others: Any) -> None:
         self._client = open_client(tracking_uri)
-        self._uri = tracking_uri
         self._scratch = Path(scratch)
         self._spool = Path(spool)
         self._media = MediaWriter(self._client, self._scratch)
@@ -75,7 +75,7 @@ class MlflowWriter:
         """
         notes: Notes = []
         if event.data.get("resume"):
-            if not why_not and (gone_on := self._going_on(resumed, event)):
+            if not why_not and (gone_on := self._going_on(resumed, event, process.place)):
                 return gone_on
             notes.append(
                 f"It was to go on with the run {resumed or 'of this name'}, {why_not or 'which is gone'}."
@@ -95,14 +95,14 @@ class MlflowWriter:
         """What a session that goes on with this run must know (:func:`.resuming.resumable`)."""
         return resumable(self._client, run_id, process)
 
-    def _going_on(self, run_id: str, event: TrackingEvent) -> Started | None:
+    def _going_on(self, run_id: str, event: TrackingEvent, place: str) -> Started | None:
         notes: Notes = []
         run = going_on(self._client, run_id, event, notes)
         if run is None:
             return None
-        for kind, write in (("tags", self._tags), ("params", self._params)):
-            given = event.data.get(kind)
-            write(run_id, given if isinstance(given, dict) else {}, notes)
+        tags, params = event.data.get("tags"), event.data.get("params")
+        self._tags(run_id, tags if isinstance(tags, dict) else {}, place, notes)
+        self._params(run_id, params if isinstance(params, dict) else {}, notes)
         self._note(run_id, notes)
         return Started(run_id=run_id, experiment_id=run.info.experiment_id, name=run.info.run_name or "")
 
@@ -122,8 +122,9 @@ class MlflowWriter:
         with told(f"The run {run_id} could not be read"):
             return str(self._client.get_run(run_id).data.tags.get(RUN_KEY_TAG, ""))
 
-    def apply(self, run_id: str, events: list[TrackingEvent]) -> Applied:
-        """Write events in their order. What MLflow refuses for good is noted and passed over.
+    def apply(self, run_id: str, events: list[TrackingEvent], place: str = "") -> Applied:
+        """Write events in their order, ``place`` the target from which they come. What MLflow refuses for good is
+        noted and passed over.
 
         Raises Unavailable when MLflow cannot be written now: apply the same events again later.
         """
@@ -141,7 +142,7 @@ class MlflowWriter:
             if event.kind == "params":
                 self._params(run_id, event.data, notes)
             elif event.kind == "tags":
-                self._tags(run_id, event.data, notes)
+                self._tags(run_id, event.data, place, notes)
             elif event.kind in ("text", "file"):
                 self._artifact(run_id, event, notes)
             elif event.kind == "dataset":
@@ -168,11 +169,6 @@ class MlflowWriter:
                 return
             self._client.set_tag(run_id, FAILURE_TAG, reason)
             self._client.set_terminated(run_id, "FAILED", end_time=int(ended_at * 1000))
-
-    def model_digests(self, run_id: str) -> Digests:
-        """The digests of the models that a run logged."""
-        found, missing = digests(self._client, run_id, self._uri, self._scratch)
-        return Digests(run_id=run_id, digests=found, missing=missing)
 
     def _with_key(self, run_key: str, process: TrackedProcess, experiments: list[str]) -> Any:
         key = f"tags.`{RUN_KEY_TAG}` = {quoted(run_key)}"
@@ -211,7 +207,7 @@ class MlflowWriter:
         notes: Notes,
     ) -> Any:
         given = event.data.get("tags")
-        tags = _fitting_tags(given if isinstance(given, dict) else {}, notes)
+        tags = _fitting_tags(given if isinstance(given, dict) else {}, process.place, notes)
         source = process.notebook or str(event.data.get("script") or "")
         defaults = {
             "mlflow.user": user(),
@@ -270,10 +266,10 @@ class MlflowWriter:
             except InvalidRequest as refused:
                 notes.append(refused.message[:300])
 
-    def _tags(self, run_id: str, given: dict[str, Any], notes: Notes) -> None:
+    def _tags(self, run_id: str, given: dict[str, Any], place: str, notes: Notes) -> None:
         from mlflow.entities import RunTag
 
-        tags = [RunTag(key, value) for key, value in _fitting_tags(given, notes).items()]
+        tags = [RunTag(key, value) for key, value in _fitting_tags(given, place, notes).items()]
         for begin in range(0, len(tags), _PARAMS_PER_BATCH):
             try:
                 with told(f"Tags of run {run_id} could not be written"):
@@ -371,7 +367,7 @@ def _shown(value: float | None) -> float | None:
     return None if value is None else finite(value)
 
 
-def _fitting_tags(given: dict[str, Any], notes: Notes) -> dict[str, str]:
+def _fitting_tags(given: dict[str, Any], place: str, notes: Notes) -> dict[str, str]:
     fitted = {
         fitting_key(str(key), notes): fitting_value(value, MAX_TAG_BYTES, f"The tag {str(key)[:60]!r}", notes)
         for key, value in given.items()
@@ -379,6 +375,9 @@ def _fitting_tags(given: dict[str, Any], notes: Notes) -> dict[str, str]:
     for own in _OWN_TAGS:
         if fitted.pop(own, None) is not None:
             notes.append(f"The tag {own!r} is GenOps Lab's own and was not set.")
+    for local in _LOCAL_TAGS if place else ():
+        if fitted.pop(local, None) is not None:
+            notes.append(f"The tag {local!r} is not set by a kernel on another host.")
     return fitted
 
 

@@ -29,11 +29,3 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     points: list[MetricPoint]
     ended: str
     notes: list[str]
-
-
-class Digests(msgspec.Struct, frozen=True, kw_only=True):
-    """Digest by name of the models that a run logged."""
-
-    run_id: str
-    digests: dict[str, str]
-    missing: list[str] = []

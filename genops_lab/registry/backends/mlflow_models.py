@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.experiments.backends.artifacts import local_path
 from genops_lab.experiments.backends.client import all_pages, open_client, quoted, told
-from genops_lab.experiments.backends.logged import logged_models
+from genops_lab.experiments.backends.logged import flavors_at, logged_models
+from genops_lab.experiments.hashes import check_plain
 from genops_lab.registry.models import ModelVersion, RegisteredModel
 
 KEY_TAG = "genops.idempotency_key"
@@ -101,22 +104,18 @@ class MlflowModels:
         from mlflow.artifacts import download_artifacts
 
         target = Path(folder)
-        target.mkdir(parents=True, mode=0o700)
+        fetching = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
         try:
             with told(f"The files of {name!r} version {version} could not be fetched"):
                 # Not by models:/name/version: that adds a file, and the hashes would not be the run's any more.
                 source = self._client.get_model_version_download_uri(name, version)
-                found = Path(
-                    download_artifacts(
-                        artifact_uri=source, dst_path=str(target), tracking_uri=self._tracking_uri
-                    )
+                if (local := local_path(source)) is not None:
+                    check_plain(local)
+                found = download_artifacts(
+                    artifact_uri=source, dst_path=str(fetching), tracking_uri=self._tracking_uri
                 )
-                if found != target:
-                    for entry in list(found.iterdir()):
-                        entry.rename(target / entry.name)
-                    found.rmdir()
+                Path(found).rename(target)
         except GenOpsError as error:
-            shutil.rmtree(target, ignore_errors=True)
             # MLflow tells a failed copy on the second line of its message, and as an error of its own.
             if any(sign in str(error.__cause__) for sign in ("No space left", "Disk quota")):
                 raise Failed(
@@ -124,6 +123,8 @@ class MlflowModels:
                     hint="Free some disk space, then deploy again.",
                 ) from error
             raise
+        finally:
+            shutil.rmtree(fetching, ignore_errors=True)
         if not (target / "MLmodel").is_file():
             shutil.rmtree(target, ignore_errors=True)
             raise Failed(
@@ -199,19 +200,16 @@ class MlflowModels:
 
     def _flavors_of(self, version: Any) -> list[str]:
         """Read once from the version's MLmodel, which never changes; empty where it cannot be read."""
-        import yaml
-        from mlflow.artifacts import load_text
         from mlflow.exceptions import MlflowException
 
         place = f"{version.name}/{version.version}/{version.creation_timestamp}"
         if place not in self._flavors:
             try:
                 source = self._client.get_model_version_download_uri(version.name, version.version)
-                content = yaml.safe_load(load_text(f"{source.rstrip('/')}/MLmodel"))
-                flavors = sorted(
-                    content.get("flavors", {}), key=lambda flavor: (flavor == "python_function", flavor)
-                )
-            except (MlflowException, OSError, yaml.YAMLError, AttributeError):
+            except (MlflowException, OSError):
+                return []
+            flavors = flavors_at(source)
+            if flavors is None:
                 return []  # not kept: the files may come back
             self._flavors[place] = flavors
         return self._flavors[place]

@@ -49,8 +49,10 @@ function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
     loader: 'mlflow.sklearn',
     holds_pickle: false,
     files: [{ path: 'model.skops', size_bytes: 2048, sha256: 'ab' }],
+    digest: 'sha256:ab',
     environment: 'present',
     missing_requirements: [],
+    package_sources: [],
     outlives_server: true,
     warning: '',
     ...part
@@ -249,7 +251,7 @@ describe('the deploy dialog', () => {
         model: 'digits',
         version: '2',
         name: 'digits',
-        trust: false,
+        trust: '',
         idempotency_key: form.key
       }
     ]);
@@ -262,6 +264,7 @@ describe('the deploy dialog', () => {
       holds_pickle: true,
       environment: 'build',
       missing_requirements: ['timm==1.0'],
+      package_sources: ['--index-url https://elsewhere'],
       outlives_server: false,
       warning: 'It ends when this Jupyter server ends.'
     });
@@ -272,6 +275,7 @@ describe('the deploy dialog', () => {
     for (const text of [
       /whoever made it can run any code/,
       /timm==1.0/,
+      '--index-url https://elsewhere',
       'mlflow.sklearn',
       'model.skops',
       '1 file, 2.0 KiB',
@@ -286,6 +290,28 @@ describe('the deploy dialog', () => {
     await form.choose('digits', '1');
     expect(form.fields.trust).toBe(false);
     expect(form.valid).toBe(false);
+  });
+
+  it('sends trust for the files that were shown, and asks anew for others', async () => {
+    const other = check({ trusted: false, digest: 'sha256:cd' });
+    bench.answers['POST /deployment-checks'] = check({ trusted: false });
+    bench.answers['POST /deployments'] = new Refusal(
+      409,
+      'confirmation_needed',
+      'The files of digits version 2 are not those that you confirmed.',
+      'Look at its files.',
+      { check: other }
+    );
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    form.set({ trust: true });
+    expect(await form.submit()).toBe(false);
+    expect(posted()[0]).toMatchObject({ trust: 'sha256:ab' });
+    expect(form.snapshot.error?.message).toContain('not those');
+    expect(form.fields).toMatchObject({ trust: false, check: other });
+    form.set({ trust: true });
+    await form.submit();
+    expect(posted()[1]).toMatchObject({ trust: 'sha256:cd' });
   });
 
   it('keeps a name that the person gave, and refuses a bad one', async () => {

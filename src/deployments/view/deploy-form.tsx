@@ -142,6 +142,22 @@ function CheckView(props: {
               missing.join(', ')
             )}
           </p>
+          {check.package_sources.length > 0 && (
+            <>
+              <p>
+                {trans.__(
+                  'Packages are installed as these lines of the model say:'
+                )}
+              </p>
+              <ul className="gol-Sources">
+                {check.package_sources.map(line => (
+                  <li key={line}>
+                    <code>{line}</code>
+                  </li>
+                ))}
+              </ul>
+            </>
+          )}
         </Callout>
       )}
       {!check.outlives_server && (

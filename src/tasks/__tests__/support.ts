@@ -19,7 +19,8 @@ export class Refusal {
     readonly status: number,
     readonly code: string,
     readonly message: string,
-    readonly hint = ''
+    readonly hint = '',
+    readonly details: Record<string, unknown> = {}
   ) {}
 }
 
@@ -85,9 +86,9 @@ export class Bench {
       answer = new Refusal(500, 'unexpected', `no answer for ${call}`);
     }
     if (answer instanceof Refusal) {
-      const { status, code, message, hint } = answer;
+      const { status, code, message, hint, details } = answer;
       return new Response(
-        JSON.stringify({ error: { code, message, hint, details: {} } }),
+        JSON.stringify({ error: { code, message, hint, details } }),
         { status }
       );
     }
