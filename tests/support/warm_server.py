@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import gc
 import importlib
@@ -15,6 +16,7 @@ import struct
 import sys
 import tempfile
 import threading
+import traceback
 from typing import Any
 
 from tests.support import warm
@@ -72,7 +74,32 @@ def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> 
     module, *arguments = given["arguments"]
     sys.argv = [module, *arguments]
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-    importlib.import_module(module).main()
+    _end(_code_of(module))
+
+
+def _code_of(module: str) -> int:
+    """Run the module's ``main`` and return the exit code, as Python makes one."""
+    try:
+        importlib.import_module(module).main()
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        print(ended.code, file=sys.stderr)
+        return 1
+    except BaseException:  # as an uncaught one ends a program
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(code: int) -> None:
+    """End the fork without taking down the interpreter: libraries wait there for threads that a fork has not."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def serve(address: str) -> None:
@@ -111,7 +138,6 @@ def serve(address: str) -> None:
                 os.close(woken)
                 os.close(wake)
                 _run(connection, given, files)
-                return
             for file in files:
                 os.close(file)
             waiting[pid] = connection
