@@ -65,10 +65,6 @@ def _file(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-class LeftBehindError(Exception):
-    """A test file left processes behind."""
-
-
 class Files:
     """In the process that runs tests: marks what a file starts, and ends what it leaves behind."""
 
@@ -94,8 +90,7 @@ class Files:
             spared = set() if last else shared_processes().keys() - {os.getpid()}
             left = end_what_is_left(self._mark + ("" if last else file), below=os.getpid(), spared=spared)
             if left:
-                told = "\n".join(map(str, left))
-                raise LeftBehindError(f"Processes were left behind, and ended now:\n{told}")
+                pytest.fail(f"Processes were left behind, and ended now:\n{_lines(left)}", pytrace=False)
         return result
 
 
