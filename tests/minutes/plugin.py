@@ -19,7 +19,15 @@ from . import budgets, figures, order, unsteady
 from .accounts import Accounts
 from .figures import Row, Run
 from .lines import Lines, closing_lines, keep_warnings
-from .processes import MARK, SHARED, end_what_is_left, shared_process, shared_processes, take_in_orphans
+from .processes import (
+    MARK,
+    SHARED,
+    LeftBehind,
+    end_what_is_left,
+    shared_process,
+    shared_processes,
+    take_in_orphans,
+)
 
 #: Seconds between two looks at all processes.
 LOOK_S = 2.0
@@ -65,10 +73,6 @@ def _file(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-class LeftBehindError(Exception):
-    """A test file left processes behind."""
-
-
 class Files:
     """In the process that runs tests: marks what a file starts, and ends what it leaves behind."""
 
@@ -81,21 +85,16 @@ class Files:
         self.heavy = [name for name in HEAVY if name in sys.modules]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        os.environ[MARK] = self._mark + _file(item.nodeid)
-        return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-        result = yield
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
         file = _file(item.nodeid)
+        os.environ[MARK] = self._mark + file
+        result = yield
+        # After second tries, for which fixtures stay.
         if nextitem is None or _file(nextitem.nodeid) != file:
-            last = nextitem is None
-            spared = set() if last else shared_processes().keys() - {os.getpid()}
-            left = end_what_is_left(self._mark + ("" if last else file), below=os.getpid(), spared=spared)
+            spared = shared_processes().keys() - {os.getpid()}
+            left = end_what_is_left(self._mark + file, below=os.getpid(), spared=spared)
             if left:
-                told = "\n".join(map(str, left))
-                raise LeftBehindError(f"Processes were left behind, and ended now:\n{told}")
+                item.ihook.pytest_runtest_logreport(report=_error(item.nodeid, _told(left)))
         return result
 
 
@@ -212,7 +211,7 @@ class Minutes:
         mark = os.environ[MARK].partition(":")[0] + ":"
         left = end_what_is_left(mark, below=os.getpid())
         if left:
-            _fail(session, reporter, "the run", f"Processes were left behind, and ended now:\n{_lines(left)}")
+            _fail(session, reporter, "the run", _told(left))
         if self._config.getoption("reruns", None):
             again = {report.nodeid for report in reporter.stats.get("rerun", [])}
             failed = {report.nodeid for report in reporter.stats.get("failed", [])}
@@ -283,12 +282,15 @@ class Minutes:
             self._file = figures.keep(run, self._folder)
 
 
-def _lines(parts: list[Any]) -> str:
-    return "\n".join(map(str, parts))
+def _told(left: list[LeftBehind]) -> str:
+    return "\n".join(["Processes were left behind, and ended now:", *map(str, left)])
+
+
+def _error(name: str, text: str) -> pytest.TestReport:
+    return pytest.TestReport(name, (name, None, name), {}, "failed", text, "teardown")
 
 
 def _fail(session: pytest.Session, reporter: Any, name: str, text: str) -> None:
     """Make the run end red, with an error that its summary and its closing line show."""
-    report = pytest.TestReport(name, (name, None, name), {}, "failed", text, "teardown")
-    reporter.stats.setdefault("error", []).append(report)
+    reporter.stats.setdefault("error", []).append(_error(name, text))
     session.exitstatus = pytest.ExitCode.TESTS_FAILED
