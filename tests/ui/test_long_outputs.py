@@ -183,8 +183,12 @@ def test_many_thousands_of_displays(browser: Browser, bench: Bench) -> None:
 
 
 def test_a_page_that_is_reloaded_while_much_is_printed(browser: Browser, bench: Bench) -> None:
+    go = (
+        bench.home.work / "go-on"
+    )  # its last thousand lines wait for it: a reload may take longer than all lines
     slow = (
-        "import time\nfor i in range(6000):\n    print(f'line {i:06d} ' + 'x' * 1000)\n    time.sleep(0.002)"
+        f"import os, time\nfor i in range(6000):\n    while i == 5000 and not os.path.exists({str(go)!r}): "
+        "time.sleep(0.05)\n    print(f'line {i:06d} ' + 'x' * 1000)\n    time.sleep(0.002)"
     )
     path = bench.notebook("reload-long.ipynb", slow)
     with lab_page(browser, bench.server) as lab:
@@ -195,7 +199,8 @@ def test_a_page_that_is_reloaded_while_much_is_printed(browser: Browser, bench: 
         expect(words).to_contain_text("not shown so far", timeout=LONG_MS)
         lab.page.reload()
         lab.ready()
-        expect(words).to_contain_text("not shown", timeout=LONG_MS)
+        expect(words).to_contain_text("not shown so far", timeout=LONG_MS)
+        go.touch()
         expect(words).to_contain_text("not shown here", timeout=LONG_MS)
         expect(cell(lab).locator(".gol-Excerpt")).to_have_count(1)
         expect(cell(lab)).to_contain_text("line 005999")
