@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,6 +147,11 @@ def test_the_lowest_versions_are_installed_and_every_module_is_imported(lowest: 
 @pytest.mark.timeout(900)
 def test_the_first_contact_with_the_lowest_versions(lowest: Path, home: Home) -> None:
     with running_lab(home, python=lowest) as server:
+        # Nothing of the new environment is compiled yet.
+        deadline = time.monotonic() + 240
+        while server.request("GET", "genops/status", timeout=90)[0] == 503:
+            assert time.monotonic() < deadline, server.log[-3000:]
+            time.sleep(1)
         assert server.get("genops/status")["mlflow_kind"] == "embedded"
         with lab_kernel(server, "python3") as kernel:
             kernel.run("%load_ext genops_lab")
