@@ -27,6 +27,14 @@ def test_the_longest_files_come_first_and_their_tests_stay_in_order() -> None:
     assert order.longest_first(tests, files, {"a": 1, "b": 90}) == ["b::1", "b::2", "c::1", "a::1", "a::2"]
 
 
+def test_modules_that_share_a_lab_come_in_a_row() -> None:
+    tests = ["tests/core/a", "tests/ui/b", "tests/core/c", "tests/ui/d"]
+    seconds = {"tests/core/a": 9.0, "tests/ui/b": 1.0, "tests/core/c": 90.0, "tests/ui/d": 8.0}
+    assert order.longest_first(tests, tests, seconds) == [
+        "tests/ui/d", "tests/ui/b", "tests/core/c", "tests/core/a",
+    ]  # fmt: skip
+
+
 def test_budgets_that_are_too_large_or_miss_a_folder_are_told(tmp_path: Path) -> None:
     (tmp_path / "tests" / "core").mkdir(parents=True)
     (tmp_path / "tests" / "core" / "test_a.py").touch()
