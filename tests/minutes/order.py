@@ -1,4 +1,4 @@
-"""The order of files: those that share a Lab in a row, then the longest first, so that the end of a run waits for none."""
+"""The order of files: those that share a Lab in a row, then the longest first: the end of a run waits for none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def longest_first(items: Sequence[T], files: Sequence[str], seconds: dict[str, float]) -> list[T]:
-    """Return the tests with those of ``TOGETHER`` first and then those of the longest files; ``files`` has each one's file.
+    """Return the tests with those of ``TOGETHER`` first, then those of the longest files. ``files`` has each one's file.
 
     >>> longest_first(["a1", "b1", "b2"], ["a", "b", "b"], {"a": 1, "b": 9})
     ['b1', 'b2', 'a1']
