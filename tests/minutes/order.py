@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def longest_first(items: Sequence[T], files: Sequence[str], seconds: dict[str, float]) -> list[T]:
-    """Return the tests with those of ``TOGETHER`` first, then those of the longest files. ``files`` has each one's file.
+    """Return the tests with those of ``TOGETHER`` first, then those of the longest files. ``files``: each one's.
 
     >>> longest_first(["a1", "b1", "b2"], ["a", "b", "b"], {"a": 1, "b": 9})
     ['b1', 'b2', 'a1']
