@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,8 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from genops_lab.outputs.websocket import SETTING, LosslessConnection, install
 from tests.support.homes import Home
 
-from .pages import Labs, Page, RemoteLab, a_remote_lab, ended_afterwards
+from . import pages
+from .pages import Labs, Page, RemoteLab, a_remote_lab, ended_afterwards, eventually
 
 DISPLAYS = 20_000
 FLOOD = f"from IPython.display import display\nfor i in range({DISPLAYS}):\n    display(i)"
@@ -59,6 +63,46 @@ def everything_reaches_a_page_that_stalls(lab: Labs) -> None:
     assert got == list(range(DISPLAYS))
 
 
+LARGE = "display({'text/plain': 'z' * 200_000_000}, raw=True)"
+
+
+@pytest.mark.slow
+def test_two_displays_of_200_mb_hold_up_no_other_request_and_no_page(
+    lab: RemoteLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "DEADLINE_S", 240.0)  # 400 MB pass the host's disk
+    code = f"{LARGE}\n{LARGE}\nprint('END')"
+    lab.write_notebook({"a": code})
+    kernel_id = lab.open()["kernel"]["id"]
+    page = lab.page(kernel_id, browser=True)
+    assert page.run("warm", "1")["status"] == "ok"
+    waits: list[float] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            began = time.monotonic()
+            lab.server.get("api/status")
+            waits.append(time.monotonic() - began)
+            done.wait(0.05)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    got = all_of(page, page.send("a", code))
+    page.close()
+    (execution,) = [each for each in lab.executions(kernel_id)["executions"] if each["cell_id"] == "a"]
+    eventually(lambda: END in lab.notebook.read_text(), timeout_s=90)
+    done.set()
+    asking.join()
+    print("longest waits of other requests, s:", sorted(waits)[-5:])
+    assert max(len(json.dumps(message)) for message in got) < 100_000
+    assert any(END in str(message["content"].get("text", "")) for message in got)
+    assert execution["truncated"] and Path(execution["full_output"]).stat().st_size > 400_000_000
+    assert lab.notebook.stat().st_size < 100_000
+    assert max(waits) < 3, sorted(waits)[-5:]
+
+
+END = "END"
 PRINTED = 300_000
 PRINT = f"for i in range({PRINTED}):\n    print('line', i)\nraise ValueError('the end')"
 
