@@ -124,9 +124,16 @@ class OutputArea:
         self._clear_if_due()
         self._stream = None
         item = Fixed(output, size)
+        if self.is_too_large(size):
+            self._skip(item)
+            return item
         self._append(item)
         self._grown(item.cost)
         return item
+
+    def is_too_large(self, size: int) -> bool:
+        """Whether no page is given a display of ``size`` bytes: it alone costs more than a cell may."""
+        return Fixed({}, size).cost > self._max_bytes
 
     def finish(self) -> None:
         """The cell has run: the file with all text gets its end."""
@@ -188,11 +195,23 @@ class OutputArea:
         return self._stream
 
     def _append(self, item: Stream | Fixed) -> None:
-        if not self.cut and (self._head_bytes >= self._max_bytes or len(self._head) >= self._max_outputs):
+        if self._head_bytes >= self._max_bytes or len(self._head) >= self._max_outputs:
+            self._cut_here()
+        (self._tail if self.cut else self._head).append(item)
+
+    def _cut_here(self) -> None:
+        if not self.cut:
             self.cut = True
             for shown in self._head:
                 self._write(shown)
-        (self._tail if self.cut else self._head).append(item)
+
+    def _skip(self, item: Fixed) -> None:
+        self._cut_here()
+        for before in self._tail:
+            self._write(before)
+        self._write(item)
+        self._count_out(item)
+        item.output = {"output_type": item.output["output_type"]}  # its bytes are in the file alone
 
     def _grown(self, cost: int) -> None:
         if not self.cut:

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from .area import OutputArea
 from .items import Fixed
-from .messages import Message, decoded, display_id_of, output_of
+from .messages import Message, decoded, display_id_of, output_of, without_data
 from .widgets import OutputWidgets
 
 #: A live end comes at most so often.
 EVERY_S = 0.5
 MAX_RUNS = 20
 _OUTPUTS = ("stream", "display_data", "execute_result", "error")
+_EMPTY: dict[str, Any] = {"output_type": "display_data", "data": {}, "metadata": {}}
 _MORE = (*_OUTPUTS, "clear_output", "update_display_data")
 
 
@@ -121,7 +122,11 @@ class PageOutputs:
         return run
 
     def _output(self, run: _Run, message: Message, raw: Any) -> None:
-        kind, content = message.msg_type, message.content
+        kind, size = message.msg_type, len(message.raw_content)
+        if kind not in ("stream", "clear_output") and run.area.is_too_large(size):
+            self._skip(run, message)
+            return
+        content = message.content
         if kind == "update_display_data":
             self._update(content)
             self._pass_on(raw)
@@ -139,7 +144,7 @@ class PageOutputs:
             self._hold(run)
         else:
             output = {**output_of(kind, content), "transient": content.get("transient") or {}}
-            item = run.area.add(output, len(message.raw_content))
+            item = run.area.add(output, size)
             self._release_clear(run)
             if not run.area.cut:
                 self._pass_on(raw)
@@ -151,6 +156,17 @@ class PageOutputs:
                 # One with the id of an earlier display changes that, too.
                 self._say("update_display_data", content, run.parent)
             self._hold(run)
+
+    def _skip(self, run: _Run, message: Message) -> None:
+        """A display that would end the page; it is not even decoded here."""
+        if message.msg_type == "update_display_data":
+            content = without_data(message)
+            self._update(content)
+            self._say("update_display_data", content, run.parent)
+            return
+        run.area.add(_EMPTY, len(message.raw_content))
+        self._release_clear(run)
+        self._hold(run)
 
     def _clear(self, run: _Run, wait: bool, raw: Any) -> None:
         was_cut = run.area.cut

@@ -10,7 +10,7 @@ from genops_lab.agent.records import IOPUB, NOTE, REQUEST, SHELL
 
 from .area import OutputArea
 from .items import Fixed
-from .messages import Message, decoded, display_id_of, output_of
+from .messages import Message, decoded, display_id_of, output_of, without_data
 from .widgets import OutputWidgets
 
 MESSAGE_IDS = 1000
@@ -113,12 +113,20 @@ class KernelOutputs:
                 run.message_ids.append(parsed.msg_id)
                 return self._publish(run, parsed, timestamp)
             if parsed.msg_type == "update_display_data":
-                content = parsed.content
-                self._update_displays(display_id_of(content), content)
+                shown = self._displays.get(display_id_of(without_data(parsed)), ())
+                if shown:
+                    content = self._content(parsed, shown[0][0].area)
+                    self._update_displays(display_id_of(content), content)
         elif channel == SHELL and run is not None and parsed.msg_type == "execute_reply":
             run.message_ids.append(parsed.msg_id)
             return self._reply(run, parsed.content, timestamp)
         return False
+
+    @staticmethod
+    def _content(message: Message, area: OutputArea) -> dict[str, Any]:
+        if message.msg_type == "update_display_data" and area.is_too_large(len(message.raw_content)):
+            return without_data(message)
+        return message.content
 
     def documented(self, run: Run) -> None:
         """The saved document has this run's outputs."""
@@ -162,7 +170,7 @@ class KernelOutputs:
 
     def _publish(self, run: Run, message: Message, timestamp: float) -> bool:
         kind = message.msg_type
-        content = message.content
+        content = self._content(message, run.area)
         if kind == "status":
             state = content.get("execution_state")
             run.begun = run.begun or state == "busy"

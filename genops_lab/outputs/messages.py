@@ -8,12 +8,18 @@ from typing import Any
 
 import msgspec
 
+from genops_lab.core.words import size_of
+
 DELIMITER = b"<IDS|MSG>"
 
 
 class _Header(msgspec.Struct):
     msg_id: str = ""
     msg_type: str = ""
+
+
+class _Content(msgspec.Struct):
+    transient: Any = None
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -33,6 +39,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 _header = msgspec.json.Decoder(_Header)
+_content = msgspec.json.Decoder(_Content)
 _any = msgspec.json.Decoder()
 
 
@@ -94,3 +101,14 @@ def display_id_of(content: dict[str, Any]) -> str:
     transient = content.get("transient")
     found = transient.get("display_id") if isinstance(transient, dict) else None
     return found if isinstance(found, str) else ""
+
+
+def without_data(message: Message) -> dict[str, Any]:
+    """The content of an ``update_display_data`` that is too large for a page, with words in the place of its data. The
+    data is not decoded."""
+    try:
+        transient = _content.decode(message.raw_content).transient
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        transient = None
+    text = f"… not shown here: a display of {size_of(len(message.raw_content))}. …"
+    return {"data": {"text/plain": text}, "metadata": {}, "transient": transient or {}}

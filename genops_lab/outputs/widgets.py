@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .messages import Message
 
+_MAX_BYTES = 1_000_000
+
 
 class OutputWidgets:
     """The Output widgets of a kernel, by their comms, and the requests whose outputs they take now."""
@@ -20,7 +22,9 @@ class OutputWidgets:
         self._taken.clear()
 
     def comm(self, message: Message) -> None:
-        """Follow a comm's message."""
+        """Follow a comm's message. A large one says nothing of which outputs a widget takes, and is not read."""
+        if len(message.raw_content) > _MAX_BYTES:
+            return
         content = message.content
         comm_id = str(content.get("comm_id", ""))
         data = content.get("data")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from genops_lab.outputs.recorder import Recorder
 from tests.support.exhaustive import examples
 
 from .kernel_messages import SpeakingKernel
-from .recordings import KERNEL, MESSAGES, content_of, merged
+from .recordings import KERNEL, MESSAGES, content_of, merged, only
 
 
 class Listener:
@@ -171,4 +172,48 @@ def test_a_kernel_that_dies_leaves_its_last_words(tmp_path: Path) -> None:
     page.outputs.end_all()
     assert page.kinds[-2:] == ["update_display_data", "stream"]
     assert page.got[-1]["content"]["text"].endswith("999\n")
+    recorder.close()
+
+
+def test_a_display_that_would_end_the_page_is_left_out_and_its_text_kept(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, lambda _kernel_id: None, max_bytes=1000)
+    page, kernel = Listener(recorder, max_bytes=1000), SpeakingKernel(recorder)
+    kernel.begin("m1", "cell")
+    kernel.print("m1", "before\n")
+    kernel.say(
+        "display_data",
+        "m1",
+        {"data": {"text/plain": "small"}, "metadata": {}, "transient": {"display_id": "d"}},
+    )
+    large = {"data": {"text/plain": "z" * 200_000}, "metadata": {}}
+    for _ in range(2):
+        kernel.say("display_data", "m1", large)
+    kernel.print("m1", "after\n")
+    kernel.say(
+        "update_display_data", "m1",
+        {"data": {"text/plain": "y" * 200_000}, "metadata": {}, "transient": {"display_id": "d"}},
+    )  # fmt: skip
+    page.hear(kernel)
+    page.tick()
+    kernel.finish("m1")
+    page.hear(kernel)
+    assert max(len(repr(each)) for each in page.got) < 2000
+    found = only(recorder)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("code")])
+    oracle = NotebookClient(notebook, record_timing=False)
+    oracle.clear_before_next_output = False
+    for said in page.got:
+        with contextlib.suppress(CellExecutionComplete):
+            oracle.process_message(said, notebook.cells[0], 0)
+    assert merged(found.outputs) == merged(notebook.cells[0].outputs)
+    before, small, excerpt, after = found.outputs
+    assert (before["text"], after["text"]) == ("before\n", "after\n")
+    assert small["data"] == {"text/plain": "… not shown here: a display of 195.4 KiB. …"}
+    assert (excerpt["data"][MIME]["displays"], excerpt["data"][MIME]["bytes"]) == (
+        2,
+        2 * len(json.dumps(large)),
+    )
+    text = Path(found.full_output).read_text()
+    assert text.startswith("before\nsmall\n") and text.count("z" * 200_000 + "\n") == 2
+    assert text.endswith("after\n")
     recorder.close()

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
+from genops_lab.outputs.messages import decoded
 from genops_lab.outputs.websocket import SETTING, LosslessConnection, install
 from tests.support import exhaustive
 from tests.support.homes import Home
 
-from .pages import Labs, Page, RemoteLab, a_remote_lab, ended_afterwards
+from . import pages
+from .pages import Labs, Page, RemoteLab, a_remote_lab, ended_afterwards, eventually
 
 #: More than a queue of messages holds.
 DISPLAYS = exhaustive.times(20_000, 8_000)
@@ -67,6 +72,52 @@ def everything_reaches_a_page_that_stalls(lab: Labs) -> None:
     assert got == list(range(DISPLAYS))
 
 
+LARGE_BYTES = exhaustive.times(200_000_000, 20_000_000)
+LARGE = f"display({{'text/plain': 'z' * {LARGE_BYTES}}}, raw=True)"
+
+
+@pytest.mark.slow
+def test_two_large_displays_hold_up_no_other_request_and_no_page(
+    lab: RemoteLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "DEADLINE_S", 240.0)  # they pass the host's disk
+    code = f"{LARGE}\n{LARGE}\nprint('END')"
+    lab.write_notebook({"a": code})
+    kernel_id = lab.open()["kernel"]["id"]
+    page = lab.page(kernel_id, browser=True)
+    assert page.run("warm", "1")["status"] == "ok"
+    waits: list[float] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            began = time.monotonic()
+            lab.server.get("api/status")
+            waits.append(time.monotonic() - began)
+            done.wait(0.05)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    got = all_of(page, page.send("a", code))
+    page.close()
+    (execution,) = [each for each in lab.executions(kernel_id)["executions"] if each["cell_id"] == "a"]
+    eventually(lambda: END in lab.notebook.read_text(), timeout_s=90)
+    done.set()
+    asking.join()
+    raw = json.dumps({"data": {"text/plain": "z" * LARGE_BYTES}}).encode()
+    began = time.monotonic()
+    decoded(raw)
+    once_s = time.monotonic() - began  # what it costs here and now to read one of them once
+    print(f"longest waits of other requests: {sorted(waits)[-5:]}; one of them is read in {once_s} s")
+    assert max(len(json.dumps(message)) for message in got) < 100_000
+    assert any(END in str(message["content"].get("text", "")) for message in got)
+    assert execution["truncated"] and Path(execution["full_output"]).stat().st_size > 2 * LARGE_BYTES
+    assert lab.notebook.stat().st_size < 100_000
+    if exhaustive.ALL:  # on a machine without other work
+        assert max(waits) < 1 + 15 * once_s, (once_s, sorted(waits)[-5:])
+
+
+END = "END"
 PRINTED = exhaustive.times(300_000, 160_000)
 PRINT = f"for i in range({PRINTED}):\n    print('line', i)\nraise ValueError('the end')"
 
