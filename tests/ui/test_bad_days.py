@@ -137,7 +137,10 @@ def test_two_tabs_see_the_same(browser: Browser, home: Home) -> None:
             lab.open()
             lab.section("Deployments")
         one.section("Models").get_by_role("button", name="Deploy line version 1…").click()
-        accept = one.page.get_by_role("dialog").get_by_role("button", name="Deploy", exact=True)
+        dialog = one.page.get_by_role("dialog")
+        # a script without GenOps logged it
+        dialog.get_by_role("checkbox", name="I trust this model: it may run code on this machine.").check()
+        accept = dialog.get_by_role("button", name="Deploy", exact=True)
         expect(accept).to_be_enabled()
         accept.click()
         for lab in (one, other):
