@@ -227,11 +227,11 @@ def test_a_model_that_mlflow_2_logs(home: Home, tmp_path: Path) -> None:
     old = tmp_path / "old"
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(old)]
     subprocess.run([*pip, "mlflow-skinny>=2.20,<3"], check=True, capture_output=True, timeout=120)
-    env = home.environment(
-        GENOPS_SOCKET=str(home.path / "s"), PYTHONPATH=str(old), MLFLOW_TRACKING_URI=f"file://{tmp_path}/runs"
-    )
     with lab_stand_in(home.path / "s") as lab:
         lab.answers["POST", "/genops/tracking/models"] = lambda _body: (200, None)
+        env = home.environment(
+            GENOPS_SOCKET=str(lab.path), PYTHONPATH=str(old), MLFLOW_TRACKING_URI=f"file://{tmp_path}/runs"
+        )
         done = subprocess.run(
             [sys.executable, "-c", WITH_MLFLOW_2], env=env, cwd=home.work, capture_output=True, text=True,
             timeout=120, check=False,
