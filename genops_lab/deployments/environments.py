@@ -51,8 +51,10 @@ def requirement_lines(model: Path) -> list[str]:
 
 def package_sources(model: Path) -> list[str]:
     """The lines that say from where the model's packages come, also of the files that its requirements include."""
-    root, found = model.resolve(), []
-    seen, pending = set(), [root / "requirements.txt"]
+    root = model.resolve()
+    found: list[str] = []
+    seen: set[Path] = set()
+    pending = [root / "requirements.txt"]
     while pending and len(seen) < MAX_INCLUDED:
         file = pending.pop()
         if file in seen:

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.deployments.models import Deployment, NewDeployment
+from genops_lab.deployments.models import CheckDeploy, Deployment, NewDeployment
 from genops_lab.deployments.records import Records
 from genops_lab.registry.models import RegisterModel
 from genops_lab.settings import Settings
@@ -67,6 +67,11 @@ def register(rooms: Rooms, name: str, logged: Logged) -> None:
 def deploy(rooms: Rooms, model: str, **fields: Any) -> Deployment:
     """Begin a deployment."""
     return rooms.run(rooms.deployments.deploy(NewDeployment(model=model, **fields)))
+
+
+def shown(rooms: Rooms, model: str) -> str:
+    """The digest of the newest version's files, as a person confirms them."""
+    return rooms.run(rooms.deployments.check_deploy(CheckDeploy(model=model))).digest
 
 
 def process_of(rooms: Rooms, name: str) -> psutil.Process:

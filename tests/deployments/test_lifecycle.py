@@ -18,7 +18,7 @@ from genops_lab.settings import Settings
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
-from .conftest import ask, deploy, process_of, register
+from .conftest import ask, deploy, process_of, register, shown
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_unknown_files_are_not_loaded_unasked(rooms: Rooms, training: Training) 
     assert {file["path"] for file in check["files"]} >= {"MLmodel", "model.skops"}
     with pytest.raises(NotFound):
         rooms.run(rooms.deployments.get_deployment("foreign"))
-    deploy(rooms, "foreign", trust=True)
+    deploy(rooms, "foreign", trust=shown(rooms, "foreign"))
     assert rooms.settled("foreign").state == "running"
     rooms.run(rooms.deployments.stop_deployment("foreign"))
 
@@ -138,7 +138,7 @@ def test_a_pickle_of_no_run_of_ours_is_loaded_only_when_confirmed(rooms: Rooms, 
     assert not check.trusted
     with pytest.raises(Conflict, match="recorded"):
         deploy(rooms, "pickled")
-    deploy(rooms, "pickled", trust=True)
+    deploy(rooms, "pickled", trust=shown(rooms, "pickled"))
     assert rooms.settled("pickled").state == "running"
     rooms.run(rooms.deployments.stop_deployment("pickled"))
 
@@ -170,7 +170,7 @@ def test_a_model_that_cannot_load_fails_with_its_log_and_a_hint(rooms: Rooms, tr
     with training.run() as run:
         info = mlflow.pyfunc.log_model(name="model", python_model=Broken(), pip_requirements=["mlflow"])
     register(rooms, "broken", Logged(run.info.run_id, training.folder(info.model_id), None, []))  # type: ignore[arg-type]
-    begun = deploy(rooms, "broken", trust=True)
+    begun = deploy(rooms, "broken", trust=shown(rooms, "broken"))
     task = rooms.run(rooms.tasks.wait(begun.task_id))
     found = rooms.run(rooms.deployments.get_deployment("broken"))
     assert (task.state, found.state, found.url) == ("failed", "failed", "")
@@ -206,7 +206,7 @@ def test_stopping_answers_the_requests_in_flight(rooms: Rooms, training: Trainin
     with training.run() as run:
         mlflow.pyfunc.log_model(name="model", python_model=Slow(), pip_requirements=["mlflow"])
     register(rooms, "slow", Logged(run.info.run_id, None, None, []))  # type: ignore[arg-type]
-    deploy(rooms, "slow", trust=True)
+    deploy(rooms, "slow", trust=shown(rooms, "slow"))
     found = rooms.settled("slow")
     answers: list[object] = []
     thread = threading.Thread(target=lambda: answers.append(ask(found.url, found.key, [[1.0]])))

@@ -6,6 +6,7 @@ the HTTP server between the kernel and the services is a stand-in.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.deployments.models import CheckDeploy, DeployCheck
+from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.models import (
     KernelTracking,
     OwnModel,
@@ -29,7 +31,7 @@ from genops_lab.experiments.models import (
 from genops_lab.registry.models import RegisterModel
 from genops_lab.settings import Settings
 from tests.kernel.kernels import RunningKernel, running_kernel
-from tests.kernel.stand_in import Answer, LabStandIn
+from tests.kernel.stand_in import Answer, LabStandIn, lab_stand_in
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import Rooms, open_rooms
@@ -197,8 +199,6 @@ def test_a_hosts_model_whose_run_is_resumed_here(place: Place) -> None:
 
 
 def test_a_hosts_word_for_a_model(place: Place, tmp_path: Path) -> None:
-    from genops_lab.experiments.hashes import model_digest
-
     digest = model_digest(evil_folder(tmp_path / "evil"))
     files = {"evil/MLmodel": MLMODEL, "evil/code/evilmod.py": EVIL}
     events = [
@@ -207,3 +207,36 @@ def test_a_hosts_word_for_a_model(place: Place, tmp_path: Path) -> None:
     ]
     word = TrackingEvent(seq=4, kind="model", timestamp=time.time(), data={"name": "evil", "digest": digest})
     assert not place.registered("forged", of_a_host(place.rooms, *events, word)).trusted
+
+
+WITH_MLFLOW_2 = """
+import genops, mlflow
+class Same(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+assert mlflow.__version__.startswith("2."), mlflow.__version__
+with mlflow.start_run() as run:
+    mlflow.pyfunc.log_model("model", python_model=Same(), pip_requirements=[])
+print(run.info.run_id)
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_model_that_mlflow_2_logs(home: Home, tmp_path: Path) -> None:
+    """Its files alone are exchanged: what it needs is here."""
+    old = tmp_path / "old"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(old)]
+    subprocess.run([*pip, "mlflow-skinny>=2.20,<3"], check=True, capture_output=True, timeout=120)
+    with lab_stand_in(home.path / "s") as lab:
+        lab.answers["POST", "/genops/tracking/models"] = lambda _body: (200, None)
+        env = home.environment(
+            GENOPS_SOCKET=str(lab.path), PYTHONPATH=str(old), MLFLOW_TRACKING_URI=f"file://{tmp_path}/runs"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", WITH_MLFLOW_2], env=env, cwd=home.work, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (mlmodel,) = (tmp_path / "runs").rglob("MLmodel")
+    (told,) = [body for _, path, body in lab.requests if path == "/genops/tracking/models"]
+    assert told == {"name": "model", "digest": model_digest(mlmodel.parent), "run_id": done.stdout.strip()}

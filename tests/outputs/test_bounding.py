@@ -176,6 +176,10 @@ def test_a_kernel_that_dies_leaves_its_last_words(tmp_path: Path) -> None:
 
 
 def test_a_display_that_would_end_the_page_is_left_out_and_its_text_kept(tmp_path: Path) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionComplete
+
     recorder = Recorder(tmp_path, lambda _kernel_id: None, max_bytes=1000)
     page, kernel = Listener(recorder, max_bytes=1000), SpeakingKernel(recorder)
     kernel.begin("m1", "cell")

@@ -258,7 +258,7 @@ async def test_models_of_another_host_are_not_remembered(room: Room) -> None:  #
         ]
         assert (await door.track("run-a", events)).body["acked_seq"] == 5
         own = {"name": "model", "digest": "a" * 64}
-        assert (await door.ask("POST", "/tracking/models", own)).status == 404
+        assert (await door.ask("POST", "/tracking/models", own)).status == 403
         with room.store.transaction() as connection:
             assert connection.execute(select(model_hashes)).all() == []
         await room.events.close()

@@ -76,6 +76,8 @@ def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) ->
     deploy.dblclick()
     dialog = lab.page.get_by_role("dialog")
     accept = dialog.get_by_role("button", name="Deploy", exact=True)
+    # a script without GenOps logged it
+    dialog.get_by_role("checkbox", name="I trust this model: it may run code on this machine.").check()
     expect(accept).to_be_enabled()
     lab.looks("deploy", ".jp-Dialog", (1280, 800))
     accept.dblclick()
