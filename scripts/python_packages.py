@@ -125,6 +125,9 @@ class Installer:
         if not self.has_uv(shell) or self._uv is None:
             raise StepFailed("uv is needed for this")
         environment = {**(self._variables or {}), "UV_PYTHON_DOWNLOADS": "never", **self._environment()}
+        if "-c" in arguments:  # to uv it takes the place of the variable, to pip it is one more
+            more = environment.get("UV_CONSTRAINT", "").split()
+            arguments = (*arguments, *(word for path in more for word in ("-c", path)))
         if "--extra-index-url" in arguments:
             environment["UV_INDEX_STRATEGY"] = "unsafe-best-match"
         shell.run(self._uv, *arguments, env=environment)

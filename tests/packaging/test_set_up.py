@@ -9,6 +9,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,6 +201,33 @@ def test_uv_takes_the_wheel_that_pip_is_configured_to_take(configured: Path) -> 
         [configured, "-c", "import torch; print(torch.version)"], capture_output=True, text=True
     )
     assert told.stdout.strip() == "2.9.0+cpu"
+
+
+def test_constraints_of_ci_leave_those_of_pip_in_force(
+    configured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv took the newest torch, with gigabytes of CUDA: to it -c takes the place of the variable."""
+    tools = uv_folder()
+    if tools is None:
+        pytest.skip("uv cannot be installed here")
+    (tmp_path / "of-pip.txt").write_text("torch<=2.9.0\n")
+    (tmp_path / "of-ci.txt").write_text("torch>=2.4\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "of-pip.txt"))
+    installer = python_packages.Installer(configured, tools.parent, lambda: dict(os.environ))
+    ran: list[tuple[str, ...]] = []
+    shell = steps.Shell(steps.Step("Python packages", lambda shell: None))
+    run = shell.run
+
+    def remembered(*command: Any, **options: Any) -> Any:
+        ran.append(tuple(map(str, command)))
+        return run(*command, **options)
+
+    monkeypatch.setattr(shell, "run", remembered)
+    installer.install(shell, "-c", str(tmp_path / "of-ci.txt"), "torch>=2.4")
+    assert [ran[-1][at + 1] for at, word in enumerate(ran[-1]) if word == "-c"] == [
+        str(tmp_path / "of-ci.txt"),
+        str(tmp_path / "of-pip.txt"),
+    ]
 
 
 def test_pip_installs_where_a_setting_has_no_word_in_uv(
