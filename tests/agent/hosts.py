@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import os
 import signal
@@ -69,10 +70,13 @@ class Host:
 class KernelClient:
     """What a Lab's bridge does, in short. ``messages``: (seq, channel, frames) in the order they came."""
 
-    def __init__(self, channel: Channel, client: str = "", after: int = 0, **hello: Any) -> None:
+    def __init__(
+        self, channel: Channel, client: str = "", after: int = 0, key: str = KEY, **hello: Any
+    ) -> None:
         self.channel = channel
         self.client = client or uuid.uuid4().hex
-        self.signer = wire.Signer(KEY, "hmac-sha256")
+        self.key = key.encode()
+        self.signer = wire.Signer(key, "hmac-sha256")
         self.sent = 0
         self.seen = 0
         self.last = after
@@ -130,18 +134,24 @@ class KernelClient:
         self.sent = earlier.sent
         self._said, self._replied, self._idle = earlier._said, earlier._replied, earlier._idle
 
-    def send(self, kind: str, content: dict[str, Any], channel: int = records.SHELL) -> str:
-        """A request; its message id."""
+    def send(
+        self, kind: str, content: dict[str, Any], channel: int = records.SHELL, cell_id: str = ""
+    ) -> str:
+        """A request (of the notebook's cell with this id); its message id."""
         frames = [b"client-ident", *self.signer.request(kind, content)]
+        if cell_id:
+            frames[5] = json.dumps({"cellId": cell_id}).encode()
+            frames[2] = hmac.new(self.key, b"".join(frames[3:]), "sha256").hexdigest().encode()
         self.sent += 1
         payload = records.pack(channel, 0.0, frames)
         self.channel.write(records.record(records.MESSAGE, self.sent, payload))
         return str(json.loads(frames[3])["msg_id"])
 
-    def execute(self, code: str) -> str:
+    def execute(self, code: str, cell_id: str = "") -> str:
         """An execute_request; its message id."""
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-        return self.send("execute_request", {**content, "allow_stdin": False, "stop_on_error": True})
+        content = {**content, "allow_stdin": False, "stop_on_error": True}
+        return self.send("execute_request", content, cell_id=cell_id)
 
     def _parse(self, channel: int, frames: list[bytes]) -> None:
         start = wire.after_delimiter(frames)
