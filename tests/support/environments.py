@@ -7,13 +7,16 @@ them, it is built from the checkout and installed anew.
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,6 +64,7 @@ def _run(*command: str | Path, cwd: Path = ROOT) -> None:
     assert answer.returncode == 0, f"{command}\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}"
 
 
+@functools.cache
 def built_wheel() -> Path:
     """The wheel of the checkout as it is, front end inside; built once a test run."""
     digest = hashlib.sha256()
@@ -105,6 +109,81 @@ def environment_with_wheel(python: Path, *requirements: str) -> Path:
             (folder / "ready").touch()
         _run(interpreter, "-m", "pip", "install", "-q", "--no-deps", "--force-reinstall", str(wheel))
         return interpreter
+
+
+def older_wheel(commit: str) -> Path:
+    """The wheel of an older commit, with the front end of the checkout; skips where the commit is not known."""
+    with _locked(f"older-{commit}"):
+        folder = BASE / f"older-{commit}"
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=BASE) as building:
+                archive, source = Path(building) / "source.tar", Path(building) / "source"
+                try:
+                    _run("git", "archive", "-o", archive, commit)
+                except AssertionError as error:
+                    pytest.skip(f"{commit} is not in this clone: {error}")
+                with tarfile.open(archive) as opened:
+                    opened.extractall(source, filter="data")
+                for built in ("genops_lab/labextension", "genops_lab/kernel/static"):
+                    shutil.copytree(ROOT / built, source / built)
+                made = Path(building) / "made"
+                _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made, cwd=source)
+                made.rename(folder)
+        return next(folder.glob("genops_lab-*.whl"))
+
+
+@functools.cache
+def thin_environment(wheel: Path | None) -> Path:
+    """The interpreter of an environment with this one's packages but GenOps Lab, and with a wheel of it or nothing in
+    its place. The packages are links, so that it takes seconds and some MB."""
+    site = Path(sysconfig.get_path("purelib"))
+    shared = sorted(
+        each.name
+        for each in site.iterdir()
+        if each.suffix != ".pth" and each.name != "__pycache__" and "genops" not in each.name
+    )
+    of = hashlib.sha256("\0".join([str(site), *shared]).encode())
+    of.update(str(wheel).encode())
+    key = f"thin-{of.hexdigest()[:16]}"
+    with _locked(key):
+        folder = BASE / key
+        interpreter = folder / "bin" / "python"
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _run(sys.executable, "-m", "venv", "--without-pip", folder)
+            if wheel:
+                pip = [sys.executable, "-m", "pip", "--python", str(interpreter)]
+                _run(*pip, "install", "-q", "--no-deps", "--no-index", wheel)
+            _link(site, shared, folder / "shared")
+            for name in ("share/jupyter", "etc/jupyter"):
+                _link_beside(Path(sys.prefix) / name, folder / name)
+            own = subprocess.run(
+                [interpreter, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+            (Path(own) / "shared.pth").write_text(f"{folder / 'shared'}\n")
+            (folder / "ready").touch()
+        return interpreter
+
+
+def _link(source: Path, names: Iterable[str], to: Path) -> None:
+    to.mkdir()
+    for name in names:
+        (to / name).symlink_to(source / name)
+
+
+def _link_beside(source: Path, to: Path) -> None:
+    """Link what is in ``source`` and not GenOps Lab's beside what is in ``to``."""
+    for path in source.iterdir():
+        if "genops" in path.name:
+            continue
+        if path.name in ("labextensions", "jupyter_server_config.d"):
+            _link_beside(path, to / path.name)
+        else:
+            to.mkdir(parents=True, exist_ok=True)
+            (to / path.name).symlink_to(path)
 
 
 def environment_without_lab(*requirements: str, python: Path | None = None) -> Path:
