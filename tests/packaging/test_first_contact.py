@@ -18,8 +18,8 @@ from tests.kernel.kernels import Cell
 from tests.support.environments import built_wheel, environment_without_lab, thin_environment
 from tests.support.homes import Home
 from tests.support.kernels import LabKernel, lab_kernel, register_kernel
-from tests.support.lab_server import LabServer, running_lab
-from tests.support.mlflow_file import kept_run, runs_in
+from tests.support.lab_server import LabServer, running_lab, start_lab
+from tests.support.mlflow_file import KeptRun, kept_run, runs_in
 from tests.support.rooms import eventually
 from tests.support.sshd import Sshd
 
@@ -68,25 +68,34 @@ def done(kernel: LabKernel, code: str) -> Cell:
     return cell
 
 
-def loaded(kernel: LabKernel, python: Path, whole: bool) -> None:
-    """``%load_ext`` and ``import genops`` work, by files of the wheel."""
+def loaded(kernel: LabKernel, python: Path, site: Path) -> None:
+    """``%load_ext`` and ``import genops`` work in a kernel of ``python``, by files below ``site``."""
     kernel.ok("%load_ext genops_lab")
-    kernel.ok("import genops, genops_lab, os, sys")
+    kernel.ok("import genops, genops_lab, sys")
     assert kernel.ok("print(sys.prefix)").stream("stdout").strip() == str(python.parents[1])
     found = kernel.ok("print(genops.__file__, genops_lab.__file__)").stream("stdout").split()
-    package = "lib" if whole else "kernel/site"
-    wheels = str(thin_environment(built_wheel()).parents[1])
-    assert all(path.startswith(wheels) and package in path for path in found), found
+    assert all(Path(path).is_relative_to(site) for path in found), found
+
+
+def wheels_site() -> Path:
+    """Where the wheel lies in the Lab's environment."""
+    return next(thin_environment(built_wheel()).parents[1].glob("lib/python*/site-packages"))
+
+
+def finished(home: Home, name: str) -> KeptRun:
+    """The one run of this name, once it has arrived whole."""
+    database = home.data / "mlflow" / "mlflow.db"
+
+    def states() -> list[str]:
+        return [run.status for run in runs_in(database) if run.name == name]
+
+    eventually(states, lambda found: found == ["FINISHED"], timeout_s=120)
+    return kept_run(home, name)
 
 
 def tracked(home: Home, name: str) -> None:
     """The run has arrived whole."""
-    database = home.data / "mlflow" / "mlflow.db"
-    eventually(
-        lambda: [run.status for run in runs_in(database) if run.name == name],
-        lambda found: found == ["FINISHED"],
-    )
-    run = kept_run(home, name)
+    run = finished(home, name)
     assert run.points["loss"] == [(step, 1 / (step + 1)) for step in range(5)]
     assert run.params["rate"] == "0.5"
 
@@ -135,7 +144,7 @@ def test_the_quickstart_is_copied_and_never_written_over(lab: LabServer, module_
 
 def test_the_labs_own_kernel(lab: LabServer, module_home: Home) -> None:
     with lab_kernel(lab, notebook="own.ipynb") as kernel:
-        loaded(kernel, thin_environment(built_wheel()), whole=True)
+        loaded(kernel, thin_environment(built_wheel()), wheels_site())
         done(kernel, TRACK.format(name="own") + LOG_MODEL)
         done(kernel, PROFILE.format(name="own"))
         assert done(kernel, SERVE.format(name="own")).result == "7"
@@ -148,7 +157,7 @@ def test_a_kernel_of_another_environment(lab: LabServer, module_home: Home) -> N
     python = thin_environment(None)
     register_kernel(module_home, "other", python)
     with lab_kernel(lab, "other", "other.ipynb") as kernel:
-        loaded(kernel, python, whole=False)
+        loaded(kernel, python, wheels_site() / "genops_lab" / "kernel" / "site")
         done(kernel, TRACK.format(name="other") + LOG_MODEL)
         done(kernel, PROFILE.format(name="other"))
         assert done(kernel, SERVE.format(name="other")).result == "7"
@@ -160,10 +169,10 @@ def test_a_kernel_of_an_environment_with_ipykernel_alone(lab: LabServer, module_
     python = environment_without_lab("ipykernel")
     register_kernel(module_home, "alone", python)
     with lab_kernel(lab, "alone", "alone.ipynb") as kernel:
-        loaded(kernel, python, whole=False)
+        loaded(kernel, python, wheels_site() / "genops_lab" / "kernel" / "site")
         done(kernel, TRACK.format(name="alone"))
         assert "no PyTorch" in kernel.run("%%profile\n1 + 1").reply["evalue"]
-        assert "alone" in kernel.ok("%genops runs list").stream("stdout")
+        assert "alone" in kernel.ok("%genops runs list --json").stream("stdout")
         swept(done(kernel, SWEEP.format(on="")))
     tracked(module_home, "alone")
 
@@ -178,7 +187,7 @@ def test_a_kernel_over_ssh(lab: LabServer, module_home: Home) -> None:
         status, answer = lab.request("POST", "genops/targets", target)
         assert status == 200, answer
         with lab_kernel(lab, f"genops-{HOST}", "far.ipynb") as kernel:
-            loaded(kernel, python, whole=False)
+            loaded(kernel, python, host.home)
             done(kernel, TRACK.format(name="far"))
             done(kernel, PROFILE.format(name="far"))
             assert "commands run in the Lab" in kernel.run("%genops runs list").reply["evalue"]
@@ -190,35 +199,40 @@ def test_a_kernel_over_ssh(lab: LabServer, module_home: Home) -> None:
         lab.request("DELETE", f"genops/targets/{HOST}")
 
 
-def test_no_lab_at_all(home: Home) -> None:
-    python = thin_environment(built_wheel())
+def test_no_lab_at_all(lab: LabServer, module_home: Home) -> None:
+    """The last one: the Lab is stopped, scripts, notebooks and commands work on, and the next Lab has it all."""
+    python, home = thin_environment(built_wheel()), module_home
     genops = python.parent / "genops"
+    lab.stop()
 
     def run(*command: str | Path) -> str:
-        done = subprocess.run(
-            command, cwd=home.work, env=home.environment(), capture_output=True, text=True, timeout=240
+        ended = subprocess.run(
+            command, cwd=home.work, env=home.environment(), capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
-        return done.stdout
+        assert ended.returncode == 0, (ended.stdout[-3000:], ended.stderr[-3000:])
+        return ended.stdout
 
     assert "quickstart.ipynb was copied" in run(genops, "quickstart", "demo")
     assert "was there already" in run(genops, "quickstart", "demo")
     assert nbformat.read(home.work / "demo" / "quickstart.ipynb", nbformat.NO_CONVERT).cells
-    script = "import genops\nwith genops.run('script', 'first'):\n    genops.log({'loss': 1.0}, step=0)\n"
-    (home.work / "script.py").write_text(script)
+    (home.work / "script.py").write_text(
+        "import genops\nfor step in range(5): genops.log({'x': step}, step=step)\n"
+    )
     run(python, "script.py")
-    cells = ["%load_ext genops_lab", TRACK.format(name="book") + LOG_MODEL, PROFILE.format(name="book")]
+    cells = ["%load_ext genops_lab", TRACK.format(name="book"), PROFILE.format(name="book")]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbformat.write(book, home.work / "book.ipynb")
-    execute = "from nbclient.cli import NbClientApp; NbClientApp.launch_instance(['--inplace', 'book.ipynb'])"
-    run(python, "-c", execute)
-    assert "Traceback" not in (home.work / "book.ipynb").read_text()
+    run(python, "-c", "from nbclient.cli import NbClientApp; NbClientApp.launch_instance(['book.ipynb'])")
     listed = json.loads(run(genops, "runs", "list", "--experiment", "first", "--json"))
-    assert {each["name"] for each in listed["runs"]} == {"script", "book"}
-    tracked(home, "book")
-    run(genops, "models", "register", "book", "--run", "book")
-    deployed = json.loads(run(genops, "deploy", "book", "--json"))
-    assert deployed["state"] == "running"
-    predicted = run(python, "-c", "import genops; print(round(genops.predict('book', [[3.0]])[0]))")
-    assert predicted.strip() == "7"
-    run(genops, "deployments", "stop", "book")
+    assert "own" in {each["name"] for each in listed}
+    run(genops, "models", "register", "late", "--run", "own")
+    assert json.loads(run(genops, "deploy", "late", "--json"))["state"] == "running"
+    server = start_lab(home, python=python, after=lab)
+    try:
+        tracked(home, "book")
+        assert finished(home, "script").steps("x") == list(range(5))
+        predicted = run(python, "-c", "import genops; print(round(genops.predict('late', [[3.0]])[0]))")
+        assert predicted.strip() == "7", "the deployment went on without a Lab"
+        run(genops, "deployments", "stop", "late")
+    finally:
+        server.stop()
