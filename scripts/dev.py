@@ -166,9 +166,7 @@ def install_packages(shell: Shell, extras: str) -> bool:
 
 
 def install_project(shell: Shell, extras: str) -> bool:
-    # genops.py is copied beside the packages: an editable install does not follow it.
-    copied = ROOT / "genops_lab" / "kernel" / "site" / "genops.py"
-    state = digest([ROOT / "package.json", ROOT / "pyproject.toml", copied], platform.python_version())
+    state = digest([ROOT / "package.json", ROOT / "pyproject.toml"], platform.python_version())
     missing = not done(f"packages-{extras}", packages_state(extras), VENV_STAMPS)
     if done("project", state, VENV_STAMPS) and not missing:
         return False

@@ -77,6 +77,18 @@ def test_a_store_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_digests_of_models_that_older_versions_took_are_forgotten(tmp_path: Path) -> None:
+    """What MLflow held at a run's end may have been another's model."""
+    path = tmp_path / "store.db"
+    Store.at(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO model_hashes VALUES ('d', 'r', 'm', 1.0)")
+        connection.execute("UPDATE alembic_version SET version_num = '0005'")
+    Store.at(path).close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT * FROM model_hashes").fetchall() == []
+
+
 def _bump_many(path: Path) -> None:
     store = Store.at(path)
     for _ in range(50):

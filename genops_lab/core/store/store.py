@@ -19,7 +19,7 @@ from ..locks import locked
 from ..paths import on_network
 from .tables import idempotency, revisions
 
-HEAD = "0005"
+HEAD = "0006"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
