@@ -341,7 +341,8 @@ def lab(arguments: Sequence[str]) -> None:
 
 def test(arguments: Sequence[str]) -> None:
     set_up_python("test", *TEST_STEPS)
-    run("jlpm", "test")
+    # Without what React says of its own timing, page after page; `make test-js` prints it.
+    run("jlpm", "test", "--silent")
     pytest(arguments)
 
 
