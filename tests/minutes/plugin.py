@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from . import budgets, figures, order, unsteady
@@ -24,6 +25,7 @@ from .processes import (
     SHARED,
     LeftBehind,
     end_what_is_left,
+    mark_of,
     shared_process,
     shared_processes,
     take_in_orphans,
@@ -77,12 +79,31 @@ class Files:
     """In the process that runs tests: marks what a file starts, and ends what it leaves behind."""
 
     def __init__(self, run: str, worker: str) -> None:
+        self._worker = worker
         self._mark = f"{run}:{worker}:"
         #: Modules of ``HEAVY`` that the collection imported.
         self.heavy: list[str] = []
 
     def pytest_collection_finish(self) -> None:
         self.heavy = [name for name in HEAVY if name in sys.modules]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Iterator[None]:
+        """What a fixture of several files starts is shared, and has a row of its own."""
+        if fixturedef.scope not in ("session", "package"):
+            return (yield)
+        before = os.environ[MARK]
+        os.environ[MARK] = mark = f"{self._mark}shared:{fixturedef.argname}"
+        try:
+            result = yield
+        finally:
+            os.environ[MARK] = before
+        for child in psutil.Process().children():
+            if mark_of(child.pid) == mark and child.pid not in shared_processes():
+                shared_process(f"{fixturedef.argname} of {fixturedef.baseid} ({self._worker})", child.pid)
+        return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
@@ -92,7 +113,11 @@ class Files:
         # After second tries, for which fixtures stay.
         if nextitem is None or _file(nextitem.nodeid) != file:
             spared = shared_processes().keys() - {os.getpid()}
-            left = end_what_is_left(self._mark + file, below=os.getpid(), spared=spared)
+            # What the fixtures of a folder start later, such as a service's worker, may serve its next file.
+            goes_on = nextitem is not None and nextitem.path.parent == item.path.parent
+            left = end_what_is_left(
+                self._mark + file, below=os.getpid(), spared=spared, orphans_alone=goes_on
+            )
             if left:
                 item.ihook.pytest_runtest_logreport(report=_error(item.nodeid, _told(left)))
         return result

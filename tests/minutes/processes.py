@@ -111,14 +111,16 @@ class LeftBehind:
         return f"{self.test or '(test unknown)'}: process {self.pid}, {self.command}"
 
 
-def end_what_is_left(mark: str, *, below: int, spared: Iterable[int] = ()) -> list[LeftBehind]:
+def end_what_is_left(
+    mark: str, *, below: int, spared: Iterable[int] = (), orphans_alone: bool = False
+) -> list[LeftBehind]:
     """End the processes whose mark begins with ``mark`` or that are descendants of ``below``, and return them.
 
     Those that end by themselves within ``GRACE_S`` are no finding. ``spared``: pids that stay, with their
-    descendants.
+    descendants. ``orphans_alone``: descendants of ``below`` stay too.
     """
     deadline = time.monotonic() + GRACE_S
-    left = list(_left(mark, below, set(spared)))
+    left = list(_left(mark, below, set(spared), orphans_alone))
     while left and time.monotonic() < deadline:
         time.sleep(0.1)
         left = [process for process in left if _runs(process)]
@@ -140,7 +142,7 @@ def _runs(process: psutil.Process) -> bool:
     return False
 
 
-def _left(mark: str, below: int, spared: set[int]) -> Iterator[psutil.Process]:
+def _left(mark: str, below: int, spared: set[int], orphans_alone: bool) -> Iterator[psutil.Process]:
     now = look()
     children: dict[int, list[int]] = {}
     for seen in now.values():
@@ -156,6 +158,8 @@ def _left(mark: str, below: int, spared: set[int]) -> Iterator[psutil.Process]:
     ours = set(family(below))
     for seen in now.values():
         if seen.zombie or seen.pid in spared or seen.pid in (os.getpid(), below):
+            continue
+        if orphans_alone and seen.pid in ours:
             continue
         if seen.pid in ours or (mark and mark_of(seen.pid).startswith(mark)):
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -73,6 +73,37 @@ def test_burns(tmp_path):
     time.sleep(3)  # the run looks at all processes every 2 s
     stop.touch()
 """,
+    # In a folder of their own: what a fixture of several files starts serves the next file too.
+    "several/__init__.py": "",
+    "several/conftest.py": """
+import pytest, subprocess, sys
+class Service:
+    child = None
+    def started(self):
+        self.child = self.child or subprocess.Popen([sys.executable, "-c", "import time; time.sleep(603)"])
+        return self.child
+@pytest.fixture(scope="package")
+def helper(burn_forever):
+    return burn_forever
+@pytest.fixture(scope="session")
+def burn_forever():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(604)"])
+    yield process
+    process.kill()
+    process.wait()
+@pytest.fixture(scope="package")
+def service():
+    found = Service()
+    yield found
+    found.child.kill()
+    found.child.wait()
+""",
+    "several/test_one.py": "def test_one(helper, service):\n    assert service.started().poll() is None\n",
+    "several/test_two.py": (
+        "def test_two(helper, service):\n"
+        "    first = service.child\n"  # None on another worker
+        "    assert helper.poll() is None and (first or service.started()).poll() is None, 'it was ended'\n"
+    ),
     "test_shared.py": "import time\ndef test_uses_it(server):\n    time.sleep(3)  # as above\n",
     "test_leaves.py": """
 from orphans import orphan
@@ -132,6 +163,7 @@ def pytest_in(folder: Path, *arguments: str) -> Ended:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     return folder
 
@@ -155,6 +187,12 @@ def test_a_shared_process_has_a_row_of_its_own(ended: Ended) -> None:
     assert ended.row("test_shared.py")["cpu_s"] < 0.5
 
 
+def test_what_fixtures_of_a_folder_start_serves_its_next_file(project: Path) -> None:
+    ended = pytest_in(project, "several")
+    assert ended.code == 0, ended.out
+    assert ended.row("burn_forever of several (main)")["kind"] == "shared"
+
+
 def test_collection_has_a_row_for_each_worker_and_rows_add_up(ended: Ended) -> None:
     rows = ended.run["rows"]
     assert {row["worker"] for row in rows if row["kind"] == "collection"} == {"gw0", "gw1"}
@@ -173,13 +211,13 @@ def test_what_is_left_behind_is_named_ended_and_makes_the_run_red(ended: Ended) 
 
 def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, project: Path) -> None:
     assert re.search(
-        r"^ +\d+:\d\d test_warns.py: 30 passed; [\d.]+ s, [\d.]+ s CPU; \d files left$", ended.out, re.M
+        r"^ +\d+:\d\d test_warns.py: 30 passed; [\d.]+ s, [\d.]+ s CPU; \d+ files left$", ended.out, re.M
     )
     assert "30 warnings of 1 kinds: " in ended.out
     assert "the same again" not in ended.out
     kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
     assert kept.startswith("30 times, first in test_warns.py::test_warns[")
-    assert re.fullmatch(r"=+ 36 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
+    assert re.fullmatch(r"=+ 38 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
 
 
 def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.minutes import shared_process
+
 from .homes import Home
 from .mlflow_file import place_store
 from .warm import warm_address
@@ -182,6 +184,7 @@ class SharedLab:
         """The server, which answers."""
         if self._server is None or self._server.process.poll() is not None:
             self._server = start_lab(self._home, **self._options)
+            shared_process("the Lab of tests/ui", self._server.process.pid)
         return self._server
 
     def check(self, user: str) -> None:

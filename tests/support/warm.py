@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genops_lab.core.worker import Worker
+from tests.minutes import shared_process
 
 from .homes import LEAKING
 
@@ -61,6 +62,7 @@ def _start() -> str:
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
+    shared_process("what has imported mlflow and forks", process.pid)
     atexit.register(_end, process, folder)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n", "the warm process did not start"
