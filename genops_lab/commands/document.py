@@ -46,11 +46,17 @@ Row = Sequence[str | Cell]
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading; numbers stand at the right. ``shrinks``: cut first where the terminal is narrow."""
+    """A column's heading; numbers stand at the right.
+
+    Where the terminal is narrow, columns that have ``leaves`` are left out, the smallest number first, as long as those
+    that ``shrink`` would be cut below ``narrowest`` characters.
+    """
 
     heading: str
     right: bool = False
     shrinks: bool = False
+    narrowest: int = 10
+    leaves: int = 0
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .document import Block, Cell, Document, Facts, Lines, Note, Table, Tone, clean
+from .document import Block, Cell, Column, Document, Facts, Lines, Note, Table, Tone, clean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,6 @@ PIPE_WIDTH = 10_000
 NOTEBOOK_WIDTH = 120
 GAP = 2
 #: A column is not made narrower than this.
-NARROWEST = 10
 
 
 def render(document: Document, *, width: int = PIPE_WIDTH, color: bool = False) -> str:
@@ -96,18 +95,20 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
         [Cell(clean(cell.text), cell.tone) if isinstance(cell, Cell) else Cell(clean(cell)) for cell in row]
         for row in (headings, *table.rows)
     ]
-    widths = [max(cell_len(row[at].text) for row in rows) for at in range(len(headings))]
+    natural = [max(cell_len(row[at].text) for row in rows) for at in range(len(headings))]
+    places = _columns_with_room(table.columns, natural, available)
+    columns, widths = [table.columns[at] for at in places], [natural[at] for at in places]
     excess = sum(widths) + GAP * (len(widths) - 1) - available
     for _ in range(max(0, excess)):
         shrinking = [
-            at for at, column in enumerate(table.columns) if column.shrinks and widths[at] > NARROWEST
+            at for at, column in enumerate(columns) if column.shrinks and widths[at] > column.narrowest
         ]
         if not shrinking:
             break
         widths[max(shrinking, key=widths.__getitem__)] -= 1
     for position, row in enumerate(rows):
         line = Text()
-        for column, width, cell in zip(table.columns, widths, row, strict=True):
+        for column, width, cell in zip(columns, widths, (row[at] for at in places), strict=True):
             room = width - cell_len(cell.text)
             shown = cell.text if room >= 0 else set_cell_size(cell.text, width - 1) + "…"
             padding = " " * max(0, room)
@@ -116,3 +117,18 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
             line.append(("" if column.right else padding) + " " * GAP)
         line.rstrip()
         yield line
+
+
+def _columns_with_room(columns: Sequence[Column], widths: Sequence[int], available: int) -> list[int]:
+    """The places of the columns that are shown."""
+    places = list(range(len(columns)))
+
+    def least() -> int:
+        needed = [
+            min(widths[at], columns[at].narrowest) if columns[at].shrinks else widths[at] for at in places
+        ]
+        return sum(needed) + GAP * (len(places) - 1)
+
+    while least() > available and (leaving := [at for at in places if columns[at].leaves]):
+        places.remove(min(leaving, key=lambda at: columns[at].leaves))
+    return places

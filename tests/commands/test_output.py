@@ -68,6 +68,22 @@ def test_a_narrow_terminal_cuts_the_columns_that_may_shrink() -> None:
     assert all(cell_len(line) == 40 for line in lines)
 
 
+def test_columns_leave_before_one_is_cut_too_far() -> None:
+    table = Table(
+        [
+            Column("id"),
+            Column("started", leaves=1),
+            Column("experiment", leaves=2),
+            Column("metrics", shrinks=True, narrowest=16),
+        ],
+        [["a", "2026-11-29 10:00", "digits", "accuracy=0.9312  loss=0.2"]],
+    )
+    wide, narrow, narrowest = (terminal.render(Document([table]), width=width) for width in (60, 40, 20))
+    assert "2026" in wide and "digits" in wide and "loss=0.2" in wide
+    assert narrow.splitlines()[1] == "a   digits      accuracy=0.9312  loss=0…"
+    assert narrowest.splitlines()[1] == "a   accuracy=0.9312…"
+
+
 def test_colour_is_for_terminals() -> None:
     assert "\x1b[" in terminal.render(TABLE, color=True)
     assert "\x1b" not in terminal.render(TABLE)

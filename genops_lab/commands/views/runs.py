@@ -61,6 +61,11 @@ def _number(value: float | None, digits: int) -> str:
     return "not finite" if value is None else f"{value:.{digits}g}"
 
 
+def _own_first(key: str) -> tuple[bool, str]:
+    """A user's metrics before those that are logged unasked."""
+    return key.startswith(("system/", "train/")), key
+
+
 def _metrics_cell(run: Run, asked_for: Sequence[str]) -> str | Cell:
     """The first metrics; in front of them, in red, those that are no numbers any more."""
     shown = _first_metrics(run, asked_for)
@@ -76,7 +81,8 @@ def changed(run_ids: list[str], how: str) -> Document:
 def _first_metrics(run: Run, asked_for: Sequence[str]) -> str:
     """All that were asked for, and others by name while there is room."""
     asked = [key for key in asked_for if key in run.metrics]
-    others = [key for key in sorted(run.metrics) if key not in asked][: max(0, SHOWN_METRICS - len(asked))]
+    others = [key for key in sorted(run.metrics, key=_own_first) if key not in asked]
+    del others[max(0, SHOWN_METRICS - len(asked)) :]
     return "  ".join(f"{key}={_number(run.metrics[key], 4)}" for key in (*asked, *others))
 
 
@@ -97,11 +103,11 @@ def runs(found: list[Run], *, filtered: bool = False, metrics: Sequence[str] = (
     columns = [
         Column("run"),
         Column("name", shrinks=True),
-        Column("experiment", shrinks=True),
+        Column("experiment", shrinks=True, leaves=2),
         Column("status"),
-        Column("started"),
-        Column("duration", right=True),
-        Column("metrics", shrinks=True),
+        Column("started", leaves=1),
+        Column("duration", right=True, leaves=3),
+        Column("metrics", shrinks=True, narrowest=32),
     ]
     none = "No run matches." if filtered else "There are no such runs. Start one with %%track in a notebook."
     return Document([Table(columns, rows, empty=none)])
