@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ from .profiles import profile, profiles
 from .runs import experiments, runs
 from .sweeps import sweep
 from .targets import targets
+
+EXIT_USAGE = 2
 
 app = typer.Typer(
     name="genops",
@@ -62,6 +65,24 @@ app.command("push")(push)
 app.command("quickstart")(quickstart)
 app.command("status")(status)
 app.command("doctor")(doctor)
+
+
+@app.command("help")
+def show_help(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]...", help="Such as: runs list.")
+    ] = None,
+) -> None:
+    """Show the help of a command, or of all."""
+    shown = ctx.parent or ctx
+    for word in words or ():
+        found = shown.command.get_command(shown, word) if hasattr(shown.command, "get_command") else None
+        if found is None:
+            print(f"There is no command {word!r} in `{shown.command_path}`.", file=sys.stderr)
+            raise typer.Exit(EXIT_USAGE)
+        shown = type(shown)(found, info_name=word, parent=shown)
+    print(shown.get_help())
 
 
 def main() -> None:

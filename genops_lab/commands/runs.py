@@ -277,9 +277,10 @@ def tag_runs(
     remove: Annotated[
         list[str] | None, typer.Option("--remove", help="A tag to remove; may be given several times.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Set and remove tags of runs."""
-    with command(False) as session:
+    with command(json) as session:
         from genops_lab.experiments.columns.models import RunTags
         from genops_lab.experiments.columns.service import RunTableService
         from genops_lab.experiments.service import ExperimentsService
@@ -297,6 +298,8 @@ def tag_runs(
         ids = dict.fromkeys(session.call(ExperimentsService.get_run_links, run_id=ref).run_id for ref in refs)
         for run_id in ids:
             session.call(RunTableService.tag_run, run_id=run_id, body=body)
+        if json:
+            session.show(list(ids), views.changed(list(ids), "tagged"))
         session.say(f"The tags of {len(ids)} runs are changed." if len(ids) > 1 else "The tags are changed.")
 
 
@@ -334,12 +337,14 @@ def undelete_runs(
 
 
 @runs.command("analyze")
-def analyze_runs() -> None:
+def analyze_runs(json: Json = False) -> None:
     """Run ANALYZE on MLflow's SQLite file: its own searches become fast."""
-    with command(False) as session:
+    with command(json) as session:
         from genops_lab.experiments.columns.service import RunTableService
 
-        session.call(RunTableService.analyze_runs)
+        state = session.call(RunTableService.analyze_runs)
+        if json:
+            session.show(state, views.state(state))
         session.say("MLflow's SQLite file has statistics now.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
@@ -96,8 +97,14 @@ def add_target(
             secrets=secret or [],
             policy=TargetPolicy(folder="off" if no_folder else "sync"),
         )
+        aliases = [each.alias for each in session.call(TargetsService.list_candidates)] if host else []
         found = session.call(TargetsService.add_target, body=body)
         session.show(found, views.added(found))
+        if host not in aliases and (near := get_close_matches(host, aliases, n=1, cutoff=0.6)):
+            session.say(
+                f"Did you mean {near[0]}, which your ssh_config has? Then run `genops targets remove {name}` and "
+                f"`genops targets add {name} --ssh {near[0]}`."
+            )
 
 
 def _carrier(word: str) -> CarrierChoice:

@@ -183,3 +183,14 @@ def test_groups_tell_between_what_their_metrics_lie() -> None:
     assert re.split("  +", head) == ["PARAMS.A", "RUNS", "NEWEST", "LOSS (MEAN, RANGE)"]
     assert "1,200" in rows[0] and rows[0].endswith("0.5 (0.25 to 0.75) +1 not finite")
     assert rows[1].split()[-1] == "2" and rows[2].endswith(" 2 not finite") and rows[3].startswith("(none)")
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    from typer.testing import CliRunner
+
+    from genops_lab.commands.main import app
+
+    asked = CliRunner().invoke(app, ["help", "runs", "list"], prog_name="genops")
+    assert asked.exit_code == 0 and "--filter" in asked.stdout and "genops runs list" in asked.stdout
+    assert "runs" in CliRunner().invoke(app, ["help"], prog_name="genops").stdout
+    assert CliRunner().invoke(app, ["help", "nonsense"], prog_name="genops").exit_code == 2

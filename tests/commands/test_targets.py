@@ -56,6 +56,16 @@ def target(lab: RunningLab, host: Sshd) -> Iterator[str]:
     assert removed.code in (0, 3), removed.err
 
 
+def test_an_alias_that_is_nearly_one_of_the_ssh_config_is_asked_about(lab: RunningLab, host: Sshd) -> None:
+    nearly = host.alias[:-1] + "x"
+    added = lab.call("targets", "add", "typo", "--ssh", nearly)
+    try:
+        assert added.code == 0
+        assert f"Did you mean {host.alias}, which your ssh_config has?" in added.err
+    finally:
+        lab.call("targets", "remove", "typo", "--force")
+
+
 def error_of(err: str) -> dict[str, Any]:
     return json.loads(err.strip().splitlines()[-1])["error"]
 

@@ -247,7 +247,8 @@ def test_several_runs_are_tagged_at_once_or_none(lab: RunningLab, digits: Logged
     try:
         wrong = lab.call("runs", "tag", other, "f" * 32, "team=vision")
         assert (wrong.code, client.get_run(other).data.tags.get("team")) == (3, None)
-        done = lab.call("runs", "tag", digits.run_id[:10], other, "team=vision")
+        done = lab.call("runs", "tag", digits.run_id[:10], other, "team=vision", "--json")
+        assert done.json == [digits.run_id, other]
         assert (done.code, done.err) == (0, "The tags of 2 runs are changed.\n")
         assert [client.get_run(run).data.tags["team"] for run in (digits.run_id, other)] == ["vision"] * 2
         assert re.search(r"^team +vision$", lab.call("runs", "show", other).out, re.MULTILINE)

@@ -27,6 +27,7 @@ from ..document import (
 )
 
 if TYPE_CHECKING:
+    from genops_lab.experiments.columns.models import RunsState
     from genops_lab.experiments.links import RunLinks
     from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
     from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
@@ -76,6 +77,11 @@ def _metrics_cell(run: Run, asked_for: Sequence[str]) -> str | Cell:
 def changed(run_ids: list[str], how: str) -> Document:
     """``runs delete`` and ``runs undelete``."""
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
+
+
+def state(found: RunsState) -> Document:
+    """``runs analyze``."""
+    return Document([Facts([("runs", f"{found.read:,}"), ("source", found.source)])])
 
 
 def _first_metrics(run: Run, asked_for: Sequence[str]) -> str:
