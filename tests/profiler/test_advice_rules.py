@@ -339,6 +339,11 @@ def test_warm_up_in_the_profile(tmp_path: Path, first: float, found: bool) -> No
     events += launched(-500, 999, 400)
     events += loop(lambda number, at: launched(at, number + 1, 950))
     assert ("warmup_counted" in advised(tmp_path, events)) == found
+    if found:  # a trace of %%profile names its cells, and is left with %%profile's own option
+        cells = [{"name": "cell", "number": 1}]
+        own = analyze(written(tmp_path, events, **H100, genopsCells=cells))
+        (code,) = [each.code_hint for each in own.advice if each.code == "warmup_counted"]
+        assert code == "%%profile --warmup 5"
 
 
 @pytest.mark.parametrize(("length", "found"), [(500, True), (970, False)])

@@ -55,7 +55,8 @@ def warmup_counted(case: Case) -> Iterable[Advice]:
             f"{what}. Of the traced time {case.share(saving)} happens once and says nothing of the steps to come.",
             Stake(saving, slices),
             "Leave the first steps out of the profile.",
-            "torch.profiler.schedule(wait=1, warmup=2, active=5)",
+            # A trace of %%profile names its cells.
+            "%%profile --warmup 5" if columns.cells else "torch.profiler.schedule(wait=1, warmup=2, active=5)",
         )
 
 
