@@ -128,6 +128,7 @@ class MlflowRuns:
                 order_by=_NEWEST_FIRST,
             )
         if not page:
+            self._refuse_deleted(ref, list(experiments))
             raise missing
         if len(page) > 1:
             raise InvalidRequest(f"Several runs are named {ref[:60]!r}.", hint="Give the id of one of them.")
@@ -293,6 +294,24 @@ class MlflowRuns:
             )
         return {found.experiment_id: found.name}
 
+    def _refuse_deleted(self, ref: str, experiments: list[str]) -> None:
+        """Raise NotFound with the way back where a deleted run has this name, or an id that begins so."""
+        from mlflow.entities import ViewType
+
+        asked = [f"attributes.run_name = {quoted(ref)}"]
+        if _RUN_ID.fullmatch(ref):
+            asked.append(f"attributes.run_id LIKE {quoted(ref + '%')}")
+        for condition in asked:
+            with told(f"The run {ref[:60]!r} could not be looked for"):
+                page = self._client.search_runs(experiments, condition, ViewType.DELETED_ONLY, max_results=1)
+            if page:
+                run_id = page[0].info.run_id
+                raise NotFound(
+                    f"The run {ref[:60]!r} is deleted.",
+                    hint=f"Bring it back with `genops runs undelete {run_id[:8]}`.",
+                    code="deleted",
+                )
+
     def _by_prefix(self, prefix: str) -> Run:
         experiments = self._experiments("")
         with told(f"The run {prefix} could not be read"):
@@ -306,7 +325,7 @@ class MlflowRuns:
         if not found:
             raise NotFound(
                 f"There is no run {prefix!r}.",
-                hint="See the list of runs for what there is, or use 'latest'.",
+                hint="List them with `genops runs list`, or use 'latest'.",
             )
         if len(found) > 1:
             ids = sorted(run.info.run_id for run in found)
