@@ -342,7 +342,7 @@ def lab(arguments: Sequence[str]) -> None:
 def test(arguments: Sequence[str]) -> None:
     set_up_python("test", *TEST_STEPS)
     # Without what React says of its own timing, page after page; `make test-js` prints it.
-    run("jlpm", "test", "--silent")
+    run("jlpm", "test", "--silent", f"--maxWorkers={os.cpu_count() or 1}")
     pytest(arguments)
 
 
