@@ -17,6 +17,7 @@ from .places import is_remote, kernelspec_name, notebook_path
 from .placing import placed
 from .scopes import words
 from .setup_cells import setup_cells
+from .source import simple_params
 from .sweep_view import SweepView
 from .trial import VARIABLE
 
@@ -101,6 +102,7 @@ def sweep(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
     """Start the sweep that a ``%%sweep`` cell asks for, and show it."""
     space, options = sweep_options(line)
     names = {text.partition("=")[0].strip(): 0 for text in space}
+    refuse_words_for_numbers(space, simple_params(cell, shell.user_ns))
     body = {
         "space": space,
         "method": options.method,
@@ -112,6 +114,32 @@ def sweep(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
         "prune": options.prune or "",
     }
     begin(shell, cell, options, body, names, failed)
+
+
+def refuse_words_for_numbers(space: List[str], own: Dict[str, Any]) -> None:
+    """Raise GenOpsError for a listed value that is no number where the cell's own value (``own``, by name) is one."""
+    for text in space:
+        name, _, listed = (part.strip() for part in text.partition("="))
+        is_number = isinstance(own.get(name), (int, float)) and not isinstance(own[name], bool)
+        for value in (part.strip() for part in listed.split(",") if is_number and "(" not in listed):
+            if value.isdigit() and len(value) > 1 and value[0] == "0":
+                raise GenOpsError(
+                    f"{name}={listed} has the value {value}, which begins with 0.",
+                    f"Write a decimal point: {name}=0.{value}.",
+                )
+            if value not in ("None", "True", "False") and not _is_number(value):
+                raise GenOpsError(
+                    f"{name} is a number in the cell, and {value!r} is none.",
+                    f"Separate values by commas: {name}=0.1,0.2.",
+                )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def begin(

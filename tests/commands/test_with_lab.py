@@ -187,7 +187,10 @@ def test_runs_are_sorted_tagged_deleted_and_brought_back(lab: RunningLab, digits
     assert lab.call("runs", "list", "--json").json == []
     assert [run["run_id"] for run in lab.call("runs", "list", "--deleted", "--json").json] == [digits.run_id]
     shown = lab.call("runs", "show", short)
-    assert (shown.code, f"Bring it back with `genops runs undelete {digits.run_id[:8]}`" in shown.err) == (3, True), shown.err
+    assert (shown.code, f"Bring it back with `genops runs undelete {digits.run_id[:8]}`" in shown.err) == (
+        3,
+        True,
+    ), shown.err
     assert lab.call("runs", "undelete", short, "--json").json == [digits.run_id]
     listed = lab.call("runs", "list", "--sort", "start_time DESC", "--experiment", experiment, "--json")
     assert [run["run_id"] for run in listed.json] == [digits.run_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from genops_lab.kernel.errors import GenOpsError
 from genops_lab.kernel.placing import placed
 from genops_lab.kernel.setup_cells import is_left_out, untracked
+from genops_lab.kernel.sweeping import refuse_words_for_numbers
 
 
 def put(code: str, **values: Any) -> tuple[str, str]:
@@ -53,3 +55,17 @@ def test_cells_before_a_trial() -> None:
     assert is_left_out("# see\n%genops runs list\n%load_ext genops_lab")
     assert not is_left_out("%genops status\nx = 1")
     assert not is_left_out("%%track\nx = 1")
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [("lr=0.1;0.2", "lr is a number in the cell, and '0.1;0.2' is none."), ("lr=0,05", "begins with 0")],
+)
+def test_a_word_where_the_cell_has_a_number_is_refused(space: str, words: str) -> None:
+    with pytest.raises(GenOpsError, match=re.escape(words)):
+        refuse_words_for_numbers([space], {"lr": 0.1})
+
+
+def test_values_that_fit_the_cell_pass() -> None:
+    space = ["lr=0.1, 1e-3", "n=1,2,None", "act=relu,gelu", "other=a;b", "width=int(8, 64, 8)"]
+    refuse_words_for_numbers(space, {"lr": 0.1, "n": 3, "act": "relu", "width": 8})

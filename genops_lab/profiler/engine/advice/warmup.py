@@ -56,7 +56,9 @@ def warmup_counted(case: Case) -> Iterable[Advice]:
             Stake(saving, slices),
             "Leave the first steps out of the profile.",
             # A trace of %%profile names its cells.
-            "%%profile --warmup 5" if columns.cells else "torch.profiler.schedule(wait=1, warmup=2, active=5)",
+            "%%profile --warmup 5"
+            if columns.cells
+            else "torch.profiler.schedule(wait=1, warmup=2, active=5)",
         )
 
 
