@@ -226,7 +226,8 @@ def test_target(name: Name, json: Json = False) -> None:
     """
     with command(json) as session:
         report = tested(session, name)
-        session.show(report, views.report(report))
+        if session.json or not session.can_ask:  # a person has seen each step
+            session.show(report, views.report(report))
         check_report(name, report)
 
 
@@ -242,19 +243,25 @@ def check_report(name: str, report: TargetReport) -> None:
 
 
 def tested(session: Session, name: str) -> TargetReport:
-    """Test a target and tell each step as it is done; interrupting cancels the test."""
+    """Test a target; at a terminal, and beside JSON, say each step as it is done. Interrupting cancels the test."""
     from genops_lab.core.tasks import TasksService
     from genops_lab.targets.service import TargetsService
 
     task = session.call(TargetsService.test_target, name=name)
     prompts, told = Prompts(session, name), 0
+    follows = session.json or session.can_ask
     try:
         while True:
             report = session.call(TargetsService.get_report, name=name)
-            for step in report.steps[told:]:
-                session.say(f"{step.step}: {step.state}. {step.message}")
+            if follows:
+                for step in report.steps[told:]:
+                    if session.json or step.state != "skipped":
+                        session.say(f"{step.step}: {step.state}. {step.message}")
             told = len(report.steps)
             if report.state != "running":
+                skipped = [step.step for step in report.steps if step.state == "skipped"]
+                if skipped and follows and not session.json:
+                    session.say(f"skipped: {', '.join(skipped)}.")
                 return report
             prompts.look()
             time.sleep(POLL_S)
