@@ -58,6 +58,17 @@ describe('the experiments section', () => {
   const head = (name: string) =>
     screen.getByRole('button', { name: new RegExp(name) });
 
+  it('shows a run its own metrics where it has none of the others, and which diverged', async () => {
+    server.runs.unshift(
+      makeRun(9, { metrics: { count: 7 } }),
+      makeRun(8, { tags: { 'genops.diverged': 'loss is NaN since step 3' } })
+    );
+    await show();
+    expect(head('fox-9').textContent).toContain('count 7');
+    expect(screen.getByText('loss is NaN since step 3')).toBeTruthy();
+    expect(head('fox-3').textContent).not.toContain('count');
+  });
+
   it('lists runs with status in words, duration and two metrics', async () => {
     await show();
     const failed = head('fox-2');

@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import { Elapsed, RelativeTime, StatusBadge } from '../../core';
 import { groupOf } from '../../core/metric-names';
+import { chooseMetrics } from '../metric-choice';
 import type { ExperimentsModel } from '../model';
 import { isRunning } from '../model';
 import type { IRun } from '../service';
@@ -13,6 +14,9 @@ import { Curves } from './curves';
 import { RunDetail } from './run-detail';
 import { metricText, runName, statusWord } from './words';
 
+/** The tag that names metrics which are no numbers any more, with the first step of each. */
+const DIVERGED = 'genops.diverged';
+
 /** A run in the list: two lines, and its detail below them while it is open. */
 export const RunRow = React.memo(function RunRow(
   props: RunRow.IProps
@@ -21,7 +25,10 @@ export const RunRow = React.memo(function RunRow(
   const id = `gol-run-${run.run_id}`;
   const running = isRunning(run);
   const { tone, label } = statusWord(run.status, trans);
-  const figures = metrics.filter(key => key in run.metrics);
+  const shared = metrics.filter(key => key in run.metrics);
+  // A run that has none of what most runs have shows its own.
+  const figures = shared.length > 0 ? shared : chooseMetrics([run]);
+  const diverged = run.tags[DIVERGED];
   return (
     <li
       className={[
@@ -70,6 +77,11 @@ export const RunRow = React.memo(function RunRow(
                 brief={!running}
               />
             )}
+          {diverged && (
+            <span className="gol-Run-diverged" title={diverged}>
+              {diverged}
+            </span>
+          )}
           {figures.map(key => (
             <span key={key} className="gol-Run-metric" title={key}>
               <span className="gol-Run-metricName">{groupOf(key)}</span>{' '}
