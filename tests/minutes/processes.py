@@ -29,8 +29,12 @@ SHARED = "TEST_RUN_SHARED"
 #: Seconds for what is ending by itself, on a busy machine too.
 GRACE_S = float(os.environ.get("TEST_RUN_GRACE_S", "10"))
 
-#: Started by Python itself for a whole process's life.
-PYTHONS_OWN = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+#: Started for a whole process's life, and ended with it: by Python itself, and by the SSH carrier for later connections.
+OF_A_PROCESS = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "genops_lab.links.paramiko_child",
+)
 
 _SET_CHILD_SUBREAPER = 36
 
@@ -165,7 +169,7 @@ def _left(mark: str, below: int, spared: set[int], orphans_alone: bool) -> Itera
             with contextlib.suppress(psutil.NoSuchProcess):
                 process = psutil.Process(seen.pid)
                 command = " ".join(process.cmdline())
-                if not any(own in command for own in PYTHONS_OWN):
+                if not any(own in command for own in OF_A_PROCESS):
                     yield process
 
 
