@@ -29,7 +29,7 @@ SHARED = "TEST_RUN_SHARED"
 #: Seconds for what is ending by itself, on a busy machine too.
 GRACE_S = float(os.environ.get("TEST_RUN_GRACE_S", "10"))
 
-#: Started for a whole process's life, and ended with it: by Python itself, and by the SSH carrier for later connections.
+#: Started for a process's whole life, and ended with it: by Python itself, and by the SSH carrier for connections.
 OF_A_PROCESS = (
     "multiprocessing.resource_tracker",
     "multiprocessing.forkserver",
