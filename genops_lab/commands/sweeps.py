@@ -206,7 +206,8 @@ def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupC
                 for number, source in enumerate(sources[:place])
                 if not is_left_out(source)
             ]
-            found = needed_cells(earlier, trial, names, TransformerManager().transform_cell)
+            transformer: Any = TransformerManager
+            found = needed_cells(earlier, trial, names, transformer().transform_cell)
             setup = [SetupCell(source=source, label=label) for label, source in found.sources]
             return trial, setup, Setup.of(found).told()
     raise InvalidRequest(

@@ -118,11 +118,10 @@ def setup_cells(shell: Any, chosen: str, failed: "Dict[int, str]", trial: str, g
     kept.reverse()
     if chosen == "all":
         return _timed(shell, kept)
-    found = needed_cells(
-        [earlier_cell(one.source, _label(one)) for one in kept], trial, given, shell.transform_cell
-    )
-    whole = _timed(shell, [one for one in kept if _label(one) in found.whole])
-    return Setup.of(found, whole.seconds)
+    earlier_cells = [earlier_cell(one.source, _label(one)) for one in kept]
+    needed = needed_cells(earlier_cells, trial, given, shell.transform_cell)
+    whole = _timed(shell, [one for one in kept if _label(one) in needed.whole])
+    return Setup.of(needed, whole.seconds)
 
 
 def earlier_cell(source: str, label: str) -> EarlierCell:

@@ -103,6 +103,8 @@ class RunMirror:
         finally:
             source.close()
         found = asked.find([], "", [], "active")
+        if total is None:
+            return None
         if len(found.rows) < wanted and asked.snapshot.rows < total:  # most of the newest are deleted
             return None
         return RunsFound(
