@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
 
 from genops_lab.kernel.needed_cells import Needed, needed_cells
 from genops_lab.kernel.setup_cells import Setup, earlier_cell
 
 
 def needed(cells: list[str], cell: str, *given: str) -> Needed:
+    from IPython.core.inputtransformer2 import TransformerManager
+
     earlier = [earlier_cell(source, f"[{number}]") for number, source in enumerate(cells, 1)]
     return needed_cells(earlier, cell, given, TransformerManager().transform_cell)
 

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from tests.kernel.kernels import Cell
@@ -201,6 +200,8 @@ def test_a_kernel_over_ssh(lab: LabServer, module_home: Home) -> None:
 
 def test_no_lab_at_all(lab: LabServer, module_home: Home) -> None:
     """The last one: the Lab is stopped, scripts, notebooks and commands work on, and the next Lab has it all."""
+    import nbformat
+
     python, home = thin_environment(built_wheel()), module_home
     genops = python.parent / "genops"
     lab.stop()
