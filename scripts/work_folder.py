@@ -18,7 +18,7 @@ WORK = ROOT / "work"
 
 def find_examples() -> list[Path]:
     """Return the example notebooks of the checkout."""
-    return [*ROOT.glob("genops_lab/quickstart/*.ipynb"), *ROOT.glob("examples/*.ipynb")]
+    return [*ROOT.glob("genops_lab/quickstart/*.ipynb")]
 
 
 def copy_examples(sources: Sequence[Path], target: Path = WORK) -> Path:
