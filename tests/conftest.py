@@ -51,6 +51,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """What serves the whole session ends with it, before it is looked for what was left behind."""
+    warm = sys.modules.get("tests.support.warm")
+    if warm is not None:
+        warm.end()
+
+
 @pytest.fixture
 def home() -> Iterator[Home]:
     """A home of this test's own."""

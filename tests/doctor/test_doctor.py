@@ -17,6 +17,7 @@ import pytest
 from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis
 from genops_lab.core.store import Store
+from genops_lab.core.worker import Worker
 from genops_lab.doctor.checks import environment, storage, targets, tracking, versions
 from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
@@ -27,6 +28,8 @@ from genops_lab.targets.models import Target
 from tests.support.homes import Home
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
 from tests.support.warm import warm_workers
+
+COLD = Worker.program
 
 
 @dataclass
@@ -150,6 +153,7 @@ async def test_a_first_start_that_takes_long_is_no_error_and_is_not_cut(
 ) -> None:
     monkeypatch.setattr(tracking, "ANSWER_S", 0.05)
     async with doctor(at_home) as service:
+        Worker.program = COLD  # a first start
         check = found(await service.diagnose(), "mlflow")
         file = service._lab.mlflow.embedded_file
     assert check.state == "info"

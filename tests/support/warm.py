@@ -26,6 +26,7 @@ from .homes import LEAKING
 
 _ROOT = Path(__file__).parents[2]
 _address: str | None = None
+_own: tuple[subprocess.Popen[bytes], str] | None = None
 
 
 def program(module: str) -> tuple[str, ...]:
@@ -63,13 +64,20 @@ def _start() -> str:
         start_new_session=True,
     )
     shared_process("what has imported mlflow and forks", process.pid)
-    atexit.register(_end, process, folder)
+    global _own
+    _own = (process, folder)
+    atexit.register(end)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n", "the warm process did not start"
     return address
 
 
-def _end(process: subprocess.Popen[bytes], folder: str) -> None:
+def end() -> None:
+    """End the warm process that this one has started, if there is one."""
+    global _own, _address
+    if _own is None:
+        return
+    (process, folder), _own, _address = _own, None, None
     process.kill()
     process.wait()
     shutil.rmtree(folder, ignore_errors=True)
