@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 from sqlalchemy import Row, func, select
 
 from genops_lab.core.store import Store
-from genops_lab.core.store.tables import model_hashes, tracked_runs
+from genops_lab.core.store.tables import model_hashes, sweep_trials, tracked_runs
 
 from .models import TrackedProcess
 from .tracked import OPEN, TrackedRun
@@ -44,6 +45,22 @@ class TrackedRuns:
         with self._store.transaction() as connection:
             rows = connection.execute(select(tracked_runs).where(tracked_runs.c.state == OPEN, here)).all()
         return [_run(row) for row in rows]
+
+    def trial_tags(self, kernel_id: str) -> dict[str, str]:
+        """The tags of the sweep's trial that the Lab started in this kernel; empty where it started none there."""
+        asked = select(sweep_trials).where(
+            func.json_extract(sweep_trials.c.trial, "$.kernel_id") == kernel_id
+        )
+        with self._store.transaction() as connection:
+            row = connection.execute(asked).first() if kernel_id else None
+        if row is None:
+            return {}
+        attempt = int(json.loads(row.trial).get("attempt", 1))
+        return {
+            "genops.sweep": row.sweep_id,
+            "genops.trial": str(row.number),
+            "genops.trial_attempt": str(attempt),
+        }
 
     def add(self, run: TrackedRun) -> None:
         """Remember a run that was started."""

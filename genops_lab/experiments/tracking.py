@@ -276,8 +276,10 @@ class TrackingService:
     ) -> TrackedRun:
         """``other`` is who goes on with the run ``resumed``, so that this session is a run of its own."""
         why = "" if other is None else f"which the process {named(other)} goes on with"
+        on_a_host = bool(body.process.place)
+        trial = await asyncio.to_thread(self._runs.trial_tags, body.process.kernel_id) if on_a_host else {}
         started = await self._mlflow.worker.call(
-            MlflowWriter.start, body.run_key, body.process, start, parent, resumed, why
+            MlflowWriter.start, body.run_key, body.process, start, parent, resumed, why, trial
         )
         return await self._remember(body, started, 1)
 

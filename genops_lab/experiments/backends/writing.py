@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -66,12 +68,13 @@ class MlflowWriter:
         parent: str = "",
         resumed: str = "",
         why_not: str = "",
+        trial_tags: dict[str, str] | None = None,
     ) -> Started:
         """The run of this key: found when an earlier start was not acknowledged, made otherwise.
 
         ``parent`` is the id of the run that it stands below, ``resumed`` that of the run that it goes on with; where
         that one is deleted by now, or there is a reason ``why_not``, a new run begins, for nothing that was logged
-        shall be lost.
+        shall be lost. ``trial_tags``: what the Lab knows of the trial that it started in this kernel.
         """
         notes: Notes = []
         if event.data.get("resume"):
@@ -83,7 +86,7 @@ class MlflowWriter:
         experiment = self._experiment(str(event.data.get("experiment") or "Default"), notes)
         with told("The run could not be started"):
             found = self._with_key(run_key, process, [experiment])
-            run = found or self._create(experiment, run_key, process, event, parent, notes)
+            run = found or self._create(experiment, run_key, process, event, parent, trial_tags or {}, notes)
         if event.data.get("parent") and not parent:
             notes.append("The run above this one is not known here: it stands by itself.")
         params = event.data.get("params")
@@ -204,10 +207,11 @@ class MlflowWriter:
         process: TrackedProcess,
         event: TrackingEvent,
         parent: str,
+        trial_tags: dict[str, str],
         notes: Notes,
     ) -> Any:
         given = event.data.get("tags")
-        tags = _fitting_tags(given if isinstance(given, dict) else {}, process.place, notes)
+        tags = _fitting_tags(given if isinstance(given, dict) else {}, process.place, notes, trial_tags)
         source = process.notebook or str(event.data.get("script") or "")
         defaults = {
             "mlflow.user": user(),
@@ -367,7 +371,10 @@ def _shown(value: float | None) -> float | None:
     return None if value is None else finite(value)
 
 
-def _fitting_tags(given: dict[str, Any], place: str, notes: Notes) -> dict[str, str]:
+def _fitting_tags(
+    given: dict[str, Any], place: str, notes: Notes, known: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """The tags that can be set; ``known`` ones are set by the Lab, whatever a kernel on another host says."""
     fitted = {
         fitting_key(str(key), notes): fitting_value(value, MAX_TAG_BYTES, f"The tag {str(key)[:60]!r}", notes)
         for key, value in given.items()
@@ -376,9 +383,9 @@ def _fitting_tags(given: dict[str, Any], place: str, notes: Notes) -> dict[str, 
         if fitted.pop(own, None) is not None:
             notes.append(f"The tag {own!r} is GenOps Lab's own and was not set.")
     for local in _LOCAL_TAGS if place else ():
-        if fitted.pop(local, None) is not None:
+        if fitted.pop(local, None) is not None and local not in known:
             notes.append(f"The tag {local!r} is not set by a kernel on another host.")
-    return fitted
+    return {**fitted, **known}
 
 
 def _place_tags(process: TrackedProcess) -> dict[str, str]:
