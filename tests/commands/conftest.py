@@ -101,8 +101,8 @@ class RunningLab:
         self.loop.close()
 
 
-@pytest.fixture(scope="package")
-def package_home() -> Iterator[Home]:
+@pytest.fixture(scope="module")
+def lab_home() -> Iterator[Home]:
     """One home for the tests of the commands; this process lives in it too."""
     with temporary_home() as home, pytest.MonkeyPatch.context() as patch:
         for name, value in home.environment().items():
@@ -111,24 +111,24 @@ def package_home() -> Iterator[Home]:
         yield home
 
 
-@pytest.fixture(scope="package")
-def lab(package_home: Home) -> Iterator[RunningLab]:
-    place_store(package_home.data)
+@pytest.fixture(scope="module")
+def lab(lab_home: Home) -> Iterator[RunningLab]:
+    place_store(lab_home.data)
     with warm_workers():
-        running = RunningLab(package_home)
+        running = RunningLab(lab_home)
         try:
             yield running
         finally:
             running.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def digits(lab: RunningLab) -> Logged:
     """A run with a model, whose files no run of this user recorded."""
     return Training(lab).digits()  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def trusted(lab: RunningLab, digits: Logged) -> Callable[[], None]:
     """Records the model's files as a tracked run does."""
     import time

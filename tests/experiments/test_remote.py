@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 from sqlalchemy import select
 
 from genops_lab.core.errors import InvalidRequest, NotFound, Unavailable
@@ -138,6 +137,8 @@ async def test_it_comes_back_and_nothing_is_lost(far: Room, port: int, home: Hom
     await asyncio.sleep(2)
     await far.events.close()
     far.told.clear()
+    from mlflow import MlflowClient
+
     outside = MlflowClient(f"http://127.0.0.1:{port}")
     await asyncio.to_thread(outside.log_metric, ack.run_id, "loss", 7, step=99)
     await until(lambda: ("run", "") in far.told)
