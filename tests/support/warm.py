@@ -25,6 +25,7 @@ from tests.minutes import shared_process
 from .homes import LEAKING
 
 _ROOT = Path(__file__).parents[2]
+_HOME = os.environ.get("HOME", "/")
 _address: str | None = None
 _own: tuple[subprocess.Popen[bytes], str] | None = None
 
@@ -38,6 +39,8 @@ def program(module: str) -> tuple[str, ...]:
 def warm_address() -> str:
     """Return the path of the warm process's socket; start it if there is none, to end with this one."""
     global _address
+    if _own is not None and _own[0].poll() is not None:
+        end()
     if _address is None:
         _address = _start()
     return _address
@@ -58,7 +61,8 @@ def _start() -> str:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.warm_server", address],
         cwd=_ROOT,
-        env={**own, **quiet, "OPENBLAS_NUM_THREADS": "1"},
+        # It outlives the home of the test that needs it first, and what lives in that home is ended with it.
+        env={**own, **quiet, "OPENBLAS_NUM_THREADS": "1", "HOME": _HOME},
         stdin=subprocess.PIPE,  # its end tells the warm process to end
         stdout=subprocess.PIPE,
         start_new_session=True,
