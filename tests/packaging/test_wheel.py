@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,16 +31,21 @@ def files_in(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in names}
 
 
-def test_the_wheel_holds_every_file_of_the_package() -> None:
-    """``import genops`` in the kernels of other environments and hosts needs one that was once moved away."""
+def kept_files(*below: str) -> set[str]:
+    """The files that Git keeps, and the new ones that it would."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "genops_lab"],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *below],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split("\0")
-    ours = {name: (ROOT / name).read_bytes() for name in listed if name}
+    return {name for name in listed if name}
+
+
+def test_the_wheel_holds_every_file_of_the_package() -> None:
+    """``import genops`` in the kernels of other environments and hosts needs one that was once moved away."""
+    ours = {name: (ROOT / name).read_bytes() for name in kept_files("genops_lab")}
     inside = files_in(built_wheel())
     assert set(ours) - set(inside) == set()
     assert [name for name in ours if ours[name] != inside[name]] == []
@@ -48,11 +54,15 @@ def test_the_wheel_holds_every_file_of_the_package() -> None:
 
 def test_a_wheel_made_of_the_source_distribution_is_the_same(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path), "-t"]
-    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True)
+    env = {**os.environ, "SKIP_JUPYTER_BUILDER": "1"}  # the front end is built
+    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True, env=env)
     with tarfile.open(next(tmp_path.glob("genops_lab-*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    made_here = ("PKG-INFO", "genops_lab/_version.py", "genops_lab/labextension/", "genops_lab/kernel/static/")
+    assert [name for name in packed - kept_files() if not name.startswith(made_here)] == []
     unpacked = next(path for path in tmp_path.glob("genops_lab-*") if path.is_dir())
-    subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True)
+    subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True, env=env)
     made, direct = next(tmp_path.glob("genops_lab-*.whl")), built_wheel()
     assert made.name == direct.name
     with zipfile.ZipFile(made) as one, zipfile.ZipFile(direct) as other:
