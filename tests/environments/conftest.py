@@ -30,7 +30,7 @@ def with_mlflow_2() -> Path:
 @pytest.fixture(scope="module")
 def lab(module_home: Home) -> Iterator[LabServer]:
     """One Lab for the module; nothing of MLflow's may be left where the user works."""
-    with running_lab(module_home, warm=True) as server:
+    with running_lab(module_home) as server:
         yield server
     assert leftovers(module_home) == set()
 

@@ -138,7 +138,7 @@ def test_an_mlflow_that_hangs_or_answers_500_is_named_and_holds_up_nothing_else(
     release = threading.Event()
     with broken_mlflow(release) as port:
         uri = f"http://ada:{PASSWORD}@127.0.0.1:{port}"
-        with running_lab(home, arguments=[f"--GenOpsLab.mlflow_uri={uri}"], warm=True) as server:
+        with running_lab(home, arguments=[f"--GenOpsLab.mlflow_uri={uri}"]) as server:
             for hangs in (True, False):
                 if not hangs:
                     release.set()
@@ -160,7 +160,7 @@ def test_an_mlflow_that_hangs_or_answers_500_is_named_and_holds_up_nothing_else(
 
 def test_rooms_that_are_off_have_no_routes(home: Home) -> None:
     arguments = ["--GenOpsLab.rooms=compute", "--GenOpsLab.rooms=experiments"]
-    with running_lab(home, arguments=arguments, warm=True) as server:
+    with running_lab(home, arguments=arguments) as server:
         status = server.get("genops/status")
         assert status["rooms"] == ["compute", "experiments"]
         assert status["locked"] == [{"name": "rooms", "value": "compute, experiments"}]

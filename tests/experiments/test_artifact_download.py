@@ -22,7 +22,7 @@ BIG = 2_000_000_000 if exhaustive.ALL else 500_000_000
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
     arguments = ["--ServerApp.allow_unauthenticated_access=True"]
-    with running_lab(module_home, arguments=arguments, warm=True) as found:
+    with running_lab(module_home, arguments=arguments) as found:
         yield found
 
 

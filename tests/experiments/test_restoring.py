@@ -30,7 +30,7 @@ def server(module_home: Home) -> Iterator[LabServer]:
     (module_home.work / ".gitignore").write_text("*.ipynb\n.ipynb_checkpoints/\n")
     git(module_home.work, module_home, "add", ".")
     git(module_home.work, module_home, "commit", "-qm", "first")
-    with running_lab(module_home, warm=True) as found:
+    with running_lab(module_home) as found:
         yield found
 
 

@@ -59,7 +59,12 @@ def test_a_wheel_made_of_the_source_distribution_is_the_same(tmp_path: Path) -> 
     with tarfile.open(next(tmp_path.glob("genops_lab-*.tar.gz"))) as archive:
         archive.extractall(tmp_path, filter="data")
         packed = {name.partition("/")[2] for name in archive.getnames()}
-    made_here = ("PKG-INFO", "genops_lab/_version.py", "genops_lab/labextension/", "genops_lab/kernel/static/")
+    made_here = (
+        "PKG-INFO",
+        "genops_lab/_version.py",
+        "genops_lab/labextension/",
+        "genops_lab/kernel/static/",
+    )
     assert [name for name in packed - kept_files() if not name.startswith(made_here)] == []
     unpacked = next(path for path in tmp_path.glob("genops_lab-*") if path.is_dir())
     subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True, env=env)

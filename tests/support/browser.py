@@ -320,7 +320,9 @@ def lab_page(
     browser: Browser, server: LabServer, *, width: int = 1280, height: int = 800
 ) -> Iterator[LabPage]:
     """A fresh browser profile with a page for a Lab."""
-    context = browser.new_context(viewport={"width": width, "height": height})
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )  # an animation is a frame after the other, each drawn by the processor
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_default_timeout(30_000)

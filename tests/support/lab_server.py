@@ -123,12 +123,14 @@ def start_lab(
     python: str | Path = sys.executable,
     after: LabServer | None = None,
     application: str = "jupyterlab",
-    warm: bool = False,
+    warm: bool | None = None,
 ) -> LabServer:
     """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
-    token of one that ended ``after`` it. A ``warm`` one finds MLflow's file made and its
-    workers are forked (:mod:`.warm`)."""
+    token of one that ended ``after`` it. A ``warm`` one finds MLflow's file made and its workers are forked
+    (:mod:`.warm`): unasked each one that a test starts with its own Python."""
     _configure(home)
+    if warm is None:
+        warm = "PYTEST_VERSION" in os.environ and python == sys.executable
     if warm and not home.data.exists():
         place_store(home.data)
     port, token = (after.port, after.token) if after else (free_port(), secrets.token_hex(16))

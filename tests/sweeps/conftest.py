@@ -83,7 +83,7 @@ class Sweeper:
 def sweeper() -> Iterator[Sweeper]:
     """A Lab that the tests share."""
     with temporary_home() as home:
-        lab = start_lab(home, warm=True)
+        lab = start_lab(home)
         try:
             yield Sweeper(home, lab)
         finally:
@@ -93,7 +93,7 @@ def sweeper() -> Iterator[Sweeper]:
 @pytest.fixture
 def own_sweeper(home: Home) -> Iterator[Sweeper]:
     """A Lab of this test's own."""
-    found = Sweeper(home, start_lab(home, warm=True))
+    found = Sweeper(home, start_lab(home))
     try:
         yield found
     finally:

@@ -30,7 +30,7 @@ while n == 2 and not os.path.exists({mark!r}):
 def killed_and_back(sweeper: Sweeper) -> None:
     sweeper.lab.process.send_signal(signal.SIGKILL)
     sweeper.lab.process.wait(20)
-    sweeper.lab = start_lab(sweeper.home, after=sweeper.lab, warm=True)
+    sweeper.lab = start_lab(sweeper.home, after=sweeper.lab)
 
 
 def test_each_trial_counts_once_whenever_the_server_is_killed(own_sweeper: Sweeper) -> None:
@@ -58,7 +58,7 @@ def test_a_server_that_stops_leaves_its_sweep_to_the_next(own_sweeper: Sweeper) 
     sweeper.until(begun, lambda found: [trial["value"] for trial in found["trials"]] == [2])
     sweeper.lab.stop()
     mark.touch()
-    sweeper.lab = start_lab(sweeper.home, after=sweeper.lab, warm=True)
+    sweeper.lab = start_lab(sweeper.home, after=sweeper.lab)
     done = sweeper.ended(begun)
     # A kernel that sees the mark before it is ended has finished its trial: then that counts.
     assert [(t["state"], t["value"]) for t in done["trials"]] == [("finished", 2), ("finished", 3)]
@@ -88,7 +88,7 @@ def _lab_with(home: Home, host: Sshd) -> LabServer:
     Ledger(store).add(TargetRecord(route=host.route(target="gpu-a", python=sys.executable)))
     store.close()
     install_kernelspec("gpu-a")
-    return start_lab(home, warm=True)
+    return start_lab(home)
 
 
 def test_a_trial_on_a_host_goes_on_without_the_server_and_is_adopted(with_target: Sweeper) -> None:

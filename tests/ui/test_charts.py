@@ -1,4 +1,4 @@
-"""Charts of 10,000 runs, by mouse and keyboard, and what leaves them."""
+"""Charts of many runs, by mouse and keyboard, and what leaves them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Browser, Locator, Request, expect
 
+from tests.support import exhaustive
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -22,7 +23,8 @@ from tests.support.many_runs import SPIKE_STEP, fill, fill_histories, fill_spike
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
-RUNS = 10_000
+RUNS = exhaustive.times(10_000, daily=2_000)
+ALL_RUNS = f"{RUNS:,} runs"
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +92,13 @@ def choose(lab: LabPage, title: str, item: str) -> None:
 
 def test_they_open_over_the_table_with_cards_that_suit_the_runs(lab: LabPage) -> None:
     lab.execute("genops:open-runs")
-    expect(totals(lab)).to_have_text("10,000 runs")
+    expect(totals(lab)).to_have_text(ALL_RUNS)
     lab.page.locator(".gol-RunTable").get_by_role("button", name="Charts").click()
     expect(card(lab, "val_accuracy")).to_be_visible()
     expect(plot(lab, "val_loss").get_by_role("img")).to_have_attribute(
         "aria-label", re.compile(r"^val_loss of 20 runs, from ")
     )
-    expect(charts(lab).get_by_text("The first 20 of 10,000 runs")).to_be_visible()
+    expect(charts(lab).get_by_text(f"The first 20 of {ALL_RUNS}")).to_be_visible()
     expect(card(lab, "What matters for val_accuracy").get_by_text("in all runs: framework")).to_be_visible()
     lines = charts(lab).get_by_role("region", name="Runs").locator("line").all()
     assert len({line.get_attribute("stroke") for line in lines[:12]}) == 12
@@ -172,7 +174,7 @@ def test_a_brushed_axis_narrows_the_table_and_lets_go(lab: LabPage) -> None:
     last = 1 - 70 / box["width"]
     drag(lab, title, (last, 0.15), (last, 0.4))
     expect(query(lab)).to_have_value(re.compile(r"^metrics.val_accuracy BETWEEN 0\.\d+ AND [01]\.?\d*$"))
-    expect(totals(lab)).to_have_text(re.compile(r"^[1-9][\d,]* of 10,000 runs$"))
+    expect(totals(lab)).to_have_text(re.compile(rf"^[1-9][\d,]* of {ALL_RUNS}$"))
     chips = charts(lab).get_by_role("list", name="Narrowed to")
     expect(chips.get_by_role("listitem")).to_have_count(1)
     lab.looks("charts-narrowed", ".gol-Charts", (1920, 1000), daily=False)
@@ -185,7 +187,7 @@ def test_a_brushed_axis_narrows_the_table_and_lets_go(lab: LabPage) -> None:
     while chips.count():
         chips.get_by_role("button").first.click()
     expect(query(lab)).to_have_value("")
-    expect(totals(lab)).to_have_text("10,000 runs")
+    expect(totals(lab)).to_have_text(ALL_RUNS)
 
 
 def test_a_wrong_query_is_said_as_what_it_is(lab: LabPage) -> None:
@@ -197,7 +199,7 @@ def test_a_wrong_query_is_said_as_what_it_is(lab: LabPage) -> None:
     query(lab).fill("")
     query(lab).press("Enter")
     expect(charts(lab).get_by_text("The query ends where a value is expected.")).to_have_count(0)
-    expect(totals(lab)).to_have_text("10,000 runs")
+    expect(totals(lab)).to_have_text(ALL_RUNS)
 
 
 def test_a_curve_is_gone_through_by_keyboard_and_opened(lab: LabPage) -> None:

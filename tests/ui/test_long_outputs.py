@@ -21,8 +21,8 @@ from .test_recovery import LONG_MS, Bench, opened
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 
-#: 100 MB, a tenth of it daily; one line in red, and a figure's stand-in at the end
-LINES = 1_000_000 if exhaustive.ALL else 100_000
+#: 100 MB, a fiftieth of it daily; one line in red, and a figure's stand-in at the end
+LINES = 1_000_000 if exhaustive.ALL else 20_000
 RED = LINES * 65 // 100
 #: Its last part waits for the file ``go``: what is said while it goes on can be looked at.
 PRINT = f"""
@@ -33,7 +33,7 @@ while not os.path.exists(GO):
     time.sleep(0.05)
 "the result"
 """
-DISPLAYS = 100_000 if exhaustive.ALL else 10_000
+DISPLAYS = 100_000 if exhaustive.ALL else 3_000
 DISPLAY = f"""
 from IPython.display import display
 for i in range({DISPLAYS}):
