@@ -59,7 +59,7 @@ def hub() -> Iterator[Hub]:
     system = next((found for minor in (13, 12, 11, 10) if (found := _system_python(minor))), None)
     if system is None:
         pytest.skip("no Python that other Linux users can reach (one under /usr)")
-    python = environment_with_wheel(system, *NEWEST)
+    python = environment_with_wheel(system, *NEWEST, compiled=True)
     folder = Path(tempfile.mkdtemp(prefix="gol-hub-"))
     for user in USERS:
         with contextlib.suppress(KeyError):

@@ -66,13 +66,13 @@ def _run(*command: str | Path, cwd: Path = ROOT) -> None:
     assert answer.returncode == 0, f"{command}\n{answer.stdout[-3000:]}\n{answer.stderr[-3000:]}"
 
 
-def _install(interpreter: Path, *arguments: str | Path) -> None:
+def _install(interpreter: Path, *arguments: str | Path, **variables: str) -> None:
     """Install packages as the set-up does: by uv, which takes seconds where pip takes a CPU minute, or by pip."""
     tools = uv_folder()
     if tools is None:
         _run(interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check", *arguments)
         return
-    installer = python_packages.Installer(interpreter, tools.parent, lambda: dict(os.environ))
+    installer = python_packages.Installer(interpreter, tools.parent, lambda: {**os.environ, **variables})
     shell = steps.Shell(steps.Step(f"Packages of {interpreter}", lambda shell: None))
     try:
         installer.install(shell, *map(str, arguments))
@@ -111,8 +111,9 @@ def built_wheel() -> Path:
         return next(folder.glob("genops_lab-*.whl"))
 
 
-def environment_with_wheel(python: Path, *requirements: str) -> Path:
-    """The interpreter of an environment that holds the wheel and ``requirements``."""
+def environment_with_wheel(python: Path, *requirements: str, compiled: bool = False) -> Path:
+    """The interpreter of an environment that holds the wheel and ``requirements``; ``compiled`` for users who cannot
+    write there: each of their processes would compile what it imports."""
     wheel = built_wheel()
     pyproject = (ROOT / "pyproject.toml").read_bytes()
     of = "\0".join([str(python.resolve()), *requirements]).encode() + pyproject
@@ -125,7 +126,8 @@ def environment_with_wheel(python: Path, *requirements: str) -> Path:
             _run(sys.executable, "-m", "virtualenv", "-q", "--no-download", "-p", str(python), str(folder))
             _install(interpreter, *requirements, wheel)
             (folder / "ready").touch()
-        _install(interpreter, "--no-deps", "--force-reinstall", wheel)
+        variables = {"UV_COMPILE_BYTECODE": "1"} if compiled else {}
+        _install(interpreter, "--no-deps", "--force-reinstall", wheel, **variables)
         return interpreter
 
 
