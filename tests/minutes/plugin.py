@@ -32,7 +32,7 @@ from .processes import (
 )
 
 #: Seconds between two looks at all processes.
-LOOK_S = 2.0
+LOOK_S = 4.0
 
 MAIN = "main"
 
