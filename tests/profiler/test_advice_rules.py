@@ -105,7 +105,7 @@ def test_a_host_that_waits_for_long_copies_back(tmp_path: Path, waits: bool) -> 
             *(launched(at + 296, work, 697, delay=1) if waits else launched(at + 10, work, 697, delay=287)),
         ]
 
-    assert advised(tmp_path, loop(step)) == (["sync_other"] if waits else [])
+    assert advised(tmp_path, loop(step)) == ["sync_other" if waits else "exposed_copies"]
 
 
 def test_python_after_a_copy_back_is_not_the_next_copys_to_the_device(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_copies_to_the_device(tmp_path: Path, kind: str, blocks: bool, found: se
         ("Memcpy HtoD (Pageable -> Device)", True, False, ["h2d_blocking", "h2d_unpinned"]),
         ("Memcpy HtoD (Pinned -> Device)", True, False, ["h2d_blocking"]),
         ("Memcpy HtoD (Pinned -> Device)", True, True, []),
-        ("Memcpy HtoD (Pinned -> Device)", False, False, []),
+        ("Memcpy HtoD (Pinned -> Device)", False, False, ["exposed_copies"]),
     ],
 )
 def test_a_host_that_waits_for_long_copies(
@@ -183,6 +183,33 @@ def test_a_host_that_waits_for_long_copies(
         ]
 
     assert advised(tmp_path, loop(step)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "length", "found"),
+    [
+        ("Memcpy HtoD (Pinned -> Device)", False, 950, ["exposed_copies"]),
+        ("MemcpyH2D", False, 950, ["exposed_copies"]),
+        ("Memcpy DtoH (Device -> Pinned)", False, 950, ["exposed_copies"]),
+        # Beside the work, within the device, and few enough of them.
+        ("Memcpy HtoD (Pinned -> Device)", True, 950, []),
+        ("Memcpy DtoD (Device -> Device)", False, 950, []),
+        ("Memcpy HtoD (Pinned -> Device)", False, 90, []),
+    ],
+)
+def test_a_device_that_only_copies(
+    tmp_path: Path, name: str, beside: bool, length: float, found: list[str]
+) -> None:
+    """Pinned and asynchronous, launched far ahead: nobody waits but the device."""
+    events: list[Event] = []
+    for number in range(20):
+        at, own = 100_000 + 1000.0 * number, 2 * number + 1
+        events += [call("cudaMemcpyAsync", 20.0 * number, 5, own)]
+        events += [kernel(name, at, length, own, cat="gpu_memcpy", stream=9)]
+        start = at if beside else at + length
+        events += launched(20.0 * number + 10, own + 1, 1000 if beside else 1000 - length, delay=0)
+        events[-1]["ts"] = start
+    assert advised(tmp_path, events) == found
 
 
 def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:

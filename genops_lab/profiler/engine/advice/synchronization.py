@@ -16,11 +16,10 @@ from ..sums.host import Bools, overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from ..words import counted
 from .case import Case, Stake, length_of, milliseconds, outermost
-from .copies import SHARE, alone, waited_for
+from .copies import FROM_DEVICE, SHARE, alone, copies_named, waited_for
 
 _ITEM = re.compile(r"^aten::(item|_local_scalar_dense|is_nonzero)$")
 _READS = re.compile(r"^aten::(nonzero|masked_select|unique\w*|_unique2|equal)$")
-_FROM_DEVICE = re.compile(r"DtoH|Device -> (Host|Pageable|Pinned)|CopyDeviceToHost", re.IGNORECASE)
 _WAIT, _COPY = REASONS.index("synchronization"), REASONS.index("copy")
 
 
@@ -111,10 +110,7 @@ def _lies_in(case: Case, slices: Int64, outer: Int64) -> Bools:
 
 def _copies_back(case: Case) -> tuple[Int64, Int64]:
     """Copies to the host and their calls, but for those that read single values."""
-    columns = case.columns
-    fits = np.array([_FROM_DEVICE.search(name) is not None for name in columns.names], bool)
-    device = case.trace.device
-    copies = device[(columns.kind[device] == Kind.COPY) & fits[columns.name[device]]]
+    copies = copies_named(case, FROM_DEVICE)
     copies = copies[case.trace.call[copies] >= 0]
     calls = case.trace.call[copies]
     others = ~_lies_in(case, calls, case.host.named(_ITEM, Kind.OPERATOR))
