@@ -379,6 +379,65 @@ def test_idle_while_python_runs(tmp_path: Path, length: float, found: bool) -> N
     assert advised(tmp_path, events) == (["gpu_idle"] if found else [])
 
 
+@pytest.mark.parametrize(("start", "idle", "found"), [(463_000, "other", ["gpu_idle"]), (140, "launch", [])])
+def test_launched_work_that_starts_late(tmp_path: Path, start: float, idle: str, found: list[str]) -> None:
+    """What comes after the launch returned (at 123 us) is no launching, but for the usual microseconds."""
+    events = [*launched(0, 1, 80), call("cudaGraphLaunch", 98, 25, 2), kernel(GEMM, start, 2_000, 2)]
+    summary = analyze(written(tmp_path, events, **H100))
+    assert [each.code for each in summary.advice] == found
+    assert max(summary.idle[0].reasons, key=lambda each: each.total_us).code == idle
+    for each in summary.advice:
+        assert each.title == "The device is idle: launched work does not start, or its launch is not known"
+        assert "logging" not in each.suggestion
+
+
+@pytest.mark.parametrize(("slow", "call_us", "found"), [(20, 5, "gpu_idle"), (5, 4000, "warmup_counted")])
+def test_long_work_of_the_host_before_a_launch(tmp_path: Path, slow: int, call_us: float, found: str) -> None:
+    """Parts above 1 ms are no launching one by one. The first calls that last so long load their code, which has its
+    own advice."""
+    events: list[Event] = []
+    at = 0.0
+    for number in range(20):
+        wait, length = (4000.0, call_us) if number < slow else (5.0, 5.0)
+        events += [
+            operator("aten::sort", at, wait),
+            call("cudaLaunchKernel", at + wait - length, length, number + 1),
+        ]
+        events += [kernel(GEMM, at + wait + 5, 6000, number + 1)]
+        at += wait + 6005
+    assert advised(tmp_path, events) == [found]
+
+
+@pytest.mark.parametrize(("held", "named"), [(760, True), (20, False)])
+def test_where_the_host_stands_while_launched_work_does_not_start(
+    tmp_path: Path, held: float, named: bool
+) -> None:
+    """Another thread has launched it; a copy back holds the main thread meanwhile."""
+
+    def step(number: int, at: float) -> list[Event]:
+        back = 3000 + number
+        return [
+            *launched(at, 2 * number + 1, 100),
+            call("cudaGraphLaunch", at + 20, 10, 2 * number + 2, tid=2),
+            kernel(GEMM, at + 700, 100, 2 * number + 2),
+            slice_of("user_annotation", "## sparse_data_dist ##", at + 40, held + 40),
+            operator("aten::to", at + 50, held + 20),
+            operator("aten::copy_", at + 55, held + 10),
+            call("cudaMemcpyAsync", at + 60, held, back),
+            kernel("Memcpy DtoH (Device -> Pageable)", at + 55 + held, 2, back, cat="gpu_memcpy", stream=27),
+        ]
+
+    (advice,) = (
+        each for each in analyze(written(tmp_path, loop(step), **H100)).advice if each.code == "gpu_idle"
+    )
+    told = (
+        "the host stands 5 times in cudaMemcpyAsync (aten::to, ## sparse_data_dist ##), together for 3.8 ms"
+    )
+    assert (told in advice.evidence) == named
+    assert (advice.title == "The device is idle while the host stands in cudaMemcpyAsync (aten::to)") == named
+    assert ("without blocking" in advice.suggestion) == named
+
+
 def test_many_ranks_are_told_in_stretches() -> None:
     def found(rank: int) -> Advice:
         return Advice(

@@ -112,7 +112,7 @@ def _copies_back(case: Case) -> tuple[Int64, Int64]:
     """Copies to the host and their calls, but for those that read single values."""
     copies = copies_named(case, FROM_DEVICE)
     copies = copies[case.trace.call[copies] >= 0]
-    calls = case.trace.call[copies]
+    calls = case.trace.call[copies].astype(np.int64)
     others = ~_lies_in(case, calls, case.host.named(_ITEM, Kind.OPERATOR))
     return copies[others], calls[others]
 
