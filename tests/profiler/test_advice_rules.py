@@ -346,6 +346,34 @@ def test_memory_given_back_and_taken_again(tmp_path: Path) -> None:
     assert "alloc_retries" not in advised(tmp_path, loop(step(retries=False)))
 
 
+@pytest.mark.parametrize(("every", "found"), [(0, False), (900, False), (20, True)])
+def test_memory_given_back_without_steps(tmp_path: Path, every: int, found: bool) -> None:
+    """What a program gives back and takes before its first kernel, or in its first rounds alone, happens once."""
+    events: list[Event] = []
+    for number in range(100):
+        at = 1_000_000 + 1000.0 * number
+        if every and (number % every == 0 or every > 100 and number < 5):
+            events += [
+                call("cudaFree", at, 500, 3 * number + 1),
+                call("cudaMalloc", at + 510, 400, 3 * number + 2),
+            ]
+            events += launched(at + 920, 3 * number + 3, 60)
+        else:
+            events += launched(at - 8, 3 * number + 3, 900)
+    for number in range(4):  # start-up: 98 % of the trace
+        events += [
+            call("cudaFree", 200_000.0 * number, 180_000, 9000 + number),
+            call("cudaMalloc", 200_000.0 * number + 190_000, 9_000, 9100 + number),
+        ]
+    advice = [
+        each for each in analyze(written(tmp_path, events, **H100)).advice if each.code == "alloc_retries"
+    ]
+    assert bool(advice) == found
+    for each in advice:
+        assert each.saving_us == 4 * 900  # the first free comes before the first kernel
+        assert "after warm-up" not in each.evidence
+
+
 @pytest.mark.parametrize(("allocated", "found"), [(4, True), (9.5, False)])
 def test_fragmentation(tmp_path: Path, allocated: float, found: bool) -> None:
     def memory(ts: float, allocated_gb: float, reserved_gb: float) -> Event:
