@@ -4751,7 +4751,8 @@ export interface components {
         };
         /**
          * Figure
-         * @description One sum in both.
+         * @description One sum in both. ``covered_before``, ``covered_after``: of FLOPs and what rests on them the part of the compute
+         *         time that they are known of, 0 to 1.
          */
         Figure: {
             code: string;
@@ -4759,6 +4760,10 @@ export interface components {
             after: number;
             /** @enum {unknown} */
             unit: "bytes" | "count" | "flops" | "share" | "us";
+            /** @default null */
+            covered_before: number | null;
+            /** @default null */
+            covered_after: number | null;
         };
         /**
          * Change

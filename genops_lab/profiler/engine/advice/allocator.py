@@ -11,7 +11,8 @@ from ...models import Advice
 from ..columns import NO_ID
 from ..kinds import Kind
 from ..sums.steps import step_slices, warm_up
-from .case import Case, Stake, length_of, milliseconds, percent
+from ..words import percent
+from .case import Case, Stake, length_of, milliseconds
 
 _FREE = re.compile(r"^(cuda|hip)Free(Async)?$|^cuMemUnmap$|^cuMemRelease$")
 _ALLOCATE = re.compile(r"^(cuda|hip)Malloc(Async)?$|^cuMemCreate$|^cuMemMap$")
@@ -48,11 +49,12 @@ def alloc_retries(case: Case) -> Iterable[Advice]:
     slices = np.union1d(frees, again)
     length = length_of(case, slices)
     saving = min(length, case.idle)
+    when = " after warm-up" if len(steps) else ""
     if case.worth(saving):
         yield case.advice(
             "alloc_retries",
             "Device memory is given back and taken again",
-            f"{len(frees)} frees and {len(again)} allocations at the driver{' after warm-up' if len(steps) else ''} take"
+            f"{len(frees)} frees and {len(again)} allocations at the driver{when} take"
             f" {milliseconds(length)} ({case.share(length)} of the trace); each free waits for the device.",
             Stake(saving, slices),
             "Lower the peak (smaller batch, checkpointing), do not call empty_cache in the loop, and let segments"

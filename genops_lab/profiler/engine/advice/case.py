@@ -18,6 +18,7 @@ from ..sums.host import Host
 from ..sums.idle import REASONS, Gaps, explained_gaps, without_waits
 from ..sums.steps import step_slices
 from ..traces import Trace
+from ..words import percent
 from .groups import LARGE_BYTES, Group, work_groups
 from .speeds import Speed, raised, speed_of
 
@@ -181,9 +182,3 @@ def milliseconds(length: float) -> str:
     if length >= 1e9:
         return f"{length / 1e9:.2f} s"
     return f"{length / 1e6:.1f} ms" if length >= 1e6 else f"{length / 1e3:.1f} µs"
-
-
-def percent(part: float, whole: float) -> str:
-    """``34 %``; one digit more below 10."""
-    share = 100 * part / whole if whole else 0.0
-    return f"{share:.0f} %" if share >= 10 else f"{share:.1f} %"

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models import Advice
-from ..words import counted
+from ..words import counted, percent
 from .attention import attention_cause, unfused_parts
-from .case import Case, Stake, milliseconds, percent
+from .case import Case, Stake, milliseconds
 from .causes import CAUSES
 from .groups import LARGE_BYTES, Group
 from .matmuls import convolution_cause, matmul_cause, runs_in_fp32

@@ -14,7 +14,8 @@ from ..kinds import Kind
 from ..nesting import NOTHING
 from ..sums.host import Bools
 from ..sums.idle import REASONS, Gaps
-from .case import Case, Stake, milliseconds, percent
+from ..words import percent
+from .case import Case, Stake, milliseconds
 
 #: A longer part of a gap is one slow call (loading a module, allocating), not launching.
 SLOW_CALL_NS = 1_000_000
