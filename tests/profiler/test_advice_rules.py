@@ -352,7 +352,7 @@ def test_memory_given_back_without_steps(tmp_path: Path, every: int, found: bool
     events: list[Event] = []
     for number in range(100):
         at = 1_000_000 + 1000.0 * number
-        if every and (number % every == 0 or every > 100 and number < 5):
+        if every and (number % every == 0 or (every > 100 and number < 5)):
             events += [
                 call("cudaFree", at, 500, 3 * number + 1),
                 call("cudaMalloc", at + 510, 400, 3 * number + 2),

@@ -237,6 +237,16 @@ def test_another_database(make: Make) -> None:
         analyze(make(runs=("id", [])))
 
 
+def test_an_export_without_gpu_activity_says_what_is_missing(make: Make) -> None:
+    recorded = make(StringIds=STRINGS, TARGET_INFO_SYSTEM_ENV=("name", []), OSRT_API=("start, end", [(1, 2)]))
+    with pytest.raises(
+        InvalidRequest, match="is an export of Nsight Systems without GPU activity"
+    ) as refused:
+        analyze(recorded)
+    assert "CUPTI_ACTIVITY_KIND_" in refused.value.message
+    assert "--trace=cuda,nvtx" in refused.value.hint
+
+
 def test_an_empty_database_and_a_damaged_one(make: Make, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="it has no tables"):
         analyze(make(statements="CREATE VIEW CUPTI_ACTIVITY_KIND_KERNEL AS SELECT 1 AS start"))
