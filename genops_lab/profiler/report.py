@@ -16,7 +16,7 @@ _IDLE = {
     "synchronization": "Idle: host waits for the device",
     "copy": "Idle: host copies",
     "launch": "Idle: host launches",
-    "python": "Idle: host runs Python",
+    "python": "Idle: host runs other code",
     "communication": "Idle: communication",
     "other": "Idle: other",
 }
@@ -29,7 +29,7 @@ _COLORS = {
     "Idle: host waits for the device": "#a356c9",
     "Idle: host copies": "#c2571a",
     "Idle: host launches": "#6f7bd1",
-    "Idle: host runs Python": "#8a6d3b",
+    "Idle: host runs other code": "#8a6d3b",
     "Idle: communication": "#f0b76a",
     "Idle: other": "#7d8790",
     "Idle": "#b5bcc4",

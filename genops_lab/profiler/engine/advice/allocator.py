@@ -57,8 +57,9 @@ def alloc_retries(case: Case) -> Iterable[Advice]:
             f"{len(frees)} frees and {len(again)} allocations at the driver{when} take"
             f" {milliseconds(length)} ({case.share(length)} of the trace); each free waits for the device.",
             Stake(saving, slices),
-            "Lower the peak (smaller batch, checkpointing), do not call empty_cache in the loop, and let segments"
-            " grow.",
+            "Lower the peak (smaller batch, checkpointing), do not call empty_cache in the loop, and let segments grow."
+            if case.uses_torch
+            else "Allocate before the loop, or from a pool that keeps what is freed (cudaMallocAsync).",
             'os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"',
         )
 

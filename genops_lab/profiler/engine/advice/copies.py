@@ -62,7 +62,7 @@ def h2d_blocking(case: Case) -> Iterable[Advice]:
             f" {counted(seen, 'gap', 'gaps')} around them the device was idle, together for"
             f" {milliseconds(idle)}{held if by_itself else ''} ({case.share(saving)} of the trace).",
             Stake(saving, copies),
-            "Copy from pinned memory with non_blocking=True, one batch ahead of the work.",
+            "Copy asynchronously from pinned memory, one batch ahead of the work.",
             "x = x.to(device, non_blocking=True)  # from DataLoader(..., pin_memory=True)",
         )
 
@@ -88,7 +88,7 @@ def h2d_unpinned(case: Case) -> Iterable[Advice]:
         f" {milliseconds(saving)}{rate}, {case.share(saving)} of the"
         " trace; pinned memory is copied faster and beside the work.",
         Stake(saving, copies),
-        "Pin the batches' memory and copy without blocking.",
+        "Pin the memory of the batches and copy without blocking.",
         "DataLoader(..., pin_memory=True)\nx = x.to(device, non_blocking=True)",
     )
 

@@ -17,7 +17,7 @@ from ..sums.idle import REASONS, Gaps
 from ..words import counted
 from .allocator import alloc_retries
 from .case import MOMENTS, WORTH, Case, Stake, length_of, milliseconds
-from .launches import SLOW_CALL_NS, launch_bound, pauses
+from .launches import SLOW_CALL_NS, between_calls, launch_bound, pauses
 from .warmup import warmup_counted
 
 SHARE = 0.1
@@ -47,7 +47,7 @@ _REASONS = {
     ),
 }
 _COLUMNS = [REASONS.index(code) for code in _REASONS]
-_LAUNCH, _OTHER = list(_REASONS).index("launch"), list(_REASONS).index("other")
+_LAUNCH = list(_REASONS).index("launch")
 
 
 def gpu_idle(case: Case) -> Iterable[Advice]:
@@ -57,7 +57,7 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
     Saving: the rest.
     """
     launching = any(True for _ in launch_bound(case))
-    told = sum(1000 * each.saving_us for rule in (warmup_counted, alloc_retries) for each in rule(case))
+    elsewhere = sum(1000 * each.saving_us for rule in (warmup_counted, alloc_retries) for each in rule(case))
     best, most, gaps = np.zeros(len(_REASONS)), np.empty(0, np.int64), None
     for each in case.gaps:
         parts = each.parts[:, _COLUMNS].astype(np.int64)
@@ -66,7 +66,7 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
         if launching:
             parts[:, 0] -= pauses(each)
         found = parts.sum(axis=0).astype(float)
-        found[_LAUNCH] = max(0.0, found[_LAUNCH] - told)
+        found[_LAUNCH] = max(0.0, found[_LAUNCH] - elsewhere)
         if found.sum() > best.sum():
             best, gaps, most = found, each, np.argsort(-parts.sum(axis=1), kind="stable")
     idle = int(best.sum())
@@ -74,7 +74,8 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
         return
     lengths = sorted(zip(best.tolist(), _REASONS, strict=True), key=lambda each: -each[0])
     first = _REASONS[lengths[0][1]]
-    title, suggestion, meanwhile = f": {first.title}", first.suggestion, ""
+    told = {code: each.title for code, each in _REASONS.items()} | {"python": between_calls(case)}
+    title, suggestion, meanwhile = f": {told[lengths[0][1]]}", first.suggestion, ""
     if lengths[0][1] == "other" and (stood := _where_the_host_stood(case, gaps)):
         title, meanwhile = f" while the host stands in {stood.call}", f" Meanwhile {stood.evidence}."
         if stood.copies:
@@ -84,9 +85,7 @@ def gpu_idle(case: Case) -> Iterable[Advice]:
         f"The device is idle{title}",
         f"Idle for {milliseconds(idle)} ({case.share(idle)} of the trace) besides what other advice explains: "
         + ", ".join(
-            f"{_REASONS[code].title} {milliseconds(length)}"
-            for length, code in lengths
-            if length >= WORTH * idle
+            f"{told[code]} {milliseconds(length)}" for length, code in lengths if length >= WORTH * idle
         )
         + f".{meanwhile}",
         Stake(

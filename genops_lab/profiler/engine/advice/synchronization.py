@@ -69,7 +69,12 @@ def sync_other(case: Case) -> Iterable[Advice]:
         parts = (
             (explicit, "explicit synchronisation", "explicit synchronisations", ""),
             (reads, "operator that needs", "operators that need", " values (nonzero, masked_select, unique)"),
-            (back, "copy", "copies", " to the host (.cpu(), .numpy(), print)"),
+            (
+                back,
+                "copy",
+                "copies",
+                " to the host (.cpu(), .numpy(), print)" if case.uses_torch else " to the host",
+            ),
         )
         made = ", ".join(counted(len(of), one, more) + what for of, one, more, what in parts if len(of))
         copied = f", and copied for {milliseconds(by_itself)} without any kernel"
