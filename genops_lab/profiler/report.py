@@ -66,6 +66,9 @@ def report(summary: ProfileSummary, title: str) -> str:
         _keys(summary),
         *(_where(summary) if summary.measured is None else measured_kernels(summary.measured)),
         "<h2>Advice</h2>",
+        "<p>The trace is not whole: this is of the part that could be read.</p>"
+        if summary.incomplete
+        else "",
         *(_advice(each) for each in sorted(summary.advice, key=lambda each: -each.saving_us)),
         "" if summary.advice else "<p>No problem was found that the trace proves.</p>",
         "<h2>Cells and lines</h2>",

@@ -4177,6 +4177,8 @@ export interface components {
             price: components["schemas"]["StepPrice"] | null;
             /** @default  */
             damaged: string;
+            /** @default false */
+            incomplete: boolean;
         };
         /**
          * DeviceTime
@@ -4748,6 +4750,8 @@ export interface components {
             advice_kept: string[];
             /** @default [] */
             warnings: string[];
+            /** @default false */
+            incomplete: boolean;
         };
         /**
          * Figure

@@ -29,6 +29,25 @@ def test_long_names_on_both_sides_share_a_narrow_terminal() -> None:
     assert new.name[:25] in row and "instead of void explic" in row
 
 
+def test_a_long_name_in_a_pipe_does_not_make_all_rows_as_long() -> None:
+    def change(name: str, after_us: float) -> Change:
+        return Change(name=name, before_us=1, after_us=after_us, before_count=1, after_count=1, state="both")
+
+    found = Difference(
+        a_step=False,
+        before_steps=0,
+        after_steps=0,
+        figures=[],
+        operators=[],
+        kernels=[change(LONG, 9), change("gemm", 5), change("relu", 4)],
+        lines=[],
+    )
+    head, long, *short = terminal.render(difference(found)).partition("Kernels by change\n")[2].splitlines()
+    assert long.startswith(LONG)
+    assert {line.index("1.000 µs") for line in short} == {head.index("BEFORE") - 2}
+    assert max(map(len, short)) < 160
+
+
 def test_figures_tell_fractions_of_a_step_and_of_what_they_are_known() -> None:
     kernels = Figure(code="kernels", before=2.6, after=2.4, unit="count")
     flops = Figure(

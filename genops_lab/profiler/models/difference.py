@@ -76,3 +76,5 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     advice_new: list[str] = []
     advice_kept: list[str] = []
     warnings: list[str] = []
+    #: Whether one of them is ``incomplete``.
+    incomplete: bool = False

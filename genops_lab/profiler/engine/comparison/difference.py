@@ -44,6 +44,7 @@ def difference(before: Side, after: Side) -> Difference:
         lines=_lines(before.summary, after.summary, scale),
         measured=_measured(before.summary) and _measured(after.summary),
         warnings=list(_warnings(before, after)),
+        incomplete=before.summary.incomplete or after.summary.incomplete,
         **_advice(before.summary, after.summary),
     )
 

@@ -119,6 +119,7 @@ export function makeSummary(
     memory: null,
     measured: null,
     damaged: '',
+    incomplete: false,
     ...part
   };
 }
@@ -161,6 +162,7 @@ export function makeDifference(part: Partial<IDifference> = {}): IDifference {
     advice_new: [],
     advice_kept: [],
     warnings: [],
+    incomplete: false,
     ...part
   };
 }
