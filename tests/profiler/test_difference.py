@@ -28,7 +28,7 @@ from genops_lab.profiler.models import (
     StepTime,
 )
 from tests.support.exhaustive import examples
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
 
@@ -98,9 +98,10 @@ def test_more_workers_take_idle_time_away() -> None:
     loading = changes["enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"]
     assert (loading.state, loading.after_us) == ("removed", 0)
     assert [name for name in changes if name.startswith("ProfilerStep")] == ["ProfilerStep"]
-    steps = [max(len(analyze(path).steps), 1) if found.a_step else 1 for path in paths]
-    for side, path in enumerate(paths):
-        [device] = analyze(path).devices
+    summaries = [analyzed("kineto", path.name) for path in paths]
+    steps = [max(len(summary.steps), 1) if found.a_step else 1 for summary in summaries]
+    for side, summary in enumerate(summaries):
+        [device] = summary.devices
         assert figures(found)["idle"][side] * steps[side] == pytest.approx(device.idle_us)
         kernels = sum((each.before_us, each.after_us)[side] for each in found.kernels)
         assert kernels * steps[side] >= device.busy_us, (
@@ -127,7 +128,7 @@ def test_ranks_against_ranks() -> None:
     found = diff(ranks[:2], ranks)
     one, other = figures(found)["busy"]
     assert one == pytest.approx(sum(each.busy_us for each in analyze(ranks[:2]).devices))
-    assert other == pytest.approx(sum(each.busy_us for each in analyze(ranks).devices))
+    assert other == pytest.approx(sum(each.busy_us for each in analyzed("kineto", "dlrm_8ranks").devices))
     assert any(warning.startswith("The ranks differ: 2 before and 8 after") for warning in found.warnings)
 
 

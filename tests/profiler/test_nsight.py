@@ -20,7 +20,7 @@ from genops_lab.profiler.engine.columns import NO_ID, Columns, Int64
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.reading import nsight
 from tests.support.exhaustive import examples
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real exports in ../shared/traces are not here")
 NAMES = ["mfu_2gpu_before", "mfu_2gpu_after"]
@@ -36,7 +36,7 @@ def truth_of(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_export_agrees_with_its_truth(name: str) -> None:
     truth = truth_of(name)
-    summary = analyze(TRACES / "nsys" / f"{name}.sqlite")
+    summary = analyzed("nsys", f"{name}.sqlite")
     assert summary.damaged == ""
     assert [device.device for device in summary.devices] == sorted(truth["devices"])
     for device in summary.devices:
@@ -88,7 +88,7 @@ def test_events_are_counted_and_launches_tied_to_the_kernels_of_their_own_proces
 
 @real
 def test_device_time_goes_to_the_operators_that_nvtx_tells() -> None:
-    summary = analyze(TRACES / "nsys" / "mfu_2gpu_after.sqlite")
+    summary = analyzed("nsys", "mfu_2gpu_after.sqlite")
     launched = {each.name: each.device_us for each in summary.operators}
     assert launched["flash_attn::_flash_attn_forward"] == pytest.approx(120358.06 + 120397.607, abs=0.01)
     assert launched["nccl:all_to_all"] == pytest.approx(9989.016 + 23753.085, rel=0.01)
