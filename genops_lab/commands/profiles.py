@@ -11,7 +11,7 @@ from genops_lab.core.errors import InvalidRequest
 
 from .completion import profile_ids
 from .on_targets import analyze_there, on_target
-from .session import EXIT_INCOMPLETE, Json, Session, command
+from .session import EXIT_INCOMPLETE, Json, command
 from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
@@ -119,8 +119,8 @@ def analyze(
             session.show(summary, views.summary(summary))
         if summary.ranks and not summary.events:
             session.say("Warning: The trace holds no events.")
-            raise typer.Exit(0 if session.notebook else EXIT_INCOMPLETE)
-        _end_whole(session, summary)
+            raise typer.Exit(EXIT_INCOMPLETE)
+        _end_whole(summary)
 
 
 @profile.command("memory")
@@ -182,7 +182,7 @@ def diff(
 
         found = diff_traces(before, after)
         session.show(found, profile_difference.difference(found))
-        _end_whole(session, found)
+        _end_whole(found)
 
 
 @profile.command("report")
@@ -206,10 +206,10 @@ def report(
         if summary.damaged:
             session.say(f"Warning: {summary.damaged}")
         session.show({"path": str(output)}, lab_views.done(f"{output} is written."))
-        _end_whole(session, summary)
+        _end_whole(summary)
 
 
-def _end_whole(session: Session, answer: ProfileSummary | Difference) -> None:
-    """End with the exit code for what is damaged; in a notebook the answer says it. Raises Exit."""
-    if not session.notebook and answer.incomplete:
+def _end_whole(answer: ProfileSummary | Difference) -> None:
+    """End with the exit code for what is damaged. Raises Exit."""
+    if answer.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
