@@ -26,7 +26,7 @@ app = typer.Typer(
     name="genops",
     help="GenOps Lab: targets, runs, profiles, models and deployments, from the command line.",
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation needed, "
-    "5 backend unavailable, 130 interrupted.",
+    "5 backend unavailable, 6 trace damaged or empty, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,16 @@ from genops_lab.core.errors import InvalidRequest
 
 from .completion import profile_ids
 from .on_targets import analyze_there, on_target
-from .session import Json, command
+from .session import EXIT_INCOMPLETE, Json, command
 from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
 from .views.profiles import measured as profile_measured
 from .views.profiles import memory as profile_memory
+
+if TYPE_CHECKING:
+    from genops_lab.profiler.models import Difference, ProfileSummary
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
@@ -114,6 +117,10 @@ def analyze(
             session.show(summary, profile_memory.memory(summary.memory))
         else:
             session.show(summary, views.summary(summary))
+        if summary.ranks and not summary.events:
+            session.say("Warning: The trace holds no events.")
+            raise typer.Exit(EXIT_INCOMPLETE)
+        _end_whole(summary)
 
 
 @profile.command("memory")
@@ -175,6 +182,7 @@ def diff(
 
         found = diff_traces(before, after)
         session.show(found, profile_difference.difference(found))
+        _end_whole(found)
 
 
 @profile.command("report")
@@ -193,5 +201,15 @@ def report(
 
         from .writing import write_new
 
-        write_new(output, report_page(analyze_traces(traces), title or traces[0].name))
+        summary = analyze_traces(traces)
+        write_new(output, report_page(summary, title or traces[0].name))
+        if summary.damaged:
+            session.say(f"Warning: {summary.damaged}")
         session.show({"path": str(output)}, lab_views.done(f"{output} is written."))
+        _end_whole(summary)
+
+
+def _end_whole(answer: ProfileSummary | Difference) -> None:
+    """End with the exit code for what is damaged. Raises Exit."""
+    if answer.incomplete:
+        raise typer.Exit(EXIT_INCOMPLETE)

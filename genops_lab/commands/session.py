@@ -9,6 +9,7 @@ Exit codes, for CI:
 3     there is no such run, model, version, deployment, profile, target, kernel or file
 4     a conflict, or a confirmation is needed first (``--trust``)
 5     a backend (MLflow, the running Lab, a host) does not answer; the same command may succeed later
+6     a trace is cut off, corrupt or without events: the answer is of what could be read
 130   interrupted
 ====  =====================================================================================
 
@@ -46,6 +47,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXIT_FAILED = 1
+EXIT_INCOMPLETE = 6
 EXIT_INTERRUPTED = 130
 _EXIT_CODES: dict[type[GenOpsError], int] = {InvalidRequest: 2, NotFound: 3, Conflict: 4, Unavailable: 5}
 

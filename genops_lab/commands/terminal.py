@@ -18,7 +18,8 @@ _STYLES: dict[Tone, str] = {"": "", "good": "green", "busy": "yellow", "bad": "b
 PIPE_WIDTH = 10_000
 NOTEBOOK_WIDTH = 120
 GAP = 2
-#: A column is not made narrower than this.
+#: In a pipe nothing is cut; what is longer than this does not make its whole column so wide.
+PADDED = 80
 
 
 def render(document: Document, *, width: int = PIPE_WIDTH, color: bool = False) -> str:
@@ -98,6 +99,8 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
     natural = [max(cell_len(row[at].text) for row in rows) for at in range(len(headings))]
     places = _columns_with_room(table.columns, natural, available)
     columns, widths = [table.columns[at] for at in places], [natural[at] for at in places]
+    piped = available == PIPE_WIDTH
+    widths = [min(width, PADDED) for width in widths] if piped else widths
     excess = sum(widths) + GAP * (len(widths) - 1) - available
     for _ in range(max(0, excess)):
         shrinking = [
@@ -110,7 +113,7 @@ def _table_lines(table: Table, available: int) -> Iterator[Text]:
         line = Text()
         for column, width, cell in zip(columns, widths, (row[at] for at in places), strict=True):
             room = width - cell_len(cell.text)
-            shown = cell.text if room >= 0 else set_cell_size(cell.text, width - 1) + "…"
+            shown = cell.text if room >= 0 or piped else set_cell_size(cell.text, width - 1) + "…"
             padding = " " * max(0, room)
             line.append(padding if column.right else "")
             line.append(shown, style=_STYLES[cell.tone] if position else "bold")

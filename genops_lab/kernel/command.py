@@ -25,6 +25,8 @@ from .scopes import words
 CLI_VARIABLE = "GENOPS_CLI"
 #: They would lead the Lab's interpreter to the kernel's modules.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
+#: The answer is there, of what could be read of a damaged trace, and says so.
+_INCOMPLETE = 6
 _EXIT_WORDS = {2: "wrong usage", 3: "not found", 4: "a conflict", 5: "a backend that does not answer"}
 
 
@@ -80,7 +82,7 @@ def run_command(line: str, *, always: bool = False) -> Any:
         shown = _displayed(output, as_json, progress, always)
     finally:
         progress.finish()
-    if code:
+    if code and code != _INCOMPLETE:
         said = _EXIT_WORDS.get(code, "interrupted" if code in (130, -signal.SIGINT) else "")
         raise CommandFailed(code, f"genops ended with exit code {code}" + (f": {said}." if said else "."))
     return shown

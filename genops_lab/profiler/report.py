@@ -16,7 +16,7 @@ _IDLE = {
     "synchronization": "Idle: host waits for the device",
     "copy": "Idle: host copies",
     "launch": "Idle: host launches",
-    "python": "Idle: host runs Python",
+    "python": "Idle: host runs other code",
     "communication": "Idle: communication",
     "other": "Idle: other",
 }
@@ -29,7 +29,7 @@ _COLORS = {
     "Idle: host waits for the device": "#a356c9",
     "Idle: host copies": "#c2571a",
     "Idle: host launches": "#6f7bd1",
-    "Idle: host runs Python": "#8a6d3b",
+    "Idle: host runs other code": "#8a6d3b",
     "Idle: communication": "#f0b76a",
     "Idle: other": "#7d8790",
     "Idle": "#b5bcc4",
@@ -66,6 +66,9 @@ def report(summary: ProfileSummary, title: str) -> str:
         _keys(summary),
         *(_where(summary) if summary.measured is None else measured_kernels(summary.measured)),
         "<h2>Advice</h2>",
+        "<p>The trace is not whole: this is of the part that could be read.</p>"
+        if summary.incomplete
+        else "",
         *(_advice(each) for each in sorted(summary.advice, key=lambda each: -each.saving_us)),
         "" if summary.advice else "<p>No problem was found that the trace proves.</p>",
         "<h2>Cells and lines</h2>",

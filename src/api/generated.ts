@@ -4177,6 +4177,8 @@ export interface components {
             price: components["schemas"]["StepPrice"] | null;
             /** @default  */
             damaged: string;
+            /** @default false */
+            incomplete: boolean;
         };
         /**
          * DeviceTime
@@ -4748,10 +4750,13 @@ export interface components {
             advice_kept: string[];
             /** @default [] */
             warnings: string[];
+            /** @default false */
+            incomplete: boolean;
         };
         /**
          * Figure
-         * @description One sum in both.
+         * @description One sum in both. ``covered_before``, ``covered_after``: of FLOPs and what rests on them the part of the compute
+         *         time that they are known of, 0 to 1.
          */
         Figure: {
             code: string;
@@ -4759,6 +4764,10 @@ export interface components {
             after: number;
             /** @enum {unknown} */
             unit: "bytes" | "count" | "flops" | "share" | "us";
+            /** @default null */
+            covered_before: number | null;
+            /** @default null */
+            covered_after: number | null;
         };
         /**
          * Change

@@ -104,3 +104,20 @@ def test_two_traces(home: Home) -> None:
     assert genops(home, "profile", "diff", "a.json", "none.json").code == 3
     (home.work / "empty").mkdir()
     assert genops(home, "profile", "diff", "a.json", "empty").code == 3
+
+
+def test_damaged_and_empty_traces_have_an_exit_code_of_their_own(home: Home) -> None:
+    """The answer is there all the same, and says of what it is."""
+    write(home.work / "whole.json", *(kernel("gemm", 1000.0 * number, 50) for number in range(10)))
+    text = (home.work / "whole.json").read_text()
+    (home.work / "cut.json").write_text(text[: len(text) - 40])
+    write(home.work / "empty.json")
+    assert genops(home, "profile", "analyze", "whole.json").code == 0
+    cut = genops(home, "profile", "analyze", "cut.json")
+    assert cut.code == 6 and "gemm" in cut.out
+    assert "Advice on the part of the trace that could be read" in cut.out
+    assert "The file is cut off" in cut.err
+    empty = genops(home, "profile", "analyze", "empty.json")
+    assert empty.code == 6 and "The trace holds no events." in empty.err
+    compared = genops(home, "profile", "diff", "whole.json", "cut.json", "--json")
+    assert compared.code == 6 and compared.json["incomplete"]

@@ -29,6 +29,8 @@ elif args[0] == "env":
     answer({**{name: os.environ.get(name) for name in ("PYTHONPATH", "GENOPS_OUTPUT")}, "args": args})
 elif args[0] == "fail":
     print("Error: there is no such run", file=sys.stderr); print("Hint: list them", file=sys.stderr); sys.exit(3)
+elif args[0] == "damaged":
+    answer({"events": 3}); sys.exit(6)
 elif args[0] == "--help": print("Usage: genops")
 elif args[0] == "wait":
     try: print("waiting", file=sys.stderr, flush=True); time.sleep(60)
@@ -97,6 +99,11 @@ def test_a_failure_is_told_once_and_stops_the_notebook(kernel: RunningKernel) ->
     assert cell.status == "error" and cell.reply["ename"] == "CommandFailed"
     assert cell.stream("stderr") == "Error: there is no such run\nHint: list them\n"
     assert cell.of("error")[0]["traceback"] == ["CommandFailed: genops ended with exit code 3: not found."]
+
+
+def test_an_answer_of_a_damaged_trace_is_an_answer(kernel: RunningKernel) -> None:
+    kernel.ok("part = %genops damaged --json")
+    assert kernel.ok("part['events']").result == "3"
 
 
 def test_help_is_printed_as_it_is(kernel: RunningKernel) -> None:

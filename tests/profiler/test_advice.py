@@ -10,7 +10,7 @@ import pytest
 
 from genops_lab.profiler import analyze
 from genops_lab.profiler.models import Advice, ProfileSummary
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 with_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"
@@ -39,12 +39,12 @@ def one(summary: ProfileSummary, code: str) -> Advice:
     ],
 )
 def test_a_trace_with_one_problem_has_that_advice_and_no_other(name: str, code: str) -> None:
-    assert codes(analyze(TRACES / "advice" / f"{name}.json.gz")) == [code]
+    assert codes(analyzed("advice", f"{name}.json.gz")) == [code]
 
 
 @with_traces
 def test_a_loader_without_workers_is_the_first_problem_and_with_workers_none() -> None:
-    slow = analyze(TRACES / "kineto" / "resnet50_num_workers_0.json.gz")
+    slow = analyzed("kineto", "resnet50_num_workers_0.json.gz")
     assert codes(slow)[0] == "dataloader_bound"
     advice = slow.advice[0]
     # all six waits, and no more than the device was idle
@@ -52,35 +52,35 @@ def test_a_loader_without_workers_is_the_first_problem_and_with_workers_none() -
     assert advice.saving_us == slow.devices[0].idle_us
     assert (advice.severity, len(advice.moments)) == ("high", 5)
 
-    healthy = codes(analyze(TRACES / "kineto" / "resnet50_num_workers_4.json.gz"))
+    healthy = codes(analyzed("kineto", "resnet50_num_workers_4.json.gz"))
     assert "dataloader_bound" not in healthy
     assert {"fp32_math", "launch_bound", "h2d_unpinned"} == set(healthy)
 
 
 @with_traces
 def test_communication_is_exposed_on_one_trace_and_hidden_on_another() -> None:
-    exposed = analyze(TRACES / "kineto" / "v100_2rank_nccl.json.gz")
+    exposed = analyzed("kineto", "v100_2rank_nccl.json.gz")
     assert one(exposed, "exposed_comm").saving_us == exposed.devices[0].exposed_comm_us
-    assert analyze(TRACES / "kineto" / "h800_deepseek_train.json").advice == []
+    assert analyzed("kineto", "h800_deepseek_train.json").advice == []
 
 
 @with_traces
 def test_advice_names_lines_where_the_trace_has_stacks() -> None:
-    few_tiles = analyze(TRACES / "advice" / "gemm_01_compute_few_tiles.json.gz").advice[0]
+    few_tiles = analyzed("advice", "gemm_01_compute_few_tiles.json.gz").advice[0]
     assert [place.file for place in few_tiles.places] == ["generate_all_traces.py"]
-    assert analyze(TRACES / "kineto" / "v100_2rank_nccl.json.gz").advice[0].places == []
+    assert analyzed("kineto", "v100_2rank_nccl.json.gz").advice[0].places == []
 
 
 @with_traces
 def test_attention_in_separate_operators_is_found_by_its_shapes() -> None:
-    summary = analyze(TRACES / "kineto" / "h100_owlv2.json.gz")
+    summary = analyzed("kineto", "h100_owlv2.json.gz")
     assert codes(summary) == ["dataloader_bound", "attention_unfused"]
     assert "[16, 5185, 5185]" in one(summary, "attention_unfused").evidence
 
 
 @with_traces
 def test_ranks_are_told_together() -> None:
-    summary = analyze(sorted((TRACES / "kineto" / "dlrm_8ranks").glob("*.json.gz")))
+    summary = analyzed("kineto", "dlrm_8ranks")
     assert len(codes(summary)) == len(set(codes(summary)))
     assert "also on ranks 0, 2, 3, 4, 5, 6, 7" in one(summary, "exposed_comm").evidence
     assert one(summary, "straggler").rank == 7
@@ -89,7 +89,7 @@ def test_ranks_are_told_together() -> None:
 @with_traces
 @pytest.mark.parametrize("name", ["mtia_rank_0.json.gz", "cpu_only.json.gz", "triton_example.json.gz"])
 def test_where_speed_is_not_known_no_operator_is_called_slow(name: str) -> None:
-    assert set(codes(analyze(TRACES / "kineto" / name))) <= {"gpu_idle"}
+    assert set(codes(analyzed("kineto", name))) <= {"gpu_idle"}
 
 
 @with_traces
@@ -97,7 +97,7 @@ def test_where_speed_is_not_known_no_operator_is_called_slow(name: str) -> None:
     "name", ["resnet50_num_workers_4.json.gz", "v100_2rank_nccl.json.gz", "mi250_toy.json.gz"]
 )
 def test_advice_is_in_order_and_saves_no_more_than_was_traced(name: str) -> None:
-    summary = analyze(TRACES / "kineto" / name)
+    summary = analyzed("kineto", name)
     savings = [each.saving_us for each in summary.advice]
     assert savings == sorted(savings, reverse=True)
     assert 0 < max(savings) <= summary.devices[0].span_us

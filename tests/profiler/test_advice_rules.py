@@ -105,7 +105,7 @@ def test_a_host_that_waits_for_long_copies_back(tmp_path: Path, waits: bool) -> 
             *(launched(at + 296, work, 697, delay=1) if waits else launched(at + 10, work, 697, delay=287)),
         ]
 
-    assert advised(tmp_path, loop(step)) == (["sync_other"] if waits else [])
+    assert advised(tmp_path, loop(step)) == ["sync_other" if waits else "exposed_copies"]
 
 
 def test_python_after_a_copy_back_is_not_the_next_copys_to_the_device(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_copies_to_the_device(tmp_path: Path, kind: str, blocks: bool, found: se
         ("Memcpy HtoD (Pageable -> Device)", True, False, ["h2d_blocking", "h2d_unpinned"]),
         ("Memcpy HtoD (Pinned -> Device)", True, False, ["h2d_blocking"]),
         ("Memcpy HtoD (Pinned -> Device)", True, True, []),
-        ("Memcpy HtoD (Pinned -> Device)", False, False, []),
+        ("Memcpy HtoD (Pinned -> Device)", False, False, ["exposed_copies"]),
     ],
 )
 def test_a_host_that_waits_for_long_copies(
@@ -183,6 +183,33 @@ def test_a_host_that_waits_for_long_copies(
         ]
 
     assert advised(tmp_path, loop(step)) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "length", "found"),
+    [
+        ("Memcpy HtoD (Pinned -> Device)", False, 950, ["exposed_copies"]),
+        ("MemcpyH2D", False, 950, ["exposed_copies"]),
+        ("Memcpy DtoH (Device -> Pinned)", False, 950, ["exposed_copies"]),
+        # Beside the work, within the device, and few enough of them.
+        ("Memcpy HtoD (Pinned -> Device)", True, 950, []),
+        ("Memcpy DtoD (Device -> Device)", False, 950, []),
+        ("Memcpy HtoD (Pinned -> Device)", False, 90, []),
+    ],
+)
+def test_a_device_that_only_copies(
+    tmp_path: Path, name: str, beside: bool, length: float, found: list[str]
+) -> None:
+    """Pinned and asynchronous, launched far ahead: nobody waits but the device."""
+    events: list[Event] = []
+    for number in range(20):
+        at, own = 100_000 + 1000.0 * number, 2 * number + 1
+        events += [call("cudaMemcpyAsync", 20.0 * number, 5, own)]
+        events += [kernel(name, at, length, own, cat="gpu_memcpy", stream=9)]
+        start = at if beside else at + length
+        events += launched(20.0 * number + 10, own + 1, 1000 if beside else 1000 - length, delay=0)
+        events[-1]["ts"] = start
+    assert advised(tmp_path, events) == found
 
 
 def test_small_kernels_that_are_launched_too_late(tmp_path: Path) -> None:
@@ -319,6 +346,34 @@ def test_memory_given_back_and_taken_again(tmp_path: Path) -> None:
     assert "alloc_retries" not in advised(tmp_path, loop(step(retries=False)))
 
 
+@pytest.mark.parametrize(("every", "found"), [(0, False), (900, False), (20, True)])
+def test_memory_given_back_without_steps(tmp_path: Path, every: int, found: bool) -> None:
+    """What a program gives back and takes before its first kernel, or in its first rounds alone, happens once."""
+    events: list[Event] = []
+    for number in range(100):
+        at = 1_000_000 + 1000.0 * number
+        if every and (number % every == 0 or (every > 100 and number < 5)):
+            events += [
+                call("cudaFree", at, 500, 3 * number + 1),
+                call("cudaMalloc", at + 510, 400, 3 * number + 2),
+            ]
+            events += launched(at + 920, 3 * number + 3, 60)
+        else:
+            events += launched(at - 8, 3 * number + 3, 900)
+    for number in range(4):  # start-up: 98 % of the trace
+        events += [
+            call("cudaFree", 200_000.0 * number, 180_000, 9000 + number),
+            call("cudaMalloc", 200_000.0 * number + 190_000, 9_000, 9100 + number),
+        ]
+    advice = [
+        each for each in analyze(written(tmp_path, events, **H100)).advice if each.code == "alloc_retries"
+    ]
+    assert bool(advice) == found
+    for each in advice:
+        assert each.saving_us == 4 * 900  # the first free comes before the first kernel
+        assert "after warm-up" not in each.evidence
+
+
 @pytest.mark.parametrize(("allocated", "found"), [(4, True), (9.5, False)])
 def test_fragmentation(tmp_path: Path, allocated: float, found: bool) -> None:
     def memory(ts: float, allocated_gb: float, reserved_gb: float) -> Event:
@@ -350,6 +405,65 @@ def test_warm_up_in_the_profile(tmp_path: Path, first: float, found: bool) -> No
 def test_idle_while_python_runs(tmp_path: Path, length: float, found: bool) -> None:
     events = loop(lambda number, at: launched(at, number + 1, length))
     assert advised(tmp_path, events) == (["gpu_idle"] if found else [])
+
+
+@pytest.mark.parametrize(("start", "idle", "found"), [(463_000, "other", ["gpu_idle"]), (140, "launch", [])])
+def test_launched_work_that_starts_late(tmp_path: Path, start: float, idle: str, found: list[str]) -> None:
+    """What comes after the launch returned (at 123 us) is no launching, but for the usual microseconds."""
+    events = [*launched(0, 1, 80), call("cudaGraphLaunch", 98, 25, 2), kernel(GEMM, start, 2_000, 2)]
+    summary = analyze(written(tmp_path, events, **H100))
+    assert [each.code for each in summary.advice] == found
+    assert max(summary.idle[0].reasons, key=lambda each: each.total_us).code == idle
+    for each in summary.advice:
+        assert each.title == "The device is idle: launched work does not start, or its launch is not known"
+        assert "logging" not in each.suggestion
+
+
+@pytest.mark.parametrize(("slow", "call_us", "found"), [(20, 5, "gpu_idle"), (5, 4000, "warmup_counted")])
+def test_long_work_of_the_host_before_a_launch(tmp_path: Path, slow: int, call_us: float, found: str) -> None:
+    """Parts above 1 ms are no launching one by one. The first calls that last so long load their code, which has its
+    own advice."""
+    events: list[Event] = []
+    at = 0.0
+    for number in range(20):
+        wait, length = (4000.0, call_us) if number < slow else (5.0, 5.0)
+        events += [
+            operator("aten::sort", at, wait),
+            call("cudaLaunchKernel", at + wait - length, length, number + 1),
+        ]
+        events += [kernel(GEMM, at + wait + 5, 6000, number + 1)]
+        at += wait + 6005
+    assert advised(tmp_path, events) == [found]
+
+
+@pytest.mark.parametrize(("held", "named"), [(760, True), (20, False)])
+def test_where_the_host_stands_while_launched_work_does_not_start(
+    tmp_path: Path, held: float, named: bool
+) -> None:
+    """Another thread has launched it; a copy back holds the main thread meanwhile."""
+
+    def step(number: int, at: float) -> list[Event]:
+        back = 3000 + number
+        return [
+            *launched(at, 2 * number + 1, 100),
+            call("cudaGraphLaunch", at + 20, 10, 2 * number + 2, tid=2),
+            kernel(GEMM, at + 700, 100, 2 * number + 2),
+            slice_of("user_annotation", "## sparse_data_dist ##", at + 40, held + 40),
+            operator("aten::to", at + 50, held + 20),
+            operator("aten::copy_", at + 55, held + 10),
+            call("cudaMemcpyAsync", at + 60, held, back),
+            kernel("Memcpy DtoH (Device -> Pageable)", at + 55 + held, 2, back, cat="gpu_memcpy", stream=27),
+        ]
+
+    (advice,) = (
+        each for each in analyze(written(tmp_path, loop(step), **H100)).advice if each.code == "gpu_idle"
+    )
+    told = (
+        "the host stands 5 times in cudaMemcpyAsync (aten::to, ## sparse_data_dist ##), together for 3.8 ms"
+    )
+    assert (told in advice.evidence) == named
+    assert (advice.title == "The device is idle while the host stands in cudaMemcpyAsync (aten::to)") == named
+    assert ("without blocking" in advice.suggestion) == named
 
 
 def test_many_ranks_are_told_in_stretches() -> None:

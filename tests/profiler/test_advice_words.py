@@ -54,3 +54,73 @@ def test_gaps_around_copies_are_counted_as_gaps(tmp_path: Path) -> None:
         each for each in analyze(written(tmp_path, events, **H100)).advice if each.code == "h2d_blocking"
     )
     assert found.evidence.startswith("4 copies from the host; in 7 gaps around them the device was idle")
+
+
+def _everything_wrong() -> list[Event]:
+    """What a CUDA program may do, without an operator: each round copies and waits, launches late, communicates,
+    multiplies in fp32, gives memory back and computes on the host."""
+    events: list[Event] = []
+    at, number = 0.0, 0
+
+    def ran(name: str, called: str, held: float, start: float, length: float, cat: str = "kernel") -> None:
+        nonlocal at, number
+        number += 1
+        events.append(call(called, at, held, number))
+        events.append(kernel(name, at + start, length, number, cat=cat))
+        at += max(held, start + length)
+
+    for _ in range(10):
+        ran("Memcpy HtoD (Pageable -> Device)", "cudaMemcpyAsync", 510, 10, 500, "gpu_memcpy")
+        for _ in range(50):
+            at += 30
+            ran("small", "cudaLaunchKernel", 5, 8, 4)
+        ran("ncclDevKernel_AllReduce_Sum_f32_RING_LL", "cudaLaunchKernelExC", 5, 8, 800)
+        ran("volta_sgemm_128x32_nn", "cudaLaunchKernel", 5, 8, 1500)
+        for name in ("cudaFree", "cudaMalloc"):
+            events.append(call(name, at, 150, 0))
+            at += 150
+        ran("Memcpy DtoH (Device -> Pageable)", "cudaMemcpyAsync", 410, 5, 400, "gpu_memcpy")
+        at += 2_000
+    return events
+
+
+@pytest.mark.parametrize("torch", [False, True])
+def test_a_program_without_torch_is_told_nothing_of_torch(tmp_path: Path, torch: bool) -> None:
+    events = [*_everything_wrong(), *([operator("aten::mm", 1, 2)] if torch else [])]
+    advice = analyze(written(tmp_path, events, **H100)).advice
+    assert {each.code for each in advice} == {
+        *("alloc_retries", "exposed_comm", "fp32_math", "gpu_idle", "h2d_blocking", "h2d_unpinned"),
+        *("launch_bound", "sync_other"),
+    }
+    words = ("Python", "torch", "DataLoader", ".cpu()", "non_blocking", "autocast", "empty_cache", "DDP")
+    told = {
+        (each.code, word)
+        for each in advice
+        for word in words
+        if any(word in text for text in (each.title, each.evidence, each.suggestion, each.code_hint))
+    }
+    assert bool(told) == torch, told
+    assert all(bool(each.code_hint) == torch for each in advice if each.code != "gpu_idle")
+
+
+TALL = [[131_072, 4096], [4096, 8]]
+QKV = [[1, 32, 32_768, 128]] * 3
+MI300X: dict[str, Any] = {"deviceProperties": [{"id": 0, "name": "AMD Instinct MI300X", "numSms": 304}]}
+SDPA = "aten::scaled_dot_product_attention"
+
+
+@pytest.mark.parametrize(
+    ("top", "name", "dims", "length", "said", "not_said"),
+    [
+        (H100, "aten::mm", TALL, 3_000.0, "a few columns only", "Batch more rows"),
+        (H100, "aten::mm", [[8, 4096], [4096, 131_072]], 3_000.0, "Batch more rows", "columns only"),
+        (H100, SDPA, QKV, 150_000.0, "CUDNN_ATTENTION", "AITER"),
+        (MI300X, SDPA, QKV, 150_000.0, "AITER", "CUDNN"),
+    ],
+)
+def test_changes_fit_the_shape_and_the_maker(
+    tmp_path: Path, top: dict[str, Any], name: str, dims: list[Any], length: float, said: str, not_said: str
+) -> None:
+    found = only(written(tmp_path, busy([(name, dims, "c10::BFloat16", "kernel", length)] * 5), **top))
+    text = " ".join((found.title, found.evidence, found.suggestion, found.code_hint))
+    assert said in text and not_said not in text

@@ -16,7 +16,7 @@ from genops_lab.profiler.engine.memory import allocations
 from genops_lab.profiler.engine.memory.thinning import kept
 from genops_lab.profiler.models import DeviceMemory
 from tests.support.exhaustive import examples
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 
 def operator(name: str, ts: float, dur: float) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_a_trace_without_memory_events_has_none(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
 def test_a_real_trace() -> None:
-    summary = analyze(TRACES / "kineto" / "v100_2rank_nccl.json.gz")
+    summary = analyzed("kineto", "v100_2rank_nccl.json.gz")
     assert summary.memory is not None
     device, host = summary.memory.devices
     assert (device.device, device.rank, device.events, host.device, host.events) == (1, 1, 26_770, -1, 1240)

@@ -20,7 +20,7 @@ from genops_lab.profiler.engine.columns import Columns, Sparse
 from genops_lab.profiler.engine.reading import kineto
 from genops_lab.profiler.engine.traces import Trace as OneRank
 from genops_lab.profiler.models import Attribution, LineTime
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 from .traced import Trace, profiled, with_device
 
@@ -56,7 +56,7 @@ def by_function(found: Attribution) -> dict[str, LineTime]:
     ],
 )
 def test_real_traces_with_stacks_have_all_their_time_attributed(name: str, file: str, function: str) -> None:
-    found = analyze(TRACES / f"{name}.json.gz").attribution
+    found = analyzed(f"{name}.json.gz").attribution
     assert found is not None
     assert found.by == "stacks"
     assert found.attributed_us > 0.99 * found.device_us
@@ -68,7 +68,7 @@ def test_real_traces_with_stacks_have_all_their_time_attributed(name: str, file:
 @real_traces
 @pytest.mark.parametrize("name", ["v100_2rank_nccl.json.gz", "mi250_toy.json.gz", "h800_deepseek_train.json"])
 def test_without_stacks_all_time_is_told_as_unattributed(name: str) -> None:
-    found = analyze(TRACES / "kineto" / name).attribution
+    found = analyzed("kineto", name).attribution
     assert found is not None
     assert (found.by, found.attributed_us, found.lines) == ("none", 0, [])
     assert sum(each.device_us for each in found.unattributed) == pytest.approx(found.device_us)

@@ -139,7 +139,31 @@ def test_what_comes_after_a_compressed_trace(path: Path) -> None:
     ):
         path.write_bytes(whole + after)
         summary = analyze(path)
-        assert (summary.events, summary.damaged) == (1, damage)
+        assert (summary.events, summary.damaged, summary.incomplete) == (1, damage, bool(damage))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"traceEvents": [%s], "a": [{}]}', ""),
+        ('{"traceEvents": [%s], "a": NaN}\n\0\0 ', ""),
+        ('{"traceEvents": [%s, {"ph": "X", "name": 3}]}', "1 event could not be read."),
+        ("[%s", ""),  # as Chrome allows
+        ("[%s]x", "What follows the list of events was not read."),
+        ('{"traceEvents": [%s]', "The file is cut off behind its events."),
+        ('{"traceEvents": [%s]} more', "What follows the trace in its file was not read."),
+        ('{"traceEvents": [%s]}}', "What follows the trace in its file was not read."),
+        ('{"traceEvents": [%s], "a": [{', "The file is cut off behind its events."),
+        ('{"traceEvents": [%s', "The file is cut off; it was read up to its last whole event."),
+        ('{"traceEvents": [%s, {"ph": x}, {"ph": "M", "name": "n"}]}', "1 event could not be read."),
+    ],
+)
+def test_what_is_not_whole_is_said_and_marked(path: Path, text: str, said: str) -> None:
+    """An odd event is none of a damaged file."""
+    path.write_text(text % json.dumps(kernel(0)))
+    summary = analyze(path)
+    assert summary.damaged == said
+    assert summary.incomplete == (bool(said) and '"name": 3' not in text)
 
 
 def test_what_ends_before_its_events_is_said_to_be_damaged(path: Path) -> None:

@@ -28,7 +28,7 @@ from genops_lab.profiler.models import (
     StepTime,
 )
 from tests.support.exhaustive import examples
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here")
 
@@ -40,7 +40,7 @@ def figures(found: Difference) -> dict[str, tuple[float, float]]:
 def launch(operator: str, kernel: str, ts: float, dur: float, shapes: Any = None) -> list[dict[str, Any]]:
     """An operator, its launch and its kernel."""
     number = round(ts) + 1
-    arguments = {} if shapes is None else {"Input Dims": shapes}
+    arguments = {} if shapes is None else {"Input Dims": shapes, "Input type": ["float"] * len(shapes)}
     at = {"ph": "X", "pid": 1, "tid": 1}
     return [
         {**at, "cat": "cpu_op", "name": operator, "ts": ts, "dur": 5, "args": arguments},
@@ -98,9 +98,10 @@ def test_more_workers_take_idle_time_away() -> None:
     loading = changes["enumerate(DataLoader)#_SingleProcessDataLoaderIter.__next__"]
     assert (loading.state, loading.after_us) == ("removed", 0)
     assert [name for name in changes if name.startswith("ProfilerStep")] == ["ProfilerStep"]
-    steps = [max(len(analyze(path).steps), 1) if found.a_step else 1 for path in paths]
-    for side, path in enumerate(paths):
-        [device] = analyze(path).devices
+    summaries = [analyzed("kineto", path.name) for path in paths]
+    steps = [max(len(summary.steps), 1) if found.a_step else 1 for summary in summaries]
+    for side, summary in enumerate(summaries):
+        [device] = summary.devices
         assert figures(found)["idle"][side] * steps[side] == pytest.approx(device.idle_us)
         kernels = sum((each.before_us, each.after_us)[side] for each in found.kernels)
         assert kernels * steps[side] >= device.busy_us, (
@@ -127,7 +128,7 @@ def test_ranks_against_ranks() -> None:
     found = diff(ranks[:2], ranks)
     one, other = figures(found)["busy"]
     assert one == pytest.approx(sum(each.busy_us for each in analyze(ranks[:2]).devices))
-    assert other == pytest.approx(sum(each.busy_us for each in analyze(ranks).devices))
+    assert other == pytest.approx(sum(each.busy_us for each in analyzed("kineto", "dlrm_8ranks").devices))
     assert any(warning.startswith("The ranks differ: 2 before and 8 after") for warning in found.warnings)
 
 
@@ -314,3 +315,36 @@ def test_both_sides_share_the_call_tree_with_the_sums(tmp_path: Path) -> None:
     analyze(path, watch=lambda trace, _: watched.append(trace))
     # What the difference asks of a trace, the sums have found of the same one.
     assert {"device", "owner"} <= vars(watched[0]).keys()
+
+
+@pytest.mark.parametrize(("unknown", "told"), [(900, True), (10, False)])
+def test_flops_come_with_the_part_of_the_time_that_they_are_known_of(
+    tmp_path: Path, unknown: float, told: bool
+) -> None:
+    """A fused operator without a formula took the place of products: fewer FLOPs are known, not fewer done."""
+    shapes = [[1024, 1024], [1024, 1024]]
+    products = [launch("aten::mm", "gemm", 1000.0 * number, 90, shapes) for number in range(10)]
+    before = write(tmp_path / "before.json", *products)
+    after = write(
+        tmp_path / "after.json",
+        *(products[:1] if told else products),
+        launch("my::fused", "fused", 20_000, unknown, [[1024, 1024]]),
+    )
+    found = diff(before, after)
+    [flops] = [each for each in found.figures if each.code == "flops"]
+    assert flops.covered_before == 1
+    assert flops.covered_after == pytest.approx(90 / 990 if told else 900 / 910)
+    assert [each.covered_before for each in found.figures if each.code == "busy"] == [None]
+    warning = (
+        "FLOPs are known of 100 % of the compute time before and of 9.1 % after: FLOPs, MFU and problems of operators"
+        " (gone or new) are told of these parts alone."
+    )
+    assert (warning in found.warnings) == told
+
+
+def test_flops_that_one_side_does_not_know_are_not_compared(tmp_path: Path) -> None:
+    shapes = [[1024, 1024], [1024, 1024]]
+    before = write(tmp_path / "before.json", launch("aten::mm", "gemm", 0, 90, shapes))
+    after = write(tmp_path / "after.json", launch("aten::mm", "gemm", 0, 90))
+    assert "flops" in figures(diff(before, before))
+    assert "flops" not in figures(diff(before, after))

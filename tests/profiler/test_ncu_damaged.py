@@ -49,6 +49,7 @@ def test_a_cut_report_is_read_up_to_the_cut(tmp_path: Path) -> None:
         assert size >= first
         found.add(summary.events)
         assert summary.damaged or size in _ends(whole)
+        assert summary.incomplete == bool(summary.damaged)
     assert found == {0, 1, 2}
 
 

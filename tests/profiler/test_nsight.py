@@ -20,7 +20,7 @@ from genops_lab.profiler.engine.columns import NO_ID, Columns, Int64
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.reading import nsight
 from tests.support.exhaustive import examples
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 real = pytest.mark.skipif(not TRACES.is_dir(), reason="the real exports in ../shared/traces are not here")
 NAMES = ["mfu_2gpu_before", "mfu_2gpu_after"]
@@ -36,7 +36,7 @@ def truth_of(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_export_agrees_with_its_truth(name: str) -> None:
     truth = truth_of(name)
-    summary = analyze(TRACES / "nsys" / f"{name}.sqlite")
+    summary = analyzed("nsys", f"{name}.sqlite")
     assert summary.damaged == ""
     assert [device.device for device in summary.devices] == sorted(truth["devices"])
     for device in summary.devices:
@@ -88,7 +88,7 @@ def test_events_are_counted_and_launches_tied_to_the_kernels_of_their_own_proces
 
 @real
 def test_device_time_goes_to_the_operators_that_nvtx_tells() -> None:
-    summary = analyze(TRACES / "nsys" / "mfu_2gpu_after.sqlite")
+    summary = analyzed("nsys", "mfu_2gpu_after.sqlite")
     launched = {each.name: each.device_us for each in summary.operators}
     assert launched["flash_attn::_flash_attn_forward"] == pytest.approx(120358.06 + 120397.607, abs=0.01)
     assert launched["nccl:all_to_all"] == pytest.approx(9989.016 + 23753.085, rel=0.01)
@@ -237,6 +237,16 @@ def test_another_database(make: Make) -> None:
         analyze(make(runs=("id", [])))
 
 
+def test_an_export_without_gpu_activity_says_what_is_missing(make: Make) -> None:
+    recorded = make(StringIds=STRINGS, TARGET_INFO_SYSTEM_ENV=("name", []), OSRT_API=("start, end", [(1, 2)]))
+    with pytest.raises(
+        InvalidRequest, match="is an export of Nsight Systems without GPU activity"
+    ) as refused:
+        analyze(recorded)
+    assert "CUPTI_ACTIVITY_KIND_" in refused.value.message
+    assert "--trace=cuda,nvtx" in refused.value.hint
+
+
 def test_an_empty_database_and_a_damaged_one(make: Make, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="it has no tables"):
         analyze(make(statements="CREATE VIEW CUPTI_ACTIVITY_KIND_KERNEL AS SELECT 1 AS start"))
@@ -252,7 +262,7 @@ def test_a_file_that_was_cut_is_read_up_to_the_damage(tmp_path: Path) -> None:
     path = tmp_path / "cut.sqlite"
     path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
     summary = analyze(path)
-    assert "The database is damaged" in summary.damaged
+    assert "The database is damaged" in summary.damaged and summary.incomplete
     assert 0 < summary.events < 28_862
 
 

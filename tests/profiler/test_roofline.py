@@ -12,7 +12,7 @@ import pytest
 from genops_lab.profiler import analyze
 from genops_lab.profiler.engine.efficiency.accelerators import accelerators, find
 from genops_lab.profiler.models import Roofline
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 SHARED = Path(__file__).parents[3] / "shared"
 real_traces = pytest.mark.skipif(
@@ -137,7 +137,7 @@ def test_several_ranks_share_the_time(tmp_path: Path) -> None:
 
 @real_traces
 def test_an_h100_trace() -> None:
-    summary = analyze(TRACES / "kineto" / "h100_owlv2.json.gz")
+    summary = analyzed("kineto", "h100_owlv2.json.gz")
     found = summary.roofline
     assert found is not None
     assert found.covered > 0.99
@@ -154,7 +154,7 @@ def test_an_h100_trace() -> None:
 
 @real_traces
 def test_a_trace_without_shapes_has_no_mfu() -> None:
-    found = analyze(TRACES / "kineto" / "v100_2rank_nccl.json.gz").roofline
+    found = analyzed("kineto", "v100_2rank_nccl.json.gz").roofline
     assert found is not None
     assert (found.mfu, found.flops) == (None, 0)
     assert "record_shapes" in found.missing

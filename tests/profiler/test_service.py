@@ -25,7 +25,9 @@ from genops_lab.profiler.models import ComparedProfiles, NewProfile, Profile, Pr
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_store
 from tests.support.real_traces import TRACES
+from tests.support.warm import warm_workers
 
 TRACE = {
     "traceEvents": [
@@ -72,14 +74,16 @@ class Room:
 
 @asynccontextmanager
 async def room(home: Home, root_dir: Path | None = None) -> AsyncIterator[Room]:
-    made = Room(home.data, root_dir)
-    try:
-        yield made
-    finally:
-        await made.service.close()
-        await made.events.close()
-        await made.mlflow.close()
-        made.store.close()
+    place_store(home.data)
+    with warm_workers():
+        made = Room(home.data, root_dir)
+        try:
+            yield made
+        finally:
+            await made.service.close()
+            await made.events.close()
+            await made.mlflow.close()
+            made.store.close()
 
 
 async def test_a_profile_is_analysed_listed_and_deleted(home: Home) -> None:

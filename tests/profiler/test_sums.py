@@ -20,7 +20,7 @@ from genops_lab.profiler.engine.sums.summary import Sums
 from genops_lab.profiler.engine.traces import Trace
 from genops_lab.profiler.models import IdleTime, ProfileSummary
 from tests.support.exhaustive import examples
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 from .events import Event, call, kernel, operator, slice_of, written
 from .test_truth import WITH_TRUTH
@@ -308,7 +308,7 @@ def test_an_accelerator_that_is_no_gpu_has_the_same_sums(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", WITH_TRUTH)
 def test_gaps_and_launches_of_a_real_trace_agree_with_its_truth(name: str) -> None:
     truth: dict[str, Any] = json.loads((TRACES / "truth" / f"{name.partition('.')[0]}.json").read_text())
-    summary = analyze(TRACES / "kineto" / name)
+    summary = analyzed("kineto", name)
     [idle], [launch] = summary.idle, summary.launches
     assert (idle.gaps, idle.over_1ms) == (truth["gaps"]["count"], truth["gaps"]["over_1ms"])
     assert idle.over_1ms_us == pytest.approx(truth["gaps"]["over_1ms_total_us"], abs=0.06)
@@ -326,7 +326,7 @@ def test_gaps_and_launches_of_a_real_trace_agree_with_its_truth(name: str) -> No
 
 @with_traces
 def test_all_work_of_a_real_trace_belongs_to_a_step() -> None:
-    summary = analyze(TRACES / "kineto" / "resnet50_num_workers_4.json.gz")
+    summary = analyzed("kineto", "resnet50_num_workers_4.json.gz")
     assert sum(each.kernels for each in summary.steps) == summary.devices[0].kernels
     assert sum(each.busy_us for each in summary.steps) == summary.devices[0].busy_us
 

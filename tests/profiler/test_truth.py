@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from genops_lab.profiler import analyze
-from tests.support.real_traces import TRACES
+from tests.support.real_traces import TRACES, analyzed
 
 WITH_TRUTH = [
     "h100_owlv2.json.gz",
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.parametrize("name", WITH_TRUTH)
 def test_a_real_trace_agrees_with_its_truth(name: str) -> None:
     truth = json.loads((TRACES / "truth" / f"{name.partition('.')[0]}.json").read_text())
-    summary = analyze(TRACES / "kineto" / name)
+    summary = analyzed("kineto", name)
     assert summary.damaged == ""
     [device] = summary.devices
     assert [device.device] == truth["devices"]
@@ -47,16 +46,16 @@ def test_a_real_trace_agrees_with_its_truth(name: str) -> None:
     ("name", "events"), [("v100_2rank_nccl.json.gz", 216_092), ("mtia_rank_0.json.gz", 455_739)]
 )
 def test_every_event_is_read(name: str, events: int) -> None:
-    assert analyze(TRACES / "kineto" / name).events == events
+    assert analyzed("kineto", name).events == events
 
 
 def test_eight_ranks_at_once() -> None:
-    summary = analyze(sorted((TRACES / "kineto" / "dlrm_8ranks").glob("*.json.gz")))
+    summary = analyzed("kineto", "dlrm_8ranks")
     assert summary.ranks == list(range(8))
     assert [each.rank for each in summary.devices] == list(range(8))
 
 
 def test_device_time_goes_to_operators() -> None:
-    summary = analyze(TRACES / "kineto" / "v100_2rank_nccl.json.gz")
+    summary = analyzed("kineto", "v100_2rank_nccl.json.gz")
     launched = sum(each.device_us for each in summary.operators)
     assert launched == pytest.approx(summary.devices[0].busy_us, rel=0.01)

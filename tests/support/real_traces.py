@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genops_lab.profiler.models import ProfileSummary
 
 
 def _traces() -> Path:
@@ -19,3 +24,11 @@ TRACES = Path(os.environ.get("GENOPS_TRACES") or _traces())
 def real_trace(name: str) -> Path:
     """Where a Kineto trace is, or would be."""
     return TRACES / "kineto" / name
+
+
+@functools.cache
+def analyzed(*place: str) -> ProfileSummary:
+    """What a trace below ``TRACES`` says, or a folder's; analysed once a process, for nothing changes a summary."""
+    from genops_lab.profiler import analyze
+
+    return analyze(TRACES.joinpath(*place))

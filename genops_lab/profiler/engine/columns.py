@@ -173,6 +173,8 @@ class Columns:
     measured: Measured | None = None
     #: Sentences for people: what could not be read.
     damage: list[str] = field(default_factory=list)
+    #: Whether the file is cut off or corrupt.
+    incomplete: bool = False
 
     def __len__(self) -> int:
         return len(self.ts)

@@ -72,6 +72,7 @@ class _Manifest(msgspec.Struct):
     counters: list[CounterSeries] = []
     bounds: list[int] = []
     measured: Measured | None = None
+    incomplete: bool = False
 
 
 class _Version(msgspec.Struct):
@@ -143,6 +144,7 @@ def load(folder: str | os.PathLike[str]) -> Columns:
         damage=manifest.damage,
         cells=manifest.cells,
         measured=manifest.measured,
+        incomplete=manifest.incomplete,
     )
 
 
@@ -189,6 +191,7 @@ def _manifest(columns: Columns) -> _Manifest:
         counters=columns.counters.series if columns.counters is not None else [],
         bounds=columns.counters.bounds if columns.counters is not None else [],
         measured=columns.measured,
+        incomplete=columns.incomplete,
     )
 
 

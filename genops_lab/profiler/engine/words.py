@@ -29,3 +29,9 @@ def ranks_text(ranks: Iterable[int]) -> str:
     return ", ".join(
         f"{row[0]} to {row[-1]}" if len(row) >= _STRETCH else ", ".join(map(str, row)) for row in rows
     )
+
+
+def percent(part: float, whole: float) -> str:
+    """``34 %``; one digit more below 10."""
+    share = 100 * part / whole if whole else 0.0
+    return f"{share:.0f} %" if share >= 10 else f"{share:.1f} %"

@@ -45,12 +45,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """One sum in both."""
+    """One sum in both. ``covered_before``, ``covered_after``: of FLOPs and what rests on them the part of the compute
+    time that they are known of, 0 to 1."""
 
     code: str
     before: float
     after: float
     unit: Literal["us", "share", "count", "flops", "bytes"]
+    covered_before: float | None = None
+    covered_after: float | None = None
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +76,5 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     advice_new: list[str] = []
     advice_kept: list[str] = []
     warnings: list[str] = []
+    #: Whether one of them is ``incomplete``.
+    incomplete: bool = False

@@ -46,6 +46,8 @@ class ProfileSummary(msgspec.Struct, frozen=True, kw_only=True):
     measured: Measurement | None = None
     price: StepPrice | None = None
     damaged: str = ""
+    #: Whether a file is cut off or corrupt: sums and advice are of the part that was read.
+    incomplete: bool = False
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

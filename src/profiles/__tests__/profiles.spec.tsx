@@ -18,6 +18,7 @@ const summary: IProfileSummary = {
   events: 123456,
   ranks: [0],
   damaged: 'It ends in the middle.',
+  incomplete: true,
   cpu: { span_us: 1000, busy_us: 750, idle_us: 250 },
   devices: [],
   operators: Array.from({ length: 12 }, (_, index) => ({

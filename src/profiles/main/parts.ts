@@ -27,7 +27,7 @@ export function idleWord(code: IdleCode, trans: TranslationBundle): string {
     synchronization: trans.__('Idle: host waits for the device'),
     copy: trans.__('Idle: host copies'),
     launch: trans.__('Idle: host launches'),
-    python: trans.__('Idle: host runs Python'),
+    python: trans.__('Idle: host runs other code'),
     communication: trans.__('Idle: communication'),
     other: trans.__('Idle: other')
   };

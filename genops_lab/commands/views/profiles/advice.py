@@ -34,7 +34,8 @@ def advice_blocks(summary: ProfileSummary) -> list[Block]:
         Column("saves at most", right=True),
         Column("of the trace", right=True),
     ]
-    blocks: list[Block] = [Table(columns, rows, title="Advice")]
+    title = "Advice on the part of the trace that could be read" if summary.incomplete else "Advice"
+    blocks: list[Block] = [Table(columns, rows, title=title)]
     for each in found:
         rank = f" (rank {each.rank})" if each.rank is not None and len(summary.ranks) > 1 else ""
         blocks.append(Note(f"{each.code}{rank}: {each.evidence}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, size
+from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, share, size
 
 if TYPE_CHECKING:
     from genops_lab.profiler.models import Change, Difference, Figure
@@ -15,6 +15,10 @@ SHOWN_CHANGES = 15
 _NOTICED = 0.01
 #: Sums of fractions in another order differ by less.
 _SAME = 1e-9
+#: Counts of a step are fractions; those of larger ones are not told.
+_WHOLE = 1000
+#: FLOPs of so much of the compute time are those of all.
+_ALL = 0.995
 _NAMES = {
     "span": "span",
     "busy": "busy",
@@ -40,8 +44,8 @@ def difference(found: Difference) -> Document:
     rows: list[Row] = [
         [
             _NAMES.get(each.code, each.code),
-            _figure(each, each.before),
-            _figure(each, each.after),
+            _figure(each, each.before) + _covered(each.covered_before),
+            _figure(each, each.after) + _covered(each.covered_after),
             _told(
                 each.before,
                 each.after,
@@ -53,10 +57,10 @@ def difference(found: Difference) -> Document:
     ]
     numbers = [Column(each, right=True) for each in ("before", "after", "change")]
     blocks.append(Table([Column("figure"), *numbers], rows, title=f"Times {_basis(found)}, over all devices"))
-    for title, changes in (
-        ("Operators", found.operators),
-        ("Kernels", found.kernels),
-        ("Lines", found.lines),
+    for title, changes, of in (
+        ("Operators", found.operators, ", their own CPU time and the device time of their kernels together"),
+        ("Kernels", found.kernels, ""),
+        ("Lines", found.lines, ""),
     ):
         changed = [each for each in changes if _differs(each)]
         if not changes:
@@ -75,7 +79,7 @@ def difference(found: Difference) -> Document:
                 columns,
                 [_change(each, launched) for each in changed[:SHOWN_CHANGES]],
                 empty="None has changed.",
-                title=f"{title} by change{more}",
+                title=f"{title} by change{more}{of}",
             )
         )
     for said, codes in (
@@ -149,4 +153,10 @@ def _figure(of: Figure, value: float) -> str:
         return f"{100 * value:.1f} %"
     if of.unit == "bytes":
         return size(round(value))
-    return f"{value:,.0f}" if of.unit == "count" else f"{value:.4g}"
+    if of.unit == "count" and (value >= _WHOLE or float(value).is_integer()):
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def _covered(part: float | None) -> str:
+    return "" if part is None or part > _ALL else f" ({share(part, 1)} of the compute time)"

@@ -13,7 +13,7 @@ from .allocator import alloc_retries, fragmentation
 from .attention import unfused_attention
 from .case import Case, PlacesOf, Rule
 from .communication import exposed_comm, small_buckets
-from .copies import h2d_blocking, h2d_unpinned
+from .copies import exposed_copies, h2d_blocking, h2d_unpinned
 from .dataloading import dataloader_bound
 from .efficiency import efficiency
 from .fusion import memory_bound_chain
@@ -30,6 +30,7 @@ _OF_WAITS: tuple[Rule, ...] = (
     dataloader_bound,
     h2d_blocking,
     h2d_unpinned,
+    exposed_copies,
     sync_item,
     sync_other,
     launch_bound,

@@ -11,7 +11,8 @@ from ...models import Advice
 from ..columns import NO_ID
 from ..kinds import Kind
 from ..sums.steps import step_slices, warm_up
-from .case import Case, Stake, length_of, milliseconds, percent
+from ..words import percent
+from .case import Case, Stake, length_of, milliseconds
 
 _FREE = re.compile(r"^(cuda|hip)Free(Async)?$|^cuMemUnmap$|^cuMemRelease$")
 _ALLOCATE = re.compile(r"^(cuda|hip)Malloc(Async)?$|^cuMemCreate$|^cuMemMap$")
@@ -24,31 +25,41 @@ def alloc_retries(case: Case) -> Iterable[Advice]:
     """Device memory is given back to the driver and taken again while steps run.
 
     The allocator does so only when it found no block: it frees its cache, which waits for the device, and asks
-    again (or the program calls empty_cache). Saving: the time in these calls, not more than the device's idle time.
+    again (or the program calls empty_cache). Without steps that counts from the first device work on, and must go on
+    in the second half: a program that settles does so, too. Saving: the time in these calls, not more than the
+    device's idle time.
     """
     columns = case.columns
     frees, takes = case.host.named(_FREE, Kind.RUNTIME), case.host.named(_ALLOCATE, Kind.RUNTIME)
-    steps = step_slices(columns)
+    steps, device = step_slices(columns), case.trace.device
+    if not len(device):
+        return
     if len(steps):
         settled = warm_up(columns, steps)
         begin = int(columns.ts[steps[min(settled, len(steps) - 1)]])
-        frees, takes = frees[columns.ts[frees] >= begin], takes[columns.ts[takes] >= begin]
+    else:
+        begin = int(columns.ts[device[0]])
+    frees, takes = frees[columns.ts[frees] >= begin], takes[columns.ts[takes] >= begin]
     # An allocation after the first free: what was given back is wanted again.
     again = takes[columns.ts[takes] > columns.ts[frees[0]]] if len(frees) else takes[:0]
     if min(len(frees), len(again)) < RETRIES:
         return
+    if not len(steps) and 2 * columns.ts[frees[-1]] < begin + columns.ts[device[-1]]:
+        return
     slices = np.union1d(frees, again)
     length = length_of(case, slices)
     saving = min(length, case.idle)
+    when = " after warm-up" if len(steps) else ""
     if case.worth(saving):
         yield case.advice(
             "alloc_retries",
             "Device memory is given back and taken again",
-            f"{len(frees)} frees and {len(again)} allocations at the driver after warm-up take"
+            f"{len(frees)} frees and {len(again)} allocations at the driver{when} take"
             f" {milliseconds(length)} ({case.share(length)} of the trace); each free waits for the device.",
             Stake(saving, slices),
-            "Lower the peak (smaller batch, checkpointing), do not call empty_cache in the loop, and let segments"
-            " grow.",
+            "Lower the peak (smaller batch, checkpointing), do not call empty_cache in the loop, and let segments grow."
+            if case.uses_torch
+            else "Allocate before the loop, or from a pool that keeps what is freed (cudaMallocAsync).",
             'os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"',
         )
 

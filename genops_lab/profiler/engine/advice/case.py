@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from ..sums.host import Host
 from ..sums.idle import REASONS, Gaps, explained_gaps, without_waits
 from ..sums.steps import step_slices
 from ..traces import Trace
+from ..words import percent
 from .groups import LARGE_BYTES, Group, work_groups
 from .speeds import Speed, raised, speed_of
 
@@ -25,6 +27,7 @@ from .speeds import Speed, raised, speed_of
 PlacesOf = Callable[[Int64], list[Place]]
 #: So much of the traced time must be at stake for a word.
 WORTH = 0.01
+_TORCH = re.compile(r"\b(aten|at|c10d?|torch)(::|/|\.)|^ProfilerStep#")
 MOMENTS = 5
 
 
@@ -87,6 +90,21 @@ class Case:
         return self._at_least_as_seen(found) if found is not None and found.assumed else found
 
     @cached_property
+    def uses_torch(self) -> bool:
+        """Whether the trace shows PyTorch: its operators, or the kernels of its own library."""
+        return any(_TORCH.search(name) for name in self.columns.names)
+
+    @cached_property
+    def is_amd(self) -> bool:
+        """Whether the device is AMD's, by its name or the runtime's calls."""
+        model = self.speed.model if self.speed is not None else ""
+        return model.startswith("Instinct") or self._calls_hip
+
+    @cached_property
+    def _calls_hip(self) -> bool:
+        return any(name.startswith("hip") for name in self.columns.names)
+
+    @cached_property
     def groups(self) -> list[Group]:
         """Operators of one name and shapes with the device time they took."""
         return work_groups(self.trace)
@@ -117,7 +135,8 @@ class Case:
         suggestion: str,
         code_hint: str = "",
     ) -> Advice:
-        """Severity is by the share of the traced time: 10 % high, 3 % medium."""
+        """Severity is by the share of the traced time: 10 % high, 3 % medium. ``code_hint`` is PyTorch's, and left out
+        where the trace shows none."""
         saving = min(stake.saving, self.traced)
         part = saving / self.traced if self.traced else 0.0
         return Advice(
@@ -127,7 +146,7 @@ class Case:
             evidence=evidence,
             saving_us=saving / 1000,
             suggestion=suggestion,
-            code_hint=code_hint,
+            code_hint=code_hint if self.uses_torch else "",
             places=self._places_of(stake.slices) if self._places_of and len(stake.slices) else [],
             moments=_moments(stake.times or self.trace.intervals(stake.slices)),
             rank=self.trace.rank,
@@ -142,7 +161,7 @@ class Case:
         )
         large = [each for each in seen if each.work.bytes >= LARGE_BYTES]
         bandwidth = max((1e9 * each.work.bytes / each.each_ns for each in large), default=0.0)
-        return raised(speed, flops, bandwidth, any(name.startswith("hip") for name in self.columns.names))
+        return raised(speed, flops, bandwidth, self._calls_hip)
 
 
 def _moments(times: Intervals) -> list[Moment]:
@@ -181,9 +200,3 @@ def milliseconds(length: float) -> str:
     if length >= 1e9:
         return f"{length / 1e9:.2f} s"
     return f"{length / 1e6:.1f} ms" if length >= 1e6 else f"{length / 1e3:.1f} µs"
-
-
-def percent(part: float, whole: float) -> str:
-    """``34 %``; one digit more below 10."""
-    share = 100 * part / whole if whole else 0.0
-    return f"{share:.0f} %" if share >= 10 else f"{share:.1f} %"

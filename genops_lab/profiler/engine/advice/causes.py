@@ -34,10 +34,11 @@ class Cause(NamedTuple):
     detail: Callable[[Group, Speed], str] = _nothing
 
 
+_FEW_COLUMNS, _ATTENTION_AMD = "skinny_gemm, columns", "attention_low_efficiency, AMD"
 CAUSES = {
     "fp32_math": Cause(
         "Matrix products run in fp32, where tf32 or bf16 would do",
-        "Use autocast with bfloat16 (float16 before Ampere), or allow tf32 for fp32 products.",
+        "Compute in bfloat16 (float16 before Ampere), or allow tf32 for fp32 products.",
         'torch.set_float32_matmul_precision("high")\nwith torch.autocast("cuda", dtype=torch.bfloat16):\n    ...',
     ),
     "misaligned_shapes": Cause(
@@ -55,6 +56,10 @@ CAUSES = {
     "skinny_gemm": Cause(
         "{name} multiplies a few rows only and uses {share} of the memory bandwidth",
         "Batch more rows, or use a kernel made for matrix by vector; quantised weights are read faster.",
+    ),
+    _FEW_COLUMNS: Cause(
+        "{name} makes a few columns only and uses {share} of the memory bandwidth",
+        "Make several such products at once (their weights side by side), or use a kernel made for tall matrices.",
     ),
     "small_gemms": Cause(
         "{name} is many small matrix products",
@@ -82,8 +87,12 @@ CAUSES = {
     ),
     "attention_low_efficiency": Cause(
         "Attention reaches {share} of the possible speed",
-        "Use a kernel made for this device (newer flash attention, cuDNN, AITER/CK on AMD); mask instead of padding.",
+        "Use a kernel made for this device (newer flash attention, cuDNN); mask instead of padding.",
         "with torch.nn.attention.sdpa_kernel(SDPBackend.CUDNN_ATTENTION):\n    ...",
+    ),
+    _ATTENTION_AMD: Cause(
+        "Attention reaches {share} of the possible speed",
+        "Use a kernel made for this device (flash attention of AITER or Composable Kernel); mask instead of padding.",
     ),
     "low_bandwidth": Cause(
         "{name} is bound by memory and uses {share} of the bandwidth",
@@ -91,3 +100,11 @@ CAUSES = {
         "model = torch.compile(model)",
     ),
 }
+
+
+def cause_of(code: str, group: Group, *, amd: bool) -> Cause:
+    """The cause in words that fit the largest group's shape and the device's maker."""
+    found = group.work.matrices
+    if code == "skinny_gemm" and found is not None and found.columns < found.rows:
+        return CAUSES[_FEW_COLUMNS]
+    return CAUSES[_ATTENTION_AMD if amd and code == "attention_low_efficiency" else code]

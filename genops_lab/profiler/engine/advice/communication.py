@@ -52,7 +52,9 @@ def exposed_comm(case: Case) -> Iterable[Advice]:
         f"{counted(len(slices), 'collective takes', 'collectives take')} {milliseconds(total)};"
         f" for {milliseconds(worst)} of it ({case.share(worst)} of the trace) the device computes nothing.",
         Stake(worst, slices),
-        "Overlap it: gradients in buckets while backward runs (DDP), prefetching (FSDP), asynchronous collectives.",
+        "Overlap it: "
+        + ("gradients in buckets while backward runs (DDP), prefetching (FSDP), " if case.uses_torch else "")
+        + "asynchronous collectives.",
         "work = dist.all_reduce(t, async_op=True)\n...  # compute\nwork.wait()",
     )
 
@@ -100,7 +102,8 @@ def small_buckets(case: Case) -> Iterable[Advice]:
         f"{a_step:.0f} collectives a step{of}, {milliseconds(typical)} each (median); about"
         f" {milliseconds(latency)} of each is latency, {milliseconds(saving)} together ({case.share(saving)}).",
         Stake(saving, found),
-        "Send larger buckets: raise bucket_cap_mb, group parameters, or coalesce collectives.",
+        f"Send larger buckets: {'raise bucket_cap_mb, ' if case.uses_torch else ''}group parameters, or coalesce"
+        " collectives.",
         "DistributedDataParallel(model, bucket_cap_mb=100, gradient_as_bucket_view=True)",
     )
 

@@ -1,4 +1,4 @@
-"""Copies from the host to the device."""
+"""Copies between the host and the device."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from ..columns import Int64
 from ..intervals import exposed_length, union
 from ..kinds import Kind
 from ..nesting import NOTHING
-from ..positions import common, present
+from ..positions import common, present, without
 from ..sums.host import overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from ..words import counted
 from .case import Case, Stake, length_of, milliseconds
 
 _TO_DEVICE = re.compile(
-    r"HtoD|Host -> Device|Pageable -> Device|Pinned -> Device|CopyHostToDevice", re.IGNORECASE
+    r"HtoD|H2D|Host -> Device|Pageable -> Device|Pinned -> Device|CopyHostToDevice", re.IGNORECASE
 )
+FROM_DEVICE = re.compile(r"DtoH|D2H|Device -> (Host|Pageable|Pinned)|CopyDeviceToHost", re.IGNORECASE)
 _PAGEABLE = re.compile(r"Pageable -> Device", re.IGNORECASE)
 _COPY = REASONS.index("copy")
 #: Copies that the host waits for are told from this share on, the device's idleness around them from 1 % on.
 SHARE = 0.03
+#: Copies that nobody waits for, from this share on.
+EXPOSED_SHARE = 0.1
 
 
-def copies_to_device(case: Case, pattern: re.Pattern[str] = _TO_DEVICE) -> Int64:
-    """Slices of copies from the host."""
+def copies_named(case: Case, pattern: re.Pattern[str]) -> Int64:
+    """Slices of copies on devices whose name has the pattern."""
     columns = case.columns
     fits = np.array([pattern.search(name) is not None for name in columns.names], bool)
     device = case.trace.device
@@ -42,7 +45,7 @@ def h2d_blocking(case: Case) -> Iterable[Advice]:
     Saving: the idle time of gaps in which the host was inside such a copy, with the launching that follows, and the
     copies themselves as far as no kernel runs beside them, where the host waits for their end.
     """
-    copies = copies_to_device(case)
+    copies = copies_named(case, _TO_DEVICE)
     calls = case.trace.call[copies]
     if not len(copies) or not (calls != NOTHING).any():
         return
@@ -59,7 +62,7 @@ def h2d_blocking(case: Case) -> Iterable[Advice]:
             f" {counted(seen, 'gap', 'gaps')} around them the device was idle, together for"
             f" {milliseconds(idle)}{held if by_itself else ''} ({case.share(saving)} of the trace).",
             Stake(saving, copies),
-            "Copy from pinned memory with non_blocking=True, one batch ahead of the work.",
+            "Copy asynchronously from pinned memory, one batch ahead of the work.",
             "x = x.to(device, non_blocking=True)  # from DataLoader(..., pin_memory=True)",
         )
 
@@ -69,7 +72,7 @@ def h2d_unpinned(case: Case) -> Iterable[Advice]:
 
     Saving: the copies' length: pinned and asynchronous, they can run beside the work altogether.
     """
-    copies = copies_to_device(case, _PAGEABLE)
+    copies = copies_named(case, _PAGEABLE)
     saving = length_of(case, copies)
     if not len(copies) or not case.worth(saving):
         return
@@ -85,9 +88,34 @@ def h2d_unpinned(case: Case) -> Iterable[Advice]:
         f" {milliseconds(saving)}{rate}, {case.share(saving)} of the"
         " trace; pinned memory is copied faster and beside the work.",
         Stake(saving, copies),
-        "Pin the batches' memory and copy without blocking.",
+        "Pin the memory of the batches and copy without blocking.",
         "DataLoader(..., pin_memory=True)\nx = x.to(device, non_blocking=True)",
     )
+
+
+def exposed_copies(case: Case) -> Iterable[Advice]:
+    """The device copies while it computes nothing, though the host waits for none of these copies.
+
+    Left out is what has its own advice: copies from pageable memory, and those that the host waits for. Saving: the
+    time of the copies without a kernel beside them.
+    """
+    to_device = without(len(case.columns), copies_named(case, _TO_DEVICE), copies_named(case, _PAGEABLE))
+    copies = present(len(case.columns), to_device, copies_named(case, FROM_DEVICE))
+    called = copies[case.trace.call[copies] != NOTHING]
+    copies = without(len(case.columns), copies, waited_for(case, called, case.trace.call[called]))
+    saving = alone(case, copies)
+    if case.worth(saving, EXPOSED_SHARE):
+        yield case.advice(
+            "exposed_copies",
+            "The device copies while it computes nothing",
+            f"{counted(len(copies), 'copy', 'copies')} between host and device"
+            f" {'takes' if len(copies) == 1 else 'take'} {milliseconds(length_of(case, copies))}; for"
+            f" {milliseconds(saving)} of it ({case.share(saving)} of the trace) the device computes nothing.",
+            Stake(saving, copies),
+            "Copy on a stream of its own, one batch ahead of the work; copy less: keep on the device what does not"
+            " change, and send smaller numbers.",
+            "with torch.cuda.stream(copy_stream):\n    following = batch.to(device, non_blocking=True)  # pinned",
+        )
 
 
 def _idle_during(case: Case, calls: Int64) -> tuple[int, int]:

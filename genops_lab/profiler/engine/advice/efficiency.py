@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...models import Advice
-from ..words import counted
+from ..words import counted, percent
 from .attention import attention_cause, unfused_parts
-from .case import Case, Stake, milliseconds, percent
-from .causes import CAUSES
+from .case import Case, Stake, milliseconds
+from .causes import cause_of
 from .groups import LARGE_BYTES, Group
 from .matmuls import convolution_cause, matmul_cause, runs_in_fp32
 from .shapes import Work
@@ -120,8 +120,8 @@ def _tiny(group: Group, speed: Speed) -> Slow | None:
 
 def _advice(case: Case, speed: Speed, code: str, slows: list[Slow], saving: int) -> Advice:
     slows.sort(key=lambda each: -each.group.device_ns)
-    cause, first = CAUSES[code], slows[0]
-    group, work = first.group, first.group.work
+    first = slows[0]
+    group, work, cause = first.group, first.group.work, cause_of(code, first.group, amd=case.is_amd)
     total = case.on_one(sum(each.group.device_ns for each in slows))
     count = sum(each.group.count for each in slows)
     rate = work.flops / group.each_ns * 1e-3, work.bytes / group.each_ns

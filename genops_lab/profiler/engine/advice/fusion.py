@@ -60,7 +60,8 @@ def memory_bound_chain(case: Case) -> Iterable[Advice]:
         f" ({case.share(total)} of the trace); each kernel reads and writes the whole tensor. The longest:"
         f" {' → '.join(columns.names[name] for name in _operators(case, longest).tolist())}.",
         Stake(saving, slices),
-        "Fuse them: torch.compile, or an operator that does it all (fused activation, norm, optimizer).",
+        f"Fuse them: {'torch.compile' if case.uses_torch else 'a compiler'}, or an operator that does it all (fused"
+        " activation, norm, optimizer).",
         "model = torch.compile(model)",
     )
 

@@ -14,7 +14,8 @@ from ..kinds import Kind
 from ..nesting import NOTHING
 from ..sums.host import Bools
 from ..sums.idle import REASONS, Gaps
-from .case import Case, Stake, milliseconds, percent
+from ..words import percent
+from .case import Case, Stake, milliseconds
 
 #: A longer part of a gap is one slow call (loading a module, allocating), not launching.
 SLOW_CALL_NS = 1_000_000
@@ -63,13 +64,18 @@ def launch_bound(case: Case) -> Iterable[Advice]:
         f"{len(kernels):,} kernels of {milliseconds(float(np.median(columns.dur[kernels])))} (median);"
         f" {percent(shorter, max(1, int(known.sum())))} are shorter than the call that launched them. In"
         f" {len(stretch):,} gaps the device waited {milliseconds(best)} for launches ({case.share(best)} of the"
-        f" trace){f', {milliseconds(python)} of it in Python between operators' if python else ''}.{fused}",
+        f" trace){f', {milliseconds(python)} of it in {between_calls(case)}' if python else ''}.{fused}",
         Stake(best, stretch, times),
-        "Launch less: CUDA graphs or torch.compile, larger batches"
+        f"Launch less: CUDA graphs{' or torch.compile' if case.uses_torch else ''}, larger batches"
         + (", and a fused optimizer." if fused else "."),
         'model = torch.compile(model, mode="reduce-overhead")'
         + ("\noptimizer = torch.optim.AdamW(model.parameters(), fused=True)" if fused else ""),
     )
+
+
+def between_calls(case: Case) -> str:
+    """What the host did where the trace has no operator and no call."""
+    return "Python between operators" if case.uses_torch else "other code of the host between calls"
 
 
 def pauses(gaps: Gaps) -> Int64:

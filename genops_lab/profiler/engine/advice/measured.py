@@ -9,7 +9,8 @@ import numpy as np
 
 from ...models import Advice, KernelRule
 from ..measuring.launch import Launch
-from .case import Case, Stake, milliseconds, percent
+from ..words import percent
+from .case import Case, Stake, milliseconds
 
 CODE = "ncu_"
 #: So many kernels are told of a rule.

@@ -39,7 +39,7 @@ def fp32_kernels(case: Case) -> Iterable[Advice]:
             f"{counted(len(kernels), 'matrix kernel in fp32 takes', 'matrix kernels in fp32 take')} "
             f"{milliseconds(total)} ({case.share(total)} of the trace);"
             f" the device has {case.speed.half / case.speed.fp32:.0f} times the speed in 16 bits. The trace has no"
-            " shapes (record_shapes), so what memory allows is not in this.",
+            f" shapes{' (record_shapes)' if case.uses_torch else ''}, so what memory allows is not in this.",
             Stake(saving, kernels),
             cause.suggestion,
             cause.code_hint,

@@ -9,7 +9,8 @@ import numpy as np
 
 from ...models import Advice, Moment
 from ..columns import Int64, Whole
-from .case import MOMENTS, Case, milliseconds, percent
+from ..words import percent
+from .case import MOMENTS, Case, milliseconds
 from .communication import collectives
 
 SHARE = 0.05

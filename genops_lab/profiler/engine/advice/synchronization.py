@@ -16,11 +16,10 @@ from ..sums.host import Bools, overlap
 from ..sums.idle import CLOCKS_DIFFER, REASONS
 from ..words import counted
 from .case import Case, Stake, length_of, milliseconds, outermost
-from .copies import SHARE, alone, waited_for
+from .copies import FROM_DEVICE, SHARE, alone, copies_named, waited_for
 
 _ITEM = re.compile(r"^aten::(item|_local_scalar_dense|is_nonzero)$")
 _READS = re.compile(r"^aten::(nonzero|masked_select|unique\w*|_unique2|equal)$")
-_FROM_DEVICE = re.compile(r"DtoH|Device -> (Host|Pageable|Pinned)|CopyDeviceToHost", re.IGNORECASE)
 _WAIT, _COPY = REASONS.index("synchronization"), REASONS.index("copy")
 
 
@@ -70,7 +69,12 @@ def sync_other(case: Case) -> Iterable[Advice]:
         parts = (
             (explicit, "explicit synchronisation", "explicit synchronisations", ""),
             (reads, "operator that needs", "operators that need", " values (nonzero, masked_select, unique)"),
-            (back, "copy", "copies", " to the host (.cpu(), .numpy(), print)"),
+            (
+                back,
+                "copy",
+                "copies",
+                " to the host (.cpu(), .numpy(), print)" if case.uses_torch else " to the host",
+            ),
         )
         made = ", ".join(counted(len(of), one, more) + what for of, one, more, what in parts if len(of))
         copied = f", and copied for {milliseconds(by_itself)} without any kernel"
@@ -111,12 +115,9 @@ def _lies_in(case: Case, slices: Int64, outer: Int64) -> Bools:
 
 def _copies_back(case: Case) -> tuple[Int64, Int64]:
     """Copies to the host and their calls, but for those that read single values."""
-    columns = case.columns
-    fits = np.array([_FROM_DEVICE.search(name) is not None for name in columns.names], bool)
-    device = case.trace.device
-    copies = device[(columns.kind[device] == Kind.COPY) & fits[columns.name[device]]]
+    copies = copies_named(case, FROM_DEVICE)
     copies = copies[case.trace.call[copies] >= 0]
-    calls = case.trace.call[copies]
+    calls = case.trace.call[copies].astype(np.int64)
     others = ~_lies_in(case, calls, case.host.named(_ITEM, Kind.OPERATOR))
     return copies[others], calls[others]
 

@@ -11,12 +11,15 @@ from typing import TypeVar
 from ...models import Change, Difference, Figure, LaunchedWith, Place, ProfileSummary
 from ..reading.kinds_of_files import Paths, paths_of, require_trace
 from ..reading.left_out import LeftOut
+from ..words import percent
 from .launched import KernelTally, Launched
 from .matching import pairs
 from .replacements import replaced
 
 _Key = TypeVar("_Key")
 _STEP = re.compile(r"^ProfilerStep#\d+$")
+#: Parts of the compute time with known FLOPs that differ by more say little beside each other.
+UNEVEN = 0.05
 
 
 def diff(before: Paths, after: Paths) -> Difference:
@@ -41,6 +44,7 @@ def difference(before: Side, after: Side) -> Difference:
         lines=_lines(before.summary, after.summary, scale),
         measured=_measured(before.summary) and _measured(after.summary),
         warnings=list(_warnings(before, after)),
+        incomplete=before.summary.incomplete or after.summary.incomplete,
         **_advice(before.summary, after.summary),
     )
 
@@ -87,15 +91,13 @@ def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, in
     if clocked:
         one, other = summed(lambda side: side.cpu.busy_us)
         yield Figure(code="cpu_busy", before=one, after=other, unit="us")
-    if before.roofline is not None and after.roofline is not None:
-        yield Figure(
-            code="flops",
-            before=before.roofline.flops / scale[0],
-            after=after.roofline.flops / scale[1],
-            unit="flops",
-        )
-        if before.roofline.mfu is not None and after.roofline.mfu is not None:
-            yield Figure(code="mfu", before=before.roofline.mfu, after=after.roofline.mfu, unit="share")
+    one_work, other_work = before.roofline, after.roofline
+    if one_work is not None and other_work is not None and one_work.covered and other_work.covered:
+        of_known = partial(Figure, covered_before=one_work.covered, covered_after=other_work.covered)
+        one, other = one_work.flops / scale[0], other_work.flops / scale[1]
+        yield of_known(code="flops", before=one, after=other, unit="flops")
+        if one_work.mfu is not None and other_work.mfu is not None:
+            yield of_known(code="mfu", before=one_work.mfu, after=other_work.mfu, unit="share")
     if before.memory is not None and after.memory is not None:
         one, other = (
             max((each.peak for each in side.memory.devices if each.device >= 0), default=0)
@@ -251,6 +253,12 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     names = [set(side.kernels.kernels) for side in (before, after)]
     if all(names) and not names[0] & names[1]:
         yield "They have no kernel in common: they may be of different profilers, or of different programs."
+    known = [side.roofline.covered if side.roofline is not None else 0.0 for side in (one, other)]
+    if all(known) and max(known) - min(known) > UNEVEN:
+        yield (
+            f"FLOPs are known of {percent(known[0], 1)} of the compute time before and of {percent(known[1], 1)} after:"
+            " FLOPs, MFU and problems of operators (gone or new) are told of these parts alone."
+        )
     for which, side in (("before", one), ("after", other)):
         if side.damaged:
             yield f"Not everything of the trace {which} was read: {side.damaged}"

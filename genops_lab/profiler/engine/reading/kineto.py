@@ -91,6 +91,7 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
         ),
         "cells": _cells(_value(around, "cells")),
         "damage": damage,
+        "incomplete": bool(source.damage or source.skipped or source.more),
     }
 
 

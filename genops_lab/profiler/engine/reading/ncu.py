@@ -148,6 +148,7 @@ class _Reading:
             events=len(self._launches),
             device_properties=self._devices(),
             damage=damage,
+            incomplete=bool(self.report.outline.damage or self.report.damage),
             measured=Measured(launches=self._launches, note=self._note()) if self._launches else None,
         )
 

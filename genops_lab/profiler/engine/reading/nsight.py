@@ -56,6 +56,7 @@ class _Reading:
         self._processes: dict[int, int] = {}
         self._events = self._unusable = 0
         self._damage: list[str] = []
+        self._incomplete = False
         self._texts: dict[int, str] = {}
 
     def finish(self) -> Columns:
@@ -73,13 +74,18 @@ class _Reading:
                 f"{counted(self._unusable, 'event has', 'events have')} no usable time or place."
             )
         return self._builder.finish(
-            labels, events=self._events, device_properties=properties, damage=self._damage
+            labels,
+            events=self._events,
+            device_properties=properties,
+            damage=self._damage,
+            incomplete=self._incomplete,
         )
 
     def _reading(self, part: Any) -> None:
         try:
             part()
         except UNREADABLE as error:
+            self._incomplete = True
             self._damage.append(f"The database is damaged and was read up to there ({error}).")
 
     def _rows(self, table: Table | None, *columns: str) -> Iterator[tuple[Any, ...]]:

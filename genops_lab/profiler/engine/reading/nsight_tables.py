@@ -10,6 +10,8 @@ from typing import Any
 from genops_lab.core.errors import InvalidRequest
 
 _KNOWN = ("CUPTI_ACTIVITY_KIND_", "NVTX_EVENTS")
+#: What every export has, whatever was recorded.
+_ALWAYS = ("META_DATA_", "TARGET_INFO_", "ENUM_NSYS_")
 #: What reading a damaged database raises; SQLite's own message may quote what is no text.
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 _TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
@@ -41,6 +43,12 @@ class Tables:
             if isinstance(definition, str) and definition[:13].upper() == "CREATE TABLE "
         }
         if not any(name.startswith(_KNOWN) for name in self._plain):
+            if any(name.startswith(_ALWAYS) for name in self._plain):
+                raise InvalidRequest(
+                    f"{file} is an export of Nsight Systems without GPU activity: it has no kernels, copies, CUDA calls"
+                    " or NVTX ranges (tables CUPTI_ACTIVITY_KIND_* and NVTX_EVENTS).",
+                    hint="Record the program where it uses a GPU: nsys profile --trace=cuda,nvtx PROGRAM",
+                )
             has = ", ".join(sorted(self._plain)[:5])
             raise no_export(file, f"its tables are {has}" if has else "it has no tables")
 

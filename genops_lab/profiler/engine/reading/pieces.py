@@ -7,6 +7,7 @@ nested list cannot pass for one between events. Memory is bounded by a batch, no
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ _BOUNDARY = re.compile(rb"\}\s*,\s*\{")
 _EVENT = re.compile(rb'\}\s*,\s*(?=\{\s*"(?:ph|cat|name|pid|tid|ts|dur|id|args|s|bp)"\s*:)')
 _GAP = re.compile(rb"[\s,]*(?=\{)")
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{}\]]', re.DOTALL)
+_PADDING = b"\0 \t\r\n"
 _OFFSET = re.compile(r"\(byte (\d+)\)")
 
 
@@ -82,9 +84,9 @@ class TraceFile:
         """A sentence where more events may follow after the list that was read."""
         if _ARRAY.search(self.tail) is not None:
             return "The file has a second list of events, which was not read."
-        if not self.head and self.tail[1:].strip(b"\0 \t\r\n"):
-            return "What follows the list of events was not read."
-        return ""
+        if not self.head:
+            return "What follows the list of events was not read." if self.tail.strip(_PADDING) else ""
+        return "" if self.damage else _after_the_document(self.tail)
 
     def no_trace(self, reason: str) -> InvalidRequest:
         """What to raise because of ``reason``."""
@@ -303,6 +305,20 @@ class TraceFile:
         self._fill(READ_BYTES)
         self.tail = self._buffer[:READ_BYTES]
         self._buffer = b""
+
+
+def _after_the_document(tail: bytes) -> str:
+    """A sentence where a document does not end behind its events, or something follows it. ``tail``: its text behind
+    the events' closing bracket, as far as it was kept."""
+    if len(tail) == READ_BYTES:
+        return ""
+    text = '{"":0' + tail.decode("utf-8", "replace")
+    try:
+        end = json.JSONDecoder().raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        cut = not tail.rstrip(_PADDING).endswith(b"}")
+        return "The file is cut off behind its events." if cut else ""
+    return "What follows the trace in its file was not read." if text[end:].strip(_PADDING.decode()) else ""
 
 
 def _array_of(text: bytes, end: int) -> bytes:

@@ -22,6 +22,8 @@ REASONS = ("dataloader", "communication", "copy", "synchronization", "launch", "
 _PART = {code: number for number, code in enumerate(REASONS)}
 #: A device's own pause between two kernels that were both waiting is shorter than this (nanoseconds).
 BACK_TO_BACK = 10_000
+#: A launch that has returned starts its work within this (real ones within 20 µs), unless the device waits.
+LAUNCH_DELAY = 100_000
 LONG = 1_000_000
 #: A wait for the device may end so much before the device's work does: their clocks differ.
 CLOCKS_DIFFER = 2_000
@@ -47,9 +49,9 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
 
     Until the call of the next work returned, the gap is what the calling thread did: its waits for data, for
     other ranks, for copies and for the device, else its operators and calls (launch), else Python. The rest,
-    from the call to the start, is launch; where the call had returned before the gap, it is launch when short
-    and else a wait on the device (communication beside a collective, or other). Launching that follows a wait
-    inside which the gap began counts as that wait: without it the work would have been called ahead.
+    from the return to the start, is launch when short and else a wait on the device (communication beside a
+    collective, or other). Launching that follows a wait inside which the gap began counts as that wait: without it
+    the work would have been called ahead.
     """
     columns = trace.columns
     times, following = _gaps(trace, members)
@@ -64,7 +66,8 @@ def explained_gaps(trace: Trace, host: Host, members: Int64) -> Gaps:
         for begin in range(0, len(here), BLOCK):
             block = here[begin : begin + BLOCK]
             parts[block] = _host_parts(doing, Intervals(times.start[block], until[block]))
-    parts[:, _PART["launch"]] += np.where(returned > times.start, times.end - until, 0)
+    delay = times.end - until
+    parts[:, _PART["launch"]] += np.where((returned > times.start) & (delay <= LAUNCH_DELAY), delay, 0)
     _after_waits(host, times, lane, parts)
     _device_parts(trace, members, times, following, call, parts)
     return Gaps(times, following, parts)

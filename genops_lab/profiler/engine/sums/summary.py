@@ -42,6 +42,7 @@ class Sums:
     def __init__(self) -> None:
         self._events = 0
         self._damage: list[str] = []
+        self._incomplete = False
         self._tally, self._cpu, self._memory = OperatorTally(), _Cpu(), MemoryTally()
         self._attribution, self._roofline = AttributionTally(), RooflineTally()
         self._measured = MeasuredTally()
@@ -66,6 +67,7 @@ class Sums:
                 f"Rank {trace.columns.rank} is another file's, too: this one is shown as {trace.rank}.",
             ]
         self._damage += [f"{file}: {what}" if file else what for what in told]
+        self._incomplete |= trace.columns.incomplete
         trace.find()
         places_of, _ = threads.both(lambda: self._add_lines(trace), lambda: self._add_work(trace))
         trace.columns.rest()
@@ -132,6 +134,7 @@ class Sums:
             memory=self._memory.summary(),
             measured=self._measured.result(),
             damaged=" ".join(self._damage),
+            incomplete=self._incomplete,
         )
 
 

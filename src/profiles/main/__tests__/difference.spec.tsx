@@ -13,7 +13,13 @@ import { ProfileDifference } from '../difference/difference';
 import { ProfilesService } from '../../service';
 import { DifferenceWidget } from '../widget';
 
-import { makeChange, makeDifference, makeProfile, trans } from './support';
+import {
+  makeChange,
+  makeDifference,
+  makeFigure,
+  makeProfile,
+  trans
+} from './support';
 
 describe('the difference of two profiles', () => {
   let bench: Bench;
@@ -87,9 +93,9 @@ describe('the difference of two profiles', () => {
   it('sorts the figures by a head, those of one unit together', async () => {
     bench.answers['GET /profiles/difference'] = makeDifference({
       figures: [
-        { code: 'busy', before: 2000, after: 1500, unit: 'us' },
-        { code: 'mfu', before: 0, after: 0.4, unit: 'share' },
-        { code: 'idle', before: 500, after: 900, unit: 'us' }
+        makeFigure({ code: 'busy', before: 2000, after: 1500, unit: 'us' }),
+        makeFigure({ code: 'mfu', before: 0, after: 0.4, unit: 'share' }),
+        makeFigure({ code: 'idle', before: 500, after: 900, unit: 'us' })
       ]
     });
     await show();
@@ -118,6 +124,33 @@ describe('the difference of two profiles', () => {
     expect(afters()).toEqual([idle, busy, mfu]);
     press('Relative');
     expect(afters()).toEqual([busy, idle, mfu]);
+  });
+
+  it('tells of what FLOPs are known, and what an operator’s time is', async () => {
+    bench.answers['GET /profiles/difference'] = makeDifference({
+      figures: [
+        {
+          code: 'flops',
+          before: 5e12,
+          after: 4e11,
+          unit: 'flops',
+          covered_before: 1,
+          covered_after: 0.09
+        }
+      ],
+      operators: [makeChange({})]
+    });
+    await show();
+    const row = screen.getByRole('row', { name: /^FLOPs/ });
+    const [before, after] = within(row)
+      .getAllByRole('cell')
+      .map(cell => cell.textContent);
+    expect(before).not.toContain('of the compute time');
+    expect(after).toContain('(9 % of the compute time)');
+    fireEvent.click(screen.getByRole('tab', { name: 'Operators' }));
+    expect(
+      screen.getByText(/own CPU time and the device time of its kernels/)
+    ).toBeTruthy();
   });
 
   it('says where neither trace has something', async () => {

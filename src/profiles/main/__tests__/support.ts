@@ -6,6 +6,7 @@ import type {
   IChange,
   IDeviceTime,
   IDifference,
+  IFigure,
   IKernelTime,
   ILineTime,
   IOperatorTime,
@@ -118,6 +119,7 @@ export function makeSummary(
     memory: null,
     measured: null,
     damaged: '',
+    incomplete: false,
     ...part
   };
 }
@@ -138,12 +140,20 @@ export function makeChange(part: Partial<IChange>): IChange {
   };
 }
 
+export function makeFigure(
+  part: Partial<IFigure> & Pick<IFigure, 'code' | 'before' | 'after' | 'unit'>
+): IFigure {
+  return { covered_before: null, covered_after: null, ...part };
+}
+
 export function makeDifference(part: Partial<IDifference> = {}): IDifference {
   return {
     a_step: true,
     before_steps: 8,
     after_steps: 10,
-    figures: [{ code: 'busy', before: 2000, after: 1500, unit: 'us' }],
+    figures: [
+      makeFigure({ code: 'busy', before: 2000, after: 1500, unit: 'us' })
+    ],
     operators: [],
     kernels: [],
     lines: [],
@@ -152,6 +162,7 @@ export function makeDifference(part: Partial<IDifference> = {}): IDifference {
     advice_new: [],
     advice_kept: [],
     warnings: [],
+    incomplete: false,
     ...part
   };
 }

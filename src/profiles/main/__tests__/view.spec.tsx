@@ -160,10 +160,14 @@ describe('a profile in the main area', () => {
       makeProfile(
         makeSummary({
           devices: [makeDevice()],
+          incomplete: true,
           advice: [advice('small', 10), advice('large', 250)]
         })
       )
     );
+    expect(
+      screen.getByText(/not whole: this is of the part that could be read/)
+    ).toBeTruthy();
     const articles = screen.getAllByRole('article');
     expect(articles.map(each => each.getAttribute('aria-label'))).toEqual([
       'large',

@@ -139,6 +139,13 @@ function Compared(
                 name={label}
                 one={one}
                 rows={rows}
+                note={
+                  id === 'operators'
+                    ? trans.__(
+                        'Times are an operator’s own CPU time and the device time of its kernels together.'
+                      )
+                    : ''
+                }
                 none={none}
                 trans={trans}
               />
@@ -209,10 +216,11 @@ function Changes(props: {
   name: string;
   one: string;
   rows: readonly IChange[];
+  note: string;
   none: string;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { name, one, rows, none, trans } = props;
+  const { name, one, rows, note, none, trans } = props;
   const [filter, setFilter] = React.useState('');
   // What got slower stands first, what got faster last.
   const [sort, setSort] = React.useState<ISort>({
@@ -235,6 +243,7 @@ function Changes(props: {
   }
   return (
     <div className="gol-Tables">
+      {note && <p className="gol-Profile-quiet">{note}</p>}
       <div className="gol-Profile-bar">
         <input
           type="search"

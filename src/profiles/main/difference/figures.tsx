@@ -6,8 +6,8 @@ import type { ISort } from '../tables/rows';
 
 import {
   differenceText,
-  figureText,
   figureWord,
+  knownText,
   relative,
   signed
 } from './words';
@@ -138,14 +138,16 @@ function figureColumns(trans: TranslationBundle): IFigureColumn[] {
     {
       id: 'before',
       title: trans.__('Before'),
-      words: ({ before, unit }) => figureText(before, unit),
+      words: ({ before, unit, covered_before }) =>
+        knownText(before, unit, covered_before, trans),
       value: ({ before }) => before,
       byUnit: true
     },
     {
       id: 'after',
       title: trans.__('After'),
-      words: ({ after, unit }) => figureText(after, unit),
+      words: ({ after, unit, covered_after }) =>
+        knownText(after, unit, covered_after, trans),
       value: ({ after }) => after,
       byUnit: true
     },

@@ -41,6 +41,19 @@ export function figureText(value: number, unit: IFigure['unit']): string {
   }
 }
 
+/** A figure of FLOPs with the part of the compute time that it is known of, where that is not all. */
+export function knownText(
+  value: number,
+  unit: IFigure['unit'],
+  covered: number | null,
+  trans: TranslationBundle
+): string {
+  const text = figureText(value, unit);
+  return covered === null || covered > 0.995
+    ? text
+    : trans.__('%1 (%2 of the compute time)', text, formatShare(covered, 1));
+}
+
 /** How far two figures lie apart; of shares, in points of a hundred. */
 export function differenceText(
   size: number,

@@ -24,13 +24,26 @@ export function AdviceList(props: AdviceList.IProps): React.ReactElement {
     );
   }
   return (
-    <ol className="gol-Advice">
-      {advice.map((each, place) => (
-        <li key={place} className={`gol-mod-${each.severity}`}>
-          <OneAdvice {...props} advice={each} whole={wholeOf(summary, each)} />
-        </li>
-      ))}
-    </ol>
+    <>
+      {summary.incomplete && (
+        <p className="gol-Profile-quiet">
+          {trans.__(
+            'The trace is not whole: this is of the part that could be read.'
+          )}
+        </p>
+      )}
+      <ol className="gol-Advice">
+        {advice.map((each, place) => (
+          <li key={place} className={`gol-mod-${each.severity}`}>
+            <OneAdvice
+              {...props}
+              advice={each}
+              whole={wholeOf(summary, each)}
+            />
+          </li>
+        ))}
+      </ol>
+    </>
   );
 }
 
