@@ -24,6 +24,7 @@ from genops_lab.targets.models import (
 from genops_lab.targets.records import record_of
 from tests.support.homes import Home
 from tests.support.processes import runs
+from tests.support.quota import small_disk
 from tests.support.sshd import Sshd, make_key
 
 from .labs import (
@@ -271,6 +272,27 @@ def test_a_host_that_ends_what_its_users_leave_behind_is_found_out(at_home: Home
                 assert (logout.step, logout.state) == ("logout", "failed"), told
                 assert "logged out" in logout.message and "enable-linger" in logout.hint
                 assert {step.state for step in told[:-1]} == {"ok"}
+
+        run(body())
+
+
+def test_a_full_home_is_said_and_the_logout_is_not_blamed(at_home: Home, tmp_path: Path) -> None:
+    elsewhere = {"GENOPS_AGENT_DIR": str(tmp_path / "agent"), "GENOPS_AGENT_STATE": str(tmp_path / "state")}
+    with Sshd(environment=elsewhere) as host, small_disk(host.home, "512k"):
+        (at_home.path / ".ssh" / "config").write_text(f"Include {host.config}\n")
+        with pytest.raises(OSError, match="No space left"):
+            (host.home / "filler").write_bytes(bytes(2**20))
+
+        async def body() -> None:
+            async with open_lab(at_home) as lab:
+                await lab.targets.add_target(on(host, "gpu1", python=sys.executable))
+                found = steps(await report_of(lab, "gpu1"))
+                disk, logout = found["disk"], found["logout"]
+                assert disk.state == "failed", disk
+                assert f"home folder {host.home} is full" in disk.message and "0.5 MiB" in disk.message, disk
+                assert logout.state == "failed", logout
+                assert "No space left on device" in logout.message and "systemd" not in logout.message, logout
+                assert "linger" not in logout.hint and str(host.home) in logout.hint, logout
 
         run(body())
 
