@@ -159,6 +159,30 @@ def test_an_unknown_host_key_is_asked_about_once(at_home: Home, host: Sshd) -> N
     run(body())
 
 
+@pytest.mark.parametrize("carrier", ["paramiko", "openssh"])
+def test_a_key_that_is_trusted_after_the_host_gave_up_waiting_connects(at_home: Home, carrier: Any) -> None:
+    with Sshd(extra="LoginGraceTime 2") as host:
+        (at_home.path / ".ssh" / "config").write_text(f"Include {host.config}\n")
+        host.known_hosts.write_text("")
+
+        async def log() -> str:
+            return host.log()
+
+        async def body() -> None:
+            async with open_lab(at_home) as lab:
+                await lab.targets.add_target(on(host, "gpu1", carrier=carrier))
+                seen: list[str] = []
+                lab.links.watch_all(lambda _target, state: seen.append(f"{state.state}: {state.message}"))
+                await lab.targets.connect_target("gpu1")
+                await until(lab.questions.list_questions, bool)
+                await until(log, lambda text: "imeout before authentication" in text)
+                target = await connected(lab, "gpu1", {"host_key": "yes"})
+                assert (target.state, target.message, target.carrier_used) == ("up", "", carrier)
+                assert not [line for line in seen if not line.endswith(": ")], seen
+
+        run(body())
+
+
 def test_a_passphrase_is_asked_for_and_kept_nowhere(
     at_home: Home, host: Sshd, caplog: pytest.LogCaptureFixture
 ) -> None:
