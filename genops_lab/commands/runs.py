@@ -320,6 +320,11 @@ def delete_runs(
 
         gone = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
         session.show(gone.run_ids, views.changed(gone.run_ids, "deleted"))
+        which = "this run" if len(gone.run_ids) == 1 else "one of these runs"
+        for name in gone.serving:
+            session.say(
+                f"Deployment {name} serves a model of {which} and goes on. `genops deployments stop {name}` ends it."
+            )
 
 
 @runs.command("undelete")

@@ -3668,6 +3668,15 @@ export interface components {
             run_ids: string[];
         };
         /**
+         * DeletedRuns
+         * @description What was deleted, by whole ids; ``serving`` names deployments of models of these runs, which go on.
+         */
+        DeletedRuns: {
+            run_ids: string[];
+            /** @default [] */
+            serving: string[];
+        };
+        /**
          * HistoriesQuery
          * @description The histories of one metric of 1 to 200 runs, from ``first`` to ``last`` on the axis (None: all), for a chart
          *         that is ``buckets`` pixels wide (16 to 4,000). ``relative`` is seconds since the run's start.
@@ -7602,7 +7611,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunIds"];
+                    "application/json": components["schemas"]["DeletedRuns"];
                 };
             };
             /** @description What went wrong. */

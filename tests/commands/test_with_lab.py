@@ -71,6 +71,9 @@ def test_from_a_run_to_an_answer(lab: RunningLab, digits: Logged, trusted: Calla
     assert found["key"] not in text
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
     assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    gone = lab.call("runs", "delete", digits.run_id[:10])
+    assert "Deployment d1 serves a model of this run and goes on." in gone.err, gone.err
+    assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0
     assert lab.call("deployments", "delete", "d1", "--json").code == 4
     assert lab.call("deployments", "stop", "d1", "--json").json["state"] == "stopped"
     for _ in range(2):

@@ -180,6 +180,13 @@ class RunTags(msgspec.Struct, frozen=True, kw_only=True):
     remove: list[str] = []
 
 
+class DeletedRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """What was deleted, by whole ids; ``serving`` names deployments of models of these runs, which go on."""
+
+    run_ids: list[str]
+    serving: list[str] = []
+
+
 class RunIds(msgspec.Struct, frozen=True, kw_only=True):
     """Some runs, by whole ids, at most 1,000."""
 
