@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsons
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +16,7 @@ from genops_lab.core.errors import InvalidRequest
 from .completion import experiment_names, run_ids
 from .session import Json, Session, command
 from .views import runs as views
-from .writing import free_path, write_new
+from .writing import free_path, is_there, write_new
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.models import RunSort
@@ -119,6 +122,72 @@ def _unquoted(column: str) -> str:
     if len(name) > 2 and name[0] == name[-1] and name[0] in '`"':
         return f"{kind}{dot}{name[1:-1]}"
     return column
+
+
+@runs.command("export")
+def export_runs(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The file to write; without it, the CSV is printed."),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV, which is the only format.")] = True,
+    experiment: Annotated[
+        str,
+        typer.Option(
+            "--experiment", "-e", help="Name or id of an experiment.", autocompletion=experiment_names
+        ),
+    ] = "",
+    filter: Annotated[str, typer.Option("--filter", help="Which runs, as `genops runs list` takes it.")] = "",
+    sort: Annotated[
+        list[str] | None,
+        typer.Option("--sort", help="By what, as `genops runs list` takes it; else the newest first."),
+    ] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")] = None,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet",
+            help="Put a ' before texts that a spreadsheet takes for formulas (= + - @ at the beginning). Without it "
+            "all cells are exact.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write runs with all parameters, latest metrics and tags as CSV. Nothing is ever overwritten."""
+    with command(json) as session:
+        if file is None and (json or session.notebook):
+            raise InvalidRequest(
+                "There is no file to write to.", hint="Name one: genops runs export --csv runs.csv"
+            )
+        if file is not None and os.path.lexists(file):
+            raise is_there(file)
+        from genops_lab.experiments.columns.models import RunSearch, RunSort
+
+        from .asked import query_pointed_at, remarks
+        from .exporting import Exported
+
+        by = [_sorting(key) for key in sort or ()]
+        asked = RunSearch(
+            experiments=[experiment] if experiment else [],
+            query=filter,
+            sort=by or [RunSort(column="start_time", descending=True)],
+            lifecycle="deleted" if deleted else "active",
+        )
+        with query_pointed_at(session, filter):
+            exported = Exported(session, asked, limit)
+        with contextlib.closing(exported):
+            lines = exported.lines(spreadsheet=spreadsheet)
+            if file is None:
+                sys.stdout.writelines(lines)
+            else:
+                write_new(file, lines)
+                answer = {"path": str(file), "runs": exported.count, "columns": exported.columns}
+                session.show(answer, views.exported(str(file), exported.count, len(exported.columns)))
+        for key in by:
+            if "." in key.column and key.column not in exported.columns:
+                session.say(f"No run here has {key.column}: nothing is sorted by it.")
+        remarks(session, filter, exported.found.doubts, exported.found.state)
 
 
 @runs.command("show")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
+import math
 import os
 import pty
 import re
@@ -214,6 +217,31 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
     assert "zeta" not in lab.call("runs", "list").out
 
 
+def assert_exported(lab: RunningLab, made: list[str], params: dict[str, str]) -> None:
+    done = lab.call("runs", "export", "--csv", "-e", "thousands")
+    assert (done.code, done.err) == (0, ""), done.err
+    rows = list(csv.DictReader(io.StringIO(done.out, newline="")))
+    assert [row["run_id"] for row in rows] == made[::-1]
+    by_id = {row["run_id"]: row for row in rows}
+    assert {name: by_id[made[3]][f"params.{name}"] for name in params} == params
+    shown = {name: by_id[made[4]][f"metrics.{name}"] for name in "abcd"}
+    assert shown == {"a": "NaN", "b": "-Infinity", "c": "-0.1", "d": "1e+300"}
+    assert (
+        by_id[made[4]]["tags.team"] == "@ü"
+        and by_id[made[4]]["start_time"] == "1970-01-01T00:00:00.005+00:00"
+    )
+    assert not any(by_id[made[0]][name] for name in rows[0] if "." in name)
+    query = ("-e", "thousands", "--filter", "params.sign < 0", "--spreadsheet", "--limit", "7")
+    written = lab.call("runs", "export", "--csv", "safe.csv", *query, "--json")
+    assert written.json["runs"] == 1 and "params.sign" in written.json["columns"], written
+    text = (lab.home.work / "safe.csv").read_text()
+    assert "params.-1 1" in text and ",\"'=HYPERLINK" in text and ",-0.5," in text, text
+    again = lab.call("runs", "export", "--csv", "safe.csv", *query)
+    assert again.code == 4 and "A free name is safe-1.csv." in again.err
+    limited = lab.call("runs", "export", "-e", "thousands", "--limit", "1100", "--sort", "start_time")
+    assert len(limited.out.splitlines()) == 1 + 1100 + 1, "a text of two lines, and the head"
+
+
 def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
     from mlflow import MlflowClient
 
@@ -228,11 +256,18 @@ def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
             [(run, run, at, experiment) for at, run in enumerate(made, 1)],
         )
     asked = ("runs", "list", "-e", "thousands", "--limit")
+    odd = {"-1 1": '=HYPERLINK("http://x")', "text": 'a,"b"\nc', "sign": "-0.5"}
+    for name, value in odd.items():
+        client.log_param(made[3], name, value)
+    for name, number in (("a", math.nan), ("b", -math.inf), ("c", -0.1), ("d", 1e300)):
+        client.log_metric(made[4], name, number)
+    client.set_tag(made[4], "team", "@ü")
     try:
         listed = lab.call(*asked, "5000", "--json")
         assert [run["run_id"] for run in listed.json] == made[::-1]
         assert len(lab.call(*asked, "1100", "--json").json) == 1100
         assert "These are 2 of 1205 runs" in lab.call(*asked, "2").err
+        assert_exported(lab, made, odd)
     finally:
         client.delete_experiment(experiment)
 

@@ -79,6 +79,11 @@ def changed(run_ids: list[str], how: str) -> Document:
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
 
 
+def exported(path: str, runs: int, columns: int) -> Document:
+    """``runs export``."""
+    return Document([Facts([("file", path), ("runs", f"{runs:,}"), ("columns", f"{columns:,}")])])
+
+
 def state(found: RunsState) -> Document:
     """``runs analyze``."""
     return Document([Facts([("runs", f"{found.read:,}"), ("source", found.source)])])
