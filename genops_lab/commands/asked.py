@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ from .session import Session
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.models import RunSearch, RunsFound, RunSort, RunsState
+    from genops_lab.experiments.models import Run
     from genops_lab.experiments.query.models import Doubt
 
 #: How many runs are asked for at once; the server answers with no more.
 _PAGE = 1000
+#: So many runs that go on are looked at, whether they still log.
+_MOST_RUNNING = 20
 
 
 @contextlib.contextmanager
@@ -81,6 +85,22 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
         with contextlib.suppress(NotInColumns):
             names += [name.key for name in parse(query).names if name.kind == "metric"]
     return list(dict.fromkeys(names))
+
+
+def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
+    """By run, for how many seconds those that go on have logged nothing, where that is long."""
+    from genops_lab.experiments.service import ExperimentsService
+    from genops_lab.experiments.stalled import stalled_s
+
+    going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
+    quiet: dict[str, float] = {}
+    for run in going_on:
+        seconds = stalled_s(
+            session.call(ExperimentsService.get_latest_metrics, run_id=run.run_id), time.time()
+        )
+        if seconds is not None:
+            quiet[run.run_id] = seconds
+    return quiet
 
 
 def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -> None:

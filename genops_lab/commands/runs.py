@@ -6,6 +6,7 @@ import contextlib
 import json as jsons
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,10 @@ from .writing import free_path, is_there, write_new
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.models import RunSort
+    from genops_lab.experiments.models import Run
     from genops_lab.experiments.restoring.models import RestoredNotebook
+
+    from .extremes import Best
 
 runs = typer.Typer(help="Runs in MLflow.", no_args_is_help=True)
 experiments = typer.Typer(help="Experiments in MLflow.", no_args_is_help=True)
@@ -79,7 +83,15 @@ def list_runs(
             return
         from genops_lab.experiments.columns.models import RunSearch
 
-        from .asked import all_found, metrics_asked_for, query_pointed_at, remarks, sorted_by_nothing
+        from .asked import (
+            all_found,
+            metrics_asked_for,
+            query_pointed_at,
+            remarks,
+            sorted_by_nothing,
+            stalled,
+        )
+        from .extremes import best_values
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
@@ -91,7 +103,12 @@ def list_runs(
         with query_pointed_at(session, filter):
             found = all_found(session, asked, limit)
         metrics = metrics_asked_for(filter, asked.sort)
-        session.show(found.runs, views.runs(found.runs, filtered=bool(filter), metrics=metrics))
+        quiet = stalled(session, found.runs)
+        best = best_values(session, found, asked.sort)
+        session.show(
+            [_as_data(run, quiet, best) for run in found.runs],
+            views.runs(found.runs, filtered=bool(filter), metrics=metrics, quiet=quiet, best=best),
+        )
         newest = not (filter or sort or experiment or deleted)
         if found.matched > len(found.runs) and newest and not found.state.complete:
             session.say(f"These are the {len(found.runs)} newest runs: see more with a larger --limit.")
@@ -101,6 +118,22 @@ def list_runs(
             )
         sorted_by_nothing(session, found, asked.sort)
         remarks(session, filter, found.doubts, found.state, newest=newest)
+
+
+def _as_data(
+    run: Run, quiet: Mapping[str, float], best: Mapping[str, Mapping[str, Best]]
+) -> dict[str, object]:
+    import msgspec
+
+    found: dict[str, object] = msgspec.to_builtins(run)
+    if run.run_id in quiet:
+        found["stalled_s"] = round(quiet[run.run_id])
+    if run.run_id in best:
+        found["best"] = {
+            key: {each.word: each.point.value, "step": each.point.step}
+            for key, each in best[run.run_id].items()
+        }
+    return found
 
 
 def _sorting(key: str) -> RunSort:
@@ -209,6 +242,8 @@ def show_run(
 ) -> None:
     """Show a run with its parameters, metrics, models and artifacts, the run above it and those below."""
     with command(json) as session:
+        import msgspec
+
         from genops_lab.experiments.service import ExperimentsService
 
         if link:
@@ -222,7 +257,11 @@ def show_run(
             session.show(printed, views.output(printed))
             return
         detail = session.call(ExperimentsService.get_run, run_id=run)
-        session.show(detail, views.run(detail))
+        from .extremes import extremes_of_run, points_as_data
+
+        found = extremes_of_run(session, detail)
+        data = {**msgspec.to_builtins(detail), "extremes": points_as_data(found)}
+        session.show(data, views.run(detail, found))
 
 
 @runs.command("compare")

@@ -217,6 +217,34 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
     assert "zeta" not in lab.call("runs", "list").out
 
 
+def test_the_best_value_is_told_beside_the_last_and_that_a_run_logs_nothing_any_more(
+    lab: RunningLab, digits: Logged
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(lab.mlflow.uri)
+    run = client.create_run(client.create_experiment("stalled")).info.run_id
+    begun = int((time.time() - 630) * 1000)
+    try:
+        for step, value in enumerate((0.5, 0.9, math.nan, 0.7)):
+            client.log_metric(run, "acc", value, timestamp=begun + step * 1000, step=step)
+        client.log_metric(run, "system/cpu_percent", 3.0)
+        (listed,) = lab.call("runs", "list", "-e", "stalled", "--sort", "-metrics.acc", "--json").json
+        assert listed["best"] == {"acc": {"max": 0.9, "step": 1}} and listed["metrics"]["acc"] == 0.7
+        assert 600 < listed["stalled_s"] < 900
+        shown = lab.call("runs", "list", "-e", "stalled", "--sort", "metrics.acc").out
+        assert re.search(r"no metric for 10 min \d+ s +acc=0\.7 \(min 0\.5\)", shown), shown
+        text = lab.call("runs", "show", run).out
+        assert "(min 0.5 at step 0, max 0.9 at step 1)" in text, text
+        extremes = lab.call("runs", "show", run, "--json").json["extremes"]
+        assert extremes == {"acc": {"min": {"value": 0.5, "step": 0}, "max": {"value": 0.9, "step": 1}}}
+        client.set_terminated(run)
+        (ended,) = lab.call("runs", "list", "-e", "stalled", "--json").json
+        assert "stalled_s" not in ended and "best" not in ended
+    finally:
+        client.delete_run(run)
+
+
 def assert_exported(lab: RunningLab, made: list[str], params: dict[str, str]) -> None:
     done = lab.call("runs", "export", "--csv", "-e", "thousands")
     assert (done.code, done.err) == (0, ""), done.err
