@@ -58,17 +58,17 @@ def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
 
 
 def remarks(
-    session: Session, query: str, doubts: list[Doubt], state: RunsState, *, newest: bool = False
+    session: Session, query: str, doubts: list[Doubt], state: RunsState, *, alone: bool = False
 ) -> None:
-    """What was perhaps not meant so, what is not read yet (no matter to the ``newest`` runs), what would make MLflow
-    better."""
+    """What was perhaps not meant so, what is not read yet (no matter where what is shown was read ``alone``),
+    and what would make MLflow better."""
     for doubt in doubts:
         from genops_lab.experiments.query.errors import pointed
 
         session.say(f"{pointed(query, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip())
     if state.problem:
         session.say(f"MLflow does not answer; this is what was read before. {state.problem}")
-    elif not state.complete and not newest:
+    elif not state.complete and not alone:
         session.say(f"{state.read} of {state.total or 'all'} runs are read so far: try again later.")
     for advice in state.advice:
         if is_due(advice.code):

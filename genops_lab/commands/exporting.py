@@ -59,7 +59,8 @@ class Exported:
             left = _PAGE if limit is None else min(_PAGE, limit - self.count)
             page = replace(asked, offset=offset, limit=left, wait_s=0 if offset else _WAIT_S)
             found = session.call(RunTableService.search_runs, body=page)
-            if not offset and not found.state.complete and not found.state.problem:
+            reads_on = found.state.version and not found.state.complete and not found.state.problem
+            if not offset and reads_on:
                 continue  # a large MLflow is read for minutes
             odd = _not_finite(session, page, found.runs)
             # What changed meanwhile may be there twice: each run is told once.

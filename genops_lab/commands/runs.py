@@ -109,15 +109,17 @@ def list_runs(
             [_as_data(run, quiet, best) for run in found.runs],
             views.runs(found.runs, filtered=bool(filter), metrics=metrics, quiet=quiet, best=best),
         )
-        newest = not (filter or sort or experiment or deleted)
-        if found.matched > len(found.runs) and newest and not found.state.complete:
-            session.say(f"These are the {len(found.runs)} newest runs: see more with a larger --limit.")
+        # Without a Lab the runs that are shown are read, and no others.
+        alone = found.state.version == 0 and not found.state.complete
+        if found.matched > len(found.runs) and alone:
+            which = "first" if sort else "newest"
+            session.say(f"These are the {len(found.runs)} {which} runs: see more with a larger --limit.")
         elif found.matched > len(found.runs):
             session.say(
                 f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
             )
         sorted_by_nothing(session, found, asked.sort)
-        remarks(session, filter, found.doubts, found.state, newest=newest)
+        remarks(session, filter, found.doubts, found.state, alone=alone)
 
 
 def _as_data(

@@ -75,7 +75,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the runs are read. ``version`` grows with each change of what is shown.
+    """How far the runs are read. ``version`` grows with each change of what is shown; 0: only the runs that a question
+    needed were read.
 
     ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
     seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
