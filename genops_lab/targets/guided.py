@@ -287,8 +287,9 @@ class GuidedTest:
             "kernels.start", START_TIMEOUT_S, kernel_id=kernel_id, argv=KERNEL_ARGV, env={}, cwd="",
             key=uuid.uuid4().hex, name="test", notebook="", owner="test", lease={"seconds": LEASE_S},
         )  # fmt: skip
-        found = await self._begun(kernel_id)
-        if found["state"] == "running":
+        begun = await self._begun(kernel_id)
+        found: dict[str, Any] | None = begun
+        if begun["state"] == "running":
             await self._run(self._link.down())
             await self._pause()
             await self._run(self._link.up())

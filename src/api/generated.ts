@@ -3502,7 +3502,8 @@ export interface components {
         };
         /**
          * RunsState
-         * @description How far the runs are read. ``version`` grows with each change of what is shown.
+         * @description How far the runs are read. ``version`` grows with each change of what is shown; 0: only the runs that a question
+         *         needed were read.
          *
          *         ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
          *         seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
