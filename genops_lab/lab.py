@@ -81,6 +81,7 @@ class Lab:
         self.deployments = DeploymentsService(
             settings, self.mlflow, self.registry, store, self.events, self.live, self.tasks
         )
+        self.run_table.serving = self.deployments.serving
         self.questions = QuestionsService(self.events)
         # The provisioners of this process use the same links; their thread starts with the first work.
         self.links = Links(settings.data_dir, self.questions)

@@ -39,6 +39,7 @@ class Attachment:
         self._calls = {
             **table(self.kernels),
             "kernels.start": self._start_kernel,
+            "kernels.forget": self._forget_kernel,
             "lab.sync": self._doorways.sync,
             "builds.cancel": _cancel_build,
         }
@@ -93,6 +94,11 @@ class Attachment:
         except OSError as error:  # the kernel runs; what it logs waits
             print(f"Kernel {info['kernel_id']} does not reach the Lab: {error}", file=sys.stderr)
         return info
+
+    async def _forget_kernel(self, params: Dict[str, Any]) -> Dict[str, Any]:
+        answer = await self.kernels.forget(params)
+        await self._doorways.forgotten(params["kernel_id"])
+        return answer
 
     async def _serve_kernel(self, channel: Channel) -> None:
         await pipe(channel, await self.kernels.open(channel.params.get("kernel_id")))

@@ -127,6 +127,14 @@ class Doorways:
             await asyncio.get_running_loop().run_in_executor(None, _tidy)
         return {"kernels": {kernel_id: await self._look(kernel_id, asked[kernel_id]) for kernel_id in asked}}
 
+    async def forgotten(self, kernel_id: str) -> None:
+        """The host has forgotten this kernel: its folder goes now, for the Lab may never come back."""
+        if kernel_id in self._doors:
+            self._doors.pop(kernel_id).close()
+        folder = known_lab_folder(kernel_id)
+        if folder is not None and kernel_id not in self._draining:
+            await asyncio.get_running_loop().run_in_executor(None, _remove_if_empty, folder)
+
     async def _look(self, kernel_id: str, runs: Any) -> Dict[str, List[str]]:
         loop = asyncio.get_running_loop()
         known = places.kernel_folder(kernel_id) is not None

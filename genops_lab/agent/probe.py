@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import importlib.util
 import os
@@ -9,6 +10,7 @@ import platform
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from typing import Any, Dict
 
@@ -38,6 +40,31 @@ def _user() -> str:
         return str(os.getuid())
 
 
+#: Above what a file system sets aside for a file's name: a home without room for more ends every kernel at its start.
+_HOME_WRITE = bytes(256 * 1024)
+
+
+def _home_disk(home: str) -> Dict[str, Any]:
+    """Whether the home folder can be written, by writing: free space says nothing of a quota."""
+    found: Dict[str, Any] = {
+        "home_writable": True,
+        "home_full": False,
+        "home_free_bytes": None,
+        "home_bytes": None,
+    }
+    try:
+        usage = shutil.disk_usage(home)
+        found.update(home_free_bytes=usage.free, home_bytes=usage.total)
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(_HOME_WRITE)
+            file.flush()
+            os.fsync(file.fileno())  # a network's file server says only now that there is no room
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        found.update(home_writable=full and os.access(home, os.W_OK | os.X_OK), home_full=full)
+    return found
+
+
 def probe() -> Dict[str, Any]:
     """Takes some tens of milliseconds; asks systemd where there is one."""
     home = os.path.expanduser("~")
@@ -59,7 +86,7 @@ def probe() -> Dict[str, Any]:
         "user": _user(),
         "uid": os.getuid(),
         "home": home,
-        "home_writable": os.access(home, os.W_OK | os.X_OK),
+        **_home_disk(home),
         "state_dir": state,
         "state_dir_local": local is not False,
         "disk_free_bytes": disk_free,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ from .session import Session
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.models import RunSearch, RunsFound, RunSort, RunsState
+    from genops_lab.experiments.models import Run
     from genops_lab.experiments.query.models import Doubt
 
 #: How many runs are asked for at once; the server answers with no more.
 _PAGE = 1000
+#: So many runs that go on are looked at, whether they still log.
+_MOST_RUNNING = 20
 
 
 @contextlib.contextmanager
@@ -54,17 +58,17 @@ def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
 
 
 def remarks(
-    session: Session, query: str, doubts: list[Doubt], state: RunsState, *, newest: bool = False
+    session: Session, query: str, doubts: list[Doubt], state: RunsState, *, alone: bool = False
 ) -> None:
-    """What was perhaps not meant so, what is not read yet (no matter to the ``newest`` runs), what would make MLflow
-    better."""
+    """What was perhaps not meant so, what is not read yet (no matter where what is shown was read ``alone``),
+    and what would make MLflow better."""
     for doubt in doubts:
         from genops_lab.experiments.query.errors import pointed
 
         session.say(f"{pointed(query, doubt.position, doubt.length)}\n{doubt.message} {doubt.hint}".rstrip())
     if state.problem:
         session.say(f"MLflow does not answer; this is what was read before. {state.problem}")
-    elif not state.complete and not newest:
+    elif not state.complete and not alone:
         session.say(f"{state.read} of {state.total or 'all'} runs are read so far: try again later.")
     for advice in state.advice:
         if is_due(advice.code):
@@ -81,6 +85,22 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
         with contextlib.suppress(NotInColumns):
             names += [name.key for name in parse(query).names if name.kind == "metric"]
     return list(dict.fromkeys(names))
+
+
+def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
+    """By run, for how many seconds those that go on have logged nothing, where that is long."""
+    from genops_lab.experiments.service import ExperimentsService
+    from genops_lab.experiments.stalled import stalled_s
+
+    going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
+    quiet: dict[str, float] = {}
+    for run in going_on:
+        seconds = stalled_s(
+            session.call(ExperimentsService.get_latest_metrics, run_id=run.run_id), time.time()
+        )
+        if seconds is not None:
+            quiet[run.run_id] = seconds
+    return quiet
 
 
 def sorted_by_nothing(session: Session, found: RunsFound, sort: list[RunSort]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as jsons
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +17,14 @@ from genops_lab.core.errors import InvalidRequest
 from .completion import experiment_names, run_ids
 from .session import Json, Session, command
 from .views import runs as views
-from .writing import free_path, write_new
+from .writing import free_path, is_there, write_new
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.models import RunSort
+    from genops_lab.experiments.models import Run
     from genops_lab.experiments.restoring.models import RestoredNotebook
+
+    from .extremes import Best
 
 runs = typer.Typer(help="Runs in MLflow.", no_args_is_help=True)
 experiments = typer.Typer(help="Experiments in MLflow.", no_args_is_help=True)
@@ -76,7 +83,15 @@ def list_runs(
             return
         from genops_lab.experiments.columns.models import RunSearch
 
-        from .asked import all_found, metrics_asked_for, query_pointed_at, remarks, sorted_by_nothing
+        from .asked import (
+            all_found,
+            metrics_asked_for,
+            query_pointed_at,
+            remarks,
+            sorted_by_nothing,
+            stalled,
+        )
+        from .extremes import best_values
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
@@ -88,16 +103,39 @@ def list_runs(
         with query_pointed_at(session, filter):
             found = all_found(session, asked, limit)
         metrics = metrics_asked_for(filter, asked.sort)
-        session.show(found.runs, views.runs(found.runs, filtered=bool(filter), metrics=metrics))
-        newest = not (filter or sort or experiment or deleted)
-        if found.matched > len(found.runs) and newest and not found.state.complete:
-            session.say(f"These are the {len(found.runs)} newest runs: see more with a larger --limit.")
+        quiet = stalled(session, found.runs)
+        best = best_values(session, found, asked.sort)
+        session.show(
+            [_as_data(run, quiet, best) for run in found.runs],
+            views.runs(found.runs, filtered=bool(filter), metrics=metrics, quiet=quiet, best=best),
+        )
+        # Without a Lab the runs that are shown are read, and no others.
+        alone = found.state.version == 0 and not found.state.complete
+        if found.matched > len(found.runs) and alone:
+            which = "first" if sort else "newest"
+            session.say(f"These are the {len(found.runs)} {which} runs: see more with a larger --limit.")
         elif found.matched > len(found.runs):
             session.say(
                 f"These are {len(found.runs)} of {found.matched} runs: see more with a larger --limit."
             )
         sorted_by_nothing(session, found, asked.sort)
-        remarks(session, filter, found.doubts, found.state, newest=newest)
+        remarks(session, filter, found.doubts, found.state, alone=alone)
+
+
+def _as_data(
+    run: Run, quiet: Mapping[str, float], best: Mapping[str, Mapping[str, Best]]
+) -> dict[str, object]:
+    import msgspec
+
+    found: dict[str, object] = msgspec.to_builtins(run)
+    if run.run_id in quiet:
+        found["stalled_s"] = round(quiet[run.run_id])
+    if run.run_id in best:
+        found["best"] = {
+            key: {each.word: each.point.value, "step": each.point.step}
+            for key, each in best[run.run_id].items()
+        }
+    return found
 
 
 def _sorting(key: str) -> RunSort:
@@ -121,6 +159,72 @@ def _unquoted(column: str) -> str:
     return column
 
 
+@runs.command("export")
+def export_runs(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="The file to write; without it, the CSV is printed."),
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="As CSV, which is the only format.")] = True,
+    experiment: Annotated[
+        str,
+        typer.Option(
+            "--experiment", "-e", help="Name or id of an experiment.", autocompletion=experiment_names
+        ),
+    ] = "",
+    filter: Annotated[str, typer.Option("--filter", help="Which runs, as `genops runs list` takes it.")] = "",
+    sort: Annotated[
+        list[str] | None,
+        typer.Option("--sort", help="By what, as `genops runs list` takes it; else the newest first."),
+    ] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Deleted runs instead.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")] = None,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet",
+            help="Put a ' before texts that a spreadsheet takes for formulas (= + - @ at the beginning). Without it "
+            "all cells are exact.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write runs with all parameters, latest metrics and tags as CSV. Nothing is ever overwritten."""
+    with command(json) as session:
+        if file is None and (json or session.notebook):
+            raise InvalidRequest(
+                "There is no file to write to.", hint="Name one: genops runs export --csv runs.csv"
+            )
+        if file is not None and os.path.lexists(file):
+            raise is_there(file)
+        from genops_lab.experiments.columns.models import RunSearch, RunSort
+
+        from .asked import query_pointed_at, remarks
+        from .exporting import Exported
+
+        by = [_sorting(key) for key in sort or ()]
+        asked = RunSearch(
+            experiments=[experiment] if experiment else [],
+            query=filter,
+            sort=by or [RunSort(column="start_time", descending=True)],
+            lifecycle="deleted" if deleted else "active",
+        )
+        with query_pointed_at(session, filter):
+            exported = Exported(session, asked, limit)
+        with contextlib.closing(exported):
+            lines = exported.lines(spreadsheet=spreadsheet)
+            if file is None:
+                sys.stdout.writelines(lines)
+            else:
+                write_new(file, lines)
+                answer = {"path": str(file), "runs": exported.count, "columns": exported.columns}
+                session.show(answer, views.exported(str(file), exported.count, len(exported.columns)))
+        for key in by:
+            if "." in key.column and key.column not in exported.columns:
+                session.say(f"No run here has {key.column}: nothing is sorted by it.")
+        remarks(session, filter, exported.found.doubts, exported.found.state)
+
+
 @runs.command("show")
 def show_run(
     run: Annotated[
@@ -140,6 +244,8 @@ def show_run(
 ) -> None:
     """Show a run with its parameters, metrics, models and artifacts, the run above it and those below."""
     with command(json) as session:
+        import msgspec
+
         from genops_lab.experiments.service import ExperimentsService
 
         if link:
@@ -153,7 +259,11 @@ def show_run(
             session.show(printed, views.output(printed))
             return
         detail = session.call(ExperimentsService.get_run, run_id=run)
-        session.show(detail, views.run(detail))
+        from .extremes import extremes_of_run, points_as_data
+
+        found = extremes_of_run(session, detail)
+        data = {**msgspec.to_builtins(detail), "extremes": points_as_data(found)}
+        session.show(data, views.run(detail, found))
 
 
 @runs.command("compare")
@@ -320,6 +430,11 @@ def delete_runs(
 
         gone = session.call(RunTableService.delete_runs, body=RunIds(run_ids=run))
         session.show(gone.run_ids, views.changed(gone.run_ids, "deleted"))
+        which = "this run" if len(gone.run_ids) == 1 else "one of these runs"
+        for name in gone.serving:
+            session.say(
+                f"Deployment {name} serves a model of {which} and goes on. `genops deployments stop {name}` ends it."
+            )
 
 
 @runs.command("undelete")

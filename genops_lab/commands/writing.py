@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from genops_lab.core.errors import Conflict, Failed
@@ -19,7 +20,14 @@ def free_path(path: Path) -> Path:
     return next(each for each in names if not os.path.lexists(each))
 
 
-def write_new(path: Path, text: str) -> None:
+def is_there(path: Path) -> Conflict:
+    """The error for a file that would be written over."""
+    return Conflict(
+        f"{path} is there already and was not touched.", hint=f"A free name is {free_path(path)}."
+    )
+
+
+def write_new(path: Path, text: str | Iterable[str]) -> None:
     """Write a file that is not there yet, byte for byte. Raises Conflict with a free name, or Failed."""
     temporary = ""
     reserved = False
@@ -29,15 +37,14 @@ def write_new(path: Path, text: str) -> None:
             reserved = True
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(text.encode("utf-8", "surrogatepass"))
+            for part in [text] if isinstance(text, str) else text:
+                stream.write(part.encode("utf-8", "surrogatepass"))
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(path.stat().st_mode & 0o777)
         Path(temporary).replace(path)
     except FileExistsError as error:
-        raise Conflict(
-            f"{path} is there already and was not touched.", hint=f"A free name is {free_path(path)}."
-        ) from error
+        raise is_there(path) from error
     except OSError as error:
         for left in [Path(temporary)] * bool(temporary) + [path] * reserved:
             with contextlib.suppress(OSError):

@@ -25,7 +25,7 @@ from .lifetime import Lifetime, lifetime
 from .logs import LogFollower
 from .models import CheckDeploy, DeployCheck, Deployment, LogQuery, LogTail, NewDeployment
 from .names import check_name, default_name
-from .record import Record, name_in_use
+from .record import ACTIVE, Record, name_in_use
 from .supervision import Supervision
 from .uncancelled import to_the_end
 
@@ -78,6 +78,20 @@ class DeploymentsService:
     async def list_deployments(self) -> list[Deployment]:
         """All deployments, newest first."""
         return await self._look()
+
+    async def serving(self, run_ids: set[str]) -> list[str]:
+        """The names of deployments that are not over, of models that these runs logged."""
+        found = []
+        for each in await self._look():
+            if each.state not in ACTIVE:
+                continue
+            with contextlib.suppress(
+                GenOpsError
+            ):  # the version is gone from the registry: nobody knows its run
+                version = await self._registry.resolve(each.model, each.version)
+                if version.run_id in run_ids:
+                    found.append(each.name)
+        return found
 
     async def get_deployment(self, name: str) -> Deployment:
         """One deployment."""

@@ -9,7 +9,13 @@ GenOpsError
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+import functools
+import os
+from typing import Any, Dict, List, Optional, TypeVar
+
+from .display import shell
+
+Error = TypeVar("Error", bound=BaseException)
 
 
 class GenOpsError(Exception):
@@ -53,3 +59,21 @@ class CommandFailed(GenOpsError):
     def __init__(self, exit_code: int, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
+
+
+def of_the_users_line(error: Error) -> Error:
+    """Have a notebook show the user's line and the message: our own frames would only hide them."""
+    error.__dict__["_render_traceback_"] = functools.partial(_users_traceback, error)
+    return error
+
+
+def _users_traceback(error: BaseException) -> List[str]:
+    ours = os.path.dirname(__file__) + os.sep
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        if last.tb_next.tb_frame.f_code.co_filename.startswith(ours):
+            last.tb_next = None
+        else:
+            last = last.tb_next
+    lines: List[str] = shell().InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
+    return lines

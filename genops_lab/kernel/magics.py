@@ -7,6 +7,7 @@ from types import CodeType
 from typing import Any, Dict
 
 from .cells import CellIds
+from .mlflow_words import show_models, show_models_as_before
 from .scopes import OPEN_MAGIC, REPEAT_MAGIC, Scope, Scopes, evaluate, repeats_transformed, status_of
 
 _ATTRIBUTE = "_genops_magics"
@@ -181,6 +182,7 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
     shell.input_transformers_cleanup.append(repeats_transformed)
+    show_models(shell)
     magics.scopes.register()
     magics.cell_ids.register()
     shell.events.register("post_run_cell", magics.remember_failed)
@@ -203,6 +205,7 @@ def unregister(shell: Any) -> None:
     if magics is None:
         return
     shell.input_transformers_cleanup.remove(repeats_transformed)
+    show_models_as_before(shell)
     magics.scopes.unregister()
     magics.cell_ids.unregister()
     shell.events.unregister("post_run_cell", magics.remember_failed)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import abc
 import asyncio
 import functools
+import itertools
+import linecache
 import shlex
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import GenOpsError
@@ -20,6 +22,7 @@ from .run import FAILED, FINISHED, KILLED
 
 OPEN_MAGIC = "genops_open"
 REPEAT_MAGIC = "genops_repeat"
+_CALL = f"get_ipython().run_line_magic({OPEN_MAGIC!r}, "
 
 
 class Scope(abc.ABC):
@@ -110,7 +113,7 @@ class Scopes:
             if kind not in self._kinds:
                 break
             given = f"{kind} {options.strip()}".strip()
-            calls.append((kinds.index(kind), f"get_ipython().run_line_magic({OPEN_MAGIC!r}, {given!r})\n"))
+            calls.append((kinds.index(kind), f"{_CALL}{given!r})\n"))
             del rest[0]
         if calls and rest and rest[0].startswith("%%"):
             from IPython.core import inputtransformer2
@@ -126,7 +129,9 @@ class Scopes:
             raise GenOpsError("%%track and %%profile need a cell that is run visibly.", "Run it as a cell.")
         kind, _, options = line.partition(" ")
         info = self._infos[-1]
-        code = self._shell.transform_cell(cell_body(str(getattr(info, "raw_cell", ""))))
+        raw = str(getattr(info, "raw_cell", ""))
+        _show_as_typed(raw)
+        code = self._shell.transform_cell(cell_body(raw))
         self._open.append(_Open(info, self._kinds[kind](options, code)))
         for name, ours in (("showtraceback", self._show), ("run_code", self._run)):
             if name not in self._replaced:
@@ -190,6 +195,21 @@ class Scopes:
             self._give_back()
         for opened in closing:
             self._do(functools.partial(opened.scope.close, status))
+
+
+def _show_as_typed(raw: str) -> None:
+    """Have tracebacks of the cell that runs now show its ``%%`` lines, as comments: Python must be able to read it."""
+    frame: Optional[FrameType] = sys._getframe()
+    while frame is not None:
+        name = frame.f_code.co_filename
+        lines = linecache.getlines(name) if "get_ipython" in frame.f_globals else []
+        if lines and lines[0].startswith(_CALL):
+            count = len(list(itertools.takewhile(lambda line: line.startswith(_CALL), lines)))
+            typed = [f"# {line}" for line in raw.splitlines(keepends=True) if line.strip()][:count]
+            whole = typed + lines[count:]
+            linecache.cache[name] = (sum(map(len, whole)), None, whole, name)
+            return
+        frame = frame.f_back
 
 
 def evaluate(shell: Any, statement: str) -> Any:

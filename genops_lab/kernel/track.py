@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Dict
 
+from .mlflow_words import QuietRequirements
 from .opening import Options, bridged, close_run, open_run
 from .options import as_dict
 from .run import START_WAIT_S
@@ -32,10 +33,12 @@ class TrackScope(Scope):
                 "mlflow's own calls are not part of the run.",
                 file=sys.stderr,
             )
+        self._quiet = QuietRequirements()
 
     def close(self, status: str) -> None:
         """End the run; the view becomes a picture."""
         try:
             close_run(self.run, status)
         finally:
+            self._quiet.close()
             self._view.finish()

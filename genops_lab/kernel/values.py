@@ -7,6 +7,8 @@ import json
 import math
 from typing import Any, Dict, Union
 
+from .errors import of_the_users_line
+
 Number = Union[int, float]
 
 #: Text artifacts are sent in one message.
@@ -26,10 +28,9 @@ def number(key: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(
-            f"genops.log: {key!r} is a {type(value).__name__}, not a number. Log a number such as loss.item()."
-        ) from error
+    except (TypeError, ValueError, RuntimeError):
+        message = f"genops.log: {key!r} is a {type(value).__name__}, not a number. Log a number such as loss.item()."
+        raise of_the_users_line(TypeError(message)) from None
 
 
 def spelled(value: float) -> Union[float, str]:

@@ -247,7 +247,7 @@ class Link:
         self._answers.begin(may_ask=may_ask)
         started = time.monotonic()
         allowed = FIRST_ATTEMPT_S if first or may_ask else max(ATTEMPT_S, _SLOW_LOGIN * self._took_s)
-        attempt = asyncio.ensure_future(self._attempt())
+        attempt = asyncio.ensure_future(self._attempts())
         self._patience = patience = Patience(allowed)
         patience.watch(attempt)
         try:
@@ -270,6 +270,14 @@ class Link:
         self._took_s = time.monotonic() - started
         self._answers.keep()
         return carriage, mux
+
+    async def _attempts(self) -> tuple[Carriage, Mux, dict[str, Any]]:
+        while True:
+            try:
+                return await self._attempt()
+            except (HostUnreachable, CarrierEnded, OSError, EOFError):
+                if not self._answers.again():
+                    raise
 
     async def _attempt(self) -> tuple[Carriage, Mux, dict[str, Any]]:
         carriage = await self._opener(self.route, self._answers, self._folder)

@@ -188,7 +188,7 @@ class OpensshCarriage(ProcessCarriage):
         elif end.exit_code == _FAILED and not self.established:
             end.error = openssh_errors.explain(end.stderr, self._label)
         if end.error is None and end.exit_code == _FAILED:
-            end.error = openssh_errors.cut(end.stderr, self.route.target)
+            end.error = openssh_errors.cut(end.stderr, self.route.target, self.established)
         return end
 
     async def close(self) -> None:

@@ -24,6 +24,8 @@ _HARMLESS = re.compile(r"^(Warning: Permanently added|debug\d|Pseudo-terminal|\*
 
 #: ssh says no more than the message.
 _REFUSED = r"Connection refused"
+#: ssh's own function, and what the network said.
+_DISPATCH = r"^ssh_dispatch_run_fatal: Connection to \S+ port \d+: "
 _KINDS: list[tuple[str, type[LinkError], str, str]] = [
     (
         r"Could not resolve hostname|Name or service not known|nodename nor servname",
@@ -55,6 +57,12 @@ _KINDS: list[tuple[str, type[LinkError], str, str]] = [
         HostUnreachable,
         "{label} answers, but not as an SSH server, or it ends the connection at once",
         "Check the port; a server that is overloaded or bans your address also behaves so.",
+    ),
+    (
+        _DISPATCH,
+        HostUnreachable,
+        "{label} ended the connection during the login",
+        "Connect again; if it ends again, look at the host's log.",
     ),
     (
         r"Too many authentication failures",
@@ -97,7 +105,8 @@ def explain(stderr: str, label: str) -> LinkError | None:
     for pattern, kind, message, hint in _KINDS:
         told = next((line for line in reversed(lines) if re.search(pattern, line)), None)
         if told is not None:
-            said = "" if pattern == _REFUSED else f" ({told[:300].rstrip('.')})"
+            shown = re.sub(_DISPATCH, "", told)[:300].rstrip(".")
+            said = "" if pattern == _REFUSED else f" ({shown})"
             return kind(f"{message.format(label=label)}{said}.", hint=hint)
     return None
 
@@ -118,10 +127,13 @@ def _changed(stderr: str, label: str) -> LinkError:
     )
 
 
-def cut(stderr: str, target: str) -> LinkError:
-    """The connection broke after it stood."""
+def cut(stderr: str, target: str, established: bool = True) -> LinkError:
+    """The connection broke."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _HARMLESS.match(line)]
+    last = re.sub(_DISPATCH, "", lines[-1])[:300].rstrip(".") if lines else "ssh ended"
     return CarrierEnded(
-        f"The connection to {target} was cut: {lines[-1][:300] if lines else 'ssh ended'}.",
-        hint="It is made again by itself; kernels on the host go on meanwhile.",
+        f"The connection to {target} was cut: {last}.",
+        hint="It is made again by itself; kernels on the host go on meanwhile."
+        if established
+        else "Connect again; if it ends again, look at the host's log.",
     )

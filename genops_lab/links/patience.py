@@ -59,6 +59,7 @@ class Answers:
         self._kept: dict[tuple[str, str], str] = {}
         self._new: dict[tuple[str, str], str] = {}
         self._used: set[tuple[str, str]] = set()
+        self._answered = False
         self.may_ask = False
 
     def begin(self, *, may_ask: bool) -> None:
@@ -66,6 +67,14 @@ class Answers:
         self.may_ask = may_ask
         self._new.clear()
         self._used.clear()
+        self._answered = False
+
+    def again(self) -> bool:
+        """The connection ended. True where a person answered meanwhile, who may have taken longer than the host waits
+        for a login (sshd: LoginGraceTime, 2 minutes): the next connection gets the same answers, each once."""
+        answered, self._answered = self._answered, False
+        self._used.clear()
+        return answered
 
     def keep(self) -> None:
         """The attempt led to a connection: its answers were right."""
@@ -80,11 +89,12 @@ class Answers:
     async def ask(self, question: Question) -> str | None:
         """The answer that is known, else a person's."""
         key = (question.kind, question.text)
-        known = self._kept.get(key)
+        known = self._new.get(key, self._kept.get(key))
         if known is not None and key not in self._used:
             self._used.add(key)
             return known
-        if known is not None:  # asked again in one attempt: it was wrong
+        if known is not None:  # asked again of one connection: it was wrong
+            self._new.pop(key, None)
             self._kept.pop(key, None)
         if not self.may_ask:
             return None
@@ -93,6 +103,8 @@ class Answers:
             answer = await self._asker.ask(question)
         finally:
             self._asking(False)
+        self._answered = self._answered or answer is not None
         if answer is not None and question.kind in ("password", "passphrase"):
             self._new[key] = answer
+            self._used.add(key)
         return answer

@@ -51,7 +51,7 @@ class Outbox:
         self.seen(seen)
         self._channel = channel
         self._sent = seen
-        if self._last > self._sent:
+        if self._waits:
             self._sending = asyncio.get_running_loop().create_task(self._send(channel))
 
     def disconnect(self) -> None:
@@ -81,9 +81,14 @@ class Outbox:
         self._last = len(self._kept)
         self._sent = 0
 
+    @property
+    def _waits(self) -> bool:
+        """Whether anything is to be sent. One that was taken by a keeper that was killed then is kept no more."""
+        return bool(self._kept) and self._kept[-1][0] > self._sent
+
     async def _send(self, channel: Channel) -> None:
         try:
-            while self._sent < self._last:
+            while self._waits:
                 first = self._kept[0][0]
                 seq, payload = self._kept[max(self._sent + 1 - first, 0)]
                 self._sent = seq

@@ -32,6 +32,8 @@ LOGOUT_PAUSE_S = 12.0
 SHORT_PAUSE_S = 2.0
 #: The test's kernel ends by itself after so long when the test cannot end it.
 LEASE_S = 300
+#: Between two looks at whether the test's kernel has started.
+LOOK_S = 0.2
 START_TIMEOUT_S = 120.0
 KERNEL_ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
@@ -231,13 +233,21 @@ class GuidedTest:
 
     async def _disk(self) -> Finding:
         probe = self._probe
-        free, state_dir = probe.get("disk_free_bytes"), probe.get("state_dir")
+        if probe.get("home_full"):
+            free, whole = probe.get("home_free_bytes"), probe.get("home_bytes")
+            space = f" ({_size(free)} of {_size(whole)} free)" if free is not None and whole else ""
+            return Finding(
+                "failed",
+                f"Your home folder {probe.get('home')} is full{space}, and kernels write there when they start.",
+                self._free_the_home,
+            )
         if not probe.get("home_writable", True):
             return Finding(
                 "warning",
                 f"The home folder {probe.get('home')} cannot be written.",
                 "Free some of the quota, or ask who runs the host: most programs in a kernel need it.",
             )
+        free, state_dir = probe.get("disk_free_bytes"), probe.get("state_dir")
         if free is not None and free < FULL_BYTES:
             return Finding(
                 "failed",
@@ -253,6 +263,10 @@ class GuidedTest:
                 "Kernels work; on a local disk they are faster and survive the file server's bad days.",
             )
         return Finding("ok", f"{_gib(free)} free at {state_dir}." if free is not None else f"{state_dir}.")
+
+    @property
+    def _free_the_home(self) -> str:
+        return f"Remove files from {self._probe.get('home')} on the host, or ask who runs it for more space or quota."
 
     async def _clock(self) -> Finding:
         skew, error = self._skew
@@ -273,18 +287,24 @@ class GuidedTest:
             "kernels.start", START_TIMEOUT_S, kernel_id=kernel_id, argv=KERNEL_ARGV, env={}, cwd="",
             key=uuid.uuid4().hex, name="test", notebook="", owner="test", lease={"seconds": LEASE_S},
         )  # fmt: skip
-        await self._run(self._link.down())
-        await self._pause()
-        await self._run(self._link.up())
-        found = next(
-            (each for each in await self._call("kernels.list") if each["kernel_id"] == kernel_id), None
-        )
+        begun = await self._begun(kernel_id)
+        found: dict[str, Any] | None = begun
+        if begun["state"] == "running":
+            await self._run(self._link.down())
+            await self._pause()
+            await self._run(self._link.up())
+            kernels = await self._call("kernels.list")
+            found = next((each for each in kernels if each["kernel_id"] == kernel_id), None)
         lives = found is not None and found["state"] == "running" and found["pid"] == started["pid"]
         if found is not None:
             await self._call("kernels.stop", kernel_id=kernel_id, grace_s=1.0)
             await self._call("kernels.forget", kernel_id=kernel_id)
         if lives:
             return Finding("ok", "A kernel that was started there went on after logging out and in again.")
+        if found is not None and (found["exit_code"] or 0) > 0:
+            by_hand = f"Run `{probe.get('executable')} -m ipykernel_launcher` there, and see what it says."
+            hint = self._free_the_home if probe.get("home_full") else by_hand
+            return Finding("failed", f"No kernel starts there. {found['reason']}", hint)
         reason = str(probe.get("survives_reason") or "").rstrip(".")
         return Finding(
             "failed",
@@ -293,6 +313,16 @@ class GuidedTest:
             f"Let processes outlive their session: loginctl enable-linger {shlex.quote(str(probe.get('user')))} "
             "on the host, or ask who runs it (KillUserProcesses=no in logind.conf).",
         )
+
+    async def _begun(self, kernel_id: str) -> dict[str, Any]:
+        """The kernel once it has spoken, or ended: what ends while it starts is not ended by a logout."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            found: dict[str, Any] = await self._call("kernels.info", kernel_id=kernel_id)
+            spoke = found["state"] != "running" or found["execution_state"]
+            if spoke or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(LOOK_S)
 
     async def _wait(self) -> None:
         sure = self._probe.get("survives_logout") == "yes"
@@ -329,6 +359,10 @@ _REACHED: dict[StepName, str] = {
     "login": "Logged in.",
     "python": "Its Python can run the agent.",
 }
+
+
+def _size(count: float) -> str:
+    return _gib(count) if count >= 1024**3 else f"{count / 1024**2:.1f} MiB"
 
 
 def _gib(count: float) -> str:

@@ -3502,7 +3502,8 @@ export interface components {
         };
         /**
          * RunsState
-         * @description How far the runs are read. ``version`` grows with each change of what is shown.
+         * @description How far the runs are read. ``version`` grows with each change of what is shown; 0: only the runs that a question
+         *         needed were read.
          *
          *         ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
          *         seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
@@ -3666,6 +3667,15 @@ export interface components {
          */
         RunIds: {
             run_ids: string[];
+        };
+        /**
+         * DeletedRuns
+         * @description What was deleted, by whole ids; ``serving`` names deployments of models of these runs, which go on.
+         */
+        DeletedRuns: {
+            run_ids: string[];
+            /** @default [] */
+            serving: string[];
         };
         /**
          * HistoriesQuery
@@ -7611,7 +7621,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RunIds"];
+                    "application/json": components["schemas"]["DeletedRuns"];
                 };
             };
             /** @description What went wrong. */

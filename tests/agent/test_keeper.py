@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from genops_lab.agent import records
 from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.places import socket_folder
 
 from .hosts import attached
 from .waiting import gone, ready, run
@@ -260,6 +262,23 @@ def test_a_kernel_that_dies_is_said_to_be_gone(
             with pytest.raises(ChannelReset) as found:
                 await host.call("kernels.info", kernel_id="k")
             assert found.value.code == "not_found"
+
+    run(test)
+
+
+def test_a_forgotten_kernel_leaves_no_folder(agent_home: Path) -> None:
+    home = agent_home / ("far" * 25)  # too long for sockets
+    kernel, runs = (str(home / "state" / kind / "k") for kind in ("kernels", "lab"))
+
+    async def test() -> None:
+        async with attached(home) as host:
+            await host.start("k", argv=["python", "-c", "import time; time.sleep(600)"])
+            sockets = [socket_folder(kernel), socket_folder(runs)]
+            assert all(os.listdir(folder) for folder in sockets), sockets
+            await host.call("kernels.stop", kernel_id="k", grace_s=0)
+            await host.call("kernels.forget", kernel_id="k")
+            assert not any(map(os.path.exists, [kernel, runs, *sockets]))
+        assert not any(map(os.path.exists, [kernel, runs, *sockets]))
 
     run(test)
 

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from genops_lab.agent.channels import ChannelReset
-from tests.support.quota import used_up_quota
+from tests.support.quota import small_disk, used_up_quota
 
 from .hosts import attached
 
 
-@pytest.fixture
-def small_disk(agent_home: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def agent_state(agent_home: Path) -> Iterator[Path]:
     """1 MB for the agent's state."""
-    state = agent_home / "state"
-    state.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "none", str(state)]
-    try:
-        done = subprocess.run(mount, capture_output=True, timeout=60, check=False)
-    except FileNotFoundError:
-        pytest.skip("mount is missing")
-    if done.returncode:
-        pytest.skip("this user may not mount a tmpfs")
-    try:
-        yield state
-    finally:
-        subprocess.run(["umount", "--lazy", str(state)], timeout=60, check=True)
+    with small_disk(agent_home / "state", "1m") as folder:
+        yield folder
 
 
 def test_a_cell_goes_on_where_the_disk_is_full_and_its_output_is_sent(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
+import math
 import os
 import pty
 import re
@@ -71,6 +74,9 @@ def test_from_a_run_to_an_answer(lab: RunningLab, digits: Logged, trusted: Calla
     assert found["key"] not in text
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
     assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
+    gone = lab.call("runs", "delete", digits.run_id[:10])
+    assert "Deployment d1 serves a model of this run and goes on." in gone.err, gone.err
+    assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0
     assert lab.call("deployments", "delete", "d1", "--json").code == 4
     assert lab.call("deployments", "stop", "d1", "--json").json["state"] == "stopped"
     for _ in range(2):
@@ -211,6 +217,59 @@ def test_a_list_shows_the_metrics_that_it_is_sorted_by_and_asked_for(lab: Runnin
     assert "zeta" not in lab.call("runs", "list").out
 
 
+def test_the_best_value_is_told_beside_the_last_and_that_a_run_logs_nothing_any_more(
+    lab: RunningLab, digits: Logged
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(lab.mlflow.uri)
+    run = client.create_run(client.create_experiment("stalled")).info.run_id
+    begun = int((time.time() - 630) * 1000)
+    try:
+        for step, value in enumerate((0.5, 0.9, math.nan, 0.7)):
+            client.log_metric(run, "acc", value, timestamp=begun + step * 1000, step=step)
+        client.log_metric(run, "system/cpu_percent", 3.0)
+        (listed,) = lab.call("runs", "list", "-e", "stalled", "--sort", "-metrics.acc", "--json").json
+        assert listed["best"] == {"acc": {"max": 0.9, "step": 1}} and listed["metrics"]["acc"] == 0.7
+        assert 600 < listed["stalled_s"] < 900
+        shown = lab.call("runs", "list", "-e", "stalled", "--sort", "metrics.acc").out
+        assert re.search(r"no metric for 10 min \d+ s +acc=0\.7 \(min 0\.5\)", shown), shown
+        text = lab.call("runs", "show", run).out
+        assert "(min 0.5 at step 0, max 0.9 at step 1)" in text, text
+        extremes = lab.call("runs", "show", run, "--json").json["extremes"]
+        assert extremes == {"acc": {"min": {"value": 0.5, "step": 0}, "max": {"value": 0.9, "step": 1}}}
+        client.set_terminated(run)
+        (ended,) = lab.call("runs", "list", "-e", "stalled", "--json").json
+        assert "stalled_s" not in ended and "best" not in ended
+    finally:
+        client.delete_run(run)
+
+
+def assert_exported(lab: RunningLab, made: list[str], params: dict[str, str]) -> None:
+    done = lab.call("runs", "export", "--csv", "-e", "thousands")
+    assert (done.code, done.err) == (0, ""), done.err
+    rows = list(csv.DictReader(io.StringIO(done.out, newline="")))
+    assert [row["run_id"] for row in rows] == made[::-1]
+    by_id = {row["run_id"]: row for row in rows}
+    assert {name: by_id[made[3]][f"params.{name}"] for name in params} == params
+    shown = {name: by_id[made[4]][f"metrics.{name}"] for name in "abcd"}
+    assert shown == {"a": "NaN", "b": "-Infinity", "c": "-0.1", "d": "1e+300"}
+    assert (
+        by_id[made[4]]["tags.team"] == "@ü"
+        and by_id[made[4]]["start_time"] == "1970-01-01T00:00:00.005+00:00"
+    )
+    assert not any(by_id[made[0]][name] for name in rows[0] if "." in name)
+    query = ("-e", "thousands", "--filter", "params.sign < 0", "--spreadsheet", "--limit", "7")
+    written = lab.call("runs", "export", "--csv", "safe.csv", *query, "--json")
+    assert written.json["runs"] == 1 and "params.sign" in written.json["columns"], written
+    text = (lab.home.work / "safe.csv").read_text()
+    assert "params.-1 1" in text and ",\"'=HYPERLINK" in text and ",-0.5," in text, text
+    again = lab.call("runs", "export", "--csv", "safe.csv", *query)
+    assert again.code == 4 and "A free name is safe-1.csv." in again.err
+    limited = lab.call("runs", "export", "-e", "thousands", "--limit", "1100", "--sort", "start_time")
+    assert len(limited.out.splitlines()) == 1 + 1100 + 1, "a text of two lines, and the head"
+
+
 def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
     from mlflow import MlflowClient
 
@@ -225,11 +284,18 @@ def test_a_list_of_thousands_is_whole(lab: RunningLab, digits: Logged) -> None:
             [(run, run, at, experiment) for at, run in enumerate(made, 1)],
         )
     asked = ("runs", "list", "-e", "thousands", "--limit")
+    odd = {"-1 1": '=HYPERLINK("http://x")', "text": 'a,"b"\nc', "sign": "-0.5"}
+    for name, value in odd.items():
+        client.log_param(made[3], name, value)
+    for name, number in (("a", math.nan), ("b", -math.inf), ("c", -0.1), ("d", 1e300)):
+        client.log_metric(made[4], name, number)
+    client.set_tag(made[4], "team", "@ü")
     try:
         listed = lab.call(*asked, "5000", "--json")
         assert [run["run_id"] for run in listed.json] == made[::-1]
         assert len(lab.call(*asked, "1100", "--json").json) == 1100
         assert "These are 2 of 1205 runs" in lab.call(*asked, "2").err
+        assert_exported(lab, made, odd)
     finally:
         client.delete_experiment(experiment)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import create_engine, text
 
+from genops_lab.experiments.columns.backend import RunMirror
+from genops_lab.experiments.columns.models import RunSearch, RunSort
 from genops_lab.experiments.columns.postgres_source import PostgresSource
 from tests.support.exhaustive import examples
 from tests.support.postgres import missing, running_postgres
@@ -81,3 +84,28 @@ def test_what_another_transaction_has_not_committed_yet_is_seen_later(database: 
     assert "slow" in as_mirrored(stand.seen())[run]["tags"]
     engine.dispose()
     stand.close()
+
+
+def test_a_question_reads_what_it_needs(database: str, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(database)
+    experiment = client.create_experiment("narrow", artifact_location=str(tmp_path))
+    for number in range(4):
+        run = client.create_run(experiment, start_time=number + 1).info.run_id
+        client.log_metric(run, "odd one", (3.0, math.nan, math.inf, 3.0)[number])
+        client.log_param(run, "net", f"n{number % 2}")
+    reads_few, reads_all = (RunMirror(database, str(tmp_path / name)) for name in ("few", "all"))
+    reads_all._mirror.now(60)
+    by = [RunSort(column="metrics.odd one", descending=True)]
+    questions: tuple[dict[str, Any], ...] = (
+        {"sort": by},
+        {"experiments": ["narrow"]},
+        {"query": 'metrics."odd one" >= 3 AND params.net = n1', "lifecycle": "all", "sort": by},
+    )
+    for more in questions:
+        asked = RunSearch(limit=3, wait_s=60, **more)
+        found, right = reads_few.search(asked), reads_all.search(asked)
+        assert len(right.runs) > 0 and (found.runs, found.matched) == (right.runs, right.matched), more
+    assert not reads_few._mirror.is_started
+    reads_all._mirror.close()

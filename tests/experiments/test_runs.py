@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.experiments.backends.runs import MlflowRuns
 from genops_lab.experiments.columns.models import RunIds
 from genops_lab.experiments.histories import MAX_POINTS, chosen_points, finite
 from genops_lab.experiments.limits import artifact_path, fitting_key, fitting_value
@@ -83,6 +86,28 @@ def test_values_are_cut_between_characters() -> None:
 )
 def test_artifact_paths_that_leave_the_run(path: str) -> None:
     assert artifact_path(path) is None
+
+
+def test_a_run_is_read_twice_to_be_shown_however_much_is_shown(
+    empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("many", artifact_location=str(tmp_path / "artifacts"))
+    above = client.create_run(experiment).info.run_id
+    run_id = client.create_run(
+        experiment, tags={"mlflow.parentRunId": above, "mlflow.note.content": "Why."}
+    ).info.run_id
+    client.log_metric(run_id, "loss", 0.5, step=3)
+    read: list[str] = []
+    plain = MlflowClient.get_run
+    monkeypatch.setattr(MlflowClient, "get_run", lambda self, ref: (read.append(ref), plain(self, ref))[1])
+    found = MlflowRuns(uri).detail(run_id)
+    assert (found.note, found.parent and found.parent.run_id) == ("Why.", above)
+    assert [(metric.key, metric.step) for metric in found.latest] == [("loss", 3)]
+    assert read == [run_id, run_id, above], "with 901 metrics each reading takes a server a second"
 
 
 async def test_ids_prefixes_filters_and_pages(room: Room) -> None:

@@ -94,16 +94,30 @@ def test_a_cell_with_start_run_of_its_own_gets_the_tracked_run(
 
 def test_a_model_logged_in_the_cell_belongs_to_the_run(bridged: tuple[RunningKernel, LabStandIn]) -> None:
     kernel, lab = bridged
-    kernel.ok(
-        "%%track\nimport mlflow\n"
+    cell = kernel.ok(
+        "%%track\nimport mlflow, logging\n"
+        "log = logging.getLogger('mlflow.utils.requirements_utils')\n"
+        "log.warning('Found torch version (2.1+cpu) contains a local version label (+cpu).')\n"
+        "log.warning('Encountered an unexpected error while inferring pip requirements.')\n"
         "class Same(mlflow.pyfunc.PythonModel):\n    def predict(self, model_input: list[str]) -> list[str]:\n"
         "        return model_input\n"
-        "info = mlflow.pyfunc.log_model(name='model', python_model=Same(), pip_requirements=[])"
+        "info = mlflow.pyfunc.log_model(name='same', python_model=Same(), pip_requirements=[])\ninfo"
     )
     from mlflow import MlflowClient
 
-    outputs = MlflowClient(lab.tracking_uri).get_run(last_run_id(lab)).outputs.model_outputs
+    run_id = last_run_id(lab)
+    outputs = MlflowClient(lab.tracking_uri).get_run(run_id).outputs.model_outputs
     assert [repr(output.model_id) for output in outputs] == [kernel.ok("info.model_id").result]
+    assert cell.result == (
+        f"Model 'same' is logged. Register it with `%genops models register NAME --run {run_id[:8]}`, "
+        "then `%genops deploy NAME` serves it."
+    )
+    said = cell.stream("stderr")
+    assert "local version label" not in said and "unexpected error while inferring" in said, said
+    after = kernel.ok("log.warning('Found torch version (2.1+cpu) contains a local version label (+cpu).')")
+    assert "local version label" in after.stream("stderr"), (
+        "outside of a tracked cell mlflow says what it says"
+    )
 
 
 def test_a_run_of_the_users_own_stays_theirs(bridged: tuple[RunningKernel, LabStandIn]) -> None:

@@ -108,7 +108,8 @@ def test_a_full_disk_is_told_in_a_notebook(
     kernel: RunningKernel, profiles: list[dict[str, Any]], home: Home
 ) -> None:
     cell = kernel.ok(
-        f"%%profile\n{WORK}\nfor _ in range(500): torch.ones(2)\nimport resource, signal\n"
+        f"%%profile\n{WORK}\nfor _ in range(500): torch.ones(2)\nimport resource, signal, sys\n"
+        "sys.dont_write_bytecode = True\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))"
     )

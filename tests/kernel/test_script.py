@@ -277,7 +277,8 @@ threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
 
 def test_a_full_disk_costs_neither_the_training_nor_the_metrics(home: Home, lab: LabStandIn) -> None:
     code = """
-import resource, signal
+import resource, signal, sys
+sys.dont_write_bytecode = True  # cut ones would stay
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 import genops

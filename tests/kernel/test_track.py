@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -106,6 +107,32 @@ def test_an_exception_fails_the_run_and_the_cell(kernel: RunningKernel, lab: Lab
     traceback = "\n".join(cell.of("error")[0]["traceback"])
     assert "genops_lab/kernel" not in traceback
     assert the_end(lab.only_run()) == "FAILED"
+
+
+def shown_error(kernel: RunningKernel, code: str) -> list[str]:
+    """The lines of a traceback, without colours."""
+    told = "\n".join(kernel.run(code).of("error")[0]["traceback"])
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", told).splitlines()]
+
+
+def test_a_traceback_shows_the_line_that_was_typed(kernel: RunningKernel) -> None:
+    lines = shown_error(kernel, "\n%%track --name boom\n%%profile --no-lines\nx = (1 +\n  1/0)")
+    assert "      1 # %%track --name boom" in lines and "      2 # %%profile --no-lines" in lines, lines
+    assert "----> 4   1/0)" in lines and not any("run_line_magic" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("magic", ["%%track\n", ""])
+def test_a_value_that_is_no_number_is_an_error_of_the_users_line(kernel: RunningKernel, magic: str) -> None:
+    lines = shown_error(
+        kernel, f"{magic}import genops\ndef train():\n    genops.log({{'loss': 'abc'}})\ntrain()"
+    )
+    assert lines[-1].startswith("TypeError: genops.log: 'loss' is a str, not a number."), lines
+    assert not any("genops_lab" in line or "float(value)" in line for line in lines), lines
+    arrows = [line.partition("> ")[2] for line in lines if line.startswith("---") and "> " in line]
+    assert [line.split(" ", 1)[1].strip() for line in arrows] == ["train()", "genops.log({'loss': 'abc'})"], (
+        lines
+    )
+    kernel.run("genops.end()")
 
 
 def test_an_interrupt_stops_the_run(kernel: RunningKernel, lab: LabStandIn) -> None:

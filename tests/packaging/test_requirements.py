@@ -145,11 +145,6 @@ def test_the_lowest_versions_are_installed_and_every_module_is_imported(lowest: 
 @pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(
-    strict=True,
-    reason="a declared lower bound is untrue: with the lowest versions the services do not open (503), "
-    "because the MLflow worker does not answer; which package it is, is not found yet",
-)
 def test_the_first_contact_with_the_lowest_versions(lowest: Path, home: Home) -> None:
     with running_lab(home, python=lowest) as server:
         # Nothing of the new environment is compiled yet.

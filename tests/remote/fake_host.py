@@ -38,6 +38,7 @@ class FakeCarriage(Carriage):
 
 class FakeHost:
     """``open`` is an Opener. ``question``: what each attempt asks first; ``error``: what it raises.
+    ``impatient``: so many attempts end when their question is answered.
     ``answer`` answers calls, ``kernel`` serves what a bridge opens."""
 
     def __init__(self) -> None:
@@ -45,6 +46,7 @@ class FakeHost:
         self.expected: str | None = None
         self.errors: list[Exception] = []
         self.opened = 0
+        self.impatient = 0
         self.stuck = False
         self.greets = True
         self.muxes: list[Mux] = []
@@ -64,6 +66,9 @@ class FakeHost:
             await asyncio.Event().wait()
         if self.question is not None:
             answer = await asker.ask(self.question)
+            if self.impatient:
+                self.impatient -= 1
+                raise CarrierEnded("It ended.")
             if answer != self.expected:
                 raise LinkError.of("authentication_failed" if answer else "question_unanswered", "No.")
         near, far = socket.socketpair()

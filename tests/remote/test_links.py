@@ -14,7 +14,7 @@ import pytest
 from genops_lab.core.errors import Unavailable
 from genops_lab.links import link as link_module
 from genops_lab.links import pulse
-from genops_lab.links.errors import AuthenticationFailed, HostUnreachable, QuestionUnanswered
+from genops_lab.links.errors import AuthenticationFailed, CarrierEnded, HostUnreachable, QuestionUnanswered
 from genops_lab.links.link import Link
 from genops_lab.links.links import Links
 from genops_lab.links.questions import Question
@@ -201,6 +201,24 @@ def test_a_wrong_password_fails_and_is_asked_anew(scene: Scene) -> None:
         scene.do(scene.link.up())
     scene.do(scene.link.up())
     assert len(scene.person.asked) == 2
+
+
+def test_an_answer_that_comes_after_the_host_ended_the_connection_is_used_by_the_next_one(
+    scene: Scene,
+) -> None:
+    scene.host.question, scene.host.expected, scene.host.impatient = question(), "secret", 1
+    scene.person.answers = ["secret"]
+    scene.do(scene.link.up())
+    assert scene.names() == ["connecting", "asking", "connecting", "up"]
+    assert len(scene.person.asked) == 1
+
+
+def test_a_connection_that_ends_after_an_answer_is_made_again_once(scene: Scene) -> None:
+    scene.host.question, scene.host.expected, scene.host.impatient = question(), "secret", 99
+    scene.person.answers = ["secret"]
+    with pytest.raises(CarrierEnded):
+        scene.do(scene.link.up())
+    assert scene.host.opened == 2 and len(scene.person.asked) == 1
 
 
 def test_a_refused_question_ends_the_attempt(scene: Scene) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,3 +127,19 @@ def test_what_comes_after_a_kernels_end_is_for_the_next_one() -> None:
         assert (first.got, second.got) == ([b"old"], [b"new"])
 
     asyncio.run(body())
+
+
+def test_a_keeper_that_was_killed_after_it_took_a_message_is_sent_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def body() -> None:
+        outbox = Outbox(lambda _full: None)
+        outbox.connect(Wire(Keeper()), 0)  # type: ignore[arg-type]
+        outbox.put(0, [b"taken"])
+        outbox.seen(1)
+        outbox.connect(Wire(Keeper()), 0)  # type: ignore[arg-type]  # who serves its journal knows of none
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    asyncio.run(body())
+    assert caplog.text == "", "a task that fails is told of when it is collected"

@@ -1,10 +1,13 @@
-"""A disk quota that is used up. A real one needs a file system that has them, and somebody who may set them."""
+"""Disks that are full: a quota that is used up (a real one needs a file system that has them, and somebody who may set
+them), and a small file system."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,20 @@ def used_up_quota(below: Path, build: Path) -> dict[str, str]:
     source = Path(__file__).with_name("quota.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
     return {"LD_PRELOAD": str(library), "QUOTA_FOLDER": str(below)}
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A tmpfs of this size on the folder; skips, by name, where this user may not mount one."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, timeout=60, check=False)
+    except FileNotFoundError:
+        pytest.skip("mount is missing")
+    if done.returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], timeout=60, check=True)

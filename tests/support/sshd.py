@@ -71,7 +71,7 @@ class Sshd:
     ``shell``: the program that runs the command (``zsh``), in place of the account's login shell.
     ``user``: the account to log in to (made by :func:`throwaway_user`); "" is who runs the tests.
     ``methods``: sshd's AuthenticationMethods (``publickey``, ``password``, ``keyboard-interactive``).
-    ``extra``: further lines of sshd_config. ``environment``: variables of every session.
+    ``extra``: lines of sshd_config that go before ours. ``environment``: variables of every session.
     """
 
     def __init__(
@@ -181,6 +181,7 @@ class Sshd:
     def _write_server_config(self) -> None:
         interactive = "yes" if "keyboard" in self.methods else "no"
         lines = [
+            self.extra,
             f"Port {self.port}",
             "ListenAddress 127.0.0.1",
             f"HostKey {self.host_key}",
@@ -206,7 +207,7 @@ class Sshd:
             lines.append("PerSourcePenalties no")
         if self.shell:
             lines.append(f'ForceCommand exec {shutil.which(self.shell)} -c "$SSH_ORIGINAL_COMMAND"')
-        (self.folder / "sshd_config").write_text("\n".join([*lines, self.extra, ""]))
+        (self.folder / "sshd_config").write_text("\n".join([*lines, ""]))
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + DEADLINE_S

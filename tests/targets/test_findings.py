@@ -59,6 +59,12 @@ def report(
         ({"disk_free_bytes": 1000}, "failed", "0.0 GiB free"),
         ({"disk_free_bytes": None}, "ok", "genops-lab"),
         ({"home_writable": False}, "warning", "/home/ada cannot be written"),
+        (
+            {"home_full": True, "home_free_bytes": 0, "home_bytes": 2 * GIB},
+            "failed",
+            "0.0 MiB of 2.0 GiB free",
+        ),
+        ({"home_full": True}, "failed", "/home/ada is full, and"),
         ({"state_dir_local": False}, "warning", "network file system"),
     ],
 )

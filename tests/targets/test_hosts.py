@@ -24,6 +24,7 @@ from genops_lab.targets.models import (
 from genops_lab.targets.records import record_of
 from tests.support.homes import Home
 from tests.support.processes import runs
+from tests.support.quota import small_disk
 from tests.support.sshd import Sshd, make_key
 
 from .labs import (
@@ -158,6 +159,30 @@ def test_an_unknown_host_key_is_asked_about_once(at_home: Home, host: Sshd) -> N
     run(body())
 
 
+@pytest.mark.parametrize("carrier", ["paramiko", "openssh"])
+def test_a_key_that_is_trusted_after_the_host_gave_up_waiting_connects(at_home: Home, carrier: Any) -> None:
+    with Sshd(extra="LoginGraceTime 2") as host:
+        (at_home.path / ".ssh" / "config").write_text(f"Include {host.config}\n")
+        host.known_hosts.write_text("")
+
+        async def log() -> str:
+            return host.log()
+
+        async def body() -> None:
+            async with open_lab(at_home) as lab:
+                await lab.targets.add_target(on(host, "gpu1", carrier=carrier))
+                seen: list[str] = []
+                lab.links.watch_all(lambda _target, state: seen.append(f"{state.state}: {state.message}"))
+                await lab.targets.connect_target("gpu1")
+                await until(lab.questions.list_questions, bool)
+                await until(log, lambda text: "imeout before authentication" in text)
+                target = await connected(lab, "gpu1", {"host_key": "yes"})
+                assert (target.state, target.message, target.carrier_used) == ("up", "", carrier)
+                assert not [line for line in seen if not line.endswith(": ")], seen
+
+        run(body())
+
+
 def test_a_passphrase_is_asked_for_and_kept_nowhere(
     at_home: Home, host: Sshd, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +296,27 @@ def test_a_host_that_ends_what_its_users_leave_behind_is_found_out(at_home: Home
                 assert (logout.step, logout.state) == ("logout", "failed"), told
                 assert "logged out" in logout.message and "enable-linger" in logout.hint
                 assert {step.state for step in told[:-1]} == {"ok"}
+
+        run(body())
+
+
+def test_a_full_home_is_said_and_the_logout_is_not_blamed(at_home: Home, tmp_path: Path) -> None:
+    elsewhere = {"GENOPS_AGENT_DIR": str(tmp_path / "agent"), "GENOPS_AGENT_STATE": str(tmp_path / "state")}
+    with Sshd(environment=elsewhere) as host, small_disk(host.home, "512k"):
+        (at_home.path / ".ssh" / "config").write_text(f"Include {host.config}\n")
+        with pytest.raises(OSError, match="No space left"):
+            (host.home / "filler").write_bytes(bytes(2**20))
+
+        async def body() -> None:
+            async with open_lab(at_home) as lab:
+                await lab.targets.add_target(on(host, "gpu1", python=sys.executable))
+                found = steps(await report_of(lab, "gpu1"))
+                disk, logout = found["disk"], found["logout"]
+                assert disk.state == "failed", disk
+                assert f"home folder {host.home} is full" in disk.message and "0.5 MiB" in disk.message, disk
+                assert logout.state == "failed", logout
+                assert "No space left on device" in logout.message and "systemd" not in logout.message, logout
+                assert "linger" not in logout.hint and str(host.home) in logout.hint, logout
 
         run(body())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from genops_lab.kernel.history import DIVERGED
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from genops_lab.experiments.links import RunLinks
     from genops_lab.experiments.models import Experiment, RelatedRun, Run, RunDetail, RunOutput
     from genops_lab.experiments.restoring.models import RestoredNotebook, RunPatch
+
+    from ..extremes import Best, Extremes
 
 SHOWN_METRICS = 3
 #: Colours and moves of the cursor, for which a document has no place.
@@ -67,11 +70,13 @@ def _own_first(key: str) -> tuple[bool, str]:
     return key.startswith(("system/", "train/")), key
 
 
-def _metrics_cell(run: Run, asked_for: Sequence[str]) -> str | Cell:
-    """The first metrics; in front of them, in red, those that are no numbers any more."""
-    shown = _first_metrics(run, asked_for)
-    diverged = run.tags.get(DIVERGED)
-    return Cell(f"{diverged}  {shown}".rstrip(), "bad") if diverged else shown
+def _metrics_cell(
+    run: Run, asked_for: Sequence[str], best: Mapping[str, Best], quiet: float | None
+) -> str | Cell:
+    """The first metrics; in front of them, in red, those that are no numbers any more, and that a run logs none."""
+    shown = _first_metrics(run, asked_for, best)
+    bad = [run.tags.get(DIVERGED, ""), "" if quiet is None else f"no metric for {duration(quiet)}"]
+    return Cell("  ".join(filter(None, (*bad, shown))), "bad") if any(bad) else shown
 
 
 def changed(run_ids: list[str], how: str) -> Document:
@@ -79,21 +84,45 @@ def changed(run_ids: list[str], how: str) -> Document:
     return Document([Table([Column("run"), Column("is")], [[run_id[:SHORT_ID], how] for run_id in run_ids])])
 
 
+def exported(path: str, runs: int, columns: int) -> Document:
+    """``runs export``."""
+    return Document([Facts([("file", path), ("runs", f"{runs:,}"), ("columns", f"{columns:,}")])])
+
+
 def state(found: RunsState) -> Document:
     """``runs analyze``."""
     return Document([Facts([("runs", f"{found.read:,}"), ("source", found.source)])])
 
 
-def _first_metrics(run: Run, asked_for: Sequence[str]) -> str:
+def _first_metrics(run: Run, asked_for: Sequence[str], best: Mapping[str, Best]) -> str:
     """All that were asked for, and others by name while there is room."""
     asked = [key for key in asked_for if key in run.metrics]
     others = [key for key in sorted(run.metrics, key=_own_first) if key not in asked]
     del others[max(0, SHOWN_METRICS - len(asked)) :]
-    return "  ".join(f"{key}={_number(run.metrics[key], 4)}" for key in (*asked, *others))
+    return "  ".join(
+        f"{key}={_number(run.metrics[key], 4)}{_best(best.get(key), run.metrics[key])}"
+        for key in (*asked, *others)
+    )
 
 
-def runs(found: list[Run], *, filtered: bool = False, metrics: Sequence[str] = ()) -> Document:
-    """``runs list``; ``metrics``: those that must be seen."""
+def _best(known: Best | None, last: float | None) -> str:
+    return (
+        ""
+        if known is None or known.point.value == last
+        else f" ({known.word} {_number(known.point.value, 4)})"
+    )
+
+
+def runs(
+    found: list[Run],
+    *,
+    filtered: bool = False,
+    metrics: Sequence[str] = (),
+    quiet: Mapping[str, float] = MappingProxyType({}),
+    best: Mapping[str, Mapping[str, Best]] = MappingProxyType({}),
+) -> Document:
+    """``runs list``; ``metrics``: those that must be seen, ``quiet``: for how many seconds runs that go on logged none,
+    ``best``: by run and metric."""
     rows: list[Row] = [
         [
             run.run_id[:SHORT_ID],
@@ -102,7 +131,7 @@ def runs(found: list[Run], *, filtered: bool = False, metrics: Sequence[str] = (
             state_cell(run.status),
             moment(run.started_at),
             _run_duration(run),
-            _metrics_cell(run, metrics),
+            _metrics_cell(run, metrics, best.get(run.run_id, {}), quiet.get(run.run_id)),
         ]
         for run in found
     ]
@@ -119,7 +148,7 @@ def runs(found: list[Run], *, filtered: bool = False, metrics: Sequence[str] = (
     return Document([Table(columns, rows, empty=none)])
 
 
-def run(detail: RunDetail) -> Document:
+def run(detail: RunDetail, extremes: Mapping[str, Extremes] = MappingProxyType({})) -> Document:
     """``runs show``."""
     shown = detail.run
     commit = shown.git_commit[:12] + (" (with changes)" if shown.git_commit and shown.git_dirty else "")
@@ -147,7 +176,8 @@ def run(detail: RunDetail) -> Document:
     if shown.metrics:
         when = {latest.key: f"  step {latest.step}, {moment(latest.at)}" for latest in detail.latest}
         metrics = [
-            (key, _number(value, 6) + when.get(key, "")) for key, value in sorted(shown.metrics.items())
+            (key, _number(value, 6) + when.get(key, "") + _between(extremes.get(key)))
+            for key, value in sorted(shown.metrics.items())
         ]
         parts.append(Facts(metrics, title="Metrics"))
     if detail.models:
@@ -167,6 +197,13 @@ def run(detail: RunDetail) -> Document:
     if detail.output:
         parts.append(Note(f"What it printed is kept: genops runs show {shown.run_id[:SHORT_ID]} --output"))
     return Document(parts)
+
+
+def _between(known: Extremes | None) -> str:
+    if known is None:
+        return ""
+    low, high = known
+    return f"  (min {_number(low.value, 6)} at step {low.step}, max {_number(high.value, 6)} at step {high.step})"
 
 
 def _related(run: RelatedRun) -> str:

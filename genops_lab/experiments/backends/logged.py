@@ -31,10 +31,12 @@ class FoundModel:
     location: str
 
 
-def logged_models(client: MlflowClient, run_id: str, artifacts: list[Any] | None = None) -> list[FoundModel]:
-    """The models of a run, the latest of each name."""
+def logged_models(
+    client: MlflowClient, run_id: str, run: Any = None, artifacts: list[Any] | None = None
+) -> list[FoundModel]:
+    """The models of a run, the latest of each name. ``run`` and ``artifacts``: where they were read already."""
     with told(f"The models of run {run_id} could not be read"):
-        run = client.get_run(run_id)
+        run = run or client.get_run(run_id)
         if artifacts is None:
             artifacts = client.list_artifacts(run_id)
         found = {

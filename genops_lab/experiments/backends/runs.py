@@ -184,10 +184,10 @@ class MlflowRuns:
             text = local.read_bytes().decode("utf-8", "replace")
         return OutputText(path=path, stream=stream, session="".join(session), text=text)
 
-    def _parent(self, run_id: str) -> RelatedRun | None:
+    def _parent(self, stored: Any) -> RelatedRun | None:
+        above = stored.data.tags.get(PARENT_TAG)
         try:
-            with told(f"The run above {run_id} could not be read"):
-                above = self._client.get_run(run_id).data.tags.get(PARENT_TAG)
+            with told(f"The run above {stored.info.run_id} could not be read"):
                 return _as_related(self._client.get_run(above)) if above else None
         except (InvalidRequest, NotFound):  # the tag may name anything
             return None
@@ -205,35 +205,30 @@ class MlflowRuns:
     def detail(self, ref: str) -> RunDetail:
         """A run with the models that it logged, the files at the top of its artifacts, its parent and children."""
         run = self.resolve(ref)
+        # Once for all of it: with a thousand metrics each reading takes a server a second.
+        with told(f"The run {run.run_id} could not be read"):
+            stored = self._client.get_run(run.run_id)
         with told(f"The artifacts of run {run.run_id} could not be listed"):
             artifacts = self._client.list_artifacts(run.run_id)
         return RunDetail(
             run=run,
-            models=[found.model for found in logged_models(self._client, run.run_id, artifacts)],
+            models=[found.model for found in logged_models(self._client, run.run_id, stored, artifacts)],
             artifacts=[
                 Artifact(path=entry.path, is_dir=bool(entry.is_dir), size_bytes=entry.file_size)
                 for entry in artifacts
             ],
-            latest=self.latest(run.run_id),
-            parent=self._parent(run.run_id),
+            latest=_latest(stored),
+            parent=self._parent(stored),
             children=self._children(run.run_id),
             output=any(entry.is_dir and entry.path == OUTPUT for entry in artifacts),
-            note=self._note(run.run_id),
+            note=str(stored.data.tags.get(NOTE_TAG, "")),
         )
-
-    def _note(self, run_id: str) -> str:
-        with told(f"The note of run {run_id} could not be read"):
-            return str(self._client.get_run(run_id).data.tags.get(NOTE_TAG, ""))
 
     def latest(self, ref: str) -> list[LatestMetric]:
         """The latest value of each metric of a run, by name, with its step and time."""
         run_id = ref if len(ref) == _WHOLE else self.resolve(ref).run_id
         with told(f"The metrics of run {run_id} could not be read"):
-            found = self._client.get_run(run_id).data.to_proto().metrics
-        return [
-            LatestMetric(key=each.key, value=finite(each.value), step=each.step, at=each.timestamp / 1000)
-            for each in sorted(found, key=lambda each: each.key)
-        ]
+            return _latest(self._client.get_run(run_id))
 
     def metrics(self, ref: str, after_step: int) -> RunMetrics:
         """All metric histories of a run, after a step (below 0: of all steps), each of at most 2,000 points."""
@@ -361,6 +356,13 @@ class MlflowRuns:
             git_commit=tags.get("mlflow.source.git.commit", ""),
             git_dirty=tags.get("mlflow.source.git.dirty", "").lower() == "true",
         )
+
+
+def _latest(stored: Any) -> list[LatestMetric]:
+    return [
+        LatestMetric(key=each.key, value=finite(each.value), step=each.step, at=each.timestamp / 1000)
+        for each in sorted(stored.data.to_proto().metrics, key=lambda each: each.key)
+    ]
 
 
 def _as_related(found: Any) -> RelatedRun:

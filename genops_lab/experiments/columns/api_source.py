@@ -10,6 +10,7 @@ from genops_lab.core.errors import NotFound
 
 from .api import Api, Experiment, Run, as_changes, as_experiments
 from .changes import Changes
+from .narrowed import Narrowed, Part, experiments_of, spelled
 from .snapshot import Snapshot
 from .source import ReadAnew, SourceKind
 
@@ -64,6 +65,33 @@ class ApiSource:
         changes = as_changes(self._search("", NEWEST_FIRST, count))
         changes.experiments = as_experiments(self._experiments)
         return changes
+
+    def some(self, asked: Narrowed) -> Part | None:
+        """Those that a question needs, by MLflow's own search. It does not count."""
+        known = as_experiments(self._experiments)
+        ids = experiments_of(asked, known)
+        if ids is None or not known:
+            return None
+        order = (
+            f"metrics.`{asked.metric}` {'DESC' if asked.descending else 'ASC'}"
+            if asked.metric
+            else NEWEST_FIRST
+        )
+        where = " AND ".join(map(spelled, asked.where))
+        runs: list[Run] = []
+        token = ""
+        while len(runs) <= asked.most:
+            page = self._api.search(ids or self._ids(), where, order, min(self._page, asked.most), token)
+            runs += page.runs
+            token = page.next_page_token
+            if not token:
+                break
+        changes = as_changes(runs)
+        changes.experiments = known
+        told = {"metric": changes.metrics.names, "param": changes.params.names, "tag": changes.tags.names}
+        if any(name.kind != "attribute" and name.key not in told[name.kind] for name in asked.names):
+            return None  # whether other runs have it is not told
+        return Part(changes, whole=not token, total=None)
 
     def blocks(self) -> Iterator[Changes]:
         """All runs, page by page."""

@@ -70,8 +70,8 @@ class RunMirror:
     def search(self, query: RunSearch) -> RunsFound:
         """Whole runs that match."""
         _check(query.limit, query.offset)
-        if not self._mirror.is_started and (newest := self._newest(query)) is not None:
-            return newest
+        if not self._mirror.is_started and (few := self._narrowed(query)) is not None:
+            return few
         shown = self._mirror.now(_bounded(query.wait_s))
         found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
         return RunsFound(
@@ -81,39 +81,43 @@ class RunMirror:
             doubts=found.doubts,
         )
 
-    def _newest(self, query: RunSearch) -> RunsFound | None:
-        """The newest runs, without reading the others: a command without a Lab shows no more. None: all are needed."""
+    def _narrowed(self, query: RunSearch) -> RunsFound | None:
+        """The runs that are asked for, without reading the others: a command without a Lab shows no more. None: all are
+        needed."""
         from .asking import Asked
+        from .narrowed import narrowed
         from .snapshot import Snapshot
         from .source import UnknownSchema
 
-        wanted = query.offset + query.limit
-        if query.query or query.sort or query.experiments or query.lifecycle != "active":
+        asked = narrowed(query, _SPARE_ROWS)
+        if asked is None:
             return None
         try:
             source = self._mirror.opens[0]()
         except (GenOpsError, UnknownSchema):  # the mirror tries the other ways, and tells what is wrong
             return None
         try:
-            total = source.total()
-            asked = Asked(Snapshot().apply(source.newest(wanted + _SPARE_ROWS)))
+            total, part = source.total(), source.some(asked)
             lacks_statistics = source.lacks_statistics()
         except (GenOpsError, UnknownSchema):
             return None
         finally:
             source.close()
-        found = asked.find([], "", [], "active")
-        if total is None:
+        if part is None or (asked.where and not part.whole):
             return None
-        if len(found.rows) < wanted and asked.snapshot.rows < total:  # most of the newest are deleted
+        read = Asked(Snapshot().apply(part.changes))
+        found = read.find(query.experiments, query.query, query.sort, query.lifecycle)
+        wanted = query.offset + query.limit
+        if len(found.rows) < wanted and not part.whole:  # most of those that were read are deleted
             return None
+        matched = len(found.rows) if part.whole or part.total is None else part.total
         return RunsFound(
-            runs=asked.runs(found.rows[query.offset : wanted], HIDDEN_TAGS),
-            matched=len(found.rows) if asked.snapshot.rows == total else total,
+            runs=read.runs(found.rows[query.offset : wanted], HIDDEN_TAGS),
+            matched=matched,
             state=RunsState(
                 version=0,
-                complete=asked.snapshot.rows == total,
-                read=asked.snapshot.rows,
+                complete=part.whole,
+                read=read.snapshot.rows,
                 total=total,
                 source=source.kind,
                 advice=[_NO_STATISTICS] if lacks_statistics else [],

@@ -75,7 +75,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the runs are read. ``version`` grows with each change of what is shown.
+    """How far the runs are read. ``version`` grows with each change of what is shown; 0: only the runs that a question
+    needed were read.
 
     ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
     seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
@@ -178,6 +179,13 @@ class RunTags(msgspec.Struct, frozen=True, kw_only=True):
 
     set: dict[str, str] = {}
     remove: list[str] = []
+
+
+class DeletedRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """What was deleted, by whole ids; ``serving`` names deployments of models of these runs, which go on."""
+
+    run_ids: list[str]
+    serving: list[str] = []
 
 
 class RunIds(msgspec.Struct, frozen=True, kw_only=True):

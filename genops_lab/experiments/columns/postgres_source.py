@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from genops_lab.core.errors import Unavailable
 
 from .changes import Changes, ExperimentRow, RunRow
+from .narrowed import Narrowed, Part, part_of
 from .snapshot import Snapshot
 from .source import KNOWN_REVISIONS, ReadAnew, SourceKind, UnknownSchema
 
@@ -90,6 +92,13 @@ class PostgresSource:
         with self._reading():
             ids = self._all("SELECT run_uuid FROM runs ORDER BY start_time DESC NULLS LAST LIMIT %s", count)
             return self._whole([row[0] for row in ids], experiments=True)
+
+    def some(self, asked: Narrowed) -> Part | None:
+        """Those that a question needs."""
+        with self._reading():
+            return part_of(
+                asked, self._experiments(), self._all, partial(self._whole, experiments=True), "%s"
+            )
 
     def blocks(self) -> Iterator[Changes]:
         """All runs, newest first. What is changed while they are read is seen later, as a change."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
@@ -19,6 +20,7 @@ from genops_lab.experiments.query.models import Completion
 from .backend import RunMirror
 from .editing import RunsTagging
 from .models import (
+    DeletedRuns,
     RunColumns,
     RunIds,
     RunQueryText,
@@ -56,6 +58,8 @@ class RunTableService:
         self._used_at: float | None = None
         self._version = 0
         self._watching: asyncio.Task[None] | None = None
+        #: names the deployments of models that these runs logged
+        self.serving: Callable[[set[str]], Awaitable[list[str]]] = _nothing
         experiments.changes.runs_are_told = lambda: self._watching is not None
         live.produce(CHANGES, lambda _topic, active: self._set_active(active))
 
@@ -120,7 +124,7 @@ class RunTableService:
         finally:
             await self._changed(body.run_ids)
 
-    async def delete_runs(self, body: RunIds) -> RunIds:
+    async def delete_runs(self, body: RunIds) -> DeletedRuns:
         """Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers
         with their whole ids. Where a whole id is not there, those before it are deleted."""
         _check(body)
@@ -133,7 +137,7 @@ class RunTableService:
             await self._mlflow.worker.call(RunChanges.delete, ids)
         finally:
             await self._changed(ids)
-        return RunIds(run_ids=ids)
+        return DeletedRuns(run_ids=ids, serving=await self.serving(set(ids)))
 
     async def undelete_runs(self, body: RunIds) -> RunIds:
         """Bring deleted runs back. Answers with their whole ids."""
@@ -192,6 +196,10 @@ class RunTableService:
             with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
                 self._watching.cancel()
             self._watching = None
+
+
+async def _nothing(_run_ids: set[str]) -> list[str]:
+    return []
 
 
 def _check(body: RunIds) -> None:

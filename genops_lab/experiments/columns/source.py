@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, Protocol
 
 from .changes import Changes
+from .narrowed import Narrowed, Part
 from .snapshot import Snapshot
 
 SourceKind = Literal["sqlite", "postgresql", "api"]
@@ -98,6 +99,10 @@ class Source(Protocol):
 
     def newest(self, count: int) -> Changes:
         """The newest runs."""
+        ...
+
+    def some(self, asked: Narrowed) -> Part | None:
+        """Those that a question needs; None where that cannot be asked."""
         ...
 
     def blocks(self) -> Iterator[Changes]:

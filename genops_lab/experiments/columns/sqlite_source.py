@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from urllib.parse import quote
 from genops_lab.core.errors import Unavailable
 
 from .changes import Changes, ExperimentRow, RunRow
+from .narrowed import Narrowed, Part, part_of
 from .snapshot import Snapshot
 from .source import KNOWN_REVISIONS, ReadAnew, SourceKind, UnknownSchema
 
@@ -110,6 +112,11 @@ class SqliteSource:
                 for row in self._all("SELECT run_uuid FROM runs ORDER BY start_time DESC LIMIT ?", count)
             ]
             return self._whole(ids, experiments=True)
+
+    def some(self, asked: Narrowed) -> Part | None:
+        """Those that a question needs."""
+        with self._reading():
+            return part_of(asked, self._experiments(), self._all, partial(self._whole, experiments=True), "?")
 
     def blocks(self) -> Iterator[Changes]:
         """All runs, newest first. What is changed while they are read is seen later, as a change."""

@@ -32,9 +32,10 @@ export class RunActions {
   async delete(): Promise<void> {
     const { _service: service, _trans: trans } = this;
     const ids = await this._selected();
+    const serving: string[] = [];
     const done = await this._inPortions(
       ids,
-      part => service.delete(part),
+      async part => void serving.push(...(await service.delete(part))),
       count => trans._n('Deleting %1 run…', 'Deleting %1 runs…', count)
     );
     if (done.length > 0) {
@@ -42,8 +43,17 @@ export class RunActions {
       if (this._model.opened && done.includes(this._model.opened)) {
         this._model.open(null);
       }
+      const goesOn = [...new Set(serving)].map(name =>
+        trans.__(
+          "Deployment %1 serves a deleted run's model and goes on.",
+          name
+        )
+      );
       Notification.success(
-        trans._n('%1 run deleted.', '%1 runs deleted.', done.length),
+        [
+          trans._n('%1 run deleted.', '%1 runs deleted.', done.length),
+          ...goesOn
+        ].join(' '),
         {
           autoClose: UNDO_MS,
           actions: [

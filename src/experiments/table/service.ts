@@ -83,10 +83,14 @@ export class RunTableService {
     await this._api.data(http.POST('/genops/run-table/tags', { body }));
   }
 
-  async delete(run_ids: string[]): Promise<void> {
+  /** Delete runs; answers with the deployments of their models, which go on. */
+  async delete(run_ids: string[]): Promise<string[]> {
     const { http } = this._api;
     const body = { run_ids };
-    await this._api.data(http.POST('/genops/run-table/delete', { body }));
+    const done = this._api.data(
+      http.POST('/genops/run-table/delete', { body })
+    );
+    return (await done).serving ?? [];
   }
 
   async undelete(run_ids: string[]): Promise<void> {
