@@ -1,5 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONValue } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { DisposableDelegate } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
@@ -176,7 +177,7 @@ export namespace TaskNotifications {
 interface IContent {
   readonly message: string;
   readonly type: Notification.TypeOptions;
-  readonly options: Notification.IOptions<any>;
+  readonly options: Notification.IOptions<ReadonlyJSONValue>;
 }
 
 interface IShown {
