@@ -1,3 +1,5 @@
+import { rank } from '../metric-choice';
+
 import { NAME, groupOfColumn } from './column-words';
 import { namesIn } from './query-text';
 import type {
@@ -148,8 +150,13 @@ function mostUsed(
         groupOfColumn(column) === group &&
         !column.startsWith('metrics.system/')
     )
-    .map(({ column, runs }, place) => ({ column, runs, place }))
-    .sort((a, b) => b.runs - a.runs || a.place - b.place)
+    .map(({ column, runs }) => ({
+      column,
+      runs,
+      // The order of parameters is the server's.
+      rank: group === 'metric' ? rank(column) : 0
+    }))
+    .sort((a, b) => b.runs - a.runs || a.rank - b.rank)
     .slice(0, most)
     .map(({ column }) => column);
 }
