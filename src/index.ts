@@ -14,6 +14,7 @@ import { panelPlugin } from './panel/plugin';
 import { profileViewsPlugin } from './profiles/main/plugin';
 import { profilesPlugin } from './profiles/plugin';
 import { timelinePlugin } from './profiles/timeline/plugin';
+import { quickstartPlugin } from './quickstart/plugin';
 import { sweepsPlugin } from './sweeps/plugin';
 import { targetsPlugin } from './targets/plugin';
 import { tasksPlugin } from './tasks/plugin';
@@ -39,7 +40,8 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   modelsPlugin,
   deploymentsPlugin,
   outputsPlugin,
-  doctorPlugin
+  doctorPlugin,
+  quickstartPlugin
 ];
 
 export default plugins;

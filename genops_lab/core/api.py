@@ -23,10 +23,14 @@ from tornado import web
 
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
 from .operations import Operation
+from .tasks import CLIENT
 
 AUTH_RESOURCE = "genops"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 START_TIMEOUT_S = 30.0
+#: The id that a page of the Lab gave itself.
+CLIENT_HEADER = "X-GenOps-Client"
+MAX_CLIENT_CHARACTERS = 64
 
 log = logging.getLogger("genops_lab")
 
@@ -119,6 +123,7 @@ def jupyter_handlers(
         @web.authenticated
         @authorized
         async def handle(self: APIHandler, *values: str) -> None:
+            CLIENT.set(self.request.headers.get(CLIENT_HEADER, "")[:MAX_CLIENT_CHARACTERS])
             await _respond(self, operation, services, values)
 
         handle.__name__ = operation.method.lower()
@@ -186,6 +191,7 @@ def socket_handlers(
 
     def verb(operation: Operation) -> Any:
         async def handle(self: web.RequestHandler, *values: str) -> None:
+            CLIENT.set("socket")
             await _respond(self, operation, services, values)
 
         return handle

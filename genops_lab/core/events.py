@@ -35,6 +35,7 @@ SCHEMA: dict[str, Any] = {
                 "output",
                 "kernel_notice",
                 "sweep",
+                "divergence",
             ],
         },
         "id": {"type": "string"},

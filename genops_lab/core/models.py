@@ -19,13 +19,15 @@ class Changed(msgspec.Struct, frozen=True):
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
-    next which work it was, such as ``environment``. Times in seconds since 1970."""
+    next which work it was, such as ``environment``. ``client`` is who asked for it: the id that a page of the Lab gave
+    itself, ``socket`` for the user's other programs, empty where it is not known. Times in seconds since 1970."""
 
     id: str
     title: str
     state: TaskState
     subject: str = ""
     kind: str = ""
+    client: str = ""
     message: str = ""
     hint: str = ""
     progress: float | None = None

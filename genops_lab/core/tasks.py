@@ -8,6 +8,8 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Final
 
 import msgspec
 
@@ -20,6 +22,8 @@ log = logging.getLogger("genops_lab")
 KEPT = 50
 LOG_LINES = 2000
 LOG_INTERVAL_S = 0.5
+#: Who asked for what is being done: see :class:`Task`.
+CLIENT: Final[ContextVar[str]] = ContextVar("genops_client", default="")
 
 
 class TaskHandle:
@@ -74,6 +78,7 @@ class TasksService:
             state="running",
             subject=subject,
             kind=kind,
+            client=CLIENT.get(),
             created_at=time.time(),
         )
         handle = TaskHandle(self, task)

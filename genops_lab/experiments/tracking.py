@@ -22,6 +22,7 @@ from genops_lab.core.errors import (
 )
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.kernel.history import DIVERGED
 
 from .backends.runs import MlflowRuns
 from .backends.writing import MlflowWriter
@@ -367,6 +368,8 @@ class TrackingService:
         for event in fresh:
             if event.kind == "model":
                 await self._remember_models_of(run, event)
+            elif event.kind == "tags" and DIVERGED in event.data:
+                self._events.emit("divergence", run.run_id)
         state = ENDED if applied.ended else run.state
         await asyncio.to_thread(self._runs.acknowledge, run.run_key, fresh[-1].seq, state)
         topic = f"run:{run.run_id}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping, Sequence, Union
 
 from .chart import groups, picture
 from .palette import (
@@ -29,10 +29,10 @@ def _mark(colour: str, mark: str, word: str) -> str:
     return f'<span><span aria-hidden="true" style="color:{colour}">{mark}</span> {escape(word)}</span>'
 
 
-def _pairs(values: Mapping[str, Any], most: int) -> str:
+def _pairs(values: Mapping[str, Any], most: int, red: Sequence[str] = ()) -> str:
     shown = [
         f'<span style="margin-right:12px"><span style="{MUTED}">{escape(name)}</span> '
-        f"{escape(_short(value))}</span>"
+        f"{_red(str(value)) if name in red else escape(_short(value))}</span>"
         for name, value in list(values.items())[:most]
     ]
     if len(values) > most:
@@ -45,10 +45,14 @@ def _short(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _last_values(series: Dict[str, Dict[str, List[Any]]]) -> Dict[str, float]:
-    found = {}
-    for name, one in series.items():
+def _last_values(state: Mapping[str, Any]) -> Dict[str, Union[float, str]]:
+    """The latest value of each metric; a word where it is no number now, and nothing for a start value."""
+    found: Dict[str, Union[float, str]] = {}
+    for name, one in state["series"].items():
         last = next((value for value in reversed(one["values"]) if value is not None), None)
+        words = state.get("diverged", {}).get(name)
+        if words and one["values"][-1] is None:
+            last = words.partition(" ")[0]
         if last is not None and not name.startswith("system/"):
             found[name] = last
     return found
@@ -78,23 +82,25 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
     run_id = (
         f'<div style="{MUTED};margin-top:4px">run {escape(state["run_id"])}</div>' if state["run_id"] else ""
     )
-    values = _pairs(_last_values(series), MAX_PARAMS)
+    last = _last_values(state)
+    values = _pairs(last, MAX_PARAMS, [name for name, value in last.items() if isinstance(value, str)])
     inner = head + message + _diverged(state) + _pairs(state["params"], MAX_PARAMS) + values + grid + run_id
     return card(f"Run {state['title']}", inner)
 
 
 def _diverged(state: Mapping[str, Any]) -> str:
     """The metrics that are no numbers any more, in red."""
-    return "".join(
-        f'<div style="color:{STATUS_COLOURS["FAILED"]};font-weight:600">{escape(name)} is {escape(words)}</div>'
-        for name, words in state.get("diverged", {}).items()
-    )
+    return "".join(_red(f"{name} is {words}", "div") for name, words in state.get("diverged", {}).items())
+
+
+def _red(text: str, tag: str = "span") -> str:
+    return f'<{tag} style="color:{STATUS_COLOURS["FAILED"]};font-weight:600">{escape(text)}</{tag}>'
 
 
 def run_text(state: Mapping[str, Any]) -> str:
     """A run in a line or two of plain text."""
     status = str(state["status"])
-    values = ", ".join(f"{name} {figure(value)}" for name, value in _last_values(state["series"]).items())
+    values = ", ".join(f"{name} {_short(value)}" for name, value in _last_values(state).items())
     line = (
         f"run {state['title']}: {STATUS_WORDS.get(status, status)} after {elapsed(float(state['elapsed_s']))}"
     )

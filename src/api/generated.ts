@@ -1902,7 +1902,8 @@ export interface components {
         /**
          * Task
          * @description Long work. ``subject`` is what it works for, such as ``deployment:digits``; ``kind`` tells who offers what comes
-         *         next which work it was, such as ``environment``. Times in seconds since 1970.
+         *         next which work it was, such as ``environment``. ``client`` is who asked for it: the id that a page of the Lab gave
+         *         itself, ``socket`` for the user's other programs, empty where it is not known. Times in seconds since 1970.
          */
         Task: {
             id: string;
@@ -1913,6 +1914,8 @@ export interface components {
             subject: string;
             /** @default  */
             kind: string;
+            /** @default  */
+            client: string;
             /** @default  */
             message: string;
             /** @default  */

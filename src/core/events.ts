@@ -20,7 +20,8 @@ export const KINDS = [
   'question',
   'output',
   'kernel_notice',
-  'sweep'
+  'sweep',
+  'divergence'
 ] as const;
 
 export type Kind = (typeof KINDS)[number];

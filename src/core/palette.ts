@@ -22,6 +22,8 @@ export interface IChartColors {
   text: string;
   grid: string;
   series: string[];
+  /** Of what went wrong. */
+  error: string;
 }
 
 /** The colours that hold at `node` now. */
@@ -34,7 +36,8 @@ export function readColors(node: HTMLElement): IChartColors {
   return {
     text: read('--jp-ui-font-color2', inherited),
     grid: read('--jp-border-color2', 'rgb(128 128 128 / 25%)'),
-    series: SERIES.map(([name, fallback]) => read(name, fallback))
+    series: SERIES.map(([name, fallback]) => read(name, fallback)),
+    error: read('--jp-error-color1', '#dc4c4c')
   };
 }
 

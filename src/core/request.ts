@@ -1,5 +1,6 @@
 import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import { UUID } from '@lumino/coreutils';
 import type { Client } from 'openapi-fetch';
 import createClient from 'openapi-fetch';
 
@@ -16,6 +17,8 @@ import { ApiError } from './errors';
  */
 export class GenOpsApi {
   readonly serverSettings: ServerConnection.ISettings;
+  /** By what the server knows which tasks this page asked for; a reload keeps it. */
+  readonly client = ownClient();
   /** `api.http.GET('/genops/models')`; prefer it inside {@link data}. */
   readonly http: Client<paths>;
 
@@ -51,7 +54,10 @@ export class GenOpsApi {
         {
           method,
           signal,
-          headers: Object.fromEntries(request.headers.entries()),
+          headers: {
+            ...Object.fromEntries(request.headers.entries()),
+            'X-GenOps-Client': this.client
+          },
           ...(body ? { body } : {})
         },
         this.serverSettings
@@ -81,6 +87,14 @@ export namespace GenOpsApi {
     serverSettings?: ServerConnection.ISettings;
     trans: TranslationBundle;
   }
+}
+
+const CLIENT_KEY = 'genops-lab:client';
+
+function ownClient(): string {
+  const client = sessionStorage.getItem(CLIENT_KEY) ?? UUID.uuid4();
+  sessionStorage.setItem(CLIENT_KEY, client);
+  return client;
 }
 
 /** A request whose body can be told without reading it back, which takes some turns of the event loop. */

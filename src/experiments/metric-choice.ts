@@ -55,7 +55,8 @@ export function chartGroups(keys: readonly string[]): [string, string[]][] {
   );
 }
 
-function rank(key: string): number {
+/** How telling a metric's name is; less is better. */
+export function rank(key: string): number {
   const index = TELLING.findIndex(pattern => pattern.test(key));
   const telling = index === -1 ? TELLING.length : index;
   return telling * 2 + (HELD_OUT.test(key) ? 0 : 1);

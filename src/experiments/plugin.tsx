@@ -11,7 +11,8 @@ import { IGenOpsCore, experimentIcon } from '../core';
 import { MediaService } from '../media/service';
 import { IGenOpsPanel } from '../panel';
 
-import { addCommands } from './commands';
+import { CommandIDs, addCommands } from './commands';
+import { DivergenceNotices } from './divergence-notices';
 import { addLinkCommands } from './link-commands';
 import { ExperimentsModel, isRunning } from './model';
 import { runActions } from './run-actions';
@@ -52,6 +53,11 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       service,
       contents: app.serviceManager.contents,
       trans
+    });
+    new DivergenceNotices({
+      core,
+      service,
+      open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
     });
     addLinkCommands({ app, router, palette, model, service, trans });
     panel.addSection({

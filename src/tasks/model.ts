@@ -17,7 +17,8 @@ export interface ITaskLog {
 
 /**
  * The tasks that concern this page: those that ran when it was loaded and those
- * that started since. What had ended by then is never told.
+ * that started since. What had ended by then is never told, nor what another page or
+ * a program asked for.
  */
 export class TasksModel implements IDisposable {
   constructor(private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
@@ -101,6 +102,9 @@ export class TasksModel implements IDisposable {
     const known = (this._known ??= new Set());
     // Oldest first, as they happened.
     for (const task of [...tasks].reverse()) {
+      if (task.client && task.client !== this._core.api.client) {
+        continue;
+      }
       const running = task.state === 'running';
       const isNew = !known.has(task.id);
       known.add(task.id);

@@ -1,5 +1,6 @@
 import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
+import type { ReadonlyJSONValue } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import { DisposableDelegate } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
@@ -15,9 +16,15 @@ const TYPES = {
   cancelled: 'warning'
 } as const;
 
-const CLOSE_AFTER_MS = 5000;
+const CLOSE_AFTER_MS = 4000;
+/** Toasts that cover the page; earlier ones are in the list of notifications alone. */
+const MOST_VISIBLE = 2;
+const LISTED = { autoClose: 0 };
 
-/** Each long task as one notification: in progress, then done, failed or cancelled. */
+/**
+ * Each long task as one notification, one a subject: in progress, then done, failed
+ * or cancelled. A success goes by itself.
+ */
 export class TaskNotifications implements IDisposable, ITaskNotifier {
   constructor(options: TaskNotifications.IOptions) {
     this._options = options;
@@ -50,10 +57,7 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
     }
     this._isDisposed = true;
     Signal.clearData(this);
-    for (const id of this._shown.values()) {
-      Notification.dismiss(id);
-    }
-    this._shown.clear();
+    [...this._shown.keys()].forEach(subject => this._forget(subject));
   }
 
   private _tell(_: TasksModel, task: ITask): void {
@@ -61,28 +65,69 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
       return;
     }
     const running = task.state === 'running';
-    const message = describeTask(task, this._options.trans);
-    const type = TYPES[task.state];
     const offers =
       task.state === 'done'
         ? [...this._offers].flatMap(next => next(task))
         : [];
     const stays = running || task.state === 'failed' || offers.length > 0;
-    const options = {
-      autoClose: stays ? (false as const) : CLOSE_AFTER_MS,
-      progress: running ? (task.progress ?? undefined) : undefined,
-      actions: [...this._actions(task), ...offers]
+    const content: IContent = {
+      message: describeTask(task, this._options.trans),
+      type: TYPES[task.state],
+      options: {
+        autoClose: false,
+        progress: running ? (task.progress ?? undefined) : undefined,
+        actions: [...this._actions(task), ...offers]
+      }
     };
-    const shown = this._shown.get(task.id);
-    const updated =
-      shown !== undefined &&
-      Notification.update({ id: shown, message, type, ...options });
-    // One that the person closed stays closed, unless there is something to do.
-    if (shown === undefined || (!updated && !running && stays)) {
-      this._shown.set(task.id, Notification.emit(message, type, options));
+    const subject = task.subject || task.id;
+    const shown = this._shown.get(subject);
+    if (shown?.task !== task.id) {
+      this._forget(subject);
+      this._show(subject, task.id, content);
+    } else if (running) {
+      // One that the person closed stays closed.
+      this._update(shown, content);
+    } else if (stays || Notification.manager.has(shown.id)) {
+      // Anew, so that it is seen also where it had made room for others.
+      this._forget(subject);
+      this._show(subject, task.id, content);
     }
-    if (!running) {
-      this._shown.delete(task.id);
+    if (!stays) {
+      const { id } = this._shown.get(subject)!;
+      // JupyterLab's own timer stands still while the page has no focus.
+      window.setTimeout(() => Notification.dismiss(id), CLOSE_AFTER_MS);
+    }
+  }
+
+  private _show(subject: string, task: string, content: IContent): void {
+    const { message, type, options } = content;
+    const id = Notification.emit(message, type, options);
+    this._shown.set(subject, { task, id, content, listed: false });
+    const visible = [...this._shown.values()].filter(
+      each => !each.listed && Notification.manager.has(each.id)
+    );
+    for (const each of visible.slice(0, -MOST_VISIBLE)) {
+      Notification.dismiss(each.id);
+      each.listed = true;
+      each.id = Notification.emit(each.content.message, each.content.type, {
+        ...each.content.options,
+        ...LISTED
+      });
+    }
+  }
+
+  private _update(shown: IShown, content: IContent): void {
+    shown.content = content;
+    const { message, type, options } = content;
+    const only = shown.listed ? LISTED : {};
+    Notification.update({ id: shown.id, message, type, ...options, ...only });
+  }
+
+  private _forget(subject: string): void {
+    const shown = this._shown.get(subject);
+    if (shown) {
+      Notification.dismiss(shown.id);
+      this._shown.delete(subject);
     }
   }
 
@@ -113,8 +158,8 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   }
 
   private _options: TaskNotifications.IOptions;
-  /** Ids of notifications by ids of tasks that run. */
-  private _shown = new Map<string, string>();
+  /** By subject, the one shown last at the end. */
+  private _shown = new Map<string, IShown>();
   private _offers = new Set<(task: ITask) => readonly Notification.IAction[]>();
   private _muted = new Set<{ readonly subject: string }>();
   private _isDisposed = false;
@@ -127,6 +172,21 @@ export namespace TaskNotifications {
     onLog: (id: string) => void;
     onCancel: (id: string) => void;
   }
+}
+
+interface IContent {
+  readonly message: string;
+  readonly type: Notification.TypeOptions;
+  readonly options: Notification.IOptions<ReadonlyJSONValue>;
+}
+
+interface IShown {
+  readonly task: string;
+  /** Of the notification, which the person may have closed. */
+  id: string;
+  content: IContent;
+  /** Whether it is in the list of notifications alone. */
+  listed: boolean;
 }
 
 /** A task in one line or two: what it is, how it goes, and what to do when it failed. */

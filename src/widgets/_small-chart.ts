@@ -1,6 +1,8 @@
 /** One small chart of a run's metrics, for the widgets that travel with a message. */
 import uPlot from 'uplot';
 
+import type { IMark } from '../core/chart-marks';
+import { drawMarks } from '../core/chart-marks';
 import { LastLabel } from '../core/last-label';
 import { formatNumber, readColors } from '../core/palette';
 
@@ -43,6 +45,18 @@ export function lastOf(
   return undefined;
 }
 
+/** Since which step a metric is no number, and what it is; none while its last value is a number. */
+export function divergedNow(
+  series: ISeries | undefined,
+  words: string | undefined
+): { value: string; step: number } | undefined {
+  const [, value, step] = /^(\S+) since step (-?\d+)$/.exec(words ?? '') ?? [];
+  const [, values] = clean(series);
+  return value && values[values.length - 1] === null
+    ? { value, step: Number(step) }
+    : undefined;
+}
+
 /** One small chart: its legend with the latest values, and its lines. */
 export class SmallChart {
   constructor(
@@ -76,11 +90,23 @@ export class SmallChart {
 
   readonly node: HTMLElement;
 
-  update(series: Record<string, ISeries>): void {
+  /** `diverged`: "NaN since step 3", by metric. */
+  update(
+    series: Record<string, ISeries>,
+    diverged: Record<string, string> = {}
+  ): void {
+    this._marks = [];
     const spoken = this._metrics.map((metric, index) => {
+      const bad = divergedNow(series[metric], diverged[metric]);
       const last = lastOf(series[metric]);
-      const text = last ? formatNumber(last[1]) : '';
-      this._keys[index].value.textContent = text;
+      const text = bad?.value ?? (last ? formatNumber(last[1]) : '');
+      const { value } = this._keys[index];
+      value.textContent = text;
+      value.classList.toggle('gol-run-bad', bad !== undefined);
+      if (bad) {
+        this._marks.push({ x: bad.step, label: bad.value });
+        return `${metric} ${text} since step ${formatNumber(bad.step)}`;
+      }
       return last
         ? `${metric} ${text} at step ${formatNumber(last[0])}`
         : `${metric}: no value`;
@@ -165,6 +191,9 @@ export class SmallChart {
             values: (_, ticks) => ticks.map(formatNumber)
           }
         ],
+        hooks: {
+          draw: [plot => drawMarks(plot, this._marks, colors.error)]
+        },
         series: [
           {},
           ...this._metrics.map((metric, index) => ({
@@ -185,6 +214,7 @@ export class SmallChart {
   private _keys: { swatch: HTMLElement; value: HTMLElement }[] = [];
   private _plotNode: HTMLElement;
   private _plot: uPlot | null = null;
+  private _marks: IMark[] = [];
   private _data: uPlot.AlignedData | null = null;
   private _resize: ResizeObserver | null;
 }

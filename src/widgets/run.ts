@@ -11,7 +11,7 @@ import { groupOf } from '../core/metric-names';
 import { formatNumber, onThemeChange } from '../core/palette';
 
 import { make, type IModel } from './_dom';
-import { lastOf, SmallChart, type ISeries } from './_small-chart';
+import { divergedNow, lastOf, SmallChart, type ISeries } from './_small-chart';
 import css from './run.css';
 
 interface IRunState {
@@ -163,10 +163,11 @@ class RunView {
     const message = this._model.get('message') ?? '';
     this._message.textContent = message;
     this._message.hidden = message === '';
-    this._drawDiverged(this._model.get('diverged') ?? {});
+    const diverged = this._model.get('diverged') ?? {};
+    this._drawDiverged(diverged);
     this._drawParams(this._model.get('params') ?? {});
-    this._drawCharts(series);
-    this._drawTable(title, series);
+    this._drawCharts(series, diverged);
+    this._drawTable(title, series, diverged);
   }
 
   private _drawDiverged(diverged: Record<string, string>): void {
@@ -196,7 +197,10 @@ class RunView {
     this._params.hidden = shown.length === 0;
   }
 
-  private _drawCharts(series: Record<string, ISeries>): void {
+  private _drawCharts(
+    series: Record<string, ISeries>,
+    diverged: Record<string, string>
+  ): void {
     const names = Object.keys(series);
     const { charts, system } = groupMetrics(names);
     const shape = JSON.stringify([[...charts], [...system]]);
@@ -212,10 +216,14 @@ class RunView {
       this._systemGrid.replaceChildren(...apart.map(chart => chart.node));
       this._system.hidden = apart.length === 0;
     }
-    this._charts.forEach(chart => chart.update(series));
+    this._charts.forEach(chart => chart.update(series, diverged));
   }
 
-  private _drawTable(title: string, series: Record<string, ISeries>): void {
+  private _drawTable(
+    title: string,
+    series: Record<string, ISeries>,
+    diverged: Record<string, string>
+  ): void {
     this._table.replaceChildren(
       make('caption', '', `Latest metrics of ${title}`)
     );
@@ -227,13 +235,17 @@ class RunView {
     }
     const body = this._table.createTBody();
     for (const name of Object.keys(series)) {
+      const bad = divergedNow(series[name], diverged[name]);
       const last = lastOf(series[name]);
       const row = body.insertRow();
       const th = make('th', '', name);
       th.scope = 'row';
       row.append(th);
-      row.insertCell().textContent = last ? formatNumber(last[0]) : '';
-      row.insertCell().textContent = last ? formatNumber(last[1]) : '';
+      const step = bad?.step ?? last?.[0];
+      row.insertCell().textContent =
+        step === undefined ? '' : formatNumber(step);
+      row.insertCell().textContent =
+        bad?.value ?? (last ? formatNumber(last[1]) : '');
     }
   }
 

@@ -10,6 +10,9 @@ import http.cookiejar
 import json
 import os
 import re
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -198,6 +201,25 @@ async def test_a_live_reading_reaches_who_asks_for_it(server: LabServer) -> None
     await connection.write_message("{not json")
     assert await connection.read_message() is None
     assert connection.close_code == 1003
+
+
+def test_a_task_says_which_client_asked_for_it(server: LabServer, module_home: Home) -> None:
+    assert server.request("POST", "genops/targets", {"name": "itself", "kind": "local"})[0] == 200
+
+    def tested() -> str:
+        deadline = time.monotonic() + 60
+        while server.get("genops/targets/itself/report")["state"] == "running":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return str(server.get("genops/tasks")[0]["client"])
+
+    test = "genops/targets/itself/test"
+    for headers, client in (({"X-GenOps-Client": "page-1"}, "page-1"), ({}, "")):
+        assert server.request("POST", test, headers=headers)[1]["client"] == client
+        assert tested() == client
+    program = [sys.executable, "-m", "genops_lab.commands", "targets", "test", "itself"]
+    subprocess.run(program, env=module_home.environment(), check=False, capture_output=True, timeout=120)
+    assert tested() == "socket"
 
 
 def test_ids_that_climb_are_refused(server: LabServer) -> None:

@@ -61,6 +61,20 @@ async def test_a_whole_run(room: Room, home: Home) -> None:
     assert {("run", run.run_id), ("experiment", run.experiment_id)} <= set(room.told)
 
 
+async def test_a_run_that_diverges_is_told_once(room: Room) -> None:
+    sender = Sender("run-1", this_process())
+    sender.add("start", name="first", experiment="Digits")
+    sender.add("tags", stage="dev")
+    ack = await sender.send(room)
+    await asyncio.sleep(0.1)
+    assert ("divergence", ack.run_id) not in room.told
+    sender.add("tags", **{"genops.diverged": "loss is NaN since step 3"})
+    await sender.send(room)
+    await sender.send(room)
+    await room.events.close()
+    assert room.told.count(("divergence", ack.run_id)) == 1
+
+
 async def test_events_that_are_sent_again_count_once(room: Room) -> None:
     sender = Sender("again")
     sender.add("start", name="again")

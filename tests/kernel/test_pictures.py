@@ -201,4 +201,7 @@ def test_a_metric_that_is_no_number_any_more_is_named_with_its_first_step() -> N
     html = run_card(state, charts=False)
     assert '<div style="color:#dc4c4c;font-weight:600">loss is NaN since step 3</div>' in html
     assert "best is" not in html
+    assert "1</span>" not in html.replace("best</span> 2</span>", "")  # not the last finite loss
+    assert '<span style="color:#dc4c4c;font-weight:600">NaN</span>' in html
+    assert "loss NaN, best 2, norm -Infinity" in run_text(state)
     assert "norm is -Infinity since step 7" in run_text(state)

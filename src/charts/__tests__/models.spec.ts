@@ -211,6 +211,10 @@ describe('curves', () => {
     expect(picture.summary).toBe('loss of 1 run, from -1 to 40');
     expect(picture.notes.join(' ')).toContain('1 value is NaN');
     expect(picture.notes.join(' ')).toContain('1 value is infinite');
+    const words = picture.scene.marks.filter(mark => mark.kind === 'text');
+    expect(words.filter(({ text }) => text === 'NaN')).toEqual([
+      expect.objectContaining({ color: 'red', clipped: true })
+    ]);
     const log = curvesPicture(
       { ...input, card: { ...input.card, logY: true } },
       400,

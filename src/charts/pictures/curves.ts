@@ -119,7 +119,10 @@ export function curvesPicture(
         clipped: true
       });
     }
-    marks.push(...infinities(history, x, frame, color));
+    marks.push(
+      ...infinities(history, x, frame, color),
+      ...firstGap(history, x, y, frame, color)
+    );
   }
 
   const lines = drawn.map(({ history }) =>
@@ -272,6 +275,33 @@ function infinities(
           }
         ];
   });
+}
+
+/** The word NaN where the values stop to be numbers. */
+function firstGap(
+  history: IHistory,
+  x: IScale,
+  y: IScale,
+  frame: { top: number },
+  color: string
+): Mark[] {
+  const at = history.gaps > 0 ? history.y.findIndex(Number.isNaN) : -1;
+  if (at === -1) {
+    return [];
+  }
+  const before = y.at(history.y[at - 1]);
+  return [
+    {
+      kind: 'text',
+      x: x.at(history.x[at]),
+      y: Number.isFinite(before) ? before : frame.top + 12,
+      text: 'NaN',
+      align: 'middle',
+      bold: true,
+      color,
+      clipped: true
+    }
+  ];
 }
 
 function lastText(history: IHistory): string {

@@ -1,6 +1,8 @@
 import * as React from 'react';
 import type uPlot from 'uplot';
 
+import type { IMark } from '../chart-marks';
+import { drawMarks } from '../chart-marks';
 import { LastLabel } from '../last-label';
 import { formatNumber, onThemeChange, readColors } from '../palette';
 
@@ -32,7 +34,7 @@ export function Chart(props: Chart.IProps): React.ReactElement {
       }
       plot.current?.destroy();
       plot.current = new make(
-        chartOptions(latest.current, node, height),
+        chartOptions(latest, node, height),
         chartData(latest.current),
         node
       );
@@ -60,7 +62,7 @@ export function Chart(props: Chart.IProps): React.ReactElement {
 
   React.useEffect(() => {
     plot.current?.setData(chartData(latest.current));
-  }, [x, series]);
+  }, [x, series, props.marks]);
 
   const summary = series
     .map(line => {
@@ -101,6 +103,8 @@ export namespace Chart {
     /** Fixed bounds of y. */
     range?: [number, number];
     format?: (value: number) => string;
+    /** Where something begins, such as NaN. */
+    marks?: readonly IMark[];
     /** Hide the axes: a sparkline. */
     bare?: boolean;
   }
@@ -121,10 +125,11 @@ function chartData(props: Chart.IProps): uPlot.AlignedData {
 }
 
 function chartOptions(
-  props: Chart.IProps,
+  latest: { readonly current: Chart.IProps },
   node: HTMLElement,
   height: number
 ): uPlot.Options {
+  const props = latest.current;
   const colors = readColors(node);
   const style = getComputedStyle(node);
   const font = `11px ${style.fontFamily || 'sans-serif'}`;
@@ -161,6 +166,9 @@ function chartOptions(
         values: (_, ticks) => ticks.map(props.format ?? formatNumber)
       }
     ],
+    hooks: {
+      draw: [plot => drawMarks(plot, latest.current.marks ?? [], colors.error)]
+    },
     series: [
       {},
       ...props.series.map((line, index) => ({

@@ -11,7 +11,16 @@ import { ApiError } from '../../core';
 import type { ExperimentsModel } from '../model';
 import { ExperimentsView } from '../view/section';
 
-import { FakeServer, makeRun, trans } from './support';
+import { FakeServer, makeRun, makeSeries, trans } from './support';
+
+// jsdom has no canvas to draw on.
+jest.mock('uplot', () => ({
+  __esModule: true,
+  default: class {
+    setData() {}
+    destroy() {}
+  }
+}));
 
 describe('the experiments section', () => {
   let server: FakeServer;
@@ -144,6 +153,16 @@ describe('the experiments section', () => {
     expect(screen.getByText('2.0 KiB')).toBeTruthy();
     fireEvent.click(head('fox-3'));
     expect(screen.queryByText('abcdef01')).toBeNull();
+  });
+
+  it('reads NaN beside a curve that ends in it', async () => {
+    const tags = { 'genops.diverged': 'loss is NaN since step 1' };
+    server.runs[0] = makeRun(3, { tags });
+    server.histories = [makeSeries('loss', [0, 1, 2], [1, null, null])];
+    await show();
+    fireEvent.click(head('fox-3'));
+    await pass(300);
+    expect(document.querySelector('.gol-Curve-bad')?.textContent).toBe('NaN');
   });
 
   it('leads to the runs above and below, and shows what was printed', async () => {

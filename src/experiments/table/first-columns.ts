@@ -1,4 +1,7 @@
+import { rank } from '../metric-choice';
+
 import { NAME, groupOfColumn } from './column-words';
+import { namesIn } from './query-text';
 import type {
   IQuestion,
   IRunColumnInfo,
@@ -7,11 +10,14 @@ import type {
   RunTableService
 } from './service';
 import { ALWAYS } from './questions';
-import type { IShownColumn } from './view-state';
+import type { IShownColumn, IView } from './view-state';
 import { WINDOW } from './windows';
 
 const MOST_PARAMS = 6;
 const MOST_METRICS = 8;
+/** Metrics that training loops log by themselves: they stand last. */
+const TRAINING = 'metrics.train/';
+const MOST_TRAINING = 4;
 /** Parameters that are looked at for whether they differ. */
 const MOST_CANDIDATES = 40;
 
@@ -61,14 +67,14 @@ export async function chooseColumns(
 export function candidates(columns: readonly IRunColumnInfo[]): string[] {
   return [
     ...mostUsed(columns, 'param', MOST_CANDIDATES),
-    ...mostUsed(columns, 'metric', MOST_METRICS)
+    ...metricsOf(columns).flat()
   ];
 }
 
 /**
- * The columns of a table that nobody has arranged: name, status, start, duration,
- * user and experiment where there are several, the parameters that differ among
- * these runs, the metrics that most runs have.
+ * The columns of a table that nobody has arranged: name, the metrics that most runs
+ * have, start, duration, user and experiment where there are several, the parameters
+ * that differ among these runs, metrics of training. The status is the name's icon.
  */
 export function firstColumns(
   columns: readonly IRunColumnInfo[],
@@ -78,17 +84,58 @@ export function firstColumns(
     sample.columns.map(each => [each.column, each.values])
   );
   const differs = (name: string) => new Set(values.get(name)).size > 1;
+  const [own, training] = metricsOf(columns);
   const names = [
-    'status',
+    ...(own.length > 0 ? own : training),
     'start_time',
     'duration',
     ...['user', 'experiment'].filter(differs),
     ...mostUsed(columns, 'param', MOST_CANDIDATES)
       .filter(differs)
       .slice(0, MOST_PARAMS),
-    ...mostUsed(columns, 'metric', MOST_METRICS)
+    ...(own.length > 0 ? training : [])
   ];
   return [{ name: NAME, pinned: true }, ...names.map(name => ({ name }))];
+}
+
+/** The columns that a view's query and sort name, of those that there are. */
+export function askedColumns(
+  { query, sort }: Pick<IView, 'query' | 'sort'>,
+  columns: readonly IRunColumnInfo[]
+): string[] {
+  const known = new Set(columns.map(({ column }) => column));
+  const names = [...namesIn(query), ...sort.map(({ column }) => column)];
+  return [...new Set(names)].filter(
+    name => known.has(name) && name !== NAME && name !== 'status'
+  );
+}
+
+/** The columns with these directly behind the name. */
+export function withAsked(
+  columns: readonly IShownColumn[],
+  asked: readonly string[]
+): IShownColumn[] {
+  return [
+    ...columns.filter(({ name }) => name === NAME),
+    ...asked.map(name => ({ name })),
+    ...columns.filter(({ name }) => name !== NAME && !asked.includes(name))
+  ];
+}
+
+/** The user's metrics, and those that training loops log by themselves. */
+function metricsOf(
+  columns: readonly IRunColumnInfo[]
+): [own: string[], training: string[]] {
+  const isTraining = ({ column }: IRunColumnInfo) =>
+    column.startsWith(TRAINING);
+  return [
+    mostUsed(
+      columns.filter(each => !isTraining(each)),
+      'metric',
+      MOST_METRICS
+    ),
+    mostUsed(columns.filter(isTraining), 'metric', MOST_TRAINING)
+  ];
 }
 
 function mostUsed(
@@ -103,8 +150,13 @@ function mostUsed(
         groupOfColumn(column) === group &&
         !column.startsWith('metrics.system/')
     )
-    .map(({ column, runs }, place) => ({ column, runs, place }))
-    .sort((a, b) => b.runs - a.runs || a.place - b.place)
+    .map(({ column, runs }) => ({
+      column,
+      runs,
+      // The order of parameters is the server's.
+      rank: group === 'metric' ? rank(column) : 0
+    }))
+    .sort((a, b) => b.runs - a.runs || a.rank - b.rank)
     .slice(0, most)
     .map(({ column }) => column);
 }

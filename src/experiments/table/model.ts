@@ -10,7 +10,7 @@ import { Throttle } from '../../core/throttle';
 import type { IExperiment } from '../service';
 
 import { ColorScales } from './color-scales';
-import { chooseColumns } from './first-columns';
+import { askedColumns, chooseColumns, withAsked } from './first-columns';
 import type { GroupPath } from './groups';
 import { CLOSED, GroupFolds, keyOf } from './groups';
 import { LatestMetrics } from './latest';
@@ -83,7 +83,7 @@ export class RunTableModel implements IDisposable {
       frequency: { interval: STATE_MS, backoff: true, max: LAST_STATE_MS },
       standby: 'when-hidden'
     });
-    this.columns.changed.connect(() => void this._choose(), this);
+    this.columns.changed.connect(this._onColumns, this);
     this.windows.changed.connect(this._onWindows, this);
     this.folds.changed.connect(() => {
       this._ask();
@@ -174,7 +174,14 @@ export class RunTableModel implements IDisposable {
       this._chosen = true;
     } else if (old.columns || this._view.experiments !== old.experiments) {
       this._chosen = false;
+      this._asked = this._askedColumns();
       void this._choose();
+    } else if (
+      // A click on a head sorts, and leaves the column where it is.
+      Object.keys(part).some(key => key !== 'sort') ||
+      this._view.sort.some(({ column }) => !this._shows(column))
+    ) {
+      this._place();
     }
     this._ask();
     this._leaving.soon();
@@ -289,6 +296,29 @@ export class RunTableModel implements IDisposable {
     this._changed.emit();
   }
 
+  /** Put what the query and the sort name behind the name, unless a person arranged the columns. */
+  private _place(): void {
+    this._asked = this._askedColumns();
+    if (!this._view.columns && this._first.length > 0) {
+      this._shown = withAsked(this._first, this._asked);
+    }
+  }
+
+  private _askedColumns(): string[] {
+    return askedColumns(this._view, this.columns.value?.columns ?? []);
+  }
+
+  private _shows(column: string): boolean {
+    return this._shown.some(({ name }) => name === column);
+  }
+
+  private _onColumns(): void {
+    if (this._asked.length === 0) {
+      this._asked = this._askedColumns();
+    }
+    void this._choose();
+  }
+
   /** The first columns, once it is known which there are. */
   private async _choose(): Promise<void> {
     const known = this.columns.value;
@@ -310,8 +340,10 @@ export class RunTableModel implements IDisposable {
     }
     this._chosen = certain && experiments === this._view.experiments;
     this.columns.visible = this._visible && !this._chosen;
-    if (JSON.stringify(columns) !== JSON.stringify(this._shown)) {
-      this._shown = columns;
+    this._first = columns;
+    const shown = withAsked(columns, this._asked);
+    if (JSON.stringify(shown) !== JSON.stringify(this._shown)) {
+      this._shown = shown;
       // Where nothing was asked yet, what was looked at are the first rows.
       this._ask(this.windows.question || !isPlain(this._view) ? null : sample);
       this._changed.emit();
@@ -363,6 +395,9 @@ export class RunTableModel implements IDisposable {
   private _state: Poll;
   private _view: IView = FIRST_VIEW;
   private _shown: readonly IShownColumn[] = [];
+  /** The columns that the table chose, and what stands before them because it is asked for. */
+  private _first: readonly IShownColumn[] = [];
+  private _asked: readonly string[] = [];
   private _opened: string | null = null;
   private _restored = false;
   private _chosen = false;

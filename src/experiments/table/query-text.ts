@@ -32,6 +32,44 @@ export function completed(
   };
 }
 
+const PREFIXES: Readonly<Record<string, string>> = {
+  metric: 'metrics.',
+  metrics: 'metrics.',
+  param: 'params.',
+  params: 'params.',
+  parameter: 'params.',
+  parameters: 'params.',
+  tag: 'tags.',
+  tags: 'tags.',
+  attr: '',
+  attribute: '',
+  attributes: '',
+  run: ''
+};
+const QUOTED = /"(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`/.source;
+const PLAIN = /[^\s'"`(),=<>!~]+/.source;
+const QUALIFIED = new RegExp(`^(\\w+)\\.(${QUOTED}|${PLAIN})$`);
+const TOKEN = new RegExp(`\\w+\\.(?:${QUOTED})|${QUOTED}|${PLAIN}`, 'g');
+
+/** The columns that a query may name, in its order; a word of it may be a text too. */
+export function namesIn(query: string): string[] {
+  return (query.match(TOKEN) ?? []).flatMap(token => {
+    const [, prefix, key] = QUALIFIED.exec(token) ?? [];
+    if (prefix === undefined) {
+      return /^\w+$/.test(token) ? [token] : [];
+    }
+    const begin = PREFIXES[prefix.toLowerCase()];
+    const quote = /^["'`]/.exec(key)?.[0];
+    const name = quote
+      ? key
+          .slice(1, -1)
+          .split(quote + quote)
+          .join(quote)
+      : key;
+    return begin === undefined ? [] : [begin + name];
+  });
+}
+
 /** A text around what is wrong in it: before, the piece, after. */
 export function around(
   text: string,

@@ -1,4 +1,6 @@
 /** What a view asks of the server. */
+import { DIVERGED } from '../diverged';
+
 import { NAME } from './column-words';
 import type { IFolding } from './groups';
 import { asGrouping, withoutHeads } from './groups';
@@ -6,7 +8,7 @@ import type { IQuestion } from './service';
 import type { IShownColumn, IView } from './view-state';
 
 /** What every row needs, whatever is shown. */
-export const ALWAYS = [NAME, 'status', 'start_time'];
+export const ALWAYS = [NAME, 'status', 'start_time', `tags.${DIVERGED}`];
 
 /** The rows of the table: these columns, or those that are shown. */
 export function rowsOf(

@@ -2,6 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, Chart, DownState } from '../../core';
+import type { IDivergence } from '../diverged';
+import { DIVERGED, divergences } from '../diverged';
 import type { ExperimentsModel } from '../model';
 import { isRunning } from '../model';
 import { chartGroups } from '../metric-choice';
@@ -56,6 +58,7 @@ export function Curves(props: Curves.IProps): React.ReactElement | null {
       </p>
     ) : null;
   }
+  const diverged = divergences(run.tags[DIVERGED]);
   const shown = groups.slice(0, most ?? (all ? groups.length : FIRST));
   return (
     <div className="gol-Curves">
@@ -65,6 +68,7 @@ export function Curves(props: Curves.IProps): React.ReactElement | null {
           name={name}
           lines={lines}
           small={props.system}
+          diverged={diverged}
           trans={trans}
         />
       ))}
@@ -98,10 +102,14 @@ const Curve = React.memo(function Curve(props: {
   name: string;
   lines: ISeries[];
   small?: boolean;
+  diverged: readonly IDivergence[];
   trans: TranslationBundle;
 }): React.ReactElement {
   const { name, lines, small, trans } = props;
   const { x, lines: values, axis } = align(lines, small ? 'time' : 'step');
+  const bad = lines.map(line =>
+    props.diverged.find(each => each.metric === line.key)
+  );
   const own = lines.length === 1 ? lines[0].key : name;
   const title = own.replace(/^system\//, '').replace(small ? /_/g : /$^/, ' ');
   return (
@@ -118,7 +126,10 @@ const Curve = React.memo(function Curve(props: {
               aria-hidden="true"
             />
             {lines.length > 1 && `${variant(line.key, name)} `}
-            {metricText(line.values[line.values.length - 1])}
+            <Last
+              value={line.values[line.values.length - 1]}
+              diverged={bad[index]}
+            />
           </span>
         ))}
       </figcaption>
@@ -132,6 +143,13 @@ const Curve = React.memo(function Curve(props: {
         xTime={axis === 'time'}
         bare={small}
         height={small ? 36 : 96}
+        marks={
+          axis === 'step'
+            ? bad.flatMap(each =>
+                each ? [{ x: each.step, label: each.value }] : []
+              )
+            : undefined
+        }
         series={lines.map((line, index) => ({
           label: line.key,
           values: values[index],
@@ -141,6 +159,19 @@ const Curve = React.memo(function Curve(props: {
     </figure>
   );
 });
+
+/** The last value; in red where it is no number. */
+function Last(props: {
+  value: number | null | undefined;
+  diverged: IDivergence | undefined;
+}): React.ReactElement {
+  const { value, diverged } = props;
+  return diverged && typeof value !== 'number' ? (
+    <span className="gol-Curve-bad">{diverged.value}</span>
+  ) : (
+    <>{metricText(value)}</>
+  );
+}
 
 /** What tells a metric from the others of its chart: `val` of `val_loss`. */
 function variant(key: string, group: string): string {

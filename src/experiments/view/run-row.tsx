@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import { Elapsed, RelativeTime, StatusBadge } from '../../core';
 import { groupOf } from '../../core/metric-names';
+import { DIVERGED } from '../diverged';
 import { chooseMetrics } from '../metric-choice';
 import type { ExperimentsModel } from '../model';
 import { isRunning } from '../model';
@@ -13,9 +14,6 @@ import type { IRunActions } from './actions';
 import { Curves } from './curves';
 import { RunDetail } from './run-detail';
 import { metricText, runName, statusWord } from './words';
-
-/** The tag that names metrics which are no numbers any more, with the first step of each. */
-const DIVERGED = 'genops.diverged';
 
 /** A run in the list: two lines, and its detail below them while it is open. */
 export const RunRow = React.memo(function RunRow(

@@ -34,7 +34,9 @@ export function RankedTimes(
               {trans.__('Count')}
             </th>
             <th scope="col">{trans.__('Time')}</th>
-            <th scope="col">{trans.__('Share')}</th>
+            <th scope="col" className="gol-RankedTimes-share">
+              {trans.__('Share')}
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -54,7 +56,9 @@ export function RankedTimes(
               </td>
               <td className="gol-RankedTimes-count">{`${formatNumber(row.count)}×`}</td>
               <td>{formatMicroseconds(row.us)}</td>
-              <td>{formatShare(row.us, total)}</td>
+              <td className="gol-RankedTimes-share">
+                {formatShare(row.us, total)}
+              </td>
             </tr>
           ))}
         </tbody>

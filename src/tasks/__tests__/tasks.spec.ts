@@ -13,6 +13,7 @@ function task(id: string, part: Partial<ITask> = {}): ITask {
     state: 'running',
     subject: `deployment:${id}`,
     kind: '',
+    client: '',
     message: '',
     hint: '',
     progress: null,
@@ -43,6 +44,7 @@ describe('notifications of tasks', () => {
   });
 
   afterEach(() => {
+    jest.useRealTimers();
     notifications.dispose();
     model.dispose();
     bench.dispose();
@@ -115,6 +117,84 @@ describe('notifications of tasks', () => {
     bench.change('task', 'a');
     await settle();
     expect(shown()).toEqual([['in-progress', 'Deploy a']]);
+  });
+
+  it('says nothing of what another page or a terminal started', async () => {
+    model.start();
+    await settle();
+    const { client } = bench.core.api;
+    bench.answers['GET /tasks'] = [
+      task('a', { client: 'socket', state: 'failed' }),
+      task('b', { client: 'another page' }),
+      task('c', { client })
+    ];
+    bench.change('task', 'a');
+    await settle();
+    expect(client).toMatch(/^[\w-]{8,64}$/);
+    expect(shown()).toEqual([['in-progress', 'Deploy c']]);
+  });
+
+  it('lets a success go after 4 s, also while the page has no focus', async () => {
+    jest.useFakeTimers();
+    const pass = (ms: number) => jest.advanceTimersByTimeAsync(ms);
+    bench.answers['GET /tasks'] = [task('a')];
+    model.start();
+    await pass(150);
+    bench.answers['GET /tasks'] = [
+      task('a', { state: 'done', message: 'It answers.' }),
+      task('b', { state: 'failed', message: 'No.' })
+    ];
+    bench.change('task', 'a');
+    await pass(1000);
+    expect(shown()).toHaveLength(2);
+    await pass(4000);
+    expect(shown()).toEqual([['error', 'Deploy b: No.']]);
+  });
+
+  it('has one notification a subject: a new task takes the place of the last', async () => {
+    const subject = 'target:gpu1';
+    model.start();
+    await settle();
+    bench.answers['GET /tasks'] = [
+      task('a', { subject, state: 'failed', message: 'No.' })
+    ];
+    bench.change('task', 'a');
+    await settle();
+    bench.answers['GET /tasks'] = [
+      task('b', { subject }),
+      task('a', { subject, state: 'failed', message: 'No.' })
+    ];
+    bench.change('task', 'b');
+    await settle();
+    expect(shown()).toEqual([['in-progress', 'Deploy b']]);
+  });
+
+  it('covers the page with two at most: earlier ones wait in the list of notifications', async () => {
+    model.start();
+    await settle();
+    const failed = (id: string) =>
+      task(id, { state: 'failed', message: 'No.' });
+    bench.answers['GET /tasks'] = [failed('c'), failed('b'), task('a')];
+    bench.change('task', 'a');
+    await settle();
+    const visible = () =>
+      Notification.manager.notifications
+        .filter(({ options }) => options.autoClose !== 0)
+        .map(({ message }) => message)
+        .sort();
+    expect(shown()).toHaveLength(3);
+    expect(visible()).toEqual(['Deploy b: No.', 'Deploy c: No.']);
+    // Its progress is told where it is now, its failure in sight again.
+    bench.answers['GET /tasks'] = [task('a', { message: 'Half.' })];
+    bench.change('task', 'a');
+    await settle();
+    expect(visible()).toEqual(['Deploy b: No.', 'Deploy c: No.']);
+    expect(shown()).toContainEqual(['in-progress', 'Deploy a: Half.']);
+    bench.answers['GET /tasks'] = [failed('a')];
+    bench.change('task', 'a');
+    await settle();
+    expect(visible()).toEqual(['Deploy a: No.', 'Deploy c: No.']);
+    expect(shown()).toHaveLength(3);
   });
 
   it('looks again with the next event after the server was away', async () => {

@@ -68,6 +68,37 @@ describe('the run widget', () => {
     ]);
   });
 
+  it('reads NaN in red where a metric is no number now, not its last finite value', async () => {
+    const values = () =>
+      [...el.querySelectorAll('.gol-run-value')].map(node => [
+        node.textContent,
+        node.classList.contains('gol-run-bad')
+      ]);
+    model.set('diverged', {
+      loss: 'NaN since step 2',
+      val_loss: 'Infinity since step 1'
+    });
+    model.set('series', {
+      loss: { steps: [0, 1, 2, 3], values: [2, 0.5, null, null] },
+      val_loss: { steps: [0, 1, 2], values: [1, null, 0.75] },
+      best: { steps: [0], values: [null] }
+    });
+    await frame();
+    // One that came back, and a start value, are not alarmed about.
+    expect(values()).toEqual([
+      ['NaN', true],
+      ['0.75', false],
+      ['', false]
+    ]);
+    expect(el.querySelector('[role=img]')?.getAttribute('aria-label')).toBe(
+      'Chart of loss: loss NaN since step 2, val_loss 0.75 at step 2'
+    );
+    const rows = [...el.querySelectorAll('tbody tr')].map(row =>
+      [...row.children].map(cell => cell.textContent)
+    );
+    expect(rows).toContainEqual(['loss', '2', 'NaN']);
+  });
+
   it('leaves nothing behind', () => {
     expect(model.size).toBeGreaterThan(0);
     end();

@@ -1,20 +1,77 @@
 import { shareOf } from '../color-scales';
+import type { RunTableModel } from '../model';
 import { FIRST_VIEW } from '../view-state';
 import { valueOf } from '../rows';
 
 import { FakeTable, opened, settled } from './support';
 
 describe('the run table', () => {
-  it('begins with the parameters that differ and the metrics that runs have', async () => {
-    const model = await opened(new FakeTable(10));
-    expect(model.shown.map(({ name }) => name)).toEqual([
+  const names = (model: RunTableModel) => model.shown.map(({ name }) => name);
+
+  it('begins with the metrics of the user, then what differs, and ends with train/', async () => {
+    const table = new FakeTable(10);
+    table.runs.forEach(run => (run['metrics.train/learning_rate'] = 0.1));
+    const model = await opened(table);
+    expect(names(model)).toEqual([
       'run_name',
-      'status',
+      'metrics.loss',
       'start_time',
       'duration',
       'params.lr',
-      'metrics.loss'
+      'metrics.train/learning_rate'
     ]);
+    model.dispose();
+  });
+
+  it('shows the metrics of training first where there are no others', async () => {
+    const table = new FakeTable(10);
+    table.runs = table.runs.map(run => ({
+      ...run,
+      'metrics.loss': null,
+      'metrics.train/loss': 1
+    }));
+    const model = await opened(table);
+    expect(names(model)[1]).toBe('metrics.train/loss');
+    model.dispose();
+  });
+
+  it('shows what the query names directly behind the name, until it asks for something else', async () => {
+    const table = new FakeTable(30);
+    const model = await opened(table);
+    table.matches = () => true;
+    model.setView({
+      query:
+        'params.`same` = \'metrics.loss\' AND param."lr" > 0 AND metrics.gone > 1'
+    });
+    expect(names(model)).toEqual([
+      'run_name',
+      'params.same',
+      'params.lr',
+      'metrics.loss',
+      'start_time',
+      'duration'
+    ]);
+    model.setView({ query: '' });
+    expect(names(model).slice(1, 3)).toEqual(['metrics.loss', 'start_time']);
+    model.dispose();
+  });
+
+  it('shows what it is sorted by, but leaves a head where it was clicked', async () => {
+    const model = await opened(new FakeTable(30));
+    const before = names(model);
+    model.setView({ sort: [{ column: 'params.lr', descending: false }] });
+    expect(names(model)).toEqual(before);
+    model.setView({ sort: [{ column: 'params.same', descending: false }] });
+    expect(names(model).slice(0, 2)).toEqual(['run_name', 'params.same']);
+    model.dispose();
+  });
+
+  it('keeps the order that a person made, whatever is asked', async () => {
+    const model = await opened(new FakeTable(30));
+    model.setColumns(all => [...all].reverse());
+    const made = names(model);
+    model.setView({ query: 'params.same = 1' });
+    expect(names(model)).toEqual(made);
     model.dispose();
   });
 
@@ -148,7 +205,7 @@ describe('the run table', () => {
     model.setColumns(all => all.slice(0, 1));
     model.setView(FIRST_VIEW);
     await settled();
-    expect(model.shown).toHaveLength(6);
+    expect(model.shown).toHaveLength(5);
     model.dispose();
   });
 });

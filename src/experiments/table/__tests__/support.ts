@@ -45,6 +45,9 @@ export class FakeTable {
 
   runs: FakeRun[];
   held = false;
+  /** Which runs answer a query. */
+  matches = (run: FakeRun, query: string) =>
+    String(run.run_name).includes(query);
   version = 1;
   calls: ICall[] = [];
   changes: string[] = [];
@@ -74,13 +77,15 @@ export class FakeTable {
         }
       }),
     columns: async () => ({
-      columns: ['metrics.loss', 'params.lr', 'params.same'].map(column => ({
-        column,
-        kind: column.startsWith('metrics')
-          ? ('number' as const)
-          : ('text' as const),
-        runs: this.runs.length
-      })),
+      columns: Object.keys(this.runs[0])
+        .filter(column => /^(metrics|params|tags)\./.test(column))
+        .map(column => ({
+          column,
+          kind: column.startsWith('metrics')
+            ? ('number' as const)
+            : ('text' as const),
+          runs: this.runs.filter(run => run[column] !== null).length
+        })),
       state: this.state
     }),
     state: async () => this.state,
@@ -107,9 +112,7 @@ export class FakeTable {
 
   table(question: IQuestion, offset: number, limit: number): IRunTable {
     const { query, sort } = question;
-    const found = this.runs.filter(
-      run => !query || String(run.run_name).includes(query)
-    );
+    const found = this.runs.filter(run => !query || this.matches(run, query));
     for (const { column, descending } of [...sort].reverse()) {
       const key = (run: FakeRun) => Number(run[column] ?? 0);
       found.sort((a, b) => (key(a) - key(b)) * (descending ? -1 : 1));

@@ -8,6 +8,7 @@ import {
   formatMoment
 } from '../../../core';
 import { formatNumber } from '../../../core/palette';
+import { DIVERGED, divergences } from '../../diverged';
 import type { IRun } from '../../service';
 import { statusWord } from '../../view/words';
 import type { IScale } from '../color-scales';
@@ -21,6 +22,7 @@ import { valueOf } from '../rows';
 import { MetricCell } from './metric-cell';
 
 const METRICS = 'metrics.';
+const PARAMS = 'params.';
 const TIMES = ['start_time', 'end_time'];
 /** The strongest background, in percent: text on it stays readable in both themes. */
 const STRONGEST = 32;
@@ -56,15 +58,20 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     return <span className={`gol-RunTable-word gol-mod-${tone}`}>{label}</span>;
   }
   if (row.id && column.startsWith(METRICS)) {
+    const metric = column.slice(METRICS.length);
     return (
       <MetricCell
         model={props.model}
         runId={row.id}
-        metric={column.slice(METRICS.length)}
+        metric={metric}
         value={value}
         trans={trans}
       >
-        {typeof value === 'number' ? figure(value) : value}
+        {typeof value === 'number' ? (
+          figure(value)
+        ) : (
+          <NotFinite row={row} metric={metric} value={value} trans={trans} />
+        )}
       </MetricCell>
     );
   }
@@ -81,7 +88,11 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
     }
     return <span title={String(value)}>{figure(value)}</span>;
   }
-  return <span title={value}>{value}</span>;
+  return (
+    <span title={value}>
+      {column.startsWith(PARAMS) ? shortened(value) : value}
+    </span>
+  );
 }
 
 export namespace CellContent {
@@ -109,6 +120,37 @@ export function figure(value: number): string {
 }
 
 let fourDigits: Intl.NumberFormat | undefined;
+
+/** A parameter's text; a fraction with more than four significant digits is rounded. */
+function shortened(text: string): string {
+  const digits = /^[-+]?(\d*\.\d*)(e[-+]?\d+)?$/i.exec(text)?.[1];
+  const significant = digits?.replace('.', '').replace(/^0+/, '') ?? '';
+  return significant.length > 4 ? formatNumber(Number(text)) : text;
+}
+
+/** NaN, or an infinity: red with its first step, grey where it is but a start value. */
+function NotFinite(props: {
+  row: IRow;
+  metric: string;
+  value: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { row, metric, value, trans } = props;
+  const tag = valueOf(row, `tags.${DIVERGED}`);
+  const found = divergences(typeof tag === 'string' ? tag : '').find(
+    each => each.metric === metric
+  );
+  if (!found && value !== 'NaN') {
+    return <span className="gol-RunTable-quiet">{value}</span>;
+  }
+  return (
+    <span className="gol-RunTable-diverged">
+      {found
+        ? trans.__('%1, step %2', value, found.step.toLocaleString())
+        : value}
+    </span>
+  );
+}
 
 function NameCell(props: {
   row: IRow;

@@ -8,9 +8,12 @@ import type { RunTableModel } from '../model';
 import { around, completed, pointsAt } from '../query-text';
 import type { ICompletion } from '../service';
 
-const APPLY_MS = 500;
+/** A query is judged when its writer pauses, or with Enter. */
+const APPLY_MS = 600;
 const COMPLETE_MS = 80;
 const MOST_SHOWN = 12;
+/** Characters before and behind what is wrong. */
+const MOST_AROUND = 24;
 const EXAMPLE = "metrics.accuracy > 0.9 AND params.model = 'cnn'";
 
 /** Where runs are asked for: completes what is typed, and points at what is wrong. */
@@ -132,7 +135,7 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
   const position = Number(error?.details.position ?? NaN);
   const errorId = `${id}-error`;
   return (
-    <div className="gol-QueryBox">
+    <div className={`gol-QueryBox ${error ? 'gol-mod-wrong' : ''}`}>
       <div className="gol-QueryBox-field">
         <input
           ref={input}
@@ -205,34 +208,35 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
           ))}
         </ul>
       </div>
-      {!error && query && props.doubts.length > 0 && (
-        <p className="gol-QueryBox-error" role="status">
-          {props.doubts.map(({ message, hint, position, length }) => (
-            <span key={`${position} ${length}`}>
-              {message} {hint}
-            </span>
-          ))}
-        </p>
-      )}
-      <div role="alert">
-        {error && (
-          <p className="gol-QueryBox-error" id={errorId}>
-            {Number.isFinite(position) && query && (
-              <code>
-                <Pointed
-                  pieces={around(
-                    query,
-                    position,
-                    Number(error.details.length ?? 1)
-                  )}
-                />
-              </code>
-            )}
-            <span>
-              {error.message} {error.hint}
-            </span>
+      {/* Its line is there also without words, so that nothing jumps. */}
+      <div className="gol-QueryBox-notes">
+        {!error && query && props.doubts.length > 0 && (
+          <p role="status">
+            {props.doubts.map(({ message, hint, position, length }) => (
+              <span key={`${position} ${length}`}>
+                {message} {hint}{' '}
+              </span>
+            ))}
           </p>
         )}
+        <div role="alert">
+          {error && (
+            <p id={errorId}>
+              {Number.isFinite(position) && query && (
+                <code title={query}>
+                  <Pointed
+                    pieces={around(
+                      query,
+                      position,
+                      Number(error.details.length ?? 1)
+                    )}
+                  />
+                </code>
+              )}
+              {error.message} {error.hint}
+            </p>
+          )}
+        </div>
       </div>
     </div>
   );
@@ -265,9 +269,9 @@ function Pointed(props: {
   const [before, wrong, after] = props.pieces;
   return (
     <>
-      {before}
+      {before.length > MOST_AROUND ? `…${before.slice(-MOST_AROUND)}` : before}
       <mark>{wrong || '\u00a0'}</mark>
-      {after}
+      {after.length > MOST_AROUND ? `${after.slice(0, MOST_AROUND)}…` : after}
     </>
   );
 }

@@ -26,6 +26,7 @@ function makeTask(part: Partial<ITask> = {}): ITask {
     state: 'running',
     subject: 'profile:p1',
     kind: 'trace',
+    client: '',
     message: '12.0 MiB of 48.0 MiB',
     hint: '',
     progress: 0.25,

@@ -1,0 +1,104 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { IDisposable } from '@lumino/disposable';
+import { Signal } from '@lumino/signaling';
+
+import type { IGenOpsCore } from '../core';
+
+import { DIVERGED, divergences } from './diverged';
+import type { ExperimentsService, IRun } from './service';
+import { runName } from './view/words';
+
+/** A sweep's own view tells of its trials, many of which may diverge. */
+const SWEEP = 'genops.sweep';
+/** Notifications of this kind that cover the page. */
+const MOST_VISIBLE = 2;
+
+/** Says once a run that its metrics became NaN or infinite, while it goes on. */
+export class DivergenceNotices implements IDisposable {
+  constructor(private _options: DivergenceNotices.IOptions) {
+    const { events } = _options.core;
+    events.changed('divergence').connect(this._onDivergence, this);
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    Signal.clearData(this);
+    this._shown.forEach(id => Notification.dismiss(id));
+  }
+
+  private _onDivergence(_: unknown, { id }: { id: string }): void {
+    this._options.service.run(id).then(
+      ({ run }) => this._show(run),
+      // The panel and the table say it too, when MLflow answers again.
+      () => undefined
+    );
+  }
+
+  private _show(run: IRun): void {
+    const message = this._message(run);
+    if (this._isDisposed || !message || run.tags[SWEEP]) {
+      return;
+    }
+    const shown = this._shown.get(run.run_id);
+    if (shown) {
+      // One that the person closed stays closed.
+      Notification.update({ id: shown, message });
+      return;
+    }
+    const { core, open } = this._options;
+    const id = Notification.error(message, {
+      autoClose: false,
+      actions: [
+        {
+          label: core.trans.__('Open'),
+          caption: core.trans.__('Show the run and its curves'),
+          callback: () => open(run.run_id)
+        }
+      ]
+    });
+    this._shown.set(run.run_id, id);
+    [...this._shown.values()]
+      .filter(each => Notification.manager.has(each))
+      .slice(0, -MOST_VISIBLE)
+      .forEach(each => Notification.dismiss(each));
+  }
+
+  private _message(run: IRun): string {
+    const { trans } = this._options.core;
+    const [first, ...others] = divergences(run.tags[DIVERGED]);
+    if (!first) {
+      return '';
+    }
+    const { metric, value, step } = first;
+    const at = step.toLocaleString();
+    const name = runName(run);
+    return others.length === 0
+      ? trans.__('%1 of %2 is %3 since step %4.', metric, name, value, at)
+      : trans._n(
+          '%2 of %3 is %4 since step %5, and %1 more metric is no finite number.',
+          '%2 of %3 is %4 since step %5, and %1 more metrics are no finite numbers.',
+          others.length,
+          metric,
+          name,
+          value,
+          at
+        );
+  }
+
+  /** Ids of notifications by ids of runs. */
+  private _shown = new Map<string, string>();
+  private _isDisposed = false;
+}
+
+export namespace DivergenceNotices {
+  export interface IOptions {
+    core: Pick<IGenOpsCore, 'events' | 'trans'>;
+    service: Pick<ExperimentsService, 'run'>;
+    /** Show a run. */
+    open: (runId: string) => void;
+  }
+}

@@ -1,0 +1,62 @@
+import { act } from '@testing-library/react';
+import { Widget } from '@lumino/widgets';
+
+import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { missingMagic } from '../missing-magic';
+import { StartHereBanner, StartModel } from '../start-here';
+
+describe('how to start', () => {
+  it('is said until there is a run, and never again', async () => {
+    const bench = new Bench({ 'GET /runs': { runs: [], next_page_token: '' } });
+    const kept = new Map<string, unknown>();
+    const state = {
+      fetch: async (key: string) => kept.get(key) as never,
+      save: async (key: string, value: unknown) => void kept.set(key, value)
+    };
+    const model = new StartModel(bench.core, state);
+    const onQuickstart = jest.fn();
+    const onLoad = jest.fn();
+    const banner = new StartHereBanner({ model, trans, onQuickstart, onLoad });
+    Widget.attach(banner, document.body);
+    model.seen = true;
+    await act(() => settle());
+    expect(banner.isHidden).toBe(false);
+    const buttons = [...banner.node.querySelectorAll('button')];
+    buttons[1].click();
+    buttons[2].click();
+    expect(onQuickstart).toHaveBeenCalledTimes(1);
+    expect(onLoad).toHaveBeenCalledTimes(1);
+    expect(banner.node.textContent).toContain('%load_ext genops_lab');
+
+    bench.answers['GET /runs'] = { runs: [{}], next_page_token: '' };
+    bench.change('run', 'r1');
+    await act(() => settle(700));
+    expect(banner.isHidden).toBe(true);
+    banner.dispose();
+
+    const again = new StartModel(bench.core, state);
+    await again.ready;
+    expect(again.begins).toBe(false);
+    bench.dispose();
+  });
+});
+
+describe('a magic that is not loaded', () => {
+  const said = (text: string | string[]) =>
+    missingMagic([{ output_type: 'stream', name: 'stderr', text }]);
+
+  it('is found in what IPython says, when it is one of ours', () => {
+    expect(said('UsageError: Cell magic `%%track` not found.\n')).toBe(
+      '%%track'
+    );
+    expect(
+      said(['UsageError: Line magic function `%genops` not found.\n'])
+    ).toBe('%genops');
+    expect(said('UsageError: Cell magic `%%timeit2` not found.')).toBe(
+      undefined
+    );
+    expect(missingMagic([{ output_type: 'display_data', data: {} }])).toBe(
+      undefined
+    );
+  });
+});

@@ -1,0 +1,67 @@
+import { Notification } from '@jupyterlab/apputils';
+import type { Cell } from '@jupyterlab/cells';
+import type { IOutput } from '@jupyterlab/nbformat';
+import type { Notebook } from '@jupyterlab/notebook';
+import { NotebookActions } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { LOAD_EXTENSION } from '../core/notebook';
+
+const NOT_FOUND =
+  /UsageError: (?:Line magic function|Cell magic) `(%%?(?:track|profile|sweep|genops))` not found/;
+
+/** The magic of ours that IPython did not know, in what a cell put out; undefined for none. */
+export function missingMagic(outputs: readonly IOutput[]): string | undefined {
+  for (const { output_type: type, text } of outputs) {
+    const found =
+      type === 'stream' && NOT_FOUND.exec([text].flat().join('') ?? '');
+    if (found) {
+      return found[1];
+    }
+  }
+  return undefined;
+}
+
+/** Where a cell fails because the magics are not loaded, name what loads them. */
+export function watchMissingMagics(trans: TranslationBundle): void {
+  let shown = '';
+  NotebookActions.executed.connect((_, { notebook, cell }) => {
+    const outputs = (
+      cell.model as Partial<{ outputs: { toJSON(): IOutput[] } }>
+    ).outputs?.toJSON();
+    const magic = missingMagic(outputs ?? []);
+    if (!magic) {
+      return;
+    }
+    Notification.dismiss(shown);
+    shown = Notification.warning(
+      trans.__(
+        '%1 is not known in this notebook yet. Run %2 first.',
+        magic,
+        LOAD_EXTENSION
+      ),
+      {
+        autoClose: false,
+        actions: [
+          {
+            label: trans.__('Insert it above'),
+            caption: trans.__('Insert %1 into the notebook', LOAD_EXTENSION),
+            displayType: 'accent',
+            callback: () => insertAbove(notebook, cell)
+          }
+        ]
+      }
+    );
+  });
+}
+
+function insertAbove(notebook: Notebook, cell: Cell): void {
+  const index = notebook.widgets.indexOf(cell);
+  if (!notebook.isDisposed && notebook.model && index !== -1) {
+    notebook.model.sharedModel.insertCell(index, {
+      cell_type: 'code',
+      source: LOAD_EXTENSION
+    });
+    notebook.activeCellIndex = index;
+  }
+}
