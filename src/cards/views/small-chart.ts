@@ -1,10 +1,10 @@
 /** One small chart of a run's metrics, for the widgets that travel with a message. */
 import uPlot from 'uplot';
 
-import { LastLabel } from '../core/last-label';
-import { formatNumber, readColors } from '../core/palette';
+import { LastLabel } from '../../core/last-label';
+import { formatNumber, readColors } from '../../core/palette';
 
-import { make } from './_dom';
+import { make } from './dom';
 
 export interface ISeries {
   steps: number[];
