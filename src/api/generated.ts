@@ -3505,7 +3505,8 @@ export interface components {
          * @description How far the runs are read. ``version`` grows with each change of what is shown.
          *
          *         ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
-         *         seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
+         *         seen (None: not all was looked at yet). ``refreshing``: the runs are those that an earlier process kept, and MLflow
+         *         is being asked what has changed since. ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
          *         nothing new comes, empty while it does.
          */
         RunsState: {
@@ -3516,6 +3517,8 @@ export interface components {
             total: number | null;
             /** @default null */
             as_of: number | null;
+            /** @default false */
+            refreshing: boolean;
             /**
              * @default
              * @enum {unknown}

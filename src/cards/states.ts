@@ -17,7 +17,7 @@ export function runState(run: Schemas['Run']): State {
     .filter(parts => parts.length === 2);
   return {
     run_id,
-    title: name || 'run',
+    title: name,
     status,
     params,
     started_at,

@@ -103,7 +103,7 @@ def begun(lab: LabPage, folder: Path, name: str, kernel: str) -> Path:
     go = folder / f"{name}.go"
     sources = ["%load_ext genops_lab", TRACKED.format(name=name, go=str(go))]
     cells = [
-        {"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
         for i, source in enumerate(sources)
     ]  # fmt: skip
     metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
