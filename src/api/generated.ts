@@ -1180,6 +1180,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/mlflow-ui": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Where MLflow's own pages are. Those of the embedded MLflow are read-only, and open in a browser of this machine alone; they come up with the first visit (5 to 20 s). */
+        post: operations["open_mlflow_ui"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/tracking/events": {
         parameters: {
             query?: never;
@@ -3809,6 +3826,14 @@ export interface components {
             direction: number | null;
             runs: number;
             values: number;
+        };
+        /**
+         * MlflowUi
+         * @description The address of MLflow's own pages; ``this_machine``: with a key in it, for a browser of the Lab's machine.
+         */
+        MlflowUi: {
+            url: string;
+            this_machine: boolean;
         };
         /**
          * TrackingBatch
@@ -7705,6 +7730,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Importance"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    open_mlflow_ui: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MlflowUi"];
                 };
             };
             /** @description What went wrong. */

@@ -11,8 +11,9 @@ import { IGenOpsCore, experimentIcon } from '../core';
 import { MediaService } from '../media/service';
 import { IGenOpsPanel } from '../panel';
 
-import { addCommands } from './commands';
+import { addCommands, CommandIDs } from './commands';
 import { addLinkCommands } from './link-commands';
+import { addMlflowCommand } from './mlflow-ui';
 import { ExperimentsModel, isRunning } from './model';
 import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
@@ -54,6 +55,11 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       trans
     });
     addLinkCommands({ app, router, palette, model, service, trans });
+    addMlflowCommand({ commands, service, trans });
+    palette?.addItem({
+      command: CommandIDs.openMlflow,
+      category: trans.__('GenOps Lab')
+    });
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),

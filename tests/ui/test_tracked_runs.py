@@ -178,3 +178,29 @@ def test_the_card_of_a_run_that_ended_while_no_page_was_there_is_drawn_from_the_
     expect(card(lab).locator(".gol-run-status")).to_have_text("Finished")
     expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss: loss"))).to_be_visible()
     no_problems(lab)
+
+
+CREATE = """() => fetch('ajax-api/2.0/mlflow/experiments/create', {
+    method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{"name": "x"}'
+}).then(answer => answer.status)"""
+
+
+def test_mlflows_own_page_of_a_run_opens_in_a_tab_and_changes_nothing(
+    lab: LabPage, server: LabServer
+) -> None:
+    run_script(server, LONG.replace('"long"', '"in-mlflow"'))
+    section = lab.section("Experiments")
+    section.get_by_role("button", name=re.compile("^in-mlflow")).first.click()
+    with lab.page.expect_popup() as popup:
+        section.get_by_role("button", name="Open in MLflow").click()
+    page = popup.value
+    expect(
+        page.get_by_role("heading", name="in-mlflow").or_(page.get_by_text("in-mlflow")).first
+    ).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("accuracy").first).to_be_visible()
+    address = page.evaluate("() => document.baseURI")
+    assert re.match(r"http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/\w{32}", address), "no key in it"
+    assert page.evaluate("() => window.opener") is None
+    assert page.evaluate(CREATE) == 403
+    page.close()
+    no_problems(lab)
