@@ -1,5 +1,6 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
+import { cardsPlugin } from './cards/plugin';
 import { chartsPlugin } from './charts/plugin';
 import { comparisonPlugin } from './comparison/plugin';
 import { computePlugin } from './compute/plugin';
@@ -40,6 +41,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   modelsPlugin,
   deploymentsPlugin,
   outputsPlugin,
+  cardsPlugin,
   doctorPlugin,
   quickstartPlugin
 ];

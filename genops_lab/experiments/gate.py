@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import hmac
 import os
+import re
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,31 @@ _DENIED = (
 )
 
 
+#: Where a browser shows the key (``http://genops:KEY@HOST/genops-open``). It is sent on to an address without the key,
+#: in which MLflow's pages may fetch.
+OPEN = "/genops-open"
+BROWSER = "genops"
+#: What MLflow's pages ask by POST and nothing is changed by.
+_QUESTION = re.compile(r"/graphql|/(ajax-)?api/\d\.0/mlflow/([\w-]+/)*search[\w-]*", re.ASCII)
+_READ_ONLY = (
+    b'{"error_code": "PERMISSION_DENIED", "message": "MLflow\'s pages are read-only here: use the GenOps panel."}'
+)
+
+
+def browser_key(key: str) -> str:
+    """The key of browsers, made from that of kernels: it reads, and changes nothing."""
+    return hmac.new(key.encode(), b"browser", "sha256").hexdigest()
+
+
 class Gate:
-    """An ASGI app that lets requests with ``Authorization: Bearer <key>`` through to another."""
+    """An ASGI app that lets requests with a key through to another: ``Authorization: Bearer <key>`` for all, and
+    HTTP Basic with :func:`browser_key` for a browser's reading, whose address may be in any page's link."""
 
     def __init__(self, app: App, key: str, connections: Connections) -> None:
         self._app = app
         self._connections = connections
         self._expected = f"Bearer {key}".encode()
+        self._browser = b"Basic " + base64.b64encode(f"{BROWSER}:{browser_key(key)}".encode())
         self._open = 0
         self._last_used = time.monotonic()
 
@@ -51,11 +71,21 @@ class Gate:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        given = [value for name, value in scope.get("headers", []) if name.lower() == b"authorization"]
-        if len(given) != 1 or not hmac.compare_digest(given[0], self._expected):
+        headers = {name.lower(): value for name, value in reversed(scope.get("headers", []))}
+        given = headers.get(b"authorization", b"")
+        is_browser = hmac.compare_digest(given, self._browser)
+        if not is_browser and not hmac.compare_digest(given, self._expected):
             await self._deny(scope, send)
             return
         self._connections.admit(scope["client"])
+        if is_browser:
+            if not _may_read(scope, headers):
+                await _answer(send, 403, _READ_ONLY)
+                return
+            if scope["path"] == OPEN:
+                await _answer(send, 302, b"", (b"location", b"http://" + headers[b"host"] + b"/"))
+                return
+            send = _harmless(scope, send)
         self._open += 1
         try:
             await self._app(scope, receive, send)
@@ -68,9 +98,43 @@ class Gate:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
-        headers = [(b"content-type", b"application/json"), (b"www-authenticate", b"Bearer")]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": _DENIED})
+        # A browser asks for the key, or takes it from its address; MLflow's client reads the text.
+        await _answer(send, 401, _DENIED, (b"www-authenticate", b'Basic realm="The MLflow of a GenOps Lab"'))
+
+
+def _may_read(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a browser's request changes nothing and comes from MLflow's own pages, or opens one.
+
+    A browser sends the key with every request, also with those of other sites' pages, which say so in ``Sec-Fetch-*``.
+    """
+    host = headers.get(b"host", b"").rpartition(b":")[0]
+    opens = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
+    is_own = headers.get(b"sec-fetch-site", b"") in (b"same-origin", b"none")
+    if scope["type"] != "http" or host not in (b"127.0.0.1", b"localhost"):
+        return False
+    if scope["method"] in ("GET", "HEAD"):
+        return opens or is_own
+    return scope["method"] == "POST" and is_own and _QUESTION.fullmatch(scope["path"]) is not None
+
+
+def _harmless(scope: Scope, send: Send) -> Send:
+    """Runs' files are not pages of MLflow's: what is in them runs no scripts as such."""
+    if "artifact" not in scope["path"]:
+        return send
+
+    async def sandboxed(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", []), (b"content-security-policy", b"sandbox")]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sandboxed
+
+
+async def _answer(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    given = [(b"content-type", b"application/json"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": given})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _serve(listener: socket.socket, key: str, idle_s: float) -> None:

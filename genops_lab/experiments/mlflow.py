@@ -8,12 +8,15 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.core.paths import private_dir
 from genops_lab.core.worker import Worker
 from genops_lab.settings import Settings
 
 from .backends.embedded import EmbeddedStore, is_ready
+from .gate import BROWSER, OPEN, browser_key
 from .models import KernelTracking
 from .server import MlflowServer
 
@@ -145,6 +148,22 @@ class MlflowConnection:
             return KernelTracking(tracking_uri=self.uri, artifact_root=str(self._artifacts))
         url, key = await self.server.offer()
         return KernelTracking(tracking_uri=url, token=key)
+
+    async def ui_address(self) -> str:
+        """Where MLflow's own pages are; of the embedded MLflow with a browser's key, and on this machine alone.
+
+        Raises InvalidRequest for a store without pages of its own.
+        """
+        if self.kind == "embedded":
+            await self.ensure()
+            url, key = await self.server.offer()
+            return f"{url.replace('://', f'://{BROWSER}:{browser_key(key)}@')}{OPEN}"
+        if urlsplit(self.uri).scheme in ("http", "https"):
+            return self.shown_uri.rstrip("/") + "/"
+        raise InvalidRequest(
+            f"{self.shown_uri} is a store that no MLflow server of this Lab shows.",
+            hint="Run `mlflow ui --backend-store-uri` with its address.",
+        )
 
     async def kernel_environment(self, mlflow_version: str) -> dict[str, str]:
         """The variables with which a kernel of this version of mlflow (empty: none yet) starts.

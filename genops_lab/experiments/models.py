@@ -230,6 +230,13 @@ class KernelTracking(msgspec.Struct, frozen=True, kw_only=True):
     artifact_root: str = ""
 
 
+class MlflowUi(msgspec.Struct, frozen=True, kw_only=True):
+    """The address of MLflow's own pages; ``this_machine``: with a key in it, for a browser of the Lab's machine."""
+
+    url: str
+    this_machine: bool
+
+
 class KernelTrackingQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The version of mlflow in the kernel's environment; empty where there is none."""
 

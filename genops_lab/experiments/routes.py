@@ -46,6 +46,7 @@ OPERATIONS = [
     Operation("POST", "/run-table/undelete", RunTableService.undelete_runs),
     Operation("POST", "/run-charts/histories", ChartsService.query_histories),
     Operation("POST", "/run-charts/importance", ChartsService.rank_parameters),
+    Operation("POST", "/mlflow-ui", Service.open_mlflow_ui),
     Operation("POST", "/tracking/events", TrackingService.track),
     Operation("POST", "/tracking/resume", TrackingService.resume),
     Operation("POST", "/tracking/models", TrackingService.remember_model),

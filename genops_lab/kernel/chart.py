@@ -10,6 +10,8 @@ from .palette import GREY, SERIES, escape, figure
 
 WIDTH, HEIGHT = 300, 130
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 22, 18
+#: The width of a digit at the size of the labels, in pixels.
+_DIGIT = 6
 _PARTS = r"(train|training|val|valid|validation|test|eval)"
 _GROUPED = re.compile(rf"^{_PARTS}[_/.\-]|[_/.\-]{_PARTS}$", re.IGNORECASE)
 
@@ -43,11 +45,12 @@ def line_chart(title: str, series: Series) -> str:
         return ""
     low_x, high_x = min(p[0] for p in flat), max(p[0] for p in flat)
     low_y, high_y = _range([p[1] for p in flat])
-    wide, tall = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    left = max(_LEFT, 6 + _DIGIT * max(len(figure(low_y)), len(figure(high_y))))
+    wide, tall = WIDTH - left - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
     def at(point: Tuple[float, float]) -> Tuple[float, float]:
         across = 0.5 if high_x == low_x else (point[0] - low_x) / (high_x - low_x)
-        return _LEFT + across * wide, _TOP + (1 - (point[1] - low_y) / (high_y - low_y)) * tall
+        return left + across * wide, _TOP + (1 - (point[1] - low_y) / (high_y - low_y)) * tall
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
@@ -56,15 +59,15 @@ def line_chart(title: str, series: Series) -> str:
     ]
     for value, y in ((high_y, _TOP), (low_y, _TOP + tall)):
         parts.append(
-            f'<path d="M{_LEFT} {y}H{WIDTH - _RIGHT}" stroke="{GREY}" stroke-opacity=".4"/>'
-            f'<text x="{_LEFT - 4}" y="{y + 3}" text-anchor="end" fill="{GREY}">{figure(value)}</text>'
+            f'<path d="M{left} {y}H{WIDTH - _RIGHT}" stroke="{GREY}" stroke-opacity=".4"/>'
+            f'<text x="{left - 4}" y="{y + 3}" text-anchor="end" fill="{GREY}">{figure(value)}</text>'
         )
-    ticks = ((low_x, _LEFT, "start"), (high_x, WIDTH - _RIGHT, "end"))
-    for value, x, anchor in ticks if high_x > low_x else ((low_x, _LEFT + wide / 2, "middle"),):
+    ticks = ((low_x, left, "start"), (high_x, WIDTH - _RIGHT, "end"))
+    for value, x, anchor in ticks if high_x > low_x else ((low_x, left + wide / 2, "middle"),):
         parts.append(
             f'<text x="{x}" y="{HEIGHT - 5}" text-anchor="{anchor}" fill="{GREY}">{figure(value)}</text>'
         )
-    legend_x = float(_LEFT)
+    legend_x = float(left)
     for index, (name, some) in enumerate(points.items()):
         colour = SERIES[index % len(SERIES)]
         dash = "" if index < len(SERIES) else ' stroke-dasharray="4 2"'

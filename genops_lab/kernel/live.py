@@ -8,6 +8,9 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from .display import show
 from .widget import VIEW_MIME, Widget, script
 
+#: What GenOps Lab's front end draws in place of the widget: it outlives a reload of the page (``src/cards``).
+CARD_MIME = "application/vnd.genops.card+json"
+
 Form = Callable[[Mapping[str, Any]], str]
 
 
@@ -23,6 +26,7 @@ class LiveView:
         asked: Optional[Callable[[Any], None]] = None,
     ) -> None:
         self._display_id = uuid.uuid4().hex
+        self._name = view
         self._html = html
         self._text = text
         self._shown = state
@@ -36,6 +40,12 @@ class LiveView:
         bundle: Dict[str, Any] = self._picture(self._shown)
         if self._widget is not None:
             bundle[VIEW_MIME] = self._widget.view()
+            bundle[CARD_MIME] = {
+                "view": self._name,
+                "comm_id": self._widget.comm_id,
+                "display_id": self._display_id,
+                "state": self._shown,
+            }
         show(bundle, self._display_id)
 
     @staticmethod

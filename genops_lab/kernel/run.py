@@ -82,6 +82,9 @@ class Run:
         self.implicit = False
         #: the folder of what this session keeps, of a run that goes on; empty for a run's first session
         self.session = "" if resumed is None else resumed.session
+        #: the key of the run's first session or, of a run that goes on, MLflow's id: by one of them it is found
+        self.first_key = self.key if resumed is None else resumed.run_key
+        self.known_id = "" if resumed is None else resumed.run_id
         self.before = None if resumed is None else resumed.before
         #: the number of the last cell that is kept
         self.kept_cells = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import Any, Dict, Mapping, Optional
 
 from .cards import run_card, run_text
@@ -27,7 +28,8 @@ def run_state(run: Run) -> Dict[str, Any]:
         "diverged": dict(run.history.diverged),
         "params": dict(run.shown_params),
         "elapsed_s": round(run.elapsed_s, 2),
-        "run_id": run.run_id,
+        "run_id": run.run_id or run.known_id,
+        "key": run.first_key,
         "message": run.message,
     }
 
@@ -73,6 +75,7 @@ class ProfileView:
     def __init__(self, title: str) -> None:
         self._state: Dict[str, Any] = {
             "id": "", "title": title, "state": "writing", "message": "", "note": "", "summary": None, "findings": None,
+            "started_at": time.time(),
         }  # fmt: skip
         self._view: Optional[LiveView] = None
         if in_notebook():

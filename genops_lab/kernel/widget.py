@@ -79,9 +79,14 @@ class Widget:
             self._state.update(changed)
             self._send(changed)
 
+    @property
+    def comm_id(self) -> str:
+        """The comm over which the state comes."""
+        return str(self._comm.comm_id)
+
     def view(self) -> Dict[str, Any]:
         """What a display bundle holds under ``VIEW_MIME``."""
-        return {"version_major": 2, "version_minor": 0, "model_id": self._comm.comm_id}
+        return {"version_major": 2, "version_minor": 0, "model_id": self.comm_id}
 
     def close(self) -> None:
         """The front end forgets the view."""

@@ -1180,6 +1180,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/mlflow-ui": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Where MLflow's own pages are. Those of the embedded MLflow are read-only, and open in a browser of this machine alone; they come up with the first visit (5 to 20 s). */
+        post: operations["open_mlflow_ui"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/tracking/events": {
         parameters: {
             query?: never;
@@ -3509,7 +3526,8 @@ export interface components {
          *         needed were read.
          *
          *         ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
-         *         seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
+         *         seen (None: not all was looked at yet). ``refreshing``: the runs are those that an earlier process kept, and MLflow
+         *         is being asked what has changed since. ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
          *         nothing new comes, empty while it does.
          */
         RunsState: {
@@ -3520,6 +3538,8 @@ export interface components {
             total: number | null;
             /** @default null */
             as_of: number | null;
+            /** @default false */
+            refreshing: boolean;
             /**
              * @default
              * @enum {unknown}
@@ -3819,6 +3839,14 @@ export interface components {
             direction: number | null;
             runs: number;
             values: number;
+        };
+        /**
+         * MlflowUi
+         * @description The address of MLflow's own pages; ``this_machine``: with a key in it, for a browser of the Lab's machine.
+         */
+        MlflowUi: {
+            url: string;
+            this_machine: boolean;
         };
         /**
          * TrackingBatch
@@ -7724,6 +7752,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Importance"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    open_mlflow_ui: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MlflowUi"];
                 };
             };
             /** @description What went wrong. */

@@ -4,6 +4,7 @@ import type {
 } from '@jupyterlab/application';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
+import { closeWhenBack } from './connection-dialog';
 import { GenOpsEvents } from './events';
 import { LiveChannel } from './live';
 import { GenOpsApi } from './request';
@@ -22,13 +23,15 @@ export const corePlugin: JupyterFrontEndPlugin<IGenOpsCore> = {
   ): IGenOpsCore => {
     const { serviceManager } = app;
     const { serverSettings } = serviceManager;
-    const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const words = translator ?? nullTranslator;
+    const trans = words.load(DOMAIN);
     const api = new GenOpsApi({ serverSettings, trans });
     const live = new LiveChannel({ serverSettings });
     const events = new GenOpsEvents({
       stream: serviceManager.events.stream,
       interruptions: [live.reconnected, serviceManager.connectionFailure]
     });
+    closeWhenBack(words, serverSettings, () => events.refresh());
     return { api, events, live, trans };
   }
 };

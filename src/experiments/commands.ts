@@ -22,6 +22,7 @@ export namespace CommandIDs {
   export const restoreNotebook = 'genops:restore-notebook';
   export const copyRunId = 'genops:copy-run-id';
   export const copyRunLink = 'genops:copy-run-link';
+  export const openMlflow = 'genops:open-mlflow';
   export const openLinkedRun = 'genops:open-linked-run';
   /** The comparison's. */
   export const compareRuns = 'genops:compare-runs';

@@ -11,9 +11,10 @@ import { IGenOpsCore, experimentIcon } from '../core';
 import { MediaService } from '../media/service';
 import { IGenOpsPanel } from '../panel';
 
-import { CommandIDs, addCommands } from './commands';
+import { addCommands, CommandIDs } from './commands';
 import { DivergenceNotices } from './divergence-notices';
 import { addLinkCommands } from './link-commands';
+import { addMlflowCommand } from './mlflow-ui';
 import { ExperimentsModel, isRunning } from './model';
 import { runActions } from './run-actions';
 import { ExperimentsService } from './service';
@@ -60,6 +61,11 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
       open: run_id => void commands.execute(CommandIDs.openRuns, { run_id })
     });
     addLinkCommands({ app, router, palette, model, service, trans });
+    addMlflowCommand({ commands, service, trans });
+    palette?.addItem({
+      command: CommandIDs.openMlflow,
+      category: trans.__('GenOps Lab')
+    });
     panel.addSection({
       id: 'experiments',
       title: trans.__('Experiments'),

@@ -18,6 +18,11 @@ export function runActions(commands: CommandRegistry): IRunActions {
     restore: ({ run_id }) => execute(CommandIDs.restoreNotebook, { run_id }),
     compare: run_ids => execute(CommandIDs.compareRuns, { run_ids }),
     copyLink: ({ run_id }) => execute(CommandIDs.copyRunLink, { run_id }),
+    openMlflow: run =>
+      execute(
+        CommandIDs.openMlflow,
+        run && { run_id: run.run_id, experiment_id: run.experiment_id }
+      ),
     register: ({ run_id }, { name }) =>
       execute(CommandIDs.registerModel, { run_id, model: name }),
     openNotebook: path => execute('docmanager:open', { path }),

@@ -10,6 +10,7 @@ export type IRunOutput = components['schemas']['RunOutput'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
 export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
 export type IRunLinks = components['schemas']['RunLinks'];
+export type IMlflowUi = components['schemas']['MlflowUi'];
 export type ISeries = components['schemas']['Series'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
 export type IArtifact = components['schemas']['Artifact'];
@@ -75,6 +76,11 @@ export class ExperimentsService {
     return this._api.data(
       http.GET('/genops/runs/{run_id}/metrics', { params, signal })
     );
+  }
+
+  /** Where MLflow's own pages are; they come up with the first visit. */
+  mlflowUi(): Promise<IMlflowUi> {
+    return this._api.data(this._api.http.POST('/genops/mlflow-ui'));
   }
 
   /** Where a run can be opened by people. */

@@ -63,6 +63,11 @@ export class TargetsModel implements IDisposable, IDriven {
     return this._targets;
   }
 
+  /** Whether the Jupyter server itself does not answer: what is known of targets is of before. */
+  get isServerAway(): boolean {
+    return this.list.state === 'down' && this.list.error?.status === 0;
+  }
+
   /** A target by its name. */
   find(name: string): ITarget | undefined {
     return this._targets?.find(each => each.name === name);

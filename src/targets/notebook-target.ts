@@ -20,7 +20,7 @@ export class NotebookTarget implements IDisposable {
   ) {
     session.kernelChanged.connect(this._sync, this);
     session.statusChanged.connect(this._tell, this);
-    session.connectionStatusChanged.connect(this._tell, this);
+    session.connectionStatusChanged.connect(this._onConnection, this);
     session.disposed.connect(this.dispose, this);
     model.changed.connect(this._tell, this);
   }
@@ -68,7 +68,11 @@ export class NotebookTarget implements IDisposable {
     );
   }
 
+  /** Why its kernel is not to be had: the Jupyter server does not answer, or what that said last. */
   get gone(): Gone | undefined {
+    if (this.isRemote && this.model.isServerAway) {
+      return 'away';
+    }
     return this.ended ? 'ended' : this.taken && 'taken';
   }
 
@@ -105,6 +109,14 @@ export class NotebookTarget implements IDisposable {
     } else if (!wanted) {
       this._watching?.dispose();
       this._watching = null;
+    }
+    this._tell();
+  }
+
+  /** A cut may be the server's, which says nothing any more: ask at once what holds. */
+  private _onConnection(): void {
+    if (this._watching) {
+      void this.model.list.refresh();
     }
     this._tell();
   }

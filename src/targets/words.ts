@@ -52,10 +52,13 @@ export function describeLink(
 }
 
 /** Why a notebook's kernel is not to be had here, though its target may be connected. */
-export type Gone = 'taken' | 'ended';
+export type Gone = 'taken' | 'ended' | 'away';
 
 /** What a notebook says in place of its link's state when its kernel is gone. */
 export function goneWords(gone: Gone, trans: TranslationBundle): IStateWords {
+  if (gone === 'away') {
+    return { tone: 'stopped', label: trans.__('server away'), detail: '' };
+  }
   return {
     tone: 'warning',
     label:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from genops_lab.core.errors import Unavailable
 from genops_lab.experiments.columns import disk
 from genops_lab.experiments.columns.api import HttpApi
 from genops_lab.experiments.columns.api_source import ApiSource
+from genops_lab.experiments.columns.backend import state_of
 from genops_lab.experiments.columns.changes import Changes
 from genops_lab.experiments.columns.mirror import Mirror
 from genops_lab.experiments.columns.opening import ways_to
@@ -171,6 +173,33 @@ def test_what_is_kept_is_shown_at_once_and_damaged_files_are_thrown_away(
     from genops_lab.experiments.columns.mirror import Shown
 
     assert as_mirrored(Shown(Asked(again.snapshot))) == expected
+    stand.close()
+
+
+def test_what_an_earlier_process_kept_is_refreshed_before_it_is_shown(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand = sqlite_stand(tmp_path, empty_store)
+    stand.changer.change("create", 0, "before")
+    stand.same()
+    stand.mirror.close()
+    stand.changer.change("create", 0, "while it was away")
+    again = stand.mirror = stand.another()
+    shown = again.now(0)
+    assert (shown.complete, shown.asked.snapshot.rows) == (True, 2), "the run that came meanwhile is missing"
+    assert not state_of(shown).refreshing
+    again.close()
+    # A store that takes longer: what is known is shown, and said to be of before.
+    stand.changer.change("create", 0, "later")
+    go = threading.Event()
+    read = Mirror._read
+    monkeypatch.setattr(Mirror, "_read", lambda mirror, source: go.wait(LONG_S) and read(mirror, source))
+    slow = stand.mirror = stand.another()
+    shown = slow.now(0)
+    assert shown.asked.snapshot.rows == 2 and state_of(shown).refreshing
+    go.set()
+    shown = slow.wait(shown.version, 10.0)
+    assert shown.asked.snapshot.rows == 3 and not state_of(shown).refreshing
     stand.close()
 
 

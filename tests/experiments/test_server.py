@@ -85,6 +85,52 @@ async def test_another_versions_kernel_works_through_the_keyed_server(room: Room
     assert moved.tracking_uri != address.tracking_uri and moved.token == address.token
 
 
+async def test_a_browser_reads_mlflows_pages_and_changes_nothing(room: Room, home: Home) -> None:
+    found = await room.experiments.open_mlflow_ui()
+    assert found.this_machine
+    url = httpx.URL(found.url)
+    key = (home.data / "mlflow" / "server.key").read_text()
+    assert (url.host, url.username, url.path) == ("127.0.0.1", "genops", "/genops-open")
+    assert url.password and url.password not in key and key not in found.url
+    base = f"http://127.0.0.1:{url.port}"
+    click = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    own = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+    foreign = {**own, "Sec-Fetch-Site": "cross-site"}
+    api = "/ajax-api/2.0/mlflow"
+    async with httpx.AsyncClient(base_url=base, timeout=60, trust_env=False) as stranger:
+        asked = await stranger.get("/genops-open")
+        assert (asked.status_code, asked.headers["www-authenticate"][:5]) == (401, "Basic")
+        bearer = {"Authorization": f"Bearer {url.password}"}
+        assert (await stranger.post(f"{api}/runs/search", json={}, headers=bearer)).status_code == 401
+    async with httpx.AsyncClient(
+        base_url=base, timeout=60, trust_env=False, auth=(url.username, url.password)
+    ) as browser:
+        opened = await browser.get("/genops-open", headers=click)
+        assert (opened.status_code, opened.headers["location"]) == (302, f"{base}/"), (
+            "no key in the page's address"
+        )
+        page = await browser.get("/", headers=click)
+        assert page.status_code == 200 and "<script" in page.text
+        search = await browser.post(f"{api}/experiments/search", json={"max_results": 1}, headers=own)
+        assert search.status_code == 200
+        changes = [
+            await browser.post(f"{api}/{path}", json=body, headers=own)
+            for path, body in (("experiments/create", {"name": "x"}), ("runs/delete", {"run_id": "r"}),
+                               ("runs/search/../create", {}), ("experiments/search%2F..%2Fcreate", {"name": "x"}))
+        ]  # fmt: skip
+        changes += [
+            await browser.request(verb, f"{api}/experiments/get", headers=own) for verb in ("PUT", "DELETE")
+        ]
+        assert [answer.status_code for answer in changes] == [403] * 6
+        assert "read-only" in changes[0].text
+        for headers in (foreign, {**click, "Sec-Fetch-Dest": "iframe"}, {**own, "Host": "evil.example"}, {}):
+            other = await browser.get("/", headers=headers)
+            assert other.status_code == 403, headers
+        assert (await browser.post(f"{api}/experiments/search", json={}, headers=click)).status_code == 403
+        file = await browser.get("/get-artifact?path=x&run_uuid=x", headers=own)
+        assert file.headers["content-security-policy"] == "sandbox"
+
+
 async def test_an_unused_server_ends_and_is_started_by_the_next_request(room: Room) -> None:
     room.mlflow.server.idle_s = 0.5
     address = await room.mlflow.kernel_tracking("2.22.0")

@@ -12,7 +12,7 @@ import pytest
 
 from genops_lab.kernel import findings as found
 from genops_lab.kernel.cards import deployment_card, run_card, run_text
-from genops_lab.kernel.chart import groups, picture
+from genops_lab.kernel.chart import groups, line_chart, picture
 from genops_lab.kernel.history import MAX_POINTS, History
 from genops_lab.kernel.options import cell_options, split_statement, track_parser
 from genops_lab.kernel.profile_cards import NOTHING_RAN, profile_card, profile_text
@@ -54,6 +54,13 @@ def test_odd_series_are_drawn(values: list[float | None]) -> None:
 
 def test_a_series_without_values_has_no_picture() -> None:
     assert picture("x", {"x": {"steps": [0], "values": [None]}}) == ""
+
+
+def test_the_longest_number_beside_a_chart_has_its_room() -> None:
+    svg = line_chart("loss", {"loss": {"steps": [0, 1], "values": [-0.033948, 0.9]}})
+    (edge,) = {float(x) for x in re.findall(r'<text x="([\d.]+)" y="\d+" text-anchor="end" fill="#\w+">-?[.\d]+<', svg)
+               if float(x) < 200}  # fmt: skip
+    assert edge >= 5.6 * len("-0.033948"), "10 px sans-serif: a digit is 5.6 px wide"
 
 
 def test_metrics_of_one_kind_share_a_chart() -> None:

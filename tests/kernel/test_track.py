@@ -80,6 +80,11 @@ def test_the_view_is_alive_while_it_runs_and_a_picture_afterwards(kernel: Runnin
     if view is None:
         pytest.skip("the front end was never built here (genops_lab/kernel/static/run.js is missing)")
     assert "text/html" in shown["data"] and "text/plain" in shown["data"]
+    card = shown["data"]["application/vnd.genops.card+json"]
+    assert (card["view"], card["comm_id"], card["display_id"]) == (
+        "run", view["model_id"], shown["transient"]["display_id"],
+    )  # fmt: skip
+    assert card["state"]["status"] == "RUNNING" and len(card["state"]["key"]) == 32
     opened = next(content for content in cell.of("comm_open") if content["comm_id"] == view["model_id"])
     state = opened["data"]["state"]
     assert opened["target_name"] == "jupyter.widget"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
@@ -67,3 +73,134 @@ def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage, server: LabServ
         lab.shot(f"curve-{width}", width=width, height=1100)
         assert curve.locator("canvas").evaluate(AT_THE_EDGE) == 0
     assert lab.problems == []
+
+
+#: Trains until the file is there.
+TRACKED = """%%track --name {name} --experiment Cards
+import os, time, genops
+step = 0
+while not os.path.exists({go!r}):
+    genops.log({{"loss": 1 / (1 + step)}})
+    step += 1
+    time.sleep(0.1)
+"""
+BOX = "cards-box"
+LONG_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def box(server: LabServer) -> Iterator[str]:
+    """The kernel of a target on this machine."""
+    target = {"name": BOX, "kind": "local", "python": sys.executable}
+    status, answer = server.request("POST", "genops/targets", target)
+    assert status in (200, 201), answer
+    yield f"genops-{BOX}"
+    server.request("DELETE", f"genops/targets/{BOX}?force=true")
+
+
+def begun(lab: LabPage, folder: Path, name: str, kernel: str) -> Path:
+    """Track a cell in a notebook, and save that while the cell runs; the file that ends the cell."""
+    go = folder / f"{name}.go"
+    sources = ["%load_ext genops_lab", TRACKED.format(name=name, go=str(go))]
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+        for i, source in enumerate(sources)
+    ]  # fmt: skip
+    metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
+    notebook = folder / f"{name}.ipynb"
+    notebook.write_text(
+        json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    )
+    lab.page.evaluate("() => window.jupyterapp.serviceManager.kernelspecs.refreshSpecs()")
+    lab.execute("docmanager:open", {"path": str(notebook.relative_to(lab.server.home.work))})
+    expect(lab.page.locator("#jp-main-statusbar").get_by_text(re.compile(r"\| Idle")).first).to_be_visible(
+        timeout=LONG_MS
+    )
+    lab.run_all()
+    expect(card(lab)).to_contain_text("loss", timeout=LONG_MS)
+    lab.execute("docmanager:save")
+    while f"Run {name}" not in notebook.read_text():
+        time.sleep(0.1)
+    return go
+
+
+def card(lab: LabPage) -> Locator:
+    """The live card of the tracked cell."""
+    return lab.page.locator(".jp-NotebookPanel .gol-run")
+
+
+def no_problems(lab: LabPage) -> None:
+    """Nothing but what JupyterLab itself says of a page that leaves a busy kernel."""
+    lab.problems[:] = [each for each in lab.problems if "create_subshell_request" not in each]
+    assert lab.problems == []
+
+
+def loss(lab: LabPage) -> float:
+    """The last loss that the card shows."""
+    return float(card(lab).locator(".gol-run-value").first.inner_text())
+
+
+@pytest.mark.parametrize("place", ["here", "there"])
+def test_a_tracked_cells_card_lives_through_a_reload(
+    lab: LabPage, folder: Path, request: pytest.FixtureRequest, place: str
+) -> None:
+    kernel = "python3" if place == "here" else request.getfixturevalue("box")
+    go = begun(lab, folder, f"reload-{place}", kernel)
+    before = loss(lab)
+    lab.page.reload()
+    lab.ready()
+    expect(card(lab).locator(".gol-run-status")).to_have_text("Running")
+    expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss"))).to_be_visible()
+    assert loss(lab) < before
+    outputs = lab.page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")
+    expect(outputs).to_have_count(1)
+    assert outputs.evaluate("node => node.scrollHeight - node.clientHeight") <= 0, (
+        "it has a scrollbar of its own"
+    )
+    lab.looks(f"card-reloaded-{place}", ".jp-NotebookPanel .gol-run", (1280, 800))
+    go.touch()
+    picture = lab.page.get_by_role("group", name=f"Run reload-{place}")
+    expect(picture).to_contain_text("Finished")
+    expect(picture.locator("img")).to_be_visible()
+    no_problems(lab)
+
+
+def test_the_card_of_a_run_that_ended_while_no_page_was_there_is_drawn_from_the_run(
+    lab: LabPage, folder: Path, server: LabServer
+) -> None:
+    go = begun(lab, folder, "away", "python3")
+    lab.page.goto("about:blank")
+    go.touch()
+    asked = quote("attributes.run_name = 'away' AND status = 'FINISHED'")
+    while not server.get(f"genops/runs?filter={asked}")["runs"]:
+        time.sleep(0.2)
+    lab.open(reset=False)
+    expect(card(lab).locator(".gol-run-status")).to_have_text("Finished")
+    expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss: loss"))).to_be_visible()
+    no_problems(lab)
+
+
+CREATE = """() => fetch('ajax-api/2.0/mlflow/experiments/create', {
+    method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{"name": "x"}'
+}).then(answer => answer.status)"""
+
+
+def test_mlflows_own_page_of_a_run_opens_in_a_tab_and_changes_nothing(
+    lab: LabPage, server: LabServer
+) -> None:
+    run_script(server, LONG.replace('"long"', '"in-mlflow"'))
+    section = lab.section("Experiments")
+    section.get_by_role("button", name=re.compile("^in-mlflow")).first.click()
+    with lab.page.expect_popup() as popup:
+        section.get_by_role("button", name="Open in MLflow").click()
+    page = popup.value
+    expect(
+        page.get_by_role("heading", name="in-mlflow").or_(page.get_by_text("in-mlflow")).first
+    ).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("accuracy").first).to_be_visible()
+    address = page.evaluate("() => document.baseURI")
+    assert re.match(r"http://127\.0\.0\.1:\d+/#/experiments/\d+/runs/\w{32}", address), "no key in it"
+    assert page.evaluate("() => window.opener") is None
+    assert page.evaluate(CREATE) == 403
+    page.close()
+    no_problems(lab)

@@ -63,7 +63,7 @@ class RunMirror:
             offset=query.offset,
             run_ids=[shown.asked.snapshot.ids[row] for row in rows.tolist()],
             columns=shown.asked.columns(query.columns, rows),
-            state=_state(shown),
+            state=state_of(shown),
             doubts=found.doubts,
         )
 
@@ -77,7 +77,7 @@ class RunMirror:
         return RunsFound(
             runs=shown.asked.runs(found.rows[query.offset : query.offset + query.limit], HIDDEN_TAGS),
             matched=len(found.rows),
-            state=_state(shown),
+            state=state_of(shown),
             doubts=found.doubts,
         )
 
@@ -131,7 +131,7 @@ class RunMirror:
     def columns(self) -> RunColumns:
         """All columns."""
         shown = self._mirror.now(0)
-        return RunColumns(columns=shown.asked.names(), state=_state(shown))
+        return RunColumns(columns=shown.asked.names(), state=state_of(shown))
 
     def importance(self, query: ImportanceQuery) -> Importance:
         """How much each parameter tells of a metric, in the runs that match."""
@@ -148,11 +148,11 @@ class RunMirror:
 
     def state(self) -> RunsState:
         """How far the runs are read."""
-        return _state(self._mirror.state())
+        return state_of(self._mirror.state())
 
     def wait(self, version: int, wait_s: float) -> RunsState:
         """The state, once its version is another one, or after ``wait_s``."""
-        return _state(self._mirror.wait(version, _bounded(wait_s)))
+        return state_of(self._mirror.wait(version, _bounded(wait_s)))
 
     def touch(self, run_ids: list[str]) -> None:
         """These runs were changed through GenOps Lab."""
@@ -185,7 +185,7 @@ def _grouped(shown: Shown, query: RunTableQuery, groups: RunGrouping) -> RunTabl
         run_ids=made.run_ids,
         columns=made.columns,
         groups=made.groups,
-        state=_state(shown),
+        state=state_of(shown),
         doubts=found.doubts,
     )
 
@@ -202,13 +202,15 @@ def _bounded(wait_s: float) -> float:
     return min(max(wait_s, 0.0), MAX_WAIT_S)
 
 
-def _state(shown: Shown) -> RunsState:
+def state_of(shown: Shown) -> RunsState:
+    """How far the runs are read, as it is told."""
     return RunsState(
         version=shown.version,
         complete=shown.complete,
         read=shown.asked.snapshot.rows,
         total=shown.total,
         as_of=shown.as_of,
+        refreshing=shown.complete and not shown.current and shown.problem is None,
         source=shown.source or "",
         problem=shown.problem.message if shown.problem is not None else "",
         advice=[_NO_STATISTICS] if shown.lacks_statistics else [],

@@ -26,6 +26,8 @@ _TRY_AGAIN_S = 2.0
 _SAVE_EVERY_S = 60.0
 _FIRST_WAIT_S = 10.0
 _POLL_WAIT_S = 0.05
+#: What was kept by an earlier process is of that time: so long a question waits until the store was looked at.
+_KEPT_WAIT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Shown:
     asked: Asked
     version: int = 0
     complete: bool = False
+    #: whether the store was looked at since this process began
+    current: bool = False
     total: int | None = None
     as_of: float | None = None
     source: SourceKind | None = None
@@ -90,6 +94,8 @@ class Mirror:
                     max(0.0, begun + wait_s - time.monotonic()),
                 )
                 self._in_a_hurry -= 1
+            elif self._shown.complete and not self._shown.current:
+                self._changed.wait_for(lambda: self._shown.current or self._shown.problem, _KEPT_WAIT_S)
             elif self._is_quick():
                 self._changed.wait_for(lambda: self._polled >= mine, _POLL_WAIT_S)
             shown = self._shown
@@ -229,6 +235,7 @@ class Mirror:
         self._show(
             snapshot=snapshot,
             complete=kept is not None,
+            current=False,
             as_of=kept.as_of if kept else None,
             total=snapshot.rows if kept else None,
         )
@@ -251,6 +258,7 @@ class Mirror:
         self._show(
             snapshot=new,
             complete=True,
+            current=True,
             total=new.rows,
             source=source.kind,
             problem=None,
@@ -277,6 +285,7 @@ class Mirror:
         as_of = source.swept_since or (begun if source.settled else self._shown.as_of)
         self._show(
             snapshot=snapshot,
+            current=True,
             total=snapshot.rows,
             problem=None,
             as_of=as_of,
@@ -310,7 +319,7 @@ class Mirror:
             after = _with(before, **changed)
             if any(
                 getattr(before, name) != getattr(after, name)
-                for name in ("asked", "complete", "source", "problem", "lacks_statistics")
+                for name in ("asked", "complete", "current", "source", "problem", "lacks_statistics")
             ):
                 after = _with(after, version=before.version + 1)
             self._shown = after

@@ -79,7 +79,8 @@ class RunsState(msgspec.Struct, frozen=True, kw_only=True):
     needed were read.
 
     ``read`` of ``total`` (None: not known) runs are here; ``complete``: all. ``as_of``: each change before that time is
-    seen (None: not all was looked at yet). ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
+    seen (None: not all was looked at yet). ``refreshing``: the runs are those that an earlier process kept, and MLflow
+    is being asked what has changed since. ``source``: the SQLite file, PostgreSQL, or MLflow's API. ``problem``: why
     nothing new comes, empty while it does.
     """
 
@@ -88,6 +89,7 @@ class RunsState(msgspec.Struct, frozen=True, kw_only=True):
     read: int
     total: int | None = None
     as_of: float | None = None
+    refreshing: bool = False
     source: Literal["sqlite", "postgresql", "api", ""] = ""
     problem: str = ""
     advice: list[Advice] = []

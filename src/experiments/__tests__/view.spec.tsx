@@ -30,6 +30,7 @@ describe('the experiments section', () => {
     restore: jest.fn(),
     compare: jest.fn(),
     copyLink: jest.fn(),
+    openMlflow: jest.fn(),
     register: jest.fn(),
     openNotebook: jest.fn(),
     openProfile: jest.fn(),

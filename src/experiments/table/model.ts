@@ -91,7 +91,7 @@ export class RunTableModel implements IDisposable {
     }, this);
     events.changed('run').connect(this._onChanged, this);
     events.changed('experiment').connect(this._onChanged, this);
-    events.resync.connect(this._onChanged, this);
+    events.resync.connect(this._onResync, this);
     this.ready = this._restore();
   }
 
@@ -369,6 +369,14 @@ export class RunTableModel implements IDisposable {
     }
   }
 
+  /** The server may be back: its state is asked for now, however long the pauses have become. */
+  private _onResync(): void {
+    this._onChanged();
+    if (this._visible) {
+      void this._state.refresh();
+    }
+  }
+
   /** Also tells the server that somebody still looks. */
   private async _lookAtState(): Promise<void> {
     if (this._visible && this.windows.snapshot.state) {
@@ -377,7 +385,10 @@ export class RunTableModel implements IDisposable {
   }
 
   private _onWindows(): void {
-    const { rows, switching, error } = this.windows.snapshot;
+    const { rows, state, switching, error } = this.windows.snapshot;
+    if (state?.refreshing && !error) {
+      this._onChanged(); // the server answers when it knows more, after a second at the latest
+    }
     const { query } = this._view;
     if (query && !switching && !error && rows.length > 0) {
       this._leaving.found(query);

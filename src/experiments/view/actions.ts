@@ -10,6 +10,8 @@ export interface IRunActions {
   compare: (runIds: string[]) => void;
   /** Copy the address under which others, or oneself, open the run. */
   copyLink: (run: IRun) => void;
+  /** Open MLflow's own pages, or that of a run. */
+  openMlflow: (run?: IRun) => void;
   register: (run: IRun, model: ILoggedModel) => void;
   openNotebook: (path: string) => void;
   /** Show the profile of the run; of several it is asked which. */

@@ -66,6 +66,11 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
           caption={trans.__('Copy an address under which this run opens')}
           onClick={() => actions.copyLink(run)}
         />
+        <ActionButton
+          label={trans.__('Open in MLflow')}
+          caption={trans.__('MLflow’s own page of this run')}
+          onClick={() => actions.openMlflow(run)}
+        />
       </div>
       <RunFacts run={run} trans={trans} onOpen={actions.openNotebook} />
       <Curves run={run} model={model} trans={trans} />

@@ -28,15 +28,20 @@ export function ExperimentsView(
   return (
     <div className="gol-Experiments">
       <Toolbar model={model} query={query} error={filterError} trans={trans} />
-      {actions.canOpenTable() && (
-        <div className="gol-Experiments-table">
+      <div className="gol-Experiments-table">
+        {actions.canOpenTable() && (
           <ActionButton
             label={trans.__('Open the run table')}
             caption={trans.__('All runs as a table in the main area')}
             onClick={actions.openTable}
           />
-        </div>
-      )}
+        )}
+        <ActionButton
+          label={trans.__('Open MLflow')}
+          caption={trans.__('MLflow’s own pages in a tab of the browser')}
+          onClick={() => actions.openMlflow()}
+        />
+      </div>
       {filterError ? (
         <div className="gol-mod-stale">{rows}</div>
       ) : (

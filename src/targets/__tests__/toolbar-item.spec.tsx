@@ -36,7 +36,11 @@ const restartKernel = jest.fn(() => Promise.resolve());
 const changeKernel = jest.fn(() => Promise.resolve());
 
 /** A session of a notebook whose kernel can be changed. */
-function session(name: string, status: string): ISessionContext {
+function session(
+  name: string,
+  status: string,
+  connectionStatusChanged = new Signal<object, string>({})
+): ISessionContext {
   const sender = {};
   return {
     session: { kernel: { id: 'k1', name, status } },
@@ -45,7 +49,7 @@ function session(name: string, status: string): ISessionContext {
     kernelDisplayStatus: status,
     kernelChanged: new Signal(sender),
     statusChanged: new Signal(sender),
-    connectionStatusChanged: new Signal(sender),
+    connectionStatusChanged,
     disposed: new Signal(sender)
   } as unknown as ISessionContext;
 }
@@ -64,10 +68,14 @@ describe("the item in a notebook's toolbar", () => {
 
   async function show(
     kernelName: string,
-    status = 'idle'
+    status = 'idle',
+    connection?: Signal<object, string>
   ): Promise<HTMLElement> {
     jest.clearAllMocks();
-    const notebook = new NotebookTarget(session(kernelName, status), model);
+    const notebook = new NotebookTarget(
+      session(kernelName, status, connection),
+      model
+    );
     item = new TargetToolbarItem({ ...actions, notebook, trans });
     Widget.attach(item, document.body);
     await act(async () => {
@@ -103,6 +111,27 @@ describe("the item in a notebook's toolbar", () => {
     act(() => item.hide());
     await act(() => settle());
     expect(FakeSocket.latest).toBeNull();
+  });
+
+  it('says at once that the Jupyter server is away, and what holds when it is back', async () => {
+    const connection = new Signal<object, string>({});
+    const button = await show('genops-gpu-box', 'idle', connection);
+    expect(button.textContent).toContain('23 ms');
+    bench.answers['GET /targets'] = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    await act(async () => {
+      connection.emit('connecting');
+      await settle();
+    });
+    expect(button.textContent).toBe('gpu-boxserver away');
+    expect(button.className).toContain('gol-mod-stopped');
+    bench.answers['GET /targets'] = [target()];
+    await act(async () => {
+      connection.emit('connected');
+      await settle();
+    });
+    expect(button.textContent).toContain('23 ms');
   });
 
   it('says disconnected, and opens details with what can be done', async () => {

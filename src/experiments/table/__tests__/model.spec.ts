@@ -186,6 +186,21 @@ describe('the run table', () => {
     model.dispose();
   });
 
+  it('asks again as long as the server refreshes what it kept', async () => {
+    const table = new FakeTable(3);
+    table.refreshing = true;
+    const model = await opened(table);
+    const before = table.calls.length;
+    await new Promise(resolve => setTimeout(resolve, 700));
+    expect(table.calls.length).toBeGreaterThan(before);
+    table.refreshing = false;
+    await new Promise(resolve => setTimeout(resolve, 1200));
+    const after = table.calls.length;
+    await new Promise(resolve => setTimeout(resolve, 700));
+    expect(table.calls).toHaveLength(after);
+    model.dispose();
+  });
+
   it('knows between which values a coloured column lies', async () => {
     const model = await opened(new FakeTable(11));
     model.setColumns(all =>

@@ -97,6 +97,8 @@ export class FakeTable {
     analyze: async () => this.state
   };
 
+  refreshing = false;
+
   get state(): IRunTable['state'] {
     return {
       version: this.version,
@@ -104,6 +106,7 @@ export class FakeTable {
       read: this.runs.length,
       total: this.runs.length,
       as_of: 1000,
+      refreshing: this.refreshing,
       source: 'sqlite',
       problem: '',
       advice: []

@@ -169,7 +169,8 @@ function Freshness(props: {
           ? ''
           : age < FRESH_S && !state.problem
             ? trans.__('up to date')
-            : trans.__('as of %1 ago', formatDuration(age))
+            : trans.__('as of %1 ago', formatDuration(age)),
+        state.refreshing ? trans.__('refreshing…') : ''
       ]
         .filter(Boolean)
         .join(' · ')}

@@ -1,4 +1,4 @@
-import widget from '../deployment';
+import widget from '../../../widgets/deployment';
 
 import { frame, Model } from './model';
 

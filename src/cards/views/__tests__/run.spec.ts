@@ -1,4 +1,5 @@
-import widget, { formatElapsed, groupMetrics } from '../run';
+import widget from '../../../widgets/run';
+import { formatElapsed, groupMetrics } from '../run';
 
 import { frame, Model } from './model';
 

@@ -1,12 +1,12 @@
 /** One small chart of a run's metrics, for the widgets that travel with a message. */
 import uPlot from 'uplot';
 
-import type { IMark } from '../core/chart-marks';
-import { drawMarks } from '../core/chart-marks';
-import { LastLabel } from '../core/last-label';
-import { formatNumber, readColors } from '../core/palette';
+import type { IMark } from '../../core/chart-marks';
+import { drawMarks } from '../../core/chart-marks';
+import { LastLabel } from '../../core/last-label';
+import { formatNumber, readColors } from '../../core/palette';
 
-import { make } from './_dom';
+import { make } from './dom';
 
 export interface ISeries {
   steps: number[];

@@ -1,4 +1,5 @@
-import widget, { progressOf, shownValue } from '../sweep';
+import widget from '../../../widgets/sweep';
+import { progressOf, shownValue } from '../sweep';
 
 type Given = Parameters<typeof widget.render>[0];
 

@@ -1,4 +1,5 @@
-import widget, { formatMicroseconds } from '../profile';
+import widget from '../../../widgets/profile';
+import { formatMicroseconds } from '../profile';
 
 import { frame, Model } from './model';
 

@@ -1,0 +1,29 @@
+/** The media type of a card: what it shows, as the cell began, and by what its output is found again. */
+export const MIME = 'application/vnd.genops.card+json';
+
+const VIEWS = ['run', 'sweep', 'profile', 'deployment'] as const;
+
+export type CardView = (typeof VIEWS)[number];
+
+/** A card as the kernel puts it into an output (`genops_lab/kernel/live.py`). */
+export interface ICard {
+  readonly view: CardView;
+  /** The comm over which the kernel sends what changed. */
+  readonly comm_id: string;
+  readonly display_id: string;
+  readonly state: Readonly<Record<string, unknown>>;
+}
+
+/** The card in a display's data; null where there is none, or one that a later version made. */
+export function cardOf(data: unknown): ICard | null {
+  const found = (data as Record<string, unknown> | undefined)?.[MIME];
+  const { view, comm_id, display_id, state } = (found ?? {}) as Partial<ICard>;
+  return view &&
+    VIEWS.includes(view) &&
+    typeof comm_id === 'string' &&
+    typeof display_id === 'string' &&
+    typeof state === 'object' &&
+    state !== null
+    ? { view, comm_id, display_id, state }
+    : null;
+}

@@ -1,0 +1,24 @@
+import 'uplot/dist/uPlot.min.css';
+
+import type { CardView } from '../card';
+import type { CardModel } from '../model';
+
+import { DeploymentView } from './deployment';
+import { ProfileView } from './profile';
+import { RunView } from './run';
+import { SweepView } from './sweep';
+
+interface IView {
+  dispose(): void;
+}
+
+/** The views of cards. Loaded when the first card is drawn: they bring the charts' library. */
+export const VIEWS: Record<
+  CardView,
+  new (model: CardModel, el: HTMLElement) => IView
+> = {
+  run: RunView,
+  sweep: SweepView,
+  profile: ProfileView,
+  deployment: DeploymentView
+};
