@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import GenOpsError
+from genops_lab.core.errors import GenOpsError, NotFound
 
 from .daily import is_due
 from .session import Session
@@ -95,11 +95,11 @@ def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
     going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
     quiet: dict[str, float] = {}
     for run in going_on:
-        seconds = stalled_s(
-            session.call(ExperimentsService.get_latest_metrics, run_id=run.run_id), time.time()
-        )
-        if seconds is not None:
-            quiet[run.run_id] = seconds
+        with contextlib.suppress(NotFound):  # deleted meanwhile
+            latest = session.call(ExperimentsService.get_latest_metrics, run_id=run.run_id)
+            seconds = stalled_s(latest, time.time())
+            if seconds is not None:
+                quiet[run.run_id] = seconds
     return quiet
 
 
