@@ -72,7 +72,8 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
     if charts:
         own = [name for name in series if not name.startswith("system/")]
         pictures = "".join(
-            picture(group, {name: series[name] for name in names}) for group, names in groups(own).items()
+            picture(group, {name: series[name] for name in names}, _marks(state, names))
+            for group, names in groups(own).items()
         )
     grid = (
         f'<div style="display:flex;flex-wrap:wrap;gap:12px;margin-top:6px">{pictures}</div>'
@@ -86,6 +87,13 @@ def run_card(state: Mapping[str, Any], *, charts: bool) -> str:
     values = _pairs(last, MAX_PARAMS, [name for name, value in last.items() if isinstance(value, str)])
     inner = head + message + _diverged(state) + _pairs(state["params"], MAX_PARAMS) + values + grid + run_id
     return card(f"Run {state['title']}", inner)
+
+
+def _marks(state: Mapping[str, Any], names: Sequence[str]) -> Dict[int, str]:
+    """Where metrics of a chart became NaN or infinite: the word by step."""
+    diverged = state.get("diverged", {})
+    told = [diverged[name].split(" since step ") for name in names if name in diverged]
+    return {int(step): word for word, step in told}
 
 
 def _diverged(state: Mapping[str, Any]) -> str:

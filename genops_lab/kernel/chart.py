@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any, Dict, List, Sequence, Tuple
+from types import MappingProxyType
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from .palette import GREY, SERIES, escape, figure
+from .palette import GREY, SERIES, STATUS_COLOURS, escape, figure
 
 WIDTH, HEIGHT = 300, 130
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 22, 18
@@ -14,6 +15,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 22, 18
 _DIGIT = 6
 _PARTS = r"(train|training|val|valid|validation|test|eval)"
 _GROUPED = re.compile(rf"^{_PARTS}[_/.\-]|[_/.\-]{_PARTS}$", re.IGNORECASE)
+
+RED = STATUS_COLOURS["FAILED"]
 
 Series = Dict[str, Dict[str, List[Any]]]
 
@@ -34,8 +37,8 @@ def _range(values: Sequence[float]) -> Tuple[float, float]:
     return low, high
 
 
-def line_chart(title: str, series: Series) -> str:
-    """One SVG document with a line a metric. Gaps where a value is None."""
+def line_chart(title: str, series: Series, marks: Mapping[int, str] = MappingProxyType({})) -> str:
+    """One SVG document with a line a metric. Gaps where a value is None. ``marks``: words at steps, in red."""
     points = {
         name: [(step, value) for step, value in zip(one["steps"], one["values"]) if value is not None]  # noqa: B905
         for name, one in series.items()
@@ -43,7 +46,7 @@ def line_chart(title: str, series: Series) -> str:
     flat = [point for some in points.values() for point in some]
     if not flat:
         return ""
-    low_x, high_x = min(p[0] for p in flat), max(p[0] for p in flat)
+    low_x, high_x = min([*marks, *(p[0] for p in flat)]), max([*marks, *(p[0] for p in flat)])
     low_y, high_y = _range([p[1] for p in flat])
     left = max(_LEFT, 6 + _DIGIT * max(len(figure(low_y)), len(figure(high_y))))
     wide, tall = WIDTH - left - _RIGHT, HEIGHT - _TOP - _BOTTOM
@@ -80,13 +83,20 @@ def line_chart(title: str, series: Series) -> str:
         label = name if len(name) <= 24 else name[:23] + "…"
         parts.append(f'<text x="{legend_x:.0f}" y="12" fill="{colour}">{escape(label)}</text>')
         legend_x += 7 + 5.6 * len(label)
+    for step, word in marks.items():
+        x, anchor = at((step, low_y))[0], "start" if (step - low_x) * 2 < high_x - low_x else "end"
+        parts.append(
+            f'<path d="M{x:.1f} {_TOP}V{_TOP + tall}" stroke="{RED}" stroke-dasharray="4 3"/>'
+            f'<text x="{x + (4 if anchor == "start" else -4):.1f}" y="{_TOP + 10}" text-anchor="{anchor}" '
+            f'fill="{RED}" font-weight="bold">{escape(word)}</text>'
+        )
     parts.append("</svg>")
     return "".join(parts)
 
 
-def picture(title: str, series: Series) -> str:
+def picture(title: str, series: Series, marks: Mapping[int, str] = MappingProxyType({})) -> str:
     """The chart as an HTML image that needs nothing from elsewhere; the values are in its alternative text."""
-    svg = line_chart(title, series)
+    svg = line_chart(title, series, marks)
     if not svg:
         return ""
     told = []

@@ -212,3 +212,11 @@ def test_a_metric_that_is_no_number_any_more_is_named_with_its_first_step() -> N
     assert '<span style="color:#dc4c4c;font-weight:600">NaN</span>' in html
     assert "loss NaN, best 2, norm -Infinity" in run_text(state)
     assert "norm is -Infinity since step 7" in run_text(state)
+    charts = [
+        base64.b64decode(one).decode() for one in re.findall(r"base64,([^\"]+)", run_card(state, charts=True))
+    ]
+    assert [re.findall(r'fill="#dc4c4c"[^>]*>([^<]+)<', one) for one in charts] == [
+        ["NaN"],
+        [],
+        ["-Infinity"],
+    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from playwright.sync_api import TimeoutError, expect
 
@@ -43,6 +45,25 @@ def test_the_panel_is_as_it_was_after_a_reload(lab: LabPage, server: LabServer) 
         button = lab.toggle(name)
         closed = name in ("Models", "Compute")
         expect(button).to_have_attribute("aria-expanded", "false" if closed else "true")
+
+
+def test_the_launcher_has_the_quickstart_and_a_missing_magic_is_named(lab: LabPage, folder: Path) -> None:
+    card = lab.page.locator(".jp-LauncherCard", has_text="GenOps quickstart")
+    expect(card.locator("img")).to_be_visible()
+    card.click()
+    lab.page.get_by_role("tab", name="quickstart.ipynb").wait_for()
+    lab.kernel_idle()
+
+    cell = nbformat.v4.new_code_cell("%%track --name x\n1")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), folder / "missing.ipynb")
+    lab.open_notebook(f"{folder.name}/missing.ipynb")
+    lab.run_all()
+    cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
+    told = lab.page.locator(".Toastify__toast", has_text="%%track is not known in this notebook yet.")
+    told.get_by_role("button", name="Insert it above").click()
+    expect(cells.first).to_contain_text("%load_ext genops_lab")
+    expect(cells).to_have_count(2)
 
 
 def test_the_palette_has_each_command(lab: LabPage) -> None:

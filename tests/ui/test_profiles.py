@@ -28,6 +28,20 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 WORKERS = [real_trace(f"resnet50_num_workers_{number}.json.gz") for number in (0, 4)]
 needs_trace = pytest.mark.skipif(not SOURCE.is_file(), reason=f"the real trace {SOURCE.name} is not here")
 WHOLE = "0123456789ab"
+#: Of a name to the bar below it, by WCAG 2.
+CONTRAST = """table => {
+  const luminance = color => {
+    const context = document.createElement('canvas').getContext('2d');
+    context.fillStyle = color;
+    context.fillRect(0, 0, 1, 1);
+    const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map(part => part / 255)
+      .map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const style = name => getComputedStyle(table.querySelector(`.gol-RankedTimes-${name}`));
+  const both = [luminance(style('text').color), luminance(style('bar').backgroundColor)];
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+}"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -261,6 +275,13 @@ def test_kernels_below_their_operators(lab: LabPage) -> None:
 def test_the_panel_opens_it(lab: LabPage) -> None:
     row = lab.section("Profiles").get_by_role("button", name=re.compile("^two ranks"))
     row.click()
+    ranked = lab.section("Profiles").locator(".gol-RankedTimes").first
+    for theme in ("dark", "light"):
+        lab.theme(theme)  # type: ignore[arg-type]
+        assert ranked.evaluate(CONTRAST) >= 4.5, theme
+    name = ranked.locator(".gol-RankedTimes-text").first
+    expect(name).to_have_css("text-overflow", "ellipsis")
+    assert name.evaluate("node => node.clientWidth") >= 100
     lab.section("Profiles").get_by_role("button", name="Open", exact=True).click()
     expect(view(lab).get_by_role("heading", name="two ranks")).to_be_visible()
     row.click()

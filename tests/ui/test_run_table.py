@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
@@ -137,11 +137,15 @@ def test_at_1280_metrics_are_seen_and_what_is_asked_for_is_beside_the_name(lab: 
         expect(head(lab, metric)).to_be_in_viewport()
     query(lab).fill("params.seed = 3")
     query(lab).press("Enter")
-    expect(grid(lab).get_by_role("columnheader").nth(2)).to_have_accessible_name(re.compile("^seed parameter"))
+    expect(grid(lab).get_by_role("columnheader").nth(2)).to_have_accessible_name(
+        re.compile("^seed parameter")
+    )
     lab.page.set_viewport_size({"width": 1920, "height": 1000})
     query(lab).fill("metrics.accuracy > 0.9 AND params.model = 'cnn'")
     query(lab).press("Enter")
-    expect(grid(lab).get_by_role("columnheader").nth(2)).to_have_accessible_name(re.compile("^accuracy metric"))
+    expect(grid(lab).get_by_role("columnheader").nth(2)).to_have_accessible_name(
+        re.compile("^accuracy metric")
+    )
 
 
 def test_colours_show_how_large_a_value_is(lab: LabPage) -> None:

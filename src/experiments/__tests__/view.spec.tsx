@@ -158,12 +158,15 @@ describe('the experiments section', () => {
 
   it('reads NaN beside a curve that ends in it', async () => {
     const tags = { 'genops.diverged': 'loss is NaN since step 1' };
-    server.runs[0] = makeRun(3, { tags });
+    server.runs[0] = makeRun(3, { tags, metrics: { loss: null } });
     server.histories = [makeSeries('loss', [0, 1, 2], [1, null, null])];
     await show();
     fireEvent.click(head('fox-3'));
     await pass(300);
-    expect(document.querySelector('.gol-Curve-bad')?.textContent).toBe('NaN');
+    const red = (selector: string) =>
+      document.querySelector(selector)?.textContent;
+    expect(red('.gol-Curve-bad')).toBe('NaN');
+    expect(red('.gol-KeyValues .gol-mod-bad')).toBe('NaN');
   });
 
   it('leads to the runs above and below, and shows what was printed', async () => {

@@ -20,7 +20,12 @@ export function KeyValues(props: KeyValues.IProps): React.ReactElement {
               <th scope="row" title={key}>
                 {key}
               </th>
-              <td title={value}>{value}</td>
+              <td
+                title={value}
+                className={props.bad?.has(key) ? 'gol-mod-bad' : undefined}
+              >
+                {value}
+              </td>
             </tr>
           ))}
         </tbody>
@@ -40,6 +45,8 @@ export namespace KeyValues {
     /** What they are; read aloud. */
     caption: string;
     entries: readonly (readonly [key: string, value: string])[];
+    /** Those that are written in red. */
+    bad?: ReadonlyMap<string, unknown>;
     trans: TranslationBundle;
   }
 }

@@ -14,6 +14,7 @@ import type { Resource } from '../../core';
 import { useResource } from '../../core/ui/hooks';
 import type { MediaModel } from '../../media/model';
 import { MediaView } from '../../media/view/media';
+import { DIVERGED, divergences } from '../diverged';
 import type { ExperimentsModel } from '../model';
 import type { IRun, IRunDetail } from '../service';
 
@@ -31,9 +32,15 @@ const FEW = 12;
 /** All that is known of a run, below its row. */
 export function RunDetail(props: RunDetail.IProps): React.ReactElement {
   const { run, model, trans, actions } = props;
-  const metrics = entries(run.metrics, metricText).filter(
-    ([key]) => !key.startsWith('system/')
+  const bad = new Map(
+    divergences(run.tags[DIVERGED])
+      .filter(({ metric }) => typeof run.metrics[metric] !== 'number')
+      .map(({ metric, value }) => [metric, value])
   );
+  const metrics = entries(
+    run.metrics,
+    (value, key) => bad.get(key) ?? metricText(value)
+  ).filter(([key]) => !key.startsWith('system/'));
   const params = entries(run.params, String);
   const tags = entries(run.tags, String);
   const hasSystem = Object.keys(run.metrics).some(key =>
@@ -77,7 +84,12 @@ export function RunDetail(props: RunDetail.IProps): React.ReactElement {
       {model.media && model.opened === run.run_id && (
         <Media {...props} media={model.media} />
       )}
-      <Group title={trans.__('Metrics')} entries={metrics} trans={trans} />
+      <Group
+        title={trans.__('Metrics')}
+        entries={metrics}
+        bad={bad}
+        trans={trans}
+      />
       <Group title={trans.__('Parameters')} entries={params} trans={trans} />
       <Group title={trans.__('Tags')} entries={tags} trans={trans} />
       {hasSystem && (
@@ -189,6 +201,7 @@ function Source(props: {
 function Group(props: {
   title: string;
   entries: (readonly [string, string])[];
+  bad?: ReadonlyMap<string, string>;
   trans: TranslationBundle;
 }): React.ReactElement | null {
   const { title, entries: all, trans } = props;
@@ -198,7 +211,7 @@ function Group(props: {
       meta={String(all.length)}
       initiallyOpen={all.length <= FEW}
     >
-      <KeyValues caption={title} entries={all} trans={trans} />
+      <KeyValues caption={title} entries={all} bad={props.bad} trans={trans} />
     </Disclosure>
   );
 }
@@ -262,9 +275,9 @@ function Products(
 
 function entries<T>(
   record: Record<string, T>,
-  text: (value: T) => string
+  text: (value: T, key: string) => string
 ): (readonly [string, string])[] {
   return Object.keys(record)
     .sort((a, b) => a.localeCompare(b))
-    .map(key => [key, text(record[key])] as const);
+    .map(key => [key, text(record[key], key)] as const);
 }

@@ -59,18 +59,22 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
   }
   if (row.id && column.startsWith(METRICS)) {
     const metric = column.slice(METRICS.length);
+    // MLflow's databases hold the largest number in place of infinity.
+    const infinite =
+      typeof value === 'number' && Math.abs(value) >= Number.MAX_VALUE;
+    const shown = infinite ? String(value * 2) : value;
     return (
       <MetricCell
         model={props.model}
         runId={row.id}
         metric={metric}
-        value={value}
+        value={shown}
         trans={trans}
       >
-        {typeof value === 'number' ? (
-          figure(value)
+        {typeof shown === 'number' ? (
+          figure(shown)
         ) : (
-          <NotFinite row={row} metric={metric} value={value} trans={trans} />
+          <NotFinite row={row} metric={metric} value={shown} trans={trans} />
         )}
       </MetricCell>
     );
@@ -144,10 +148,14 @@ function NotFinite(props: {
     return <span className="gol-RunTable-quiet">{value}</span>;
   }
   return (
-    <span className="gol-RunTable-diverged">
-      {found
-        ? trans.__('%1, step %2', value, found.step.toLocaleString())
-        : value}
+    <span
+      className="gol-RunTable-diverged"
+      title={
+        found &&
+        trans.__('%1 since step %2', value, found.step.toLocaleString())
+      }
+    >
+      {found ? trans.__('%1 at %2', value, found.step.toLocaleString()) : value}
     </span>
   );
 }
