@@ -7,8 +7,10 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 
 import { IGenOpsCore } from '../core';
+import { OutputsService } from '../outputs/service';
 import { SweepsService } from '../sweeps/service';
 
+import { KeptCards } from './kept';
 import { LiveCards } from './model';
 import { NotebookCards } from './notebook';
 import { cardRenderer } from './renderer';
@@ -30,9 +32,11 @@ export const cardsPlugin: JupyterFrontEndPlugin<void> = {
     const cards = new LiveCards(({ state }) =>
       sweeps.stop(String(state.id)).then(() => undefined)
     );
+    const kept = new KeptCards();
+    const service = new OutputsService(core.api);
     rendermime.addFactory(cardRenderer(cards, core));
     const follow = (_: unknown, panel: NotebookPanel): void => {
-      new NotebookCards(panel, cards);
+      new NotebookCards({ panel, cards, kept, service, trans: core.trans });
     };
     notebooks.widgetAdded.connect(follow);
     notebooks.forEach(panel => follow(notebooks, panel));

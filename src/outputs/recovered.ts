@@ -1,10 +1,17 @@
 import type { ISharedNotebook } from '@jupyter/ydoc';
+import type { IOutput } from '@jupyterlab/nbformat';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { IExecution } from './service';
 
 /** The key under which a recovered cell names the execution whose outputs it holds. */
 const METADATA_KEY = 'genops';
+
+/** What ran, and what it put out. */
+export type IRecovered = Pick<
+  IExecution,
+  'msg_id' | 'code' | 'execution_count'
+> & { readonly outputs: IExecution['outputs'] | IOutput[] };
 
 /**
  * Put outputs whose cell was edited or deleted at the notebook's end, under one heading.
@@ -14,7 +21,7 @@ const METADATA_KEY = 'genops';
  */
 export function appendRecovered(
   notebook: ISharedNotebook,
-  executions: readonly IExecution[],
+  executions: readonly IRecovered[],
   trans: TranslationBundle
 ): boolean {
   const ids = notebook.cells.map(cell => recoveredId(cell));
@@ -47,7 +54,7 @@ export function appendRecovered(
         cell_type: 'code',
         metadata: { [METADATA_KEY]: { recovered: msg_id } },
         source: code,
-        outputs,
+        outputs: outputs as IOutput[],
         execution_count
       });
     }

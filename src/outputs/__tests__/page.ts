@@ -29,6 +29,7 @@ export class FakeKernel {
   readonly connectionStatusChanged = new Signal<this, Kernel.ConnectionStatus>(
     this
   );
+  readonly statusChanged = new Signal<this, Kernel.Status>(this);
   readonly iopubMessage = new Signal<this, KernelMessage.IIOPubMessage>(this);
   reconnect(): Promise<void> {
     this.reconnections += 1;
@@ -56,14 +57,17 @@ export class Page {
 
   readonly sessionContext = {
     session: { kernel: this.kernel },
+    ready: Promise.resolve(),
     kernelChanged: new Signal<object, unknown>({})
   };
   readonly context = {
+    path: 'notebook.ipynb',
     ready: Promise.resolve(),
     model: this.model,
     saveState: new Signal<object, string>({}),
     save: (): Promise<void> => {
       this.saves += 1;
+      this.context.saveState.emit('started');
       this.context.saveState.emit('completed');
       return Promise.resolve();
     }
@@ -74,6 +78,7 @@ export class Page {
     return {
       sessionContext: this.sessionContext,
       context: this.context,
+      disposed: new Signal<object, void>({}),
       content: {
         model,
         get widgets() {
