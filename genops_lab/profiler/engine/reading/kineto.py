@@ -78,8 +78,9 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
     damage = [source.damage] if source.damage else []
     if source.skipped or joined.skipped:
         damage.append(f"{counted(source.skipped + joined.skipped, 'event', 'events')} could not be read.")
-    if source.more:
-        damage.append(source.more)
+    more = source.more
+    if more:
+        damage.append(more)
     if joined.unusable:
         damage.append(f"{counted(joined.unusable, 'event has', 'events have')} no usable time.")
     damage += joined.damage
@@ -91,7 +92,7 @@ def _told(source: TraceFile, joined: Joined) -> dict[str, Any]:
         ),
         "cells": _cells(_value(around, "cells")),
         "damage": damage,
-        "incomplete": bool(source.damage or source.skipped or source.more),
+        "incomplete": bool(source.damage or source.skipped or more),
     }
 
 
