@@ -53,7 +53,15 @@ class CardWidget extends Widget implements IRenderMime.IRenderer {
       return;
     }
     this.node.replaceChildren();
-    this._view = new VIEWS[card.view](this._model, this.node);
+    try {
+      this._view = new VIEWS[card.view](this._model, this.node);
+    } catch (reason) {
+      // A notebook's file may hold anything.
+      console.warn('GenOps Lab cannot draw a card of this notebook.', reason);
+      this._end();
+      this.node.textContent = String(mime.data['text/plain'] ?? '');
+      return;
+    }
     this._model.kernelChanged.connect(this._choose, this);
     this._choose();
   }

@@ -47,7 +47,9 @@ describe('a card in an output', () => {
     shown = renderer as unknown as Widget;
     const card = { view, comm_id: 'c', display_id: 'd', state };
     await renderer.renderModel(
-      new MimeModel({ data: { [MIME]: card as never } })
+      new MimeModel({
+        data: { [MIME]: card as never, 'text/plain': 'as text' }
+      })
     );
     Widget.attach(shown, document.body);
     await settle(400);
@@ -118,6 +120,15 @@ describe('a card in an output', () => {
     expect(shown.node.textContent).toContain('Unknown');
     expect(shown.node.textContent).toContain('no such run');
     expect(bench.calls).toEqual([]);
+  });
+
+  it('shows the text of the output where a file holds what is no card', async () => {
+    const warn = jest.spyOn(console, 'warn').mockImplementation();
+    await show('sweep', { id: 's1', name: 'grid', trials: 5 });
+    expect(shown.node.textContent).toBe('as text');
+    expect(warn).toHaveBeenCalledTimes(1);
+    expect(bench.calls).toEqual([]);
+    warn.mockRestore();
   });
 
   it('stops a sweep', async () => {
