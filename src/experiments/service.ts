@@ -9,6 +9,7 @@ export type IRelatedRun = components['schemas']['RelatedRun'];
 export type IRunOutput = components['schemas']['RunOutput'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
 export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
+export type ILatestMetric = components['schemas']['LatestMetric'];
 export type IRunLinks = components['schemas']['RunLinks'];
 export type ISeries = components['schemas']['Series'];
 export type ILoggedModel = components['schemas']['LoggedModel'];
@@ -75,6 +76,13 @@ export class ExperimentsService {
     return this._api.data(
       http.GET('/genops/runs/{run_id}/metrics', { params, signal })
     );
+  }
+
+  /** A run's latest metrics, with their steps and times. */
+  latest(run_id: string): Promise<ILatestMetric[]> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(http.GET('/genops/runs/{run_id}/latest', { params }));
   }
 
   /** Where a run can be opened by people. */
