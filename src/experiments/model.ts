@@ -98,6 +98,14 @@ export class ExperimentsModel implements IDisposable {
     return this._isDisposed;
   }
 
+  /** When a run logged a metric of its own last, in seconds since 1970; 0 for never. @throws ApiError */
+  async lastMetricAt(runId: string): Promise<number> {
+    const latest = await this._options.service.latest(runId);
+    return latest
+      .filter(({ key }) => !key.startsWith('system/'))
+      .reduce((last, { at }) => Math.max(last, at), 0);
+  }
+
   /** Show the detail of a run; null closes it. */
   open(runId: string | null): void {
     if (runId === this._opened) {

@@ -9,6 +9,7 @@ export type IRelatedRun = components['schemas']['RelatedRun'];
 export type IRunOutput = components['schemas']['RunOutput'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
 export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
+export type ILatestMetric = components['schemas']['LatestMetric'];
 export type IRunLinks = components['schemas']['RunLinks'];
 export type IMlflowUi = components['schemas']['MlflowUi'];
 export type ISeries = components['schemas']['Series'];
@@ -81,6 +82,13 @@ export class ExperimentsService {
   /** Where MLflow's own pages are; they come up with the first visit. */
   mlflowUi(): Promise<IMlflowUi> {
     return this._api.data(this._api.http.POST('/genops/mlflow-ui'));
+  }
+
+  /** A run's latest metrics, with their steps and times. */
+  latest(run_id: string): Promise<ILatestMetric[]> {
+    const { http } = this._api;
+    const params = { path: { run_id } };
+    return this._api.data(http.GET('/genops/runs/{run_id}/latest', { params }));
   }
 
   /** Where a run can be opened by people. */

@@ -10,6 +10,7 @@ import { ExperimentsModel } from '../model';
 import type {
   ExperimentsService,
   IExperiment,
+  ILatestMetric,
   IRun,
   IRunDetail,
   IRunMetrics,
@@ -61,6 +62,7 @@ export class FakeServer {
   parent: IRunDetail['parent'] = null;
   children: IRunDetail['children'] = [];
   texts: IRunOutput['texts'] = [];
+  latest: ILatestMetric[] = [];
   /** What the calls were, in order. */
   calls: string[] = [];
   failure: Error | null = null;
@@ -69,7 +71,7 @@ export class FakeServer {
 
   readonly service: Pick<
     ExperimentsService,
-    'experiments' | 'runs' | 'run' | 'metrics' | 'output'
+    'experiments' | 'runs' | 'run' | 'metrics' | 'output' | 'latest'
   > = {
     experiments: () => this._answer('experiments', () => this.experiments),
     runs: (query: IRunQuery, token = '') =>
@@ -92,6 +94,7 @@ export class FakeServer {
         output: this.texts.length > 0,
         note: ''
       })),
+    latest: (id: string) => this._answer(`latest ${id}`, () => this.latest),
     output: (run_id: string) =>
       this._answer(`output ${run_id}`, () => ({ run_id, texts: this.texts })),
     metrics: (id: string, after: number) =>

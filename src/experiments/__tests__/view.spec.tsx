@@ -104,6 +104,34 @@ describe('the experiments section', () => {
     ).toBeTruthy();
   });
 
+  it('says that a run which goes on has logged no metric for long', async () => {
+    const since = Date.now() / 1000;
+    const metric = (key: string, ago: number) => ({
+      key,
+      value: 1,
+      step: 3,
+      at: since - ago
+    });
+    const going = { status: 'RUNNING', ended_at: null } as const;
+    server.runs = [makeRun(3, { ...going, metrics: { loss: 1 } })];
+    server.latest = [metric('loss', 240), metric('system/cpu', 1)];
+    await show();
+    expect(server.takeCalls()).toContain('latest run0003');
+    expect(screen.queryByText(/no metric for/)).toBeNull();
+    await pass(180_000);
+    expect(screen.getByText('no metric for 7 min')).toBeTruthy();
+    // One that comes takes it away, also with the same value.
+    server.latest = [metric('loss', -200)];
+    await pass(60_000);
+    expect(screen.queryByText(/no metric for/)).toBeNull();
+    // One that has ended, or logged none of its own, is no case of this.
+    server.runs = [makeRun(3), makeRun(2, { ...going, metrics: {} })];
+    server.tell('run');
+    server.takeCalls();
+    await pass(900_000);
+    expect(server.takeCalls().join()).not.toContain('latest');
+  });
+
   it('is one stop for Tab, with arrow keys between the runs', async () => {
     await show();
     const stops = Array.from(

@@ -13,6 +13,7 @@ import type { IRun } from '../service';
 import type { IRunActions } from './actions';
 import { Curves } from './curves';
 import { RunDetail } from './run-detail';
+import { Stalled } from './stalled';
 import { metricText, runName, statusWord } from './words';
 
 /** A run in the list: two lines, and its detail below them while it is open. */
@@ -80,6 +81,7 @@ export const RunRow = React.memo(function RunRow(
               {diverged}
             </span>
           )}
+          {running && <Stalled run={run} model={model} trans={trans} />}
           {figures.map(key => (
             <span key={key} className="gol-Run-metric" title={key}>
               <span className="gol-Run-metricName">{groupOf(key)}</span>{' '}
