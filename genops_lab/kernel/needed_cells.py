@@ -13,7 +13,10 @@ from typing import Callable, Dict, FrozenSet, List, NamedTuple, Sequence, Set
 
 from .outer_names import bound_by, root_of
 
-_BUILTINS = frozenset(dir(builtins)) | {"get_ipython", "display", "In", "Out", "_", "__name__", "__file__"}
+#: `genops` too: every trial's kernel has it by ``%load_ext``.
+_BUILTINS = frozenset(dir(builtins)) | {
+    *("get_ipython", "display", "In", "Out", "_", "__name__", "__file__", "genops"),
+}
 _SEEDS = ("seed", "manual_seed", "manual_seed_all", "seed_all", "seed_everything", "set_seed", "default_rng")
 _LINE_MAGICS = ("env", "set_env", "cd", "load_ext", "reload_ext", "autoreload", "matplotlib", "config")
 #: Cell magics whose cell is Python.
