@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-#: How many runs' figures stay in ``.cache/minutes``.
+#: How many complete runs' figures stay in ``.cache/minutes``, and how many narrowed ones'.
 KEPT_RUNS = 20
 
 Kind = Literal["file", "shared", "collection", "other"]
@@ -73,23 +73,22 @@ def available_cores() -> int:
 def keep(run: Run, folder: Path) -> Path:
     """Write a run's figures into a file of its own, and remove those of old runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"run-{run.id}.json"
+    kind = "complete" if run.complete else "run"
+    file = folder / f"{kind}-{run.id}.json"
     told: dict[str, Any] = {**asdict(run), "idle": run.idle}
     told["rows"] = [_rounded(asdict(row)) for row in run.dearest(len(run.rows))]
     file.write_text(json.dumps(_rounded(told), indent=1) + "\n", encoding="utf-8")
-    for old in _kept(folder)[:-KEPT_RUNS]:
+    for old in _kept(folder, kind)[:-KEPT_RUNS]:
         old.unlink()
     return file
 
 
-def newest(folder: Path, *, complete: bool = True) -> Run | None:
-    """Return the newest run that was kept."""
-    for file in reversed(_kept(folder)):
+def newest(folder: Path) -> Run | None:
+    """Return the newest complete run that was kept."""
+    for file in _kept(folder, "complete")[-1:]:
         told = json.loads(file.read_text(encoding="utf-8"))
         told.pop("idle")
-        run = Run(**{**told, "rows": [Row(**row) for row in told["rows"]]})
-        if run.complete or not complete:
-            return run
+        return Run(**{**told, "rows": [Row(**row) for row in told["rows"]]})
     return None
 
 
@@ -107,8 +106,8 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _kept(folder: Path) -> list[Path]:
-    return sorted(folder.glob("run-*.json"))
+def _kept(folder: Path, kind: str) -> list[Path]:
+    return sorted(folder.glob(f"{kind}-*.json"))
 
 
 def _rounded(told: dict[str, Any]) -> dict[str, Any]:
