@@ -22,8 +22,7 @@ from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
 
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import Operation
-from .tasks import CLIENT
+from .operations import CLIENT, Operation
 
 AUTH_RESOURCE = "genops"
 MAX_BODY_BYTES = 16 * 1024 * 1024

@@ -21,9 +21,10 @@ import inspect
 import re
 import typing
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -33,6 +34,9 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
+
+#: Who asked for the operation that is being done: see :class:`genops_lab.core.models.Task`.
+CLIENT: Final[ContextVar[str]] = ContextVar("genops_client", default="")
 
 
 class Later:

@@ -8,22 +8,19 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from typing import Final
 
 import msgspec
 
 from .errors import Conflict, GenOpsError, NotFound
 from .events import EventBus
 from .models import Task, TaskLog
+from .operations import CLIENT
 
 log = logging.getLogger("genops_lab")
 
 KEPT = 50
 LOG_LINES = 2000
 LOG_INTERVAL_S = 0.5
-#: Who asked for what is being done: see :class:`Task`.
-CLIENT: Final[ContextVar[str]] = ContextVar("genops_client", default="")
 
 
 class TaskHandle:

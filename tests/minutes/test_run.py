@@ -154,7 +154,7 @@ def pytest_in(folder: Path, *arguments: str) -> Ended:
     env["TEST_RUN_GRACE_S"] = "2"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=150)
-    kept = sorted((folder / ".cache" / "minutes").glob("run-*.json"))
+    kept = sorted((folder / ".cache" / "minutes").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     assert kept, ended.stdout + ended.stderr
     return Ended(ended.returncode, ended.stdout, json.loads(kept[-1].read_text()))
 

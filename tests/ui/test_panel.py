@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from playwright.sync_api import TimeoutError, expect
 
@@ -48,6 +47,8 @@ def test_the_panel_is_as_it_was_after_a_reload(lab: LabPage, server: LabServer) 
 
 
 def test_the_launcher_has_the_quickstart_and_a_missing_magic_is_named(lab: LabPage, folder: Path) -> None:
+    import nbformat
+
     card = lab.page.locator(".jp-LauncherCard", has_text="GenOps quickstart")
     expect(card.locator("img")).to_be_visible()
     card.click()
@@ -58,6 +59,10 @@ def test_the_launcher_has_the_quickstart_and_a_missing_magic_is_named(lab: LabPa
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), folder / "missing.ipynb")
     lab.open_notebook(f"{folder.name}/missing.ipynb")
+    # The status bar may still show the quickstart's kernel.
+    lab.page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'"
+    )
     lab.run_all()
     cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
     told = lab.page.locator(".Toastify__toast", has_text="%%track is not known in this notebook yet.")

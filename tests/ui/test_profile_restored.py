@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Request, expect
+from playwright.sync_api import Locator, Response, expect
 
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
@@ -33,8 +33,9 @@ def _traces(folder: Path) -> None:
         (folder / name).write_text(json.dumps(steps(number)))
 
 
-def saved(request: Request) -> bool:
-    """Whether the page tells the server that both are open."""
+def saved(answer: Response) -> bool:
+    """Whether the page has told the server that both are open: a reload ends a request that is under way."""
+    request = answer.request
     told = request.post_data or ""
     names = [f"genops-profile-file:profile_restored/{name}" for name in (BY_ITSELF, ON_DEMAND)]
     is_workspace = "/api/workspaces/" in urlsplit(request.url).path and request.method == "PUT"
@@ -51,7 +52,7 @@ def shown(lab: LabPage, name: str, events: int) -> Locator:
 
 
 def test_both_tabs_are_there_again(lab: LabPage, server: LabServer) -> None:
-    with lab.page.expect_request(saved, timeout=60_000):
+    with lab.page.expect_response(saved, timeout=60_000):
         lab.execute("docmanager:open", {"path": f"profile_restored/{BY_ITSELF}"})
         shown(lab, BY_ITSELF, 6)
         lab.execute("docmanager:open", {"path": f"profile_restored/{ON_DEMAND}", "factory": "Profile"})
@@ -67,6 +68,6 @@ def test_both_tabs_are_there_again(lab: LabPage, server: LabServer) -> None:
             ON_DEMAND
         )
         shown(lab, BY_ITSELF, 6)
-        with lab.page.expect_request(saved, timeout=60_000):
+        with lab.page.expect_response(saved, timeout=60_000):
             shown(lab, ON_DEMAND, 8)
     assert server.get("genops/profiles") == profiles, "they are the same profiles"
