@@ -39,7 +39,9 @@ OPEN = "/genops-open"
 BROWSER = "genops"
 #: What MLflow's pages ask by POST and nothing is changed by.
 _QUESTION = re.compile(r"/graphql|/(ajax-)?api/\d\.0/mlflow/([\w-]+/)*search[\w-]*", re.ASCII)
-_READ_ONLY = b'{"error_code": "PERMISSION_DENIED", "message": "The pages of MLflow are read-only here: use the GenOps panel."}'
+_READ_ONLY = (
+    b'{"error_code": "PERMISSION_DENIED", "message": "Read-only pages: change runs in the GenOps panel."}'
+)
 
 
 def browser_key(key: str) -> str:
