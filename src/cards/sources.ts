@@ -33,20 +33,20 @@ export function sourceOf(
     case 'run':
       return new RunSource(model, core);
     case 'sweep':
-      return new Source(model, core, 'sweep', async signal => {
+      return new Source(model, core, ['sweep'], async signal => {
         const params = { path: { sweep_id: get<string>('id') } };
         const path = '/genops/sweeps/{sweep_id}';
         const call = http.GET(path, { params, signal });
         return sweepState(await core.api.data(call));
       });
     case 'deployment':
-      return new Source(model, core, 'deployment', async signal => {
+      return new Source(model, core, ['deployment'], async signal => {
         const params = { path: { name: get<string>('name') } };
         const call = http.GET('/genops/deployments/{name}', { params, signal });
         return deploymentState(await core.api.data(call));
       });
     case 'profile':
-      return new Source(model, core, 'profile', signal =>
+      return new Source(model, core, ['profile'], signal =>
         findProfile(model, core, signal)
       );
   }
@@ -84,7 +84,7 @@ class Source implements ISource {
   constructor(
     protected model: CardModel,
     protected core: IGenOpsCore,
-    kind: Kind,
+    kinds: Kind[],
     fetch: (signal: AbortSignal) => Promise<Record<string, unknown>>
   ) {
     const { events, trans } = core;
@@ -93,7 +93,7 @@ class Source implements ISource {
     this.resource = new Resource<Record<string, unknown>>({
       trans,
       events,
-      kinds: [kind],
+      kinds,
       fetch,
       accepts: change => {
         const isOwn = change.id === '' || change.id === this.id;
@@ -149,7 +149,7 @@ class Source implements ISource {
 class RunSource extends Source {
   constructor(model: CardModel, core: IGenOpsCore) {
     const service = new ExperimentsService(core.api);
-    super(model, core, 'run', async signal => {
+    super(model, core, ['run', 'divergence'], async signal => {
       const run = await findRun(model, service, signal);
       const message = core.trans.__(
         'The MLflow of this Lab has no such run (yet).'

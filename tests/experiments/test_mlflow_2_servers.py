@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -51,7 +52,8 @@ def stand_in(module_home: Home, empty_store: Path) -> Iterator[str]:
         wait_for(f"http://127.0.0.1:{port}", process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, 9)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
         process.wait()
 
 
@@ -61,7 +63,8 @@ def installed(module_home: Home) -> Iterator[str]:
     environment = module_home.path / "mlflow-2"
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", MLFLOW_2, "setuptools<81"], check=True)
+    older = ("setuptools<81", "sqlalchemy<2.1")  # of the newest ones it misses what it imports
+    subprocess.run([python, "-m", "pip", "install", "-q", MLFLOW_2, *older], check=True)
     folder = module_home.path / "installed"
     folder.mkdir()
     port = free_port()
@@ -81,7 +84,8 @@ def installed(module_home: Home) -> Iterator[str]:
         wait_for(f"http://127.0.0.1:{port}", process)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, 9)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
         process.wait()
 
 

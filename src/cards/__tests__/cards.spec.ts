@@ -88,6 +88,18 @@ describe('a card in an output', () => {
     ).toBe('Chart of loss: loss 0.5 at step 1');
   });
 
+  it('hears that its run diverges', async () => {
+    const run = makeRun(1, { status: 'RUNNING' });
+    bench.answers[`GET /runs/${run.run_id}`] = { run };
+    await show('run', { ...STATE, run_id: run.run_id });
+    expect(shown.node.textContent).not.toContain('NaN');
+    const tags = { 'genops.diverged': 'loss is NaN since step 1' };
+    bench.answers[`GET /runs/${run.run_id}`] = { run: { ...run, tags } };
+    bench.change('divergence', run.run_id);
+    await settle(1500);
+    expect(shown.node.textContent).toContain('loss is NaN since step 1');
+  });
+
   it('is drawn from the messages of a kernel, and asks the Lab for nothing', async () => {
     const state = { _anywidget_id: 'genops_lab.kernel.run', ...STATE };
     cards.hear('k1', message('comm_open', { data: { state } }));
