@@ -143,6 +143,22 @@ def all_pages(search: Callable[..., Any], **arguments: Any) -> list[Any]:
             return found
 
 
+_IS_PROMPT = "mlflow.prompt.is_prompt"
+
+
+def search_models(client: Any, **arguments: Any) -> Any:
+    """A page of registered models, without prompts.
+
+    MLflow's client asks for models whose tag is not that of prompts; a server before 2.21 answers with those alone that
+    have the tag: none. A filter that names the tag is sent as it is.
+    """
+    if not client.tracking_uri.startswith("databricks"):  # which takes no filter
+        arguments["filter_string"] = f"name != '{_IS_PROMPT}'"
+    page = client.search_registered_models(**arguments)
+    page[:] = [model for model in page if model.tags.get(_IS_PROMPT) != "true"]
+    return page
+
+
 def quoted(text: str) -> str:
     """A string of MLflow's filter language, which knows no escapes."""
     if "'" in text and '"' in text:

@@ -27,7 +27,7 @@ from genops_lab.experiments.models import (
 )
 from genops_lab.kernel.artifacts import OUTPUT, STREAMS
 
-from .client import all_pages, open_client, quoted, told
+from .client import all_pages, open_client, quoted, search_models, told
 from .logged import logged_models
 
 RUN_KEY_TAG = "genops.run_key"
@@ -255,8 +255,8 @@ class MlflowRuns:
             newest = (
                 self._client.search_runs(ids, max_results=_LOOKED_AT, order_by=_NEWEST_FIRST) if ids else []
             )
-            models = self._client.search_registered_models(
-                max_results=_LOOKED_AT, order_by=["last_updated_timestamp DESC"]
+            models = search_models(
+                self._client, max_results=_LOOKED_AT, order_by=["last_updated_timestamp DESC"]
             )
         return {
             "experiment": _digest(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.experiments.backends.artifacts import local_path
-from genops_lab.experiments.backends.client import all_pages, open_client, quoted, told
+from genops_lab.experiments.backends.client import (
+    all_pages,
+    open_client,
+    quoted,
+    search_models,
+    told,
+)
 from genops_lab.experiments.backends.logged import flavors_at, logged_models
 from genops_lab.experiments.hashes import check_plain
 from genops_lab.registry.models import ModelVersion, RegisteredModel
@@ -34,7 +41,7 @@ class MlflowModels:
     def list_models(self) -> list[RegisteredModel]:
         """All registered models, the latest changed first, each with its newest versions."""
         with told("The models could not be listed"):
-            found = all_pages(self._client.search_registered_models, order_by=["last_updated_timestamp DESC"])
+            found = all_pages(partial(search_models, self._client), order_by=["last_updated_timestamp DESC"])
             return [self._model(model) for model in found]
 
     def get_model(self, name: str) -> RegisteredModel:
