@@ -112,7 +112,14 @@ class LabPage:
         self.page = page
         self.server = server
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(error.stack or str(error)))
+        page.on("pageerror", lambda error: self._keep(error.stack or str(error)))
+
+    def _keep(self, problem: str) -> None:
+        """Keep an error of the page, but for one of the ipywidgets extension: it fails where a notebook is closed
+        before its session is there, as the start of a test does with what the test before left open."""
+        first = next((line for line in problem.splitlines() if line.lstrip().startswith("at ")), "")
+        if "/extensions/@jupyter-widgets/" not in first:
+            self.problems.append(problem)
 
     def open(self, path: str = "lab", *, reset: bool = True) -> None:
         """Open the Lab and wait until it is drawn."""
