@@ -40,7 +40,7 @@ BROWSER = "genops"
 #: What MLflow's pages ask by POST and nothing is changed by.
 _QUESTION = re.compile(r"/graphql|/(ajax-)?api/\d\.0/mlflow/([\w-]+/)*search[\w-]*", re.ASCII)
 _READ_ONLY = (
-    b'{"error_code": "PERMISSION_DENIED", "message": "Read-only pages: change runs in the GenOps panel."}'
+    b'{"error_code": "PERMISSION_DENIED", "message": "These pages are read-only: use the GenOps panel."}'
 )
 
 

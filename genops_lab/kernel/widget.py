@@ -28,6 +28,10 @@ def script(view: str) -> Optional[str]:
         return None
 
 
+#: Small fields that change seldom.
+_SENT_AGAIN = ("diverged", "params")
+
+
 class Widget:
     """State that the front end shows; ``asked`` hears what its buttons send. Any thread may call ``update``."""
 
@@ -73,11 +77,11 @@ class Widget:
             self._comm.send({"method": "update", "state": state, "buffer_paths": []})
 
     def update(self, state: Dict[str, Any]) -> None:
-        """Send what changed."""
+        """Send what changed, and what a page that was loaded meanwhile has not heard of and would miss."""
         changed = {name: value for name, value in state.items() if self._state.get(name) != value}
         if changed:
             self._state.update(changed)
-            self._send(changed)
+            self._send({**{name: state[name] for name in _SENT_AGAIN if name in state}, **changed})
 
     @property
     def comm_id(self) -> str:
