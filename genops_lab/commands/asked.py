@@ -45,7 +45,7 @@ def all_found(session: Session, asked: RunSearch, limit: int) -> RunsFound:
     found = session.call(RunTableService.search_runs, body=replace(asked, limit=min(limit, _PAGE)))
     while len(found.runs) < min(limit, found.matched):
         part = min(limit - len(found.runs), _PAGE)
-        # What changed meanwhile may be there twice: each run is told once.
+        # A run that changed between two pages may be in both: it is listed once.
         seen = {run.run_id for run in found.runs}
         more = session.call(
             RunTableService.search_runs, body=replace(asked, offset=len(found.runs), limit=part, wait_s=0)

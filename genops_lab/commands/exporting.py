@@ -63,7 +63,7 @@ class Exported:
             if not offset and reads_on:
                 continue  # a large MLflow is read for minutes
             odd = _not_finite(session, page, found.runs)
-            # What changed meanwhile may be there twice: each run is told once.
+            # A run that changed between two pages may be in both: it is listed once.
             for run in found.runs:
                 if run.run_id not in seen:
                     seen.add(run.run_id)

@@ -24,7 +24,7 @@ MOST_RUNS = 200
 MOST_ASKED_BY_API = 20
 #: A run with hundreds of metrics shows the lowest and highest value of so many.
 MOST_METRICS = 20
-#: The fewest that a history is told in: each holds its lowest and highest point.
+#: The fewest parts of a history in an answer: each part has its lowest and its highest point.
 _BUCKETS = 16
 
 

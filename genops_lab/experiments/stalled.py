@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from .models import LatestMetric
 
-#: A run that logged nothing for so many seconds is told of.
+#: A run that has logged nothing for so many seconds is stalled.
 STALLED_AFTER_S = 300.0
 _SYSTEM = "system/"
 

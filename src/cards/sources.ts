@@ -133,7 +133,7 @@ class Source implements ISource {
     this.resource.dispose();
   }
 
-  /** Of what it is told that it changed. */
+  /** The id whose changes concern this card. */
   protected get id(): string {
     return this.model.get('id') ?? this.model.get('name') ?? '';
   }

@@ -8,7 +8,7 @@ import { DIVERGED, divergences } from './diverged';
 import type { ExperimentsService, IRun } from './service';
 import { runName } from './view/words';
 
-/** A sweep's own view tells of its trials, many of which may diverge. */
+/** The tag of a sweep's trials: many may diverge, and the sweep's own view shows it. */
 const SWEEP = 'genops.sweep';
 /** Notifications of this kind that cover the page. */
 const MOST_VISIBLE = 2;

@@ -90,7 +90,7 @@ class ApiSource:
         changes.experiments = known
         told = {"metric": changes.metrics.names, "param": changes.params.names, "tag": changes.tags.names}
         if any(name.kind != "attribute" and name.key not in told[name.kind] for name in asked.names):
-            return None  # whether other runs have it is not told
+            return None  # the candidates do not say whether other runs have it
         return Part(changes, whole=not token, total=None)
 
     def blocks(self) -> Iterator[Changes]:

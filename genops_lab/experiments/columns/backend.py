@@ -203,7 +203,7 @@ def _bounded(wait_s: float) -> float:
 
 
 def state_of(shown: Shown) -> RunsState:
-    """How far the runs are read, as it is told."""
+    """Return how far the runs are read, as an answer says it."""
     return RunsState(
         version=shown.version,
         complete=shown.complete,

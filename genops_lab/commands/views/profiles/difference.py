@@ -15,7 +15,7 @@ SHOWN_CHANGES = 15
 _NOTICED = 0.01
 #: Sums of fractions in another order differ by less.
 _SAME = 1e-9
-#: Counts of a step are fractions; those of larger ones are not told.
+#: Counts of a step may be fractions; larger counts are rounded.
 _WHOLE = 1000
 #: FLOPs of so much of the compute time are those of all.
 _ALL = 0.995

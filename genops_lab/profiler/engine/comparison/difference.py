@@ -257,7 +257,7 @@ def _warnings(before: Side, after: Side) -> Iterable[str]:
     if all(known) and max(known) - min(known) > UNEVEN:
         yield (
             f"FLOPs are known of {percent(known[0], 1)} of the compute time before and of {percent(known[1], 1)} after:"
-            " FLOPs, MFU and problems of operators (gone or new) are told of these parts alone."
+            " FLOPs, MFU and problems of operators (gone or new) concern these parts alone."
         )
     for which, side in (("before", one), ("after", other)):
         if side.damaged:
