@@ -37,7 +37,7 @@ class Narrowed(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What was read. ``whole``: there are no others. ``total``: how many there are, None where the store does not say."""
+    """What was read. ``whole``: there are no others. ``total``: how many there are, None where that is unknown."""
 
     changes: Changes
     whole: bool
