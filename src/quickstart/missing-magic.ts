@@ -25,7 +25,11 @@ export function missingMagic(outputs: readonly IOutput[]): string | undefined {
 /** Where a cell fails because the magics are not loaded, name what loads them. */
 export function watchMissingMagics(trans: TranslationBundle): void {
   let shown = '';
-  NotebookActions.executed.connect((_, { notebook, cell }) => {
+  NotebookActions.executed.connect((_, { notebook, cell, success }) => {
+    if (success && cell.model.sharedModel.source.includes(LOAD_EXTENSION)) {
+      Notification.dismiss(shown);
+      return;
+    }
     const outputs = (
       cell.model as Partial<{ outputs: { toJSON(): IOutput[] } }>
     ).outputs?.toJSON();

@@ -340,6 +340,9 @@ export class RunTableModel implements IDisposable {
     }
     this._chosen = certain && experiments === this._view.experiments;
     this.columns.visible = this._visible && !this._chosen;
+    if (!sample && this._first.length > 0) {
+      return; // Not answered: what was chosen before stays.
+    }
     this._first = columns;
     const shown = withAsked(columns, this._asked);
     if (JSON.stringify(shown) !== JSON.stringify(this._shown)) {

@@ -1,8 +1,11 @@
+import { Notification } from '@jupyterlab/apputils';
+import { NotebookActions } from '@jupyterlab/notebook';
 import { act } from '@testing-library/react';
+import type { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import { Bench, settle, trans } from '../../tasks/__tests__/support';
-import { missingMagic } from '../missing-magic';
+import { missingMagic, watchMissingMagics } from '../missing-magic';
 import { StartHereBanner, StartModel } from '../start-here';
 
 describe('how to start', () => {
@@ -58,5 +61,30 @@ describe('a magic that is not loaded', () => {
     expect(missingMagic([{ output_type: 'display_data', data: {} }])).toBe(
       undefined
     );
+  });
+
+  it('is named until the extension is loaded', () => {
+    watchMissingMagics(trans);
+    const executed = (source: string, success: boolean, text = '') => {
+      const outputs = [{ output_type: 'stream', name: 'stderr', text }];
+      const model = {
+        sharedModel: { source },
+        outputs: { toJSON: () => outputs }
+      };
+      (NotebookActions.executed as Signal<unknown, unknown>).emit({
+        ...{ notebook: {}, cell: { model }, success }
+      });
+    };
+    const shown = () => Notification.manager.notifications.length;
+    executed(
+      '%%track\n1',
+      false,
+      'UsageError: Cell magic `%%track` not found.'
+    );
+    expect(shown()).toBe(1);
+    executed('%load_ext genops_lab', false, 'ModuleNotFoundError');
+    expect(shown()).toBe(1);
+    executed('%load_ext genops_lab', true);
+    expect(shown()).toBe(0);
   });
 });

@@ -66,6 +66,20 @@ describe('the run table', () => {
     model.dispose();
   });
 
+  it('keeps the columns of few runs while the server does not answer', async () => {
+    const table = new FakeTable(3);
+    const model = await opened(table);
+    const before = names(model);
+    expect(before).toContain('metrics.loss');
+    table.held = true;
+    void model.columns.refresh();
+    await settled();
+    table.calls.forEach(call => call.fail(new Error('no answer')));
+    await settled();
+    expect(names(model)).toEqual(before);
+    model.dispose();
+  });
+
   it('keeps the order that a person made, whatever is asked', async () => {
     const model = await opened(new FakeTable(30));
     model.setColumns(all => [...all].reverse());
