@@ -64,7 +64,7 @@ export class CardModel {
  * The cards that kernels keep up to date.
  *
  * A page that saw a card begin, and one that was loaded since, hear the same messages: each names the fields that
- * changed, whole. So no widget model is needed, which a busy kernel does not give to a page that was loaded anew.
+ * changed, whole, and those again that a new page would miss. So no widget model is needed, which a busy kernel does not give to a page that was loaded anew.
  */
 export class LiveCards {
   /** `ask` hears what a card's buttons want. */

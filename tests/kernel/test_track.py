@@ -105,6 +105,22 @@ def test_the_view_is_alive_while_it_runs_and_a_picture_afterwards(kernel: Runnin
     assert cell.of("comm_close")
 
 
+def test_a_page_that_was_loaded_meanwhile_hears_that_the_run_diverged(kernel: RunningKernel) -> None:
+    """It may have missed the message with which a field changed."""
+    log = "genops.log({'loss': 1.0})\ngenops.log({'loss': float('nan')}, step=3)\n"
+    cell = kernel.run(
+        f"%%track\nimport time\n{log}for i in range(6):\n    genops.log({{'x': i}})\n    time.sleep(0.3)"
+    )
+    assert cell.status == "ok"
+    if not cell.of("comm_open"):
+        pytest.skip("the front end was never built here (genops_lab/kernel/static/run.js is missing)")
+    updates = [content["data"]["state"] for content in cell.of("comm_msg")]
+    told = [update.get("diverged") for update in updates]
+    first = next(index for index, each in enumerate(told) if each)
+    assert len(told[first:]) > 2
+    assert told[first:] == [{"loss": "NaN since step 3"}] * len(told[first:])
+
+
 def test_an_exception_fails_the_run_and_the_cell(kernel: RunningKernel, lab: LabStandIn) -> None:
     cell = kernel.run("%%track\ndef f():\n    1/0\nf()")
     assert (cell.status, cell.reply["ename"]) == ("error", "ZeroDivisionError")
