@@ -47,6 +47,23 @@ describe('the query', () => {
     expect(model.view.query).toBe('abcd');
   });
 
+  it('leaves the caret to who types on before the next frame', async () => {
+    const option = { kind: 'metric', text: 'metrics.loss', detail: '' };
+    jest
+      .spyOn(model, 'completions')
+      .mockResolvedValue([{ ...option, start: 0, end: 4 } as never]);
+    show();
+    const box = screen.getByRole<HTMLInputElement>('combobox');
+    type('metr');
+    await act(() => jest.advanceTimersByTimeAsync(100));
+    fireEvent.click(screen.getByRole('option'));
+    const taken = box.value;
+    expect(taken).toContain('metrics.loss');
+    type(`${taken}> 0`);
+    await act(() => jest.advanceTimersByTimeAsync(50));
+    expect(box.selectionStart).toBe(box.value.length);
+  });
+
   it('shows what is wrong with the words around it', () => {
     const query = `${'a'.repeat(60)} ORR ${'b'.repeat(60)}`;
     const details = { position: 61, length: 3 };

@@ -98,8 +98,11 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
     applySoon(text);
     close();
     requestAnimationFrame(() => {
-      input.current?.setSelectionRange(cursor, cursor);
-      complete(text, cursor, 0);
+      // On a busy machine what was taken is typed on before this frame.
+      if (input.current?.value === text) {
+        input.current.setSelectionRange(cursor, cursor);
+        complete(text, cursor, 0);
+      }
     });
   };
 
