@@ -337,7 +337,7 @@ def test_flops_come_with_the_part_of_the_time_that_they_are_known_of(
     assert [each.covered_before for each in found.figures if each.code == "busy"] == [None]
     warning = (
         "FLOPs are known of 100 % of the compute time before and of 9.1 % after: FLOPs, MFU and problems of operators"
-        " (gone or new) are told of these parts alone."
+        " (gone or new) concern these parts alone."
     )
     assert (warning in found.warnings) == told
 
