@@ -64,13 +64,16 @@ IS_SETTLED = """() => {
   return widgets.length === 1 && widgets[0].node.querySelector('.jp-Launcher') !== null
     && document.querySelector('.jp-Dialog') === null;
 }"""
-#: Two frames were drawn, and no transition goes on.
+#: Two frames were drawn, and no transition goes on. An animation is asked for its state: the promise of its end may
+#: never be kept, as that of an editor's cursor, which starts anew with each click.
 STILL = """async () => {
   const frame = () => new Promise(done => requestAnimationFrame(done));
+  const moves = each => each.playState === 'running' && each.effect.getComputedTiming().endTime !== Infinity;
+  const end = performance.now() + 10000;
   await frame();
-  await frame();
-  await Promise.allSettled(document.getAnimations()
-    .filter(each => each.effect.getComputedTiming().endTime !== Infinity).map(each => each.finished));
+  do {
+    await frame();
+  } while (document.getAnimations().some(moves) && performance.now() < end);
 }"""
 
 
@@ -252,6 +255,14 @@ class LabPage:
     def run_all(self) -> None:
         """Run all cells (they go on running)."""
         self.execute("notebook:run-all-cells")
+
+    def run_all_but_the_last(self) -> None:
+        """Run all cells above the last one, and select the last one (they go on running)."""
+        self.page.evaluate(
+            "() => { const notebook = window.jupyterapp.shell.currentWidget.content;"
+            " notebook.activeCellIndex = notebook.widgets.length - 1; }"
+        )
+        self.execute("notebook:run-all-above")
 
     def outputs(self) -> list[str]:
         """The text of each code cell's output."""
