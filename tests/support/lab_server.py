@@ -35,6 +35,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+_ports: list[int] = []
+
+
+def _port_again() -> int:
+    """A free port that a Lab of this process had before, or a new one: a browser keeps what it compiled by address."""
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    _ports.append(free_port())
+    return _ports[-1]
+
+
 @dataclass
 class LabServer:
     """A running JupyterLab: its address, token and process."""
@@ -49,7 +63,12 @@ class LabServer:
     @property
     def url(self) -> str:
         """The address, with the base URL and a final slash."""
-        return f"http://127.0.0.1:{self.port}{self.base_url}"
+        return f"{self.origin}{self.base_url}"
+
+    @property
+    def origin(self) -> str:
+        """The address without a path."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
@@ -133,7 +152,7 @@ def start_lab(
         warm = "PYTEST_VERSION" in os.environ and python == sys.executable
     if warm and not home.data.exists():
         place_store(home.data)
-    port, token = (after.port, after.token) if after else (free_port(), secrets.token_hex(16))
+    port, token = (after.port, after.token) if after else (_port_again(), secrets.token_hex(16))
     log_path = home.path / f"lab-{port}.log"
     by = ("tests.support.warm_lab", warm_address()) if warm else ()
     command = [

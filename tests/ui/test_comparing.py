@@ -187,7 +187,7 @@ def test_what_differs_is_shown_in_both_themes(lab: LabPage, runs: dict[str, list
 def test_files_are_shown_and_none_of_them_bites(lab: LabPage, runs: dict[str, list[str]]) -> None:
     page = lab.page
     asked: list[str] = []
-    page.context.on("response", lambda response: asked.append(response.url))
+    page.on("response", lambda response: asked.append(response.url))
     view = opened(lab, [runs["adam-wide"][0], runs["sgd-wide"][0]])
     artifacts = view.get_by_role("region", name="Artifacts")
     artifacts.get_by_role("button", name="confusion.png").click()
