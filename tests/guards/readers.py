@@ -207,7 +207,7 @@ def artifacts(home: Path) -> set[str]:
 def kernel_paths() -> set[str]:
     """What the kernel side asks of a Lab, below ``/genops``, up to the first variable."""
     kernel = next(PACKAGE.rglob("site/genops.py")).parent.parent
-    asked = set(re.findall(r'"(/[a-z]+(?:/[a-z]*)*)["{]', _texts(kernel)))
+    asked = set(re.findall(r'"(/[a-z0-9]+(?:/[a-z]*)*)["{]', _texts(kernel)))
     return {path for path in asked if not path.startswith(("/proc", "/genops", "/api", "/invocations"))}
 
 

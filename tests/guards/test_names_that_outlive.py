@@ -36,7 +36,10 @@ def compare(group: Names, found: set[str]) -> None:
     """Fail with what breaks for whom."""
     gone, new = sorted(group.names - found), sorted(found - group.names)
     assert not gone, f"{group.breaks} Keep the old names beside the new ones. Gone: {gone}; new: {new}"
-    assert not new, f"These names stay from now on: add them to tests/guards/names.py, if they are to. {new}"
+    assert not new, (
+        f"New names: {new}. If one replaces an older name: {group.breaks} If not, add it to tests/guards/names.py; it "
+        f"stays from now on."
+    )
 
 
 @pytest.mark.parametrize(
