@@ -22,7 +22,19 @@ from tests.support.lab_server import LabServer, start_lab
 from tests.support.mlflow_file import kept_run
 from tests.sweeps.conftest import Sweeper
 
-from .older import AGENT_STATE, COMMITS, COUNTED, COUNTING, GO, NOTEBOOK, TARGET, killed, lived_in, opened, unpack
+from .older import (
+    AGENT_STATE,
+    COMMITS,
+    COUNTED,
+    COUNTING,
+    GO,
+    NOTEBOOK,
+    TARGET,
+    killed,
+    lived_in,
+    opened,
+    unpack,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -151,7 +163,8 @@ def ended_run(server: LabServer, name: str) -> dict[str, Any]:
     """The run, once it has ended."""
 
     def look() -> list[dict[str, Any]]:
-        runs = server.get("genops/runs?experiment=after")["runs"]
+        status, found = server.request("GET", "genops/runs?experiment=after")
+        runs = found["runs"] if status == 200 else []  # 400 until the first run has made the experiment
         return [run for run in runs if run["name"] == name and run["status"] != "RUNNING"]
 
     (run,) = eventually(look)
