@@ -549,3 +549,14 @@ genops targets:
 genops: --install-completion --show-completion --version
 """,
 )
+
+#: Files below those folders, here and on hosts, and keys in them: of kernels' keepers and their journals, runs' spools,
+#: environments, deployments, MLflow's server, the secret that kernels' keys come from, `.genopsignore` in projects.
+FILES = _words(
+    "A keeper, a deployment or a server that runs since before the upgrade is not found, or what it wrote is not read.",
+    """
+.genopsignore .rec build.json clients connection.json genops-building.json genops-environment.json journal kernel.log
+keeper.log keeper.sock lab.lock lab.sock lease.json log.txt mlflow.db remote secret server.key server.lock server.log
+server.port spare.json spec.json state.json trace.json.gz until
+""",
+)

@@ -163,9 +163,9 @@ def test_widgets_of_running_kernels_and_saved_notebooks_are_known_by_their_id() 
     assert 'f"genops_lab.kernel.{view}"' in readers.python_text()
 
 
-def test_the_file_of_a_target_kernels_secret_and_clients() -> None:
-    """Below ``remote`` in the data folder: with another secret no kernel on a host can be attached."""
-    assert {"remote", "clients", "secret"} <= readers.python_strings()
+def test_files_and_keys_below_those_folders() -> None:
+    """In the sources' strings, so that one that is renamed everywhere is seen."""
+    compare(names.FILES, names.FILES.names & readers.python_strings())
 
 
 def test_a_changed_name_would_be_seen() -> None:
