@@ -12,7 +12,8 @@ from genops_lab.rooms import OPERATIONS
 
 #: Each costs tens of milliseconds or more: they wait for the work that needs them.
 HEAVY = {
-    "alembic", "kubernetes", "mlflow", "numpy", "pandas", "paramiko", "psutil", "pyarrow", "pynvml", "sqlalchemy",
+    "IPython", "alembic", "anywidget", "isal", "kubernetes", "lark", "mlflow", "numpy", "optuna", "pandas", "paramiko",
+    "psutil", "pyarrow", "pynvml", "scipy", "sqlalchemy",
     "torch",
 }  # fmt: skip
 

@@ -37,3 +37,83 @@ def test_a_server_that_ends_while_the_lab_opens_leaves_nothing() -> None:
         left = [*(home.path / "run").glob("genops-*.json"), *(home.path / "s").glob("*.sock")]
         assert not left
         assert "never retrieved" not in ended.stderr and "was destroyed" not in ended.stderr
+
+
+#: What opens with a server, in this order: kernels of before are there before a request is answered, and the socket
+#: before a kernel starts that is told its name.
+OPENS = [
+    "store", "targets", "kernels' outputs", "requests", "events to Jupyter", "socket", "kernels' environment", "sweeps",
+]  # fmt: skip
+#: Nothing is used after it has closed: who asks, then what works, what it works with, the store at the very end.
+CLOSES = [
+    "socket", "kernels' outputs", "sweeps", "run table", "folders", "tasks", "kernels' runs", "kernels elsewhere",
+    "targets", "outputs", "events", "profiles", "mlflow", "store closed",
+]  # fmt: skip
+# Where modules move, the imports below move with them; the order stays.
+ORDER = """
+import asyncio, json
+from jupyter_server.serverapp import ServerApp
+from genops_lab.compute import provisioner
+from genops_lab.core.api import Services
+from genops_lab.core.doorway import Doorway
+from genops_lab.core.events import EventBus
+from genops_lab.core.store import Store
+from genops_lab.core.tasks import TasksService
+from genops_lab.experiments.columns.service import RunTableService
+from genops_lab.experiments.mlflow import MlflowConnection
+from genops_lab.folders.service import FoldersService
+from genops_lab.outputs.server import ServerOutputs
+from genops_lab.outputs.service import OutputsService
+from genops_lab.profiler.service import ProfilesService
+from genops_lab.remote.tracking import RemoteTracking
+from genops_lab.sweeps.service import SweepsService
+from genops_lab.targets.remote_kernels import RemoteKernelsService
+from genops_lab.targets.service import TargetsService
+
+done = []
+def note(owner, name, what):
+    found = getattr(owner, name)
+    def noted(*arguments, **named):
+        done.append(what)
+        return found(*arguments, **named)
+    setattr(owner, name, noted)
+note(Store, "__init__", "store")
+note(TargetsService, "open", "targets")
+note(ServerOutputs, "open", "kernels' outputs")
+note(Services, "open", "requests")
+note(EventBus, "listen", "events to Jupyter")
+note(Doorway, "open", "socket")
+note(provisioner, "install", "kernels' environment")
+note(SweepsService, "open", "sweeps")
+for owner, what in (
+    (Doorway, "socket"), (ServerOutputs, "kernels' outputs"), (SweepsService, "sweeps"), (RunTableService, "run table"),
+    (FoldersService, "folders"), (TasksService, "tasks"), (RemoteTracking, "kernels' runs"),
+    (RemoteKernelsService, "kernels elsewhere"), (TargetsService, "targets"), (OutputsService, "outputs"),
+    (EventBus, "events"), (ProfilesService, "profiles"), (MlflowConnection, "mlflow"), (Store, "store closed"),
+):
+    note(owner, "close", what)
+
+async def main():
+    arguments = ["--no-browser", "--allow-root", "--ServerApp.port=0"]
+    server = ServerApp(jpserver_extensions={"genops_lab": True})
+    server.initialize(argv=arguments)
+    await server._post_start()
+    (app,) = server.extension_manager.extension_apps["genops_lab"]
+    await asyncio.wait_for(app.opening, 60)
+    opened, done[:] = list(done), []
+    await asyncio.wait_for(app.stop_extension(), 60)
+    print(json.dumps([opened, done]))
+asyncio.run(main())
+"""
+
+
+def test_services_open_and_close_in_an_order() -> None:
+    with temporary_home() as home:
+        ended = subprocess.run(
+            [sys.executable, "-c", ORDER], capture_output=True, text=True, cwd=home.work,
+            env=home.environment(), check=False, timeout=120,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        opened, closed = json.loads(ended.stdout.splitlines()[-1])
+        assert opened == OPENS
+        assert closed == CLOSES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,12 @@ def test_a_browser_is_given_what_it_can_hold_and_others_all(lab: RemoteLab) -> N
     assert lab.server.get(f"{text}/find?text=LINE%20{late}")["line"] == late
     status, file = lab.server.request("GET", f"{text}/download")
     assert status == 200 and file.startswith(whole) and "ValueError" in file[len(whole) :]
+    address, token = f"{lab.server.url}{text}/download", {"Authorization": f"token {lab.server.token}"}
+    with urllib.request.urlopen(urllib.request.Request(address, headers=token)) as answer:
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="output.txt"'
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
     _, login = lab.server.request("GET", f"{text}/download", headers={"Authorization": "token of-a-stranger"})
     assert "line 1" not in str(login)
     assert lab.server.request("GET", f"genops/outputs/{kernel_id}/none/text")[0] == 404

@@ -127,6 +127,9 @@ def test_a_small_trace_is_handed_over_whole(server: LabServer) -> None:
     assert made["slice"] == {"name": "aten::mm", "ts_ns": "1200000", "dur_ns": "50000"}
     file = answer(server, made["path"], token=True)
     assert (file.status, file.read().decode()) == (200, TEXT)
+    assert file.headers["Content-Type"] == "application/octet-stream"
+    assert file.headers["Content-Disposition"].startswith("attachment; filename=")
+    assert (file.headers["X-Content-Type-Options"], file.headers["Cache-Control"]) == ("nosniff", "no-store")
     assert answer(server, made["path"]).status in (302, 403)
     assert answer(server, f"genops/profiles/{profile}/perfetto/abcdef", token=True).status == 404
     assert answer(server, f"genops/profiles/{profile}/perfetto/..%2f..%2f0", token=True).status == 404

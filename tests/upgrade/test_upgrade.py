@@ -5,31 +5,57 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from genops_lab.links.payload import payload
 from genops_lab.remote.finding import Keys
 from tests.agent.hosts import attached
 from tests.outputs.notebooks import cells_of, text_of
 from tests.outputs.pages import Page, eventually
 from tests.support.environments import older_wheel, thin_environment
-from tests.support.homes import Home
+from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab
 from tests.support.mlflow_file import kept_run
 from tests.sweeps.conftest import Sweeper
 
-from .older import AGENT_STATE, COUNTED, COUNTING, GO, NOTEBOOK, TARGET, killed, lived_in, opened, unpack
+from .older import (
+    AGENT_STATE,
+    COMMITS,
+    COUNTED,
+    COUNTING,
+    GO,
+    NOTEBOOK,
+    TARGET,
+    killed,
+    lived_in,
+    opened,
+    unpack,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-#: The commit before GenOps Lab was tested by upgrades: the oldest that is promised to be gone on with.
-OLDEST = "e5158fe"
+#: A cell of a kernel that began before the upgrade, and a script whose kernel side is of before it.
+TRACKED_AFTERWARDS = "%%track --name afterwards --experiment after --no-system --no-source\nrate = 0.25"
+SCRIPT = """from genops_lab.kernel import api
+with api.run("script", "after", system_metrics=False, source=False):
+    api.log({"loss": 0.5}, step=0)
+"""
 
 
-def went_on(home: Home, server: LabServer, sweep_id: str) -> None:
-    """The store, the runs, the target and the sweep of before are there and go on."""
+@dataclass(frozen=True)
+class Older:
+    """A home that an older Lab left, and what was made there."""
+
+    home: Home
+    made: dict[str, Any]
+
+
+def went_on(home: Home, server: LabServer, made: dict[str, Any]) -> None:
+    """The store, the runs, the profiles, the target and the sweep of before are there and go on."""
     assert server.get("genops/status")["notices"] == []
     (run,) = server.get("genops/runs?experiment=before")["runs"]
     assert (run["name"], run["status"], run["params"]) == ("older", "FINISHED", {"rate": "0.5"})
@@ -37,9 +63,13 @@ def went_on(home: Home, server: LabServer, sweep_id: str) -> None:
     assert loss["steps"] == list(range(50))
     assert (kept_run(home, "older").artifacts / "note.txt").read_text() == "kept"
     assert [each["name"] for each in server.get("genops/targets")] == [TARGET]
+    assert [each["id"] for each in server.get("genops/profiles")] == made["profiles"]
+    for profile_id in made["profiles"]:
+        profile = server.get(f"genops/profiles/{profile_id}")
+        assert (profile["state"], profile["title"], profile["summary"]["events"]) == ("ready", "before", 10)
     (home.work / GO).touch()
     sweeper = Sweeper(home, server)
-    done = sweeper.ended({"id": sweep_id})
+    done = sweeper.ended({"id": made["sweep"]})
     assert [(each["state"], each["value"]) for each in done["trials"]] == [
         ("finished", 1),
         ("finished", 2),
@@ -53,13 +83,14 @@ def counted(home: Home) -> None:
     eventually(lambda: text_of(cells_of(home.work / NOTEBOOK)[0]), lambda found: found == COUNTED)
 
 
-@pytest.fixture(scope="module")
-def older(module_home: Home) -> tuple[Home, str]:
-    """A home that an older Lab left, and its sweep. The kernel of its notebook runs, under the agent of then."""
-    sweep_id = unpack(module_home)
-    kernel_id, _session, client = remembered(module_home)
-    asyncio.run(asyncio.wait_for(counting(module_home, kernel_id, client), 120))
-    return module_home, sweep_id
+@pytest.fixture(scope="module", params=COMMITS)
+def older(request: pytest.FixtureRequest) -> Iterator[Older]:
+    """A home that an older Lab left. The kernel of its notebook runs, under the agent of then."""
+    with temporary_home() as home:
+        made = unpack(home, request.param)
+        kernel_id, _session, client = remembered(home)
+        asyncio.run(asyncio.wait_for(counting(home, kernel_id, client), 120))
+        yield Older(home, made)
 
 
 def remembered(home: Home) -> tuple[str, str, str]:
@@ -73,7 +104,6 @@ def remembered(home: Home) -> tuple[str, str, str]:
 async def counting(home: Home, kernel_id: str, client: str) -> None:
     """Start the kernel with the agent's file that the older Lab put there, and a cell that counts."""
     (agent,) = home.path.rglob("agent-*.pyz")
-    assert payload()[1] not in agent.name, "the fixture's agent is no older one"
     command = [str(thin_environment(None)), str(agent), "attach"]
     state = str(home.path / AGENT_STATE)
     async with attached(
@@ -89,37 +119,62 @@ async def counting(home: Home, kernel_id: str, client: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(older: tuple[Home, str]) -> Iterator[LabServer]:
-    found = start_lab(older[0])
+def server(older: Older) -> Iterator[LabServer]:
+    found = start_lab(older.home)
     try:
         yield found
     finally:
         found.stop()
 
 
-def test_a_home_of_an_older_lab_is_gone_on_with(older: tuple[Home, str], server: LabServer) -> None:
-    home, sweep_id = older
-    went_on(home, server, sweep_id)
+def test_a_home_of_an_older_lab_is_gone_on_with(older: Older, server: LabServer) -> None:
+    went_on(older.home, server, older.made)
 
 
-def test_a_kernel_of_an_older_agent_is_attached_and_nothing_is_lost(
-    older: tuple[Home, str], server: LabServer
-) -> None:
-    home, _ = older
-    kernel_id, session_id, _client = remembered(home)
+def test_a_kernel_of_an_older_agent_is_attached_and_nothing_is_lost(older: Older, server: LabServer) -> None:
+    kernel_id, session_id, _client = remembered(older.home)
     (session,) = [each for each in server.get("api/sessions") if each["path"] == NOTEBOOK]
     assert (session["id"], session["kernel"]["id"]) == (session_id, kernel_id)
-    counted(home)
+    counted(older.home)
     page = Page(server, kernel_id)
     page.send("cell2", "print('i is', i)")
     page.printed("i is 99")
+    # Its kernel side, of the older agent, writes its runs through this Lab.
+    page.run("cell3", "%load_ext genops_lab")
+    assert page.run("cell4", TRACKED_AFTERWARDS)["status"] == "ok"
     page.close()
+    run = ended_run(server, "afterwards")
+    assert (run["status"], run["params"]) == ("FINISHED", {"rate": "0.25"})
     assert server.request("DELETE", f"api/sessions/{session_id}")[0] == 204
 
 
+def test_an_older_kernel_side_on_this_machine_writes_its_runs(older: Older, server: LabServer) -> None:
+    (site,) = older.home.path.glob(f"{AGENT_STATE}/site/*/genops_lab/kernel/site")
+    command = [str(thin_environment(None)), "-c", SCRIPT]
+    env = older.home.environment(PYTHONPATH=str(site))
+    subprocess.run(command, env=env, cwd=older.home.work, check=True, timeout=120)
+    run = ended_run(server, "script")
+    assert run["status"] == "FINISHED"
+    (loss,) = server.get(f"genops/runs/{run['run_id']}/metrics")["series"]
+    assert (loss["key"], loss["values"]) == ("loss", [0.5])
+
+
+def ended_run(server: LabServer, name: str) -> dict[str, Any]:
+    """The run, once it has ended."""
+
+    def look() -> list[dict[str, Any]]:
+        status, found = server.request("GET", "genops/runs?experiment=after")
+        runs = found["runs"] if status == 200 else []  # 400 until the first run has made the experiment
+        return [run for run in runs if run["name"] == name and run["status"] != "RUNNING"]
+
+    (run,) = eventually(look)
+    return run
+
+
 @pytest.mark.exhaustive
-def test_a_really_installed_older_lab_is_replaced_while_its_kernels_run(home: Home) -> None:
-    server, sweep = lived_in(home, thin_environment(older_wheel(OLDEST)))
+@pytest.mark.parametrize("commit", COMMITS)
+def test_a_really_installed_older_lab_is_replaced_while_its_kernels_run(home: Home, commit: str) -> None:
+    server, made = lived_in(home, thin_environment(older_wheel(commit)))
     try:
         session = opened(server)
         page = Page(server, session["kernel"]["id"])
@@ -129,7 +184,7 @@ def test_a_really_installed_older_lab_is_replaced_while_its_kernels_run(home: Ho
         killed(server)
         server = start_lab(home, after=server)
         assert [each["id"] for each in server.get("api/sessions")] == [session["id"]]
-        went_on(home, server, sweep["id"])
+        went_on(home, server, made)
         counted(home)
         assert server.request("DELETE", f"api/sessions/{session['id']}")[0] == 204
     finally:

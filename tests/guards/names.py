@@ -1,0 +1,562 @@
+"""Names that outlive a version: in notebooks, MLflow, stores, running kernels, hosts, scripts and configurations.
+
+Whoever changes one breaks what its group says. A new one is added here, and stays from then on.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Names(NamedTuple):
+    """``breaks``: what happens to whom where one of them changes."""
+
+    breaks: str
+    names: frozenset[str]
+
+
+def _words(breaks: str, text: str) -> Names:
+    return Names(breaks, frozenset(text.split()))
+
+
+def _lines(breaks: str, text: str) -> Names:
+    """One a line; a line that is indented goes on with the one before."""
+    return Names(breaks, frozenset(text.strip().replace("\n    ", " ").splitlines()))
+
+
+#: Tags of runs and model versions in MLflow, which may be years old.
+TAGS = _words(
+    "Runs of before lose their target, sweep, repeats or mark; filters that people saved find nothing.",
+    """
+genops.diverged genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned genops.repeat
+genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+""",
+)
+
+#: Media types of outputs in saved notebooks.
+MIME_TYPES = _words(
+    "Cards and cut outputs of saved notebooks are no longer drawn.",
+    """
+application/vnd.genops.card+json application/vnd.genops.output-excerpt+json
+""",
+)
+
+#: Ids of plugins (which people disable) and settings, and keys of JupyterLab's state database and the browser's
+#: storages.
+PLUGINS_AND_STATES = _words(
+    "A plugin that was disabled is on again; what the state database has is forgotten.",
+    """
+genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genops-lab:compute genops-lab:core
+genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:kernel genops-lab:models genops-lab:notices
+genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views genops-lab:profiles
+genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps genops-lab:targets
+genops-lab:tasks
+""",
+)
+
+#: Keys of JupyterLab's settings and of what they hold, by their schema.
+SETTINGS = _lines(
+    "Settings and saved views of people are lost, or refused as unknown.",
+    """
+genops-lab:panel
+genops-lab:panel liveUpdates
+genops-lab:panel openOnStart
+genops-lab:panel statusBar
+genops-lab:profiles
+genops-lab:runs
+genops-lab:runs #view.charts
+genops-lab:runs #view.columns
+genops-lab:runs #view.experiments
+genops-lab:runs #view.groups
+genops-lab:runs #view.lifecycle
+genops-lab:runs #view.name
+genops-lab:runs #view.query
+genops-lab:runs #view.sort
+genops-lab:runs views
+genops-lab:targets
+genops-lab:targets toolbar Notebook genopsTarget
+""",
+)
+
+#: Sections of the panel in the state database.
+SECTIONS = _words(
+    "Sections that were closed are open again.",
+    """
+compute deployments experiments models profiles sweeps
+""",
+)
+
+#: Ids and namespaces of widgets in the layouts of workspaces; file types and factories in the settings of the
+#: document manager.
+WIDGETS = _words(
+    "Tabs are not restored; a chosen viewer of a file type is forgotten.",
+    """
+genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
+genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
+genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
+genops-profile-file genops-profiles- genops-runs genops-task- genops-timeline genops-timeline- genops-trace
+""",
+)
+
+#: Commands and icons of JupyterLab: keyboard shortcuts, toolbars and menus of people name them.
+COMMAND_IDS = _words(
+    "A shortcut or a toolbar's button that somebody made does nothing.",
+    """
+genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
+genops:choose-target genops:clean-target genops:compare-profiles genops:compare-runs genops:compute
+genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-profile
+genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
+genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
+genops:new-notebook-on-target genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output
+genops:open-linked-run genops:open-mlflow genops:open-panel genops:open-profile genops:open-quickstart
+genops:open-runs genops:profile genops:profile-perfetto genops:profile-timeline genops:pull-folder
+genops:register-model genops:remove-model-alias genops:remove-target genops:renew-deployment
+genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
+genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
+genops:stop-remote-kernel genops:test-target genops:toggle-line-times
+""",
+)
+
+#: Magics, in notebooks.
+MAGICS = _lines(
+    "A cell of a notebook that worked stops.",
+    """
+cell genops_repeat
+cell profile
+cell sweep
+cell track
+line genops
+line genops_open
+line profile
+line track
+""",
+)
+
+#: What `import genops` offers, in notebooks and scripts.
+API = _words(
+    "A notebook or script that worked stops.",
+    """
+GenOpsError Run dataset deployment end log log_file log_histogram log_image log_table log_text params predict profile
+run start tag
+""",
+)
+
+#: A run's events on disk, of kernels of before and of processes that are gone: kinds and what they hold.
+SPOOL = _lines(
+    "What a kernel of before logs is refused or lost.",
+    """
+end status
+event data
+event kind
+event seq
+event timestamp
+file path
+file source
+media columns
+media content
+media counts
+media data
+media high
+media index
+media infinite
+media low
+media name
+media nan
+media series
+media step
+media type
+metrics step
+metrics timestamp
+metrics values
+params *
+process
+process.created
+process.kernel_id
+process.notebook
+process.pid
+run_key
+spool/RUN.jsonl
+start experiment
+start name
+start params
+start script
+start tags
+tags *
+text content
+text path
+""",
+)
+
+#: Artifacts of runs in MLflow.
+ARTIFACTS = _words(
+    "What older runs keep is no longer found: notebooks are not restored, media and profiles not shown.",
+    """
+a~b+step+3+timestamp+1500+UUID histograms/ images/ output/stderr.txt output/stdout.txt profiles/ source/cells.json
+source/installed.txt source/notebook.py source/record.json source/resumed-TIME/record.json source/uncommitted.patch
+tables/
+""",
+)
+
+#: What kernels that run ask of the Lab, below /genops: those of an older version go on asking it, so these paths
+#: stay without a version.
+KERNEL_PATHS = _words(
+    "Kernels and scripts that run since before the upgrade cannot log, profile or sweep.",
+    """
+/deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
+/sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
+/tracking/wake
+""",
+)
+
+#: The same from hosts, where a kernel outlives the Lab that started it.
+KERNEL_OPERATIONS = _lines(
+    "Kernels on hosts that run since before the upgrade cannot log or profile.",
+    """
+GET /folder/pull/{request_id}
+GET /profiles/{profile_id}
+POST /folder/pull
+POST /profiles
+POST /profiles/beside
+POST /tracking/events
+POST /tracking/files
+POST /tracking/resume
+POST /tracking/wake
+""",
+)
+
+#: What the agent of one version asks and sends to the keeper, the Lab or the kernel of another.
+AGENT = _lines(
+    "Kernels on hosts that run since before the upgrade cannot be attached.",
+    """
+ACK 3
+ANSWER 33
+BUSY 9
+CALL 32
+CONTROL 1
+CREDIT 5
+DATA 2
+EOF 3
+GONE 7
+HELLO 1
+IOPUB 3
+MESSAGE 2
+NOTE 4
+OPEN 1
+PING 6
+PONG 7
+RECORD 5
+REQUEST 5
+RESET 4
+SEEN 6
+SHELL 0
+STDIN 2
+TAKEN 8
+WELCOME 4
+call builds.cancel
+call kernels.forget
+call kernels.info
+call kernels.keep
+call kernels.lease
+call kernels.list
+call kernels.log
+call kernels.policy
+call kernels.signal
+call kernels.start
+call kernels.stop
+call kernels.warm
+call lab.sync
+call probe
+call readings
+call storage.list
+call storage.measure
+call storage.remove
+call storage.sweep
+call traces.remove
+header !BII
+header !BQI
+service build
+service call
+service engine
+service folder
+service kernel
+""",
+)
+
+#: Folders on hosts, below the home.
+HOST_FOLDERS = _words(
+    "Kernels and environments on hosts are no longer found, and nobody removes them.",
+    """
+.local/share/genops-lab/envs .local/state/genops-lab .local/state/genops-lab/kernels/KERNEL
+.local/state/genops-lab/lab/KERNEL
+""",
+)
+
+#: Variables in running kernels, in the configurations of users and operators.
+ENVIRONMENT = _words(
+    "A kernel that runs no longer finds its Lab; a configuration has no effect.",
+    """
+GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_DATA_DIR GENOPS_DEBUG GENOPS_KERNELSPEC
+GENOPS_KERNEL_ID GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
+GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TRIAL GENOPS_WORKER_CONFIG
+""",
+)
+
+#: What Jupyter, kernelspecs and shells find GenOps Lab by.
+ENTRY_POINTS = _lines(
+    "Kernelspecs of targets do not start; the extension is not loaded.",
+    """
+ServerApp jpserver_extensions genops_lab
+console_scripts genops
+jupyter_client.kernel_provisioners genops-local-provisioner
+jupyter_client.kernel_provisioners genops-target-provisioner
+labextension genops-lab
+""",
+)
+
+#: Configuration of operators (`c.GenOpsLab...`) and of kernelspecs.
+CONFIGURATION = _lines(
+    "An operator's setting has no effect; a kernelspec does not start.",
+    """
+GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours keep_local_kernels locked
+    mlflow_uri outputs_left_to_page_s rooms store_url targets
+GenOpsLocalProvisioner:
+GenOpsTargetProvisioner: cwd lease_s target
+""",
+)
+
+#: Tables of the store. An older store goes on: a change is a migration.
+TABLES = _lines(
+    "An older store is not read any more, or a downgrade fails.",
+    """
+alembic_version.version_num
+deployments.created_at
+deployments.folder
+deployments.hint
+deployments.lease_until
+deployments.message
+deployments.model
+deployments.name
+deployments.outlives_server
+deployments.pid
+deployments.pid_created
+deployments.port
+deployments.state
+deployments.version
+host_traces.deleted_at
+host_traces.path
+host_traces.profile_id
+host_traces.target
+idempotency.created_at
+idempotency.key
+idempotency.operation
+idempotency.subject
+model_hashes.digest
+model_hashes.name
+model_hashes.recorded_at
+model_hashes.run_id
+profiles.artifact
+profiles.created_at
+profiles.id
+profiles.message
+profiles.notebook
+profiles.run_id
+profiles.size_bytes
+profiles.state
+profiles.summary
+profiles.title
+profiles.trace_path
+remote_kernels.chosen
+remote_kernels.documented_seq
+remote_kernels.file_hash
+remote_kernels.incarnation
+remote_kernels.kernel_id
+remote_kernels.kernel_name
+remote_kernels.owner
+remote_kernels.path
+remote_kernels.session_id
+remote_kernels.started_at
+remote_kernels.target
+remote_kernels.type
+revisions.kind
+revisions.revision
+sweep_trials.number
+sweep_trials.state
+sweep_trials.sweep_id
+sweep_trials.trial
+sweeps.created_at
+sweeps.ended_at
+sweeps.hint
+sweeps.id
+sweeps.message
+sweeps.plan
+sweeps.state
+sweeps.summary
+targets.created_at
+targets.host
+targets.kind
+targets.locked
+targets.name
+targets.options
+targets.policy
+targets.position
+targets.price_per_hour
+targets.secrets
+tracked_runs.acked_seq
+tracked_runs.experiment_id
+tracked_runs.kernel_id
+tracked_runs.name
+tracked_runs.notebook
+tracked_runs.pid
+tracked_runs.pid_created
+tracked_runs.place
+tracked_runs.run_id
+tracked_runs.run_key
+tracked_runs.started_at
+tracked_runs.state
+""",
+)
+
+#: Keys of the JSON in the store, in files and in outputs; what is in braces is below them.
+JSON = _lines(
+    "What was written before is refused or loses a value.",
+    """
+deployments/NAME/state.json: errors hint latency_ms lease_until message pid port requests state
+display of cut outputs: bytes displays kernel_id lines msg_id running tail
+profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
+    whole_function} rank saving_us severity suggestion title} attribution{attributed_us by device_us
+    forward_attributed_us forward_us lines{backward_us cpu_us device_us kernels operators place{cell file function
+    line text whole_function}} unattributed{device_us name}} cpu{busy_us idle_us span_us} damaged devices{busy_us
+    comm_us compute_us device exposed_comm_us idle_us kernels memory_us model rank span_us top_kernels{count kind
+    max_us min_us name operator total_us}} events idle{device gaps over_1ms over_1ms_us p50_us rank reasons{code
+    count total_us} total_us} incomplete kernels{count kind max_us min_us name operator total_us}
+    launches{call_p50_us delay_max_us delay_p50_us delay_p90_us device launches queue_p50_us rank shorter_than_call}
+    measured{kernels{block bound compute_pct count device dram_bytes dram_pct flops gb_per_s grid l1_hit_pct l1_pct
+    l2_hit_pct l2_pct longest longest_us memory_pct name occupancy_limit occupancy_pct place{cell file function line
+    text whole_function} rank registers rules{identifier kind of section speedup_pct text title} shared_memory_bytes
+    stalls{cycles pct reason} tflops theoretical_occupancy_pct total_us waves} launches more_kernels note total_us}
+    memory{damaged devices{active allocated before before_sites{blocks bytes category name place{cell file function
+    line text whole_function} stack} blocks categories{blocks bytes category} device events fragmentation
+    largest_free live_at_peak peak peak_event rank reserved retries segments sites{blocks bytes category name
+    place{cell file function line text whole_function} stack} timeline{at bytes}} out_of_memory{asked{blocks bytes
+    category name place{cell file function line text whole_function} stack} at_us device event free held
+    holders{blocks bytes category name place{cell file function line text whole_function} stack} wanted}}
+    operators{bytes count device_us flops kernels name self_us total_us} price{target usd_a_step usd_per_hour} ranks
+    roofline{covered flops mfu missing operators{bound bytes count device_us dtype flops gb_per_s intensity name
+    shapes share tflops} peaks{dtype gb_per_s model tflops} usd_a_step} steps{busy_us comm_us compute_us
+    exposed_comm_us idle_us kernels memory_us name rank span_us start_us warmup} streams{busy_us comm_us compute_us
+    device kernels memory_us rank stream}
+sweep_trials.trial: attempt ended_at kernel_id kernel_name message number params run_id started_at state value
+sweeps.plan: cwd direction experiment hours method metric name notebook objective on parallel params planned prune
+    seed setup slots space{high kind low name step values} tags timeout_s track{auto autolog log_models output
+    source system_metrics}
+sweeps.summary: high low mean metric n
+sweeps/ID.json: cell setup{label source}
+targets.options: carrier host identity_file kind port python ssh_config target user
+targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_minutes warm_kernels
+""",
+)
+
+#: What lies directly in the data folder.
+DATA_FILES = _words(
+    "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
+    "locks.",
+    """
+deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said spool store.db
+supervisor.lock sweeps tracking.lock wheels
+""",
+)
+
+#: `genops` and `%genops`: scripts, CI and notebooks call them.
+COMMANDS = _lines(
+    "A script or CI job that worked stops.",
+    """
+genops compute nsight-kernel: --compute --json --set kernel
+genops compute nsight: --json
+genops compute show: --json
+genops compute:
+genops deploy: --json --name --timeout --trust --version --wait model
+genops deployments delete: --json name
+genops deployments list: --json
+genops deployments logs: --json --lines -n name
+genops deployments renew: --json name
+genops deployments show: --json name
+genops deployments stop: --json name
+genops deployments:
+genops doctor: --json
+genops experiments list: --json
+genops experiments:
+genops folders status: --json --target paths
+genops folders:
+genops help: words
+genops kernels attach: --json --take-over --target kernel
+genops kernels keep: --json --target kernel
+genops kernels list: --json --target
+genops kernels logs: --bytes --json --target kernel
+genops kernels stop: --grace --json --target kernel
+genops kernels:
+genops models alias: --json alias name version
+genops models list: --json
+genops models register: --alias --json --model --run name
+genops models show: --json name
+genops models unalias: --json alias name
+genops models:
+genops profile analyze: --json --usd-per-hour traces
+genops profile diff: --json after before
+genops profile kernel: --filter --json number report
+genops profile memory: --json file
+genops profile report: --json --output --title -o traces
+genops profile:
+genops profiles delete: --json profile_id
+genops profiles fetch: --json profile_id
+genops profiles list: --json
+genops profiles show: --json --usd-per-hour profile_id
+genops profiles:
+genops pull: --json --target --theirs --yes -y paths
+genops push: --json --ours --target --yes -y paths
+genops quickstart: --json folder
+genops runs analyze: --json
+genops runs compare: --baseline --json --repeats --single run
+genops runs delete: --json run
+genops runs export: --csv --deleted --experiment --filter --json --limit --sort --spreadsheet -e file
+genops runs list: --deleted --experiment --filter --group --json --limit --sort -e
+genops runs restore: --diff --json --output -o run
+genops runs show: --json --link --output run
+genops runs tag: --json --remove words
+genops runs undelete: --json run
+genops runs:
+genops status: --json
+genops sweep list: --json
+genops sweep resume: --json sweep
+genops sweep run: --detach --experiment --hours --json --maximize --method --metric --name --objective --on
+    --parallel --prune --seed --timeout --trials -e file space
+genops sweep show: --json sweep
+genops sweep stop: --json sweep
+genops sweep:
+genops targets add: --carrier --identity-file --json --local --no-folder --port --price-per-hour --python --secret
+    --ssh name
+genops targets build: --from --json --name --python --with name
+genops targets candidates: --json
+genops targets clean: --dry-run --force --json --older-than --timeout name
+genops targets connect: --json --timeout name
+genops targets disconnect: --json name
+genops targets install: --json name packages
+genops targets list: --json
+genops targets remove: --force --json name
+genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
+    --price-per-hour --secret --warm name
+genops targets test: --json name
+genops targets:
+genops: --install-completion --show-completion --version
+""",
+)
+
+#: Files below those folders, here and on hosts, and keys in them: of kernels' keepers and their journals, runs' spools,
+#: environments, deployments, MLflow's server, the secret that kernels' keys come from, `.genopsignore` in projects.
+FILES = _words(
+    "A keeper, a deployment or a server that runs since before the upgrade is not found, or what it wrote is not read.",
+    """
+.genopsignore .rec build.json clients connection.json genops-building.json genops-environment.json journal kernel.log
+keeper.log keeper.sock lab.lock lab.sock lease.json log.txt mlflow.db remote secret server.key server.lock server.log
+server.port spare.json spec.json state.json trace.json.gz until
+""",
+)
