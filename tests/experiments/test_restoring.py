@@ -17,6 +17,7 @@ from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.planted import planted_secrets
+from tests.support.warm import program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -46,7 +47,7 @@ def git(folder: Path, home: Home, *arguments: str) -> str:
 def genops(server: LabServer, *arguments: str) -> tuple[int, str, str]:
     """The program in the Lab's folder: its exit code and output."""
     done = subprocess.run(
-        [sys.executable, "-m", "genops_lab.commands", *arguments],
+        [*program("genops_lab.commands.main"), *arguments],
         cwd=server.home.work, env=server.home.environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

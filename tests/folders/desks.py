@@ -20,6 +20,7 @@ from tests.commands.conftest import Outcome, RunningLab
 from tests.remote.places import Running
 from tests.support.homes import Home, temporary_home
 from tests.support.sshd import Sshd
+from tests.support.warm import program
 
 DEADLINE_S = 90.0
 
@@ -34,7 +35,7 @@ class Desk:
 
     def genops(self, *arguments: str, cwd: Path | None = None) -> Outcome:
         done = subprocess.run(
-            [sys.executable, "-m", "genops_lab.commands", *arguments],
+            [*program("genops_lab.commands.main"), *arguments],
             capture_output=True, text=True, cwd=cwd or self.here, env=self.lab.home.environment(),
             stdin=subprocess.DEVNULL, timeout=150,
         )  # fmt: skip

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.homes import Home
+from tests.support.homes import Home, temporary_home
 from tests.support.kernels import LabKernel, lab_kernel
 from tests.support.lab_server import LabServer, running_lab, start_lab
+from tests.support.warm import program
 
 from .stand_in import eventually
 
@@ -84,7 +85,7 @@ def steps(home: Home, run: Run, key: str) -> list[int]:
 
 def command(home: Home, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "genops_lab.commands", *arguments],
+        [*program("genops_lab.commands.main"), *arguments],
         env=home.environment(), capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     return done.stdout
@@ -125,15 +126,31 @@ def test_a_run_in_a_run_stands_below_it(server: LabServer, module_home: Home) ->
     assert [child["name"] for child in detail["children"]] == ["one", "two"] and detail["parent"] is None
 
 
-def test_runs_below_others_that_the_lab_takes_later(home: Home) -> None:
-    said = script(home, NESTED.format(experiment="Later"))
-    assert "No GenOps Lab is running" in said
-    with running_lab(home) as server:
-        server.get("genops/experiments")
-        eventually(
-            lambda: len(runs(home, "Later")) == 4 and not list((home.data / "spool").glob("*.jsonl")), 90
-        )
-        assert_nested(runs(home, "Later"))
+@pytest.fixture(scope="module")
+def taken_later() -> Iterator[Home]:
+    """A home in which scripts ran while no Lab was there. A Lab has taken their runs."""
+    with temporary_home() as home:
+        said = script(home, NESTED.format(experiment="Later"))
+        assert "No GenOps Lab is running" in said
+        script(home, FIRST.format(experiment="Away"))
+        script(home, SECOND.format(ref="long"))
+        said = script(home, "genops.start(resume='other')", fails=True)
+        assert "'other' cannot be gone on with now" in said
+        with running_lab(home) as server:
+            server.get("genops/experiments")
+            eventually(
+                lambda: (
+                    runs(home, "Later")
+                    and runs(home, "Away")
+                    and not list((home.data / "spool").glob("*.jsonl"))
+                ),
+                90,
+            )
+            yield home
+
+
+def test_runs_below_others_that_the_lab_takes_later(taken_later: Home) -> None:
+    assert_nested(runs(taken_later, "Later"))
 
 
 def test_a_tracked_cell_stands_below_the_run_that_is_open(kernel: LabKernel, module_home: Home) -> None:
@@ -210,15 +227,8 @@ def test_a_run_is_gone_on_with(server: LabServer, module_home: Home) -> None:
     assert restored["cells"] == 2
 
 
-def test_a_run_is_gone_on_with_while_no_lab_is_there(home: Home) -> None:
-    script(home, FIRST.format(experiment="Away"))
-    script(home, SECOND.format(ref="long"))
-    said = script(home, "genops.start(resume='other')", fails=True)
-    assert "'other' cannot be gone on with now" in said
-    with running_lab(home) as server:
-        server.get("genops/experiments")
-        eventually(lambda: runs(home, "Away") and not list((home.data / "spool").glob("*.jsonl")), 90)
-        assert_gone_on(home, "Away")
+def test_a_run_is_gone_on_with_while_no_lab_is_there(taken_later: Home) -> None:
+    assert_gone_on(taken_later, "Away")
 
 
 def test_in_a_kernel_the_cells_since_then_are_added(kernel: LabKernel, module_home: Home) -> None:

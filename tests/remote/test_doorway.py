@@ -209,7 +209,7 @@ async def test_a_host_learns_nothing_of_other_runs_and_marks_none_as_theirs(room
     }  # fmt: skip
     async with open_door(room) as door:
         begun = await door.track(
-            "run-a", [event(1, "start", name="a", tags=marks), event(2, "tags", **marks)]
+            "run-a", [event(1, "start", name="theirs", tags=marks), event(2, "tags", **marks)]
         )
         there = begun.body["run_id"]
         await door.track("run-a", [event(3, "end", status="FINISHED")])
@@ -219,7 +219,7 @@ async def test_a_host_learns_nothing_of_other_runs_and_marks_none_as_theirs(room
             if not ref or not there.startswith(ref):  # one character may begin the ids of both
                 assert answer.status == 404, (ref, answer)
             assert here not in str(answer.body).replace(ref, "", 1)
-        for ref in ("latest", there, there[:6], "a"):
+        for ref in ("latest", there, there[:6], "theirs"):
             answer = await door.ask("POST", "/tracking/resume", {"run": ref, "process": own})
             assert answer.body["run_id"] == there, answer
         detail = await room.experiments.get_run(there)

@@ -159,7 +159,9 @@ def start_lab(
         str(python), "-m", *by, application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={home.work}",
         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", *arguments,
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LanguageServerManager.autodetect=False",  # asks npm, 0.2 CPU seconds
+        *arguments,
     ]  # fmt: skip
     if os.name == "posix" and os.geteuid() == 0:
         command.append("--allow-root")

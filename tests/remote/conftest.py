@@ -1,0 +1,3 @@
+"""What the room's tests share."""
+
+from tests.experiments.conftest import warm  # noqa: F401 - a fixture: workers that need not import mlflow first
