@@ -45,6 +45,11 @@ def program(module: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", _STARTER, warm_address(), module)
 
 
+def script(code: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs ``code`` in a warm process, instead of ``python -c``."""
+    return (*program("tests.support.warm_python"), code, *arguments)
+
+
 def warm_address() -> str:
     """Return the path of the warm process's socket; start it if there is none, to end with this one."""
     global _address
