@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 import sys
 
+from jupyterlab import commands
+
 from tests.support import warm
 
 
@@ -13,6 +15,8 @@ def main() -> None:
     address, application = sys.argv[1:3]
     warm.use(address)
     sys.argv[:3] = [application]
+    # At each start JupyterLab asks Node.js for npm's registry, half a second of CPU, for builds that no test makes.
+    commands._yarn_config = lambda _log: {"yarn config": {}, "npm config": {}}
     runpy.run_module(application, run_name="__main__", alter_sys=True)
 
 
