@@ -117,7 +117,8 @@ class GenOpsLab(ExtensionApp):
         """Register the routes of the rooms that are on."""
         from .compute.provisioner import expect
         from .core.api import Services, jupyter_handlers
-        from .core.live import LiveHandler, LiveHub
+        from .core.live import LiveHub
+        from .core.live_socket import LiveHandler
         from .experiments.comparison.download import ARTIFACT, ArtifactHandler
         from .outputs.download import DOWNLOAD, DownloadHandler
         from .profiler.perfetto.download import CUT, UI, CutHandler, UiHandler

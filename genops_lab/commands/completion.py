@@ -16,7 +16,7 @@ TIMEOUT_S = 1.0
 
 def _ask(operations: list[Operation], method: Callable[..., Any], *arguments: Any) -> Any:
     from genops_lab.core.client import SocketCaller
-    from genops_lab.core.doorway import find
+    from genops_lab.core.running_labs import find
 
     found = find()
     if found is None:

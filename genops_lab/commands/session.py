@@ -83,7 +83,7 @@ class Session:
 
     def _connect(self) -> Caller:
         from genops_lab.core.client import LocalCaller, SocketCaller
-        from genops_lab.core.doorway import find
+        from genops_lab.core.running_labs import find
         from genops_lab.rooms import OPERATIONS
 
         found = find()

@@ -1,18 +1,10 @@
-"""The private socket of a running server, and how its user's other programs find it.
-
-The server listens on a unix socket in a 0700 folder and leaves a description beside Jupyter's own runtime
-files. Kernels get the socket's path in ``GENOPS_SOCKET``; the ``genops`` program looks for the descriptions.
-"""
+"""The private socket of a running server: a unix socket in a 0700 folder. :mod:`.running_labs` finds it."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import socket
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 from tornado.httpserver import HTTPServer
@@ -21,27 +13,8 @@ from tornado.web import Application
 
 from .api import MAX_BODY_BYTES, Services, socket_handlers
 from .operations import Operation
-from .paths import private_dir, runtime_dir, write_private
-
-SOCKET_VARIABLE = "GENOPS_SOCKET"
-
-log = logging.getLogger("genops_lab")
-
-
-class Description(msgspec.Struct, frozen=True, kw_only=True):
-    """A running server, as its user's programs see it."""
-
-    pid: int
-    socket: str
-    url: str
-    version: str
-    started_at: float
-
-
-def _descriptions() -> Path:
-    from jupyter_core.paths import jupyter_runtime_dir
-
-    return private_dir(Path(jupyter_runtime_dir()))
+from .paths import runtime_dir, write_private
+from .running_labs import Description, descriptions
 
 
 class Doorway:
@@ -53,7 +26,7 @@ class Doorway:
             Application(socket_handlers(operations, services), log_function=lambda _handler: None),
             max_body_size=MAX_BODY_BYTES,
         )
-        self._description = _descriptions() / f"genops-{os.getpid()}.json"
+        self._description = descriptions() / f"genops-{os.getpid()}.json"
 
     def open(self, url: str, version: str) -> None:
         """Listen, and leave the description."""
@@ -68,32 +41,3 @@ class Doorway:
         self._server.stop()
         for path in (self.path, self._description):
             path.unlink(missing_ok=True)
-
-
-def answers(path: str) -> bool:
-    """Whether a server listens behind this socket."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-        return True
-
-
-def find() -> Description | None:
-    """The server to talk to: the one named by GENOPS_SOCKET, else the one of this user started last."""
-    given = os.environ.get(SOCKET_VARIABLE)
-    if given and answers(given):
-        return Description(pid=0, socket=given, url="", version="", started_at=0)
-    found: list[Description] = []
-    for path in _descriptions().glob("genops-*.json"):
-        try:
-            description = msgspec.json.decode(path.read_bytes(), type=Description)
-        except (OSError, msgspec.DecodeError):
-            continue
-        if answers(description.socket):
-            found.append(description)
-        else:
-            path.unlink(missing_ok=True)  # left behind by a server that was killed
-    return max(found, key=lambda description: description.started_at, default=None)

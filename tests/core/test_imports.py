@@ -38,5 +38,12 @@ def test_the_routes_import_no_service() -> None:
     assert not services & _imported_by("genops_lab.outputs.download")
 
 
+def test_a_command_that_asks_a_running_lab_imports_no_server() -> None:
+    of_servers = {"jinja2", "jupyter_server", "prometheus_client", "sqlalchemy", "tornado", "traitlets"}
+    asking = ("commands.main", "core.running_labs", "rooms", "experiments.service", "deployments.service")
+    assert not of_servers & _imported_by(", ".join(f"genops_lab.{module}" for module in asking))
+    assert of_servers - {"sqlalchemy"} <= _imported_by("genops_lab.core.doorway, genops_lab.core.live_socket")
+
+
 def test_heavy_imports_would_be_seen() -> None:
     assert "sqlalchemy" in _imported_by("genops_lab.lab")

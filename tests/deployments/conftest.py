@@ -18,7 +18,7 @@ from genops_lab.settings import Settings
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, open_rooms
-from tests.support.warm import warm_workers
+from tests.support.warm import cold_scoring, warm_workers
 
 
 @pytest.fixture(scope="package")
@@ -53,10 +53,18 @@ def digits(rooms: Rooms, training: Training) -> Logged:
 @pytest.fixture(scope="package")
 def served(rooms: Rooms, digits: Logged) -> Deployment:
     """A running deployment of ``digits`` that tests share: they must leave it running."""
-    deploy(rooms, "digits", name="served")
-    found = rooms.settled("served")
+    with cold_scoring():
+        deploy(rooms, "digits", name="served")
+        found = rooms.settled("served")
     assert found.state == "running", found
     return found
+
+
+@pytest.fixture
+def cold() -> Iterator[None]:
+    """The scoring process is one of its own, as a user's is."""
+    with cold_scoring():
+        yield
 
 
 def register(rooms: Rooms, name: str, logged: Logged) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -148,6 +149,7 @@ def test_an_mlflow_that_hangs_or_answers_500_is_named_and_holds_up_nothing_else(
                     for path in ("status", "deployments", "profiles", "compute/machine"):
                         server.get(f"genops/{path}", timeout=10)
                     answered += 1
+                    time.sleep(0.1)
                 out, said = listing.communicate()
                 assert answered > 1, "nothing else was answered meanwhile"
                 assert (listing.returncode, out) == (5, ""), said

@@ -89,6 +89,11 @@ def warm() -> Iterator[None]:
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No MLflow of the person who runs the tests."""
+    use_clean_environment(monkeypatch)
+
+
+def use_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take out what is the person's who runs the tests."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     # The children of a test that left the checkout's folder find the package as well.

@@ -19,6 +19,7 @@ from genops_lab.experiments.models import KernelTrackingQuery, MetricsQuery, Run
 from genops_lab.settings import Settings
 from tests.support import exhaustive
 from tests.support.homes import Home
+from tests.support.warm import script
 
 from .conftest import Room, open_room, until
 
@@ -54,10 +55,7 @@ async def test_processes_that_start_at_once_on_no_file_lose_nothing(empty_room: 
     room = empty_room
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            KERNEL,
-            str(home.data),
+            *script(KERNEL, str(home.data)),
             cwd=home.work,
             env=home.environment(),
             stdout=asyncio.subprocess.PIPE,
@@ -169,10 +167,7 @@ for line in sys.stdin:
 async def test_changes_of_a_plain_client_are_told_while_somebody_looks(room: Room, home: Home) -> None:
     environment = home.environment(**await room.mlflow.kernel_environment(version("mlflow")))
     client = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        CLIENT,
-        room.mlflow.uri,
+        *script(CLIENT, room.mlflow.uri),
         env=environment,
         cwd=home.work,
         stdin=asyncio.subprocess.PIPE,

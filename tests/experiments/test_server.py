@@ -6,19 +6,22 @@ import asyncio
 import os
 import signal
 import socket
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
 from genops_lab.settings import Settings
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_store
 from tests.support.processes import runs
 from tests.support.strangers import half_open, is_cut, with_usual_files
+from tests.support.warm import script
 
-from .conftest import Room, until
+from .conftest import Room, in_the_tests_loop, open_room, until, use_clean_environment
 
 KERNEL = """
 import mlflow
@@ -27,6 +30,17 @@ with mlflow.start_run(run_name="through the server") as run:
     mlflow.log_text("x", "note.txt")
 print(run.info.run_id)
 """
+
+
+@pytest.fixture(scope="module")
+def shared(module_home: Home) -> Iterator[Room]:
+    """A room that tests share: its server takes 5 s of CPU to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_clean_environment(patch)
+        place_store(module_home.data)
+        opened = open_room(module_home.data)
+        yield opened
+        in_the_tests_loop(opened.close())
 
 
 async def ask(address: KernelTracking, **headers: str) -> int:
@@ -56,7 +70,7 @@ async def test_another_versions_kernel_works_through_the_keyed_server(room: Room
         MLFLOW_TRACKING_URI=address.tracking_uri, MLFLOW_TRACKING_TOKEN=address.token
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", KERNEL, env=environment, cwd=home.work, stdout=asyncio.subprocess.PIPE
+        *script(KERNEL), env=environment, cwd=home.work, stdout=asyncio.subprocess.PIPE
     )
     out, _error = await process.communicate()
     run_id = out.decode().split()[-1]
@@ -85,11 +99,27 @@ async def test_another_versions_kernel_works_through_the_keyed_server(room: Room
     assert moved.tracking_uri != address.tracking_uri and moved.token == address.token
 
 
-async def test_a_browser_reads_mlflows_pages_and_changes_nothing(room: Room, home: Home) -> None:
-    found = await room.experiments.open_mlflow_ui()
+async def test_an_unused_server_ends_and_is_started_by_the_next_request(
+    shared: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = shared.mlflow.server
+    monkeypatch.setattr(server, "idle_s", 0.5)
+    address = await shared.mlflow.kernel_tracking("2.22.0")
+    right = f"Bearer {address.token}"
+    assert await ask(address, Authorization=right) == 200
+    await until(lambda: server.pid is None)
+    # That the next one answers is told above, where the first one was killed.
+    monkeypatch.undo()  # the tests below have it
+    _, writer = await asyncio.open_connection("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1]))
+    await until(lambda: server.pid)
+    writer.close()
+
+
+async def test_a_browser_reads_mlflows_pages_and_changes_nothing(shared: Room, module_home: Home) -> None:
+    found = await shared.experiments.open_mlflow_ui()
     assert found.this_machine
     url = httpx.URL(found.url)
-    key = (home.data / "mlflow" / "server.key").read_text()
+    key = (module_home.data / "mlflow" / "server.key").read_text()
     assert (url.host, url.username, url.path) == ("127.0.0.1", "genops", "/genops-open")
     assert url.password and url.password not in key and key not in found.url
     base = f"http://127.0.0.1:{url.port}"
@@ -131,25 +161,15 @@ async def test_a_browser_reads_mlflows_pages_and_changes_nothing(room: Room, hom
         assert file.headers["content-security-policy"] == "sandbox"
 
 
-async def test_an_unused_server_ends_and_is_started_by_the_next_request(room: Room) -> None:
-    room.mlflow.server.idle_s = 0.5
-    address = await room.mlflow.kernel_tracking("2.22.0")
+async def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
+    shared: Room, module_home: Home
+) -> None:
+    address = await shared.mlflow.kernel_tracking("2.22.0")
     right = f"Bearer {address.token}"
     assert await ask(address, Authorization=right) == 200
-    await until(lambda: room.mlflow.server.pid is None)
-    # That the next one answers is told above, where the first one was killed.
-    _, writer = await asyncio.open_connection("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1]))
-    await until(lambda: room.mlflow.server.pid)
-    writer.close()
-
-
-async def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(room: Room, home: Home) -> None:
-    address = await room.mlflow.kernel_tracking("2.22.0")
-    right = f"Bearer {address.token}"
-    assert await ask(address, Authorization=right) == 200
-    assert room.mlflow.server.pid is not None
-    with_usual_files(room.mlflow.server.pid)
-    log = home.data / "mlflow" / "server.log"
+    assert shared.mlflow.server.pid is not None
+    with_usual_files(shared.mlflow.server.pid)
+    log = module_home.data / "mlflow" / "server.log"
     before = log.stat().st_size
     holding = half_open(int(address.tracking_uri.rpartition(":")[2]), 3000)
     held = await asyncio.to_thread(holding.__enter__)

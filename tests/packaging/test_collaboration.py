@@ -124,7 +124,7 @@ def shown(lab: LabPage) -> list[str]:
 @pytest.mark.parametrize(
     ("requirement", "said"),
     [
-        ("jupyter-server-nbmodel==0.2.9", "jupyter-server-nbmodel"),
+        pytest.param("jupyter-server-nbmodel==0.2.9", "jupyter-server-nbmodel", marks=pytest.mark.exhaustive),
         ("jupyter-server-documents==0.3.3", "jupyter-server-documents keeps notebooks"),
     ],
 )

@@ -120,7 +120,7 @@ def test_installed_wheel_shows_the_panel(minor: int, requirements: tuple[str, ..
         capture_output=True,
         text=True,
         check=False,
-        env=home.environment(),
+        env=home.environment(PATH=str(interpreter.parent)),  # no Node.js, as its users have none
     )
     assert "genops-lab" in listed.stderr and "enabled" in listed.stderr, listed.stderr
     with running_lab(home, python=Path(interpreter)) as server:

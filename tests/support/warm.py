@@ -5,6 +5,9 @@ the warm one, which forks. The fork calls the module's ``main``; it ends with th
 ends as it did. What runs is the same code on the same MLflow; what it spares is importing both, 1.3 s of CPU a
 process. Cold starts are tested by ``tests/core/test_worker.py`` and wherever commands, benchmarks or another
 environment's Python start what they need.
+
+Scoring processes are forked likewise, from a second warm process. It is the small process that is seen, killed and
+frozen in their place: what looks at the process itself has it cold (``cold_scoring``).
 """
 
 from __future__ import annotations
@@ -20,20 +23,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genops_lab.core.worker import Worker
+from genops_lab.deployments.backends import local
 from tests.minutes import shared_process
 
 from .homes import LEAKING
 
 _ROOT = Path(__file__).parents[2]
+_STARTER = str(Path(__file__).with_name("warm_start.py"))
 _HOME = os.environ.get("HOME", "/")
+_SERVER = local.SERVER
+
+#: What follows the address of the warm process in that of the one that has imported what loads models.
+SCORING = "-scoring"
+
 _address: str | None = None
 _own: tuple[subprocess.Popen[bytes], str] | None = None
 
 
 def program(module: str) -> tuple[str, ...]:
     """Return the command that runs ``module`` in a warm process, instead of ``python -m module``."""
-    starter = str(Path(__file__).with_name("warm_start.py"))
-    return (sys.executable, "-I", "-S", starter, warm_address(), module)
+    return (sys.executable, "-I", "-S", _STARTER, warm_address(), module)
+
+
+def script(code: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs ``code`` in a warm process, instead of ``python -c``."""
+    return (*program("tests.support.warm_python"), code, *arguments)
 
 
 def warm_address() -> str:
@@ -51,11 +65,29 @@ def use(address: str) -> None:
     global _address
     _address = address
     Worker.program = program("genops_lab.core.worker_child")
+    local.SERVER = _scoring_program(address)
+
+
+def _scoring_program(address: str) -> Path:
+    """Return the file that stands for the scoring server's; where a model's own environment runs it, it is that one."""
+    return Path(address).with_name("scoring.py")
+
+
+_SCORING_PROGRAM = """
+import runpy, sys
+if sys.executable == {python!r}:
+    sys.argv[1:1] = [{address!r}, "tests.support.scoring"]
+    runpy.run_path({starter!r}, run_name="__main__")
+else:
+    runpy.run_path({server!r}, run_name="__main__")
+"""
 
 
 def _start() -> str:
     folder = tempfile.mkdtemp(prefix="gol-warm-")
     address = f"{folder}/s"
+    of = {"python": sys.executable, "address": address + SCORING, "starter": _STARTER, "server": str(_SERVER)}
+    _scoring_program(address).write_text(_SCORING_PROGRAM.format(**of))
     own = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
     process = subprocess.Popen(
@@ -82,6 +114,8 @@ def end() -> None:
     if _own is None:
         return
     (process, folder), _own, _address = _own, None, None
+    assert process.stdin is not None
+    process.stdin.close()  # which ends the second one too
     process.kill()
     process.wait()
     shutil.rmtree(folder, ignore_errors=True)
@@ -96,10 +130,20 @@ class _Worker:
 
 @contextlib.contextmanager
 def warm_workers() -> Iterator[None]:
-    """Have the workers that this process starts come from the warm process."""
-    before = Worker.program
-    Worker.program = _Worker()
+    """Have the workers and scoring processes that this process starts come from the warm ones."""
+    before = Worker.program, local.SERVER
+    Worker.program, local.SERVER = _Worker(), _scoring_program(warm_address())
     try:
         yield
     finally:
-        Worker.program = before
+        Worker.program, local.SERVER = before
+
+
+@contextlib.contextmanager
+def cold_scoring() -> Iterator[None]:
+    """Have the scoring processes that this process starts be processes of their own, as a user's are."""
+    before, local.SERVER = local.SERVER, _SERVER
+    try:
+        yield
+    finally:
+        local.SERVER = before

@@ -12,6 +12,8 @@ from typing import Any
 
 from jupyterlab import commands  # type: ignore[import-untyped]
 
+from jupyterlab import commands
+
 from tests.support import warm
 
 
@@ -25,6 +27,8 @@ def main() -> None:
     warm.use(address)
     commands._yarn_config = _no_registry
     sys.argv[:3] = [application]
+    # At each start JupyterLab asks Node.js for npm's registry, half a second of CPU, for builds that no test makes.
+    commands._yarn_config = lambda _log: {"yarn config": {}, "npm config": {}}
     runpy.run_module(application, run_name="__main__", alter_sys=True)
 
 

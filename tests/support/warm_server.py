@@ -1,4 +1,8 @@
-"""The process that has imported what MLflow's workers need, and forks: one thread, so that forking is safe."""
+"""The process that has imported what MLflow's workers need, and forks: one thread, so that forking is safe.
+
+What loads models needs more (scikit-learn, skops, which imports PyTorch): 5 s of CPU. A second such process, forked
+from this one when the first model is loaded, imports that too, and listens at the address with ``SCORING`` behind it.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +21,55 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterable
 from typing import Any
+
+import psutil
 
 from tests.support import warm
 
+_OF_WORKERS = (
+    "genops_lab.experiments.backends.embedded",
+    "genops_lab.experiments.backends.runs",
+    "genops_lab.experiments.backends.writing",
+    "genops_lab.experiments.columns.backend",
+    "genops_lab.registry.backends.mlflow_models",
+)
+#: With what they import when they need it: without a Lab its services, else the operations.
+_OF_COMMANDS = (
+    "genops_lab.commands.main",
+    "genops_lab.commands.asked",
+    "genops_lab.commands.terminal",
+    "genops_lab.core.running_labs",
+    "genops_lab.experiments.query.grammar",
+    "genops_lab.lab",
+    "genops_lab.rooms",
+    "jupyter_core.paths",
+    "lark.parsers.earley",
+    "rich.table",
+)
+_OF_SCORING = (
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.sklearn",
+    "skops.io",
+    "uvicorn",
+    "tests.support.scoring",
+)
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
 
+def _import(modules: Iterable[str]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+
+
 def _import_all() -> None:
-    """Import what workers need, and what MLflow imports at its first calls."""
+    """Import what workers and commands need, and what MLflow imports at its first calls."""
     from mlflow import MlflowClient
 
-    import genops_lab.commands.main
-    import genops_lab.experiments.backends.runs
-    import genops_lab.experiments.backends.writing
-    import genops_lab.experiments.columns.backend
-    import genops_lab.registry.backends.mlflow_models  # noqa: F401
-
+    _import(_OF_WORKERS)
+    _import(_OF_COMMANDS)
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(f"sqlite:///{folder}/warm.db")
         client.search_experiments()
@@ -42,6 +77,12 @@ def _import_all() -> None:
         for store in (client._tracking_client.store, client._get_registry_client().store):
             store.engine.dispose()
             type(store)._engine_map.clear()
+
+
+def _import_scoring() -> None:
+    """Import what scoring processes need, and what skops imports at its first call."""
+    _import(_OF_SCORING)
+    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -62,7 +103,6 @@ def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> 
     os.environ.update(given["environment"])
     os.chdir(given["folder"])
     tempfile.tempdir = None  # that of the environment
-    signal.set_wakeup_fd(-1)
     for sign in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL)
 
@@ -107,6 +147,24 @@ def serve(address: str) -> None:
     warm.use(address)
     _import_all()
     assert threading.active_count() == 1, threading.enumerate()
+    scoring = _listener(address + warm.SCORING)
+    own = _listener(address)
+    print("ready", flush=True)
+    if _forks_for(own, scoring):
+        _import_scoring()
+        _forks_for(scoring)
+
+
+def _listener(address: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    return listener
+
+
+def _forks_for(listener: socket.socket, second: socket.socket | None = None) -> bool:
+    """Fork for whoever connects to ``listener``. The first time that somebody connects to ``second``, a fork returns
+    True, to go on with that one; else False, when standard input has ended."""
     gc.collect()
     gc.freeze()
     waiting: dict[int, socket.socket] = {}
@@ -114,29 +172,39 @@ def serve(address: str) -> None:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen(64)
     selector = selectors.DefaultSelector()
-    for file in (listener.fileno(), woken, 0):
+    for file in (listener, woken, 0, *([second] if second else [])):
         selector.register(file, selectors.EVENT_READ)
-    print("ready", flush=True)
+
+    def close() -> None:
+        signal.set_wakeup_fd(-1)
+        for other in (listener, selector, *waiting.values()):
+            other.close()
+        os.close(woken)
+        os.close(wake)
+
     while True:
         ready = [key.fd for key, _events in selector.select()]
         if 0 in ready:
-            return
+            return False
         if woken in ready:
             os.read(woken, 1000)
             _tell_ends(waiting)
+        if second is not None and second.fileno() in ready:
+            if not os.fork():
+                close()
+                return True
+            selector.unregister(second)
+            second.close()
+            second = None
         if listener.fileno() in ready:
             connection, _ = listener.accept()
             given, files = _receive(connection)
             pid = os.fork()
             if not pid:
-                for other in (listener, selector, *waiting.values()):
-                    other.close()
-                os.close(woken)
-                os.close(wake)
+                close()
+                if second is not None:
+                    second.close()
                 _run(connection, given, files)
             for file in files:
                 os.close(file)
@@ -149,8 +217,9 @@ def _tell_ends(waiting: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        with waiting.pop(pid) as connection:
-            _send(connection, os.waitstatus_to_exitcode(status))
+        if pid in waiting:  # the second server is not
+            with waiting.pop(pid) as connection:
+                _send(connection, os.waitstatus_to_exitcode(status))
 
 
 def _send(connection: socket.socket, number: int) -> None:

@@ -1,0 +1,64 @@
+"""How a user's programs find the private socket of a running server.
+
+A server leaves a description beside Jupyter's own runtime files, and gives its kernels the socket's path in
+``GENOPS_SOCKET``. Nothing here needs the server's packages: each ``genops`` command starts with this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+
+import msgspec
+
+from .paths import private_dir
+
+SOCKET_VARIABLE = "GENOPS_SOCKET"
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """A running server, as its user's programs see it."""
+
+    pid: int
+    socket: str
+    url: str
+    version: str
+    started_at: float
+
+
+def descriptions() -> Path:
+    """Return the folder of the descriptions."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    return private_dir(Path(jupyter_runtime_dir()))
+
+
+def answers(path: str) -> bool:
+    """Whether a server listens behind this socket."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
+def find() -> Description | None:
+    """The server to talk to: the one named by GENOPS_SOCKET, else the one of this user started last."""
+    given = os.environ.get(SOCKET_VARIABLE)
+    if given and answers(given):
+        return Description(pid=0, socket=given, url="", version="", started_at=0)
+    found: list[Description] = []
+    for path in descriptions().glob("genops-*.json"):
+        try:
+            description = msgspec.json.decode(path.read_bytes(), type=Description)
+        except (OSError, msgspec.DecodeError):
+            continue
+        if answers(description.socket):
+            found.append(description)
+        else:
+            path.unlink(missing_ok=True)  # left behind by a server that was killed
+    return max(found, key=lambda description: description.started_at, default=None)
