@@ -36,7 +36,10 @@ TARGET_TAG = "genops.target"
 KERNEL_TAG = "genops.kernel"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
-_HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG)
+#: The lowest and highest values of a run's metrics (:mod:`.extremes`).
+EXTREMES_TAG = "genops.extremes"
+#: Tags that are of use to GenOps Lab alone.
+HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, EXTREMES_TAG)
 MAX_PAGE = 1000
 LATEST = "latest"
 _NEWEST_FIRST = ["attributes.start_time DESC"]
@@ -350,7 +353,7 @@ class MlflowRuns:
             tags={
                 key: value
                 for key, value in tags.items()
-                if not key.startswith("mlflow.") and key not in _HIDDEN_TAGS
+                if not key.startswith("mlflow.") and key not in HIDDEN_TAGS
             },
             source=tags.get("mlflow.source.name", ""),
             git_commit=tags.get("mlflow.source.git.commit", ""),
