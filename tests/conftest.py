@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import exhaustive
+from tests.support.golden import Sentences
 from tests.support.homes import Home, temporary_home
 
 # Without compiled files each of the run's processes, Labs and kernels too, compiles what it imports: 0.3 CPU seconds a
@@ -33,6 +34,11 @@ pytest_plugins = ["pytest_jupyter.jupyter_core", "tests.minutes.plugin"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all", action="store_true", help="run what is marked exhaustive too, and properties in full size"
+    )
+    parser.addoption(
+        "--rewrite-golden",
+        action="store_true",
+        help="write the sentences of tests/golden that these tests compare",
     )
 
 
@@ -57,6 +63,12 @@ def pytest_sessionfinish() -> None:
     warm = sys.modules.get("tests.support.warm")
     if warm is not None:
         warm.end()
+
+
+@pytest.fixture(scope="session")
+def sentences(request: pytest.FixtureRequest) -> Sentences:
+    """What users read, kept in one file."""
+    return Sentences(rewrite=bool(request.config.getoption("--rewrite-golden")))
 
 
 @pytest.fixture

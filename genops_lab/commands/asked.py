@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -90,16 +89,14 @@ def metrics_asked_for(query: str, sort: list[RunSort]) -> list[str]:
 def stalled(session: Session, runs: list[Run]) -> dict[str, float]:
     """By run, for how many seconds those that go on have logged nothing, where that is long."""
     from genops_lab.experiments.service import ExperimentsService
-    from genops_lab.experiments.stalled import stalled_s
 
     going_on = [run for run in runs if run.status == "RUNNING"][:_MOST_RUNNING]
     quiet: dict[str, float] = {}
     for run in going_on:
         with contextlib.suppress(NotFound):  # deleted meanwhile
             latest = session.call(ExperimentsService.get_latest_metrics, run_id=run.run_id)
-            seconds = stalled_s(latest, time.time())
-            if seconds is not None:
-                quiet[run.run_id] = seconds
+            if latest.stalled_s is not None:
+                quiet[run.run_id] = latest.stalled_s
     return quiet
 
 

@@ -79,6 +79,14 @@ class LatestMetric(msgspec.Struct, frozen=True, kw_only=True):
     at: float
 
 
+class LatestMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for
+    so many seconds, which is long (:mod:`.stalled`)."""
+
+    metrics: list[LatestMetric]
+    stalled_s: float | None = None
+
+
 class RelatedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run above or below another one."""
 

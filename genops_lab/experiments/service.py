@@ -11,7 +11,7 @@ from .links import RunLinks, links_of
 from .mlflow import MlflowConnection
 from .models import (
     Experiment,
-    LatestMetric,
+    LatestMetrics,
     MetricsQuery,
     MlflowUi,
     Run,
@@ -47,8 +47,8 @@ class ExperimentsService:
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.detail, run_id)
 
-    async def get_latest_metrics(self, run_id: str) -> list[LatestMetric]:
-        """The latest value of each metric of a run, with its step and time."""
+    async def get_latest_metrics(self, run_id: str) -> LatestMetrics:
+        """The latest value of each metric of a run, with its step and time, and whether the run is stalled."""
         await self._mlflow.ensure()
         return await self._mlflow.worker.call(MlflowRuns.latest, run_id)
 

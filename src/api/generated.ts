@@ -898,7 +898,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The latest value of each metric of a run, with its step and time. */
+        /** The latest value of each metric of a run, with its step and time, and whether the run is stalled. */
         get: operations["get_latest_metrics"];
         put?: never;
         post?: never;
@@ -3123,6 +3123,16 @@ export interface components {
             infinite: number;
             low: number;
             high: number;
+        };
+        /**
+         * LatestMetrics
+         * @description The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for so
+         *         many seconds, which is long (:mod:`.stalled`).
+         */
+        LatestMetrics: {
+            metrics: components["schemas"]["LatestMetric"][];
+            /** @default null */
+            stalled_s: number | null;
         };
         /**
          * RunOutput
@@ -7243,7 +7253,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["LatestMetric"][];
+                    "application/json": components["schemas"]["LatestMetrics"];
                 };
             };
             /** @description What went wrong. */

@@ -15,6 +15,7 @@ import { RunList } from './run-list';
 import type {
   ExperimentsService,
   IExperiment,
+  ILatestMetrics,
   IRun,
   IRunDetail,
   IRunOutput
@@ -98,12 +99,8 @@ export class ExperimentsModel implements IDisposable {
     return this._isDisposed;
   }
 
-  /** When a run logged a metric of its own last, in seconds since 1970; 0 for never. @throws ApiError */
-  async lastMetricAt(runId: string): Promise<number> {
-    const latest = await this._options.service.latest(runId);
-    return latest
-      .filter(({ key }) => !key.startsWith('system/'))
-      .reduce((last, { at }) => Math.max(last, at), 0);
+  latestMetrics(runId: string): Promise<ILatestMetrics> {
+    return this._options.service.latest(runId);
   }
 
   /** Show the detail of a run; null closes it. */

@@ -9,7 +9,7 @@ export type IRelatedRun = components['schemas']['RelatedRun'];
 export type IRunOutput = components['schemas']['RunOutput'];
 export type IRunMetrics = components['schemas']['RunMetrics'];
 export type IRestoredNotebook = components['schemas']['RestoredNotebook'];
-export type ILatestMetric = components['schemas']['LatestMetric'];
+export type ILatestMetrics = components['schemas']['LatestMetrics'];
 export type IRunLinks = components['schemas']['RunLinks'];
 export type IMlflowUi = components['schemas']['MlflowUi'];
 export type ISeries = components['schemas']['Series'];
@@ -84,8 +84,8 @@ export class ExperimentsService {
     return this._api.data(this._api.http.POST('/genops/mlflow-ui'));
   }
 
-  /** A run's latest metrics, with their steps and times. */
-  latest(run_id: string): Promise<ILatestMetric[]> {
+  /** A run's latest metrics, with their steps and times, and whether the run is stalled. */
+  latest(run_id: string): Promise<ILatestMetrics> {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(http.GET('/genops/runs/{run_id}/latest', { params }));

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.experiments.query import Name, NotInColumns, QueryError, complete, parse
 from tests.support.exhaustive import examples
+from tests.support.golden import Sentences
 from tests.support.run_columns import Row, RowColumns
 
 RUNS = RowColumns(
@@ -39,103 +40,101 @@ def refused(text: str) -> QueryError:
     return found.value
 
 
-# What is wrong stands between « and »; » alone is the end of the text.
-@pytest.mark.parametrize(
-    ("marked", "message", "hint"),
-    [
-        ("metrics.a >»", "ends where a value is expected", "in quotes"),
-        ("metrics.a > 1 AND»", "ends where a condition is expected", "metrics.accuracy > 0.9"),
-        ("metrics.a»", "A comparison is expected after metrics.a", "BETWEEN"),
-        ("params.x BETWEEN 1»", "ends where AND and the upper end is expected", "BETWEEN 1 AND 2"),
-        ("NOT»", "ends where a condition is expected", ""),
-        ("params.x IN»", "ends where a list in parentheses is expected", "LAST 7 DAYS"),
-        ("«(»metrics.a > 1", "never closed", "Add a )"),
-        ("metrics.a > 1 AND «(»a OR (b)", "never closed", "Add a )"),
-        ("params.x IN «(»1, 2", "never closed", "Add a )"),
-        ("metrics.a > 1«)»", "No parenthesis is open", "Remove"),
-        ("(a) OR «)»", "No parenthesis is open", ""),
-        ("(a OR «)»", ") stands where a condition is expected", ""),
-        ("params.x = «'»abc", "This text is not closed", "Add a '"),
-        ('«"»abc', "This text is not closed", 'Add a "'),
-        ("«`»abc", "This name is not closed", "Add a `"),
-        ("metrics.a «~» 1", "~ means nothing here", "=~ or !~"),
-        ("metrics.a «!» 1", "! means nothing here", "NOT"),
-        ("metrics.a «lik» 'x'", "lik is no comparison", "LIKE"),
-        ("metrics.a «betwen» 1", "betwen is no comparison", "BETWEEN"),
-        ("metrics.a > 1 «ADN» metrics.b > 2", "AND or OR is missing before ADN", "AND"),
-        ("metrics.a > 1 «&&» resnet", "AND or OR is missing before &&", "AND"),
-        ("resnet «|» vit", "| means nothing here", "OR"),
-        ("metrics.a > 1 «resnet»", "AND or OR is missing before resnet", ""),
-        ("resnet «metrics.a» > 1", "AND or OR is missing before metrics.a", ""),
-        ("(a OR c) («b»)", "AND or OR is missing before b", ""),
-        ("a AND «OR» b", "OR stands where a condition is expected", ""),
-        ("«and»", "and stands where a condition is expected", ""),
-        ("params.x IN (1 «2»)", "2 stands where a comma or ) is expected", ""),
-        ("params.x IN («)»", ") stands where a value is expected", ""),
-        ("metrics.a IS «nul»", "nul stands where NULL or NAN is expected", "NULL"),
-        ("metrics.a > «(»1)", "( stands where a value is expected", ""),
-        ("metrics.a BETWEEN 1 «OR» 2", "OR stands where AND and the upper end is expected", ""),
-        (
-            "start_time IN «LAST» 7 moons",
-            "LAST stands where a list in parentheses is expected",
-            "IN LAST 7 DAYS",
-        ),
-        ("status«:»failed", "A colon is no comparison", "status = failed"),
-        ("«accuracy» > 0.9", "There is no attribute accuracy", "metrics.accuracy"),
-        ("«statsu» = 'FAILED'", "There is no attribute statsu", "Did you mean status?"),
-        (
-            "attributes.«»nothing = 1".replace("attributes.«»nothing", "«attributes.nothing»"),
-            "no attribute nothing",
-            "",
-        ),
-        ("«metrics.» > 1", "A name is missing after metrics.", ""),
-        ("«1» < metrics.a", "A name is expected on the left, and 1 is a value", ""),
-        ("«'x'» = status", "A name is expected on the left, and 'x' is a value", ""),
-        ("metrics.loss = «nan»", "metrics.loss is a number, and nan is none", "Write metrics.loss IS NAN."),
-        ("metrics.a > 0«,»9", ", stands where AND", "Did you mean 0.9?"),
-        ("metrics.a > «'1'»", "metrics.a is a number, and '1' is none", "Write 1 without quotes"),
-        ("metrics.a = «adam»", "metrics.a is a number, and adam is none", ""),
-        ("metrics.a IN (1, «'b'»)", "metrics.a is a number, and 'b' is none", ""),
-        ("metrics.a «LIKE» '1%'", "metrics.a is a number, not a text", ""),
-        ("start_time «=~» '1'", "start_time is a number, not a text", ""),
-        ("params.lr > «'0.1'»", "can be equal to it, not above or below", "Write 0.1 without quotes"),
-        ("status < «'F'»", "can be equal to it, not above or below", "LIKE"),
-        ("params.x BETWEEN «a» AND 2", "can be equal to it, not above or below", ""),
-        ("params.a = «metrics.b»", "compared with a value here, not with a column", "'metrics.b'"),
-        ("metrics.a IN («metrics.b»)", "compared with a value here, not with a column", "Two columns"),
-        ("metrics.a > «params.b»", "params.b is a text, and metrics.a is a number", ""),
-        ("params.a = «`b`»", "`b` is a name, and a value is expected", "'single quotes'"),
-        ("params.x =~ 'a(«b»'", "regular expression is not valid: missing )", ""),
-        ("params.x =~ 'a«)»'", "regular expression is not valid: unexpected )", ""),
-        ("params.x =~ '[(]«)»'", "regular expression is not valid: unexpected )", ""),
-        ("params.x !~ '«*»a'", "no argument for repetition operator", ""),
-        ("params.x =~ 'é«\\1»'", "invalid escape sequence", ""),
-        ("params.x =~ 'a«(?=»b)'", "invalid perl operator", "no look-ahead"),
-        ("start_time > «tomorow»", "start_time is a time, and tomorow is none", "today"),
-        ("start_time > «'2026-13-01'»", "There is no such time", ""),
-        ("start_time > «2026-02-30 12:00»", "There is no such time", ""),
-        ("end_time < «'0001-01-01'»", "There is no such time", ""),
-        ("start_time <= «LAST 7 DAYS»", "A period has no end", "7 days ago"),
-        ("start_time BETWEEN «LAST WEEK» AND now", "A period is no end of a range", ""),
-        ("start_time IN «7 days ago»", "7 days ago is no period", "IN LAST 7 DAYS"),
-        ("duration > «2x»", "2x is no duration", "1h30m"),
-        ("duration IN «LAST 7 DAYS»", "LAST 7 DAYS is no duration", ""),
-        ("duration IS «NAN»", "Only metrics can be NaN", "IS NULL"),
-        ("«datasets.name» = 'x'", "does not hold data sets", "MLflow"),
-        ("日本 AND «語» = 1", "There is no attribute 語", ""),
-    ],
-)
-def test_an_error_points_to_the_characters(marked: str, message: str, hint: str) -> None:
+# What is wrong stands between « and »; » alone is the end of the text. Its sentences are in tests/golden.
+WRONG = [
+    "metrics.a >»",
+    "metrics.a > 1 AND»",
+    "metrics.a»",
+    "params.x BETWEEN 1»",
+    "NOT»",
+    "params.x IN»",
+    "«(»metrics.a > 1",
+    "metrics.a > 1 AND «(»a OR (b)",
+    "params.x IN «(»1, 2",
+    "metrics.a > 1«)»",
+    "(a) OR «)»",
+    "(a OR «)»",
+    "params.x = «'»abc",
+    '«"»abc',
+    "«`»abc",
+    "metrics.a «~» 1",
+    "metrics.a «!» 1",
+    "metrics.a «lik» 'x'",
+    "metrics.a «betwen» 1",
+    "metrics.a > 1 «ADN» metrics.b > 2",
+    "metrics.a > 1 «&&» resnet",
+    "resnet «|» vit",
+    "metrics.a > 1 «resnet»",
+    "resnet «metrics.a» > 1",
+    "(a OR c) («b»)",
+    "a AND «OR» b",
+    "«and»",
+    "params.x IN (1 «2»)",
+    "params.x IN («)»",
+    "metrics.a IS «nul»",
+    "metrics.a > «(»1)",
+    "metrics.a BETWEEN 1 «OR» 2",
+    "start_time IN «LAST» 7 moons",
+    "status«:»failed",
+    "«accuracy» > 0.9",
+    "«statsu» = 'FAILED'",
+    "«attributes.nothing» = 1",
+    "«metrics.» > 1",
+    "«1» < metrics.a",
+    "«'x'» = status",
+    "metrics.loss = «nan»",
+    "metrics.a > 0«,»9",
+    "metrics.a > «'1'»",
+    "metrics.a = «adam»",
+    "metrics.a IN (1, «'b'»)",
+    "metrics.a «LIKE» '1%'",
+    "start_time «=~» '1'",
+    "params.lr > «'0.1'»",
+    "status < «'F'»",
+    "params.x BETWEEN «a» AND 2",
+    "params.a = «metrics.b»",
+    "metrics.a IN («metrics.b»)",
+    "metrics.a > «params.b»",
+    "params.a = «`b`»",
+    "params.x =~ 'a(«b»'",
+    "params.x =~ 'a«)»'",
+    "params.x =~ '[(]«)»'",
+    "params.x !~ '«*»a'",
+    "params.x =~ 'é«\\1»'",
+    "params.x =~ 'a«(?=»b)'",
+    "start_time > «tomorow»",
+    "start_time > «'2026-13-01'»",
+    "start_time > «2026-02-30 12:00»",
+    "end_time < «'0001-01-01'»",
+    "start_time <= «LAST 7 DAYS»",
+    "start_time BETWEEN «LAST WEEK» AND now",
+    "start_time IN «7 days ago»",
+    "duration > «2x»",
+    "duration IN «LAST 7 DAYS»",
+    "duration IS «NAN»",
+    "«datasets.name» = 'x'",
+    "日本 AND «語» = 1",
+]
+
+
+@pytest.mark.parametrize("marked", WRONG)
+def test_an_error_points_to_the_characters(marked: str) -> None:
     begin = marked.index("«") if "«" in marked else None
     text = marked.replace("«", "").replace("»", "")
     error = refused(text)
-    assert message in error.message
-    assert hint in error.hint
     if begin is None:
         assert (error.position, error.length) == (len(text), 1)
     else:
         assert text[error.position : error.position + error.length] == marked[begin + 1 : marked.index("»")]
         assert error.position == begin
+
+
+def test_an_error_says_what_is_wrong_and_what_to_do(sentences: Sentences) -> None:
+    said = []
+    for marked in WRONG:
+        error = refused(marked.replace("«", "").replace("»", ""))
+        said += [marked, f"    {error.message}", *([f"    {error.hint}"] if error.hint else [])]
+    sentences.check("errors of queries", said)
 
 
 def test_an_error_crosses_the_wire_with_its_place() -> None:

@@ -146,7 +146,7 @@ async def test_the_latest_metrics_of_a_run_have_steps_and_times(room: Room) -> N
         LatestMetric(key="broken", value=None, step=-1, at=1_700_000_000.5),
     ]
     for ref in (ids["r3"], ids["r3"][:10]):
-        assert await room.experiments.get_latest_metrics(ref) == expected
+        assert (await room.experiments.get_latest_metrics(ref)).metrics == expected
     assert (await room.experiments.get_run(ids["r3"])).latest == expected
     with pytest.raises(NotFound):
         await room.experiments.get_latest_metrics("0" * 32)

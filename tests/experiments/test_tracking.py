@@ -16,6 +16,7 @@ from sqlalchemy import Row, select
 
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.store.tables import model_hashes
+from genops_lab.experiments.columns.models import RunSort, RunTableQuery, RunTags
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.ledger import TrackedRuns
 from genops_lab.experiments.models import MetricsQuery, OwnModel, ResumeRequest, RunQuery
@@ -73,6 +74,37 @@ async def test_a_run_that_diverges_is_told_once(room: Room) -> None:
     await sender.send(room)
     await room.events.close()
     assert room.told.count(("divergence", ack.run_id)) == 1
+
+
+async def test_the_lowest_and_highest_values_are_kept_beside_the_run(room: Room, home: Home) -> None:
+    sender = Sender("run-1")
+    sender.add("start")
+    for step, accuracy in enumerate((0.5, math.nan, 0.9, 0.7)):
+        sender.metrics(step, accuracy=accuracy, loss=-step, **{"system/cpu_percent": step})
+    run_id = (await sender.send(room)).run_id
+    older = Sender("run-2")
+    older.add("start")
+    older.metrics(0, loss=5)
+    await room.run_table.tag_run((await older.send(room)).run_id, RunTags(remove=["genops.extremes"]))
+    await room.close()
+    room = open_room(home.data)
+    try:
+        sender.metrics(4, accuracy=0.2, loss=-1, late=1)
+        older.metrics(1, loss=7)
+        await sender.send(room)
+        await older.send(room)
+        by = [RunSort(column="metrics.loss")]
+        asked = RunTableQuery(columns=["tags.genops.extremes"], sort=by, wait_s=20)
+        text, of_older = (await room.run_table.query_runs(asked)).columns[0].values
+        kept = {"accuracy": [0.2, 4, 0.9, 2], "loss": [-3, 3, 0, 0], "late": [1, 4, 1, 4]}
+        assert json.loads(str(text)) == kept
+        assert of_older is None, "what it logged before is not known"
+        # The tag is the table's own.
+        assert (await room.experiments.get_run(run_id)).run.tags == {}
+        columns = (await room.run_table.list_run_columns()).columns
+        assert "tags.genops.extremes" not in {each.column for each in columns}
+    finally:
+        await room.close()
 
 
 async def test_events_that_are_sent_again_count_once(room: Room) -> None:

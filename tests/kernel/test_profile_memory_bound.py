@@ -76,6 +76,18 @@ with genops.profile(megabytes=50):
     assert re.search(rf"recorded {recorded}.*, until the code's own memory grew \(later with --", ran.err)
 
 
+def test_steps_whose_first_one_grows_are_recorded_from_the_next_on(script: Any) -> None:
+    """It is the program's growth: what came before the steps is no profile of them."""
+    ran = script("""
+kept, wait = [], threading.Event().wait
+with genops.profile(megabytes=50, warmup=2, steps=3):
+    for number in range(8):
+        if number == 2: kept.append(torch.ones(10_000_000)); wait(0.3)
+        step(); wait(0.03)
+""")
+    assert ran.steps() == [f"ProfilerStep#{number}" for number in (3, 4, 5)]
+
+
 def test_steps_in_few_of_which_the_program_grows_are_recorded_all(script: Any) -> None:
     """What the growth of one step is taken for would be over the bound by itself, seven times in the end."""
     ran = script("""

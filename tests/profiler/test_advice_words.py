@@ -1,4 +1,4 @@
-"""What advice says of its evidence: counts as people say them, and from where the device's speed is known."""
+"""What advice says; its sentences are in tests/golden/sentences.txt."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from genops_lab.profiler import analyze
 from genops_lab.profiler.models import Advice
+from tests.support.golden import Sentences
 
 from .events import ADD, H100, Event, busy, call, kernel, operator, written
 
@@ -18,28 +19,31 @@ def only(path: Path) -> Advice:
     return found
 
 
-@pytest.mark.parametrize(
-    ("count", "said"), [(1, "1 call takes "), (2, "2 calls take "), (1200, "1,200 calls take ")]
-)
-def test_one_call_takes_and_two_take(tmp_path: Path, count: int, said: str) -> None:
-    slow = [("aten::add", [[8192, 8192], [8192, 8192]], "c10::BFloat16", ADD, 900.0)] * count
-    assert only(written(tmp_path, busy(slow), **H100)).evidence.startswith(said)
+def said(found: Advice) -> list[str]:
+    """All that a person reads of it."""
+    texts = (found.title, found.evidence, found.suggestion, found.code_hint)
+    return [found.code, *(f"    {line}" for text in texts for line in text.split("\n") if line)]
 
 
-@pytest.mark.parametrize(
-    ("top", "name", "said"),
-    [
-        (H100, ADD, "of what the H100 SXM allows"),
-        ({"schemaVersion": 1}, "sm90_add", "of what a GPU like the H100 SXM (the trace names none"),
-        ({"schemaVersion": 1}, "add", "of what a small data-centre GPU (what this one can do is not known)"),
-    ],
-)
-def test_from_where_the_speed_is_known(tmp_path: Path, top: dict[str, Any], name: str, said: str) -> None:
-    slow = [("aten::add", [[8192, 8192], [8192, 8192]], "c10::BFloat16", name, 2000.0)] * 9
-    assert said in only(written(tmp_path, busy(slow), **top)).evidence
+def slow(count: int, name: str = ADD, length: float = 900.0) -> list[Any]:
+    return [("aten::add", [[8192, 8192], [8192, 8192]], "c10::BFloat16", name, length)] * count
 
 
-def test_gaps_around_copies_are_counted_as_gaps(tmp_path: Path) -> None:
+def test_calls_are_counted_as_people_count_and_the_speed_is_known_from_somewhere(
+    tmp_path: Path, sentences: Sentences
+) -> None:
+    told = []
+    for count in (1, 2, 1200):
+        told += said(only(written(tmp_path, busy(slow(count)), **H100)))
+    for name in ("sm90_add", "add"):
+        told += [
+            f"{name}, of a device without a name",
+            *said(only(written(tmp_path, busy(slow(9, name, 2000.0))))),
+        ]
+    sentences.check("advice on slow operators", told)
+
+
+def test_gaps_around_copies_are_counted_as_gaps(tmp_path: Path, sentences: Sentences) -> None:
     """The host copies, launches two kernels late, copies: two gaps a copy."""
     events: list[Event] = []
     for number in range(4):
@@ -50,10 +54,8 @@ def test_gaps_around_copies_are_counted_as_gaps(tmp_path: Path) -> None:
             own = 3 * number + 2 + nth
             events += [call("cudaLaunchKernel", at + 510 + 20 * nth, 5, own)]
             events += [kernel("gemm", at + 520 + 20 * nth, 19.9 if nth == 0 else 450, own)]
-    found = next(
-        each for each in analyze(written(tmp_path, events, **H100)).advice if each.code == "h2d_blocking"
-    )
-    assert found.evidence.startswith("4 copies from the host; in 7 gaps around them the device was idle")
+    advice = analyze(written(tmp_path, events, **H100)).advice
+    sentences.check("advice on copies", [line for each in advice for line in said(each)])
 
 
 def _everything_wrong() -> list[Event]:
@@ -85,13 +87,17 @@ def _everything_wrong() -> list[Event]:
 
 
 @pytest.mark.parametrize("torch", [False, True])
-def test_a_program_without_torch_is_told_nothing_of_torch(tmp_path: Path, torch: bool) -> None:
+def test_a_program_without_torch_is_told_nothing_of_torch(
+    tmp_path: Path, torch: bool, sentences: Sentences
+) -> None:
     events = [*_everything_wrong(), *([operator("aten::mm", 1, 2)] if torch else [])]
     advice = analyze(written(tmp_path, events, **H100)).advice
     assert {each.code for each in advice} == {
         *("alloc_retries", "exposed_comm", "fp32_math", "gpu_idle", "h2d_blocking", "h2d_unpinned"),
         *("launch_bound", "sync_other"),
     }
+    section = f"advice on everything that a program {'with' if torch else 'without'} torch can do wrong"
+    sentences.check(section, [line for each in advice for line in said(each)])
     words = ("Python", "torch", "DataLoader", ".cpu()", "non_blocking", "autocast", "empty_cache", "DDP")
     told = {
         (each.code, word)
@@ -104,23 +110,21 @@ def test_a_program_without_torch_is_told_nothing_of_torch(tmp_path: Path, torch:
 
 
 TALL = [[131_072, 4096], [4096, 8]]
+WIDE = [[8, 4096], [4096, 131_072]]
 QKV = [[1, 32, 32_768, 128]] * 3
 MI300X: dict[str, Any] = {"deviceProperties": [{"id": 0, "name": "AMD Instinct MI300X", "numSms": 304}]}
 SDPA = "aten::scaled_dot_product_attention"
 
 
-@pytest.mark.parametrize(
-    ("top", "name", "dims", "length", "said", "not_said"),
-    [
-        (H100, "aten::mm", TALL, 3_000.0, "a few columns only", "Batch more rows"),
-        (H100, "aten::mm", [[8, 4096], [4096, 131_072]], 3_000.0, "Batch more rows", "columns only"),
-        (H100, SDPA, QKV, 150_000.0, "CUDNN_ATTENTION", "AITER"),
-        (MI300X, SDPA, QKV, 150_000.0, "AITER", "CUDNN"),
-    ],
-)
-def test_changes_fit_the_shape_and_the_maker(
-    tmp_path: Path, top: dict[str, Any], name: str, dims: list[Any], length: float, said: str, not_said: str
-) -> None:
-    found = only(written(tmp_path, busy([(name, dims, "c10::BFloat16", "kernel", length)] * 5), **top))
-    text = " ".join((found.title, found.evidence, found.suggestion, found.code_hint))
-    assert said in text and not_said not in text
+def test_changes_fit_the_shape_and_the_maker(tmp_path: Path, sentences: Sentences) -> None:
+    """A product with few columns or few rows; attention on a device of NVIDIA or of AMD."""
+    told = []
+    for top, name, dims, length in (
+        (H100, "aten::mm", TALL, 3_000.0),
+        (H100, "aten::mm", WIDE, 3_000.0),
+        (H100, SDPA, QKV, 150_000.0),
+        (MI300X, SDPA, QKV, 150_000.0),
+    ):
+        found = only(written(tmp_path, busy([(name, dims, "c10::BFloat16", "kernel", length)] * 5), **top))
+        told += [f"{name} {dims}, {top['deviceProperties'][0]['name']}", *said(found)]
+    sentences.check("advice on shapes and makers", told)

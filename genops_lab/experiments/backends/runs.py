@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from genops_lab.experiments.models import (
     Artifact,
     Experiment,
     LatestMetric,
+    LatestMetrics,
     OutputText,
     RelatedRun,
     Run,
@@ -25,6 +27,7 @@ from genops_lab.experiments.models import (
     RunStatus,
     Series,
 )
+from genops_lab.experiments.stalled import stalled_s
 from genops_lab.kernel.artifacts import OUTPUT, STREAMS
 
 from .client import all_pages, open_client, quoted, search_models, told
@@ -36,7 +39,10 @@ TARGET_TAG = "genops.target"
 KERNEL_TAG = "genops.kernel"
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"
-_HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG)
+#: The lowest and highest values of a run's metrics (:mod:`.extremes`).
+EXTREMES_TAG = "genops.extremes"
+#: Tags that are of use to GenOps Lab alone.
+HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, EXTREMES_TAG)
 MAX_PAGE = 1000
 LATEST = "latest"
 _NEWEST_FIRST = ["attributes.start_time DESC"]
@@ -224,11 +230,14 @@ class MlflowRuns:
             note=str(stored.data.tags.get(NOTE_TAG, "")),
         )
 
-    def latest(self, ref: str) -> list[LatestMetric]:
-        """The latest value of each metric of a run, by name, with its step and time."""
+    def latest(self, ref: str) -> LatestMetrics:
+        """The latest value of each metric of a run, with its step and time, and whether the run is stalled."""
         run_id = ref if len(ref) == _WHOLE else self.resolve(ref).run_id
         with told(f"The metrics of run {run_id} could not be read"):
-            return _latest(self._client.get_run(run_id))
+            stored = self._client.get_run(run_id)
+        metrics = _latest(stored)
+        goes_on = stored.info.status == "RUNNING"
+        return LatestMetrics(metrics=metrics, stalled_s=stalled_s(metrics, time.time()) if goes_on else None)
 
     def metrics(self, ref: str, after_step: int) -> RunMetrics:
         """All metric histories of a run, after a step (below 0: of all steps), each of at most 2,000 points."""
@@ -350,7 +359,7 @@ class MlflowRuns:
             tags={
                 key: value
                 for key, value in tags.items()
-                if not key.startswith("mlflow.") and key not in _HIDDEN_TAGS
+                if not key.startswith("mlflow.") and key not in HIDDEN_TAGS
             },
             source=tags.get("mlflow.source.name", ""),
             git_commit=tags.get("mlflow.source.git.commit", ""),

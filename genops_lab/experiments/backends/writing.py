@@ -28,10 +28,11 @@ from genops_lab.experiments.limits import (
 from genops_lab.experiments.models import ResumableRun, TrackedProcess, TrackingEvent
 
 from .client import all_pages, open_client, quoted, told
+from .extremes import RunExtremes, as_tag
 from .files import hand_over
 from .media_writing import MediaWriter
 from .resuming import FAILURE_TAG, going_on, resumable, user
-from .runs import KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
+from .runs import EXTREMES_TAG, KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
 from .written import Applied, MetricPoint, Started
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ if TYPE_CHECKING:
 MLFLOW_CONTEXT = "mlflow.data.context"
 NOTES_TAG = "genops.notes"
 #: By these GenOps finds runs again: they are set here alone, whatever a kernel sends.
-_OWN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, TARGET_TAG, NOTES_TAG, FAILURE_TAG)
+_OWN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, TARGET_TAG, NOTES_TAG, FAILURE_TAG, EXTREMES_TAG)
 #: By these runs count as somebody's, as below another run or as a sweep's: a kernel on another host sets none of them.
 _LOCAL_TAGS = ("mlflow.user", PARENT_TAG, "genops.sweep", "genops.trial", "genops.trial_attempt")
-_PER_BATCH = 1000
+#: MLflow takes 1,000 metrics, parameters and tags at once; one is the tag of the extremes.
+_PER_BATCH = 999
 _PARAMS_PER_BATCH = 100
 _MAX_STEP = 2**63
 _ENDS = ("FINISHED", "FAILED", "KILLED")
@@ -59,6 +61,7 @@ class MlflowWriter:
         self._scratch = Path(scratch)
         self._spool = Path(spool)
         self._media = MediaWriter(self._client, self._scratch)
+        self._extremes = RunExtremes(self._client)
 
     def start(
         self,
@@ -234,12 +237,18 @@ class MlflowWriter:
         )
 
     def _metrics(self, run_id: str, points: list[MetricPoint], notes: Notes) -> list[MetricPoint]:
+        from mlflow.entities import RunTag
+
         for begin in range(0, len(points), _PER_BATCH):
             some = points[begin : begin + _PER_BATCH]
             metrics = [_metric(point) for point in some]
+            extremes = self._extremes.with_points(run_id, some)
+            tags = [] if extremes is None else [RunTag(EXTREMES_TAG, as_tag(extremes))]
             try:
                 with told(f"Metrics of run {run_id} could not be written"):
-                    self._client.log_batch(run_id, metrics=metrics)
+                    self._client.log_batch(run_id, metrics=metrics, tags=tags)
+                if extremes is not None:
+                    self._extremes.keep(run_id, extremes)
             except InvalidRequest as refused:
                 notes.append(f"{len(some)} metrics were refused: {refused.message[:300]}")
         return [msgspec.structs.replace(point, value=_shown(point.value)) for point in points]

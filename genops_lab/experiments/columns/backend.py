@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.experiments.backends.runs import HIDDEN_TAGS
 from genops_lab.experiments.charts.models import Importance, ImportanceQuery
 from genops_lab.experiments.query.models import Completion
 
@@ -28,8 +29,6 @@ MAX_WINDOW = 1000
 MAX_WAIT_S = 60.0
 #: Beside the newest runs that were asked for, so many more are read: some may be deleted.
 _SPARE_ROWS = 100
-#: Tags that are of use to GenOps Lab alone.
-HIDDEN_TAGS = ("genops.run_key", "genops.kernel")
 _NO_STATISTICS = Advice(
     code="no_statistics",
     message="MLflow's SQLite file has no statistics: MLflow's own searches by a metric or a parameter take a hundred "
@@ -131,7 +130,9 @@ class RunMirror:
     def columns(self) -> RunColumns:
         """All columns."""
         shown = self._mirror.now(0)
-        return RunColumns(columns=shown.asked.names(), state=state_of(shown))
+        hidden = {f"tags.{name}" for name in HIDDEN_TAGS}
+        names = [each for each in shown.asked.names() if each.column not in hidden]
+        return RunColumns(columns=names, state=state_of(shown))
 
     def importance(self, query: ImportanceQuery) -> Importance:
         """How much each parameter tells of a metric, in the runs that match."""

@@ -64,6 +64,8 @@ class Capture:
         self._kept: Optional[Part] = None
         self.of_steps: Optional[Part] = None
         self._due = ""
+        #: The steps' part ended before it had one, for growth that was the program's own: the next step begins another.
+        self._anew = False
         self._hook = StepHook(self._stepped)
         self.markers: Optional[LineMarkers] = None
         self._slices: Optional[OpenSlices] = None
@@ -172,6 +174,8 @@ class Capture:
         part.recorder.stop(self._about(part))
         if why == "memory" and not self._took_memory(part):
             part.ended_by = "growth"
+            if part is self.of_steps and not part.steps and not self._anew:
+                self.of_steps, self._anew = None, True
         self._close_left()
         if part is self.of_steps and self._slices is not None:
             self._slices.unwatch()  # it was the last one
@@ -230,9 +234,9 @@ class Capture:
             return
         if count > 1:
             self.unrecorded_s.append(took_s)
-        if part is None and count <= wishes.warmup:
+        if part is None and (count <= wishes.warmup or self._anew):
             self._end("first step")
-            if count == wishes.warmup and not self._due:
+            if count >= wishes.warmup and not self._due:
                 self._begin(of_steps=True)
         elif len(self.unrecorded_s) >= COMPARED:
             self._hook.remove()

@@ -4,6 +4,7 @@ import uPlot from 'uplot';
 import type { IMark } from '../../core/chart-marks';
 import { drawMarks } from '../../core/chart-marks';
 import { LastLabel } from '../../core/last-label';
+import { bestByName } from '../../core/metric-names';
 import { formatNumber, readColors } from '../../core/palette';
 
 import { make } from './dom';
@@ -57,6 +58,18 @@ export function divergedNow(
     : undefined;
 }
 
+/** "max 0.9": the best value where the metric's name tells which that is, empty where it is the last one. */
+export function bestOf(metric: string, series: ISeries | undefined): string {
+  const which = bestByName(metric);
+  const values = (series?.values ?? []).filter(Number.isFinite) as number[];
+  if (!which || values.length === 0) {
+    return '';
+  }
+  const best = formatNumber(values.reduce((a, b) => Math[which](a, b)));
+  const last = lastOf(series);
+  return last && best === formatNumber(last[1]) ? '' : `${which} ${best}`;
+}
+
 /** One small chart: its legend with the latest values, and its lines. */
 export class SmallChart {
   constructor(
@@ -70,13 +83,15 @@ export class SmallChart {
       const key = make('span', 'gol-run-key');
       const swatch = make('span', 'gol-run-swatch');
       const value = make('span', 'gol-run-value');
+      const best = make('span', 'gol-run-best gol-run-muted');
       key.append(
         swatch,
         make('span', '', metric.replace(/^system\//, '')),
-        value
+        value,
+        best
       );
       legend.append(key);
-      this._keys.push({ swatch, value });
+      this._keys.push({ swatch, value, best });
     }
     this._plotNode = make('div', 'gol-run-plot');
     this._plotNode.setAttribute('role', 'img');
@@ -100,15 +115,18 @@ export class SmallChart {
       const bad = divergedNow(series[metric], diverged[metric]);
       const last = lastOf(series[metric]);
       const text = bad?.value ?? (last ? formatNumber(last[1]) : '');
-      const { value } = this._keys[index];
+      const { value, best } = this._keys[index];
       value.textContent = text;
+      const other = bestOf(metric, series[metric]);
+      best.textContent = other;
+      const also = other && `, ${other}`;
       value.classList.toggle('gol-run-bad', bad !== undefined);
       if (bad) {
         this._marks.push({ x: bad.step, label: bad.value });
-        return `${metric} ${text} since step ${formatNumber(bad.step)}`;
+        return `${metric} ${text} since step ${formatNumber(bad.step)}${also}`;
       }
       return last
-        ? `${metric} ${text} at step ${formatNumber(last[0])}`
+        ? `${metric} ${text} at step ${formatNumber(last[0])}${also}`
         : `${metric}: no value`;
     });
     this._plotNode.setAttribute(
@@ -211,7 +229,7 @@ export class SmallChart {
   }
 
   private _group: string;
-  private _keys: { swatch: HTMLElement; value: HTMLElement }[] = [];
+  private _keys: Record<'swatch' | 'value' | 'best', HTMLElement>[] = [];
   private _plotNode: HTMLElement;
   private _plot: uPlot | null = null;
   private _marks: IMark[] = [];

@@ -10,7 +10,7 @@ import { ExperimentsModel } from '../model';
 import type {
   ExperimentsService,
   IExperiment,
-  ILatestMetric,
+  ILatestMetrics,
   IRun,
   IRunDetail,
   IRunMetrics,
@@ -62,7 +62,7 @@ export class FakeServer {
   parent: IRunDetail['parent'] = null;
   children: IRunDetail['children'] = [];
   texts: IRunOutput['texts'] = [];
-  latest: ILatestMetric[] = [];
+  stalled_s: () => ILatestMetrics['stalled_s'] = () => null;
   /** What the calls were, in order. */
   calls: string[] = [];
   failure: Error | null = null;
@@ -94,7 +94,11 @@ export class FakeServer {
         output: this.texts.length > 0,
         note: ''
       })),
-    latest: (id: string) => this._answer(`latest ${id}`, () => this.latest),
+    latest: (id: string) =>
+      this._answer(`latest ${id}`, () => ({
+        metrics: [],
+        stalled_s: this.stalled_s()
+      })),
     output: (run_id: string) =>
       this._answer(`output ${run_id}`, () => ({ run_id, texts: this.texts })),
     metrics: (id: string, after: number) =>

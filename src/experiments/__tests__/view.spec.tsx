@@ -105,24 +105,25 @@ describe('the experiments section', () => {
   });
 
   it('says that a run which goes on has logged no metric for long', async () => {
-    const since = Date.now() / 1000;
-    const metric = (key: string, ago: number) => ({
-      key,
-      value: 1,
-      step: 3,
-      at: since - ago
-    });
+    // The server decides what is long.
+    const last = Date.now() / 1000 - 240;
+    server.stalled_s = () => {
+      const quiet = Date.now() / 1000 - last;
+      return quiet > 300 ? quiet : null;
+    };
     const going = { status: 'RUNNING', ended_at: null } as const;
     server.runs = [makeRun(3, { ...going, metrics: { loss: 1 } })];
-    server.latest = [metric('loss', 240), metric('system/cpu', 1)];
     await show();
+    await pass(1000);
     expect(server.takeCalls()).toContain('latest run0003');
     expect(screen.queryByText(/no metric for/)).toBeNull();
     await pass(180_000);
+    await pass(1000);
     expect(screen.getByText('no metric for 7 min')).toBeTruthy();
     // One that comes takes it away, also with the same value.
-    server.latest = [metric('loss', -200)];
+    server.stalled_s = () => null;
     await pass(60_000);
+    await pass(1000);
     expect(screen.queryByText(/no metric for/)).toBeNull();
     // One that has ended, or logged none of its own, is no case of this.
     server.runs = [makeRun(3), makeRun(2, { ...going, metrics: {} })];

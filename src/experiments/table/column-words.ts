@@ -105,5 +105,7 @@ export function aggregateWord(
 /** In pixels. */
 export function defaultWidth(column: string, trans: TranslationBundle): number {
   const letters = columnLabel(column, trans).length;
-  return WIDTHS[column] ?? Math.max(96, Math.min(190, 60 + 7 * letters));
+  // A metric's best value stands beside its last.
+  const least = groupOfColumn(column) === 'metric' ? 132 : 96;
+  return WIDTHS[column] ?? Math.max(least, Math.min(190, 60 + 7 * letters));
 }

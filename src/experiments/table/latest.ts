@@ -1,10 +1,12 @@
-import type { ILatestMetric } from './service';
+import type { ILatestMetrics } from '../service';
+
+type ILatestMetric = ILatestMetrics['metrics'][number];
 
 const MOST_RUNS = 50;
 
 /** Steps and times of runs' latest metrics, which the table does not hold: fetched when somebody points at one. */
 export class LatestMetrics {
-  constructor(private _fetch: (runId: string) => Promise<ILatestMetric[]>) {}
+  constructor(private _fetch: (runId: string) => Promise<ILatestMetrics>) {}
 
   /**
    * A metric of a run. `version` is that of what the table shows: what was fetched
@@ -30,9 +32,9 @@ export class LatestMetrics {
         this._runs.delete([...this._runs.keys()][0]);
       }
     }
-    return (await asked).find(({ key }) => key === metric);
+    return (await asked).metrics.find(({ key }) => key === metric);
   }
 
   private _version = -1;
-  private _runs = new Map<string, Promise<ILatestMetric[]>>();
+  private _runs = new Map<string, Promise<ILatestMetrics>>();
 }

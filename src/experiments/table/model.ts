@@ -7,7 +7,8 @@ import { Signal } from '@lumino/signaling';
 import type { GenOpsEvents, LiveChannel } from '../../core';
 import { Resource } from '../../core';
 import { Throttle } from '../../core/throttle';
-import type { IExperiment } from '../service';
+import type { IExperiment, ILatestMetrics } from '../service';
+import type { ILatestSource } from '../view/stalled';
 
 import { ColorScales } from './color-scales';
 import { askedColumns, chooseColumns, withAsked } from './first-columns';
@@ -46,7 +47,7 @@ const LAST_STATE_MS = 60_000;
 const ENDS = 50;
 
 /** The run table: what is asked, the rows that are seen, what is selected. */
-export class RunTableModel implements IDisposable {
+export class RunTableModel implements IDisposable, ILatestSource {
   constructor(options: RunTableModel.IOptions) {
     const { service, events, trans } = options;
     this._options = options;
@@ -75,7 +76,7 @@ export class RunTableModel implements IDisposable {
         .window(question, 0, ENDS)
         .then(answer => answer.columns.find(each => each.column === column))
     );
-    this.latest = new LatestMetrics(runId => service.latest(runId));
+    this.latest = new LatestMetrics(options.latest);
     this._state = new Poll({
       name: 'genops-lab:runs-state',
       auto: false,
@@ -239,6 +240,10 @@ export class RunTableModel implements IDisposable {
     const { service } = this._options;
     const ids = await readGroups(service, this._question([]), [path]);
     this.selection.toggleGroup(keyOf(path), ids, index);
+  }
+
+  latestMetrics(runId: string): Promise<ILatestMetrics> {
+    return this._options.latest(runId);
   }
 
   /** The value of one column of one run, such as its note. @throws ApiError */
@@ -428,6 +433,7 @@ export namespace RunTableModel {
   export interface IOptions {
     service: RunTableService;
     experiments: (signal: AbortSignal) => Promise<IExperiment[]>;
+    latest: (runId: string) => Promise<ILatestMetrics>;
     store: ViewStore;
     events: GenOpsEvents;
     live: LiveChannel;

@@ -1,5 +1,6 @@
 /** What a view asks of the server. */
 import { DIVERGED } from '../diverged';
+import { EXTREMES } from '../extremes';
 
 import { NAME } from './column-words';
 import type { IFolding } from './groups';
@@ -8,7 +9,13 @@ import type { IQuestion } from './service';
 import type { IShownColumn, IView } from './view-state';
 
 /** What every row needs, whatever is shown. */
-export const ALWAYS = [NAME, 'status', 'start_time', `tags.${DIVERGED}`];
+export const ALWAYS = [
+  NAME,
+  'status',
+  'start_time',
+  `tags.${DIVERGED}`,
+  `tags.${EXTREMES}`
+];
 
 /** The rows of the table: these columns, or those that are shown. */
 export function rowsOf(

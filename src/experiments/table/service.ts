@@ -10,7 +10,6 @@ export type IRunColumns = Schemas['RunColumns'];
 export type IRunColumnInfo = Schemas['RunColumnInfo'];
 export type IRunGroup = Schemas['RunGroup'];
 export type IGrouping = Schemas['RunGrouping'];
-export type ILatestMetric = Schemas['LatestMetric'];
 export type IAggregate = 'mean' | 'min' | 'max';
 export type IRunsState = Schemas['RunsState'];
 export type ICompletion = Schemas['Completion'];
@@ -55,13 +54,6 @@ export class RunTableService {
   state(signal?: AbortSignal): Promise<IRunsState> {
     const { http } = this._api;
     return this._api.data(http.GET('/genops/run-table/state', { signal }));
-  }
-
-  /** A run's latest metrics, with their steps and times. */
-  latest(run_id: string): Promise<ILatestMetric[]> {
-    const { http } = this._api;
-    const params = { path: { run_id } };
-    return this._api.data(http.GET('/genops/runs/{run_id}/latest', { params }));
   }
 
   /** What may stand at a place of a query, counted in code points. */

@@ -26,6 +26,7 @@ export class RunTableWidget extends SeenView {
     this.model = new RunTableModel({
       service: this._service,
       experiments: signal => experiments.experiments(signal),
+      latest: runId => experiments.latest(runId),
       store,
       events,
       live,

@@ -28,6 +28,9 @@ export const RunRow = React.memo(function RunRow(
   // A run that has none of what most runs have shows its own.
   const figures = shared.length > 0 ? shared : chooseMetrics([run]);
   const diverged = run.tags[DIVERGED];
+  const own = Object.entries(run.metrics).filter(
+    ([key]) => !key.startsWith('system/')
+  );
   return (
     <li
       className={[
@@ -81,7 +84,14 @@ export const RunRow = React.memo(function RunRow(
               {diverged}
             </span>
           )}
-          {running && <Stalled run={run} model={model} trans={trans} />}
+          {running && own.length > 0 && (
+            <Stalled
+              runId={run.run_id}
+              logged={JSON.stringify(own)}
+              source={model}
+              trans={trans}
+            />
+          )}
           {figures.map(key => (
             <span key={key} className="gol-Run-metric" title={key}>
               <span className="gol-Run-metricName">{groupOf(key)}</span>{' '}

@@ -3,53 +3,63 @@ import * as React from 'react';
 
 import { formatDuration } from '../../core';
 import { useNow } from '../../core/ui/time';
-import type { ExperimentsModel } from '../model';
-import type { IRun } from '../service';
+import type { ILatestMetrics } from '../service';
 
-/** As `genops runs list` has it: `experiments/stalled.py`. */
-const STALLED_AFTER_S = 300;
-/** How often a run is looked at again while it logs nothing. */
+/** How often a run is asked for while it logs nothing. */
 const LOOK_S = 60;
+/** Who scrolls past a run does not ask for it. */
+const DWELL_MS = 1000;
 
-/** Says of a run that goes on that it has logged no metric for long: it may hang. */
+/** Where a run's latest metrics come from; nothing is asked while it is not seen. */
+export interface ILatestSource {
+  readonly visible: boolean;
+  /** @throws ApiError */
+  latestMetrics(runId: string): Promise<ILatestMetrics>;
+}
+
+/** Says of a run that goes on that it has logged no metric for long, which the server decides: it may hang. */
 export function Stalled(props: Stalled.IProps): React.ReactElement | null {
-  const { run, model, trans } = props;
+  const { runId, logged, source, trans } = props;
   const now = useNow(LOOK_S);
-  const own = Object.entries(run.metrics).filter(
-    ([key]) => !key.startsWith('system/')
-  );
-  const values = JSON.stringify(own);
   const [changed, setChanged] = React.useState(0);
   // What changes on this page needs no request; equal values may come as well.
-  const before = React.useRef(values);
+  const before = React.useRef(logged);
   React.useEffect(() => {
-    if (values !== before.current) {
-      before.current = values;
+    if (logged !== before.current) {
+      before.current = logged;
       setChanged(Date.now() / 1000);
     }
-  }, [values]);
-  const [latest, setLatest] = React.useState({ at: 0, asked: 0 });
-  const isQuiet =
-    own.length > 0 && now - Math.max(changed, latest.at) > STALLED_AFTER_S;
+  }, [logged]);
+  const [said, setSaid] = React.useState({ since: 0, asked: 0 });
+  const isQuiet = now - changed >= LOOK_S;
   React.useEffect(() => {
-    if (!isQuiet || !model.visible) {
+    if (!isQuiet || !source.visible) {
       return;
     }
     let ended = false;
-    model.lastMetricAt(run.run_id).then(
-      at => !ended && setLatest({ at, asked: Date.now() / 1000 }),
-      // It is asked again in a minute.
-      () => undefined
-    );
+    const ask = async () => {
+      try {
+        const { stalled_s } = await source.latestMetrics(runId);
+        const asked = Date.now() / 1000;
+        if (!ended) {
+          setSaid({ since: asked - (stalled_s ?? 0), asked });
+        }
+      } catch {
+        // It is asked again in a minute.
+      }
+    };
+    const timer = window.setTimeout(() => void ask(), DWELL_MS);
     return () => {
       ended = true;
+      window.clearTimeout(timer);
     };
-  }, [isQuiet, now, run.run_id]);
-  const isSure = latest.at > 0 && now - latest.asked < 2 * LOOK_S;
+  }, [isQuiet, now, runId]);
+  const { since, asked } = said;
+  const isSure = since < asked && now - asked < 2 * LOOK_S;
   if (!isQuiet || !isSure) {
     return null;
   }
-  const minutes = Math.floor((now - latest.at) / 60);
+  const minutes = Math.floor((Math.max(now, asked) - since) / 60);
   return (
     <span
       className="gol-Run-stalled"
@@ -64,8 +74,10 @@ export function Stalled(props: Stalled.IProps): React.ReactElement | null {
 
 export namespace Stalled {
   export interface IProps {
-    run: IRun;
-    model: ExperimentsModel;
+    runId: string;
+    /** Text that is another one when the run has logged something. */
+    logged: string;
+    source: ILatestSource;
     trans: TranslationBundle;
   }
 }

@@ -69,6 +69,26 @@ describe('the run widget', () => {
     ]);
   });
 
+  it('has the best value beside the last where the name tells which is the best', async () => {
+    const steps = [0, 1, 2];
+    model.set('series', {
+      loss: { steps, values: [0.25, null, 0.5] },
+      val_loss: { steps, values: [3, 2, 1] },
+      'acc/val': { steps, values: [0.5, 0.9, 0.7] },
+      f1_score: { steps, values: [0.5, 0.8, null] },
+      lr: { steps, values: [1, 3, 2] },
+      loss_scale: { steps, values: [1, 3, 2] }
+    });
+    await frame();
+    expect(
+      [...el.querySelectorAll('.gol-run-best')].map(node => node.textContent)
+    ).toEqual(['min 0.25', '', 'max 0.9', '', '', '']);
+    const labels = [...el.querySelectorAll('[role=img]')].map(node =>
+      node.getAttribute('aria-label')
+    );
+    expect(labels[1]).toBe('Chart of acc: acc/val 0.7 at step 2, max 0.9');
+  });
+
   it('reads NaN in red where a metric is no number now, not its last finite value', async () => {
     const values = () =>
       [...el.querySelectorAll('.gol-run-value')].map(node => [

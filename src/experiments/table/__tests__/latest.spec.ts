@@ -11,7 +11,7 @@ describe('the latest metrics of a run', () => {
       if (fails) {
         throw new Error('away');
       }
-      return [METRIC];
+      return { metrics: [METRIC], stalled_s: null };
     });
     expect(await latest.get('a', 'loss', 1)).toEqual(METRIC);
     expect(await latest.get('a', 'other', 1)).toBeUndefined();

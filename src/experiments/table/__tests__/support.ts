@@ -45,6 +45,7 @@ export class FakeTable {
 
   runs: FakeRun[];
   held = false;
+  stalled_s: number | null = null;
   /** Which runs answer a query. */
   matches = (run: FakeRun, query: string) =>
     String(run.run_name).includes(query);
@@ -212,6 +213,10 @@ export class FakeTable {
     return new RunTableModel({
       service: this.service as unknown as RunTableService,
       experiments: async () => [],
+      latest: async runId => {
+        this.changes.push(`latest ${runId}`);
+        return { metrics: [], stalled_s: this.stalled_s };
+      },
       store: new ViewStore(null, database as never),
       events: new GenOpsEvents({ stream: this.stream }),
       live: fakeLive(),

@@ -7,9 +7,12 @@ import {
   formatDuration,
   formatMoment
 } from '../../../core';
+import { bestByName } from '../../../core/metric-names';
 import { formatNumber } from '../../../core/palette';
 import { DIVERGED, divergences } from '../../diverged';
+import { EXTREMES, extreme } from '../../extremes';
 import type { IRun } from '../../service';
+import { Stalled } from '../../view/stalled';
 import { statusWord } from '../../view/words';
 import type { IScale } from '../color-scales';
 import { shareOf } from '../color-scales';
@@ -40,6 +43,7 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
         row={row}
         value={value}
         indent={props.indent ?? 0}
+        model={props.model}
         trans={trans}
       />
     );
@@ -69,6 +73,7 @@ export function CellContent(props: CellContent.IProps): React.ReactElement {
         runId={row.id}
         metric={metric}
         value={shown}
+        best={bestOf(row, metric, shown, props.model)}
         trans={trans}
       >
         {typeof shown === 'number' ? (
@@ -125,6 +130,35 @@ export function figure(value: number): string {
 
 let fourDigits: Intl.NumberFormat | undefined;
 
+/**
+ * The best value of a metric where it is not the last: the highest where runs are
+ * sorted with the largest first, as `genops runs list` has it, the lowest where they
+ * are sorted with the smallest first; else as the metric's name tells.
+ */
+function bestOf(
+  row: IRow,
+  metric: string,
+  last: number | string,
+  model: RunTableModel
+): MetricCell.IBest | undefined {
+  const tag = valueOf(row, `tags.${EXTREMES}`);
+  const by = model.view.sort.find(({ column }) => column === METRICS + metric);
+  const which = by ? (by.descending ? 'max' : 'min') : bestByName(metric);
+  const found =
+    which && typeof tag === 'string' ? extreme(tag, metric, which) : undefined;
+  if (!which || !found) {
+    return undefined;
+  }
+  const text = figure(found.value);
+  // What others logged beside GenOps may be better.
+  const isLast =
+    typeof last === 'number' &&
+    (which === 'max' ? last >= found.value : last <= found.value);
+  return isLast || text === (typeof last === 'number' ? figure(last) : last)
+    ? undefined
+    : { which, text, ...found };
+}
+
 /** A parameter's text; a fraction with more than four significant digits is rounded. */
 function shortened(text: string): string {
   const digits = /^[-+]?(\d*\.\d*)(e[-+]?\d+)?$/i.exec(text)?.[1];
@@ -160,10 +194,15 @@ function NotFinite(props: {
   );
 }
 
+function isOwnMetric(column: string): boolean {
+  return column.startsWith(METRICS) && !column.startsWith('metrics.system/');
+}
+
 function NameCell(props: {
   row: IRow;
   value: CellValue;
   indent: number;
+  model: RunTableModel;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { row, value, trans } = props;
@@ -191,6 +230,19 @@ function NameCell(props: {
       <span className="gol-RunTable-text" title={name}>
         {name}
       </span>
+      {valueOf(row, 'status') === 'RUNNING' && (
+        <Stalled
+          key={id}
+          runId={id}
+          logged={JSON.stringify(
+            [...(row.columns?.keys() ?? [])]
+              .filter(isOwnMetric)
+              .map(column => valueOf(row, column))
+          )}
+          source={props.model}
+          trans={trans}
+        />
+      )}
     </span>
   );
 }

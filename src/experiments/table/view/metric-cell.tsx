@@ -7,9 +7,9 @@ import type { RunTableModel } from '../model';
 /** Who only crosses the cell asks for nothing. */
 const POINTED_MS = 150;
 
-/** A metric; pointed at, it says at which step and when it was logged. */
+/** A metric, with its best value where that is another; pointed at, it says at which step and when it was logged. */
 export function MetricCell(props: MetricCell.IProps): React.ReactElement {
-  const { model, runId, metric, value, trans } = props;
+  const { model, runId, metric, value, best, trans } = props;
   const [moment, setMoment] = React.useState('');
   const timer = React.useRef<number>();
   React.useEffect(() => {
@@ -28,15 +28,29 @@ export function MetricCell(props: MetricCell.IProps): React.ReactElement {
       // The value is there; what more there is can be asked again.
     }
   };
+  const step = best?.step.toLocaleString();
+  const told =
+    best &&
+    (best.which === 'max'
+      ? trans.__('highest %1 at step %2', best.value, step)
+      : trans.__('lowest %1 at step %2', best.value, step));
   return (
     <span
-      title={moment ? `${value}\n${moment}` : String(value)}
+      className={best && 'gol-RunTable-withBest'}
+      title={[value, moment, told].filter(Boolean).join('\n')}
       onMouseEnter={() => {
         timer.current = window.setTimeout(() => void ask(), POINTED_MS);
       }}
       onMouseLeave={() => window.clearTimeout(timer.current)}
     >
-      {props.children}
+      {best && (
+        <span className="gol-RunTable-best">
+          {best.which === 'max'
+            ? trans.__('max %1', best.text)
+            : trans.__('min %1', best.text)}
+        </span>
+      )}
+      {best ? <span>{props.children}</span> : props.children}
     </span>
   );
 }
@@ -47,7 +61,17 @@ export namespace MetricCell {
     runId: string;
     metric: string;
     value: number | string;
+    best?: IBest;
     children: React.ReactNode;
     trans: TranslationBundle;
+  }
+
+  export interface IBest {
+    which: 'min' | 'max';
+    value: number;
+    /** The value as a cell shows it. */
+    text: string;
+    /** The first step with that value. */
+    step: number;
   }
 }

@@ -1,0 +1,90 @@
+"""The lowest and highest values of a run's metrics, in a tag of the run: MLflow has the latest values at hand alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+from genops_lab.experiments.histories import finite
+
+from .client import told
+from .runs import EXTREMES_TAG
+from .written import MetricPoint
+
+#: Of a run's first metrics; so many fit into a tag and are read with each row of a table.
+_MOST_METRICS = 24
+_MOST_CHARACTERS = 4000
+_RUNS_KEPT = 200
+
+#: By metric: the lowest value, the step at which it was first, the highest value, its step.
+Extremes = dict[str, tuple[float, int, float, int]]
+
+
+class RunExtremes:
+    """What the tags of runs say, remembered. All methods block."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._kept: OrderedDict[str, tuple[Extremes, frozenset[str]]] = OrderedDict()
+
+    def with_points(self, run_id: str, points: Iterable[MetricPoint]) -> Extremes | None:
+        """The extremes with these points; None where they change nothing. Nothing is remembered yet.
+
+        Metrics that the run had before they were kept have none: their earlier values are not known. Raises NotFound,
+        Unavailable.
+        """
+        own = [point for point in points if not point.key.startswith(("system/", "train/"))]
+        if not own:
+            return None
+        kept, unknown = self._of(run_id)
+        after = dict(kept)
+        for point in own:
+            value = None if point.value is None else finite(point.value)
+            if value is None or point.key in unknown:
+                continue
+            low, low_at, high, high_at = after.get(point.key, (math.inf, 0, -math.inf, 0))
+            if value < low:
+                low, low_at = value, point.step
+            if value > high:
+                high, high_at = value, point.step
+            if point.key in after or _fits(after, point.key):
+                after[point.key] = low, low_at, high, high_at
+        return None if after == kept else after
+
+    def keep(self, run_id: str, extremes: Extremes) -> None:
+        """Remember what MLflow has now."""
+        self._kept[run_id] = extremes, self._of(run_id)[1]
+
+    def _of(self, run_id: str) -> tuple[Extremes, frozenset[str]]:
+        found = self._kept.get(run_id)
+        if found is None:
+            with told(f"The run {run_id} could not be read"):
+                data = self._client.get_run(run_id).data
+            extremes = _read(data.tags.get(EXTREMES_TAG, ""))
+            found = self._kept[run_id] = extremes, frozenset(data.metrics) - frozenset(extremes)
+            while len(self._kept) > _RUNS_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(run_id)
+        return found
+
+
+def as_tag(extremes: Extremes) -> str:
+    """The tag's text: ``{"loss":[0.5,30,2.5,0]}``."""
+    return json.dumps(extremes, separators=(",", ":"), ensure_ascii=False)
+
+
+def _fits(extremes: Extremes, key: str) -> bool:
+    return len(extremes) < _MOST_METRICS and len(as_tag(extremes)) + len(key) < _MOST_CHARACTERS
+
+
+def _read(text: str) -> Extremes:
+    try:
+        return {
+            str(key): (float(low), int(low_at), float(high), int(high_at))
+            for key, (low, low_at, high, high_at) in json.loads(text or "{}").items()
+        }
+    except (ValueError, TypeError, AttributeError):  # a person has changed it
+        return {}
