@@ -1,4 +1,4 @@
-"""A JupyterLab whose workers come from the warm process: ``python -m tests.support.warm_lab ADDRESS jupyterlab ...``."""
+"""JupyterLab whose workers come from the warm process: ``python -m tests.support.warm_lab ADDRESS jupyterlab ...``."""
 
 from __future__ import annotations
 
