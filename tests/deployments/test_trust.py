@@ -35,6 +35,7 @@ from tests.kernel.stand_in import Answer, LabStandIn, lab_stand_in
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import Rooms, open_rooms
+from tests.support.warm import warm_workers
 
 pytestmark = pytest.mark.slow
 
@@ -100,8 +101,14 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
             yield from opened(home, "")
 
 
+#: What is the same with a server, and costs a process more that imports mlflow there.
+ONE_PLACE = pytest.mark.parametrize(
+    "place", ["file", pytest.param("server", marks=pytest.mark.exhaustive)], indirect=True, scope="module"
+)
+
+
 def opened(home: Home, uri: str) -> Iterator[Place]:
-    with open_rooms(Settings(data_dir=home.data, mlflow_uri=uri)) as rooms:
+    with warm_workers(), open_rooms(Settings(data_dir=home.data, mlflow_uri=uri)) as rooms:
         door = Door(home.path / "door", rooms)
         door.open()
         tracking: KernelTracking = rooms.run(rooms.mlflow.kernel_tracking(version("mlflow")))
@@ -140,6 +147,7 @@ def test_a_model_that_is_logged_and_registered_by_mlflow_alone(place: Place) -> 
     assert place.check("alone").trusted
 
 
+@ONE_PLACE
 def test_a_model_that_autologging_logs(place: Place) -> None:
     place.kernel.ok(
         "mlflow.sklearn.autolog()\nfrom sklearn.linear_model import LogisticRegression\n"
@@ -164,6 +172,7 @@ def test_what_a_teammate_puts_into_an_open_run(place: Place, tmp_path: Path) -> 
     assert (found.trusted, found.loader) == (False, "evilmod")
 
 
+@ONE_PLACE
 def test_a_subprocess_of_the_kernel(place: Place) -> None:
     """Also where it logs into the kernel's own run."""
     place.kernel.ok(
