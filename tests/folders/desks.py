@@ -19,8 +19,9 @@ from genops_lab.targets.models import Answer, OpenQuestion
 from tests.commands.conftest import Outcome, RunningLab
 from tests.remote.places import Running
 from tests.support.homes import Home, temporary_home
+from tests.support.mlflow_file import place_store
 from tests.support.sshd import Sshd
-from tests.support.warm import program
+from tests.support.warm import program, warm_workers
 
 DEADLINE_S = 90.0
 
@@ -103,8 +104,11 @@ class Answering:
 @contextmanager
 def a_world() -> Iterator[tuple[RunningLab, Sshd]]:
     """The target is ``gpu1``."""
-    with temporary_home() as home, Sshd() as host, pytest.MonkeyPatch.context() as patch:
+    with (
+        temporary_home() as home, Sshd() as host, pytest.MonkeyPatch.context() as patch, warm_workers(),
+    ):  # fmt: skip
         _live_in(home, host, patch)
+        place_store(home.data)
         running = RunningLab(home)
         try:
             added = running.call("targets", "add", "gpu1", "--ssh", host.alias, "--python", sys.executable)

@@ -57,10 +57,12 @@ class Accounts:
             else:
                 self._owners[key] = owner
         self._foreign &= now.keys()
-        for key in self._owners.keys() - now.keys():
-            self._bury(self._seen[key], pids)
-        for key in self._owners.keys() - now.keys():
-            del self._owners[key]
+        ended = [self._seen[key] for key in self._owners.keys() - now.keys()]
+        orphans = {seen.pid for seen in ended if seen.pid in self.waited_for}
+        for seen in ended:
+            self._bury(seen, pids, orphans)
+        for seen in ended:
+            del self._owners[seen.key]
         self._seen = {key: now[key] for key in self._owners}
 
     def owners(self) -> set[str]:
@@ -86,25 +88,32 @@ class Accounts:
                 return rest.partition(":")[0]
         return parent
 
-    def _bury(self, seen: Seen, pids: dict[int, Key]) -> None:
-        """Keep the seconds of a process that has ended, unless the one that waited for it shows them."""
+    def _bury(self, seen: Seen, pids: dict[int, Key], orphans: set[int]) -> None:
+        """Keep the seconds of a process that has ended, unless the one that waited for it shows them.
+
+        ``orphans``: pids that the leading process waited for. Their seconds hold those of the children that they
+        waited for.
+        """
         owner = self._owners[seen.key]
         seconds = self.waited_for.pop(seen.pid, None)
-        heir: Key | None = pids.get(self._main) if seconds is not None else self._heir(seen, pids)
         if seconds is None:
+            ancestors = self._ended_ancestors(seen, pids)
+            if any(old.pid in orphans for old in ancestors):
+                return
+            heir = pids.get((ancestors[-1] if ancestors else seen).parent)
             seconds = seen.cpu_s
+        else:
+            heir = pids.get(self._main)
         if heir is None or heir not in self._owners:
             self._gone[owner] += seconds
         elif self._owners[heir] != owner:
             self._gone[owner] += seconds
             self._gone[self._owners[heir]] -= seconds
 
-    def _heir(self, seen: Seen, pids: dict[int, Key]) -> Key | None:
-        """The nearest ancestor that lives, as far as the ancestors were of this run."""
+    def _ended_ancestors(self, seen: Seen, pids: dict[int, Key]) -> list[Seen]:
+        """The nearest first, up to one that lives or was not of this run."""
         before = {key[0]: old for key, old in self._seen.items()}
-        parent: int = seen.parent
-        while parent in before:
-            if before[parent].key == pids.get(parent):
-                return before[parent].key
-            parent = before[parent].parent
-        return None
+        ended: list[Seen] = []
+        while (old := before.get((ended[-1] if ended else seen).parent)) and old.key != pids.get(old.pid):
+            ended.append(old)
+        return ended

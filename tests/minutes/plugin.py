@@ -132,7 +132,9 @@ class Minutes:
         self._folder = config.rootpath / ".cache" / "minutes"
         self._accounts = Accounts(os.getpid(), run)
         asked_for = {Path(part).resolve() for part in config.args}
-        narrowed = any(config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "all"))
+        narrowed = any(
+            config.getoption(name, None) for name in ("keyword", "markexpr", "lf", "all", "collectonly")
+        )
         complete = asked_for <= {config.rootpath, config.rootpath / "tests"} and not narrowed
         self._run = Run(run, time.time(), complete, workers=0)
         self._started = time.monotonic()
@@ -299,10 +301,16 @@ class Minutes:
             run, accounts = self._run, self._accounts
             run.workers = len(self._workers)
             run.rows = list(self._rows.values())
-            for name in accounts.owners() - self._workers.keys():
-                kind: figures.Kind = "other" if name == MAIN else "shared"
-                title = "(pytest's leading process)" if name == MAIN else name
-                run.rows.append(Row(title, kind, cpu_s=accounts.spent(name)))
+            for name in accounts.owners() - self._workers.keys() - {MAIN}:
+                run.rows.append(Row(name, "shared", cpu_s=accounts.spent(name)))
+            if self._distributed:
+                own = sum(os.times()[:2])
+                run.rows.append(Row("(pytest's leading process)", "other", cpu_s=own))
+                # It waited for them, and whose they were is unknown.
+                unseen = Row(
+                    "(orphans that ended between two looks)", "other", cpu_s=accounts.spent(MAIN) - own
+                )
+                run.rows.append(unseen)
             run.wall_s, run.cpu_s = time.monotonic() - self._started, accounts.total()
             self._file = figures.keep(run, self._folder)
 

@@ -60,17 +60,31 @@ class Seen:
 
 def look() -> dict[Key, Seen]:
     """Return all processes of this machine."""
-    found: dict[Key, Seen] = {}
     with _looking:
-        for process in psutil.process_iter(["ppid", "cpu_times", "create_time", "status"]):
-            told = process.info
-            if told["cpu_times"] is None or told["create_time"] is None:
-                continue
-            times = told["cpu_times"]
-            cpu = times.user + times.system + times.children_user + times.children_system
-            key = (process.pid, told["create_time"])
-            found[key] = Seen(key, told["ppid"] or 0, cpu, told["status"] == psutil.STATUS_ZOMBIE)
-    return found
+        seen = _of_linux() if sys.platform.startswith("linux") else _of_others()
+        return {each.key: each for each in seen}
+
+
+def _of_linux() -> Iterator[Seen]:
+    """Read one file a process: a third of the CPU that psutil needs, and a run looks a thousand times."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # else it has ended
+            told = file.read()
+            fields = told[told.rindex(b")") + 2 :].split()
+            cpu_s = sum(map(int, fields[11:15])) / ticks
+            yield Seen((int(pid), int(fields[19]) / ticks), int(fields[1]), cpu_s, fields[0] == b"Z")
+
+
+def _of_others() -> Iterator[Seen]:
+    for process in psutil.process_iter(["ppid", "cpu_times", "create_time", "status"]):
+        told = process.info
+        times = told["cpu_times"]
+        if times is None or told["create_time"] is None:
+            continue
+        cpu_s = times.user + times.system + times.children_user + times.children_system
+        zombie = told["status"] == psutil.STATUS_ZOMBIE
+        yield Seen((process.pid, told["create_time"]), told["ppid"] or 0, cpu_s, zombie)
 
 
 def mark_of(pid: int) -> str:

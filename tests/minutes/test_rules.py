@@ -157,3 +157,22 @@ def test_a_shared_process_takes_what_it_used_before_it_was_named() -> None:
     machine.processes[20] = (10, 6.0, "")
     accounts.update()
     assert (accounts.spent("gw0"), accounts.spent("the Lab")) == (pytest.approx(2.0), 4.0)
+
+
+def test_what_an_orphan_had_waited_for_is_counted_once() -> None:
+    """A browser's process that starts others ends after they did, and after the browser."""
+    machine = Machine()
+    accounts = machine.accounts()
+    machine.processes |= {21: (20, 1.0, ""), 22: (21, 0.5, ""), 23: (22, 4.0, "")}
+    accounts.update()
+    accounts.own(21, "the browser")
+    accounts.update()
+    del machine.processes[21], machine.processes[22], machine.processes[23]
+    machine.processes[20] = (10, 2.0 + 1.0, "")
+    machine.processes[10] = (1, 1.0 + 4.5, "")
+    accounts.waited_for[22] = 4.5
+    accounts.update()
+    assert accounts.spent("the browser") == pytest.approx(5.5)
+    assert accounts.spent("gw0") == pytest.approx(2.0)
+    assert accounts.spent("main") == pytest.approx(1.0)
+    assert accounts.total() == pytest.approx(8.5)
