@@ -23,7 +23,8 @@ def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServ
     models = lab.section("Models")
     profiles = lab.section("Profiles")
     deployments = lab.section("Deployments")
-    lab.run_all_but_the_last()  # which stops the deployment: on a busy machine its state was gone before it was looked at
+    # The last one stops the deployment: on a busy machine its state was gone before it was looked at.
+    lab.run_all_but_the_last()
 
     expect(experiments.get_by_text("digits-mlp").first).to_be_visible(timeout=PATIENT_MS)
     expect(profiles.get_by_text("ten training steps").first).to_be_visible(timeout=PATIENT_MS)
