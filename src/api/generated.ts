@@ -3126,8 +3126,8 @@ export interface components {
         };
         /**
          * LatestMetrics
-         * @description The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for so
-         *         many seconds, which is long (:mod:`.stalled`).
+         * @description The latest values of a run's metrics, by name. ``stalled_s``: it goes on, but has logged no metric of its own for
+         *         so many seconds, which is long (:mod:`.stalled`).
          */
         LatestMetrics: {
             metrics: components["schemas"]["LatestMetric"][];

@@ -8,9 +8,7 @@ import { CellContent } from '../view/cells';
 
 import { FakeTable, trans } from './support';
 
-function columnsOf(
-  values: Record<string, CellValue>
-): Map<string, IRunColumn> {
+function columnsOf(values: Record<string, CellValue>): Map<string, IRunColumn> {
   return new Map(
     Object.entries(values).map(([name, value]) => [
       name,
