@@ -28,8 +28,8 @@ def _lines(breaks: str, text: str) -> Names:
 TAGS = _words(
     "Runs of before lose their target, sweep, repeats or mark; filters that people saved find nothing.",
     """
-genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned genops.repeat
-genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
+genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 """,
 )
 
