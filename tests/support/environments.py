@@ -16,8 +16,9 @@ import sys
 import sysconfig
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,16 @@ def _locked(name: str) -> Iterator[None]:
     with (BASE / f"{name}.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def _remove_unused(days: float = 3) -> None:
+    """Remove the environments that no test has used for days: each change of pyproject.toml makes new ones of a GB."""
+    for lock in BASE.glob("*.lock"):
+        if time.time() - lock.stat().st_mtime < days * 86400 or not lock.with_suffix("").exists():
+            continue
+        with lock.open("w") as stream, suppress(BlockingIOError):
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.with_suffix(""))
 
 
 def find_python(minor: int) -> Path | None:
@@ -122,6 +133,7 @@ def environment_with_wheel(python: Path, *requirements: str, compiled: bool = Fa
         folder = BASE / key
         interpreter = folder / "bin" / "python"
         if not (folder / "ready").exists():
+            _remove_unused()
             shutil.rmtree(folder, ignore_errors=True)
             _run(sys.executable, "-m", "virtualenv", "-q", "--no-download", "-p", str(python), str(folder))
             _install(interpreter, *requirements, wheel)
