@@ -106,6 +106,6 @@ export function aggregateWord(
 export function defaultWidth(column: string, trans: TranslationBundle): number {
   const letters = columnLabel(column, trans).length;
   // A metric's best value stands beside its last.
-  const least = groupOfColumn(column) === 'metric' ? 132 : 96;
+  const least = groupOfColumn(column) === 'metric' ? 136 : 96;
   return WIDTHS[column] ?? Math.max(least, Math.min(190, 60 + 7 * letters));
 }

@@ -29,7 +29,7 @@ export function MetricCell(props: MetricCell.IProps): React.ReactElement {
     }
   };
   const step = best?.step.toLocaleString();
-  const told =
+  const bestAt =
     best &&
     (best.which === 'max'
       ? trans.__('highest %1 at step %2', best.value, step)
@@ -37,7 +37,7 @@ export function MetricCell(props: MetricCell.IProps): React.ReactElement {
   return (
     <span
       className={best && 'gol-RunTable-withBest'}
-      title={[value, moment, told].filter(Boolean).join('\n')}
+      title={[value, moment, bestAt].filter(Boolean).join('\n')}
       onMouseEnter={() => {
         timer.current = window.setTimeout(() => void ask(), POINTED_MS);
       }}
