@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import APIRequestContext, Browser, Page
 
 from tests.support.browser import CHROMIUM, WHY_NOT, chromium
 from tests.support.environments import NEWEST, environment_with_wheel, find_python
@@ -122,9 +122,10 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-def _log_in(browser: Browser, hub: Hub, user: str) -> Page:
+def _log_in_by_link(browser: Browser, hub: Hub, user: str, link: str) -> Page:
+    """A page that follows a link: the hub asks who it is, starts the user's own server and leads there."""
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
-    page.goto(hub.url + "hub/login")
+    page.goto(hub.url + link)
     page.fill("#username_input", user)
     page.fill("#password_input", hub.password)
     page.click("#login_submit")
@@ -134,15 +135,31 @@ def _log_in(browser: Browser, hub: Hub, user: str) -> Page:
     return page
 
 
-def _fetch(page: Page, path: str) -> dict[str, object]:
-    return page.evaluate(  # type: ignore[no-any-return]
-        """async path => {
-          const answer = await fetch(path, {headers: {'X-XSRFToken':
-            (document.cookie.match(/_xsrf=([^;]+)/) ?? [])[1] ?? ''}});
-          return {status: answer.status, body: await answer.text()};
-        }""",
-        path,
-    )
+def _log_in(browser: Browser, hub: Hub, user: str) -> APIRequestContext:
+    """A browser's requests without a page, once the user's server runs."""
+    requests = browser.new_context().request
+    assert requests.get(hub.url + "hub/login").ok
+    (key,) = [each["value"] for each in requests.storage_state()["cookies"] if each["name"] == "_xsrf"]
+    form = {"username": user, "password": hub.password, "_xsrf": key}
+    assert requests.post(hub.url + "hub/login?next=", form=form).ok
+    deadline = time.monotonic() + 120
+    while (
+        answer := requests.get(f"{hub.url}user/{user}/lab")
+    ).status != 200 or "/hub/" in answer.url.replace(hub.url, "/"):
+        assert time.monotonic() < deadline, (answer.url, answer.status, hub.log.read_text()[-3000:])
+        time.sleep(0.5)
+    return requests
+
+
+def _get(requests: APIRequestContext, url: str) -> tuple[int, str]:
+    """A request as the Lab's page makes it, with the key of its cookie."""
+    keys = [
+        each["value"]
+        for each in requests.storage_state()["cookies"]
+        if each["name"] == "_xsrf" and each["path"] in url
+    ]
+    answer = requests.get(url, headers={"X-XSRFToken": keys[-1]} if keys else {})
+    return answer.status, answer.text()
 
 
 def _as_user(user: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -157,21 +174,29 @@ def _as_user(user: str, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_each_user_has_the_panel_and_neither_reaches_the_other(hub: Hub, browser: Browser) -> None:
-    pages = {user: _log_in(browser, hub, user) for user in USERS}
-    base = {user: f"{hub.url}user/{user}/" for user in USERS}
     ada, bob = USERS
-    for user, page in pages.items():
-        page.locator("#genops-lab-panel").or_(page.get_by_role("tab", name="GenOps Lab")).first.wait_for()
-        status = _fetch(page, base[user] + "genops/status")
-        assert status["status"] == 200, (status, hub.log.read_text()[-3000:])
-        assert json.loads(str(status["body"]))["hub"] is True
-        machine = _fetch(page, base[user] + "genops/compute/machine")
-        assert machine["status"] == 200
+    base = {user: f"{hub.url}user/{user}/" for user in USERS}
+    # A link to a run opens in the own server of whoever follows it.
+    link = f"hub/user-redirect/lab?genops-run={'0' * 32}"
+    page = _log_in_by_link(browser, hub, ada, link)
+    page.get_by_text("The run cannot be read.").wait_for(timeout=90_000)
+    assert "genops-run" not in page.url
+    page.locator("#genops-lab-panel").or_(page.get_by_role("tab", name="GenOps Lab")).first.wait_for()
+
+    of_bob = _log_in(browser, hub, bob)
+    led = of_bob.get(hub.url + link)
+    assert led.url.startswith(base[bob] + "lab?genops-run=") and '"genops-lab"' in led.text(), led.url
+    requests = {ada: page.context.request, bob: of_bob}
+    for user in USERS:
+        code, body = _get(requests[user], base[user] + "genops/status")
+        assert code == 200, (code, body, hub.log.read_text()[-3000:])
+        assert json.loads(body)["hub"] is True
+        assert _get(requests[user], base[user] + "genops/compute/machine")[0] == 200
 
     # Over the hub: Bob's browser gets nothing of Ada's server.
-    stolen = _fetch(pages[bob], base[ada] + "genops/status")
-    assert stolen["status"] in (403, 404) or "genops" not in str(stolen["body"])
-    assert "mlflow_uri" not in str(stolen["body"])
+    code, body = _get(of_bob, base[ada] + "genops/status")
+    assert code in (403, 404) or "genops" not in body
+    assert "mlflow_uri" not in body
 
     # On the machine: Bob's processes read no file and reach no socket of Ada's.
     home = pwd.getpwnam(ada).pw_dir
@@ -192,8 +217,8 @@ def test_each_user_has_the_panel_and_neither_reaches_the_other(hub: Hub, browser
         assert "PermissionError" in _as_user(bob, python, "-c", probe, path).stderr
 
     # Ada's MLflow server, which serves kernels with another mlflow, answers her key alone.
-    answer = _fetch(pages[ada], base[ada] + "genops/tracking/kernel?mlflow_version=2.22.0")
-    tracking = json.loads(str(answer["body"]))
+    _, body = _get(requests[ada], base[ada] + "genops/tracking/kernel?mlflow_version=2.22.0")
+    tracking = json.loads(body)
     search = (
         "import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], headers={'Authorization': "
         "'Bearer ' + sys.argv[2]}), timeout=120).status)"
@@ -206,16 +231,6 @@ def test_each_user_has_the_panel_and_neither_reaches_the_other(hub: Hub, browser
     for port in _listening_ports(uid):
         for path in ("genops/status", "api/contents", "invocations", "api/2.0/mlflow/experiments/search"):
             assert _anonymous_status(port, path) in (0, 302, 401, 403, 404, 405), (port, path)
-    # A link to a run opens in the own server of whoever follows it.
-    run_id = "0" * 32
-    links = f"{hub.url}hub/user-redirect/lab?genops-run={run_id}"
-    for user, page in pages.items():
-        page.goto(links)
-        page.wait_for_url(f"**/user/{user}/lab**")
-        page.get_by_text("The run cannot be read.").wait_for(timeout=90_000)
-        assert "genops-run" not in page.url
-    for page in pages.values():
-        page.context.close()
 
 
 def _listening_ports(uid: int) -> list[int]:
