@@ -129,3 +129,37 @@ def test_a_save_that_fails_says_so(
     monkeypatch.setattr(manager, "_save_notebook", full)
     with pytest.raises(Failed, match="No space left"):
         write(documents, seen(documents))
+
+
+#: A server extension, under the name of one that cannot be had without a Lab of its own.
+EXTENSION = """from jupyter_server.extension.application import ExtensionApp
+class App(ExtensionApp):
+    name = {name!r}
+def _jupyter_server_extension_points():
+    return [{{"module": {name!r}, "app": App}}]
+"""
+
+
+def test_an_extension_that_keeps_documents_or_runs_cells_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-ins; the real ones are in tests/packaging/test_collaboration.py."""
+    from jupyter_server.serverapp import ServerApp
+
+    from genops_lab.outputs.ownership import limits, writes_documents
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    server = ServerApp(runtime_dir=str(tmp_path), root_dir=str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setenv("JUPYTER_NO_CONFIG", "1")
+        server.initialize(["--allow-root"], find_extensions=False, new_httpserver=False)
+    server.extension_manager.serverapp = server
+    before = limits(server)
+    assert writes_documents(server)
+    for name, said in (("jupyter_server_nbmodel", "nbmodel runs"), ("jupyter_server_documents", "keeps")):
+        (tmp_path / f"{name}.py").write_text(EXTENSION.format(name=name))
+        assert server.extension_manager.add_extension(name, enabled=True)
+        (more,) = set(limits(server)) - set(before)
+        assert said in more
+        before = limits(server)
+    assert not writes_documents(server)
