@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -170,9 +171,15 @@ def make_wheel(folder: Path, version: str) -> None:
         wheel.writestr(f"{info}/RECORD", "")
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One environment with pip: each new one compiles that anew."""
+    return make_environment(tmp_path_factory.mktemp("environment") / "venv")
+
+
 @pytest.fixture
-def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment whose pip is configured with a folder of wheels and a constraint, and with no index."""
+def configured(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment without torch, whose pip has a folder of wheels, a constraint and no index."""
     for version in ("2.8.0", "2.9.0+cpu", "3.0.0"):
         make_wheel(tmp_path / "wheels", version)
     (tmp_path / "constraints.txt").write_text("torch<=2.9.0\n")
@@ -186,7 +193,10 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("UV_OFFLINE", "1")
-    return make_environment(tmp_path / "venv")
+    for installed in environment.parents[1].glob("lib/python*/site-packages/torch*"):
+        shutil.rmtree(installed) if installed.is_dir() else installed.unlink()
+    assert subprocess.run([environment, "-c", "import torch"], capture_output=True).returncode == 1
+    return environment
 
 
 def test_uv_takes_the_wheel_that_pip_is_configured_to_take(configured: Path) -> None:
