@@ -18,9 +18,12 @@ CELLS = [
     "%%track --name seven --experiment seven\n"
     "import time\n"
     "import genops\n"
-    "for step in range(80):\n"
+    "from pathlib import Path\n"
+    "step = 0\n"
+    "while not Path('seen').exists():\n"
     "    genops.log({'loss': 1 / (step + 1)}, step=step)\n"
-    "    time.sleep(0.1)",
+    "    step += 1\n"
+    "    time.sleep(0.2)",
 ]
 
 
@@ -71,6 +74,7 @@ def test_a_tracked_cell_draws_its_live_view_in_notebook_7(home: Home) -> None:
         expect(live.get_by_text("Running").first).to_be_visible(timeout=90_000)
         expect(live.get_by_role("img", name="loss").first).to_be_visible(timeout=30_000)
         lab.shot("notebook7-live")
+        (home.work / "seen").touch()
         picture = lab.page.locator(".jp-OutputArea img[src^='data:image/svg']")
         expect(picture.first).to_be_visible(timeout=60_000)
         expect(live).to_have_count(0)
