@@ -23,6 +23,7 @@ from tests.support.lab_server import free_port, running_lab, start_lab
 from tests.support.mlflow_file import kept_run, place_server_store, runs_in
 from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import eventually
+from tests.support.warm import program
 
 from .conftest import SITE, leftovers
 
@@ -54,7 +55,7 @@ def start_script(home: Home, points: int, pause_s: float) -> subprocess.Popen[st
 def genops(home: Home, *arguments: str) -> subprocess.Popen[str]:
     """A command that finds the home's Lab."""
     return subprocess.Popen(
-        [sys.executable, "-m", "genops_lab.commands", *arguments],
+        [*program("genops_lab.commands.main"), *arguments],
         cwd=home.work,
         env=home.environment(),
         stdin=subprocess.DEVNULL,

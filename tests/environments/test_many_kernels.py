@@ -17,15 +17,20 @@ from .conftest import leftovers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MANY = 8 if exhaustive.ALL else 3
+MANY = exhaustive.times(8, 2)
 CELL = """%%track --name at-once-{number}
 import genops, mlflow
+from pathlib import Path
+mlflow.log_param("depth", 4)
+Path("note-{number}.txt").write_text("from the cell")
+mlflow.log_artifact("note-{number}.txt")
 for i in range(40):
     genops.log({{"ours": i}}, step=i)
     mlflow.log_metric("theirs", i, step=i)
 """
 FREE = """with mlflow.start_run(run_name="free-{number}"):
     for i in range(10): mlflow.log_metric("free", i, step=i)
+mlflow.get_tracking_uri()
 """
 
 
@@ -36,7 +41,7 @@ def test_kernels_at_once_on_a_fresh_home_lose_nothing(home: Home) -> None:
             kernel = kernels.enter_context(lab_kernel(server, notebook=f"n{number}.ipynb"))
             kernel.ok("%load_ext genops_lab")
             kernel.ok(CELL.format(number=number))
-            kernel.ok(FREE.format(number=number))
+            assert kernel.ok(FREE.format(number=number)).result.startswith("'sqlite:///")
             return kernel
 
         list(threads.map(train, range(MANY)))
@@ -45,5 +50,8 @@ def test_kernels_at_once_on_a_fresh_home_lose_nothing(home: Home) -> None:
             assert (run.status, run.experiment) == ("FINISHED", f"n{number}")
             every = [(step, float(step)) for step in range(40)]
             assert (run.points["ours"], run.points["theirs"]) == (every, every)
-            assert kept_run(home, f"free-{number}").points["free"] == every[:10]
+            assert run.params["depth"] == "4"
+            assert (run.artifacts / f"note-{number}.txt").read_text() == "from the cell"
+            free = kept_run(home, f"free-{number}")
+            assert free.points["free"] == every[:10] and free.artifacts.is_relative_to(home.data)
         assert leftovers(home) == set()

@@ -113,22 +113,6 @@ def test_mlflow_2_logs_through_the_supervised_server(
     assert leftovers(module_home) == set()
 
 
-def test_the_labs_own_mlflow_writes_to_the_same_file(module_home: Home, lab: LabServer) -> None:
-    with lab_kernel(lab, notebook="own.ipynb") as kernel:
-        kernel.ok("%load_ext genops_lab")
-        kernel.ok(OWN_MLFLOW.format(name="own"))
-        kernel.ok(START_RUN.format(name="own, free"))
-        assert kernel.ok("mlflow.get_tracking_uri()").result.startswith("'sqlite:///")
-    run = kept_run(module_home, "own")
-    assert (run.status, run.params["depth"]) == ("FINISHED", "4")
-    assert run.points["own"] == [(3, 7.0)]
-    assert (run.artifacts / "note.txt").read_text() == "from the cell"
-    free = kept_run(module_home, "own, free")
-    assert (free.status, free.points) == ("FINISHED", {"free": [(0, 1.5)]})
-    assert free.artifacts.is_relative_to(module_home.data)
-    assert leftovers(module_home) == set()
-
-
 @pytest.mark.parametrize("which", ["the Lab's", "a bare"])
 def test_a_plain_script(
     which: str, module_home: Home, lab: LabServer, request: pytest.FixtureRequest
