@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.homes import Home
 from tests.support.sshd import Sshd, make_key
+from tests.support.warm import program
 
 from .conftest import RunningLab, genops
 
@@ -77,7 +78,7 @@ def dialogue(
     shown (which is what was typed too, where the terminal echoes it)."""
     main, side = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "genops_lab.commands", *arguments], stdin=side, stderr=side,
+        [*program("genops_lab.commands.main"), *arguments], stdin=side, stderr=side,
         stdout=subprocess.PIPE, env=lab.home.environment(), cwd=lab.home.work, start_new_session=True,
     )  # fmt: skip
     os.close(side)

@@ -12,7 +12,6 @@ import pty
 import re
 import sqlite3
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
@@ -113,7 +112,7 @@ def _at_a_terminal(lab: RunningLab, answer: bytes, *arguments: str) -> tuple[int
     """Run a command whose input and error stream are a terminal; its code, output, and what was shown."""
     main, side = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "genops_lab.commands", *arguments],
+        [*program("genops_lab.commands.main"), *arguments],
         stdin=side, stderr=side, stdout=subprocess.PIPE, env=lab.home.environment(), cwd=lab.home.work,
     )  # fmt: skip
     os.close(side)
