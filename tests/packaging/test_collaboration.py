@@ -28,7 +28,7 @@ WORK = """import pathlib, time
 enough, i = pathlib.Path({enough!r}), 0
 while not enough.exists():
     print("line", i)
-    time.sleep(0.1)
+    time.sleep(0.2)
     i += 1
 enough.write_text(str(i))
 'all done'"""
@@ -68,7 +68,7 @@ def open_notebook(lab: LabPage, state: str = "Idle") -> None:
 def eventually(look: Callable[[], object], wanted: object) -> None:
     deadline = time.monotonic() + LONG_MS / 1000
     while (found := look()) != wanted:
-        assert time.monotonic() < deadline, found
+        assert time.monotonic() < deadline, f"{found!r}, and not {wanted!r}"
         time.sleep(0.2)
 
 
@@ -109,11 +109,15 @@ def test_two_pages_of_one_document_and_a_killed_server(home: Home) -> None:
                 expect(one.page.locator(".jp-CodeCell").first).to_contain_text("line 20", timeout=LONG_MS)
             os.killpg(server.process.pid, signal.SIGKILL)
             server.process.wait()
-            time.sleep(1)  # lines that no Lab hears
+            unheard = len(shown(two)) + 10
+            server = start_lab(home, python=python, after=server)
+            for lab in pages:
+                expect(lab.page.locator(".jp-CodeCell").first).to_contain_text(
+                    f"line {unheard}", timeout=LONG_MS
+                )
             enough.touch()
             eventually(lambda: enough.read_text() != "", True)
             whole = [f"line {i}" for i in range(int(enough.read_text()))]
-            server = start_lab(home, python=python, after=server)
             for lab in pages:
                 eventually(lambda lab=lab: shown(lab), [*whole, "'all done'"])
                 expect(lab.page.locator(".jp-InputPrompt").first).to_have_text("[1]:", timeout=LONG_MS)
