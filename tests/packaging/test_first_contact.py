@@ -233,9 +233,7 @@ def test_no_lab_at_all(lab: LabServer, module_home: Home) -> None:
         "import genops\nfor step in range(5): genops.log({'x': step}, step=step)\n"
     )
     run(python, "script.py")
-    cells = ["%load_ext genops_lab", TRACK.format(name="book")]
-    if exhaustive.ALL:  # daily tests/kernel/test_profile.py profiles without a Lab
-        cells.append(PROFILE.format(name="book"))
+    cells = ["%load_ext genops_lab", TRACK.format(name="book"), PROFILE.format(name="book")]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbformat.write(book, home.work / "book.ipynb")
     run(python, "-c", "from nbclient.cli import NbClientApp; NbClientApp.launch_instance(['book.ipynb'])")
