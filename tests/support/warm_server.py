@@ -55,6 +55,7 @@ _OF_SCORING = (
     "uvicorn",
     "tests.support.scoring",
 )
+_OF_KERNELS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger")
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
@@ -155,6 +156,15 @@ def serve(address: str) -> None:
         _forks_for(scoring)
 
 
+def serve_kernels(address: str) -> None:
+    """Fork kernels alone, until standard input ends: what runs in them finds nothing else imported."""
+    _import(_OF_KERNELS)
+    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
+    own = _listener(address)
+    print("ready", flush=True)
+    _forks_for(own)
+
+
 def _listener(address: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -228,4 +238,4 @@ def _send(connection: socket.socket, number: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve_kernels(sys.argv[1]) if "kernels" in sys.argv else serve(sys.argv[1])
