@@ -57,8 +57,19 @@ def orphan(code, **options):
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, **options).stdout)
 """
 
+#: Notes which worker runs it.
+HERE = """
+import os
+def test_here():
+    with open("workers", "a") as file:
+        file.write(os.environ["PYTEST_XDIST_WORKER"] + " ")
+"""
+
 FILES = {
     "conftest.py": CONFTEST,
+    # Of a folder that one worker runs (order.ONE_WORKER).
+    "tests/sweeps/test_first.py": HERE,
+    "tests/sweeps/test_second.py": HERE,
     "orphans.py": ORPHAN,
     "test_child.py": "def test_burns(burn):\n    burn(1).wait()\n",
     "test_orphan.py": """
@@ -163,7 +174,7 @@ def pytest_in(folder: Path, *arguments: str) -> Ended:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     for name, text in FILES.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
 
@@ -179,6 +190,11 @@ def test_cpu_of_children_and_orphans_is_their_files(ended: Ended) -> None:
     assert 0.9 <= ended.row("test_orphan.py")["cpu_s"] < 2.0
     assert ended.row("test_warns.py")["cpu_s"] < 0.8
     assert ended.row("test_warns.py")["tests"] == 30
+
+
+def test_one_worker_runs_a_folder_whose_files_share_much(ended: Ended, project: Path) -> None:
+    first, second = (project / "workers").read_text().split()
+    assert first == second
 
 
 def test_a_shared_process_has_a_row_of_its_own(ended: Ended) -> None:
@@ -217,7 +233,7 @@ def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, proj
     assert "the same again" not in ended.out
     kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
     assert kept.startswith("30 times, first in test_warns.py::test_warns[")
-    assert re.fullmatch(r"=+ 38 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
+    assert re.fullmatch(r"=+ 40 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
 
 
 def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:
