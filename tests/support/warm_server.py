@@ -55,7 +55,6 @@ _OF_SCORING = (
     "uvicorn",
     "tests.support.scoring",
 )
-_OF_KERNELS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger")
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
@@ -156,15 +155,6 @@ def serve(address: str) -> None:
         _forks_for(scoring)
 
 
-def serve_kernels(address: str) -> None:
-    """Fork kernels alone, until standard input ends: what runs in them finds nothing else imported."""
-    _import(_OF_KERNELS)
-    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
-    own = _listener(address)
-    print("ready", flush=True)
-    _forks_for(own)
-
-
 def _listener(address: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
@@ -235,6 +225,16 @@ def _tell_ends(waiting: dict[int, socket.socket]) -> None:
 def _send(connection: socket.socket, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # the starter was killed
         connection.sendall(_NUMBER.pack(number))
+
+
+def serve_kernels(address: str) -> None:
+    """Fork kernels alone, until standard input ends: what runs in them finds nothing else imported."""
+    _import(("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger"))
+    assert "mlflow" not in sys.modules, "the kernels' runs would look as if the user had imported it"
+    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
+    own = _listener(address)
+    print("ready", flush=True)
+    _forks_for(own)
 
 
 if __name__ == "__main__":
