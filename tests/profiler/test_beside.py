@@ -23,6 +23,7 @@ from genops_lab.agent.parcels import data, document
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
 from genops_lab.lab import Lab
 from genops_lab.profiler import analyze
+from genops_lab.profiler.beside import unpacking
 from genops_lab.profiler.beside.host import ANSWER
 from genops_lab.profiler.beside.parts import Host, engine, parts_for
 from genops_lab.profiler.beside.unpacking import BesideAnswers
@@ -267,11 +268,12 @@ def test_an_answer_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     assert not answer.exists() and list(tmp_path.rglob("*")) == [tmp_path / "a", folder]
 
 
-def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path) -> None:
+def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "_MAX_ANSWER_BYTES", 1 << 20)
     answer = tmp_path / "answer.tar.gz"
     with tarfile.open(answer, "w:gz") as archive:
         info = tarfile.TarInfo("columns/zeros.npy")
-        info.size = 200 * 1024 * 1024
+        info.size = 10 << 20
         with Path("/dev/zero").open("rb") as zeros:
             archive.addfile(info, zeros)
     with pytest.raises(Failed, match="does not belong in it"):
