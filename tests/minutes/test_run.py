@@ -43,6 +43,14 @@ def server():
     process.wait()
 """
 
+#: Notes which worker runs it.
+HERE = """
+import os
+def test_here():
+    with open("workers", "a") as file:
+        file.write(os.environ["PYTEST_XDIST_WORKER"] + " ")
+"""
+
 #: A parent that starts a process in a session of its own and ends at once, and prints the orphan's pid.
 ORPHAN = """
 import subprocess, sys
@@ -57,19 +65,8 @@ def orphan(code, **options):
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, **options).stdout)
 """
 
-#: Notes which worker runs it.
-HERE = """
-import os
-def test_here():
-    with open("workers", "a") as file:
-        file.write(os.environ["PYTEST_XDIST_WORKER"] + " ")
-"""
-
 FILES = {
     "conftest.py": CONFTEST,
-    # Of a folder that one worker runs (order.ONE_WORKER).
-    "tests/sweeps/test_first.py": HERE,
-    "tests/sweeps/test_second.py": HERE,
     "orphans.py": ORPHAN,
     "test_child.py": "def test_burns(burn):\n    burn(1).wait()\n",
     "test_orphan.py": """
@@ -142,6 +139,9 @@ def test_second_try():
         flag.touch()
         assert not "the first failure"
 """,
+    # Of a folder that one worker runs (order.ONE_WORKER).
+    "tests/sweeps/test_first.py": HERE,
+    "tests/sweeps/test_second.py": HERE,
     "pytest.ini": "[pytest]\n",
 }
 
@@ -192,11 +192,6 @@ def test_cpu_of_children_and_orphans_is_their_files(ended: Ended) -> None:
     assert ended.row("test_warns.py")["tests"] == 30
 
 
-def test_one_worker_runs_a_folder_whose_files_share_much(ended: Ended, project: Path) -> None:
-    first, second = (project / "workers").read_text().split()
-    assert first == second
-
-
 def test_a_shared_process_has_a_row_of_its_own(ended: Ended) -> None:
     assert ended.row("the server")["kind"] == "shared"
     assert 0.4 <= ended.row("the server")["cpu_s"] < 1.0
@@ -207,6 +202,11 @@ def test_what_fixtures_of_a_folder_start_serves_its_next_file(project: Path) -> 
     ended = pytest_in(project, "several")
     assert ended.code == 0, ended.out
     assert ended.row("burn_forever of several (main)")["kind"] == "shared"
+
+
+def test_one_worker_runs_a_folder_whose_files_share_much(ended: Ended, project: Path) -> None:
+    first, second = (project / "workers").read_text().split()
+    assert first == second
 
 
 def test_collection_has_a_row_for_each_worker_and_rows_add_up(ended: Ended) -> None:
@@ -233,7 +233,9 @@ def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, proj
     assert "the same again" not in ended.out
     kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
     assert kept.startswith("30 times, first in test_warns.py::test_warns[")
-    assert re.fullmatch(r"=+ 40 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
+    passed = 29 + sum(text.count("def test_") for text in FILES.values())  # one of them 30 times
+    last = ended.out.splitlines()[-1]
+    assert re.fullmatch(rf"=+ {passed} passed, 30 warnings, 2 errors, 1 rerun in .*", last)
 
 
 def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:
