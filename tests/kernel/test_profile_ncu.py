@@ -89,9 +89,11 @@ def profiles(lab: LabStandIn) -> list[dict[str, Any]]:
 
 
 def kernels_in(report: Path, home: Home, real: bool = False) -> list[str]:
-    """The kernels of a report, as our engine reads it; with ``make test-all`` and where asked as the real ncu does."""
+    """The kernels of a report, without ranges, as our engine reads it; with ``make test-all`` and where asked as the
+    real ncu does."""
     columns = read(report)
-    found = [columns.names[each] for each in columns.name[columns.kind == Kind.COMPUTE].tolist()]
+    names = [columns.names[each] for each in columns.name[columns.kind == Kind.COMPUTE].tolist()]
+    found = [name for name in names if name != "(range)"]
     if real or exhaustive.ALL:
         done = subprocess.run(
             [str(real_ncu()), "--import", str(report), "--csv", "--page", "raw"],
