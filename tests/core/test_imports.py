@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ HEAVY = {
 }  # fmt: skip
 
 
+@functools.cache
 def _imported_by(module: str) -> set[str]:
     program = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -45,5 +47,7 @@ def test_a_command_that_asks_a_running_lab_imports_no_server() -> None:
     assert of_servers - {"sqlalchemy"} <= _imported_by("genops_lab.core.doorway, genops_lab.core.live_socket")
 
 
-def test_heavy_imports_would_be_seen() -> None:
-    assert "sqlalchemy" in _imported_by("genops_lab.lab")
+def test_the_lab_imports_sqlalchemy_and_no_optuna() -> None:
+    """Also: heavy imports would be seen above."""
+    found = _imported_by("genops_lab.lab, genops_lab.sweeps.conductor, genops_lab.sweeps.kernels")
+    assert "sqlalchemy" in found and "optuna" not in found

@@ -5,39 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from tests.support.homes import temporary_home
+import pytest
 
-# Ends the extension as soon as the server's start hooks are done.
-PROGRAM = """
-import asyncio, json, os
-from jupyterlab.labapp import LabApp
-arguments = ["--no-browser", "--allow-root", "--ServerApp.port=0"]
-arguments.append("--ServerApp.jpserver_extensions={'jupyterlab': True, 'genops_lab': True}")
-async def main():
-    server = LabApp.initialize_server(argv=arguments)
-    await server._post_start()
-    (app,) = server.extension_manager.extension_apps["genops_lab"]
-    open_at_once = app.lab is not None
-    await asyncio.wait_for(app.stop_extension(), 60)
-    left = [task.get_name() for task in asyncio.all_tasks() if "genops_lab" in repr(task.get_coro())]
-    print(json.dumps([open_at_once, app.lab is not None and not app.lab.supervises, app.opening.done(), left]))
-asyncio.run(main())
-"""
-
-
-def test_a_server_that_ends_while_the_lab_opens_leaves_nothing() -> None:
-    with temporary_home() as home:
-        ended = subprocess.run(
-            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=home.work,
-            env=home.environment(), check=False, timeout=120,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        assert json.loads(ended.stdout.splitlines()[-1]) == [False, True, True, []]
-        left = [*(home.path / "run").glob("genops-*.json"), *(home.path / "s").glob("*.sock")]
-        assert not left
-        assert "never retrieved" not in ended.stderr and "was destroyed" not in ended.stderr
-
+from tests.support.homes import Home
 
 #: What opens with a server, in this order: kernels of before are there before a request is answered, and the socket
 #: before a kernel starts that is told its name.
@@ -49,9 +22,11 @@ CLOSES = [
     "socket", "kernels' outputs", "sweeps", "run table", "folders", "tasks", "kernels' runs", "kernels elsewhere",
     "targets", "outputs", "events", "profiles", "mlflow", "store closed",
 ]  # fmt: skip
-# Where modules move, the imports below move with them; the order stays.
-ORDER = """
+# Two servers, one after the other: the first one's extension ends as soon as the server's start hooks are done. Where
+# modules move, the imports below move with them; the order stays.
+PROGRAM = """
 import asyncio, json
+from jupyterlab.labapp import LabApp
 from jupyter_server.serverapp import ServerApp
 from genops_lab.compute import provisioner
 from genops_lab.core.api import Services
@@ -93,8 +68,20 @@ for owner, what in (
 ):
     note(owner, "close", what)
 
-async def main():
-    arguments = ["--no-browser", "--allow-root", "--ServerApp.port=0"]
+arguments = ["--no-browser", "--allow-root", "--ServerApp.port=0"]
+
+async def ends_while_it_opens():
+    extensions = "--ServerApp.jpserver_extensions={'jupyterlab': True, 'genops_lab': True}"
+    server = LabApp.initialize_server(argv=[*arguments, extensions])
+    await server._post_start()
+    (app,) = server.extension_manager.extension_apps["genops_lab"]
+    open_at_once = app.lab is not None
+    await asyncio.wait_for(app.stop_extension(), 60)
+    left = [task.get_name() for task in asyncio.all_tasks() if "genops_lab" in repr(task.get_coro())]
+    return [open_at_once, app.lab is not None and not app.lab.supervises, app.opening.done(), left]
+
+async def opens_and_closes():
+    done.clear()
     server = ServerApp(jpserver_extensions={"genops_lab": True})
     server.initialize(argv=arguments)
     await server._post_start()
@@ -102,18 +89,41 @@ async def main():
     await asyncio.wait_for(app.opening, 60)
     opened, done[:] = list(done), []
     await asyncio.wait_for(app.stop_extension(), 60)
-    print(json.dumps([opened, done]))
+    return [opened, done]
+
+async def main():
+    print(json.dumps([await ends_while_it_opens(), *await opens_and_closes()]))
 asyncio.run(main())
 """
 
 
-def test_services_open_and_close_in_an_order() -> None:
-    with temporary_home() as home:
-        ended = subprocess.run(
-            [sys.executable, "-c", ORDER], capture_output=True, text=True, cwd=home.work,
-            env=home.environment(), check=False, timeout=120,
-        )  # fmt: skip
-        assert ended.returncode == 0, ended.stderr
-        opened, closed = json.loads(ended.stdout.splitlines()[-1])
-        assert opened == OPENS
-        assert closed == CLOSES
+class Ended(NamedTuple):
+    """What the servers did, what they wrote to standard error, and the files that they left where sockets are."""
+
+    told: list[Any]
+    err: str
+    left: list[Path]
+
+
+@pytest.fixture(scope="module")
+def ended(module_home: Home) -> Ended:
+    home = module_home
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=home.work,
+        env=home.environment(), check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    left = [*(home.path / "run").glob("genops-*.json"), *(home.path / "s").glob("*.sock")]
+    return Ended(json.loads(done.stdout.splitlines()[-1]), done.stderr, left)
+
+
+def test_a_server_that_ends_while_the_lab_opens_leaves_nothing(ended: Ended) -> None:
+    assert ended.told[0] == [False, True, True, []]
+    assert not ended.left
+    assert "never retrieved" not in ended.err and "was destroyed" not in ended.err
+
+
+def test_services_open_and_close_in_an_order(ended: Ended) -> None:
+    _, opened, closed = ended.told
+    assert opened == OPENS
+    assert closed == CLOSES

@@ -17,7 +17,6 @@ import pytest
 from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis
 from genops_lab.core.store import Store
-from genops_lab.core.worker import Worker
 from genops_lab.doctor.checks import environment, storage, targets, tracking, versions
 from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
@@ -26,10 +25,9 @@ from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.settings import Settings
 from genops_lab.targets.models import Target
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_store
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
 from tests.support.warm import warm_workers
-
-COLD = Worker.program
 
 
 @dataclass
@@ -66,8 +64,10 @@ def at_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 @asynccontextmanager
 async def doctor(
-    home: Home, *, known: list[Target] | None = None, **settings: object
+    home: Home, *, known: list[Target] | None = None, first_start: bool = False, **settings: object
 ) -> AsyncIterator[DoctorService]:
+    if not first_start:
+        place_store(home.data)
     made = Settings(data_dir=home.data, **settings)  # type: ignore[arg-type]
     parts = Parts(made, Store.at(home.data / "store.db"), MlflowConnection(made), Places(known or []))
     try:
@@ -152,8 +152,7 @@ async def test_a_first_start_that_takes_long_is_no_error_and_is_not_cut(
     at_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "ANSWER_S", 0.05)
-    async with doctor(at_home) as service:
-        Worker.program = COLD  # a first start
+    async with doctor(at_home, first_start=True) as service:
         check = found(await service.diagnose(), "mlflow")
         file = service._lab.mlflow.embedded_file
     assert check.state == "info"

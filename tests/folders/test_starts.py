@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +17,39 @@ from genops_lab.folders.starting import Cap
 from genops_lab.targets.models import TargetPolicy
 from tests.folders.scenes import Scene, a_scene, always, write
 from tests.remote.places import Running
+from tests.support.exhaustive import times
+
+
+@pytest.fixture(scope="module")
+def one_scene() -> Iterator[Scene]:
+    with a_scene() as found:
+        yield found
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    with a_scene() as found:
-        yield found
+def scene(one_scene: Scene, request: pytest.FixtureRequest) -> Scene:
+    """The one scene, with a project and a person of this test's own."""
+    one_scene.here = one_scene.place.home.work / re.sub(r"\W", "_", request.node.name)
+    one_scene.here.mkdir()
+    one_scene.place.policy = TargetPolicy()
+    one_scene.person.answer = None
+    one_scene.person.asked.clear()
+    return one_scene
+
+
+@pytest.fixture
+def genops(scene: Scene) -> Iterator[Path]:
+    """``~/genops`` on the host, without what other tests sent; what is in its place is gone afterwards."""
+    path, aside = scene.host.home / "genops", scene.host.home / "aside"
+    if path.exists():
+        path.rename(aside)
+    yield path
+    if path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+    if aside.exists():
+        aside.rename(path)
 
 
 def said(kernel: Running) -> str:
@@ -29,7 +60,7 @@ def said(kernel: Running) -> str:
 LIST = "import os; print(sorted(os.listdir()))"
 
 
-@pytest.mark.parametrize("answer", ["yes", "no", None])
+@pytest.mark.parametrize("answer", ["yes", "no", pytest.param(None, marks=pytest.mark.exhaustive)])
 def test_much_is_asked_for_first(scene: Scene, answer: str | None) -> None:
     write(scene.here, {"a": "a", "large": b"x" * 2000, "b": "b"})
     scene.place.policy = TargetPolicy(folder_max_bytes=1000)
@@ -75,9 +106,9 @@ def test_a_conflict_is_named_in_the_notebook_and_left_alone(scene: Scene) -> Non
     assert (scene.here / "a.py").read_text() == "mine!"
 
 
-def test_a_folder_that_cannot_be_made_there(scene: Scene) -> None:
+def test_a_folder_that_cannot_be_made_there(scene: Scene, genops: Path) -> None:
     write(scene.here, {"a": ""})
-    (scene.host.home / "genops").write_text("in the way")
+    genops.write_text("in the way")
     with scene.kernel() as kernel:
         text = said(kernel)
         assert "could not be sent" in text and "cannot be used on the host" in text
@@ -105,27 +136,24 @@ def test_a_full_disk_there(scene: Scene, small_disk_for_home: None) -> None:
 
 
 @pytest.fixture
-def small_disk_for_home(scene: Scene) -> Iterator[None]:
+def small_disk_for_home(genops: Path) -> Iterator[None]:
     """4 MB for ``~/genops`` on the host."""
-    import subprocess
-
     if os.getuid() != 0:
         pytest.skip("needs root, to mount a small disk")
-    point = scene.host.home / "genops"
-    point.mkdir()
+    genops.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(point)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(genops)], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
     yield
-    subprocess.run(["umount", "-l", str(point)], check=True)
+    subprocess.run(["umount", "-l", str(genops)], check=True)
 
 
-def test_a_home_is_not_sent_and_the_notebook_says_so(scene: Scene) -> None:
+def test_a_home_is_not_sent_and_the_notebook_says_so(scene: Scene, genops: Path) -> None:
     with scene.kernel(scene.place.home.path) as kernel:
         assert "your home folder" in said(kernel)
-    assert not (scene.host.home / "genops").exists()
+    assert not genops.exists()
 
 
 def test_a_kernel_that_runs_keeps_its_files(scene: Scene) -> None:
@@ -140,12 +168,13 @@ def test_a_kernel_that_runs_keeps_its_files(scene: Scene) -> None:
         assert (scene.there() / "a").read_text() == "1"
 
 
-def test_five_thousand_small_files(scene: Scene) -> None:
-    write(scene.here, {f"d{number % 50}/f{number}.py": f"x = {number}\n" for number in range(5000)})
+def test_many_small_files(scene: Scene) -> None:
+    count = times(5000, 500)
+    write(scene.here, {f"d{number % 50}/f{number}.py": f"x = {number}\n" for number in range(count)})
     folder = scene.folder()
     began = time.monotonic()
     report = scene.place.do(folder.push(Progress(), always))
     first = time.monotonic()
     again = scene.place.do(folder.push(Progress(), always))
-    print(f"5,000 files: {first - began:.2f} s; nothing to send: {time.monotonic() - first:.2f} s")
-    assert len(report.done) == 5000 and again.done == {} and len(scene.files_there()) == 5000
+    print(f"{count} files: {first - began:.2f} s; nothing to send: {time.monotonic() - first:.2f} s")
+    assert len(report.done) == count and again.done == {} and len(scene.files_there()) == count

@@ -154,12 +154,13 @@ def own_metrics(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def eventually(condition: Callable[[], Any], within_s: float = 30.0) -> Any:
     """The first true value of ``condition``; fails when there is none in time."""
-    deadline = time.monotonic() + within_s
+    deadline, pause_s = time.monotonic() + within_s, 0.02
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(1.3 * pause_s, 0.25)
     raise AssertionError(f"not true within {within_s:.0f} s")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_server_store
 
 from .kernels import RunningKernel, running_kernel
 from .stand_in import LabStandIn, lab_stand_in
@@ -20,6 +21,7 @@ def bridged(module_home: Home) -> Iterator[tuple[RunningKernel, LabStandIn]]:
     """A kernel whose runs are made in MLflow when they start, as the Lab makes them."""
     from mlflow import MlflowClient
 
+    place_server_store(module_home.path / "mlflow.db")
     uri = f"sqlite:///{module_home.path}/mlflow.db"
     client = MlflowClient(uri)
     experiment = client.create_experiment("e", artifact_location=str(module_home.path / "artifacts"))

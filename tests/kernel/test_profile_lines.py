@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -206,6 +207,7 @@ print(json.dumps([said, [len(heard), granted], told, markers.unheard_s / markers
 RIGHT = {"before": [6], "loop": [11], "after": [12], "slow": [16], "end": [17]}
 
 
+@functools.cache
 def heard_often(interpreter: str, *arguments: str) -> Any:
     done = subprocess.run(
         [interpreter, "-c", BEGINNING + OFTEN, *arguments],

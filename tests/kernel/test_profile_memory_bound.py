@@ -33,7 +33,7 @@ for _ in range(1000): x.add(x)
 before = memory()
 with genops.profile(megabytes=50) as p:
     highest = 0
-    for number in range(600_000):
+    for number in range(400_000):
         x.add(x)
         if not number % 10_000: highest = max(highest, memory() - before)
 print(max(highest, memory() - before))
@@ -41,7 +41,7 @@ print(max(highest, memory() - before))
     ran = script(code)
     assert "until 50 MB of memory (more with --megabytes)" in ran.err
     assert float(ran.out) < 300
-    assert 10_000 < ran.names.count("aten::add") < 400_000
+    assert 10_000 < ran.names.count("aten::add") < 300_000
 
 
 def test_memory_of_the_program_itself_ends_nothing(script: Any) -> None:
@@ -112,7 +112,9 @@ with genops.profile(megabytes=50, warmup=0, steps=50):
     assert 2 <= len(ran.steps()) <= 6
 
 
-@pytest.mark.parametrize(("calls", "steps"), [(40_000, 1), (25_000, 2)])
+@pytest.mark.parametrize(
+    ("calls", "steps"), [(40_000, 1), pytest.param(25_000, 2, marks=pytest.mark.exhaustive)]
+)
 def test_few_large_steps_pass_the_bound_by_one_at_most(script: Any, calls: int, steps: int) -> None:
     """A step is recorded whole."""
     ran = script(f"""

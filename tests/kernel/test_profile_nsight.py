@@ -3,13 +3,14 @@ at will and has exports of a GPU (the real one: ``test_profile_real_nsys``)."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.support.homes import Home
 from tests.support.nsys import NsysStandIn, nsys_stand_in
 
 from .kernels import RunningKernel, running_kernel, said_on
-from .stand_in import LabStandIn
+from .stand_in import LabStandIn, lab_stand_in
 
 KERNELS = (
     "CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, end, deviceId, streamId, correlationId);"
@@ -39,27 +40,62 @@ BUSY = (
 
 
 def database(path: Path, statements: str) -> Path:
+    path.unlink(missing_ok=True)
     with sqlite3.connect(path) as connection:
         connection.executescript(statements)
     connection.close()
     return path
 
 
-@pytest.fixture
-def nsys(home: Home) -> NsysStandIn:
-    made = nsys_stand_in(home.path / "tools")
-    made.export(database(home.path / "made.sqlite", KERNELS).read_bytes())
-    return made
+class Notebook(NamedTuple):
+    """A kernel under nsys, and the Lab that it finds."""
+
+    kernel: RunningKernel
+    lab: LabStandIn
+    nsys: NsysStandIn
+
+
+@pytest.fixture(scope="module")
+def notebook(module_home: Home) -> Iterator[Notebook]:
+    """A kernel as the provisioner starts it, with the extension loaded; all tests profile in it."""
+    nsys = nsys_stand_in(module_home.path / "tools")
+    start = under_systems(str(nsys.program), [], module_home.environment())
+    with lab_stand_in(module_home.path / "s") as lab:
+        env = module_home.environment(GENOPS_SOCKET=str(lab.path), **start.variables)
+        with running_kernel(sys.executable, env, module_home.work, start.command) as kernel:
+            kernel.ok("%load_ext genops_lab")
+            yield Notebook(kernel, lab, nsys)
 
 
 @pytest.fixture
-def kernel(home: Home, lab: LabStandIn, nsys: NsysStandIn) -> Iterator[RunningKernel]:
-    """A kernel as the provisioner starts it, with the extension loaded."""
-    start = under_systems(str(nsys.program), [], home.environment())
-    env = home.environment(GENOPS_SOCKET=str(lab.path), **start.variables)
-    with running_kernel(sys.executable, env, home.work, start.command) as found:
-        found.ok("%load_ext genops_lab")
-        yield found
+def home(module_home: Home) -> Home:
+    """The one home, without the profiles of the test before."""
+    for profile in (module_home.data / "profiles").glob("*"):
+        shutil.rmtree(profile)
+    return module_home
+
+
+@pytest.fixture
+def nsys(home: Home, notebook: Notebook) -> NsysStandIn:
+    """As it is after the kernel's start: nothing is recorded, nothing refused."""
+    found = notebook.nsys
+    for session in found.folder.glob("session-*"):
+        session.write_text("")
+    for refusal in found.folder.glob("refuse-*"):
+        refusal.unlink()
+    (found.folder / "called").write_text("".join(f"{call}\n" for call in found.calls("launch")))
+    found.export(database(home.path / "made.sqlite", KERNELS).read_bytes())
+    return found
+
+
+@pytest.fixture
+def kernel(notebook: Notebook, nsys: NsysStandIn) -> RunningKernel:
+    return notebook.kernel
+
+
+@pytest.fixture
+def lab(notebook: Notebook) -> LabStandIn:
+    return notebook.lab
 
 
 @pytest.fixture

@@ -108,6 +108,9 @@ NOISES = {
 }
 
 
+NOISES["all of these"] = "\n".join(NOISES[name] for name in sorted(NOISES, key="no newline".__eq__))
+
+
 @contextlib.contextmanager
 def noisy(noise: str, folder: Path) -> Iterator[Sshd]:
     """A host whose bash runs this at each start: by ~/.bashrc as Debian builds it, else by BASH_ENV."""
@@ -118,7 +121,13 @@ def noisy(noise: str, folder: Path) -> Iterator[Sshd]:
         yield host
 
 
-@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "all of these",
+        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in NOISES if name[:3] != "all"),
+    ],
+)
 def test_noise_of_rc_files_is_passed_over(noise: str, tmp_path: Path) -> None:
     with noisy(NOISES[noise], tmp_path) as host:
         for carrier in ("paramiko", "openssh"):

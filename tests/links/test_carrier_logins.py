@@ -59,7 +59,9 @@ def test_a_strict_configuration_is_not_asked_about(host: Sshd, tmp_path: Path, c
     assert people.asked == []
 
 
-@pytest.mark.parametrize("strict", ["ask", "no", "accept-new"])
+@pytest.mark.parametrize(
+    "strict", ["no", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("ask", "accept-new"))]
+)
 def test_a_changed_host_key_is_refused_with_no_question(
     host: Sshd, tmp_path: Path, carrier: str, strict: str
 ) -> None:
@@ -108,7 +110,16 @@ class locked_key:
         self.host.authorized_keys.write_text(self.host.user_key.with_suffix(".pub").read_text())
 
 
-@pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
+#: Each carrier and each way daily, all of both with ``make test-all``.
+@pytest.mark.parametrize(
+    ("carrier", "method"),
+    [
+        ("paramiko", "password"),
+        ("openssh", "keyboard-interactive"),
+        pytest.param("paramiko", "keyboard-interactive", marks=pytest.mark.exhaustive),
+        pytest.param("openssh", "password", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_password_is_asked_for(user: ThrowawayUser, tmp_path: Path, carrier: str, method: str) -> None:
     kind = method.replace("-", "_")
     with Sshd(user=user, methods=method) as host:
@@ -152,6 +163,7 @@ def test_over_a_jump_host(host: Sshd, tmp_path: Path, carrier: str) -> None:
         assert people.asked[0].fingerprint == jump.fingerprint()
 
 
+@pytest.mark.exhaustive
 def test_over_two_jump_hosts(host: Sshd, tmp_path: Path, carrier: str) -> None:
     with Sshd(alias="gol-one") as one, Sshd(alias="gol-two") as two:
         before = one.config.read_text() + two.config.read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -18,18 +19,38 @@ UNKNOWN_S = 20.0
 #: Modules that share a Lab and a Chromium as long as a worker has them in a row.
 TOGETHER = "tests/ui/"
 
+#: Folders whose files one worker runs: what they have in common (PyTorch imported, a Lab, real traces that were read)
+#: costs more than the tests of some files.
+ONE_WORKER = ("tests/kernel/", "tests/profiler/", "tests/sweeps/")
+
 T = TypeVar("T")
 
 
+def scope(file: str) -> str:
+    """Return what one worker runs in a row: the file, or its folder.
+
+    >>> scope("tests/sweeps/test_engine.py"), scope("tests/core/test_store.py")
+    ('tests/sweeps/', 'tests/core/test_store.py')
+    """
+    return next((folder for folder in ONE_WORKER if file.startswith(folder)), file)
+
+
 def longest_first(items: Sequence[T], files: Sequence[str], seconds: dict[str, float]) -> list[T]:
-    """Return the tests with those of ``TOGETHER`` first, then those of the longest files. ``files``: each one's.
+    """Return the tests with those of ``TOGETHER`` first, then those of the longest files and of the folders that one
+    worker runs. ``files``: each one's.
 
     >>> longest_first(["a1", "b1", "b2"], ["a", "b", "b"], {"a": 1, "b": 9})
     ['b1', 'b2', 'a1']
     """
 
-    def place(index: int) -> tuple[bool, float]:
-        return not files[index].startswith(TOGETHER), -seconds.get(files[index], UNKNOWN_S)
+    of_file = {file: seconds.get(file, UNKNOWN_S) for file in files}
+    of_scope: defaultdict[str, float] = defaultdict(float)
+    for file, length in of_file.items():
+        of_scope[scope(file)] += length
+
+    def place(index: int) -> tuple[bool, float, float]:
+        file = files[index]
+        return not file.startswith(TOGETHER), -of_scope[scope(file)], -of_file[file]
 
     return [items[index] for index in sorted(range(len(items)), key=place)]
 

@@ -71,6 +71,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = order.longest_first(items, [_file(item.nodeid) for item in items], order.durations())
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With ``--dist loadfile`` give some folders, too, to one worker each."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return order.scope(_file(nodeid))
+
+    return Scheduling(config, log)
+
+
 def _file(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 

@@ -35,6 +35,14 @@ def test_modules_that_share_a_lab_come_in_a_row() -> None:
     ]  # fmt: skip
 
 
+def test_a_folder_that_one_worker_runs_counts_as_one_file() -> None:
+    tests = ["tests/core/a", "tests/sweeps/b", "tests/core/c", "tests/sweeps/d"]
+    seconds = {"tests/core/a": 9.0, "tests/sweeps/b": 6.0, "tests/core/c": 10.0, "tests/sweeps/d": 8.0}
+    assert order.longest_first(tests, tests, seconds) == [
+        "tests/sweeps/d", "tests/sweeps/b", "tests/core/c", "tests/core/a",
+    ]  # fmt: skip
+
+
 def test_budgets_that_are_too_large_or_miss_a_folder_are_told(tmp_path: Path) -> None:
     (tmp_path / "tests" / "core").mkdir(parents=True)
     (tmp_path / "tests" / "core" / "test_a.py").touch()

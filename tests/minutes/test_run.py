@@ -43,6 +43,14 @@ def server():
     process.wait()
 """
 
+#: Notes which worker runs it.
+HERE = """
+import os
+def test_here():
+    with open("workers", "a") as file:
+        file.write(os.environ["PYTEST_XDIST_WORKER"] + " ")
+"""
+
 #: A parent that starts a process in a session of its own and ends at once, and prints the orphan's pid.
 ORPHAN = """
 import subprocess, sys
@@ -131,6 +139,9 @@ def test_second_try():
         flag.touch()
         assert not "the first failure"
 """,
+    # Of a folder that one worker runs (order.ONE_WORKER).
+    "tests/sweeps/test_first.py": HERE,
+    "tests/sweeps/test_second.py": HERE,
     "pytest.ini": "[pytest]\n",
 }
 
@@ -163,7 +174,7 @@ def pytest_in(folder: Path, *arguments: str) -> Ended:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     for name, text in FILES.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
 
@@ -193,6 +204,11 @@ def test_what_fixtures_of_a_folder_start_serves_its_next_file(project: Path) -> 
     assert ended.row("burn_forever of several (main)")["kind"] == "shared"
 
 
+def test_one_worker_runs_a_folder_whose_files_share_much(ended: Ended, project: Path) -> None:
+    first, second = (project / "workers").read_text().split()
+    assert first == second
+
+
 def test_collection_has_a_row_for_each_worker_and_rows_add_up(ended: Ended) -> None:
     rows = ended.run["rows"]
     assert {row["worker"] for row in rows if row["kind"] == "collection"} == {"gw0", "gw1"}
@@ -217,7 +233,9 @@ def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, proj
     assert "the same again" not in ended.out
     kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
     assert kept.startswith("30 times, first in test_warns.py::test_warns[")
-    assert re.fullmatch(r"=+ 38 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
+    passed = 29 + sum(text.count("def test_") for text in FILES.values())  # one of them 30 times
+    last = ended.out.splitlines()[-1]
+    assert re.fullmatch(rf"=+ {passed} passed, 30 warnings, 2 errors, 1 rerun in .*", last)
 
 
 def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:

@@ -87,7 +87,14 @@ def test_ranks_are_told_together() -> None:
 
 
 @with_traces
-@pytest.mark.parametrize("name", ["mtia_rank_0.json.gz", "cpu_only.json.gz", "triton_example.json.gz"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("mtia_rank_0.json.gz", marks=pytest.mark.exhaustive),
+        "cpu_only.json.gz",
+        "triton_example.json.gz",
+    ],
+)
 def test_where_speed_is_not_known_no_operator_is_called_slow(name: str) -> None:
     assert set(codes(analyzed("kineto", name))) <= {"gpu_idle"}
 
@@ -124,7 +131,10 @@ class _Samples:
         return torch.full((256,), float(index))
 
 
-@pytest.mark.parametrize(("seconds", "bound"), [(0.005, True), (0.0, False)])
+#: Daily the healthy one is a real trace, above.
+@pytest.mark.parametrize(
+    ("seconds", "bound"), [(0.005, True), pytest.param(0.0, False, marks=pytest.mark.exhaustive)]
+)
 def test_a_real_capture_with_a_slow_and_a_fast_loader(tmp_path: Path, seconds: float, bound: bool) -> None:
     torch = pytest.importorskip("torch")
     from torch.profiler import ProfilerActivity, profile

@@ -99,7 +99,7 @@ def with_call_stacks(path: Path) -> Columns:
 
 
 @real_traces
-@pytest.mark.parametrize("workers", [0, 4])
+@pytest.mark.parametrize("workers", [0, pytest.param(4, marks=pytest.mark.exhaustive)])
 def test_call_stacks_of_old_traces_tell_the_calling_line(workers: int) -> None:
     columns = with_call_stacks(TRACES / "kineto" / f"resnet50_num_workers_{workers}.json.gz")
     tally = AttributionTally()

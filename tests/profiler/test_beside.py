@@ -7,12 +7,12 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ from genops_lab.agent.parcels import data, document
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
 from genops_lab.lab import Lab
 from genops_lab.profiler import analyze
+from genops_lab.profiler.beside import unpacking
 from genops_lab.profiler.beside.host import ANSWER
 from genops_lab.profiler.beside.parts import Host, engine, parts_for
 from genops_lab.profiler.beside.unpacking import BesideAnswers
 from genops_lab.profiler.models import Profile, TraceOnTarget
-from tests.support.homes import Home
 from tests.support.sshd import Sshd
-from tests.targets.conftest import at_home, host  # noqa: F401 - fixtures
-from tests.targets.labs import on, open_lab, run, until
+from tests.targets.labs import until
+
+from .worlds import World, a_world
 
 EVENTS: list[dict[str, Any]] = [
     {
@@ -73,19 +74,29 @@ def python_with(folder: Path, *packages: str) -> str:
     return str(python)
 
 
-@asynccontextmanager
-async def connected(home: Home, host: Sshd, python: str) -> AsyncIterator[Lab]:  # noqa: F811
-    """A Lab with the target gpu1, which has a price, connected."""
-    async with open_lab(home) as lab:
-        await lab.targets.add_target(on(host, "gpu1", python=python, price_per_hour=3.6))
-        await lab.targets.connect_target("gpu1")
-        await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
-        yield lab
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world() as found:
+        yield found
 
 
-async def opened(lab: Lab, path: str, **given: Any) -> Profile:
+@pytest.fixture(scope="module")
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, str], Any]:
+    """Connects ``gpu1``, whose Python has what the engine needs and which has a price, or ``bare``, which lacks it."""
+    folder = tmp_path_factory.mktemp("pythons")
+    made: dict[str, str] = {}
+
+    async def connected(world: World, name: str) -> None:
+        if name not in made:
+            made[name] = python_with(folder / name, *(["numpy", "msgspec"] if name == "gpu1" else []))
+        await world.connected(name, made[name], price_per_hour=3.6)
+
+    return connected
+
+
+async def opened(lab: Lab, path: str, target: str = "gpu1", **given: Any) -> Profile:
     """The profile of a trace there, after its analysis."""
-    made = await lab.beside.open_on_target(TraceOnTarget(target="gpu1", path=path, **given))
+    made = await lab.beside.open_on_target(TraceOnTarget(target=target, path=path, **given))
     return await until(lambda: lab.profiles.get_profile(made.id), lambda found: found.state != "analyzing")
 
 
@@ -96,7 +107,7 @@ async def brought(lab: Lab, profile_id: str) -> Profile:
     return await lab.profiles.get_profile(profile_id)
 
 
-def engine_folder(host: Sshd) -> Path:  # noqa: F811
+def engine_folder(host: Sshd) -> Path:
     """Where the agent keeps the parts of engines."""
     return min(host.home.rglob("engine"), key=lambda path: len(path.parts))
 
@@ -105,148 +116,141 @@ def unpacked(path: str) -> str:
     return gzip.decompress(Path(path).read_bytes()).decode()
 
 
-def test_a_trace_is_read_where_it_lies(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
+def test_a_trace_is_read_where_it_lies(world: World, pythons: Any) -> None:
+    lab, host = world.lab, world.host
     trace = host.home / "run" / "t.json"
     trace.parent.mkdir()
     trace.write_text(TRACE)
-    python = python_with(tmp_path / "python", "numpy", "msgspec")
 
     async def work() -> None:
-        async with connected(at_home, host, python) as lab:
-            found = await opened(lab, "run/t.json")
-            assert (found.state, found.message) == ("ready", ""), found.message
-            here = analyze(trace, usd_per_hour=3.6)
-            assert found.summary is not None and found.summary.price is not None
-            assert (found.summary.devices, found.summary.steps) == (here.devices, here.steps)
-            assert (found.summary.price.target, found.summary.price.usd_a_step) == (
-                "gpu1",
-                pytest.approx(1e-6),
-            )
-            assert (found.trace_target, found.trace_path, found.size_bytes) == (
-                "gpu1",
-                str(trace),
-                len(TRACE),
-            )
-            folder = lab.profiles.root / found.id
-            assert sorted(path.name for path in folder.iterdir()) == ["columns"], "the trace stayed there"
-            flame = await lab.profiles.profile_flame(found.id)
-            assert "aten::mm" in str(flame)
-            assert [path.name for path in engine_folder(host).iterdir()] == [engine().sha], (
-                "nothing else is left"
-            )
+        await pythons(world, "gpu1")
+        found = await opened(lab, "run/t.json")
+        assert (found.state, found.message) == ("ready", ""), found.message
+        here = analyze(trace, usd_per_hour=3.6)
+        assert found.summary is not None and found.summary.price is not None
+        assert (found.summary.devices, found.summary.steps) == (here.devices, here.steps)
+        assert (found.summary.price.target, found.summary.price.usd_a_step) == (
+            "gpu1",
+            pytest.approx(1e-6),
+        )
+        assert (found.trace_target, found.trace_path, found.size_bytes) == ("gpu1", str(trace), len(TRACE))
+        folder = lab.profiles.root / found.id
+        assert sorted(path.name for path in folder.iterdir()) == ["columns"], "the trace stayed there"
+        flame = await lab.profiles.profile_flame(found.id)
+        assert "aten::mm" in str(flame)
+        assert [path.name for path in engine_folder(host).iterdir()] == [engine().sha], "nothing else is left"
 
-            again = await opened(lab, str(trace), usd_per_hour=36)
-            assert again.summary is not None and again.summary.price is not None
-            assert again.summary.price.usd_a_step == pytest.approx(1e-5)
+        again = await opened(lab, str(trace), usd_per_hour=36)
+        assert again.summary is not None and again.summary.price is not None
+        assert again.summary.price.usd_a_step == pytest.approx(1e-5)
 
-            fetched = await brought(lab, found.id)
-            assert (fetched.trace_target, fetched.trace_path) == ("", str(folder / "trace.json.gz"))
-            assert unpacked(fetched.trace_path) == TRACE
-            assert await brought(lab, found.id) == fetched, "it is here already"
+        fetched = await brought(lab, found.id)
+        assert (fetched.trace_target, fetched.trace_path) == ("", str(folder / "trace.json.gz"))
+        assert unpacked(fetched.trace_path) == TRACE
+        assert await brought(lab, found.id) == fetched, "it is here already"
 
-    run(work())
+    world.run(work())
 
 
-def test_what_the_hosts_python_lacks_goes_along(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
-    (host.home / "t.json.gz").write_bytes(gzip.compress(TRACE.encode()))
+def test_a_part_of_another_hash_is_not_taken(world: World, pythons: Any) -> None:
+    (world.host.home / "t.json").write_text(TRACE)
+    right = hashlib.sha256(b"right").hexdigest()
 
-    async def work() -> None:
-        async with connected(at_home, host, python_with(tmp_path / "python")) as lab:
-            found = await opened(lab, "t.json.gz")
-            if "no wheels could be fetched" in found.message:
-                pytest.skip(f"pip has no index here: {found.message}")
-            assert (found.state, found.message, found.trace_target) == ("ready", "", "gpu1")
-            wheels = {hashlib.sha256(path.read_bytes()).hexdigest() for path in at_home.data.rglob("*.whl")}
-            assert {path.name for path in engine_folder(host).iterdir()} == {engine().sha, *wheels}
-            assert len(wheels) == 2
-
-            for path in at_home.data.rglob("numpy*.whl"):
-                path.write_bytes(b"another")
-            other = Host(
-                path="", size=1, python=sys.version_info[:2], implementation="cpython", machine="x86_64", glibc="2.36",
-                has={},
-            )  # fmt: skip
-            given = await asyncio.to_thread(parts_for, other, at_home.data / "wheels")
-            assert b"another" not in [part.content for part in given], (
-                "a wheel of another hash is fetched anew"
-            )
-
-    run(work())
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_a_trace_is_brought_where_the_engine_cannot_run(
-    at_home: Home,  # noqa: F811
-    host: Sshd,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    broken: bool,
-) -> None:
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    (host.home / "t.json").write_text(TRACE)
-    python = python_with(tmp_path / "python", *(["numpy", "msgspec"] if broken else []))
-    if broken:
-        monkeypatch.setattr("genops_lab.profiler.beside.parts._SOURCES", ("core/errors.py",))
-    engine.cache_clear()
-
-    async def work() -> None:
-        async with connected(at_home, host, python) as lab:
-            found = await opened(lab, "t.json")
-            why = (
-                "the engine ended there with 1: ModuleNotFoundError"
-                if broken
-                else "no wheels could be fetched"
-            )
-            assert found.state == "ready" and why in found.message, found.message
-            assert found.summary is not None and found.summary.devices[0].busy_us == 20
-            assert found.trace_target == ""
-            assert unpacked(found.trace_path) == TRACE
-
-    try:
-        run(work())
-    finally:
-        engine.cache_clear()
-
-
-def test_what_cannot_be_read_there_is_said(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
-    (host.home / "oops.json").write_text("oops")
-    python = python_with(tmp_path / "python", "numpy", "msgspec")
-
-    async def work() -> None:
-        async with connected(at_home, host, python) as lab:
-            oops = await opened(lab, "oops.json")
-            assert (oops.state, "is not a trace" in oops.message) == ("failed", True), oops.message
-            gone = await opened(lab, "gone.json")
-            assert gone.state == "failed" and "No such file" in gone.message
-            folder = await opened(lab, ".")
-            assert folder.state == "failed" and "no plain file" in folder.message
-            with pytest.raises(InvalidRequest):
-                await opened(lab, "")
-            await lab.targets.disconnect_target("gpu1")
-            with pytest.raises(Conflict, match="not connected"):
-                await opened(lab, "oops.json")
-
-    run(work())
-
-
-def test_a_part_of_another_hash_is_not_taken(at_home: Home, host: Sshd) -> None:  # noqa: F811
-    (host.home / "t.json").write_text(TRACE)
-
-    async def send(lab: Lab) -> None:
-        channel = (await lab.targets.link("gpu1")).open("engine", {"path": "t.json"})
-        part = {"sha": hashlib.sha256(b"right").hexdigest(), "size": 5}
-        channel.write(document({"op": "analyze", "parts": [part]}))
+    async def send() -> None:
+        channel = (await world.lab.targets.link("gpu1")).open("engine", {"path": "t.json"})
+        channel.write(document({"op": "analyze", "parts": [{"sha": right, "size": 5}]}))
         channel.write(data(b"wrong"))
         while await channel.read():
             pass
 
     async def work() -> None:
-        async with connected(at_home, host, sys.executable) as lab:
-            with pytest.raises(ChannelReset, match="did not arrive as it was sent"):
-                await lab.targets.connections.run(send(lab))
-            assert list(engine_folder(host).iterdir()) == []
+        await pythons(world, "gpu1")
+        with pytest.raises(ChannelReset, match="did not arrive as it was sent"):
+            await world.lab.targets.connections.run(send())
+        assert {path.name for path in engine_folder(world.host).iterdir()} <= {engine().sha}
 
-    run(work())
+    world.run(work())
+
+
+def test_what_cannot_be_read_there_is_said(world: World, pythons: Any) -> None:
+    lab = world.lab
+    (world.host.home / "oops.json").write_text("oops")
+
+    async def work() -> None:
+        await pythons(world, "gpu1")
+        oops = await opened(lab, "oops.json")
+        assert (oops.state, "is not a trace" in oops.message) == ("failed", True), oops.message
+        gone = await opened(lab, "gone.json")
+        assert gone.state == "failed" and "No such file" in gone.message
+        folder = await opened(lab, ".")
+        assert folder.state == "failed" and "no plain file" in folder.message
+        with pytest.raises(InvalidRequest):
+            await opened(lab, "")
+        await lab.targets.disconnect_target("gpu1")
+        with pytest.raises(Conflict, match="not connected"):
+            await opened(lab, "oops.json")
+
+    world.run(work())
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        ("bare", "no wheels could be fetched"),
+        ("gpu1", "the engine ended there with 1: ModuleNotFoundError"),
+    ],
+)
+def test_a_trace_is_brought_where_the_engine_cannot_run(
+    world: World, pythons: Any, monkeypatch: pytest.MonkeyPatch, target: str, why: str
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    shutil.rmtree(world.home.data / "wheels", ignore_errors=True)
+    (world.host.home / "t.json").write_text(TRACE)
+    if target == "gpu1":
+        monkeypatch.setattr("genops_lab.profiler.beside.parts._SOURCES", ("core/errors.py",))
+    engine.cache_clear()
+
+    async def work() -> None:
+        await pythons(world, target)
+        found = await opened(world.lab, "t.json", target)
+        assert found.state == "ready" and why in found.message, found.message
+        assert found.summary is not None and found.summary.devices[0].busy_us == 20
+        assert found.trace_target == ""
+        assert unpacked(found.trace_path) == TRACE
+
+    try:
+        world.run(work())
+    finally:
+        engine.cache_clear()
+
+
+def test_what_the_hosts_python_lacks_goes_along(
+    world: World, pythons: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (world.host.home / "t.json.gz").write_bytes(gzip.compress(TRACE.encode()))
+    data_dir = world.home.data
+
+    async def work() -> None:
+        await pythons(world, "bare")
+        found = await opened(world.lab, "t.json.gz", "bare")
+        if "no wheels could be fetched" in found.message:
+            pytest.skip(f"pip has no index here: {found.message}")
+        assert (found.state, found.message, found.trace_target) == ("ready", "", "bare")
+        wheels = {hashlib.sha256(path.read_bytes()).hexdigest() for path in data_dir.rglob("*.whl")}
+        assert {engine().sha, *wheels} <= {path.name for path in engine_folder(world.host).iterdir()}
+        assert len(wheels) == 2
+
+        for path in data_dir.rglob("msgspec*.whl"):
+            path.write_bytes(b"another")
+        other = Host(
+            path="", size=1, python=sys.version_info[:2], implementation="cpython", machine="x86_64", glibc="2.36",
+            has={},
+        )  # fmt: skip
+        monkeypatch.setenv("PIP_NO_INDEX", "1")  # a wheel of another hash is fetched anew
+        with pytest.raises(Unavailable, match="no wheels could be fetched"):
+            await asyncio.to_thread(parts_for, other, data_dir / "wheels")
+
+    world.run(work())
 
 
 @pytest.mark.parametrize("name", ["../out", "columns/../../out", "/out", "columns/a/b"])
@@ -264,11 +268,12 @@ def test_an_answer_writes_nowhere_else(tmp_path: Path, name: str) -> None:
     assert not answer.exists() and list(tmp_path.rglob("*")) == [tmp_path / "a", folder]
 
 
-def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path) -> None:
+def test_an_answer_that_grows_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, "_MAX_ANSWER_BYTES", 1 << 20)
     answer = tmp_path / "answer.tar.gz"
     with tarfile.open(answer, "w:gz") as archive:
         info = tarfile.TarInfo("columns/zeros.npy")
-        info.size = 200 * 1024 * 1024
+        info.size = 10 << 20
         with Path("/dev/zero").open("rb") as zeros:
             archive.addfile(info, zeros)
     with pytest.raises(Failed, match="does not belong in it"):

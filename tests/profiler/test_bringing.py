@@ -11,9 +11,8 @@ import random
 import shutil
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from operator import le, lt
 from pathlib import Path
 from typing import Any
@@ -27,55 +26,42 @@ from genops_lab.lab import Lab
 from genops_lab.profiler.beside.incoming import BadPart, IncomingTrace
 from genops_lab.profiler.beside.parts import Host
 from genops_lab.profiler.models import CutQuery, Profile
-from tests.profiler.test_beside import opened
-from tests.support.faults import FaultProxy
-from tests.support.homes import Home
-from tests.support.sshd import Sshd
-from tests.targets.conftest import at_home, host  # noqa: F401 - fixtures
-from tests.targets.labs import on, open_lab, run, until
+from tests.targets.labs import until
+
+from .test_beside import opened
+from .worlds import World, a_world
 
 #: A second and more for what each test brings.
 SLOW_BYTES_S = 3e6
 
 
-def noisy_trace(events: int) -> bytes:
-    """One that packing makes little shorter. Rules of advice look at each name, so the noise is no name."""
+@cache
+def noisy_trace() -> bytes:
+    """10 MB that packing makes little shorter. Rules of advice look at each name, so the noise is no name."""
     chance = random.Random(7)
     made = [
         {"ph": "X", "cat": "cpu_op", "name": "op", "pid": 1, "tid": 1, "ts": n * 10, "dur": 5,
-         "args": {"noise": chance.randbytes(400).hex()}}
-        for n in range(events)
+         "args": {"noise": chance.randbytes(2400).hex()}}
+        for n in range(2000)
     ]  # fmt: skip
     return json.dumps({"traceEvents": made}).encode()
 
 
-PLAIN = noisy_trace(12_000)
-
-
-@pytest.fixture
-def proxy(at_home: Home, host: Sshd) -> Iterator[FaultProxy]:  # noqa: F811
-    with FaultProxy(host.port) as found:
-        host.write_config(port=found.port)
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with a_world(proxied=True) as found:
         yield found
 
 
-@asynccontextmanager
-async def scene(
-    home: Home,
-    host: Sshd,  # noqa: F811
-    proxy: FaultProxy,
-    content: bytes,
-) -> AsyncIterator[tuple[Lab, Profile]]:
-    """A Lab with a profile whose trace lies on the slow target gpu1."""
-    (host.home / "t.json").write_bytes(content)
-    async with open_lab(home) as lab:
-        await lab.targets.add_target(on(host, "gpu1", python=sys.executable))
-        await lab.targets.connect_target("gpu1")
-        await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
-        profile = await opened(lab, "t.json")
-        assert (profile.state, profile.trace_target) == ("ready", "gpu1"), profile.message
-        proxy.set(bytes_per_s=SLOW_BYTES_S)
-        yield lab, profile
+async def scene(world: World, content: bytes) -> Profile:
+    """A profile whose trace lies on the slow target gpu1."""
+    world.proxy.set(bytes_per_s=0)
+    (world.host.home / "t.json").write_bytes(content)
+    await world.connected("gpu1", sys.executable)
+    profile = await opened(world.lab, "t.json")
+    assert (profile.state, profile.trace_target) == ("ready", "gpu1"), profile.message
+    world.proxy.set(bytes_per_s=SLOW_BYTES_S)
+    return profile
 
 
 async def begun(lab: Lab, profile: Profile) -> Task:
@@ -96,77 +82,79 @@ def files(lab: Lab, profile: Profile) -> list[str]:
     return sorted(path.name for path in (lab.profiles.root / profile.id).iterdir())
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("packed", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_cut_link_costs_what_was_on_its_way_and_no_more(
-    at_home: Home,  # noqa: F811
-    host: Sshd,  # noqa: F811
-    proxy: FaultProxy,
+    world: World,
     packed: bool,
 ) -> None:
-    content = gzip.compress(PLAIN, 1) if packed else PLAIN
+    content = gzip.compress(noisy_trace(), 1) if packed else noisy_trace()
+
+    lab, proxy = world.lab, world.proxy
 
     async def work() -> None:
-        async with scene(at_home, host, proxy, content) as (lab, profile):
-            task = await begun(lab, profile)
-            assert (await lab.beside.fetch_trace(profile.id)).id == task.id, "it goes on already"
+        profile = await scene(world, content)
+        task = await begun(lab, profile)
+        assert (await lab.beside.fetch_trace(profile.id)).id == task.id, "it goes on already"
 
-            async def log() -> list[str]:
-                return (await lab.tasks.get_task_log(task.id)).lines
+        async def log() -> list[str]:
+            return (await lab.tasks.get_task_log(task.id)).lines
 
-            async def waits() -> int:
-                return "".join(await log()).count("goes on")
+        async def waits() -> int:
+            return "".join(await log()).count("goes on")
 
-            async def came() -> float:
-                return max(map(mebibytes, await log()))
+        async def came() -> float:
+            return max(map(mebibytes, await log()))
 
-            for cuts in (1, 2):
-                proxy.reset()
-                await until(waits, partial(le, cuts))
-                await until(came, partial(lt, await came()))
-                shares = [mebibytes(line) for line in (await log())[1:]]
-                assert shares == sorted(shares), "no step back"
-            done = await lab.tasks.wait(task.id)
-            assert done.state == "done" and "came from gpu1" in done.message, done
-            found = await lab.profiles.get_profile(profile.id)
-            assert found.trace_target == "" and files(lab, profile) == ["columns", "trace.json.gz"]
-            kept = (lab.profiles.root / profile.id / "trace.json.gz").read_bytes()
-            assert kept == content if packed else gzip.decompress(kept) == content
-            assert found.size_bytes == len(kept)
+        for cuts in (1, 2):
+            proxy.reset()
+            await until(waits, partial(le, cuts))
+            await until(came, partial(lt, await came()))
+            shares = [mebibytes(line) for line in (await log())[1:]]
+            assert shares == sorted(shares), "no step back"
+        done = await lab.tasks.wait(task.id)
+        assert done.state == "done" and "came from gpu1" in done.message, done
+        found = await lab.profiles.get_profile(profile.id)
+        assert found.trace_target == "" and files(lab, profile) == ["columns", "trace.json.gz"]
+        kept = (lab.profiles.root / profile.id / "trace.json.gz").read_bytes()
+        assert kept == content if packed else gzip.decompress(kept) == content
+        assert found.size_bytes == len(kept)
 
-    run(work())
+    world.run(work())
 
 
-def test_a_cancelled_one_leaves_nothing(at_home: Home, host: Sshd, proxy: FaultProxy) -> None:  # noqa: F811
+def test_a_cancelled_one_leaves_nothing(world: World) -> None:
+    lab, proxy = world.lab, world.proxy
+
     async def work() -> None:
-        async with scene(at_home, host, proxy, PLAIN) as (lab, profile):
-            task = await begun(lab, profile)
-            columns, part = files(lab, profile)
-            assert columns == "columns" and part.startswith("trace.json.gz.") and part.endswith(".part")
-            cancelled = await lab.tasks.cancel_task(task.id)
-            assert cancelled.state == "cancelled"
+        profile = await scene(world, noisy_trace())
+        task = await begun(lab, profile)
+        columns, part = files(lab, profile)
+        assert columns == "columns" and part.startswith("trace.json.gz.") and part.endswith(".part")
+        cancelled = await lab.tasks.cancel_task(task.id)
+        assert cancelled.state == "cancelled"
 
-            async def look() -> list[str]:
-                return files(lab, profile)
+        async def look() -> list[str]:
+            return files(lab, profile)
 
-            assert await until(look, lambda names: part not in names) == ["columns"]
-            found = await lab.profiles.get_profile(profile.id)
-            assert (found.state, found.trace_target) == ("ready", "gpu1")
-            with pytest.raises(Conflict, match="lies on gpu1") as refused:
-                await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
-            assert refused.value.code == "trace_elsewhere"
+        assert await until(look, lambda names: part not in names) == ["columns"]
+        found = await lab.profiles.get_profile(profile.id)
+        assert (found.state, found.trace_target) == ("ready", "gpu1")
+        with pytest.raises(Conflict, match="lies on gpu1") as refused:
+            await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
+        assert refused.value.code == "trace_elsewhere"
 
-            shutil.rmtree(lab.profiles.root / profile.id / "columns")
-            with pytest.raises(Conflict, match="lies on gpu1"):
-                await lab.profiles.profile_flame(profile.id)
+        shutil.rmtree(lab.profiles.root / profile.id / "columns")
+        with pytest.raises(Conflict, match="lies on gpu1"):
+            await lab.profiles.profile_flame(profile.id)
 
-            proxy.set(bytes_per_s=0)
-            again = await lab.tasks.wait((await lab.beside.fetch_trace(profile.id)).id)
-            assert again.state == "done" and again.id != task.id, again
-            cut = await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
-            assert cut.whole
-            assert (await lab.profiles.profile_flame(profile.id)).nodes
+        proxy.set(bytes_per_s=0)
+        again = await lab.tasks.wait((await lab.beside.fetch_trace(profile.id)).id)
+        assert again.state == "done" and again.id != task.id, again
+        cut = await lab.perfetto.cut_trace(profile.id, CutQuery(first_us=0, last_us=1))
+        assert cut.whole
+        assert (await lab.profiles.profile_flame(profile.id)).nodes
 
-    run(work())
+    world.run(work())
 
 
 def _appended(trace: Path) -> None:
@@ -183,40 +171,44 @@ def _exchanged(trace: Path) -> None:
     os.utime(trace, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
 
-@pytest.mark.parametrize("change", [_appended, _exchanged, Path.unlink])
+@pytest.mark.parametrize(
+    "change", [pytest.param(_appended, marks=pytest.mark.exhaustive), _exchanged, Path.unlink]
+)
 def test_a_trace_that_changes_on_its_host_meanwhile_is_not_taken(
-    at_home: Home,  # noqa: F811
-    host: Sshd,  # noqa: F811
-    proxy: FaultProxy,
+    world: World,
     change: Callable[[Path], None],
 ) -> None:
+    lab, proxy = world.lab, world.proxy
+
     async def work() -> None:
-        async with scene(at_home, host, proxy, PLAIN) as (lab, profile):
-            task = await begun(lab, profile)
-            change(host.home / "t.json")
-            proxy.reset()
-            ended = await lab.tasks.wait(task.id)
-            assert ended.state == "failed"
-            expected = "No such file" if change is Path.unlink else "changed on its host while it was brought"
-            assert expected in ended.message, ended
-            assert files(lab, profile) == ["columns"]
-            assert (await lab.profiles.get_profile(profile.id)).trace_target == "gpu1"
+        profile = await scene(world, noisy_trace())
+        task = await begun(lab, profile)
+        change(world.host.home / "t.json")
+        proxy.reset()
+        ended = await lab.tasks.wait(task.id)
+        assert ended.state == "failed"
+        expected = "No such file" if change is Path.unlink else "changed on its host while it was brought"
+        assert expected in ended.message, ended
+        assert files(lab, profile) == ["columns"]
+        assert (await lab.profiles.get_profile(profile.id)).trace_target == "gpu1"
 
-    run(work())
+    world.run(work())
 
 
-def test_a_target_that_is_disconnected_ends_it(at_home: Home, host: Sshd, proxy: FaultProxy) -> None:  # noqa: F811
+def test_a_target_that_is_disconnected_ends_it(world: World) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host, proxy, PLAIN) as (lab, profile):
-            task = await begun(lab, profile)
-            await lab.targets.disconnect_target("gpu1")
-            ended = await lab.tasks.wait(task.id)
-            assert (ended.state, "not connected" in ended.message) == ("failed", True), ended
-            assert files(lab, profile) == ["columns"]
-            with pytest.raises(Conflict, match="not connected"):
-                await lab.beside.fetch_trace(profile.id)
+        profile = await scene(world, noisy_trace())
+        task = await begun(lab, profile)
+        await lab.targets.disconnect_target("gpu1")
+        ended = await lab.tasks.wait(task.id)
+        assert (ended.state, "not connected" in ended.message) == ("failed", True), ended
+        assert files(lab, profile) == ["columns"]
+        with pytest.raises(Conflict, match="not connected"):
+            await lab.beside.fetch_trace(profile.id)
 
-    run(work())
+    world.run(work())
 
 
 def told(**given: Any) -> Host:

@@ -112,7 +112,7 @@ def test_more_workers_take_idle_time_away() -> None:
 
 @real
 def test_a_trace_against_itself_has_no_change() -> None:
-    path = TRACES / "kineto" / "h100_owlv2.json.gz"
+    path = TRACES / "kineto" / "resnet50_num_workers_0.json.gz"
     found = diff(path, [path])
     assert all(each.before == each.after for each in found.figures)
     changes = [*found.operators, *found.kernels, *found.lines]

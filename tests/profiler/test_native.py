@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from genops_lab.profiler import analyze
 from genops_lab.profiler.beside.parts import engine
 from genops_lab.profiler.engine.reading import batches, native, singly
-from tests.support.exhaustive import examples
+from tests.support.exhaustive import examples, times
 from tests.support.scripts import build_native
 
 from . import scan_fuzz
@@ -169,7 +169,10 @@ def test_memory_events(changes: dict[str, Any], natively: bool, phase_last: bool
 
 
 @pytest.mark.parametrize("what", ["names", "threads"])
-def test_more_names_or_rows_than_there_is_room_for(what: str) -> None:
+def test_more_names_or_rows_than_there_is_room_for(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for room in ("_MOST_TOKENS", "_MOST_ROWS"):
+        monkeypatch.setattr(native, room, times(getattr(native, room), 1 << 9))
+    monkeypatch.setattr(native, "_of_thread", threading.local())
     many = native._MOST_TOKENS + 1
     found = [
         a_slice(name=f"k{at}") if what == "names" else a_slice(tid=at % 300, pid=at // 300)

@@ -39,7 +39,9 @@ TEXT = json.dumps({"traceEvents": EVENTS})
 def server(module_home: Home) -> Iterator[LabServer]:
     (module_home.work / "t.json").write_text(TEXT)
     (module_home.work / "secret.txt").write_text("not yours")
-    with running_lab(module_home, base_url=BASE) as found:
+    # Where Jupyter refuses strangers by itself, the page must be declared as one that opens for them.
+    strict = "--ServerApp.allow_unauthenticated_access=False"
+    with running_lab(module_home, base_url=BASE, arguments=[strict]) as found:
         yield found
 
 

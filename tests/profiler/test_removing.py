@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,31 @@ import pytest
 from genops_lab.core.errors import GenOpsError
 from genops_lab.lab import Lab
 from genops_lab.profiler.models import DeletedProfile, NewProfile, Profile
-from tests.profiler.test_beside import TRACE, brought, connected, engine_folder, opened
-from tests.support.homes import Home
-from tests.support.sshd import Sshd
-from tests.targets.conftest import at_home, host  # noqa: F401 - fixtures
-from tests.targets.labs import run, until
+from tests.targets.labs import until
+
+from .test_beside import TRACE, brought, engine_folder, opened
+from .worlds import World, a_world
 
 
-@asynccontextmanager
-async def scene(home: Home, host: Sshd) -> AsyncIterator[tuple[Lab, Path]]:  # noqa: F811
-    """A Lab with a target and a profile of a file of the user's there, and the folder of a kernel's traces."""
-    (host.home / "own.json").write_text(TRACE)
-    async with connected(home, host, sys.executable) as lab:
-        await opened(lab, "own.json")
-        yield lab, engine_folder(host).parent / "lab" / str(uuid.uuid4()) / "profiles"
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """A Lab with a target, on which the engine was once."""
+    with a_world() as found:
+
+        async def work() -> None:
+            await found.connected("gpu1", sys.executable)
+            (found.host.home / "own.json").write_text(TRACE)
+            own = await opened(found.lab, "own.json")
+            await found.lab.beside.delete_profile(own.id)
+
+        found.run(work())
+        yield found
+
+
+@pytest.fixture
+def folder(world: World) -> Path:
+    """The folder of a kernel's traces."""
+    return engine_folder(world.host).parent / "lab" / str(uuid.uuid4()) / "profiles"
 
 
 def written(folder: Path) -> Path:
@@ -51,114 +61,120 @@ async def reconnected(lab: Lab) -> None:
     await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
 
 
-def test_a_trace_goes_with_its_profile_and_nothing_else_does(at_home: Home, host: Sshd) -> None:  # noqa: F811
+def test_a_trace_goes_with_its_profile_and_nothing_else_does(world: World, folder: Path) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host) as (lab, folder):
-            trace, fetched, other = written(folder), written(folder), written(folder)
-            profiles = [await kept(lab, each) for each in (trace, fetched)]
-            await brought(lab, profiles[1].id)
-            assert fetched.exists()
-            for profile in profiles:
-                assert await lab.beside.delete_profile(profile.id) == DeletedProfile(id=profile.id)
-            assert [each.parent.exists() for each in (trace, fetched, other)] == [False, False, True]
-            [own] = await lab.profiles.list_profiles()
-            assert await lab.beside.delete_profile(own.id) == DeletedProfile(id=own.id)
-            assert (host.home / "own.json").exists(), "it was the user's"
+        trace, fetched, other = written(folder), written(folder), written(folder)
+        profiles = [await kept(lab, each) for each in (trace, fetched)]
+        await brought(lab, profiles[1].id)
+        assert fetched.exists()
+        for profile in profiles:
+            assert await lab.beside.delete_profile(profile.id) == DeletedProfile(id=profile.id)
+        assert [each.parent.exists() for each in (trace, fetched, other)] == [False, False, True]
+        assert await lab.profiles.list_profiles() == []
+        own = await opened(lab, "own.json")
+        assert await lab.beside.delete_profile(own.id) == DeletedProfile(id=own.id)
+        assert (world.host.home / "own.json").exists(), "it was the user's"
 
-    run(work())
+    world.run(work())
 
 
-def test_a_trace_on_a_target_that_is_away_goes_when_it_is_back(at_home: Home, host: Sshd) -> None:  # noqa: F811
+def test_a_trace_on_a_target_that_is_away_goes_when_it_is_back(world: World, folder: Path) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host) as (lab, folder):
-            trace = written(folder)
-            profile = await kept(lab, trace)
-            await lab.targets.disconnect_target("gpu1")
-            deleted = await lab.beside.delete_profile(profile.id)
-            assert deleted.left == f"Its trace gpu1:{trace} is removed when gpu1 is connected next."
-            assert trace.exists()
-            await reconnected(lab)
+        trace = written(folder)
+        profile = await kept(lab, trace)
+        await lab.targets.disconnect_target("gpu1")
+        deleted = await lab.beside.delete_profile(profile.id)
+        assert deleted.left == f"Its trace gpu1:{trace} is removed when gpu1 is connected next."
+        assert trace.exists()
+        await reconnected(lab)
 
-            async def left() -> object:
-                return lab.profiles.host_traces.to_remove("gpu1")
+        async def left() -> object:
+            return lab.profiles.host_traces.to_remove("gpu1")
 
-            await until(left, lambda found: found == [])
-            assert not trace.parent.exists()
+        await until(left, lambda found: found == [])
+        assert not trace.parent.exists()
 
-    run(work())
+    world.run(work())
 
 
-def test_a_trace_that_another_profile_reads_goes_with_that_one(at_home: Home, host: Sshd) -> None:  # noqa: F811
+def test_a_trace_that_another_profile_reads_goes_with_that_one(world: World, folder: Path) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host) as (lab, folder):
-            trace = written(folder)
-            # The kernel's folder may lie behind a link, which the host looks through.
-            (host.home / "behind").symlink_to(folder)
-            told = host.home / "behind" / trace.parent.name / trace.name
-            profile, other = await kept(lab, told), await opened(lab, str(trace))
-            await lab.beside.delete_profile(profile.id)
-            assert trace.exists()
-            await lab.beside.delete_profile(other.id)
-            assert not trace.parent.exists()
+        trace = written(folder)
+        # The kernel's folder may lie behind a link, which the host looks through.
+        (world.host.home / "behind").symlink_to(folder)
+        told = world.host.home / "behind" / trace.parent.name / trace.name
+        profile, other = await kept(lab, told), await opened(lab, str(trace))
+        await lab.beside.delete_profile(profile.id)
+        assert trace.exists()
+        await lab.beside.delete_profile(other.id)
+        assert not trace.parent.exists()
 
-    run(work())
+    world.run(work())
 
 
 def test_a_trace_whose_server_ended_before_it_noted_the_deletion_goes_with_the_next_connection(
-    at_home: Home,  # noqa: F811
-    host: Sshd,  # noqa: F811
+    world: World, folder: Path
 ) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host) as (lab, folder):
-            trace = written(folder)
-            profile = await kept(lab, trace)
-            # Of the two steps of a deletion the first.
-            await lab.profiles.delete_profile(profile.id)
-            assert trace.exists()
-            await lab.targets.disconnect_target("gpu1")
-            await reconnected(lab)
-            await until(lambda: asyncio.to_thread(trace.parent.exists), lambda there: not there)
+        trace = written(folder)
+        profile = await kept(lab, trace)
+        # Of the two steps of a deletion the first.
+        await lab.profiles.delete_profile(profile.id)
+        assert trace.exists()
+        await lab.targets.disconnect_target("gpu1")
+        await reconnected(lab)
+        await until(lambda: asyncio.to_thread(trace.parent.exists), lambda there: not there)
 
-    run(work())
+    world.run(work())
 
 
-def test_a_profile_that_is_deleted_is_not_brought_any_further(at_home: Home, host: Sshd) -> None:  # noqa: F811
+def test_a_profile_that_is_deleted_is_not_brought_any_further(world: World, folder: Path) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host) as (lab, folder):
-            profile = await kept(lab, written(folder))
-            task = await lab.beside.fetch_trace(profile.id)
-            await lab.beside.delete_profile(profile.id)
-            assert (await lab.tasks.get_task(task.id)).state == "cancelled"
-            assert not (lab.profiles.root / profile.id).exists()
+        profile = await kept(lab, written(folder))
+        task = await lab.beside.fetch_trace(profile.id)
+        await lab.beside.delete_profile(profile.id)
+        assert (await lab.tasks.get_task(task.id)).state == "cancelled"
+        assert not (lab.profiles.root / profile.id).exists()
 
-    run(work())
+    world.run(work())
 
 
-def test_a_host_removes_nothing_that_no_kernel_wrote(at_home: Home, host: Sshd) -> None:  # noqa: F811
+def test_a_host_removes_nothing_that_no_kernel_wrote(world: World, folder: Path) -> None:
+    lab = world.lab
+
     async def work() -> None:
-        async with scene(at_home, host) as (lab, folder):
-            trace = written(folder)
-            own = host.home / uuid.uuid4().hex
-            own.mkdir()
-            (own / "trace.json").write_text(TRACE)
-            link = folder / uuid.uuid4().hex
-            link.symlink_to(own)
-            deeper = folder.parent / "other" / "profiles" / uuid.uuid4().hex
-            deeper.mkdir(parents=True)
-            paths = [
-                own / "trace.json", link / "trace.json", trace.parent, deeper / "trace.json", Path("/"),
-                Path("profiles/x"), folder / "trace.json", folder / ".." / ".." / "trace.json",
-            ]  # fmt: skip
-            for path in paths:
-                with pytest.raises(GenOpsError) as refused:
-                    await lab.targets.call("gpu1", "traces.remove", {"path": str(path)})
-                assert refused.value.code == "not_ours", path
-            assert (own / "trace.json").exists() and trace.exists() and deeper.exists()
-            around = trace.parent / ".." / trace.parent.name / "trace.json"
-            assert await lab.targets.call("gpu1", "traces.remove", {"path": str(around)}) == {}
-            assert not trace.exists()
-            assert await lab.targets.call("gpu1", "traces.remove", {"path": str(trace)}) == {}, (
-                "it is gone already"
-            )
+        trace = written(folder)
+        own = world.host.home / uuid.uuid4().hex
+        own.mkdir()
+        (own / "trace.json").write_text(TRACE)
+        link = folder / uuid.uuid4().hex
+        link.symlink_to(own)
+        deeper = folder.parent / "other" / "profiles" / uuid.uuid4().hex
+        deeper.mkdir(parents=True)
+        paths = [
+            own / "trace.json", link / "trace.json", trace.parent, deeper / "trace.json", Path("/"),
+            Path("profiles/x"), folder / "trace.json", folder / ".." / ".." / "trace.json",
+        ]  # fmt: skip
+        for path in paths:
+            with pytest.raises(GenOpsError) as refused:
+                await lab.targets.call("gpu1", "traces.remove", {"path": str(path)})
+            assert refused.value.code == "not_ours", path
+        assert (own / "trace.json").exists() and trace.exists() and deeper.exists()
+        around = trace.parent / ".." / trace.parent.name / "trace.json"
+        assert await lab.targets.call("gpu1", "traces.remove", {"path": str(around)}) == {}
+        assert not trace.exists()
+        assert await lab.targets.call("gpu1", "traces.remove", {"path": str(trace)}) == {}, (
+            "it is gone already"
+        )
 
-    run(work())
+    world.run(work())

@@ -24,10 +24,12 @@ from tests.support.real_traces import TRACES
 
 REAL = [
     "v100_2rank_nccl.json.gz",
-    "h100_owlv2.json.gz",
     "mi250_toy.json.gz",
-    "resnet50_num_workers_0.json.gz",
     "triton_example.json.gz",
+    *(
+        pytest.param(name, marks=pytest.mark.exhaustive)
+        for name in ("h100_owlv2.json.gz", "resnet50_num_workers_0.json.gz")
+    ),
 ]
 needs_traces = pytest.mark.skipif(
     not TRACES.is_dir(), reason="the real traces in ../shared/traces are not here"

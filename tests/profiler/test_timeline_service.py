@@ -26,6 +26,7 @@ from genops_lab.profiler.models import (
 from genops_lab.profiler.perfetto.service import PerfettoService
 from genops_lab.profiler.timeline.backend import MOST_TOGETHER, OPEN_TIMELINES, Timelines
 from genops_lab.profiler.timeline.service import TimelineService
+from tests.support.exhaustive import times
 from tests.support.homes import Home
 
 from .rank_traces import ALL_REDUCE, write_ranks
@@ -337,9 +338,9 @@ async def test_ranks_together_are_on_one_clock(home: Home) -> None:
 
 
 def test_many_ranks_are_put_together_once(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, ranks = home.path / "kept", home.work / "ranks"
+    folder, ranks, count = home.path / "kept", home.work / "ranks", times(72, OPEN_TIMELINES + 2)
     folder.mkdir()
-    write_ranks(ranks, [1000.0 * rank for rank in range(72)])
+    write_ranks(ranks, [1000.0 * rank for rank in range(count)])
     analyze_into(folder, ranks)
     made: list[int] = []
 
@@ -352,14 +353,14 @@ def test_many_ranks_are_put_together_once(home: Home, monkeypatch: pytest.Monkey
     timelines = Timelines()
     place: tuple[str, str, None] = str(folder), str(ranks), None
     shown = timelines.describe(*place)
-    assert (len(shown.ranks), shown.together) == (72, 72) and MOST_TOGETHER >= 72 > OPEN_TIMELINES
-    assert {lane.rank for lane in shown.lanes} == set(range(72))
+    assert (len(shown.ranks), shown.together) == (count, count) and MOST_TOGETHER >= count > OPEN_TIMELINES
+    assert {lane.rank for lane in shown.lanes} == set(range(count))
     # Each opens more of them than stay open.
     asked = SliceSearch(text="AllReduce")
-    assert timelines.search(*place, asked).count == 72 * 4
+    assert timelines.search(*place, asked).count == count * 4
     streams = [lane.lane for lane in shown.lanes if lane.stream == "20"]
     keys = [TileKey(lane=lane, level=30, index=0) for lane in streams[:64]]
     assert all(len(tile.slice) for tile in timelines.tiles(*place, keys))
     found = timelines.search(*place, asked).slice
     assert found is not None and timelines.slice(*place, found.slice).collective is not None
-    assert made == [72]
+    assert made == [count]

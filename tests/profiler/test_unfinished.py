@@ -16,13 +16,10 @@ import pytest
 from genops_lab.agent.sending import PART_BYTES, _deflated
 from genops_lab.lab import Lab
 from genops_lab.profiler.beside.unfinished import UnfinishedTrace
-from tests.support.faults import FaultProxy
-from tests.support.homes import Home
-from tests.support.sshd import Sshd
-from tests.targets.conftest import at_home, host  # noqa: F401 - fixtures
-from tests.targets.labs import open_lab, run, until
+from tests.targets.labs import until
 
-from .test_bringing import PLAIN, begun, files, mebibytes, proxy, scene, told  # noqa: F401 - a fixture
+from .test_bringing import begun, files, mebibytes, noisy_trace, scene, told
+from .worlds import World, a_lab, a_world
 
 CONTENT = random.Random(3).randbytes(4 * PART_BYTES + 1000)
 
@@ -168,23 +165,22 @@ async def connected(lab: Lab) -> None:
     await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
 
 
-async def goes_on(home: Home, profile_id: str, came: float) -> None:
-    """The next server brings what is missing of PLAIN alone; ``came``: MiB that had come."""
-    async with open_lab(home) as lab:
-        await connected(lab)
-        task = await lab.tasks.wait((await lab.beside.fetch_trace(profile_id)).id)
-        assert task.state == "done", task
-        lines = (await lab.tasks.get_task_log(task.id)).lines
-        assert mebibytes(lines[1]) >= came, lines
-        profile = await lab.profiles.get_profile(profile_id)
-        assert profile.trace_target == "" and files(lab, profile) == ["columns", "trace.json.gz"]
-        assert gzip.decompress((lab.profiles.root / profile_id / "trace.json.gz").read_bytes()) == PLAIN
+async def goes_on(world: World, profile_id: str, came: float) -> None:
+    """The next server brings what is missing of the noisy trace alone; ``came``: MiB that had come."""
+    world.lab = lab = await a_lab(world.home)
+    await connected(lab)
+    task = await lab.tasks.wait((await lab.beside.fetch_trace(profile_id)).id)
+    assert task.state == "done", task
+    lines = (await lab.tasks.get_task_log(task.id)).lines
+    assert mebibytes(lines[1]) >= came, lines
+    profile = await lab.profiles.get_profile(profile_id)
+    assert profile.trace_target == "" and files(lab, profile) == ["columns", "trace.json.gz"]
+    assert gzip.decompress((lab.profiles.root / profile_id / "trace.json.gz").read_bytes()) == noisy_trace()
 
 
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from tests.support.homes import Home
 from tests.profiler.test_unfinished import connected
 from genops_lab.lab import Lab
 from genops_lab.settings import Settings
@@ -201,38 +197,41 @@ asyncio.run(work())
 """
 
 
-def test_after_a_killed_server(at_home: Home, host: Sshd, proxy: FaultProxy) -> None:  # noqa: F811
-    async def work() -> None:
-        async with scene(at_home, host, proxy, PLAIN) as (_, profile):
-            pass
-        server = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", SERVER, str(at_home.data), profile.id, stdout=subprocess.PIPE
-        )
-        assert server.stdout is not None
-        came = 0.0
-        try:
-            async for line in server.stdout:
-                came = mebibytes(line.decode())
-                if came >= 2:
-                    break
-        finally:
-            server.kill()
-            await server.wait()
-        assert came >= 2
-        await goes_on(at_home, profile.id, came)
+def test_after_a_server_that_was_stopped_and_one_that_was_killed() -> None:
+    """Three servers of one home, one after the other: each goes on behind what the one before it brought."""
+    with a_world(proxied=True) as world:
 
-    run(work())
-
-
-def test_after_a_server_that_was_stopped(at_home: Home, host: Sshd, proxy: FaultProxy) -> None:  # noqa: F811
-    async def work() -> None:
-        async with scene(at_home, host, proxy, PLAIN) as (lab, profile):
-            task = await begun(lab, profile)
+        async def stopped() -> tuple[str, float]:
+            profile = await scene(world, noisy_trace())
+            task = await begun(world.lab, profile)
 
             async def came() -> float:
-                return mebibytes((await lab.tasks.get_task_log(task.id)).lines[-1])
+                return mebibytes((await world.lab.tasks.get_task_log(task.id)).lines[-1])
 
             so_far = await until(came, lambda found: found >= 2)
-        await goes_on(at_home, profile.id, so_far)
+            await world.lab.stop()
+            return profile.id, so_far
 
-    run(work())
+        async def killed(profile_id: str, so_far: float) -> float:
+            server = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", SERVER, str(world.home.data), profile_id, stdout=subprocess.PIPE
+            )
+            assert server.stdout is not None
+            told = []
+            try:
+                async for line in server.stdout:
+                    if came := mebibytes(line.decode()):
+                        told.append(came)
+                    if told and told[-1] > so_far + 1:
+                        break
+            finally:
+                server.kill()
+                await server.wait()
+            assert told and so_far <= told[0] and so_far + 1 < told[-1], told
+            return told[-1]
+
+        async def work() -> None:
+            profile_id, so_far = await stopped()
+            await goes_on(world, profile_id, await killed(profile_id, so_far))
+
+        world.run(work())

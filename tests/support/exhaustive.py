@@ -7,12 +7,12 @@ ALL = False
 
 
 def examples(full: int) -> int:
-    """Return a property's ``max_examples``: ``full`` with ``make test-all``, else a tenth of it, 5 at least.
+    """Return a property's ``max_examples``: ``full`` with ``make test-all``, else a twentieth of it, 5 at least.
 
     >>> examples(400)
-    40
+    20
     """
-    return full if ALL else max(5, full // 10)
+    return full if ALL else max(5, full // 20)
 
 
 def times(full: int, daily: int) -> int:

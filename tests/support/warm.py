@@ -108,6 +108,21 @@ def _start() -> str:
     return address
 
 
+@contextlib.contextmanager
+def kernels() -> Iterator[list[str]]:
+    """Have a warm process that forks kernels meanwhile: the command of a kernel specification."""
+    with tempfile.TemporaryDirectory(prefix="gol-kernels-") as folder:
+        address = f"{folder}/s"
+        with subprocess.Popen(
+            [sys.executable, "-m", "tests.support.warm_server", address, "kernels"],
+            cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n", "the warm process did not start"
+            command = [sys.executable, "-I", "-S", _STARTER, address, "tests.support.warm_kernel"]
+            yield [*command, "-f", "{connection_file}"]
+
+
 def end() -> None:
     """End the warm process that this one has started, if there is one."""
     global _own, _address

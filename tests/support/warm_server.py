@@ -227,5 +227,15 @@ def _send(connection: socket.socket, number: int) -> None:
         connection.sendall(_NUMBER.pack(number))
 
 
+def serve_kernels(address: str) -> None:
+    """Fork kernels alone, until standard input ends: what runs in them finds nothing else imported."""
+    _import(("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger"))
+    assert "mlflow" not in sys.modules, "the kernels' runs would look as if the user had imported it"
+    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
+    own = _listener(address)
+    print("ready", flush=True)
+    _forks_for(own)
+
+
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve_kernels(sys.argv[1]) if "kernels" in sys.argv else serve(sys.argv[1])

@@ -46,9 +46,8 @@ def test_a_notebook_is_swept_by_its_one_cell(sweeper: Sweeper) -> None:
     }
     path = sweeper.home.work / "lesson.ipynb"
     path.write_text(json.dumps(notebook))
-    ran = genops(
-        sweeper.home, "sweep", "run", "lesson.ipynb", "n=1,2", "--metric", "y", "--maximize", "--json"
-    )
+    options = ["--metric", "y", "--maximize", "--on", "forked", "--json"]
+    ran = genops(sweeper.home, "sweep", "run", "lesson.ipynb", "n=1,2", *options)
     assert ran.code == 0, ran.err
     assert [trial["value"] for trial in ran.json["trials"]] == [3, 6]
     assert ran.json["best"] == 1

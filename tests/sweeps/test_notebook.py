@@ -15,7 +15,8 @@ def test_a_cell_is_swept_with_the_cells_before_it(kernel: RunningKernel, sweeper
     assert kernel.run("raise ValueError('not again')").status == "error"
     kernel.ok("%genops runs list --limit 1")
     cell = kernel.ok(
-        "%%sweep lr=uniform(0.1, 0.3, 0.1) n=1, 2 --metric score --maximize --method grid --parallel 2 --wait\n"
+        "%%sweep lr=uniform(0.1, 0.3, 0.1) n=1, 2 --metric score --maximize --method grid --parallel 2 --on forked "
+        "--wait\n"
         "lr = 0.5\ngenops.log({'score': lr * n + base})"
     )
     sweep = id_of(cell)

@@ -1,17 +1,21 @@
-"""Runs below others, runs that are gone on with, what is printed: real scripts and kernels, a real Lab and MLflow."""
+"""Runs below others, runs that are gone on with, what is printed, autologging: real scripts and kernels, and one real
+Lab with its MLflow, which is killed at the end."""
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.homes import Home, temporary_home
+from tests.support.exhaustive import times
+from tests.support.homes import Home
 from tests.support.kernels import LabKernel, lab_kernel
 from tests.support.lab_server import LabServer, running_lab, start_lab
 from tests.support.warm import program
@@ -61,6 +65,7 @@ def script(home: Home, code: str, *, fails: bool = False, **env: str) -> str:
     return done.stdout + done.stderr
 
 
+@functools.cache
 def client(home: Home) -> MlflowClient:
     from mlflow import MlflowClient
 
@@ -126,33 +131,6 @@ def test_a_run_in_a_run_stands_below_it(server: LabServer, module_home: Home) ->
     assert [child["name"] for child in detail["children"]] == ["one", "two"] and detail["parent"] is None
 
 
-@pytest.fixture(scope="module")
-def taken_later() -> Iterator[Home]:
-    """A home in which scripts ran while no Lab was there. A Lab has taken their runs."""
-    with temporary_home() as home:
-        said = script(home, NESTED.format(experiment="Later"))
-        assert "No GenOps Lab is running" in said
-        script(home, FIRST.format(experiment="Away"))
-        script(home, SECOND.format(ref="long"))
-        said = script(home, "genops.start(resume='other')", fails=True)
-        assert "'other' cannot be gone on with now" in said
-        with running_lab(home) as server:
-            server.get("genops/experiments")
-            eventually(
-                lambda: (
-                    runs(home, "Later")
-                    and runs(home, "Away")
-                    and not list((home.data / "spool").glob("*.jsonl"))
-                ),
-                90,
-            )
-            yield home
-
-
-def test_runs_below_others_that_the_lab_takes_later(taken_later: Home) -> None:
-    assert_nested(runs(taken_later, "Later"))
-
-
 def test_a_tracked_cell_stands_below_the_run_that_is_open(kernel: LabKernel, module_home: Home) -> None:
     kernel.ok("import genops\nsweep = genops.start('sweep', experiment='Cells')")
     kernel.ok("%%track --name below\nimport genops\ngenops.log({'a': 1})")
@@ -192,7 +170,7 @@ def test_mlflows_own_nested_runs_stand_below(kernel: LabKernel, module_home: Hom
 
 
 FIRST = """
-with genops.run("long", experiment={experiment!r}):
+with genops.run({name!r}, experiment={experiment!r}):
     print("first session")
     for _ in range(3):
         genops.log({{"loss": 1.0}})
@@ -219,16 +197,12 @@ def assert_gone_on(home: Home, experiment: str) -> None:
 
 
 def test_a_run_is_gone_on_with(server: LabServer, module_home: Home) -> None:
-    script(module_home, FIRST.format(experiment="Long"))
+    script(module_home, FIRST.format(experiment="Long", name="long"))
     (run,) = runs(module_home, "Long").values()
     script(module_home, SECOND.format(ref=run.info.run_id[:12]))
     assert_gone_on(module_home, "Long")
     restored = server.get(f"genops/runs/{run.info.run_id}/notebook")
     assert restored["cells"] == 2
-
-
-def test_a_run_is_gone_on_with_while_no_lab_is_there(taken_later: Home) -> None:
-    assert_gone_on(taken_later, "Away")
 
 
 def test_in_a_kernel_the_cells_since_then_are_added(kernel: LabKernel, module_home: Home) -> None:
@@ -312,13 +286,14 @@ def test_what_a_cell_prints_is_kept(server: LabServer, kernel: LabKernel, module
 
 
 def test_long_output_keeps_its_ends(server: LabServer, module_home: Home) -> None:
-    code = 'genops.start("long", "LongOutput")\nfor i in range(100_000): print("line", i)'
+    lines = times(100_000, 30_000)
+    code = f'genops.start("long", "LongOutput")\nfor i in range({lines}): print("line", i)'
     script(module_home, code)
     run = runs(module_home, "LongOutput")["long"]
     text = printed(server, run.info.run_id)["stdout"]
-    assert text.startswith("line 0\nline 1\n") and text.endswith("line 99998\nline 99999\n")
+    assert text.startswith("line 0\nline 1\n") and text.endswith(f"line {lines - 2}\nline {lines - 1}\n")
     (gap,) = [line for line in text.splitlines() if line.startswith("[GenOps:")]
-    whole = sum(len(f"line {i}\n") for i in range(100_000))
+    whole = sum(len(f"line {i}\n") for i in range(lines))
     left_out = int(gap.split()[1].replace(",", ""))
     assert len(text.replace(f"\n{gap}\n\n", "")) + left_out == whole and len(text) < 220_000
 
@@ -337,50 +312,150 @@ def test_output_arrives_while_the_run_goes_on(
     assert kernel.finish(sent).status == "ok"
 
 
-KILLED = """
-import sys
-sweep = genops.start("sweep", experiment="Killed")
-assert sweep.wait_started(60)
-with genops.run("before"):
-    genops.log({"a": 1})
-print("ready", flush=True)
-sys.stdin.readline()
-with genops.run("while away"):
-    genops.log({"a": 1})
-genops.start(resume="before")
-genops.log({"a": 2})
-genops.end()
-genops.end()
+FIT = """
+from sklearn.linear_model import LogisticRegression
+LogisticRegression(C=0.5).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
 """
 
 
-@pytest.mark.parametrize("lives", [True, False])
-def test_a_lab_that_is_killed_meanwhile(home: Home, lives: bool) -> None:
-    server = start_lab(home)
-    try:
-        server.get("genops/experiments")
-        path = home.work / "train.py"
-        path.write_text("import genops\n" + KILLED + ("sys.stdin.readline()" if lives else ""))
-        with subprocess.Popen(
-            [sys.executable, str(path)], env=home.environment(), cwd=home.work,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        ) as process:  # fmt: skip
-            assert process.stdin is not None and process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            server.process.kill()
-            server.process.wait()
+@pytest.mark.exhaustive  # in a kernel, below, it is the same; finding out what the model needs takes ten CPU seconds
+@pytest.mark.parametrize("models", [False, True])
+def test_autologging_in_a_script(server: LabServer, module_home: Home, models: bool) -> None:
+    name = f"Script{models}"
+    options = ", log_models=True" if models else ""
+    script(module_home, f"genops.start('fit', {name!r}, autolog=True{options})\n{FIT}")
+    (run,) = runs(module_home, name).values()
+    assert run.info.status == "FINISHED" and run.data.params["C"] == "0.5"
+    assert own(run)["training_accuracy_score"] == 1.0
+    detail = server.get(f"genops/runs/{run.info.run_id}")
+    assert [model["name"] for model in detail["models"]] == (["model"] if models else [])
+
+
+def test_autologging_and_what_the_user_had_switched_on(
+    server: LabServer, kernel: LabKernel, module_home: Home
+) -> None:
+    kernel.ok(f"import genops\nrun = genops.start('fit', 'Auto', autolog=True){FIT}genops.end()")
+    kernel.ok("%%track --name on --experiment Auto --autolog" + FIT)
+    found = runs(module_home, "Auto")
+    assert {name: run.data.params["C"] for name, run in found.items()} == {"fit": "0.5", "on": "0.5"}
+    assert {own(run)["training_accuracy_score"] for run in found.values()} == {1.0}
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert server.get(f"genops/runs/{found['fit'].info.run_id}")["models"] == []
+    kernel.ok("%%track --name off --experiment Auto" + FIT)
+    off = runs(module_home, "Auto")["off"]
+    assert set(off.data.params) == set() and own(off) == {}
+    kernel.ok(FIT)  # outside of a run: no run of its own
+    assert len(client(module_home).search_runs(["0"])) == 0
+    kernel.ok("import mlflow\nmlflow.sklearn.autolog(log_models=False, max_tuning_runs=3)")
+    kernel.ok("%%track --name again --experiment Auto --autolog\nx = 1")
+    asked = "from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS as known\n"
+    assert kernel.ok(asked + "known['sklearn']['disable'], known['sklearn']['max_tuning_runs']").result == (
+        "(False, 3)"
+    )
+
+
+TRAINER = """
+genops.start("trainer", "Trainer", autolog=True)
+import torch
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=50)
+data = [{"input_ids": torch.randint(0, 50, (8,)), "labels": torch.tensor(i % 2)} for i in range(64)]
+arguments = TrainingArguments("out", num_train_epochs=1, logging_steps=2, save_strategy="no", use_cpu=True)
+Trainer(BertForSequenceClassification(BertConfig(**sizes)), arguments, train_dataset=data).train()
+"""
+
+
+@pytest.mark.exhaustive
+def test_transformers(server: LabServer, module_home: Home) -> None:
+    pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+    script(module_home, TRAINER, HF_HUB_OFFLINE="1")
+    (run,) = runs(module_home, "Trainer").values()
+    assert run.info.status == "FINISHED" and run.data.params["logging_steps"] == "2"
+    assert {"loss", "train_loss", "train/gradient_norm"} <= set(own(run))
+    assert len(client(module_home).search_runs(["0"])) == 0
+
+
+KILLED = """
+import genops, sys
+sweep = genops.start("sweep", experiment={experiment!r})
+assert sweep.wait_started(60)
+with genops.run("before {experiment}"):
+    genops.log({{"a": 1}})
+print("ready", flush=True)
+sys.stdin.readline()
+with genops.run("while away"):
+    genops.log({{"a": 1}})
+genops.start(resume="before {experiment}")
+genops.log({{"a": 2}})
+genops.end()
+genops.end()
+"""
+#: Two scripts that go on without the Lab: one lives until another Lab is there, one has ended by then.
+LIVES, ENDS = "Lives", "Ends"
+
+
+def begun(home: Home, experiment: str, end: str = "") -> subprocess.Popen[str]:
+    """A script whose run is open, and that waits for a line."""
+    path = home.work / f"{experiment}.py"
+    path.write_text(KILLED.format(experiment=experiment) + end, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(path)], env=home.environment(), cwd=home.work,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.fixture(scope="module")
+def away(server: LabServer, module_home: Home) -> Iterator[None]:
+    """The Lab is killed, scripts run while none is there, and the next one takes what they logged. The tests of this
+    come last: kernels end with their Lab."""
+    home = module_home
+    with ExitStack() as ends:
+        lives = ends.enter_context(begun(home, LIVES, "sys.stdin.readline()"))
+        ended = ends.enter_context(begun(home, ENDS))
+        server.process.kill()
+        server.process.wait()
+        for process in (lives, ended):
+            assert process.stdin is not None
             process.stdin.write("on\n")
             process.stdin.flush()
-            if not lives:
-                assert process.wait(60) == 0
-            server = start_lab(home, after=server)
-            server.get("genops/experiments")
-            eventually(
-                lambda: [run.info.status for run in runs(home, "Killed").values()] == ["FINISHED"] * 3, 60
-            )
-            found = runs(home, "Killed")
-            outer = found["sweep"].info.run_id
-            assert [found[name].data.tags.get(PARENT) for name in ("before", "while away")] == [outer, outer]
-            eventually(lambda: steps(home, runs(home, "Killed")["before"], "a") == [0, 1], 60)
-    finally:
-        server.stop()
+        assert ended.wait(60) == 0
+        said = script(home, NESTED.format(experiment="Later"))
+        assert "No GenOps Lab is running" in said
+        script(home, FIRST.format(experiment="Away", name="away"))
+        script(home, SECOND.format(ref="away"))
+        said = script(home, "genops.start(resume='other')", fails=True)
+        assert "'other' cannot be gone on with now" in said
+        said = script(
+            home, "genops.start('fit', autolog=True)\nimport sys\nassert 'mlflow' not in sys.modules"
+        )
+        assert "autologging is off" in said
+        server.process = start_lab(home, after=server).process
+        server.get("genops/experiments")
+
+        def taken() -> bool:
+            spools = list((home.data / "spool").glob("*.jsonl"))
+            return len(spools) <= 1 and all(runs(home, name) for name in ("Later", "Away", LIVES, ENDS))
+
+        eventually(taken, 90)
+        yield
+
+
+@pytest.mark.parametrize("which", [LIVES, ENDS])
+def test_a_lab_that_is_killed_meanwhile(away: None, module_home: Home, which: str) -> None:
+    home = module_home
+    eventually(lambda: [run.info.status for run in runs(home, which).values()] == ["FINISHED"] * 3, 60)
+    found = runs(home, which)
+    outer, before = found["sweep"].info.run_id, f"before {which}"
+    assert [found[name].data.tags.get(PARENT) for name in (before, "while away")] == [outer, outer]
+    eventually(lambda: steps(home, runs(home, which)[before], "a") == [0, 1], 60)
+
+
+def test_runs_below_others_that_the_lab_takes_later(away: None, module_home: Home) -> None:
+    assert_nested(runs(module_home, "Later"))
+
+
+def test_a_run_is_gone_on_with_while_no_lab_is_there(away: None, module_home: Home) -> None:
+    assert_gone_on(module_home, "Away")
