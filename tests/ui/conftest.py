@@ -6,6 +6,7 @@ a fixture ``server`` of its own has a Lab and a page of its own. The page is bro
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterator
@@ -17,6 +18,8 @@ from playwright.sync_api import Browser, expect
 from tests.support.browser import CHROMIUM, NARROW, WHY_NOT, LabPage, SharedPage, chromium, lab_page
 from tests.support.homes import temporary_home
 from tests.support.lab_server import LabServer, SharedLab
+
+from .hosts import tools
 
 expect.set_options(timeout=30_000)
 
@@ -42,7 +45,9 @@ def shared_lab() -> Iterator[SharedLab]:
     """The JupyterLab of the modules that need none of their own, below a base URL of two levels, as behind a hub."""
     with temporary_home() as home:
         shutil.copy(EXAMPLES / "quickstart.ipynb", home.work)
-        shared = SharedLab(home, base_url="/a/b/")
+        variables = {"HF_TOKEN": "hf-secret", "OTHER_TOKEN": "other-secret"}
+        path = f"{tools(home)}:{os.environ['PATH']}"
+        shared = SharedLab(home, base_url="/a/b/", env={**variables, "PATH": path})
         yield shared
         shared.stop()
 
