@@ -153,10 +153,10 @@ class LabPage:
         page.on("pageerror", lambda error: self._keep(error.stack or str(error)))
 
     def _keep(self, problem: str) -> None:
-        """Keep an error of the page, but for one of the ipywidgets extension: it fails where a notebook is closed
-        before its session is there, as the start of a test does with what the test before left open."""
+        """Keep an error of the page, but for those of JupyterLab and of the ipywidgets extension where a notebook is
+        closed before its session is there, as the start of a test does with what the test before left open."""
         first = next((line for line in problem.splitlines() if line.lstrip().startswith("at ")), "")
-        if "/extensions/@jupyter-widgets/" not in first:
+        if "/extensions/@jupyter-widgets/" not in first and "._handleNewSession (" not in first:
             self.problems.append(problem)
 
     def open(self, path: str = "lab", *, reset: bool = True) -> None:
@@ -184,10 +184,10 @@ class LabPage:
     def start(self, *, width: int = NARROW[0], height: int = NARROW[1]) -> None:
         """Open the Lab, or bring it back to what a freshly opened one shows, which costs a tenth of that."""
         page = self.page
-        self.problems.clear()
         self.end_kernels()
         page.set_viewport_size({"width": width, "height": height})
         if not self._at_lab():
+            self.problems.clear()
             self.open()
             self.theme("light")  # the setting is the server's
             return
@@ -208,6 +208,7 @@ class LabPage:
             "() => { const { shell } = window.jupyterapp; shell.activateById(shell.currentWidget.id); }"
         )
         self.still()
+        self.problems.clear()  # of what the test before left open
 
     def _at_lab(self) -> bool:
         """Whether the page shows a Lab that answers."""
