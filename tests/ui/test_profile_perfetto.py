@@ -98,10 +98,6 @@ def test_the_selected_slice_is_selected_and_another_stretch_shown_in_what_is_the
     box.fill("ncclKernel")
     box.press("Enter")
     expect(timeline.get_by_role("region", name="Selection")).to_be_visible()
-    canvas = timeline.get_by_role("application", name="Timeline")
-    canvas.focus()
-    for _ in range(12):
-        lab.page.keyboard.press("w")
     timeline.get_by_role("button", name="Perfetto").click()
     frame = perfetto(lab)
     assert frame.evaluate("() => window.origin") == "null"
@@ -119,7 +115,7 @@ def test_the_selected_slice_is_selected_and_another_stretch_shown_in_what_is_the
 
     first = seen(frame)
     lab.execute("filebrowser:open-path", {"path": PATH})
-    canvas.focus()
+    timeline.get_by_role("application", name="Timeline").focus()
     for _ in range(6):
         lab.page.keyboard.press("s")
     lab.page.keyboard.press("p")
