@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal
@@ -57,16 +57,38 @@ Theme = Literal["light", "dark"]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 NARROW, WIDE = (1280, 800), (1920, 1000)
 
-#: Close what is open in the main area without a question, and what has popped up over it.
+#: Nothing goes round: the moons of the splash screen cost a quarter of each change of the theme, the wheel of a
+#: notification a tenth of a core.
+NOTHING_MOVES = """{
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(
+    '#jupyterlab-splash { display: none !important; } .Toastify__spinner { animation: none !important; }'
+  );
+  document.adoptedStyleSheets.push(sheet);
+}"""
+#: Close what is open in the main area without a question, but for one launcher, and what has popped up over it.
 CLOSE_ALL = """() => {
   const { commands, shell } = window.jupyterapp;
-  for (const widget of [...shell.widgets('main')]) {
+  const widgets = [...shell.widgets('main')];
+  const launcher = widgets.find(each => each.node.querySelector('.jp-Launcher'));
+  for (const widget of widgets.filter(each => each !== launcher)) {
     if (widget.context?.model) {
       widget.context.model.dirty = false;
     }
     widget.close();
   }
   void commands.execute('apputils:dismiss-notification');
+}"""
+#: Forget what the page showed another module: what is open in the panel, and what the workspace keeps.
+FORGET = """async () => {
+  const panel = document.getElementById('genops-lab-panel');
+  const click = selector => panel?.querySelectorAll(selector).forEach(each => each.click());
+  click('[aria-expanded="true"]:not(.gol-Section-toggle)');
+  click('.gol-Section-toggle[aria-expanded="false"]');
+  const services = window.jupyterapp.pluginRegistry._services;
+  const state = [...services.keys()].find(each => each.name === '@jupyterlab/coreutils:IStateDB');
+  await (await window.jupyterapp.resolveRequiredService(state)).clear();
+  window.jupyterapp.shell.expandLeft();
 }"""
 #: Whether the page is as it was opened: the launcher alone, no dialog, nothing that moves.
 IS_SETTLED = """() => {
@@ -133,13 +155,17 @@ class LabPage:
         self.page = page
         self.server = server
         self.problems: list[str] = []
+        #: A test failed meanwhile: who knows what it left.
+        self.suspect = False
+        #: Its next start forgets what modules before opened in the panel and left in the workspace.
+        self.forgets = False
         page.on("pageerror", lambda error: self._keep(error.stack or str(error)))
 
     def _keep(self, problem: str) -> None:
-        """Keep an error of the page, but for one of the ipywidgets extension: it fails where a notebook is closed
-        before its session is there, as the start of a test does with what the test before left open."""
+        """Keep an error of the page, but for those of JupyterLab and of the ipywidgets extension where a notebook is
+        closed before its session is there, as the start of a test does with what the test before left open."""
         first = next((line for line in problem.splitlines() if line.lstrip().startswith("at ")), "")
-        if "/extensions/@jupyter-widgets/" not in first:
+        if "/extensions/@jupyter-widgets/" not in first and "._handleNewSession (" not in first:
             self.problems.append(problem)
 
     def open(self, path: str = "lab", *, reset: bool = True) -> None:
@@ -164,26 +190,34 @@ class LabPage:
             [command, arguments or {}],
         )
 
-    def start(self, *, width: int, height: int) -> None:
+    def start(self, *, width: int = NARROW[0], height: int = NARROW[1]) -> None:
         """Open the Lab, or bring it back to what a freshly opened one shows, which costs a tenth of that."""
         page = self.page
-        self.problems.clear()
         self.end_kernels()
+        page.set_viewport_size({"width": width, "height": height})
         if not self._at_lab():
+            self.problems.clear()
             self.open()
             self.theme("light")  # the setting is the server's
             return
         page.unroute_all()
         page.keyboard.press("Escape")  # a popup or a dialog that a failed test left
-        page.set_viewport_size({"width": width, "height": height})
         page.evaluate(CLOSE_ALL)
+        if self.forgets:
+            page.evaluate(FORGET)
+            self.forgets = False
         try:
             page.wait_for_function(IS_SETTLED, timeout=10_000)
         except TimeoutError:
             self.open()
         self.theme("light")
         self.go_to_folder("/")
+        # A new launcher takes the focus.
+        page.evaluate(
+            "() => { const { shell } = window.jupyterapp; shell.activateById(shell.currentWidget.id); }"
+        )
         self.still()
+        self.problems.clear()  # of what the test before left open
 
     def _at_lab(self) -> bool:
         """Whether the page shows a Lab that answers."""
@@ -356,16 +390,19 @@ def lab_page(
     browser: Browser, server: LabServer, *, width: int = 1280, height: int = 800
 ) -> Iterator[LabPage]:
     """A page for a Lab, without cookies and storage of pages before: of the browser's profile, or of a fresh one while
-    another page of a Lab is open there."""
+    another page of this Lab is open there."""
     profile = browser.contexts[0]
-    used = any(each.page.context is profile for each in LabPage.opened)
+    used = any(
+        each.page.context is profile and each.server.origin == server.origin for each in LabPage.opened
+    )
     context = browser.new_context(reduced_motion="reduce") if used else profile
     if context is profile:
-        context.clear_cookies()
+        context.clear_cookies(name=re.compile(rf"-{server.port}$"))  # all Labs' are of one host
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.set_viewport_size({"width": width, "height": height})
     page.set_default_timeout(30_000)
+    page.add_init_script(NOTHING_MOVES)
     if context is profile:
         what = {"origin": server.origin, "storageTypes": "all"}
         context.new_cdp_session(page).send("Storage.clearDataForOrigin", what)
@@ -378,5 +415,30 @@ def lab_page(
         if context is not profile:
             context.close()
         elif browser.is_connected():
+            kept = [each.page for each in LabPage.opened]
             for each in profile.pages[1:]:  # it ends with its last page; the first is empty
-                each.close()
+                if each not in kept:
+                    each.close()
+
+
+class SharedPage:
+    """The page of a shared Lab that modules have one after the other: a new one after a test that failed."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._open = ExitStack()
+        self._page: LabPage | None = None
+
+    def of(self, server: LabServer) -> LabPage:
+        """Return the page, for a module that starts it."""
+        page = self._page
+        if page is None or page.suspect or page.page.is_closed() or page.server is not server:
+            self.close()
+            page = self._page = self._open.enter_context(lab_page(self._browser, server))
+        page.forgets = True
+        return page
+
+    def close(self) -> None:
+        """Close the page, if there is one."""
+        self._open.close()
+        self._page = None

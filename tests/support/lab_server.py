@@ -210,6 +210,10 @@ class SharedLab:
             shared_process("the Lab of tests/ui", self._server.process.pid)
         return self._server
 
+    def is_that(self, server: LabServer) -> bool:
+        """Whether this is the shared one."""
+        return server is self._server
+
     def check(self, user: str) -> None:
         """Fail where the server died while ``user`` had it."""
         if self._server is not None and (code := self._server.process.poll()) is not None:

@@ -1,11 +1,12 @@
 """A browser, a JupyterLab and pages for the tests of what people see.
 
-Chromium and the Lab are started once for all modules that pytest runs in a row (package scope); a module with a fixture
-``server`` of its own has a Lab of its own. A module has one page, which is brought back to its start before each test.
+Chromium, the Lab and its page are started once for all modules that pytest runs in a row (package scope); a module with
+a fixture ``server`` of its own has a Lab and a page of its own. The page is brought back to its start before each test.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterator
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browser import CHROMIUM, NARROW, WHY_NOT, LabPage, chromium, lab_page
+from tests.support.browser import CHROMIUM, NARROW, WHY_NOT, LabPage, SharedPage, chromium, lab_page
 from tests.support.homes import temporary_home
 from tests.support.lab_server import LabServer, SharedLab
+
+from .hosts import tools
 
 expect.set_options(timeout=30_000)
 
@@ -42,7 +45,9 @@ def shared_lab() -> Iterator[SharedLab]:
     """The JupyterLab of the modules that need none of their own, below a base URL of two levels, as behind a hub."""
     with temporary_home() as home:
         shutil.copy(EXAMPLES / "quickstart.ipynb", home.work)
-        shared = SharedLab(home, base_url="/a/b/")
+        variables = {"HF_TOKEN": "hf-secret", "OTHER_TOKEN": "other-secret"}
+        path = f"{tools(home)}:{os.environ['PATH']}"
+        shared = SharedLab(home, base_url="/a/b/", env={**variables, "PATH": path})
         yield shared
         shared.stop()
 
@@ -62,12 +67,29 @@ def folder(server: LabServer, request: pytest.FixtureRequest) -> Path:
     return found
 
 
+@pytest.fixture(scope="package")
+def shared_page(browser: Browser) -> Iterator[SharedPage]:
+    """The page of the shared Lab."""
+    page = SharedPage(browser)
+    yield page
+    page.close()
+
+
 @pytest.fixture(scope="module")
-def module_page(browser: Browser, server: LabServer, request: pytest.FixtureRequest) -> Iterator[LabPage]:
-    """The module's page, as large as its ``SIZE`` says."""
+def module_page(
+    browser: Browser,
+    server: LabServer,
+    shared_lab: SharedLab,
+    shared_page: SharedPage,
+    request: pytest.FixtureRequest,
+) -> Iterator[LabPage]:
+    """The module's page, as large as its ``SIZE`` says: that of the shared Lab, or one of its own Lab."""
     width, height = getattr(request.module, "SIZE", NARROW)
-    with lab_page(browser, server, width=width, height=height) as page:
-        yield page
+    if shared_lab.is_that(server):
+        yield shared_page.of(server)
+    else:
+        with lab_page(browser, server, width=width, height=height) as page:
+            yield page
 
 
 @pytest.fixture
@@ -85,6 +107,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep a picture of the pages of a test that failed."""
     report = yield
+    if report.failed:
+        for page in LabPage.opened:
+            page.suspect = True
     if report.failed and call.when == "call":
         for page in LabPage.opened:
             place = f"{item.nodeid.removeprefix('tests/')}-{LabPage.opened.index(page)}"

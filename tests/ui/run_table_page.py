@@ -33,9 +33,9 @@ def query(lab: LabPage) -> Locator:
     return table(lab).get_by_role("combobox", name="Query")
 
 
-def looked_at(lab: LabPage, name: str) -> None:
+def looked_at(lab: LabPage, name: str, *, daily: bool = True) -> None:
     """Pictures in both themes and two sizes, without serious findings; it is wide afterwards."""
-    lab.looks(name, ".gol-RunTable")
+    lab.looks(name, ".gol-RunTable", daily=daily)
     lab.shot(name, width=1920, height=1000)
 
 

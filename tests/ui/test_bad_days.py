@@ -2,107 +2,97 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
 from tests.support.lab_server import free_port, running_lab, start_lab
-from tests.support.rooms import eventually
+from tests.support.mlflow_server import running_mlflow
 
 from .programs import run_script
+from .run_table_page import head, rows, table, totals
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 
 #: Resources ask again after at most this long while they are down.
 BACK_MS = 90_000
-
-
-class Mlflow:
-    """An MLflow server elsewhere that can be ended and started again."""
-
-    def __init__(self, home: Home) -> None:
-        self._home = home
-        self._folder = home.path / "elsewhere"
-        self._folder.mkdir()
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)),
-                *("--backend-store-uri", f"sqlite:///{self._folder}/far.db", "--workers", "1"),
-                *("--artifacts-destination", str(self._folder / "artifacts")),
-            ],
-            cwd=self._folder,
-            env=self._home.environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        # Its start takes half a minute of CPU, and is not what the page is measured by.
-        eventually(self._answers, bool, 200)
-
-    def _answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
-            return True
-        return False
-
-    def end(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-
-@pytest.fixture
-def mlflow(home: Home) -> Iterator[Mlflow]:
-    elsewhere = Mlflow(home)
-    yield elsewhere
-    elsewhere.end()
+QUICK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
 def down(lab: LabPage, name: str) -> Any:
     return lab.section(name).locator(".gol-DownState")
 
 
-def test_an_mlflow_that_goes_and_comes_back(browser: Browser, home: Home, mlflow: Mlflow) -> None:
-    arguments = [f"--GenOpsLab.mlflow_uri=http://127.0.0.1:{mlflow.port}"]
-    slow = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    with running_lab(home, arguments=arguments, env=slow) as server, lab_page(browser, server) as lab:
+def nothing_new(lab: LabPage) -> Locator:
+    return table(lab).locator(".gol-Callout").filter(has_text="Nothing new comes.")
+
+
+def log_run(uri: str, name: str) -> None:
+    """A run that somebody else makes."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    run = client.create_run("0", run_name=name)
+    client.log_metric(run.info.run_id, "loss", 0.5)
+    client.set_terminated(run.info.run_id)
+
+
+def said_to_be_away(lab: LabPage) -> None:
+    """In the panel and in the run table, in both themes."""
+    places = [down(lab, "Experiments"), down(lab, "Models"), table(lab).locator(".gol-DownState")]
+    for place in places:
+        expect(place).to_contain_text(re.compile("cannot be read", re.I))
+        expect(place.locator(".gol-DownState-hint")).not_to_be_empty()
+        expect(place.get_by_role("button", name="Retry now")).to_be_visible()
+    for theme in ("dark", "light"):
+        lab.theme(theme)
+        lab.shot(f"mlflow-down-{theme}", height=1000)
+        found = lab.serious_findings("#genops-lab-panel", colours_alone=theme == "dark")
+        found += lab.serious_findings(".gol-RunTable", colours_alone=theme == "dark")
+        assert found == [], found
+    for name in ("Compute", "Deployments"):
+        expect(down(lab, name)).to_have_count(0)
+
+
+def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
+    browser: Browser, home: Home, tmp_path: Path
+) -> None:
+    port = free_port()
+    arguments = [f"--GenOpsLab.mlflow_uri=http://127.0.0.1:{port}"]
+    with running_lab(home, arguments=arguments, env=QUICK) as server, lab_page(browser, server) as lab:
         lab.open()
-        for theme in ("dark", "light"):
-            lab.theme(theme)
-            for name in ("Experiments", "Models"):
-                expect(down(lab, name)).to_contain_text(re.compile("cannot be read", re.I))
-                expect(down(lab, name).locator(".gol-DownState-hint")).not_to_be_empty()
-                expect(down(lab, name).get_by_role("button", name="Retry now")).to_be_visible()
-            lab.shot(f"mlflow-down-{theme}", height=1000)
-        assert lab.serious_findings("#genops-lab-panel") == []
-        for name in ("Compute", "Deployments"):
-            expect(down(lab, name)).to_have_count(0)
-
-        mlflow.start()
-        run = 'import genops\ngenops.log({"loss": 0.5})'
-        run_script(server, run)
-        experiments = lab.section("Experiments")
-        expect(experiments.get_by_role("button", name=re.compile("loss 0.5"))).to_be_visible(timeout=BACK_MS)
-        expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
-        expect(lab.section("Models").get_by_role("button", name="Register a run's model…")).to_be_visible()
-
-        mlflow.end()
-        expect(down(lab, "Experiments").first).to_be_visible(timeout=BACK_MS)
+        lab.execute("genops:open-runs")
+        said_to_be_away(lab)
+        for name in ("first", "second"):
+            store = f"sqlite:///{tmp_path}/{name}.db"
+            with running_mlflow(home, store, tmp_path / name, port) as url:
+                log_run(url, f"the {name} run")
+                expect(rows(lab).filter(has_text=f"the {name} run")).to_be_visible(timeout=BACK_MS)
+                expect(totals(lab)).to_have_text("1 run")
+                expect(table(lab).locator(".gol-DownState")).to_have_count(0)
+                expect(nothing_new(lab)).to_have_count(0)
+                # Also where the run had no metric yet when its row came.
+                expect(head(lab, "loss metric")).to_be_visible(timeout=BACK_MS)
+                expect(table(lab).get_by_text("read through MLflow's API")).to_be_visible()
+                shown = lab.section("Experiments").get_by_role("button", name=re.compile("loss 0.5"))
+                expect(shown).to_be_visible(timeout=BACK_MS)
+                expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
+                register = lab.section("Models").get_by_role("button", name="Register a run's model…")
+                expect(register).to_be_visible()
+                log_run(url, "another run")
+                expect(totals(lab)).to_have_text("2 runs", timeout=BACK_MS)
+            expect(nothing_new(lab)).to_contain_text("What is here stays", timeout=BACK_MS)
+            # At once: after some seconds it is old enough to say so by itself.
+            assert "up to date" not in table(lab).locator(".gol-RunTable-freshness").inner_text()
+            expect(rows(lab)).to_have_count(2)
+            expect(down(lab, "Experiments").first).to_be_visible(timeout=BACK_MS)
+        expect(table(lab).locator(".gol-RunTable-freshness")).to_contain_text("as of", timeout=BACK_MS)
+        lab.looks("run-table-nothing-new", ".gol-RunTable", (1280, 800), daily=False)
         assert lab.problems == []
 
 

@@ -13,11 +13,10 @@ from playwright.sync_api import expect
 
 from tests.agent.test_gpus import output, program
 from tests.support.browser import LabPage
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
-from tests.support.rooms import eventually
+from tests.support.lab_server import LabServer
 from tests.support.sshd import Sshd
 
+from .hosts import connected, ssh_config
 from .test_target_settings import NOTEBOOK
 from .test_targets import PATIENT_MS, dialog, item, looked_at, run
 
@@ -25,26 +24,22 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def server(module_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
-    """A Lab with a host that has eight GPUs, as nvidia-smi told of a real one."""
+def server(server: LabServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """The shared Lab with a host that has eight GPUs, as nvidia-smi told of a real one."""
     there = tmp_path_factory.mktemp("bin")
     program(there, "nvidia-smi", {"-q -x": (output("nvidia-8x-v100s.xml"), 0)})
     with Sshd(environment={"PATH": f"{there}:{Path(sys.executable).parent}:/usr/bin:/bin"}) as host:
-        folder = module_home.path / ".ssh"
-        folder.mkdir(mode=0o700)
-        (folder / "config").write_text(f"Include {host.config}\n")
         here = {**NOTEBOOK["metadata"]["kernelspec"], "name": "python3"}
-        (module_home.work / "a.ipynb").write_text(json.dumps({**NOTEBOOK, "metadata": {"kernelspec": here}}))
-        with running_lab(module_home) as found:
-            target = {"name": "gpu1", "host": host.alias, "python": sys.executable}
-            assert found.request("POST", "genops/targets", target)[0] == 200
-            found.request("POST", "genops/targets/gpu1/connect")
-            eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["state"] == "up", 90)
-            yield found
+        (server.home.work / "fit.ipynb").write_text(
+            json.dumps({**NOTEBOOK, "metadata": {"kernelspec": here}})
+        )
+        with ssh_config(server, f"Include {host.config}\n"):
+            connected(server, {"name": "gpu1", "host": host.alias, "python": sys.executable})
+            yield server
 
 
 def test_the_kernel_sees_the_gpu_that_fits_best(lab: LabPage, server: LabServer) -> None:
-    lab.open_notebook("a.ipynb")
+    lab.open_notebook("fit.ipynb")
     item(lab).click()
     dialog(lab).get_by_role("button", name="Move to another target…").click()
     picker = dialog(lab)

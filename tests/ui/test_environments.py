@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.environments import index_variables, uv_folder
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.lab_server import LabServer
 from tests.support.packages import package_folder
 from tests.support.sshd import Sshd
 
+from .hosts import ssh_config
 from .test_targets import PATIENT_MS, card, dialog, item, looked_at, run
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -45,22 +45,15 @@ def host(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture(scope="module")
-def server(module_home: Home, host: Sshd) -> Iterator[LabServer]:
-    """A Lab of someone with a project in its folder."""
-    folder = module_home.path / ".ssh"
-    folder.mkdir(mode=0o700)
-    (folder / "config").write_text(host.config.read_text())
-    (module_home.work / "requirements.txt").write_text("goltiny==1.0\ngolslow\n")
-    (module_home.work / "environment.yml").write_text("name: digits\n")
-    with running_lab(module_home) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
+def server(server: LabServer, host: Sshd) -> Iterator[LabServer]:
+    """The shared Lab, of someone with a project in its folder."""
+    files = {"requirements.txt": "goltiny==1.0\ngolslow\n", "environment.yml": "name: digits\n"}
+    for name, text in files.items():
+        (server.home.work / name).write_text(text)
+    with ssh_config(server, host.config.read_text()):
+        yield server
+    for name in files:
+        (server.home.work / name).unlink()
 
 
 def step(found: Locator, name: str) -> Locator:
@@ -89,7 +82,7 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
     log = found.get_by_role("log")
     expect(log).to_contain_text("golslow", timeout=PATIENT_MS)
     expect(found.get_by_role("status")).to_contain_text("requirements.txt and ipykernel")
-    looked_at(lab, "building", ".jp-Dialog")
+    looked_at(lab, "building", ".jp-Dialog", daily=False)
 
     found.get_by_role("button", name="Cancel").click()
     expect(found.get_by_role("radio", name=re.compile("^requirements"))).to_be_checked(timeout=PATIENT_MS)

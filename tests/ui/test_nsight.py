@@ -4,7 +4,6 @@ which needs a GPU for that: a stand-in gives a real export as what it recorded."
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 
@@ -12,10 +11,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import LabPage
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.lab_server import LabServer
 from tests.support.nsys import NsysStandIn, nsys_stand_in
 from tests.support.real_traces import TRACES
+
+from .hosts import made_tools
 
 pytestmark = [
     pytest.mark.ui,
@@ -25,18 +25,13 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def nsys(module_home: Home) -> NsysStandIn:
-    made = nsys_stand_in(module_home.path / "tools")
-    made.export((TRACES / "nsys" / "mfu_2gpu_after.sqlite").read_bytes())
-    return made
-
-
-@pytest.fixture(scope="module")
-def server(module_home: Home, nsys: NsysStandIn) -> Iterator[LabServer]:
-    """A Lab on a machine with nsys."""
-    with running_lab(module_home, env={"PATH": f"{nsys.folder}:{os.environ['PATH']}"}) as found:
-        yield found
+@pytest.fixture(scope="module", autouse=True)
+def nsys(server: LabServer) -> Iterator[NsysStandIn]:
+    """A machine with nsys."""
+    with made_tools(server.home) as folder:
+        made = nsys_stand_in(folder)
+        made.export((TRACES / "nsys" / "mfu_2gpu_after.sqlite").read_bytes())
+        yield made
 
 
 def write(server: LabServer, name: str, *cells: str) -> None:
@@ -64,14 +59,14 @@ def without_nsight(lab: LabPage, path: str) -> None:
 
 
 def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, server: LabServer) -> None:
-    write(server, "a.ipynb", "%load_ext genops_lab", '%%profile --title "under nsight"\nx = 1')
-    lab.open_notebook("a.ipynb")
+    write(server, "nsys.ipynb", "%load_ext genops_lab", '%%profile --title "under nsight"\nx = 1')
+    lab.open_notebook("nsys.ipynb")
     page = lab.page
     in_kernel_menu(page, "Restart Kernel with Nsight Systems…")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("its variables are lost")
     expect(dialog).to_contain_text("Nsight Systems 2024.6.2.225")
-    lab.looks("nsight-dialog", ".jp-Dialog")
+    lab.looks("nsight-dialog", ".jp-Dialog", daily=False)
     dialog.get_by_role("button", name="Restart").click()
     page.get_by_text(re.compile(r"\(Nsight Systems\) \| Idle")).first.wait_for()
     lab.run_all()
@@ -80,7 +75,7 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
     panel = page.locator(".gol-Profile:visible")
     expect(panel.get_by_role("definition").first).to_have_text(re.compile(r"^\d+ %$"))
     lab.shot("nsight-profile", width=1920)
-    [profile] = server.get("genops/profiles")
+    [profile] = [each for each in server.get("genops/profiles") if each["title"] == "under nsight"]
     whole = server.get(f"genops/profiles/{profile['id']}")
     truth = json.loads((TRACES / "truth" / "nsys_mfu_2gpu_after.json").read_text())
     assert {each["device"]: each["busy_us"] for each in whole["summary"]["devices"]} == {
@@ -89,15 +84,15 @@ def test_a_kernel_is_restarted_with_nsight_and_its_profile_opens(lab: LabPage, s
     panel.get_by_role("tab", name="Operators and kernels").click()
     expect(panel.get_by_text("flash_attn::_flash_attn_forward").first).to_be_visible()
 
-    without_nsight(lab, "a.ipynb")
+    without_nsight(lab, "nsys.ipynb")
     assert lab.problems == []
 
 
 def test_where_nsys_is_missing_it_is_said_and_nothing_is_restarted(
     lab: LabPage, server: LabServer, nsys: NsysStandIn
 ) -> None:
-    write(server, "b.ipynb", "1 + 1")
-    lab.open_notebook("b.ipynb")
+    write(server, "no-nsys.ipynb", "1 + 1")
+    lab.open_notebook("no-nsys.ipynb")
     away = nsys.program.rename(nsys.folder / "away")
     try:
         in_kernel_menu(lab.page, "Restart Kernel with Nsight Systems…")

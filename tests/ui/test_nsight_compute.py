@@ -3,7 +3,6 @@ driver, for there is no GPU."""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -12,10 +11,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import LabPage
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.lab_server import LabServer
 from tests.support.ncu import NcuStandIn, ncu_stand_in
 
+from .hosts import made_tools
 from .test_nsight import in_kernel_menu, without_nsight, write
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -30,26 +29,21 @@ for _ in range(3):
 driver.cuLaunchNamed(b"softmax")"""
 
 
-@pytest.fixture(scope="module")
-def ncu(module_home: Home) -> NcuStandIn:
-    return ncu_stand_in(module_home.path / "tools")
-
-
-@pytest.fixture(scope="module")
-def server(module_home: Home, ncu: NcuStandIn) -> Iterator[LabServer]:
-    """A Lab on a machine with ncu."""
-    with running_lab(module_home, env={"PATH": f"{ncu.folder}:{os.environ['PATH']}"}) as found:
-        yield found
+@pytest.fixture(scope="module", autouse=True)
+def ncu(server: LabServer) -> Iterator[NcuStandIn]:
+    """A machine with ncu."""
+    with made_tools(server.home) as folder:
+        yield ncu_stand_in(folder)
 
 
 def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: LabServer) -> None:
     write(
         server,
-        "c.ipynb",
+        "ncu.ipynb",
         SETUP,
         CELL,
     )
-    lab.open_notebook("c.ipynb")
+    lab.open_notebook("ncu.ipynb")
     page = lab.page
     in_kernel_menu(page, "Restart Kernel with Nsight Compute…")
     dialog = page.get_by_role("dialog")
@@ -70,7 +64,7 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     panel.get_by_role("button", name="Kernels", exact=True).click()
     expect(panel.get_by_role("grid", name="Kernels", exact=True).get_by_text("gemm")).to_be_visible()
     lab.shot("nsight-compute-profile", width=1920)
-    [profile] = server.get("genops/profiles")
+    [profile] = [each for each in server.get("genops/profiles") if each["title"] == "measured"]
     measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
     assert measured["launches"] == 4
     deadline = time.monotonic() + 60
@@ -80,15 +74,15 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     assert artifact.endswith("/measured.ncu-rep")
     assert {each["name"]: each["place"]["line"] for each in measured["kernels"]} == {"gemm": 3, "softmax": 4}
 
-    without_nsight(lab, "c.ipynb")
+    without_nsight(lab, "ncu.ipynb")
     assert lab.problems == []
 
 
 def test_without_a_driver_it_is_said_and_nothing_is_restarted(
     lab: LabPage, server: LabServer, ncu: NcuStandIn
 ) -> None:
-    write(server, "d.ipynb", "1 + 1")
-    lab.open_notebook("d.ipynb")
+    write(server, "no-driver.ipynb", "1 + 1")
+    lab.open_notebook("no-driver.ipynb")
     ncu.refuse()
     in_kernel_menu(lab.page, "Restart Kernel with Nsight Compute…")
     told = lab.page.locator(".Toastify__toast")

@@ -12,14 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
 from tests.profiler.test_bringing import PLAIN
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.faults import FaultProxy
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.lab_server import LabServer
 from tests.support.sshd import Sshd
+
+from .hosts import connected, ssh_config
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -42,26 +43,19 @@ def proxy(host: Sshd) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture(scope="module")
-def server(module_home: Home, host: Sshd, proxy: FaultProxy) -> Iterator[LabServer]:
-    """A Lab that is connected with the target gpu1."""
-    folder = module_home.path / ".ssh"
-    folder.mkdir(mode=0o700)
-    (folder / "config").write_text(host.write_config(port=proxy.port).read_text())
-    with running_lab(module_home) as found:
-        given = {"name": "gpu1", "host": host.alias, "python": sys.executable}
-        assert found.request("POST", "genops/targets", given)[0] == 200
-        assert found.request("POST", "genops/targets/gpu1/connect", {})[0] == 200
-        until(lambda: found.get("genops/targets/gpu1")["state"] == "up")
-        yield found
+def server(server: LabServer, host: Sshd, proxy: FaultProxy) -> Iterator[LabServer]:
+    """The shared Lab, connected with the target gpu1."""
+    with ssh_config(server, host.write_config(port=proxy.port).read_text()):
+        connected(server, {"name": "gpu1", "host": host.alias, "python": sys.executable})
+        yield server
 
 
 @pytest.fixture(scope="module")
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
-    with lab_page(browser, server) as page:
-        page.open()
-        page.execute("application:toggle-left-area")
-        yield page
-        assert page.problems == []
+def lab(module_page: LabPage) -> Iterator[LabPage]:
+    module_page.start()
+    module_page.alone()
+    yield module_page
+    assert module_page.problems == []
 
 
 @pytest.fixture
@@ -119,10 +113,10 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
     ],
 )
 def test_what_failed_for_want_of_the_trace_comes_with_it(
-    lab: LabPage, module_home: Home, proxy: FaultProxy, profile_id: str, tab: str, failure: str, shown: str
+    lab: LabPage, server: LabServer, proxy: FaultProxy, profile_id: str, tab: str, failure: str, shown: str
 ) -> None:
     # As those of a version before, which only the trace can replace.
-    for kept in module_home.path.rglob(f"{profile_id}/columns"):
+    for kept in server.home.path.rglob(f"{profile_id}/columns"):
         shutil.rmtree(kept)
     lab.execute("genops:open-profile", {"id": profile_id})
     profile = lab.page.locator(".gol-Profile:visible")

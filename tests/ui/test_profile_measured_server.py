@@ -20,9 +20,8 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 SECOND = "triton_poi_fused_relu_0"
 
 
-@pytest.mark.parametrize(
-    ("theme", "width"), [("light", 1280), pytest.param("dark", 1920, marks=pytest.mark.exhaustive)]
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1920)])
 def test_what_is_shown_stays_and_goes_on(browser: Browser, home: Home, theme: str, width: int) -> None:
     (home.work / REPORT).write_bytes(written())
     first = start_lab(home)

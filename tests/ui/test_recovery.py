@@ -9,12 +9,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.support.browser import LabPage, lab_page
+from tests.support.browser import LabPage
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, start_lab
 
@@ -25,17 +26,17 @@ LINES = 400
 WORK = f"import time\nfor i in range({LINES}):\n    print('line', i)\n    time.sleep(0.02)\n'all done'"
 WHOLE = "".join(f"line {i}\n" for i in range(LINES))
 LONG_MS = 120_000
+KEPT = ["--GenOpsLab.keep_local_kernels=True"]
 
 
 class Bench:
-    """A Lab whose server can be killed and started again. Its notebooks' kernels are on a target on this machine
-    (``box``), or this machine's own."""
+    """A Lab whose server can be killed and started again: kernels outlive it, on a target on this machine (``box``) and
+    here. Its notebooks' kernel is ``kernel_name``, unless they say."""
 
-    def __init__(self, home: Home, kernel_name: str, *arguments: str) -> None:
+    def __init__(self, home: Home, kernel_name: str = "") -> None:
         self.home = home
         self.kernel_name = kernel_name
-        self._arguments = [*arguments, f"--GenOpsLab.keep_local_kernels={kernel_name == 'python3'}"]
-        self.server: LabServer = start_lab(home, arguments=self._arguments)
+        self.server: LabServer = start_lab(home, arguments=KEPT)
         target = {"name": "box", "kind": "local", "python": sys.executable}
         status, answer = self.server.request("POST", "genops/targets", target)
         assert status in (200, 201), answer
@@ -44,13 +45,13 @@ class Bench:
         os.killpg(self.server.process.pid, signal.SIGKILL)
         self.server.process.wait()
 
-    def restart(self) -> None:
-        self.server = start_lab(self.home, after=self.server, arguments=self._arguments)
+    def restart(self, *arguments: str) -> None:
+        self.server = start_lab(self.home, after=self.server, arguments=[*KEPT, *arguments])
 
     def kernels(self) -> list[str]:
         return sorted(kernel["id"] for kernel in self.server.get("api/kernels"))
 
-    def notebook(self, name: str, *sources: str) -> Path:
+    def notebook(self, name: str, *sources: str, kernel: str = "") -> Path:
         cells = [
             {
                 "cell_type": "code",
@@ -62,7 +63,9 @@ class Bench:
             }
             for number, source in enumerate(sources)
         ]
-        metadata = {"kernelspec": {"name": self.kernel_name, "display_name": "box", "language": "python"}}
+        metadata = {
+            "kernelspec": {"name": kernel or self.kernel_name, "display_name": "box", "language": "python"}
+        }
         path = self.home.work / name
         path.write_text(
             json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
@@ -83,16 +86,26 @@ ON_A_TARGET, HERE = "genops-box", "python3"
 def kernels(daily: str) -> pytest.MarkDecorator:
     """A bad day with a kernel on a target and one of this machine's own, of which one comes daily."""
     rare = HERE if daily == ON_A_TARGET else ON_A_TARGET
-    return pytest.mark.parametrize(
-        "bench", [daily, pytest.param(rare, marks=pytest.mark.exhaustive)], indirect=True
-    )
+    return pytest.mark.parametrize("kernel", [daily, pytest.param(rare, marks=pytest.mark.exhaustive)])
+
+
+@pytest.fixture(scope="module")
+def bench(module_home: Home) -> Iterator[Bench]:
+    found = Bench(module_home)
+    yield found
+    found.end()
+
+
+@pytest.fixture(scope="module")
+def server(bench: Bench) -> LabServer:
+    return bench.server
 
 
 @pytest.fixture
-def bench(home: Home, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    found = Bench(home, request.param)
-    yield found
-    found.end()
+def lab(module_page: LabPage) -> LabPage:
+    """The page, whose server may have been another one before."""
+    module_page.start()
+    return module_page
 
 
 def opened(lab: LabPage, name: str) -> None:
@@ -146,86 +159,85 @@ def saved(path: Path) -> None:
 
 
 @kernels(HERE)
-def test_a_page_that_is_reloaded_in_the_middle_of_a_cell(browser: Browser, bench: Bench) -> None:
-    go = bench.home.work / "go"  # its last line waits for it: a reload may take longer than the lines
+def test_a_page_that_is_reloaded_in_the_middle_of_a_cell(lab: LabPage, bench: Bench, kernel: str) -> None:
+    go = (
+        bench.home.work / f"go-{kernel}"
+    )  # its last line waits for it: a reload may take longer than the lines
     waits = (
         f"import os\n    while i == {LINES - 1} and not os.path.exists({str(go)!r}): time.sleep(0.1)\n    "
     )
-    path = bench.notebook("reload.ipynb", WORK.replace("print('line', i)", f"{waits}print('line', i)"))
-    with lab_page(browser, bench.server) as lab:
-        lab.open()
-        opened(lab, "reload.ipynb")
-        save(
-            lab, path
-        )  # with the kernel's metadata, so that the reloaded page has nothing of its own to save
-        lab.run_all()
-        expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
-        lab.page.reload()
-        lab.ready()
-        first = lab.page.locator(".jp-CodeCell").first
-        expect(first).to_contain_text("line 20", timeout=LONG_MS)
-        expect(first.locator(".jp-InputPrompt")).to_have_text("[*]:")
-        go.touch()
-        has_all(lab)
-        saved(path)
-        assert lab.problems == []
+    code = WORK.replace("print('line', i)", f"{waits}print('line', i)")
+    path = bench.notebook("reload.ipynb", code, kernel=kernel)
+    opened(lab, "reload.ipynb")
+    save(lab, path)  # with the kernel's metadata, so that the reloaded page has nothing of its own to save
+    lab.run_all()
+    expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+    lab.page.reload()
+    lab.ready()
+    first = lab.page.locator(".jp-CodeCell").first
+    expect(first).to_contain_text("line 20", timeout=LONG_MS)
+    expect(first.locator(".jp-InputPrompt")).to_have_text("[*]:")
+    go.touch()
+    has_all(lab)
+    saved(path)
+    assert lab.problems == []
 
 
 @kernels(ON_A_TARGET)
-def test_a_server_that_is_killed_in_the_middle_of_a_cell(browser: Browser, bench: Bench) -> None:
-    path = bench.notebook("killed.ipynb", WORK)
-    with lab_page(browser, bench.server) as lab:
-        lab.open()
-        opened(lab, "killed.ipynb")
-        kernels = bench.kernels()
-        lab.run_all()
-        expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
-        bench.kill()
-        bench.restart()
-        assert bench.kernels() == kernels
-        has_all(lab)
-        lab.execute("docmanager:save")  # it had unsaved changes before, so that is left to the person
-        saved(path)
-        lab.execute("notebook:run-all-cells")
-        expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[2]:", timeout=LONG_MS)
+def test_a_server_that_is_killed_in_the_middle_of_a_cell(lab: LabPage, bench: Bench, kernel: str) -> None:
+    path = bench.notebook("killed.ipynb", WORK, kernel=kernel)
+    opened(lab, "killed.ipynb")
+    kernels = bench.kernels()
+    lab.run_all()
+    expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+    bench.kill()
+    bench.restart()
+    assert bench.kernels() == kernels
+    has_all(lab)
+    lab.execute("docmanager:save")  # it had unsaved changes before, so that is left to the person
+    saved(path)
+    lab.execute("notebook:run-all-cells")
+    expect(lab.page.locator(".jp-CodeCell .jp-InputPrompt").first).to_have_text("[2]:", timeout=LONG_MS)
 
 
-def test_a_page_that_was_away_for_longer_than_its_document_is_left_to_it(
-    browser: Browser, home: Home
-) -> None:
-    bench = Bench(home, "genops-box", "--GenOpsLab.outputs_left_to_page_s=0.5")
-    path = bench.notebook("away.ipynb", WORK)
+@contextmanager
+def offline(lab: LabPage) -> Iterator[None]:
+    """The page alone has no network; its context's other pages have."""
+    session = lab.page.context.new_cdp_session(lab.page)
+    conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", {"offline": True, **conditions})
     try:
-        with lab_page(browser, bench.server) as lab:
-            lab.open()
-            opened(lab, "away.ipynb")
-            save(lab, path)
-            lab.run_all()
-            expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
-            lab.page.context.set_offline(True)
-            bench.kill()
-            bench.restart()
-            saved(path)
-            lab.page.context.set_offline(False)
-            has_all(lab)
+        yield
     finally:
-        bench.end()
+        session.send("Network.emulateNetworkConditions", {"offline": False, **conditions})
+        session.detach()
+
+
+def test_a_page_that_was_away_for_longer_than_its_document_is_left_to_it(lab: LabPage, bench: Bench) -> None:
+    path = bench.notebook("away.ipynb", WORK, kernel=ON_A_TARGET)
+    opened(lab, "away.ipynb")
+    save(lab, path)
+    lab.run_all()
+    expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+    with offline(lab):
+        bench.kill()
+        bench.restart("--GenOpsLab.outputs_left_to_page_s=0.5")
+        saved(path)
+    has_all(lab)
 
 
 @kernels(HERE)
-def test_a_page_and_a_server_that_are_gone(browser: Browser, bench: Bench) -> None:
-    path = bench.notebook("gone.ipynb", WORK)
-    with lab_page(browser, bench.server) as lab:
-        lab.open()
-        opened(lab, "gone.ipynb")
-        kernels = bench.kernels()
-        lab.run_all()
-        expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+def test_a_page_and_a_server_that_are_gone(lab: LabPage, bench: Bench, kernel: str) -> None:
+    path = bench.notebook("gone.ipynb", WORK, kernel=kernel)
+    opened(lab, "gone.ipynb")
+    kernels = bench.kernels()
+    lab.run_all()
+    expect(lab.page.locator(".jp-CodeCell").first).to_contain_text("line 20")
+    lab.page.goto("about:blank")
     bench.kill()
     bench.restart()
     saved(path)
     assert bench.kernels() == kernels
-    with lab_page(browser, bench.server) as lab:
-        lab.open()
-        opened(lab, "gone.ipynb")
-        has_all(lab)
+    lab.open()
+    opened(lab, "gone.ipynb")
+    has_all(lab)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -42,9 +44,7 @@ def logged_in(page: Page, server: LabServer, link: str) -> None:
     page.wait_for_selector(".jp-LabShell", timeout=90_000)
 
 
-def test_the_link_opens_the_run_after_the_login_and_once(
-    lab: LabPage, server: LabServer, browser: Browser
-) -> None:
+def test_the_link_opens_the_run_after_the_login_and_once(lab: LabPage, server: LabServer) -> None:
     run_script(server, SCRIPT.format(name="linked"))
     link = copied(lab, "linked")
     (run,) = [each for each in server.get("genops/runs")["runs"] if each["name"] == "linked"]
@@ -57,18 +57,21 @@ def test_the_link_opens_the_run_after_the_login_and_once(
     lab.shot("run-link-private")
     lab.page.get_by_role("dialog").get_by_role("button", name="Ok").click()
 
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
+    page = lab.page
+    page.context.clear_cookies(name=re.compile(rf"-{server.port}$"))
     logged_in(page, server, link)
     drawer = page.locator(".gol-RunTable-host:visible").get_by_role("region", name="linked")
     expect(drawer.get_by_role("button", name="Copy link")).to_be_visible()
     page.wait_for_url(f"{server.url}lab**")
     assert "genops-run" not in page.url
-    page.goto(f"{server.url}lab?genops-run=00000000000000000000000000000000")
+    page.evaluate(
+        "request => { void window.jupyterapp.commands.execute('genops:open-linked-run', { request }); }",
+        f"/lab?genops-run={32 * '0'}",
+    )
     expect(page.get_by_text("The run cannot be read.")).to_be_visible()
-    context.close()
 
 
+@pytest.mark.exhaustive
 def test_mlflows_own_page_of_the_run_and_of_our_pictures(
     module_home: Home, browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

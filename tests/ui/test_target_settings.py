@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.support import exhaustive
 from tests.support.browser import LabPage
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.lab_server import LabServer
 from tests.support.rooms import eventually
 from tests.support.sshd import Sshd
 
+from .hosts import connected, ssh_config
 from .test_targets import PATIENT_MS, card, dialog, item, looked_at, popup_looked_at, run
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -32,22 +33,15 @@ NOTEBOOK = {
 
 
 @pytest.fixture(scope="module")
-def server(module_home: Home) -> Iterator[LabServer]:
-    """A Lab whose target is connected."""
-    with Sshd() as host:
-        folder = module_home.path / ".ssh"
-        folder.mkdir(mode=0o700)
-        (folder / "config").write_text(f"Include {host.config}\n")
-        for name in ("a.ipynb", "busy.ipynb"):
-            (module_home.work / name).write_text(json.dumps(NOTEBOOK))
-        with running_lab(module_home, env={"HF_TOKEN": "hf-secret", "OTHER_TOKEN": "other-secret"}) as found:
-            target = {"name": "gpu1", "host": host.alias, "python": sys.executable}
-            assert found.request("POST", "genops/targets", target)[0] == 200
-            found.request("POST", "genops/targets/gpu1/connect")
-            eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["state"] == "up", 90)
-            yield found
-            found.request("PUT", "genops/targets/gpu1", {})
-            eventually(lambda: found.get("genops/targets/gpu1"), lambda each: each["warm_ready"] is None, 90)
+def server(server: LabServer) -> Iterator[LabServer]:
+    """The shared Lab with a target that is connected."""
+    with Sshd() as host, ssh_config(server, f"Include {host.config}\n"):
+        for name in ("ended.ipynb", "busy.ipynb"):
+            (server.home.work / name).write_text(json.dumps(NOTEBOOK))
+        connected(server, {"name": "gpu1", "host": host.alias, "python": sys.executable})
+        yield server
+        server.request("PUT", "genops/targets/gpu1", {})
+        eventually(lambda: server.get("genops/targets/gpu1"), lambda each: each["warm_ready"] is None, 90)
 
 
 def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, server: LabServer) -> None:
@@ -78,6 +72,8 @@ def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, serv
 
 
 def open_notebook(lab: LabPage, name: str) -> None:
+    # A request added the target; JupyterLab looks for kernelspecs once a minute.
+    lab.page.evaluate("() => window.jupyterapp.serviceManager.kernelspecs.refreshSpecs()")
     lab.execute("docmanager:open", {"path": name})
     lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for(timeout=PATIENT_MS)
     lab.page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for(timeout=PATIENT_MS)
@@ -96,6 +92,7 @@ def popup(lab: LabPage) -> Locator:
     return lab.page.get_by_role("dialog", name="Where this notebook runs")
 
 
+@pytest.mark.exhaustive  # tests/remote/test_kernels.py has it for clients that come later; a reload is in test_recovery
 def test_a_cell_that_runs_is_busy_whatever_is_answered_and_after_a_reload(
     lab: LabPage, server: LabServer
 ) -> None:
@@ -133,18 +130,18 @@ def test_a_cell_that_runs_is_busy_whatever_is_answered_and_after_a_reload(
 
 
 def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, server: LabServer) -> None:
-    open_notebook(lab, "a.ipynb")
+    open_notebook(lab, "ended.ipynb")
     run(lab, "held = 1; print('held', held)", "held 1")
     lab.execute("docmanager:save")
-    eventually((server.home.work / "a.ipynb").read_text, lambda text: "held = 1" in text, 60)
+    eventually((server.home.work / "ended.ipynb").read_text, lambda text: "held = 1" in text, 60)
     policy = {"warm_kernels": 1, "idle_minutes": 1}
     assert server.request("PUT", "genops/targets/gpu1", {"policy": policy})[0] == 200
     # The kernel of the test before ends too.
     told = lab.page.locator(
-        ".Toastify__toast", has_text="a.ipynb (kernel on gpu1): Ended after 1 min without work; freed "
+        ".Toastify__toast", has_text="ended.ipynb (kernel on gpu1): Ended after 1 min without work; freed "
     )
     expect(told.first).to_be_visible(timeout=3 * PATIENT_MS)
-    looked_at(lab, "ended", ".Toastify")
+    looked_at(lab, "ended", ".Toastify", daily=False)
     expect(item(lab)).to_contain_text("kernel has ended")
     is_shown_as(lab, "Unknown")
     assert server.request("PUT", "genops/targets/gpu1", {})[0] == 200
@@ -157,13 +154,14 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     is_shown_as(lab, "Unknown")
     lab.execute("docmanager:save")
 
-    lab.page.reload()
-    lab.ready()
+    if exhaustive.ALL:
+        lab.page.reload()
+        lab.ready()
     expect(item(lab)).to_contain_text("kernel has ended", timeout=PATIENT_MS)
     is_shown_as(lab, "Unknown")
     details = popup(lab)
     expect(details).to_contain_text("Ended after 1 min without work; freed ")
-    popup_looked_at(lab, "targets-ended", item(lab))
+    popup_looked_at(lab, "targets-ended", item(lab), daily=False)
     expect(details.get_by_role("button", name="Restart")).to_be_visible()
     lab.page.keyboard.press("Escape")
     run(lab, "print('held is', 'held' in dir())", "This cell was not run")

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Locator, expect
 
-from tests.support.browser import LabPage, lab_page
-from tests.support.homes import Home
-from tests.support.lab_server import LabServer, running_lab
+from tests.support import exhaustive
+from tests.support.browser import PICTURES_ASKED, LabPage
+from tests.support.lab_server import LabServer
 from tests.support.sshd import Sshd, make_key
+
+from .hosts import ssh_config
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -30,8 +32,8 @@ def host() -> Iterator[Sshd]:
 
 
 @pytest.fixture(scope="module")
-def server(module_home: Home, host: Sshd) -> Iterator[LabServer]:
-    """A Lab of someone whose ssh_config names the host twice: with a key, and with one that needs a passphrase.
+def server(server: LabServer, host: Sshd) -> Iterator[LabServer]:
+    """The shared Lab; its user's ssh_config names the host twice: with a key, and with one that needs a passphrase.
 
     The host's key is not known yet.
     """
@@ -40,22 +42,18 @@ def server(module_home: Home, host: Sshd) -> Iterator[LabServer]:
         keys.write(locked.with_suffix(".pub").read_text())
     host.known_hosts.write_text("")
     plain = host.write_config(IdentityAgent=None).read_text()
-    folder = module_home.path / ".ssh"
-    folder.mkdir(mode=0o700)
-    (folder / "config").write_text(
-        plain
-        + plain.replace(f"Host {host.alias}\n", "Host locked-host\n").replace(str(host.user_key), str(locked))
+    other = plain.replace(f"Host {host.alias}\n", "Host locked-host\n").replace(
+        str(host.user_key), str(locked)
     )
-    with running_lab(module_home) as found:
-        yield found
+    with ssh_config(server, plain + other):
+        yield server
 
 
 @pytest.fixture(scope="module")
-def lab(browser: Browser, server: LabServer) -> Iterator[LabPage]:
+def lab(module_page: LabPage) -> LabPage:
     """One page for the whole way: each test begins where the one before it ended."""
-    with lab_page(browser, server) as page:
-        page.open()
-        yield page
+    module_page.start()
+    return module_page
 
 
 def looked_at(lab: LabPage, name: str, selector: str, *, daily: bool = True) -> None:
@@ -63,8 +61,10 @@ def looked_at(lab: LabPage, name: str, selector: str, *, daily: bool = True) -> 
     lab.looks(f"targets-{name}", selector, (1280, 1000), daily=daily)
 
 
-def popup_looked_at(lab: LabPage, name: str, opener: Locator) -> None:
+def popup_looked_at(lab: LabPage, name: str, opener: Locator, *, daily: bool = True) -> None:
     """As ``looked_at``, for a popup, which a change of the theme may close."""
+    if not (daily or PICTURES_ASKED or exhaustive.ALL):
+        return
     popup = lab.page.locator(".gol-Popup")
     for theme in ("dark", "light"):
         lab.theme(theme)
@@ -102,7 +102,7 @@ def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Ss
     compute.get_by_role("button", name="Import from ~/.ssh/config").click()
     candidates = compute.get_by_role("list", name="Hosts of your ssh_config")
     expect(candidates.get_by_role("listitem")).to_have_count(2)
-    looked_at(lab, "none", "#genops-lab-section-compute-body")
+    looked_at(lab, "none", "#genops-lab-section-compute-body", daily=False)
     candidates.get_by_role("listitem").filter(has_text=host.alias).get_by_role("button").click()
 
     question = dialog(lab)
@@ -115,7 +115,7 @@ def test_a_host_of_the_ssh_config_is_added_with_one_click(lab: LabPage, host: Ss
     expect(ready).to_be_visible(timeout=PATIENT_MS)
     steps = question.get_by_role("listitem")
     expect(steps.filter(has_text="ipykernel")).to_contain_text("well")
-    looked_at(lab, "tested", ".jp-Dialog")
+    looked_at(lab, "tested", ".jp-Dialog", daily=False)
     question.get_by_role("button", name="Done").click()
     expect(question).to_have_count(0)
 
@@ -165,7 +165,7 @@ def test_a_passphrase_is_asked_and_a_question_goes_with_its_connection(
     locked.get_by_role("button", name="Connect").click()
     field = question.locator("input[type=password]")
     expect(field).to_be_focused(timeout=PATIENT_MS)
-    looked_at(lab, "passphrase", ".jp-Dialog")
+    looked_at(lab, "passphrase", ".jp-Dialog", daily=False)
     server.request("POST", "genops/targets/locked/disconnect")
     expect(question).to_have_count(0)
 

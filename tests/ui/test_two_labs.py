@@ -13,36 +13,36 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.support.browser import LabPage, lab_page
-from tests.support.homes import temporary_home
-from tests.support.lab_server import running_lab
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
 from tests.support.sshd import Sshd
 
+from .hosts import ssh_config
 from .test_targets import PATIENT_MS, card, item, popup_looked_at
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def labs(browser: Browser) -> Iterator[tuple[LabPage, LabPage, str]]:
-    """Two pages of two Labs, both connected to the same host, and the target's name."""
+def labs(
+    browser: Browser, server: LabServer, module_page: LabPage, module_home: Home
+) -> Iterator[tuple[LabPage, LabPage, str]]:
+    """Two pages, of the shared Lab and another one, both connected to the same host, and the target's name."""
     with ExitStack() as stack:
         host = stack.enter_context(Sshd(environment={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}))
-        pages = []
-        for _ in range(2):
-            home = stack.enter_context(temporary_home())
-            folder = home.path / ".ssh"
-            folder.mkdir(mode=0o700)
-            (folder / "config").write_text(host.write_config(IdentityAgent=None).read_text())
-            server = stack.enter_context(running_lab(home))
+        other = stack.enter_context(running_lab(module_home))
+        module_page.start()
+        second = stack.enter_context(lab_page(browser, other))
+        second.open()
+        for page in (module_page, second):
+            config = host.write_config(IdentityAgent=None).read_text()
+            stack.enter_context(ssh_config(page.server, config))
             body = {"name": host.alias, "host": host.alias}
-            status, answer = server.request("POST", "genops/targets", body)
+            status, answer = page.server.request("POST", "genops/targets", body)
             assert status == 200, answer
-            page = stack.enter_context(lab_page(browser, server))
-            page.open()
             card(page, host.alias).get_by_role("button", name="Connect", exact=True).click()
             expect(card(page, host.alias)).to_contain_text("connected", timeout=PATIENT_MS)
-            pages.append(page)
-        yield pages[0], pages[1], host.alias
+        yield module_page, second, host.alias
 
 
 def run(lab: LabPage, code: str, expected: str, *, cell: int = -1) -> None:
@@ -95,7 +95,7 @@ def test_a_kernel_is_taken_over_and_taken_back(labs: tuple[LabPage, LabPage, str
     item(first).click()
     popup = first.page.get_by_role("dialog")
     expect(popup).to_contain_text("Another Lab has this kernel.")
-    popup_looked_at(first, "two-labs-taken", item(first))
+    popup_looked_at(first, "two-labs-taken", item(first), daily=False)
     assert "dead" not in first.page.locator("body").inner_text().lower()
 
     popup.get_by_role("button", name="Take it back").click()

@@ -9,10 +9,9 @@ import { FakeTable } from './support';
 
 afterEach(cleanup);
 
-const shown = (refreshing: boolean): string => {
-  const table = new FakeTable(8);
-  table.refreshing = refreshing;
-  const snapshot = { matched: 8, total: 8, groups: null, state: table.state };
+const shown = (changes: Partial<FakeTable['state']>): string => {
+  const state = { ...new FakeTable(8).state, ...changes };
+  const snapshot = { matched: 8, total: 8, groups: null, state };
   render(
     <StatusLine
       snapshot={snapshot as unknown as IWindowsSnapshot}
@@ -32,7 +31,16 @@ type Handlers = Omit<
 const handlers = {};
 
 it('says that runs of an earlier time are being refreshed', () => {
-  expect(shown(true)).toMatch(/as of .* ago · refreshing…$/);
+  expect(shown({ refreshing: true })).toMatch(/as of .* ago · refreshing…$/);
   cleanup();
-  expect(shown(false)).toMatch(/as of .* ago$/);
+  expect(shown({})).toMatch(/as of .* ago$/);
+});
+
+it('names where runs are read from, and that no change is missing', () => {
+  const now = { as_of: Date.now() / 1000 };
+  expect(shown({ ...now, source: 'postgresql' })).toBe(
+    "read from MLflow's database · up to date"
+  );
+  cleanup();
+  expect(shown({ ...now, problem: 'away' })).not.toContain('up to date');
 });

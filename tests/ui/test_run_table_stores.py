@@ -1,38 +1,24 @@
-"""The run table on bad days: MLflow that is away, or another one; a store that is a database; very many columns."""
+"""The run table on rare stores: a database, and very many columns."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, expect
 
 from benchmarks.run_store import make_wide
 from tests.support.browser import LabPage, lab_page
 from tests.support.homes import Home
-from tests.support.lab_server import free_port, running_lab
-from tests.support.mlflow_server import running_mlflow
+from tests.support.lab_server import running_lab
 from tests.support.postgres import missing, running_postgres
 
-from .run_table_page import grid, head, query, rows, table, totals
+from .run_table_page import grid, query, rows, table, totals
+from .test_bad_days import log_run
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(400)]
 
-#: The table asks again after at most this long while MLflow is down.
-BACK_MS = 90_000
-QUICK = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 COLUMNS = 12_000
-
-
-def log_run(uri: str, name: str) -> None:
-    """A run that somebody else makes."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(uri)
-    run = client.create_run("0", run_name=name)
-    client.log_metric(run.info.run_id, "loss", 0.5)
-    client.set_terminated(run.info.run_id)
 
 
 def seen(lab: LabPage, name: str) -> None:
@@ -44,45 +30,7 @@ def seen(lab: LabPage, name: str) -> None:
         assert found == [], found
 
 
-def nothing_new(lab: LabPage) -> Locator:
-    return table(lab).locator(".gol-Callout").filter(has_text="Nothing new comes.")
-
-
-def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
-    browser: Browser, home: Home, tmp_path: Path
-) -> None:
-    port = free_port()
-    arguments = [f"--GenOpsLab.mlflow_uri=http://127.0.0.1:{port}"]
-    with running_lab(home, arguments=arguments, env=QUICK) as server, lab_page(browser, server) as lab:
-        lab.open()
-        lab.execute("genops:open-runs")
-        down = table(lab).locator(".gol-DownState")
-        expect(down).to_contain_text("The runs cannot be read.")
-        expect(down.locator(".gol-DownState-hint")).not_to_be_empty()
-        expect(down.get_by_role("button", name="Retry now")).to_be_visible()
-        seen(lab, "run-table-down")
-        for name in ("first", "second"):
-            store = f"sqlite:///{tmp_path}/{name}.db"
-            with running_mlflow(home, store, tmp_path / name, port) as url:
-                log_run(url, f"the {name} run")
-                expect(rows(lab).filter(has_text=f"the {name} run")).to_be_visible(timeout=BACK_MS)
-                expect(totals(lab)).to_have_text("1 run")
-                expect(down).to_have_count(0)
-                expect(nothing_new(lab)).to_have_count(0)
-                # Also where the run had no metric yet when its row came.
-                expect(head(lab, "loss metric")).to_be_visible(timeout=BACK_MS)
-                expect(table(lab).get_by_text("read through MLflow's API")).to_be_visible()
-                log_run(url, "another run")
-                expect(totals(lab)).to_have_text("2 runs", timeout=BACK_MS)
-            expect(nothing_new(lab)).to_contain_text("What is here stays", timeout=BACK_MS)
-            # At once: after some seconds it is old enough to say so by itself.
-            assert "up to date" not in table(lab).locator(".gol-RunTable-freshness").inner_text()
-            expect(rows(lab)).to_have_count(2)
-        expect(table(lab).locator(".gol-RunTable-freshness")).to_contain_text("as of", timeout=BACK_MS)
-        seen(lab, "run-table-nothing-new")
-        assert lab.problems == []
-
-
+@pytest.mark.exhaustive
 @pytest.mark.skipif(bool(missing()), reason=missing())
 def test_runs_of_a_database_say_how_old_they_are(browser: Browser, home: Home) -> None:
     with running_postgres() as database:
@@ -100,6 +48,7 @@ def test_runs_of_a_database_say_how_old_they_are(browser: Browser, home: Home) -
             assert lab.problems == []
 
 
+@pytest.mark.exhaustive
 def test_twelve_thousand_columns_are_found_and_completed(browser: Browser, home: Home) -> None:
     with running_lab(home) as server, lab_page(browser, server) as lab:
         assert server.get("genops/runs")["runs"] == []
