@@ -45,6 +45,11 @@ def program(module: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", _STARTER, warm_address(), module)
 
 
+def scoring_program(module: str) -> tuple[str, ...]:
+    """Return the command that runs ``module`` in a warm process that has imported scikit-learn and skops too."""
+    return (sys.executable, "-I", "-S", _STARTER, warm_address() + SCORING, module)
+
+
 def script(code: str, *arguments: str) -> tuple[str, ...]:
     """Return the command that runs ``code`` in a warm process, instead of ``python -c``."""
     return (*program("tests.support.warm_python"), code, *arguments)
