@@ -22,7 +22,7 @@ from . import pages
 from .pages import Labs, Page, RemoteLab, a_remote_lab, ended_afterwards, eventually
 
 #: More than queues of messages hold, behind more bytes than lie between the server and the page.
-DISPLAYS = exhaustive.times(20_000, 5_000)
+DISPLAYS = exhaustive.times(20_000, 4_000)
 FLOOD = f"for i in range({DISPLAYS}):\n    display({{'text/plain': f'{{i}} ' + 'x' * 4000}}, raw=True)"
 
 
