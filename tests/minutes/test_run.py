@@ -247,7 +247,7 @@ def test_the_output_is_a_line_a_file_and_warnings_are_counted(ended: Ended, proj
     assert "the same again" not in ended.out
     kept = (project / ".cache" / "minutes" / "warnings.txt").read_text()
     assert kept.startswith("30 times, first in test_warns.py::test_warns[")
-    assert re.fullmatch(r"=+ 38 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
+    assert re.fullmatch(r"=+ 39 passed, 30 warnings, 2 errors, 1 rerun in .*", ended.out.splitlines()[-1])
 
 
 def test_a_second_try_is_shown_and_the_same_one_twice_fails_the_run(ended: Ended, project: Path) -> None:
