@@ -60,9 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
     """What serves the whole session ends with it, before it is looked for what was left behind."""
-    warm = sys.modules.get("tests.support.warm")
-    if warm is not None:
-        warm.end()
+    for name in ("tests.support.warm_labs", "tests.support.warm"):
+        if name in sys.modules:
+            sys.modules[name].end()
 
 
 @pytest.fixture(scope="session")

@@ -100,21 +100,31 @@ def steps_to_make(folder: str, files: str, tools: str, order: Mapping[str, Any],
     if not uv and source["kind"] in ("uv", "pylock"):
         base = interpreter(wanted)
         uv = os.path.join(tools, "bin", "uv")
+        fetching = f"Fetching uv, which reads {source['main']}."
+        make, pip = [base, "-m", "venv", tools], [python_in(tools), "-m", "pip"]
+        # A copy of pip takes 3 s to make, and uv needs none.
+        if base == sys.executable and _own_pip_installs_elsewhere():
+            make, pip = [*make, "--without-pip"], [base, "-m", "pip", "--python", python_in(tools)]
         steps += [
             Step("look", "Looking for venv.", [base, "-c", _CAN_MAKE], {}),
-            Step("tool", f"Fetching uv, which reads {source['main']}.", [base, "-m", "venv", tools], {}),
-            Step(
-                "tool",
-                f"Fetching uv, which reads {source['main']}.",
-                [python_in(tools), "-m", "pip", "install", "uv"],
-                {},
-            ),
+            Step("tool", fetching, make, {}),
+            Step("tool", fetching, [*pip, "install", "uv"], {}),
         ]
     if uv:
         steps += _with_uv(uv, folder, files, source, order["packages"], wanted)
     else:
         steps += _with_pip(folder, files, source, order["packages"], interpreter(wanted))
     return [*steps, Step("check", "Looking at what was made.", [python_in(folder), "-c", _NAMES], {})]
+
+
+def _own_pip_installs_elsewhere() -> bool:
+    """Whether this interpreter's pip knows ``--python``."""
+    from importlib import metadata
+
+    try:
+        return int(metadata.version("pip").partition(".")[0]) >= 23
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _with_uv(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from tests.support.processes import end_those_of
 from .building import PATH, PLAIN
 
 
-@pytest.fixture
-def agent_home() -> Iterator[Path]:
+@contextmanager
+def short_folder() -> Iterator[Path]:
     """A folder with a short name: sockets lie in it."""
     folder = Path(tempfile.mkdtemp(prefix="ga"))
     try:
@@ -25,6 +26,20 @@ def agent_home() -> Iterator[Path]:
     finally:
         end_those_of(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def agent_home() -> Iterator[Path]:
+    """The agent's home, of this test alone."""
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_home() -> Iterator[Path]:
+    """A home that a module's tests share."""
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

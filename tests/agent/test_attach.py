@@ -17,6 +17,7 @@ import pytest
 
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.links.payload import _build, payload
+from tests.support.exhaustive import times
 
 from .hosts import attached
 
@@ -114,7 +115,9 @@ def test_an_old_python_runs_the_agent_and_starts_a_kernel_of_another(agent_home:
 
 def test_threads_of_an_old_python_get_whole_modules_from_the_zip(zipped: Path) -> None:
     """Each round two threads import a module that the other has begun; without our importer some get a half."""
-    code = """
+    code = (
+        f"ROUNDS = {times(30, 10)}"
+        + """
 import sys, threading
 sys.argv = ["agent"]
 try:
@@ -132,7 +135,7 @@ def take(name, barrier):
             module.note_use
     except BaseException as error:
         faults.append(repr(error))
-for _ in range(30):
+for _ in range(ROUNDS):
     for name in [name for name in sys.modules if name.startswith("genops_lab.agent.")]:
         del sys.modules[name]
     barrier = threading.Barrier(2 * len(names))
@@ -143,6 +146,7 @@ for _ in range(30):
         thread.join()
 print(faults)
 """
+    )
     command = [old_python(), "-c", f"import sys; sys.path.insert(0, {str(zipped)!r})\n{code}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -13,11 +13,23 @@ import pytest
 from genops_lab.agent import records
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.places import socket_folder
+from tests.support.exhaustive import times
 
-from .hosts import attached
+from .hosts import Host, KernelClient, attached
 from .waiting import gone, ready, run
 
+#: More than queues of messages hold.
+DISPLAYS = times(20_000, 3_000)
 COUNT = "for i in range({}): print('line', i, flush=True)"
+
+
+async def joined(host: Host) -> KernelClient:
+    """A new client of the kernel that tests share; the first of them starts it."""
+    try:
+        info = await host.call("kernels.info", kernel_id="k")
+    except ChannelReset:
+        return await ready(host)
+    return await host.kernel("k", after=info["last_seq"]).welcomed()
 
 
 def test_a_cell_runs_and_its_kernel_ends_when_asked(agent_home: Path) -> None:
@@ -51,13 +63,13 @@ def test_a_cell_runs_and_its_kernel_ends_when_asked(agent_home: Path) -> None:
     run(test)
 
 
-def test_a_cell_that_runs_keeps_its_kernel_busy(agent_home: Path) -> None:
+def test_a_cell_that_runs_keeps_its_kernel_busy(shared_home: Path) -> None:
     """Answers on the control channel come with an idle state of their own: what looks after idle kernels would end
     one that trains."""
 
     async def test() -> None:
-        async with attached(agent_home) as host:
-            client = await ready(host)
+        async with attached(shared_home) as host:
+            client = await joined(host)
             msg_id = client.execute("import time; print('begun', flush=True); time.sleep(600)")
             await client.until(lambda: "begun" in client.text(msg_id))
             asked = client.send(
@@ -72,12 +84,12 @@ def test_a_cell_that_runs_keeps_its_kernel_busy(agent_home: Path) -> None:
     run(test)
 
 
-def test_that_a_silent_cell_runs_is_told_while_it_does(agent_home: Path) -> None:
-    go_on = agent_home / "go-on"
+def test_that_a_silent_cell_runs_is_told_while_it_does(shared_home: Path) -> None:
+    go_on = shared_home / "go-on"
 
     async def test() -> None:
-        async with attached(agent_home) as host:
-            client = await ready(host)
+        async with attached(shared_home) as host:
+            client = await joined(host)
             msg_id = client.execute(
                 f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.01)"
             )
@@ -148,10 +160,10 @@ def test_a_kernel_outlives_its_connection_and_nothing_is_lost(agent_home: Path) 
     run(test)
 
 
-def test_a_request_that_is_sent_twice_runs_once(agent_home: Path) -> None:
+def test_a_request_that_is_sent_twice_runs_once(shared_home: Path) -> None:
     async def test() -> None:
-        async with attached(agent_home) as host:
-            client = await ready(host)
+        async with attached(shared_home) as host:
+            client = await joined(host)
             await client.done(client.execute("n = 0"))
             first = client.execute("n += 1; print(n)")
             await client.done(first)
@@ -166,10 +178,10 @@ def test_a_request_that_is_sent_twice_runs_once(agent_home: Path) -> None:
     run(test)
 
 
-def test_an_interrupt_passes_a_flood(agent_home: Path) -> None:
+def test_an_interrupt_passes_a_flood(shared_home: Path) -> None:
     async def test() -> None:
-        async with attached(agent_home) as host:
-            client = await ready(host)
+        async with attached(shared_home) as host:
+            client = await joined(host)
             msg_id = client.execute("while True: print('x' * 1000)")
             await client.until(lambda: client.text(msg_id))
             await host.call("kernels.signal", kernel_id="k", signal=int(signal.SIGINT))
@@ -179,12 +191,11 @@ def test_an_interrupt_passes_a_flood(agent_home: Path) -> None:
     run(test)
 
 
-def test_a_reader_that_stalls_loses_nothing_and_holds_nobody_up(agent_home: Path) -> None:
+def test_a_reader_that_stalls_loses_nothing_and_holds_nobody_up(shared_home: Path) -> None:
     async def test() -> None:
-        async with attached(agent_home) as host:
-            client = await ready(host)
-            count = 20_000
-            code = f"from IPython.display import display\nfor i in range({count}): display(i)"
+        async with attached(shared_home) as host:
+            client = await joined(host)
+            code = f"from IPython.display import display\nfor i in range({DISPLAYS}): display(i)"
             msg_id = client.execute(code)
             await client.until(lambda: any(kind == "display_data" for kind, _ in client.said(msg_id)))
             while (await host.call("kernels.info", kernel_id="k"))["execution_state"] != "idle":
@@ -193,15 +204,15 @@ def test_a_reader_that_stalls_loses_nothing_and_holds_nobody_up(agent_home: Path
             assert keeper.memory_info().rss < 150_000_000
             await client.done(msg_id)
             shown = [c["data"]["text/plain"] for kind, c in client.said(msg_id) if kind == "display_data"]
-            assert shown == [str(i) for i in range(count)]
+            assert shown == [str(i) for i in range(DISPLAYS)]
 
     run(test)
 
 
-def test_the_second_client_is_told_who_has_the_kernel_and_may_take_over(agent_home: Path) -> None:
+def test_the_second_client_is_told_who_has_the_kernel_and_may_take_over(shared_home: Path) -> None:
     async def test() -> None:
-        async with attached(agent_home) as host:
-            first = await ready(host)
+        async with attached(shared_home) as host:
+            first = await joined(host)
             second = host.kernel("k", label="you@there")
             await second.until(lambda: second.end)
             assert second.end is not None and second.end[0] == records.BUSY
@@ -219,10 +230,10 @@ def test_the_second_client_is_told_who_has_the_kernel_and_may_take_over(agent_ho
     run(test)
 
 
-def test_the_same_client_replaces_its_own_dead_connection(agent_home: Path) -> None:
+def test_the_same_client_replaces_its_own_dead_connection(shared_home: Path) -> None:
     async def test() -> None:
-        async with attached(agent_home) as host:
-            first = await ready(host)
+        async with attached(shared_home) as host:
+            first = await joined(host)
             again = await host.kernel("k", client=first.client).welcomed()
             with pytest.raises((EOFError, ChannelReset)):
                 await first.until(lambda: False)
@@ -351,7 +362,7 @@ def test_stopping_ends_what_the_kernel_has_started(agent_home: Path) -> None:
             )
             await client.done(msg_id)
             child = int(client.text(msg_id))
-            await host.call("kernels.stop", kernel_id="k", grace_s=20)
+            await host.call("kernels.stop", kernel_id="k", grace_s=5)
             await gone(child)
             await gone(client.welcome["pid"])
 
@@ -369,10 +380,10 @@ def test_a_kernel_that_has_not_begun_is_not_waited_for(agent_home: Path) -> None
     run(test)
 
 
-def test_stdin_is_asked_and_answered(agent_home: Path) -> None:
+def test_stdin_is_asked_and_answered(shared_home: Path) -> None:
     async def test() -> None:
-        async with attached(agent_home) as host:
-            client = await ready(host)
+        async with attached(shared_home) as host:
+            client = await joined(host)
             content = {"code": "print('got', input('name? '))", "silent": False, "allow_stdin": True}
             msg_id = client.send("execute_request", content)
             await client.until(lambda: any(kind == "input_request" for kind, _ in client.said(msg_id)))

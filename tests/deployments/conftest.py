@@ -52,19 +52,13 @@ def digits(rooms: Rooms, training: Training) -> Logged:
 
 @pytest.fixture(scope="package")
 def served(rooms: Rooms, digits: Logged) -> Deployment:
-    """A running deployment of ``digits`` that tests share: they must leave it running."""
+    """A running deployment of ``digits``, in a process of its own as a user's is, that tests share: all but the last
+    must leave it running."""
     with cold_scoring():
         deploy(rooms, "digits", name="served")
         found = rooms.settled("served")
     assert found.state == "running", found
     return found
-
-
-@pytest.fixture
-def cold() -> Iterator[None]:
-    """The scoring process is one of its own, as a user's is."""
-    with cold_scoring():
-        yield
 
 
 def register(rooms: Rooms, name: str, logged: Logged) -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.deployments.lifetime import Lifetime
-from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewDeployment
+from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
 from genops_lab.deployments.records import Records
 from genops_lab.settings import Settings
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
-from tests.support.warm import cold_scoring
 
 from .conftest import ask, deploy, process_of, register, shown
 
@@ -33,7 +30,7 @@ def second_lab(rooms: Rooms) -> Iterator[Rooms]:
 
 
 def test_double_clicks_begin_one_deployment_whose_task_tells_how_it_goes(
-    cold: None, rooms: Rooms, digits: Logged
+    rooms: Rooms, digits: Logged
 ) -> None:
     body = NewDeployment(model="digits", name="clicked", idempotency_key="clicks")
     begun = rooms.gather(*(rooms.deployments.deploy(body) for _ in range(3)))
@@ -84,7 +81,7 @@ def test_a_killed_process_is_noticed_and_what_ended_unseen_is_told_so(rooms: Roo
     rooms.run(rooms.deployments.stop_deployment("killed"))
 
 
-def test_a_restarted_lab_finds_it_again(cold: None, rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:
+def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:
     deploy(second_lab, "digits", name="lasting")
     before = second_lab.settled("lasting")
     assert before.state == "running"
@@ -132,7 +129,9 @@ def test_files_that_changed_after_their_run_are_not_loaded_unasked(rooms: Rooms,
     assert not rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="changed"))).trusted
 
 
-def test_a_pickle_of_no_run_of_ours_is_loaded_only_when_confirmed(rooms: Rooms, training: Training) -> None:
+def test_a_pickle_is_loaded_only_when_confirmed_or_recorded_by_a_run_of_ours(
+    rooms: Rooms, training: Training
+) -> None:
     logged = training.digits(serialization_format="cloudpickle")
     register(rooms, "pickled", logged)
     check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pickled")))
@@ -144,11 +143,7 @@ def test_a_pickle_of_no_run_of_ours_is_loaded_only_when_confirmed(rooms: Rooms, 
     assert rooms.settled("pickled").state == "running"
     rooms.run(rooms.deployments.stop_deployment("pickled"))
 
-
-def test_a_pickle_that_a_run_of_ours_recorded_is_loaded_unasked(rooms: Rooms, training: Training) -> None:
-    logged = training.digits(serialization_format="cloudpickle")
     rooms.trust(logged.folder, logged.run_id)
-    register(rooms, "pickled", logged)
     check = rooms.run(rooms.deployments.check_deploy(CheckDeploy(model="pickled")))
     assert check.holds_pickle
     assert check.trusted
@@ -236,9 +231,7 @@ def test_stopping_while_it_starts_leaves_no_process(rooms: Rooms, digits: Logged
     assert commands_with(str(folder / "spec.json")) == []
 
 
-@pytest.fixture(scope="module")
-def network(rooms: Rooms, training: Training) -> Iterator[tuple[Deployment, Any, Any]]:
-    """A PyTorch model, some inputs, and its deployment, which the last test stops."""
+def test_a_torch_model_without_pickle_answers_as_in_the_notebook(rooms: Rooms, training: Training) -> None:
     torch = pytest.importorskip("torch", reason="the torch extra is not installed")
     import mlflow
     import numpy as np
@@ -252,35 +245,14 @@ def network(rooms: Rooms, training: Training) -> Iterator[tuple[Deployment, Any,
     folder = training.folder(info.model_id)
     rooms.trust(folder, run.info.run_id)
     register(rooms, "network", Logged(run.info.run_id, folder, inputs, []))
-    with cold_scoring():
-        deploy(rooms, "network")
-        found = rooms.settled("network")
+    deploy(rooms, "network")
+    found = rooms.settled("network")
     assert found.state == "running", found
-    yield found, network, inputs
-    rooms.run(rooms.deployments.stop_deployment("network"))
-
-
-def test_a_torch_model_without_pickle_answers_as_in_the_notebook(
-    rooms: Rooms, network: tuple[Deployment, Any, Any]
-) -> None:
-    import numpy as np
-    import torch
-
-    found, module, inputs = network
     environment = process_of(rooms, "network").environ()
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     for count in (1, 4):
         status, answer = ask(found.url, found.key, inputs[:count].tolist())
         assert status == 200
-        expected = module(torch.from_numpy(inputs[:count])).detach().numpy()
+        expected = network(torch.from_numpy(inputs[:count])).detach().numpy()
         np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-5)
-
-
-def test_a_frozen_process_is_stopped_all_the_same(
-    rooms: Rooms, network: tuple[Deployment, Any, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("genops_lab.deployments.backends.local.STOP_S", 1.0)
-    process = process_of(rooms, "network")
-    process.send_signal(signal.SIGSTOP)
-    assert rooms.run(rooms.deployments.stop_deployment("network")).state == "stopped"
-    assert not runs(process.pid)
+    rooms.run(rooms.deployments.stop_deployment("network"))

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from genops_lab.core.errors import Failed
+from genops_lab.deployments import environments as environments_module
 from genops_lab.deployments.backends.scrub import building_environment, scoring_environment
 from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
 from genops_lab.deployments.lifetime import lifetime
@@ -154,16 +155,33 @@ def sample_wheel(folder: Path) -> None:
     spec["build_wheel"](folder)  # type: ignore[operator]
 
 
-async def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def hostile(folder: Path, ran: Path) -> None:
+    """Files by the names of Python's own modules, which write ``ran``, and settings that say where packages are."""
+    for name in ("venv.py", "pip.py", "ensurepip.py", "runpy.py", "encodings.py"):
+        (folder / name).write_text(f"open({str(ran)!r}, 'a').write({name!r})\n")
+    (folder / "uv.toml").write_text("nonsense = [\n")
+
+
+@pytest.mark.parametrize("own_pip", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
+async def test_an_environment_is_built_once_and_no_file_of_a_model_runs_in_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_pip: bool
+) -> None:
+    """With this interpreter's pip, and with a copy in the environment where this one is too old or missing."""
+    assert environments_module._own_pip_installs_elsewhere(), "this test's own pip is too old"
+    monkeypatch.setattr(environments_module, "_own_pip_installs_elsewhere", lambda: own_pip)
+    monkeypatch.setattr(shutil, "which", lambda *_: None)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     environments = Environments(tmp_path / "environments", serving=())
     folder = model(tmp_path / "m", f"./{sample(tmp_path, 0).name}")
     sample_file = tmp_path / "gol_sample-1.0.tar.gz"
     sample_file.rename(folder / sample_file.name)
+    hostile(folder, tmp_path / "ran")
     told: list[str] = []
     first, second = await asyncio.gather(*(environments.interpreter(folder, told.append) for _ in range(2)))
     assert first == second
     assert [line for line in told if "was built before" in line]
+    assert not (tmp_path / "ran").exists()
+    assert bool(list(first.parents[1].rglob("pip/__main__.py"))) != own_pip
     process = await asyncio.create_subprocess_exec(
         str(first), "-c", "import gol_sample; raise SystemExit(gol_sample.answer)"
     )
@@ -171,22 +189,13 @@ async def test_an_environment_is_built_once(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in (tmp_path / "environments").iterdir()] == [first.parents[1].name]
 
 
-@pytest.mark.parametrize("builder", ["pip", "uv"])
-async def test_no_file_of_a_model_runs_in_the_builder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builder: str
-) -> None:
-    """Of modules by the name of Python's own, and of settings that say from where packages come."""
-    uv = shutil.which("uv")
-    if builder == "uv" and uv is None:
+async def test_no_file_of_a_model_runs_in_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("uv") is None:
         pytest.skip("uv is not installed")
-    monkeypatch.setattr(shutil, "which", lambda name, *_: uv if (name, builder) == ("uv", "uv") else None)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("UV_OFFLINE", "1")
     folder = model(tmp_path / "m", "./gol_sample-1.0-py3-none-any.whl")
     sample_wheel(folder)
-    for name in ("venv.py", "pip.py", "ensurepip.py", "runpy.py", "encodings.py"):
-        (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\n")
-    (folder / "uv.toml").write_text("nonsense = [\n")
+    hostile(folder, tmp_path / "ran")
     await Environments(tmp_path / "environments", serving=()).interpreter(folder, lambda _line: None)
     assert not (tmp_path / "ran").exists()
 

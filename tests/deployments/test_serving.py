@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import stat
 import time
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.live import CHANGES
 from genops_lab.deployments.models import Deployment, LogQuery
+from tests.support.processes import runs
 from tests.support.rooms import Logged, Rooms, eventually
 from tests.support.strangers import half_open, is_cut, with_usual_files
 
@@ -206,3 +208,14 @@ def test_the_log_is_told_from_its_end(rooms: Rooms, served: Deployment) -> None:
     assert found.lines == ["line 299997", "line 299998", "line 299999"]
     with pytest.raises(InvalidRequest):
         rooms.run(rooms.deployments.get_deployment_log("served", LogQuery(lines=5001)))
+
+
+def test_a_frozen_process_is_stopped_all_the_same(
+    rooms: Rooms, served: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test: it stops what those above share."""
+    monkeypatch.setattr("genops_lab.deployments.backends.local.STOP_S", 1.0)
+    process = process_of(rooms, "served")
+    process.send_signal(signal.SIGSTOP)
+    assert rooms.run(rooms.deployments.stop_deployment("served")).state == "stopped"
+    assert not runs(process.pid)

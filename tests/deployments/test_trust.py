@@ -115,6 +115,7 @@ def opened(home: Home, uri: str) -> Iterator[Place]:
         env = home.environment(
             GENOPS_SOCKET=str(door.path), GENOPS_KERNEL_ID="mine", MLFLOW_TRACKING_URI=tracking.tracking_uri,
             _MLFLOW_SERVER_ARTIFACT_ROOT=tracking.artifact_root,
+            MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT="1",  # else a process of 4 s of CPU finds what the flavor knows
         )  # fmt: skip
         if not tracking.artifact_root:
             del env["_MLFLOW_SERVER_ARTIFACT_ROOT"]

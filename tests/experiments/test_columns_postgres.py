@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from genops_lab.experiments.columns.backend import RunMirror
 from genops_lab.experiments.columns.models import RunSearch, RunSort
 from genops_lab.experiments.columns.postgres_source import PostgresSource
-from tests.support.exhaustive import examples
+from tests.support.exhaustive import times
 from tests.support.postgres import missing, running_postgres
 from tests.support.run_changes import as_mirrored, as_mlflow_says
 
@@ -36,7 +36,7 @@ def opens(uri: str) -> PostgresSource:
 
 
 @settings(
-    max_examples=examples(6),
+    max_examples=times(6, 2),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

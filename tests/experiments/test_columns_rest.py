@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from genops_lab.experiments.columns.api import HttpApi
 from genops_lab.experiments.columns.api_source import ApiSource
-from tests.support.exhaustive import examples
+from tests.support.exhaustive import times
 from tests.support.homes import Home
 from tests.support.mlflow_server import running_mlflow
 from tests.support.run_changes import CHANGES
@@ -48,7 +48,7 @@ def opens(url: str) -> ApiSource:
 
 
 @settings(
-    max_examples=examples(5),
+    max_examples=times(5, 2),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -20,6 +20,7 @@ from genops_lab.registry.backends.mlflow_models import MlflowModels
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
 from tests.support.mlflow_server import wait_for
+from tests.support.warm import program
 
 from .conftest import Sender, open_room
 
@@ -35,9 +36,8 @@ def stand_in(module_home: Home, empty_store: Path) -> Iterator[str]:
     shutil.copy(empty_store, folder / "far.db")
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.mlflow_2_server", str(port)],
+        [*program("tests.support.mlflow_2_server"), str(port)],
         env=module_home.environment(
-            PYTHONPATH=str(Path(__file__).parents[2]),
             _MLFLOW_SERVER_FILE_STORE=f"sqlite:///{folder}/far.db",
             _MLFLOW_SERVER_ARTIFACT_ROOT="mlflow-artifacts:/",
             _MLFLOW_SERVER_ARTIFACT_DESTINATION=str(folder / "artifacts"),

@@ -257,7 +257,7 @@ NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
 """
 
 
-@pytest.mark.parametrize("runner", ["nbclient", "papermill"])
+@pytest.mark.parametrize("runner", ["nbclient", pytest.param("papermill", marks=pytest.mark.exhaustive)])
 def test_headless_runs_are_restored(server: LabServer, runner: str) -> None:
     import nbformat
 

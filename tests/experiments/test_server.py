@@ -34,7 +34,7 @@ print(run.info.run_id)
 
 @pytest.fixture(scope="module")
 def shared(module_home: Home) -> Iterator[Room]:
-    """A room that tests share: its server takes 5 s of CPU to start."""
+    """A room that tests share, the last of which ends its server: that takes 5 s of CPU to start."""
     with pytest.MonkeyPatch.context() as patch:
         use_clean_environment(patch)
         place_store(module_home.data)
@@ -45,12 +45,15 @@ def shared(module_home: Home) -> Iterator[Room]:
 
 async def ask(address: KernelTracking, **headers: str) -> int:
     """The status of a request for experiments; waits for a server that starts."""
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
         url = f"{address.tracking_uri}/api/2.0/mlflow/experiments/search"
         return (await client.post(url, json={"max_results": 1}, headers=headers)).status_code
 
 
-async def test_another_versions_kernel_works_through_the_keyed_server(room: Room, home: Home) -> None:
+async def test_another_versions_kernel_works_through_the_keyed_server(
+    shared: Room, module_home: Home
+) -> None:
+    room, home = shared, module_home
     address = await room.tracking.kernel_tracking(KernelTrackingQuery(mlflow_version="2.22.0"))
     assert address.tracking_uri.startswith("http://127.0.0.1:")
     assert address.artifact_root == "" and len(address.token) > 30
@@ -77,42 +80,13 @@ async def test_another_versions_kernel_works_through_the_keyed_server(room: Room
     detail = await room.experiments.get_run(run_id)
     assert (detail.run.name, detail.run.metrics) == ("through the server", {"loss": 0.5})
     assert (folder / "artifacts" / "0" / run_id / "artifacts" / "note.txt").read_text() == "x"
-    # it dies, and the next request starts it again at the same address
-    os.kill(first, signal.SIGKILL)
-    await until(lambda: room.mlflow.server.pid is None)
-    assert await ask(address, Authorization=right) == 200
-    second = room.mlflow.server.pid
-    assert second is not None and second != first
-    # a second Lab of the same user hands out the same address; afterwards it may be offered again
+    # a second Lab of the same user hands out the same address
     other = MlflowConnection(Settings(data_dir=home.data, mlflow_uri=address.tracking_uri))
     assert other.kind == "embedded"
     assert await other.kernel_tracking("2.22.0") == address
     assert other.server.pid is None
     await other.close()
     assert not any(Path(entry.path).name == "mlruns" for entry in os.scandir(folder))
-    await room.mlflow.close()
-    assert not runs(second)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1])))
-        taken.listen()
-        moved = await room.mlflow.kernel_tracking("2.22.0")
-    assert moved.tracking_uri != address.tracking_uri and moved.token == address.token
-
-
-async def test_an_unused_server_ends_and_is_started_by_the_next_request(
-    shared: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = shared.mlflow.server
-    monkeypatch.setattr(server, "idle_s", 0.5)
-    address = await shared.mlflow.kernel_tracking("2.22.0")
-    right = f"Bearer {address.token}"
-    assert await ask(address, Authorization=right) == 200
-    await until(lambda: server.pid is None)
-    # That the next one answers is told above, where the first one was killed.
-    monkeypatch.undo()  # the tests below have it
-    _, writer = await asyncio.open_connection("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1]))
-    await until(lambda: server.pid)
-    writer.close()
 
 
 async def test_a_browser_reads_mlflows_pages_and_changes_nothing(shared: Room, module_home: Home) -> None:
@@ -179,6 +153,35 @@ async def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
     finally:
         holding.__exit__(None, None, None)
     assert log.stat().st_size - before < 10_000
+
+
+async def test_the_next_request_starts_it_after_it_died_and_after_it_was_unused(
+    shared: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = shared.mlflow.server
+    address = await shared.mlflow.kernel_tracking("2.22.0")
+    right = f"Bearer {address.token}"
+    assert await ask(address, Authorization=right) == 200
+    first = server.pid
+    assert first is not None
+    monkeypatch.setattr(server, "idle_s", 3.0)
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: server.pid is None, 60.0)
+    assert await ask(address, Authorization=right) == 200
+    await until(lambda: server.pid is None, 60.0)
+    _, writer = await asyncio.open_connection("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1]))
+    await until(lambda: server.pid)
+    third = server.pid
+    await shared.mlflow.close()
+    writer.close()
+    assert third is not None and not runs(third)
+    # afterwards the address may be offered again
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # strangers were cut there a moment ago
+        taken.bind(("127.0.0.1", int(address.tracking_uri.rsplit(":", 1)[1])))
+        taken.listen()
+        moved = await shared.mlflow.kernel_tracking("2.22.0")
+    assert moved.tracking_uri != address.tracking_uri and moved.token == address.token
 
 
 async def test_kernels_that_start_at_once_get_one_address(room: Room) -> None:

@@ -9,6 +9,6 @@ has a row of its own and is not taken for one that a file left behind:
     shared_process("the Lab of tests/ui", server.pid)
 """
 
-from .processes import shared_process
+from .processes import forked_process, shared_process
 
-__all__ = ["shared_process"]
+__all__ = ["forked_process", "shared_process"]

@@ -106,6 +106,14 @@ def shared_process(name: str, pid: int) -> None:
         (Path(folder) / str(pid)).write_text(name, encoding="utf-8")
 
 
+def forked_process(pid: int) -> None:
+    """Say that a process, which another one forked, was started by what runs now: it is counted there."""
+    worker, _, what = os.environ.get(MARK, "").partition(":")[2].partition(":")
+    if worker:
+        fixture = what.removeprefix("shared:")
+        shared_process(worker if fixture == what else f"what {fixture} forks ({worker})", pid)
+
+
 def shared_processes() -> dict[int, str]:
     """Return the pids that :func:`shared_process` was told, with their names."""
     folder = os.environ.get(SHARED)

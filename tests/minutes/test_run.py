@@ -65,8 +65,33 @@ def orphan(code, **options):
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, **options).stdout)
 """
 
+FORKING = """
+import os, time
+input()
+pid = os.fork()
+if not pid:
+    while time.process_time() < 1: pass
+    time.sleep(600)
+print(pid, flush=True)
+os.wait()
+"""
+
 FILES = {
     "conftest.py": CONFTEST,
+    "test_forked.py": f"""
+import os, signal, subprocess, sys, time
+from tests.minutes import forked_process, shared_process
+
+def test_asks():
+    options = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen([sys.executable, "-c", {FORKING!r}], **options) as server:
+        shared_process("what forks", server.pid)
+        print(file=server.stdin, flush=True)
+        pid = int(server.stdout.readline())
+        forked_process(pid)
+        time.sleep(5)  # it was looked at meanwhile
+        os.kill(pid, signal.SIGKILL)
+""",
     "orphans.py": ORPHAN,
     "test_child.py": "def test_burns(burn):\n    burn(1).wait()\n",
     "test_orphan.py": """
@@ -196,6 +221,11 @@ def test_a_shared_process_has_a_row_of_its_own(ended: Ended) -> None:
     assert ended.row("the server")["kind"] == "shared"
     assert 0.4 <= ended.row("the server")["cpu_s"] < 1.0
     assert ended.row("test_shared.py")["cpu_s"] < 0.5
+
+
+def test_a_fork_is_counted_for_the_file_that_asked_for_it(ended: Ended) -> None:
+    assert 0.8 <= ended.row("test_forked.py")["cpu_s"] < 2.0
+    assert ended.row("what forks")["cpu_s"] < 0.5
 
 
 def test_what_fixtures_of_a_folder_start_serves_its_next_file(project: Path) -> None:

@@ -18,6 +18,7 @@ from tests.support.processes import runs
 from .notebooks import text_of
 from .pages import Labs, ended_afterwards, eventually
 from .test_restart import CODE, NUMBERS, begin, code_cells, ids, numbers, pid_in, sessions, wait_for
+from .test_websocket import all_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -70,6 +71,9 @@ def test_killed_in_the_middle_of_a_cell(lab: Labs) -> None:
     page = lab.page(kernel_id)
     page.send("cell2", "print('kept is', kept)")
     page.printed("kept is 7")
+    shown = all_of(page, page.send("cell2", "for number in range(400):\n    display(number)"))
+    # Jupyter's own connection drops what comes as fast.
+    assert [each["content"]["data"]["text/plain"] for each in shown] == [str(number) for number in range(400)]
     page.send("cell2", "import time\nprint('sleeps', flush=True)\ntime.sleep(600)")
     page.printed("sleeps")
     assert lab.server.request("POST", f"api/kernels/{kernel_id}/interrupt")[0] == 204

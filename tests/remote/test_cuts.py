@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -37,7 +38,7 @@ def scene() -> Iterator[Scene]:
             yield Scene(host, proxy, place)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kernel(scene: Scene) -> Iterator[Running]:
     with a_kernel(scene.place) as found:
         yield found
@@ -55,7 +56,7 @@ class Counter:
             "while not os.path.exists(stop):\n    print(n, flush=True); n += 1; time.sleep(0.002)\n"
             "print('end', n, flush=True)"
         )
-        self.stop_file = kernel.place.home.path / f"stop-{kernel.manager.kernel_id}"
+        self.stop_file = kernel.place.home.path / f"stop-{uuid.uuid4().hex}"
         kernel.run(f"stop = {str(self.stop_file)!r}")
         self.tap.records.clear()
         self.msg_id = kernel.client.execute(code)

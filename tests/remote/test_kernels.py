@@ -26,10 +26,31 @@ def place() -> Iterator[Place]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def started(place: Place) -> Iterator[list[Running]]:
+    """The kernel that tests share, once there is one."""
+    found: list[Running] = []
+    yield found
+    for running in found:
+        running.close()
+
+
 @pytest.fixture
 def kernel(place: Place) -> Iterator[Running]:
     with a_kernel(place) as found:
         yield found
+
+
+@pytest.fixture
+def shared(place: Place, started: list[Running]) -> Running:
+    """A kernel that tests share and leave running, until another has a new process."""
+    if started and str(started[0].manager.kernel_id) not in place.remote.bridges:
+        started.pop().close()
+    if not started:
+        manager = place.manager()
+        manager.start_kernel()
+        started.append(Running(place, manager))
+    return started[0]
 
 
 def test_runs_code_and_is_ended_on_its_host(place: Place) -> None:
@@ -58,7 +79,8 @@ def test_the_environment_and_the_folder_arrive(
     assert printed == f"['1', 'hf-secret', None, None] {tmp_path}\n"
 
 
-def test_an_interrupt_stops_a_cell_and_keeps_the_state(kernel: Running) -> None:
+def test_an_interrupt_stops_a_cell_and_keeps_the_state(shared: Running) -> None:
+    kernel = shared
     kernel.run("kept = 1")
     msg_id = kernel.client.execute("import time\nprint('begun', flush=True)\ntime.sleep(600)")
     while kernel.client.get_iopub_msg(timeout=DEADLINE_S)["msg_type"] != "stream":
@@ -69,7 +91,8 @@ def test_an_interrupt_stops_a_cell_and_keeps_the_state(kernel: Running) -> None:
     assert kernel.run("print(kept)")[1] == "1\n"
 
 
-def test_an_interrupt_passes_a_flood_of_output(kernel: Running) -> None:
+def test_an_interrupt_passes_a_flood_of_output(shared: Running) -> None:
+    kernel = shared
     msg_id = kernel.client.execute("while True: print('x' * 1000)")
     while kernel.client.get_iopub_msg(timeout=DEADLINE_S)["msg_type"] != "stream":
         pass
@@ -149,7 +172,8 @@ def test_while_a_cell_runs_the_last_word_is_busy(place: Place, kernel: Running) 
     again.shutdown_kernel(now=True)
 
 
-def test_disconnected_is_not_dead(place: Place, kernel: Running) -> None:
+def test_disconnected_is_not_dead(place: Place, shared: Running) -> None:
+    kernel = shared
     states: list[str] = []
     kernel.bridge.watch(lambda bridge: states.append(bridge.state.state))
     msg_id = kernel.client.execute("import time\nfor i in range(30): print(i, flush=True); time.sleep(0.02)")
@@ -254,7 +278,8 @@ async def _add_tap(kernel: Running, tap: Collector) -> None:
     kernel.bridge.exchange.add_tap(tap, acks=True)
 
 
-def test_very_long_and_binary_output(kernel: Running) -> None:
+def test_very_long_and_binary_output(shared: Running) -> None:
+    kernel = shared
     code = (
         "import hashlib, os\nfrom comm import create_comm\nfrom IPython.display import display\n"
         "everything = bytes(range(256)) * 40_000\n"
@@ -287,7 +312,8 @@ def test_very_long_and_binary_output(kernel: Running) -> None:
     assert "still here\n" in kernel.run("print('still here')")[1]
 
 
-def test_an_agent_that_is_killed_is_no_loss(place: Place, kernel: Running) -> None:
+def test_an_agent_that_is_killed_is_no_loss(place: Place, shared: Running) -> None:
+    kernel = shared
     msg_id = kernel.client.execute("import time\nfor i in range(100): print(i, flush=True); time.sleep(0.01)")
     for _ in range(3):
         pid = int(kernel.bridge.link.hello["pid"])

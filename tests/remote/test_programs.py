@@ -67,6 +67,7 @@ def test_nbclient(place: Place) -> None:
     assert running(place) == []
 
 
+@pytest.mark.exhaustive  # it runs notebooks by nbclient
 def test_papermill(place: Place) -> None:
     import nbformat
 

@@ -35,7 +35,13 @@ def scene() -> Iterator[tuple[Place, FaultProxy]]:
             proxy.heal()
 
 
-@pytest.mark.parametrize("extension", [True, False], ids=["with the Lab", "plain Jupyter"])
+@pytest.mark.parametrize(
+    "extension",
+    [
+        pytest.param(True, id="with the Lab"),
+        pytest.param(False, id="plain Jupyter", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_server_stops_while_its_host_does_not_answer(
     scene: tuple[Place, FaultProxy], extension: bool
 ) -> None:

@@ -23,6 +23,7 @@ from tests.minutes import shared_process
 from .homes import Home
 from .mlflow_file import place_store
 from .warm import warm_address
+from .warm_labs import ForkedLab, fork_lab
 
 #: A server that cannot start ends, which is seen at once; on a machine with other work one that can takes minutes.
 START_TIMEOUT_S = 300.0
@@ -56,7 +57,7 @@ class LabServer:
     home: Home
     port: int
     base_url: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedLab
     log_path: Path
     token: str = field(default_factory=lambda: secrets.token_hex(16))
 
@@ -145,8 +146,8 @@ def start_lab(
     warm: bool | None = None,
 ) -> LabServer:
     """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
-    token of one that ended ``after`` it. A ``warm`` one finds MLflow's file made and its workers are forked
-    (:mod:`.warm`): unasked each one that a test starts with its own Python."""
+    token of one that ended ``after`` it. A ``warm`` one is forked (:mod:`.warm_labs`), finds MLflow's file made and its
+    workers are forked (:mod:`.warm`): unasked each one that a test starts with its own Python."""
     _configure(home)
     if warm is None:
         warm = "PYTEST_VERSION" in os.environ and python == sys.executable
@@ -156,7 +157,7 @@ def start_lab(
     log_path = home.path / f"lab-{port}.log"
     by = ("tests.support.warm_lab", warm_address()) if warm else ()
     command = [
-        str(python), "-m", *by, application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+        *by, application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={home.work}",
         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -165,11 +166,16 @@ def start_lab(
     ]  # fmt: skip
     if os.name == "posix" and os.geteuid() == 0:
         command.append("--allow-root")
+    environment = home.environment(JUPYTER_TOKEN=token, **(env or {}))
+    process: subprocess.Popen[bytes] | ForkedLab
     with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=home.work, env=home.environment(JUPYTER_TOKEN=token, **(env or {})),
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+        if warm and not any(name.startswith("PYTHON") for name in env or ()):
+            process = fork_lab(command[1:], home.work, environment, log.fileno())
+        else:
+            process = subprocess.Popen(
+                [str(python), "-m", *command], cwd=home.work, env=environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
     server = LabServer(home, port, base_url, process, log_path, token)
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:

@@ -1,7 +1,7 @@
 """A real MLflow server that answers 404 where MLflow 2 does: it knows no logged models.
 
-Run as ``python -m tests.support.mlflow_2_server PORT``, with MLflow's own ``_MLFLOW_SERVER_*`` variables. It stands in
-for an installed MLflow 2, which the exhaustive tests use.
+Run by a warm process with a port and MLflow's own ``_MLFLOW_SERVER_*`` variables. It stands in for an installed
+MLflow 2, which the exhaustive tests use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 _UNKNOWN = "/logged-models"
 
 
-def main(port: int) -> None:
+def main() -> None:
     """Serve until the process ends."""
     from mlflow.server import app
     from werkzeug.serving import run_simple
@@ -24,8 +24,8 @@ def main(port: int) -> None:
             return [b"<!doctype html><title>404 Not Found</title>"]
         return app(environ, start_response)
 
-    run_simple("127.0.0.1", port, of_mlflow_2, threaded=True)
+    run_simple("127.0.0.1", int(sys.argv[1]), of_mlflow_2, threaded=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,6 +29,8 @@ from genops_lab.experiments.service import ExperimentsService
 from genops_lab.experiments.tracking import TrackingService
 from genops_lab.registry.service import RegistryService
 from genops_lab.settings import Settings
+
+from .warm import scoring_program
 
 T = TypeVar("T")
 
@@ -135,14 +139,15 @@ class Logged:
 
 
 class Training:
-    """Logs real models into the rooms' MLflow, from this process as from a notebook."""
+    """Logs real models into the rooms' MLflow, as a notebook does."""
 
     def __init__(self, rooms: Rooms) -> None:
         import mlflow
 
         rooms.run(rooms.mlflow.ensure())
-        mlflow.set_tracking_uri(rooms.mlflow.uri)
-        self._client = mlflow.MlflowClient(rooms.mlflow.uri)
+        self._uri = rooms.mlflow.uri
+        mlflow.set_tracking_uri(self._uri)
+        self._client = mlflow.MlflowClient(self._uri)
         found = self._client.get_experiment_by_name("digits")
         self._experiment = (
             found.experiment_id
@@ -165,21 +170,24 @@ class Training:
         self, *names: str, serialization_format: str = "skops", requirements: list[str] | None = None
     ) -> Logged:
         """A scikit-learn classifier of digits, logged under each of the names ("model" without any)."""
-        import mlflow
-        from sklearn.datasets import load_digits
-        from sklearn.linear_model import LogisticRegression
-
-        inputs, labels = load_digits(return_X_y=True)
-        model = LogisticRegression(max_iter=200).fit(inputs[:300] / 16, labels[:300])
-        with self.run() as run:
-            for name in names or ("model",):
-                info = mlflow.sklearn.log_model(
-                    model, name=name, serialization_format=serialization_format,
-                    pip_requirements=requirements or ["mlflow", "scikit-learn", "skops"],
-                )  # fmt: skip
-        some = inputs[300:304] / 16
-        assert len(set(model.predict(some))) > 1, "a model that says the same of all proves nothing"
-        return Logged(run.info.run_id, self.folder(info.model_id), some, model.predict(some).tolist())
+        given = {
+            "uri": self._uri,
+            "experiment": self._experiment,
+            "names": names or ("model",),
+            "options": {
+                "serialization_format": serialization_format,
+                "pip_requirements": requirements or ["mlflow", "scikit-learn", "skops"],
+            },
+        }
+        done = subprocess.run(
+            [*scoring_program("tests.support.training"), json.dumps(given)],
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=300,
+        )
+        told = json.loads(done.stdout.splitlines()[-1])
+        folder = self.folder(told["model"])
+        return Logged(told["run"], folder, np.array(told["inputs"]), told["predictions"])
 
     def folder(self, model_id: str) -> Path:
         """Where a logged model's files are."""

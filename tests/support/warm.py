@@ -45,11 +45,16 @@ def program(module: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", _STARTER, warm_address(), module)
 
 
+def scoring_program(module: str) -> tuple[str, ...]:
+    """Return the command that runs ``module`` in a warm process that has imported scikit-learn and skops too."""
+    return (sys.executable, "-I", "-S", _STARTER, warm_address() + SCORING, module)
+
+
 def script(code: str, *arguments: str, scikit_learn: bool = False) -> tuple[str, ...]:
     """Return the command that runs ``code`` in a warm process, instead of ``python -c``; in the one that has imported
     scikit-learn too."""
-    *starter, address, module = program("tests.support.warm_python")
-    return (*starter, address + (SCORING if scikit_learn else ""), module, code, *arguments)
+    start = scoring_program if scikit_learn else program
+    return (*start("tests.support.warm_python"), code, *arguments)
 
 
 def warm_address() -> str:

@@ -1,7 +1,9 @@
-"""JupyterLab whose workers come from the warm process: ``python -m tests.support.warm_lab ADDRESS jupyterlab ...``."""
+"""JupyterLab whose workers come from the warm process: ``python -m tests.support.warm_lab ADDRESS jupyterlab ...``,
+or its fork (:mod:`.warm_labs`)."""
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 
@@ -9,14 +11,17 @@ from jupyterlab import commands  # type: ignore[import-untyped]
 
 from tests.support import warm
 
+# At each start JupyterLab asks Node.js for npm's registry, half a second of CPU, for builds that no test makes.
+commands._yarn_config = lambda _log: {"yarn config": {}, "npm config": {}}
+
 
 def main() -> None:
     """Run the application that the second argument names, with the arguments that follow it."""
+    if os.getpgrp() != os.getpid():  # a fork
+        os.setsid()
     address, application = sys.argv[1:3]
     warm.use(address)
     sys.argv[:3] = [application]
-    # At each start JupyterLab asks Node.js for npm's registry, half a second of CPU, for builds that no test makes.
-    commands._yarn_config = lambda _log: {"yarn config": {}, "npm config": {}}
     runpy.run_module(application, run_name="__main__", alter_sys=True)
 
 
