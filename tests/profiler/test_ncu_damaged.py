@@ -9,6 +9,7 @@ import math
 import random
 import struct
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -175,13 +176,13 @@ def test_random_bytes_never_crash_it(content: bytes, tmp_path_factory: pytest.Te
 
 
 _SAID = message(1, message(1, b""))
-_BIG = {
-    "metrics": message(13, b"") * 500_000,
-    "messages of rules": message(19, message(3, _SAID * 100_000)),
-    "ranges": message(21, message(2, message(2, message(3, b"") * 500_000))),
-    "ranges that cross": message(21, message(3, message(3, b"") * 500_000)),
-    "fields": b"".join(message(each, b"") for each in range(100, 150_000)),
-    "fields of a rule": message(19, b"".join(message(each, b"") for each in range(100, 150_000))),
+_BIG: dict[str, Callable[[], bytes]] = {
+    "metrics": lambda: message(13, b"") * 500_000,
+    "messages of rules": lambda: message(19, message(3, _SAID * 100_000)),
+    "ranges": lambda: message(21, message(2, message(2, message(3, b"") * 500_000))),
+    "ranges that cross": lambda: message(21, message(3, message(3, b"") * 500_000)),
+    "fields": lambda: b"".join(message(each, b"") for each in range(100, 150_000)),
+    "fields of a rule": lambda: message(19, b"".join(message(each, b"") for each in range(100, 150_000))),
 }
 
 
@@ -195,7 +196,7 @@ _BIG = {
 def test_a_small_file_takes_little_memory(what: str, tmp_path: Path) -> None:
     path = tmp_path / "r.ncu-rep"
     writer = Writer()
-    path.write_bytes(writer.head() + writer.raw([_BIG[what]]))
+    path.write_bytes(writer.head() + writer.raw([_BIG[what]()]))
     assert path.stat().st_size < 2 << 20
     tracemalloc.start()
     try:
