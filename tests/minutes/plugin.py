@@ -177,6 +177,7 @@ class Minutes:
             return
         if self._quiet:
             self._lines.take_the_place_of_dots()
+        self._run.loop_ms.append(figures.calibrating_ms())
         self._looks = threading.Thread(target=self._go_on_looking, name="minutes", daemon=True)
         self._looks.start()
 
@@ -322,6 +323,7 @@ class Minutes:
                     "(orphans that ended between two looks)", "other", cpu_s=accounts.spent(MAIN) - own
                 )
                 run.rows.append(unseen)
+                run.loop_ms.append(figures.calibrating_ms())
             run.wall_s, run.cpu_s = time.monotonic() - self._started, accounts.total()
             self._file = figures.keep(run, self._folder)
 
