@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,7 +35,10 @@ class Row:
 
 @dataclass
 class Run:
-    """``complete``: every test of the project was asked for. ``started_at``: seconds since 1970."""
+    """``complete``: every test of the project was asked for. ``started_at``: seconds since 1970.
+
+    ``loop_ms``: CPU milliseconds of :func:`calibrating_ms` at the start and at the end.
+    """
 
     id: str
     started_at: float
@@ -43,6 +47,7 @@ class Run:
     cores: int = field(default_factory=lambda: available_cores())
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    loop_ms: list[float] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
     @property
@@ -61,6 +66,15 @@ class Run:
             if row.kind == "file":
                 sums[row.folder] = sums.get(row.folder, 0.0) + row.cpu_s
         return sums
+
+
+def calibrating_ms() -> float:
+    """Return the CPU milliseconds of a loop that is always the same: one machine needs twice as many on some days."""
+    before = time.thread_time()
+    total = 0
+    for number in range(2_000_000):
+        total += number & 7
+    return (time.thread_time() - before) * 1000
 
 
 def available_cores() -> int:

@@ -71,4 +71,10 @@ def closing_lines(run: Run, file: Path) -> list[str]:
     """Return what a run cost."""
     used = f"{run.cpu_s / 60:.1f} CPU minutes in {run.wall_s / 60:.1f} minutes"
     idle = f"{run.idle:.0%} of the {run.cores} cores' time was idle or others'"
-    return [*table(run.dearest()), f"{used}; {idle}. All rows: {file}"]
+    lines = [*table(run.dearest()), f"{used}; {idle}. All rows: {file}"]
+    if run.loop_ms:
+        at = " and ".join(f"{each:.0f}" for each in run.loop_ms)
+        lines.append(
+            f"This machine today: {at} ms CPU for the calibrating loop, at the start and at the end."
+        )
+    return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from . import budgets, figures, order, unsteady
 from .accounts import Accounts
+from .collecting import compiled_once, without_garbage
 from .figures import Row, Run
 from .lines import Lines, closing_lines, keep_warnings
 from .processes import (
@@ -97,6 +99,15 @@ class Files:
         self._mark = f"{run}:{worker}:"
         #: Modules of ``HEAVY`` that the collection imported.
         self.heavy: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self, session: pytest.Session) -> Iterator[Any]:
+        with contextlib.ExitStack() as stack:
+            if self._worker != MAIN:
+                shared = Path(os.environ[SHARED])
+                stack.enter_context(compiled_once(self._worker, session.config.rootpath, shared))
+            stack.enter_context(without_garbage())
+            return (yield)
 
     def pytest_collection_finish(self) -> None:
         self.heavy = [name for name in HEAVY if name in sys.modules]
@@ -180,6 +191,7 @@ class Minutes:
             return
         if self._quiet:
             self._lines.take_the_place_of_dots()
+        self._run.loop_ms.append(figures.calibrating_ms())
         self._looks = threading.Thread(target=self._go_on_looking, name="minutes", daemon=True)
         self._looks.start()
 
@@ -325,6 +337,7 @@ class Minutes:
                     "(orphans that ended between two looks)", "other", cpu_s=accounts.spent(MAIN) - own
                 )
                 run.rows.append(unseen)
+                run.loop_ms.append(figures.calibrating_ms())
             run.wall_s, run.cpu_s = time.monotonic() - self._started, accounts.total()
             self._file = figures.keep(run, self._folder)
 

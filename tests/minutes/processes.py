@@ -119,7 +119,8 @@ def shared_processes() -> dict[int, str]:
     folder = os.environ.get(SHARED)
     if not folder:
         return {}
-    return {int(file.name): file.read_text(encoding="utf-8") for file in Path(folder).iterdir()}
+    files = [file for file in Path(folder).iterdir() if file.name.isdigit()]
+    return {int(file.name): file.read_text(encoding="utf-8") for file in files}
 
 
 # -- what is left behind ------------------------------------------------------------------------------

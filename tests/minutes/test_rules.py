@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
-from tests.minutes import budgets, figures, order, unsteady
+from tests.minutes import budgets, collecting, figures, order, unsteady
 from tests.minutes.accounts import Accounts
 from tests.minutes.figures import Row, Run
 from tests.minutes.processes import Key, Seen
@@ -19,6 +20,33 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_collection_imports_nothing_heavy(pytestconfig: pytest.Config) -> None:
     """`python -X importtime -m pytest --collect-only -s` tells who imports it: import it in the test or fixture."""
     assert pytestconfig.pluginmanager.get_plugin("minutes-files").heavy == []
+
+
+def test_one_worker_compiles_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tests").mkdir()
+    monkeypatch.setattr(collecting, "MANY", 2)
+    source = [tmp_path / "tests" / f"test_{each}.py" for each in "ab"]
+    for file in source:
+        file.touch()
+    shared, at = tmp_path / "shared", []
+    shared.mkdir()
+
+    def second(shared: Path = shared) -> None:
+        with collecting.compiled_once("gw1", tmp_path, shared):
+            at.append("second")
+
+    with ThreadPoolExecutor(1) as pool:
+        with collecting.compiled_once("gw0", tmp_path, shared):
+            waits = pool.submit(second)
+            assert wait([waits], 0.3).not_done
+            at.append("first")
+        waits.result(10)
+    assert at == ["first", "second"]
+    compiled = tmp_path / "tests" / "__pycache__" / "test_a.cpython-3-pytest-9.pyc"
+    compiled.parent.mkdir()
+    compiled.touch()
+    second(tmp_path)  # where one file alone must be compiled, nobody waits
+    assert at == ["first", "second", "second"]
 
 
 def test_the_longest_files_come_first_and_their_tests_stay_in_order() -> None:

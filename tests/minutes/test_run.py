@@ -244,6 +244,8 @@ def test_collection_has_a_row_for_each_worker_and_rows_add_up(ended: Ended) -> N
     assert {row["worker"] for row in rows if row["kind"] == "collection"} == {"gw0", "gw1"}
     assert sum(row["cpu_s"] for row in rows) == pytest.approx(ended.run["cpu_s"], abs=0.1)
     assert 0 < ended.run["idle"] < 1
+    assert len(ended.run["loop_ms"]) == 2 and min(ended.run["loop_ms"]) > 0
+    assert "ms CPU for the calibrating loop" in ended.out
 
 
 def test_what_is_left_behind_is_named_ended_and_makes_the_run_red(ended: Ended) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .homes import Home
 from .lab_server import free_port
-from .warm import program
+from .warm import SERVER, program
 
 
 @contextlib.contextmanager
@@ -25,7 +25,7 @@ def running_mlflow(
     """The address of an MLflow server on the database ``store``; ``cold`` by its own command line."""
     port = port or free_port()
     artifacts.mkdir(parents=True, exist_ok=True)
-    command = [*program("tests.support.mlflow_app"), store, str(artifacts), str(port)]
+    command = [*program("tests.support.mlflow_app", SERVER), store, str(artifacts), str(port)]
     if cold:
         command = [
             *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),

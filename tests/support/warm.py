@@ -36,13 +36,19 @@ _SERVER = local.SERVER
 #: What follows the address of the warm process in that of the one that has imported what loads models.
 SCORING = "-scoring"
 
+#: The same for the one that has imported MLflow's server.
+SERVER = "-server"
+
 _address: str | None = None
 _own: tuple[subprocess.Popen[bytes], str] | None = None
 
 
-def program(module: str) -> tuple[str, ...]:
-    """Return the command that runs ``module`` in a warm process, instead of ``python -m module``."""
-    return (sys.executable, "-I", "-S", _STARTER, warm_address(), module)
+def program(module: str, which: str = "") -> tuple[str, ...]:
+    """Return the command that runs ``module`` in a warm process, instead of ``python -m module``.
+
+    ``which``: ``SERVER`` where it needs MLflow's server.
+    """
+    return (sys.executable, "-I", "-S", _STARTER, warm_address() + which, module)
 
 
 def scoring_program(module: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 What loads models needs more (scikit-learn, skops, which imports PyTorch): 5 s of CPU. A second such process, forked
 from this one when the first model is loaded, imports that too, and listens at the address with ``SCORING`` behind it.
+A third does the same for MLflow's servers (``SERVER``), whose app takes 1 s.
 """
 
 from __future__ import annotations
@@ -22,23 +23,31 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.support import warm
+from tests.support import warm, warm_databases
 
 _OF_WORKERS = (
     "genops_lab.experiments.backends.embedded",
     "genops_lab.experiments.backends.runs",
     "genops_lab.experiments.backends.writing",
+    "genops_lab.experiments.charts.readers",
     "genops_lab.experiments.columns.backend",
+    "genops_lab.experiments.columns.grouping",
+    "genops_lab.experiments.columns.mirror",
+    "genops_lab.experiments.query.evaluate",
+    "genops_lab.profiler.backends.artifacts",
+    "genops_lab.profiler.engine",
     "genops_lab.registry.backends.mlflow_models",
 )
 #: With what they import when they need it: without a Lab its services, else the operations.
 _OF_COMMANDS = (
     "genops_lab.commands.main",
     "genops_lab.commands.asked",
+    "genops_lab.commands.extremes",
     "genops_lab.commands.terminal",
     "genops_lab.core.running_labs",
     "genops_lab.experiments.query.grammar",
@@ -46,7 +55,9 @@ _OF_COMMANDS = (
     "genops_lab.rooms",
     "jupyter_core.paths",
     "lark.parsers.earley",
+    "rich.console",
     "rich.table",
+    "typer._click.decorators",
 )
 _OF_SCORING = (
     "mlflow.pyfunc.scoring_server",
@@ -55,6 +66,8 @@ _OF_SCORING = (
     "uvicorn",
     "tests.support.scoring",
 )
+#: The first makes MLflow's app that of a server.
+_OF_SERVERS = ("uvicorn", "mlflow.server.fastapi_app", "tests.support.mlflow_app")
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
@@ -64,12 +77,16 @@ def _import(modules: Iterable[str]) -> None:
         importlib.import_module(module)
 
 
-def _import_all() -> None:
-    """Import what workers and commands need, and what MLflow imports at its first calls."""
+def _import_all(folder: Path) -> None:
+    """Import what workers and commands need, and what MLflow imports at its first calls. ``folder``: this process's."""
     from mlflow import MlflowClient
+
+    from genops_lab.commands.main import grammar
 
     _import(_OF_WORKERS)
     _import(_OF_COMMANDS)
+    grammar()
+    warm_databases.make_once(folder / "made.db")
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(f"sqlite:///{folder}/warm.db")
         client.search_experiments()
@@ -79,10 +96,11 @@ def _import_all() -> None:
             type(store)._engine_map.clear()
 
 
-def _import_scoring() -> None:
-    """Import what scoring processes need, and what skops imports at its first call."""
-    _import(_OF_SCORING)
+def _go_on_as(modules: Iterable[str], listener: socket.socket) -> None:
+    """In a fork: import more, and fork for whoever needs that."""
+    _import(modules)
     assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
+    _forks_for(listener)
 
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -145,14 +163,14 @@ def _end(code: int) -> None:
 def serve(address: str) -> None:
     """Fork for whoever connects, until standard input ends."""
     warm.use(address)
-    _import_all()
+    _import_all(Path(address).parent)
     assert threading.active_count() == 1, threading.enumerate()
-    scoring = _listener(address + warm.SCORING)
+    more = {warm.SCORING: _OF_SCORING, warm.SERVER: _OF_SERVERS}
+    later = {_listener(address + name): modules for name, modules in more.items()}
     own = _listener(address)
     print("ready", flush=True)
-    if _forks_for(own, scoring):
-        _import_scoring()
-        _forks_for(scoring)
+    if asked := _forks_for(own, later):
+        _go_on_as(later[asked], asked)
 
 
 def _listener(address: str) -> socket.socket:
@@ -162,49 +180,49 @@ def _listener(address: str) -> socket.socket:
     return listener
 
 
-def _forks_for(listener: socket.socket, second: socket.socket | None = None) -> bool:
-    """Fork for whoever connects to ``listener``. The first time that somebody connects to ``second``, a fork returns
-    True, to go on with that one; else False, when standard input has ended."""
+def _forks_for(listener: socket.socket, later: Iterable[socket.socket] = ()) -> socket.socket | None:
+    """Fork for whoever connects to ``listener``, until standard input has ended. The first time that somebody connects
+    to one of ``later``, a fork returns it, to go on with that one."""
     gc.collect()
     gc.freeze()
+    later = list(later)
     waiting: dict[int, socket.socket] = {}
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
     selector = selectors.DefaultSelector()
-    for file in (listener, woken, 0, *([second] if second else [])):
+    for file in (listener, woken, 0, *later):
         selector.register(file, selectors.EVENT_READ)
 
-    def close() -> None:
+    def close(but: socket.socket | None = None) -> None:
         signal.set_wakeup_fd(-1)
-        for other in (listener, selector, *waiting.values()):
-            other.close()
+        for other in (listener, selector, *waiting.values(), *later):
+            if other is not but:
+                other.close()
         os.close(woken)
         os.close(wake)
 
     while True:
         ready = [key.fd for key, _events in selector.select()]
         if 0 in ready:
-            return False
+            return None
         if woken in ready:
             os.read(woken, 1000)
             _tell_ends(waiting)
-        if second is not None and second.fileno() in ready:
+        for asked in [each for each in later if each.fileno() in ready]:
             if not os.fork():
-                close()
-                return True
-            selector.unregister(second)
-            second.close()
-            second = None
+                close(but=asked)
+                return asked
+            selector.unregister(asked)
+            later.remove(asked)
+            asked.close()
         if listener.fileno() in ready:
             connection, _ = listener.accept()
             given, files = _receive(connection)
             pid = os.fork()
             if not pid:
                 close()
-                if second is not None:
-                    second.close()
                 _run(connection, given, files)
             for file in files:
                 os.close(file)
@@ -217,7 +235,7 @@ def _tell_ends(waiting: dict[int, socket.socket]) -> None:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        if pid in waiting:  # the second server is not
+        if pid in waiting:  # the later ones are not
             with waiting.pop(pid) as connection:
                 _send(connection, os.waitstatus_to_exitcode(status))
 
