@@ -30,7 +30,7 @@ from genops_lab.experiments.tracking import TrackingService
 from genops_lab.registry.service import RegistryService
 from genops_lab.settings import Settings
 
-from .warm import scoring_program
+from .warm import SCORING, program
 
 T = TypeVar("T")
 
@@ -180,7 +180,7 @@ class Training:
             },
         }
         done = subprocess.run(
-            [*scoring_program("tests.support.training"), json.dumps(given)],
+            [*program("tests.support.training", SCORING), json.dumps(given)],
             stdout=subprocess.PIPE,
             check=True,
             timeout=300,

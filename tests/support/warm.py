@@ -46,21 +46,15 @@ _own: tuple[subprocess.Popen[bytes], str] | None = None
 def program(module: str, which: str = "") -> tuple[str, ...]:
     """Return the command that runs ``module`` in a warm process, instead of ``python -m module``.
 
-    ``which``: ``SERVER`` where it needs MLflow's server.
+    ``which``: ``SCORING`` or ``SERVER`` for the one that has imported that too.
     """
     return (sys.executable, "-I", "-S", _STARTER, warm_address() + which, module)
-
-
-def scoring_program(module: str) -> tuple[str, ...]:
-    """Return the command that runs ``module`` in a warm process that has imported scikit-learn and skops too."""
-    return (sys.executable, "-I", "-S", _STARTER, warm_address() + SCORING, module)
 
 
 def script(code: str, *arguments: str, scikit_learn: bool = False) -> tuple[str, ...]:
     """Return the command that runs ``code`` in a warm process, instead of ``python -c``; in the one that has imported
     scikit-learn too."""
-    start = scoring_program if scikit_learn else program
-    return (*start("tests.support.warm_python"), code, *arguments)
+    return (*program("tests.support.warm_python", SCORING if scikit_learn else ""), code, *arguments)
 
 
 def warm_address() -> str:
