@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
+from tests.support import warm
 from tests.support.lab_server import LabServer
 
 #: A person's own MLflow code, which logs a model in a format that holds no pickle.
@@ -54,9 +55,7 @@ client.set_terminated(run.info.run_id)
 
 def own_mlflow(server: LabServer) -> dict[str, str]:
     """The variables that lead mlflow in a script to where the Lab's kernels are led."""
-    import mlflow
-
-    told = server.get(f"genops/tracking/kernel?mlflow_version={mlflow.__version__}")
+    told = server.get(f"genops/tracking/kernel?mlflow_version={version('mlflow')}")
     return {
         "MLFLOW_TRACKING_URI": told["tracking_uri"],
         "_MLFLOW_SERVER_ARTIFACT_ROOT": told["artifact_root"],
@@ -65,9 +64,9 @@ def own_mlflow(server: LabServer) -> dict[str, str]:
 
 @contextmanager
 def script(server: LabServer, code: str, **env: str) -> Iterator[subprocess.Popen[str]]:
-    """A script that runs in the Lab's folder."""
+    """A script that runs in the Lab's folder, in a process that has imported MLflow already."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        warm.script(code),
         cwd=server.home.work,
         env=server.home.environment(**env),
         stdout=subprocess.PIPE,
