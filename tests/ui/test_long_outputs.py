@@ -33,7 +33,7 @@ for i in range({LINES}):
 while not os.path.exists(GO):
     i += 1
     print(f"line {{i:07d}} " + "x" * 87)
-    time.sleep(0.02)
+    time.sleep(0.25)
 f"{{i + 1}} lines"
 """
 DISPLAYS = 100_000 if exhaustive.ALL else 3_000
