@@ -56,7 +56,7 @@ def test_it_is_seen_first_and_leads_to_a_kernels_cell(lab: LabPage) -> None:
     )
     expect(panel.get_by_role("tab", name="Measured kernels")).to_have_attribute("aria-selected", "true")
     expect(panel.get_by_role("heading", level=3)).to_have_text(KERNEL)
-    looked_at(lab, "first")
+    looked_at(lab, "first", daily=False)
     panel.get_by_role("grid", name="Measured kernels").get_by_role(
         "button", name=re.compile("line 3")
     ).click()

@@ -250,7 +250,7 @@ def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
     expect(told.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
     expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
     expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
-    looked_at(lab, "strip", daily=True)
+    looked_at(lab, "strip")
     # Where there is little room they stand below the moment, as wide as the timeline.
     size = lab.page.viewport_size
     assert size is not None
