@@ -21,7 +21,8 @@ import type {
   IRunOutput
 } from './service';
 
-const REFRESH_MS = 500;
+/** As often as its curves are fetched. */
+const REFRESH_MS = 1000;
 
 /** Whether a run goes on. */
 export function isRunning(run: IRun): boolean {

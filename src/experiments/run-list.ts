@@ -10,6 +10,11 @@ import { Throttle } from '../core/throttle';
 import type { IRun, IRunDetail, IRunPage, IRunQuery } from './service';
 
 const REFRESH_MS = 500;
+/**
+ * How long the page rests when no run is named: MLflow's file changes with each metric that this Lab itself writes,
+ * for which the run is fetched already.
+ */
+const UNNAMED_MS = 2000;
 /** When more runs than this changed at once, the page costs less than they do. */
 const MOST_SINGLE = 4;
 
@@ -42,6 +47,7 @@ export class RunList implements IDisposable {
     this._options = options;
     this._heads = new Throttle(() => void this.head.refresh(), REFRESH_MS);
     this._singles = new Throttle(() => void this._fetchChanged(), REFRESH_MS);
+    this._unnamed = new Throttle(() => void this.head.refresh(), UNNAMED_MS);
     this.head = new Resource<IHead>({
       trans: options.trans,
       events: options.events,
@@ -148,6 +154,7 @@ export class RunList implements IDisposable {
     this._isDisposed = true;
     this._heads.dispose();
     this._singles.dispose();
+    this._unnamed.dispose();
     this.head.dispose();
     Signal.clearData(this);
   }
@@ -163,7 +170,7 @@ export class RunList implements IDisposable {
       this._changedRuns.add(change.id);
       this._singles.ask();
     } else {
-      this._heads.ask();
+      (change.id === '' ? this._unnamed : this._heads).ask();
     }
     return false;
   }
@@ -236,6 +243,7 @@ export class RunList implements IDisposable {
   private _next = '';
   private _heads: Throttle;
   private _singles: Throttle;
+  private _unnamed: Throttle;
   private _changedRuns = new Set<string>();
   private _snapshot: IRunListSnapshot = {
     runs: [],

@@ -178,9 +178,6 @@ def test_what_differs_is_shown_in_both_themes(lab: LabPage, runs: dict[str, list
     view.evaluate("node => node.scrollTo(0, 0)")
     lab.shot("comparison-seven", width=1280, height=800)
     assert view.evaluate("node => node.scrollWidth <= node.clientWidth")
-    lab.page.reload()
-    lab.ready()
-    expect(lab.page.locator(".gol-Comparison:visible .gol-Comparison-column")).to_have_count(3)
     assert lab.problems == []
 
 
@@ -201,7 +198,7 @@ def test_files_are_shown_and_none_of_them_bites(lab: LabPage, runs: dict[str, li
     expect(frame.get_by_role("heading", name="Report")).to_be_visible()
     expect(frame.locator("#said")).to_have_text("quiet")
     artifacts.evaluate("node => node.scrollIntoView()")
-    lab.looks("comparison-artifacts", ".gol-Comparison", (1280, 800))
+    lab.looks("comparison-artifacts", ".gol-Comparison", (1280, 800), daily=False)
     assert [url for url in asked if "bitten" in url or "run-table/delete" in url] == []
     assert page.title() != "bitten"
 

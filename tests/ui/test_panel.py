@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,57 +16,6 @@ from tests.support.rooms import eventually
 from .programs import COUNT, PLAIN, own_mlflow, run_script, script
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-def test_the_panel_is_as_it_was_after_a_reload(lab: LabPage, server: LabServer) -> None:
-    for name in SECTIONS:
-        lab.section(name)
-    lab.toggle("Models").click()
-    lab.toggle("Compute").click()
-
-    def kept() -> bool:
-        saved = json.dumps(server.get("lab/api/workspaces"))
-        panel = re.search(r'"genops-lab:panel": {"expanded": ({[^}]*})', saved)
-        expanded = json.loads(panel[1]) if panel else {}
-        return '"current": "genops-lab-panel"' in saved and expanded.get("compute") is False
-
-    deadline = time.monotonic() + 30
-    while not kept():
-        assert time.monotonic() < deadline, server.get("lab/api/workspaces")
-        lab.page.wait_for_timeout(200)
-    lab.page.reload()
-    lab.ready()
-    panel = lab.page.locator("#jp-left-stack #genops-lab-panel")
-    expect(panel).to_be_visible()
-    for name in SECTIONS:
-        button = lab.toggle(name)
-        closed = name in ("Models", "Compute")
-        expect(button).to_have_attribute("aria-expanded", "false" if closed else "true")
-
-
-def test_the_launcher_has_the_quickstart_and_a_missing_magic_is_named(lab: LabPage, folder: Path) -> None:
-    import nbformat
-
-    card = lab.page.locator(".jp-LauncherCard", has_text="GenOps quickstart")
-    expect(card.locator("img")).to_be_visible()
-    card.click()
-    lab.page.get_by_role("tab", name="quickstart.ipynb").wait_for()
-    lab.kernel_idle()
-
-    cell = nbformat.v4.new_code_cell("%%track --name x\n1")
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), folder / "missing.ipynb")
-    lab.open_notebook(f"{folder.name}/missing.ipynb")
-    # The status bar may still show the quickstart's kernel.
-    lab.page.wait_for_function(
-        "() => window.jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'"
-    )
-    lab.run_all()
-    cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
-    told = lab.page.locator(".Toastify__toast", has_text="%%track is not known in this notebook yet.")
-    told.get_by_role("button", name="Insert it above").click()
-    expect(cells.first).to_contain_text("%load_ext genops_lab")
-    expect(cells).to_have_count(2)
 
 
 def test_the_palette_has_each_command(lab: LabPage) -> None:
@@ -182,13 +129,26 @@ def test_what_a_plain_mlflow_client_writes_is_seen(lab: LabPage, server: LabServ
     ).to_be_visible()
 
 
-def test_the_status_bar_tells_where_the_kernel_runs(lab: LabPage) -> None:
-    lab.execute("docmanager:open", {"path": "quickstart.ipynb"})
+def test_the_status_bar_tells_where_a_kernel_runs_and_a_missing_magic_is_named(
+    lab: LabPage, folder: Path
+) -> None:
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell("%%track --name x\n1")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), folder / "missing.ipynb")
+    lab.open_notebook(f"{folder.name}/missing.ipynb")
     item = lab.page.get_by_role("button", name=re.compile(r"^Kernel: this machine · \d.* [MG]i?B"))
     expect(item).to_be_visible(timeout=60_000)
     lab.shot("status-bar")
     lab.execute("application:toggle-left-area")
     item.click()
     expect(lab.page.locator("#genops-lab-section-compute-body")).to_be_visible()
-    expect(lab.section("Compute").get_by_text("quickstart.ipynb").first).to_be_visible()
-    assert lab.problems == []
+    expect(lab.section("Compute").get_by_text("missing.ipynb").first).to_be_visible()
+
+    lab.run_all()
+    cells = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell")
+    told = lab.page.locator(".Toastify__toast", has_text="%%track is not known in this notebook yet.")
+    told.get_by_role("button", name="Insert it above").click()
+    expect(cells.first).to_contain_text("%load_ext genops_lab")
+    expect(cells).to_have_count(2)

@@ -97,21 +97,7 @@ def pixels(lab: LabPage, png: bytes) -> dict[str, int]:
     return found
 
 
-def test_its_library_is_loaded_with_the_first_one(lab: LabPage, profile_id: str) -> None:
-    sheets = """() => [...document.styleSheets].filter(
-      sheet => [...sheet.cssRules].some(rule => rule.selectorText === '.d3-flame-graph-label')).length"""
-    if lab.page.evaluate(sheets):  # another test was here first
-        lab.open()
-    lab.execute("genops:open-profile", {"id": profile_id})
-    found = lab.page.locator(f"#genops-profile-{profile_id}")
-    expect(found.get_by_role("tabpanel")).to_be_visible()
-    assert lab.page.evaluate(sheets) == 0
-    found.get_by_role("tab", name="Flame graph").click()
-    expect(frame(found, "sgemm_128x64")).to_be_visible(timeout=60_000)
-    assert lab.page.evaluate(sheets) == 1
-
-
-def test_a_click_widens_a_frame_and_all_comes_back(panel: Locator) -> None:
+def test_it_is_walked_fits_where_it_is_shown_and_is_saved(lab: LabPage, panel: Locator) -> None:
     comes_to(panel, "linear", 0.75)
     comes_to(panel, "add", 0.25)
     expect(panel.get_by_role("button", name="Show all")).to_be_disabled()
@@ -132,19 +118,12 @@ def test_a_click_widens_a_frame_and_all_comes_back(panel: Locator) -> None:
     panel.get_by_role("button", name="Host time").click()
     comes_to(panel, "linear", 0.6)
     expect(frame(panel, "sgemm_128x64")).to_have_count(0)
+    panel.get_by_role("button", name="Device time").click()
+    comes_to(panel, "linear", 0.75)
 
-
-def test_what_is_pointed_at_is_told(panel: Locator) -> None:
-    picture = panel.locator(".gol-Flame-host > div")
-    frame(panel, "linear").hover()
-    expect(picture).to_have_attribute("title", "linear: 3 ms, 75 % of all, 1 call")
-    panel.locator(".gol-Flame-selected").hover()
-    expect(picture).to_have_attribute("title", "")
-
-
-def test_keys_walk_and_zoom(panel: Locator) -> None:
+    # By keys.
     said = panel.locator(".gol-Flame-selected")
-    graph(panel).focus()
+    graph(panel).press("Escape")
     for key, words in [
         ("ArrowDown", "^thread 1"),
         ("ArrowDown", "^ProfilerStep: 4 ms"),
@@ -168,7 +147,73 @@ def test_keys_walk_and_zoom(panel: Locator) -> None:
     expect(marked).to_have_attribute("name", "All")
     expect(graph(panel)).to_be_focused()
 
+    # In another size.
+    svg = panel.locator(".gol-Flame-host svg")
+    tabs = lab.page.locator(".gol-Profile:visible")
+    tabs.get_by_role("tab", name="Overview").click()
+    lab.page.set_viewport_size({"width": 900, "height": 700})
+    tabs.get_by_role("tab", name="Flame graph").click()
+    fits = "svg => Math.abs(svg.clientWidth - svg.closest('.gol-Flame').clientWidth) < 2"
+    lab.page.wait_for_function(fits, arg=svg.element_handle())
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
+    lab.page.wait_for_function(fits, arg=svg.element_handle())
+    assert svg.evaluate("svg => svg.clientWidth") > 900
+    comes_to(panel, "linear", 0.75)
 
+    # As a picture.
+    def saved() -> dict[str, int]:
+        with lab.page.expect_download() as download:
+            panel.get_by_role("button", name="PNG").click()
+        return pixels(lab, Path(download.value.path()).read_bytes())
+
+    whole = saved()
+    size = svg.evaluate("svg => [svg.clientWidth, svg.clientHeight]")
+    assert [whole["width"], whole["height"]] == [2 * each for each in size]
+    # Kinds, the background, the accent of what is selected, and names in letters.
+    assert whole["colors"] >= 6
+    assert whole["dark"] > 500
+    frame(panel, "add").click()
+    comes_to(panel, "add", 1)
+    zoomed = saved()
+    # Less is seen of a smaller part: mm below linear is gone.
+    assert zoomed["height"] == whole["height"] - 2 * 20
+
+    panel.get_by_role("button", name="Show all").click()
+    panel.get_by_role("searchbox", name="Find").fill("mm")
+    frame(panel, "linear").click()
+    comes_to(panel, "linear", 1)
+    fill = frame(panel, "linear").locator("rect")
+    light = fill.evaluate("rect => getComputedStyle(rect).fill")
+    lab.theme("dark")
+    assert fill.evaluate("rect => getComputedStyle(rect).fill") != light
+    lab.looks("flame-zoomed", ".gol-Profile:not(.lm-mod-hidden *)")
+
+
+@pytest.mark.exhaustive
+def test_its_library_is_loaded_with_the_first_one(lab: LabPage, profile_id: str) -> None:
+    sheets = """() => [...document.styleSheets].filter(
+      sheet => [...sheet.cssRules].some(rule => rule.selectorText === '.d3-flame-graph-label')).length"""
+    if lab.page.evaluate(sheets):  # another test was here first
+        lab.open()
+    lab.execute("genops:open-profile", {"id": profile_id})
+    found = lab.page.locator(f"#genops-profile-{profile_id}")
+    expect(found.get_by_role("tabpanel")).to_be_visible()
+    assert lab.page.evaluate(sheets) == 0
+    found.get_by_role("tab", name="Flame graph").click()
+    expect(frame(found, "sgemm_128x64")).to_be_visible(timeout=60_000)
+    assert lab.page.evaluate(sheets) == 1
+
+
+@pytest.mark.exhaustive
+def test_what_is_pointed_at_is_told(panel: Locator) -> None:
+    picture = panel.locator(".gol-Flame-host > div")
+    frame(panel, "linear").hover()
+    expect(picture).to_have_attribute("title", "linear: 3 ms, 75 % of all, 1 call")
+    panel.locator(".gol-Flame-selected").hover()
+    expect(picture).to_have_attribute("title", "")
+
+
+@pytest.mark.exhaustive
 def test_what_is_found_stands_out(panel: Locator) -> None:
     panel.get_by_role("searchbox", name="Find").fill("ADD")
     expect(panel.get_by_role("status")).to_have_text("1 ms in 2 frames (25 %)")
@@ -183,6 +228,7 @@ def test_what_is_found_stands_out(panel: Locator) -> None:
     expect(faint).to_have_count(0)
 
 
+@pytest.mark.exhaustive
 def test_nothing_moves_for_who_wants_no_motion(lab: LabPage, panel: Locator) -> None:
     lab.page.emulate_media(reduced_motion="reduce")
     # The next zoom is asked of what is drawn with it.
@@ -200,52 +246,3 @@ def test_nothing_moves_for_who_wants_no_motion(lab: LabPage, panel: Locator) -> 
     finally:
         lab.page.emulate_media(reduced_motion="no-preference")
     assert widths[1] == pytest.approx(4 * widths[0], rel=0.02)
-
-
-def test_it_fits_where_it_is_shown_and_follows_the_theme(lab: LabPage, panel: Locator) -> None:
-    svg = panel.locator(".gol-Flame-host svg")
-    fill = "rect => getComputedStyle(rect).fill"
-    seen = {}
-    for theme in ("dark", "light"):
-        lab.theme(theme)
-        seen[theme] = frame(panel, "linear").locator("rect").evaluate(fill)
-    assert seen["dark"] != seen["light"]
-    tabs = lab.page.locator(".gol-Profile:visible")
-    tabs.get_by_role("tab", name="Overview").click()
-    lab.page.set_viewport_size({"width": 900, "height": 700})
-    tabs.get_by_role("tab", name="Flame graph").click()
-    fits = "svg => Math.abs(svg.clientWidth - svg.closest('.gol-Flame').clientWidth) < 2"
-    lab.page.wait_for_function(fits, arg=svg.element_handle())
-    lab.page.set_viewport_size({"width": 1280, "height": 800})
-    lab.page.wait_for_function(fits, arg=svg.element_handle())
-    assert svg.evaluate("svg => svg.clientWidth") > 900
-    comes_to(panel, "linear", 0.75)
-
-
-def test_the_png_is_what_is_seen(lab: LabPage, panel: Locator) -> None:
-    def saved() -> dict[str, int]:
-        with lab.page.expect_download() as download:
-            panel.get_by_role("button", name="PNG").click()
-        return pixels(lab, Path(download.value.path()).read_bytes())
-
-    lab.theme("light")
-    comes_to(panel, "linear", 0.75)
-    svg = panel.locator(".gol-Flame-host svg")
-    whole = saved()
-    size = svg.evaluate("svg => [svg.clientWidth, svg.clientHeight]")
-    assert [whole["width"], whole["height"]] == [2 * each for each in size]
-    # Kinds, the background, the accent of what is selected, and names in letters.
-    assert whole["colors"] >= 6
-    assert whole["dark"] > 500
-    frame(panel, "add").click()
-    comes_to(panel, "add", 1)
-    zoomed = saved()
-    # Less is seen of a smaller part: mm below linear is gone.
-    assert zoomed["height"] == whole["height"] - 2 * 20
-
-
-def test_how_it_looks(lab: LabPage, panel: Locator) -> None:
-    panel.get_by_role("searchbox", name="Find").fill("mm")
-    frame(panel, "linear").click()
-    comes_to(panel, "linear", 1)
-    lab.looks("flame-zoomed", ".gol-Profile:not(.lm-mod-hidden *)")

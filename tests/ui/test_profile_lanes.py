@@ -91,9 +91,10 @@ def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
         "requests: waiting: 1 from 60 ms on, for 20 ms"
     )
     lab.alone()
-    lab.looks("lanes-counters", ".gol-Timeline")
+    lab.looks("lanes-counters", ".gol-Timeline", daily=False)
 
 
+@pytest.mark.exhaustive
 def test_async_slices_have_lanes_of_their_own(lab: LabPage) -> None:
     timeline = opened(lab)
     lane = timeline.get_by_role("button", name=re.compile("^io async"))
@@ -108,6 +109,7 @@ def test_async_slices_have_lanes_of_their_own(lab: LabPage) -> None:
     lab.looks("lanes-async", ".gol-Timeline", daily=False)
 
 
+@pytest.mark.exhaustive
 def test_an_operator_leads_to_its_backward_pass_and_back(lab: LabPage) -> None:
     timeline = opened(lab)
     box = timeline.get_by_role("searchbox", name="Find slices by name")

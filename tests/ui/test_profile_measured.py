@@ -49,16 +49,21 @@ def looked_at(lab: LabPage, name: str, *, daily: bool = True) -> None:
     lab.looks(f"measured-{name}", ".gol-Profile:not(.lm-mod-hidden *)", *sizes, daily=daily)
 
 
-def test_it_is_what_is_seen_first(lab: LabPage) -> None:
+def test_it_is_seen_first_and_leads_to_a_kernels_cell(lab: LabPage) -> None:
     panel = opened(lab)
     expect(panel.get_by_role("tab")).to_have_text(
         ["Measured kernels", "Overview", "Cells and lines", "Operators and kernels"]
     )
     expect(panel.get_by_role("tab", name="Measured kernels")).to_have_attribute("aria-selected", "true")
     expect(panel.get_by_role("heading", level=3)).to_have_text(KERNEL)
-    looked_at(lab, "first")
+    looked_at(lab, "first", daily=False)
+    panel.get_by_role("grid", name="Measured kernels").get_by_role(
+        "button", name=re.compile("line 3")
+    ).click()
+    expect(lab.page.locator(".jp-NotebookPanel:visible .cm-content").first).to_contain_text("loss_of")
 
 
+@pytest.mark.exhaustive
 def test_a_kernel_is_chosen_by_keys(lab: LabPage) -> None:
     panel = opened(lab)
     grid = panel.get_by_role("grid", name="Measured kernels")
@@ -79,6 +84,7 @@ def test_a_kernel_is_chosen_by_keys(lab: LabPage) -> None:
     looked_at(lab, "bare", daily=False)
 
 
+@pytest.mark.exhaustive
 def test_rules_are_text(lab: LabPage) -> None:
     panel = opened(lab)
     rules = panel.get_by_role("region", name="What to change")
@@ -94,13 +100,7 @@ def test_rules_are_text(lab: LabPage) -> None:
     looked_at(lab, "rules")
 
 
-def test_a_line_leads_to_its_cell(lab: LabPage) -> None:
-    panel = opened(lab)
-    grid = panel.get_by_role("grid", name="Measured kernels")
-    grid.get_by_role("button", name=re.compile("line 3")).click()
-    expect(lab.page.locator(".jp-NotebookPanel:visible .cm-content").first).to_contain_text("loss_of")
-
-
+@pytest.mark.exhaustive
 def test_the_table_is_saved(lab: LabPage) -> None:
     panel = opened(lab)
     with lab.page.expect_download() as download:
@@ -110,6 +110,7 @@ def test_the_table_is_saved(lab: LabPage) -> None:
     assert float(found[0]["memory_pct"]) == 90.23
 
 
+@pytest.mark.exhaustive
 def test_the_overview_claims_no_time_between_kernels(lab: LabPage) -> None:
     panel = opened(lab)
     panel.get_by_role("tab", name="Overview").click()

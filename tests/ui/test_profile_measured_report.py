@@ -93,7 +93,11 @@ def test_a_double_click_leads_to_its_kernels_and_their_metrics(lab: LabPage) -> 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("cut.ncu-rep", "cut.ncu-rep is cut or damaged before its first result"),
+        pytest.param(
+            "cut.ncu-rep",
+            "cut.ncu-rep is cut or damaged before its first result",
+            marks=pytest.mark.exhaustive,
+        ),
         ("noise.ncu-rep", "noise.ncu-rep is no report of Nsight Compute"),
     ],
 )

@@ -126,6 +126,14 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     expect(rows(part).nth(1)).to_contain_text(re.compile(r"\[4\] line 10.*1\.\d GiB"))
     assert part.locator("canvas").evaluate(COLORS) >= 5, "each line has its colour"
     peak = slider.get_attribute("aria-valuenow")
+    with lab.page.expect_download() as download:
+        part.get_by_role("button", name="CSV").click()
+    found = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert found[0]["name"] == "[4] line 10" and int(found[0]["bytes"]) > 1000 * MiB
+    with lab.page.expect_download() as download:
+        part.get_by_role("button", name="PNG").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    download.value.save_as(SHOTS / "memory-saved.png")
     expect(
         part.get_by_role("heading", name=re.compile(r"^event [\d,]+, [\d.]+ ms: [\d.]+ GiB$"))
     ).to_be_visible()
@@ -163,6 +171,7 @@ def test_a_cell_that_was_out_of_memory(lab: LabPage) -> None:
     expect(slider).to_have_attribute("aria-valuenow", str(last))
 
 
+@pytest.mark.exhaustive
 def test_a_line_that_is_chosen_stands_out(lab: LabPage) -> None:
     part = opened(lab, OOM, "Device 0")
     canvas = part.locator("canvas")
@@ -184,20 +193,8 @@ def test_a_line_that_is_chosen_stands_out(lab: LabPage) -> None:
     looked_at(lab, "line")
 
 
-def test_the_picture_and_the_moment_are_saved(lab: LabPage) -> None:
-    part = opened(lab, OOM, "Device 0")
-    expect(rows(part).nth(1)).to_be_visible()
-    with lab.page.expect_download() as download:
-        part.get_by_role("button", name="CSV").click()
-    found = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
-    assert found[0]["name"] == "[4] line 10" and int(found[0]["bytes"]) > 1000 * MiB
-    with lab.page.expect_download() as download:
-        part.get_by_role("button", name="PNG").click()
-    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
-    download.value.save_as(SHOTS / "memory-saved.png")
-
-
 @needs_traces
+@pytest.mark.exhaustive
 def test_a_real_snapshot_is_zoomed(lab: LabPage) -> None:
     part = opened(lab, "forward.pickle", "Device 0")
     slider = part.get_by_role("slider")
@@ -225,6 +222,7 @@ def test_a_real_snapshot_is_zoomed(lab: LabPage) -> None:
 
 
 @needs_traces
+@pytest.mark.exhaustive
 def test_a_trace_has_its_memory_by_time(lab: LabPage) -> None:
     lab.double_click(PATH)
     lab.page.get_by_role("tab", name="Memory").click(timeout=60_000)
@@ -252,7 +250,7 @@ def test_a_click_below_the_lanes_tells_who_held_it_then(lab: LabPage) -> None:
     expect(told.get_by_role("status")).to_have_text(re.compile(r"^\d+ ms: [45]\.\d GiB$"))
     expect(told.get_by_role("listitem").first).to_contain_text("(allocated before the recording) 3.8 GiB")
     expect(told.get_by_role("listitem").last).to_have_text(re.compile(r"^\d+ more lines$"))
-    looked_at(lab, "strip", daily=True)
+    looked_at(lab, "strip")
     # Where there is little room they stand below the moment, as wide as the timeline.
     size = lab.page.viewport_size
     assert size is not None

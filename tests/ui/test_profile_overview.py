@@ -68,6 +68,7 @@ def test_of_a_real_trace(lab: LabPage, server: LabServer) -> None:
     first_screen(lab, panel, "real")
 
 
+@pytest.mark.exhaustive
 def test_of_cells_on_the_host(lab: LabPage, server: LabServer) -> None:
     import nbformat
 

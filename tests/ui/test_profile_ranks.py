@@ -53,6 +53,7 @@ def picker(shown: Locator) -> Locator:
     return shown.get_by_role("tabpanel").get_by_role("combobox", name="Rank")
 
 
+@pytest.mark.exhaustive
 def test_a_rank_leads_to_its_timeline_and_flame_graph(lab: LabPage) -> None:
     shown = together(lab)
     shown.get_by_role("button", name="Rank 1, Device 0").click()
@@ -133,8 +134,12 @@ BEGINS = """() => {
 }"""
 
 
-def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
-    shown = all_ranks(lab)
+def test_all_ranks_are_on_one_clock_and_a_collective_is_tied_to_itself_on_the_others(lab: LabPage) -> None:
+    shown = together(lab)
+    shown.get_by_role("button", name="Rank 1, Device 0").click()
+    expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
+    expect(picker(shown)).to_have_value("1")
+    picker(shown).select_option("")
     note = shown.get_by_role("note")
     expect(note).to_contain_text("Clocks aligned by 8 collectives that the ranks have in common")
     expect(note).to_contain_text("µs of each other")
@@ -151,9 +156,27 @@ def test_all_ranks_are_on_one_clock(lab: LabPage) -> None:
     ends = lab.page.evaluate(ENDS)
     assert len(ends) == 3
     assert all(max(same) - min(same) <= 2 for same in zip(*ends, strict=True))
-    lab.looks("ranks-together", ".gol-Timeline")
+    lab.looks("ranks-together", ".gol-Timeline", daily=False)
+
+    box = shown.get_by_role("searchbox", name="Find slices by name")
+    box.fill("AllReduce")
+    box.press("Enter")
+    selection = shown.get_by_role("region", name="Selection")
+    rows = selection.get_by_role("table").get_by_role("row")
+    expect(rows).to_have_count(4, timeout=30_000)
+    expect(selection).to_contain_text(re.compile(rf"Rank {LATE} began last, 1\.[23]\d? ms after rank 0"))
+    expect(selection.locator("tr[aria-current]")).to_contain_text("Rank 0")
+    expect(shown.locator(".gol-Timeline > [role=status]")).to_contain_text(f"Rank {LATE} began last")
+    # By key from rank to rank, and round.
+    lab.page.get_by_role("application", name="Timeline").focus()
+    for rank in (1, 2, 0):
+        lab.page.keyboard.press("g")
+        expect(selection.locator("tr[aria-current]")).to_contain_text(f"Rank {rank}")
+    lab.page.keyboard.press("0")
+    lab.looks("ranks-tied", ".gol-Timeline")
 
 
+@pytest.mark.exhaustive
 def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None:
     shown = all_ranks(lab)
     perfetto = shown.get_by_role("button", name="Perfetto")
@@ -177,6 +200,7 @@ def test_memory_and_perfetto_are_of_the_rank_that_is_meant(lab: LabPage) -> None
     lab.looks("ranks-memory", ".gol-Timeline", daily=False)
 
 
+@pytest.mark.exhaustive
 def test_groups_of_ranks_close_and_open(lab: LabPage) -> None:
     shown = all_ranks(lab)
     head(shown, "Rank 0").focus()
@@ -196,6 +220,7 @@ def test_groups_of_ranks_close_and_open(lab: LabPage) -> None:
     lab.looks("ranks-selected", ".gol-Timeline", daily=False)
 
 
+@pytest.mark.exhaustive
 def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
     shown = together(lab)
     advice = shown.get_by_role("article", name=f"Rank {LATE} is late, and the others wait for it")
@@ -210,26 +235,7 @@ def test_a_late_rank_is_seen_beside_the_others(lab: LabPage) -> None:
     lab.looks("ranks-late", ".gol-Timeline", daily=False)
 
 
-def test_a_collective_is_tied_to_itself_on_the_other_ranks(lab: LabPage) -> None:
-    shown = all_ranks(lab)
-    box = shown.get_by_role("searchbox", name="Find slices by name")
-    box.fill("AllReduce")
-    box.press("Enter")
-    selection = shown.get_by_role("region", name="Selection")
-    rows = selection.get_by_role("table").get_by_role("row")
-    expect(rows).to_have_count(4, timeout=30_000)
-    expect(selection).to_contain_text(re.compile(rf"Rank {LATE} began last, 1\.[23]\d? ms after rank 0"))
-    expect(selection.locator("tr[aria-current]")).to_contain_text("Rank 0")
-    expect(shown.locator(".gol-Timeline > [role=status]")).to_contain_text(f"Rank {LATE} began last")
-    # By key from rank to rank, and round.
-    lab.page.get_by_role("application", name="Timeline").focus()
-    for rank in (1, 2, 0):
-        lab.page.keyboard.press("g")
-        expect(selection.locator("tr[aria-current]")).to_contain_text(f"Rank {rank}")
-    lab.page.keyboard.press("0")
-    lab.looks("ranks-tied", ".gol-Timeline")
-
-
+@pytest.mark.exhaustive
 def test_ranks_that_cannot_be_aligned_are_named(lab: LabPage) -> None:
     shown = all_ranks(lab, "apart", 2)
     note = shown.get_by_role("note")

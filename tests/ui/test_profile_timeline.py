@@ -29,7 +29,7 @@ def _traces(server: LabServer, folder: Path) -> None:
     (folder / "no trace.json").write_text("{}")
 
 
-def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage, server: LabServer) -> None:
+def test_a_trace_is_zoomed_searched_and_selected_by_mouse_and_keys(lab: LabPage, server: LabServer) -> None:
     timeline = opened(lab, server)
     expect(timeline.get_by_role("button", name=re.compile("thread 785244"))).to_be_visible()
     expect(timeline.get_by_text("stream 7", exact=True)).to_be_visible()
@@ -47,9 +47,7 @@ def test_a_trace_is_opened_drawn_and_zoomed(lab: LabPage, server: LabServer) -> 
     lab.page.keyboard.press("0")
     assert model(lab, "model.view.nsPerPx") == pytest.approx(before["nsPerPx"])
 
-
-def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage, server: LabServer) -> None:
-    opened(lab, server)
+    # The wheel zooms at the pointer, and a drag pans.
     box = canvas(lab).bounding_box()
     assert box is not None
     at = 400
@@ -67,21 +65,34 @@ def test_the_wheel_zooms_at_the_pointer_and_a_drag_pans(lab: LabPage, server: La
     lab.page.mouse.move(box["x"] + at - 150, box["y"] + 100, steps=5)
     lab.page.mouse.up()
     assert model(lab, time) == pytest.approx(before + 150 * scale, abs=2 * scale)
+    lab.page.keyboard.press("0")
+    settled(lab)
 
+    # A stretch that is dragged out is summed.
+    lab.page.keyboard.down("Shift")
+    lab.page.mouse.move(box["x"] + 300, box["y"] + 30)
+    lab.page.mouse.down()
+    lab.page.mouse.move(box["x"] + 600, box["y"] + 130, steps=4)
+    lab.page.mouse.up()
+    lab.page.keyboard.up("Shift")
+    selection = timeline.get_by_role("region", name="Selection")
+    expect(selection.get_by_role("columnheader", name="Time")).to_be_visible()
+    expect(selection.get_by_role("row")).not_to_have_count(1)
+    expect(status(lab)).to_contain_text(re.compile(r"selected: [\d,]+ slices, busy for"))
+    canvas(lab).press("Escape")
 
-def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage, server: LabServer) -> None:
-    timeline = opened(lab, server)
-    box = timeline.get_by_role("searchbox")
-    box.fill("ncclKernel")
-    box.press("Enter")
+    # What is found is selected, and a kernel is tied to its launch.
+    find = timeline.get_by_role("searchbox")
+    find.fill("ncclKernel")
+    find.press("Enter")
     found = timeline.locator(".gol-Timeline-found")
     expect(found).to_have_text(re.compile(r"^1 of [\d,]+$"))
     expect(status(lab)).to_contain_text(
         re.compile("^ncclKernel.*communication.*launched by cudaLaunchKernel")
     )
-    box.press("Enter")
+    find.press("Enter")
     expect(found).to_have_text(re.compile("^2 of "))
-    box.press("Shift+Enter")
+    find.press("Shift+Enter")
     expect(found).to_have_text(re.compile("^1 of "))
 
     selection = timeline.get_by_role("region", name="Selection")
@@ -92,18 +103,16 @@ def test_search_selects_and_a_kernel_is_tied_to_its_launch(lab: LabPage, server:
     assert kernel in model(lab, "model.details.launched.map(each => each.slice)")
     selection.get_by_role("button", name=re.compile("^ncclKernel")).click()
     expect(status(lab)).to_contain_text("communication")
-
-    box.fill("(")
+    lab.looks("timeline-flow", ".gol-Timeline", SIZE)
+    find.fill("(")
     timeline.get_by_role("checkbox", name="Regular expression").check()
-    box.press("Enter")
+    find.press("Enter")
     expect(timeline.locator(".gol-Timeline-fault")).to_contain_text("is no regular expression")
+    timeline.get_by_role("checkbox", name="Regular expression").uncheck()
 
-
-def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage, server: LabServer) -> None:
-    timeline = opened(lab, server)
-    box = timeline.get_by_role("searchbox")
-    box.fill("volta_sgemm")
-    box.press("Enter")
+    # A click selects, and keys go from slice to slice.
+    find.fill("volta_sgemm")
+    find.press("Enter")
     expect(timeline.get_by_role("region", name="Selection")).to_be_visible()
     settled(lab)
     place = model(
@@ -129,25 +138,7 @@ def test_a_click_selects_and_keys_go_from_slice_to_slice(lab: LabPage, server: L
     assert (second["lane"], second["row"]) == (first["lane"], first["row"])
     assert second["start_us"] >= first["start_us"] + first["dur_us"]
 
-
-def test_a_stretch_that_is_dragged_out_is_summed(lab: LabPage, server: LabServer) -> None:
-    timeline = opened(lab, server)
-    box = canvas(lab).bounding_box()
-    assert box is not None
-    lab.page.keyboard.down("Shift")
-    lab.page.mouse.move(box["x"] + 300, box["y"] + 30)
-    lab.page.mouse.down()
-    lab.page.mouse.move(box["x"] + 600, box["y"] + 130, steps=4)
-    lab.page.mouse.up()
-    lab.page.keyboard.up("Shift")
-    selection = timeline.get_by_role("region", name="Selection")
-    expect(selection.get_by_role("columnheader", name="Time")).to_be_visible()
-    expect(selection.get_by_role("row")).not_to_have_count(1)
-    expect(status(lab)).to_contain_text(re.compile(r"selected: [\d,]+ slices, busy for"))
-
-
-def test_lanes_collapse(lab: LabPage, server: LabServer) -> None:
-    timeline = opened(lab, server)
+    # Lanes collapse.
     head = timeline.get_by_role("button", name=re.compile("thread 785244"))
     expect(head).to_have_attribute("aria-expanded", "true")
     height = model(lab, "model.placed.height")
@@ -177,6 +168,7 @@ def test_a_timeline_that_fails_is_tried_again(lab: LabPage, failed: Locator) -> 
     expect(lab.page.get_by_role("application", name="Timeline")).to_be_visible(timeout=60_000)
 
 
+@pytest.mark.exhaustive
 def test_a_timeline_that_fails_leads_to_perfetto(lab: LabPage, failed: Locator) -> None:
     failed.get_by_role("button", name="Perfetto").click()
     expect(lab.page.locator(".lm-TabBar-tabLabel", has_text="Perfetto").first).to_be_visible(timeout=30_000)
@@ -188,23 +180,7 @@ def test_what_is_no_trace_says_so(lab: LabPage) -> None:
     expect(lab.page.locator(".gol-Callout")).to_contain_text("Open With")
 
 
-def test_it_is_looked_at_in_both_themes(lab: LabPage, server: LabServer) -> None:
-    timeline = opened(lab, server)
-    box = timeline.get_by_role("searchbox")
-    lab.looks("timeline-whole", ".gol-Timeline", SIZE, daily=False)
-    box.fill("ncclKernel")
-    box.press("Enter")
-    expect(status(lab)).to_contain_text("communication")
-    canvas(lab).press("s")
-    for _ in range(4):
-        lab.page.keyboard.press("s")
-    settled(lab)
-    lab.looks("timeline-flow", ".gol-Timeline", SIZE)
-    model(lab, "model.fit({start_us: 400000, dur_us: 3000})")
-    settled(lab)
-    lab.looks("timeline-near", ".gol-Timeline", SIZE, daily=False)
-
-
+@pytest.mark.exhaustive
 def test_a_profile_of_the_lab_has_its_timeline_by_command(lab: LabPage, server: LabServer) -> None:
     opened(lab, server)
     # The profile of the file lies behind it and asks for nothing.
@@ -239,7 +215,7 @@ def test_a_double_click_opens_all_views_of_a_trace(lab: LabPage) -> None:
         lab.page.get_by_role("button", name="PNG").click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
     download.value.save_as(SHOTS / "timeline-saved.png")
-    lab.looks("timeline-memory", ".gol-Timeline", (1280, 800))
+    lab.looks("timeline-memory", ".gol-Timeline", (1280, 800), daily=False)
 
 
 def test_advice_leads_to_its_moments(lab: LabPage) -> None:
@@ -253,7 +229,7 @@ def test_advice_leads_to_its_moments(lab: LabPage) -> None:
     first = selection.get_by_role("heading", level=3)
     expect(first).to_have_text("4.93 ms from 228 ms on")
     expect(selection.get_by_role("row").filter(has_text="ncclKernel").first).to_be_visible()
-    lab.looks("timeline-moment", ".gol-Timeline")
+    lab.looks("timeline-moment", ".gol-Timeline", daily=False)
     marks.get_by_role("button", name="Next moment").click()
     expect(marks.get_by_role("status")).to_have_text("Moment 2 of 5")
     expect(first).to_have_text(re.compile("from 588 ms on$"))
@@ -262,6 +238,7 @@ def test_advice_leads_to_its_moments(lab: LabPage) -> None:
     expect(selection).to_have_count(0)
 
 
+@pytest.mark.exhaustive
 def test_the_ranks_of_a_folder_are_shown_together(lab: LabPage) -> None:
     # As a double click does.
     lab.execute("docmanager:open", {"path": "profile_timeline/ranks/worker1.json.gz"})
@@ -302,6 +279,7 @@ REDDISH = """() => {
 }"""
 
 
+@pytest.mark.exhaustive
 def test_nothing_that_is_no_error_is_red(lab: LabPage, server: LabServer) -> None:
     opened(lab, server)
     for theme in ("light", "dark"):

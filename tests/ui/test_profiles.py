@@ -137,6 +137,7 @@ def test_its_operators_are_sorted_filtered_and_saved(lab: LabPage, real: str) ->
 
 
 @needs_trace
+@pytest.mark.exhaustive
 def test_its_steps_are_sorted(lab: LabPage, real: str) -> None:
     panel = opened(lab, real, "tables")
     panel.get_by_role("button", name="Steps").click()
@@ -158,6 +159,7 @@ def test_its_steps_are_sorted(lab: LabPage, real: str) -> None:
 
 
 @needs_trace
+@pytest.mark.exhaustive
 def test_its_call_tree_is_walked_by_keys(lab: LabPage, real: str) -> None:
     panel = opened(lab, real, "flame")
     graph = panel.get_by_role("application", name=re.compile("^Flame graph"))
@@ -179,6 +181,7 @@ def test_its_call_tree_is_walked_by_keys(lab: LabPage, real: str) -> None:
 @pytest.mark.skipif(
     not all(each.is_file() for each in WORKERS), reason="the real traces of resnet50 are not here"
 )
+@pytest.mark.exhaustive
 def test_two_profiles_are_compared(lab: LabPage, server: LabServer) -> None:
     before, after = (added(server, trace, trace.name.partition(".")[0]) for trace in WORKERS)
     lab.execute("genops:compare-profiles", {"before": before, "after": after})
@@ -215,6 +218,7 @@ def test_all_parts_of_an_overview(lab: LabPage) -> None:
     looked_at(lab, "overview")
 
 
+@pytest.mark.exhaustive
 def test_tabs_by_keyboard(lab: LabPage) -> None:
     opened(lab, WHOLE)
     tabs = view(lab).get_by_role("tab")
@@ -266,7 +270,7 @@ def test_kernels_below_their_operators(lab: LabPage) -> None:
     lab.page.keyboard.press("ArrowRight")
     expect(head).to_have_attribute("aria-expanded", "true")
     expect(grid.get_by_text("sgemm_64x64_tn")).to_be_visible()
-    looked_at(lab, "kernels")
+    looked_at(lab, "kernels", daily=False)
     panel.get_by_role("button", name="By shapes").click()
     expect(panel.get_by_text("H100 SXM: 67 TFLOP/s in fp32, 3,350 GB/s.")).to_be_visible()
     looked_at(lab, "shapes", daily=False)

@@ -18,7 +18,11 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServer) -> None:
-    lab.open_notebook("quickstart.ipynb")
+    card = lab.page.locator(".jp-LauncherCard", has_text="GenOps quickstart")
+    expect(card.locator("img")).to_be_visible()
+    card.click()
+    lab.page.get_by_role("tab", name="quickstart.ipynb").wait_for()
+    lab.kernel_idle()
     experiments = lab.section("Experiments")
     models = lab.section("Models")
     profiles = lab.section("Profiles")

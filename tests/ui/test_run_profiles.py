@@ -95,5 +95,5 @@ def test_two_runs_lead_to_their_profiles_compared(lab: LabPage, runs: dict[str, 
     compared = lab.page.locator(".gol-Profile:visible")
     expect(compared.get_by_text("slow steps").first).to_be_visible()
     expect(compared.get_by_text("fast steps").first).to_be_visible()
-    lab.shot("run-profiles-difference-1280")
+    lab.looks("run-profiles-difference", ".gol-Profile:not(.lm-mod-hidden *)", (1280, 800))
     assert lab.problems == []

@@ -1,4 +1,4 @@
-"""Runs below others and what runs printed, as the panel shows them."""
+"""Tracked cells and what the panel shows of runs: their cards, those below them, what they printed, their notebook."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from .programs import run_script
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(180)]
 
-SWEEP = """
+RUNS = """
 import genops
+with genops.run("long", experiment="Panel"):
+    for step in range(0, 200_001, 500):
+        genops.log({"accuracy": step / 200_000}, step=step)
 with genops.run("parent", experiment="Panel"):
     print("\\x1b[1mwhat the sweep printed\\x1b[0m")
     for rate in (0.1, 0.01):
@@ -30,8 +33,13 @@ with genops.run("parent", experiment="Panel"):
 """
 
 
-def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage, server: LabServer) -> None:
-    run_script(server, SWEEP)
+@pytest.fixture(scope="module")
+def _runs(server: LabServer) -> None:
+    run_script(server, RUNS)
+
+
+@pytest.mark.usefixtures("_runs")
+def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage) -> None:
     section = lab.section("Experiments")
     section.get_by_role("button", name=re.compile("^parent")).click()
     below = section.get_by_role("button", name="Runs below it")
@@ -48,12 +56,6 @@ def test_the_runs_above_and_below_and_what_was_printed(lab: LabPage, server: Lab
     assert lab.problems == []
 
 
-LONG = """
-import genops
-with genops.run("long", experiment="Panel"):
-    for step in range(0, 200_001, 500):
-        genops.log({"accuracy": step / 200_000}, step=step)
-"""
 #: How many dots of a chart's last column, beside its x axis, have something in them.
 AT_THE_EDGE = """canvas => {
     const {width, height} = canvas;
@@ -62,8 +64,8 @@ AT_THE_EDGE = """canvas => {
 }"""
 
 
-def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage, server: LabServer) -> None:
-    run_script(server, LONG)
+@pytest.mark.usefixtures("_runs")
+def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage) -> None:
     section = lab.section("Experiments")
     section.get_by_role("button", name=re.compile("^long")).first.click()
     curve = section.get_by_role("img", name=re.compile("^accuracy by step"))
@@ -78,6 +80,7 @@ def test_the_last_step_of_a_curve_is_written_whole(lab: LabPage, server: LabServ
 #: Trains until the file is there.
 TRACKED = """%%track --name {name} --experiment Cards
 import os, time, genops
+api_key = 'hunter2hunter2'
 step = 0
 while not os.path.exists({go!r}):
     genops.log({{"loss": 1 / (1 + step)}})
@@ -141,12 +144,8 @@ def loss(lab: LabPage) -> float:
     return float(card(lab).locator(".gol-run-value").first.inner_text())
 
 
-@pytest.mark.parametrize("place", ["here", "there", "unsaved"])
-def test_a_tracked_cells_card_lives_through_a_reload(
-    lab: LabPage, folder: Path, request: pytest.FixtureRequest, place: str
-) -> None:
-    kernel = request.getfixturevalue("box") if place == "there" else "python3"
-    go = begun(lab, folder, f"reload-{place}", kernel, saved=place != "unsaved")
+def is_live_after_a_reload(lab: LabPage) -> Locator:
+    """Reload the page while the cell runs; the cell's output, where its card goes on."""
     before = loss(lab)
     lab.page.reload()
     lab.ready()
@@ -158,7 +157,52 @@ def test_a_tracked_cells_card_lives_through_a_reload(
     assert outputs.evaluate("node => node.scrollHeight - node.clientHeight") <= 0, (
         "it has a scrollbar of its own"
     )
-    lab.looks(f"card-reloaded-{place}", ".jp-NotebookPanel .gol-run", (1280, 800), daily=place == "here")
+    return outputs
+
+
+def test_a_card_goes_on_after_a_reload_and_its_run_ends_while_no_page_is_there_and_is_restored(
+    lab: LabPage, folder: Path, server: LabServer
+) -> None:
+    go = begun(lab, folder, "away", "python3")
+    is_live_after_a_reload(lab)
+    lab.looks("card-reloaded", ".jp-NotebookPanel .gol-run", (1280, 800))
+    lab.page.goto("about:blank")
+    go.touch()
+    asked = quote("attributes.run_name = 'away' AND status = 'FINISHED'")
+    while not (found := server.get(f"genops/runs?filter={asked}")["runs"]):
+        time.sleep(0.2)
+    lab.open(reset=False)
+    expect(card(lab).locator(".gol-run-status")).to_have_text("Finished")
+    expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss: loss"))).to_be_visible()
+
+    # The notebook again, from the run, by keyboard.
+    experiments = lab.section("Experiments")
+    experiments.get_by_role("button", name="away").first.click()
+    experiments.get_by_role("button", name="Restore notebook").press("Enter")
+    name = f"away-{found[0]['run_id'][:8]}.ipynb"
+    tab = lab.page.locator(".lm-DockPanel-tabBar").get_by_role("tab", name=name)
+    expect(tab).to_have_attribute("aria-selected", "true")
+    shown = lab.page.locator(".jp-NotebookPanel:visible")
+    expect(shown.get_by_role("heading", name="away")).to_be_visible()
+    expect(shown.get_by_role("strong").filter(has_text="The next cell is not whole:")).to_be_visible()
+    expect(shown.locator(".jp-CodeCell")).to_have_count(2)
+    expect(lab.page.get_by_text("1 secret was taken out before it was kept")).to_be_visible()
+    written = json.loads((folder / name).read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in written["cells"] if cell["cell_type"] == "code"]
+    cells = ["%load_ext genops_lab", TRACKED.format(name="away", go=str(go)).rstrip()]
+    assert sources == [each.replace("hunter2hunter2", "[redacted: secret variable]") for each in cells]
+    no_problems(lab)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("place", ["here", "there", "unsaved"])
+def test_a_tracked_cells_card_lives_through_a_reload_to_its_end(
+    lab: LabPage, folder: Path, request: pytest.FixtureRequest, place: str
+) -> None:
+    kernel = request.getfixturevalue("box") if place == "there" else "python3"
+    go = begun(lab, folder, f"reload-{place}", kernel, saved=place != "unsaved")
+    outputs = is_live_after_a_reload(lab)
+    lab.looks(f"card-reloaded-{place}", ".jp-NotebookPanel .gol-run", (1280, 800))
     go.touch()
     expect(
         outputs.get_by_role("img", name=re.compile("^Chart of loss")).and_(lab.page.locator("img"))
@@ -167,37 +211,20 @@ def test_a_tracked_cells_card_lives_through_a_reload(
     no_problems(lab)
 
 
-def test_the_card_of_a_run_that_ended_while_no_page_was_there_is_drawn_from_the_run(
-    lab: LabPage, folder: Path, server: LabServer
-) -> None:
-    go = begun(lab, folder, "away", "python3")
-    lab.page.goto("about:blank")
-    go.touch()
-    asked = quote("attributes.run_name = 'away' AND status = 'FINISHED'")
-    while not server.get(f"genops/runs?filter={asked}")["runs"]:
-        time.sleep(0.2)
-    lab.open(reset=False)
-    expect(card(lab).locator(".gol-run-status")).to_have_text("Finished")
-    expect(card(lab).get_by_role("img", name=re.compile("^Chart of loss: loss"))).to_be_visible()
-    no_problems(lab)
-
-
 CREATE = """() => fetch('ajax-api/2.0/mlflow/experiments/create', {
     method: 'POST', headers: {'Content-Type': 'application/json'}, body: '{"name": "x"}'
 }).then(answer => answer.status)"""
 
 
-def test_mlflows_own_page_of_a_run_opens_in_a_tab_and_changes_nothing(
-    lab: LabPage, server: LabServer
-) -> None:
-    run_script(server, LONG.replace('"long"', '"in-mlflow"'))
+@pytest.mark.usefixtures("_runs")
+def test_mlflows_own_page_of_a_run_opens_in_a_tab_and_changes_nothing(lab: LabPage) -> None:
     section = lab.section("Experiments")
-    section.get_by_role("button", name=re.compile("^in-mlflow")).first.click()
+    section.get_by_role("button", name=re.compile("^long")).first.click()
     with lab.page.expect_popup() as popup:
         section.get_by_role("button", name="Open in MLflow").click()
     page = popup.value
     expect(
-        page.get_by_role("heading", name="in-mlflow").or_(page.get_by_text("in-mlflow")).first
+        page.get_by_role("heading", name="long").or_(page.get_by_text("long", exact=True)).first
     ).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("accuracy").first).to_be_visible()
     address = page.evaluate("() => document.baseURI")

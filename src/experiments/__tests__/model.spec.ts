@@ -93,6 +93,20 @@ describe('the experiments room', () => {
     expect(model.run('run0120')?.metrics.loss).toBe(0.125);
   });
 
+  it('asks for the page at once when no run is named, and then every two seconds', async () => {
+    await show();
+    for (let index = 0; index < 35; index++) {
+      server.tell('run');
+      await pass(100);
+      if (index === 0) {
+        expect(server.takeCalls()).toEqual(['runs ||']);
+      }
+    }
+    expect(server.takeCalls()).toEqual(['runs ||']);
+    await pass(2000);
+    expect(server.takeCalls()).toEqual(['runs ||']);
+  });
+
   it('asks for the page when many runs changed at once', async () => {
     await show();
     for (let index = 100; index < 120; index++) {
