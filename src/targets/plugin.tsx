@@ -16,6 +16,7 @@ import { ITaskNotifier } from '../tasks/tokens';
 import { CommandIDs, addCommands } from './commands';
 import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
+import { refreshKernelspecs } from './kernelspecs';
 import { TargetsModel } from './model';
 import { NotebookTarget } from './notebook-target';
 import { afterBuild } from './offers';
@@ -49,6 +50,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     new QuestionDialogs(questions, trans);
     // A question may have been waiting when the page was loaded.
     void app.restored.then(() => questions.start());
+    refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
     const notices = new KernelNotices(core, model.service);
     void app.restored.then(() => notices.start());
     addCommands({

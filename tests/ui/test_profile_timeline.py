@@ -113,7 +113,7 @@ def test_a_trace_is_zoomed_searched_and_selected_by_mouse_and_keys(lab: LabPage,
     # A click selects, and keys go from slice to slice.
     find.fill("volta_sgemm")
     find.press("Enter")
-    expect(timeline.get_by_role("region", name="Selection")).to_be_visible()
+    expect(timeline.get_by_role("region", name="Selection")).to_contain_text("volta_sgemm")
     settled(lab)
     place = model(
         lab,

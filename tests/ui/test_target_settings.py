@@ -72,8 +72,6 @@ def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, serv
 
 
 def open_notebook(lab: LabPage, name: str) -> None:
-    # A request added the target; JupyterLab looks for kernelspecs once a minute.
-    lab.page.evaluate("() => window.jupyterapp.serviceManager.kernelspecs.refreshSpecs()")
     lab.execute("docmanager:open", {"path": name})
     lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for(timeout=PATIENT_MS)
     lab.page.locator(".jp-NotebookPanel:visible .jp-Cell").first.wait_for(timeout=PATIENT_MS)
