@@ -208,6 +208,7 @@ export class NotebookRecovery implements IDisposable {
         homeless.push(execution);
       }
     }
+    this._rightWhatIsConfirmed(model, new Set(latest.values()));
     const added = appendRecovered(model.sharedModel, homeless, trans);
     if (added && this._isShared) {
       this._lookAgain();
@@ -235,8 +236,7 @@ export class NotebookRecovery implements IDisposable {
       return;
     }
     if (!same) {
-      cell.trusted = true; // as it is after a run in this page
-      cell.outputs.fromJSON(outputs as unknown as nbformat.IOutput[]);
+      this._write(cell, execution);
     }
     if (state === 'running') {
       cell.executionState = 'running';
@@ -256,10 +256,43 @@ export class NotebookRecovery implements IDisposable {
     }
     this._stood.delete(msg_id);
     if (same || !this._isShared) {
+      this._written.delete(msg_id);
       this._confirm(execution);
     } else {
+      this._written.set(msg_id, execution);
       this._lookAgain();
     }
+  }
+
+  /**
+   * Look once more at what this page wrote and the account has no longer: another page found its own writing right
+   * and confirmed it before this page's reached it, and both stand there now.
+   */
+  private _rightWhatIsConfirmed(
+    model: INotebookModel,
+    accounted: ReadonlySet<string>
+  ): void {
+    for (const execution of [...this._written.values()]) {
+      const { msg_id, cell_id, outputs, execution_count } = execution;
+      const cell = this._cell(model, cell_id);
+      if (accounted.has(msg_id)) {
+        continue;
+      }
+      this._written.delete(msg_id);
+      if (
+        cell?.executionCount === execution_count &&
+        !sameOutputs(cell.outputs.toJSON(), outputs)
+      ) {
+        this._write(cell, execution);
+        this._written.set(msg_id, execution);
+        this._lookAgain();
+      }
+    }
+  }
+
+  private _write(cell: ICodeCellModel, { outputs }: IExecution): void {
+    cell.trusted = true; // as it is after a run in this page
+    cell.outputs.fromJSON(outputs as unknown as nbformat.IOutput[]);
   }
 
   /** In a document that is edited together one page writes what runs: another does when nobody else seems to. */
@@ -348,6 +381,8 @@ export class NotebookRecovery implements IDisposable {
   private _timer = 0;
   /** What cells of other pages' runs held when this page looked last. */
   private _stood = new Map<string, string>();
+  /** What this page put into a document that is edited together, and has not found right since. */
+  private _written = new Map<string, IExecution>();
   private _unfinished = false;
   /** Messages that came while an account was fetched. */
   private _late: KernelMessage.IIOPubMessage[] = [];

@@ -1,4 +1,5 @@
 import type { KernelSpec } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
 import { Debouncer } from '@lumino/polling';
 
 import type { GenOpsEvents } from '../core';
@@ -13,9 +14,10 @@ const PAUSE_MS = 1000;
 export function refreshKernelspecs(
   events: Pick<GenOpsEvents, 'changed'>,
   kernelspecs: Pick<KernelSpec.IManager, 'refreshSpecs'>
-): void {
+): IDisposable {
   const look = new Debouncer(() => kernelspecs.refreshSpecs(), PAUSE_MS);
   events.changed('target').connect(() => {
     void look.invoke();
   });
+  return look;
 }

@@ -278,6 +278,35 @@ describe('NotebookRecovery', () => {
     }
   });
 
+  it.each([
+    [
+      'puts right what two pages wrote at once and the other one confirmed',
+      7,
+      'all'
+    ],
+    ['leaves a later run alone that another page confirmed', 8, 'all|']
+  ])('%s', async (_, executionCount, text) => {
+    jest.useFakeTimers();
+    try {
+      Object.defineProperty(page.model, 'collaborative', { value: true });
+      const done = execution({ cell_id: 'a', execution_count: 7 }, 'all');
+      void open(account([done]), account([]));
+      await jest.advanceTimersByTimeAsync(100);
+      const cell = Array.from(page.model.cells)[0] as ICodeCellModel;
+      cell.executionCount = executionCount;
+      cell.outputs.add({
+        output_type: 'display_data',
+        data: { 'text/plain': 'again' },
+        metadata: {}
+      });
+      await jest.advanceTimersByTimeAsync(10_000);
+      expect(page.text('a')).toBe(text);
+      expect(asked.length).toBe(text === 'all' ? 3 : 2);
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   it('writes what another page runs only when nobody else does', async () => {
     jest.useFakeTimers();
     try {
