@@ -146,13 +146,13 @@ def test_an_mlflow_that_hangs_or_answers_500_is_named_and_holds_up_nothing_else(
                     release.set()
                 listing = genops(home, "runs", "list")
                 answered = 0
-                while listing.poll() is None:
+                while listing.poll() is None or not answered:
                     for path in ("status", "deployments", "profiles", "compute/machine"):
                         server.get(f"genops/{path}", timeout=10)
                     answered += 1
                     time.sleep(0.1)
                 out, said = listing.communicate()
-                assert answered > 1, "nothing else was answered meanwhile"
+                assert answered > 1 or not hangs, "nothing else was answered meanwhile"
                 assert (listing.returncode, out) == (5, ""), said
                 assert f"127.0.0.1:{port}" in said and "Hint:" in said and "Traceback" not in said
                 assert PASSWORD not in said

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from genops_lab.core.errors import Conflict
 from genops_lab.profiler import analyze
-from tests.support.homes import Home
 from tests.support.ncu_reports import Rule, kernel, report
-from tests.support.sshd import Sshd
-from tests.targets.conftest import at_home, host  # noqa: F401 - fixtures
-from tests.targets.labs import run
 
-from .test_beside import brought, connected, opened, python_with
+from .test_beside import brought, opened, python_with
+from .worlds import World, a_world
 
 
-def test_a_report_is_read_where_it_lies(at_home: Home, host: Sshd, tmp_path: Path) -> None:  # noqa: F811
-    path = host.home / "run" / "r.ncu-rep"
+@pytest.fixture
+def world() -> Iterator[World]:
+    with a_world() as found:
+        yield found
+
+
+def test_a_report_is_read_where_it_lies(world: World, tmp_path: Path) -> None:
+    path, lab = world.host.home / "run" / "r.ncu-rep", world.lab
     path.parent.mkdir()
     path.write_bytes(
         report([kernel("a", us=300, rules=[Rule("CPIStall", "Warp Stall", "Waits.", speedup=20.0)])])
@@ -26,16 +30,16 @@ def test_a_report_is_read_where_it_lies(at_home: Home, host: Sshd, tmp_path: Pat
     python = python_with(tmp_path / "python", "numpy", "msgspec")
 
     async def work() -> None:
-        async with connected(at_home, host, python) as lab:
-            found = await opened(lab, "run/r.ncu-rep")
-            assert (found.state, found.message, found.trace_target) == ("ready", "", "gpu1")
-            here = analyze(path)
-            assert found.summary is not None
-            assert (found.summary.measured, found.summary.advice) == (here.measured, here.advice)
-            with pytest.raises(Conflict, match="lies on gpu1") as refused:
-                await lab.profiles.kernel_metrics(found.id, "0")
-            assert refused.value.code == "trace_elsewhere"
-            assert (await brought(lab, found.id)).trace_target == ""
-            assert (await lab.profiles.kernel_metrics(found.id, "0")).name == "a"
+        await world.connected("gpu1", python)
+        found = await opened(lab, "run/r.ncu-rep")
+        assert (found.state, found.message, found.trace_target) == ("ready", "", "gpu1")
+        here = analyze(path)
+        assert found.summary is not None
+        assert (found.summary.measured, found.summary.advice) == (here.measured, here.advice)
+        with pytest.raises(Conflict, match="lies on gpu1") as refused:
+            await lab.profiles.kernel_metrics(found.id, "0")
+        assert refused.value.code == "trace_elsewhere"
+        assert (await brought(lab, found.id)).trace_target == ""
+        assert (await lab.profiles.kernel_metrics(found.id, "0")).name == "a"
 
-    run(work())
+    world.run(work())

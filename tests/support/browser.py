@@ -214,7 +214,7 @@ class LabPage:
         self.go_to_folder("/")
         # A new launcher takes the focus.
         page.evaluate(
-            "() => { const { shell } = window.jupyterapp; shell.activateById(shell.currentWidget.id); }"
+            "() => { const { shell } = window.jupyterapp; shell.activateById([...shell.widgets('main')][0].id); }"
         )
         self.still()
         self.problems.clear()  # of what the test before left open

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.profiler.test_bringing import PLAIN
+from tests.profiler.test_bringing import noisy_trace
 from tests.support.browser import LabPage
 from tests.support.faults import FaultProxy
 from tests.support.lab_server import LabServer
@@ -32,7 +32,7 @@ SLOW_BYTES_S = 3e5
 @pytest.fixture(scope="module")
 def host() -> Iterator[Sshd]:
     with Sshd() as found:
-        (found.home / "t.json").write_bytes(PLAIN)
+        (found.home / "t.json").write_bytes(noisy_trace())
         yield found
 
 
@@ -101,7 +101,7 @@ def test_in_the_profile(lab: LabPage, server: LabServer, proxy: FaultProxy, prof
     with lab.page.expect_download() as download:
         lab.page.get_by_role("link", name="Download the trace").click()
     assert download.value.suggested_filename == "trace.json.gz"
-    assert gzip.decompress(Path(download.value.path()).read_bytes()) == PLAIN
+    assert gzip.decompress(Path(download.value.path()).read_bytes()) == noisy_trace()
     lab.shot("profile-fetched", width=1280, height=900)
 
 
