@@ -361,8 +361,8 @@ def test_python(arguments: Sequence[str]) -> None:
 
 def pytest(arguments: Sequence[str]) -> None:
     whole = not [argument for argument in arguments if argument != "--all"]
-    # Much of a test is waiting for servers, browsers and hosts: one worker more than cores.
-    count = min(8, 1 + (os.cpu_count() or 1))
+    # Much of a test is waiting for servers, browsers and hosts: two workers more than cores.
+    count = min(8, 2 + (os.cpu_count() or 1))
     # The files' order is that of their minutes (tests/minutes).
     spread = ["--dist", "loadfile", "--no-loadscope-reorder"]
     workers = ["-n", str(count), *spread] if whole else []

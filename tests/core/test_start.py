@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.homes import Home
+from tests.support.lab_server import running_lab
 
 #: What opens with a server, in this order: kernels of before are there before a request is answered, and the socket
 #: before a kernel starts that is told its name.
@@ -127,3 +128,10 @@ def test_services_open_and_close_in_an_order(ended: Ended) -> None:
     _, opened, closed = ended.told
     assert opened == OPENS
     assert closed == CLOSES
+
+
+def test_a_forked_lab_keeps_its_settings_in_its_own_home(home: Home) -> None:
+    with running_lab(home) as lab:
+        path, body = "lab/api/settings/@jupyterlab/apputils-extension:themes", {"raw": "{}"}
+        assert lab.request("PUT", path, body)[0] == 204
+    assert list((home.path / "settings").rglob("themes.jupyterlab-settings"))

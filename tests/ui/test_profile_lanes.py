@@ -74,8 +74,12 @@ def test_counters_are_drawn_and_tell_their_values(lab: LabPage) -> None:
     head, canvas = power.bounding_box(), timeline.get_by_role("application", name="Timeline").bounding_box()
     assert head is not None
     assert canvas is not None
-    lab.page.mouse.move(canvas["x"] + 300, head["y"] + 20)
     tip = timeline.locator(".gol-Timeline-tip")
+    for step in range(100):  # there is nothing under the pointer before the samples have come
+        lab.page.mouse.move(canvas["x"] + 300 + step % 2, head["y"] + 20)
+        if tip.count():
+            break
+        lab.page.wait_for_timeout(200)
     expect(tip).to_have_text(re.compile(r"^GPU 0 power \(W\): [\d.]+ to [\d.]+ W in \d+ samples$"))
     # By keyboard: the value in the middle, and from sample to sample.
     timeline.get_by_role("button", name=re.compile("^requests: waiting")).press("Enter")
