@@ -7,7 +7,7 @@ import os
 import runpy
 import sys
 
-from jupyterlab import commands, labapp  # type: ignore[import-untyped]
+from jupyterlab import commands  # type: ignore[import-untyped]
 
 from tests.support import warm
 
@@ -20,8 +20,10 @@ def main() -> None:
     if os.getpgrp() != os.getpid():  # a fork
         os.setsid()
         # JupyterLab reads where these lie when it is imported, which was in another home.
-        labapp.LabApp.user_settings_dir.default_value = commands.get_user_settings_dir()
-        labapp.LabApp.workspaces_dir.default_value = commands.get_workspaces_dir()
+        sys.argv += [
+            f"--LabApp.user_settings_dir={commands.get_user_settings_dir()}",
+            f"--LabApp.workspaces_dir={commands.get_workspaces_dir()}",
+        ]
     address, application = sys.argv[1:3]
     warm.use(address)
     sys.argv[:3] = [application]
