@@ -1,6 +1,7 @@
-"""The server's lists of kernels and sessions, held back for a moment until those of targets are in them.
+"""What the server tells of kernels and sessions, held back for a moment until those of targets are in them.
 
-A page that asks too early believes its kernel dead, or starts another one for its notebook.
+A page that asks too early believes its kernel dead, or starts another one for its notebook; one that asks for a kernel
+while that is brought back is answered with an error by Jupyter, which to the page is the kernel's death.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,19 @@ log = logging.getLogger("genops_lab")
 WAITS_S = 10.0
 _QUESTIONS = (
     ("session_manager", ("list_sessions", "session_exists")),
-    ("kernel_manager", ("list_kernels",)),
+    ("kernel_manager", ("list_kernels", "kernel_model")),
 )
+_passes: ContextVar[bool] = ContextVar("passes", default=False)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Have no closed gate hold back what this task and those that it starts ask: they bring back what it waits for."""
+    token = _passes.set(True)
+    try:
+        yield
+    finally:
+        _passes.reset(token)
 
 
 def may_remember(store: Path, store_url: str) -> bool:
@@ -55,7 +68,8 @@ class Gate:
 
         async def later(*args: Any, **kwargs: Any) -> Any:
             try:
-                await asyncio.wait_for(self._opened.wait(), WAITS_S)
+                if not _passes.get():
+                    await asyncio.wait_for(self._opened.wait(), WAITS_S)
             except asyncio.TimeoutError:
                 log.warning("Kernels of targets were not found again within %.0f s.", WAITS_S)
                 self.open()

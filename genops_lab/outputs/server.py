@@ -15,6 +15,7 @@ from genops_lab.links.route import HERE
 
 from .collaboration import in_room
 from .documents import Documents
+from .gate import passing
 from .keeping import DocumentKeeper
 from .ownership import keeps_kernels, limits, writes_documents
 from .provisioners import target_provisioner
@@ -90,7 +91,8 @@ class ServerOutputs:
         outputs.presence.watch(self._kernels)
         for row in await asyncio.to_thread(outputs.ledger.all):
             outputs.recorder.remember(row.kernel_id, row.incarnation or "", row.documented_seq)
-        self._keeper.restored.update(await self.sessions.restore())
+        with passing():
+            self._keeper.restored.update(await self.sessions.restore())
         for kernel_id in self._keeper.restored:
             kernel = self._kernel(kernel_id)
             # One that ended meanwhile is dead, with its reason: nobody asked for a new one in its place.

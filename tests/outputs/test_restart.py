@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -13,7 +15,7 @@ import pytest
 
 from genops_lab.links.payload import payload
 from tests.support.homes import Home
-from tests.support.lab_server import running_lab
+from tests.support.lab_server import LabServer, running_lab
 
 from .notebooks import cells_of, text_of, write_notebook
 from .pages import Labs, RemoteLab, a_remote_lab, eventually
@@ -88,6 +90,14 @@ def wait_for(path: Any, index: int = 0) -> list[Any]:
     )
 
 
+def first_answer(server: LabServer, kernel_id: str) -> int:
+    """The status of the first answer of a server that is about to start, on one of its kernels."""
+    while True:
+        with contextlib.suppress(OSError):
+            return server.request("GET", f"api/kernels/{kernel_id}")[0]
+        time.sleep(0.005)
+
+
 def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
     import nbformat
 
@@ -110,7 +120,10 @@ def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
     write_notebook(work / "changed.ipynb", {"cell1": CODE, "cell2": "changed by somebody else"})
     changed = (work / "changed.ipynb").read_bytes()
     os.kill(pid_in(so_far["outputs"][0]["text"]), signal.SIGKILL)
-    lab.start_again()
+    with ThreadPoolExecutor() as pool:
+        asked = {pool.submit(first_answer, lab.server, each["kernel"]["id"]) for each in opened.values()}
+        lab.start_again()
+        assert {each.result() for each in asked} == {200}  # an error would be the kernel's death to a page
 
     assert sessions(lab) == before  # in the very first answer
     (cell, other) = wait_for(work / "plain.ipynb")  # each number exactly once, in order
