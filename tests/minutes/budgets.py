@@ -36,7 +36,7 @@ def keep_budgets(run: Run, file: Path = FILE) -> None:
     found = budgets(file)
     used = {folder: seconds / 60 for folder, seconds in run.by_folder().items()}
     factor = min(1.2, (found.whole - found.reserve) / sum(used.values()))
-    lines = [f'"{folder}" = {int(used[folder] * factor * 100) / 100:g}' for folder in sorted(used)]
+    lines = [f'"{folder}" = {max(1, int(used[folder] * factor * 100)) / 100:g}' for folder in sorted(used)]
     head = file.read_text(encoding="utf-8").partition("[folders]")[0]
     file.write_text(head + "\n".join(["[folders]", *lines, ""]), encoding="utf-8")
 
