@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
     """What serves the whole session ends with it, before it is looked for what was left behind."""
-    for name in ("tests.support.warm_labs", "tests.support.warm"):
+    for name in ("tests.support.forked_labs", "tests.support.warm"):
         if name in sys.modules:
             sys.modules[name].end()
 

@@ -1,7 +1,7 @@
-"""What the server tells of kernels and sessions, held back for a moment until those of targets are in them.
+"""A server that starts answers what is asked of kernels and sessions when the kernels of the last server are back.
 
-A page that asks too early believes its kernel dead, or starts another one for its notebook; one that asks for a kernel
-while that is brought back is answered with an error by Jupyter, which to the page is the kernel's death.
+A page that asks earlier finds no kernel, and starts another one for its notebook; or Jupyter answers with an error
+while the kernel is brought back, and the page takes that for the kernel's death.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _passes: ContextVar[bool] = ContextVar("passes", default=False)
 
 @contextmanager
 def passing() -> Iterator[None]:
-    """Have no closed gate hold back what this task and those that it starts ask: they bring back what it waits for."""
+    """Let this task, and those that it starts, ask before the gate is open: they bring the kernels back."""
     token = _passes.set(True)
     try:
         yield

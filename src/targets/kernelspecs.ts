@@ -1,5 +1,6 @@
 import type { KernelSpec } from '@jupyterlab/services';
 import type { IDisposable } from '@lumino/disposable';
+import { DisposableDelegate } from '@lumino/disposable';
 import { Debouncer } from '@lumino/polling';
 
 import type { GenOpsEvents } from '../core';
@@ -16,8 +17,11 @@ export function refreshKernelspecs(
   kernelspecs: Pick<KernelSpec.IManager, 'refreshSpecs'>
 ): IDisposable {
   const look = new Debouncer(() => kernelspecs.refreshSpecs(), PAUSE_MS);
-  events.changed('target').connect(() => {
-    void look.invoke();
+  const changed = events.changed('target');
+  const ask = () => void look.invoke();
+  changed.connect(ask);
+  return new DisposableDelegate(() => {
+    changed.disconnect(ask);
+    look.dispose();
   });
-  return look;
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -26,8 +25,9 @@ from tests.support.ncu import LAUNCH, NcuStandIn, ncu_stand_in
 from tests.support.ncu_reports import Writer, kernel
 from tests.support.nsight_tools import real_ncu, real_reports
 
-from .kernels import RunningKernel, running_kernel, said_on
-from .stand_in import LabStandIn, lab_stand_in
+from .kernels import RunningKernel, said_on
+from .nsight_kernel import kernel_under, without_profiles
+from .stand_in import LabStandIn
 
 
 class Measured(NamedTuple):
@@ -43,20 +43,14 @@ def measured(module_home: Home) -> Iterator[Measured]:
     """A kernel as the provisioner starts it, with the extension loaded; all tests profile in it."""
     tool = ncu_stand_in(module_home.path / "tools")
     start = under_compute(str(tool.program), [], module_home.environment(), "full")
-    with lab_stand_in(module_home.path / "s") as lab:
-        env = module_home.environment(GENOPS_SOCKET=str(lab.path), **start.variables)
-        with running_kernel(sys.executable, env, module_home.work, start.command) as found:
-            found.ok("%load_ext genops_lab" + LAUNCH)
-            yield Measured(found, lab, tool)
+    with kernel_under(start, module_home, LAUNCH) as (found, lab):
+        yield Measured(found, lab, tool)
     start.ending.do()
 
 
 @pytest.fixture
 def home(module_home: Home) -> Home:
-    """The one home, without the profiles of the test before."""
-    for profile in (module_home.data / "profiles").glob("*"):
-        shutil.rmtree(profile)
-    return module_home
+    return without_profiles(module_home)
 
 
 @pytest.fixture

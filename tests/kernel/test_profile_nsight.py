@@ -3,9 +3,7 @@ at will and has exports of a GPU (the real one: ``test_profile_real_nsys``)."""
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +20,9 @@ from genops_lab.profiler import analyze
 from tests.support.homes import Home
 from tests.support.nsys import NsysStandIn, nsys_stand_in
 
-from .kernels import RunningKernel, running_kernel, said_on
-from .stand_in import LabStandIn, lab_stand_in
+from .kernels import RunningKernel, said_on
+from .nsight_kernel import kernel_under, without_profiles
+from .stand_in import LabStandIn
 
 KERNELS = (
     "CREATE TABLE CUPTI_ACTIVITY_KIND_KERNEL (start, end, deviceId, streamId, correlationId);"
@@ -60,19 +59,13 @@ def notebook(module_home: Home) -> Iterator[Notebook]:
     """A kernel as the provisioner starts it, with the extension loaded; all tests profile in it."""
     nsys = nsys_stand_in(module_home.path / "tools")
     start = under_systems(str(nsys.program), [], module_home.environment())
-    with lab_stand_in(module_home.path / "s") as lab:
-        env = module_home.environment(GENOPS_SOCKET=str(lab.path), **start.variables)
-        with running_kernel(sys.executable, env, module_home.work, start.command) as kernel:
-            kernel.ok("%load_ext genops_lab")
-            yield Notebook(kernel, lab, nsys)
+    with kernel_under(start, module_home) as (kernel, lab):
+        yield Notebook(kernel, lab, nsys)
 
 
 @pytest.fixture
 def home(module_home: Home) -> Home:
-    """The one home, without the profiles of the test before."""
-    for profile in (module_home.data / "profiles").glob("*"):
-        shutil.rmtree(profile)
-    return module_home
+    return without_profiles(module_home)
 
 
 @pytest.fixture

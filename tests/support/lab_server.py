@@ -20,10 +20,10 @@ from typing import Any
 
 from tests.minutes import shared_process
 
+from .forked_labs import ForkedLab, fork_lab
 from .homes import Home
 from .mlflow_file import place_store
 from .warm import warm_address
-from .warm_labs import ForkedLab, fork_lab
 
 #: A server that cannot start ends, which is seen at once; on a machine with other work one that can takes minutes.
 START_TIMEOUT_S = 300.0
@@ -146,8 +146,8 @@ def start_lab(
     warm: bool | None = None,
 ) -> LabServer:
     """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
-    token of one that ended ``after`` it. A ``warm`` one is forked (:mod:`.warm_labs`), finds MLflow's file made and its
-    workers are forked (:mod:`.warm`): unasked each one that a test starts with its own Python."""
+    token of one that ended ``after`` it. A ``warm`` one is forked (:mod:`.forked_labs`), finds MLflow's file made and
+    its workers are forked (:mod:`.warm`): unasked each one that a test starts with its own Python."""
     _configure(home)
     if warm is None:
         warm = "PYTEST_VERSION" in os.environ and python == sys.executable

@@ -1,5 +1,5 @@
 """JupyterLab whose workers come from the warm process: ``python -m tests.support.warm_lab ADDRESS jupyterlab ...``,
-or its fork (:mod:`.warm_labs`)."""
+or its fork (:mod:`.forked_labs`)."""
 
 from __future__ import annotations
 

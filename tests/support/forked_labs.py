@@ -118,7 +118,7 @@ def _address() -> str:
     folder = tempfile.mkdtemp(prefix="gol-labs-")
     own = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.warm_labs", f"{folder}/s"],
+        [sys.executable, "-m", "tests.support.forked_labs", f"{folder}/s"],
         cwd=_ROOT,
         env={**own, "HOME": _HOME},  # it outlives the home of the test that needs it first
         stdin=subprocess.PIPE,  # its end tells it to end
