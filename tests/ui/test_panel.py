@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import TimeoutError, expect
+from playwright.sync_api import Route, TimeoutError, expect
 
 from tests.support.browser import SECTIONS, LabPage
 from tests.support.lab_server import LabServer
@@ -76,29 +76,32 @@ def test_the_keyboard_reaches_and_opens_sections(lab: LabPage) -> None:
 
 
 def test_an_open_panel_is_no_activity(lab: LabPage, server: LabServer) -> None:
-    asked: list[str] = []
-    lab.page.on("request", lambda request: asked.append(request.url))
     for name in SECTIONS:
         expect(lab.section(name).get_by_role("status", name="Loading")).to_have_count(0)
-    lab.page.wait_for_timeout(2000)
 
     def activity() -> Any:
         return server.get("api/status?no_track_activity=1")["last_activity"]
 
-    def quiet() -> bool:
-        """Whether only the panel asked for a while; what else JupyterLab asks counts as activity."""
-        asked.clear()
-        before = activity()
-        lab.panel().get_by_role("button", name="Refresh what is shown").click()
-        lab.page.wait_for_timeout(3000)
-        after, urls = activity(), list(asked)
-        assert any("/genops/" in url for url in urls), "the panel asks"
-        if any("/genops/" not in url for url in urls):
-            return False
-        assert after == before
-        return True
+    # What JupyterLab itself asks every few seconds counts as activity: it waits until the panel was looked at.
+    held: list[Route] = []
 
-    eventually(quiet, bool)
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    others = re.compile("^(?!.*/genops/)")
+    lab.page.route(others, hold)
+    try:
+        # What was asked before this has its answer by now.
+        lab.page.wait_for_timeout(2000)
+        before = activity()
+        with lab.page.expect_response(re.compile("/genops/")):
+            lab.panel().get_by_role("button", name="Refresh what is shown").click()
+        lab.page.wait_for_timeout(2000)
+        assert activity() == before
+    finally:
+        for route in held:
+            route.continue_()
+        lab.page.unroute(others)
 
 
 def test_a_run_of_a_script_is_seen_while_it_goes_on(lab: LabPage, server: LabServer) -> None:
