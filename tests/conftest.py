@@ -57,6 +57,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """What serves all workers starts before them."""
+    from tests.support import forked_labs, warm
+
+    forked_labs.start_for_all()
+    warm.start_for_all()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
     """What serves the whole session ends with it, before it is looked for what was left behind."""

@@ -54,6 +54,9 @@ _OF_LABS = (
     "tornado.platform.asyncio",
 )
 
+#: The address of the process that forks the Labs of all of pytest's workers.
+_OF_ALL = "TEST_RUN_LABS"
+
 _own: tuple[subprocess.Popen[bytes], str] | None = None
 
 
@@ -112,9 +115,18 @@ def fork_lab(arguments: Sequence[str], folder: Path, environment: dict[str, str]
 
 
 def _address() -> str:
-    global _own
     if _own is not None and _own[0].poll() is None:
         return f"{_own[1]}/s"
+    return os.environ.get(_OF_ALL) or _start()
+
+
+def start_for_all() -> None:
+    """Start the process that forks the Labs of the workers that this process is about to start."""
+    os.environ[_OF_ALL] = _start()
+
+
+def _start() -> str:
+    global _own
     folder = tempfile.mkdtemp(prefix="gol-labs-")
     own = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
     process = subprocess.Popen(
@@ -151,13 +163,13 @@ def serve(address: str) -> None:
     """Fork for whoever connects, until standard input ends."""
     from . import warm_server
 
+    listener = warm_server._listener(address)
+    print("ready", flush=True)
     warm_server._import(_OF_LABS)
     from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS
 
     for modules in JUPYTER_SERVICE_HANDLERS.values():
         warm_server._import(modules or ())
-    listener = warm_server._listener(address)
-    print("ready", flush=True)
     warm_server._forks_for(listener)
 
 

@@ -6,6 +6,8 @@ ends as it did. What runs is the same code on the same MLflow; what it spares is
 process. Cold starts are tested by ``tests/core/test_worker.py`` and wherever commands, benchmarks or another
 environment's Python start what they need.
 
+All of pytest's workers have one warm process together: the process that leads them starts it (``start_for_all``).
+
 Scoring processes are forked likewise, from a second warm process. It is the small process that is seen, killed and
 frozen in their place: what looks at the process itself has it cold (``cold_scoring``).
 """
@@ -39,6 +41,9 @@ SCORING = "-scoring"
 #: The same for the one that has imported MLflow's server.
 SERVER = "-server"
 
+#: The address of the warm process of all of pytest's workers.
+_OF_ALL = "TEST_RUN_WARM"
+
 _address: str | None = None
 _own: tuple[subprocess.Popen[bytes], str] | None = None
 
@@ -63,8 +68,13 @@ def warm_address() -> str:
     if _own is not None and _own[0].poll() is not None:
         end()
     if _address is None:
-        _address = _start()
+        _address = os.environ.get(_OF_ALL) or _start()
     return _address
+
+
+def start_for_all() -> None:
+    """Start the warm process of the workers that this process is about to start."""
+    os.environ[_OF_ALL] = _start()
 
 
 def use(address: str) -> None:

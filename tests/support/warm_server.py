@@ -161,14 +161,14 @@ def _end(code: int) -> None:
 
 
 def serve(address: str) -> None:
-    """Fork for whoever connects, until standard input ends."""
+    """Fork for whoever connects, until standard input ends. Who connects before everything is imported waits."""
     warm.use(address)
-    _import_all(Path(address).parent)
-    assert threading.active_count() == 1, threading.enumerate()
     more = {warm.SCORING: _OF_SCORING, warm.SERVER: _OF_SERVERS}
     later = {_listener(address + name): modules for name, modules in more.items()}
     own = _listener(address)
     print("ready", flush=True)
+    _import_all(Path(address).parent)
+    assert threading.active_count() == 1, threading.enumerate()
     if asked := _forks_for(own, later):
         _go_on_as(later[asked], asked)
 
@@ -176,7 +176,7 @@ def serve(address: str) -> None:
 def _listener(address: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
-    listener.listen(64)
+    listener.listen(256)
     return listener
 
 
