@@ -36,25 +36,10 @@ module.exports = {
   reporters: ['default'],
   testRegex: 'src/.*\\.spec\\.tsx?$',
   transform: {
-    ...base.transform,
+    '\\.svg$': '@jupyterlab/testing/lib/jest-raw-loader.js',
     // The widgets import their style sheets as text.
     '\\.css$': '@jupyterlab/testing/lib/jest-raw-loader.js',
-    // Types are checked by `jlpm typecheck`; here they are only stripped.
-    '^.+\\.tsx?$': [
-      'ts-jest',
-      {
-        tsconfig: {
-          module: 'commonjs',
-          moduleResolution: 'node10',
-          jsx: 'react',
-          esModuleInterop: true,
-          isolatedModules: true,
-          target: 'ES2020'
-        },
-        diagnostics: false
-      }
-    ],
-    '^.+\\.m?jsx?$': 'babel-jest'
+    '^.+\\.(jsx?|mjs|tsx?)$': '<rootDir>/scripts/jest-esbuild.js'
   },
   transformIgnorePatterns: [`/node_modules/(?!(${esModules}))`]
 };

@@ -1,3 +1,5 @@
+import './mock-uplot';
+
 import {
   act,
   cleanup,
@@ -12,15 +14,6 @@ import type { ExperimentsModel } from '../model';
 import { ExperimentsView } from '../view/section';
 
 import { FakeServer, makeRun, makeSeries, trans } from './support';
-
-// jsdom has no canvas to draw on.
-jest.mock('uplot', () => ({
-  __esModule: true,
-  default: class {
-    setData() {}
-    destroy() {}
-  }
-}));
 
 describe('the experiments section', () => {
   let server: FakeServer;

@@ -1,3 +1,5 @@
+import './mock-confirm';
+
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
@@ -7,8 +9,6 @@ import { confirm } from '../../core/ui/confirm';
 import { Bench } from '../../tasks/__tests__/support';
 import type { SetChoice } from '../nsight';
 import { NsightCommandIDs, addNsightCommands } from '../nsight';
-
-jest.mock('../../core/ui/confirm', () => ({ confirm: jest.fn() }));
 
 const made = {
   name: 'python3-nsight',

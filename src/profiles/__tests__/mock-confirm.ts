@@ -1,0 +1,1 @@
+jest.mock('../../core/ui/confirm', () => ({ confirm: jest.fn() }));
