@@ -20,14 +20,15 @@ PLAIN_INTERVAL_S = 1.0
 
 
 def run_state(run: Run) -> Dict[str, Any]:
-    """What the run view shows."""
+    """What the run view shows. Its time is as exact as it is shown: what did not change is not sent."""
+    elapsed_s = run.elapsed_s
     return {
         "title": run.name or "run",
         "status": run.status,
         "series": run.history.series(),
         "diverged": dict(run.history.diverged),
         "params": dict(run.shown_params),
-        "elapsed_s": round(run.elapsed_s, 2),
+        "elapsed_s": round(elapsed_s, 1 if elapsed_s < 10 else 0),
         "run_id": run.run_id or run.known_id,
         "key": run.first_key,
         "message": run.message,

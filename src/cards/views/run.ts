@@ -24,6 +24,7 @@ export interface IRunState {
 }
 
 const MOST_PARAMS = 12;
+const NO_SERIES: Record<string, ISeries> = {};
 const FIELDS: (keyof IRunState)[] = [
   'title',
   'status',
@@ -141,7 +142,7 @@ export class RunView {
 
   private _draw(): void {
     const status = this._model.get('status') ?? 'RUNNING';
-    const series = this._model.get('series') ?? {};
+    const series = this._model.get('series') ?? NO_SERIES;
     const title = this._model.get('title') || 'Run';
     const word = STATUS_WORDS[status] ?? status;
 
@@ -161,8 +162,16 @@ export class RunView {
     this._message.textContent = message;
     this._message.hidden = message === '';
     const diverged = this._model.get('diverged') ?? {};
+    const params = this._model.get('params') ?? {};
+    // The time alone changes all the while; small fields come again with it.
+    const words = JSON.stringify([title, diverged, params]);
+    if (series === this._series && words === this._words) {
+      return;
+    }
+    this._series = series;
+    this._words = words;
     this._drawDiverged(diverged);
-    this._drawParams(this._model.get('params') ?? {});
+    this._drawParams(params);
     this._drawCharts(series, diverged);
     this._drawTable(title, series, diverged);
   }
@@ -262,6 +271,9 @@ export class RunView {
   private _table = make('table', '');
   private _charts: SmallChart[] = [];
   private _shape = '';
+  /** What is drawn. */
+  private _series: Record<string, ISeries> | null = null;
+  private _words = '';
   private _frame = 0;
   private _endTheme: () => void;
 }

@@ -69,6 +69,21 @@ describe('the run widget', () => {
     ]);
   });
 
+  it('draws its charts and its table anew only with new values', async () => {
+    const row = el.querySelector('tbody tr');
+    model.set('elapsed_s', 90);
+    model.set('diverged', {});
+    model.set('params', { lr: 0.001, layers: [64, 10] });
+    await frame();
+    expect(el.querySelector('.gol-run-head')?.textContent).toContain(
+      '1 min 30 s'
+    );
+    expect(el.querySelector('tbody tr')).toBe(row);
+    model.set('diverged', { loss: 'NaN since step 1' });
+    await frame();
+    expect(el.querySelector('tbody tr')).not.toBe(row);
+  });
+
   it('has the best value beside the last where the name tells which is the best', async () => {
     const steps = [0, 1, 2];
     model.set('series', {
