@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from genops_lab.core.worker import Worker
 from genops_lab.deployments.backends import local
 from tests.minutes import shared_process
 
-from .homes import LEAKING
+from .homes import LEAKING, Home
 
 _ROOT = Path(__file__).parents[2]
 _STARTER = str(Path(__file__).with_name("warm_start.py"))
@@ -38,6 +39,9 @@ SCORING = "-scoring"
 
 #: The same for the one that has imported MLflow's server.
 SERVER = "-server"
+
+#: The same for the one that has imported ipykernel, and not MLflow.
+KERNELS = "-kernels"
 
 _address: str | None = None
 _own: tuple[subprocess.Popen[bytes], str] | None = None
@@ -115,19 +119,16 @@ def _start() -> str:
     return address
 
 
-@contextlib.contextmanager
-def kernels() -> Iterator[list[str]]:
-    """Have a warm process that forks kernels meanwhile: the command of a kernel specification."""
-    with tempfile.TemporaryDirectory(prefix="gol-kernels-") as folder:
-        address = f"{folder}/s"
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.support.warm_server", address, "kernels"],
-            cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n", "the warm process did not start"
-            command = [sys.executable, "-I", "-S", _STARTER, address, "tests.support.warm_kernel"]
-            yield [*command, "-f", "{connection_file}"]
+def forked_kernels(home: Home, *names: str) -> dict[str, str]:
+    """Return the variables with which a Lab forks kernels of these names, and of ``python3``: a cold one takes three
+    times the CPU."""
+    argv = [*program("tests.support.warm_kernel", KERNELS), "-f", "{connection_file}"]
+    kind = json.dumps({"argv": argv, "display_name": "Forked", "language": "python"})
+    for name in ("python3", *names):
+        folder = home.path / "forked" / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(kind, encoding="utf-8")
+    return {"JUPYTER_PATH": str(home.path / "forked")}
 
 
 def end() -> None:

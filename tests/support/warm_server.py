@@ -2,7 +2,8 @@
 
 What loads models needs more (scikit-learn, skops, which imports PyTorch): 5 s of CPU. A second such process, forked
 from this one when the first model is loaded, imports that too, and listens at the address with ``SCORING`` behind it.
-A third does the same for MLflow's servers (``SERVER``), whose app takes 1 s.
+A third does the same for MLflow's servers (``SERVER``), whose app takes 1 s. One that was forked before anything was
+imported imports ipykernel when the first kernel is asked for (``KERNELS``): what runs in kernels finds nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -42,6 +44,7 @@ _OF_WORKERS = (
     "genops_lab.profiler.backends.artifacts",
     "genops_lab.profiler.engine",
     "genops_lab.registry.backends.mlflow_models",
+    "scipy.special",  # of comparisons
 )
 #: With what they import when they need it: without a Lab its services, else the operations.
 _OF_COMMANDS = (
@@ -68,6 +71,7 @@ _OF_SCORING = (
 )
 #: The first makes MLflow's app that of a server.
 _OF_SERVERS = ("uvicorn", "mlflow.server.fastapi_app", "tests.support.mlflow_app")
+_OF_KERNELS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger")
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
@@ -82,10 +86,12 @@ def _import_all(folder: Path) -> None:
     from mlflow import MlflowClient
 
     from genops_lab.commands.main import grammar
+    from genops_lab.experiments.backends import schema
 
     _import(_OF_WORKERS)
     _import(_OF_COMMANDS)
     grammar()
+    schema._known_revisions()
     warm_databases.make_once(folder / "made.db")
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(f"sqlite:///{folder}/warm.db")
@@ -163,6 +169,11 @@ def _end(code: int) -> None:
 def serve(address: str) -> None:
     """Fork for whoever connects, until standard input ends."""
     warm.use(address)
+    kernels = _listener(address + warm.KERNELS)
+    if not os.fork():
+        _serve_kernels(kernels)
+        return
+    kernels.close()
     _import_all(Path(address).parent)
     assert threading.active_count() == 1, threading.enumerate()
     more = {warm.SCORING: _OF_SCORING, warm.SERVER: _OF_SERVERS}
@@ -245,15 +256,14 @@ def _send(connection: socket.socket, number: int) -> None:
         connection.sendall(_NUMBER.pack(number))
 
 
-def serve_kernels(address: str) -> None:
-    """Fork kernels alone, until standard input ends: what runs in them finds nothing else imported."""
-    _import(("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger"))
+def _serve_kernels(listener: socket.socket) -> None:
+    """Fork kernels, until standard input ends."""
+    if 0 in select.select([listener, 0], [], [])[0]:
+        return
     assert "mlflow" not in sys.modules, "the kernels' runs would look as if the user had imported it"
-    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
-    own = _listener(address)
-    print("ready", flush=True)
-    _forks_for(own)
+    _go_on_as(_OF_KERNELS, listener)
 
 
 if __name__ == "__main__":
-    serve_kernels(sys.argv[1]) if "kernels" in sys.argv else serve(sys.argv[1])
+    serve(sys.argv[1])
+    os._exit(0)  # to take down all that was imported costs half a second and more
