@@ -25,6 +25,7 @@ from pathlib import Path
 
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.backends import local
+from genops_lab.experiments.server import MlflowServer
 from tests.minutes import shared_process
 
 from .homes import LEAKING, Home
@@ -76,6 +77,7 @@ def use(address: str) -> None:
     global _address
     _address = address
     Worker.program = program("genops_lab.core.worker_child")
+    MlflowServer.program = program("genops_lab.experiments.gate", SERVER)
     local.SERVER = _scoring_program(address)
 
 
@@ -144,22 +146,27 @@ def end() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Worker:
-    """A worker's command; the warm process starts with the first one."""
+class _Program:
+    """The command of a module; the warm process starts with the first one."""
+
+    def __init__(self, module: str, which: str = "") -> None:
+        self._asked = module, which
 
     def __iter__(self) -> Iterator[str]:
-        return iter(program("genops_lab.core.worker_child"))
+        return iter(program(*self._asked))
 
 
 @contextlib.contextmanager
 def warm_workers() -> Iterator[None]:
-    """Have the workers and scoring processes that this process starts come from the warm ones."""
-    before = Worker.program, local.SERVER
-    Worker.program, local.SERVER = _Worker(), _scoring_program(warm_address())
+    """Have the workers, MLflow servers and scoring processes that this process starts come from the warm ones."""
+    before = Worker.program, MlflowServer.program, local.SERVER
+    Worker.program = _Program("genops_lab.core.worker_child")
+    MlflowServer.program = _Program("genops_lab.experiments.gate", SERVER)
+    local.SERVER = _scoring_program(warm_address())
     try:
         yield
     finally:
-        Worker.program, local.SERVER = before
+        Worker.program, MlflowServer.program, local.SERVER = before
 
 
 @contextlib.contextmanager

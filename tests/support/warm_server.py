@@ -11,6 +11,7 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -72,6 +73,9 @@ _OF_SCORING = (
 #: The first makes MLflow's app that of a server.
 _OF_SERVERS = ("uvicorn", "mlflow.server.fastapi_app", "tests.support.mlflow_app")
 _OF_KERNELS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger")
+_MOST_FILES = 8
+#: Above the files that a process has when it starts.
+_ABOVE = 500
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
@@ -111,16 +115,24 @@ def _go_on_as(modules: Iterable[str], listener: socket.socket) -> None:
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     files = array.array("i")
-    head, ancillary, _flags, _address = connection.recvmsg(_LENGTH.size, socket.CMSG_LEN(3 * files.itemsize))
+    head, ancillary, _flags, _address = connection.recvmsg(_LENGTH.size, socket.CMSG_LEN(_MOST_FILES * files.itemsize))
     for _level, _kind, data in ancillary:
         files.frombytes(data)
     with connection.makefile("rb") as stream:
         return json.loads(stream.read(_LENGTH.unpack(head)[0])), list(files)
 
 
-def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> None:
+def _moved(file: int) -> int:
+    moved = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    os.close(file)
+    return moved
+
+
+def _run(starter: socket.socket, given: dict[str, Any], files: list[int]) -> None:
     """In the fork: become the process that was asked for."""
-    for place, file in enumerate(files):
+    # None of them may lie where another one belongs.
+    connection, *files = (_moved(file) for file in (starter.detach(), *files))
+    for place, file in zip(given.get("places", range(3)), files, strict=True):
         os.dup2(file, place)
         os.close(file)
     os.environ.clear()
@@ -131,7 +143,7 @@ def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> 
         signal.signal(sign, signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL)
 
     def end_with_the_starter() -> None:
-        connection.recv(1)
+        os.read(connection, 1)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=end_with_the_starter, daemon=True).start()
