@@ -69,7 +69,7 @@ def become(task):
         runpy.run_path(sys.argv[0], run_name="__main__")
 
 def end(task):
-    # As Python ends, but that it does not take down PyTorch's modules: that copies 120 MB and costs more than the script.
+    # As Python ends, but for taking down PyTorch's modules: that copies 120 MB and costs more than most scripts.
     code = 0
     try:
         become(task)
@@ -183,7 +183,14 @@ class ForkServer:
         return self._start(command[2], [*command[2:]], env, Path(cwd), connection_file)
 
     def _start(
-        self, module: str, argv: list[str], env: dict[str, str], cwd: Path, beside: Path, *, whole: bool = False
+        self,
+        module: str,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: Path,
+        beside: Path,
+        *,
+        whole: bool = False,
     ) -> Forked:
         out, err = beside.with_suffix(".out"), beside.with_suffix(".err")
         task = {

@@ -77,7 +77,11 @@ scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     "code",
     [
         MODEL + MADE + "import genops\ngenops.start('r')" + LOOP,
-        "import genops, sys\ngenops.start('r')\nassert 'torch' not in sys.modules" + SEEDED + MODEL + MADE + LOOP,
+        "import genops, sys\ngenops.start('r')\nassert 'torch' not in sys.modules"
+        + SEEDED
+        + MODEL
+        + MADE
+        + LOOP,
         MODEL + MADE + "import genops\ngenops.log({'a': 1})" + LOOP,
     ],
 )

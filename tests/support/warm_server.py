@@ -115,7 +115,9 @@ def _go_on_as(modules: Iterable[str], listener: socket.socket) -> None:
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     files = array.array("i")
-    head, ancillary, _flags, _address = connection.recvmsg(_LENGTH.size, socket.CMSG_LEN(_MOST_FILES * files.itemsize))
+    head, ancillary, _flags, _address = connection.recvmsg(
+        _LENGTH.size, socket.CMSG_LEN(_MOST_FILES * files.itemsize)
+    )
     for _level, _kind, data in ancillary:
         files.frombytes(data)
     with connection.makefile("rb") as stream:
