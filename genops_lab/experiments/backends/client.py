@@ -60,7 +60,7 @@ def _client_class() -> type[MlflowClient]:
     from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
     class Client(MlflowClient):
-        """MLflow's client, which learns once where a run's files are, and gives those alone.
+        """MLflow's client, which learns from each reading of a run where its files are, and gives those alone.
 
         MLflow's own reads the run again for each folder and file, and asks for logged models beside a folder, which
         servers of MLflow 2 do not know.
@@ -68,7 +68,14 @@ def _client_class() -> type[MlflowClient]:
 
         def __init__(self, tracking_uri: str) -> None:
             super().__init__(tracking_uri=tracking_uri)
-            self._files_of = functools.lru_cache(_RUNS_KNOWN)(self._find_files)
+            self._locations: dict[str, str] = {}
+
+        def get_run(self, run_id: str) -> Any:
+            run = super().get_run(run_id)
+            if len(self._locations) >= _RUNS_KNOWN:
+                self._locations.clear()
+            self._locations[run_id] = run.info.artifact_uri
+            return run
 
         def list_artifacts(self, run_id: str, path: str | None = None) -> list[Any]:
             return list(self._files_of(run_id).list_artifacts(path))
@@ -76,9 +83,9 @@ def _client_class() -> type[MlflowClient]:
         def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
             return str(self._files_of(run_id).download_artifacts(path, dst_path))
 
-        def _find_files(self, run_id: str) -> Any:
-            uri = self.get_run(run_id).info.artifact_uri
-            uri = add_databricks_profile_info_to_artifact_uri(uri, self.tracking_uri)
+        def _files_of(self, run_id: str) -> Any:
+            uri = self._locations.get(run_id) or self.get_run(run_id).info.artifact_uri
+            uri = add_databricks_profile_info_to_artifact_uri(uri, self.tracking_uri)  # type: ignore[no-untyped-call]
             return get_artifact_repository(uri, tracking_uri=self.tracking_uri)
 
     return Client
