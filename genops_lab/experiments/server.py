@@ -15,7 +15,9 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.core.locks import FileLock
@@ -32,6 +34,9 @@ log = logging.getLogger("genops_lab")
 
 class MlflowServer:
     """One for all Labs of a user: the one that holds the lock serves, the others hand out its address."""
+
+    #: The command that starts the process.
+    program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.experiments.gate")
 
     def __init__(
         self, folder: Path, uri: str, artifacts: Path, env: dict[str, str], idle_s: float = IDLE_S
@@ -117,9 +122,7 @@ class MlflowServer:
         descriptor = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "genops_lab.experiments.gate",
+                *self.program,
                 f"--fd={listener.fileno()}",
                 f"--key-file={self._key_path}",
                 f"--idle={self.idle_s}",

@@ -91,9 +91,12 @@ def _here(shell: Any, line: str, cell: str, seeds: List[int], options: argparse.
             put = placed(cell, {"seed": seed}, shell.transform_cell, ("seed",))
             if put.before:
                 shell.user_ns["seed"] = seed
-            seed_all(seed)
+            forget = seed_all(seed)
             top = f"%%track {track} --tag {TAG}={key} --param seed={seed}"
-            shell.run_cell(f"{top}\n{put.cell}").raise_error()
+            try:
+                shell.run_cell(f"{top}\n{put.cell}").raise_error()
+            finally:
+                forget()
             if runs.last is not None and runs.last.run_id:
                 ids.append(runs.last.run_id)
     finally:

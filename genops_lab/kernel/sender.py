@@ -96,6 +96,7 @@ class Sender:
         waiting = self._must_wait()
         if waiting:
             return self._failed(waiting)
+        there = self._spool.last_seq
         while True:
             self._away = False
             try:
@@ -136,6 +137,8 @@ class Sender:
             self._on_news(ack, "")
             if acked < events[0]["seq"]:
                 return False  # the Lab took nothing: do not ask again at once
+            if acked >= there and not self._ended:
+                return True  # what was logged meanwhile waits its turn: else a busy loop keeps the Lab busy
 
     def _failed(self, trouble: str) -> bool:
         with self._condition:

@@ -10,11 +10,12 @@ import json
 import os
 import random
 import sys
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 from . import opening
 from .display import shell
 from .errors import GenOpsError
+from .imports import when_imported
 from .places import is_remote
 from .placing import placed
 from .run import START_WAIT_S
@@ -64,20 +65,20 @@ def open_run(given: Dict[str, Any]) -> None:
     _Trial(_shell(), given)
 
 
-def seed_all(seed: int) -> None:
-    """Seed ``random``, numpy and torch, where they are: those that the cell imports later are seeded too."""
-    import importlib
-    import importlib.util
+def seed_all(seed: int) -> Callable[[], None]:
+    """Seed ``random``, numpy and torch, these when they are imported: a cell without them need not wait for them.
 
+    The answer forgets about those that are not imported yet.
+    """
     random.seed(seed)
-    for name in ("numpy", "torch"):
-        if name not in sys.modules and importlib.util.find_spec(name) is None:
-            continue
-        module: Any = importlib.import_module(name)
-        if name == "numpy":
-            module.random.seed(seed % 2**32)  # what numpy takes
-        else:
-            module.manual_seed(seed)
+    numpy = when_imported("numpy", lambda module: module.random.seed(seed % 2**32))  # what numpy takes
+    torch = when_imported("torch", lambda module: module.manual_seed(seed))
+
+    def forget() -> None:
+        numpy()
+        torch()
+
+    return forget
 
 
 class _Trial:

@@ -15,6 +15,7 @@ import pytest
 from tests.support.environments import index_variables, uv_folder
 from tests.support.packages import package_folder
 from tests.support.sshd import Sshd
+from tests.support.warm import program
 
 from .conftest import RunningLab
 
@@ -74,7 +75,7 @@ def test_what_cannot_be_built_is_said_at_once(lab: RunningLab, host: Sshd) -> No
 
 def test_ctrl_c_cancels_and_leaves_nothing(lab: RunningLab, host: Sshd, packages: Path) -> None:
     (lab.home.work / "slow.txt").write_text("golslow\n")
-    command = [sys.executable, "-m", "genops_lab.commands", "targets", "build", "gpu1", "--from", "slow.txt"]
+    command = [*program("genops_lab.commands.main"), "targets", "build", "gpu1", "--from", "slow.txt"]
     with subprocess.Popen(
         command,
         cwd=lab.home.work,

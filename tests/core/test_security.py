@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -30,21 +28,20 @@ from tests.support.lab_server import LabServer, running_lab
 #: What strangers may ask for: the Perfetto UI's own files, behind a key in the address. Without it there is nothing.
 PUBLIC = {r"/genops/perfetto/([^/]+)/(.*)": 404}
 _LISTING = ["--ServerApp.jpserver_extensions={'tests.support.route_listing': True}"]
-_PYTHONPATH = {"PYTHONPATH": f"{Path(__file__).parents[2]}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
 
 @pytest.fixture(scope="module")
 def server(module_home: Home) -> Iterator[LabServer]:
     # `True` is Jupyter's default and hides nothing: an undecorated GET would answer 200 to anyone.
     arguments = ["--ServerApp.allow_unauthenticated_access=True", *_LISTING]
-    with running_lab(module_home, arguments=arguments, env=_PYTHONPATH) as found:
+    with running_lab(module_home, arguments=arguments) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def strict_server(module_home: Home) -> Iterator[LabServer]:
     arguments = ["--ServerApp.allow_unauthenticated_access=False", *_LISTING]
-    with running_lab(module_home, base_url="/team/ada/", arguments=arguments, env=_PYTHONPATH) as found:
+    with running_lab(module_home, base_url="/team/ada/", arguments=arguments) as found:
         yield found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ from tests.kernel.stand_in import Answer, LabStandIn, lab_stand_in
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import Rooms, open_rooms
-from tests.support.warm import warm_workers
+from tests.support.warm import SCORING, program, warm_workers
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,8 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with temporary_home() as home:
         if request.param == "server":
             with running_mlflow(home, f"sqlite:///{home.path}/team.db", home.path / "team") as url:
-                yield from opened(home, url)
+                # Forked with MLflow imported. The other one imports it after the extension, as a user's does.
+                yield from opened(home, url, program("tests.support.warm_kernel", SCORING))
         else:
             yield from opened(home, "")
 
@@ -107,7 +108,7 @@ ONE_PLACE = pytest.mark.parametrize(
 )
 
 
-def opened(home: Home, uri: str) -> Iterator[Place]:
+def opened(home: Home, uri: str, under: Sequence[str] = ()) -> Iterator[Place]:
     with warm_workers(), open_rooms(Settings(data_dir=home.data, mlflow_uri=uri)) as rooms:
         door = Door(home.path / "door", rooms)
         door.open()
@@ -120,7 +121,7 @@ def opened(home: Home, uri: str) -> Iterator[Place]:
         if not tracking.artifact_root:
             del env["_MLFLOW_SERVER_ARTIFACT_ROOT"]
         try:
-            with running_kernel(sys.executable, env, home.work) as kernel:
+            with running_kernel(sys.executable, env, home.work, under) as kernel:
                 kernel.ok("%load_ext genops_lab\nimport genops")
                 kernel.ok(SAME)
                 yield Place(rooms, kernel, home)
@@ -181,7 +182,7 @@ def test_a_subprocess_of_the_kernel(place: Place) -> None:
         "parent = genops.start('parent')\n"
         f"code = {SAME!r} + \"log_same(registered_model_name='subprocess')\"\n"
         "env = {**os.environ, 'MLFLOW_RUN_ID': parent.wait_started(60)}\n"
-        "_ = subprocess.run([sys.executable, '-c', code], env=env, check=True, capture_output=True)\n"
+        f"_ = subprocess.run([*{program('tests.support.warm_python')!r}, code], env=env, check=True)\n"
         "genops.end()"
     )
     assert not place.check("subprocess").trusted

@@ -16,7 +16,7 @@ from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 
 SCRIPT = "<!doctype html><script>fetch('/genops/runs')</script>"
-BIG = 2_000_000_000 if exhaustive.ALL else 500_000_000
+BIG = 2_000_000_000 if exhaustive.ALL else 250_000_000
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,14 @@ KEY = "val/loss"
 ON_POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.exhaustive)
 
 
-@pytest.fixture(scope="module", params=["sqlite", ON_POSTGRESQL, "http", "client"])
+#: A server is read as the client is, but for the wire, which two tests tell daily.
+OVER_HTTP = pytest.param("http", marks=pytest.mark.exhaustive)
+WITH_HTTP = pytest.mark.parametrize(
+    "uri", ["sqlite", ON_POSTGRESQL, "http", "client"], indirect=True, scope="module"
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", ON_POSTGRESQL, OVER_HTTP, "client"])
 def uri(
     request: pytest.FixtureRequest,
     module_home: Home,
@@ -99,6 +106,7 @@ def points(history: RunHistory) -> list[tuple[float, float]]:
     return list(zip(numbers(history.x), numbers(history.y), strict=True))
 
 
+@WITH_HTTP
 def test_two_runs_by_step_time_and_since_their_start(charts: RunHistories, client: MlflowClient) -> None:
     first = run_with(client, [(0, 1000, 3.0), (1, 2500, 2.0), (2, 3000, 1.0)])
     other = run_with(client, [(0, 5000, 9.0)])
@@ -136,6 +144,7 @@ def test_a_metric_that_a_run_does_not_have_and_a_run_that_is_not_there(
     assert [(each.points, each.first, each.x) for each in found] == [(0, None, b"")] * 2
 
 
+@WITH_HTTP
 def test_only_what_is_new_is_sent(charts: RunHistories, client: MlflowClient) -> None:
     run = run_with(client, [(step, step * 10, float(step)) for step in range(1000)])
     still = run_with(client, [(0, 0, 1.0)])

@@ -17,7 +17,7 @@ from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.planted import planted_secrets
-from tests.support.warm import program
+from tests.support.warm import forked_kernels, program
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -31,7 +31,7 @@ def server(module_home: Home) -> Iterator[LabServer]:
     (module_home.work / ".gitignore").write_text("*.ipynb\n.ipynb_checkpoints/\n")
     git(module_home.work, module_home, "add", ".")
     git(module_home.work, module_home, "commit", "-qm", "first")
-    with running_lab(module_home) as found:
+    with running_lab(module_home, env=forked_kernels(module_home)) as found:
         yield found
 
 

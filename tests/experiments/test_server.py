@@ -14,15 +14,17 @@ import pytest
 
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
+from genops_lab.experiments.server import MlflowServer
 from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.processes import runs
 from tests.support.strangers import half_open, is_cut, with_usual_files
-from tests.support.warm import script
+from tests.support.warm import SERVER, program, script
 
 from .conftest import Room, in_the_tests_loop, open_room, until, use_clean_environment
 
+COLD = tuple(MlflowServer.program)
 KERNEL = """
 import mlflow
 with mlflow.start_run(run_name="through the server") as run:
@@ -34,9 +36,11 @@ print(run.info.run_id)
 
 @pytest.fixture(scope="module")
 def shared(module_home: Home) -> Iterator[Room]:
-    """A room that tests share, the last of which ends its server: that takes 5 s of CPU to start."""
+    """A room that tests share, the last of which ends its server: a process of its own as a user's is, which takes 5 s
+    of CPU to start."""
     with pytest.MonkeyPatch.context() as patch:
         use_clean_environment(patch)
+        patch.setattr(MlflowServer, "program", COLD)
         place_store(module_home.data)
         opened = open_room(module_home.data)
         yield opened
@@ -159,6 +163,7 @@ async def test_the_next_request_starts_it_after_it_died_and_after_it_was_unused(
     shared: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = shared.mlflow.server
+    monkeypatch.setattr(MlflowServer, "program", program("genops_lab.experiments.gate", SERVER))
     address = await shared.mlflow.kernel_tracking("2.22.0")
     right = f"Bearer {address.token}"
     assert await ask(address, Authorization=right) == 200

@@ -102,10 +102,10 @@ def ipykernels() -> Iterator[ForkServer]:
 def script(home: Home, torches: ForkServer) -> Any:
     """Runs a script to its end in a process of its own, without a Lab."""
 
-    def run(code: str, before: str = TRAINING, timeout_s: float = TIMEOUT_S) -> Ran:
+    def run(code: str, before: str = TRAINING, timeout_s: float = TIMEOUT_S, *, whole: bool = False) -> Ran:
         path = home.work / "train.py"
         path.write_text(before + code)
-        ended = torches.run(path, home.environment(), timeout_s)
+        ended = torches.run(path, home.environment(), timeout_s, whole=whole)
         return Ran(ended.out, ended.err, ended.code, home)
 
     return run

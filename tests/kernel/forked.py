@@ -42,7 +42,7 @@ TORCH = "torch, torch._dynamo, torch.profiler"
 IPYKERNEL = "ipykernel.kernelapp, ipykernel.ipkernel, ipykernel.zmqshell, IPython.core.debugger"
 
 _SERVER = """
-import gc, json, os, runpy, sys
+import atexit, gc, json, os, runpy, signal, sys, threading
 sys.dont_write_bytecode = True
 exec(f"import {sys.argv[1]}")
 assert len(os.listdir("/proc/self/task")) == 1, "a fork would lose the other threads"
@@ -68,6 +68,27 @@ def become(task):
         sys.path[0] = os.path.dirname(sys.argv[0])
         runpy.run_path(sys.argv[0], run_name="__main__")
 
+def end(task):
+    # As Python ends, but for taking down PyTorch's modules: that copies 120 MB and costs more than most scripts.
+    code = 0
+    try:
+        become(task)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if code and ended.code is not code:
+            print(ended.code, file=sys.stderr)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
 for request in sys.stdin:
     task = json.loads(request)
     if "ended" in task:
@@ -76,10 +97,14 @@ for request in sys.stdin:
         continue
     child = os.fork()
     if not child:
+        if not task["whole"]:
+            end(task)
         become(task)
         break
     os.setpgid(child, child)  # whoever is told of it may signal its group
     print(child, flush=True)
+else:
+    os._exit(0)
 """
 
 
@@ -138,9 +163,12 @@ class ForkServer:
         self._process = process
         self._lock = threading.Lock()
 
-    def run(self, script: Path, env: dict[str, str], timeout_s: float = TIMEOUT_S) -> Ended:
-        """Run a file to its end, in its folder; one that takes longer is killed."""
-        started = self._start("", [str(script)], env, script.parent, script)
+    def run(
+        self, script: Path, env: dict[str, str], timeout_s: float = TIMEOUT_S, *, whole: bool = False
+    ) -> Ended:
+        """Run a file to its end, in its folder; one that takes longer is killed. ``whole``: Python takes down all its
+        modules at the end."""
+        started = self._start("", [str(script)], env, script.parent, script, whole=whole)
         try:
             code = started.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -154,10 +182,20 @@ class ForkServer:
         connection_file = Path(command[-1])
         return self._start(command[2], [*command[2:]], env, Path(cwd), connection_file)
 
-    def _start(self, module: str, argv: list[str], env: dict[str, str], cwd: Path, beside: Path) -> Forked:
+    def _start(
+        self,
+        module: str,
+        argv: list[str],
+        env: dict[str, str],
+        cwd: Path,
+        beside: Path,
+        *,
+        whole: bool = False,
+    ) -> Forked:
         out, err = beside.with_suffix(".out"), beside.with_suffix(".err")
         task = {
             "module": module, "argv": argv, "env": env, "cwd": str(cwd), "out": str(out), "err": str(err),
+            "whole": whole,
         }  # fmt: skip
         return Forked(self._ask(task), lambda pid: self._ask({"ended": pid}))
 

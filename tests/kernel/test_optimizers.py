@@ -50,6 +50,14 @@ def series(points: list[dict[str, Any]], key: str) -> list[float]:
     return [float(point["values"][key]) for point in points if key in point["values"]]
 
 
+#: As a trial of repeats is seeded before its cell.
+SEEDED = """
+from genops_lab.kernel.trial import seed_all
+seed_all(7)
+import torch
+assert torch.initial_seed() == 7
+"""
+
 LOOP = """
 for step in range(50):
     backward()
@@ -69,7 +77,11 @@ scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     "code",
     [
         MODEL + MADE + "import genops\ngenops.start('r')" + LOOP,
-        "import genops, sys\ngenops.start('r')\nassert 'torch' not in sys.modules" + MODEL + MADE + LOOP,
+        "import genops, sys\ngenops.start('r')\nassert 'torch' not in sys.modules"
+        + SEEDED
+        + MODEL
+        + MADE
+        + LOOP,
         MODEL + MADE + "import genops\ngenops.log({'a': 1})" + LOOP,
     ],
 )

@@ -149,7 +149,7 @@ for _ in range(40):
         thread = threading.Thread(target=train); thread.start(); thread.join()
 print(p.of_steps.steps)
 """
-    ran = script(code)
+    ran = script(code, whole=True)
     assert (ran.code, ran.out) == (0, "2\n"), ran.err[-500:]
 
 

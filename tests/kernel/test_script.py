@@ -75,6 +75,16 @@ def test_everything_that_a_script_logs_arrives_once_and_in_order(home: Home, lab
     assert spooled(home) == []
 
 
+def test_what_a_busy_loop_logs_is_sent_five_times_a_second(home: Home, lab: LabStandIn) -> None:
+    """What comes while a batch is under way waits its turn, or a loop would keep the Lab and its MLflow busy."""
+    code = "import genops, time\nfor i in range(200):\n    genops.log({'a': i})\n    time.sleep(0.005)"
+    _, err = finish(start(home, code, GENOPS_SOCKET=str(lab.path)))
+    events = lab.only_run()
+    assert len(own_metrics(events)) == 200, err
+    sent = [path for method, path, _ in lab.requests if (method, path) == ("POST", "/genops/tracking/events")]
+    assert 3 <= len(sent) <= (events[-1]["timestamp"] - events[0]["timestamp"]) / 0.2 + 4
+
+
 def test_the_process_is_named_as_psutil_names_it(home: Home, lab: LabStandIn) -> None:
     process = start(
         home, "import genops, time\ngenops.log({'a': 1})\ntime.sleep(60)", GENOPS_SOCKET=str(lab.path)

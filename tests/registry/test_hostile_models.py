@@ -14,11 +14,12 @@ from genops_lab.experiments.model_yaml import UnreadableModel, parse_description
 from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.rooms import Rooms, open_rooms
+from tests.support.warm import warm_workers
 
 
 @pytest.fixture(scope="module")
 def rooms(module_home: Home) -> Iterator[Rooms]:
-    with open_rooms(Settings(data_dir=module_home.data)) as found:
+    with warm_workers(), open_rooms(Settings(data_dir=module_home.data)) as found:
         found.run(found.mlflow.ensure())
         yield found
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -26,9 +27,10 @@ from pathlib import Path
 
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.backends import local
+from genops_lab.experiments.server import MlflowServer
 from tests.minutes import shared_process
 
-from .homes import LEAKING
+from .homes import LEAKING, Home
 
 _ROOT = Path(__file__).parents[2]
 _STARTER = str(Path(__file__).with_name("warm_start.py"))
@@ -40,6 +42,9 @@ SCORING = "-scoring"
 
 #: The same for the one that has imported MLflow's server.
 SERVER = "-server"
+
+#: The same for the one that has imported ipykernel, and not MLflow.
+KERNELS = "-kernels"
 
 #: The address of the warm process of all of pytest's workers.
 _OF_ALL = "TEST_RUN_WARM"
@@ -82,6 +87,7 @@ def use(address: str) -> None:
     global _address
     _address = address
     Worker.program = program("genops_lab.core.worker_child")
+    MlflowServer.program = program("genops_lab.experiments.gate", SERVER)
     local.SERVER = _scoring_program(address)
 
 
@@ -125,19 +131,16 @@ def _start() -> str:
     return address
 
 
-@contextlib.contextmanager
-def kernels() -> Iterator[list[str]]:
-    """Have a warm process that forks kernels meanwhile: the command of a kernel specification."""
-    with tempfile.TemporaryDirectory(prefix="gol-kernels-") as folder:
-        address = f"{folder}/s"
-        with subprocess.Popen(
-            [sys.executable, "-m", "tests.support.warm_server", address, "kernels"],
-            cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n", "the warm process did not start"
-            command = [sys.executable, "-I", "-S", _STARTER, address, "tests.support.warm_kernel"]
-            yield [*command, "-f", "{connection_file}"]
+def forked_kernels(home: Home, *names: str) -> dict[str, str]:
+    """Return the variables with which a Lab forks kernels of these names, and of ``python3``: a cold one takes three
+    times the CPU."""
+    argv = [*program("tests.support.warm_kernel", KERNELS), "-f", "{connection_file}"]
+    kind = json.dumps({"argv": argv, "display_name": "Forked", "language": "python"})
+    for name in ("python3", *names):
+        folder = home.path / "forked" / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(kind, encoding="utf-8")
+    return {"JUPYTER_PATH": str(home.path / "forked")}
 
 
 def end() -> None:
@@ -153,22 +156,27 @@ def end() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Worker:
-    """A worker's command; the warm process starts with the first one."""
+class _Program:
+    """The command of a module; the warm process starts with the first one."""
+
+    def __init__(self, module: str, which: str = "") -> None:
+        self._asked = module, which
 
     def __iter__(self) -> Iterator[str]:
-        return iter(program("genops_lab.core.worker_child"))
+        return iter(program(*self._asked))
 
 
 @contextlib.contextmanager
 def warm_workers() -> Iterator[None]:
-    """Have the workers and scoring processes that this process starts come from the warm ones."""
-    before = Worker.program, local.SERVER
-    Worker.program, local.SERVER = _Worker(), _scoring_program(warm_address())
+    """Have the workers, MLflow servers and scoring processes that this process starts come from the warm ones."""
+    before = Worker.program, MlflowServer.program, local.SERVER
+    Worker.program = _Program("genops_lab.core.worker_child")
+    MlflowServer.program = _Program("genops_lab.experiments.gate", SERVER)
+    local.SERVER = _scoring_program(warm_address())
     try:
         yield
     finally:
-        Worker.program, local.SERVER = before
+        Worker.program, MlflowServer.program, local.SERVER = before
 
 
 @contextlib.contextmanager

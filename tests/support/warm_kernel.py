@@ -1,4 +1,5 @@
-"""An ipykernel in a fork of a process that has imported it (:func:`tests.support.warm.kernels`)."""
+"""An ipykernel in a fork of a process that has imported it (:func:`tests.support.warm.forked_kernels`), or MLflow and
+scikit-learn (``warm.SCORING``)."""
 
 from __future__ import annotations
 
@@ -12,5 +13,7 @@ def main() -> None:
 
     # It ends with the process that forked it; its starter's end is seen by the connection to it.
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    del sys.path[0]  # the checkout
-    kernelapp.launch_new_instance(sys.argv[1:])
+    sys.path[:1] = filter(
+        None, os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    )  # the checkout is not on it
+    kernelapp.launch_new_instance(sys.argv[sys.argv.index("-f") :])

@@ -2,7 +2,8 @@
 
 What loads models needs more (scikit-learn, skops, which imports PyTorch): 5 s of CPU. A second such process, forked
 from this one when the first model is loaded, imports that too, and listens at the address with ``SCORING`` behind it.
-A third does the same for MLflow's servers (``SERVER``), whose app takes 1 s.
+A third does the same for MLflow's servers (``SERVER``), whose app takes 1 s. One that was forked before anything was
+imported imports ipykernel when the first kernel is asked for (``KERNELS``): what runs in kernels finds nothing else.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -42,6 +45,7 @@ _OF_WORKERS = (
     "genops_lab.profiler.backends.artifacts",
     "genops_lab.profiler.engine",
     "genops_lab.registry.backends.mlflow_models",
+    "scipy.special",  # of comparisons
 )
 #: With what they import when they need it: without a Lab its services, else the operations.
 _OF_COMMANDS = (
@@ -68,6 +72,10 @@ _OF_SCORING = (
 )
 #: The first makes MLflow's app that of a server.
 _OF_SERVERS = ("uvicorn", "mlflow.server.fastapi_app", "tests.support.mlflow_app")
+_OF_KERNELS = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger")
+_MOST_FILES = 8
+#: Above the files that a process has when it starts.
+_ABOVE = 500
 _LENGTH = struct.Struct(">I")
 _NUMBER = struct.Struct(">i")
 
@@ -82,10 +90,12 @@ def _import_all(folder: Path) -> None:
     from mlflow import MlflowClient
 
     from genops_lab.commands.main import grammar
+    from genops_lab.experiments.backends import schema
 
     _import(_OF_WORKERS)
     _import(_OF_COMMANDS)
     grammar()
+    schema._known_revisions()
     warm_databases.make_once(folder / "made.db")
     with tempfile.TemporaryDirectory() as folder:
         client = MlflowClient(f"sqlite:///{folder}/warm.db")
@@ -105,16 +115,26 @@ def _go_on_as(modules: Iterable[str], listener: socket.socket) -> None:
 
 def _receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     files = array.array("i")
-    head, ancillary, _flags, _address = connection.recvmsg(_LENGTH.size, socket.CMSG_LEN(3 * files.itemsize))
+    head, ancillary, _flags, _address = connection.recvmsg(
+        _LENGTH.size, socket.CMSG_LEN(_MOST_FILES * files.itemsize)
+    )
     for _level, _kind, data in ancillary:
         files.frombytes(data)
     with connection.makefile("rb") as stream:
         return json.loads(stream.read(_LENGTH.unpack(head)[0])), list(files)
 
 
-def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> None:
+def _moved(file: int) -> int:
+    moved = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    os.close(file)
+    return moved
+
+
+def _run(starter: socket.socket, given: dict[str, Any], files: list[int]) -> None:
     """In the fork: become the process that was asked for."""
-    for place, file in enumerate(files):
+    # None of them may lie where another one belongs.
+    connection, *files = (_moved(file) for file in (starter.detach(), *files))
+    for place, file in zip(given.get("places", range(3)), files, strict=True):
         os.dup2(file, place)
         os.close(file)
     os.environ.clear()
@@ -125,7 +145,7 @@ def _run(connection: socket.socket, given: dict[str, Any], files: list[int]) -> 
         signal.signal(sign, signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL)
 
     def end_with_the_starter() -> None:
-        connection.recv(1)
+        os.read(connection, 1)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=end_with_the_starter, daemon=True).start()
@@ -163,6 +183,11 @@ def _end(code: int) -> None:
 def serve(address: str) -> None:
     """Fork for whoever connects, until standard input ends. Who connects before everything is imported waits."""
     warm.use(address)
+    kernels = _listener(address + warm.KERNELS)
+    if not os.fork():
+        _serve_kernels(kernels)
+        return
+    kernels.close()
     more = {warm.SCORING: _OF_SCORING, warm.SERVER: _OF_SERVERS}
     later = {_listener(address + name): modules for name, modules in more.items()}
     own = _listener(address)
@@ -245,15 +270,14 @@ def _send(connection: socket.socket, number: int) -> None:
         connection.sendall(_NUMBER.pack(number))
 
 
-def serve_kernels(address: str) -> None:
-    """Fork kernels alone, until standard input ends: what runs in them finds nothing else imported."""
-    _import(("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.debugger"))
+def _serve_kernels(listener: socket.socket) -> None:
+    """Fork kernels, until standard input ends."""
+    if 0 in select.select([listener, 0], [], [])[0]:
+        return
     assert "mlflow" not in sys.modules, "the kernels' runs would look as if the user had imported it"
-    assert psutil.Process().num_threads() == 1, "a fork would lose the other threads"
-    own = _listener(address)
-    print("ready", flush=True)
-    _forks_for(own)
+    _go_on_as(_OF_KERNELS, listener)
 
 
 if __name__ == "__main__":
-    serve_kernels(sys.argv[1]) if "kernels" in sys.argv else serve(sys.argv[1])
+    serve(sys.argv[1])
+    os._exit(0)  # to take down all that was imported costs half a second and more

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -16,7 +15,7 @@ import pytest
 from tests.kernel.kernels import Cell, RunningKernel, running_kernel
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab
-from tests.support.warm import kernels
+from tests.support.warm import forked_kernels
 
 WAIT_S = 120.0
 
@@ -27,8 +26,6 @@ class Sweeper:
 
     home: Home
     lab: LabServer
-    #: Where trials run, unless a test says otherwise.
-    kernel_name: str = "python3"
 
     def start(self, code: str, *space: str, **options: Any) -> dict[str, Any]:
         """Start a sweep."""
@@ -37,7 +34,7 @@ class Sweeper:
             "space": list(space),
             "cwd": str(self.home.work),
             "track": {"system_metrics": False},
-            "on": [self.kernel_name],
+            "on": ["python3"],
             **options,
         }
         status, answer = self.lab.request("POST", "genops/sweeps", body)
@@ -86,17 +83,11 @@ class Sweeper:
 
 @pytest.fixture(scope="package")
 def sweeper() -> Iterator[Sweeper]:
-    """A Lab that the tests share. Trials that are not started from a notebook run in forked kernels: a cold one takes
-    three times the CPU."""
-    with temporary_home() as home, kernels() as command:
-        folder = home.path / "data" / "kernels" / "forked"
-        folder.mkdir(parents=True)
-        (folder / "kernel.json").write_text(
-            json.dumps({"argv": command, "display_name": "Forked", "language": "python"})
-        )
-        lab = start_lab(home)
+    """A Lab that the tests share, with forked kernels. Those of ``test_restarts.py`` start cold."""
+    with temporary_home() as home:
+        lab = start_lab(home, env=forked_kernels(home, "forked"))
         try:
-            yield Sweeper(home, lab, "forked")
+            yield Sweeper(home, lab)
         finally:
             lab.stop()
 

@@ -85,11 +85,6 @@ class MlflowArtifacts:
                         return files, True
         return files, False
 
-    def location(self, run_id: str) -> Path | None:
-        """The folder of a run's artifacts, where it is on this machine."""
-        with told(f"The artifacts of run {run_id} could not be read"):
-            return local_path(self._client.get_run(run_id).info.artifact_uri)
-
 
 class Digests:
     """The SHA-256 of files on this machine, up to 64 MB each and 512 MB together; empty for the others."""

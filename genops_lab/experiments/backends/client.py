@@ -33,12 +33,14 @@ _FORBIDDEN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _DISK = ("disk is full", "disk I/O error", "No space left", "readonly database")
 _CORRUPT = ("file is not a database", "malformed")
 PAGE = 1000
+_RUNS_KNOWN = 1000
 #: MLflow's code for a 404 that is not its own: what the server does not know, such as logged models before MLflow 3.
 NO_SUCH_ENDPOINT = "ENDPOINT_NOT_FOUND"
 
 
+@functools.cache
 def open_client(tracking_uri: str) -> MlflowClient:
-    """Open a client of this MLflow.
+    """Open the client of this MLflow, one for all backends of a process.
 
     Raises InvalidRequest, and Unavailable also for a database that MLflow would migrate.
     """
@@ -54,23 +56,37 @@ def open_client(tracking_uri: str) -> MlflowClient:
 @functools.cache
 def _client_class() -> type[MlflowClient]:
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    from mlflow.utils.uri import add_databricks_profile_info_to_artifact_uri
 
     class Client(MlflowClient):
-        """MLflow's client, which also lists artifacts of servers of MLflow 2.
+        """MLflow's client, which learns from each reading of a run where its files are, and gives those alone.
 
-        MLflow 3 asks for logged models beside a run's artifacts, which those servers do not know.
+        MLflow's own reads the run again for each folder and file, and asks for logged models beside a folder, which
+        servers of MLflow 2 do not know.
         """
 
+        def __init__(self, tracking_uri: str) -> None:
+            super().__init__(tracking_uri=tracking_uri)
+            self._locations: dict[str, str] = {}
+
+        def get_run(self, run_id: str) -> Any:
+            run = super().get_run(run_id)
+            if len(self._locations) >= _RUNS_KNOWN:
+                self._locations.clear()
+            self._locations[run_id] = run.info.artifact_uri
+            return run
+
         def list_artifacts(self, run_id: str, path: str | None = None) -> list[Any]:
-            try:
-                return list(super().list_artifacts(run_id, path))
-            except MlflowException as error:
-                if error.error_code != NO_SUCH_ENDPOINT:
-                    raise
-                runs: Any = RunsArtifactRepository
-                return list(runs(f"runs:/{run_id}", tracking_uri=self.tracking_uri).repo.list_artifacts(path))
+            return list(self._files_of(run_id).list_artifacts(path))
+
+        def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
+            return str(self._files_of(run_id).download_artifacts(path, dst_path))
+
+        def _files_of(self, run_id: str) -> Any:
+            uri = self._locations.get(run_id) or self.get_run(run_id).info.artifact_uri
+            uri = add_databricks_profile_info_to_artifact_uri(uri, self.tracking_uri)  # type: ignore[no-untyped-call]
+            return get_artifact_repository(uri, tracking_uri=self.tracking_uri)
 
     return Client
 

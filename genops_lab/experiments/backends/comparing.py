@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import Failed, InvalidRequest
 from genops_lab.experiments.comparison.compare import compare
 from genops_lab.experiments.comparison.gathered import Gathered
 from genops_lab.experiments.comparison.models import ComparisonQuery, RunComparison
+from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.kept import Kept
 
-from .artifacts import Digests, MlflowArtifacts
+from .artifacts import Digests, MlflowArtifacts, local_path
 from .client import open_client, told
 from .kept import MlflowKept
 from .runs import MlflowRuns
@@ -35,7 +37,8 @@ class MlflowComparison:
             raise InvalidRequest(
                 f"{len(query.run_ids)} runs were named to compare.", hint=f"Name 2 to {MAX_RUNS} runs."
             )
-        ids = list(dict.fromkeys(self._runs.resolve(ref).run_id for ref in query.run_ids))
+        named = {run.run_id: run for run in map(self._runs.resolve, query.run_ids)}
+        ids = list(named)
         if len(ids) < 2:
             raise InvalidRequest("The same run was named twice.", hint="Name 2 runs or more.")
         baseline = self._runs.resolve(query.baseline).run_id if query.baseline else ids[0]
@@ -44,25 +47,25 @@ class MlflowComparison:
                 f"The baseline {baseline} is none of the runs.", hint="Take one of the runs as the baseline."
             )
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            runs = list(pool.map(self._gathered, ids))
-        digests = Digests({run_id: self._artifacts.location(run_id) for run_id in ids})
-        return compare(runs, ids.index(baseline), query.repeats, digests)
+            found = list(pool.map(self._gathered, named.values()))
+        digests = Digests(dict(zip(ids, (location for _run, location in found), strict=True)))
+        return compare([run for run, _location in found], ids.index(baseline), query.repeats, digests)
 
-    def _gathered(self, run_id: str) -> Gathered:
-        run = self._runs.resolve(run_id)
+    def _gathered(self, run: Run) -> tuple[Gathered, Path | None]:
+        """What is compared of a run, and the folder of its files where that is on this machine."""
+        run_id = run.run_id
         with told(f"The metrics of run {run_id} could not be read"):
-            # As they are: in a Run what is not finite has become None.
-            metrics = dict(self._client.get_run(run_id).data.metrics)
+            stored = self._client.get_run(run_id)
         problems: list[str] = []
         kept, patch = Kept(cells=[]), ""
         try:
-            kept, patch = self._kept.kept_with_patch(run_id)
+            kept, patch = self._kept.kept_with_patch(stored)
         except Failed as error:
             problems.append(error.message)
         files, more = self._artifacts.files(run_id)
         if more:
             problems.append(f"Only {len(files):,} of its files are compared.")
-        return Gathered(
+        gathered = Gathered(
             run_id=run.run_id,
             name=run.name,
             experiment_id=run.experiment_id,
@@ -74,10 +77,12 @@ class MlflowComparison:
             source=run.source,
             git_commit=run.git_commit,
             params=run.params,
-            metrics=metrics,
+            # As they are: in a Run what is not finite has become None.
+            metrics=dict(stored.data.metrics),
             tags=run.tags,
             kept=kept,
             patch=patch,
             files=files,
             problem=" ".join(problems),
         )
+        return gathered, local_path(stored.info.artifact_uri)

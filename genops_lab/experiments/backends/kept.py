@@ -46,14 +46,19 @@ class MlflowKept:
                 "genops.run can be restored.",
                 code="no_cells",
             )
-        return self._kept(run_id, sizes)
+        with told(f"The data sets of run {run_id} could not be read"):
+            run = self._client.get_run(run_id)
+        return self._kept(run, sizes)
 
-    def kept_with_patch(self, run_id: str) -> tuple[Kept, str]:
-        """What the run keeps, be it nothing, and what was not committed. Raises Failed for what cannot be read."""
+    def kept_with_patch(self, run: Any) -> tuple[Kept, str]:
+        """What a run of MLflow's keeps, be it nothing, and what was not committed. Raises Failed for what cannot be
+        read."""
+        run_id = run.info.run_id
         sizes = self._sizes(run_id)
-        return self._kept(run_id, sizes), self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
+        return self._kept(run, sizes), self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
 
-    def _kept(self, run_id: str, sizes: dict[str, int]) -> Kept:
+    def _kept(self, run: Any, sizes: dict[str, int]) -> Kept:
+        run_id = run.info.run_id
         cells: list[KeptCell] = []
         for path in sorted(
             sizes, key=lambda path: (path.count("/"), path)
@@ -66,7 +71,7 @@ class MlflowKept:
             record=record,
             installed=self._text(run_id, INSTALLED, sizes) if INSTALLED in sizes else "",
             has_patch=PATCH in sizes,
-            datasets=self._datasets(run_id),
+            datasets=_datasets(run),
         )
 
     def _cells(self, run_id: str, path: str, sizes: dict[str, int]) -> list[KeptCell]:
@@ -104,18 +109,17 @@ class MlflowKept:
             local = Path(self._client.download_artifacts(run_id, path, folder))
             return local.read_bytes().decode("utf-8", "replace")
 
-    def _datasets(self, run_id: str) -> list[KeptDataset]:
-        with told(f"The data sets of run {run_id} could not be read"):
-            inputs = self._client.get_run(run_id).inputs
-        return [
-            KeptDataset(
-                name=str(one.dataset.name),
-                digest=str(one.dataset.digest),
-                source=_uri(one.dataset.source),
-                context=next((str(tag.value) for tag in one.tags if tag.key == MLFLOW_CONTEXT), ""),
-            )
-            for one in (inputs.dataset_inputs if inputs is not None else [])
-        ]
+
+def _datasets(run: Any) -> list[KeptDataset]:
+    return [
+        KeptDataset(
+            name=str(one.dataset.name),
+            digest=str(one.dataset.digest),
+            source=_uri(one.dataset.source),
+            context=next((str(tag.value) for tag in one.tags if tag.key == MLFLOW_CONTEXT), ""),
+        )
+        for one in (run.inputs.dataset_inputs if run.inputs is not None else [])
+    ]
 
 
 def _uri(source: str | None) -> str:
