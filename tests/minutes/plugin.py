@@ -26,6 +26,7 @@ from .processes import (
     MARK,
     SHARED,
     LeftBehind,
+    children,
     end_what_is_left,
     mark_of,
     shared_process,
@@ -33,8 +34,8 @@ from .processes import (
     take_in_orphans,
 )
 
-#: Seconds between two looks at all processes.
-LOOK_S = 4.0
+#: Seconds between two looks at all processes, and at the orphans that the leading process has taken in.
+LOOK_S, ORPHANS_S = 4.0, 0.25
 
 MAIN = "main"
 
@@ -298,7 +299,11 @@ class Minutes:
     # -- the accounts
 
     def _go_on_looking(self) -> None:
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(ORPHANS_S):
+            with self._lock:
+                self._accounts.note_orphans(children())
+            if time.monotonic() - self._looked < LOOK_S:
+                continue
             self._look()
             if self._quiet:
                 self._lines.sign_of_life(len(self._finished), self._count, self._running)

@@ -212,18 +212,23 @@ def take_in_orphans(own: Callable[[], Iterable[int]], ended: dict[int, float]) -
 
     def wait_for_orphans(*_: object) -> None:
         known = set(own())
-        for file in _children_files():
-            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-                for pid in map(int, file.read_text().split()):
-                    if pid in known:
-                        continue
-                    with contextlib.suppress(ChildProcessError):
-                        gone, _status, usage = os.wait4(pid, os.WNOHANG)
-                        if gone:
-                            ended[pid] = usage.ru_utime + usage.ru_stime
+        for pid in children():
+            if pid in known:
+                continue
+            with contextlib.suppress(ChildProcessError):
+                gone, _status, usage = os.wait4(pid, os.WNOHANG)
+                if gone:
+                    ended[pid] = usage.ru_utime + usage.ru_stime
 
     signal.signal(signal.SIGCHLD, wait_for_orphans)
     return True
+
+
+def children() -> Iterator[int]:
+    """Return the pids of this process's children; none where the system does not tell (it is no Linux)."""
+    for file in _children_files():
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            yield from map(int, file.read_text().split())
 
 
 def _children_files() -> Iterator[Path]:
