@@ -139,9 +139,12 @@ class Labs:
         """SIGTERM, as a service manager or a hub does."""
         self.server.stop(signal.SIGTERM)
 
-    def start_again(self) -> None:
-        """The next Lab, at the same address."""
-        self.server = start_lab(self.home, after=self.server, arguments=self.arguments)
+    def start_again(self, *, left_to_page_s: float = 2.0) -> None:
+        """The next Lab, at the same address. ``left_to_page_s``: how long it waits for pages before it writes."""
+        arguments = list(self.arguments)
+        if not any(_LEFT_TO_PAGE in each for each in arguments):
+            arguments.append(f"{_LEFT_TO_PAGE}={left_to_page_s}")
+        self.server = start_lab(self.home, after=self.server, arguments=arguments)
 
     def executions(self, kernel_id: str) -> dict[str, Any]:
         """What a page of ours asks for."""
@@ -197,6 +200,7 @@ class RemoteLab(Labs):
         assert status == 200, answer
 
 
+_LEFT_TO_PAGE = "--GenOpsLab.outputs_left_to_page_s"
 #: Jupyter's own limiter would drop at this rate on the slowest machine
 _STRICT = ["--ServerApp.iopub_msg_rate_limit=20"]
 

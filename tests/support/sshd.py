@@ -35,6 +35,7 @@ import pytest
 from genops_lab.links.route import Route
 from tests.minutes.processes import MARK
 
+from .homes import without_debugger
 from .processes import end_those_of
 
 #: Seconds that anything here may take before it counts as broken.
@@ -91,6 +92,8 @@ class Sshd:
         self.folder = Path(tempfile.mkdtemp(prefix="gol-sshd-"))
         self.home = user.home if user else self.folder / "home"
         self.home.mkdir(exist_ok=True)
+        if user is None:
+            without_debugger(self.home / ".ipython")
         mark = {MARK: os.environ[MARK]} if MARK in os.environ else {}
         self.environment = {"HOME": str(self.home), **mark, **(environment or {})}
         self.host_key = make_key(self.folder / "host_key")
