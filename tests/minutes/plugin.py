@@ -28,6 +28,7 @@ from .processes import (
     LeftBehind,
     children,
     end_what_is_left,
+    families,
     mark_of,
     shared_process,
     shared_processes,
@@ -301,7 +302,8 @@ class Minutes:
     def _go_on_looking(self) -> None:
         while not self._over.wait(ORPHANS_S):
             with self._lock:
-                self._accounts.note_orphans(children())
+                orphans = [pid for pid in children() if pid not in self._workers.values()]
+                self._accounts.note_orphans(families(orphans))  # a child may become one at its end
             if time.monotonic() - self._looked < LOOK_S:
                 continue
             self._look()

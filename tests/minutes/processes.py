@@ -224,12 +224,19 @@ def take_in_orphans(own: Callable[[], Iterable[int]], ended: dict[int, float]) -
     return True
 
 
-def children() -> Iterator[int]:
-    """Return the pids of this process's children; none where the system does not tell (it is no Linux)."""
-    for file in _children_files():
+def families(pids: Iterable[int]) -> Iterator[int]:
+    """Return these pids and those of their descendants."""
+    for pid in pids:
+        yield pid
+        yield from families(list(children(str(pid))))
+
+
+def children(of: str = "self") -> Iterator[int]:
+    """Return the pids of a process's children; none where the system does not tell (it is no Linux)."""
+    for file in _children_files(of):
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
             yield from map(int, file.read_text().split())
 
 
-def _children_files() -> Iterator[Path]:
-    return Path("/proc/self/task").glob("*/children")
+def _children_files(of: str = "self") -> Iterator[Path]:
+    return Path(f"/proc/{of}/task").glob("*/children")
