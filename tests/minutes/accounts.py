@@ -50,10 +50,9 @@ class Accounts:
     def note_orphans(self, pids: Iterable[int]) -> None:
         """Remember whose the orphans are that the leading process has now: the next look may come after their end."""
         for pid in pids:
-            if pid not in self._roots and pid not in self._orphans:
-                owner = self._marked(pid)
-                if owner:
-                    self._orphans[pid] = owner
+            owner = "" if pid in self._roots else self._marked(pid)
+            if owner:
+                self._orphans[pid] = owner
 
     def update(self) -> None:
         """Look at all processes."""
@@ -74,9 +73,8 @@ class Accounts:
             del self._owners[seen.key]
         for pid in self.waited_for.keys() & self._orphans.keys() - pids.keys():  # no look has seen them
             seconds = self.waited_for.pop(pid)
-            self._gone[self._orphans[pid]] += seconds
+            self._gone[self._orphans.pop(pid)] += seconds
             self._gone[self._roots[self._main]] -= seconds
-        self._orphans = {pid: owner for pid, owner in self._orphans.items() if pid in pids}
         self._seen = {key: now[key] for key in self._owners}
 
     def owners(self) -> set[str]:
@@ -97,7 +95,7 @@ class Accounts:
             return self._roots[seen.pid]
         parent = self._owners.get(pids.get(seen.parent, (0, 0.0)))
         if parent is None or seen.parent == self._main:  # an orphan, or somebody else's
-            return self._marked(seen.pid) or parent
+            return self._marked(seen.pid) or self._orphans.get(seen.pid) or parent
         return parent
 
     def _marked(self, pid: int) -> str:

@@ -233,7 +233,10 @@ def families(pids: Iterable[int]) -> Iterator[int]:
 
 def children(of: str = "self") -> Iterator[int]:
     """Return the pids of a process's children; none where the system does not tell (it is no Linux)."""
-    for file in _children_files(of):
+    files: list[Path] = []
+    with contextlib.suppress(OSError):  # a process that has ended meanwhile
+        files = list(_children_files(of))
+    for file in files:
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
             yield from map(int, file.read_text().split())
 
