@@ -44,7 +44,7 @@ _WATCH = """key => {
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home, running_lab(home) as server:
+    with temporary_home(debugger=True) as home, running_lab(home) as server:
         run = _prepared(home, server)
         yield _answered(home, run)
         frames, kilobytes = _seen(server)

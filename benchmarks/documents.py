@@ -111,8 +111,8 @@ class Scene:
 
 def figures() -> Iterator[Figure]:
     with ExitStack() as stack:
-        home = stack.enter_context(temporary_home())
-        host = stack.enter_context(Sshd())
+        home = stack.enter_context(temporary_home(debugger=True))
+        host = stack.enter_context(Sshd(debugger=True))
         proxy = stack.enter_context(FaultProxy(host.port))
         scene = Scene(home, host, proxy)
         stack.callback(scene.close)

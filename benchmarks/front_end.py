@@ -130,7 +130,7 @@ def _wait_for_value(page: Page, value: int) -> None:
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home, chromium() as browser, running_lab(home) as server:
+    with temporary_home(debugger=True) as home, chromium() as browser, running_lab(home) as server:
         _script_ms(browser, server)
         pairs = [_script_ms(browser, server) for _ in range(ROUNDS)]
         yield Figure(

@@ -29,7 +29,7 @@ PATIENCE_S = 600.0
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home, Sshd() as host, running_lab(home) as server:
+    with temporary_home(debugger=True) as home, Sshd(debugger=True) as host, running_lab(home) as server:
         names = _connected(home, host, server)
         notes = _notes(host, server)
         looks = [_look(host, server, names) for _ in range(ROUNDS)]

@@ -87,7 +87,7 @@ def _run(program: str, *arguments: str, env: dict[str, str], cwd: object) -> Any
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         env = home.environment()
         ours, others = [], []
         for _ in range(ROUNDS):

@@ -16,7 +16,7 @@ ROUNDS = 3
 
 
 def _idle_mb(*arguments: str) -> float:
-    with temporary_home() as home, running_lab(home, arguments=arguments) as server:
+    with temporary_home(debugger=True) as home, running_lab(home, arguments=arguments) as server:
         server.get("api/contents")
         time.sleep(2)
         process = psutil.Process(server.process.pid)

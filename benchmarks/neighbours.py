@@ -110,7 +110,7 @@ def figures() -> Iterator[Figure]:
 
 def _kept(case: Case, python: Path, what: str, act: Callable[[LabServer, LabPage], LabServer]) -> Figure:
     """In a home of its own."""
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         server = start_lab(home, python=python)
         path = home.work / "work.ipynb"
         try:

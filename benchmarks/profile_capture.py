@@ -125,7 +125,7 @@ print(json.dumps([took, profile.profile["summary"]["events"]]))
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         env = home.environment()
         for name, model in WORKLOADS.items():
             code = LOOP.replace("MODEL", model).replace("ROUNDS", str(ROUNDS))

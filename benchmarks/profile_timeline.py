@@ -166,7 +166,7 @@ def _tiles(columns: Columns, folder: Path) -> Iterator[Figure]:
 
 
 def _page(columns: Columns, source: Path) -> Iterator[Figure]:
-    with temporary_home() as home, running_lab(home) as server, chromium() as browser:
+    with temporary_home(debugger=True) as home, running_lab(home) as server, chromium() as browser:
         shutil.copy(source, home.work)
         profile_id = _opened(server, source.name)
         # The Lab makes the timeline of the columns that it finds.

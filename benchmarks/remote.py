@@ -30,7 +30,7 @@ def figures() -> Iterator[Figure]:
         baseline = _baseline(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gol-baseline-"))))
         failed = []
         for part in chosen:
-            with temporary_home() as home:
+            with temporary_home(debugger=True) as home:
                 try:
                     yield from _part(part, home, baseline)
                 except subprocess.CalledProcessError:

@@ -69,7 +69,7 @@ def _sshpyk_config() -> Path:
 def bed() -> Iterator[Bed]:
     """The host, the proxies and the kernels; all gone afterwards."""
     with ExitStack() as stack:
-        host = stack.enter_context(Sshd())
+        host = stack.enter_context(Sshd(debugger=True))
         proxies: dict[Place, FaultProxy] = {
             delay: stack.enter_context(FaultProxy(host.port, latency_s=delay / 2000.0))
             for delay in DELAYS_MS

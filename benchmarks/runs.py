@@ -115,7 +115,10 @@ def _over_http(uri: str, folder: Path, what: str) -> Figure:
     from genops_lab.experiments.columns.mirror import Mirror
     from genops_lab.experiments.columns.opening import ways_to
 
-    with temporary_home() as home, running_mlflow(home, uri, folder / "served", cold=True) as url:
+    with (
+        temporary_home(debugger=True) as home,
+        running_mlflow(home, uri, folder / "served", cold=True) as url,
+    ):
         server = [process for process in psutil.Process().children(recursive=True) if _serves(process)]
         mirror = Mirror(ways_to(url), folder / "kept-http")
         before, begun = _cpu(server), time.perf_counter()

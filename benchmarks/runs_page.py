@@ -52,7 +52,7 @@ def figures() -> Iterator[Figure]:
 
 def measured(runs: int, *, times: int) -> Iterator[Figure]:
     """In one Lab, whose embedded MLflow gets ``runs`` runs."""
-    with temporary_home() as home, running_lab(home) as server, chromium() as browser:
+    with temporary_home(debugger=True) as home, running_lab(home) as server, chromium() as browser:
         assert server.get("genops/runs")["runs"] == []
         run_store.make(
             f"sqlite:///{home.data}/mlflow/mlflow.db", runs, str(home.path / "artifacts"), each=_METRICS

@@ -49,7 +49,7 @@ def _latencies_ms(url: str, headers: dict[str, str]) -> list[float]:
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         with running_lab(home) as server:
             env = home.environment(MLFLOW_TRACKING_URI=f"sqlite:///{home.data}/mlflow/mlflow.db")
             server.get("genops/experiments")

@@ -37,7 +37,7 @@ def _until_open_s(clone: Path, home: Home) -> float:
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home, tempfile.TemporaryDirectory(prefix="gol-clone-") as folder:
+    with temporary_home(debugger=True) as home, tempfile.TemporaryDirectory(prefix="gol-clone-") as folder:
         clone = Path(folder) / "genops-lab"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         yield Figure(

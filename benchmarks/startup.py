@@ -51,7 +51,7 @@ def _start(home: Home, which: str) -> dict[str, object]:
 
 
 def figures() -> Iterator[Figure]:
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         for which in ("with", "without"):
             _start(home, which)  # the store is made once, byte code is compiled
         pairs = [(_start(home, "with"), _start(home, "without")) for _ in range(ROUNDS)]

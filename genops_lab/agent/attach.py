@@ -14,7 +14,7 @@ import stat
 import sys
 from typing import Any, Awaitable, Callable, Dict, Set
 
-from . import version
+from . import version, zipped
 from .calls import answer, table
 from .channels import Channel, ChannelReset
 from .doorway import Doorways
@@ -131,6 +131,7 @@ def _note_use() -> None:
     from .environments import note_use
 
     note_use(sys.prefix)
+    zipped.keep()
 
 
 def hello() -> Dict[str, Any]:

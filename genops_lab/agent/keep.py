@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import processes, version, wire
@@ -73,14 +72,14 @@ def main(arguments: List[str]) -> int:
         _say(answer, {"error": {"code": error.code, "message": str(error), "hint": error.hint}})
         return 1
     except OSError as error:
-        traceback.print_exc()
+        _log_traceback()
         _say(answer, {"error": _os_error(error)})
         return 1
     _say(answer, {"result": keeper.info()})
     try:
         keeper.run(signer, prefix)
     except Exception as error:
-        traceback.print_exc()
+        _log_traceback()
         keeper.fail(error)
         return 1
     return 0
@@ -92,6 +91,12 @@ def _keep_spare(folder: str, order: Dict[str, Any], answer: int) -> int:
     made = Spare(folder, order)
     _say(answer, {"result": {"pid": made.process.pid}})
     return made.run()
+
+
+def _log_traceback() -> None:
+    import traceback
+
+    traceback.print_exc()
 
 
 def _say(descriptor: int, answer: Dict[str, Any]) -> None:

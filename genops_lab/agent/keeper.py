@@ -13,7 +13,7 @@ import socket
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import records, wire
+from . import records, wire, zipped
 from .attendance import Attendance
 from .idle import IdleWatch
 from .idle_policy import IdlePolicy
@@ -80,6 +80,7 @@ class Keeper:
             from .relay import Relay  # and ZMQ: the kernel, which takes longer to start, is on its way
 
             self.relay = Relay(prefix, signer, self.poller)
+        zipped.keep()
         if self.process is not None:
             self.poller.register(self.process.output, select.POLLIN)
         self.poller.register(self._listener.fileno(), select.POLLIN)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
-import shutil
 import socket
 import stat
-import tempfile
 from typing import Iterator, List, Optional, Tuple
 
 #: A unix socket's path has 107 bytes on Linux and 103 on macOS; names in the folder take some.
@@ -96,6 +93,8 @@ def own_folder(shared: str, name: str) -> str:
     try:
         return private_folder(os.path.join(shared, name))
     except UnsafeFolder:
+        import tempfile  # imports much, as shutil does, that keepers do not need
+
         found = own_folders(shared, name)
         return found[0] if found else tempfile.mkdtemp(prefix=name + "-", dir=shared)
 
@@ -257,12 +256,14 @@ def listen(path: str) -> socket.socket:
 def forget(folder: str) -> None:
     """Remove a kernel's folder, and that of its sockets: its name is gone at once, so that who comes late finds none
     to write into. What was cut in the middle of its removal goes with the next."""
+    import shutil
+
     sockets = socket_folder(folder)
     if sockets != folder:
         shutil.rmtree(sockets, ignore_errors=True)
     root = os.path.dirname(folder)
     try:
-        os.rename(folder, os.path.join(root, REMOVED + secrets.token_hex(8)))
+        os.rename(folder, os.path.join(root, REMOVED + os.urandom(8).hex()))
     except FileNotFoundError:  # somebody else was quicker
         return
     for name in os.listdir(root):

@@ -1,4 +1,8 @@
-"""Modules out of the zip, also where two threads import one at the same time.
+"""Modules out of the zip: compiled once on a host, and whole where two threads import one at the same time.
+
+zipimport compiles each module in each process anew, since Python 3.10 twice. What a process has compiled is kept beside
+the zip, in a file for this Python, where the folder is the user's alone. The next ones read it: half of the CPU of an
+agent's or a keeper's start.
 
 Before Python 3.10 zipimport has only ``load_module``, and the import system does not mark a module that comes
 by it as being initialised: a second thread that imports it meanwhile gets it half filled, in place of waiting
@@ -7,16 +11,130 @@ for it ("cannot import name ..."). With ``exec_module`` the import system itself
 
 from __future__ import annotations
 
+import marshal
+import os
+import stat
+import struct
 import sys
+import threading
 import zipimport
-from importlib.abc import InspectLoader
+import zlib
+from importlib.util import MAGIC_NUMBER
+from types import CodeType
+from typing import Any, Dict
+
+if sys.version_info >= (3, 10):
+    _Importer = zipimport.zipimporter
+else:
+    from importlib.abc import InspectLoader
+
+    class _Importer(zipimport.zipimporter, InspectLoader):
+        """Has ``create_module`` and ``exec_module``, from InspectLoader."""
 
 
-class ZipModules(zipimport.zipimporter, InspectLoader):
-    """A zipimporter that has ``create_module`` and ``exec_module``, from InspectLoader."""
+#: Python's magic number, the zip's size and time in ns, the CRC-32 of what follows.
+_HEAD = struct.Struct("=4sqqI")
+
+_PATIENCE_S = 2.0
+_keeping = threading.Lock()
+
+_archive = ""
+#: Code by module, as ``marshal`` writes it: of earlier processes, and compiled here.
+_kept: Dict[str, bytes] = {}
+_new: Dict[str, CodeType] = {}
+
+
+class ZipModules(_Importer):
+    """A zipimporter whose code is compiled once."""
+
+    def get_code(self, fullname: str) -> Any:
+        """The code of a module."""
+        if self.archive != _archive:
+            return super().get_code(fullname)
+        if fullname in _kept:
+            return marshal.loads(_kept[fullname])  # noqa: S302 - from a folder of the user's alone
+        code = _new[fullname] = super().get_code(fullname)
+        return code
+
+    def get_filename(self, fullname: str) -> str:
+        """The path of a module. zipimport would compile the module to know it."""
+        if self.archive != _archive:
+            return super().get_filename(fullname)
+        end = "/__init__.py" if self.is_package(fullname) else ".py"
+        return f"{self.archive}/{self.prefix}{fullname.rpartition('.')[2]}{end}"
 
 
 def install() -> None:
     """From now on. What was imported before stays."""
+    global _archive
+    _archive = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    _kept.update(_read())
     sys.path_hooks.insert(0, ZipModules)
-    sys.path_importer_cache.clear()
+    for path in [path for path in sys.path_importer_cache if path.startswith(_archive)]:
+        del sys.path_importer_cache[path]
+
+
+def keep() -> None:
+    """Keep what this process has compiled, for the next ones. A disk that is full or not the user's keeps nothing."""
+    if _keeping.acquire(timeout=_PATIENCE_S):  # a thread that does it is let finish before the process ends
+        try:
+            _keep()
+        finally:
+            _keeping.release()
+
+
+def _keep() -> None:
+    new = dict(_new)
+    if not new or sys.dont_write_bytecode:
+        return
+    _kept.update((name, marshal.dumps(code)) for name, code in new.items())
+    for name in new:
+        del _new[name]
+    data = marshal.dumps({**_read(), **_kept})
+    part = f"{_file()}.{os.getpid()}"
+    try:
+        if not _is_own(os.lstat(os.path.dirname(_archive))):
+            return
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_head(data) + data)
+        os.replace(part, _file())
+    except OSError:
+        _remove(part)
+
+
+def _remove(part: str) -> None:
+    try:
+        os.unlink(part)
+    except OSError:  # it was never made
+        return
+
+
+def _file() -> str:
+    return f"{_archive}.{sys.implementation.cache_tag}"
+
+
+def _head(data: bytes) -> bytes:
+    of = os.stat(_archive)
+    return _HEAD.pack(MAGIC_NUMBER, of.st_size, of.st_mtime_ns, zlib.crc32(data))
+
+
+def _is_own(found: os.stat_result) -> bool:
+    """Whether nobody else can have put there what lies there."""
+    return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
+
+
+def _read() -> Dict[str, bytes]:
+    """What lies beside the zip; nothing where it is damaged, or could be somebody else's."""
+    try:
+        if not _is_own(os.lstat(os.path.dirname(_archive))) or not _is_own(os.lstat(_file())):
+            return {}
+        with open(_file(), "rb") as file:
+            head, data = file.read(_HEAD.size), file.read()
+        expected = _head(data)
+    except OSError:
+        return {}
+    if head != expected:
+        return {}
+    found: Dict[str, bytes] = marshal.loads(data)  # noqa: S302 - its sum is right, and the folder the user's alone
+    return found

@@ -17,10 +17,9 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _MAIN = """\
 import sys
 
-if sys.version_info < (3, 10):
-    from genops_lab.agent import zipped
+from genops_lab.agent import zipped
 
-    zipped.install()
+zipped.install()
 
 from genops_lab.agent.__main__ import main
 

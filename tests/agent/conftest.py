@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import uv_folder
+from tests.support.homes import without_debugger
 from tests.support.packages import package_folder, without_index
 from tests.support.processes import end_those_of
 
@@ -21,6 +22,7 @@ from .building import PATH, PLAIN
 def short_folder() -> Iterator[Path]:
     """A folder with a short name: sockets lie in it."""
     folder = Path(tempfile.mkdtemp(prefix="ga"))
+    without_debugger(folder / "ipython")
     try:
         yield folder
     finally:

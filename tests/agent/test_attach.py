@@ -63,6 +63,42 @@ def test_the_zip_is_the_same_each_time_and_holds_no_more_than_it_must(zipped: Pa
     assert not [name for name in names if "pycache" in name or name.endswith(".pyc")]
 
 
+def compiled_by_an_attachment(zipped: Path) -> set[str]:
+    """Start the agent from the zip and end it: the modules that it compiled."""
+    program = (
+        "import runpy, sys; path = sys.argv[1]; sys.argv[1:] = ['attach'];"
+        "sys.addaudithook(lambda event, of: event == 'compile' and print(of[1], file=sys.stderr));"
+        "runpy.run_path(path, run_name='__main__')"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(zipped)],
+        input=b"", capture_output=True, timeout=60, check=False, env=environment,
+    )  # fmt: skip
+    lines = done.stderr.decode().splitlines()
+    return {line.rpartition("/genops_lab/agent/")[2] for line in lines if "/genops_lab/agent/" in line}
+
+
+def test_the_zip_is_compiled_once_in_a_folder_of_the_users_alone(zipped: Path) -> None:
+    kept = zipped.with_name(f"{zipped.name}.{sys.implementation.cache_tag}")
+    zipped.parent.chmod(0o770)
+    assert {"attach.py", "mux.py"} <= compiled_by_an_attachment(zipped) and not kept.exists()
+    zipped.parent.chmod(0o700)
+    assert {"attach.py", "mux.py"} <= compiled_by_an_attachment(zipped)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    outside = {"__init__.py", "__main__.py", "zipped.py"}  # imported before, and the program itself
+    assert compiled_by_an_attachment(zipped) <= outside
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-100] + bytes(100))
+    assert {"attach.py", "mux.py"} <= compiled_by_an_attachment(zipped), "damaged"
+    assert compiled_by_an_attachment(zipped) <= outside, "mended"
+    zipped.parent.chmod(0o770)
+    assert {"attach.py", "mux.py"} <= compiled_by_an_attachment(zipped), "could be somebody else's"
+    zipped.parent.chmod(0o700)
+    os.utime(zipped, (1, 1))
+    assert {"attach.py", "mux.py"} <= compiled_by_an_attachment(zipped), "another zip's"
+
+
 def test_the_agent_imports_the_standard_library_alone(zipped: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import genops_lab.agent.attach, genops_lab.agent.probe,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from genops_lab.agent.publishing import MOST_PIECES, PIECE, SOON
+from tests.support.environments import index_variables, uv_folder
 
 from .hosts import attached
 from .waiting import run
@@ -33,8 +35,11 @@ def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if request.param == "installed":
         return "", ""
     folder = str(tmp_path_factory.mktemp("ipykernel"))
+    uv = uv_folder()  # pip takes 2 s of CPU for it
+    pip = [uv / "uv", "pip"] if uv else [sys.executable, "-m", "pip"]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, request.param],
+        [*pip, "install", "-q", "--no-deps", "--target", folder, request.param],
+        env={**os.environ, **index_variables()},
         check=True,
     )
     return request.param, folder

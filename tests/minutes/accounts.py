@@ -8,7 +8,7 @@ growth between the file's start and end.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .processes import Key, Seen, look, mark_of
 
@@ -32,6 +32,7 @@ class Accounts:
         self._gone: defaultdict[str, float] = defaultdict(float)
         #: What the leading process learnt of orphans that it waited for: CPU seconds by pid.
         self.waited_for: dict[int, float] = {}
+        self._orphans: dict[int, str] = {}
 
     def own(self, pid: int, owner: str) -> None:
         """Have a process and its descendants, those that run already too, counted for ``owner``."""
@@ -45,6 +46,13 @@ class Accounts:
             if in_family and self._owners[key] == before:
                 self._owners[key] = owner
                 family.add(key[0])
+
+    def note_orphans(self, pids: Iterable[int]) -> None:
+        """Remember whose the orphans are that the leading process has now: the next look may come after their end."""
+        for pid in pids:
+            owner = "" if pid in self._roots else self._marked(pid)
+            if owner:
+                self._orphans[pid] = owner
 
     def update(self) -> None:
         """Look at all processes."""
@@ -63,6 +71,10 @@ class Accounts:
             self._bury(seen, pids, orphans)
         for seen in ended:
             del self._owners[seen.key]
+        for pid in self.waited_for.keys() & self._orphans.keys() - pids.keys():  # no look has seen them
+            seconds = self.waited_for.pop(pid)
+            self._gone[self._orphans.pop(pid)] += seconds
+            self._gone[self._roots[self._main]] -= seconds
         self._seen = {key: now[key] for key in self._owners}
 
     def owners(self) -> set[str]:
@@ -83,10 +95,12 @@ class Accounts:
             return self._roots[seen.pid]
         parent = self._owners.get(pids.get(seen.parent, (0, 0.0)))
         if parent is None or seen.parent == self._main:  # an orphan, or somebody else's
-            run, _, rest = self._mark_of(seen.pid).partition(":")
-            if run == self._run and rest:
-                return rest.partition(":")[0]
+            return self._marked(seen.pid) or self._orphans.get(seen.pid) or parent
         return parent
+
+    def _marked(self, pid: int) -> str:
+        run, _, rest = self._mark_of(pid).partition(":")
+        return rest.partition(":")[0] if run == self._run else ""
 
     def _bury(self, seen: Seen, pids: dict[int, Key], orphans: set[int]) -> None:
         """Keep the seconds of a process that has ended, unless the one that waited for it shows them.

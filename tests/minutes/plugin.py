@@ -26,15 +26,17 @@ from .processes import (
     MARK,
     SHARED,
     LeftBehind,
+    children,
     end_what_is_left,
+    families,
     mark_of,
     shared_process,
     shared_processes,
     take_in_orphans,
 )
 
-#: Seconds between two looks at all processes.
-LOOK_S = 4.0
+#: Seconds between two looks at all processes, and at the orphans that the leading process has taken in.
+LOOK_S, ORPHANS_S = 4.0, 0.25
 
 MAIN = "main"
 
@@ -298,7 +300,12 @@ class Minutes:
     # -- the accounts
 
     def _go_on_looking(self) -> None:
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(ORPHANS_S):
+            with self._lock:
+                orphans = [pid for pid in children() if pid not in self._workers.values()]
+                self._accounts.note_orphans(families(orphans))  # a child may become one at its end
+            if time.monotonic() - self._looked < LOOK_S:
+                continue
             self._look()
             if self._quiet:
                 self._lines.sign_of_life(len(self._finished), self._count, self._running)

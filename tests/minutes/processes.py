@@ -212,19 +212,34 @@ def take_in_orphans(own: Callable[[], Iterable[int]], ended: dict[int, float]) -
 
     def wait_for_orphans(*_: object) -> None:
         known = set(own())
-        for file in _children_files():
-            with contextlib.suppress(OSError):  # a thread that has ended meanwhile
-                for pid in map(int, file.read_text().split()):
-                    if pid in known:
-                        continue
-                    with contextlib.suppress(ChildProcessError):
-                        gone, _status, usage = os.wait4(pid, os.WNOHANG)
-                        if gone:
-                            ended[pid] = usage.ru_utime + usage.ru_stime
+        for pid in children():
+            if pid in known:
+                continue
+            with contextlib.suppress(ChildProcessError):
+                gone, _status, usage = os.wait4(pid, os.WNOHANG)
+                if gone:
+                    ended[pid] = usage.ru_utime + usage.ru_stime
 
     signal.signal(signal.SIGCHLD, wait_for_orphans)
     return True
 
 
-def _children_files() -> Iterator[Path]:
-    return Path("/proc/self/task").glob("*/children")
+def families(pids: Iterable[int]) -> Iterator[int]:
+    """Return these pids and those of their descendants."""
+    for pid in pids:
+        yield pid
+        yield from families(list(children(str(pid))))
+
+
+def children(of: str = "self") -> Iterator[int]:
+    """Return the pids of a process's children; none where the system does not tell (it is no Linux)."""
+    files: list[Path] = []
+    with contextlib.suppress(OSError):  # a process that has ended meanwhile
+        files = list(_children_files(of))
+    for file in files:
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            yield from map(int, file.read_text().split())
+
+
+def _children_files(of: str = "self") -> Iterator[Path]:
+    return Path(f"/proc/{of}/task").glob("*/children")

@@ -181,6 +181,25 @@ def test_an_orphan_that_the_leading_process_waited_for_is_still_its_workers() ->
     assert accounts.spent("main") == pytest.approx(1.0)
 
 
+def test_an_orphan_that_ended_between_two_looks_is_its_workers_when_it_was_noted() -> None:
+    machine = Machine()
+    accounts = machine.accounts()
+    machine.processes |= {
+        31: (10, 0.0, "run:gw0:a"),
+        32: (10, 0.0, "other-run:gw0:a"),
+        33: (10, 0.0, "run:gw0:a"),
+    }
+    accounts.note_orphans([20, 31, 32])
+    del machine.processes[31], machine.processes[32], machine.processes[33]
+    machine.processes[10] = (1, 1.0 + 3.5 + 0.25 + 0.125, "")
+    accounts.waited_for |= {31: 3.5, 32: 0.25, 33: 0.125}
+    accounts.update()
+    assert (accounts.spent("gw0"), accounts.spent("main")) == (5.5, 1.375)
+    machine.processes[31] = (10, 2.0, "")  # the pid is another process's
+    accounts.update()
+    assert (accounts.spent("gw0"), accounts.spent("main")) == (5.5, 3.375)
+
+
 def test_a_shared_process_takes_what_it_used_before_it_was_named() -> None:
     machine = Machine()
     accounts = machine.accounts()

@@ -160,36 +160,6 @@ def test_killed_in_the_middle_of_cells(lab: RemoteLab) -> None:
     page.close()
 
 
-def test_stopped_in_the_middle_of_a_cell_with_a_page_that_comes_back(lab: RemoteLab) -> None:
-    import nbformat
-
-    lab.write_notebook({"cell1": CODE})
-    session = begin(lab, "work.ipynb")
-    kernel_id = session["kernel"]["id"]
-    lab.stop()
-    before = lab.notebook.read_bytes()
-    lab.start_again()
-    assert sessions(lab) == {"work.ipynb": ids(session)}
-
-    page = lab.page(kernel_id)  # at once, though the kernel is busy
-    eventually(lambda: lab.executions(kernel_id)["executions"])
-    account = eventually(
-        lambda: lab.executions(kernel_id), lambda found: found["executions"][0]["state"] == "done"
-    )
-    (run,) = account["executions"]
-    assert numbers(run["outputs"][0]["text"]) == NUMBERS
-    assert (run["status"], run["execution_count"], run["code"]) == ("ok", 1, CODE)
-    assert lab.notebook.read_bytes() == before  # the page merges and saves, not we under it
-
-    def take(notebook: Any) -> None:
-        notebook.cells[0].outputs = [nbformat.from_dict(output) for output in run["outputs"]]
-        notebook.cells[0].execution_count = run["execution_count"]
-
-    lab.save(take)
-    eventually(lambda: lab.executions(kernel_id)["executions"] == [])
-    page.close()
-
-
 def test_a_laptop_that_sleeps_while_a_cell_runs(lab: RemoteLab) -> None:
     """Everything of the Lab stands still, its connection is gone when it wakes up, and the cell has ended long ago."""
     path = lab.home.work / "plain.ipynb"
@@ -279,3 +249,33 @@ def test_a_notebook_that_was_moved_is_found_where_it_is(lab: RemoteLab) -> None:
     moved = lab.home.work / "moved.ipynb"
     wait_for(moved)
     assert not lab.notebook.exists()
+
+
+def test_stopped_in_the_middle_of_a_cell_with_a_page_that_comes_back(lab: RemoteLab) -> None:
+    import nbformat
+
+    lab.write_notebook({"cell1": CODE})
+    session = begin(lab, "work.ipynb")
+    kernel_id = session["kernel"]["id"]
+    lab.stop()
+    before = lab.notebook.read_bytes()
+    lab.start_again(left_to_page_s=20)
+    assert sessions(lab) == {"work.ipynb": ids(session)}
+
+    page = lab.page(kernel_id)  # at once, though the kernel is busy
+    eventually(lambda: lab.executions(kernel_id)["executions"])
+    account = eventually(
+        lambda: lab.executions(kernel_id), lambda found: found["executions"][0]["state"] == "done"
+    )
+    (run,) = account["executions"]
+    assert numbers(run["outputs"][0]["text"]) == NUMBERS
+    assert (run["status"], run["execution_count"], run["code"]) == ("ok", 1, CODE)
+    assert lab.notebook.read_bytes() == before  # the page merges and saves, not we under it
+
+    def take(notebook: Any) -> None:
+        notebook.cells[0].outputs = [nbformat.from_dict(output) for output in run["outputs"]]
+        notebook.cells[0].execution_count = run["execution_count"]
+
+    lab.save(take)
+    eventually(lambda: lab.executions(kernel_id)["executions"] == [])
+    page.close()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,6 @@ from genops_lab.experiments.tracking import KERNEL_ENDED
 from genops_lab.links.route import Route
 from tests.experiments.conftest import Room, made_folder, move_made, open_room  # noqa: F401 - a fixture
 from tests.support.environments import environment_without_lab, find_python
-from tests.support.exhaustive import times
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
@@ -47,9 +47,6 @@ while not os.path.exists({stop!r}):
     time.sleep(0.03)
 print("logged", count)
 """
-
-#: What goes on while a Lab is killed and another starts.
-COUNT = times(1500, 700)
 
 TRAINING = """
 import torch
@@ -345,14 +342,26 @@ def test_in_a_jupyter_server_that_is_killed_in_the_middle(home: Home) -> None:
         assert status == 200, answer
         with lab_kernel(server, f"genops-{TARGET}") as kernel:
             kernel.ok("%load_ext genops_lab")
-            kernel.send(LOOP.format(count=COUNT, pause=0.02))
-            eventually(lambda: server.get("genops/runs")["runs"])
+            stop, counted = home.work / "stop", home.work / "counted"
+            kernel.send(UNTIL.format(stop=str(stop)) + f"open({str(counted)!r}, 'w').write(str(count))")
+
+            def the_run() -> dict[str, Any]:
+                return next(iter(server.get("genops/runs")["runs"]), {})
+
+            def steps() -> list[int]:
+                found = server.get(f"genops/runs/{the_run()['run_id']}/metrics")["series"]
+                return list(found[0]["steps"]) if found else []
+
+            eventually(the_run)
+            eventually(steps)
             server.stop(signal.SIGKILL)
             server = start_lab(home, after=server)
-            eventually(lambda: server.get("genops/runs")["runs"][0]["status"] == "FINISHED")
-            (run,) = server.get("genops/runs")["runs"]
-            (series,) = server.get(f"genops/runs/{run['run_id']}/metrics")["series"]
-            assert series["steps"] == list(range(COUNT)), "each metric once"
+            before = len(steps())
+            eventually(lambda: len(steps()) > before)
+            stop.touch()
+            eventually(lambda: the_run()["status"] == "FINISHED")
+            assert steps() == list(range(int(counted.read_text()))), "each metric once"
+            run = the_run()
             assert run["tags"]["genops.target"] == TARGET and run["source"].endswith("lesson.ipynb")
             kernel.server = server
     finally:

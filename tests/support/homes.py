@@ -50,12 +50,21 @@ class Home:
         }
 
 
+def without_debugger(ipython: Path) -> None:
+    """Have kernels of the IPython folder ``ipython`` leave debugpy away: a fifth of the CPU of their start."""
+    profile = ipython / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text("import sys\n\nsys.modules['debugpy'] = None\n")
+
+
 @contextmanager
-def temporary_home() -> Iterator[Home]:
-    """A home that is gone afterwards."""
+def temporary_home(*, debugger: bool = False) -> Iterator[Home]:
+    """A home that is gone afterwards. ``debugger``: whether its kernels import debugpy."""
     path = Path(tempfile.mkdtemp(prefix="gol-"))
     home = Home(path)
     home.work.mkdir()
+    if not debugger:
+        without_debugger(path / "ipython")
     try:
         yield home
     finally:

@@ -35,6 +35,7 @@ import pytest
 from genops_lab.links.route import Route
 from tests.minutes.processes import MARK
 
+from .homes import without_debugger
 from .processes import end_those_of
 
 #: Seconds that anything here may take before it counts as broken.
@@ -72,6 +73,7 @@ class Sshd:
     ``user``: the account to log in to (made by :func:`throwaway_user`); "" is who runs the tests.
     ``methods``: sshd's AuthenticationMethods (``publickey``, ``password``, ``keyboard-interactive``).
     ``extra``: lines of sshd_config that go before ours. ``environment``: variables of every session.
+    ``debugger``: whether kernels there import debugpy, as a user's do.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Sshd:
         methods: str = "publickey",
         extra: str = "",
         environment: dict[str, str] | None = None,
+        debugger: bool = False,
     ) -> None:
         self.program = sshd_program()
         self.alias = alias
@@ -91,6 +94,8 @@ class Sshd:
         self.folder = Path(tempfile.mkdtemp(prefix="gol-sshd-"))
         self.home = user.home if user else self.folder / "home"
         self.home.mkdir(exist_ok=True)
+        if user is None and not debugger:
+            without_debugger(self.home / ".ipython")
         mark = {MARK: os.environ[MARK]} if MARK in os.environ else {}
         self.environment = {"HOME": str(self.home), **mark, **(environment or {})}
         self.host_key = make_key(self.folder / "host_key")

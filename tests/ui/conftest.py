@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def shared_lab() -> Iterator[SharedLab]:
     """The JupyterLab of the modules that need none of their own, below a base URL of two levels, as behind a hub."""
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         shutil.copy(EXAMPLES / "quickstart.ipynb", home.work)
         variables = {"HF_TOKEN": "hf-secret", "OTHER_TOKEN": "other-secret"}
         path = f"{tools(home)}:{os.environ['PATH']}"

@@ -178,7 +178,7 @@ def unpack(home: Home, commit: str) -> dict[str, Any]:
 
 def main() -> None:
     (commit,) = sys.argv[1:]
-    with temporary_home() as home:
+    with temporary_home(debugger=True) as home:
         server, made = lived_in(home, thin_environment(older_wheel(commit)))
         try:
             opened(server)

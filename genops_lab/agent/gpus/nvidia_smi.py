@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import xml.etree.ElementTree as ElementTree
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 from .found import NOTHING, Found, gpu, mig_slice, process
@@ -68,6 +67,8 @@ def refusal(text: str) -> Found:
 
 def parse(text: str, listing: str = "") -> Found:
     """``nvidia-smi -q -x``, schemas 10 to 13; ``listing`` is ``nvidia-smi -L`` for the slices' UUIDs."""
+    import xml.etree.ElementTree as ElementTree  # not in keepers and agents on hosts that have the library
+
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - the host's own tool says it
     except ElementTree.ParseError as error:
