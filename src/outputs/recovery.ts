@@ -214,6 +214,7 @@ export class NotebookRecovery implements IDisposable {
       }
     }
     this._rightWhatIsConfirmed(model, new Set(latest.values()));
+    this._endStandIns(model, latest);
     const added = appendRecovered(model.sharedModel, homeless, trans);
     if (added && this._isShared) {
       this._lookAgain();
@@ -235,6 +236,10 @@ export class NotebookRecovery implements IDisposable {
     }
     if (future && future.msg.header.msg_id !== msg_id) {
       return; // it was run again meanwhile
+    }
+    if (this._watchedRuns.has(msg_id) && cell.executionState === 'running') {
+      this._lookAgain(); // another page runs it again, which the account does not tell yet
+      return;
     }
     const there = cell.outputs.toJSON();
     const same = sameOutputs(there, outputs);
@@ -320,18 +325,35 @@ export class NotebookRecovery implements IDisposable {
   /** In a document that is edited together one page writes what runs: another does when nobody else seems to. */
   private _standIn(
     cell: ICodeCellModel,
-    { msg_id, outputs }: IExecution,
+    { msg_id, cell_id, outputs }: IExecution,
     there: string
   ): void {
-    if (this._stood.get(msg_id) === there) {
+    if (this._stood.get(msg_id)?.there === there) {
       cell.outputs.fromJSON(outputs as unknown as nbformat.IOutput[]);
       there = JSON.stringify(cell.outputs.toJSON());
     }
-    this._stood.set(msg_id, there);
+    this._stood.set(msg_id, { cell_id, there });
     cell.executionState = 'running';
     this._unfinished = true;
     if (!document.hidden) {
       this._lookAgain();
+    }
+  }
+
+  /** A run that the account has no longer has ended, and another page wrote it: its cell does not run any more. */
+  private _endStandIns(
+    model: INotebookModel,
+    latest: ReadonlyMap<string, string>
+  ): void {
+    for (const [msgId, { cell_id }] of [...this._stood]) {
+      if (latest.get(cell_id) === msgId) {
+        continue;
+      }
+      this._stood.delete(msgId);
+      const cell = this._cell(model, cell_id);
+      if (cell && !latest.has(cell_id)) {
+        cell.executionState = 'idle';
+      }
     }
   }
 
@@ -404,7 +426,7 @@ export class NotebookRecovery implements IDisposable {
   private _again = false;
   private _timer = 0;
   /** What cells of other pages' runs held when this page looked last. */
-  private _stood = new Map<string, string>();
+  private _stood = new Map<string, { cell_id: string; there: string }>();
   /** Runs in a document that is edited together, and how many looks in a row found their outputs right. */
   private _watchedRuns = new Map<
     string,

@@ -333,6 +333,40 @@ describe('NotebookRecovery', () => {
     }
   });
 
+  it('ends what another page ran when the account has it no longer', async () => {
+    jest.useFakeTimers();
+    try {
+      Object.defineProperty(page.model, 'collaborative', { value: true });
+      void open(
+        account([execution({ cell_id: 'a', state: 'running' }, '1')]),
+        account([])
+      );
+      await jest.advanceTimersByTimeAsync(100);
+      const cell = Array.from(page.model.cells)[0] as ICodeCellModel;
+      expect(cell.executionState).toBe('running');
+      await jest.advanceTimersByTimeAsync(10_000);
+      expect(cell.executionState).toBe('idle');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('leaves alone what another page runs again meanwhile', async () => {
+    jest.useFakeTimers();
+    try {
+      Object.defineProperty(page.model, 'collaborative', { value: true });
+      void open(account([execution({ cell_id: 'a' }, 'all')]));
+      await jest.advanceTimersByTimeAsync(100);
+      const cell = Array.from(page.model.cells)[0] as ICodeCellModel;
+      cell.outputs.clear();
+      cell.executionState = 'running';
+      await jest.advanceTimersByTimeAsync(4000);
+      expect(page.text('a')).toBe('');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
   it('keeps outputs of edited and deleted cells at the end, once', async () => {
     const given = account([
       execution({ cell_id: 'a', code: 'before()', msg_id: '1' }, 'edited'),
