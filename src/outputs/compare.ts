@@ -12,6 +12,20 @@ export function sameOutputs(
   );
 }
 
+/** Whether a list of outputs begins or ends with all of another one and has more. */
+export function holdsMore(
+  there: readonly object[],
+  outputs: readonly object[]
+): boolean {
+  const { length } = outputs;
+  return (
+    length > 0 &&
+    there.length > length &&
+    (sameOutputs(there.slice(0, length), outputs) ||
+      sameOutputs(there.slice(-length), outputs))
+  );
+}
+
 function plain(output: object): ReadonlyJSONValue {
   const saved: Record<string, unknown> = { ...output };
   delete saved.transient;

@@ -10,12 +10,17 @@ import { Signal } from '@lumino/signaling';
 import type { GenOpsEvents, IChanged } from '../core';
 
 import { OutputsWriter, updateExcerpt } from './apply';
-import { sameOutputs } from './compare';
+import { holdsMore, sameOutputs } from './compare';
 import { appendRecovered } from './recovered';
 import type { IExecution, IExecutions, OutputsService } from './service';
 
 /** Pages of one document look again at different times. */
 const AGAIN_MS = 1000;
+/**
+ * So often in a row a page must find a document that is edited together right before it believes that: it asks the
+ * server sooner than it hears what other pages wrote meanwhile.
+ */
+const RIGHT_LOOKS = 5;
 
 /**
  * Gives a notebook the outputs that its page did not see: those made before the page was loaded, while its
@@ -209,13 +214,16 @@ export class NotebookRecovery implements IDisposable {
       }
     }
     this._rightWhatIsConfirmed(model, new Set(latest.values()));
+    this._endStandIns(model, latest);
     const added = appendRecovered(model.sharedModel, homeless, trans);
     if (added && this._isShared) {
       this._lookAgain();
     } else {
       homeless.forEach(execution => this._confirm(execution));
     }
-    if (this._toConfirm.size > 0 && !this._wasDirty) {
+    if (this._isShared) {
+      this._tellDone(); // the room saves, and a save of this page could undo what others wrote
+    } else if (this._toConfirm.size > 0 && !this._wasDirty) {
       this._save();
     }
   }
@@ -228,6 +236,10 @@ export class NotebookRecovery implements IDisposable {
     }
     if (future && future.msg.header.msg_id !== msg_id) {
       return; // it was run again meanwhile
+    }
+    if (this._watchedRuns.has(msg_id) && cell.executionState === 'running') {
+      this._lookAgain(); // another page runs it again, which the account does not tell yet
+      return;
     }
     const there = cell.outputs.toJSON();
     const same = sameOutputs(there, outputs);
@@ -255,37 +267,52 @@ export class NotebookRecovery implements IDisposable {
       cell.executionCount = execution_count;
     }
     this._stood.delete(msg_id);
-    if (same || !this._isShared) {
-      this._written.delete(msg_id);
+    if (!this._isShared) {
       this._confirm(execution);
-    } else {
-      this._written.set(msg_id, execution);
-      this._lookAgain();
+    } else if (this._isRightAgain(execution, same)) {
+      this._confirm(execution);
     }
   }
 
   /**
-   * Look once more at what this page wrote and the account has no longer: another page found its own writing right
-   * and confirmed it before this page's reached it, and both stand there now.
+   * Count the looks that found a run's outputs right, and look again until they are enough. Returns whether they are.
+   */
+  private _isRightAgain(execution: IExecution, right: boolean): boolean {
+    const before = this._watchedRuns.get(execution.msg_id)?.looks ?? 0;
+    const looks = right ? before + 1 : 0;
+    if (looks >= RIGHT_LOOKS) {
+      this._watchedRuns.delete(execution.msg_id);
+      return true;
+    }
+    this._watchedRuns.set(execution.msg_id, { execution, looks });
+    this._lookAgain();
+    return false;
+  }
+
+  /**
+   * Look on at runs that the account has no longer: what two pages wrote at once stands there twice when both hear
+   * of each other, and a saved document or another page may have confirmed it before.
    */
   private _rightWhatIsConfirmed(
     model: INotebookModel,
     accounted: ReadonlySet<string>
   ): void {
-    for (const execution of [...this._written.values()]) {
+    for (const { execution } of [...this._watchedRuns.values()]) {
       const { msg_id, cell_id, outputs, execution_count } = execution;
-      const cell = this._cell(model, cell_id);
       if (accounted.has(msg_id)) {
         continue;
       }
-      this._written.delete(msg_id);
-      if (
-        cell?.executionCount === execution_count &&
-        !sameOutputs(cell.outputs.toJSON(), outputs)
-      ) {
-        this._write(cell, execution);
-        this._written.set(msg_id, execution);
-        this._lookAgain();
+      const cell = this._cell(model, cell_id);
+      const there = cell?.outputs.toJSON() ?? [];
+      const same = sameOutputs(there, outputs);
+      const isOfThisRun = cell?.executionCount === execution_count;
+      if (cell && isOfThisRun && (same || holdsMore(there, outputs))) {
+        if (!same) {
+          this._write(cell, execution);
+        }
+        this._isRightAgain(execution, same);
+      } else {
+        this._watchedRuns.delete(msg_id); // a person has changed it
       }
     }
   }
@@ -298,18 +325,35 @@ export class NotebookRecovery implements IDisposable {
   /** In a document that is edited together one page writes what runs: another does when nobody else seems to. */
   private _standIn(
     cell: ICodeCellModel,
-    { msg_id, outputs }: IExecution,
+    { msg_id, cell_id, outputs }: IExecution,
     there: string
   ): void {
-    if (this._stood.get(msg_id) === there) {
+    if (this._stood.get(msg_id)?.there === there) {
       cell.outputs.fromJSON(outputs as unknown as nbformat.IOutput[]);
       there = JSON.stringify(cell.outputs.toJSON());
     }
-    this._stood.set(msg_id, there);
+    this._stood.set(msg_id, { cell_id, there });
     cell.executionState = 'running';
     this._unfinished = true;
     if (!document.hidden) {
       this._lookAgain();
+    }
+  }
+
+  /** A run that the account has no longer has ended, and another page wrote it: its cell does not run any more. */
+  private _endStandIns(
+    model: INotebookModel,
+    latest: ReadonlyMap<string, string>
+  ): void {
+    for (const [msgId, { cell_id }] of [...this._stood]) {
+      if (latest.get(cell_id) === msgId) {
+        continue;
+      }
+      this._stood.delete(msgId);
+      const cell = this._cell(model, cell_id);
+      if (cell && !latest.has(cell_id)) {
+        cell.executionState = 'idle';
+      }
     }
   }
 
@@ -339,17 +383,19 @@ export class NotebookRecovery implements IDisposable {
   }
 
   private _onSave(_: unknown, state: DocumentRegistry.SaveState): void {
-    const kernel = this._watched;
     if (state === 'completed') {
       this._isTouched = false;
+      this._tellDone();
     }
-    if (state === 'completed' && kernel) {
-      for (const msgId of this._toConfirm) {
-        this._options.service.done(kernel.id, msgId).then(
-          () => this._toConfirm.delete(msgId),
-          () => undefined // asked again after the next save
-        );
-      }
+  }
+
+  private _tellDone(): void {
+    const kernel = this._watched;
+    for (const msgId of kernel ? this._toConfirm : []) {
+      this._options.service.done(kernel!.id, msgId).then(
+        () => this._toConfirm.delete(msgId),
+        () => undefined // asked again after the next save or look
+      );
     }
   }
 
@@ -380,9 +426,12 @@ export class NotebookRecovery implements IDisposable {
   private _again = false;
   private _timer = 0;
   /** What cells of other pages' runs held when this page looked last. */
-  private _stood = new Map<string, string>();
-  /** What this page put into a document that is edited together, and has not found right since. */
-  private _written = new Map<string, IExecution>();
+  private _stood = new Map<string, { cell_id: string; there: string }>();
+  /** Runs in a document that is edited together, and how many looks in a row found their outputs right. */
+  private _watchedRuns = new Map<
+    string,
+    { execution: IExecution; looks: number }
+  >();
   private _unfinished = false;
   /** Messages that came while an account was fetched. */
   private _late: KernelMessage.IIOPubMessage[] = [];

@@ -22,6 +22,9 @@ c.Authenticator.allowed_users = set(os.environ["HUB_USERS"].split(","))
 c.JupyterHub.spawner_class = "jupyterhub.spawner.LocalProcessSpawner"
 c.Spawner.cmd = [str(Path(sys.executable).parent / "jupyterhub-singleuser")]
 c.Spawner.default_url = "/lab"
-c.Spawner.environment = {"SHELL": "/bin/bash"}
+c.Spawner.environment = {
+    "SHELL": "/bin/bash",
+    "PATH": os.pathsep.join([os.environ["HUB_NO_NODE"], os.environ["PATH"]]),
+}
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 120

@@ -108,7 +108,7 @@ def test_running_steps_are_named_with_their_last_line(
 
 
 def test_a_set_up_that_was_cut_while_it_installed_begins_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     venv = tmp_path / ".venv"
     for name, value in (
@@ -119,7 +119,7 @@ def test_a_set_up_that_was_cut_while_it_installed_begins_anew(
     ):
         monkeypatch.setattr(dev, name, value)
     shell = steps.Shell(steps.Step("virtual environment", dev.make_venv))
-    make_environment(venv)
+    shutil.copytree(environment.parents[1], venv, symlinks=True)
     (venv / "half-installed").touch()
     assert not dev.make_venv(shell)
     with pytest.raises(steps.StepStopped), dev.installing():
@@ -154,12 +154,6 @@ def test_a_second_set_up_of_a_checkout_waits_for_the_first(
 # -- pip's settings for uv --------------------------------------------------------------------------
 
 
-def make_environment(folder: Path) -> Path:
-    """An environment with pip."""
-    subprocess.run([sys.executable, "-m", "virtualenv", "-q", "--no-download", folder], check=True)
-    return folder / "bin" / "python"
-
-
 def make_wheel(folder: Path, version: str) -> None:
     """A wheel of nothing, named torch."""
     info = f"torch-{version}.dist-info"
@@ -174,7 +168,9 @@ def make_wheel(folder: Path, version: str) -> None:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One environment with pip: each new one compiles that anew."""
-    return make_environment(tmp_path_factory.mktemp("environment") / "venv")
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "virtualenv", "-q", "--no-download", folder], check=True)
+    return folder / "bin" / "python"
 
 
 @pytest.fixture

@@ -28,8 +28,9 @@ from .scripts import python_packages, steps
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path(tempfile.gettempdir()) / f"genops-lab-environments-{os.getuid()}"
 
-#: The newest JupyterLab, the hub that the hub's tests run with it, and Notebook 7: one environment serves all.
+#: JupyterLab, Notebook 7 and the hub that the hub's tests run with the newest one: an environment serves all.
 NEWEST = ("jupyterlab>=4.6,<5", "jupyterhub>=5.2", "notebook>=7.4,<8")
+OLDEST = ("jupyterlab==4.4.*", "notebook==7.4.*")
 
 
 @contextmanager
@@ -92,6 +93,17 @@ def _install(interpreter: Path, *arguments: str | Path, **variables: str) -> Non
         raise AssertionError(f"{arguments} cannot be installed: {error}\n{printed[-3000:]}") from error
 
 
+def _put_wheel(interpreter: Path, wheel: Path) -> None:
+    """Install a wheel alone: pip needs two CPU seconds for it, and to ask pip for an index half a second more."""
+    what = ("--no-deps", "--no-index", wheel)
+    if tools := uv_folder():
+        uv = (tools / "uv", "pip", "install", "-q", "--reinstall", "--python", interpreter)
+        _run(*uv, *what)
+    else:
+        pip = (sys.executable, "-m", "pip", "--python", interpreter, "install", "-q", "--force-reinstall")
+        _run(*pip, *what)
+
+
 @functools.cache
 def built_wheel() -> Path:
     """The wheel of the checkout as it is, front end inside; built once a test run."""
@@ -106,18 +118,7 @@ def built_wheel() -> Path:
         folder = BASE / f"wheel-{digest.hexdigest()[:16]}"
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=BASE) as building:
-                _run(
-                    sys.executable,
-                    "-m",
-                    "pip",
-                    "wheel",
-                    "-q",
-                    ".",
-                    "--no-deps",
-                    "--no-build-isolation",
-                    "-w",
-                    building,
-                )
+                _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", building)
                 shutil.copytree(building, folder)
         return next(folder.glob("genops_lab-*.whl"))
 
@@ -142,8 +143,14 @@ def environment_with_wheel(python: Path, *requirements: str, compiled: bool = Fa
         holds, wanted = folder / "holds", f"{wheel.parent.name}{' compiled' * compiled}"
         if not holds.exists() or not holds.read_text().startswith(wanted):
             holds.unlink(missing_ok=True)
-            variables = {"UV_COMPILE_BYTECODE": "1"} if compiled else {}
-            _install(interpreter, "--no-deps", "--force-reinstall", wheel, **variables)
+            if not compiled:
+                _put_wheel(interpreter, wheel)
+            elif not (folder / "compiled").exists():
+                _install(interpreter, "--no-deps", "--force-reinstall", wheel, UV_COMPILE_BYTECODE="1")
+                (folder / "compiled").touch()
+            else:  # that looked at each file of each package
+                _put_wheel(interpreter, wheel)
+                _run(interpreter, "-m", "compileall", "-q", *folder.glob("lib/python*/site-packages/genops*"))
             holds.write_text(wanted)
         return interpreter
 
@@ -189,8 +196,7 @@ def thin_environment(wheel: Path | None) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             _run(sys.executable, "-m", "venv", "--without-pip", folder)
             if wheel:
-                pip = [sys.executable, "-m", "pip", "--python", str(interpreter)]
-                _run(*pip, "install", "-q", "--no-deps", "--no-index", wheel)
+                _put_wheel(interpreter, wheel)
             _link(site, shared, folder / "shared")
             for name in ("share/jupyter", "etc/jupyter"):
                 _link_beside(Path(sys.prefix) / name, folder / name)

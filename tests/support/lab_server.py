@@ -28,6 +28,10 @@ from .warm import warm_address
 #: A server that cannot start ends, which is seen at once; on a machine with other work one that can takes minutes.
 START_TIMEOUT_S = 300.0
 
+#: A ``node`` that prints nothing: JupyterLab asks it at each start for npm's registry, half a second of CPU, for builds
+#: that no test makes.
+NO_NODE = Path(__file__).with_name("no_node")
+
 
 def free_port() -> int:
     """A port that was free a moment ago."""
@@ -142,12 +146,11 @@ def start_lab(
     env: dict[str, str] | None = None,
     python: str | Path = sys.executable,
     after: LabServer | None = None,
-    application: str = "jupyterlab",
     warm: bool | None = None,
 ) -> LabServer:
-    """Start JupyterLab (or Notebook 7, ``application="notebook"``) and wait until it answers; with the port and
-    token of one that ended ``after`` it. A ``warm`` one is forked (:mod:`.forked_labs`), finds MLflow's file made and
-    its workers are forked (:mod:`.warm`): unasked each one that a test starts with its own Python."""
+    """Start JupyterLab and wait until it answers; with the port and token of one that ended ``after`` it. A ``warm``
+    one is forked (:mod:`.forked_labs`), finds MLflow's file made and its workers are forked (:mod:`.warm`): unasked
+    each one that a test starts with its own Python."""
     _configure(home)
     if warm is None:
         warm = "PYTEST_VERSION" in os.environ and python == sys.executable
@@ -157,7 +160,7 @@ def start_lab(
     log_path = home.path / f"lab-{port}.log"
     by = ("tests.support.warm_lab", warm_address()) if warm else ()
     command = [
-        *by, application, "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+        *by, "jupyterlab", "--no-browser", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0", f"--ServerApp.base_url={base_url}", f"--ServerApp.root_dir={home.work}",
         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -167,6 +170,8 @@ def start_lab(
     if os.name == "posix" and os.geteuid() == 0:
         command.append("--allow-root")
     environment = home.environment(JUPYTER_TOKEN=token, **(env or {}))
+    if not warm:
+        environment["PATH"] = f"{NO_NODE}{os.pathsep}{environment['PATH']}"
     process: subprocess.Popen[bytes] | ForkedLab
     with log_path.open("wb") as log:
         if warm and not any(name.startswith("PYTHON") for name in env or ()):

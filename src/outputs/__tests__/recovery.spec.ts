@@ -268,40 +268,48 @@ describe('NotebookRecovery', () => {
         data: { 'text/plain': 'again' },
         metadata: {}
       });
-      await jest.advanceTimersByTimeAsync(10_000);
+      await jest.advanceTimersByTimeAsync(5000);
       expect(page.text('a')).toBe('all');
-      page.context.saveState.emit('completed');
-      await jest.advanceTimersByTimeAsync(100);
+      expect(confirmed).toEqual([]);
+      await jest.advanceTimersByTimeAsync(20_000);
       expect(confirmed).toEqual(['run-1']);
+      expect(page.saves).toBe(0); // the room saves
     } finally {
       jest.useRealTimers();
     }
   });
 
   it.each([
-    [
-      'puts right what two pages wrote at once and the other one confirmed',
-      7,
-      'all'
-    ],
-    ['leaves a later run alone that another page confirmed', 8, 'all|']
-  ])('%s', async (_, executionCount, text) => {
+    ['puts right what two pages wrote at once', 7, ['all', 'again'], 'all'],
+    ['leaves a later run alone', 8, ['all', 'again'], 'all|'],
+    ['leaves outputs alone that a person cleared', 7, [], ''],
+    ['leaves other outputs alone', 7, ['other'], '']
+  ])('%s after another page confirmed it', async (_, count, there, text) => {
     jest.useFakeTimers();
     try {
       Object.defineProperty(page.model, 'collaborative', { value: true });
       const done = execution({ cell_id: 'a', execution_count: 7 }, 'all');
       void open(account([done]), account([]));
-      await jest.advanceTimersByTimeAsync(100);
+      await jest.advanceTimersByTimeAsync(6500); // it was found right before the other page's writing came
       const cell = Array.from(page.model.cells)[0] as ICodeCellModel;
-      cell.executionCount = executionCount;
-      cell.outputs.add({
-        output_type: 'display_data',
-        data: { 'text/plain': 'again' },
-        metadata: {}
-      });
-      await jest.advanceTimersByTimeAsync(10_000);
+      const [own] = cell.outputs.toJSON();
+      cell.executionCount = count;
+      cell.outputs.fromJSON(
+        there.map(each =>
+          each === 'all'
+            ? own
+            : {
+                output_type: 'display_data',
+                data: { 'text/plain': each },
+                metadata: {}
+              }
+        )
+      );
+      await jest.advanceTimersByTimeAsync(30_000);
       expect(page.text('a')).toBe(text);
-      expect(asked.length).toBe(text === 'all' ? 3 : 2);
+      const looks = asked.length;
+      await jest.advanceTimersByTimeAsync(30_000);
+      expect(asked.length).toBe(looks);
     } finally {
       jest.useRealTimers();
     }
@@ -320,6 +328,40 @@ describe('NotebookRecovery', () => {
       expect(page.text('a')).toBe('123');
       page.kernel.iopubMessage.emit(print('4'));
       expect(page.text('a')).toBe('123');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('ends what another page ran when the account has it no longer', async () => {
+    jest.useFakeTimers();
+    try {
+      Object.defineProperty(page.model, 'collaborative', { value: true });
+      void open(
+        account([execution({ cell_id: 'a', state: 'running' }, '1')]),
+        account([])
+      );
+      await jest.advanceTimersByTimeAsync(100);
+      const cell = Array.from(page.model.cells)[0] as ICodeCellModel;
+      expect(cell.executionState).toBe('running');
+      await jest.advanceTimersByTimeAsync(10_000);
+      expect(cell.executionState).toBe('idle');
+    } finally {
+      jest.useRealTimers();
+    }
+  });
+
+  it('leaves alone what another page runs again meanwhile', async () => {
+    jest.useFakeTimers();
+    try {
+      Object.defineProperty(page.model, 'collaborative', { value: true });
+      void open(account([execution({ cell_id: 'a' }, 'all')]));
+      await jest.advanceTimersByTimeAsync(100);
+      const cell = Array.from(page.model.cells)[0] as ICodeCellModel;
+      cell.outputs.clear();
+      cell.executionState = 'running';
+      await jest.advanceTimersByTimeAsync(4000);
+      expect(page.text('a')).toBe('');
     } finally {
       jest.useRealTimers();
     }
