@@ -88,7 +88,8 @@ class ForkedLab:
     def send_signal(self, sign: int) -> None:
         """Send it a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, sign)
+            with contextlib.suppress(ProcessLookupError):  # its end is not told yet
+                os.kill(self.pid, sign)
 
     def kill(self) -> None:
         """Send SIGKILL."""

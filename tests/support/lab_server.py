@@ -171,7 +171,7 @@ def start_lab(
         command.append("--allow-root")
     environment = home.environment(JUPYTER_TOKEN=token, **(env or {}))
     if not warm:
-        environment["PATH"] = f"{NO_NODE}{os.pathsep}{environment['PATH']}"
+        environment["PATH"] = f"{NO_NODE}{os.pathsep}{environment.get('PATH', os.defpath)}"
     process: subprocess.Popen[bytes] | ForkedLab
     with log_path.open("wb") as log:
         if warm and not any(name.startswith("PYTHON") for name in env or ()):

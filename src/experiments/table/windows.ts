@@ -92,7 +92,8 @@ export class RunWindows implements IDisposable {
     this._stale = new Set(this._windows.keys());
     if (!sameRuns) {
       this._range = [0, this._range[1] - this._range[0]];
-      this._put({ switching: true, error: null });
+      // What is wrong with the old one stays until the answer: a message that goes and comes again makes the view jump.
+      this._put({ switching: true });
     }
     if (first) {
       const last = Math.max(0, Math.ceil(first.run_ids.length / WINDOW) - 1);

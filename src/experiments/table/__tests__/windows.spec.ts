@@ -163,8 +163,9 @@ describe('the windows of the run table', () => {
     expect(windows.snapshot.rows).toHaveLength(10);
     expect(table.calls).toHaveLength(2);
 
-    table.held = false;
     windows.ask({ ...QUESTION, query: 'name 3' });
+    expect(windows.snapshot.error?.message).toBe('A name is missing.');
+    table.calls[2].answer();
     await settled();
     expect(windows.snapshot.error).toBeNull();
     expect(windows.snapshot.rows.map(({ id }) => id)).toEqual(['run3']);

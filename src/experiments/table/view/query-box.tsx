@@ -28,6 +28,11 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
   const asked = React.useRef<AbortController>();
   const applied = React.useRef(query);
   const id = React.useId();
+  // While another query is asked, the error is still that of the one before.
+  const wrong = React.useRef({ error, query });
+  if (wrong.current.error !== error) {
+    wrong.current = { error, query };
+  }
 
   React.useEffect(() => {
     // One that comes from here is perhaps typed on already.
@@ -225,11 +230,11 @@ export function QueryBox(props: QueryBox.IProps): React.ReactElement {
         <div role="alert">
           {error && (
             <p id={errorId}>
-              {Number.isFinite(position) && query && (
-                <code title={query}>
+              {Number.isFinite(position) && wrong.current.query && (
+                <code title={wrong.current.query}>
                   <Pointed
                     pieces={around(
-                      query,
+                      wrong.current.query,
                       position,
                       Number(error.details.length ?? 1)
                     )}
