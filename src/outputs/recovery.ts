@@ -305,10 +305,15 @@ export class NotebookRecovery implements IDisposable {
       const cell = this._cell(model, cell_id);
       const there = cell?.outputs.toJSON() ?? [];
       const same = sameOutputs(there, outputs);
-      const isOfThisRun = cell?.executionCount === execution_count;
+      const count = cell?.executionCount ?? null;
+      const isOfThisRun =
+        count === execution_count ||
+        (count === null && same && outputs.length > 0);
       if (cell && isOfThisRun && (same || holdsMore(there, outputs))) {
         if (!same) {
           this._write(cell, execution);
+        } else if (count === null) {
+          cell.executionCount = execution_count; // a restarted server's document may be older than the account
         }
         this._isRightAgain(execution, same);
       } else {

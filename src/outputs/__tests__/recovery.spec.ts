@@ -283,7 +283,8 @@ describe('NotebookRecovery', () => {
     ['puts right what two pages wrote at once', 7, ['all', 'again'], 'all'],
     ['leaves a later run alone', 8, ['all', 'again'], 'all|'],
     ['leaves outputs alone that a person cleared', 7, [], ''],
-    ['leaves other outputs alone', 7, ['other'], '']
+    ['leaves other outputs alone', 7, ['other'], ''],
+    ['sets the count that an older document lacks', null, ['all'], 'all']
   ])('%s after another page confirmed it', async (_, count, there, text) => {
     jest.useFakeTimers();
     try {
@@ -307,6 +308,7 @@ describe('NotebookRecovery', () => {
       );
       await jest.advanceTimersByTimeAsync(30_000);
       expect(page.text('a')).toBe(text);
+      expect(cell.executionCount).toBe(count ?? 7);
       const looks = asked.length;
       await jest.advanceTimersByTimeAsync(30_000);
       expect(asked.length).toBe(looks);
