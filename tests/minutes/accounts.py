@@ -50,9 +50,13 @@ class Accounts:
     def note_orphans(self, pids: Iterable[int]) -> None:
         """Remember whose the orphans are that the leading process has now: the next look may come after their end."""
         for pid in pids:
-            owner = "" if pid in self._roots else self._marked(pid)
+            owner = self._marked(pid)
             if owner:
                 self._orphans[pid] = owner
+
+    def is_root(self, pid: int) -> bool:
+        """Whether a process has an owner that was told: a worker, or what serves several files."""
+        return pid in self._roots
 
     def update(self) -> None:
         """Look at all processes."""

@@ -302,7 +302,7 @@ class Minutes:
     def _go_on_looking(self) -> None:
         while not self._over.wait(ORPHANS_S):
             with self._lock:
-                orphans = [pid for pid in children() if pid not in self._workers.values()]
+                orphans = [pid for pid in children() if not self._accounts.is_root(pid)]
                 self._accounts.note_orphans(families(orphans))  # a child may become one at its end
             if time.monotonic() - self._looked < LOOK_S:
                 continue
