@@ -1,8 +1,5 @@
 """First contact with the built wheel: load, track, profile, sweep, register, deploy, in each place where notebooks and
-scripts are. Nothing of the checkout is on any path; the environments are thin ones.
-
-Daily all of it is done in the Lab's own kernel, and elsewhere what leads there: the wheel holds each file of the
-checkout, whose tests do the rest in kernels of other environments, on hosts and with no Lab."""
+scripts are. Nothing of the checkout is on any path; the environments are thin ones."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests.kernel.kernels import Cell
-from tests.support import exhaustive
 from tests.support.environments import built_wheel, environment_without_lab, thin_environment
 from tests.support.homes import Home
 from tests.support.kernels import LabKernel, lab_kernel, register_kernel
@@ -175,15 +171,14 @@ def test_a_kernel_of_another_environment(lab: LabServer, module_home: Home) -> N
     register_kernel(module_home, "other", python)
     with lab_kernel(lab, "other", "other.ipynb") as kernel:
         loaded(kernel, python, wheels_site() / "genops_lab" / "kernel" / "site")
-        done(kernel, TRACK.format(name="other") + (LOG_LINE if exhaustive.ALL else ""))
+        done(kernel, TRACK.format(name="other") + LOG_LINE)
         assert done(kernel, PREDICT.format(name="own")).result == "7"
         kernel.ok("%genops deployments stop own")
-        if exhaustive.ALL:
-            done(kernel, PROFILE.format(name="other"))
-            done(kernel, DEPLOY.format(name="other"))
-            assert done(kernel, PREDICT.format(name="other")).result == "7"
-            kernel.ok("%genops deployments stop other")
-            profiled(lab, "other")
+        done(kernel, PROFILE.format(name="other"))
+        done(kernel, DEPLOY.format(name="other"))
+        assert done(kernel, PREDICT.format(name="other")).result == "7"
+        kernel.ok("%genops deployments stop other")
+        profiled(lab, "other")
     tracked(module_home, "other")
 
 
@@ -195,8 +190,7 @@ def test_a_kernel_of_an_environment_with_ipykernel_alone(lab: LabServer, module_
         done(kernel, TRACK.format(name="alone"))
         assert "no PyTorch" in kernel.run("%%profile\n1 + 1").reply["evalue"]
         assert "alone" in kernel.ok("%genops runs list --json").stream("stdout")
-        if exhaustive.ALL:
-            swept(done(kernel, SWEEP.format(on="")))
+        swept(done(kernel, SWEEP.format(on="")))
     tracked(module_home, "alone")
 
 
@@ -212,15 +206,13 @@ def test_a_kernel_over_ssh(lab: LabServer, module_home: Home) -> None:
         with lab_kernel(lab, f"genops-{HOST}", "far.ipynb") as kernel:
             loaded(kernel, python, host.home)
             done(kernel, TRACK.format(name="far"))
-            if exhaustive.ALL:
-                done(kernel, PROFILE.format(name="far"))
+            done(kernel, PROFILE.format(name="far"))
             assert "commands run in the Lab" in kernel.run("%genops runs list").reply["evalue"]
         tracked(module_home, "far")
-        if exhaustive.ALL:
-            profiled(lab, "far")
-            with lab_kernel(lab, notebook="near.ipynb") as kernel:
-                kernel.ok("%load_ext genops_lab")
-                swept(done(kernel, SWEEP.format(on=f"--on {HOST}")))
+        profiled(lab, "far")
+        with lab_kernel(lab, notebook="near.ipynb") as kernel:
+            kernel.ok("%load_ext genops_lab")
+            swept(done(kernel, SWEEP.format(on=f"--on {HOST}")))
         lab.request("DELETE", f"genops/targets/{HOST}")
 
 
@@ -246,25 +238,19 @@ def test_no_lab_at_all(lab: LabServer, module_home: Home) -> None:
         "import genops\nfor step in range(5): genops.log({'x': step}, step=step)\n"
     )
     run(python, "script.py")
-    cells = ["%load_ext genops_lab", TRACK.format(name="book")]
-    if exhaustive.ALL:
-        cells.append(PROFILE.format(name="book"))
+    cells = ["%load_ext genops_lab", TRACK.format(name="book"), PROFILE.format(name="book")]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     nbformat.write(book, home.work / "book.ipynb")
     run(python, "-c", "from nbclient.cli import NbClientApp; NbClientApp.launch_instance(['book.ipynb'])")
-    model = "own"
-    if exhaustive.ALL:
-        model = "late"
-        run(genops, "models", "register", model, "--run", "own")
-    assert json.loads(run(genops, "deploy", model, "--json"))["state"] == "running"
+    run(genops, "models", "register", "late", "--run", "own")
+    assert json.loads(run(genops, "deploy", "late", "--json"))["state"] == "running"
     server = start_lab(home, python=python, after=lab)
     try:
         tracked(home, "book")
         assert finished(home, "script").steps("x") == list(range(5))
-        predicted = run(python, "-c", f"import genops; print(round(genops.predict('{model}', [[3.0]])[0]))")
+        predicted = run(python, "-c", "import genops; print(round(genops.predict('late', [[3.0]])[0]))")
         assert predicted.strip() == "7", "the deployment went on without a Lab"
-        run(genops, "deployments", "stop", model)
-        if exhaustive.ALL:
-            profiled(server, "book")
+        run(genops, "deployments", "stop", "late")
+        profiled(server, "book")
     finally:
         server.stop()
