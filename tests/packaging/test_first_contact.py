@@ -251,6 +251,5 @@ def test_no_lab_at_all(lab: LabServer, module_home: Home) -> None:
         predicted = run(python, "-c", "import genops; print(round(genops.predict('late', [[3.0]])[0]))")
         assert predicted.strip() == "7", "the deployment went on without a Lab"
         run(genops, "deployments", "stop", "late")
-        profiled(server, "book")
     finally:
         server.stop()

@@ -25,8 +25,8 @@ from .hosts import connected, ssh_config
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PATIENT_MS = 60_000
-#: So that a trace is still on its way when it is cancelled.
-SLOW_BYTES_S = 3e5
+#: So that a trace is still on its way when it was looked at in both themes and sizes, and is cancelled.
+SLOW_BYTES_S = 5e4
 
 
 @pytest.fixture(scope="module")
