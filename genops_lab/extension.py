@@ -13,6 +13,7 @@ from traitlets import Bool, Dict, Float, Int, List, Unicode
 from . import __version__
 from .core.errors import Failed, GenOpsError
 from .core.events import SCHEMA, SCHEMA_ID
+from .core.live import CHANGES
 from .settings import ROOM_NAMES, Settings
 
 if TYPE_CHECKING:
@@ -289,7 +290,9 @@ class GenOpsLab(ExtensionApp):
     def _tell(self, kind: str, id: str, revision: int) -> None:
         event_logger = self._server.event_logger
         assert event_logger is not None
-        event_logger.emit(schema_id=SCHEMA_ID, data={"kind": kind, "id": id, "revision": revision})
+        change = {"kind": kind, "id": id, "revision": revision}
+        event_logger.emit(schema_id=SCHEMA_ID, data=change)
+        self._live.publish(CHANGES, change)
 
     async def stop_extension(self) -> None:
         """Let a start in progress end, then close the private socket and the services."""

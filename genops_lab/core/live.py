@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-#: Keeps awake what looks for changes made outside GenOps; a visible panel subscribes to it.
+#: What changed, for pages whose events socket is not back yet after a restart. A visible panel subscribes to it, which
+#: keeps awake what looks for changes made outside GenOps.
 CHANGES = "changes"
 
 

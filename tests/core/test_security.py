@@ -6,6 +6,7 @@ is added later is tried as well.
 
 from __future__ import annotations
 
+import asyncio
 import http.cookiejar
 import json
 import re
@@ -15,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -211,6 +213,28 @@ async def test_a_live_reading_reaches_who_asks_for_it(server: LabServer) -> None
     assert await connection.read_message() is None
     assert connection.close_code == 1003
     assert activity(server) == before
+
+
+async def test_what_changed_is_told_on_the_live_socket_too(server: LabServer) -> None:
+    """JupyterLab's events socket is tried again up to 30 s after a restart, and says nothing of what it missed."""
+    url = server.url.replace("http://", "ws://") + "genops/live"
+    connection = await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {server.token}"}))
+    await connection.write_message(json.dumps({"subscribe": ["changes", "machine"]}))
+    assert await connection.read_message() is not None  # it has subscribed
+    added = await asyncio.to_thread(
+        server.request, "POST", "genops/targets", {"name": "told", "kind": "local"}
+    )
+    assert added[0] == 200
+
+    async def told() -> dict[str, Any]:
+        while message := await connection.read_message():
+            told = json.loads(message)
+            if told["topic"] == "changes" and told["data"]["kind"] == "target":
+                return told["data"]
+        raise AssertionError("the socket was closed")
+
+    assert (await asyncio.wait_for(told(), 20)).keys() == {"kind", "id", "revision"}
+    connection.close()
 
 
 def test_a_task_says_which_client_asked_for_it(server: LabServer, module_home: Home) -> None:

@@ -23,7 +23,7 @@ SETUP = """%load_ext genops_lab
 import ctypes, genops
 driver = ctypes.CDLL("libcuda.so.1")
 run = genops.start("r")"""
-CELL = """%%profile --title measured
+CELL = """%%profile --title kernels-measured
 for _ in range(3):
     driver.cuLaunchNamed(b"gemm")
 driver.cuLaunchNamed(b"softmax")"""
@@ -64,7 +64,7 @@ def test_kernels_are_measured_after_a_restart_with_a_set(lab: LabPage, server: L
     panel.get_by_role("button", name="Kernels", exact=True).click()
     expect(panel.get_by_role("grid", name="Kernels", exact=True).get_by_text("gemm")).to_be_visible()
     lab.shot("nsight-compute-profile", width=1920)
-    [profile] = [each for each in server.get("genops/profiles") if each["title"] == "measured"]
+    [profile] = [each for each in server.get("genops/profiles") if each["title"] == "kernels-measured"]
     measured = server.get(f"genops/profiles/{profile['id']}")["summary"]["measured"]
     assert measured["launches"] == 4
     deadline = time.monotonic() + 60
