@@ -120,7 +120,7 @@ def _head(data: bytes) -> bytes:
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Whether nobody else can have put there what lies there."""
+    """Whether only this user can have written it."""
     return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
 
 

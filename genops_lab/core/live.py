@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-#: What changed, for pages whose events socket is not back yet after a restart. A visible panel subscribes to it, which
-#: keeps awake what looks for changes made outside GenOps.
+#: The topic of all changes: a page hears them here while JupyterLab's events socket is not open again after a restart.
+#: While a visible panel subscribes to it, the server also looks for changes made outside GenOps.
 CHANGES = "changes"
 
 

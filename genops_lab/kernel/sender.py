@@ -138,7 +138,7 @@ class Sender:
             if acked < events[0]["seq"]:
                 return False  # the Lab took nothing: do not ask again at once
             if acked >= there and not self._ended:
-                return True  # what was logged meanwhile waits its turn: else a busy loop keeps the Lab busy
+                return True  # later events go with the next sending: a busy loop must not keep the Lab busy
 
     def _failed(self, trouble: str) -> bool:
         with self._condition:

@@ -216,7 +216,7 @@ async def test_a_live_reading_reaches_who_asks_for_it(server: LabServer) -> None
 
 
 async def test_what_changed_is_told_on_the_live_socket_too(server: LabServer) -> None:
-    """JupyterLab's events socket is tried again up to 30 s after a restart, and says nothing of what it missed."""
+    """JupyterLab may open its events socket only 30 s after a restart, and the server does not repeat events."""
     url = server.url.replace("http://", "ws://") + "genops/live"
     connection = await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {server.token}"}))
     await connection.write_message(json.dumps({"subscribe": ["changes", "machine"]}))

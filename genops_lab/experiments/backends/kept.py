@@ -51,8 +51,8 @@ class MlflowKept:
         return self._kept(run, sizes)
 
     def kept_with_patch(self, run: Any) -> tuple[Kept, str]:
-        """What a run of MLflow's keeps, be it nothing, and what was not committed. Raises Failed for what cannot be
-        read."""
+        """What an MLflow run keeps (perhaps nothing), and its patch of uncommitted changes. Raises Failed for a
+        file that cannot be read."""
         run_id = run.info.run_id
         sizes = self._sizes(run_id)
         return self._kept(run, sizes), self._text(run_id, PATCH, sizes) if PATCH in sizes else ""
