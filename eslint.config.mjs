@@ -18,7 +18,7 @@ export default defineConfig([
       '**/*.js',
       '**/*.d.ts',
       '.venv*',
-      // Generated from genops_lab/core/openapi.json.
+      // Generated from genops_lab/app/openapi.json.
       'src/api/generated.ts'
     ]
   },

@@ -17,7 +17,7 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:
-    from .extension import GenOpsLab
+    from .app.extension import GenOpsLab
 
     return [{"module": "genops_lab", "app": GenOpsLab}]
 

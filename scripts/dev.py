@@ -407,7 +407,7 @@ def lint(arguments: Sequence[str]) -> None:
         "ruff": (BIN / "ruff", "check", "."),
         "ruff format": (BIN / "ruff", "format", "--check", "."),
         "budgets of tests": (PYTHON, "-m", "tests.minutes", "budgets"),
-        "openapi.json": (PYTHON, "-m", "genops_lab.core.schema", "--check"),
+        "openapi.json": (PYTHON, "-m", "genops_lab.app.schema", "--check"),
     }
     steps = [Step(name, command_step(*command)) for name, command in checks.items()]
     steps.append(Step("generated.ts", check_generated_types))
@@ -431,7 +431,7 @@ def check_generated_types(shell: Shell) -> None:
 
 def schema(arguments: Sequence[str]) -> None:
     set_up_python("test")
-    run(PYTHON, "-m", "genops_lab.core.schema")
+    run(PYTHON, "-m", "genops_lab.app.schema")
     run("jlpm", "generate:api")
 
 

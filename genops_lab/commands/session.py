@@ -82,18 +82,18 @@ class Session:
             ) from error
 
     def _connect(self) -> Caller:
+        from genops_lab.app.features import OPERATIONS
         from genops_lab.core.client import LocalCaller, SocketCaller
         from genops_lab.core.running_labs import find
-        from genops_lab.rooms import OPERATIONS
 
         found = find()
         if found is not None:
             return SocketCaller(found.socket, OPERATIONS)
-        from genops_lab.lab import Lab
-        from genops_lab.settings import Settings
+        from genops_lab.app.application import Application
+        from genops_lab.core.settings import Settings
 
         self.local = True
-        return LocalCaller(lambda: Lab.open(Settings.from_environment(), supervise=False))
+        return LocalCaller(lambda: Application.open(Settings.from_environment(), supervise=False))
 
     def show(self, data: Any, document: Document, view: View = "") -> None:
         """The answer, in the form that was asked for. ``view`` names the live view a notebook may open."""

@@ -24,7 +24,7 @@ from .nsight_kernels import UnderNsight, under_nsight
 from .nsight_starts import Start, started_under
 
 if TYPE_CHECKING:
-    from genops_lab.lab import Lab
+    from genops_lab.app.application import Application
 
 log = logging.getLogger("genops_lab")
 
@@ -43,7 +43,7 @@ KERNEL_SITE = Path(__file__).parent.parent / "kernel" / "site"
 class KernelHost:
     """The Lab that kernels belong to."""
 
-    lab: Lab
+    lab: Application
     socket_path: str
 
 
@@ -282,7 +282,7 @@ def is_default(serverapp: Any) -> bool:
     return bool(KernelProvisionerFactory.instance(parent=serverapp).default_provisioner_name == NAME)
 
 
-def install(serverapp: Any, lab: Lab, socket_path: Path | str) -> None:
+def install(serverapp: Any, lab: Application, socket_path: Path | str) -> None:
     """The Lab is open: kernels get its socket from now on."""
     global _host
     if expect(serverapp):

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import ComputeService as Service
 else:
-    Service = Later(__package__, "service", "ComputeService")
+    Service = LazyService(__package__, "service", "ComputeService")
 
 OPERATIONS = [
     Operation("GET", "/compute/machine", Service.get_machine),

@@ -11,7 +11,7 @@ From this one declaration come the authenticated routes of the Jupyter server, t
 user's private socket, ``openapi.json`` (hence the TypeScript types), and the client that the command
 line uses.
 
-A table of operations imports its services for the type checker alone and names them as :class:`Later`: routes
+A table of operations imports its services for the type checker alone and names them as :class:`LazyService`: routes
 exist when a server starts, services when they are opened.
 """
 
@@ -39,20 +39,20 @@ _ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
 CLIENT: Final[ContextVar[str]] = ContextVar("genops_client", default="")
 
 
-class Later:
+class LazyService:
     """A service class that is not imported yet; its attributes stand for its methods."""
 
     def __init__(self, package: str, module: str, name: str) -> None:
         self._module = f"{package}.{module}"
         self.__name__ = name
 
-    def __getattr__(self, method: str) -> LaterMethod:
+    def __getattr__(self, method: str) -> LazyMethod:
         if method.startswith("_"):
             raise AttributeError(method)
-        return LaterMethod(self._module, self.__name__, method)
+        return LazyMethod(self._module, self.__name__, method)
 
 
-class LaterMethod:
+class LazyMethod:
     """A service method that is imported when it is needed."""
 
     def __init__(self, module: str, service: str, name: str) -> None:
@@ -71,11 +71,11 @@ class Operation:
     """One verb on one path, answered by one service method.
 
     ``function`` is the unbound method, so that a table of operations exists without any service being built
-    (for the schema and for clients); as a :class:`LaterMethod` its module is imported at the first use.
+    (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
     """
 
     def __init__(
-        self, method: Method, path: str, function: Callable[..., Awaitable[Any]] | LaterMethod
+        self, method: Method, path: str, function: Callable[..., Awaitable[Any]] | LazyMethod
     ) -> None:
         self.method = method
         self.path = path
@@ -86,7 +86,7 @@ class Operation:
     @cached_property
     def function(self) -> Callable[..., Awaitable[Any]]:
         """The service method."""
-        return self._declared.method() if isinstance(self._declared, LaterMethod) else self._declared
+        return self._declared.method() if isinstance(self._declared, LazyMethod) else self._declared
 
     @property
     def id(self) -> str:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import DeploymentsService as Service
 else:
-    Service = Later(__package__, "service", "DeploymentsService")
+    Service = LazyService(__package__, "service", "DeploymentsService")
 
 OPERATIONS = [
     Operation("GET", "/deployments", Service.list_deployments),

@@ -14,8 +14,8 @@ from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.paths import private_dir
+from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
-from genops_lab.settings import Settings
 
 from .backends.base import DeploymentBackend, Plan, Sighting
 from .backends.local import LocalBackend, this_process

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import DoctorService as Service
 else:
-    Service = Later(__package__, "service", "DoctorService")
+    Service = LazyService(__package__, "service", "DoctorService")
 
 OPERATIONS = [
     Operation("GET", "/status", Service.get_status),

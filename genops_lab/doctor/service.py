@@ -17,9 +17,9 @@ from .checks import environment, outputs, storage, targets, tracking, versions
 from .redaction import Redactor
 
 if TYPE_CHECKING:
+    from genops_lab.core.settings import Settings
     from genops_lab.core.store import Store
     from genops_lab.experiments.mlflow import MlflowConnection
-    from genops_lab.settings import Settings
     from genops_lab.targets.models import Target
 
 log = logging.getLogger("genops_lab")

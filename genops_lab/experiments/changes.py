@@ -11,7 +11,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.events import EventBus
-from genops_lab.core.watch import SqliteWatch
+from genops_lab.core.sqlite_watch import SqliteWatch
 
 from .backends.runs import MlflowRuns
 from .mlflow import MlflowConnection

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.core.paths import private_dir
+from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
-from genops_lab.settings import Settings
 
 from .backends.embedded import EmbeddedStore, is_ready
 from .gate import BROWSER, OPEN, browser_key

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .charts.service import ChartsService
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from .service import ExperimentsService as Service
     from .tracking import TrackingService
 else:
-    ChartsService = Later(f"{__package__}.charts", "service", "ChartsService")
-    RunTableService = Later(f"{__package__}.columns", "service", "RunTableService")
-    ComparisonService = Later(f"{__package__}.comparison", "service", "ComparisonService")
-    MediaService = Later(f"{__package__}.media", "service", "MediaService")
-    Service = Later(__package__, "service", "ExperimentsService")
-    RestoringService = Later(__package__, "restoring.service", "RestoringService")
-    TrackingService = Later(__package__, "tracking", "TrackingService")
+    ChartsService = LazyService(f"{__package__}.charts", "service", "ChartsService")
+    RunTableService = LazyService(f"{__package__}.columns", "service", "RunTableService")
+    ComparisonService = LazyService(f"{__package__}.comparison", "service", "ComparisonService")
+    MediaService = LazyService(f"{__package__}.media", "service", "MediaService")
+    Service = LazyService(__package__, "service", "ExperimentsService")
+    RestoringService = LazyService(__package__, "restoring.service", "RestoringService")
+    TrackingService = LazyService(__package__, "tracking", "TrackingService")
 
 OPERATIONS = [
     Operation("GET", "/experiments", Service.list_experiments),

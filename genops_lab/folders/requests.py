@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from genops_lab.core.errors import Conflict, NotAllowed, NotFound
-from genops_lab.core.words import size_of
+from genops_lab.core.formatting import size_of
 from genops_lab.links.questions import ACCEPT, Question
 
 if TYPE_CHECKING:

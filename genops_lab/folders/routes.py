@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import FoldersService as Service
 else:
-    Service = Later(__package__, "service", "FoldersService")
+    Service = LazyService(__package__, "service", "FoldersService")
 
 OPERATIONS = [
     Operation("POST", "/folders/look", Service.look_at_folder),

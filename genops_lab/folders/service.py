@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.formatting import size_of
 from genops_lab.core.paths import contained
 from genops_lab.core.tasks import TaskHandle, TasksService
-from genops_lab.core.words import size_of
 
 from .models import FolderFile, FolderJob, FolderQuery, FolderResult, FolderState, FolderTransfer
 from .requests import FolderRequests
 
 if TYPE_CHECKING:
     from genops_lab.agent.tree import Seen
+    from genops_lab.core.settings import Settings
     from genops_lab.links.route import Route
-    from genops_lab.settings import Settings
     from genops_lab.targets.records import TargetRecord
 
     from .bringing import Progress, Report

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from genops_lab.agent.tree import Seen
 
 from ..core.errors import Conflict, GenOpsError
-from ..core.words import size_of
+from ..core.formatting import size_of
 from ..links.links import Links
 from ..links.questions import ACCEPT, Question
 from ..links.route import Route

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Container, Iterable, Mapping
 
 from genops_lab.agent.tree import Seen
-from genops_lab.core.words import size_of
+from genops_lab.core.formatting import size_of
 
 from .bringing import Report
 from .models import MAX_NAMED, Change, FolderFile

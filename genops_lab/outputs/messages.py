@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from genops_lab.core.words import size_of
+from genops_lab.core.formatting import size_of
 
 DELIMITER = b"<IDS|MSG>"
 

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import OutputsService as Service
 else:
-    Service = Later(__package__, "service", "OutputsService")
+    Service = LazyService(__package__, "service", "OutputsService")
 
 OPERATIONS = [
     Operation("GET", "/kernels/{kernel_id}/executions", Service.list_executions),

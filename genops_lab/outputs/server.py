@@ -22,7 +22,7 @@ from .provisioners import target_provisioner
 from .sessions import RemoteSessions
 
 if TYPE_CHECKING:
-    from genops_lab.lab import Lab
+    from genops_lab.app.application import Application
     from genops_lab.remote.bridge import Bridge
     from genops_lab.remote.kernels import Remote
 
@@ -56,7 +56,7 @@ class _BridgeTap:
 class ServerOutputs:
     """Opens after the Lab, before the gate; closes before Jupyter shuts down its kernels."""
 
-    def __init__(self, serverapp: Any, lab: Lab, remote: Remote) -> None:
+    def __init__(self, serverapp: Any, lab: Application, remote: Remote) -> None:
         self._serverapp = serverapp
         self._kernels = serverapp.kernel_manager
         self._seen_alive: set[str] = set()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import NotFound
 from genops_lab.core.events import EventBus
-from genops_lab.settings import Settings
+from genops_lab.core.settings import Settings
 
 from .models import Execution, Executions, ExecutionsQuery, TextFound, TextPart, TextQuery, TextSearch
 from .presence import Presence

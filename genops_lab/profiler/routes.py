@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .beside.service import BesideService as Beside
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from .service import ProfilesService as Service
     from .timeline.service import TimelineService as Timelines
 else:
-    Beside = Later(f"{__package__}.beside", "service", "BesideService")
-    Memory = Later(__package__, "held.service", "MemoryService")
-    Perfetto = Later(__package__, "perfetto.service", "PerfettoService")
-    Service = Later(__package__, "service", "ProfilesService")
-    Timelines = Later(__package__, "timeline.service", "TimelineService")
+    Beside = LazyService(f"{__package__}.beside", "service", "BesideService")
+    Memory = LazyService(__package__, "held.service", "MemoryService")
+    Perfetto = LazyService(__package__, "perfetto.service", "PerfettoService")
+    Service = LazyService(__package__, "service", "ProfilesService")
+    Timelines = LazyService(__package__, "timeline.service", "TimelineService")
 
 OPERATIONS = [
     Operation("GET", "/profiles", Service.list_profiles),

@@ -16,8 +16,8 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.paths import contained, contents_path, private_dir
+from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
-from genops_lab.settings import Settings
 
 from .backends.analysis import NCU_REPORT, SQLITE, Kept, TraceAnalysis
 from .metrics import metrics

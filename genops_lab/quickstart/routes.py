@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import QuickstartService as Service
 else:
-    Service = Later(__package__, "service", "QuickstartService")
+    Service = LazyService(__package__, "service", "QuickstartService")
 
 OPERATIONS = [Operation("POST", "/quickstart", Service.copy_quickstart)]

@@ -12,7 +12,7 @@ from genops_lab.core.paths import contained
 from .models import NewQuickstart, Quickstart
 
 if TYPE_CHECKING:
-    from genops_lab.settings import Settings
+    from genops_lab.core.settings import Settings
 
 NOTEBOOK = Path(__file__).with_name("quickstart.ipynb")
 

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import RegistryService as Service
 else:
-    Service = Later(__package__, "service", "RegistryService")
+    Service = LazyService(__package__, "service", "RegistryService")
 
 OPERATIONS = [
     Operation("GET", "/models", Service.list_models),

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import SweepsService
 else:
-    SweepsService = Later(__package__, "service", "SweepsService")
+    SweepsService = LazyService(__package__, "service", "SweepsService")
 
 OPERATIONS = [
     Operation("GET", "/sweeps", SweepsService.list_sweeps),

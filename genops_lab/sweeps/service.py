@@ -18,10 +18,10 @@ from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery, Tr
 
 if TYPE_CHECKING:
     from genops_lab.core.events import EventBus
+    from genops_lab.core.settings import Settings
     from genops_lab.core.store import Store
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
-    from genops_lab.settings import Settings
 
     from .conductor import Conductor
     from .kernels import FreshKernels

@@ -11,8 +11,8 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
-from genops_lab.settings import Settings
 
 from . import sources
 from .models import Additions, EnvironmentSource, NewEnvironment, SourcesQuery

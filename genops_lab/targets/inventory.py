@@ -6,8 +6,8 @@ import logging
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.locks import locked
+from genops_lab.core.settings import Settings
 from genops_lab.remote.kernelspecs import install_kernelspec, remove_kernelspec
-from genops_lab.settings import Settings
 
 from .ledger import Ledger
 from .records import TargetRecord, record_of

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import Later, Operation
+from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .environments import EnvironmentsService as Environments
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from .storage import StorageService as Storage
     from .variables import VariablesService as Variables
 else:
-    Environments = Later(__package__, "environments", "EnvironmentsService")
-    Questions = Later(__package__, "questions", "QuestionsService")
-    Kernels = Later(__package__, "remote_kernels", "RemoteKernelsService")
-    Service = Later(__package__, "service", "TargetsService")
-    Storage = Later(__package__, "storage", "StorageService")
-    Variables = Later(__package__, "variables", "VariablesService")
+    Environments = LazyService(__package__, "environments", "EnvironmentsService")
+    Questions = LazyService(__package__, "questions", "QuestionsService")
+    Kernels = LazyService(__package__, "remote_kernels", "RemoteKernelsService")
+    Service = LazyService(__package__, "service", "TargetsService")
+    Storage = LazyService(__package__, "storage", "StorageService")
+    Variables = LazyService(__package__, "variables", "VariablesService")
 
 OPERATIONS = [
     Operation("GET", "/targets", Service.list_targets),

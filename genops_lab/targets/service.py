@@ -10,8 +10,8 @@ from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
-from genops_lab.settings import Settings
 
 from .best_fit import fit_of
 from .candidates import candidates

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from genops_lab.rooms import OPERATIONS
+from genops_lab.app.features import OPERATIONS
 
 #: Each costs tens of milliseconds or more: they wait for the work that needs them.
 HEAVY = {
@@ -26,7 +26,7 @@ def _imported_by(module: str) -> set[str]:
     return set(json.loads(answer.stdout))
 
 
-@pytest.mark.parametrize("module", ["genops_lab.extension", "genops_lab.rooms"])
+@pytest.mark.parametrize("module", ["genops_lab.app.extension", "genops_lab.app.features"])
 def test_the_extension_and_the_routes_import_nothing_heavy(module: str) -> None:
     found = _imported_by(module)
     assert module in found
@@ -36,18 +36,26 @@ def test_the_extension_and_the_routes_import_nothing_heavy(module: str) -> None:
 def test_the_routes_import_no_service() -> None:
     services = {operation.function.__module__ for operation in OPERATIONS}
     assert "genops_lab.deployments.service" in services
-    assert not services & _imported_by("genops_lab.rooms")
+    assert not services & _imported_by("genops_lab.app.features")
     assert not services & _imported_by("genops_lab.outputs.download")
 
 
 def test_a_command_that_asks_a_running_lab_imports_no_server() -> None:
     of_servers = {"jinja2", "jupyter_server", "prometheus_client", "sqlalchemy", "tornado", "traitlets"}
-    asking = ("commands.main", "core.running_labs", "rooms", "experiments.service", "deployments.service")
+    asking = (
+        "commands.main",
+        "core.running_labs",
+        "app.features",
+        "experiments.service",
+        "deployments.service",
+    )
     assert not of_servers & _imported_by(", ".join(f"genops_lab.{module}" for module in asking))
-    assert of_servers - {"sqlalchemy"} <= _imported_by("genops_lab.core.doorway, genops_lab.core.live_socket")
+    assert of_servers - {"sqlalchemy"} <= _imported_by(
+        "genops_lab.app.socket_server, genops_lab.core.live_socket"
+    )
 
 
 def test_the_lab_imports_sqlalchemy_and_no_optuna() -> None:
     """Also: heavy imports would be seen above."""
-    found = _imported_by("genops_lab.lab, genops_lab.sweeps.conductor, genops_lab.sweeps.kernels")
+    found = _imported_by("genops_lab.app.application, genops_lab.sweeps.conductor, genops_lab.sweeps.kernels")
     assert "sqlalchemy" in found and "optuna" not in found

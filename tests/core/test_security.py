@@ -22,7 +22,7 @@ import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from genops_lab.rooms import OPERATIONS
+from genops_lab.app.features import OPERATIONS
 from tests.support import route_listing
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab

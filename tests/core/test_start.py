@@ -31,7 +31,7 @@ from jupyterlab.labapp import LabApp
 from jupyter_server.serverapp import ServerApp
 from genops_lab.compute import provisioner
 from genops_lab.core.api import Services
-from genops_lab.core.doorway import Doorway
+from genops_lab.app.socket_server import SocketServer
 from genops_lab.core.events import EventBus
 from genops_lab.core.store import Store
 from genops_lab.core.tasks import TasksService
@@ -58,11 +58,12 @@ note(TargetsService, "open", "targets")
 note(ServerOutputs, "open", "kernels' outputs")
 note(Services, "open", "requests")
 note(EventBus, "listen", "events to Jupyter")
-note(Doorway, "open", "socket")
+note(SocketServer, "open", "socket")
 note(provisioner, "install", "kernels' environment")
 note(SweepsService, "open", "sweeps")
 for owner, what in (
-    (Doorway, "socket"), (ServerOutputs, "kernels' outputs"), (SweepsService, "sweeps"), (RunTableService, "run table"),
+    (SocketServer, "socket"), (ServerOutputs, "kernels' outputs"), (SweepsService, "sweeps"),
+    (RunTableService, "run table"),
     (FoldersService, "folders"), (TasksService, "tasks"), (RemoteTracking, "kernels' runs"),
     (RemoteKernelsService, "kernels elsewhere"), (TargetsService, "targets"), (OutputsService, "outputs"),
     (EventBus, "events"), (ProfilesService, "profiles"), (MlflowConnection, "mlflow"), (Store, "store closed"),

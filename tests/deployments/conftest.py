@@ -11,10 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
+from genops_lab.core.settings import Settings
 from genops_lab.deployments.models import CheckDeploy, Deployment, NewDeployment
 from genops_lab.deployments.records import Records
 from genops_lab.registry.models import RegisterModel
-from genops_lab.settings import Settings
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, open_rooms

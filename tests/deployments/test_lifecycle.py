@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.settings import Settings
 from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
 from genops_lab.deployments.records import Records
-from genops_lab.settings import Settings
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 

@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.core.settings import Settings
 from genops_lab.deployments.models import CheckDeploy, DeployCheck
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.models import (
@@ -29,7 +30,6 @@ from genops_lab.experiments.models import (
     TrackingEvent,
 )
 from genops_lab.registry.models import RegisterModel
-from genops_lab.settings import Settings
 from tests.kernel.kernels import RunningKernel, running_kernel
 from tests.kernel.stand_in import Answer, LabStandIn, lab_stand_in
 from tests.support.homes import Home, temporary_home

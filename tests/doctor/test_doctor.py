@@ -16,13 +16,13 @@ import pytest
 
 from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
 from genops_lab.doctor.checks import environment, storage, targets, tracking, versions
 from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
 from genops_lab.experiments.backends.embedded import is_ready
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.settings import Settings
 from genops_lab.targets.models import Target
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store

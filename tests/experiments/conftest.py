@@ -17,6 +17,7 @@ from jupyter_core.utils import ensure_event_loop
 import genops_lab
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.comparison.service import ComparisonService
@@ -24,7 +25,6 @@ from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import TrackedProcess, TrackingAck, TrackingBatch, TrackingEvent
 from genops_lab.experiments.service import ExperimentsService
 from genops_lab.experiments.tracking import TrackingService
-from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.mlflow_file import made_store, place_server_store, place_store
 from tests.support.warm import warm_workers

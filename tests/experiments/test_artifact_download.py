@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 
-from genops_lab.core.sending import disposition
+from genops_lab.core.file_response import disposition
 from tests.support import exhaustive
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab

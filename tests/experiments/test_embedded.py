@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import Failed
+from genops_lab.core.settings import Settings
 from genops_lab.experiments.backends.embedded import is_ready, marker_of
 from genops_lab.experiments.mlflow import MlflowConnection, without_credentials
 from genops_lab.experiments.models import KernelTrackingQuery, MetricsQuery, RunQuery
-from genops_lab.settings import Settings
 from tests.support import exhaustive
 from tests.support.homes import Home
 from tests.support.warm import script
@@ -28,7 +28,7 @@ import asyncio, os, sys
 from importlib.metadata import version
 from pathlib import Path
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.settings import Settings
+from genops_lab.core.settings import Settings
 
 async def environment():
     connection = MlflowConnection(Settings(data_dir=Path(sys.argv[1])))

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from genops_lab.core.settings import Settings
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import KernelTracking, KernelTrackingQuery
 from genops_lab.experiments.server import MlflowServer
-from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.processes import runs

@@ -220,7 +220,7 @@ def kernel_operations() -> set[str]:
 
 def operations() -> set[str]:
     """All that a Lab offers."""
-    from genops_lab.rooms import OPERATIONS
+    from genops_lab.app.features import OPERATIONS
 
     return {f"{each.method} {each.path}" for each in OPERATIONS}
 
@@ -311,15 +311,15 @@ def data_files() -> set[str]:
 
 def described(runtime: Path) -> tuple[str, set[str]]:
     """The pattern of the file by which programs find a running Lab, and its keys."""
+    from genops_lab.app.socket_server import SocketServer
     from genops_lab.core.api import Services
-    from genops_lab.core.doorway import Doorway
 
     def read() -> tuple[str, set[str]]:
         (path,) = runtime.iterdir()
         return path.name.replace(str(os.getpid()), "PID"), set(json.loads(path.read_text()))
 
     async def look() -> tuple[str, set[str]]:
-        doorway = Doorway([], Services())
+        doorway = SocketServer([], Services())
         doorway.open("http://127.0.0.1:8888/", "1.0")
         try:
             return await asyncio.to_thread(read)

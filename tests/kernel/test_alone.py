@@ -36,7 +36,7 @@ def test_the_extension_loads_and_exposes_nothing_of_the_lab(bare: RunningKernel)
         "msgspec",
         "numpy",
         "genops_lab.core",
-        "genops_lab.extension",
+        "genops_lab.app.extension",
         "anywidget",
     ):
         assert bare.run(f"import {name}").reply["ename"] == "ModuleNotFoundError", name

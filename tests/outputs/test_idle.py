@@ -7,10 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from genops_lab.core.events import EventBus
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
 from genops_lab.outputs.service import OutputsService
 from genops_lab.outputs.sessions import RemoteSessions
-from genops_lab.settings import Settings
 
 from .kernel_messages import SpeakingKernel
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.events import EventBus
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
 from genops_lab.outputs.documents import Documents
 from genops_lab.outputs.keeping import DocumentKeeper
 from genops_lab.outputs.ledger import Remembered
 from genops_lab.outputs.service import OutputsService
-from genops_lab.settings import Settings
 
 from .kernel_messages import SpeakingKernel
 from .notebooks import cells_of, text_of, write_notebook

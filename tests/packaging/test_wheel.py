@@ -111,7 +111,7 @@ def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
     assert any(inside + "static/remoteEntry" in name for name in names)
     assert any(name.endswith("jupyter_server_config.d/genops_lab.json") for name in names)
     assert "genops_lab/kernel/static/run.js" in names
-    assert "genops_lab/core/openapi.json" in names
+    assert "genops_lab/app/openapi.json" in names
     assert "genops.py" in names
     assert not [name for name in names if name.startswith(("tests/", "src/", "node_modules/"))]
 

@@ -20,8 +20,8 @@ import pytest
 
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.parcels import data, document
+from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
-from genops_lab.lab import Lab
 from genops_lab.profiler import analyze
 from genops_lab.profiler.beside import unpacking
 from genops_lab.profiler.beside.host import ANSWER
@@ -94,13 +94,13 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, str], 
     return connected
 
 
-async def opened(lab: Lab, path: str, target: str = "gpu1", **given: Any) -> Profile:
+async def opened(lab: Application, path: str, target: str = "gpu1", **given: Any) -> Profile:
     """The profile of a trace there, after its analysis."""
     made = await lab.beside.open_on_target(TraceOnTarget(target=target, path=path, **given))
     return await until(lambda: lab.profiles.get_profile(made.id), lambda found: found.state != "analyzing")
 
 
-async def brought(lab: Lab, profile_id: str) -> Profile:
+async def brought(lab: Application, profile_id: str) -> Profile:
     """The profile after its trace was fetched."""
     task = await lab.tasks.wait((await lab.beside.fetch_trace(profile_id)).id)
     assert task.state == "done", task

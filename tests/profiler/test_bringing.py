@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.sending import PART_BYTES
+from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, Failed
 from genops_lab.core.models import Task
-from genops_lab.lab import Lab
 from genops_lab.profiler.beside.incoming import BadPart, IncomingTrace
 from genops_lab.profiler.beside.parts import Host
 from genops_lab.profiler.models import CutQuery, Profile
@@ -64,7 +64,7 @@ async def scene(world: World, content: bytes) -> Profile:
     return profile
 
 
-async def begun(lab: Lab, profile: Profile) -> Task:
+async def begun(lab: Application, profile: Profile) -> Task:
     """The task that brings its trace, some of which has come."""
     task, twin = await asyncio.gather(lab.beside.fetch_trace(profile.id), lab.beside.fetch_trace(profile.id))
     assert twin.id == task.id, "asked for twice at once, it comes once"
@@ -78,7 +78,7 @@ def mebibytes(line: str) -> float:
     return float(number) if unit == "MiB" else 0.0
 
 
-def files(lab: Lab, profile: Profile) -> list[str]:
+def files(lab: Application, profile: Profile) -> list[str]:
     return sorted(path.name for path in (lab.profiles.root / profile.id).iterdir())
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from genops_lab.app.application import Application
 from genops_lab.core.errors import GenOpsError
-from genops_lab.lab import Lab
 from genops_lab.profiler.models import DeletedProfile, NewProfile, Profile
 from tests.targets.labs import until
 
@@ -48,7 +48,7 @@ def written(folder: Path) -> Path:
     return trace
 
 
-async def kept(lab: Lab, trace: Path) -> Profile:
+async def kept(lab: Application, trace: Path) -> Profile:
     """The profile of a trace that a kernel wrote, analysed."""
     made = await lab.beside.keep(NewProfile(trace_path=str(trace), title="a cell", target="gpu1"))
     found = await until(lambda: lab.profiles.get_profile(made.id), lambda each: each.state != "analyzing")
@@ -56,7 +56,7 @@ async def kept(lab: Lab, trace: Path) -> Profile:
     return found
 
 
-async def reconnected(lab: Lab) -> None:
+async def reconnected(lab: Application) -> None:
     await lab.targets.connect_target("gpu1")
     await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
 

@@ -18,12 +18,12 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.profiler.metrics import metrics
 from genops_lab.profiler.models import ComparedProfiles, NewProfile, Profile, ProfileSummary
 from genops_lab.profiler.service import ProfilesService
-from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.real_traces import TRACES

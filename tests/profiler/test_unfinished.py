@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from genops_lab.agent.sending import PART_BYTES, _deflated
-from genops_lab.lab import Lab
+from genops_lab.app.application import Application
 from genops_lab.profiler.beside.unfinished import UnfinishedTrace
 from tests.targets.labs import until
 
@@ -160,7 +160,7 @@ def test_what_another_lab_writes_is_left_alone(tmp_path: Path) -> None:
     assert finished(tmp_path / "t", packed=True) == 2
 
 
-async def connected(lab: Lab) -> None:
+async def connected(lab: Application) -> None:
     await lab.targets.connect_target("gpu1")
     await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
 
@@ -182,11 +182,11 @@ SERVER = """
 import asyncio, sys
 from pathlib import Path
 from tests.profiler.test_unfinished import connected
-from genops_lab.lab import Lab
-from genops_lab.settings import Settings
+from genops_lab.app.application import Application
+from genops_lab.core.settings import Settings
 
 async def work():
-    lab = await Lab.open(Settings(data_dir=Path(sys.argv[1])), supervise=False)
+    lab = await Application.open(Settings(data_dir=Path(sys.argv[1])), supervise=False)
     await connected(lab)
     task = await lab.beside.fetch_trace(sys.argv[2])
     while True:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from genops_lab.lab import Lab
-from genops_lab.settings import Settings
+from genops_lab.app.application import Application
+from genops_lab.core.settings import Settings
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home, temporary_home
 from tests.support.sshd import Sshd
@@ -26,7 +26,7 @@ class World:
 
     home: Home
     host: Sshd
-    lab: Lab
+    lab: Application
     loop: asyncio.AbstractEventLoop
     through: FaultProxy | None
 
@@ -48,9 +48,9 @@ class World:
         await until(lambda: self.lab.targets.get_target(name), lambda found: found.state == "up")
 
 
-async def a_lab(home: Home) -> Lab:
+async def a_lab(home: Home) -> Application:
     """A Lab of this process, which must live in ``home``."""
-    return await Lab.open(Settings(data_dir=home.data), supervise=False)
+    return await Application.open(Settings(data_dir=home.data), supervise=False)
 
 
 @contextmanager

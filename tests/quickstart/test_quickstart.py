@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import Conflict, Failed, NotFound
+from genops_lab.core.settings import Settings
 from genops_lab.quickstart.models import NewQuickstart
 from genops_lab.quickstart.service import NOTEBOOK, QuickstartService, copy_into
-from genops_lab.settings import Settings
 
 
 def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.settings import Settings
 from genops_lab.deployments.models import CheckDeploy, NewDeployment
 from genops_lab.experiments.model_yaml import UnreadableModel, parse_description
-from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.rooms import Rooms, open_rooms
 from tests.support.warm import warm_workers

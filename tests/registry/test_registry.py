@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.settings import Settings
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.registry.models import RegisterModel, SetAlias
-from genops_lab.settings import Settings
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms

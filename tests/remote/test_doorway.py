@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from genops_lab.agent.mux import ChannelReset, Mux
+from genops_lab.core.settings import Settings
 from genops_lab.core.store.tables import model_hashes, tracked_runs
 from genops_lab.experiments.models import MetricsQuery, TrackedProcess, TrackingBatch, TrackingEvent
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.remote.doorway import RemoteDoorway
 from genops_lab.remote.files import MAX_BYTES, IncomingFiles
 from genops_lab.remote.kernel_door import MAX_EVENTS
-from genops_lab.settings import Settings
 from tests.experiments.conftest import (  # noqa: F401 - fixtures
     Room,
     clean_environment,

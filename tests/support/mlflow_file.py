@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genops_lab.core.settings import Settings
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.settings import Settings
 
 from .homes import Home
 from .warm import warm_workers

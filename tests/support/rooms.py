@@ -17,6 +17,7 @@ import numpy as np
 
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.core.tasks import TasksService
@@ -28,7 +29,6 @@ from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
 from genops_lab.experiments.tracking import TrackingService
 from genops_lab.registry.service import RegistryService
-from genops_lab.settings import Settings
 
 from .warm import SCORING, program
 

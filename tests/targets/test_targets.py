@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.store.tables import remote_kernels
-from genops_lab.lab import Lab
 from genops_lab.targets.models import ChangeTarget, NewTarget, RemoveQuery, StopKernel
 from tests.support.homes import Home
 
@@ -32,7 +32,7 @@ def new(name: str = "gpu1", **fields: Any) -> NewTarget:
     return NewTarget(name=name, **{"host": f"{name}.invalid", **fields})
 
 
-async def own_kernel(lab: Lab, kernel_id: str, target: str, path: str = "") -> None:
+async def own_kernel(lab: Application, kernel_id: str, target: str, path: str = "") -> None:
     """What the restoring of kernels keeps of one."""
     with lab.store.transaction() as connection:
         connection.execute(
@@ -345,7 +345,7 @@ def test_the_store_holds_no_value_of_a_secret(at_home: Home, monkeypatch: pytest
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_told(targets: list[dict[str, Any]]) -> None:
-    from genops_lab.extension import GenOpsLab
+    from genops_lab.app.extension import GenOpsLab
 
     with pytest.raises(InvalidRequest, match=r"GenOpsLab\.targets") as caught:
         GenOpsLab(targets=targets)._administrators_targets()
@@ -353,7 +353,7 @@ def test_a_configuration_that_cannot_be_used_is_told(targets: list[dict[str, Any
 
 
 def test_a_configuration_is_read() -> None:
-    from genops_lab.extension import GenOpsLab
+    from genops_lab.app.extension import GenOpsLab
 
     given = [
         {"name": "a", "host": "h", "price_per_hour": 2, "secrets": ["HF_TOKEN"]},

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from genops_lab.app.application import Application
 from genops_lab.core.errors import GenOpsError, InvalidRequest
-from genops_lab.lab import Lab
 from genops_lab.remote.kernelspecs import ARGV
 from genops_lab.targets.models import ChangeTarget, NewTarget, TargetPolicy
 from genops_lab.targets.records import record_of
@@ -31,7 +31,7 @@ NONE = ChangeTarget()
 
 
 @asynccontextmanager
-async def a_lab(home: Home, host: Sshd, policy: TargetPolicy) -> AsyncIterator[Lab]:
+async def a_lab(home: Home, host: Sshd, policy: TargetPolicy) -> AsyncIterator[Application]:
     """Connected; what stands ready is ended afterwards."""
     async with open_lab(home) as lab:
         await lab.targets.add_target(on(host, "gpu1", python=sys.executable, policy=policy))

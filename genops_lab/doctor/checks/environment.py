@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from genops_lab.core.models import Check
-from genops_lab.settings import Settings
+from genops_lab.core.settings import Settings
 
 PROVISIONER = "genops-local-provisioner"
 _PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")

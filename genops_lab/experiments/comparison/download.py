@@ -10,7 +10,7 @@ from tornado import web
 
 from genops_lab.core.api import FileHandler
 from genops_lab.core.errors import GenOpsError
-from genops_lab.core.sending import disposition, send_file
+from genops_lab.core.file_response import disposition, send_file
 
 if TYPE_CHECKING:
     from .service import ComparisonService

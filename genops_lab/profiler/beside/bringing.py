@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import Failed, GenOpsError
+from genops_lab.core.formatting import size_of
 from genops_lab.core.models import Task
 from genops_lab.core.tasks import TaskHandle, TasksService
-from genops_lab.core.words import size_of
 
 from ..models import Profile
 

@@ -10,8 +10,8 @@ import msgspec
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
-from genops_lab.settings import Settings
 
 from ..models import DeletedProfile, NewProfile, Profile, TraceOnTarget
 from .bringing import Bringing, no_place

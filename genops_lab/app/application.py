@@ -9,50 +9,50 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from .compute.service import ComputeService, KernelDirectory
-from .core.events import EventBus
-from .core.live import LiveHub
-from .core.locks import FileLock
-from .core.store import Store
-from .core.tasks import TasksService
-from .deployments.service import DeploymentsService
-from .doctor.service import DoctorService
-from .experiments.charts.service import ChartsService
-from .experiments.columns.service import RunTableService
-from .experiments.comparison.service import ComparisonService
-from .experiments.media.service import MediaService
-from .experiments.mlflow import MlflowConnection
-from .experiments.restoring.service import RestoringService
-from .experiments.service import ExperimentsService
-from .experiments.tracking import TrackingService
-from .folders.copies import Copies
-from .folders.service import FoldersService
-from .links.links import Links
-from .outputs.service import OutputsService
-from .profiler.beside.service import BesideService
-from .profiler.held.service import MemoryService
-from .profiler.perfetto.service import PerfettoService
-from .profiler.service import ProfilesService
-from .profiler.timeline.service import TimelineService
-from .quickstart.service import QuickstartService
-from .registry.service import RegistryService
-from .remote.process import configure
-from .remote.tracking import RemoteTracking
-from .settings import Settings
-from .sweeps.service import SweepsService
-from .targets.environments import EnvironmentsService
-from .targets.holders import KernelHolders
-from .targets.questions import QuestionsService
-from .targets.remote_kernels import RemoteKernelsService
-from .targets.service import TargetsService
-from .targets.storage import StorageService
-from .targets.variables import VariablesService
+from ..compute.service import ComputeService, KernelDirectory
+from ..core.events import EventBus
+from ..core.live import LiveHub
+from ..core.locks import FileLock
+from ..core.settings import Settings
+from ..core.store import Store
+from ..core.tasks import TasksService
+from ..deployments.service import DeploymentsService
+from ..doctor.service import DoctorService
+from ..experiments.charts.service import ChartsService
+from ..experiments.columns.service import RunTableService
+from ..experiments.comparison.service import ComparisonService
+from ..experiments.media.service import MediaService
+from ..experiments.mlflow import MlflowConnection
+from ..experiments.restoring.service import RestoringService
+from ..experiments.service import ExperimentsService
+from ..experiments.tracking import TrackingService
+from ..folders.copies import Copies
+from ..folders.service import FoldersService
+from ..links.links import Links
+from ..outputs.service import OutputsService
+from ..profiler.beside.service import BesideService
+from ..profiler.held.service import MemoryService
+from ..profiler.perfetto.service import PerfettoService
+from ..profiler.service import ProfilesService
+from ..profiler.timeline.service import TimelineService
+from ..quickstart.service import QuickstartService
+from ..registry.service import RegistryService
+from ..remote.process import configure
+from ..remote.tracking import RemoteTracking
+from ..sweeps.service import SweepsService
+from ..targets.environments import EnvironmentsService
+from ..targets.holders import KernelHolders
+from ..targets.questions import QuestionsService
+from ..targets.remote_kernels import RemoteKernelsService
+from ..targets.service import TargetsService
+from ..targets.storage import StorageService
+from ..targets.variables import VariablesService
 
 if TYPE_CHECKING:
-    from .remote.bridge import Bridge
+    from ..remote.bridge import Bridge
 
 
-class Lab:
+class Application:
     """All services. ``services`` finds one by its class name, as operations name it."""
 
     def __init__(
@@ -152,10 +152,10 @@ class Lab:
         *,
         live: LiveHub | None = None,
         supervise: bool = True,
-    ) -> Lab:
+    ) -> Application:
         """Open the store off the event loop and start what must run."""
         url = settings.store_url or f"sqlite:///{settings.data_dir / 'store.db'}"
-        lab = Lab(settings, await asyncio.to_thread(Store, url), live or LiveHub(), kernels)
+        lab = Application(settings, await asyncio.to_thread(Store, url), live or LiveHub(), kernels)
         await lab.targets.open()
         lab.targets.holders = KernelHolders(lab.remote, lab.targets.changed)
         lab._remote_tracking = RemoteTracking(

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .core.paths import data_dir
+from .paths import data_dir
 
 if TYPE_CHECKING:
-    from .targets.models import NewTarget
+    from ..targets.models import NewTarget
 
 ROOM_NAMES = ("compute", "experiments", "profiles", "models", "deployments")
 

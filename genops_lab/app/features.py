@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .compute.routes import OPERATIONS as COMPUTE
-from .core.operations import Later, Operation
-from .deployments.routes import OPERATIONS as DEPLOYMENTS
-from .doctor.routes import OPERATIONS as DOCTOR
-from .experiments.routes import OPERATIONS as EXPERIMENTS
-from .folders.routes import OPERATIONS as FOLDERS
-from .outputs.routes import OPERATIONS as OUTPUTS
-from .profiler.routes import OPERATIONS as PROFILES
-from .quickstart.routes import OPERATIONS as QUICKSTART
-from .registry.routes import OPERATIONS as MODELS
-from .sweeps.routes import OPERATIONS as SWEEPS
-from .targets.routes import OPERATIONS as TARGETS
+from ..compute.routes import OPERATIONS as COMPUTE
+from ..core.operations import LazyService, Operation
+from ..deployments.routes import OPERATIONS as DEPLOYMENTS
+from ..doctor.routes import OPERATIONS as DOCTOR
+from ..experiments.routes import OPERATIONS as EXPERIMENTS
+from ..folders.routes import OPERATIONS as FOLDERS
+from ..outputs.routes import OPERATIONS as OUTPUTS
+from ..profiler.routes import OPERATIONS as PROFILES
+from ..quickstart.routes import OPERATIONS as QUICKSTART
+from ..registry.routes import OPERATIONS as MODELS
+from ..sweeps.routes import OPERATIONS as SWEEPS
+from ..targets.routes import OPERATIONS as TARGETS
 
 if TYPE_CHECKING:
-    from .core.tasks import TasksService
+    from ..core.tasks import TasksService
 else:
-    TasksService = Later(__package__, "core.tasks", "TasksService")
+    TasksService = LazyService("genops_lab.core", "tasks", "TasksService")
 
 TASKS = [
     Operation("GET", "/tasks", TasksService.list_tasks),

@@ -1,4 +1,4 @@
-"""The private socket of a running server: a unix socket in a 0700 folder. :mod:`.running_labs` finds it."""
+"""The private socket of a running server: a unix socket in a 0700 folder. ``core.running_labs`` finds it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.web import Application
 
-from .api import MAX_BODY_BYTES, Services, socket_handlers
-from .operations import Operation
-from .paths import runtime_dir, write_private
-from .running_labs import Description, descriptions
+from ..core.api import MAX_BODY_BYTES, Services, socket_handlers
+from ..core.operations import Operation
+from ..core.paths import runtime_dir, write_private
+from ..core.running_labs import Description, descriptions
 
 
-class Doorway:
+class SocketServer:
     """Serves the operations on the private socket while the server runs."""
 
     def __init__(self, operations: Sequence[Operation], services: Services) -> None:

@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from .errors import ErrorBody
-from .operations import Operation
+from ..core.errors import ErrorBody
+from ..core.operations import Operation
 
 OPENAPI = Path(__file__).with_name("openapi.json")
 _REF = "#/components/schemas/{name}"
@@ -85,21 +85,21 @@ def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...])
 def _event_types() -> list[Any]:
     from genops_lab.compute.models import MachineReading
 
-    from .models import Changed
+    from ..core.models import Changed
 
     return [Changed, MachineReading]
 
 
 def render() -> str:
     """The document as committed."""
-    from genops_lab.rooms import OPERATIONS
+    from genops_lab.app.features import OPERATIONS
 
     document = openapi(OPERATIONS, version="1")
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """``python -m genops_lab.core.schema [--check]``: write the document, or fail when it is stale."""
+    """``python -m genops_lab.app.schema [--check]``: write the document, or fail when it is stale."""
     text = render()
     if "--check" in sys.argv:
         if OPENAPI.read_text(encoding="utf-8") != text:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Float, Int, List, Unicode
 
-from . import __version__
-from .core.errors import Failed, GenOpsError
-from .core.events import SCHEMA, SCHEMA_ID
-from .core.live import CHANGES
-from .settings import ROOM_NAMES, Settings
+from .. import __version__
+from ..core.errors import Failed, GenOpsError
+from ..core.events import SCHEMA, SCHEMA_ID
+from ..core.live import CHANGES
+from ..core.settings import ROOM_NAMES, Settings
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from .core.doorway import Doorway
-    from .lab import Lab
-    from .outputs.gate import Gate
-    from .outputs.server import ServerOutputs
-    from .remote.kernels import Remote
-    from .targets.models import NewTarget
+    from ..outputs.gate import Gate
+    from ..outputs.server import ServerOutputs
+    from ..remote.kernels import Remote
+    from ..targets.models import NewTarget
+    from .application import Application
+    from .socket_server import SocketServer
 
 STOP_TIMEOUT_S = 20
 LOG_HINT = "The server's log has the details; `genops doctor` may know what to do."
@@ -83,10 +83,10 @@ class GenOpsLab(ExtensionApp):
         help="Front-end settings that users see as locked: name to value.",
     ).tag(config=True)
 
-    lab: Lab | None = None
+    lab: Application | None = None
     #: the services' start, which goes on while the server answers
     opening: asyncio.Task[None] | None = None
-    _doorway: Doorway | None = None
+    _doorway: SocketServer | None = None
     _outputs: ServerOutputs | None = None
     _gate: Gate | None = None
 
@@ -101,8 +101,8 @@ class GenOpsLab(ExtensionApp):
         assert event_logger is not None
         if SCHEMA_ID not in event_logger.schemas:
             event_logger.register_event_schema(SCHEMA)
-        from .outputs.bounding import Bounds
-        from .outputs.websocket import install
+        from ..outputs.bounding import Bounds
+        from ..outputs.websocket import install
 
         # Jupyter puts these back over the application's own after this method.
         install(self.settings, Bounds(self._cell_output_bytes, self.cell_outputs, self._cut))
@@ -116,14 +116,14 @@ class GenOpsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Register the routes of the rooms that are on."""
-        from .compute.provisioner import expect
-        from .core.api import Services, jupyter_handlers
-        from .core.live import LiveHub
-        from .core.live_socket import LiveHandler
-        from .experiments.comparison.download import ARTIFACT, ArtifactHandler
-        from .outputs.download import DOWNLOAD, DownloadHandler
-        from .profiler.perfetto.download import CUT, UI, CutHandler, UiHandler
-        from .rooms import operations
+        from ..compute.provisioner import expect
+        from ..core.api import Services, jupyter_handlers
+        from ..core.live import LiveHub
+        from ..core.live_socket import LiveHandler
+        from ..experiments.comparison.download import ARTIFACT, ArtifactHandler
+        from ..outputs.download import DOWNLOAD, DownloadHandler
+        from ..profiler.perfetto.download import CUT, UI, CutHandler, UiHandler
+        from .features import operations
 
         self._services = Services()
         self._live = LiveHub()
@@ -143,11 +143,11 @@ class GenOpsLab(ExtensionApp):
         """The traitlets as the services' settings; what the administrator set is locked."""
         from pathlib import Path
 
-        from .core.paths import data_dir, private_dir
+        from ..core.paths import data_dir, private_dir
 
         locked = dict(self.locked)
         if self.mlflow_uri:
-            from .experiments.mlflow import without_credentials
+            from ..experiments.mlflow import without_credentials
 
             locked["mlflow_uri"] = without_credentials(self.mlflow_uri)
         if set(self.rooms) != set(ROOM_NAMES):
@@ -178,9 +178,9 @@ class GenOpsLab(ExtensionApp):
     def _administrators_targets(self) -> tuple[NewTarget, ...]:
         import msgspec
 
-        from .core.errors import InvalidRequest
-        from .targets.models import NewTarget
-        from .targets.records import record_of
+        from ..core.errors import InvalidRequest
+        from ..targets.models import NewTarget
+        from ..targets.records import record_of
 
         try:
             found = msgspec.convert(self.targets, tuple[NewTarget, ...])
@@ -210,7 +210,7 @@ class GenOpsLab(ExtensionApp):
 
         from jupyter_core.paths import jupyter_data_dir
 
-        from .outputs.gate import Gate, may_remember
+        from ..outputs.gate import Gate, may_remember
 
         folder = Path(self.data_dir) if self.data_dir else Path(jupyter_data_dir()) / "genops"
         if may_remember(folder / "store.db", self.store_url):
@@ -220,7 +220,7 @@ class GenOpsLab(ExtensionApp):
         try:
             await self._open_lab(serverapp)
         except Exception as error:  # a boundary: JupyterLab goes on, and the panel says what is wrong with us
-            from .compute.provisioner import uninstall
+            from ..compute.provisioner import uninstall
 
             self._let_lists_through()
             uninstall()
@@ -234,28 +234,28 @@ class GenOpsLab(ExtensionApp):
 
     async def _open_lab(self, serverapp: ServerApp) -> None:
         # SQLAlchemy and the rooms' insides cost some 150 ms.
-        Lab = (await asyncio.to_thread(import_module, ".lab", __package__)).Lab
-        from .compute.kernels import ServerKernels
-        from .compute.provisioner import install
-        from .core.doorway import Doorway
-        from .rooms import operations
-        from .sweeps.kernels import FreshKernels
+        Application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
+        from ..compute.kernels import ServerKernels
+        from ..compute.provisioner import install
+        from ..sweeps.kernels import FreshKernels
+        from .features import operations
+        from .socket_server import SocketServer
 
-        lab = await Lab.open(self.settings_for_lab(), ServerKernels(serverapp), live=self._live)
+        lab = await Application.open(self.settings_for_lab(), ServerKernels(serverapp), live=self._live)
         self.lab = lab
         await self._open_outputs(serverapp, lab)
         self._services.open(lab.services)
         lab.events.listen(self._tell)
-        self._doorway = Doorway(operations(self.rooms), self._services)
+        self._doorway = SocketServer(operations(self.rooms), self._services)
         self._doorway.open(serverapp.connection_url, __version__)
         install(serverapp, lab, self._doorway.path)
         if "experiments" in self.rooms:
             lab.sweeps.open(FreshKernels(serverapp))
 
-    async def _open_outputs(self, serverapp: ServerApp, lab: Lab) -> None:
-        from .outputs.server import ServerOutputs
-        from .remote.process import configure
-        from .targets.ledger import Ledger
+    async def _open_outputs(self, serverapp: ServerApp, lab: Application) -> None:
+        from ..outputs.server import ServerOutputs
+        from ..remote.process import configure
+        from ..targets.ledger import Ledger
 
         remote = configure(lab.settings.data_dir, lab.questions, Ledger(lab.store).get, links=lab.links)
         self._outputs = ServerOutputs(serverapp, lab, remote)
@@ -267,10 +267,10 @@ class GenOpsLab(ExtensionApp):
         self._let_lists_through()
         self._outputs.follow()
 
-    async def _keep_local_kernels(self, serverapp: ServerApp, lab: Lab, remote: Remote) -> None:
-        from .compute.provisioner import is_default, keep_with
-        from .outputs.ownership import keeps_kernels
-        from .remote.here import Here
+    async def _keep_local_kernels(self, serverapp: ServerApp, lab: Application, remote: Remote) -> None:
+        from ..compute.provisioner import is_default, keep_with
+        from ..outputs.ownership import keeps_kernels
+        from ..remote.here import Here
 
         outputs = lab.outputs
         here = Here(remote, outputs.not_kept.append)

@@ -1,0 +1,1 @@
+"""What knows all features: the Jupyter extension, the services, the operations, the private socket."""
