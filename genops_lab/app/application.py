@@ -28,6 +28,7 @@ from ..experiments.service import ExperimentsService
 from ..experiments.tracking import TrackingService
 from ..folders.copies import Copies
 from ..folders.service import FoldersService
+from ..kernel_api.service import RemoteTracking
 from ..links.links import Links
 from ..outputs.service import OutputsService
 from ..profiler.beside.service import BesideService
@@ -38,7 +39,6 @@ from ..profiler.timeline.service import TimelineService
 from ..quickstart.service import QuickstartService
 from ..registry.service import RegistryService
 from ..remote.process import configure
-from ..remote.tracking import RemoteTracking
 from ..sweeps.service import SweepsService
 from ..targets.environments import EnvironmentsService
 from ..targets.holders import KernelHolders

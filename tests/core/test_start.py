@@ -41,7 +41,7 @@ from genops_lab.folders.service import FoldersService
 from genops_lab.outputs.server import ServerOutputs
 from genops_lab.outputs.service import OutputsService
 from genops_lab.profiler.service import ProfilesService
-from genops_lab.remote.tracking import RemoteTracking
+from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.sweeps.service import SweepsService
 from genops_lab.targets.remote_kernels import RemoteKernelsService
 from genops_lab.targets.service import TargetsService

@@ -213,7 +213,7 @@ def kernel_paths() -> set[str]:
 
 def kernel_operations() -> set[str]:
     """What a kernel on a host may ask of its Lab."""
-    from genops_lab.remote.kernel_door import OPERATIONS
+    from genops_lab.kernel_api.operations import OPERATIONS
 
     return {f"{each.method} {each.path}" for each in OPERATIONS}
 

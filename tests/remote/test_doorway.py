@@ -24,10 +24,10 @@ from genops_lab.agent.mux import ChannelReset, Mux
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.tables import model_hashes, tracked_runs
 from genops_lab.experiments.models import MetricsQuery, TrackedProcess, TrackingBatch, TrackingEvent
+from genops_lab.kernel_api.gateway import KernelGateway
+from genops_lab.kernel_api.operations import MAX_EVENTS
+from genops_lab.kernel_api.uploads import MAX_BYTES, IncomingFiles
 from genops_lab.profiler.service import ProfilesService
-from genops_lab.remote.doorway import RemoteDoorway
-from genops_lab.remote.files import MAX_BYTES, IncomingFiles
-from genops_lab.remote.kernel_door import MAX_EVENTS
 from tests.experiments.conftest import (  # noqa: F401 - fixtures
     Room,
     clean_environment,
@@ -49,7 +49,7 @@ class Door:
 
     room: Room
     profiles: ProfilesService
-    doorway: RemoteDoorway
+    doorway: KernelGateway
     host: Mux
 
     async def ask(self, method: str, path: str, body: Any = None, kernel_id: str = MINE) -> Answer:
@@ -77,7 +77,7 @@ class Door:
 @asynccontextmanager
 async def open_door(room: Room) -> AsyncIterator[Door]:  # noqa: F811
     profiles = ProfilesService(Settings(data_dir=room.mlflow.data_dir), room.mlflow, room.store, room.events)
-    doorway = RemoteDoorway(room.tracking, profiles, IncomingFiles(room.mlflow.data_dir / "incoming"))
+    doorway = KernelGateway(room.tracking, profiles, IncomingFiles(room.mlflow.data_dir / "incoming"))
     for kernel_id in (MINE, OTHER):
         doorway.admit("gpu1", kernel_id)
     async with stream(lambda channel: doorway.serve("gpu1", channel)) as host:

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.links.link import Link
 from genops_lab.links.route import Route
 from genops_lab.profiler.beside.service import BesideService
 from genops_lab.profiler.service import ProfilesService
-from genops_lab.remote.tracking import RemoteTracking
 from tests.experiments.conftest import Room, move_made, open_room
 from tests.support.homes import Home
 

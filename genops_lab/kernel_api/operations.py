@@ -26,7 +26,7 @@ from genops_lab.experiments.models import (
 from genops_lab.folders.requests import PullAnswer, PullRequest
 from genops_lab.profiler.models import NewProfile, Profile
 
-from .files import IncomingFiles, Peer
+from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
@@ -53,7 +53,7 @@ class FileTicket(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str
 
 
-class KernelDoor:
+class KernelOperations:
     """Its own runs, their files and profiles; and what a person is asked for its folder."""
 
     def __init__(
@@ -227,13 +227,13 @@ def _source(event: TrackingEvent) -> str:
 
 
 OPERATIONS = [
-    Operation("POST", "/tracking/wake", KernelDoor.wake),
-    Operation("POST", "/tracking/events", KernelDoor.track),
-    Operation("POST", "/tracking/resume", KernelDoor.resume),
-    Operation("POST", "/tracking/files", KernelDoor.offer_file),
-    Operation("POST", "/profiles", KernelDoor.add_profile),
-    Operation("POST", "/profiles/beside", KernelDoor.add_profile_beside),
-    Operation("GET", "/profiles/{profile_id}", KernelDoor.get_profile),
-    Operation("POST", "/folder/pull", KernelDoor.ask_to_pull),
-    Operation("GET", "/folder/pull/{request_id}", KernelDoor.get_pull),
+    Operation("POST", "/tracking/wake", KernelOperations.wake),
+    Operation("POST", "/tracking/events", KernelOperations.track),
+    Operation("POST", "/tracking/resume", KernelOperations.resume),
+    Operation("POST", "/tracking/files", KernelOperations.offer_file),
+    Operation("POST", "/profiles", KernelOperations.add_profile),
+    Operation("POST", "/profiles/beside", KernelOperations.add_profile_beside),
+    Operation("GET", "/profiles/{profile_id}", KernelOperations.get_profile),
+    Operation("POST", "/folder/pull", KernelOperations.ask_to_pull),
+    Operation("GET", "/folder/pull/{request_id}", KernelOperations.get_pull),
 ]

@@ -24,8 +24,8 @@ from genops_lab.agent.mux import Channel, ChannelReset
 from genops_lab.core.api import MAX_BODY_BYTES, Services, SocketHandler, socket_handlers
 from genops_lab.core.errors import InvalidRequest, NotAllowed
 
-from .files import IncomingFiles, Peer
-from .kernel_door import OPERATIONS, KernelDoor
+from .operations import OPERATIONS, KernelOperations
+from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
@@ -44,7 +44,7 @@ _FILES_PATH = "/genops/tracking/files/([0-9a-f]{32})"
 log = logging.getLogger("genops_lab")
 
 
-class RemoteDoorway:
+class KernelGateway:
     """Answers the channels of the kernels that are admitted. Lives in the loop in which it is made; ``serve``
     runs in the links' loop."""
 
@@ -116,11 +116,11 @@ class RemoteDoorway:
         server.handle_stream(stream, ("", 0))
 
     def _server(self, peer: Peer) -> HTTPServer:
-        door = KernelDoor(
+        door = KernelOperations(
             peer, self._tracking, self._profiles, self._files, self._started, self._folders, self._beside
         )
         services = Services()
-        services.open({KernelDoor.__name__: door})
+        services.open({KernelOperations.__name__: door})
         handlers: list[Any] = socket_handlers(OPERATIONS, services)
         handlers.append((_FILES_PATH, _FileHandler, {"peer": peer, "files": self._files}))
         application = web.Application(

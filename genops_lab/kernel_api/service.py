@@ -16,9 +16,9 @@ from genops_lab.links.links import Links
 from genops_lab.links.route import HERE
 from genops_lab.links.state import LinkState
 
-from .doorway import SERVICE, RemoteDoorway
-from .files import IncomingFiles, Peer
+from .gateway import SERVICE, KernelGateway
 from .supervision import PlaceSupervisor
+from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 
-    from .bridge import Bridge
-    from .kernels import Remote
+    from ..remote.bridge import Bridge
+    from ..remote.kernels import Remote
 
 _CALL_S = 30.0
 
@@ -50,7 +50,7 @@ class RemoteTracking:
         self._known = known
         self._beside = beside
         self._loop = asyncio.get_running_loop()
-        self._doorway = RemoteDoorway(
+        self._doorway = KernelGateway(
             tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders, beside
         )
         self._supervisors: dict[str, PlaceSupervisor] = {}
