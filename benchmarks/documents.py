@@ -18,8 +18,8 @@ from typing import Any
 import psutil
 from nbformat.reader import NotJSONError
 
-from tests.outputs.notebooks import cells_of, write_notebook
-from tests.outputs.pages import Page
+from tests.kernels.outputs.notebooks import cells_of, write_notebook
+from tests.kernels.outputs.pages import Page
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab

@@ -49,8 +49,8 @@ def _begin(name: str) -> float:
 
 def _keep_ready(target: str, count: int) -> None:
     """Have the host keep so many, and wait until they are ready."""
-    from genops_lab.remote.kernelspecs import ARGV
-    from genops_lab.remote.process import remote
+    from genops_lab.kernels.kernelspecs import ARGV
+    from genops_lab.kernels.process import remote
 
     own = remote()
     link = own.links.link(own.find(target).route)

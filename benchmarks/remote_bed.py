@@ -120,7 +120,7 @@ def _has_sshpyk() -> bool:
 def _add_targets(made: Bed) -> None:
     from genops_lab.core.paths import data_dir
     from genops_lab.core.store import Store
-    from genops_lab.remote.kernelspecs import install_kernelspec
+    from genops_lab.kernels.kernelspecs import install_kernelspec
     from genops_lab.targets.ledger import Ledger
     from genops_lab.targets.records import TargetRecord
 

@@ -284,7 +284,7 @@ async def _loops_of(name: str) -> dict[str, Heart]:
         hearts = {"server": Heart(), "links": Heart(), "idle": Heart()}
         watched = [asyncio.create_task(hearts["server"].beat())]
         if name != LOCAL:
-            from genops_lab.remote.process import remote
+            from genops_lab.kernels.process import remote
 
             watched.append(asyncio.create_task(remote().links.run(hearts["links"].beat())))
         idle = await asyncio.create_subprocess_exec(

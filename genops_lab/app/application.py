@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..compute.service import ComputeService, KernelDirectory
 from ..core.events import EventBus
 from ..core.live import LiveHub
 from ..core.locks import FileLock
@@ -26,11 +25,16 @@ from ..experiments.mlflow import MlflowConnection
 from ..experiments.restoring.service import RestoringService
 from ..experiments.service import ExperimentsService
 from ..experiments.tracking import TrackingService
-from ..folders.copies import Copies
-from ..folders.service import FoldersService
 from ..kernel_api.service import RemoteTracking
+from ..kernels.folders.host_copies import Copies
+from ..kernels.folders.service import FoldersService
+from ..kernels.outputs.service import OutputsService
+from ..kernels.owners import KernelOwners
+from ..kernels.process import configure
+from ..kernels.remote_service import RemoteKernelsService
+from ..kernels.service import ComputeService, KernelDirectory
+from ..kernels.storage import StorageService
 from ..links.links import Links
-from ..outputs.service import OutputsService
 from ..profiler.beside.service import BesideService
 from ..profiler.held.service import MemoryService
 from ..profiler.perfetto.service import PerfettoService
@@ -38,18 +42,14 @@ from ..profiler.service import ProfilesService
 from ..profiler.timeline.service import TimelineService
 from ..quickstart.service import QuickstartService
 from ..registry.service import RegistryService
-from ..remote.process import configure
 from ..sweeps.service import SweepsService
 from ..targets.environments import EnvironmentsService
-from ..targets.holders import KernelHolders
 from ..targets.questions import QuestionsService
-from ..targets.remote_kernels import RemoteKernelsService
 from ..targets.service import TargetsService
-from ..targets.storage import StorageService
 from ..targets.variables import VariablesService
 
 if TYPE_CHECKING:
-    from ..remote.bridge import Bridge
+    from ..kernels.client.client import RemoteKernelClient
 
 
 class Application:
@@ -157,7 +157,7 @@ class Application:
         url = settings.store_url or f"sqlite:///{settings.data_dir / 'store.db'}"
         lab = Application(settings, await asyncio.to_thread(Store, url), live or LiveHub(), kernels)
         await lab.targets.open()
-        lab.targets.holders = KernelHolders(lab.remote, lab.targets.changed)
+        lab.targets.holders = KernelOwners(lab.remote, lab.targets.changed)
         lab._remote_tracking = RemoteTracking(
             lab.remote,
             lab.tracking,
@@ -185,7 +185,7 @@ class Application:
         """A kernel that starts may have taken one that stood ready."""
         loop, started = asyncio.get_running_loop(), self.targets.upkeep.kernel_started
 
-        def told(bridge: Bridge) -> None:
+        def told(bridge: RemoteKernelClient) -> None:
             if bridge.state.state == "connected" and not loop.is_closed():  # told in the links' thread
                 loop.call_soon_threadsafe(started, bridge.link.route.target)
 

@@ -19,9 +19,9 @@ from ..core.settings import ROOM_NAMES, Settings
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
-    from ..outputs.gate import Gate
-    from ..outputs.server import ServerOutputs
-    from ..remote.kernels import Remote
+    from ..kernels.outputs.server import ServerOutputs
+    from ..kernels.outputs.startup_gate import StartupGate
+    from ..kernels.remote_kernels import RemoteKernels
     from ..targets.models import NewTarget
     from .application import Application
     from .socket_server import SocketServer
@@ -88,7 +88,7 @@ class GenOpsLab(ExtensionApp):
     opening: asyncio.Task[None] | None = None
     _doorway: SocketServer | None = None
     _outputs: ServerOutputs | None = None
-    _gate: Gate | None = None
+    _gate: StartupGate | None = None
 
     @property
     def _server(self) -> ServerApp:
@@ -101,8 +101,8 @@ class GenOpsLab(ExtensionApp):
         assert event_logger is not None
         if SCHEMA_ID not in event_logger.schemas:
             event_logger.register_event_schema(SCHEMA)
-        from ..outputs.bounding import Bounds
-        from ..outputs.websocket import install
+        from ..kernels.outputs.page_limits import Bounds
+        from ..kernels.outputs.websocket import install
 
         # Jupyter puts these back over the application's own after this method.
         install(self.settings, Bounds(self._cell_output_bytes, self.cell_outputs, self._cut))
@@ -116,12 +116,12 @@ class GenOpsLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Register the routes of the rooms that are on."""
-        from ..compute.provisioner import expect
         from ..core.api import Services, jupyter_handlers
         from ..core.live import LiveHub
         from ..core.live_socket import LiveHandler
         from ..experiments.comparison.download import ARTIFACT, ArtifactHandler
-        from ..outputs.download import DOWNLOAD, DownloadHandler
+        from ..kernels.local_provisioner import expect
+        from ..kernels.outputs.download import DOWNLOAD, DownloadHandler
         from ..profiler.perfetto.download import CUT, UI, CutHandler, UiHandler
         from .features import operations
 
@@ -210,17 +210,17 @@ class GenOpsLab(ExtensionApp):
 
         from jupyter_core.paths import jupyter_data_dir
 
-        from ..outputs.gate import Gate, may_remember
+        from ..kernels.outputs.startup_gate import StartupGate, may_remember
 
         folder = Path(self.data_dir) if self.data_dir else Path(jupyter_data_dir()) / "genops"
         if may_remember(folder / "store.db", self.store_url):
-            self._gate = Gate(serverapp)
+            self._gate = StartupGate(serverapp)
 
     async def _open(self, serverapp: ServerApp) -> None:
         try:
             await self._open_lab(serverapp)
         except Exception as error:  # a boundary: JupyterLab goes on, and the panel says what is wrong with us
-            from ..compute.provisioner import uninstall
+            from ..kernels.local_provisioner import uninstall
 
             self._let_lists_through()
             uninstall()
@@ -235,8 +235,8 @@ class GenOpsLab(ExtensionApp):
     async def _open_lab(self, serverapp: ServerApp) -> None:
         # SQLAlchemy and the rooms' insides cost some 150 ms.
         Application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
-        from ..compute.kernels import ServerKernels
-        from ..compute.provisioner import install
+        from ..kernels.local_provisioner import install
+        from ..kernels.server_kernels import ServerKernels
         from ..sweeps.kernels import FreshKernels
         from .features import operations
         from .socket_server import SocketServer
@@ -253,8 +253,8 @@ class GenOpsLab(ExtensionApp):
             lab.sweeps.open(FreshKernels(serverapp))
 
     async def _open_outputs(self, serverapp: ServerApp, lab: Application) -> None:
-        from ..outputs.server import ServerOutputs
-        from ..remote.process import configure
+        from ..kernels.outputs.server import ServerOutputs
+        from ..kernels.process import configure
         from ..targets.ledger import Ledger
 
         remote = configure(lab.settings.data_dir, lab.questions, Ledger(lab.store).get, links=lab.links)
@@ -267,13 +267,15 @@ class GenOpsLab(ExtensionApp):
         self._let_lists_through()
         self._outputs.follow()
 
-    async def _keep_local_kernels(self, serverapp: ServerApp, lab: Application, remote: Remote) -> None:
-        from ..compute.provisioner import is_default, keep_with
-        from ..outputs.ownership import keeps_kernels
-        from ..remote.here import Here
+    async def _keep_local_kernels(
+        self, serverapp: ServerApp, lab: Application, remote: RemoteKernels
+    ) -> None:
+        from ..kernels.local_agent import LocalAgent
+        from ..kernels.local_provisioner import is_default, keep_with
+        from ..kernels.outputs.ownership import keeps_kernels
 
         outputs = lab.outputs
-        here = Here(remote, outputs.not_kept.append)
+        here = LocalAgent(remote, outputs.not_kept.append)
         if not (keeps_kernels(serverapp) and is_default(serverapp)):
             if self.keep_local_kernels:
                 here.leave("Another extension, or the server's configuration, says how kernels start.")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..compute.routes import OPERATIONS as COMPUTE
 from ..core.operations import LazyService, Operation
 from ..deployments.routes import OPERATIONS as DEPLOYMENTS
 from ..doctor.routes import OPERATIONS as DOCTOR
 from ..experiments.routes import OPERATIONS as EXPERIMENTS
-from ..folders.routes import OPERATIONS as FOLDERS
-from ..outputs.routes import OPERATIONS as OUTPUTS
+from ..kernels.folders.routes import OPERATIONS as FOLDERS
+from ..kernels.outputs.routes import OPERATIONS as OUTPUTS
+from ..kernels.routes import OPERATIONS as COMPUTE
 from ..profiler.routes import OPERATIONS as PROFILES
 from ..quickstart.routes import OPERATIONS as QUICKSTART
 from ..registry.routes import OPERATIONS as MODELS

@@ -109,7 +109,7 @@ def remote_kernel_ids(incomplete: str) -> list[str]:
     """Kernels on targets that are connected."""
 
     def names() -> list[str]:
-        from genops_lab.targets.remote_kernels import RemoteKernelsService
+        from genops_lab.kernels.remote_service import RemoteKernelsService
         from genops_lab.targets.routes import OPERATIONS
 
         places = _ask(OPERATIONS, RemoteKernelsService.list_remote_kernels)

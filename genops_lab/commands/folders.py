@@ -16,7 +16,7 @@ from .session import Json, Session, command
 from .views import folders as views
 
 if TYPE_CHECKING:
-    from genops_lab.folders.models import FolderResult, FolderTransfer
+    from genops_lab.kernels.folders.models import FolderResult, FolderTransfer
 
 folders = typer.Typer(help="Notebooks' folders on targets.", no_args_is_help=True)
 
@@ -38,8 +38,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Also where much would tr
 def show_folder(paths: Paths = None, target: Target = "", json: Json = False) -> None:
     """Compare this folder with its copy on a target: what would be sent, brought, and what changed on both sides."""
     with command(json) as session:
-        from genops_lab.folders.models import FolderQuery
-        from genops_lab.folders.service import FoldersService
+        from genops_lab.kernels.folders.models import FolderQuery
+        from genops_lab.kernels.folders.service import FoldersService
 
         body = FolderQuery(folder=str(Path.cwd()), target=target, paths=paths or [])
         found = session.call(FoldersService.look_at_folder, body=body)
@@ -58,7 +58,7 @@ def pull(
 ) -> None:
     """Bring what is new or changed in this folder's copy on a target. What changed on both sides is left alone."""
     with command(json) as session:
-        from genops_lab.folders.service import FoldersService
+        from genops_lab.kernels.folders.service import FoldersService
 
         _transfer(session, FoldersService.pull_folder, _body(paths, target, theirs, yes))
 
@@ -77,13 +77,13 @@ def push(
 ) -> None:
     """Send what is new or changed in this folder to its copy on a target, as each start of a kernel there does."""
     with command(json) as session:
-        from genops_lab.folders.service import FoldersService
+        from genops_lab.kernels.folders.service import FoldersService
 
         _transfer(session, FoldersService.push_folder, _body(paths, target, ours, yes))
 
 
 def _body(paths: list[str] | None, target: str, replace: bool, yes: bool) -> FolderTransfer:
-    from genops_lab.folders.models import FolderTransfer
+    from genops_lab.kernels.folders.models import FolderTransfer
 
     return FolderTransfer(
         folder=str(Path.cwd()), target=target, paths=paths or [], replace=replace, confirmed=yes
@@ -111,7 +111,7 @@ def _transfer(session: Session, operation: Any, body: FolderTransfer) -> None:
 
 def _finished(session: Session, operation: Any, body: FolderTransfer) -> FolderResult:
     from genops_lab.core.tasks import TasksService
-    from genops_lab.folders.service import FoldersService
+    from genops_lab.kernels.folders.service import FoldersService
 
     job = session.call(operation, body=body)
     told = ""

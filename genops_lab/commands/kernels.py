@@ -27,7 +27,7 @@ Target = Annotated[str, typer.Option("--target", help="Of this target alone.", a
 def list_kernels(target: Target = "", json: Json = False) -> None:
     """List the kernels on targets that are connected; the others are not asked."""
     with command(json) as session:
-        from genops_lab.targets.remote_kernels import RemoteKernelsService
+        from genops_lab.kernels.remote_service import RemoteKernelsService
 
         if target:
             found = [session.call(RemoteKernelsService.list_target_kernels, name=target)]
@@ -47,8 +47,8 @@ def attach_kernel(
 ) -> None:
     """Make a kernel that runs on a target one of the running JupyterLab, with its state."""
     with command(json) as session:
+        from genops_lab.kernels.remote_service import RemoteKernelsService
         from genops_lab.targets.models import AttachKernel
-        from genops_lab.targets.remote_kernels import RemoteKernelsService
 
         found = _found(session, kernel, target)
         attached = session.call(
@@ -71,8 +71,8 @@ def stop_kernel(
 ) -> None:
     """Stop a kernel on its host; outputs that are not in the notebook yet are kept."""
     with command(json) as session:
+        from genops_lab.kernels.remote_service import RemoteKernelsService
         from genops_lab.targets.models import StopKernel
-        from genops_lab.targets.remote_kernels import RemoteKernelsService
 
         found = _found(session, kernel, target)
         stopped = session.call(
@@ -88,7 +88,7 @@ def stop_kernel(
 def keep_kernel(kernel: Kernel, target: Target = "", json: Json = False) -> None:
     """Give a kernel that does nothing its whole time anew, before its target's policy ends it."""
     with command(json) as session:
-        from genops_lab.targets.remote_kernels import RemoteKernelsService
+        from genops_lab.kernels.remote_service import RemoteKernelsService
 
         found = _found(session, kernel, target)
         kept = session.call(
@@ -108,8 +108,8 @@ def show_log(
 ) -> None:
     """Show the end of what a kernel's process wrote (not its cells' outputs)."""
     with command(json) as session:
+        from genops_lab.kernels.remote_service import RemoteKernelsService
         from genops_lab.targets.models import KernelLogQuery
-        from genops_lab.targets.remote_kernels import RemoteKernelsService
 
         found = _found(session, kernel, target)
         log = session.call(
@@ -123,7 +123,7 @@ def show_log(
 
 def _found(session: Session, prefix: str, target: str) -> RemoteKernel:
     """The one kernel whose id begins so."""
-    from genops_lab.targets.remote_kernels import RemoteKernelsService
+    from genops_lab.kernels.remote_service import RemoteKernelsService
 
     places = session.call(RemoteKernelsService.list_remote_kernels)
     places = [place for place in places if target in ("", place.target)]

@@ -23,7 +23,7 @@ compute = typer.Typer(help="Places that run kernels and deployments.", no_args_i
 def show_machine(json: Json = False) -> None:
     """Show this machine: cores, memory, disk, GPUs."""
     with command(json) as session:
-        from genops_lab.compute.service import ComputeService
+        from genops_lab.kernels.service import ComputeService
 
         found = session.call(ComputeService.get_machine)
         session.show(found, views.machine(found))
@@ -33,7 +33,7 @@ def show_machine(json: Json = False) -> None:
 def show_nsight(json: Json = False) -> None:
     """Say whether Nsight Systems and Nsight Compute are installed on this machine, and can be used."""
     with command(json) as session:
-        from genops_lab.compute.service import ComputeService
+        from genops_lab.kernels.service import ComputeService
 
         found = session.call(ComputeService.list_nsight_tools)
         session.show(found, views.nsight_tools(found))
@@ -57,8 +57,8 @@ def make_nsight_kernel(
     """
     with command(json) as session:
         from genops_lab.compute.models import NewNsightKernel
-        from genops_lab.compute.service import ComputeService
         from genops_lab.core.errors import InvalidRequest
+        from genops_lab.kernels.service import ComputeService
 
         if section_set and not measured:
             raise InvalidRequest("--set is for Nsight Compute.", hint="Add --compute.")

@@ -36,9 +36,9 @@ def clean_target(
     is connected first.
     """
     with command(json) as session:
+        from genops_lab.kernels.storage import StorageService
         from genops_lab.targets.models import StorageQuery
         from genops_lab.targets.service import TargetsService
-        from genops_lab.targets.storage import StorageService
 
         target = session.call(TargetsService.get_target, name=name)
         if target.state != "up":
@@ -59,8 +59,8 @@ def _remove(
     session: Session, name: str, items: list[StoredItem], query: StorageQuery
 ) -> tuple[list[StoredItem], dict[str, str]]:
     """What was removed, and why the others were not, by path."""
+    from genops_lab.kernels.storage import StorageService
     from genops_lab.targets.models import RemoveStored
-    from genops_lab.targets.storage import StorageService
 
     gone: list[StoredItem] = []
     failures: dict[str, str] = {}

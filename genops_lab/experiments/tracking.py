@@ -193,7 +193,7 @@ class TrackingService:
     async def _look_after(self) -> None:
         for leftover in await asyncio.to_thread(leftovers, self._mlflow.spool):
             await self._take_over(leftover)
-        # Those of other hosts are judged there: genops_lab.remote.runs.
+        # Those of other hosts are judged there: genops_lab.kernels.runs.
         for run in await asyncio.to_thread(self._runs.open_runs):
             if await asyncio.to_thread(is_gone, run.process):
                 await self._fail(run.run_key)

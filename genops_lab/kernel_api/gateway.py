@@ -29,7 +29,7 @@ from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
-    from genops_lab.folders.requests import FolderRequests
+    from genops_lab.kernels.folders.requests import FolderRequests
     from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 

@@ -23,14 +23,14 @@ from genops_lab.experiments.models import (
     TrackingBatch,
     TrackingEvent,
 )
-from genops_lab.folders.requests import PullAnswer, PullRequest
+from genops_lab.kernels.folders.requests import PullAnswer, PullRequest
 from genops_lab.profiler.models import NewProfile, Profile
 
 from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
-    from genops_lab.folders.requests import FolderRequests
+    from genops_lab.kernels.folders.requests import FolderRequests
     from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 

@@ -1,6 +1,6 @@
 """Tracking from kernels on all targets: each connected link gets the doorway and a supervisor of its runs.
 
-This machine's own kernels use the Lab's private socket (:mod:`genops_lab.compute.provisioner`)."""
+This machine's own kernels use the Lab's private socket (:mod:`genops_lab.kernels.local_provisioner`)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
-    from genops_lab.folders.requests import FolderRequests
+    from genops_lab.kernels.folders.requests import FolderRequests
     from genops_lab.profiler.beside.service import BesideService
     from genops_lab.profiler.service import ProfilesService
 
-    from ..remote.bridge import Bridge
-    from ..remote.kernels import Remote
+    from ..kernels.client.client import RemoteKernelClient
+    from ..kernels.remote_kernels import RemoteKernels
 
 _CALL_S = 30.0
 
@@ -37,7 +37,7 @@ class RemoteTracking:
 
     def __init__(
         self,
-        remote: Remote,
+        remote: RemoteKernels,
         tracking: TrackingService,
         profiles: ProfilesService,
         data_dir: Path,
@@ -75,13 +75,13 @@ class RemoteTracking:
 
     # In the links' thread
 
-    def _bridge_opened(self, bridge: Bridge) -> None:
+    def _bridge_opened(self, bridge: RemoteKernelClient) -> None:
         if bridge.link.route.target == HERE.target:
             return
         self._doorway.admit(bridge.link.route.target, bridge.kernel_id)
         self._look_at(bridge.link)
 
-    def _bridge_changed(self, bridge: Bridge) -> None:
+    def _bridge_changed(self, bridge: RemoteKernelClient) -> None:
         if bridge.link.route.target == HERE.target:
             return
         peer = Peer(bridge.link.route.target, bridge.kernel_id)

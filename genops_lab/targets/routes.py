@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
+    from ..kernels.remote_service import RemoteKernelsService as Kernels
+    from ..kernels.storage import StorageService as Storage
     from .environments import EnvironmentsService as Environments
     from .questions import QuestionsService as Questions
-    from .remote_kernels import RemoteKernelsService as Kernels
     from .service import TargetsService as Service
-    from .storage import StorageService as Storage
     from .variables import VariablesService as Variables
 else:
     Environments = LazyService(__package__, "environments", "EnvironmentsService")
     Questions = LazyService(__package__, "questions", "QuestionsService")
-    Kernels = LazyService(__package__, "remote_kernels", "RemoteKernelsService")
+    Kernels = LazyService("genops_lab.kernels", "remote_service", "RemoteKernelsService")
     Service = LazyService(__package__, "service", "TargetsService")
-    Storage = LazyService(__package__, "storage", "StorageService")
+    Storage = LazyService("genops_lab.kernels", "storage", "StorageService")
     Variables = LazyService(__package__, "variables", "VariablesService")
 
 OPERATIONS = [

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from genops_lab.links.links import Links
     from genops_lab.links.state import LinkState
 
-    from .holders import KernelHolders
+    from ..kernels.owners import KernelOwners
     from .ledger import OwnKernel
     from .questions import QuestionsService
 
@@ -79,14 +79,14 @@ class TargetsService:
         read_here: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
-        from .inventory import Inventory
+        from ..kernels.inventory import Inventory
+        from ..kernels.warm_pool import WarmPool
         from .ledger import Ledger
-        from .upkeep import Upkeep
 
         self.ledger = Ledger(store)
         self._inventory = Inventory(self.ledger, settings)
         self.connections = Connections(links, self._link_told)
-        self.upkeep = Upkeep(self.connections, self.ledger, self._own_ids, self.changed)
+        self.upkeep = WarmPool(self.connections, self.ledger, self._own_ids, self.changed)
         self.fleet = Fleet(self.connections, read_here)
         self._settings = settings
         self._events = events
@@ -99,7 +99,7 @@ class TargetsService:
         self.build_of: Callable[[str], str] = lambda _name: ""
         self._publisher = Publisher(live, TOPIC, self.list_targets)
         #: who has the kernels; once the Lab is open
-        self.holders: KernelHolders | None = None
+        self.holders: KernelOwners | None = None
 
     async def open(self) -> None:
         """Take over the administrator's targets, and see that each target has its kernelspec."""

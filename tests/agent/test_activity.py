@@ -7,7 +7,7 @@ import json
 import pytest
 
 from genops_lab.agent.wire import Activity
-from genops_lab.remote.statuses import Statuses
+from genops_lab.kernels.client.busy_status import BusyStatus
 
 
 def message(kind: str, request: str, **content: str) -> list[bytes]:
@@ -22,7 +22,7 @@ def status(request: str, state: str) -> list[bytes]:
 
 def test_what_ends_beside_a_cell_is_corrected_until_the_cell_ends() -> None:
     said: list[str] = []
-    statuses = Statuses(said.append)
+    statuses = BusyStatus(said.append)
     for frames in (status("cell", "busy"), status("info", "busy"), status("info", "idle")):
         statuses.heard(frames)
     statuses.answered(message("kernel_info_reply", "info"))
@@ -34,7 +34,7 @@ def test_what_ends_beside_a_cell_is_corrected_until_the_cell_ends() -> None:
 def test_a_cell_without_its_own_idle_ends_with_its_reply() -> None:
     """Two requests that ipykernel 6 works at in one thread: both times it says idle of the later one."""
     said: list[str] = []
-    statuses = Statuses(said.append)
+    statuses = BusyStatus(said.append)
     for frames in (status("cell", "busy"), status("later", "busy")):
         statuses.heard(frames)
     statuses.answered(message("debug_reply", "later"))
@@ -48,7 +48,7 @@ def test_a_cell_without_its_own_idle_ends_with_its_reply() -> None:
 def test_nothing_else_keeps_a_kernel_busy() -> None:
     """Its idle may be said of another, and the reply to a keeper's own request goes no further."""
     said: list[str] = []
-    statuses = Statuses(said.append)
+    statuses = BusyStatus(said.append)
     for frames in (
         status("info", "busy"),
         status("later", "busy"),
@@ -77,7 +77,7 @@ def test_what_is_no_status_counts_for_nothing(frames: list[bytes]) -> None:
 
 def test_a_new_client_goes_on_from_what_the_keeper_knows() -> None:
     said: list[str] = []
-    statuses = Statuses(said.append)
+    statuses = BusyStatus(said.append)
     statuses.follow({"execution_state": "busy", "requests": ["cell"]})
     statuses.tell()
     statuses.heard(status("cell", "idle"))

@@ -14,8 +14,8 @@ import pytest
 from genops_lab.agent.cgroups import Share, read_share
 from genops_lab.compute.models import MachineReading
 from genops_lab.compute.readings import KernelEntry, MachineReader
-from genops_lab.compute.service import ComputeService
 from genops_lab.core.live import LiveHub
+from genops_lab.kernels.service import ComputeService
 
 
 def write(folder: Path, **files: str) -> None:
@@ -130,8 +130,8 @@ class Directory:
 
 
 async def test_the_topic_runs_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genops_lab.compute.service.INTERVAL_S", 0.01)
-    monkeypatch.setattr("genops_lab.compute.service._AFTER_FAILURE_S", 0.01)
+    monkeypatch.setattr("genops_lab.kernels.service.INTERVAL_S", 0.01)
+    monkeypatch.setattr("genops_lab.kernels.service._AFTER_FAILURE_S", 0.01)
     hub, directory = LiveHub(), Directory()
     service = ComputeService(hub, directory)
     assert directory.asked == 0

@@ -37,7 +37,7 @@ def test_the_routes_import_no_service() -> None:
     services = {operation.function.__module__ for operation in OPERATIONS}
     assert "genops_lab.deployments.service" in services
     assert not services & _imported_by("genops_lab.app.features")
-    assert not services & _imported_by("genops_lab.outputs.download")
+    assert not services & _imported_by("genops_lab.kernels.outputs.download")
 
 
 def test_a_command_that_asks_a_running_lab_imports_no_server() -> None:

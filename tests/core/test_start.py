@@ -29,7 +29,7 @@ PROGRAM = """
 import asyncio, json
 from jupyterlab.labapp import LabApp
 from jupyter_server.serverapp import ServerApp
-from genops_lab.compute import provisioner
+from genops_lab.kernels import local_provisioner
 from genops_lab.core.api import Services
 from genops_lab.app.socket_server import SocketServer
 from genops_lab.core.events import EventBus
@@ -37,13 +37,13 @@ from genops_lab.core.store import Store
 from genops_lab.core.tasks import TasksService
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.folders.service import FoldersService
-from genops_lab.outputs.server import ServerOutputs
-from genops_lab.outputs.service import OutputsService
+from genops_lab.kernels.folders.service import FoldersService
+from genops_lab.kernels.outputs.server import ServerOutputs
+from genops_lab.kernels.outputs.service import OutputsService
 from genops_lab.profiler.service import ProfilesService
 from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.sweeps.service import SweepsService
-from genops_lab.targets.remote_kernels import RemoteKernelsService
+from genops_lab.kernels.remote_service import RemoteKernelsService
 from genops_lab.targets.service import TargetsService
 
 done = []
@@ -59,7 +59,7 @@ note(ServerOutputs, "open", "kernels' outputs")
 note(Services, "open", "requests")
 note(EventBus, "listen", "events to Jupyter")
 note(SocketServer, "open", "socket")
-note(provisioner, "install", "kernels' environment")
+note(local_provisioner, "install", "kernels' environment")
 note(SweepsService, "open", "sweeps")
 for owner, what in (
     (SocketServer, "socket"), (ServerOutputs, "kernels' outputs"), (SweepsService, "sweeps"),

@@ -271,8 +271,8 @@ def columns(url: str, database: Path) -> set[str]:
 def json_keys() -> set[str]:
     """Keys of the JSON in columns of the store and of files, with those below them in braces."""
     from genops_lab.deployments.backends.local import ProcessState
+    from genops_lab.kernels.outputs.excerpt import Excerpt
     from genops_lab.links.route import Route
-    from genops_lab.outputs.excerpt import Excerpt
     from genops_lab.profiler.models import ProfileSummary
     from genops_lab.sweeps.ledger import Code, Plan
     from genops_lab.sweeps.models import MetricSummary, Trial
@@ -340,7 +340,7 @@ def host_folders(home: Path) -> set[str]:
 
 def kernelspec(target: str) -> dict[str, Any]:
     """``kernel.json`` of a target, as it is installed."""
-    from genops_lab.remote.kernelspecs import install_kernelspec
+    from genops_lab.kernels.kernelspecs import install_kernelspec
 
     found: dict[str, Any] = json.loads((install_kernelspec(target, cwd="~/a") / "kernel.json").read_text())
     return found

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from genops_lab.compute.nsight_starts import Start
+from genops_lab.kernels.nsight.launch import Start
 from tests.support.homes import Home
 
 from .kernels import RunningKernel, running_kernel

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from genops_lab.compute.nsight_starts import under_compute
 from genops_lab.kernel.errors import GenOpsError
 from genops_lab.kernel.profiling import Wishes, ncu, outside
 from genops_lab.kernel.profiling.ncu import Measuring, NcuCapture
 from genops_lab.kernel.profiling.ncu_report import Broken, cut, measured_in, state
+from genops_lab.kernels.nsight.launch import under_compute
 from genops_lab.profiler.engine.kinds import Kind
 from genops_lab.profiler.engine.reading.ncu import read
 from tests.support import exhaustive

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from genops_lab.compute.nsight_starts import under_systems
 from genops_lab.kernel.errors import GenOpsError
 from genops_lab.kernel.profiling import Wishes, nsight, outside
 from genops_lab.kernel.profiling.nsight import REPORT, NsightCapture, Session, found_in
+from genops_lab.kernels.nsight.launch import under_systems
 from genops_lab.profiler import analyze
 from tests.support.homes import Home
 from tests.support.nsys import NsysStandIn, nsys_stand_in

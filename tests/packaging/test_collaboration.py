@@ -142,7 +142,7 @@ def shown(lab: LabPage) -> list[str]:
     return [line for part in parts for line in part.splitlines() if line]
 
 
-@pytest.mark.exhaustive  # daily tests/outputs/test_documents.py has a stand-in
+@pytest.mark.exhaustive  # daily tests/kernels/outputs/test_documents.py has a stand-in
 @pytest.mark.parametrize(
     ("requirement", "said"),
     [

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from genops_lab.core.store import Store
-from genops_lab.remote.kernelspecs import install_kernelspec
+from genops_lab.kernels.kernelspecs import install_kernelspec
 from genops_lab.targets.ledger import Ledger
 from genops_lab.targets.records import TargetRecord
 from tests.support.homes import Home, temporary_home

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.outputs.notebooks import write_notebook
-from tests.outputs.pages import TARGET, Page, RemoteLab, a_remote_lab, eventually
+from tests.kernels.outputs.notebooks import write_notebook
+from tests.kernels.outputs.pages import TARGET, Page, RemoteLab, a_remote_lab, eventually
 from tests.support import exhaustive
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab

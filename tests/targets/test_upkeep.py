@@ -12,11 +12,11 @@ import pytest
 
 from genops_lab.app.application import Application
 from genops_lab.core.errors import GenOpsError, InvalidRequest
-from genops_lab.remote.kernelspecs import ARGV
+from genops_lab.kernels.kernelspecs import ARGV
 from genops_lab.targets.models import ChangeTarget, NewTarget, TargetPolicy
 from genops_lab.targets.records import record_of
 from genops_lab.targets.variables import VariablesService
-from tests.remote.warm import spare_pids
+from tests.kernels.warm import spare_pids
 from tests.support.homes import Home
 from tests.support.lab_server import running_lab
 from tests.support.rooms import eventually

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from genops_lab.outputs.excerpt import MIME
+from genops_lab.kernels.outputs.excerpt import MIME
 from tests.support import exhaustive
 from tests.support.browser import CLOSE_ALL, LabPage
 from tests.support.lab_server import LabServer

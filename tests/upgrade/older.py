@@ -20,8 +20,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from tests.outputs.notebooks import write_notebook
-from tests.outputs.pages import eventually
+from tests.kernels.outputs.notebooks import write_notebook
+from tests.kernels.outputs.pages import eventually
 from tests.support.environments import older_wheel, thin_environment
 from tests.support.homes import Home, temporary_home
 from tests.support.kernels import lab_kernel

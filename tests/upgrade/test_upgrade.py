@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from genops_lab.remote.finding import Keys
+from genops_lab.kernels.client.reattach import Keys
 from tests.agent.hosts import attached
-from tests.outputs.notebooks import cells_of, text_of
-from tests.outputs.pages import Page, eventually
+from tests.kernels.outputs.notebooks import cells_of, text_of
+from tests.kernels.outputs.pages import Page, eventually
 from tests.support.environments import older_wheel, thin_environment
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab

@@ -71,7 +71,7 @@ class RestoringService:
 
 def _kernel(run: Run, kept: Kept) -> str:
     """The kernelspec's name: of the target where there is one, else as the kernel knew it."""
-    from genops_lab.remote.kernelspecs import name_of
+    from genops_lab.kernels.kernelspecs import name_of
 
     target = run.tags.get("genops.target", "")
     if target:

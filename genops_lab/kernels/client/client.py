@@ -1,0 +1,314 @@
+"""The life of one kernel on a host, as its Lab sees it: started or found, attached to again after each cut, ended.
+
+What is said meanwhile is the matter of :mod:`.exchange`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from genops_lab.agent.channels import Channel, ChannelReset
+from genops_lab.agent.records import (
+    BUSY,
+    GONE,
+    HELLO,
+    RECORD,
+    SEEN,
+    TAKEN,
+    WELCOME,
+    RecordReader,
+    body,
+    json_record,
+)
+
+from ...core.errors import GenOpsError, Unavailable
+from ...links.link import Link
+from ...links.listeners import Listeners
+from ...links.state import LinkDown, RemoteError
+from .exchange import Exchange
+from .state import TAKE_BACK, BridgeState, KernelBusy, busy, last_words
+
+log = logging.getLogger("genops_lab")
+
+_READ_BYTES = 262144
+#: Between attempts to reach a keeper over a link that is up.
+_PAUSES_S = (0.0, 0.05, 0.2, 1.0, 2.0)
+_LASTED_S = 5.0
+
+
+class RemoteKernelClient:
+    """``client`` names it to the keeper; ``label`` names it to people at another Lab."""
+
+    def __init__(
+        self, link: Link, kernel_id: str, context: zmq.Context[Any], *, client: str, label: str
+    ) -> None:
+        self.link = link
+        self.kernel_id = kernel_id
+        self.exchange = Exchange(kernel_id, context, lambda: self.state, lambda: self._watchers.tell(self))
+        self.client = client
+        self.label = label
+        self.state = BridgeState()
+        #: the KernelInfo of the last welcome or end
+        self.info: dict[str, Any] = {}
+        self.expected_end = False
+        self.closed = False
+        self._watchers: Listeners[[RemoteKernelClient]] = Listeners(f"kernel {kernel_id}")
+        self._loop = asyncio.get_running_loop()
+        self._keeping: asyncio.Task[None] | None = None
+        self._attached: asyncio.Future[None] | None = None
+        self._over = asyncio.Event()
+        self._release: Callable[[], None] | None = None
+
+    # For everybody
+
+    def watch(self, told: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
+        """Call ``told`` in the links' thread when the state changes; returns what ends that."""
+        return self._watchers.add(told)
+
+    # Its life, in the links' loop
+
+    def begin(self, info: dict[str, Any], key: bytes, signature_scheme: str) -> None:
+        """A kernel was started for this bridge: it is the only one that can be attached to it."""
+        self._another()
+        self.exchange.begin(str(info.get("incarnation", "")), key, signature_scheme)
+        self.info = info
+        self._start(takeover=False)
+
+    async def attach(self, *, takeover: bool, timeout_s: float) -> None:
+        """Attach to the kernel that runs under this id. What it said before a first attachment goes to the taps
+        alone; a bridge that was attached goes on where it was.
+
+        Raises KernelBusy, Unavailable after ``timeout_s``, and RemoteError when there is none.
+        """
+        if self.state.state == "ended":
+            self._another()
+            self.exchange.reset("")
+        self._attached = self._loop.create_future()
+        self._start(takeover=takeover)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._attached), timeout_s)
+        except asyncio.TimeoutError:
+            raise Unavailable(
+                f"The kernel on {self.link.route.target} did not answer within {timeout_s:.0f} s.",
+                hint="It runs on; try again when the host answers.",
+            ) from None
+        finally:
+            self._attached.cancel()
+            self._attached = None
+
+    def expect(self, key: bytes, signature_scheme: str) -> None:
+        """The kernel ran when this user's last Lab was there: clients may connect before its host answers."""
+        self.exchange.speak(key, signature_scheme)
+        self.away("Not connected yet.")
+
+    def away(self, reason: str) -> None:
+        """The host does not answer; as far as anybody knows the kernel runs on."""
+        if self.state.state in ("connecting", "disconnected"):
+            self._set(BridgeState(state="disconnected", reason=reason))
+
+    async def wait_ended(self) -> int:
+        """Wait for the kernel's end; its exit code."""
+        await self._over.wait()
+        return self.exit_code or 0
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while the kernel is not known to have ended."""
+        if self.state.state != "ended":
+            return None
+        return 1 if self.state.exit_code is None else self.state.exit_code
+
+    @property
+    def ended_by(self) -> str:
+        """``idle`` for a kernel that its target's policy has ended: another in its place is nobody's wish."""
+        return str(self.info.get("ended_by") or "")
+
+    async def detach(self) -> None:
+        """Leave the kernel as it is, and close the sockets of its clients."""
+        self.closed = True
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping], timeout=1.0)
+        self.exchange.close()
+
+    def end(self, exit_code: int | None, reason: str) -> None:
+        """The kernel is known to have ended."""
+        if self.state.state == "ended":
+            return
+        unexpected = "" if self.expected_end else last_words(exit_code, reason, self.ended_by)
+        if unexpected:
+            log.warning("Kernel %s on %s: %s", self.kernel_id, self.link.route.target, unexpected)
+            self._say(unexpected)
+        self.exchange.ended()
+        self._set(BridgeState(state="ended", exit_code=exit_code, reason=reason))
+        self._over.set()
+        why = reason or "It has ended."
+        self._give_up_on(RemoteError("ended", f"There is no such kernel to attach to. {why}"))
+
+    # The task that stays attached
+
+    def _another(self) -> None:
+        """It is another kernel from now on."""
+        self.expected_end = False
+        self._over.clear()
+
+    def _start(self, *, takeover: bool) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+        if self._release is None:
+            self._release = self.link.hold()
+        self._set(BridgeState(state="connecting"))
+        self._keeping = self._loop.create_task(self._keep(takeover))
+
+    async def _keep(self, takeover: bool) -> None:
+        failures = 0
+        try:
+            while self.state.state not in ("ended", "taken"):
+                await self._link_up()
+                began, link_went, reason = time.monotonic(), False, ""
+                try:
+                    await self._serve(takeover)
+                except ChannelReset as reset:
+                    link_went = reset.code == "gone"
+                    reason = "" if link_went else str(reset)
+                except LinkDown:
+                    link_went = True
+                except KernelBusy:
+                    raise
+                except Exception as error:  # the boundary: whatever a host sends, the kernel is not given up
+                    reason = f"The host sent what cannot be read: {error}"
+                    log.warning("Kernel %s: %s", self.kernel_id, reason, exc_info=True)
+                takeover = takeover and self.state.state == "connecting"
+                if self.state.state in ("connected", "connecting"):
+                    self._set(BridgeState(state="disconnected", reason=reason))
+                if link_went:
+                    await asyncio.sleep(0)  # the link learns of it in the same turn
+                elif self.state.state == "disconnected":
+                    failures = 0 if time.monotonic() - began > _LASTED_S else failures + 1
+                    if failures > 1:  # at first what a kernel said before its end is fetched
+                        await self._ask_host()
+                    await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+        except (KernelBusy, GenOpsError) as error:
+            self.failed(error)
+        finally:
+            if self._release is not None:
+                self._release()
+                self._release = None
+
+    async def _link_up(self) -> None:
+        """Wait for the link, also for one that a person has to connect again."""
+        while not self.link.is_up:
+            try:
+                await self.link.ready()
+            except LinkDown as error:
+                if self.state.state == "connecting":
+                    self.away(error.message)
+                self._give_up_on(error)
+                await self.link.changed()
+
+    async def _serve(self, takeover: bool) -> None:
+        """One channel's life. Raises ChannelReset, KernelBusy, LinkDown; returns at its clean end."""
+        channel = self.link.open("kernel", {"kernel_id": self.kernel_id})
+        hello = {
+            "client": self.client,
+            "after": self.exchange.last,
+            "incarnation": self.exchange.incarnation,
+            "takeover": takeover,
+            "label": self.label,
+        }
+        try:
+            channel.write(json_record(HELLO, hello))
+            reader = RecordReader((WELCOME, RECORD, SEEN, GONE, TAKEN, BUSY))
+            while data := await channel.read(_READ_BYTES):
+                for kind, seq, payload in reader.feed(data):
+                    if kind == RECORD:
+                        await self.exchange.take(seq, payload)
+                    elif kind == SEEN:
+                        self.exchange.seen(seq)
+                    else:
+                        self._told(channel, kind, body(payload))
+                        if kind in (GONE, TAKEN):
+                            return
+                if channel.readable:  # a channel that has more does not wait, and others want their turn
+                    await asyncio.sleep(0)
+        finally:
+            self.exchange.disconnect()
+            channel.reset("left", "The Lab has left.")
+
+    def _told(self, channel: Channel, kind: int, body: dict[str, Any]) -> None:
+        if kind == WELCOME:
+            self._welcomed(channel, body)
+        elif kind == GONE:
+            self.info = {**self.info, **body, "state": "ended"}
+            self.end(body.get("exit_code"), str(body.get("reason", "")))
+        elif kind == TAKEN:
+            other = str(body.get("label", "")) or "another Lab"
+            self._say(
+                f"This kernel was taken over by {other}. It runs on; its output goes there.\n{TAKE_BACK}"
+            )
+            self._set(BridgeState(state="taken", other=other, reason=f"Taken over by {other}."))
+        elif kind == BUSY:
+            raise busy(self.kernel_id, self.link.route.target, body)
+
+    def _welcomed(self, channel: Channel, body: dict[str, Any]) -> None:
+        known = self.exchange.incarnation
+        if known and str(body.get("incarnation", "")) != known:
+            self._another()
+        self.exchange.connect(channel, body)
+        body.pop("key", None)
+        self.info = body
+        self.link.proved()
+        self._set(BridgeState(state="connected"))
+        if self._attached is not None and not self._attached.done():
+            self._attached.set_result(None)
+
+    async def _ask_host(self) -> None:
+        """No keeper answers though the link is up: has the kernel ended?"""
+        try:
+            info = await self.link.call("kernels.info", {"kernel_id": self.kernel_id}, timeout_s=10.0)
+        except RemoteError as error:
+            if error.code == "not_found":
+                self.end(None, f"{self.link.route.target} knows this kernel no more.")
+            return
+        except (LinkDown, Unavailable):
+            return
+        known = self.exchange.incarnation
+        same = not known or info.get("incarnation") == known
+        if same and info.get("state") == "ended":
+            self.info = info
+            self.end(info.get("exit_code"), str(info.get("reason", "")))
+
+    def failed(self, error: GenOpsError) -> None:
+        """It could not be attached to."""
+        told = self._give_up_on(error)
+        if isinstance(error, KernelBusy):
+            other = str(error.details.get("label", "")) or "another Lab"
+            if not told:
+                self._say(f"{error.message} {error.hint}")
+            self._set(BridgeState(state="taken", other=other, reason=error.message))
+        else:
+            log.warning("Kernel %s: %s", self.kernel_id, error.message)
+            self._set(BridgeState(state="disconnected", reason=error.message))
+
+    # Small parts
+
+    def _give_up_on(self, error: GenOpsError) -> bool:
+        """Tell who waits in :meth:`attach`, if anybody does."""
+        if self._attached is None or self._attached.done():
+            return False
+        self._attached.set_exception(error)
+        return True
+
+    def _say(self, text: str) -> None:
+        self.exchange.say(text, to_clients=not self.closed)
+
+    def _set(self, state: BridgeState) -> None:
+        self.state = state
+        self._watchers.tell(self)

@@ -1,0 +1,194 @@
+"""The notebook's folder before a kernel's start. Whatever goes wrong, the kernel starts, and the notebook says what."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from genops_lab.agent.tree import Seen
+
+from ...core.errors import Conflict, GenOpsError
+from ...core.formatting import size_of
+from ...links.links import Links
+from ...links.questions import ACCEPT, Question
+from ...links.route import Route
+from . import plan as plans
+from .channel import Listed
+from .download import Progress, Report
+from .last_sync import LastSyncs
+from .local_folder import Contents, NotSendable, Place, place_of
+from .messages import coming, files_of, largest, told_in_notebook
+from .transfer import Folder
+
+log = logging.getLogger("genops_lab")
+T = TypeVar("T")
+
+PROGRAM = "GenOps Lab: "
+
+
+class Cap(NamedTuple):
+    """What travels without a question."""
+
+    files: int
+    size: int
+
+    def allows(self, files: list[Seen]) -> bool:
+        """Whether these may."""
+        return len(files) <= self.files and sum(each.size for each in files) <= self.size
+
+
+class Watch(Protocol):
+    """Shows people how a passage goes, and lets them cancel it."""
+
+    async def __call__(self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T]) -> T:
+        """Do the work. Raises what it raises, and Failed when a person cancelled it."""
+        ...
+
+
+@dataclass
+class Prepared:
+    """Where the kernel starts (empty: where it would without a folder), and what its notebook has to say."""
+
+    cwd: str = ""
+    said: list[str] = field(default_factory=list)
+
+
+class Folders:
+    """The folders of this process's kernels. ``watch`` is the Lab's, where there is one."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.memories = LastSyncs(links.folder)
+        self.watch: Watch | None = None
+        #: folders that nobody agreed to send: asked again in another process, or by an explicit push
+        self._refused: set[tuple[str, str]] = set()
+
+    def folder(self, route: Route, place: Place, kernel_id: str = "") -> Folder:
+        """A folder on a target."""
+        return Folder(self.links.link(route), place, self.memories, kernel_id)
+
+    async def prepare(self, route: Route, folder: str, kernel_id: str, cap: Cap) -> Prepared:
+        """Send the folder around ``folder``. Raises LinkError alone: without a connection there is no kernel."""
+        try:
+            place = await asyncio.to_thread(place_of, folder)
+        except NotSendable as error:
+            return Prepared(
+                said=[
+                    f"{PROGRAM}{error} Put it into a folder of its own to have its files on {route.target}."
+                ]
+            )
+        except OSError:
+            return Prepared()  # a path that is none on this machine: nobody's folder
+        link = self.links.link(route)
+        await self.links.run(link.up())
+        memory = await asyncio.to_thread(self.memories.get, route.target, place.root)
+        prepared = Prepared(cwd="/".join(filter(None, (memory.there, place.inside))))
+        progress = Progress()
+        try:
+            report = await self._watched(
+                f"Send {Path(place.root).name} to {route.target}",
+                f"target:{route.target}",
+                progress,
+                self.folder(route, place, kernel_id).push(progress, self._allow(route.target, place, cap)),
+            )
+        except GenOpsError as error:
+            prepared.said.append(_without(route.target, place, f"{error.message} {error.hint}".strip()))
+        except OSError as error:
+            prepared.said.append(_without(route.target, place, f"{error.strerror or error}."))
+        except Exception as error:  # the boundary: a kernel is never lost to its folder
+            log.exception("The folder %s could not be sent to %s.", place.root, route.target)
+            prepared.said.append(_without(route.target, place, f"{type(error).__name__}: {error}"))
+        else:
+            prepared.said += self._told(report, route.target, place)
+        return prepared
+
+    def _told(self, report: Report, target: str, place: Place) -> list[str]:
+        if report.refused:
+            return [
+                f"{PROGRAM}The files of {place.root} are not on {target}: they are many or large, and nobody agreed "
+                f"to send them. `genops push --target {target}` in a terminal of JupyterLab (in that folder) sends "
+                "them; a file .genopsignore leaves some out."
+            ]
+        return [PROGRAM + text for text in told_in_notebook(report, target)]
+
+    async def _watched(self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T]) -> T:
+        running = self.links.run(work)
+        if self.watch is None:
+            return await running
+        return await self.watch(title, subject, progress, running)
+
+    def bringing_of(self, confirmed: bool, cap: Cap) -> Callable[[plans.Pull, Listed], Awaitable[bool]]:
+        """Allows to bring what a person expects; more only once it is confirmed. Raises Conflict."""
+
+        async def allow(pull: plans.Pull, there: Listed) -> bool:
+            files = {path: there.files[path] for path in pull.bring}
+            replaced = {path: "replaces yours" for path, mine in pull.bring.items() if mine is not None}
+            self._check(list(files.values()), confirmed, cap, "come", lambda: coming(files, replaced))
+            return True
+
+        return allow
+
+    def sending_of(self, confirmed: bool, cap: Cap) -> Callable[[plans.Push, Contents], Awaitable[bool]]:
+        """The same for what is sent."""
+
+        async def allow(push: plans.Push, found: Contents) -> bool:
+            files = [found.files[path] for path in push.send]
+            self._check(files, confirmed, cap, "be sent", lambda: largest(files))
+            return True
+
+        return allow
+
+    def _check(
+        self, files: list[Seen], confirmed: bool, cap: Cap, what: str, listed: Callable[[], str]
+    ) -> None:
+        size = sum(each.size for each in files)
+        if not confirmed and not cap.allows(files):
+            raise Conflict(
+                f"{files_of(len(files))} ({size_of(size)}) would {what}:\n{listed()}",
+                hint="Confirm it (--yes), or name the files that you want.",
+                code="confirmation_needed",
+                details={"files": len(files), "bytes": size},
+            )
+
+    def _allow(
+        self, target: str, place: Place, cap: Cap
+    ) -> Callable[[plans.Push, Contents], Awaitable[bool]]:
+        """Asks for what is more than a person expects to travel; once a start."""
+        answered: list[bool] = []
+
+        async def allow(push: plans.Push, found: Contents) -> bool:
+            files = [found.files[path] for path in push.send]
+            size = sum(each.size for each in files)
+            if cap.allows(files):
+                return True
+            if (target, place.root) in self._refused:
+                return False
+            if not answered:
+                answered.append(await self._ask(target, place, size, len(files), largest(files)))
+            if not answered[0]:
+                self._refused.add((target, place.root))
+            return answered[0]
+
+        return allow
+
+    async def _ask(self, target: str, place: Place, size: int, count: int, listed: str) -> bool:
+        text = (
+            f"The kernel is to start on {target} in a copy of {place.root}. {files_of(count)} ({size_of(size)}) have "
+            f"to be sent for that. Without them it starts in an empty folder.\n\n{listed}"
+        )
+        answer = await self.links.asker.ask(
+            Question(id=uuid.uuid4().hex, target=target, kind="folder_size", text=text)
+        )
+        return answer == ACCEPT
+
+
+def _without(target: str, place: Place, why: str) -> str:
+    return (
+        f"{PROGRAM}The files of {place.root} could not be sent to {target}, and the kernel runs without what is "
+        f"missing there. {why}"
+    )

@@ -1,0 +1,351 @@
+"""One channel to a folder on a host, in the links' loop. The host is not trusted: whatever it sends is bounded, and
+paths of its own are taken only where they could be files of the folder."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from genops_lab.agent.channels import Channel, ChannelReset
+from genops_lab.agent.parcels import (
+    DATA,
+    MAX_PARCEL_BYTES,
+    data,
+    document,
+)
+from genops_lab.agent.tree import Changed, Seen, Tree, parts_of
+
+from ...links.link import Link
+from ...links.parcel_talk import ParcelTalk
+from ...links.state import RemoteError
+
+#: Files of a folder there that are looked at.
+MAX_LISTED = 100_000
+#: What may be between two answers: each is longer than its file's name alone.
+_MAX_NAME_BYTES = 4096
+_MAX_OUTCOMES = 1_000_000
+_MAX_SIZE = 1 << 50
+_PORTION_BYTES = 256 * 1024
+_AT_ONCE = 200
+#: Files that are asked for before the first has come: round trips are shared, and little waits at either end.
+_ASKED_AHEAD = 256
+
+
+@dataclass
+class Listed:
+    """What is in the folder there. ``whole`` is False where it has more files than are looked at."""
+
+    files: dict[str, Seen] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
+    whole: bool = True
+    free: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one file fared there: its state, or why not."""
+
+    path: str
+    state: tuple[int, int]
+    why: str = ""
+
+
+class FolderChannel(ParcelTalk):
+    """Made by :func:`folder_talk`."""
+
+    def __init__(self, channel: Channel, target: str) -> None:
+        super().__init__(channel, target, "the folder")
+        channel.write(document({"op": "list", "limit": MAX_LISTED}))
+        self.root = ""
+        #: whether the kernel that was named runs already
+        self.running = False
+
+    async def welcome(self) -> None:
+        """Wait until the folder is there."""
+        told = await self._document()
+        self.root, self.running = _text(told.get("root"), _MAX_NAME_BYTES), told.get("running") is True
+
+    # Looking
+
+    async def listing(self) -> Listed:
+        """All files there; once, for they were asked for with the channel, which saves a round trip."""
+        found, came = Listed(), 0
+        while True:
+            told = await self._document()
+            came += 1 + len(_list(told.get("files")))
+            if came > 2 * MAX_LISTED:
+                raise self._bad("it lists more files than were asked for")
+            for entry in _list(told.get("files")):
+                seen = _seen(entry)
+                if seen is not None:
+                    found.files[seen.path] = seen
+            if told.get("end") == "list":
+                found.whole = told.get("whole") is True
+                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_AT_ONCE]]
+                free = told.get("free")
+                found.free = free if isinstance(free, int) else None
+                return found
+
+    async def look(self, paths: list[str]) -> dict[str, Seen]:
+        """These files, as far as they are there."""
+        return {path: seen for path, (seen, _) in (await self._look(paths, with_hash=False)).items()}
+
+    async def hashes(self, paths: list[str]) -> dict[str, str]:
+        """The hashes of these files; none of one that cannot be read."""
+        return {path: sha for path, (_, sha) in (await self._look(paths, with_hash=True)).items() if sha}
+
+    async def _look(self, paths: list[str], *, with_hash: bool) -> dict[str, tuple[Seen, str]]:
+        groups = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
+        asked, found, ends = set(paths), dict[str, tuple[Seen, str]](), 0
+        for group in groups:
+            for part in _documents({"op": "look", "hash": with_hash}, group):
+                self._channel.write(part)
+                ends += 1
+        came = 0
+        while ends:
+            told = await self._document()
+            came += 1 + len(_list(told.get("files")))
+            if came > 3 * len(paths) + 10:
+                raise self._bad("it tells of more files than were asked for")
+            for entry in _list(told.get("files")):
+                seen = _seen(entry)
+                if seen is not None and seen.path in asked:
+                    found[seen.path] = seen, str(entry[4])[:64] if len(entry) > 4 else ""
+            if told.get("end") == "look":
+                ends -= 1
+        return found
+
+    # Changing what is there
+
+    async def send(self, portions: Iterator[bytes], told: Callable[[int], None]) -> list[Outcome]:
+        """Send what was asked for (see :func:`putting`), and hear how it went. ``told`` hears of bytes sent."""
+        while (portion := await asyncio.to_thread(next, portions, None)) is not None:
+            self._channel.write(portion)
+            await self._channel.drain()
+            told(len(portion))
+        self._channel.write(document({"op": "done"}))
+        found: list[Outcome] = []
+        while True:
+            answer = await self._document()
+            if len(found) > _MAX_OUTCOMES:
+                raise self._bad("it tells of more files than were sent")
+            for entry in _list(answer.get("did")):
+                if (
+                    isinstance(entry, list)
+                    and len(entry) == 4
+                    and all(_is_number(each) for each in entry[1:3])
+                ):
+                    found.append(Outcome(str(entry[0]), (entry[1], entry[2]), _text(entry[3])))
+            if answer.get("end") == "done":
+                return found
+
+    # Reading what is there
+
+    async def get(self, files: list[Seen], take: Take) -> None:
+        """Read these files, each into what ``take`` makes for it."""
+        position, answered = 0, 0
+        while answered < len(files):
+            while position < len(files) and position - answered < _ASKED_AHEAD:
+                path, size, mtime_ns, _ = files[position]
+                self._channel.write(document({"op": "get", "path": path, "size": size, "mtime_ns": mtime_ns}))
+                position += 1
+            await self._one(files[answered], take)
+            answered += 1
+
+    async def _one(self, wanted: Seen, take: Take) -> None:
+        told = await self._document()
+        if told.get("lost") == wanted.path:
+            take.lost(wanted, _text(told.get("why")))
+            return
+        if told.get("file") != wanted.path:
+            raise self._bad("it sends a file that was not asked for")
+        incoming, why = None, ""
+        try:
+            incoming = await asyncio.to_thread(take.begin, wanted)
+        except OSError as error:
+            why = error.strerror or str(error)
+        left = wanted.size
+        try:
+            while left:
+                kind, payload = await self._parcel()
+                if kind != DATA:
+                    why = _text(self._read(payload).get("why"))
+                    break
+                if not payload or len(payload) > left:
+                    raise self._bad("it sends more of a file than it said")
+                left -= len(payload)
+                if incoming is not None and not why:
+                    why = await asyncio.to_thread(_written, incoming.write, payload)
+                take.came(len(payload))
+            if incoming is not None and not why:
+                why = await asyncio.to_thread(_written, incoming.commit)
+        finally:
+            if incoming is not None:
+                await asyncio.to_thread(incoming.abort)
+        if why:
+            take.lost(wanted, why)
+        else:
+            take.has(wanted)
+
+
+class Writing(Protocol):
+    """One file that comes. All block and raise OSError."""
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    def commit(self) -> object:
+        """It is whole."""
+
+    def abort(self) -> None:
+        """It will not be; harmless after ``commit``."""
+
+
+class Take(Protocol):
+    """Where files that are brought go, and who hears of it."""
+
+    def begin(self, wanted: Seen) -> Writing:
+        """What takes the bytes. Blocks; raises OSError."""
+
+    def has(self, wanted: Seen) -> None:
+        """It is here."""
+
+    def lost(self, wanted: Seen, why: str) -> None:
+        """It is not."""
+
+    def came(self, count: int) -> None:
+        """So many bytes more."""
+
+
+@asynccontextmanager
+async def folder_talk(
+    link: Link, folder: str, *, make: list[str] | None = None, kernel_id: str = ""
+) -> AsyncIterator[FolderChannel]:
+    """A channel to a folder that is made where it is missing. Raises LinkDown, RemoteError, and ChannelReset with
+    the code "gone" when the connection breaks."""
+    params = {"folder": folder, "make": make or [], "kernel_id": kernel_id}
+    channel = link.open("folder", params)
+    channel.bulk = True
+    try:
+        talk = FolderChannel(channel, link.route.target)
+        await talk.welcome()
+        yield talk
+        channel.write_eof()
+    except ChannelReset as reset:
+        if reset.code == "gone":
+            raise
+        raise RemoteError(reset.code, reset.message, reset.hint) from None
+    finally:
+        channel.reset("left", "The Lab has left.")
+
+
+def putting(
+    tree: Tree,
+    files: list[tuple[Seen, tuple[int, int] | None, str]],
+    deletes: list[tuple[str, tuple[int, int]]],
+    folders: list[str],
+    hashed: Callable[[str, Any], None],
+) -> Iterator[bytes]:
+    """The bytes that send these files (with what is expected there, and the name that it is kept under), portion by
+    portion. Blocks while files are read. ``hashed`` hears a digest of each file as it was sent."""
+    pieces: list[bytes] = []
+    size = 0
+
+    def add(piece: bytes) -> None:
+        nonlocal size
+        pieces.append(piece)
+        size += len(piece)
+
+    for path in folders:
+        add(document({"op": "mkdir", "path": path}))
+    for path, state in deletes:
+        add(document({"op": "delete", "path": path, "expect": state}))
+    for wanted, expected, backup in files:
+        if size >= _PORTION_BYTES:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+        try:
+            fd, seen = tree.open(wanted.path)
+        except OSError as error:
+            hashed(wanted.path, error.strerror or str(error))
+            continue
+        digest, left = hashlib.sha256(), wanted.size
+        with os.fdopen(fd, "rb") as stream:
+            if seen.state != wanted.state:
+                hashed(wanted.path, "It was changed meanwhile.")
+                continue
+            head = {"op": "put", "path": wanted.path, "size": wanted.size, "mode": wanted.mode}
+            head |= {"mtime_ns": wanted.mtime_ns, "expect": expected, "backup": backup}
+            add(document(head))
+            while left:
+                piece = stream.read(min(left, MAX_PARCEL_BYTES))
+                if not piece:
+                    add(document({"op": "abort", "why": "It became shorter while it was sent."}))
+                    break
+                digest.update(piece)
+                left -= len(piece)
+                add(data(piece))
+                if size >= _PORTION_BYTES:
+                    yield b"".join(pieces)
+                    pieces, size = [], 0
+        hashed(wanted.path, digest)
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _documents(head: dict[str, Any], paths: list[str]) -> Iterator[bytes]:
+    """The question, in as many documents as its paths need."""
+    group: list[str] = []
+    size = 0
+    for path in paths:
+        length = 6 * len(path) + 4  # at most, as JSON
+        if group and size + length > MAX_PARCEL_BYTES - 1024:
+            yield document({**head, "paths": group})
+            group, size = [], 0
+        group.append(path)
+        size += length
+    if group:
+        yield document({**head, "paths": group})
+
+
+def _written(work: Callable[..., Any], *arguments: Any) -> str:
+    """Why it could not be written; empty when it was."""
+    try:
+        work(*arguments)
+    except Changed:
+        return "It was changed here meanwhile."
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _text(found: Any, limit: int = 400) -> str:
+    """Words of a host's, as text that can be sent on."""
+    return str(found)[:limit].encode("utf-8", "replace").decode()
+
+
+def _list(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
+def _is_number(found: Any) -> bool:
+    return type(found) is int
+
+
+def _seen(entry: Any) -> Seen | None:
+    """A file that the host tells of; None for what is none or has no name within the folder."""
+    if not isinstance(entry, list) or len(entry) < 4 or not all(_is_number(each) for each in entry[1:4]):
+        return None
+    path, size, mtime_ns, mode = entry[:4]
+    try:
+        parts_of(path)
+    except ValueError:
+        return None
+    if not 0 <= size < _MAX_SIZE or not 0 <= mtime_ns < 1 << 63:
+        return None
+    return Seen(path, size, mtime_ns, mode & 0o777)

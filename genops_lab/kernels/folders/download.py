@@ -1,0 +1,127 @@
+"""How a passage goes, and the files that come from a host: written here, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genops_lab.agent.tree import Incoming, Seen, Tree
+
+from ...core.errors import Unavailable
+from . import plan as plans
+from .channel import Writing
+from .last_sync import Known, LastSync
+
+_KEPT_FREE_BYTES = 256 * 1024**2
+
+
+@dataclass
+class Progress:
+    """How far a passage is; written in the links' thread, read from anywhere."""
+
+    what: str = ""
+    done: int = 0
+    total: int = 0
+
+    def came(self, count: int) -> None:
+        """So many bytes more."""
+        self.done += count
+
+    @property
+    def share(self) -> float | None:
+        """From 0 to 1, where it is known."""
+        return min(self.done / self.total, 1.0) if self.total else None
+
+
+@dataclass
+class Report:
+    """What came of it. ``failed``: path to reason; ``kept``: path to the name of what was replaced."""
+
+    root_there: str = ""
+    done: dict[str, Seen] = field(default_factory=dict)
+    new: set[str] = field(default_factory=set)
+    deleted: list[str] = field(default_factory=list)
+    conflicts: dict[str, Seen] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    running: bool = False
+    refused: bool = False
+
+    @property
+    def size(self) -> int:
+        """The bytes that travelled."""
+        return sum(each.size for each in self.done.values())
+
+
+class Download:
+    """Writes what comes; see :class:`~genops_lab.kernels.folders.channel.Take`."""
+
+    def __init__(
+        self, tree: Tree, memory: LastSync, pull: plans.Pull, report: Report, progress: Progress
+    ) -> None:
+        self._tree, self._memory, self._pull, self._report = tree, memory, pull, report
+        self.came = progress.came
+        self._current: _Written | None = None
+
+    def begin(self, wanted: Seen) -> Writing:
+        expected = self._pull.bring[wanted.path]
+        backup = Path(self._report.kept.get(wanted.path, "")).name
+        incoming = self._tree.incoming(
+            wanted.path,
+            wanted.mode,
+            wanted.mtime_ns,
+            None if expected is None else expected.state,
+            backup=backup,
+            sync=True,
+        )
+        self._current = _Written(incoming)
+        return self._current
+
+    def has(self, wanted: Seen) -> None:
+        current = self._current
+        assert current is not None and current.seen is not None
+        self._memory.files[wanted.path] = known_of(current.seen, current.digest.hexdigest(), wanted.state)
+        self._report.done[wanted.path] = wanted
+        if self._pull.bring[wanted.path] is None:
+            self._report.new.add(wanted.path)
+
+    def lost(self, wanted: Seen, why: str) -> None:
+        self._report.failed[wanted.path] = why
+
+
+class _Written:
+    """An incoming file and the hash of its bytes."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+        self.digest = hashlib.sha256()
+        self.seen: Seen | None = None
+
+    def write(self, piece: bytes) -> None:
+        self._incoming.write(piece)
+        self.digest.update(piece)
+
+    def commit(self) -> object:
+        self.seen = self._incoming.commit()
+        return self.seen
+
+    def abort(self) -> None:
+        self._incoming.abort()
+
+
+def check_room(root: str, size: int) -> None:
+    """Raises Unavailable where so many bytes would fill the disk."""
+    free = shutil.disk_usage(root).free
+    if size > max(free - _KEPT_FREE_BYTES, free // 2):
+        raise Unavailable(
+            f"{size / 1024**2:,.0f} MiB would come, and {root} has {free / 1024**2:,.0f} MiB free.",
+            hint="Free some space, or bring some of it: genops pull PATHS",
+        )
+
+
+def known_of(here: Seen, sha: str, there: tuple[int, int]) -> Known:
+    """A file that is the same on both sides now."""
+    return Known(here.size, here.mtime_ns, here.mode, sha, *there)

@@ -1,0 +1,131 @@
+"""What was the same on both sides when a folder was last synchronised: one JSON file a folder and target.
+
+All methods block. The files may be lost: then equal files are found to be equal by their hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from genops_lab.agent.tree import State
+from genops_lab.core.paths import private_dir, write_private
+
+#: Kernels whose folder is remembered.
+_KEPT_KERNELS = 100
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True):
+    """A file as it was here and there when both had the same bytes."""
+
+    size: int
+    mtime_ns: int
+    mode: int
+    sha: str
+    size_there: int
+    mtime_there: int
+
+    @property
+    def there(self) -> State:
+        """What tells whether it was changed there."""
+        return self.size_there, self.mtime_there
+
+
+class LastSync(msgspec.Struct, kw_only=True):
+    """Of one folder on one target. ``agreed``: the files and bytes that a person agreed to send."""
+
+    target: str
+    root: str
+    there: str
+    synced_at: float | None = None
+    files: dict[str, Known] = {}
+    kernels: dict[str, str] = {}
+    agreed: tuple[int, int] = (0, 0)
+
+    def remember_kernel(self, kernel_id: str, inside: str) -> None:
+        """This kernel runs in that part of the folder."""
+        self.kernels.pop(kernel_id, None)
+        self.kernels[kernel_id] = inside
+        for old in list(self.kernels)[:-_KEPT_KERNELS]:
+            del self.kernels[old]
+
+
+class LastSyncs:
+    """All of them, in a folder of the Lab's."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+
+    @property
+    def _folder(self) -> Path:
+        return private_dir(self._data_dir / "folders")
+
+    def _installation(self) -> str:
+        """Tells this Lab's folders from those of another machine that uses the same account there."""
+        path = self._folder / "installation"
+        if not path.exists():
+            write_private(path, secrets.token_hex(8))
+        return path.read_text(encoding="utf-8").strip()
+
+    def _path(self, target: str, root: str) -> Path:
+        digest = hashlib.sha256(f"{target}\0{root}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
+        return self._folder / f"{digest}.json"
+
+    def lock_path(self, target: str, root: str) -> Path:
+        """What to lock while a folder is synchronised."""
+        return self._path(target, root).with_suffix(".lock")
+
+    def get(self, target: str, root: str) -> LastSync:
+        """What is known of a folder; new where nothing is."""
+        found = self._read(self._path(target, root))
+        if found is not None and found.target == target and found.root == root:
+            return found
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(root).name).strip("-.")[:40] or "folder"
+        digest = hashlib.sha256(
+            f"{self._installation()}\0{root}".encode("utf-8", "surrogateescape")
+        ).hexdigest()
+        return LastSync(target=target, root=root, there=f"~/genops/{name}-{digest[:8]}")
+
+    def put(self, memory: LastSync) -> None:
+        """Remember it."""
+        write_private(self._path(memory.target, memory.root), msgspec.json.encode(memory).decode())
+
+    def drop(self, memory: LastSync) -> None:
+        """Forget a folder."""
+        self._path(memory.target, memory.root).unlink(missing_ok=True)
+
+    def of_copy(self, there: str) -> list[LastSync]:
+        """What is known of the folders that have their copy there, on any target."""
+        return [each for each in self._all() if each.there == there]
+
+    def of_root(self, root: str) -> list[LastSync]:
+        """What is known of a folder on all targets, the last synchronised first."""
+        found = [each for each in self._all() if each.root == root]
+        return sorted(found, key=lambda each: each.synced_at or 0.0, reverse=True)
+
+    def roots_around(self, folder: str) -> list[str]:
+        """The folders known on some target that hold ``folder`` or are it, the nearest first."""
+        inner = Path(folder)
+        found = {each.root for each in self._all() if inner.is_relative_to(each.root)}
+        return sorted(found, key=len, reverse=True)
+
+    def of_kernel(self, target: str, kernel_id: str) -> LastSync | None:
+        """The folder in which a kernel was started."""
+        return next(
+            (each for each in self._all() if each.target == target and kernel_id in each.kernels), None
+        )
+
+    def _all(self) -> list[LastSync]:
+        found = (self._read(path) for path in sorted(self._folder.glob("*.json")))
+        return [each for each in found if each is not None]
+
+    @staticmethod
+    def _read(path: Path) -> LastSync | None:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=LastSync)
+        except (OSError, msgspec.MsgspecError):
+            return None

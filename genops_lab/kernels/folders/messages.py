@@ -1,0 +1,132 @@
+"""What a person reads of folders: in the notebook, in questions, in answers."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Container, Iterable, Mapping
+
+from genops_lab.agent.tree import Seen
+from genops_lab.core.formatting import size_of
+
+from .download import Report
+from .models import MAX_NAMED, Change, FolderFile
+
+_NAMED = 5
+_LISTED = 25
+#: Of what comes: files that replace nothing, are not hidden and do not run.
+_LISTED_HARMLESS = 500
+#: What programs run, or read for what to run, whatever its mode is.
+_CODE_ENDINGS = (
+    ".py", ".pyw", ".pyd", ".pyx", ".ipynb", ".sh", ".bash", ".zsh", ".fish", ".js", ".mjs", ".cjs", ".r", ".jl", ".pl",
+    ".rb", ".lua", ".ps1", ".bat", ".cmd", ".exe", ".so", ".dll", ".dylib", ".mk", ".toml", ".cfg", ".ini", ".desktop",
+)  # fmt: skip
+_CODE_NAMES = frozenset({"makefile", "gnumakefile", "dockerfile", "justfile", "rakefile", "package.json"})
+
+
+def shown(path: str) -> str:
+    """A name of a host's choosing, on one line and without what would move or hide other text."""
+    if path.isprintable():
+        return unicodedata.normalize("NFC", path)
+    return path.encode("unicode_escape").decode("ascii")
+
+
+def files_of(count: int) -> str:
+    """``1 file``, ``3 files``."""
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def named(paths: Iterable[str]) -> str:
+    """Some of the names, and how many more there are."""
+    found = sorted(paths)
+    text = ", ".join(shown(path) for path in found[:_NAMED])
+    rest = len(found) - _NAMED
+    return f"{text} and {rest:,} more" if rest > 0 else text
+
+
+def largest(files: Iterable[Seen]) -> str:
+    """The largest files, a line each."""
+    found = sorted(files, key=lambda each: each.size, reverse=True)
+    lines = []
+    for each in found[:_LISTED]:
+        lines.append(f"{size_of(each.size):>12}  {shown(each.path)}")
+    rest = len(found) - _LISTED
+    if rest > 0:
+        left = sum(each.size for each in found[_LISTED:])
+        lines.append(f"{size_of(left):>12}  in {files_of(rest)} more")
+    return "\n".join(lines)
+
+
+def coming(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> str:
+    """Files of a host, a line each: all that replace one here (``replaced`` says how), are hidden, can be executed or
+    are code come first and are never left out; then the others, the largest first."""
+    words = {path: replaced.get(path) or _new(each) for path, each in files.items()}
+    first = sorted(careful(files, replaced), key=lambda path: (path not in replaced, path))
+    rest = sorted(files.keys() - set(first), key=lambda path: (-files[path].size, path))
+    lines = [
+        f"{size_of(files[path].size):>12}  {shown(path)}  ({words[path]})"
+        for path in (*first, *rest[:_LISTED_HARMLESS])
+    ]
+    if len(rest) > _LISTED_HARMLESS:
+        left = sum(files[path].size for path in rest[_LISTED_HARMLESS:])
+        lines.append(
+            f"{size_of(left):>12}  in {files_of(len(rest) - _LISTED_HARMLESS)} more, all new, none of them hidden, "
+            "executable or code"
+        )
+    return "\n".join(lines)
+
+
+def careful(files: Mapping[str, Seen], replaced: Mapping[str, str]) -> list[str]:
+    """The files that a person must see before they come."""
+    return [path for path, each in files.items() if path in replaced or _new(each) != "new"]
+
+
+def _new(file: Seen) -> str:
+    name = file.path.rpartition("/")[2].lower()
+    if any(part.startswith(".") for part in file.path.split("/")):
+        return "new, hidden"
+    if file.mode & 0o111:
+        return "new, can be executed"
+    return "new, code" if name.endswith(_CODE_ENDINGS) or name in _CODE_NAMES else "new"
+
+
+def entries(
+    files: Iterable[Seen],
+    change: Change | Mapping[str, Change],
+    kept: Mapping[str, str] | None = None,
+    first: Container[str] = (),
+) -> list[FolderFile]:
+    """Files as they cross the wire, at most :data:`~.models.MAX_NAMED`: ``first`` those, then by name."""
+    found = sorted(files, key=lambda each: (each.path not in first, each.path))[:MAX_NAMED]
+    return [
+        FolderFile(
+            path=each.path,
+            change=change if isinstance(change, str) else change.get(each.path, "changed"),
+            size=each.size,
+            modified_at=each.mtime_ns / 1e9,
+            kept=(kept or {}).get(each.path, ""),
+        )
+        for each in found
+    ]
+
+
+def reasons(why: Mapping[str, str]) -> list[FolderFile]:
+    """Files that could not travel."""
+    return [FolderFile(path=path, why=why[path]) for path in sorted(why)[:MAX_NAMED]]
+
+
+def told_in_notebook(report: Report, target: str) -> list[str]:
+    """What of a push a person has to know in the notebook; empty when all is as it should be."""
+    said = []
+    if report.conflicts:
+        said.append(
+            f"Changed here and on {target} since they were last the same, and left as they are on both sides: "
+            f"{named(report.conflicts)}. `genops folders status` in a terminal of JupyterLab shows them; "
+            "`genops pull --theirs PATH` takes those of the host, `genops push --ours PATH` yours."
+        )
+    if report.failed:
+        first = sorted(report.failed)[0]
+        said.append(
+            f"{files_of(len(report.failed))} could not be sent to {target}: {named(report.failed)} "
+            f"({report.failed[first].rstrip('.')})."
+        )
+    return said

@@ -1,0 +1,210 @@
+"""What a kernel on another host may ask of the notebook's folder: to have its files brought here, which a person
+confirms. The host is not trusted: what comes is what was shown, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, NotAllowed, NotFound
+from genops_lab.core.formatting import size_of
+from genops_lab.links.questions import ACCEPT, Question
+
+if TYPE_CHECKING:
+    from genops_lab.agent.tree import Seen
+
+    from .before_start import Folders
+    from .channel import Listed
+    from .download import Report
+    from .plan import Pull
+    from .service import FoldersService
+
+#: After a refusal a kernel does not ask again at once: dialogs must not become a way to wear somebody down.
+PAUSE_S = 30.0
+_ANSWER_WITHIN_S = 20.0
+_MAX_NAMED = 20
+#: Of files that a person must see; nobody reads more in 3 minutes.
+_MAX_ASKED = 2000
+
+
+class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Bring these files, or all that are new or changed. ``replace``: also those that were changed on both sides;
+    the person's own are kept beside."""
+
+    paths: list[str] = []
+    replace: bool = False
+
+
+class PullAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How a request fares; ``text`` is for the person who ran the cell."""
+
+    id: str
+    state: str
+    text: str = ""
+
+
+@dataclass
+class _Open:
+    kernel: tuple[str, str]
+    work: asyncio.Task[str]
+
+
+class FolderRequests:
+    """The requests of kernels on targets; lives in the Lab's loop."""
+
+    def __init__(self, service: FoldersService, folders: Folders, *, pause_s: float = PAUSE_S) -> None:
+        self._service = service
+        self._folders = folders
+        self._pause_s = pause_s
+        self._open: dict[str, _Open] = {}
+        self._refused: dict[tuple[str, str], float] = {}
+
+    async def ask(self, target: str, kernel_id: str, request: PullRequest) -> PullAnswer:
+        """Begin; a kernel has one request at a time."""
+        kernel = target, kernel_id
+        if any(each.kernel == kernel and not each.work.done() for each in self._open.values()):
+            raise Conflict("This kernel has asked already.", hint="Answer it in JupyterLab first.")
+        if time.monotonic() - self._refused.get(kernel, -self._pause_s) < self._pause_s:
+            raise NotAllowed(
+                "The last request of this kernel was not answered with yes.",
+                hint="Bring the files yourself: `genops pull` in a terminal of JupyterLab.",
+            )
+        self._open = {key: each for key, each in self._open.items() if each.kernel != kernel}
+        request_id = secrets.token_hex(8)
+        work = asyncio.create_task(self._serve(kernel, request))
+        work.add_done_callback(
+            lambda done: done.cancelled() or done.exception()
+        )  # nobody may ask for its end
+        self._open[request_id] = _Open(kernel, work)
+        return PullAnswer(id=request_id, state="running")
+
+    async def answer(self, target: str, kernel_id: str, request_id: str) -> PullAnswer:
+        """How it went; waits a while. Raises what went wrong, and NotFound for another kernel's."""
+        found = self._open.get(request_id)
+        if found is None or found.kernel != (target, kernel_id):
+            raise NotFound("There is no such request.", hint="Ask again: %genops pull")
+        await asyncio.wait([found.work], timeout=_ANSWER_WITHIN_S)
+        if not found.work.done():
+            return PullAnswer(id=request_id, state="running")
+        return PullAnswer(id=request_id, state="done", text=found.work.result())
+
+    async def close(self) -> None:
+        """Give up what is open."""
+        for each in self._open.values():
+            each.work.cancel()
+        if self._open:
+            await asyncio.wait([each.work for each in self._open.values()], timeout=5)
+
+    async def _serve(self, kernel: tuple[str, str], request: PullRequest) -> str:
+        from .local_folder import NotSendable
+
+        try:
+            return await self._pull(kernel, request)
+        except NotSendable as error:
+            raise Conflict(str(error)) from None
+
+    async def _pull(self, kernel: tuple[str, str], request: PullRequest) -> str:
+        from .download import Progress
+        from .local_folder import place_of
+        from .paths import chosen
+
+        target, kernel_id = kernel
+        memory = await asyncio.to_thread(self._folders.memories.of_kernel, target, kernel_id)
+        if memory is None:
+            raise NotFound(
+                "This kernel was started without a folder.", hint="Start it from its notebook, in JupyterLab."
+            )
+        inner = f"{memory.root}/{memory.kernels[kernel_id]}".rstrip("/")
+        place = await asyncio.to_thread(place_of, inner)
+        route = (await self._service.record(target)).route
+        wanted = chosen(request.paths, place)
+        offered: dict[str, Seen] = {}
+        text = ""
+
+        async def look(pull: Pull, there: Listed) -> bool:
+            nonlocal text
+            offered.update((path, there.files[path]) for path in pull.bring)
+            if request.replace:
+                offered.update(pull.conflicts)
+            text = _question(target, place.root, offered, pull, request.replace)
+            return False
+
+        async def take(pull: Pull, there: Listed) -> bool:
+            pull.bring = {
+                path: seen for path, seen in pull.bring.items() if offered.get(path) == there.files[path]
+            }
+            pull.conflicts = {
+                path: seen for path, seen in pull.conflicts.items() if offered.get(path) == seen
+            }
+            return True
+
+        folder = self._folders.folder(route, place)
+        seen = await self._service.run(route, lambda: folder.pull(Progress(), look, wanted=wanted))
+        if not offered:
+            return _nothing(seen)
+        question = Question(id=uuid.uuid4().hex, target=target, kind="folder_pull", text=text)
+        if await self._folders.links.asker.ask(question) != ACCEPT:
+            self._refused[kernel] = time.monotonic()
+            raise NotAllowed(
+                "Nobody agreed to it in JupyterLab, so nothing was brought.",
+                hint="Answer the question there within 3 minutes, or run `genops pull` in a terminal.",
+            )
+        progress = Progress()
+        work = self._service.run(
+            route, lambda: folder.pull(progress, take, replace=request.replace, wanted=wanted)
+        )
+        report = await self._service.watch(f"Bring files from {target}", f"target:{target}", progress, work)
+        return _brought(report, place.root)
+
+
+def _question(target: str, root: str, offered: dict[str, Seen], pull: Pull, replace: bool) -> str:
+    from .messages import careful, coming, files_of
+
+    replaced = {path: "replaces yours" for path in offered if pull.bring.get(path) is not None}
+    if replace:
+        replaced |= dict.fromkeys(pull.conflicts, "replaces yours, which is kept beside it")
+    if len(careful(offered, replaced)) > _MAX_ASKED:
+        raise Conflict(
+            f"More than {_MAX_ASKED:,} of {len(offered):,} files replace yours, are hidden, executable or code: too "
+            "many to be shown in a question.",
+            hint="Bring parts of them: %genops pull PATHS. Or run `genops pull` in a terminal of JupyterLab.",
+        )
+    total = size_of(sum(each.size for each in offered.values()))
+    text = (
+        f"A kernel on {target} asks to write {files_of(len(offered))} ({total}) into {root}.\n\n"
+        f"{coming(offered, replaced)}"
+    )
+    if pull.conflicts and not replace:
+        text += f"\n\n{files_of(len(pull.conflicts))} more changed on both sides: left alone."
+    return text
+
+
+def _nothing(report: Report) -> str:
+    return "Nothing new or changed is here that could be brought." + _rest(report)
+
+
+def _brought(report: Report, root: str) -> str:
+    from .messages import files_of, shown
+
+    lines = [f"{files_of(len(report.done))} ({size_of(report.size)}) brought to {root} on the Lab's machine."]
+    lines += [f"  {shown(path)}" for path in sorted(report.done)[:_MAX_NAMED]]
+    if len(report.done) > _MAX_NAMED:
+        lines.append(f"  and {len(report.done) - _MAX_NAMED:,} more")
+    return "\n".join(lines) + _rest(report)
+
+
+def _rest(report: Report) -> str:
+    from .messages import named
+
+    said = ""
+    if report.conflicts:
+        said += f"\nChanged on both sides and left alone: {named(report.conflicts)}. --theirs takes those of this host."
+    if report.failed:
+        said += f"\nNot brought: {named(report.failed)} ({report.failed[min(report.failed)]})"
+    return said

@@ -1,0 +1,331 @@
+"""Folders on targets, as people ask for them: looked at, brought back, sent."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.formatting import size_of
+from genops_lab.core.paths import contained
+from genops_lab.core.tasks import TaskHandle, TasksService
+
+from .models import FolderFile, FolderJob, FolderQuery, FolderResult, FolderState, FolderTransfer
+from .requests import FolderRequests
+
+if TYPE_CHECKING:
+    from genops_lab.agent.tree import Seen
+    from genops_lab.core.settings import Settings
+    from genops_lab.links.route import Route
+    from genops_lab.targets.records import TargetRecord
+
+    from .before_start import Cap, Folders
+    from .download import Progress, Report
+    from .local_folder import Place
+
+T = TypeVar("T")
+
+#: From then on a passage is a task that people see and can cancel.
+TASK_AFTER_S = 1.0
+_TOLD_EACH_S = 0.5
+_ANSWER_WITHIN_S = 5.0
+_KEPT_JOBS = 20
+
+
+@dataclass
+class _Job:
+    work: asyncio.Task[FolderResult]
+    task_id: str = ""
+
+
+class FoldersService:
+    """Compares a folder with its copy on a target, and carries files either way when a person asks for it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tasks: TasksService,
+        find: Callable[[str], TargetRecord],
+        folders: Folders,
+    ) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._find = find
+        self._folders = folders
+        self._loop = asyncio.get_running_loop()
+        self._jobs: dict[str, _Job] = {}
+        folders.watch = self.watch
+        self.requests = FolderRequests(self, folders)
+
+    async def look_at_folder(self, body: FolderQuery) -> FolderState:
+        """Compare a folder with its copy on a target; nothing travels. Connects where that is needed."""
+        from . import messages
+        from .paths import chosen
+
+        route, place = await self._which(body)
+        wanted = chosen(body.paths, place)
+        found = await self.run(route, lambda: self._folders.folder(route, place).look())
+        memory = await asyncio.to_thread(self._folders.memories.get, route.target, place.root)
+        here, there = found.contents.files, found.there.files
+        send = [here[path] for path in found.push.send if wanted(path)]
+        bring = [there[path] for path in found.pull.bring if wanted(path)]
+        replaced = {path: "" for path, mine in found.pull.bring.items() if mine is not None}
+        first = set(messages.careful({each.path: each for each in bring}, replaced))
+        conflicts = {**found.push.conflicts, **found.pull.conflicts}
+        return FolderState(
+            target=route.target,
+            here=place.root,
+            there=memory.there,
+            synced_at=memory.synced_at,
+            to_send=messages.entries(send, _changes(found.push.send))
+            + [FolderFile(path=path, change="deleted") for path in found.push.delete if wanted(path)],
+            to_send_count=len(send) + len(found.push.delete),
+            to_send_bytes=sum(each.size for each in send),
+            to_bring=messages.entries(bring, _changes(found.pull.bring), first=first),
+            to_bring_count=len(bring),
+            to_bring_bytes=sum(each.size for each in bring),
+            conflicts=messages.entries(
+                (each for each in conflicts.values() if wanted(each.path)), "conflict"
+            ),
+            left_out=messages.reasons({**found.contents.left_out, **found.blocked}),
+            message="" if found.there.whole else f"{route.target} has more files there than are looked at.",
+        )
+
+    async def pull_folder(self, body: FolderTransfer) -> FolderJob:
+        """Bring what is new or changed on the target into the folder. What was changed on both sides is left alone,
+        unless ``replace``: then the file here is kept beside."""
+        from .paths import chosen
+
+        route, place = await self._which(body)
+        wanted = chosen(body.paths, place)
+        allow = self._folders.bringing_of(body.confirmed, await self._cap(route))
+
+        async def work(progress: Progress) -> Report:
+            folder = self._folders.folder(route, place)
+            return await folder.pull(progress, allow, replace=body.replace, wanted=wanted)
+
+        title = f"Bring files of {Path(place.root).name} from {route.target}"
+        return await self._begin(title, "brought", route, place, work)
+
+    async def push_folder(self, body: FolderTransfer) -> FolderJob:
+        """Send what is new or changed in the folder to the target. What was changed on both sides is left alone,
+        unless ``replace``: then the file there is kept beside."""
+        from .paths import chosen
+
+        route, place = await self._which(body)
+        wanted = chosen(body.paths, place) if body.paths else None
+        allow = self._folders.sending_of(body.confirmed, await self._cap(route))
+
+        async def work(progress: Progress) -> Report:
+            folder = self._folders.folder(route, place)
+            return await folder.push(progress, allow, replace=body.replace, wanted=wanted)
+
+        title = f"Send {Path(place.root).name} to {route.target}"
+        return await self._begin(title, "sent", route, place, work)
+
+    async def get_folder_job(self, job_id: str) -> FolderJob:
+        """How far a passage is; its result once it has ended."""
+        return await self._answer(job_id)
+
+    async def record(self, target: str) -> TargetRecord:
+        """What is remembered of a target. Raises NotFound."""
+        return await asyncio.to_thread(self._find, target)
+
+    async def _cap(self, route: Route) -> Cap:
+        from .before_start import Cap
+
+        policy = (await self.record(route.target)).policy
+        return Cap(policy.folder_max_files, policy.folder_max_bytes)
+
+    # Which folder
+
+    async def _which(self, body: FolderQuery) -> tuple[Route, Place]:
+        from .local_folder import NotSendable, place_of
+
+        try:
+            place = await asyncio.to_thread(lambda: self._known(place_of(str(self._path(body)))))
+        except NotSendable as error:
+            raise Conflict(str(error), hint="Put the notebook into a folder of its own.") from None
+        except OSError as error:
+            raise NotFound(
+                f"{body.folder or body.notebook} is no folder here: {error.strerror}.", hint="Check the path."
+            ) from None
+        target = body.target or await self._only_target(place)
+        route = (await self.record(target)).route
+        if route.kind == "local":
+            raise Conflict(
+                f"Kernels of {target} run in the folder itself: it is this machine.",
+                hint="Nothing has to travel.",
+            )
+        return route, place
+
+    def _known(self, place: Place) -> Place:
+        """Without git, below a folder that is on a target, that folder is meant. Blocks."""
+        from .local_folder import Place
+
+        around = [] if place.is_git else self._folders.memories.roots_around(place.root)
+        if not around or around[0] == place.root:
+            return place
+        return Place(around[0], Path(place.root).relative_to(around[0]).as_posix(), is_git=False)
+
+    def _path(self, body: FolderQuery) -> Path:
+        if body.notebook:
+            if self._settings.root_dir is None:
+                raise InvalidRequest(
+                    "No JupyterLab is running here whose file browser has notebooks.", hint="Give the folder."
+                )
+            return contained(self._settings.root_dir, body.notebook).parent
+        if not Path(body.folder).is_absolute():
+            raise InvalidRequest(
+                "Neither a notebook nor a folder is named.", hint="Give folder as an absolute path."
+            )
+        return Path(body.folder)
+
+    async def _only_target(self, place: Place) -> str:
+        known = await asyncio.to_thread(self._folders.memories.of_root, place.root)
+        if len(known) == 1:
+            return known[0].target
+        if not known:
+            raise NotFound(
+                f"{place.root} is on no target yet.",
+                hint="Start a notebook of it there, or name the target: --target NAME",
+            )
+        raise Conflict(
+            f"{place.root} is on several targets: {', '.join(each.target for each in known)}.",
+            hint="Say which: --target NAME",
+        )
+
+    # Passages
+
+    async def run(self, route: Route, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Connect if need be, and do it in the links' loop. Raises GenOpsError."""
+        links = self._folders.links
+        await links.run(links.link(route).up())
+        try:
+            return await links.run(make())
+        except OSError as error:
+            raise Failed(f"{error.filename or 'The folder'}: {error.strerror or error}.") from error
+
+    async def _begin(
+        self,
+        title: str,
+        direction: str,
+        route: Route,
+        place: Place,
+        work: Callable[[Progress], Coroutine[Any, Any, Report]],
+    ) -> FolderJob:
+        from .download import Progress
+
+        progress, job_id = Progress(), secrets.token_hex(8)
+
+        async def passage() -> FolderResult:
+            running = self.run(route, lambda: work(progress))
+            report = await self.watch(title, f"target:{route.target}", progress, running, job_id)
+            return _result(report, direction, route, place)
+
+        for old in list(self._jobs)[: -_KEPT_JOBS + 1]:
+            if self._jobs[old].work.done():
+                del self._jobs[old]
+        job = self._jobs[job_id] = _Job(asyncio.create_task(passage()))
+        # Nobody may ask for its end.
+        job.work.add_done_callback(lambda work: work.cancelled() or work.exception())
+        await asyncio.wait([job.work], timeout=_ANSWER_WITHIN_S)
+        return await self._answer(job_id)
+
+    async def _answer(self, job_id: str) -> FolderJob:
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise NotFound("There is no such passage of a folder.", hint="Look at the folder again.")
+        if not job.work.done():
+            return FolderJob(id=job_id, state="running", task_id=job.task_id)
+        return FolderJob(id=job_id, state="done", task_id=job.task_id, result=job.work.result())
+
+    async def watch(
+        self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T], job_id: str = ""
+    ) -> T:
+        """Do the work; from a second on as a task. Raises what it raises, and Failed when somebody cancelled it."""
+        if asyncio.get_running_loop() is not self._loop:
+            return await work
+        running = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([running], timeout=TASK_AFTER_S)
+            if not running.done():
+                task = self._tasks.start(
+                    title, lambda handle: _follow(handle, running, progress), subject=subject
+                )
+                if job_id in self._jobs:
+                    self._jobs[job_id].task_id = task.id
+                await asyncio.wait([running])
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        if running.cancelled():
+            raise Failed("It was cancelled.", hint="What had travelled by then stays.", code="cancelled")
+        return running.result()
+
+    async def close(self) -> None:
+        """Give up what goes on."""
+        await self.requests.close()
+        for job in self._jobs.values():
+            job.work.cancel()
+        if self._jobs:
+            await asyncio.wait([job.work for job in self._jobs.values()], timeout=5)
+
+
+async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Progress) -> str:
+    told = ""
+    try:
+        while not running.done():
+            done = f"{size_of(progress.done)} of {size_of(progress.total)}" if progress.total else ""
+            text = f"{progress.what} {done}".strip() or "Looking"
+            if text != told:
+                told = text
+                handle.progress(text, progress.share)
+            await asyncio.wait([running], timeout=_TOLD_EACH_S)
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    if running.cancelled():
+        raise asyncio.CancelledError
+    error = running.exception()
+    if isinstance(error, GenOpsError):
+        raise error
+    if error is not None:
+        raise Failed(f"{type(error).__name__}: {error}") from error
+    return "Done."
+
+
+def _changes(planned: dict[str, Seen | None]) -> dict[str, Any]:
+    return {path: "new" if seen is None else "changed" for path, seen in planned.items()}
+
+
+def _result(report: Report, direction: Any, route: Route, place: Place) -> FolderResult:
+    from . import messages
+
+    changes: dict[str, Any] = {path: "new" if path in report.new else "changed" for path in report.done}
+    deleted = [FolderFile(path=path, change="deleted") for path in report.deleted]
+    count = len(report.done) + len(report.deleted)
+    there = f"to {route.target}" if direction == "sent" else f"from {route.target}"
+    said = [
+        f"{messages.files_of(count)} {direction} {there}." if count else f"Nothing had to be {direction}."
+    ]
+    if report.conflicts:
+        said.append(f"{messages.files_of(len(report.conflicts))} changed on both sides and left alone.")
+    if report.failed:
+        said.append(f"{messages.files_of(len(report.failed))} failed.")
+    return FolderResult(
+        target=route.target,
+        here=place.root,
+        there=report.root_there,
+        direction=direction,
+        done=messages.entries(report.done.values(), changes, report.kept) + deleted,
+        done_count=count,
+        done_bytes=report.size,
+        conflicts=messages.entries(report.conflicts.values(), "conflict"),
+        failed=messages.reasons(report.failed),
+        message=" ".join(said),
+    )

@@ -1,0 +1,363 @@
+"""A folder's passage between here and a target. Coroutines run in the links' loop; what blocks runs in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.tree import Changed, Seen, State, Tree
+
+from ...core.errors import Failed, Unavailable
+from ...core.locks import FileLock
+from ...links.link import Link
+from ...links.state import LinkDown
+from . import plan as plans
+from .channel import FolderChannel, Listed, folder_talk, putting
+from .download import Download, Progress, Report, check_room, known_of
+from .ignore_rules import rules_of
+from .last_sync import LastSync, LastSyncs
+from .local_folder import Contents, Place, contents
+
+T = TypeVar("T")
+Allow = Callable[[plans.Push, Contents], Awaitable[bool]]
+Wanted = Callable[[str], bool]
+
+_BREAKS = 20
+_BACK_WITHIN_S = 120.0
+_LOCK_S = 600.0
+
+
+@dataclass
+class Look:
+    """A folder on both sides."""
+
+    contents: Contents
+    there: Listed
+    push: plans.Push
+    pull: plans.Pull
+    blocked: dict[str, str]
+    root_there: str
+
+
+class Folder:
+    """One folder and one target. ``memory`` is written back by each passage."""
+
+    def __init__(self, link: Link, place: Place, memories: LastSyncs, kernel_id: str = "") -> None:
+        self.link = link
+        self.place = place
+        self.target = link.route.target
+        self._memories = memories
+        self._kernel_id = kernel_id
+        self._hashes: dict[tuple[str, State], str] = {}
+
+    async def push(
+        self, progress: Progress, allow: Allow, *, replace: bool = False, wanted: Wanted | None = None
+    ) -> Report:
+        """Make the folder there as it is here. Raises what a link raises, Failed, OSError."""
+
+        async def work(talk: FolderChannel, memory: LastSync) -> Report:
+            report = Report(root_there=talk.root, running=talk.running)
+            if talk.running and self._kernel_id:
+                return report
+            progress.what = "Looking"
+            with await asyncio.to_thread(Tree, self.place.root) as tree:
+                found, there = await asyncio.gather(
+                    asyncio.to_thread(contents, self.place), self._there(talk, memory)
+                )
+                if not found.whole:
+                    raise Failed(
+                        f"{self.place.root} has more than {len(found.files):,} files.",
+                        hint="Leave some out: name them in a file .genopsignore in that folder.",
+                    )
+                report.left_out = found.left_out
+                push = await self._push_plan(talk, tree, memory, found, there)
+                if wanted is not None:
+                    push.send = {path: seen for path, seen in push.send.items() if wanted(path)}
+                    push.conflicts = {path: seen for path, seen in push.conflicts.items() if wanted(path)}
+                    push.delete = [path for path in push.delete if wanted(path)]
+                if (push.send or push.conflicts) and not await allow(push, found):
+                    report.refused = True
+                    return report
+                if replace:
+                    push.send |= push.conflicts
+                    report.kept = {path: _backup(path, "there") for path in push.conflicts}
+                    push.conflicts = {}
+                report.conflicts = push.conflicts
+                await self._send(talk, tree, memory, found, push, report, progress)
+            memory.synced_at = time.time()
+            return report
+
+        return await self._passage(work)
+
+    async def pull(
+        self,
+        progress: Progress,
+        allow: Callable[[plans.Pull, Listed], Awaitable[bool]],
+        *,
+        replace: bool = False,
+        wanted: Wanted | None = None,
+    ) -> Report:
+        """Bring what is new or changed there. Raises what a link raises, Failed, OSError."""
+
+        async def work(talk: FolderChannel, memory: LastSync) -> Report:
+            report = Report(root_there=talk.root)
+            progress.what = "Looking"
+            with await asyncio.to_thread(Tree, self.place.root) as tree:
+                there = await talk.listing()
+                pull, blocked = await self._pull_plan(talk, tree, memory, there, wanted)
+                report.failed |= blocked
+                if not await allow(pull, there):
+                    report.refused = True
+                    return report
+                if replace:
+                    pull.bring |= {path: await asyncio.to_thread(tree.look, path) for path in pull.conflicts}
+                    report.kept = {path: _backup(path, "mine") for path in pull.conflicts}
+                    pull.conflicts = {}
+                report.conflicts = pull.conflicts
+                await self._bring(talk, tree, memory, there, pull, report, progress)
+            return report
+
+        return await self._passage(work)
+
+    async def look(self) -> Look:
+        """Compare both sides, change nothing but what is remembered of equal files."""
+
+        async def work(talk: FolderChannel, memory: LastSync) -> Look:
+            with await asyncio.to_thread(Tree, self.place.root) as tree:
+                found, there = await asyncio.gather(asyncio.to_thread(contents, self.place), talk.listing())
+                push = await self._push_plan(talk, tree, memory, found, there)
+                pull, blocked = await self._pull_plan(talk, tree, memory, there, None)
+            return Look(found, there, push, pull, blocked, talk.root)
+
+        return await self._passage(work)
+
+    # The passage
+
+    async def _passage(self, work: Callable[[FolderChannel, LastSync], Awaitable[T]]) -> T:
+        """Do it under the folder's lock; from the start again when the connection breaks, which costs little: what
+        has arrived is there."""
+        release = self.link.hold()
+        try:
+            async with self._locked():
+                memory = await asyncio.to_thread(self._memories.get, self.target, self.place.root)
+                for _ in range(_BREAKS):
+                    try:
+                        return await self._once(work, memory)
+                    except ChannelReset as reset:
+                        if reset.code != "gone":
+                            raise
+                    except LinkDown:
+                        pass
+                    await asyncio.sleep(0)  # the link learns of it in the same turn
+                    await self.link.ready(_BACK_WITHIN_S)
+                raise Unavailable(
+                    f"The connection to {self.target} breaks again and again.", hint="Test the target."
+                )
+        finally:
+            release()
+
+    async def _once(self, work: Callable[[FolderChannel, LastSync], Awaitable[T]], memory: LastSync) -> T:
+        make = [self.place.inside] if self.place.inside else []
+        async with folder_talk(self.link, memory.there, make=make, kernel_id=self._kernel_id) as talk:
+            if self._kernel_id:
+                memory.remember_kernel(self._kernel_id, self.place.inside)
+            try:
+                return await work(talk, memory)
+            finally:
+                await asyncio.to_thread(self._memories.put, memory)
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[None]:
+        lock = FileLock(await asyncio.to_thread(self._memories.lock_path, self.target, self.place.root))
+        deadline = time.monotonic() + _LOCK_S
+        while not await asyncio.to_thread(lock.try_acquire):
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"The folder {self.place.root} is being synchronised with {self.target} since long.",
+                    hint="See the tasks of your Labs, and cancel what hangs.",
+                )
+            await asyncio.sleep(0.1)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    # Plans
+
+    async def _there(self, talk: FolderChannel, memory: LastSync) -> Listed:
+        listed = await talk.listing()
+        if not listed.whole:  # very many results: only what is known is compared
+            listed.files |= await talk.look([path for path in memory.files if path not in listed.files])
+        return listed
+
+    async def _push_plan(
+        self, talk: FolderChannel, tree: Tree, memory: LastSync, found: Contents, there: Listed
+    ) -> plans.Push:
+        if not there.whole:
+            there.files |= await talk.look([path for path in found.files if path not in there.files])
+
+        def sha(path: str) -> str:
+            return self._sha(tree, found.files[path])
+
+        doubtful = await asyncio.to_thread(
+            plans.doubtful, found.files, there.files, memory.files, sha, pulling=False
+        )
+        hashes = await talk.hashes(doubtful) if doubtful else {}
+
+        def gone(path: str) -> bool:
+            try:
+                Path(self.place.root, path).lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+            except OSError:
+                return False  # it cannot be seen: that is no reason to delete its copy
+            return False
+
+        def make() -> plans.Push:
+            made = plans.push(found.files, there.files, memory.files, sha, hashes, gone, there.links)
+            for path, seen in made.same.items():
+                memory.files[path] = known_of(found.files[path], sha(path), seen.state)
+            for path in made.forget:
+                del memory.files[path]
+            for path, known in list(memory.files.items()):
+                mine = found.files.get(path)
+                if (
+                    mine is not None
+                    and mine.mtime_ns != known.mtime_ns
+                    and plans.unchanged_here(known, mine, sha)
+                ):
+                    memory.files[path] = known_of(mine, known.sha, (known.size_there, known.mtime_there))
+            return made
+
+        return await asyncio.to_thread(make)
+
+    async def _pull_plan(
+        self, talk: FolderChannel, tree: Tree, memory: LastSync, there: Listed, wanted: Wanted | None
+    ) -> tuple[plans.Pull, dict[str, str]]:
+        rules = await asyncio.to_thread(rules_of, self.place.root)
+        here: dict[str, Seen] = {}
+        theirs: dict[str, Seen] = {}
+        blocked: dict[str, str] = {}
+
+        def look() -> None:
+            for path, seen in there.files.items():
+                known = memory.files.get(path)
+                if known is not None and known.there == seen.state:
+                    continue
+                if (wanted is not None and not wanted(path)) or rules.leaves_out(path):
+                    continue
+                try:
+                    mine = tree.look(path)
+                except Changed:
+                    blocked[path] = "A link or a folder stands in its way here."
+                    continue
+                except OSError as error:
+                    blocked[path] = error.strerror or str(error)
+                    continue
+                theirs[path] = seen
+                if mine is not None:
+                    here[path] = mine
+
+        await asyncio.to_thread(look)
+
+        def sha(path: str) -> str:
+            return self._sha(tree, here[path])
+
+        doubtful = await asyncio.to_thread(plans.doubtful, here, theirs, memory.files, sha, pulling=True)
+        hashes = await talk.hashes(doubtful) if doubtful else {}
+
+        def make() -> plans.Pull:
+            made = plans.pull(here, theirs, memory.files, sha, hashes)
+            for path, seen in made.same.items():
+                memory.files[path] = known_of(here[path], sha(path), seen.state)
+            return made
+
+        return await asyncio.to_thread(make), blocked
+
+    def _sha(self, tree: Tree, seen: Seen) -> str:
+        key = seen.path, seen.state
+        if key not in self._hashes:
+            try:
+                self._hashes[key] = tree.sha(seen.path)
+            except OSError:
+                return ""
+        return self._hashes[key]
+
+    # Bytes
+
+    async def _send(
+        self,
+        talk: FolderChannel,
+        tree: Tree,
+        memory: LastSync,
+        found: Contents,
+        push: plans.Push,
+        report: Report,
+        progress: Progress,
+    ) -> None:
+        deletes = [(path, memory.files[path].there) for path in push.delete]
+        if not push.send and not deletes and (memory.synced_at is not None or not found.folders):
+            return
+        files = [
+            (
+                found.files[path],
+                None if seen is None else seen.state,
+                Path(report.kept.get(path, "")).name,
+            )
+            for path, seen in push.send.items()
+        ]
+        progress.what, progress.done = "Sending", 0
+        progress.total = sum(each.size for each, _, _ in files)
+        digests: dict[str, str] = {}
+
+        def hashed(path: str, digest: Any) -> None:
+            if isinstance(digest, str):
+                report.failed[path] = digest
+            else:
+                digests[path] = digest.hexdigest()
+
+        portions = putting(
+            tree, files, [(path, state) for path, state in deletes if state], found.folders, hashed
+        )
+        for outcome in await talk.send(portions, progress.came):
+            path = outcome.path
+            if outcome.why and (path in push.send or path in memory.files):
+                report.failed[path] = f"{outcome.why}."
+            elif path in push.send and path in digests:
+                mine = found.files[path]
+                memory.files[path] = known_of(mine, digests[path], outcome.state)
+                report.done[path] = mine
+                if push.send[path] is None:
+                    report.new.add(path)
+            elif path in push.delete:
+                memory.files.pop(path, None)
+                report.deleted.append(path)
+
+    async def _bring(
+        self,
+        talk: FolderChannel,
+        tree: Tree,
+        memory: LastSync,
+        there: Listed,
+        pull: plans.Pull,
+        report: Report,
+        progress: Progress,
+    ) -> None:
+        files = [there.files[path] for path in pull.bring]
+        progress.what, progress.done = "Download", 0
+        progress.total = sum(each.size for each in files)
+        await asyncio.to_thread(check_room, self.place.root, progress.total)
+        await talk.get(files, Download(tree, memory, pull, report, progress))
+
+
+def _backup(path: str, whose: str) -> str:
+    """The name of what is replaced: beside it, with the time, and with its suffix at the end."""
+    found = Path(path)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return found.with_name(f"{found.stem[:150]}.{whose}-{stamp}{found.suffix}").as_posix()

@@ -1,0 +1,64 @@
+"""Targets in the store and their kernelspecs, which go together. Everything here blocks."""
+
+from __future__ import annotations
+
+import logging
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.core.locks import locked
+from genops_lab.core.settings import Settings
+from genops_lab.kernels.kernelspecs import install_kernelspec, remove_kernelspec
+
+from ..targets.ledger import Ledger
+from ..targets.records import TargetRecord, record_of
+
+log = logging.getLogger("genops_lab")
+
+
+class Inventory:
+    """What is added to both, removed from both, and put right at the start."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        # Two Labs (or two clicks) write the same kernelspecs.
+        self._lock = settings.data_dir / "kernelspecs.lock"
+
+    def add(self, record: TargetRecord) -> tuple[TargetRecord, bool]:
+        """Add a target and its kernelspec, or neither; False with the one that was there. Raises Conflict."""
+        with locked(self._lock):
+            found, added = self._ledger.add(record)
+            try:
+                _install(found)
+            except BaseException:
+                if added:
+                    self._ledger.remove(record.name)
+                raise
+        return found, added
+
+    def remove(self, record: TargetRecord) -> None:
+        """Remove a target and its kernelspec. Raises NotAllowed for the administrator's."""
+        # In this order a failure leaves a target that can be removed again, not a kernel that nobody knows.
+        with locked(self._lock):
+            remove_kernelspec(record.name)
+            self._ledger.remove(record.name)
+
+    def reconcile(self) -> None:
+        """Take over the administrator's targets, and see that each target has its kernelspec."""
+        with locked(self._lock):
+            if self._settings.targets is not None:
+                given = [record_of(each, locked=True) for each in self._settings.targets]
+                for name in self._ledger.adopt(given):
+                    remove_kernelspec(name)
+            for record in self._ledger.all():
+                try:
+                    _install(record)
+                except (
+                    OSError,
+                    GenOpsError,
+                ) as error:  # one kernel that cannot be installed must not stop the Lab
+                    log.warning("The kernel of the target %s could not be installed: %s", record.name, error)
+
+
+def _install(record: TargetRecord) -> None:
+    install_kernelspec(record.name, f"Python 3 ({record.name})", {"host": record.where})

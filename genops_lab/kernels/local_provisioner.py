@@ -1,0 +1,307 @@
+"""Kernels that the Lab starts on this machine: what GenOps adds to their environment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from genops_lab.core.errors import GenOpsError
+
+from .interpreters import interpreter_of, is_own_environment, mlflow_version
+from .nsight.cleanup import guarded
+from .nsight.kernelspecs import UnderNsight, under_nsight
+from .nsight.launch import Start, started_under
+
+if TYPE_CHECKING:
+    from genops_lab.app.application import Application
+
+log = logging.getLogger("genops_lab")
+
+NAME = "genops-local-provisioner"
+_JUPYTERS_OWN = "local-provisioner"
+_WAIT_WITH_MLFLOW_S = 30.0
+_WAIT_WITHOUT_MLFLOW_S = 2.0
+_LAB_OPENS_WITHIN_S = 15.0
+_asked: set[asyncio.Future[dict[str, str]]] = set()
+
+#: What travels to the kernels of other environments: the kernel side, and nothing else of the Lab's.
+KERNEL_SITE = Path(__file__).parent.parent / "kernel" / "site"
+
+
+@dataclass(frozen=True)
+class KernelHost:
+    """The Lab that kernels belong to."""
+
+    lab: Application
+    socket_path: str
+
+
+_host: KernelHost | None = None
+_keeping: KernelKeeper | None = None
+_expected_until = 0.0
+
+
+async def kernel_environment(
+    host: KernelHost, argv: list[str], env: dict[str, str], kernel_id: str, kernelspec: str = ""
+) -> dict[str, str]:
+    """``env`` with what GenOps adds. The user's own MLflow variables stay as they are."""
+    interpreter = interpreter_of(argv, env)
+    added = {
+        "GENOPS_SOCKET": host.socket_path,
+        "GENOPS_DATA_DIR": str(host.lab.settings.data_dir),
+        "GENOPS_KERNEL_ID": kernel_id,
+        "GENOPS_CLI": json.dumps([sys.executable, "-m", "genops_lab.commands"]),
+        **({"GENOPS_KERNELSPEC": kernelspec} if kernelspec else {}),
+    }
+    if interpreter is None:
+        return {**env, **added}
+    if not is_own_environment(interpreter):
+        paths = [str(KERNEL_SITE), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+        added["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    if not env.get("MLFLOW_TRACKING_URI"):
+        added.update(await _mlflow_variables(host, mlflow_version(interpreter, env)))
+    return {**env, **added}
+
+
+async def _mlflow_variables(host: KernelHost, version: str) -> dict[str, str]:
+    """Where the kernel's ``mlflow.*`` calls go. The embedded file's first making takes seconds: a kernel that
+    cannot use it does not wait for that."""
+    wait_s = _WAIT_WITH_MLFLOW_S if version else _WAIT_WITHOUT_MLFLOW_S
+    asked = asyncio.ensure_future(host.lab.mlflow.kernel_environment(version))
+    _asked.add(asked)
+    asked.add_done_callback(_asked.discard)
+    try:
+        return await asyncio.wait_for(asyncio.shield(asked), wait_s)
+    except asyncio.TimeoutError:
+        log.info("MLflow was not ready within %.0f s: a kernel starts without its address.", wait_s)
+    except GenOpsError as error:
+        log.warning("A kernel starts without MLflow's address: %s %s", error.message, error.hint)
+    return {}
+
+
+class KeptKernel(Protocol):
+    """What starts and ends a kernel in place of Jupyter's own ways: a provisioner, as far as it is needed here."""
+
+    @property
+    def has_process(self) -> bool: ...
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]: ...
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo: ...
+    async def poll(self) -> int | None: ...
+    async def wait(self) -> int | None: ...
+    async def send_signal(self, signum: int) -> None: ...
+    async def shutdown_requested(self, restart: bool = False) -> None: ...
+    async def terminate(self, restart: bool = False) -> None: ...
+    async def kill(self, restart: bool = False) -> None: ...
+    async def cleanup(self, restart: bool = False) -> None: ...
+    def get_shutdown_wait_time(self, recommended: float = 5.0) -> float: ...
+
+
+class KernelKeeper(Protocol):
+    """Who keeps kernels of this machine (:class:`genops_lab.kernels.local_agent.LocalAgent`)."""
+
+    def finds(self, kernel_id: str) -> bool:
+        """Whether the next start of this kernel is of one that runs already."""
+        ...
+
+    def takes(self, manager: Any) -> bool:
+        """Whether this manager's kernel shall be kept."""
+        ...
+
+    def provisioner(self, manager: Any, kernel_spec: Any) -> KeptKernel:
+        """What starts and ends it."""
+        ...
+
+    def gives_up(self, error: GenOpsError) -> bool:
+        """Whether a kernel that did not start for this error is Jupyter's to start."""
+        ...
+
+
+class GenOpsLocalProvisioner(LocalProvisioner):
+    """Jupyter's own local provisioner, with GenOps in the kernel's environment. Where kernels are kept, another one
+    does its work."""
+
+    kept: KeptKernel | None = None
+    _first = True
+    #: The present process was started under one of Nsight's tools.
+    _start: Start | None = None
+    #: Ends it where this server is killed.
+    _guard: subprocess.Popen[bytes] | None = None
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Add to the environment; whatever fails there, the kernel starts without. Raises Unavailable for a kernel
+        "with Nsight" where that cannot be used."""
+        again = _keeping is not None and _keeping.finds(self.kernel_id)
+        host = None if again else await _host_when_open()
+        nsight = under_nsight(self.kernel_spec.metadata)
+        # The agent looks for Python at the head of a command, and starts others ahead of their time.
+        if self._first and nsight is None and _keeping is not None and _keeping.takes(self.parent):
+            self.kept = _keeping.provisioner(self.parent, self.kernel_spec)
+            self._asked = dict(kwargs)
+        launcher = self.kept.pre_launch if self.kept is not None else super().pre_launch
+        prepared = await self._with_the_lab(host, await launcher(**kwargs))
+        return prepared if nsight is None else await self._under(nsight, prepared)
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel, as Jupyter does where it cannot be kept."""
+        if self.kept is not None:
+            try:
+                self.connection_info = await self.kept.launch_kernel(cmd, **kwargs)
+                self._first, self.cwd = False, kwargs.get("cwd")
+                return self.connection_info
+            except GenOpsError as error:
+                if not self._first or _keeping is None or not _keeping.gives_up(error):
+                    raise
+            self.kept = None
+            kwargs = await self._with_the_lab(_host, await super().pre_launch(**self._asked))
+            cmd = kwargs.pop("cmd")
+        self._first = False
+        return await super().launch_kernel(cmd, **kwargs)
+
+    async def _with_the_lab(self, host: KernelHost | None, prepared: dict[str, Any]) -> dict[str, Any]:
+        if host is None:
+            return prepared
+        try:
+            env = dict(prepared.get("env") or os.environ)
+            argv = list(self.kernel_spec.argv)
+            name = str(getattr(self.parent, "kernel_name", "") or "")
+            prepared["env"] = await kernel_environment(host, argv, env, str(self.kernel_id or ""), name)
+        except Exception:  # the boundary: a kernel without GenOps is better than no kernel
+            log.warning("GenOps Lab could not prepare a kernel; it starts without.", exc_info=True)
+        return prepared
+
+    async def _under(self, wanted: UnderNsight, prepared: dict[str, Any]) -> dict[str, Any]:
+        env = dict(prepared.get("env") or os.environ)
+        self._start = start = await asyncio.to_thread(started_under, wanted, prepared["cmd"], env)
+        if not prepared.get("independent"):
+            try:
+                self._guard = await asyncio.to_thread(guarded, start.ending)
+            except OSError as error:
+                log.warning("Nothing will end the kernel under Nsight if this server is killed: %s.", error)
+        return {**prepared, "cmd": start.command, "env": {**env, **start.variables}}
+
+    @property
+    def _doer(self) -> KeptKernel:
+        jupyters_own: Any = super()
+        return jupyters_own if self.kept is None else self.kept
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is a kernel."""
+        return self._doer.has_process
+
+    async def poll(self) -> int | None:
+        """None while it runs."""
+        return await self._doer.poll()
+
+    async def wait(self) -> int | None:
+        """Wait for its end."""
+        return await self._doer.wait()
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal its process group."""
+        await self._doer.send_signal(signum)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """An end that follows now was asked for."""
+        await self._doer.shutdown_requested(restart=restart)
+
+    async def terminate(self, restart: bool = False) -> None:
+        """Ask its processes to end."""
+        await self._doer.terminate(restart=restart)
+
+    async def kill(self, restart: bool = False) -> None:
+        """End it."""
+        await self._doer.kill(restart=restart)
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Give back what was used."""
+        start, self._start = self._start, None
+        if start is not None:
+            await asyncio.to_thread(start.ending.do)
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()
+            await asyncio.to_thread(guard.wait)
+        await self._doer.cleanup(restart=restart)
+
+    def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
+        """Seconds that Jupyter waits for a polite end."""
+        return self._doer.get_shutdown_wait_time(recommended)
+
+
+def expect(serverapp: Any) -> bool:
+    """The Lab is about to open: kernels without a provisioner of their own are GenOps' from now on, unless
+    another one was chosen. A kernel that is started meanwhile waits a little for the Lab.
+
+    Returns whether kernels come through GenOps.
+    """
+    global _expected_until
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+    factory = KernelProvisionerFactory.instance(parent=serverapp)
+    if factory.default_provisioner_name not in (NAME, _JUPYTERS_OWN):
+        log.info(
+            "Kernels are started by %s, so GenOps Lab adds nothing to their environment: %%load_ext genops_lab "
+            "works where genops-lab is installed.",
+            factory.default_provisioner_name,
+        )
+        return False
+    if NAME not in factory.get_provisioner_entries():
+        log.info(
+            "The entry point %s is not installed, so GenOps Lab adds nothing to kernels: install the package "
+            "(pip install -e .) and restart.",
+            NAME,
+        )
+        return False
+    factory.default_provisioner_name = NAME
+    _expected_until = time.monotonic() + _LAB_OPENS_WITHIN_S
+    return True
+
+
+def keep_with(keeping: KernelKeeper | None) -> None:
+    """Kernels that are started from now on are kept where ``keeping`` takes them."""
+    global _keeping
+    _keeping = keeping
+
+
+def is_default(serverapp: Any) -> bool:
+    """Whether kernels without a provisioner of their own come through GenOps."""
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+    return bool(KernelProvisionerFactory.instance(parent=serverapp).default_provisioner_name == NAME)
+
+
+def install(serverapp: Any, lab: Application, socket_path: Path | str) -> None:
+    """The Lab is open: kernels get its socket from now on."""
+    global _host
+    if expect(serverapp):
+        _host = KernelHost(lab, str(socket_path))
+
+
+def uninstall() -> None:
+    """The Lab stops, or could not be opened: kernels that are started from now on get nothing of it."""
+    global _host, _keeping, _expected_until
+    _host = _keeping = None
+    _expected_until = 0.0
+
+
+def lab_is_expected() -> bool:
+    """Whether a Lab is about to open in this process."""
+    return _host is None and time.monotonic() < _expected_until
+
+
+async def _host_when_open() -> KernelHost | None:
+    while lab_is_expected():
+        await asyncio.sleep(0.05)
+    return _host

@@ -1,0 +1,1 @@
+"""Kernels under NVIDIA's Nsight tools."""

@@ -1,0 +1,85 @@
+"""A server that starts answers what is asked of kernels and sessions when the kernels of the last server are back.
+
+A page that asks earlier finds no kernel, and starts another one for its notebook; or Jupyter answers with an error
+while the kernel is brought back, and the page takes that for the kernel's death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+
+log = logging.getLogger("genops_lab")
+
+#: At most so long does the first answer wait, whatever happens.
+WAITS_S = 10.0
+_QUESTIONS = (
+    ("session_manager", ("list_sessions", "session_exists")),
+    ("kernel_manager", ("list_kernels", "kernel_model")),
+)
+_passes: ContextVar[bool] = ContextVar("passes", default=False)
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Let this task, and those that it starts, ask before the gate is open: they bring the kernels back."""
+    token = _passes.set(True)
+    try:
+        yield
+    finally:
+        _passes.reset(token)
+
+
+def may_remember(store: Path, store_url: str) -> bool:
+    """Whether there may be kernels to find again; without opening the store, which takes longer."""
+    if store_url:
+        return True
+    if not store.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=1)) as connection:
+            return connection.execute("SELECT 1 FROM remote_kernels LIMIT 1").fetchone() is not None
+    except sqlite3.Error as error:
+        return "no such table" not in str(error)
+
+
+class StartupGate:
+    """Closed from its making until :meth:`open`."""
+
+    def __init__(self, serverapp: Any) -> None:
+        self._opened = asyncio.Event()
+        self._restores: list[Callable[[], None]] = []
+        for owner, names in _QUESTIONS:
+            manager = getattr(serverapp, owner)
+            for name in names:
+                if hasattr(manager, name):
+                    self._hold_back(manager, name)
+
+    def _hold_back(self, manager: Any, name: str) -> None:
+        answer, own = getattr(manager, name), vars(manager).get(name)
+
+        async def later(*args: Any, **kwargs: Any) -> Any:
+            try:
+                if not _passes.get():
+                    await asyncio.wait_for(self._opened.wait(), WAITS_S)
+            except asyncio.TimeoutError:
+                log.warning("Kernels of targets were not found again within %.0f s.", WAITS_S)
+                self.open()
+            return await ensure_async(answer(*args, **kwargs))
+
+        setattr(manager, name, later)
+        self._restores.append(lambda: setattr(manager, name, own) if own else delattr(manager, name))
+
+    def open(self) -> None:
+        """Let the questions through; idempotent."""
+        self._opened.set()
+        while self._restores:
+            self._restores.pop()()

@@ -1,0 +1,203 @@
+"""A kernel's messages on their way to the browser: slowed down for a slow page, never dropped.
+
+Jupyter Server drops what a kernel puts out above 1,000 messages or 1 MB a second. For kernels whose messages
+are kept (a target's) this connection sends everything, and reads on only while the page keeps up. A browser gets
+of one cell what it can hold (:mod:`.page_limits`), and reads the rest elsewhere; other clients get all. Code for
+such a kernel that has ended is refused (:mod:`.ended_kernels`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from jupyter_client.jsonutil import json_default
+from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+
+from . import ended_kernels
+from .messages import message
+from .page_limits import Bounds, PageOutputs
+from .provisioners import doer
+
+SETTING = "kernel_websocket_connection_class"
+#: bytes on their way to a page above which its kernel's outputs wait, and below which they go on
+HIGH_WATER_BYTES = 4 * 2**20
+LOW_WATER_BYTES = 1 * 2**20
+BOUNDS = "genops_output_bounds"
+
+log = logging.getLogger("genops_lab")
+
+
+class LosslessConnection(ZMQChannelsWebsocketConnection):
+    """Jupyter's own connection; for a target's kernel, without its limiter and with back-pressure."""
+
+    _unsent_bytes = 0
+    _paused = False
+    _outputs: PageOutputs | None = None
+
+    @property
+    def write_message(self) -> Callable[..., Any]:
+        """Jupyter's own, counted until the bytes have left."""
+        return self._write_counted if self.is_lossless else self.websocket_handler.write_message
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether this kernel's messages are kept by its agent, so that none needs to be dropped here."""
+        return getattr(doer(self.kernel_manager), "keeps_messages", False) is True
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a browser is at the other end."""
+        return "Mozilla/" in self.websocket_handler.request.headers.get("User-Agent", "")
+
+    @property
+    def bridge(self) -> Any:
+        """Of a kernel that an agent has, once it was started."""
+        return getattr(doer(self.kernel_manager), "bridge", None) if self.is_lossless else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether this kernel was left as it ended, until somebody restarts it."""
+        return self.is_lossless and getattr(self.kernel_manager, "execution_state", "") == "dead"
+
+    async def prepare(self) -> None:
+        """Jupyter's own; a kernel that has ended is not waited for: it is restarted from its page."""
+        if not self.has_ended:
+            await super().prepare()  # type: ignore[no-untyped-call]
+            return
+        await self._register_session()  # type: ignore[no-untyped-call]
+        self.session.key = self.kernel_manager.session.key
+
+    def connect(self) -> Any:
+        """Jupyter's own; a page's outputs are bounded from the first message on."""
+        bounds: Bounds | None = self.websocket_handler.settings.get(BOUNDS)
+        if bounds is not None and self.is_lossless and self.is_page:
+            later = asyncio.get_running_loop().call_later
+            self._outputs = PageOutputs(self.kernel_id, bounds, self._say, self._pass_on, later)
+        connected = super().connect()
+        if connected is not None and self.is_lossless:
+            connected.add_done_callback(self._is_connected)
+        return connected
+
+    def _is_connected(self, _connected: Any) -> None:
+        """What is said while Jupyter makes sure of a connection does not reach its page."""
+        bridge = self.bridge
+        if bridge is not None:
+            bridge.exchange.tell_status()
+
+    def handle_incoming_message(self, incoming_msg: Any) -> None:
+        """Jupyter's own. Code for a kernel that has ended is refused: to run it in another one later, unasked, would
+        surprise."""
+        why = ended_kernels.words(self.bridge) if self.is_page else ""
+        request = ended_kernels.cell_of(incoming_msg, self.subprotocol) if why else {}
+        if not request:
+            super().handle_incoming_message(incoming_msg)
+            return
+        for channel, kind, content in ended_kernels.refusal(why):
+            self._say(kind, content, request, channel=channel)
+
+    def disconnect(self) -> Any:
+        """Jupyter's own."""
+        if self._outputs is not None:
+            self._outputs.close()
+        leave: Callable[[], Any] = super().disconnect
+        return leave()
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Jupyter's own, for all but what a page could not hold."""
+        if self._outputs is None or stream not in ("iopub", self.channels.get("iopub")):
+            super().handle_outgoing_message(stream, outgoing_msg)
+            return
+        try:
+            self._outputs.take(message(outgoing_msg), outgoing_msg)
+        except ValueError:  # it is no message, or its content is no JSON
+            super().handle_outgoing_message(stream, outgoing_msg)
+
+    def _send_status_message(self, status: str) -> None:
+        """Jupyter's own, of a kernel that restarts or is dead: no "idle" of its cells comes any more."""
+        iopub = self.channels.get("iopub")
+        if self._outputs is not None and iopub is not None and not iopub.closed():
+            iopub.flush()
+            self._outputs.end_all()
+        send: Callable[[str], None] = super()._send_status_message
+        send(status)
+
+    def _pass_on(self, outgoing_msg: Any) -> None:
+        super().handle_outgoing_message("iopub", outgoing_msg)
+
+    def _say(
+        self, kind: str, content: dict[str, Any], parent: dict[str, Any], *, channel: str = "iopub"
+    ) -> None:
+        if kind == "error" and not self.multi_kernel_manager.allow_tracebacks:
+            hidden = [self.kernel_manager.traceback_replacement_message]
+            content = {"ename": "ExecutionError", "evalue": "Execution error", "traceback": hidden}
+        said = self.session.msg(kind, content=content, parent=parent)
+        if self.subprotocol == "v1.kernel.websocket.jupyter.org":
+            serialize: Callable[..., Any] = serialize_msg_to_ws_v1
+            self.write_message(serialize(said, channel, self.session.pack), binary=True)
+        else:
+            said["channel"] = channel
+            self.write_message(json.dumps(said, default=json_default))
+
+    def nudge(self) -> Any:
+        """Jupyter's wait for the kernel's first answers; not for one whose host is away, which gives none."""
+        bridge = self.bridge
+        if bridge is None or bridge.state.state == "connected":
+            return super().nudge()
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    def _limit_rate(self, channel: str, msg: Any, msg_list: Any) -> bool:
+        if self.is_lossless:
+            return False
+        limiter: Callable[..., Any] = super()._limit_rate
+        return bool(limiter(channel, msg, msg_list))
+
+    def _write_counted(self, message: Any, binary: bool = False) -> Any:
+        sent = self.websocket_handler.write_message(message, binary=binary)
+        size = len(message)
+        self._unsent_bytes += size
+        sent.add_done_callback(partial(self._was_sent, size))
+        if self._unsent_bytes > HIGH_WATER_BYTES and not self._paused:
+            self._pause()
+        return sent
+
+    def _was_sent(self, size: int, sent: Any) -> None:
+        self._unsent_bytes -= size
+        gone = sent.cancelled() or sent.exception() is not None
+        if self._paused and not gone and self._unsent_bytes < LOW_WATER_BYTES:
+            self._resume()
+
+    def _pause(self) -> None:
+        stream = self.channels.get("iopub")
+        if stream is not None and not stream.closed():
+            self._paused = True
+            stream.stop_on_recv()
+
+    def _resume(self) -> None:
+        self._paused = False
+        stream = self.channels.get("iopub")
+        if stream is not None and not stream.closed():
+            stream.on_recv_stream(self.handle_outgoing_message)
+
+
+def install(settings: dict[str, Any], bounds: Bounds | None = None) -> bool:
+    """Use it for this server's kernels, unless another extension has its own. Returns whether it is used."""
+    settings[BOUNDS] = bounds
+    present = settings.get(SETTING)
+    if present is not ZMQChannelsWebsocketConnection:
+        name = f"{present.__module__}.{present.__qualname__}" if isinstance(present, type) else repr(present)
+        log.warning(
+            "Kernel websockets are served by %s: what its limiter drops is not shown live; outputs of target "
+            "kernels are complete in the saved notebook all the same.",
+            name,
+        )
+        return False
+    settings[SETTING] = LosslessConnection
+    return True

@@ -1,0 +1,73 @@
+"""Who has a kernel of a target: this Lab, another that has taken it over, or nobody any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..targets.models import EndedKernel, TakenKernel
+
+if TYPE_CHECKING:
+    from genops_lab.kernels.client.client import RemoteKernelClient
+    from genops_lab.kernels.client.state import BridgeStateName
+    from genops_lab.kernels.remote_kernels import RemoteKernels
+
+
+class KernelOwners:
+    """Made and closed in the Lab's loop. ``changed`` is told the target of a kernel whose holder changed."""
+
+    def __init__(self, remote: RemoteKernels, changed: Callable[[str], None]) -> None:
+        self._remote = remote
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._not_here: dict[str, BridgeStateName] = {}
+        self.close = remote.watch(self._bridge_changed)
+
+    def taken(self, target: str) -> list[TakenKernel]:
+        """Kernels of this Lab that other Labs have now."""
+        return [
+            TakenKernel(kernel_id=bridge.kernel_id, other=bridge.state.other, since=bridge.state.since)
+            for bridge in self._in_state("taken", target)
+        ]
+
+    def ended(self, target: str) -> list[EndedKernel]:
+        """Kernels of this Lab that are no more."""
+        return [
+            EndedKernel(kernel_id=bridge.kernel_id, reason=bridge.state.reason, since=bridge.state.since)
+            for bridge in self._in_state("ended", target)
+            if not bridge.expected_end
+        ]
+
+    def is_elsewhere(self, attached: Mapping[str, Any] | None) -> bool:
+        """Whether who is attached to a kernel, as its host tells, is another Lab than this one."""
+        return attached is not None and not self._remote.is_own(str(attached.get("client", "")))
+
+    async def take_over(self, kernel_id: str) -> None:
+        """Have a kernel back that another Lab has taken; one that was never here is taken when it is attached."""
+        bridge = self._remote.bridges.get(kernel_id)
+        if bridge is None:
+            self._remote.take_over_next(kernel_id)
+        elif bridge.state.state == "taken":
+            await self._remote.links.run(self._remote.take_over(kernel_id))
+
+    def take_no_more(self, kernel_id: str) -> None:
+        """What was agreed to for one attempt does not hold for the next."""
+        self._remote.take_over_no_more(kernel_id)
+
+    def _in_state(self, state: BridgeStateName, target: str) -> list[RemoteKernelClient]:
+        bridges = list(self._remote.bridges.values())
+        return [each for each in bridges if each.link.route.target == target and each.state.state == state]
+
+    def _bridge_changed(self, bridge: RemoteKernelClient) -> None:
+        """In the links' thread: cuts are told by their links, this is about kernels."""
+        kernel_id, state = bridge.kernel_id, bridge.state.state
+        gone = state if state in ("taken", "ended") else None
+        if gone == self._not_here.get(kernel_id):
+            return
+        if gone:
+            self._not_here[kernel_id] = gone
+        else:
+            del self._not_here[kernel_id]
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._changed, bridge.link.route.target)

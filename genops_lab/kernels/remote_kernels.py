@@ -1,0 +1,287 @@
+"""The kernels on targets that this process has: each is started, attached to, left and ended here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import zmq
+
+from ..core.errors import Conflict, GenOpsError, NotFound, Unavailable
+from ..links.link import Link
+from ..links.links import Links
+from ..links.listeners import Listeners
+from ..links.route import HERE, Route
+from ..links.state import LinkDown, LinkState, RemoteError
+from .client.client import RemoteKernelClient
+from .client.gpu_choice import GpuChoices
+from .client.live_labs import LiveLabs
+from .client.reattach import Keys, attach_when_it_answers
+from .client.state import KernelBusy
+from .folders.before_start import Folders
+from .launch import Start, TargetEntry
+
+log = logging.getLogger("genops_lab")
+
+START_S, ATTACH_S = 60.0, 30.0
+_STOP_S, _QUIET_S = 3.0, 10.0
+
+
+class RemoteKernels:
+    """All bridges of a process. Methods that are coroutines run in ``links``' loop (``remote.links.run(...)``);
+    the others may be called from any thread."""
+
+    def __init__(self, links: Links, find: Callable[[str], TargetEntry]) -> None:
+        self.links = links
+        #: the target of a name, without this machine's own; blocks, raises NotFound
+        self.find_target = find
+        #: whether this machine's own kernels can be found again: Jupyter starts its kernels through us
+        self.finds_here = False
+        self.bridges: dict[str, RemoteKernelClient] = {}
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._clients = LiveLabs(links.folder)
+        self._openers: Listeners[[RemoteKernelClient]] = Listeners("new kernels")
+        self._watchers: Listeners[[RemoteKernelClient]] = Listeners("kernels")
+        self._take_over: set[str] = set()
+        self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._expected: set[str] = set()
+        self.keys = Keys(links.folder)
+        #: the notebooks' folders on the targets
+        self.folders = Folders(links)
+        self.wishes = GpuChoices()
+        self._to_stop: dict[str, Link] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        links.at_close(self._close)
+        links.watch_all(self._link_changed)
+
+    def find(self, name: str) -> TargetEntry:
+        """The target of a name, or what stands for this machine's own. Blocks, raises NotFound."""
+        if name != HERE.target:
+            return self.find_target(name)
+        from ..targets.records import TargetRecord
+
+        return TargetRecord(route=HERE)
+
+    def on_open(self, opened: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
+        """Call ``opened`` in the links' thread for each new bridge before its first message: the place to add taps.
+        Returns what ends that."""
+        return self._openers.add(opened)
+
+    def watch(self, told: Callable[[RemoteKernelClient], None]) -> Callable[[], None]:
+        """Call ``told`` in the links' thread whenever a bridge's state changes; returns what ends that."""
+        return self._watchers.add(told)
+
+    def take_over_next(self, kernel_id: str) -> None:
+        """The next start or attach of this kernel takes it from another Lab."""
+        self._take_over.add(kernel_id)
+
+    def take_over_no_more(self, kernel_id: str) -> None:
+        """Undo :meth:`take_over_next`."""
+        self._take_over.discard(kernel_id)
+
+    def is_own(self, client: str) -> bool:
+        """Whether that is this process's name at a host."""
+        return self._clients.is_own(client)
+
+    @property
+    def process(self) -> str:
+        """This process's name among those that had kernels on hosts."""
+        return self._clients.process
+
+    def is_gone(self, process: str) -> bool:
+        """Whether a process of that name has ended on this machine."""
+        return self._clients.is_dead(process)
+
+    def expect(self, kernel_id: str) -> None:
+        """The next start of this kernel is of one that ran when the user's last Lab was there: it is attached to
+        whenever its host answers, and nothing is started in its place."""
+        self._expected.add(kernel_id)
+
+    def expects(self, kernel_id: str) -> bool:
+        """Whether the next start of this kernel starts nothing."""
+        return kernel_id in self._expected
+
+    # In the links' loop
+
+    async def launch(self, start: Start) -> RemoteKernelClient:
+        """Start the kernel; attach when it runs on the host already. Raises LinkError, RemoteError, KernelBusy."""
+        if start.kernel_id in self._expected:
+            self._expected.discard(start.kernel_id)
+            return self._find_again(start)
+        async with self._turn(start.kernel_id):
+            bridge, new = await self._connected_bridge(start.route, start.kernel_id)
+            try:
+                await self._start_or_attach(bridge, start)
+            except BaseException:
+                if new:
+                    await self.close(bridge)
+                raise
+            return bridge
+
+    async def attach(self, route: Route, kernel_id: str, *, take_over: bool = False) -> RemoteKernelClient:
+        """Attach to a kernel of a host, start nothing. Raises LinkError, RemoteError, KernelBusy."""
+        async with self._turn(kernel_id):
+            bridge, new = await self._connected_bridge(route, kernel_id)
+            try:
+                await self._attach(bridge, take_over)
+            except BaseException:
+                if new:
+                    await self.close(bridge)
+                raise
+            return bridge
+
+    async def take_over(self, kernel_id: str) -> None:
+        """Take a kernel back that another Lab has taken. Raises NotFound, Conflict, and what ``attach`` raises."""
+        bridge = self.bridges.get(kernel_id)
+        if bridge is None:
+            raise NotFound(f"This Lab has no kernel {kernel_id}.", hint="Start its notebook to attach to it.")
+        if bridge.state.state != "taken":
+            raise Conflict(
+                f"The kernel is {bridge.state.state} here, nobody has taken it.", hint="Nothing to do."
+            )
+        async with self._turn(kernel_id):
+            await bridge.link.up()
+            await self._attach(bridge, take_over=True)
+
+    async def close(self, bridge: RemoteKernelClient) -> None:
+        """The Lab needs this kernel no more. One that runs goes on; the host forgets one that was ended on purpose
+        and whose outputs are safe."""
+        if self.bridges.get(bridge.kernel_id) is bridge:
+            del self.bridges[bridge.kernel_id]
+        await bridge.detach()
+        if (
+            bridge.state.state == "ended"
+            and bridge.expected_end
+            and bridge.exchange.all_safe
+            and bridge.link.is_up
+        ):
+            self._later(self._quietly(bridge.link, "kernels.forget", {"kernel_id": bridge.kernel_id}))
+
+    async def detach_all(self) -> None:
+        """Leave all kernels running on their hosts, before the Jupyter server would shut them down."""
+        await asyncio.gather(*(self.close(bridge) for bridge in list(self.bridges.values())))
+
+    async def stop(self, bridge: RemoteKernelClient) -> bool:
+        """End the kernel. False when its host is away: it is ended as soon as that is back."""
+        bridge.expected_end = True
+        params = {"kernel_id": bridge.kernel_id, "grace_s": 0.0}
+        try:
+            await bridge.link.call("kernels.stop", params, timeout_s=_STOP_S if bridge.link.is_up else 0.0)
+        except (RemoteError, LinkDown, Unavailable) as error:
+            if isinstance(error, RemoteError) and error.code != "gone":
+                if error.code == "not_found":
+                    bridge.end(None, "")
+                else:
+                    log.warning("Kernel %s was not stopped: %s", bridge.kernel_id, error.message)
+                return error.code == "not_found"
+            log.warning(
+                "%s is away: kernel %s is ended there as soon as it is back.",
+                bridge.link.route.target,
+                bridge.kernel_id,
+            )
+        else:
+            return True
+        self._to_stop[bridge.kernel_id] = bridge.link
+        return False
+
+    # Parts
+
+    def _turn(self, kernel_id: str) -> asyncio.Lock:
+        """One thing at a time is done to a kernel (a double click asks twice). Kept while somebody has it."""
+        lock = self._turns.get(kernel_id)
+        if lock is None:
+            lock = self._turns[kernel_id] = asyncio.Lock()
+        return lock
+
+    async def _connected_bridge(self, route: Route, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
+        """The bridge, and whether it is a new one."""
+        link = self.links.link(route)
+        await link.up()
+        return self._bridge(link, kernel_id)
+
+    def _find_again(self, start: Start) -> RemoteKernelClient:
+        bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
+        bridge.expect(start.key, start.signature_scheme)
+
+        async def attach(found: RemoteKernelClient) -> None:
+            async with self._turn(found.kernel_id):
+                await self._attach(found, take_over=False)
+
+        self._later(attach_when_it_answers(bridge, attach))
+        return bridge
+
+    def _bridge(self, link: Link, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
+        bridge = self.bridges.get(kernel_id)
+        if bridge is not None and bridge.link is link:
+            bridge.exchange.endpoints.name_sockets()
+            return bridge, False
+        bridge = RemoteKernelClient(
+            link, kernel_id, self._context, client=self._clients.new(), label=self._clients.label
+        )
+        self.bridges[kernel_id] = bridge
+        self._openers.tell(bridge)
+        bridge.watch(self._watchers.tell)
+        return bridge, True
+
+    async def _start_or_attach(self, bridge: RemoteKernelClient, start: Start) -> None:
+        link = bridge.link
+        params = start.params(owner=self._clients.label)
+        self._to_stop.pop(start.kernel_id, None)
+        for _ in range(2):
+            try:
+                info = await link.call("kernels.start", params, timeout_s=START_S)
+            except RemoteError as error:
+                if error.code == "gone":  # it may have started: then it "is running" now
+                    continue
+                if error.code != "running":
+                    raise
+                await self._attach(bridge, take_over=False)
+            else:
+                bridge.begin(info, start.key, start.signature_scheme)
+            return
+        raise LinkDown(
+            f"The connection to {link.route.target} breaks again and again.", hint="Test the target."
+        )
+
+    async def _attach(self, bridge: RemoteKernelClient, take_over: bool) -> None:
+        take_over = take_over or bridge.kernel_id in self._take_over
+        try:
+            await bridge.attach(takeover=take_over, timeout_s=ATTACH_S)
+        except KernelBusy as error:
+            client = str(error.details.get("client", ""))
+            if not self._clients.is_own(client) and not self._clients.is_dead(client):
+                raise
+            await bridge.attach(takeover=True, timeout_s=ATTACH_S)
+        self._take_over.discard(bridge.kernel_id)
+
+    def _link_changed(self, target: str, state: LinkState) -> None:
+        if state.state == "up":
+            for kernel_id, link in list(self._to_stop.items()):
+                if link.route.target == target:
+                    del self._to_stop[kernel_id]
+                    params = {"kernel_id": kernel_id, "grace_s": 2.0}
+                    self._later(self._quietly(link, "kernels.stop", params))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _quietly(self, link: Link, method: str, params: dict[str, Any]) -> None:
+        try:
+            await link.call(method, params, timeout_s=_QUIET_S)
+        except GenOpsError as error:
+            log.info("%s of %s: %s", method, params["kernel_id"], error.message)
+
+    async def _close(self) -> None:
+        # A process that ends by itself ends this machine's kernels, as Jupyter's own end with it.
+        own = [bridge for bridge in self.bridges.values() if bridge.link.route.target == HERE.target]
+        await asyncio.gather(
+            *(self.stop(each) for each in own if each.state.state in ("connecting", "connected"))
+        )
+        await self.detach_all()
+        self._clients.close()
+        self._context.destroy(linger=0)

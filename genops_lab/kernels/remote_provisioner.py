@@ -1,0 +1,268 @@
+"""How Jupyter starts, attaches to and ends kernels on a target.
+
+The provisioner runs in its caller's loop (the Jupyter server's, nbclient's, one that a synchronous manager makes)
+and hands all work to the links' thread. "Disconnected" is never "dead": ``poll`` says that a kernel has ended only
+when its host said so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
+from traitlets import Float, Unicode
+
+from ..core.errors import GenOpsError, InvalidRequest, Unavailable
+from .client.client import RemoteKernelClient
+from .folders.before_start import Cap, Prepared
+from .launch import Start, TargetEntry, idle_order
+from .process import remote_when_open
+from .remote_kernels import RemoteKernels
+
+log = logging.getLogger("genops_lab")
+T = TypeVar("T")
+
+NAME = "genops-target-provisioner"
+#: Without any Lab attached for so long, the host ends the kernel: no GPU is forgotten.
+DEFAULT_LEASE_S = 7 * 86400.0
+#: What would let a host act as this user elsewhere, or names things of this machine.
+_NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_")
+_SIGNAL_S = 5.0
+_AWAY_S = 1.0
+#: While the kernel is ended anyway, a host that does not answer holds nobody up.
+_SIGNAL_ENDING_S = 1.5
+
+
+class GenOpsTargetProvisioner(KernelProvisionerBase):
+    """Kernels on a target. Its configuration comes from the kernelspec's ``metadata.kernel_provisioner``."""
+
+    #: what `outputs.websocket` looks for: nothing of this kernel needs to be dropped on the way to a page
+    keeps_messages = True
+    #: whether the kernel's environment is what it is given here, and nothing of its host's
+    whole_env = False
+
+    target = Unicode("", config=True, help="The target's name.")
+    cwd = Unicode("", config=True, help="The kernel's folder on the host; empty for the home there.")
+    lease_s = Float(
+        DEFAULT_LEASE_S, config=True, help="Seconds that a kernel lives without any Lab attached; 0 for ever."
+    )
+
+    _bridge: RemoteKernelClient | None = None
+    _remote: RemoteKernels | None = None
+    _entry: TargetEntry | None = None
+    _notebook = ""
+    _chosen: Mapping[str, str] | None = None
+    _over = False
+    _away = False
+    _left_ended = False
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is a kernel that was not seen to its end, and that this process is attached to."""
+        return self._bridge is not None and not self._over and not self._bridge.closed
+
+    @property
+    def bridge(self) -> RemoteKernelClient | None:
+        """The kernel's bridge; None before the start and after the end."""
+        return self._bridge
+
+    @property
+    def chosen(self) -> Mapping[str, str] | None:
+        """Which GPUs a person gave the kernel, as variables; its restarts get them too. None before the start."""
+        return self._chosen
+
+    # Start
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Find the target, and what the kernel gets of this process's environment."""
+        if not self.target:
+            raise InvalidRequest(
+                "The kernelspec names no target.",
+                hint="It needs metadata.kernel_provisioner.config.target: remove it and add the target again.",
+            )
+        self._remote = await remote_when_open()
+        self._entry = await asyncio.to_thread(self._remote.find, self.target)
+        extra = kwargs.pop("extra_arguments", [])
+        given: Mapping[str, str] = kwargs.get("env") or {}
+        self._notebook = given.get("JPY_SESSION_NAME", "")
+        # Kept for restarts: this object outlives them.
+        wished = self._remote.wishes.take(self.target, self._notebook)
+        if wished is not None:
+            self._chosen = wished
+        elif self._chosen is None:
+            self._chosen = self._remote.wishes.recall(self.kernel_id)
+        kwargs["env"] = {**self._changed(given, self._entry.secrets), **self._chosen}
+        kwargs = await super().pre_launch(cmd=[*self.kernel_spec.argv, *extra], **kwargs)
+        kwargs["env"] = {name: value for name, value in kwargs["env"].items() if _may_be_sent(name)}
+        return kwargs
+
+    @staticmethod
+    def _changed(given: Mapping[str, str], secrets: list[str]) -> dict[str, str]:
+        """What differs from this process's own environment, and the secrets that were ticked for the target."""
+        own = os.environ
+        changed = {name: value for name, value in given.items() if own.get(name) != value}
+        return {**{name: own[name] for name in secrets if name in own}, **changed}
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel, or attach to the one of this id that runs there."""
+        if self._remote is None or self._entry is None:
+            raise InvalidRequest("pre_launch was not called.", hint="Start kernels through a KernelManager.")
+        session = getattr(self.parent, "session", None)
+        route = self._entry.route
+        prepared = await self._folder(self._remote, self._entry, kwargs)
+        start = Start(
+            route=route,
+            kernel_id=self.kernel_id,
+            argv=cmd,
+            env=kwargs.get("env") or {},
+            cwd=prepared.cwd,
+            key=self._remote.keys.of(self.kernel_id),
+            signature_scheme=session.signature_scheme if session else "hmac-sha256",
+            name=getattr(self.parent, "kernel_name", "") or self.kernel_spec.display_name,
+            notebook=self._notebook,
+            lease_s=self.lease_s,
+            idle=idle_order(self._entry.policy),
+            whole_env=self.whole_env,
+        )
+        bridge = await self._remote.links.run(self._remote.launch(start))
+        self._bridge, self._over, self._away = bridge, False, False
+        bridge.exchange.say_first(prepared.said)
+        self.connection_info = bridge.exchange.endpoints.connection_info(
+            bridge.exchange.key, start.signature_scheme
+        )
+        return self.connection_info
+
+    async def _folder(self, own: RemoteKernels, entry: TargetEntry, kwargs: Mapping[str, Any]) -> Prepared:
+        """Where the kernel starts, once the notebook's folder is there."""
+        cwd = str(kwargs.get("cwd") or "")
+        if self.cwd or entry.route.kind == "local":
+            return Prepared(cwd=self.cwd or cwd)
+        notebook = Path(self._notebook)
+        if not cwd and notebook.is_absolute():
+            cwd = str(notebook.parent)
+        if not cwd or entry.policy.folder == "off" or own.expects(self.kernel_id):
+            return Prepared()
+        cap = Cap(entry.policy.folder_max_files, entry.policy.folder_max_bytes)
+        return await own.folders.prepare(entry.route, cwd, self.kernel_id, cap)
+
+    # The kernel's state
+
+    async def poll(self) -> int | None:
+        """None unless the host said that the kernel has ended: then its exit code."""
+        if self._bridge is not None and self._bridge.exit_code is not None and self._bridge.ended_by:
+            # Jupyter's restarter asks first: it is stopped before it hears of an end that was meant.
+            stop = getattr(self.parent, "stop_restarter", None)
+            if stop is not None and not self._left_ended:
+                self._left_ended = True
+                stop()
+                return None
+        return self._bridge.exit_code if self._bridge is not None and self.has_process else 0
+
+    async def wait(self) -> int | None:
+        """Wait for the end."""
+        bridge = self._bridge
+        if bridge is None or self._remote is None or not self.has_process:
+            return 0
+        code = await self._remote.links.run(bridge.wait_ended())
+        self._over = True
+        return code
+
+    # Signals and ends
+
+    async def send_signal(self, signum: int) -> None:
+        """Signal the kernel's process group. Raises Unavailable while the host is away."""
+        bridge = self._bridge
+        if bridge is None or self._remote is None or not self.has_process or bridge.exit_code is not None:
+            return
+        ending = bool(getattr(self.parent, "shutting_down", False))
+        if ending and (self._away or bridge.state.state == "taken"):
+            return
+        if bridge.state.state == "taken":
+            raise Unavailable(bridge.state.reason, hint="Take the kernel over first.", code="kernel_taken")
+        params = {"kernel_id": self.kernel_id, "signal": int(signum)}
+        timeout_s = _SIGNAL_ENDING_S if ending else _SIGNAL_S if bridge.link.is_up else _AWAY_S
+        try:
+            await self._remote.links.run(bridge.link.call("kernels.signal", params, timeout_s=timeout_s))
+        except GenOpsError as error:
+            if not ending:
+                raise
+            self._away = error.status == Unavailable.status
+            log.info("Kernel %s got no signal %d: %s", self.kernel_id, signum, error.message)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """An end that follows now was asked for."""
+        if self._bridge is not None:
+            self._bridge.expected_end = True
+
+    async def terminate(self, restart: bool = False) -> None:
+        """Ask the kernel's processes to end."""
+        if self._bridge is not None:
+            self._bridge.expected_end = True
+            await self.send_signal(signal.SIGTERM)
+
+    async def kill(self, restart: bool = False) -> None:
+        """End the kernel; when its host is away, as soon as that is back. A kernel that another Lab has taken goes
+        on."""
+        bridge, own = self._bridge, self._remote
+        if bridge is None or own is None or not self.has_process or bridge.exit_code is not None:
+            return
+        if bridge.state.state == "taken" or not await own.links.run(own.stop(bridge)):
+            self._over = True
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Close the sockets here. What the host still has of the kernel goes once the outputs are safe."""
+        bridge, own = self._bridge, self._remote
+        if bridge is not None and own is not None and not restart:
+            self._bridge = None
+            # A server that stops has closed all of its links, with the sockets, before it comes here.
+            if not own.links.closed:
+                await own.links.run(own.close(bridge))
+
+    def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
+        """Seconds that Jupyter waits for a polite end: few for a host that is away."""
+        bridge = self._bridge
+        if bridge is None or (bridge.link.is_up and not self._away):
+            return recommended
+        return min(_AWAY_S, recommended)
+
+    def get_stable_start_time(self, recommended: float = 10.0) -> float:
+        """Seconds after which a start counts as good."""
+        return recommended
+
+    def resolve_path(self, path: str) -> str | None:
+        """None: paths of the host are not known here."""
+        return None
+
+    # What survives this process
+
+    async def get_provisioner_info(self) -> dict[str, Any]:
+        """What another process needs to attach (``load_provisioner_info``)."""
+        info: dict[str, Any] = await super().get_provisioner_info()
+        return {**info, "target": self.target, "cwd": self.cwd}
+
+    async def load_provisioner_info(self, provisioner_info: dict[str, Any]) -> None:
+        """Attach to the kernel; ``connection_info`` has this process's own sockets afterwards.
+
+        Raises LinkError, RemoteError when it runs no more, KernelBusy.
+        """
+        await super().load_provisioner_info(provisioner_info)
+        self.target = str(provisioner_info.get("target", self.target))
+        self.cwd = str(provisioner_info.get("cwd", self.cwd))
+        self._remote = own = await remote_when_open()
+        self._entry = await asyncio.to_thread(own.find, self.target)
+        self._bridge = await own.links.run(own.attach(self._entry.route, self.kernel_id))
+        scheme = str(self.connection_info.get("signature_scheme", "hmac-sha256"))
+        self.connection_info = self._bridge.exchange.endpoints.connection_info(
+            self._bridge.exchange.key, scheme
+        )
+
+
+def _may_be_sent(name: str) -> bool:
+    return not name.upper().startswith(_NEVER_SENT)

@@ -1,0 +1,177 @@
+"""Kernels that agents own on targets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
+
+from ..targets.best_fit import GPU_VARIABLES
+from ..targets.models import (
+    AttachedKernel,
+    AttachKernel,
+    KernelLog,
+    KernelLogQuery,
+    KernelNotice,
+    NextStart,
+    RemoteKernel,
+    StopKernel,
+    TargetKernels,
+)
+from ..targets.names import kernel_name
+from .notices import Notices
+
+if TYPE_CHECKING:
+    from genops_lab.kernels.remote_kernels import RemoteKernels
+
+    from ..targets.records import TargetRecord
+    from ..targets.service import TargetsService
+
+MAX_GRACE_S = 60.0
+MAX_LOG_BYTES = 1024 * 1024
+LIST_TIMEOUT_S = 10.0
+
+
+class KernelHost(Protocol):
+    """The Jupyter server, which can use kernels that run already."""
+
+    async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
+        """Make the kernel one of the server's; the notebook that opens with it, empty without one."""
+        ...
+
+
+class RemoteKernelsService:
+    """Lists, attaches, stops and reads the logs of kernels on targets. Only targets that are connected are asked."""
+
+    def __init__(
+        self, targets: TargetsService, remote: RemoteKernels | None = None, server: KernelHost | None = None
+    ) -> None:
+        self._targets = targets
+        self._server = server
+        self._notices = None if remote is None else Notices(remote, targets.notice_changed)
+
+    async def list_remote_kernels(self) -> list[TargetKernels]:
+        """The kernels of all targets; those that are connected are asked at once, the others not at all."""
+        records = await asyncio.to_thread(self._targets.ledger.all)
+        return list(await asyncio.gather(*(self._kernels(record) for record in records)))
+
+    async def list_target_kernels(self, name: str) -> TargetKernels:
+        """The kernels of one target."""
+        return await self._kernels(await self._targets.record(name))
+
+    async def attach_remote_kernel(self, name: str, kernel_id: str, body: AttachKernel) -> AttachedKernel:
+        """Make a kernel that runs on a target one of this Jupyter server, with its state and its notebook."""
+        if self._server is None:
+            raise Conflict(
+                "No JupyterLab is running here that could use the kernel.",
+                hint="Start JupyterLab, then attach.",
+                code="no_server",
+            )
+        found = await self._targets.call(name, "kernels.info", {"kernel_id": kernel_id})
+        if found["state"] != "running":
+            raise Conflict(
+                f"The kernel {kernel_id} has ended: {found.get('reason') or 'no reason is known'}",
+                hint="Open its notebook and start a new one; outputs that were kept come with it.",
+                code="ended",
+            )
+        await self._remember_choice(name, kernel_id)
+        holders = self._targets.holders
+        if body.take_over and holders is not None:
+            await holders.take_over(kernel_id)
+        try:
+            path = await self._server.attach(kernel_name(name), kernel_id, str(found.get("notebook") or ""))
+        finally:
+            if body.take_over and holders is not None:
+                holders.take_no_more(kernel_id)
+        self._targets.changed(name)
+        message = (
+            f"Open {path} in JupyterLab: it has this kernel."
+            if path
+            else "It is among the running kernels of JupyterLab: choose it as the kernel of a notebook."
+        )
+        return AttachedKernel(target=name, kernel_id=kernel_id, path=path, message=message)
+
+    async def _remember_choice(self, name: str, kernel_id: str) -> None:
+        """Its restarts here see the GPUs that another Lab of this user gave it."""
+        from genops_lab.kernels.process import remote
+
+        for own in await asyncio.to_thread(self._targets.ledger.own_kernels, name):
+            if own.kernel_id == kernel_id:
+                remote().wishes.remember(kernel_id, own.chosen)
+
+    async def choose_next_start(self, name: str, body: NextStart) -> None:
+        """Have the next kernel that starts for a notebook on this target see these GPUs alone."""
+        await self._targets.record(name)
+        if not body.notebook or not set(body.environment) <= GPU_VARIABLES:
+            raise InvalidRequest(
+                "Only GPUs can be chosen for a notebook's next kernel.",
+                hint=f"Name the notebook, and no variables but {', '.join(sorted(GPU_VARIABLES))}.",
+            )
+        from genops_lab.kernels.process import remote
+
+        remote().wishes.make(name, body.notebook, body.environment)
+
+    async def stop_remote_kernel(self, name: str, kernel_id: str, body: StopKernel) -> RemoteKernel:
+        """End a kernel on its host; what it has journaled stays until it is read or forgotten."""
+        grace_s = min(max(body.grace_s, 0.0), MAX_GRACE_S)
+        await self._targets.call(
+            name, "kernels.stop", {"kernel_id": kernel_id, "grace_s": grace_s}, timeout_s=grace_s + 30
+        )
+        found = await self._targets.call(name, "kernels.info", {"kernel_id": kernel_id})
+        self._targets.changed(name)
+        return self._kernel(name, found, await self._own(name))
+
+    async def keep_remote_kernel(self, name: str, kernel_id: str) -> RemoteKernel:
+        """Give a kernel that does nothing its whole time anew, before its target's policy ends it."""
+        found = await self._targets.call(name, "kernels.keep", {"kernel_id": kernel_id})
+        self._targets.changed(name)
+        return self._kernel(name, found, await self._own(name))
+
+    async def list_kernel_notices(self) -> list[KernelNotice]:
+        """Kernels of this Lab that will be ended for want of work soon, or were."""
+        return [] if self._notices is None else self._notices.all()
+
+    async def drop_kernel_notice(self, kernel_id: str) -> None:
+        """A notice was read."""
+        if self._notices is not None:
+            self._notices.drop(kernel_id)
+
+    def close(self) -> None:
+        """Hear no more of kernels."""
+        if self._notices is not None:
+            self._notices.close()
+
+    async def get_remote_kernel_log(self, name: str, kernel_id: str, query: KernelLogQuery) -> KernelLog:
+        """The end of what a kernel's process wrote."""
+        max_bytes = min(max(query.max_bytes, 1), MAX_LOG_BYTES)
+        found = await self._targets.call(
+            name, "kernels.log", {"kernel_id": kernel_id, "max_bytes": max_bytes}
+        )
+        return KernelLog(kernel_id=kernel_id, text=found["text"])
+
+    async def _own(self, name: str) -> set[str]:
+        return {each.kernel_id for each in await asyncio.to_thread(self._targets.ledger.own_kernels, name)}
+
+    async def _kernels(self, record: TargetRecord) -> TargetKernels:
+        name = record.name
+        if not self._targets.connected(name):
+            return TargetKernels(target=name, connected=False, message="not connected")
+        try:
+            found = await self._targets.call(name, "kernels.list", {}, timeout_s=LIST_TIMEOUT_S)
+        except GenOpsError as error:
+            # One host that does not answer must not hide the kernels of the others.
+            return TargetKernels(target=name, connected=False, message=error.message)
+        own = await self._own(name)
+        kernels = sorted(
+            (self._kernel(name, each, own) for each in found), key=lambda each: each.started_at or 0.0
+        )
+        return TargetKernels(target=name, connected=True, kernels=kernels)
+
+    def _kernel(self, target: str, info: dict[str, Any], own: set[str]) -> RemoteKernel:
+        holders = self._targets.holders
+        elsewhere = holders is not None and holders.is_elsewhere(info.get("attached"))
+        ours = {"target": target, "ours": info["kernel_id"] in own and not elsewhere}
+        return msgspec.convert({**info, **ours}, RemoteKernel, strict=False)

@@ -1,0 +1,84 @@
+"""The kernels of the Jupyter server."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+
+from genops_lab.core.paths import contents_path
+
+from ..compute.readings import KernelEntry
+
+
+class ServerKernels:
+    """Reads the server's kernel and session managers."""
+
+    def __init__(self, serverapp: Any) -> None:
+        self._serverapp = serverapp
+
+    async def kernels(self) -> list[KernelEntry]:
+        """The kernels that run, with the notebooks that they belong to."""
+        manager = self._serverapp.kernel_manager
+        paths = await self._paths()
+        entries = []
+        for kernel_id in manager.list_kernel_ids():
+            try:
+                kernel = manager.get_kernel(kernel_id)
+            except KeyError:  # it ended while we looked
+                continue
+            # A kernel behind a gateway has no process here.
+            provisioner = getattr(kernel, "provisioner", None)
+            provisioner = getattr(provisioner, "kept", None) or provisioner
+            entries.append(
+                KernelEntry(
+                    kernel_id=kernel_id,
+                    name=str(kernel.kernel_name),
+                    path=paths.get(kernel_id, ""),
+                    state=str(getattr(kernel, "execution_state", None) or "unknown"),
+                    pid=getattr(provisioner, "pid", None),
+                )
+            )
+        return entries
+
+    async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
+        """Make a kernel that runs on a target one of the server's; the notebook that opens with it.
+
+        Empty where there is no such notebook here, or it has another kernel already. Raises what the start raises:
+        the provisioner attaches to a kernel of this id in place of starting one.
+        """
+        manager, sessions = self._serverapp.kernel_manager, self._serverapp.session_manager
+        contents = self._serverapp.contents_manager
+        notebook = contents_path(notebook, getattr(contents, "root_dir", ""))
+        known = notebook and await ensure_async(contents.file_exists(notebook))
+        if kernel_id not in manager:
+            options: dict[str, Any] = {"kernel_id": kernel_id, "kernel_name": kernel_name}
+            if known:
+                options["path"] = await ensure_async(contents.get_kernel_path(path=notebook))
+                options["env"] = {**os.environ, "JPY_SESSION_NAME": notebook}
+            await ensure_async(manager.start_kernel(**options))
+        paths = await self._paths()
+        if kernel_id in paths:
+            return paths[kernel_id]
+        if not known or notebook in paths.values():
+            return ""
+        await ensure_async(
+            sessions.save_session(
+                str(uuid.uuid4()),
+                path=notebook,
+                name=notebook.rpartition("/")[2],
+                type="notebook",
+                kernel_id=kernel_id,
+            )
+        )
+        return notebook
+
+    async def _paths(self) -> dict[str, str]:
+        sessions: list[dict[str, Any]] = await ensure_async(self._serverapp.session_manager.list_sessions())
+        return {
+            str(session["kernel"]["id"]): str(session.get("path") or "")
+            for session in sessions
+            if session.get("kernel")
+        }

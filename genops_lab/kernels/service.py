@@ -1,0 +1,99 @@
+"""This machine and the kernels on it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from genops_lab.core.live import LiveHub
+
+from ..compute.models import KernelUse, Machine, NewNsightKernel, NsightKernel, NsightTool
+
+if TYPE_CHECKING:
+    from ..compute.readings import KernelEntry
+
+TOPIC = "machine"
+INTERVAL_S = 1.0
+_AFTER_FAILURE_S = 15.0
+
+log = logging.getLogger("genops_lab")
+
+
+class KernelDirectory(Protocol):
+    """Who knows the kernels: the Jupyter server, or nobody for a command without one."""
+
+    async def kernels(self) -> list[KernelEntry]:
+        """The kernels that run."""
+        ...
+
+    async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
+        """Make a kernel that runs on a target one of the server's; the notebook that opens with it, if any."""
+        ...
+
+
+class ComputeService:
+    """Readings of this machine, and the live topic ``machine`` once a second while somebody listens."""
+
+    def __init__(self, live: LiveHub, kernels: KernelDirectory | None = None) -> None:
+        # The routes' table needs this class alone; psutil waits until a machine is read.
+        from ..compute.readings import MachineReader
+
+        self._live = live
+        self._directory = kernels
+        self._reader = MachineReader()
+        self._publishing: asyncio.Task[None] | None = None
+        live.produce(TOPIC, self._switch)
+
+    async def get_machine(self) -> Machine:
+        """This machine's cores, memory, disk and GPUs now."""
+        return await asyncio.to_thread(self._reader.machine)
+
+    async def list_kernels(self) -> list[KernelUse]:
+        """The kernels of this Lab and what each uses."""
+        return await asyncio.to_thread(self._reader.kernels, await self._entries())
+
+    async def list_nsight_tools(self) -> list[NsightTool]:
+        """Nsight Systems and Nsight Compute on this machine, and what stands in their way."""
+        from .nsight.tools import nsight_tools
+
+        return await asyncio.to_thread(nsight_tools, dict(os.environ))
+
+    async def prepare_nsight_kernel(self, body: NewNsightKernel) -> NsightKernel:
+        """A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine.
+
+        Raises Unavailable where the tool cannot be used here, NotFound, InvalidRequest or Conflict for the kernelspec.
+        """
+        from .nsight.kernelspecs import UnderNsight, prepared
+        from .nsight.launch import refuse_without_driver
+        from .nsight.tools import usable
+
+        env = dict(os.environ)
+        tool = await asyncio.to_thread(usable, body.product, env)
+        wanted = UnderNsight("systems")
+        if body.product == "compute":
+            wanted = UnderNsight("compute", body.section_set)
+            await asyncio.to_thread(refuse_without_driver, tool.path, env)
+        return await asyncio.to_thread(prepared, body.kernel_name, tool.version, wanted)
+
+    async def _entries(self) -> list[KernelEntry]:
+        return [] if self._directory is None else await self._directory.kernels()
+
+    def _switch(self, topic: str, active: bool) -> None:
+        if self._publishing is not None:
+            self._publishing.cancel()
+            self._publishing = None
+        if active:
+            self._publishing = asyncio.create_task(self._publish(topic))
+
+    async def _publish(self, topic: str) -> None:
+        while True:
+            try:
+                reading = await asyncio.to_thread(self._reader.reading, await self._entries())
+            except Exception:  # a reading that fails must not end the meters for good
+                log.warning("The machine could not be read.", exc_info=True)
+                await asyncio.sleep(_AFTER_FAILURE_S)
+                continue
+            self._live.publish(topic, reading)
+            await asyncio.sleep(INTERVAL_S)

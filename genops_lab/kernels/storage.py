@@ -1,0 +1,219 @@
+"""What GenOps Lab has left on targets' hosts: environments that it built, copies of notebooks' folders.
+
+The host says who uses them and removes them; this Lab says what it still needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.links.state import RemoteError
+
+from ..targets.models import RemovedStored, RemoveStored, StorageQuery, StoredItem, SweptTarget, TargetStorage
+
+if TYPE_CHECKING:
+    from genops_lab.kernels.folders.host_copies import Copies
+    from genops_lab.kernels.folders.last_sync import LastSync
+    from genops_lab.links.link import Link
+
+    from ..targets.service import TargetsService
+
+T = TypeVar("T")
+
+_CALL_S, _MEASURE_S = 30.0, 60.0
+_MEASURES_AT_ONCE = 4
+#: An answer comes by then: what is not looked through stays.
+_LOOK_S = 60.0
+_SWEEP_S = 20.0
+_MAX_ITEMS = 1000
+_DAY_S = 86400.0
+
+
+class _There(msgspec.Struct, kw_only=True):
+    """One as its host tells of it."""
+
+    kind: Literal["environment", "folder"]
+    name: str
+    path: str
+    known_as: str
+    building: bool = False
+    used_by: list[dict[str, Any]] = []
+
+
+class _Measured(msgspec.Struct, kw_only=True):
+    bytes: int
+    whole: bool
+    unused_s: float
+    own: list[str] = []
+
+
+class _Swept(msgspec.Struct, kw_only=True):
+    left: bool
+    trouble: str = ""
+
+
+class StorageService:
+    """Lists and removes; only on targets that are connected."""
+
+    def __init__(self, targets: TargetsService, copies: Copies) -> None:
+        self._targets = targets
+        self._copies = copies
+
+    async def list_target_storage(self, name: str, query: StorageQuery) -> TargetStorage:
+        """What lies there, and why it would stay."""
+        _check(query)
+        link = await self._targets.connected_link(name)
+        there, pythons = await self._there(link)
+        slots, deadline = asyncio.Semaphore(_MEASURES_AT_ONCE), time.monotonic() + _LOOK_S
+
+        async def look(each: _There) -> StoredItem:
+            async with slots:
+                if time.monotonic() > deadline:
+                    return _item(each, "there was no time to look through it")
+                try:
+                    return await self._judged(link, each, pythons, query)
+                except RemoteError as error:  # one that cannot be read must not hide the others
+                    return _item(each, f"it cannot be looked at: {error.message}")
+
+        items = await asyncio.gather(*(look(each) for each in there))
+        items.sort(key=lambda item: item.size_bytes or 0, reverse=True)
+        return TargetStorage(target=name, items=items)
+
+    async def remove_stored(self, name: str, body: RemoveStored) -> RemovedStored:
+        """Remove one of them, if nothing says that it stays; what runs there is never cut off from its files."""
+        _check(body)
+        link = await self._targets.connected_link(name)
+        there, pythons = await self._there(link)
+        found = next((each for each in there if each.path == body.path), None)
+        if found is None:
+            raise NotFound(
+                f"{body.path[:200]} is not there.", hint=f"See what is: genops targets clean {name}"
+            )
+        async with AsyncExitStack() as stack:
+            known = await self._known(found)
+            await stack.enter_async_context(self._copies.held(known))
+            item = await self._judged(link, found, pythons, body)
+            if item.stays:
+                hint = "Force it (--force) if you do not need it." if item.forcible else "It stays."
+                raise Conflict(f"{item.path} is not removed: {item.stays}.", hint=hint, code="stays")
+            swept = _read(await self._call(link, "storage.remove", {"path": found.path}), _Swept)
+            await asyncio.to_thread(self._copies.forget, name, known)
+        if swept.left:
+            swept = await self._swept(link)
+        return RemovedStored(target=name, item=item, left=swept.left, trouble=swept.trouble)
+
+    async def sweep_target(self, name: str) -> SweptTarget:
+        """Go on deleting the files of what was removed, for a while."""
+        swept = await self._swept(await self._targets.connected_link(name))
+        return SweptTarget(target=name, left=swept.left, trouble=swept.trouble)
+
+    async def _swept(self, link: Link) -> _Swept:
+        deadline = time.monotonic() + _SWEEP_S
+        while True:
+            found = _read(await self._call(link, "storage.sweep", {}), _Swept)
+            if not found.left or time.monotonic() > deadline:
+                return found
+
+    # What stays
+
+    async def _there(self, link: Link) -> tuple[list[_There], dict[str, str]]:
+        """What its host lists, and the interpreters of all targets, by target."""
+        told = await self._call(link, "storage.list", {})
+        records = await asyncio.to_thread(self._targets.ledger.all)
+        pythons = {each.name: each.route.python for each in records}
+        home = str(told.get("home") or "")
+        pythons = {
+            name: home + python[1:] if python.startswith("~/") else python for name, python in pythons.items()
+        }
+        return _read(told["items"], list[_There])[:_MAX_ITEMS], pythons
+
+    async def _judged(
+        self, link: Link, there: _There, pythons: dict[str, str], query: StorageQuery
+    ) -> StoredItem:
+        """The item, with why it stays."""
+        known = await self._known(there)
+        measured = _read(
+            await self._call(link, "storage.measure", {"path": there.path}, _MEASURE_S), _Measured
+        )
+        synced = max((each.synced_at or 0.0 for each in known), default=0.0)
+        unused_s = min(measured.unused_s, max(time.time() - synced, 0.0))
+
+        def item(stays: str = "", *, forcible: bool = False) -> StoredItem:
+            return msgspec.structs.replace(
+                _item(there, stays, forcible=forcible),
+                here=known[0].root if known else "",
+                size_bytes=measured.bytes,
+                unused_s=unused_s,
+            )
+
+        in_use = _in_use(there, pythons)
+        if in_use:
+            return item(in_use)
+        if unused_s < query.older_than_days * _DAY_S:
+            return item("it was used since then")
+        if query.force or there.kind == "environment":
+            return item()
+        return item(await self._only_there(link, known, measured), forcible=True)
+
+    async def _only_there(self, link: Link, known: list[LastSync], measured: _Measured) -> str:
+        if not known:
+            return "another Lab sent it, or this one has forgotten it"
+        if measured.own:
+            return f"it holds {', '.join(measured.own)}, which no pull brings"
+        if not measured.whole:
+            return "it holds more than is looked at"
+        return await self._targets.connections.run(self._copies.only_there(link, known))
+
+    async def _known(self, there: _There) -> list[LastSync]:
+        if there.kind != "folder":
+            return []
+        return await asyncio.to_thread(self._copies.known, there.name)
+
+    async def _call(
+        self, link: Link, method: str, params: dict[str, Any], timeout_s: float = _CALL_S
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = await self._targets.connections.run(
+            link.call(method, params, timeout_s=timeout_s)
+        )
+        return found
+
+
+def _check(query: StorageQuery) -> None:
+    if not (math.isfinite(query.older_than_days) and query.older_than_days >= 0):
+        raise InvalidRequest(
+            f"{query.older_than_days} is no number of days.", hint="Give 0 or more, such as 30."
+        )
+
+
+def _read(found: Any, what: type[T]) -> T:
+    try:
+        return msgspec.convert(found, what)
+    except msgspec.ValidationError as error:
+        raise RemoteError("broken", f"The host's answer cannot be read: {error}.") from None
+
+
+def _item(there: _There, stays: str, *, forcible: bool = False) -> StoredItem:
+    return StoredItem(
+        kind=there.kind, name=there.name, path=there.path, stays=stays, forcible=forcible and bool(stays)
+    )
+
+
+def _in_use(there: _There, pythons: dict[str, str]) -> str:
+    """Who uses it, in words; nothing of it may go then."""
+    if there.building:
+        return "it is being built"
+    for name, python in pythons.items():
+        if any(python.startswith(f"{path}/") for path in (there.path, there.known_as)):
+            return f"{name} has its interpreter there"
+    for user in there.used_by:
+        if "kernel_id" in user:
+            return f"the kernel {user['kernel_id']} uses it"
+        return f"{user.get('name')} (process {user.get('pid')}) uses it"
+    return ""

@@ -1,0 +1,146 @@
+"""What a target's policy asks of its host while it is connected: kernels that stand ready, and what running kernels are
+told of their end. Connects nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.kernels.kernelspecs import ARGV
+from genops_lab.kernels.launch import idle_order
+
+if TYPE_CHECKING:
+    from ..targets.connections import Connections
+    from ..targets.ledger import Ledger
+    from ..targets.records import TargetRecord
+
+#: While kernels that shall stand ready are being started.
+LOOK_S = 1.0
+_AFTER_TROUBLE_S = 60.0
+_CALL_S = 15.0
+
+log = logging.getLogger("genops_lab")
+
+
+class Warm(msgspec.Struct, frozen=True):
+    """How many kernels stand ready, and why there are fewer than wanted."""
+
+    ready: int
+    message: str = ""
+
+
+class WarmPool:
+    """Belongs to the Lab's loop. ``own``: the ids of this user's kernels on a target; ``changed(target)`` is told."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        ledger: Ledger,
+        own: Callable[[TargetRecord], Awaitable[set[str]]],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._connections = connections
+        self._ledger = ledger
+        self._own = own
+        self._changed = changed
+        self._warm: dict[str, Warm] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._up: set[str] = set()
+
+    def warm(self, name: str) -> Warm | None:
+        """What is known of the kernels that stand ready on a target."""
+        return self._warm.get(name)
+
+    def link_told(self, name: str, up: bool) -> None:
+        """A link has changed."""
+        if up and name not in self._up:
+            self._up.add(name)
+            self._begin(name, policy=True)
+        elif not up and name in self._up:
+            self.forget(name)
+
+    def policy_changed(self, name: str) -> None:
+        """Another policy counts from now on."""
+        if name in self._up:
+            self._begin(name, policy=True)
+
+    def kernel_started(self, name: str) -> None:
+        """A start may have taken a kernel that stood ready."""
+        if name in self._up and self._warm.get(name) is not None:
+            self._begin(name, policy=False)
+
+    def forget(self, name: str) -> None:
+        """The target is not connected any more."""
+        self._up.discard(name)
+        self._warm.pop(name, None)
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Look after nothing any more; what stands ready ends by itself."""
+        tasks = list(self._tasks.values())
+        for name in list(self._up):
+            self.forget(name)
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, name: str, *, policy: bool) -> None:
+        task = self._tasks.get(name)
+        if task is not None:
+            task.cancel()
+        self._tasks[name] = asyncio.create_task(self._keep(name, policy))
+
+    async def _keep(self, name: str, policy: bool) -> None:
+        try:
+            record = await asyncio.to_thread(self._ledger.get, name)
+            if policy:
+                await self._tell_kernels(record)
+            await self._keep_warm(record)
+        except GenOpsError as error:  # the next connection, or the next change, tries again
+            log.info("%s is not kept as its policy says: %s", name, error.message)
+            if name in self._warm:
+                self._set(name, Warm(0, error.message))
+
+    async def _tell_kernels(self, record: TargetRecord) -> None:
+        wanted = idle_order(record.policy)
+        own = await self._own(record)
+        if not own:
+            return
+        for info in await self._call(record, "kernels.list", {}):
+            has = info.get("idle")
+            has = {"seconds": has["seconds"], "gpu_percent": has["gpu_percent"]} if has else None
+            if info["kernel_id"] in own and info["state"] == "running" and has != wanted:
+                await self._call(record, "kernels.policy", {"kernel_id": info["kernel_id"], "idle": wanted})
+
+    async def _keep_warm(self, record: TargetRecord) -> None:
+        name, count = record.name, record.policy.warm_kernels
+        if not count and name not in self._warm:
+            return
+        while True:
+            told = await self._call(record, "kernels.warm", {"argv": ARGV, "count": count})
+            if not count:
+                self._set(name, None)
+                return
+            self._set(name, Warm(int(told["ready"]), str(told["trouble"])))
+            if told["ready"] >= count:
+                return
+            await asyncio.sleep(_AFTER_TROUBLE_S if told["trouble"] else LOOK_S)
+
+    def _set(self, name: str, warm: Warm | None) -> None:
+        if warm == self._warm.get(name):
+            return
+        if warm is None:
+            del self._warm[name]
+        else:
+            self._warm[name] = warm
+        self._changed(name)
+
+    async def _call(self, record: TargetRecord, method: str, params: dict[str, Any]) -> Any:
+        link = self._connections.link(record.route)
+        return await self._connections.run(link.call(method, params, timeout_s=_CALL_S))

@@ -1,0 +1,79 @@
+"""Kernels that a target's policy ends, over a real sshd: said in the notebook, not started again, found later."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from genops_lab.targets.models import TargetPolicy
+from tests.kernels.places import DEADLINE_S, TARGET, Place, Running, a_kernel, a_place, wait
+from tests.support.homes import temporary_home
+from tests.support.processes import runs
+from tests.support.sshd import Sshd
+
+#: 4 s
+SOON = TargetPolicy(idle_minutes=4 / 60)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    with (
+        temporary_home() as home,
+        Sshd() as host,
+        a_place(home, host.route(target=TARGET, python=sys.executable)) as found,
+    ):
+        yield found
+
+
+@pytest.fixture
+def kernel(place: Place) -> Iterator[Running]:
+    place.policy = SOON
+    with a_kernel(place) as found:
+        yield found
+
+
+def said_until(kernel: Running, words: str) -> str:
+    """What is said beside cells, up to ``words``."""
+    text, deadline = "", time.monotonic() + DEADLINE_S
+    while words not in text:
+        message = kernel.client.get_iopub_msg(timeout=deadline - time.monotonic())
+        if message["msg_type"] == "stream" and not message["parent_header"]:
+            text += message["content"]["text"]
+    return text
+
+
+def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> None:
+    kernel.run("held = 1")
+    seen: list[float | None] = []
+    kernel.bridge.watch(lambda bridge: seen.append(bridge.exchange.idle_ends_at))
+    text = said_until(kernel, "Restart the kernel to go on.")
+    assert "It will be ended in 1 s, unless a cell is run or it is kept." in text
+    assert "Ended after 4 s without work; freed " in text and " of memory. Restart" in text
+    assert any(seen)
+    wait(lambda: not kernel.manager.is_alive())
+    assert kernel.bridge.ended_by == "idle" and kernel.bridge.exit_code == 0
+    assert kernel.bridge.exchange.idle_ends_at is None
+    (info,) = [each for each in place.call("kernels.list") if each["kernel_id"] == kernel.manager.kernel_id]
+    assert (info["state"], info["ended_by"]) == ("ended", "idle")
+    place.policy = TargetPolicy()
+    kernel.manager.restart_kernel()
+    kernel.client.wait_for_ready(timeout=DEADLINE_S)
+    assert kernel.run("print('held' in dir())")[1] == "False\n" and kernel.manager.is_alive()
+
+
+def test_a_lab_that_was_away_finds_the_words(place: Place, kernel: Running) -> None:
+    kernel.run("pass")
+    place.do(kernel.bridge.link.down())
+    wait(lambda: not runs(int(kernel.bridge.info["pid"])))
+    assert kernel.manager.is_alive(), "nobody has said that it is dead"
+    place.do(kernel.bridge.link.up())
+    assert "Ended after 4 s without work; freed " in said_until(kernel, "Restart the kernel to go on.")
+    wait(lambda: not kernel.manager.is_alive())
+
+
+def test_a_cell_that_runs_keeps_it(kernel: Running) -> None:
+    reply, printed = kernel.run("import time; time.sleep(9); print('done')")
+    assert reply["status"] == "ok" and printed == "done\n" and kernel.bridge.exit_code is None
