@@ -80,7 +80,7 @@ class Scene:
         """The process that carries the stream."""
         for child in psutil.Process(self.server.process.pid).children(recursive=True):
             with suppress(psutil.Error):
-                if "genops_lab.links.paramiko_child" in " ".join(child.cmdline()):
+                if "genops_lab.hosts.providers.ssh.paramiko_child" in " ".join(child.cmdline()):
                     child.kill()
 
     def kill_lab(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from genops_lab.targets.fleet import STALE_S
+from genops_lab.hosts.metrics import STALE_S
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, running_lab
 from tests.support.sshd import Sshd

@@ -120,9 +120,9 @@ def _has_sshpyk() -> bool:
 def _add_targets(made: Bed) -> None:
     from genops_lab.core.paths import data_dir
     from genops_lab.core.store import Store
+    from genops_lab.hosts.ledger import Ledger
+    from genops_lab.hosts.records import TargetRecord
     from genops_lab.kernels.kernelspecs import install_kernelspec
-    from genops_lab.targets.ledger import Ledger
-    from genops_lab.targets.records import TargetRecord
 
     store = Store(f"sqlite:///{data_dir() / 'store.db'}")
     try:

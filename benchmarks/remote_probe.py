@@ -227,7 +227,9 @@ def _kill_child() -> None:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             words = child.cmdline()
-            if "genops_lab.links.paramiko_child" in " ".join(words) or words[:1] == [shutil.which("ssh")]:
+            if "genops_lab.hosts.providers.ssh.paramiko_child" in " ".join(words) or words[:1] == [
+                shutil.which("ssh")
+            ]:
                 child.kill()
 
 

@@ -25,6 +25,11 @@ from ..experiments.mlflow import MlflowConnection
 from ..experiments.restoring.service import RestoringService
 from ..experiments.service import ExperimentsService
 from ..experiments.tracking import TrackingService
+from ..hosts.environments import EnvironmentsService
+from ..hosts.link.connections import HostConnections
+from ..hosts.questions import QuestionsService
+from ..hosts.service import TargetsService
+from ..hosts.variables import VariablesService
 from ..kernel_api.service import RemoteTracking
 from ..kernels.folders.host_copies import Copies
 from ..kernels.folders.service import FoldersService
@@ -34,7 +39,6 @@ from ..kernels.process import configure
 from ..kernels.remote_service import RemoteKernelsService
 from ..kernels.service import ComputeService, KernelDirectory
 from ..kernels.storage import StorageService
-from ..links.links import Links
 from ..profiler.beside.service import BesideService
 from ..profiler.held.service import MemoryService
 from ..profiler.perfetto.service import PerfettoService
@@ -43,10 +47,6 @@ from ..profiler.timeline.service import TimelineService
 from ..quickstart.service import QuickstartService
 from ..registry.service import RegistryService
 from ..sweeps.service import SweepsService
-from ..targets.environments import EnvironmentsService
-from ..targets.questions import QuestionsService
-from ..targets.service import TargetsService
-from ..targets.variables import VariablesService
 
 if TYPE_CHECKING:
     from ..kernels.client.client import RemoteKernelClient
@@ -84,7 +84,7 @@ class Application:
         self.run_table.serving = self.deployments.serving
         self.questions = QuestionsService(self.events)
         # The provisioners of this process use the same links; their thread starts with the first work.
-        self.links = Links(settings.data_dir, self.questions)
+        self.links = HostConnections(settings.data_dir, self.questions)
         self.targets = TargetsService(
             settings,
             store,

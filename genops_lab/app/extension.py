@@ -19,10 +19,10 @@ from ..core.settings import ROOM_NAMES, Settings
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from ..hosts.models import NewTarget
     from ..kernels.outputs.server import ServerOutputs
     from ..kernels.outputs.startup_gate import StartupGate
     from ..kernels.remote_kernels import RemoteKernels
-    from ..targets.models import NewTarget
     from .application import Application
     from .socket_server import SocketServer
 
@@ -179,8 +179,8 @@ class GenOpsLab(ExtensionApp):
         import msgspec
 
         from ..core.errors import InvalidRequest
-        from ..targets.models import NewTarget
-        from ..targets.records import record_of
+        from ..hosts.models import NewTarget
+        from ..hosts.records import record_of
 
         try:
             found = msgspec.convert(self.targets, tuple[NewTarget, ...])
@@ -253,9 +253,9 @@ class GenOpsLab(ExtensionApp):
             lab.sweeps.open(FreshKernels(serverapp))
 
     async def _open_outputs(self, serverapp: ServerApp, lab: Application) -> None:
+        from ..hosts.ledger import Ledger
         from ..kernels.outputs.server import ServerOutputs
         from ..kernels.process import configure
-        from ..targets.ledger import Ledger
 
         remote = configure(lab.settings.data_dir, lab.questions, Ledger(lab.store).get, links=lab.links)
         self._outputs = ServerOutputs(serverapp, lab, remote)

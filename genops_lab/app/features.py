@@ -9,6 +9,7 @@ from ..core.operations import LazyService, Operation
 from ..deployments.routes import OPERATIONS as DEPLOYMENTS
 from ..doctor.routes import OPERATIONS as DOCTOR
 from ..experiments.routes import OPERATIONS as EXPERIMENTS
+from ..hosts.routes import OPERATIONS as TARGETS
 from ..kernels.folders.routes import OPERATIONS as FOLDERS
 from ..kernels.outputs.routes import OPERATIONS as OUTPUTS
 from ..kernels.routes import OPERATIONS as COMPUTE
@@ -16,7 +17,6 @@ from ..profiler.routes import OPERATIONS as PROFILES
 from ..quickstart.routes import OPERATIONS as QUICKSTART
 from ..registry.routes import OPERATIONS as MODELS
 from ..sweeps.routes import OPERATIONS as SWEEPS
-from ..targets.routes import OPERATIONS as TARGETS
 
 if TYPE_CHECKING:
     from ..core.tasks import TasksService

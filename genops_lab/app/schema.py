@@ -83,7 +83,7 @@ def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...])
 
 
 def _event_types() -> list[Any]:
-    from genops_lab.compute.models import MachineReading
+    from genops_lab.hosts.machine.models import MachineReading
 
     from ..core.models import Changed
 

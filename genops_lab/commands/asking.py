@@ -12,7 +12,7 @@ from .document import clean
 from .session import Session
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import OpenQuestion
+    from genops_lab.hosts.models import OpenQuestion
 
 
 class Prompts:
@@ -25,7 +25,7 @@ class Prompts:
 
     def look(self) -> None:
         """Ask what is open now. Without a person here, a running Lab's panel asks; without both, nobody does."""
-        from genops_lab.targets.questions import QuestionsService
+        from genops_lab.hosts.questions import QuestionsService
 
         for question in self._session.call(QuestionsService.list_questions):
             if question.target != self._target or question.id in self._told:
@@ -52,8 +52,8 @@ class Prompts:
         self._answer(question, answer)
 
     def _answer(self, question: OpenQuestion, text: str | None) -> None:
-        from genops_lab.targets.models import Answer
-        from genops_lab.targets.questions import QuestionsService
+        from genops_lab.hosts.models import Answer
+        from genops_lab.hosts.questions import QuestionsService
 
         try:
             self._session.call(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import ChangeTarget, Target
+    from genops_lab.hosts.models import ChangeTarget, Target
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(m|min|h|d)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|[kmg]i?b)")
@@ -35,7 +35,7 @@ def changed(
     """The target's changeable parts with these in place of its own. Raises InvalidRequest."""
     import msgspec
 
-    from genops_lab.targets.models import ChangeTarget
+    from genops_lab.hosts.models import ChangeTarget
 
     strange = [name for name in no_secrets if name not in target.secrets]
     if strange:

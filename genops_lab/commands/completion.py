@@ -97,8 +97,8 @@ def target_names(incomplete: str) -> list[str]:
     """Targets."""
 
     def names() -> list[str]:
-        from genops_lab.targets.routes import OPERATIONS
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.routes import OPERATIONS
+        from genops_lab.hosts.service import TargetsService
 
         return [each.name for each in _ask(OPERATIONS, TargetsService.list_targets)]
 
@@ -109,8 +109,8 @@ def remote_kernel_ids(incomplete: str) -> list[str]:
     """Kernels on targets that are connected."""
 
     def names() -> list[str]:
+        from genops_lab.hosts.routes import OPERATIONS
         from genops_lab.kernels.remote_service import RemoteKernelsService
-        from genops_lab.targets.routes import OPERATIONS
 
         places = _ask(OPERATIONS, RemoteKernelsService.list_remote_kernels)
         return [each.kernel_id for place in places for each in place.kernels]

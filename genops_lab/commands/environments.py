@@ -16,7 +16,7 @@ from .tasks import followed
 from .views import targets as views
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import Addition
+    from genops_lab.hosts.models import Addition
 
 ADDITIONS = ("ipykernel", "mlflow")
 NOTHING = "none"
@@ -50,8 +50,8 @@ def build_environment(
     It is built on the host with uv, or pip where there is no uv. A cut connection does not end it.
     """
     with command(json) as session:
-        from genops_lab.targets.environments import EnvironmentsService
-        from genops_lab.targets.models import NewEnvironment
+        from genops_lab.hosts.environments import EnvironmentsService
+        from genops_lab.hosts.models import NewEnvironment
 
         body = NewEnvironment(
             source=_source(session, source),
@@ -74,8 +74,8 @@ def install_packages(
 ) -> None:
     """Install into the environment that a target's kernels use now, and test it. Ctrl-C cancels."""
     with command(json) as session:
-        from genops_lab.targets.environments import EnvironmentsService
-        from genops_lab.targets.models import Additions
+        from genops_lab.hosts.environments import EnvironmentsService
+        from genops_lab.hosts.models import Additions
 
         body = Additions(packages=_additions(packages))
         task = session.call(EnvironmentsService.install_packages, name=name, body=body)
@@ -89,8 +89,8 @@ def _source(session: Session, given: str) -> str:
         return ""
     if given:
         return str(Path(given).expanduser().absolute())
-    from genops_lab.targets.environments import EnvironmentsService
-    from genops_lab.targets.models import SourcesQuery
+    from genops_lab.hosts.environments import EnvironmentsService
+    from genops_lab.hosts.models import SourcesQuery
 
     query = SourcesQuery(path=str(Path.cwd()))
     found = session.call(EnvironmentsService.list_environment_sources, query=query)
@@ -111,7 +111,7 @@ def _additions(names: list[str]) -> list[Addition]:
 
 
 def _show(session: Session, name: str) -> None:
-    from genops_lab.targets.service import TargetsService
+    from genops_lab.hosts.service import TargetsService
 
     report = tested(session, name)
     target = session.call(TargetsService.get_target, name=name)

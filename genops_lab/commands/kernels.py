@@ -13,7 +13,7 @@ from .session import Json, Session, command
 from .views import kernels as views
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import RemoteKernel
+    from genops_lab.hosts.models import RemoteKernel
 
 kernels = typer.Typer(help="Kernels on targets: they live without the Lab.", no_args_is_help=True)
 
@@ -47,8 +47,8 @@ def attach_kernel(
 ) -> None:
     """Make a kernel that runs on a target one of the running JupyterLab, with its state."""
     with command(json) as session:
+        from genops_lab.hosts.models import AttachKernel
         from genops_lab.kernels.remote_service import RemoteKernelsService
-        from genops_lab.targets.models import AttachKernel
 
         found = _found(session, kernel, target)
         attached = session.call(
@@ -71,8 +71,8 @@ def stop_kernel(
 ) -> None:
     """Stop a kernel on its host; outputs that are not in the notebook yet are kept."""
     with command(json) as session:
+        from genops_lab.hosts.models import StopKernel
         from genops_lab.kernels.remote_service import RemoteKernelsService
-        from genops_lab.targets.models import StopKernel
 
         found = _found(session, kernel, target)
         stopped = session.call(
@@ -108,8 +108,8 @@ def show_log(
 ) -> None:
     """Show the end of what a kernel's process wrote (not its cells' outputs)."""
     with command(json) as session:
+        from genops_lab.hosts.models import KernelLogQuery
         from genops_lab.kernels.remote_service import RemoteKernelsService
-        from genops_lab.targets.models import KernelLogQuery
 
         found = _found(session, kernel, target)
         log = session.call(

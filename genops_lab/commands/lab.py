@@ -12,7 +12,7 @@ from .session import EXIT_FAILED, Json, command
 from .views import lab as views
 
 if TYPE_CHECKING:
-    from genops_lab.compute.models import SectionSet
+    from genops_lab.hosts.machine.models import SectionSet
 
 _SETS: tuple[SectionSet, ...] = ("basic", "detailed", "full")
 
@@ -56,8 +56,8 @@ def make_nsight_kernel(
     The kernel picker has it then, and so have papermill and jupyter console.
     """
     with command(json) as session:
-        from genops_lab.compute.models import NewNsightKernel
         from genops_lab.core.errors import InvalidRequest
+        from genops_lab.hosts.machine.models import NewNsightKernel
         from genops_lab.kernels.service import ComputeService
 
         if section_set and not measured:

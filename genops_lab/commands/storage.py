@@ -14,7 +14,7 @@ from .targets import POLL_S, Name, Timeout, connected, targets
 from .views import storage as views
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import StorageQuery, StoredItem
+    from genops_lab.hosts.models import StorageQuery, StoredItem
 
 
 @targets.command("clean")
@@ -36,9 +36,9 @@ def clean_target(
     is connected first.
     """
     with command(json) as session:
+        from genops_lab.hosts.models import StorageQuery
+        from genops_lab.hosts.service import TargetsService
         from genops_lab.kernels.storage import StorageService
-        from genops_lab.targets.models import StorageQuery
-        from genops_lab.targets.service import TargetsService
 
         target = session.call(TargetsService.get_target, name=name)
         if target.state != "up":
@@ -59,8 +59,8 @@ def _remove(
     session: Session, name: str, items: list[StoredItem], query: StorageQuery
 ) -> tuple[list[StoredItem], dict[str, str]]:
     """What was removed, and why the others were not, by path."""
+    from genops_lab.hosts.models import RemoveStored
     from genops_lab.kernels.storage import StorageService
-    from genops_lab.targets.models import RemoveStored
 
     gone: list[StoredItem] = []
     failures: dict[str, str] = {}

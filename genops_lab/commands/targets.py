@@ -17,7 +17,7 @@ from .session import Json, Session, command
 from .views import targets as views
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import CarrierChoice, Target, TargetReport
+    from genops_lab.hosts.models import CarrierChoice, Target, TargetReport
 
 targets = typer.Typer(help="Places that run kernels: hosts over SSH, this machine.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Wait at most s
 def list_targets(json: Json = False) -> None:
     """List targets, whether they are connected, and their last readings; connects nowhere."""
     with command(json) as session:
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.service import TargetsService
 
         found = session.call(TargetsService.list_targets)
         session.show(found, views.targets(found))
@@ -41,7 +41,7 @@ def list_targets(json: Json = False) -> None:
 def list_candidates(json: Json = False) -> None:
     """List the hosts of your ~/.ssh/config that are no targets yet."""
     with command(json) as session:
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.service import TargetsService
 
         found = session.call(TargetsService.list_candidates)
         session.show(found, views.candidates(found))
@@ -76,8 +76,8 @@ def add_target(
 ) -> None:
     """Add a target and its kernel. Nothing is connected; the same again changes nothing."""
     with command(json) as session:
-        from genops_lab.targets.models import NewTarget, TargetPolicy
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.models import NewTarget, TargetPolicy
+        from genops_lab.hosts.service import TargetsService
 
         if bool(ssh) == local:
             raise InvalidRequest(
@@ -154,7 +154,7 @@ def set_target(
 ) -> None:
     """Change a target: what is not named stays. Running kernels follow where it is connected."""
     with command(json) as session:
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.service import TargetsService
 
         sending = (folder, folder_size or None, folder_files)
         given = (price_per_hour, secret, no_secret, warm, idle or None, idle_gpu, *sending)
@@ -175,7 +175,7 @@ def set_target(
 def connect_target(name: Name, timeout: Timeout = 300.0, json: Json = False) -> None:
     """Connect a target in the running JupyterLab; what must be asked is asked here."""
     with command(json) as session:
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.service import TargetsService
 
         session.call(TargetsService.get_target, name=name)
         if session.local:
@@ -189,7 +189,7 @@ def connect_target(name: Name, timeout: Timeout = 300.0, json: Json = False) -> 
 
 def connected(session: Session, target: Target, timeout_s: float) -> Target:
     """The target once it is connected; its questions are asked here. Raises Unavailable, Failed."""
-    from genops_lab.targets.service import TargetsService
+    from genops_lab.hosts.service import TargetsService
 
     prompts = Prompts(session, target.name)
     deadline = time.monotonic() + timeout_s
@@ -212,7 +212,7 @@ def connected(session: Session, target: Target, timeout_s: float) -> Target:
 def disconnect_target(name: Name, json: Json = False) -> None:
     """Disconnect a target; its kernels run on."""
     with command(json) as session:
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.service import TargetsService
 
         found = session.call(TargetsService.disconnect_target, name=name)
         session.show(found, views.target(found))
@@ -233,7 +233,7 @@ def test_target(name: Name, json: Json = False) -> None:
 
 def check_report(name: str, report: TargetReport) -> None:
     """Raises Failed where a step of a test failed, or the test was cancelled."""
-    from genops_lab.targets.reports import what_to_do
+    from genops_lab.hosts.test_reports import what_to_do
 
     failed = [step for step in report.steps if step.state == "failed"]
     if failed:
@@ -245,7 +245,7 @@ def check_report(name: str, report: TargetReport) -> None:
 def tested(session: Session, name: str) -> TargetReport:
     """Test a target; at a terminal, and beside JSON, say each step as it is done. Interrupting cancels the test."""
     from genops_lab.core.tasks import TasksService
-    from genops_lab.targets.service import TargetsService
+    from genops_lab.hosts.service import TargetsService
 
     task = session.call(TargetsService.test_target, name=name)
     prompts, told = Prompts(session, name), 0
@@ -280,8 +280,8 @@ def remove_target(
 ) -> None:
     """Remove a target and its kernel; what runs on the host is left alone."""
     with command(json) as session:
-        from genops_lab.targets.models import RemoveQuery
-        from genops_lab.targets.service import TargetsService
+        from genops_lab.hosts.models import RemoveQuery
+        from genops_lab.hosts.service import TargetsService
 
         found = session.call(TargetsService.remove_target, name=name, query=RemoveQuery(force=force))
         session.show(found, views.removed(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .paths import data_dir
 
 if TYPE_CHECKING:
-    from ..targets.models import NewTarget
+    from ..hosts.models import NewTarget
 
 ROOM_NAMES = ("compute", "experiments", "profiles", "models", "deployments")
 

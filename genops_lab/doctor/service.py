@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import Store
     from genops_lab.experiments.mlflow import MlflowConnection
-    from genops_lab.targets.models import Target
+    from genops_lab.hosts.models import Target
 
 log = logging.getLogger("genops_lab")
 

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genops_lab.links.link import Link
-from genops_lab.links.links import Links
-from genops_lab.links.route import HERE
-from genops_lab.links.state import LinkState
+from genops_lab.hosts.link.connection import HostConnection
+from genops_lab.hosts.link.connections import HostConnections
+from genops_lab.hosts.link.route import HERE
+from genops_lab.hosts.link.state import LinkState
 
 from .gateway import SERVICE, KernelGateway
 from .supervision import PlaceSupervisor
@@ -54,7 +54,7 @@ class RemoteTracking:
             tracking, profiles, IncomingFiles(data_dir / "incoming"), self._run_started, folders, beside
         )
         self._supervisors: dict[str, PlaceSupervisor] = {}
-        self._served: dict[str, Link] = {}
+        self._served: dict[str, HostConnection] = {}
         self._taken: set[Peer] = set()
         self._closed = False
         self._ends = [
@@ -103,7 +103,7 @@ class RemoteTracking:
             with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
                 self._loop.call_soon_threadsafe(self._connected, target)
 
-    def _look_at(self, link: Link) -> None:
+    def _look_at(self, link: HostConnection) -> None:
         target = link.route.target
         if self._served.get(target) is not link:
             self._served[target] = link
@@ -144,7 +144,7 @@ class RemoteTracking:
 class _LinkHost:
     """The agent behind whatever link the target has now."""
 
-    def __init__(self, links: Links, link: Callable[[], Link]) -> None:
+    def __init__(self, links: HostConnections, link: Callable[[], HostConnection]) -> None:
         self._links = links
         self._link = link
 

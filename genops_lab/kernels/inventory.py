@@ -9,8 +9,8 @@ from genops_lab.core.locks import locked
 from genops_lab.core.settings import Settings
 from genops_lab.kernels.kernelspecs import install_kernelspec, remove_kernelspec
 
-from ..targets.ledger import Ledger
-from ..targets.records import TargetRecord, record_of
+from ..hosts.ledger import Ledger
+from ..hosts.records import TargetRecord, record_of
 
 log = logging.getLogger("genops_lab")
 

@@ -8,10 +8,10 @@ import msgspec
 
 from genops_lab.agent.orders import packed
 
-from ..links.route import Route
+from ..hosts.link.route import Route
 
 if TYPE_CHECKING:
-    from ..targets.models import TargetPolicy
+    from ..hosts.models import TargetPolicy
 
 
 class TargetEntry(Protocol):

@@ -19,7 +19,7 @@ from genops_lab.agent import places
 from genops_lab.agent.orders import packed
 
 from ..core.errors import GenOpsError, InvalidRequest
-from ..links.route import HERE
+from ..hosts.link.route import HERE
 from .process import remote_when_open
 from .remote_kernels import RemoteKernels
 from .remote_provisioner import GenOpsTargetProvisioner

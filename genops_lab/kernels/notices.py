@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..targets.models import KernelNotice
+from ..hosts.models import KernelNotice
 
 if TYPE_CHECKING:
     from genops_lab.kernels.client.client import RemoteKernelClient

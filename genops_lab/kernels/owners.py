@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..targets.models import EndedKernel, TakenKernel
+from ..hosts.models import EndedKernel, TakenKernel
 
 if TYPE_CHECKING:
     from genops_lab.kernels.client.client import RemoteKernelClient

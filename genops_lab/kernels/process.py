@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.paths import data_dir
-from ..links.links import Links
-from ..links.questions import Asker
+from ..hosts.link.connections import HostConnections
+from ..hosts.link.questions import Asker
 from .launch import TargetEntry
 from .remote_kernels import RemoteKernels
 from .terminal_questions import asker_of_this_process
@@ -28,7 +28,7 @@ def remote() -> RemoteKernels:
         if _remote is None or _pid != os.getpid() or _remote.links.closed:
             folder = data_dir()
             _remote, _pid = (
-                RemoteKernels(Links(folder, asker_of_this_process()), _finder(folder)),
+                RemoteKernels(HostConnections(folder, asker_of_this_process()), _finder(folder)),
                 os.getpid(),
             )
         return _remote
@@ -44,7 +44,7 @@ async def remote_when_open() -> RemoteKernels:
 
 
 def configure(
-    folder: Path, asker: Asker, find: Callable[[str], TargetEntry], *, links: Links | None = None
+    folder: Path, asker: Asker, find: Callable[[str], TargetEntry], *, links: HostConnections | None = None
 ) -> RemoteKernels:
     """The Lab opens: it answers questions and knows the targets from now on. With its own ``links`` those carry
     the kernels too."""
@@ -55,7 +55,7 @@ def configure(
             if _remote is None or _remote.links is not links:
                 _remote, _pid = RemoteKernels(links, find), os.getpid()
         elif _remote is None or _pid != os.getpid() or _remote.links.closed or _remote.links.folder != folder:
-            _remote, _pid = RemoteKernels(Links(folder, asker), find), os.getpid()
+            _remote, _pid = RemoteKernels(HostConnections(folder, asker), find), os.getpid()
         else:
             _remote.links.asker, _remote.find_target = asker, find
         return _remote
@@ -66,7 +66,7 @@ def _finder(folder: Path) -> Callable[[str], TargetEntry]:
 
     def find(name: str) -> TargetEntry:
         from ..core.store import Store
-        from ..targets.ledger import Ledger
+        from ..hosts.ledger import Ledger
 
         store = Store(f"sqlite:///{folder / 'store.db'}")
         try:

@@ -11,11 +11,11 @@ from typing import Any
 import zmq
 
 from ..core.errors import Conflict, GenOpsError, NotFound, Unavailable
-from ..links.link import Link
-from ..links.links import Links
-from ..links.listeners import Listeners
-from ..links.route import HERE, Route
-from ..links.state import LinkDown, LinkState, RemoteError
+from ..hosts.link.connection import HostConnection
+from ..hosts.link.connections import HostConnections
+from ..hosts.link.listeners import Listeners
+from ..hosts.link.route import HERE, Route
+from ..hosts.link.state import LinkDown, LinkState, RemoteError
 from .client.client import RemoteKernelClient
 from .client.gpu_choice import GpuChoices
 from .client.live_labs import LiveLabs
@@ -34,7 +34,7 @@ class RemoteKernels:
     """All bridges of a process. Methods that are coroutines run in ``links``' loop (``remote.links.run(...)``);
     the others may be called from any thread."""
 
-    def __init__(self, links: Links, find: Callable[[str], TargetEntry]) -> None:
+    def __init__(self, links: HostConnections, find: Callable[[str], TargetEntry]) -> None:
         self.links = links
         #: the target of a name, without this machine's own; blocks, raises NotFound
         self.find_target = find
@@ -52,7 +52,7 @@ class RemoteKernels:
         #: the notebooks' folders on the targets
         self.folders = Folders(links)
         self.wishes = GpuChoices()
-        self._to_stop: dict[str, Link] = {}
+        self._to_stop: dict[str, HostConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         links.at_close(self._close)
         links.watch_all(self._link_changed)
@@ -61,7 +61,7 @@ class RemoteKernels:
         """The target of a name, or what stands for this machine's own. Blocks, raises NotFound."""
         if name != HERE.target:
             return self.find_target(name)
-        from ..targets.records import TargetRecord
+        from ..hosts.records import TargetRecord
 
         return TargetRecord(route=HERE)
 
@@ -213,7 +213,7 @@ class RemoteKernels:
         self._later(attach_when_it_answers(bridge, attach))
         return bridge
 
-    def _bridge(self, link: Link, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
+    def _bridge(self, link: HostConnection, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
         bridge = self.bridges.get(kernel_id)
         if bridge is not None and bridge.link is link:
             bridge.exchange.endpoints.name_sockets()
@@ -270,7 +270,7 @@ class RemoteKernels:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _quietly(self, link: Link, method: str, params: dict[str, Any]) -> None:
+    async def _quietly(self, link: HostConnection, method: str, params: dict[str, Any]) -> None:
         try:
             await link.call(method, params, timeout_s=_QUIET_S)
         except GenOpsError as error:

@@ -9,8 +9,8 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 
-from ..targets.best_fit import GPU_VARIABLES
-from ..targets.models import (
+from ..hosts.best_fit import GPU_VARIABLES
+from ..hosts.models import (
     AttachedKernel,
     AttachKernel,
     KernelLog,
@@ -21,14 +21,14 @@ from ..targets.models import (
     StopKernel,
     TargetKernels,
 )
-from ..targets.names import kernel_name
+from ..hosts.names import kernel_name
 from .notices import Notices
 
 if TYPE_CHECKING:
     from genops_lab.kernels.remote_kernels import RemoteKernels
 
-    from ..targets.records import TargetRecord
-    from ..targets.service import TargetsService
+    from ..hosts.records import TargetRecord
+    from ..hosts.service import TargetsService
 
 MAX_GRACE_S = 60.0
 MAX_LOG_BYTES = 1024 * 1024

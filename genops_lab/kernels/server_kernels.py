@@ -10,7 +10,7 @@ from jupyter_core.utils import ensure_async
 
 from genops_lab.core.paths import contents_path
 
-from ..compute.readings import KernelEntry
+from ..hosts.machine.metrics import KernelEntry
 
 
 class ServerKernels:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from genops_lab.core.live import LiveHub
 
-from ..compute.models import KernelUse, Machine, NewNsightKernel, NsightKernel, NsightTool
+from ..hosts.machine.models import KernelUse, Machine, NewNsightKernel, NsightKernel, NsightTool
 
 if TYPE_CHECKING:
-    from ..compute.readings import KernelEntry
+    from ..hosts.machine.metrics import KernelEntry
 
 TOPIC = "machine"
 INTERVAL_S = 1.0
@@ -38,7 +38,7 @@ class ComputeService:
 
     def __init__(self, live: LiveHub, kernels: KernelDirectory | None = None) -> None:
         # The routes' table needs this class alone; psutil waits until a machine is read.
-        from ..compute.readings import MachineReader
+        from ..hosts.machine.metrics import MachineReader
 
         self._live = live
         self._directory = kernels

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
-from genops_lab.links.state import RemoteError
+from genops_lab.hosts.link.state import RemoteError
 
-from ..targets.models import RemovedStored, RemoveStored, StorageQuery, StoredItem, SweptTarget, TargetStorage
+from ..hosts.models import RemovedStored, RemoveStored, StorageQuery, StoredItem, SweptTarget, TargetStorage
 
 if TYPE_CHECKING:
+    from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.kernels.folders.host_copies import Copies
     from genops_lab.kernels.folders.last_sync import LastSync
-    from genops_lab.links.link import Link
 
-    from ..targets.service import TargetsService
+    from ..hosts.service import TargetsService
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class StorageService:
         swept = await self._swept(await self._targets.connected_link(name))
         return SweptTarget(target=name, left=swept.left, trouble=swept.trouble)
 
-    async def _swept(self, link: Link) -> _Swept:
+    async def _swept(self, link: HostConnection) -> _Swept:
         deadline = time.monotonic() + _SWEEP_S
         while True:
             found = _read(await self._call(link, "storage.sweep", {}), _Swept)
@@ -123,7 +123,7 @@ class StorageService:
 
     # What stays
 
-    async def _there(self, link: Link) -> tuple[list[_There], dict[str, str]]:
+    async def _there(self, link: HostConnection) -> tuple[list[_There], dict[str, str]]:
         """What its host lists, and the interpreters of all targets, by target."""
         told = await self._call(link, "storage.list", {})
         records = await asyncio.to_thread(self._targets.ledger.all)
@@ -135,7 +135,7 @@ class StorageService:
         return _read(told["items"], list[_There])[:_MAX_ITEMS], pythons
 
     async def _judged(
-        self, link: Link, there: _There, pythons: dict[str, str], query: StorageQuery
+        self, link: HostConnection, there: _There, pythons: dict[str, str], query: StorageQuery
     ) -> StoredItem:
         """The item, with why it stays."""
         known = await self._known(there)
@@ -162,7 +162,7 @@ class StorageService:
             return item()
         return item(await self._only_there(link, known, measured), forcible=True)
 
-    async def _only_there(self, link: Link, known: list[LastSync], measured: _Measured) -> str:
+    async def _only_there(self, link: HostConnection, known: list[LastSync], measured: _Measured) -> str:
         if not known:
             return "another Lab sent it, or this one has forgotten it"
         if measured.own:
@@ -177,7 +177,7 @@ class StorageService:
         return await asyncio.to_thread(self._copies.known, there.name)
 
     async def _call(
-        self, link: Link, method: str, params: dict[str, Any], timeout_s: float = _CALL_S
+        self, link: HostConnection, method: str, params: dict[str, Any], timeout_s: float = _CALL_S
     ) -> dict[str, Any]:
         found: dict[str, Any] = await self._targets.connections.run(
             link.call(method, params, timeout_s=timeout_s)

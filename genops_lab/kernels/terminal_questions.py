@@ -8,7 +8,7 @@ import getpass
 import sys
 import threading
 
-from ..links.questions import ACCEPT, YES_OR_NO, Asker, Nobody, Question
+from ..hosts.link.questions import ACCEPT, YES_OR_NO, Asker, Nobody, Question
 
 
 class TerminalAsker:

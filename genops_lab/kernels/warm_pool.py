@@ -15,9 +15,9 @@ from genops_lab.kernels.kernelspecs import ARGV
 from genops_lab.kernels.launch import idle_order
 
 if TYPE_CHECKING:
-    from ..targets.connections import Connections
-    from ..targets.ledger import Ledger
-    from ..targets.records import TargetRecord
+    from ..hosts.ledger import Ledger
+    from ..hosts.loop_connections import LoopConnections
+    from ..hosts.records import TargetRecord
 
 #: While kernels that shall stand ready are being started.
 LOOK_S = 1.0
@@ -39,7 +39,7 @@ class WarmPool:
 
     def __init__(
         self,
-        connections: Connections,
+        connections: LoopConnections,
         ledger: Ledger,
         own: Callable[[TargetRecord], Awaitable[set[str]]],
         changed: Callable[[str], None],

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.links.payload import _build, payload
+from genops_lab.hosts.link.payload import _build, payload
 from tests.support.exhaustive import times
 
 from .hosts import attached

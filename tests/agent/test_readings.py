@@ -17,7 +17,7 @@ from genops_lab.agent.cgroups import Share
 from genops_lab.agent.gpus import GpuReader
 from genops_lab.agent.gpus.found import Found, gpu, mig_slice, process
 from genops_lab.agent.readings import HostReader
-from genops_lab.targets.models import HostReading
+from genops_lab.hosts.models import HostReading
 
 GIB = 1 << 30
 CARD = gpu(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.links.payload import payload
+from genops_lab.hosts.link.payload import payload
 
 from .hosts import attached
 

@@ -44,7 +44,7 @@ from genops_lab.profiler.service import ProfilesService
 from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.sweeps.service import SweepsService
 from genops_lab.kernels.remote_service import RemoteKernelsService
-from genops_lab.targets.service import TargetsService
+from genops_lab.hosts.service import TargetsService
 
 done = []
 def note(owner, name, what):

@@ -23,7 +23,7 @@ from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
 from genops_lab.experiments.backends.embedded import is_ready
 from genops_lab.experiments.mlflow import MlflowConnection
-from genops_lab.targets.models import Target
+from genops_lab.hosts.models import Target
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
@@ -32,7 +32,7 @@ from tests.support.warm import warm_workers
 
 @dataclass
 class Places:
-    """Targets as the service lists them; links and their states are tested in tests/targets."""
+    """Targets as the service lists them; links and their states are tested in tests/hosts."""
 
     known: list[Target]
 

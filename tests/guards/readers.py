@@ -271,12 +271,12 @@ def columns(url: str, database: Path) -> set[str]:
 def json_keys() -> set[str]:
     """Keys of the JSON in columns of the store and of files, with those below them in braces."""
     from genops_lab.deployments.backends.local import ProcessState
+    from genops_lab.hosts.link.route import Route
+    from genops_lab.hosts.models import TargetPolicy
     from genops_lab.kernels.outputs.excerpt import Excerpt
-    from genops_lab.links.route import Route
     from genops_lab.profiler.models import ProfileSummary
     from genops_lab.sweeps.ledger import Code, Plan
     from genops_lab.sweeps.models import MetricSummary, Trial
-    from genops_lab.targets.models import TargetPolicy
 
     held = {
         "targets.options": Route, "targets.policy": TargetPolicy, "sweeps.plan": Plan, "sweeps.summary": MetricSummary,

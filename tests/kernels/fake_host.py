@@ -11,13 +11,13 @@ from typing import Any
 
 from genops_lab.agent.frames import preamble
 from genops_lab.agent.mux import Channel, ChannelReset, Mux, StreamEnded
-from genops_lab.links.carrier import Carriage, End
-from genops_lab.links.errors import CarrierEnded, LinkError
-from genops_lab.links.questions import Asker, Question
-from genops_lab.links.route import Route
+from genops_lab.hosts.link.carrier import End, HostStream
+from genops_lab.hosts.link.errors import CarrierEnded, LinkError
+from genops_lab.hosts.link.questions import Asker, Question
+from genops_lab.hosts.link.route import Route
 
 
-class FakeCarriage(Carriage):
+class FakeCarriage(HostStream):
     """One end of a socket pair."""
 
     carrier = "fake"
@@ -58,7 +58,7 @@ class FakeHost:
         self._sockets: list[socket.socket] = []
         self.kernel: Callable[[Channel], Awaitable[None]] | None = None
 
-    async def open(self, route: Route, asker: Asker, folder: Path) -> Carriage:
+    async def open(self, route: Route, asker: Asker, folder: Path) -> HostStream:
         self.opened += 1
         if self.errors:
             raise self.errors.pop(0)

@@ -16,12 +16,12 @@ from typing import Any
 from jupyter_client import BlockingKernelClient, KernelManager
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.link.questions import Nobody
+from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.models import TargetPolicy
 from genops_lab.kernels import kernelspecs, process
 from genops_lab.kernels.client.client import RemoteKernelClient
 from genops_lab.kernels.remote_kernels import RemoteKernels
-from genops_lab.links.questions import Nobody
-from genops_lab.links.route import Route
-from genops_lab.targets.models import TargetPolicy
 from tests.support.homes import Home
 
 DEADLINE_S = 60.0

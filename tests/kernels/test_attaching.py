@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.link.connections import HostConnections
+from genops_lab.hosts.link.questions import Nobody
 from genops_lab.kernels.remote_kernels import RemoteKernels
-from genops_lab.links.links import Links
-from genops_lab.links.questions import Nobody
 from tests.kernels.places import DEADLINE_S, Place, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
 
@@ -26,7 +26,7 @@ def test_two_labs_on_one_kernel(place: Place) -> None:
     with a_kernel(place) as kernel:
         kernel_id = str(kernel.manager.kernel_id)
         kernel.run("kept = 1")
-        other = RemoteKernels(Links(place.home.path / "other", Nobody()), place.remote.find)
+        other = RemoteKernels(HostConnections(place.home.path / "other", Nobody()), place.remote.find)
         try:
             attaching = other.attach(place.route, kernel_id)
             with pytest.raises(GenOpsError, match="attached to") as caught:
@@ -60,7 +60,7 @@ def test_two_labs_on_one_kernel(place: Place) -> None:
 def test_a_restart_of_a_kernel_that_was_taken_is_refused(place: Place) -> None:
     with a_kernel(place) as kernel:
         kernel_id = str(kernel.manager.kernel_id)
-        other = RemoteKernels(Links(place.home.path / "other", Nobody()), place.remote.find)
+        other = RemoteKernels(HostConnections(place.home.path / "other", Nobody()), place.remote.find)
         try:
             other.links.submit(other.attach(place.route, kernel_id, take_over=True)).result(DEADLINE_S)
             wait(lambda: kernel.bridge.state.state == "taken")
@@ -109,7 +109,7 @@ def test_the_kernel_of_a_killed_lab_is_taken_without_asking(place: Place) -> Non
     with a_kernel(place) as kernel:
         kernel_id = str(kernel.manager.kernel_id)
         place.remote._clients.close()  # its lock goes as with a kill -9, its connection stays
-        other = RemoteKernels(Links(place.home.data, Nobody()), place.remote.find)
+        other = RemoteKernels(HostConnections(place.home.data, Nobody()), place.remote.find)
         try:
             bridge = other.links.submit(other.attach(place.route, kernel_id)).result(DEADLINE_S)
             assert bridge.state.state == "connected"

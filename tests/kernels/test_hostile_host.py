@@ -15,12 +15,12 @@ import zmq
 
 from genops_lab.agent import records
 from genops_lab.agent.channels import Channel
+from genops_lab.hosts.link.connections import HostConnections
+from genops_lab.hosts.link.questions import Nobody
+from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.models import TargetPolicy
 from genops_lab.kernels.client.client import RemoteKernelClient
 from genops_lab.kernels.remote_kernels import RemoteKernels
-from genops_lab.links.links import Links
-from genops_lab.links.questions import Nobody
-from genops_lab.links.route import Route
-from genops_lab.targets.models import TargetPolicy
 from tests.kernels.fake_host import FakeHost
 from tests.kernels.places import DEADLINE_S, Collector, wait
 
@@ -34,7 +34,7 @@ def record(seq: int, channel: int, *frames: bytes) -> bytes:
 class Scene:
     def __init__(self, folder: Path) -> None:
         self.host = FakeHost()
-        self.links = Links(folder, Nobody(), opener=self.host.open)
+        self.links = HostConnections(folder, Nobody(), opener=self.host.open)
         route = Route(target="gpu", kind="local")
         self.remote = RemoteKernels(
             self.links, lambda _name: SimpleNamespace(route=route, secrets=[], policy=TargetPolicy())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from genops_lab.targets.models import TargetPolicy
+from genops_lab.hosts.models import TargetPolicy
 from tests.kernels.places import DEADLINE_S, TARGET, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
 from tests.support.processes import runs

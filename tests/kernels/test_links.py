@@ -12,14 +12,19 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import Unavailable
-from genops_lab.links import link as link_module
-from genops_lab.links import pulse
-from genops_lab.links.errors import AuthenticationFailed, CarrierEnded, HostUnreachable, QuestionUnanswered
-from genops_lab.links.link import Link
-from genops_lab.links.links import Links
-from genops_lab.links.questions import Question
-from genops_lab.links.route import Route
-from genops_lab.links.state import LinkDown, LinkState, RemoteError
+from genops_lab.hosts.link import connection as link_module
+from genops_lab.hosts.link import keepalive
+from genops_lab.hosts.link.connection import HostConnection
+from genops_lab.hosts.link.connections import HostConnections
+from genops_lab.hosts.link.errors import (
+    AuthenticationFailed,
+    CarrierEnded,
+    HostUnreachable,
+    QuestionUnanswered,
+)
+from genops_lab.hosts.link.questions import Question
+from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.link.state import LinkDown, LinkState, RemoteError
 from tests.kernels.fake_host import FakeHost
 
 DEADLINE_S = 60.0
@@ -43,11 +48,11 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.host = FakeHost()
         self.person = Person()
-        self.links = Links(folder, self.person, opener=self.host.open)
+        self.links = HostConnections(folder, self.person, opener=self.host.open)
         self.states: list[LinkState] = []
         self.changed = threading.Condition()
         self.links.watch_all(self._told)
-        self.link: Link = self.links.link(Route(target="gpu", kind="local"))
+        self.link: HostConnection = self.links.link(Route(target="gpu", kind="local"))
 
     def _told(self, target: str, state: LinkState) -> None:
         with self.changed:
@@ -95,7 +100,7 @@ def test_nothing_connects_unasked(scene: Scene) -> None:
     assert scene.host.opened == 0
 
 
-async def _open(link: Link) -> None:
+async def _open(link: HostConnection) -> None:
     link.open("kernel", {})
 
 
@@ -250,7 +255,7 @@ def test_a_person_may_take_longer_than_a_host(scene: Scene, monkeypatch: pytest.
 
 
 def test_silence_is_noticed_while_a_kernel_is_attached(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "ATTENTIVE_S", 0.2)
+    monkeypatch.setattr(keepalive, "ATTENTIVE_S", 0.2)
     scene.do(scene.link.up())
     scene.do(_silence(scene.host))
     scene.do(_hold(scene.link))
@@ -258,7 +263,7 @@ def test_silence_is_noticed_while_a_kernel_is_attached(scene: Scene, monkeypatch
     assert "does not answer any more" in next(each for each in scene.states if each.state == "down").message
 
 
-async def _hold(link: Link) -> None:
+async def _hold(link: HostConnection) -> None:
     link.hold()
 
 

@@ -14,9 +14,9 @@ from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
+from genops_lab.hosts.link.questions import Nobody
 from genops_lab.kernels import local_provisioner, process
 from genops_lab.kernels.local_agent import LocalAgent
-from genops_lab.links.questions import Nobody
 from tests.kernels.places import DEADLINE_S
 from tests.support.homes import Home
 from tests.support.processes import runs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genops_lab.experiments.media.models import HistogramQuery, MediaSeries
 from genops_lab.experiments.media.service import MediaService
-from genops_lab.links.route import Route
+from genops_lab.hosts.link.route import Route
 from tests.experiments.conftest import made_folder  # noqa: F401 - a fixture
 from tests.support.homes import Home
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from jupyter_client.session import Session
 
+from genops_lab.hosts.link.questions import Kind, Nobody, Question
 from genops_lab.kernels import terminal_questions
 from genops_lab.kernels.client.keeper_notes import told_of
 from genops_lab.kernels.client.live_labs import LiveLabs
 from genops_lab.kernels.client.messages import Running, Speaker
 from genops_lab.kernels.client.state import last_words
 from genops_lab.kernels.terminal_questions import TerminalAsker, asker_of_this_process
-from genops_lab.links.questions import Kind, Nobody, Question
 
 
 def test_what_the_lab_says_is_a_message_of_the_kernel() -> None:

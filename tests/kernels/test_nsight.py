@@ -17,8 +17,8 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from genops_lab.compute.models import NsightKernel
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from genops_lab.hosts.machine.models import NsightKernel
 from genops_lab.kernels import local_provisioner
 from genops_lab.kernels.local_provisioner import GenOpsLocalProvisioner
 from genops_lab.kernels.nsight import cleanup, tools

@@ -10,9 +10,9 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
-from genops_lab.compute.models import NewNsightKernel
 from genops_lab.core.errors import Unavailable
 from genops_lab.core.live import LiveHub
+from genops_lab.hosts.machine.models import NewNsightKernel
 from genops_lab.kernels.nsight import tools
 from genops_lab.kernels.nsight.kernelspecs import UnderNsight, prepared, under_nsight
 from genops_lab.kernels.nsight.launch import refuse_without_driver, under_compute

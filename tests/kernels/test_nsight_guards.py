@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.compute.models import NsightProduct
+from genops_lab.hosts.machine.models import NsightProduct
 from genops_lab.kernels.nsight.kernelspecs import UnderNsight, prepared
 from tests.support.homes import Home
 from tests.support.ncu import ncu_stand_in

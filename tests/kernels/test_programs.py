@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from genops_lab.core.store import Store
-from genops_lab.links.route import Route
-from genops_lab.targets.ledger import Ledger
-from genops_lab.targets.records import TargetRecord
+from genops_lab.hosts.ledger import Ledger
+from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.records import TargetRecord
 from tests.kernels.places import TARGET, Place, a_place, wait
 from tests.support.homes import temporary_home
 from tests.support.processes import runs

@@ -15,11 +15,11 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from genops_lab.core.errors import Conflict, GenOpsError
+from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.models import TargetPolicy
 from genops_lab.kernels import kernelspecs, remote_provisioner
 from genops_lab.kernels.client.gpu_choice import GpuChoices
 from genops_lab.kernels.remote_provisioner import GenOpsTargetProvisioner
-from genops_lab.links.route import Route
-from genops_lab.targets.models import TargetPolicy
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from genops_lab.core.store import Store
-from genops_lab.targets.ledger import Ledger
-from genops_lab.targets.records import TargetRecord
+from genops_lab.hosts.ledger import Ledger
+from genops_lab.hosts.records import TargetRecord
 from tests.kernels.places import TARGET, Place, a_place, wait
 from tests.support.faults import FaultProxy
 from tests.support.homes import temporary_home

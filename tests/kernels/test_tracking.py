@@ -15,7 +15,7 @@ import pytest
 
 from genops_lab.experiments.models import MetricsQuery, Run
 from genops_lab.experiments.tracking import KERNEL_ENDED
-from genops_lab.links.route import Route
+from genops_lab.hosts.link.route import Route
 from tests.experiments.conftest import Room, made_folder, move_made, open_room  # noqa: F401 - a fixture
 from tests.support.environments import environment_without_lab, find_python
 from tests.support.faults import FaultProxy

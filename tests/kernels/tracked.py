@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.hosts.link.connection import HostConnection
+from genops_lab.hosts.link.route import Route
 from genops_lab.kernel_api.service import RemoteTracking
-from genops_lab.links.link import Link
-from genops_lab.links.route import Route
 from genops_lab.profiler.beside.service import BesideService
 from genops_lab.profiler.service import ProfilesService
 from tests.experiments.conftest import Room, move_made, open_room
@@ -53,7 +53,7 @@ class TrackingLab:
             self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
         )
 
-    async def _link(self, _target: str) -> Link:
+    async def _link(self, _target: str) -> HostConnection:
         return self.place.remote.links.link(self.place.route)
 
     async def _known(self, _target: str) -> set[str]:

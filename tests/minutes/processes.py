@@ -33,7 +33,7 @@ GRACE_S = float(os.environ.get("TEST_RUN_GRACE_S", "10"))
 OF_A_PROCESS = (
     "multiprocessing.resource_tracker",
     "multiprocessing.forkserver",
-    "genops_lab.links.paramiko_child",
+    "genops_lab.hosts.providers.ssh.paramiko_child",
 )
 
 _SET_CHILD_SUBREAPER = 36

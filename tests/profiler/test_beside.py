@@ -28,8 +28,8 @@ from genops_lab.profiler.beside.host import ANSWER
 from genops_lab.profiler.beside.parts import Host, engine, parts_for
 from genops_lab.profiler.beside.unpacking import BesideAnswers
 from genops_lab.profiler.models import Profile, TraceOnTarget
+from tests.hosts.labs import until
 from tests.support.sshd import Sshd
-from tests.targets.labs import until
 
 from .worlds import World, a_world
 

@@ -26,7 +26,7 @@ from genops_lab.core.models import Task
 from genops_lab.profiler.beside.incoming import BadPart, IncomingTrace
 from genops_lab.profiler.beside.parts import Host
 from genops_lab.profiler.models import CutQuery, Profile
-from tests.targets.labs import until
+from tests.hosts.labs import until
 
 from .test_beside import opened
 from .worlds import World, a_world

@@ -13,7 +13,7 @@ import pytest
 from genops_lab.app.application import Application
 from genops_lab.core.errors import GenOpsError
 from genops_lab.profiler.models import DeletedProfile, NewProfile, Profile
-from tests.targets.labs import until
+from tests.hosts.labs import until
 
 from .test_beside import TRACE, brought, engine_folder, opened
 from .worlds import World, a_world

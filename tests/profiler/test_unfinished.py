@@ -16,7 +16,7 @@ import pytest
 from genops_lab.agent.sending import PART_BYTES, _deflated
 from genops_lab.app.application import Application
 from genops_lab.profiler.beside.unfinished import UnfinishedTrace
-from tests.targets.labs import until
+from tests.hosts.labs import until
 
 from .test_bringing import begun, files, mebibytes, noisy_trace, scene, told
 from .worlds import World, a_lab, a_world

@@ -12,10 +12,10 @@ import pytest
 
 from genops_lab.app.application import Application
 from genops_lab.core.settings import Settings
+from tests.hosts.labs import on, until
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home, temporary_home
 from tests.support.sshd import Sshd
-from tests.targets.labs import on, until
 
 T = TypeVar("T")
 

@@ -32,7 +32,7 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.links.route import Route
+from genops_lab.hosts.link.route import Route
 from tests.minutes.processes import MARK
 
 from .homes import without_debugger

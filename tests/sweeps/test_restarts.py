@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from genops_lab.core.store import Store
+from genops_lab.hosts.ledger import Ledger
+from genops_lab.hosts.records import TargetRecord
 from genops_lab.kernels.kernelspecs import install_kernelspec
-from genops_lab.targets.ledger import Ledger
-from genops_lab.targets.records import TargetRecord
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab
 from tests.support.mlflow_file import place_store

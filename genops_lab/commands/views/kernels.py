@@ -20,7 +20,7 @@ from ..document import (
 )
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import AttachedKernel, KernelLog, RemoteKernel, TargetKernels
+    from genops_lab.hosts.models import AttachedKernel, KernelLog, RemoteKernel, TargetKernels
 
 
 def _attached(kernel: RemoteKernel) -> str:

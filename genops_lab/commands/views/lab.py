@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ..document import Column, Document, Facts, Note, Row, Table, size, state_cell
 
 if TYPE_CHECKING:
-    from genops_lab.compute.models import Machine, NsightTool
     from genops_lab.core.models import Diagnosis, Status
+    from genops_lab.hosts.machine.models import Machine, NsightTool
 
 
 def machine(shown: Machine) -> Document:

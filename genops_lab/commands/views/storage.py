@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..document import Cell, Column, Document, Note, Row, Table, duration, size
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import StoredItem
+    from genops_lab.hosts.models import StoredItem
 
 
 def cleaned(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import Candidate, HostReading, RemovedTarget, Target, TargetReport
+    from genops_lab.hosts.models import Candidate, HostReading, RemovedTarget, Target, TargetReport
 
 #: What people call the states of a link.
 _STATES: dict[str, tuple[str, Tone]] = {

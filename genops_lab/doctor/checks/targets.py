@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.models import Check
 
 if TYPE_CHECKING:
-    from genops_lab.targets.models import Target
+    from genops_lab.hosts.models import Target
 
 _PRIVATE_KEY = b"PRIVATE KEY-----"
 _HEAD = 64

@@ -28,9 +28,9 @@ from genops_lab.agent.records import (
 )
 
 from ...core.errors import GenOpsError, Unavailable
-from ...links.link import Link
-from ...links.listeners import Listeners
-from ...links.state import LinkDown, RemoteError
+from ...hosts.link.connection import HostConnection
+from ...hosts.link.listeners import Listeners
+from ...hosts.link.state import LinkDown, RemoteError
 from .exchange import Exchange
 from .state import TAKE_BACK, BridgeState, KernelBusy, busy, last_words
 
@@ -46,7 +46,7 @@ class RemoteKernelClient:
     """``client`` names it to the keeper; ``label`` names it to people at another Lab."""
 
     def __init__(
-        self, link: Link, kernel_id: str, context: zmq.Context[Any], *, client: str, label: str
+        self, link: HostConnection, kernel_id: str, context: zmq.Context[Any], *, client: str, label: str
     ) -> None:
         self.link = link
         self.kernel_id = kernel_id

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ...core.errors import GenOpsError
 from ...core.paths import private_dir
-from ...links.errors import LinkError
-from ...links.state import RemoteError
+from ...hosts.link.errors import LinkError
+from ...hosts.link.state import RemoteError
 from .client import RemoteKernelClient
 from .state import KernelBusy
 

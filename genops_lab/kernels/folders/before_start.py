@@ -14,9 +14,9 @@ from genops_lab.agent.tree import Seen
 
 from ...core.errors import Conflict, GenOpsError
 from ...core.formatting import size_of
-from ...links.links import Links
-from ...links.questions import ACCEPT, Question
-from ...links.route import Route
+from ...hosts.link.connections import HostConnections
+from ...hosts.link.questions import ACCEPT, Question
+from ...hosts.link.route import Route
 from . import plan as plans
 from .channel import Listed
 from .download import Progress, Report
@@ -61,7 +61,7 @@ class Prepared:
 class Folders:
     """The folders of this process's kernels. ``watch`` is the Lab's, where there is one."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: HostConnections) -> None:
         self.links = links
         self.memories = LastSyncs(links.folder)
         self.watch: Watch | None = None

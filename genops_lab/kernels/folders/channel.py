@@ -20,9 +20,9 @@ from genops_lab.agent.parcels import (
 )
 from genops_lab.agent.tree import Changed, Seen, Tree, parts_of
 
-from ...links.link import Link
-from ...links.parcel_talk import ParcelTalk
-from ...links.state import RemoteError
+from ...hosts.link.connection import HostConnection
+from ...hosts.link.state import RemoteError
+from ...hosts.link.transfer import TransferChannel
 
 #: Files of a folder there that are looked at.
 MAX_LISTED = 100_000
@@ -55,7 +55,7 @@ class Outcome:
     why: str = ""
 
 
-class FolderChannel(ParcelTalk):
+class FolderChannel(TransferChannel):
     """Made by :func:`folder_talk`."""
 
     def __init__(self, channel: Channel, target: str) -> None:
@@ -224,7 +224,7 @@ class Take(Protocol):
 
 @asynccontextmanager
 async def folder_talk(
-    link: Link, folder: str, *, make: list[str] | None = None, kernel_id: str = ""
+    link: HostConnection, folder: str, *, make: list[str] | None = None, kernel_id: str = ""
 ) -> AsyncIterator[FolderChannel]:
     """A channel to a folder that is made where it is missing. Raises LinkDown, RemoteError, and ChannelReset with
     the code "gone" when the connection breaks."""

@@ -11,7 +11,7 @@ from genops_lab.agent.channels import ChannelReset
 
 from ...core.errors import Conflict, Unavailable
 from ...core.locks import FileLock
-from ...links.link import Link
+from ...hosts.link.connection import HostConnection
 from .channel import folder_talk
 from .last_sync import LastSync, LastSyncs
 from .messages import files_of
@@ -27,7 +27,7 @@ class Copies:
         """What is remembered of a copy: once a target, where several lead to its host. Blocks."""
         return self._memories.of_copy(f"~/genops/{name}")
 
-    async def only_there(self, link: Link, known: list[LastSync]) -> str:
+    async def only_there(self, link: HostConnection, known: list[LastSync]) -> str:
         """What of a copy would be lost with it, in words; empty for nothing. In the links' loop. Raises what a link
         raises."""
         roots = sorted({memory.root for memory in known})

@@ -14,7 +14,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, NotAllowed, NotFound
 from genops_lab.core.formatting import size_of
-from genops_lab.links.questions import ACCEPT, Question
+from genops_lab.hosts.link.questions import ACCEPT, Question
 
 if TYPE_CHECKING:
     from genops_lab.agent.tree import Seen

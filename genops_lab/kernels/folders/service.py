@@ -20,8 +20,8 @@ from .requests import FolderRequests
 if TYPE_CHECKING:
     from genops_lab.agent.tree import Seen
     from genops_lab.core.settings import Settings
-    from genops_lab.links.route import Route
-    from genops_lab.targets.records import TargetRecord
+    from genops_lab.hosts.link.route import Route
+    from genops_lab.hosts.records import TargetRecord
 
     from .before_start import Cap, Folders
     from .download import Progress, Report

@@ -15,8 +15,8 @@ from genops_lab.agent.tree import Changed, Seen, State, Tree
 
 from ...core.errors import Failed, Unavailable
 from ...core.locks import FileLock
-from ...links.link import Link
-from ...links.state import LinkDown
+from ...hosts.link.connection import HostConnection
+from ...hosts.link.state import LinkDown
 from . import plan as plans
 from .channel import FolderChannel, Listed, folder_talk, putting
 from .download import Download, Progress, Report, check_room, known_of
@@ -48,7 +48,7 @@ class Look:
 class Folder:
     """One folder and one target. ``memory`` is written back by each passage."""
 
-    def __init__(self, link: Link, place: Place, memories: LastSyncs, kernel_id: str = "") -> None:
+    def __init__(self, link: HostConnection, place: Place, memories: LastSyncs, kernel_id: str = "") -> None:
         self.link = link
         self.place = place
         self.target = link.route.target

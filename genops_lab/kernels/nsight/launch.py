@@ -22,7 +22,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import Unavailable
 
-from ...compute.models import SectionSet
+from ...hosts.machine.models import SectionSet
 from .cleanup import Ending
 from .kernelspecs import UnderNsight
 from .tools import usable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_core.utils import ensure_async
 
 from genops_lab.core.errors import GenOpsError
-from genops_lab.links.route import HERE
+from genops_lab.hosts.link.route import HERE
 
 from .collaboration import in_room
 from .document_writer import DocumentKeeper

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from jupyter_core.utils import ensure_async
 
-from genops_lab.links.route import HERE
+from genops_lab.hosts.link.route import HERE
 
 from .provisioners import target_provisioner
 

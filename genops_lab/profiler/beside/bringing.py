@@ -16,8 +16,8 @@ from genops_lab.core.tasks import TaskHandle, TasksService
 from ..models import Profile
 
 if TYPE_CHECKING:
-    from genops_lab.links.link import Link
-    from genops_lab.targets.service import TargetsService
+    from genops_lab.hosts.link.connection import HostConnection
+    from genops_lab.hosts.service import TargetsService
 
     from ..service import ProfilesService
     from .talk import Went
@@ -61,7 +61,7 @@ class Bringing:
         if running is not None:
             await self._tasks.cancel_task(running.id)
 
-    async def for_analysis(self, profile: Profile, link: Link, path: str) -> None:
+    async def for_analysis(self, profile: Profile, link: HostConnection, path: str) -> None:
         """Have a profile's trace here that cannot be read there. Raises Failed, also where somebody cancels it."""
 
         async def work(handle: TaskHandle) -> str:
@@ -82,7 +82,7 @@ class Bringing:
         told, subject = await self._tasks.list_tasks(), _subject(profile_id)
         return next((task for task in told if _goes_on(task, subject)), None)
 
-    async def _bring(self, handle: TaskHandle, profile_id: str, link: Link, path: str) -> int:
+    async def _bring(self, handle: TaskHandle, profile_id: str, link: HostConnection, path: str) -> int:
         """Have a trace here, as the profile's; its bytes here. Raises what a link raises, and Failed."""
         from ..service import TRACE
         from .talk import fetched

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import Conflict, GenOpsError, NotFound
 
 if TYPE_CHECKING:
-    from genops_lab.targets.service import TargetsService
+    from genops_lab.hosts.service import TargetsService
 
     from .host_traces import HostTrace, HostTraces
 

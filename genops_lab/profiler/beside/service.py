@@ -18,8 +18,8 @@ from .bringing import Bringing, no_place
 from .removing import Removing
 
 if TYPE_CHECKING:
-    from genops_lab.links.link import Link
-    from genops_lab.targets.service import TargetsService
+    from genops_lab.hosts.link.connection import HostConnection
+    from genops_lab.hosts.service import TargetsService
 
     from ..service import Price, ProfilesService
 
@@ -95,7 +95,9 @@ class BesideService:
         """A target has just been connected: do what waited for it."""
         self._profiles.go_on(self._removing.connected(target))
 
-    async def _analyze(self, profile_id: str, folder: Path, link: Link, path: str, price: Price) -> None:
+    async def _analyze(
+        self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
+    ) -> None:
         try:
             await self._analyzed(profile_id, folder, link, path, price)
         except GenOpsError as error:
@@ -103,7 +105,9 @@ class BesideService:
         except OSError as error:
             await self._failed(profile_id, no_place(error))
 
-    async def _analyzed(self, profile_id: str, folder: Path, link: Link, path: str, price: Price) -> None:
+    async def _analyzed(
+        self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
+    ) -> None:
         from ..backends.analysis import TraceAnalysis
         from .parts import parts_for
         from .talk import analyzed

@@ -16,9 +16,9 @@ import msgspec
 from genops_lab.agent.channels import Channel, ChannelReset
 from genops_lab.agent.parcels import DATA, data, document
 from genops_lab.core.errors import Unavailable
-from genops_lab.links.link import Link
-from genops_lab.links.parcel_talk import SILENCE_S, ParcelTalk
-from genops_lab.links.state import LinkDown, RemoteError
+from genops_lab.hosts.link.connection import HostConnection
+from genops_lab.hosts.link.state import LinkDown, RemoteError
+from genops_lab.hosts.link.transfer import SILENCE_S, TransferChannel
 
 from .incoming import MAX_SENT_BYTES, BadPart, IncomingTrace
 from .parts import Host, Part
@@ -55,7 +55,7 @@ class Came(NamedTuple):
     why: str = ""
 
 
-async def analyzed(link: Link, path: str, parts: Parts, answer: Path) -> Came:
+async def analyzed(link: HostConnection, path: str, parts: Parts, answer: Path) -> Came:
     """Have a host's trace read there, into the file ``answer``; where that cannot be, it is said why.
 
     ``parts`` blocks, and raises Unavailable where the engine cannot run there. Raises RemoteError, LinkDown, OSError.
@@ -72,7 +72,11 @@ async def analyzed(link: Link, path: str, parts: Parts, answer: Path) -> Came:
 
 
 async def fetched(
-    link: Link, path: str, trace: Path, progress: Progress, stays: Callable[[], bool] = lambda: False
+    link: HostConnection,
+    path: str,
+    trace: Path,
+    progress: Progress,
+    stays: Callable[[], bool] = lambda: False,
 ) -> None:
     """Bring a host's trace, in gzip, to the file ``trace``, which is whole or not there.
 
@@ -92,7 +96,7 @@ async def fetched(
         release()
 
 
-async def _all_came(link: Link, path: str, unfinished: UnfinishedTrace, progress: Progress) -> None:
+async def _all_came(link: HostConnection, path: str, unfinished: UnfinishedTrace, progress: Progress) -> None:
     incoming, tries = None, 0
     while True:
         before = incoming.done if incoming else 0
@@ -116,7 +120,7 @@ async def _all_came(link: Link, path: str, unfinished: UnfinishedTrace, progress
 
 
 @asynccontextmanager
-async def _talk(link: Link, path: str) -> AsyncIterator[_Talk]:
+async def _talk(link: HostConnection, path: str) -> AsyncIterator[_Talk]:
     try:
         channel = link.open("engine", {"path": path})
         channel.bulk = True
@@ -130,8 +134,8 @@ async def _talk(link: Link, path: str) -> AsyncIterator[_Talk]:
         raise RemoteError(reset.code, message, reset.hint) from None
 
 
-class _Talk(ParcelTalk):
-    def __init__(self, channel: Channel, link: Link) -> None:
+class _Talk(TransferChannel):
+    def __init__(self, channel: Channel, link: HostConnection) -> None:
         super().__init__(channel, link.route.target, "the trace")
         self._link = link
 

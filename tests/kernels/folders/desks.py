@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from jupyter_client import KernelManager
 
-from genops_lab.targets.models import Answer, OpenQuestion
+from genops_lab.hosts.models import Answer, OpenQuestion
 from tests.commands.conftest import Outcome, RunningLab
 from tests.kernels.places import Running
 from tests.support.homes import Home, temporary_home

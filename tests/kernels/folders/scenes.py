@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from genops_lab.hosts.link.questions import Question
 from genops_lab.kernels.folders.channel import Listed
 from genops_lab.kernels.folders.download import Progress, Report
 from genops_lab.kernels.folders.local_folder import Contents, place_of
 from genops_lab.kernels.folders.plan import Pull, Push
 from genops_lab.kernels.folders.transfer import Folder, Look
-from genops_lab.links.questions import Question
 from tests.kernels.places import Place, Running, a_place
 from tests.support.homes import temporary_home
 from tests.support.sshd import Sshd

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from genops_lab.targets.models import TargetPolicy
+from genops_lab.hosts.models import TargetPolicy
 from tests.kernels.folders.scenes import Scene, a_scene, git, write
 
 

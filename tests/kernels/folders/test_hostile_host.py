@@ -12,14 +12,14 @@ import pytest
 from genops_lab.agent.channels import Channel
 from genops_lab.agent.parcels import DOCUMENT, HEADER, ParcelReader, data, document
 from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.link.connections import HostConnections
+from genops_lab.hosts.link.questions import Nobody
+from genops_lab.hosts.link.route import Route
 from genops_lab.kernels.folders import channel as talk
 from genops_lab.kernels.folders.before_start import Folders
 from genops_lab.kernels.folders.download import Progress, Report
 from genops_lab.kernels.folders.local_folder import place_of
 from genops_lab.kernels.folders.transfer import Folder
-from genops_lab.links.links import Links
-from genops_lab.links.questions import Nobody
-from genops_lab.links.route import Route
 from tests.kernels.fake_host import FakeHost
 from tests.kernels.folders.scenes import always, always_pull, write
 from tests.kernels.places import DEADLINE_S
@@ -32,7 +32,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.host = FakeHost()
-        self.links = Links(folder, Nobody(), opener=self.host.open)
+        self.links = HostConnections(folder, Nobody(), opener=self.host.open)
         self.host.kernel = self._serve
         self.lists: list[bytes] = [END]
         self.gets: Callable[[dict[str, Any]], list[bytes]] = lambda body: []

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from genops_lab.hosts.models import TargetPolicy
 from genops_lab.kernels.folders.before_start import Cap
 from genops_lab.kernels.folders.download import Progress
-from genops_lab.targets.models import TargetPolicy
 from tests.kernels.folders.scenes import Scene, a_scene, always, write
 from tests.kernels.places import Running
 from tests.support.exhaustive import times

@@ -14,7 +14,7 @@ from genops_lab.kernels.folders.download import Progress
 from genops_lab.kernels.folders.local_folder import Place
 from genops_lab.kernels.folders.paths import chosen
 from genops_lab.kernels.folders.service import FoldersService
-from tests.targets.labs import run, until
+from tests.hosts.labs import run, until
 
 
 def service(tasks: TasksService) -> FoldersService:

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.links.payload import payload
+from genops_lab.hosts.link.payload import payload
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
 

@@ -1,0 +1,369 @@
+"""The guided test of a target: what a kernel needs there, step by step, and what to do about each that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.link.errors import LinkError
+
+from .models import ReportStep, StepFix, StepName, StepState
+from .records import TargetRecord
+
+if TYPE_CHECKING:
+    from genops_lab.hosts.link.connection import HostConnection
+
+T = TypeVar("T")
+
+CONNECTING: tuple[StepName, ...] = ("reachable", "host_key", "login", "python", "agent")
+OVER_SSH: tuple[StepName, ...] = ("reachable", "host_key", "login")
+CHECKS: tuple[StepName, ...] = ("ipykernel", "mlflow", "gpu", "disk", "clock", "logout")
+
+MAX_SKEW_S = 5.0
+LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
+#: systemd ends what a user left behind some 10 s after the last logout (UserStopDelaySec).
+LOGOUT_PAUSE_S = 12.0
+SHORT_PAUSE_S = 2.0
+#: The test's kernel ends by itself after so long when the test cannot end it.
+LEASE_S = 300
+#: Between two looks at whether the test's kernel has started.
+LOOK_S = 0.2
+START_TIMEOUT_S = 120.0
+KERNEL_ARGV = ["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+
+
+class Run(Protocol):
+    """Runs a coroutine on the links' own loop."""
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Its result."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a step found."""
+
+    state: StepState
+    message: str
+    hint: str = ""
+    commands: tuple[str, ...] = ()
+    fixes: tuple[StepFix, ...] = ()
+
+
+class ConnectionTest:
+    """One test of one target. ``told`` hears of each step when it is done.
+
+    ``pause`` is waited for between logging out and in again; None: as long as it may take there until what was
+    left behind is ended.
+    """
+
+    def __init__(
+        self,
+        record: TargetRecord,
+        link: HostConnection,
+        run: Run,
+        told: Callable[[ReportStep], None],
+        *,
+        pause: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._record = record
+        self._link = link
+        self._run = run
+        self._told = told
+        self._pause = pause or self._wait
+        self._probe: dict[str, Any] = {}
+        #: seconds that the host's clock is ahead, and how far off that may be
+        self._skew = (0.0, 0.0)
+
+    async def run(self, keeps_login: str = "") -> None:
+        """All steps. ``keeps_login`` says why logging out is left out, empty where it is not."""
+        if not await self._connect():
+            return
+        await self._look()
+        if keeps_login:
+            self._skip("logout", keeps_login)
+        elif not self._can_start:
+            self._skip("logout", "No kernel can be started there yet.")
+        else:
+            await self._step("logout", self._logout)
+
+    async def meet(self) -> None:
+        """Ask the agent over the connection that is there; none is opened. Raises GenOpsError."""
+        await self._ask_probe()
+
+    async def run_connected(self) -> None:
+        """After :meth:`meet`: all steps that need no login."""
+        self._tell_connected(0.0)
+        await self._look()
+        self._skip("logout", "Left to a test that you begin: it logs out and in again.")
+
+    async def _look(self) -> None:
+        await self._step("ipykernel", self._ipykernel)
+        await self._step("mlflow", self._mlflow)
+        await self._step("gpu", self._gpu)
+        await self._step("disk", self._disk)
+        await self._step("clock", self._clock)
+
+    async def _connect(self) -> bool:
+        began = time.monotonic()
+        try:
+            await self._run(self._link.up())
+            await self._ask_probe()
+        except GenOpsError as error:
+            failed: StepName = error.step if isinstance(error, LinkError) else "agent"
+            at = CONNECTING.index(failed)
+            for step in CONNECTING[:at]:
+                self._tell(step, Finding("ok", _REACHED[step]))
+            self._tell(failed, self._not_connected(error), time.monotonic() - began)
+            for step in (*CONNECTING[at + 1 :], *CHECKS):
+                self._skip(step, "Not reached.")
+            return False
+        self._tell_connected(time.monotonic() - began)
+        return True
+
+    def _tell_connected(self, took_s: float) -> None:
+        probe, local = self._probe, self._record.route.kind == "local"
+        for step in OVER_SSH:
+            if local:
+                self._skip(step, "This machine needs no connection.")
+            else:
+                message = f"Logged in as {probe.get('user')}." if step == "login" else _REACHED[step]
+                self._tell(step, Finding("ok", message))
+        self._tell("python", Finding("ok", f"Python {probe.get('python')} ({probe.get('executable')})."))
+        message = f"The agent runs on {probe.get('hostname')}."
+        self._tell("agent", Finding("ok", message), took_s)
+
+    async def _ask_probe(self) -> None:
+        before = time.time()
+        self._probe = await self._call("probe")
+        after = time.time()
+        self._skew = (float(self._probe["clock"]) - (before + after) / 2, (after - before) / 2)
+
+    async def _call(self, method: str, timeout_s: float = 60.0, **params: Any) -> Any:
+        return await self._run(self._link.call(method, params, timeout_s=timeout_s))
+
+    @property
+    def _can_start(self) -> bool:
+        return bool(self._probe.get("ipykernel") and self._probe.get("pyzmq"))
+
+    async def _ipykernel(self) -> Finding:
+        probe = self._probe
+        if self._can_start:
+            return Finding("ok", f"ipykernel {probe['ipykernel']}, pyzmq {probe['pyzmq']}.")
+        lacking = " and ".join(name for name in ("ipykernel", "pyzmq") if not probe.get(name))
+        message = f"{probe.get('executable')} has no {lacking}."
+        install = self._install_command("ipykernel")
+        if self._record.locked:
+            return Finding("failed", message, "Install it there.", (install,), self._may_install)
+        hint = "Build an environment there, or install it into this one."
+        return Finding("failed", message, hint, (self._build_command, install), ("build", *self._may_install))
+
+    async def _mlflow(self) -> Finding:
+        probe = self._probe
+        if probe.get("mlflow"):
+            return Finding("ok", f"mlflow {probe['mlflow']}.")
+        if not self._can_start:
+            return Finding("skipped", "Not looked for without ipykernel.")
+        return Finding(
+            "optional",
+            "mlflow is not in this environment.",
+            "%%track and genops.log work without it; your own mlflow.* calls need it.",
+            (self._install_command("mlflow"),),
+            self._may_install,
+        )
+
+    def _not_connected(self, error: GenOpsError) -> Finding:
+        if error.code in ("no_python", "old_python") and not self._record.locked:
+            hint = f"{error.hint} Or build an environment there, with another Python of the host."
+            return Finding("failed", error.message, hint.strip(), (self._build_command,), ("build",))
+        return Finding("failed", error.message, error.hint)
+
+    @property
+    def _build_command(self) -> str:
+        return f"genops targets build {self._record.name}"
+
+    @property
+    def _may_install(self) -> tuple[StepFix, ...]:
+        """Whether the Lab can install into the environment that is there."""
+        environment = self._probe.get("environment") or {"fixed": "not known"}
+        has_tool = self._probe.get("pip") or self._probe.get("uv")
+        return ("install",) if has_tool and not environment["fixed"] else ()
+
+    def _install_command(self, package: str) -> str:
+        probe, route = self._probe, self._record.route
+        python = shlex.quote(str(probe.get("executable") or route.python))
+        if probe.get("uv"):
+            command = f"{shlex.quote(str(probe['uv']))} pip install --python {python} {package}"
+        elif probe.get("pip"):
+            command = f"{python} -m pip install {package}"
+        else:
+            command = f"{python} -m ensurepip --user && {python} -m pip install {package}"
+        if route.kind == "local":
+            return command
+        words = ["ssh"]
+        if route.port:
+            words += ["-p", str(route.port)]
+        if route.user:
+            words += ["-l", route.user]
+        if route.identity_file:
+            words += ["-i", route.identity_file]
+        return f"{shlex.join([*words, route.host])} {shlex.quote(command)}"
+
+    async def _gpu(self) -> Finding:
+        reading = await self._call("readings")
+        gpus = [str(gpu.get("name") or "GPU") for gpu in reading.get("gpus") or []]
+        if reading.get("gpu_state") == "error":
+            return Finding(
+                "warning",
+                f"The GPUs cannot be read: {reading.get('gpu_message') or 'no reason is given'}",
+                "Run nvidia-smi (or rocm-smi) there: driver and library often differ after an upgrade.",
+            )
+        if not gpus:
+            return Finding("ok", "It has no GPU that its drivers show.")
+        return Finding(
+            "ok", ", ".join(gpus) if len(gpus) <= 2 else f"{len(gpus)} GPUs: {gpus[0]} and others."
+        )
+
+    async def _disk(self) -> Finding:
+        probe = self._probe
+        if probe.get("home_full"):
+            free, whole = probe.get("home_free_bytes"), probe.get("home_bytes")
+            space = f" ({_size(free)} of {_size(whole)} free)" if free is not None and whole else ""
+            return Finding(
+                "failed",
+                f"Your home folder {probe.get('home')} is full{space}, and kernels write there when they start.",
+                self._free_the_home,
+            )
+        if not probe.get("home_writable", True):
+            return Finding(
+                "warning",
+                f"The home folder {probe.get('home')} cannot be written.",
+                "Free some of the quota, or ask who runs the host: most programs in a kernel need it.",
+            )
+        free, state_dir = probe.get("disk_free_bytes"), probe.get("state_dir")
+        if free is not None and free < FULL_BYTES:
+            return Finding(
+                "failed",
+                f"{state_dir} has {_gib(free)} free: outputs could not be kept there.",
+                "Free some space or quota on the host.",
+            )
+        if free is not None and free < LOW_BYTES:
+            return Finding("warning", f"{state_dir} has {_gib(free)} free.", "Free some space on the host.")
+        if not probe.get("state_dir_local", True):
+            return Finding(
+                "warning",
+                f"{state_dir}, where outputs are kept until the Lab has them, is on a network file system.",
+                "Kernels work; on a local disk they are faster and survive the file server's bad days.",
+            )
+        return Finding("ok", f"{_gib(free)} free at {state_dir}." if free is not None else f"{state_dir}.")
+
+    @property
+    def _free_the_home(self) -> str:
+        return f"Remove files from {self._probe.get('home')} on the host, or ask who runs it for more space or quota."
+
+    async def _clock(self) -> Finding:
+        skew, error = self._skew
+        if abs(skew) - error <= MAX_SKEW_S:
+            return Finding("ok", f"Within {abs(skew) + error:.1f} s of this machine's.")
+        way = "ahead of" if skew > 0 else "behind"
+        return Finding(
+            "warning",
+            f"Its clock is {abs(skew):.0f} s {way} this machine's.",
+            "Times of runs and logs will be off; set it by NTP (timedatectl set-ntp true) there.",
+        )
+
+    async def _logout(self) -> Finding:
+        """Start a kernel, log out, log in again, and look whether it still runs."""
+        probe = self._probe
+        kernel_id = str(uuid.uuid4())
+        started = await self._call(
+            "kernels.start", START_TIMEOUT_S, kernel_id=kernel_id, argv=KERNEL_ARGV, env={}, cwd="",
+            key=uuid.uuid4().hex, name="test", notebook="", owner="test", lease={"seconds": LEASE_S},
+        )  # fmt: skip
+        begun = await self._begun(kernel_id)
+        found: dict[str, Any] | None = begun
+        if begun["state"] == "running":
+            await self._run(self._link.down())
+            await self._pause()
+            await self._run(self._link.up())
+            kernels = await self._call("kernels.list")
+            found = next((each for each in kernels if each["kernel_id"] == kernel_id), None)
+        lives = found is not None and found["state"] == "running" and found["pid"] == started["pid"]
+        if found is not None:
+            await self._call("kernels.stop", kernel_id=kernel_id, grace_s=1.0)
+            await self._call("kernels.forget", kernel_id=kernel_id)
+        if lives:
+            return Finding("ok", "A kernel that was started there went on after logging out and in again.")
+        if found is not None and (found["exit_code"] or 0) > 0:
+            by_hand = f"Run `{probe.get('executable')} -m ipykernel_launcher` there, and see what it says."
+            hint = self._free_the_home if probe.get("home_full") else by_hand
+            return Finding("failed", f"No kernel starts there. {found['reason']}", hint)
+        reason = str(probe.get("survives_reason") or "").rstrip(".")
+        return Finding(
+            "failed",
+            "A kernel that was started there was ended when its user logged out"
+            + (f": {reason}." if reason else "."),
+            f"Let processes outlive their session: loginctl enable-linger {shlex.quote(str(probe.get('user')))} "
+            "on the host, or ask who runs it (KillUserProcesses=no in logind.conf).",
+        )
+
+    async def _begun(self, kernel_id: str) -> dict[str, Any]:
+        """The kernel once it has spoken, or ended: what ends while it starts is not ended by a logout."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            found: dict[str, Any] = await self._call("kernels.info", kernel_id=kernel_id)
+            spoke = found["state"] != "running" or found["execution_state"]
+            if spoke or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(LOOK_S)
+
+    async def _wait(self) -> None:
+        sure = self._probe.get("survives_logout") == "yes"
+        await asyncio.sleep(SHORT_PAUSE_S if sure else LOGOUT_PAUSE_S)
+
+    async def _step(self, step: StepName, look: Callable[[], Awaitable[Finding]]) -> None:
+        began = time.monotonic()
+        try:
+            finding = await look()
+        except GenOpsError as error:
+            finding = Finding("failed", error.message, error.hint)
+        self._tell(step, finding, time.monotonic() - began)
+
+    def _skip(self, step: StepName, why: str) -> None:
+        self._tell(step, Finding("skipped", why))
+
+    def _tell(self, step: StepName, finding: Finding, took_s: float = 0.0) -> None:
+        self._told(
+            ReportStep(
+                step=step,
+                state=finding.state,
+                message=finding.message,
+                hint=finding.hint,
+                commands=list(finding.commands),
+                fixes=list(finding.fixes),
+                took_s=round(took_s, 3),
+            )
+        )
+
+
+_REACHED: dict[StepName, str] = {
+    "reachable": "It answers.",
+    "host_key": "Its key is the one that is known.",
+    "login": "Logged in.",
+    "python": "Its Python can run the agent.",
+}
+
+
+def _size(count: float) -> str:
+    return _gib(count) if count >= 1024**3 else f"{count / 1024**2:.1f} MiB"
+
+
+def _gib(count: float) -> str:
+    return f"{count / 1024**3:.1f} GiB"

@@ -1,0 +1,199 @@
+"""The store's table of targets. Any process of the user reads it: kernel provisioners find their route here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select
+
+from genops_lab.core.errors import Conflict, NotAllowed, NotFound
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import remote_kernels, targets
+from genops_lab.hosts.link.route import Route
+
+from .models import ChangeTarget, TargetPolicy
+from .records import TargetRecord
+
+
+class OwnKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel that a Lab of this user has on a target; ``path`` is its notebook, empty without one. ``chosen``: which
+    GPUs it was given, as variables."""
+
+    kernel_id: str
+    target: str
+    path: str = ""
+    chosen: dict[str, str] = {}
+
+
+class Ledger:
+    """The table of targets. All methods block."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> list[TargetRecord]:
+        """All targets: the administrator's first, then in the order in which they were added."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(
+                select(targets).order_by(targets.c.locked.desc(), targets.c.position, targets.c.name)
+            )
+            return [_record(row) for row in rows]
+
+    def get(self, name: str) -> TargetRecord:
+        """One target. Raises NotFound."""
+        with self._store.transaction() as connection:
+            found = _find(connection, name)
+        if found is None:
+            raise NotFound(
+                f"There is no target {name[:80]!r}.", hint="See the list of targets: genops targets list"
+            )
+        return found
+
+    def price_of(self, name: str) -> float | None:
+        """What a target costs an hour, in USD; None where nobody said, or where it is not there."""
+        try:
+            return self.get(name).price_per_hour
+        except NotFound:
+            return None
+
+    def add(self, record: TargetRecord) -> tuple[TargetRecord, bool]:
+        """Add a target; False with the one that is there already. Raises Conflict when that one differs."""
+        with self._store.transaction() as connection:
+            found = _find(connection, record.name)
+            if found is not None:
+                if found.route != record.route:
+                    raise Conflict(
+                        f"There is a target {record.name!r} already, for {_where(found.route)}.",
+                        hint="Give the new one another name, or remove that one first.",
+                        code="name_in_use",
+                    )
+                return found, False
+            _insert(connection, record)
+        return record, True
+
+    def change(self, name: str, change: ChangeTarget) -> TargetRecord:
+        """Replace the price, the secrets and the policy. Raises NotFound, and NotAllowed for the administrator's."""
+        found = self.get(name)
+        if found.locked:
+            raise _locked(name)
+        with self._store.transaction() as connection:
+            connection.execute(
+                targets.update()
+                .where(targets.c.name == name)
+                .values(
+                    price_per_hour=change.price_per_hour,
+                    secrets=_json(change.secrets),
+                    policy=_json(change.policy),
+                )
+            )
+        return self.get(name)
+
+    def use_python(self, name: str, python: str) -> TargetRecord:
+        """Give a target another interpreter. Raises NotFound, and NotAllowed for the administrator's."""
+        with self._store.transaction() as connection:
+            found = _find(connection, name)
+            if found is not None and found.locked:
+                raise _locked(name)
+            if found is not None:
+                route = msgspec.structs.replace(found.route, python=python)
+                connection.execute(
+                    targets.update().where(targets.c.name == name).values(options=_json(_options(route)))
+                )
+        return self.get(name)
+
+    def remove(self, name: str) -> bool:
+        """Forget a target and what this user's Labs know of kernels there; False when there was none."""
+        with self._store.transaction() as connection:
+            found = _find(connection, name)
+            if found is None:
+                return False
+            if found.locked:
+                raise _locked(name)
+            connection.execute(targets.delete().where(targets.c.name == name))
+            connection.execute(remote_kernels.delete().where(remote_kernels.c.target == name))
+        return True
+
+    def adopt(self, records: Sequence[TargetRecord]) -> list[str]:
+        """Make the administrator's targets what ``records`` says; the names of those that are no more."""
+        names = {record.name for record in records}
+        with self._store.transaction() as connection:
+            held = connection.execute(select(targets.c.name).where(targets.c.locked == 1)).scalars().all()
+            gone = [str(name) for name in held if name not in names]
+            for name in {*gone, *names}:
+                connection.execute(targets.delete().where(targets.c.name == name))
+            for record in records:
+                _insert(connection, msgspec.structs.replace(record, locked=True))
+        return gone
+
+    def own_kernels(self, target: str) -> list[OwnKernel]:
+        """The kernels that this user's Labs have on a target, as far as they know."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(select(remote_kernels).where(remote_kernels.c.target == target)).all()
+        return [
+            OwnKernel(
+                kernel_id=row.kernel_id,
+                target=row.target,
+                path=row.path or "",
+                chosen=msgspec.json.decode(row.chosen, type=dict[str, str]) if row.chosen else {},
+            )
+            for row in rows
+        ]
+
+
+def _find(connection: Connection, name: str) -> TargetRecord | None:
+    row = connection.execute(select(targets).where(targets.c.name == name)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _insert(connection: Connection, record: TargetRecord) -> None:
+    last = connection.execute(select(func.max(targets.c.position))).scalar()
+    connection.execute(
+        targets.insert().values(
+            name=record.name,
+            kind=record.route.kind,
+            host=record.route.host,
+            options=_json(_options(record.route)),
+            price_per_hour=record.price_per_hour,
+            secrets=_json(record.secrets),
+            policy=_json(record.policy),
+            locked=int(record.locked),
+            created_at=record.created_at or time.time(),
+            position=(last or 0) + 1,
+        )
+    )
+
+
+def _options(route: Route) -> dict[str, Any]:
+    """What a route says beyond the table's own columns."""
+    found = msgspec.to_builtins(route)
+    return {name: value for name, value in found.items() if name not in ("target", "kind", "host")}
+
+
+def _record(row: Row[Any]) -> TargetRecord:
+    options = {"target": row.name, "kind": row.kind, "host": row.host, **msgspec.json.decode(row.options)}
+    return TargetRecord(
+        route=msgspec.convert(options, Route),
+        price_per_hour=row.price_per_hour,
+        secrets=msgspec.json.decode(row.secrets, type=list[str]),
+        policy=msgspec.json.decode(row.policy, type=TargetPolicy),
+        locked=bool(row.locked),
+        created_at=row.created_at,
+    )
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _where(route: Route) -> str:
+    return route.host or "this machine"
+
+
+def _locked(name: str) -> NotAllowed:
+    return NotAllowed(
+        f"The target {name!r} is the administrator's.",
+        hint="Ask who runs this Lab to change GenOpsLab.targets.",
+    )

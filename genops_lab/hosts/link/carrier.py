@@ -1,0 +1,198 @@
+"""Carriers: what brings the agent's byte stream here. One call opens one, whatever the route.
+
+    carriage = await open_carriage(route, asker, folder)
+    carriage.reader, carriage.writer      # the agent's stream, from its preamble on
+
+The bytes pass through a child process in every case: paramiko in one of ours, the system's ssh, or, for this
+machine, the agent itself. Nothing here blocks the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from ...core.errors import GenOpsError
+from ..providers.ssh import ssh_config
+from . import bootstrap
+from .errors import AgentRefused, CarrierEnded, ConfigurationUnusable, LinkError, NoPython
+from .questions import Asker
+from .route import Route
+
+#: Bytes that may wait to be read here before the host is slowed down.
+READ_LIMIT = 256 * 1024
+
+
+class End:
+    """How a carrier ended: the command's exit code (None: it was cut), what it wrote to its standard error, and
+    what the carrier itself said."""
+
+    def __init__(
+        self, exit_code: int | None, stderr: str, error: LinkError | None = None, reason: str = ""
+    ) -> None:
+        self.exit_code = exit_code
+        self.stderr = stderr
+        self.error = error
+        self.reason = reason
+
+
+class HostStream(ABC):
+    """An open stream. ``carrier`` is ``paramiko``, ``openssh`` or ``local``; ``pid`` the child's."""
+
+    carrier: str
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    pid: int = 0
+    established: bool = False
+    """Whether the agent spoke: what comes later is a cut, not a failure to connect."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+
+    @property
+    def asking(self) -> bool:
+        """Whether a person is being asked something at the moment."""
+        return False
+
+    @abstractmethod
+    async def end(self) -> End:
+        """Wait until it has ended, and say how."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End it; returns when the child is gone. May be called at any time, and twice."""
+
+    async def why(self, patience_s: float = 2.0) -> LinkError:
+        """Why the stream ended, once reading came to its end."""
+        target = self.route.target
+        try:
+            end = await asyncio.wait_for(self.end(), patience_s)
+        except asyncio.TimeoutError:
+            return CarrierEnded(f"The connection to {target} ended.", hint="It is made again by itself.")
+        if end.error is not None:
+            return end.error
+        last = bootstrap.tail(end.stderr.encode())
+        if end.exit_code is not None:
+            told = f" Its last words: {last}" if end.stderr.strip() else ""
+            return AgentRefused(
+                f"The agent on {target} ended with exit code {end.exit_code}.{told}",
+                hint="Connect again; if it ends again, its last words say why.",
+            )
+        return CarrierEnded(
+            f"The connection to {target} was cut: {end.reason or 'its process ended'}.",
+            hint="It is made again by itself; kernels on the host go on meanwhile.",
+        )
+
+
+async def open_carriage(
+    route: Route, asker: Asker, folder: Path, *, payload: tuple[bytes, str] | None = None
+) -> HostStream:
+    """Connect, see the agent started, hand over its stream.
+
+    ``folder``: GenOps' data directory, where accepted host keys lie. ``payload``: the agent's zip and its SHA-256,
+    in place of this version's own. Raises :class:`~genops_lab.hosts.link.errors.LinkError`, and InvalidRequest for a
+    route that cannot be one. Questions go to ``asker`` and may take as long as a person does.
+    """
+    data, sha = await asyncio.to_thread(_own_payload) if payload is None else payload
+    nonce = secrets.token_hex(8)
+    carriage = await _open(route, asker, folder, sha, nonce)
+    try:
+        await bootstrap.start(
+            carriage.reader,
+            carriage.writer,
+            target=route.target,
+            nonce=nonce,
+            payload=data,
+            asking=lambda: carriage.asking,
+        )
+    except bootstrap.NoAnswer as silence:
+        error = await _silent(carriage, silence.noise)
+        await carriage.close()
+        raise error from None
+    except OSError:
+        error = await carriage.why()
+        await carriage.close()
+        raise error from None
+    except BaseException:
+        await carriage.close()
+        raise
+    carriage.established = True
+    return carriage
+
+
+async def _open(route: Route, asker: Asker, folder: Path, sha: str, nonce: str) -> HostStream:
+    if route.kind == "local":
+        from ..providers.local import LocalCarriage
+
+        return await LocalCarriage.start(route, sha, nonce)
+    command = bootstrap.command(route.python, sha, nonce)
+    plan = await ssh_config.plan(route, folder)
+    carrier, _ = carrier_of(route, plan)
+    if carrier == "paramiko":
+        from ..providers.ssh.paramiko_carrier import ParamikoCarriage
+
+        try:
+            return await ParamikoCarriage.start(route, plan, asker, folder, command)
+        except ConfigurationUnusable as error:
+            if (
+                error.code != "ssh_incompatible"
+                or route.carrier != "auto"
+                or ssh_config.ssh_program() is None
+            ):
+                raise
+    from ..providers.ssh.openssh_carrier import OpensshCarriage
+
+    return await OpensshCarriage.start(route, plan, asker, folder, command)
+
+
+async def chosen_carrier(route: Route, folder: Path) -> tuple[str, str]:
+    """Which carrier a route gets (``paramiko``, ``openssh``, ``local``), and why. Raises ConfigurationUnusable."""
+    if route.kind == "local":
+        return "local", "this machine"
+    return carrier_of(route, await ssh_config.plan(route, folder))
+
+
+def carrier_of(route: Route, plan: ssh_config.Plan) -> tuple[str, str]:
+    """As :func:`chosen_carrier`, for a plan that was made. Raises ConfigurationUnusable."""
+    carrier, why = route.carrier, "chosen for this target"
+    if carrier == "auto":
+        carrier, why = ("openssh", plan.needs_openssh) if plan.needs_openssh else ("paramiko", "the default")
+    if carrier == "openssh" and ssh_config.ssh_program() is None:
+        raise ConfigurationUnusable(
+            f"{route.target} needs the system's ssh ({why}), and there is none here.",
+            hint="Install OpenSSH's client.",
+        )
+    return carrier, why
+
+
+def _own_payload() -> tuple[bytes, str]:
+    from .payload import payload
+
+    return payload()
+
+
+async def _silent(carriage: HostStream, noise: bytes) -> GenOpsError:
+    """The stream ended before the host's Python said a word."""
+    route = carriage.route
+    try:
+        end = await asyncio.wait_for(carriage.end(), 10)
+    except asyncio.TimeoutError:
+        return await carriage.why()
+    if end.error is not None:
+        return end.error
+    said = end.stderr.strip() or noise.decode(errors="replace").strip()
+    words = bootstrap.tail(said.encode())
+    missing = "not found" in said or "No such file" in said or "Unknown command" in said
+    if end.exit_code in (126, 127) or (end.exit_code is not None and missing):
+        return NoPython(
+            f"There is no {route.python} on {route.target}: {words}",
+            hint="Install Python 3.8 or later there, or give the target the path of an interpreter (conda's, say).",
+        )
+    if end.exit_code is not None:
+        return AgentRefused(
+            f"The login shell of {route.target} ended with exit code {end.exit_code} before Python started: {words}",
+            hint="Look whether the account may run commands (its shell, a forced command), and at its rc files.",
+        )
+    return await carriage.why()

@@ -1,0 +1,382 @@
+"""A link: one connection to a target that comes back by itself, and the channels over it.
+
+    idle --up()--> connecting <--> asking --> up --broken--> down --> connecting ...
+                        |                                      |
+                        +-- first attempt failed --> failed <--+-- an attempt needs a person, or cannot succeed
+
+Everything here belongs to the loop of :class:`~genops_lab.hosts.link.connections.HostConnections`; only ``state``,
+``route`` and ``watch`` may be used from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from genops_lab.agent.mux import Channel, ChannelReset, Mux, StreamEnded
+
+from ...core.errors import GenOpsError
+from . import calls
+from .deadline import Answers, Deadline
+from .errors import (
+    AuthenticationFailed,
+    CarrierEnded,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostUnreachable,
+    LinkError,
+    QuestionUnanswered,
+)
+from .keepalive import Keepalive
+from .listeners import Listeners
+from .opening import CLOSE_S, close_soon, greeting, open_it, pause_after
+from .questions import Asker
+from .route import Route
+from .state import LinkDown, LinkState, LinkStateName
+
+if TYPE_CHECKING:
+    from .carrier import HostStream
+
+log = logging.getLogger("genops_lab")
+
+Handler = Callable[[Channel], Awaitable[None]]
+Opener = Callable[[Route, Asker, Path], Awaitable["HostStream"]]
+
+#: The first connection may upload the agent, and hosts' rc files take seconds.
+FIRST_ATTEMPT_S = 90.0
+#: Reconnecting: short, so that an attempt that began in a black hole does not outlast it; longer where a login
+#: is known to be slow.
+ATTEMPT_S = 4.0
+_SLOW_LOGIN = 4.0
+#: Tried again by itself, these would lock an account or hide an attack.
+_NEEDS_A_PERSON = (AuthenticationFailed, HostKeyChanged, HostKeyUnknown, QuestionUnanswered)
+#: A connection that breaks sooner and was of no use counts as a failed attempt.
+_LASTED_S = 1.0
+#: How long the reconnection waits to learn why the connection broke.
+_WHY_S = 0.02
+
+
+class HostConnection:
+    """The connection to one target."""
+
+    def __init__(self, route: Route, folder: Path, asker: Asker, opener: Opener | None = None) -> None:
+        self.route = route
+        self.state = LinkState()
+        #: the agent's greeting: version, python, pid, nonce, hostname, boot_id
+        self.hello: dict[str, Any] = {}
+        self._folder = folder
+        self._opener = opener or open_it
+        self._answers = Answers(asker, self._asking)
+        self._patience: Deadline | None = None
+        self._watchers: Listeners[[LinkState]] = Listeners(f"the link to {route.target}")
+        self._services: dict[str, Handler] = {}
+        self._holds = 0
+        self._mux: Mux | None = None
+        self._pulse: Keepalive | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._hurry = asyncio.Event()
+        self._may_ask = False
+        self._took_s = 0.0
+        self._proved = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # For everybody
+
+    def watch(self, told: Callable[[LinkState], None]) -> Callable[[], None]:
+        """Call ``told`` in the links' thread whenever the state changes; returns what ends that."""
+        return self._watchers.add(told)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether channels can be opened now."""
+        return self._mux is not None
+
+    async def up(self) -> None:
+        """Connect now if not connected; a person may be asked. Raises LinkError when that fails."""
+        if self._mux is None:
+            self._may_ask = self._answers.may_ask = True  # also for an attempt that is under way
+            self._start()
+            await self._outcome()
+
+    async def renew(self) -> None:
+        """Connect anew, by the route as it is now; kernels there see a short cut. A person may be asked.
+        Raises LinkError when that fails."""
+        mux, self._mux = self._mux, None
+        if mux is not None:
+            mux.close()
+        await self.up()
+
+    async def ready(self, timeout_s: float | None = None) -> None:
+        """Wait until a link that is wanted is up; nobody is asked. Raises LinkDown when nobody wants it, when it
+        has failed, or after ``timeout_s``."""
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._mux is None:
+            if self.state.state in ("idle", "failed"):
+                raise self._not_connected()
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise self._not_connected()
+            with contextlib.suppress(GenOpsError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._outcome(), left)
+
+    async def changed(self) -> None:
+        """Wait for the next change of the state."""
+        change = asyncio.Event()
+        end = self.watch(lambda _state: change.set())
+        try:
+            await change.wait()
+        finally:
+            end()
+
+    async def call(
+        self,
+        method: str,
+        params: dict[str, Any] | None = None,
+        timeout_s: float = 30.0,
+        progress: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Ask the host's agent; a link that comes back within ``timeout_s`` is waited for.
+
+        Raises RemoteError (the agent refused, or ``code`` "gone" when the connection went meanwhile and the call
+        is none that can simply be asked again), LinkDown, and Unavailable after ``timeout_s``.
+        """
+        return await calls.call(self, method, params or {}, timeout_s, progress)
+
+    def open(self, service: str, params: dict[str, Any], urgent: bool = False) -> Channel:
+        """Open a channel to a service of the host. Raises LinkDown, ChannelReset."""
+        if self._mux is None:
+            raise self._not_connected()
+        return self._mux.open(service, params, urgent)
+
+    def proved(self) -> None:
+        """This connection was of use: when it breaks, the next one is made at once."""
+        self._proved = True
+
+    def serve(self, service: str, handler: Handler) -> None:
+        """Have ``handler`` serve the channels of this service that the host opens; each in a task of its own."""
+        self._services[service] = handler
+
+    def hold(self) -> Callable[[], None]:
+        """Somebody (a kernel) needs this link at any moment: its end is looked for each second, not each 15.
+        Returns what ends that."""
+        self._holds += 1
+        self._attend()
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._holds -= 1
+                self._attend()
+
+        return release
+
+    async def down(self) -> None:
+        """Disconnect on purpose; it stays so until ``up``."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping], timeout=CLOSE_S)
+        if self._tasks:  # its process ends
+            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+        self._set("idle")
+        self._tell_waiting(self._not_connected())
+
+    # The task that keeps it up
+
+    def _start(self) -> None:
+        self._hurry.set()
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.get_running_loop().create_task(self._keep())
+
+    async def _outcome(self) -> None:
+        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(outcome)
+        try:
+            await outcome
+        finally:
+            self._waiting.discard(outcome)
+
+    def _tell_waiting(self, error: Exception | None) -> None:
+        for outcome in list(self._waiting):
+            if not outcome.done():
+                if error is None:
+                    outcome.set_result(None)
+                else:
+                    outcome.set_exception(error)
+
+    async def _keep(self) -> None:
+        was_up, failures, broken_at = False, 0, time.monotonic()
+        while True:
+            may_ask, self._may_ask = self._may_ask, False
+            self._hurry.clear()
+            try:
+                carriage, mux = await self._connect(may_ask=may_ask, first=not was_up)
+            except GenOpsError as error:
+                failures += 1
+                if not was_up or not isinstance(error, LinkError) or isinstance(error, _NEEDS_A_PERSON):
+                    self._set("failed", error=error)
+                    self._tell_waiting(error)
+                    return
+                pause = pause_after(failures, time.monotonic() - broken_at)
+                self._set("down", error=error, retry_at=time.time() + pause)
+                self._tell_waiting(error)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), pause)
+                continue
+            was_up, self._may_ask, began = True, False, time.monotonic()
+            reason = await self._live(carriage, mux)
+            broken_at = time.monotonic()
+            failures = 0 if self._proved or broken_at - began > _LASTED_S else failures + 1
+            pause = pause_after(failures, 0.0) if failures > 1 else 0.0
+            self._set("down", message=reason, retry_at=time.time() + pause)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause)
+
+    async def _connect(self, *, may_ask: bool, first: bool) -> tuple[HostStream, Mux]:
+        self._set("connecting", message=self.state.message)
+        self._answers.begin(may_ask=may_ask)
+        started = time.monotonic()
+        allowed = FIRST_ATTEMPT_S if first or may_ask else max(ATTEMPT_S, _SLOW_LOGIN * self._took_s)
+        attempt = asyncio.ensure_future(self._attempts())
+        self._patience = patience = Deadline(allowed)
+        patience.watch(attempt)
+        try:
+            carriage, mux, self.hello = await attempt
+        except asyncio.CancelledError:
+            if patience.over:
+                raise HostUnreachable(
+                    f"{self.route.target} did not answer within {allowed:.0f} s.",
+                    hint="See whether the host is up and the network leads there.",
+                ) from None
+            attempt.cancel()
+            await asyncio.wait([attempt], timeout=CLOSE_S)
+            raise
+        except (OSError, ValueError, EOFError) as error:  # what the carrier did not put into words
+            raise CarrierEnded(
+                f"The connection to {self.route.target} could not be made: {error}", hint="Test the target."
+            ) from error
+        finally:
+            self._patience = None
+        self._took_s = time.monotonic() - started
+        self._answers.keep()
+        return carriage, mux
+
+    async def _attempts(self) -> tuple[HostStream, Mux, dict[str, Any]]:
+        while True:
+            try:
+                return await self._attempt()
+            except (HostUnreachable, CarrierEnded, OSError, EOFError):
+                if not self._answers.again():
+                    raise
+
+    async def _attempt(self) -> tuple[HostStream, Mux, dict[str, Any]]:
+        carriage = await self._opener(self.route, self._answers, self._folder)
+        try:
+            hello, rest = await greeting(carriage)
+        except BaseException:
+            self._later(close_soon(carriage))
+            raise
+        mux = Mux(carriage.reader, carriage.writer, odd=True, accept=self._accept, heard=rest)
+        return carriage, mux, hello
+
+    async def _live(self, carriage: HostStream, mux: Mux) -> str:
+        """Serve until the connection breaks; what broke it."""
+        self._mux, self._proved = mux, False
+        self._pulse = Keepalive(mux, self._measured, attentive=self._holds > 0)
+        running = asyncio.ensure_future(mux.run())
+        beating = asyncio.ensure_future(self._pulse.run())
+        self._set("up", carrier=carriage.carrier)
+        self._tell_waiting(None)
+        try:
+            await asyncio.wait([running, beating], return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                return f"{self.route.target} does not answer any more."
+            self._mux = None
+            error = running.exception()
+            if error is not None and not isinstance(error, StreamEnded):
+                log.error("The connection to %s failed.", self.route.target, exc_info=error)
+            return (await carriage.why(_WHY_S)).message
+        finally:
+            self._mux = self._pulse = None
+            mux.close()
+            for task in (running, beating):
+                task.cancel()
+            self._later(close_soon(carriage))
+
+    # Small parts
+
+    def _attend(self) -> None:
+        if self._pulse is not None:
+            self._pulse.attend(self._holds > 0)
+
+    def _measured(self, seconds: float) -> None:
+        self.state = msgspec.structs.replace(self.state, rtt_s=seconds)
+
+    def _asking(self, begins: bool) -> None:
+        if self._patience is not None:
+            if begins:
+                self._patience.pause()
+            else:
+                self._patience.resume()
+            self._set("asking" if begins else "connecting")
+
+    def _accept(self, channel: Channel) -> None:
+        handler = self._services.get(channel.service)
+        if handler is None:
+            channel.reset("unknown_service", f"This Lab has no service {channel.service[:40]!r}.")
+        else:
+            self._later(self._serve(handler, channel))
+
+    async def _serve(self, handler: Handler, channel: Channel) -> None:
+        try:
+            await handler(channel)
+        except ChannelReset:
+            return  # the host's side is gone
+        except Exception:  # the boundary: one channel's failure is no other's
+            log.warning("Serving %s for %s failed.", channel.service, self.route.target, exc_info=True)
+            channel.reset("failed", "The Lab could not serve this.")
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _set(
+        self,
+        state: LinkStateName,
+        *,
+        message: str = "",
+        error: GenOpsError | None = None,
+        retry_at: float | None = None,
+        carrier: str = "",
+    ) -> None:
+        previous = self.state
+        self.state = LinkState(
+            state=state,
+            since=previous.since if previous.state == state else time.time(),
+            message=error.message if error else message,
+            hint=error.hint if error else "",
+            retry_at=retry_at,
+            carrier=carrier or previous.carrier,
+            code=error.code if error else "",
+            step=error.step if isinstance(error, LinkError) else "",
+        )
+        self._watchers.tell(self.state)
+
+    def _not_connected(self) -> LinkDown:
+        if self.state.state == "failed":
+            return LinkDown(
+                f"{self.route.target} is not connected: {self.state.message}",
+                hint=self.state.hint or "Connect it (genops targets connect, or the Targets panel).",
+            )
+        return LinkDown(f"{self.route.target} is not connected.", hint="Connect it, then try again.")

@@ -1,0 +1,173 @@
+"""All links of a process, in one thread with a loop of its own.
+
+What is urgent there (bytes between kernels and their clients) waits for nothing that the process's other loops
+do, and the other way round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .connection import HostConnection, Opener
+from .listeners import Listeners
+from .questions import Asker, Question
+from .route import Route
+from .state import LinkDown, LinkState
+
+T = TypeVar("T")
+log = logging.getLogger("genops_lab")
+
+_CLOSE_S = 3.0
+
+
+class HostConnections:
+    """Made in any thread; its thread starts with the first work. Ends with :meth:`close`, or the process.
+
+    ``folder``: GenOps' data directory. ``opener`` replaces how carriages are opened (tests).
+    """
+
+    def __init__(self, folder: Path, asker: Asker, *, opener: Opener | None = None) -> None:
+        self.folder = folder
+        self._asker = asker
+        self._opener = opener
+        self._links: dict[str, HostConnection] = {}
+        self._watchers: Listeners[[str, LinkState]] = Listeners("links")
+        self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def asker(self) -> Asker:
+        """Who is asked; may be replaced, for questions from then on."""
+        return self._asker
+
+    @asker.setter
+    def asker(self, asker: Asker) -> None:
+        self._asker = asker
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    async def ask(self, question: Question) -> str | None:
+        """The links' own Asker: whoever is asked at the time."""
+        return await self._asker.ask(question)
+
+    # From any thread
+
+    def link(self, route: Route) -> HostConnection:
+        """The link of the route's target; nothing is connected by this. A changed route counts from the next
+        connection on."""
+        with self._lock:
+            link = self._links.get(route.target)
+            if link is None:
+                link = self._links[route.target] = HostConnection(route, self.folder, self, self._opener)
+                link.watch(lambda state: self._watchers.tell(route.target, state))
+            link.route = route
+            return link
+
+    def known(self) -> list[HostConnection]:
+        """All links that somebody asked for."""
+        with self._lock:
+            return list(self._links.values())
+
+    def forget(self, target: str) -> None:
+        """Drop the link of a target that is removed, and end its connection."""
+        with self._lock:
+            link = self._links.pop(target, None)
+        if link is not None:
+            self.submit(link.down())
+
+    def watch_all(self, told: Callable[[str, LinkState], None]) -> Callable[[], None]:
+        """Call ``told(target, state)`` in the links' thread whenever a link's state changes, also of links to
+        come; returns what ends that."""
+        return self._watchers.add(told)
+
+    def at_close(self, closer: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run this in the loop when the links close, before they do."""
+        self._closers.append(closer)
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Begin a coroutine in the links' loop."""
+        try:
+            loop = self._running_loop()
+        except LinkDown:
+            work.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(work, loop)
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the links' loop and wait for it in the caller's; cancelling reaches it."""
+        if asyncio.get_running_loop() is self._loop:
+            return await work
+        return await asyncio.wrap_future(self.submit(work))
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call this in the loop; does nothing once it has ended."""
+        loop = self._loop
+        if loop is not None and not self._closed:
+            loop.call_soon_threadsafe(call)
+
+    def close(self) -> None:
+        """End all connections and the thread; kernels on their hosts go on. Takes seconds at most, harmless
+        when repeated. Not to be called in the links' loop."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            loop, thread = self._loop, self._thread
+        atexit.unregister(self.close)
+        if loop is None or thread is None:
+            return
+        ending = asyncio.run_coroutine_threadsafe(self._end(), loop)
+        try:
+            ending.result(_CLOSE_S)
+        except concurrent.futures.TimeoutError:
+            log.warning("Connections did not end within %.0f s; their processes end with this one.", _CLOSE_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(_CLOSE_S)
+
+    # The thread
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._closed:
+                raise LinkDown("The connections of this process are closed.", hint="Start it again.")
+            if self._loop is None:
+                self._loop = asyncio.SelectorEventLoop()
+                self._thread = threading.Thread(
+                    target=self._serve, args=(self._loop,), name="genops-links", daemon=True
+                )
+                self._thread.start()
+                atexit.register(self.close)
+            return self._loop
+
+    @staticmethod
+    def _serve(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
+
+    async def _end(self) -> None:
+        for closer in self._closers:
+            await closer()
+        with self._lock:
+            links = list(self._links.values())
+        await asyncio.gather(*(link.down() for link in links))
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest, timeout=1.0)

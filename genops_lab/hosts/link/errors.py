@@ -1,0 +1,126 @@
+"""Why a link to a host could not be made.
+
+    LinkError (503)
+    |-- HostUnreachable       step reachable   no such name, refused, no route, no answer, not an SSH server
+    |-- HostKeyUnknown        step host_key    nobody accepted the host's key
+    |-- HostKeyChanged        step host_key    another key than the one that was accepted
+    |-- AuthenticationFailed  step login       no key or password was taken
+    |-- QuestionUnanswered    step login       an answer was needed and nobody gave one
+    |-- ConfigurationUnusable step reachable   the ssh_config or a key file cannot be used
+    |-- NoPython              step python      no such interpreter there
+    |-- OldPython             step python      one older than 3.8
+    |-- AgentRefused          step agent       the agent cannot be put or started there
+    `-- CarrierEnded          step reachable   the carrier's process or the connection ended meanwhile
+
+``step`` is the step of "test target" that failed. ``code`` is stable; neither message nor hint holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ...core.errors import Unavailable
+
+Step = Literal["reachable", "host_key", "login", "python", "agent"]
+
+
+class LinkError(Unavailable):
+    """A link could not be made, or ended."""
+
+    code = "link"
+    step: Step = "reachable"
+
+    @staticmethod
+    def of(
+        kind: str, message: str, hint: str = "", details: dict[str, str] | None = None, code: str = ""
+    ) -> LinkError:
+        """The error that another process (a carrier's child, the host) raised, raised here again.
+
+        ``kind`` is its class's code, ``code`` its own where it has one.
+        """
+        found = _BY_CODE.get(kind, LinkError)
+        return found(message, hint=hint, code=code or None, details=dict(details or {}))
+
+
+class HostUnreachable(LinkError):
+    """Nothing that speaks SSH answers there."""
+
+    code = "host_unreachable"
+
+
+class ConfigurationUnusable(LinkError):
+    """The ssh_config, a key file or a program that it names cannot be used."""
+
+    code = "ssh_configuration"
+
+
+class HostKeyUnknown(LinkError):
+    """The host's key is not known, and nobody accepted it. ``details``: fingerprint, key_type."""
+
+    code = "host_key_unknown"
+    step: Step = "host_key"
+
+
+class HostKeyChanged(LinkError):
+    """The host shows another key than the one known. ``details``: fingerprint, key_type, file."""
+
+    code = "host_key_changed"
+    step: Step = "host_key"
+
+
+class AuthenticationFailed(LinkError):
+    """The host took neither key nor password."""
+
+    code = "authentication_failed"
+    step: Step = "login"
+
+
+class QuestionUnanswered(LinkError):
+    """Something had to be answered by a person, and nobody did."""
+
+    code = "question_unanswered"
+    step: Step = "login"
+
+
+class NoPython(LinkError):
+    """The host has no such interpreter."""
+
+    code = "no_python"
+    step: Step = "python"
+
+
+class OldPython(LinkError):
+    """The interpreter there is older than the agent needs."""
+
+    code = "old_python"
+    step: Step = "python"
+
+
+class AgentRefused(LinkError):
+    """The agent could not be written or started on the host (read-only home, full disk, foreign owner, ...)."""
+
+    code = "agent_refused"
+    step: Step = "agent"
+
+
+class CarrierEnded(LinkError):
+    """What carried the stream is gone."""
+
+    code = "carrier_ended"
+
+
+_BY_CODE: dict[str, type[LinkError]] = {
+    kind.code: kind
+    for kind in (
+        HostUnreachable,
+        ConfigurationUnusable,
+        HostKeyUnknown,
+        HostKeyChanged,
+        AuthenticationFailed,
+        QuestionUnanswered,
+        NoPython,
+        OldPython,
+        AgentRefused,
+        CarrierEnded,
+    )
+}

@@ -1,0 +1,1 @@
+"""This machine: its metrics and GPUs."""

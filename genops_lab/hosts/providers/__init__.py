@@ -1,0 +1,1 @@
+"""One kind of host each: this machine, SSH."""

@@ -1,0 +1,400 @@
+"""Targets: places that run kernels, their links, tests and last readings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
+from genops_lab.core.events import EventBus
+from genops_lab.core.live import LiveHub
+from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
+from genops_lab.core.tasks import TaskHandle, TasksService
+
+from .best_fit import fit_of
+from .candidates import candidates
+from .connecting import Connecting
+from .connection_test import ConnectionTest
+from .live_topic import Publisher
+from .loop_connections import LoopConnections
+from .metrics import HostMetrics
+from .models import (
+    BestFit,
+    BestFitQuery,
+    Candidate,
+    ChangeTarget,
+    NewTarget,
+    RemovedTarget,
+    RemoveQuery,
+    ReportStep,
+    Target,
+    TargetReport,
+)
+from .names import check_secrets, kernel_name
+from .records import TargetRecord, check_policy, check_price, record_of
+from .test_reports import Outcome, Reports, what_to_do
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import Store
+    from genops_lab.hosts.link.connection import HostConnection
+    from genops_lab.hosts.link.connections import HostConnections
+    from genops_lab.hosts.link.state import LinkState
+    from genops_lab.hosts.machine.metrics import KernelEntry
+
+    from ..kernels.owners import KernelOwners
+    from .ledger import OwnKernel
+    from .questions import QuestionsService
+
+TOPIC = "targets"
+EVENT, NOTICE = "target", "kernel_notice"
+
+
+class KernelNames(Protocol):
+    """Who knows the Jupyter server's kernels: ids by the name of their kernelspec."""
+
+    async def kernels(self) -> Sequence[KernelEntry]:
+        """The kernels that run."""
+        ...
+
+
+class TargetsService:
+    """Adds, connects, tests and removes targets; the live topic ``targets`` while somebody listens.
+
+    Nothing connects unasked: not a list, not an open panel, not the adding of a target.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        events: EventBus,
+        live: LiveHub,
+        tasks: TasksService,
+        questions: QuestionsService,
+        kernels: KernelNames | None = None,
+        *,
+        links: HostConnections,
+        read_here: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from ..kernels.inventory import Inventory
+        from ..kernels.warm_pool import WarmPool
+        from .ledger import Ledger
+
+        self.ledger = Ledger(store)
+        self._inventory = Inventory(self.ledger, settings)
+        self.connections = LoopConnections(links, self._link_told)
+        self.upkeep = WarmPool(self.connections, self.ledger, self._own_ids, self.changed)
+        self.fleet = HostMetrics(self.connections, read_here)
+        self._settings = settings
+        self._events = events
+        self._tasks = tasks
+        self._questions = questions
+        self._kernels = kernels
+        self._reports = Reports(events, live)
+        self._connecting = Connecting(self.connections, self.changed)
+        #: The task that builds an environment on a target: it is not logged out of meanwhile.
+        self.build_of: Callable[[str], str] = lambda _name: ""
+        self._publisher = Publisher(live, TOPIC, self.list_targets)
+        #: who has the kernels; once the Lab is open
+        self.holders: KernelOwners | None = None
+
+    async def open(self) -> None:
+        """Take over the administrator's targets, and see that each target has its kernelspec."""
+        await asyncio.to_thread(self._inventory.reconcile)
+
+    async def list_targets(self) -> list[Target]:
+        """All targets with the state of their links and their last readings; connects nowhere."""
+        records = await asyncio.to_thread(self.ledger.all)
+        await self.fleet.look([record.name for record in records if record.route.kind == "local"])
+        states = self.connections.states()
+        return [self._target(record, states.get(record.name)) for record in records]
+
+    async def get_target(self, name: str) -> Target:
+        """One target."""
+        record = await self.record(name)
+        return self._target(record, self.connections.states().get(name))
+
+    async def best_fit(self, body: BestFitQuery) -> BestFit:
+        """The target and GPUs that suit a need best, among those that are connected; connects nowhere."""
+        if body.memory_bytes < 0 or not 1 <= body.count <= 64:
+            raise InvalidRequest(
+                "No such GPUs are asked for.",
+                hint="Ask for 1 to 64 GPUs and for no less than 0 bytes on each.",
+            )
+        return fit_of(await self.list_targets(), body)
+
+    async def list_candidates(self) -> list[Candidate]:
+        """Hosts of the user's ssh_config that are no targets yet."""
+        records = await asyncio.to_thread(self.ledger.all)
+        return await asyncio.to_thread(candidates, [record.route for record in records])
+
+    async def add_target(self, body: NewTarget) -> Target:
+        """Add a target and its kernel; nothing is connected. The same again changes nothing."""
+        if not self._settings.allow_user_targets:
+            raise NotAllowed(
+                "Targets are chosen by the administrator of this Lab.",
+                hint="Ask who runs it to add the host.",
+            )
+        record, added = await asyncio.to_thread(self._inventory.add, record_of(body))
+        if added:
+            self.changed(record.name)
+        return await self.get_target(record.name)
+
+    async def change_target(self, name: str, body: ChangeTarget) -> Target:
+        """Replace a target's price an hour, the secrets that its kernels get, and how they are kept."""
+        checked = ChangeTarget(
+            price_per_hour=check_price(body.price_per_hour),
+            secrets=check_secrets(body.secrets),
+            policy=check_policy(body.policy),
+        )
+        await asyncio.to_thread(self.ledger.change, name, checked)
+        self.upkeep.policy_changed(name)
+        self.changed(name)
+        return await self.get_target(name)
+
+    async def remove_target(self, name: str, query: RemoveQuery) -> RemovedTarget:
+        """Forget a target; kernels on it run on. Refused while kernels of this Lab run there, unless forced."""
+        record = await self.record(name)
+        if record.locked:
+            raise NotAllowed(
+                f"The target {name!r} is the administrator's.",
+                hint="Ask who runs this Lab to change GenOpsLab.targets.",
+            )
+        own = await self._own_kernels(record)
+        if own and not query.force:
+            raise Conflict(
+                f"{_count(own)} of this Lab on {name!r}: {', '.join(_shown(each) for each in own)}.",
+                hint="Shut down first what you do not need. With force (--force) it runs on, and this Lab "
+                "forgets it.",
+                code="kernels_running",
+                details={"kernels": [each.kernel_id for each in own]},
+            )
+        report = self._reports.get(name)
+        if report.state == "running":
+            await self._tasks.cancel_task(report.task_id)
+        if self.build_of(name):
+            await self._tasks.cancel_task(self.build_of(name))
+        await self._leave(name)
+        await asyncio.to_thread(self._inventory.remove, record)
+        self.connections.forget(name)
+        self._reports.forget(name)
+        self.fleet.forget(name)
+        self.changed(name)
+        left = [each.kernel_id for each in own]
+        message = f"{name} is removed."
+        if left:
+            message += f" {_count(own)} on {record.where}, without this Lab: {', '.join(left)}."
+        return RemovedTarget(name=name, message=message, kernels_left=left)
+
+    async def connect_target(self, name: str) -> Target:
+        """Begin to connect; what must be asked comes as questions, the outcome as the target's state."""
+        record = await self.record(name)
+        self._connecting.begin(name, self.connections.link(record.route))
+        return await self.get_target(name)
+
+    async def disconnect_target(self, name: str) -> Target:
+        """Disconnect on purpose; kernels run on, and it stays disconnected until somebody connects."""
+        await self.record(name)
+        await self._leave(name)
+        self.changed(name)
+        return await self.get_target(name)
+
+    async def test_target(self, name: str) -> Task:
+        """Test a target step by step, in a task; one that is under way is joined."""
+        record = await self.record(name)
+        report = self._reports.get(name)
+        if report.state == "running":
+            return await self._tasks.get_task(report.task_id)
+
+        async def work(handle: TaskHandle) -> str:
+            return await self._test(handle, record)
+
+        task = self._tasks.start(f"Test {name}", work, subject=f"target:{name}")
+        self._reports.begin(name, task.id)
+        return task
+
+    async def get_report(self, name: str) -> TargetReport:
+        """The last test's steps, also while it goes on."""
+        await self.record(name)
+        return self._reports.get(name)
+
+    async def record(self, name: str) -> TargetRecord:
+        """What is remembered of a target. Raises NotFound."""
+        return await asyncio.to_thread(self.ledger.get, name)
+
+    async def link(self, name: str) -> HostConnection:
+        """The link of a target, connected or not. Raises NotFound."""
+        return self.connections.link((await self.record(name)).route)
+
+    async def connected_link(self, name: str) -> HostConnection:
+        """The link of a target that is connected. Raises NotFound, Conflict."""
+        record = await self.record(name)
+        if not self.connected(name):
+            raise Conflict(
+                f"{name} is not connected.",
+                hint=f"Connect it first: genops targets connect {name}",
+                code="not_connected",
+            )
+        return self.connections.link(record.route)
+
+    async def call(self, name: str, method: str, params: dict[str, Any], timeout_s: float = 30.0) -> Any:
+        """What the agent of a target that is connected answers. Raises what a link raises."""
+        link = await self.connected_link(name)
+        return await self.connections.run(link.call(method, params, timeout_s=timeout_s))
+
+    def connected(self, name: str) -> bool:
+        """Whether its link is up now."""
+        state = self.connections.states().get(name)
+        return state is not None and state.state == "up"
+
+    async def close(self) -> None:
+        """Give up what is being connected and close the links; kernels on their hosts run on."""
+        if self.holders is not None:
+            self.holders.close()
+        await self._connecting.close()
+        await self._questions.withdraw()
+        await self.upkeep.close()
+        await self.fleet.close()
+        await self.connections.close()
+
+    async def _leave(self, name: str) -> None:
+        await self._connecting.give_up(name)
+        await self._questions.withdraw(name)
+        self._connecting.forget(name)
+        await self.connections.disconnect(name)
+
+    async def _test(self, handle: TaskHandle, record: TargetRecord) -> str:
+        name = record.name
+        outcome: Outcome = "failed"
+        try:
+            keeps_login = await self._keeps_login(record)
+            await self._guided(handle, record).run(keeps_login)
+            outcome = ""
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            if not self.connected(name):  # what was being connected for the test alone
+                await self._leave(name)
+            raise
+        finally:
+            report = self._reports.end(name, outcome)
+        failed = [step for step in report.steps if step.state == "failed"]
+        if failed:
+            raise Failed(failed[0].message, hint=what_to_do(failed[0]), code="target_test")
+        return _works(report)
+
+    async def test_connected(self, name: str, handle: TaskHandle) -> str:
+        """Test a target within other work, over the connection that is open: what was found, in a sentence.
+
+        Nothing is connected and nobody asked for it. Empty where the connection is down, or a test goes on already.
+        """
+        test = self._guided(handle, await self.record(name))
+        if not self.connected(name) or self._reports.get(name).state == "running":
+            return ""
+        try:
+            await test.meet()
+        except GenOpsError as error:
+            handle.say(f"It could not be tested: {error.message}")
+            return ""
+        self._reports.begin(name, handle.task.id)
+        outcome: Outcome = "cancelled"
+        try:
+            await test.run_connected()
+            outcome = ""
+        finally:
+            report = self._reports.end(name, outcome)
+        failed = next((step for step in report.steps if step.state == "failed"), None)
+        if failed is not None:
+            return (
+                f"The test of {name} failed at {failed.step}: {failed.message} {what_to_do(failed)}".strip()
+            )
+        return _works(report)
+
+    def _guided(self, handle: TaskHandle, record: TargetRecord) -> ConnectionTest:
+        def told(step: ReportStep) -> None:
+            self._reports.add(record.name, step)
+            handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
+
+        return ConnectionTest(record, self.connections.link(record.route), self.connections.run, told)
+
+    async def _keeps_login(self, record: TargetRecord) -> str:
+        if self.build_of(record.name):
+            return "An environment is being built there."
+        if await self._own_kernels(record):
+            return "Kernels of this Lab run there: logging out would cut them off for a while."
+        return ""
+
+    async def _own_kernels(self, record: TargetRecord) -> list[OwnKernel]:
+        """The kernels of this user's Labs that run on a target, as far as can be known now."""
+        from .ledger import OwnKernel
+
+        own = {each.kernel_id: each for each in await asyncio.to_thread(self.ledger.own_kernels, record.name)}
+        if self._kernels is not None:
+            for entry in await self._kernels.kernels():
+                if entry.name == kernel_name(record.name):
+                    own[entry.kernel_id] = OwnKernel(
+                        kernel_id=entry.kernel_id, target=record.name, path=entry.path
+                    )
+        if own and self.connected(record.name):
+            link = self.connections.link(record.route)
+            found = await self.connections.run(link.call("kernels.list"))
+            running = {each["kernel_id"] for each in found if each["state"] == "running"}
+            return [each for each in own.values() if each.kernel_id in running]
+        return list(own.values())
+
+    def _target(self, record: TargetRecord, state: LinkState | None) -> Target:
+        name, route = record.name, record.route
+        warm = self.upkeep.warm(name)
+        reading = self.fleet.reading(name)
+        return Target(
+            name=name,
+            kind=route.kind,
+            host=route.host,
+            user=route.user,
+            port=route.port,
+            identity_file=route.identity_file,
+            python=route.python,
+            carrier=route.carrier,
+            kernel_name=kernel_name(name),
+            price_per_hour=record.price_per_hour,
+            secrets=record.secrets,
+            policy=record.policy,
+            warm_ready=warm.ready if warm else None,
+            warm_message=warm.message if warm else "",
+            locked=record.locked,
+            reading=reading[0] if reading else None,
+            reading_age_s=reading[1] if reading else None,
+            taken=self.holders.taken(name) if self.holders is not None else [],
+            ended=self.holders.ended(name) if self.holders is not None else [],
+            **self._connecting.told(name, state),
+        )
+
+    async def _own_ids(self, record: TargetRecord) -> set[str]:
+        return {each.kernel_id for each in await self._own_kernels(record)}
+
+    def _link_told(self, name: str) -> None:
+        self.upkeep.link_told(name, self.connected(name))
+        self.changed(name)
+
+    def notice_changed(self, kernel_id: str, name: str) -> None:
+        """Tell that there is a notice of a kernel on a target, or none any more."""
+        self._events.emit(NOTICE, kernel_id)
+        self.changed(name)
+
+    def changed(self, name: str) -> None:
+        """Tell that something of a target changed."""
+        self._events.emit(EVENT, name)
+
+
+def _count(kernels: Sequence[OwnKernel]) -> str:
+    return "1 kernel runs" if len(kernels) == 1 else f"{len(kernels)} kernels run"
+
+
+def _shown(kernel: OwnKernel) -> str:
+    return f"{kernel.path} ({kernel.kernel_id})" if kernel.path else kernel.kernel_id
+
+
+def _works(report: TargetReport) -> str:
+    return f"{report.target} can run kernels{'' if report.state == 'ok' else ', with warnings'}."
