@@ -55,11 +55,11 @@ def loop(count):
     return took
 loop(5)
 plain, profiled = [], []
-from genops_lab.kernel.profiling.capture import Capture
-from genops_lab.kernel.profiling import Wishes
+from genops_lab.runtime.profiling.capture import Capture
+from genops_lab.runtime.profiling import RecordingOptions
 for _ in range(ROUNDS):
     plain += loop(12)[2:]
-    capture = Capture("bench", Wishes(steps=11))
+    capture = Capture("bench", RecordingOptions(steps=11))
     capture.start()
     profiled += loop(13)[2:12]
     capture.close()
@@ -91,8 +91,8 @@ LOOPED = """
 import json, time, os
 os.environ["KINETO_LOG_LEVEL"] = "6"
 import torch, genops
-from genops_lab.kernel.profiling.capture import Capture
-from genops_lab.kernel.profiling import Wishes
+from genops_lab.runtime.profiling.capture import Capture
+from genops_lab.runtime.profiling import RecordingOptions
 WORK
 def took():
     started = time.thread_time()
@@ -102,7 +102,7 @@ took()
 plain, profiled = [], []
 for _ in range(ROUNDS):
     plain.append(took())
-    capture = Capture("bench", Wishes())
+    capture = Capture("bench", RecordingOptions())
     capture.start()
     profiled.append(took())
     capture.close()

@@ -24,13 +24,13 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
 
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext genops_lab``: the kernel side alone, which needs the standard library."""
-    from .kernel import load_ipython_extension as load
+    from .runtime import load_ipython_extension as load
 
     load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
     """``%unload_ext genops_lab``."""
-    from .kernel import unload_ipython_extension as unload
+    from .runtime import unload_ipython_extension as unload
 
     unload(ipython)

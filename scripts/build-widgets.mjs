@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
 const source = 'src/widgets';
-const target = 'genops_lab/kernel/static';
+const target = 'genops_lab/runtime/static';
 
 const entries = (await readdir(source))
   .filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts'))

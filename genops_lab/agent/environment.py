@@ -11,6 +11,7 @@ from typing import Dict, Mapping
 from .places import private_folder
 
 _NEVER = ("JUPYTERHUB_", "JPY_")
+_KERNEL_SIDE = ("genops_lab/kernel/", "genops_lab/runtime/")
 _NEVER_NAMES = {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE"}
 
 
@@ -45,7 +46,7 @@ def kernel_site(state: str) -> str:
     import zipfile
 
     with zipfile.ZipFile(container()) as archive:
-        members = [item for item in archive.infolist() if item.filename.startswith("genops_lab/kernel/")]
+        members = [item for item in archive.infolist() if item.filename.startswith(_KERNEL_SIDE)]
         digest = hashlib.sha256()
         for item in members:
             digest.update(f"{item.filename} {item.CRC:08x} {item.file_size}\n".encode())

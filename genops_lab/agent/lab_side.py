@@ -15,7 +15,7 @@ from . import places
 from .channels import ChannelReset
 
 SOCKET = "lab.sock"
-#: Below a kernel's folder: a folder for each of its traces (:func:`genops_lab.kernel.profiling.handing.new_folder`).
+#: Below a kernel's folder: a folder for each of its traces (:func:`genops_lab.runtime.profiling.upload.new_folder`).
 _TRACES, _TRACE_FOLDER = "profiles", re.compile(r"[0-9a-f]{32}\Z")
 
 

@@ -182,9 +182,9 @@ def _trial_of(file: Path, names: list[str]) -> tuple[str, list[SetupCell], str]:
 def _cells_of(file: Path, text: str, names: list[str]) -> tuple[str, list[SetupCell], str]:
     from IPython.core.inputtransformer2 import TransformerManager
 
-    from genops_lab.kernel.needed_cells import needed_cells
-    from genops_lab.kernel.scopes import cell_body
-    from genops_lab.kernel.setup_cells import Setup, earlier_cell, is_left_out
+    from genops_lab.runtime.needed_cells import needed_cells
+    from genops_lab.runtime.scopes import cell_body
+    from genops_lab.runtime.setup_cells import Setup, earlier_cell, is_left_out
     from genops_lab.sweeps.models import SetupCell
 
     try:

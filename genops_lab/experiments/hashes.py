@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genops_lab.core.errors import Failed, NotFound
-from genops_lab.kernel.model_files import SpecialFile, digest_of, plain_files
+from genops_lab.runtime.model_files import SpecialFile, digest_of, plain_files
 
 
 def model_digest(path: Path | str) -> str:
-    """The digest of a model's folder (:func:`~genops_lab.kernel.model_files.digest_of`), as 64 hexadecimal digits.
+    """The digest of a model's folder (:func:`~genops_lab.runtime.model_files.digest_of`), as 64 hexadecimal digits.
 
     Raises NotFound when there is no such folder, and Failed for links and special files.
     """

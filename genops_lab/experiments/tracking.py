@@ -22,7 +22,7 @@ from genops_lab.core.errors import (
 )
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
-from genops_lab.kernel.history import DIVERGED
+from genops_lab.runtime.history import DIVERGED
 
 from .backends.runs import MlflowRuns
 from .backends.writing import MlflowWriter

@@ -1,68 +1,10 @@
-"""Sends what ended processes of this kernel left in their spools: ``python -m genops_lab.kernel.drain FILE ...``.
+"""``genops_lab.runtime.drain`` by its name of before, also as a program: see the package."""
 
-The agent on a kernel's host starts it while the Lab is connected. A file is gone when all of it is safe; one that
-the Lab refuses for good is set aside as ``.broken``. The exit code is 1 when something is left for later.
-"""
-
-from __future__ import annotations
-
-import json
-import os
 import sys
-from typing import List
 
-from .sender import Sender
-from .spool import Spool
+from ..runtime.drain import main
 
-WAIT_S = 24 * 3600.0
-
-
-def drain(path: str) -> bool:
-    """Whether the spool is dealt with, for good. The run above it, or the one that it goes on with, is sent first."""
-    before = _before(path)
-    if before and os.path.exists(before) and not drain(before):
-        return False
-    try:
-        spool, header = Spool.left_behind(path)
-    except FileNotFoundError:
-        return True  # another one was faster
-    except (OSError, ValueError) as error:
-        return _set_aside(path, str(error))
-    sender = Sender(header["run_key"], header["process"], spool, lambda _ack, _trouble: None)
-    if sender.finish(WAIT_S):
-        return True
-    return sender.refused and _set_aside(path, sender.trouble)
-
-
-def _before(path: str) -> str:
-    """The spool file of the run that this one names; empty where it names none."""
-    try:
-        with open(path, "rb") as stream:
-            stream.readline()
-            start = json.loads(stream.readline())
-        named = start["data"].get("parent") or (start["data"].get("resume") or {}).get("run_key")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ""  # what is wrong with it is seen when it is sent
-    if not isinstance(named, str) or not named.isalnum() or named == os.path.basename(path)[: -len(".jsonl")]:
-        return ""
-    return os.path.join(os.path.dirname(path), f"{named}.jsonl")
-
-
-def _set_aside(path: str, reason: str) -> bool:
-    print(f"{os.path.basename(path)} is set aside: {reason}", file=sys.stderr)
-    try:
-        os.replace(path, os.path.splitext(path)[0] + ".broken")
-    except OSError as error:
-        print(f"{path}: {error}", file=sys.stderr)
-        return False
-    return True
-
-
-def main(paths: List[str]) -> int:
-    """The exit code."""
-    done = [drain(path) for path in paths]
-    return 0 if all(done) else 1
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,7 @@ const VIEWS = ['run', 'sweep', 'profile', 'deployment'] as const;
 
 export type CardView = (typeof VIEWS)[number];
 
-/** A card as the kernel puts it into an output (`genops_lab/kernel/live.py`). */
+/** A card as the kernel puts it into an output (`genops_lab/runtime/live.py`). */
 export interface ICard {
   readonly view: CardView;
   /** The comm over which the kernel sends what changed. */

@@ -59,7 +59,7 @@ def test_the_zip_is_the_same_each_time_and_holds_no_more_than_it_must(zipped: Pa
     names = zipfile.ZipFile(zipped).namelist()
     assert {"__main__.py", "genops_lab/__init__.py", "genops_lab/kernel/site/genops.py"} <= set(names)
     tops = {name.split("/")[1] for name in names if name.startswith("genops_lab/") and name.count("/") > 1}
-    assert tops == {"agent", "kernel"}
+    assert tops == {"agent", "kernel", "runtime"}
     assert not [name for name in names if "pycache" in name or name.endswith(".pyc")]
 
 
@@ -139,7 +139,7 @@ def test_an_old_python_runs_the_agent_and_starts_a_kernel_of_another(agent_home:
             client = await host.kernel("k").welcomed()
             msg_id = client.execute("import genops; print(genops.log.__module__)")
             await client.done(msg_id)
-            assert client.text(msg_id).startswith("genops_lab.kernel")
+            assert client.text(msg_id).startswith("genops_lab.runtime")
             await host.call("kernels.stop", kernel_id="k", grace_s=10)
             await client.until(lambda: client.end)
             again = host.kernel("k")

@@ -30,8 +30,8 @@ from genops_lab.experiments.models import (
     TrackingEvent,
 )
 from genops_lab.registry.models import RegisterModel
-from tests.kernel.kernels import RunningKernel, running_kernel
-from tests.kernel.stand_in import Answer, LabStandIn, lab_stand_in
+from tests.runtime.kernels import RunningKernel, running_kernel
+from tests.runtime.stand_in import Answer, LabStandIn, lab_stand_in
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_server import running_mlflow
 from tests.support.rooms import Rooms, open_rooms

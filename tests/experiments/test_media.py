@@ -25,8 +25,8 @@ from genops_lab.experiments.media.layout import (
 )
 from genops_lab.experiments.media.models import HistogramQuery, MediaSeries, RunMedia
 from genops_lab.experiments.media.service import MediaService
-from genops_lab.kernel.histograms import histogram
-from genops_lab.kernel.media import MediaSteps, image_event, table_event
+from genops_lab.runtime.histograms import histogram
+from genops_lab.runtime.media import MediaSteps, image_event, table_event
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_server_store
 from tests.support.mlflow_server import running_mlflow

@@ -15,8 +15,8 @@ import pytest
 
 from genops_lab.experiments.comparison.models import ComparisonQuery
 from genops_lab.experiments.restoring.service import RestoringService
-from genops_lab.kernel.artifacts import CELLS
 from genops_lab.registry.backends.mlflow_models import MlflowModels
+from genops_lab.runtime.artifacts import CELLS
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
 from tests.support.mlflow_server import wait_for

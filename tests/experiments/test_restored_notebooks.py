@@ -22,10 +22,10 @@ from genops_lab.experiments.restoring.kept import (
 )
 from genops_lab.experiments.restoring.models import EnvironmentDifference, LeftOutFile
 from genops_lab.experiments.restoring.notebook import MAX_ROWS, file_name, notebook
-from genops_lab.kernel.cells import Cell, kept_cells
-from genops_lab.kernel.environment import as_requirements, installed, site_folders
-from genops_lab.kernel.redaction import Redactor, marks_in
-from genops_lab.kernel.values import MAX_TEXT_CHARACTERS
+from genops_lab.runtime.cells import Cell, kept_cells
+from genops_lab.runtime.environment import as_requirements, installed, site_folders
+from genops_lab.runtime.redaction import Redactor, marks_in
+from genops_lab.runtime.values import MAX_TEXT_CHARACTERS
 from tests.support.exhaustive import examples
 
 RUN = Run(

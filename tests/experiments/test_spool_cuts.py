@@ -16,7 +16,7 @@ from genops_lab.core.errors import Conflict
 from genops_lab.experiments.backends.writing import MlflowWriter
 from genops_lab.experiments.models import MetricsQuery, RunQuery, TrackedProcess, TrackingEvent
 from genops_lab.experiments.spool import leftovers
-from genops_lab.kernel.spool import Spool
+from genops_lab.runtime.spool import Spool
 from tests.support import exhaustive
 from tests.support.exhaustive import times
 from tests.support.homes import Home
@@ -28,8 +28,8 @@ from .test_ended_processes import supervised
 #: Writes a spool as a kernel does, and is killed.
 WRITER = """
 import os, signal, time
-from genops_lab.kernel.spool import Spool
-from genops_lab.kernel.places import process_created
+from genops_lab.runtime.spool import Spool
+from genops_lab.runtime.paths import process_created
 spool = Spool("cut", {"pid": os.getpid(), "created": process_created(), "kernel_id": "", "notebook": ""})
 spool.append("start", time.time(), {"name": "cut", "experiment": "Cuts", "tags": {"a": "ü"}, "params": {"lr": "1"}})
 for step in range(4):

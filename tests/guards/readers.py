@@ -185,7 +185,7 @@ def spool_events(home: Path) -> set[str]:
 def artifacts(home: Path) -> set[str]:
     """Paths of artifacts: what a run keeps of its source, what it printed, media by step, profiles."""
     from genops_lab.experiments.media.layout import FOLDERS, stepped_name
-    from genops_lab.kernel import artifacts
+    from genops_lab.runtime import artifacts
 
     named = {
         value
@@ -206,8 +206,7 @@ def artifacts(home: Path) -> set[str]:
 
 def kernel_paths() -> set[str]:
     """What the kernel side asks of a Lab, below ``/genops``, up to the first variable."""
-    kernel = next(PACKAGE.rglob("site/genops.py")).parent.parent
-    asked = set(re.findall(r'"(/[a-z0-9]+(?:/[a-z]*)*)["{]', _texts(kernel)))
+    asked = set(re.findall(r'"(/[a-z0-9]+(?:/[a-z]*)*)["{]', _texts(PACKAGE / "runtime")))
     return {path for path in asked if not path.startswith(("/proc", "/genops", "/api", "/invocations"))}
 
 

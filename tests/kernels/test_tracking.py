@@ -218,7 +218,7 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
         assert lab.detail(run).run.metrics["profile/usd_a_step"] == price.usd_a_step
 
         # A large trace stays on its host.
-        ok(kernel, "from genops_lab.kernel.profiling import handing; handing.STAYS_ABOVE_BYTES = 0")
+        ok(kernel, "from genops_lab.runtime.profiling import upload; upload.STAYS_ABOVE_BYTES = 0")
         cell = f"%%track --name large\n%%profile --title large --warmup 1 --steps 3\n{TRAINING}"
         assert "stays on this host" in ok(kernel, cell)
         eventually(lambda: {run.status for run in lab.runs()} == {"FINISHED"})
@@ -250,8 +250,8 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
 
 def test_a_kernel_cannot_write_anothers_run_nor_ask_for_more(place: Place, lab: TrackingLab) -> None:
     forged = """
-from genops_lab.kernel import lab
-from genops_lab.kernel.errors import Refused
+from genops_lab.runtime import lab
+from genops_lab.runtime.errors import Refused
 events = [{{"seq": 3, "kind": "metrics", "timestamp": 1.0, "data": {{"values": {{"loss": 9}}, "step": 9}}}}]
 process = {{"pid": 1, "kernel_id": {kernel_id!r}}}
 def refused(*arguments):
@@ -393,7 +393,7 @@ def test_runs_there_stand_below_others_and_are_gone_on_with(place: Place, lab: T
         reply, _ = kernel.run(f"genops.start(resume={here!r})", LONG_S)
         assert reply["status"] == "error" and "is not one of this host" in reply["evalue"]
         forged = (
-            "from genops_lab.kernel import resuming\nreal = resuming.lab.call\n"
+            "from genops_lab.runtime import resuming\nreal = resuming.lab.call\n"
             f"answer = {{'run_id': {here!r}, 'name': 'forged', 'experiment': 'Far', 'next_step': 0, "
             "'next_system_step': 0, 'next_auto_step': 0}\n"
             "resuming.lab.call = lambda *a, **k: answer if a[1] == '/tracking/resume' else real(*a, **k)\n"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.kernels import Cell
+from tests.runtime.kernels import Cell
 from tests.support.environments import built_wheel, environment_without_lab, thin_environment
 from tests.support.homes import Home
 from tests.support.kernels import LabKernel, lab_kernel, register_kernel

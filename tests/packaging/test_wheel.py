@@ -90,7 +90,7 @@ def test_a_wheel_made_of_the_source_distribution_is_the_same(tmp_path: Path) -> 
         "PKG-INFO",
         "genops_lab/_version.py",
         "genops_lab/labextension/",
-        "genops_lab/kernel/static/",
+        "genops_lab/runtime/static/",
     )
     assert [name for name in packed - kept_files() if not name.startswith(made_here)] == []
     unpacked = next(path for path in tmp_path.glob("genops_lab-*") if path.is_dir())
@@ -110,7 +110,7 @@ def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
     assert any(inside + "package.json" in name for name in names)
     assert any(inside + "static/remoteEntry" in name for name in names)
     assert any(name.endswith("jupyter_server_config.d/genops_lab.json") for name in names)
-    assert "genops_lab/kernel/static/run.js" in names
+    assert "genops_lab/runtime/static/run.js" in names
     assert "genops_lab/app/openapi.json" in names
     assert "genops.py" in names
     assert not [name for name in names if name.startswith(("tests/", "src/", "node_modules/"))]

@@ -168,7 +168,7 @@ def older_wheel(commit: str) -> Path:
                     pytest.skip(f"{commit} is not in this clone: {error}")
                 with tarfile.open(archive) as opened:
                     opened.extractall(source, filter="data")
-                for built in ("genops_lab/labextension", "genops_lab/kernel/static"):
+                for built in ("genops_lab/labextension", "genops_lab/runtime/static"):
                     shutil.copytree(ROOT / built, source / built)
                 made = Path(building) / "made"
                 _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", made, cwd=source)

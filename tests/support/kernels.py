@@ -12,7 +12,7 @@ from typing import Any
 
 import websocket
 
-from tests.kernel.kernels import CELL_TIMEOUT_S, Cell
+from tests.runtime.kernels import CELL_TIMEOUT_S, Cell
 
 from .homes import Home
 from .lab_server import LabServer

@@ -3,7 +3,7 @@
 MLflow makes a new file by its 68 migrations, in the order of its years, and looks through them all for the newest
 when it opens any. Here its own code makes one such file, without rows of a store, whose content forks put into the
 new ones. Files are made by the migrations where processes start cold: in the installed Labs of ``tests/packaging``, and
-in kernels with a file of their own (``tests/kernel``).
+in kernels with a file of their own (``tests/runtime``).
 """
 
 from __future__ import annotations

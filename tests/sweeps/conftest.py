@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.kernels import Cell, RunningKernel, running_kernel
+from tests.runtime.kernels import Cell, RunningKernel, running_kernel
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import LabServer, start_lab
 from tests.support.warm import forked_kernels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernel.kernels import Cell, RunningKernel
+from tests.runtime.kernels import Cell, RunningKernel
 
 from .conftest import Sweeper, id_of, shown, until
 

@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from tests.kernel.kernels import RunningKernel
+from tests.runtime.kernels import RunningKernel
 
 from .conftest import Sweeper, id_of, shown
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from genops_lab.kernel.history import DIVERGED
+from genops_lab.runtime.history import DIVERGED
 
 from ..document import (
     SHORT_ID,

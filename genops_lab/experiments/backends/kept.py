@@ -20,7 +20,7 @@ from genops_lab.experiments.restoring.kept import (
     Record,
     decoded,
 )
-from genops_lab.kernel.artifacts import SESSIONS
+from genops_lab.runtime.artifacts import SESSIONS
 
 from .client import open_client, told
 from .writing import MLFLOW_CONTEXT

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from genops_lab.core.errors import Conflict, GenOpsError, NotAllowed, NotFound
 from genops_lab.experiments.limits import Notes
 from genops_lab.experiments.models import ResumableRun, TrackedProcess, TrackingEvent
-from genops_lab.kernel.steps import next_steps
+from genops_lab.runtime.steps import next_steps
 
 from .client import told
 from .runs import TARGET_TAG

@@ -28,7 +28,7 @@ from genops_lab.experiments.models import (
     Series,
 )
 from genops_lab.experiments.stalled import stalled_s
-from genops_lab.kernel.artifacts import OUTPUT, STREAMS
+from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
 from .client import all_pages, open_client, quoted, search_models, told
 from .logged import logged_models

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from genops_lab.kernel.environment import installed
+from genops_lab.runtime.environment import installed
 
 from .kept import Kept
 from .models import EnvironmentDifference, PackageDifference

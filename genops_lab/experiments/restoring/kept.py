@@ -1,4 +1,4 @@
-"""What a run keeps below ``source/``, as :mod:`genops_lab.kernel.keeping` wrote it.
+"""What a run keeps below ``source/``, as :mod:`genops_lab.runtime.provenance` wrote it.
 
 Any of it may be missing or strange: whoever can write to an MLflow can write these files.
 """
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from genops_lab.kernel.artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD
+from genops_lab.runtime.artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD
 
 from .models import LeftOutFile
 

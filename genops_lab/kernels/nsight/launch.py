@@ -27,7 +27,7 @@ from .cleanup import Ending
 from .kernelspecs import UnderNsight
 from .tools import usable
 
-#: What the kernel side reads (:mod:`genops_lab.kernel.profiling.nsight`, ``ncu``).
+#: What the kernel side reads (:mod:`genops_lab.runtime.profiling.nsight`, ``ncu``).
 NSYS_VARIABLE, SESSION_VARIABLE = "GENOPS_NSYS", "GENOPS_NSYS_SESSION"
 NCU_VARIABLE, NCU_SET_VARIABLE = "GENOPS_NCU_FOLDER", "GENOPS_NCU_SET"
 #: ncu puts ``.ncu-rep`` behind it.

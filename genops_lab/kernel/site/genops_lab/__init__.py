@@ -36,11 +36,11 @@ def _load(spec: Any) -> Any:
     return module
 
 
-def _load_kernel_side() -> Any:
-    folder = os.path.dirname(_SITE)
+def _load_part(name: str) -> Any:
+    folder = os.path.join(os.path.dirname(os.path.dirname(_SITE)), name)
     return _load(
         importlib.util.spec_from_file_location(
-            "genops_lab.kernel",
+            "genops_lab." + name,
             os.path.join(folder, "__init__.py"),
             submodule_search_locations=[folder],
         )
@@ -51,6 +51,7 @@ _whole = _whole_package()
 if _whole is not None:
     _load(_whole)
 else:
-    kernel = _load_kernel_side()
-    load_ipython_extension = kernel.load_ipython_extension
-    unload_ipython_extension = kernel.unload_ipython_extension
+    runtime = _load_part("runtime")
+    kernel = _load_part("kernel")
+    load_ipython_extension = runtime.load_ipython_extension
+    unload_ipython_extension = runtime.unload_ipython_extension

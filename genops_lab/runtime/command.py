@@ -1,0 +1,165 @@
+"""``%genops``: the Lab's own command line, run in the Lab's environment."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import linecache
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from types import FrameType
+from typing import Any, Dict, List, Optional
+
+from .display import show
+from .errors import CommandFailed, GenOpsError
+from .paths import is_remote
+from .progress import Progress
+from .results import result_of
+from .scopes import words
+
+CLI_VARIABLE = "GENOPS_CLI"
+#: They would lead the Lab's interpreter to the kernel's modules.
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
+#: The answer is there, of what could be read of a damaged trace, and says so.
+_INCOMPLETE = 6
+_EXIT_WORDS = {2: "wrong usage", 3: "not found", 4: "a conflict", 5: "a backend that does not answer"}
+
+
+def command_line() -> List[str]:
+    """How the Lab's command line is started. Raises GenOpsError where there is none."""
+    if is_remote():
+        raise GenOpsError(
+            f"This kernel runs on {socket.gethostname()}, and commands run in the Lab: another host is not trusted "
+            "with them.",
+            "Use the GenOps panel, or `genops ...` in a terminal of JupyterLab. %%track, %%profile, genops.log and "
+            "`%genops pull` work here.",
+        )
+    given = os.environ.get(CLI_VARIABLE)
+    if given:
+        try:
+            prefix = json.loads(given)
+        except ValueError as error:
+            raise GenOpsError(
+                f"{CLI_VARIABLE} holds no JSON list.", "Unset it, or restart the kernel."
+            ) from error
+        return [str(part) for part in prefix]
+    if importlib.util.find_spec("genops_lab.commands") is not None:
+        return [sys.executable, "-m", "genops_lab.commands"]
+    raise GenOpsError(
+        "GenOps Lab's command line is not in this environment.",
+        "Use a kernel that JupyterLab with GenOps Lab has started, or `pip install genops-lab` here.",
+    )
+
+
+def run_command(line: str, *, always: bool = False) -> Any:
+    """Run ``%genops line``: progress while it runs, then its answer. Raises CommandFailed.
+
+    Returns the answer's data in a class that fits it; as a statement of its own (or ``always``) the answer is
+    displayed and nothing is returned.
+    """
+    arguments = words(line)
+    if arguments[:1] == ["memory"]:
+        from .memory import memory_command
+
+        return memory_command(arguments[1:])
+    if is_remote() and arguments[:1] == ["pull"]:
+        from .pulling import pull
+
+        return pull(arguments[1:])
+    as_json = "--json" in arguments
+    env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    env["PYTHONIOENCODING"] = "utf-8"
+    if not as_json:
+        env["GENOPS_OUTPUT"] = "notebook"
+    progress = Progress(follows=arguments[:1] == ["deploy"] and not as_json)
+    try:
+        output, code = _run([*command_line(), *arguments], env, progress)
+        shown = _displayed(output, as_json, progress, always)
+    finally:
+        progress.finish()
+    if code and code != _INCOMPLETE:
+        said = _EXIT_WORDS.get(code, "interrupted" if code in (130, -signal.SIGINT) else "")
+        raise CommandFailed(code, f"genops ended with exit code {code}" + (f": {said}." if said else "."))
+    return shown
+
+
+def _run(command: List[str], env: Dict[str, str], progress: Progress) -> "tuple[str, int]":
+    # A session of its own: the interrupt reaches the program once, whatever the front end does.
+    process = subprocess.Popen(
+        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    assert process.stdout is not None and process.stderr is not None
+    collected: List[str] = []
+    reader = threading.Thread(target=lambda: collected.append(process.stdout.read()), daemon=True)  # type: ignore[union-attr]
+    reader.start()
+    try:
+        _follow(process, progress)
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        raise
+    process.wait()
+    reader.join()
+    return "".join(collected), process.returncode
+
+
+def _follow(process: "subprocess.Popen[str]", progress: Progress) -> None:
+    assert process.stderr is not None
+    failing = False
+    for line in process.stderr:
+        failing = failing or line.startswith(("Error:", "Usage:", "Traceback"))
+        if failing or not progress.takes(line):
+            print(line, end="", file=sys.stderr if failing else sys.stdout, flush=True)
+
+
+def _displayed(output: str, as_json: bool, progress: Progress, always: bool) -> Any:
+    if not output.strip():
+        return None
+    if as_json:
+        print(output, end="")
+        try:
+            return _value_or_none(result_of(json.loads(output)))
+        except ValueError:
+            return None
+    try:
+        answer = json.loads(output)
+        text, html = str(answer["text"]), str(answer.get("html") or "")
+        data, view = answer.get("data"), str(answer.get("view") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        print(output, end="")  # `--help`, `--version`
+        return None
+    result = result_of(data, html, text, view)
+    statement = always or _is_statement()
+    bundle = {"text/plain": text, **({"text/html": html} if html else {})}
+    if view == "deployment" and progress.answered(data, bundle if statement else None):
+        return None if statement else result
+    if not statement:
+        return result
+    show(bundle)
+    return None
+
+
+def _value_or_none(result: Any) -> Any:
+    return None if _is_statement() else result
+
+
+def _is_statement() -> bool:
+    """Whether the magic stands alone on its line, as opposed to ``name = %genops ...``."""
+    frame: Optional[FrameType] = sys._getframe()
+    while frame is not None:
+        # IPython names a cell's frame "<module>" or "<cell line: 1>".
+        if frame.f_code.co_name.startswith("<") and "get_ipython" in frame.f_globals:
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+            return line.strip().startswith(("get_ipython().run_line_magic(", "%genops"))
+        frame = frame.f_back
+    return False

@@ -1,0 +1,242 @@
+"""The magics of a notebook, registered by ``%load_ext genops_lab``."""
+
+from __future__ import annotations
+
+import importlib
+from types import CodeType
+from typing import Any, Dict
+
+from .cells import CellIds
+from .mlflow_messages import show_models, show_models_as_before
+from .scopes import OPEN_MAGIC, REPEAT_MAGIC, Scope, Scopes, evaluate, repeats_transformed, status_of
+
+_ATTRIBUTE = "_genops_magics"
+
+
+class _ProfileScope(Scope):
+    def __init__(self, line: str) -> None:
+        from .opening import profile_title
+        from .options import cell_options, profile_parser
+        from .profiling import capture_of
+
+        options = cell_options(profile_parser(), line)
+        self._capture = capture_of(options.title or profile_title(), _wishes(options))
+        self._capture.start(own_line=True)
+
+    def begins(self, code: CodeType) -> None:
+        if self._capture.markers is not None:
+            self._capture.markers.begin_statement(code)
+
+    def ends(self) -> None:
+        if self._capture.markers is not None:
+            self._capture.markers.end_statement()
+
+    def raises(self, error: BaseException) -> None:
+        self._capture.raises(error)
+
+    def close(self, status: str) -> None:
+        self._capture.finish()
+
+
+def _wishes(options: Any) -> Any:
+    from .profiling import RecordingOptions
+
+    return RecordingOptions(**{name: getattr(options, name) for name in RecordingOptions._fields})
+
+
+class _Magics:
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self.cell_ids = CellIds(shell)
+        self._failed: Dict[int, str] = {}
+        self.scopes = Scopes(
+            shell, {"track": self._open_track, "profile": lambda line, _code: _ProfileScope(line)}
+        )
+
+    def _open_track(self, line: str, code: str) -> Scope:
+        from .options import cell_options, track_parser
+        from .track import TrackScope
+
+        return TrackScope(self._shell, cell_options(track_parser(), line), code)
+
+    def open(self, line: str) -> None:
+        """Opens what a ``%%track`` or ``%%profile`` line asks for (for GenOps Lab's own use)."""
+        self.scopes.open(line)
+
+    def track(self, line: str, cell: Any = None) -> Any:
+        """Run a cell, or ``%track [options] statement``, as a tracked MLflow run.
+
+        ``%%track [--name NAME] [--experiment EXPERIMENT] [--tag NAME=VALUE] [--param NAME=VALUE]
+        [--nested | --no-nested] [--resume RUN] [--autolog] [--log-models]
+        [--no-source] [--no-output] [--no-system] [--no-auto]``, and ``--repeat 5 [--seeds 1,2,3] [--here]``
+
+        Parameters of the run are the names that the cell assigns exactly once, at its top level, from
+        numbers, texts and truth values, or arithmetic over such names; names with a leading underscore are
+        left out. ``genops.log({"loss": loss}, step=i)`` and mlflow's own calls land in the run. It ends as
+        FINISHED, FAILED (the cell raised) or KILLED (interrupted).
+        It keeps the cells that ran, uncommitted changes and the installed packages, without secrets; with
+        ``--no-source`` none of them. ``%genops runs restore`` makes a notebook of it.
+
+        With ``--repeat`` the cell runs so often in fresh kernels, each with its own ``seed``, after the session's
+        earlier cells, and the mean of each metric is shown with its 95 % interval; ``--on``, ``--parallel``,
+        ``--timeout``, ``--hours``, ``--setup`` and ``--wait`` are those of ``%%sweep``. With ``--here`` it runs in this
+        kernel, unless it changes what it did not make.
+        """
+        if cell is not None:
+            return self._cell("track", line, cell)
+        from .options import split_statement, track_parser
+        from .track import TrackScope
+
+        options, statement = split_statement(track_parser(), line)
+        return self._line(TrackScope(self._shell, options, statement), statement)
+
+    def sweep(self, line: str, cell: str) -> None:
+        """Run a cell many times, each in a fresh kernel with other values, as runs of MLflow.
+
+        ``%%sweep NAME=VALUES... [--metric NAME] [--maximize] [--trials N] [--method grid|random|tpe] [--seed N]
+        [--objective last|best] [--prune [median|hyperband]] [--on KERNEL_OR_TARGET]... [--parallel N]
+        [--timeout SECONDS] [--hours HOURS] [--setup needed|all|none|1,3-5] [--name NAME] [--experiment NAME] [--wait]``
+
+        ``lr=0.1,0.01`` lists values; ``uniform(0, 1)``, ``uniform(0, 1, 0.1)``, ``loguniform(1e-4, 1e-1)``,
+        ``int(1, 8)`` and ``logint(1, 1024)`` are ranges. The value takes the place of the cell's own
+        (``lr = 0.01``), or is set before a cell that only reads the name. The earlier cells that it needs run first.
+        The Lab runs the sweep: it goes on without this notebook, see ``%genops sweep --help``.
+        """
+        from .sweeping import sweep
+
+        sweep(self._shell, line, cell, self._failed)
+
+    def repeat(self, line: str, cell: str) -> None:
+        """``%%track --repeat`` (for GenOps Lab's own use)."""
+        from .repeating import repeat
+
+        repeat(self._shell, line, cell, self._failed)
+
+    def remember_failed(self, result: Any) -> None:
+        """A cell that raised is not run again for trials."""
+        if result is None or not result.success:
+            typed = self._shell.history_manager.input_hist_raw
+            self._failed[len(typed) - 1] = typed[-1]
+
+    def memory_was_out(self, result: Any) -> None:
+        """After a cell that ended with torch's OutOfMemoryError: what held the memory."""
+        if getattr(result, "error_in_exec", None) is not None:
+            from .memory import after_cell
+
+            after_cell(result)
+
+    def profile(self, line: str, cell: Any = None) -> Any:
+        """Record a cell, or ``%profile [options] statement``, with PyTorch's profiler.
+
+        ``%%profile [--title TITLE] [--steps 10] [--warmup 2] [--seconds 20] [--megabytes 200] [--shapes] [--stacks]
+        [--memory] [--graphs] [--no-lines] [--usd-per-hour USD]``
+
+        Of a cell that trains, the steps behind the warm-up are recorded (a step is one of the optimizer); another cell
+        is recorded from its start. The bound that comes first ends the recording, and the cell goes on without it.
+        The cells' lines are marked. Shows where the time went, and keeps the trace with the current (or last) tracked
+        run.
+        """
+        if cell is not None:
+            return self._cell("profile", line, cell)
+        from .opening import profile_title
+        from .options import profile_parser, split_statement
+        from .profiling import profiled
+
+        options, statement = split_statement(profile_parser(), line)
+        with profiled(options.title or statement or profile_title(), _wishes(options)):
+            return evaluate(self._shell, statement)
+
+    def _cell(self, kind: str, line: str, cell: str) -> None:
+        # Reached by run_cell_magic() alone: a typed %%track is taken off by the input transformer.
+        self._shell.run_cell(f"%%{kind} {line}\n{cell}").raise_error()
+
+    def _line(self, scope: Scope, statement: str) -> Any:
+        try:
+            value = evaluate(self._shell, statement)
+        except BaseException as error:
+            scope.close(status_of(error))
+            raise
+        scope.close(status_of(None))
+        return value
+
+    def genops(self, line: str) -> Any:
+        """GenOps Lab's command line: ``%genops runs list``, ``%genops deploy MODEL --wait``; see ``%genops --help``.
+
+        ``d = %genops ...`` gives the answer as data: a mapping, or a sequence of mappings.
+        """
+        from .command import run_command
+
+        return run_command(line)
+
+
+def register(shell: Any) -> None:
+    """Add the magics to a shell, once."""
+    if getattr(shell, _ATTRIBUTE, None) is not None:
+        return
+    magics = _Magics(shell)
+    shell.register_magic_function(magics.open, "line", OPEN_MAGIC)
+    shell.register_magic_function(magics.track, "line_cell", "track")
+    shell.register_magic_function(magics.profile, "line_cell", "profile")
+    shell.register_magic_function(magics.sweep, "cell", "sweep")
+    shell.register_magic_function(magics.repeat, "cell", REPEAT_MAGIC)
+    shell.register_magic_function(magics.genops, "line", "genops")
+    shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
+    shell.input_transformers_cleanup.append(repeats_transformed)
+    show_models(shell)
+    magics.scopes.register()
+    magics.cell_ids.register()
+    shell.events.register("post_run_cell", magics.remember_failed)
+    shell.events.register("post_run_cell", magics.memory_was_out)
+    setattr(shell, _ATTRIBUTE, magics)
+
+
+def offer_api(shell: Any) -> bool:
+    """Put ``genops`` into the session where the name is free. Returns whether the session has it."""
+    try:
+        found = importlib.import_module("genops")
+    except ImportError:  # a kernel that neither has the package nor was started by the Lab
+        return False
+    return shell.user_ns.setdefault("genops", found) is found
+
+
+def unregister(shell: Any) -> None:
+    """Take the magics away again."""
+    magics = getattr(shell, _ATTRIBUTE, None)
+    if magics is None:
+        return
+    shell.input_transformers_cleanup.remove(repeats_transformed)
+    show_models_as_before(shell)
+    magics.scopes.unregister()
+    magics.cell_ids.unregister()
+    shell.events.unregister("post_run_cell", magics.remember_failed)
+    shell.events.unregister("post_run_cell", magics.memory_was_out)
+    delattr(shell, _ATTRIBUTE)
+    for kind, names in (
+        ("line", (OPEN_MAGIC, "track", "profile", "genops")),
+        ("cell", ("track", "profile", "sweep", REPEAT_MAGIC)),
+    ):
+        for name in names:
+            shell.magics_manager.magics[kind].pop(name, None)
+
+
+_COMMANDS = (
+    "compute",
+    "deploy",
+    "deployments",
+    "doctor",
+    "experiments",
+    "memory",
+    "models",
+    "profile",
+    "profiles",
+    "pull",
+    "push",
+    "runs",
+    "status",
+    "sweep",
+)
+
+
+def _complete(_shell: Any, event: Any) -> "list[str]":
+    before = str(getattr(event, "line", "")).split()
+    return list(_COMMANDS) if len(before) <= 2 else []

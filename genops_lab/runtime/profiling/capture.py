@@ -1,0 +1,374 @@
+"""One recording of a cell: when it begins and ends."""
+
+from __future__ import annotations
+
+import functools
+import os
+import statistics
+import threading
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+from ..errors import GenOpsError
+from .line_tracing import watch
+from .lines import LineMarkers
+from .markers import own_files
+from .part import Part
+from .recorder import (
+    Recorder,
+    annotation,
+    device_to_record,
+    marker,
+    refuse_second,
+    torch_profiler,
+    warmed_up,
+)
+from .recording_options import RecordingOptions
+from .slices import OpenSlices, inside_torch
+from .step_end import behind_the_step
+from .steps import COMPARED, StepHook
+from .upload import expected, finished, write_trace
+
+_LOOK_EVERY_S = 0.05
+#: While lines are not heard of, until it is tried again.
+_WAKE_EVERY_S = 0.02
+#: Growth of the process by so many times the bound is looked at even where few events are expected.
+_ALARM = 3.3
+
+
+class Capture:
+    """One recording. ``profile`` is the Lab's summary once it is there, ``trace_path`` the trace's file.
+
+    The code is recorded from its start. When its first optimizer step comes that part is put aside, ``warmup`` steps
+    are not recorded, the steps behind them are; the part that was put aside is used where no such step came.
+    """
+
+    _active: "Optional[Capture]" = None
+
+    def __init__(self, title: str, wishes: Optional[RecordingOptions] = None) -> None:
+        self.title = title
+        self.profile: Optional[Dict[str, Any]] = None
+        self.trace_path = ""
+        #: What was recorded and what it cost, in words.
+        self.note = ""
+        self.wishes = (wishes or RecordingOptions()).settled(10, 20.0).with_a_gap()
+        self.first_start_s = 0.0
+        self.device = ""
+        self.trouble = ""
+        #: What the code raised that was recorded.
+        self.raised = ""
+        self._lock = threading.RLock()
+        self._done = threading.Event()
+        self._began = 0.0
+        self._part: Optional[Part] = None
+        self._kept: Optional[Part] = None
+        self.of_steps: Optional[Part] = None
+        self._due = ""
+        #: The steps' part ended before it had one, for growth that was the program's own: the next step begins another.
+        self._anew = False
+        self._hook = StepHook(self._stepped)
+        self.markers: Optional[LineMarkers] = None
+        self._slices: Optional[OpenSlices] = None
+        self._thread = 0
+        self._watch: Any = None
+        self._outer: List[Any] = []
+        self._outer_thread = 0
+        self.steps_done = 0
+        self.recorded_s: List[float] = []
+        self.unrecorded_s: List[float] = []
+
+    def __repr__(self) -> str:
+        state = (self.profile or {}).get("state") or (
+            "recording" if Capture._active is self else "not analyzed"
+        )
+        kept = f", {self.trace_path}" if self.trace_path else ""
+        return f"<genops profile {self.title!r}: {state}{kept}>"
+
+    def start(self, *, own_line: bool = False) -> None:
+        """Begin to record. Raises GenOpsError where there is no torch, or where it is being profiled already.
+
+        ``own_line``: the line that runs now is ours, and none of what is recorded.
+        """
+        if Capture._active is not None:
+            raise GenOpsError(
+                f"The profile {Capture._active.title!r} is being recorded; profiles do not nest.",
+                "Take the inner %%profile or genops.profile() off.",
+            )
+        refuse_second(torch_profiler())
+        expected()
+        self.device = device_to_record()
+        self.first_start_s, costs = warmed_up(self.device)
+        if self.wishes.lines:
+            self.markers = LineMarkers(own_files(), marker, costs)
+            self._watch = watch(self.markers)
+            self.markers.leave_out_this_line(own_line)
+        self._thread = threading.get_ident()
+        self._slices = OpenSlices(torch_profiler().record_function)
+        Capture._active = self
+        try:
+            self._slices.watch()
+            self._begin(of_steps=not self.wishes.warmup)
+            self._hook.register()
+        except BaseException:
+            Capture._active = None
+            self._slices.unwatch()
+            raise
+        threading.Thread(target=self._look, name="genops-profile", daemon=True).start()
+
+    def _begin(self, of_steps: bool) -> None:
+        part = self._start_part()
+        if of_steps:
+            self.of_steps = part
+        markers = self.markers
+        self._open_cell()
+        if of_steps:
+            self._open(f"ProfilerStep#{self.steps_done}")
+        if markers is not None:
+            markers.begin()
+            if not self._watch.start():
+                markers.on = False
+
+    def _start_part(self) -> Part:
+        recorder = Recorder(self.wishes, self.device)
+        recorder.start(lambda: self._end("another profiler"))
+        now = time.perf_counter()
+        self._began = self._began or now  # the code has not begun while the first one starts
+        self._part = Part(recorder, now - self._began)
+        return self._part
+
+    def _open_cell(self) -> None:
+        name = self.markers.whole_cell() if self.markers is not None else ""
+        if name:
+            self._open(name)
+
+    def _open(self, name: str) -> None:
+        opened = annotation(name)
+        opened.__enter__()
+        self._outer.append(opened)
+        self._outer_thread = threading.get_ident()
+
+    def _end(self, why: str) -> None:
+        """Stop the present part and its markers, from any thread where the recorder lets it."""
+        with self._lock:
+            if self._part is None:
+                return
+            self._end_markers()
+            self._stop_part(why)
+
+    def _end_markers(self) -> None:
+        if self.markers is not None:
+            self.markers.end()
+            self._watch.stop()
+        if self._outer_thread == threading.get_ident():
+            while self._outer:
+                self._outer.pop().__exit__(None, None, None)
+        self._outer.clear()
+
+    def _stop_part(self, why: str) -> None:
+        part, self._part = self._part, None
+        if part is None:
+            return
+        part.seconds, part.ended_by = part.age, why
+        if part is self.of_steps and not part.over:
+            part.not_whole = f"ProfilerStep#{self.steps_done}"
+        part.recorder.stop(self._about(part))
+        if why == "memory" and not self._took_memory(part):
+            part.ended_by = "growth"
+            if part is self.of_steps and not part.steps and not self._anew:
+                self.of_steps, self._anew = None, True
+        self._close_left()
+        if part is self.of_steps and self._slices is not None:
+            self._slices.unwatch()  # it was the last one
+        if part is not self.of_steps and (self._kept is None or part.seconds > self._kept.seconds):
+            self._kept = part
+
+    def _close_left(self) -> None:
+        if self._slices is not None:
+            self._slices.end()
+        if self.markers is not None:
+            self.markers.close_all()
+
+    def _about(self, part: Part) -> Dict[str, Any]:
+        return {
+            "title": self.title,
+            "steps": part.steps,
+            "from_s": round(part.from_s, 3),
+            "seconds": round(part.seconds, 3),
+            "ended_by": part.ended_by,
+            "first_start_s": round(self.first_start_s, 3),
+        }
+
+    def _stepped(self, count: int, took_s: float) -> None:
+        """A step has ended: in the thread that trains, inside the optimizer's call."""
+        self._safely(lambda: self._counted(count, took_s))
+
+    def _safely(self, action: Callable[[], None]) -> None:
+        try:
+            with self._lock:
+                action()
+        except (GenOpsError, RuntimeError) as error:  # what cannot be recorded must not cost the training
+            self.trouble = str(error)
+            self._hook.remove()
+
+    def _counted(self, count: int, took_s: float) -> None:
+        self.steps_done = count
+        if self._watch is not None:
+            self._watch.resume()
+        self._at_step(count, took_s)
+
+    def _at_step(self, count: int, took_s: float) -> None:
+        wishes, part = self.wishes, self.of_steps
+        if part is not None and self._part is part:
+            if part.over:
+                self._end_steps()  # no line came between two steps
+                return
+            part.steps += 1
+            if took_s:
+                self.recorded_s.append(took_s)
+            if part.steps == 1:
+                self._kept = None
+            if part.steps < wishes.steps and not self._due and part.grown_by_steps_mb() >= wishes.megabytes:
+                self._due = "memory"
+            part.over = bool(self._due) or part.steps >= wishes.steps
+            self._behind_the_step(self._end_steps if part.over else self._next_step)
+            return
+        if count > 1:
+            self.unrecorded_s.append(took_s)
+        if part is None and (count <= wishes.warmup or self._anew):
+            self._end("first step")
+            if count >= wishes.warmup and not self._due:
+                self._begin(of_steps=True)
+        elif len(self.unrecorded_s) >= COMPARED:
+            self._hook.remove()
+
+    def _behind_the_step(self, action: Callable[[], None]) -> None:
+        behind_the_step(self.markers, self._watch, self._slices, lambda: self._safely(action))
+
+    def _end_steps(self) -> None:
+        started = time.perf_counter()
+        self._end(self._due or "steps")
+        self._hook.leave_out(time.perf_counter() - started)
+
+    def _next_step(self) -> None:
+        if self._part is None:
+            return
+        if self._outer and self._outer_thread == threading.get_ident():
+            self._outer.pop().__exit__(None, None, None)
+        self._open(f"ProfilerStep#{self.steps_done}")
+
+    def _look(self) -> None:
+        """Hold the bounds of time and memory, in a thread of its own."""
+        while not self._done.wait(self._until_next_look()):
+            with self._lock:
+                if self._watch is not None and not self._done.is_set():
+                    self._watch.wake()
+                part = self._part
+                if part is None and self.of_steps is not None:
+                    return  # nothing is recorded any more
+                if part is None:
+                    continue
+                if part.age >= self.wishes.seconds:
+                    self._ask_to_end("time")
+                elif part is self.of_steps:
+                    usual = statistics.median(self.recorded_s) if self.recorded_s else 0.0
+                    since = part.age - sum(self.recorded_s)
+                    if part.grown_mb >= _ALARM * self.wishes.megabytes and since > 3 * usual:
+                        self._ask_to_end("memory")
+                elif part.grown_mb >= self.wishes.megabytes * (1 if part.age >= part.look_at_s else _ALARM):
+                    self._judge(part)
+
+    def _until_next_look(self) -> float:
+        waking = self._watch is not None and self._watch.wants_waking
+        return _WAKE_EVERY_S if waking else _LOOK_EVERY_S
+
+    def _ask_to_end(self, why: str) -> None:
+        if self._part is not None and self._part.recorder.any_thread:
+            self._end(why)
+        else:
+            self._due = why
+            if self.markers is not None:
+                self.markers.pending = lambda: self._end(why)
+
+    def _judge(self, part: Part) -> None:
+        """The process grew: by the recording, or by itself? What stopping takes tells how many events there are."""
+        if not part.recorder.any_thread:
+            self._ask_to_end("memory")
+            return
+        self._stop_part("memory")
+        if self._took_memory(part) or self.markers is None or not self.markers.on:
+            self._end_markers()
+            return
+        # The program's own growth: go on, and look again when so many events can be there.
+        rate = part.recorder.grown / 1e6 / max(part.seconds, 1e-3)
+        look_at_s = self.wishes.megabytes / (4 * rate) if rate else self.wishes.seconds
+        self.markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
+
+    def _took_memory(self, part: Part) -> bool:
+        """Whether it was the recorder, of one that has ended."""
+        return part.recorder.grown / 1e6 >= 0.5 * self.wishes.megabytes
+
+    def _go_on(self, look_at_s: float) -> None:
+        """Record anew, at a line of the cell's own: no operator of the part before is open there."""
+        markers = self.markers
+        if markers is None or self._part is not None or self.steps_done or self._done.is_set():
+            return
+        if threading.get_ident() == self._thread and not inside_torch(markers.files):
+            self._outer.clear()  # ended with the part that they were in
+            self._start_part().look_at_s = look_at_s
+            self._open_cell()
+        else:
+            markers.pending = lambda: self._safely(lambda: self._go_on(look_at_s))
+
+    def raises(self, error: BaseException) -> None:
+        """The code ends with ``error``; what is made of that is not the code's own."""
+        if not self._done.is_set():
+            self.raised = type(error).__name__
+            self.close()
+
+    def close(self) -> None:
+        """Record no more."""
+        self._done.set()
+        self._hook.remove()
+        try:
+            self._end("error" if self.raised else "end")
+        finally:
+            Capture._active = None
+            with self._lock:
+                if self._watch is not None:
+                    self._watch.stop()
+            if self._slices is not None:
+                self._slices.unwatch()
+
+    def forget(self) -> None:
+        """In a forked child: the profiler and its threads are the parent's."""
+        self._done.set()
+        self._hook.remove()
+        self._part = None
+        if self._slices is not None:
+            self._slices.unwatch()
+        if self.markers is not None:
+            self.markers.on = False
+
+    def chosen(self) -> Optional[Part]:
+        """The part that becomes the profile."""
+        part = self.of_steps
+        return part if part is not None and (part.steps or self._kept is None) else self._kept
+
+    def finish(self) -> None:
+        """Stop, write the trace, hand it to the Lab, wait for its summary and show it.
+
+        With the Lab away the trace is kept and its path said.
+        """
+        self.close()
+        finished(self, functools.partial(write_trace, self))
+
+
+def _after_fork() -> None:
+    """A forked child records nothing: the profiler is its parent's."""
+    active, Capture._active = Capture._active, None
+    if active is not None:
+        active.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,260 @@
+"""A recording by a tool of NVIDIA's that this kernel was started under, in place of PyTorch's profiler.
+
+CUPTI takes one subscriber, and in such a kernel that is the tool. What is the same for all of them is here: a recording
+has a beginning, bounds and one end, and marks cells, lines and steps as NVTX ranges.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import functools
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from ..errors import GenOpsError
+from .budget import Costs
+from .line_tracing import watch
+from .lines import LineMarkers, running_frames
+from .markers import cell_marker
+from .nvtx import Range, nvtx, torch_on_cuda
+from .recording_options import RecordingOptions
+from .steps import StepHook
+from .upload import finished, new_folder
+
+#: What the tools put into the environment of what they start: with it, a tool that is started here would find itself
+#: injected into itself. Beginnings of names.
+_INJECTED = (
+    "LD_PRELOAD", "CUDA_INJECTION", "NVTX_INJECTION", "NSYS_", "QUADD_", "NV_NSIGHT_", "NV_COMPUTE_PROFILER_",
+    "NV_TPS_",
+)  # fmt: skip
+
+
+def clean_environment() -> Dict[str, str]:
+    """This process' environment without what the tool that it was started under has put there."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_INJECTED)}
+
+
+class OutsideCapture(abc.ABC):
+    """One recording, with the interface of :class:`~genops_lab.runtime.profiling.capture.Capture`.
+
+    Lines, steps and PyTorch's operators are NVTX ranges, where there is NVTX.
+    """
+
+    #: Of the tool, for people.
+    tool = ""
+    #: What :class:`RecordingOptions` leaves open.
+    usual_steps, usual_seconds = 10, 20.0
+    _active: "Optional[OutsideCapture]" = None
+
+    def __init__(self, title: str, files: Dict[str, str], wishes: Optional[RecordingOptions] = None) -> None:
+        self.title = title
+        self.profile: Optional[Dict[str, Any]] = None
+        self.trace_path = ""
+        self.note = ""
+        self.trouble = ""
+        self.wishes = (wishes or RecordingOptions()).settled(self.usual_steps, self.usual_seconds)
+        self.folder = Path()
+        self.markers: Optional[LineMarkers] = None
+        self._files = files
+        self._lock = threading.Lock()
+        self._recording = False
+        self._over = threading.Event()
+        self._began = self._seconds = 0.0
+        self._ended_by = ""
+        self._error: Optional[GenOpsError] = None
+        self._raised = ""
+        self._nvtx: Any = None
+        self._ranges = contextlib.ExitStack()
+        self._step: Any = None
+        self._steps = StepHook(self._stepped)
+        self._watch: Any = None
+
+    @abc.abstractmethod
+    def _begin(self) -> None:
+        """Have the tool record. Raises GenOpsError."""
+
+    @abc.abstractmethod
+    def _stop(self) -> None:
+        """Have it record no more, from any thread. Raises GenOpsError."""
+
+    @abc.abstractmethod
+    def _counted(self, count: int) -> bool:
+        """So many steps are done: in the thread that trains, inside the optimizer's call. False: they are enough."""
+
+    @abc.abstractmethod
+    def _write(self) -> None:
+        """Put the trace into ``folder`` and its path into ``trace_path``, and say what there is of it. Raises
+        GenOpsError."""
+
+    def start(self, *, own_line: bool = False) -> None:
+        """Begin to record. Raises GenOpsError where the tool does not.
+
+        ``own_line``: the line that runs now is ours, and none of what is recorded.
+        """
+        active = OutsideCapture._active
+        if active is not None:
+            raise GenOpsError(
+                f"The profile {active.title!r} is being recorded; profiles do not nest.",
+                "Take the inner %%profile or genops.profile() off.",
+            )
+        self._nvtx = nvtx()
+        self.folder = new_folder()
+        # Already now: an interrupt of the beginning does not tell whether the tool records.
+        OutsideCapture._active, self._recording = self, True
+        try:
+            self._begin_to_record()
+            threading.Thread(target=self._hold_the_bound, name="genops-profile", daemon=True).start()
+            if "torch" in sys.modules:
+                self._steps.register()
+            self._mark(own_line)
+        except BaseException:
+            try:
+                self.close()
+            finally:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _begin_to_record(self) -> None:
+        try:
+            self._begin()
+        except GenOpsError:
+            self._recording = False
+            raise
+        finally:
+            self._began = time.perf_counter()
+
+    def _mark(self, own_line: bool) -> None:
+        if self._nvtx is None:
+            return
+        torch = torch_on_cuda()
+        if torch is not None:
+            emit_nvtx: Any = torch.autograd.profiler.emit_nvtx
+            try:
+                self._ranges.enter_context(emit_nvtx(record_shapes=self.wishes.shapes))
+            except RuntimeError as error:
+                self.trouble = f"PyTorch's operators are not in the profile: {error}."
+        if not self.wishes.lines or not self._files:
+            return
+        self.markers = LineMarkers(self._files, functools.partial(Range, self._nvtx), Costs())
+        self.markers.leave_out_this_line(own_line)
+        self._watch = watch(self.markers)
+        frames = running_frames(self._files)
+        if frames:
+            name = self._files[frames[0].f_code.co_filename]
+            self._ranges.enter_context(Range(self._nvtx, cell_marker(name)))
+        self.markers.begin()
+        if not self._watch.start():
+            self.markers.on = False
+
+    def _stepped(self, count: int, _took_s: float) -> None:
+        # Such ranges begin and end anywhere: those of the line that runs are not cut.
+        if hasattr(self._nvtx, "range_start"):
+            self._end_step()
+            self._step = self._nvtx.range_start(f"ProfilerStep#{count}")
+        if not self._counted(count):
+            self._steps.remove()
+            threading.Thread(target=self._end, args=("steps",), name="genops-profile-end").start()
+        elif self._watch is not None:
+            self._watch.resume()
+
+    def _end_step(self) -> None:
+        if self._step is not None:
+            self._nvtx.range_end(self._step)
+            self._step = None
+
+    def _hold_the_bound(self) -> None:
+        if not self._over.wait(self.wishes.seconds):
+            self._end("time")
+
+    def _end(self, why: str) -> None:
+        """Stop, from any thread, and wait for it; the first one that asks does it."""
+        with self._lock:
+            if not self._recording:
+                return
+            self._recording = False
+            self._seconds, self._ended_by = time.perf_counter() - self._began, why
+            try:
+                self._stop()
+            except GenOpsError as error:
+                self._error = error
+
+    def raises(self, error: BaseException) -> None:
+        """The code ends with ``error``; what is made of that is not the code's own."""
+        if not self._over.is_set():
+            self._raised = type(error).__name__
+            self.close()
+
+    def close(self) -> None:
+        """Record no more."""
+        try:
+            self._unmark()
+        finally:
+            self._over.set()
+            try:
+                # In a thread: an interrupt ends the waiting, and not the tool in the middle of its report.
+                ending = threading.Thread(
+                    target=self._end, args=("error" if self._raised else "end",), name="genops-profile-end"
+                )
+                ending.start()
+                ending.join()
+            finally:
+                OutsideCapture._active = None
+
+    def _unmark(self) -> None:
+        self._steps.remove()
+        if self.markers is not None:
+            self.markers.end()
+        if self._watch is not None:
+            self._watch.stop()
+        if self._nvtx is not None:
+            self._end_step()
+        self._ranges.close()
+
+    def forget(self) -> None:
+        """In a forked child: the recording is the parent's."""
+        self._over.set()
+        self._steps.remove()
+        self._recording, self._nvtx = False, None
+        if self.markers is not None:
+            self.markers.on = False
+
+    def finish(self) -> None:
+        """Stop, hand the trace to the Lab, wait for its summary and show it."""
+        self.close()
+        finished(self, self._written)
+
+    def _written(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._write()
+
+    def _bound(self) -> str:
+        """What ended it, in words."""
+        return {
+            "time": f", until {self.wishes.seconds:g} s (more with --seconds)",
+            "steps": f", until {self.wishes.warmup + self.wishes.steps} optimizer steps (see --steps)",
+            "error": f", until it ended with {self._raised}",
+        }.get(self._ended_by, "")
+
+    def _left_out(self) -> List[str]:
+        """What was asked for and cannot be had from such a tool, and the trouble there was."""
+        names = [name for name in ("stacks", "memory", "graphs") if getattr(self.wishes, name)]
+        return [
+            said for said in (f"It has no --{', --'.join(names)}." if names else "", self.trouble) if said
+        ]
+
+
+def _after_fork() -> None:
+    active, OutsideCapture._active = OutsideCapture._active, None
+    if active is not None:
+        active.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,193 @@
+"""``%%sweep``: the cell as many trials, which the Lab runs in fresh kernels."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import socket
+import sys
+from typing import Any, Dict, List, Tuple
+
+from . import lab
+from .errors import GenOpsError
+from .opening import default_experiment
+from .options import Parser
+from .paths import is_remote, kernelspec_name, notebook_path
+from .scopes import words
+from .setup_cells import setup_cells
+from .source import simple_params
+from .sweep_view import SweepView
+from .trial import VARIABLE
+from .value_substitution import placed
+
+_NAMED = re.compile(r"[^\W\d]\w*=")
+
+
+def _number_above(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("it must be above 0")
+    return value
+
+
+def sweep_parser() -> argparse.ArgumentParser:
+    """Options of ``%%sweep``; what is tried stands beside them."""
+    parser = Parser(
+        prog="%%sweep", usage="%%sweep NAME=VALUES... [options]", add_help=False, allow_abbrev=False
+    )
+    parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--metric", default="")
+    parser.add_argument("--maximize", action="store_true")
+    parser.add_argument("--minimize", action="store_true")
+    parser.add_argument("--method", choices=("grid", "random", "tpe"), default="")
+    parser.add_argument("--objective", choices=("last", "best"), default="last")
+    parser.add_argument("--prune", choices=("median", "hyperband"), nargs="?", const="median", default="")
+    parser.add_argument("--seed", type=int, default=0)
+    add_running_options(parser)
+    return parser
+
+
+def add_running_options(parser: argparse.ArgumentParser) -> None:
+    """Where and how long trials run; those of repeats are the same."""
+    parser.add_argument("--parallel", type=int, default=1)
+    parser.add_argument("--on", action="append", default=[])
+    parser.add_argument("--timeout", type=_number_above, default=0.0)
+    parser.add_argument("--hours", type=_number_above, default=0.0)
+    parser.add_argument("--setup", default="needed")
+    parser.add_argument("--wait", action="store_true")
+    if not any(action.dest == "name" for action in parser._actions):
+        parser.add_argument("--name", default="")
+        parser.add_argument("--experiment", default="")
+
+
+def sweep_options(line: str) -> "Tuple[List[str], argparse.Namespace]":
+    """What is tried, and the options. Raises GenOpsError with the usage."""
+    parser = sweep_parser()
+    takes = {name: action for action in parser._actions for name in action.option_strings}
+    space: List[str] = []
+    options: List[str] = []
+    left = _joined(words(line))
+    while left:
+        word = left.pop(0)
+        if word.startswith("--"):
+            options.append(word)
+            action = takes.get(word)
+            value_follows = action is not None and not isinstance(action, argparse._StoreTrueAction)
+            if value_follows and left and not (word == "--prune" and left[0] not in ("median", "hyperband")):
+                options.append(left.pop(0))
+        else:
+            space.append(word)
+    given = parser.parse_args(options)
+    if given.maximize and given.minimize:
+        raise GenOpsError("--maximize and --minimize were both given.", "Give one of them.")
+    if not space:
+        raise GenOpsError("%%sweep names nothing to try.", "Write lr=0.1,0.01 or lr=loguniform(1e-4, 1e-1).")
+    return space, given
+
+
+def _joined(given: List[str]) -> List[str]:
+    """``lr=uniform(0, 1)`` and ``n=1, 2`` are one word each, spaces or not."""
+    found: List[str] = []
+    for word in given:
+        last = found[-1] if found else ""
+        if _NAMED.match(last) and (last.count("(") > last.count(")") or last.endswith(",")):
+            found[-1] = f"{last} {word}"
+        else:
+            found.append(word)
+    return found
+
+
+def sweep(shell: Any, line: str, cell: str, failed: Dict[int, str]) -> None:
+    """Start the sweep that a ``%%sweep`` cell asks for, and show it."""
+    space, options = sweep_options(line)
+    names = {text.partition("=")[0].strip(): 0 for text in space}
+    refuse_words_for_numbers(space, simple_params(cell, shell.user_ns))
+    body = {
+        "space": space,
+        "method": options.method,
+        "metric": options.metric,
+        "direction": "maximize" if options.maximize else "minimize",
+        "objective": options.objective,
+        "trials": options.trials,
+        "seed": options.seed,
+        "prune": options.prune or "",
+    }
+    begin(shell, cell, options, body, names, failed)
+
+
+def refuse_words_for_numbers(space: List[str], own: Dict[str, Any]) -> None:
+    """Raise GenOpsError for a listed value that is no number where the cell's own value (``own``, by name) is one."""
+    for text in space:
+        name, _, listed = (part.strip() for part in text.partition("="))
+        is_number = isinstance(own.get(name), (int, float)) and not isinstance(own[name], bool)
+        for value in (part.strip() for part in listed.split(",") if is_number and "(" not in listed):
+            if value.isdigit() and len(value) > 1 and value[0] == "0":
+                raise GenOpsError(
+                    f"{name}={listed} has the value {value}, which begins with 0.",
+                    f"Write a decimal point: {name}=0.{value}.",
+                )
+            if value not in ("None", "True", "False") and not _is_number(value):
+                raise GenOpsError(
+                    f"{name} is a number in the cell, and {value!r} is none.",
+                    f"Separate values by commas: {name}=0.1,0.2.",
+                )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def begin(
+    shell: Any,
+    cell: str,
+    options: argparse.Namespace,
+    body: Dict[str, Any],
+    names: Dict[str, Any],
+    failed: Dict[int, str],
+    optional: Tuple[str, ...] = (),
+) -> None:
+    """Send a sweep or repeats to the Lab, and show them. Raises GenOpsError for names that the cell has not."""
+    if is_remote():
+        raise GenOpsError(
+            f"This kernel runs on {socket.gethostname()}, and sweeps start kernels of the Lab: another host is not "
+            "trusted with that.",
+            "Open the notebook with a kernel of the Lab's own machine, and say --on TARGET.",
+        )
+    if os.environ.get(VARIABLE):
+        raise GenOpsError(
+            "This is a trial's kernel: it starts no sweeps.", "Leave the cell out with --setup."
+        )
+    placed(cell, names, shell.transform_cell, optional)
+    setup = setup_cells(shell, options.setup, failed, cell, list(names))
+    sent = {
+        **body,
+        "code": cell,
+        "setup": [one._asdict() for one in setup.cells],
+        "name": options.name,
+        "experiment": options.experiment or default_experiment(),
+        "parallel": options.parallel,
+        "on": options.on,
+        "timeout_s": options.timeout,
+        "hours": options.hours,
+        "kernel_name": kernelspec_name(),
+        "notebook": notebook_path(),
+        "cwd": os.getcwd(),
+    }
+    begun = lab.call("POST", "/sweeps", sent, timeout_s=60)
+    try:
+        print(f"Sweep {begun['id']}: {begun['planned']} trials. {setup.told()}")
+        view = SweepView(begun)
+        view.open()
+        if options.wait:
+            view.wait()
+    except KeyboardInterrupt:
+        print(
+            f"GenOps: the sweep {begun['id']} goes on; `%genops sweep stop {begun['id']}` stops it.",
+            file=sys.stderr,
+        )
+        raise
