@@ -14,16 +14,16 @@ import stat
 import sys
 from typing import Any, Awaitable, Callable, Dict, Set
 
-from . import version, zipped
+from . import version, zip_imports
 from .calls import answer, table
 from .channels import Channel, ChannelReset
-from .doorway import Doorways
 from .frames import preamble
-from .inlet import Inlet, open_stream
+from .kernel_sockets import KernelSockets
 from .kernels import Kernels
 from .mux import Mux, StreamEnded
-from .piping import pipe
 from .processes import boot_id
+from .proxy import pipe
+from .stream_input import StreamInput, open_stream
 
 _STREAM_LIMIT = 262144
 _F_SETPIPE_SZ, _PIPE_BYTES = 1031, 262144
@@ -35,7 +35,7 @@ class Attachment:
     def __init__(self, reader: Any, writer: Any) -> None:
         self.mux = Mux(reader, writer, odd=False, accept=self._accept)
         self.kernels = Kernels()
-        self._doorways = Doorways(self.mux.open)
+        self._doorways = KernelSockets(self.mux.open)
         self._calls = {
             **table(self.kernels),
             "kernels.start": self._start_kernel,
@@ -131,7 +131,7 @@ def _note_use() -> None:
     from .environments import note_use
 
     note_use(sys.prefix)
-    zipped.keep()
+    zip_imports.keep()
 
 
 def hello() -> Dict[str, Any]:
@@ -156,7 +156,7 @@ async def _streams(descriptor_in: int, descriptor_out: int) -> Any:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError):  # no pipe, or a system without large ones
         fcntl.fcntl(descriptor_out, _F_SETPIPE_SZ, _PIPE_BYTES)
-    reader = Inlet(limit=_STREAM_LIMIT)
+    reader = StreamInput(limit=_STREAM_LIMIT)
     protocol = asyncio.StreamReaderProtocol(reader)
     await loop.connect_read_pipe(lambda: protocol, os.fdopen(descriptor_in, "rb", 0))
     transport, flow = await loop.connect_write_pipe(

@@ -17,10 +17,10 @@ import time
 from typing import Any, Dict, List, Optional
 
 from . import environments, recipes
+from .build_messages import disk_words, without_passwords, words_of
 from .build_state import LOG, end_leftovers, write_state
-from .build_words import disk_words, without_passwords, words_of
 from .environments import Refused
-from .statefile import FolderLock
+from .state_file import FolderLock
 
 _MAX_LOG_BYTES = 8 * 1024 * 1024
 _MAX_LINE = 2000

@@ -13,13 +13,13 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, TypeVar
 
 from . import environments, survival
+from .build_messages import disk_words
 from .build_state import LOG, end_leftovers, read_state
-from .build_words import disk_words
 from .channels import Channel, ChannelReset
 from .environments import Place, Refused
-from .places import state_folder
+from .paths import state_folder
 from .starter import agent_command
-from .statefile import FolderLock
+from .state_file import FolderLock
 
 _LOOK_S = 0.1
 _BEGIN_S = 60.0

@@ -22,33 +22,33 @@ async def _probe(params: Dict[str, Any]) -> Any:
 
 
 async def _readings(params: Dict[str, Any]) -> Any:
-    from .readings import host_reading
+    from .metrics import host_reading
 
     return await _in_thread(host_reading)
 
 
 async def _stored(params: Dict[str, Any]) -> Any:
-    from .stored import listing
+    from .storage import listing
 
     return await _in_thread(listing)
 
 
 async def _measured(params: Dict[str, Any]) -> Any:
-    from .stored import measured
+    from .storage import measured
 
     path = str(params["path"])
     return await _in_thread(lambda: measured(path))
 
 
 async def _remove(params: Dict[str, Any]) -> Any:
-    from .removing import remove
+    from .removal import remove
 
     path = str(params["path"])
     return await _in_thread(lambda: remove(path))
 
 
 async def _sweep(params: Dict[str, Any]) -> Any:
-    from .removing import sweep
+    from .removal import sweep
 
     return await _in_thread(sweep)
 

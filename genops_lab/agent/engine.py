@@ -3,7 +3,7 @@
 The Lab names the trace as ``path``; the host says what it has. Then the Lab gives orders, until it ends the channel:
 ``analyze`` with the parts that the engine is made of, by hash (those that are not here are asked for and follow),
 answered by bytes and a document, ``{"ended": exit code}``; and ``send``, the trace itself ``from`` a place in it on
-(:mod:`.sending`).
+(:mod:`.file_parts`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import zipfile
 from typing import Any, Callable, Dict, List, Tuple, TypeVar
 
 from .channels import Channel, ChannelReset
-from .parcels import DATA, DOCUMENT, BadParcel, ParcelReader, document, read_document
-from .places import private_folder, state_folder
+from .file_parts import is_packed, send, send_parts
+from .paths import private_folder, state_folder
 from .probe import distribution_version
-from .sending import is_packed, send, send_parts
+from .transfer import DATA, DOCUMENT, BadTransfer, TransferReader, document, read_document
 
 _PORTION_BYTES = 262144
 _MAX_PART_BYTES = 256 * 1024 * 1024
@@ -52,7 +52,7 @@ async def serve(channel: Channel) -> None:
                 folders = await _parts(talk, list(order["parts"]))
                 await _analyze(talk, folders, path)
         channel.write_eof()
-    except (BadParcel, KeyError, TypeError, ValueError) as error:
+    except (BadTransfer, KeyError, TypeError, ValueError) as error:
         raise ChannelReset("invalid", f"engine: {error}") from error
     except OSError as error:
         why = error.strerror or str(error)
@@ -192,21 +192,21 @@ class _Talk:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self._reader = ParcelReader()
+        self._reader = TransferReader()
         self._ready: List[Tuple[int, bytes]] = []
 
     async def document(self) -> Dict[str, Any]:
         """The next order; empty at the end. Raises BadParcel."""
         kind, payload = await self._parcel()
         if kind == DATA:
-            raise BadParcel("Bytes came that were not asked for.")
+            raise BadTransfer("Bytes came that were not asked for.")
         return read_document(payload) if payload else {}
 
     async def portion(self) -> bytes:
         """The next portion of what was asked for. Raises BadParcel."""
         kind, payload = await self._parcel()
         if kind == DOCUMENT:
-            raise BadParcel("A part of the engine ended too early.")
+            raise BadTransfer("A part of the engine ended too early.")
         return payload
 
     async def heard(self) -> None:

@@ -8,7 +8,7 @@ import os
 import shutil
 from typing import Dict, Mapping
 
-from .places import private_folder
+from .paths import private_folder
 
 _NEVER = ("JUPYTERHUB_", "JPY_")
 _KERNEL_SIDE = ("genops_lab/kernel/", "genops_lab/runtime/")

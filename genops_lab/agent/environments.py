@@ -14,7 +14,7 @@ import sys
 import sysconfig
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-from .places import private_folder, state_folder
+from .paths import private_folder, state_folder
 from .recipes import python_in
 
 #: Lies in an environment of ours from its first moment on, and becomes the other when it is whole.

@@ -13,7 +13,7 @@ import shutil
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .channels import Channel, ChannelReset
-from .parcels import DOCUMENT, MAX_PARCEL_BYTES, BadParcel, ParcelReader, data, document, read_document
+from .transfer import DOCUMENT, MAX_PARCEL_BYTES, BadTransfer, TransferReader, data, document, read_document
 from .tree import Incoming, Seen, State, Tree
 
 _PORTION_BYTES = 262144
@@ -46,7 +46,7 @@ async def serve(channel: Channel, running: bool) -> None:
                 channel.write(answer)
                 await channel.drain()
         channel.write_eof()
-    except BadParcel as error:
+    except BadTransfer as error:
         raise ChannelReset("invalid", str(error)) from error
     finally:
         written = session.close()
@@ -99,7 +99,7 @@ class Session:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._reader = ParcelReader()
+        self._reader = TransferReader()
         self._incoming: Optional[Incoming] = None
         self._left = 0
         self._path = ""
@@ -124,7 +124,7 @@ class Session:
                 continue
             body = read_document(payload)
             if self._left and body.get("op") != "abort":
-                raise BadParcel("A file is not whole, and something else follows.")
+                raise BadTransfer("A file is not whole, and something else follows.")
             yield from self._asked(body)
 
     def _asked(self, body: Dict[str, Any]) -> Iterator[bytes]:
@@ -148,7 +148,7 @@ class Session:
                 str(body.get("path")), int(body.get("size") or 0), int(body.get("mtime_ns") or 0)
             )
         else:
-            raise BadParcel(f"There is nothing to do for {str(op)[:40]!r}.")
+            raise BadTransfer(f"There is nothing to do for {str(op)[:40]!r}.")
 
     # Looking
 
@@ -219,7 +219,7 @@ class Session:
 
     def _take(self, payload: bytes) -> None:
         if not payload or len(payload) > self._left:
-            raise BadParcel("More bytes came than were announced.")
+            raise BadTransfer("More bytes came than were announced.")
         self._left -= len(payload)
         if self._incoming is not None:
             try:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 from . import wire
 from .gpus import GpuReader
 from .idle_policy import IdlePolicy
-from .work import Work, held_words, read_work
+from .usage import Work, held_words, read_work
 
 #: Of one core, by all processes of the kernel together, over the time between two looks.
 MAX_CPU_PERCENT = 10.0

@@ -20,8 +20,8 @@ from .journal import Journal
 from .kernel_process import KernelProcess
 from .launching import without_dropping
 from .logs import log
-from .places import listen, socket_folder
-from .statefile import (
+from .paths import listen, socket_folder
+from .state_file import (
     CONNECTION,
     IPC,
     JOURNAL,
@@ -86,9 +86,9 @@ def main(arguments: List[str]) -> int:
 
 
 def _keep_spare(folder: str, order: Dict[str, Any], answer: int) -> int:
-    from .spare import Spare
+    from .warm_kernel import WarmKernel
 
-    made = Spare(folder, order)
+    made = WarmKernel(folder, order)
     _say(answer, {"result": {"pid": made.process.pid}})
     return made.run()
 

@@ -13,16 +13,16 @@ import socket
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import records, wire, zipped
-from .attendance import Attendance
+from . import records, wire, zip_imports
+from .attachments import Attachments
 from .idle import IdleWatch
 from .idle_policy import IdlePolicy
 from .journal import Journal, Message
 from .kernel_process import KernelProcess
 from .lease import LEASE_GRACE_S, Lease, Steps, ending, lease_ending
 from .logs import log
-from .places import listen, socket_folder
-from .statefile import SOCKET, public, write_state
+from .paths import listen, socket_folder
+from .state_file import SOCKET, public, write_state
 
 _TICK_S = 1.0
 _SYNC_S = 5.0
@@ -57,7 +57,7 @@ class Keeper:
         self._lease_grace_s = float(asked.get("grace_s", LEASE_GRACE_S))
         self.idle = IdleWatch(process.pid if process else 0, visible, self._tell_idle, self._idle_too_long)
         self.idle.change(idle)
-        self._attendance = Attendance(self, listener, dict(state.get("seen") or {}))
+        self._attendance = Attachments(self, listener, dict(state.get("seen") or {}))
         self._ending: Optional[Steps] = None
         self._why = ""
         self.relay: Any = None
@@ -80,7 +80,7 @@ class Keeper:
             from .relay import Relay  # and ZMQ: the kernel, which takes longer to start, is on its way
 
             self.relay = Relay(prefix, signer, self.poller)
-        zipped.keep()
+        zip_imports.keep()
         if self.process is not None:
             self.poller.register(self.process.output, select.POLLIN)
         self.poller.register(self._listener.fileno(), select.POLLIN)

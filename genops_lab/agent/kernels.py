@@ -17,9 +17,9 @@ from .channels import ChannelReset
 from .environment import kernel_environment, kernel_site
 from .idle_policy import policy_of
 from .lab_side import lab_environment
+from .launch_spec import command_of, disk_words, home, order_of
 from .logs import tail
-from .orders import command_of, disk_words, home, order_of
-from .places import (
+from .paths import (
     forget,
     kernel_folder,
     kernel_id_is_valid,
@@ -28,9 +28,9 @@ from .places import (
     socket_folder,
     state_folder,
 )
-from .spares import LEASE_S, Pool, fits
 from .starter import keeper_python, start_keeper
-from .statefile import KERNEL_LOG, SOCKET, FolderLock, public, read_state, write_state
+from .state_file import KERNEL_LOG, SOCKET, FolderLock, public, read_state, write_state
+from .warm_pool import LEASE_S, WarmPool, fits
 
 #: An ended kernel is listed for so long, unless it is forgotten before.
 KEPT_ENDED_S = 7 * 86400.0
@@ -62,7 +62,7 @@ class Kernels:
     def __init__(self) -> None:
         self._locks: Dict[str, asyncio.Lock] = {}
         self._survival: Optional[survival.Survival] = None
-        self.pool = Pool(self._ask_spare, self._start_spare)
+        self.pool = WarmPool(self._ask_spare, self._start_spare)
 
     def _folder(self, kernel_id: Any) -> str:
         folder = kernel_folder(kernel_id) if kernel_id_is_valid(kernel_id) else None

@@ -11,7 +11,7 @@ import re
 import shutil
 from typing import Dict, List, Optional
 
-from . import places
+from . import paths
 from .channels import ChannelReset
 
 SOCKET = "lab.sock"
@@ -21,10 +21,10 @@ _TRACES, _TRACE_FOLDER = "profiles", re.compile(r"[0-9a-f]{32}\Z")
 
 def known_lab_folder(kernel_id: str) -> Optional[str]:
     """The folder in which a kernel's runs wait for the Lab, where there is one. Raises OSError."""
-    for state in places.candidates():
+    for state in paths.candidates():
         folder = os.path.join(state, "lab", kernel_id)
         if os.path.isdir(folder) and not os.path.islink(folder):
-            places.check_own(folder)
+            paths.check_own(folder)
             return folder
     return None
 
@@ -32,9 +32,9 @@ def known_lab_folder(kernel_id: str) -> Optional[str]:
 def known_lab_kernels() -> List[str]:
     """The kernels that have such a folder."""
     found: List[str] = []
-    for state in places.candidates():
+    for state in paths.candidates():
         try:
-            found += filter(places.kernel_id_is_valid, os.listdir(os.path.join(state, "lab")))
+            found += filter(paths.kernel_id_is_valid, os.listdir(os.path.join(state, "lab")))
         except OSError:
             continue
     return found
@@ -45,8 +45,8 @@ def lab_folder(kernel_id: str) -> str:
     known = known_lab_folder(kernel_id)
     if known is not None:
         return known
-    state, _ = places.state_folder()
-    return places.private_folder(os.path.join(places.private_folder(os.path.join(state, "lab")), kernel_id))
+    state, _ = paths.state_folder()
+    return paths.private_folder(os.path.join(paths.private_folder(os.path.join(state, "lab")), kernel_id))
 
 
 def remove_trace(path: str) -> None:
@@ -54,10 +54,10 @@ def remove_trace(path: str) -> None:
     ChannelReset for whatever else the path leads to."""
     folder = os.path.realpath(os.path.dirname(path))
     lab, name = os.path.split(os.path.dirname(folder))
-    roots = [os.path.realpath(os.path.join(state, "lab")) for state in places.candidates()]
+    roots = [os.path.realpath(os.path.join(state, "lab")) for state in paths.candidates()]
     ours = (
         os.path.dirname(lab) in roots
-        and places.kernel_id_is_valid(os.path.basename(lab))
+        and paths.kernel_id_is_valid(os.path.basename(lab))
         and name == _TRACES
         and _TRACE_FOLDER.match(os.path.basename(folder))
     )
@@ -66,7 +66,7 @@ def remove_trace(path: str) -> None:
             "not_ours", f"{path} was not written by a kernel of GenOps Lab.", "Remove it on the host."
         )
     if os.path.lexists(folder):
-        places.check_own(folder)
+        paths.check_own(folder)
         shutil.rmtree(folder)
 
 
@@ -84,4 +84,4 @@ def lab_environment(kernel_id: str, notebook: str) -> Dict[str, str]:
 
 def socket_path(folder: str) -> str:
     """Where the Lab is reached by the kernel whose runs wait in ``folder``. Raises OSError."""
-    return os.path.join(places.socket_folder(folder), SOCKET)
+    return os.path.join(paths.socket_folder(folder), SOCKET)

@@ -29,7 +29,7 @@ from .frames import (
     document,
     frame,
 )
-from .inlet import Inlet
+from .stream_input import StreamInput
 
 __all__ = ["Channel", "ChannelReset", "Mux", "ProtocolError", "StreamEnded"]
 
@@ -249,7 +249,7 @@ class Mux:
             raise ProtocolError("The stream ended within a frame.")
 
     def _have_taken_by(self, take: Optional[Callable[[bytes], None]]) -> None:
-        if isinstance(self._reader, Inlet):
+        if isinstance(self._reader, StreamInput):
             self._reader.take = take
 
     def _take(self, data: bytes) -> None:

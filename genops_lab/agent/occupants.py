@@ -8,8 +8,8 @@ import subprocess
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 from . import processes
-from .places import kernel_folder, known_kernels
-from .statefile import read_state
+from .paths import kernel_folder, known_kernels
+from .state_file import read_state
 
 #: So many are named of each folder.
 _MAX_NAMED = 5

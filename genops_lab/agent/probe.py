@@ -16,7 +16,7 @@ from typing import Any, Dict
 
 from . import survival, version
 from .environments import own_environment
-from .places import state_folder
+from .paths import state_folder
 from .recipes import find_uv
 
 

@@ -11,7 +11,7 @@ import stat
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from genops_lab.agent.places import own_folder
+from genops_lab.agent.paths import own_folder
 
 from .errors import Failed, InvalidRequest
 

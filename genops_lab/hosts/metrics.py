@@ -131,6 +131,6 @@ class HostMetrics:
 
 
 def _read_here() -> dict[str, Any]:
-    from genops_lab.agent.readings import host_reading
+    from genops_lab.agent.metrics import host_reading
 
     return host_reading()

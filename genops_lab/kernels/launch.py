@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from genops_lab.agent.orders import packed
+from genops_lab.agent.launch_spec import packed
 
 from ..hosts.link.route import Route
 

@@ -15,8 +15,8 @@ from typing import Any
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Unicode
 
-from genops_lab.agent import places
-from genops_lab.agent.orders import packed
+from genops_lab.agent import paths
+from genops_lab.agent.launch_spec import packed
 
 from ..core.errors import GenOpsError, InvalidRequest
 from ..hosts.link.route import HERE
@@ -140,7 +140,7 @@ def cannot_keep() -> str:
     if not hasattr(socket, "AF_UNIX"):
         return "This platform has no unix sockets."
     try:
-        places.state_folder()
+        paths.state_folder()
     except OSError as error:
         return (
             f"What they say cannot be written: {error}. Make a folder writable, or set GENOPS_AGENT_STATE to one"

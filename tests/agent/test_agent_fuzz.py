@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from genops_lab.agent import frames, records
 from genops_lab.agent.frames import FrameReader, PreambleReader, ProtocolError
-from genops_lab.agent.inlet import Inlet
 from genops_lab.agent.mux import MAX_WAITING, Mux, StreamEnded
 from genops_lab.agent.records import LargeMessage, RecordReader
+from genops_lab.agent.stream_input import StreamInput
 from tests.support.exhaustive import examples
 
 CUTS = st.lists(st.integers(1, 5000), max_size=20)
@@ -246,7 +246,7 @@ def test_a_flood_of_pings_and_openings_is_bounded() -> None:
 def test_a_flood_that_is_taken_as_it_comes_is_bounded() -> None:
     async def test() -> None:
         pings = frames.frame(frames.PING, 0, bytes(8)) * 500
-        reader = Inlet()
+        reader = StreamInput()
         reader.feed_data(pings)
 
         class Stuck(_Writer):

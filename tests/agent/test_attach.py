@@ -102,7 +102,7 @@ def test_the_zip_is_compiled_once_in_a_folder_of_the_users_alone(zipped: Path) -
 def test_the_agent_imports_the_standard_library_alone(zipped: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import genops_lab.agent.attach, genops_lab.agent.probe,"
-        " genops_lab.agent.readings, genops_lab.agent.keep, genops_lab.agent.keeper, genops_lab.agent.builds,"
+        " genops_lab.agent.metrics, genops_lab.agent.keep, genops_lab.agent.keeper, genops_lab.agent.builds,"
         " genops_lab.agent.folders;"
         "print([n for n in sys.modules if n.split('.')[0] in ('zmq', 'psutil', 'msgspec', 'jupyter_client')],"
         " [n for n in sys.modules if n.startswith('genops_lab.') and not n.startswith('genops_lab.agent')])"
@@ -161,7 +161,7 @@ try:
     runpy.run_path(sys.path[0], run_name="__main__")
 except SystemExit:
     pass
-names = "environments", "probe", "builds", "stored", "removing", "recipes", "survival"
+names = "environments", "probe", "builds", "storage", "removal", "recipes", "survival"
 faults = []
 def take(name, barrier):
     barrier.wait()

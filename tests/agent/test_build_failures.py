@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.build_words import reason_of, without_passwords
+from genops_lab.agent.build_messages import reason_of, without_passwords
 from genops_lab.agent.channels import ChannelReset
 
 from .building import (

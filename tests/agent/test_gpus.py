@@ -290,7 +290,7 @@ def test_python_3_8_reads_the_outputs() -> None:
         pytest.skip("no Python 3.8 here")
     program = (
         "import sys; from genops_lab.agent.gpus import nvidia_smi, rocm_smi, nvml, amd, apple;"
-        "from genops_lab.agent.readings import host_reading;"
+        "from genops_lab.agent.metrics import host_reading;"
         "print(len(nvidia_smi.parse(open(sys.argv[1]).read()).gpus), host_reading()['hostname'] != '')"
     )
     answer = subprocess.run(

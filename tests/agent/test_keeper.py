@@ -12,7 +12,7 @@ import pytest
 
 from genops_lab.agent import records
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.places import socket_folder
+from genops_lab.agent.paths import socket_folder
 from tests.support.exhaustive import times
 
 from .hosts import Host, KernelClient, attached

@@ -15,8 +15,8 @@ import psutil
 
 from genops_lab.agent import processes, records
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.places import REMOVED, forget, socket_folder
-from genops_lab.agent.statefile import read_state, write_state
+from genops_lab.agent.paths import REMOVED, forget, socket_folder
+from genops_lab.agent.state_file import read_state, write_state
 from tests.support.processes import runs
 
 from .hosts import attached

@@ -14,7 +14,7 @@ import pytest
 
 from genops_lab.agent import records
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.spare import unfit
+from genops_lab.agent.warm_kernel import unfit
 
 from .hosts import KEY, attached
 from .spare_kernels import spare_pids, warm, warmed

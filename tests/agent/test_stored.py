@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from genops_lab.agent import environments, removing, stored
+from genops_lab.agent import environments, removal, storage
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.statefile import FolderLock
+from genops_lab.agent.state_file import FolderLock
 
 from .building import built, order, run
 from .building import environments as environments_in
@@ -49,12 +49,12 @@ def copy(home: Path, name: str = COPY) -> Path:
 
 
 def listed() -> dict[str, dict[str, Any]]:
-    return {item["path"]: item for item in stored.listing()["items"]}
+    return {item["path"]: item for item in storage.listing()["items"]}
 
 
 def refused(path: Path | str) -> str:
     with pytest.raises(ChannelReset) as caught:
-        removing.remove(str(path))
+        removal.remove(str(path))
     return caught.value.code
 
 
@@ -87,15 +87,15 @@ def test_what_is_ours_is_listed_measured_and_removed(home: Path) -> None:
     os.link(folder / "results/loss.csv", folder / "results/linked.csv")
 
     assert set(listed()) == {str(whole), str(unfinished), str(folder)}
-    found = stored.measured(str(folder))
+    found = storage.measured(str(folder))
     assert found["whole"] and found["files"] == 5 and found["unused_s"] < 3600
     assert found["bytes"] < 10_000, "what is linked from elsewhere is not freed"
     os.utime(whole / environments.WHOLE, (1, time.time() - 90 * 86400))
-    assert stored.measured(str(whole))["unused_s"] > 89 * 86400
-    assert stored.measured(str(whole))["bytes"] >= 10_000
+    assert storage.measured(str(whole))["unused_s"] > 89 * 86400
+    assert storage.measured(str(whole))["bytes"] >= 10_000
 
     for path in (whole, unfinished, folder):
-        assert removing.remove(str(path)) == GONE
+        assert removal.remove(str(path)) == GONE
         assert not path.exists()
         assert [each.name for each in path.parent.iterdir() if "removed" in each.name] == []
     assert listed() == {} and (outside / "thesis.txt").read_text() == "years"
@@ -205,33 +205,33 @@ def test_one_that_is_being_built_is_left_alone(home: Path) -> None:
 def test_a_removal_that_was_cut_goes_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, other = copy(home), copy(home, "other-0123abcd")
     with monkeypatch.context() as patch:
-        patch.setattr(removing, "_PORTION_S", -1.0)
-        assert removing.remove(str(folder))["left"]
+        patch.setattr(removal, "_PORTION_S", -1.0)
+        assert removal.remove(str(folder))["left"]
     assert set(listed()) == {str(other)}, "it has no name any more"
-    assert removing.sweep() == GONE
+    assert removal.sweep() == GONE
     assert list(other.parent.iterdir()) == [other]
 
 
 def test_what_cannot_be_deleted_is_said_and_holds_up_nothing_else(home: Path) -> None:
     deep, other = copy(home, "a-0123abcd"), copy(home)
     below = deep
-    for _ in range(stored.MAX_DEPTH + 5):
+    for _ in range(storage.MAX_DEPTH + 5):
         below = below / "d"
         below.mkdir()
-    assert not stored.measured(str(deep))["whole"]
-    found = removing.remove(str(deep))
+    assert not storage.measured(str(deep))["whole"]
+    found = removal.remove(str(deep))
     assert not found["left"] and "too deep" in found["trouble"]
-    assert "too deep" in removing.remove(str(other))["trouble"] and not other.exists()
+    assert "too deep" in removal.remove(str(other))["trouble"] and not other.exists()
     assert listed() == {}
 
 
 def test_more_than_is_looked_at_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = copy(home)
     (folder / "mlruns").mkdir()
-    found = stored.measured(str(folder))
+    found = storage.measured(str(folder))
     assert found["whole"] and found["own"] == ["mlruns"]
-    monkeypatch.setattr(stored, "_MAX_ENTRIES", 1)
-    assert not stored.measured(str(folder))["whole"]
+    monkeypatch.setattr(storage, "_MAX_ENTRIES", 1)
+    assert not storage.measured(str(folder))["whole"]
 
 
 def test_what_is_mounted_in_a_folder_is_not_entered(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +240,6 @@ def test_what_is_mounted_in_a_folder_is_not_entered(home: Path, monkeypatch: pyt
     point = f"{folder}/with\\040space"
     table = home / "mounts"
     table.write_text(f"disk {point} ext4 rw 0 0\ndisk {folder}er ext4 rw 0 0\n")
-    real = removing.mounts_below
-    monkeypatch.setattr(removing, "mounts_below", lambda path: real(path, str(table)))
+    real = removal.mounts_below
+    monkeypatch.setattr(removal, "mounts_below", lambda path: real(path, str(table)))
     assert refused(folder) == "in_use" and folder.exists()

@@ -330,10 +330,10 @@ def described(runtime: Path) -> tuple[str, set[str]]:
 
 def host_folders(home: Path) -> set[str]:
     """Folders on a host, below its home: of kernels, their runs, environments."""
-    from genops_lab.agent import environments, lab_side, places
+    from genops_lab.agent import environments, lab_side, paths
 
-    state, _ = places.state_folder()
-    found = [state, places.new_kernel_folder("KERNEL"), lab_side.lab_folder("KERNEL"), environments.root()]
+    state, _ = paths.state_folder()
+    found = [state, paths.new_kernel_folder("KERNEL"), lab_side.lab_folder("KERNEL"), environments.root()]
     return {str(Path(path).relative_to(home)) for path in found}
 
 

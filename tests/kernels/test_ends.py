@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genops_lab.agent.places import kernel_folder
-from genops_lab.agent.statefile import read_state, write_state
+from genops_lab.agent.paths import kernel_folder
+from genops_lab.agent.state_file import read_state, write_state
 from tests.kernels.places import DEADLINE_S, Collector, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
 from tests.support.processes import runs

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.parcels import data, document
+from genops_lab.agent.transfer import data, document
 from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
 from genops_lab.profiler import analyze

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.agent.sending import PART_BYTES
+from genops_lab.agent.file_parts import PART_BYTES
 from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, Failed
 from genops_lab.core.models import Task

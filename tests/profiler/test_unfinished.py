@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.sending import PART_BYTES, _deflated
+from genops_lab.agent.file_parts import PART_BYTES, _deflated
 from genops_lab.app.application import Application
 from genops_lab.profiler.beside.unfinished import UnfinishedTrace
 from tests.hosts.labs import until

@@ -7,7 +7,7 @@ import platform
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
-from ..guarded import Guarded, Unanswered
+from ..timeouts import Guarded, Unanswered
 from . import amd, apple, nvidia_smi, nvml, rocm_smi
 from .found import NOTHING, Found
 

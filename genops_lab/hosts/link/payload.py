@@ -17,9 +17,9 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _MAIN = """\
 import sys
 
-from genops_lab.agent import zipped
+from genops_lab.agent import zip_imports
 
-zipped.install()
+zip_imports.install()
 
 from genops_lab.agent.__main__ import main
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from genops_lab.agent.channels import Channel
-from genops_lab.agent.parcels import DATA, BadParcel, ParcelReader, read_document
+from genops_lab.agent.transfer import DATA, BadTransfer, TransferReader, read_document
 
 from .state import RemoteError
 
@@ -22,7 +22,7 @@ class TransferChannel:
         self._channel = channel
         self._target = target
         self._about = about
-        self._reader = ParcelReader()
+        self._reader = TransferReader()
         self._ready: list[tuple[int, bytes]] = []
 
     async def _parcel(self, patience_s: float = SILENCE_S) -> tuple[int, bytes]:
@@ -35,7 +35,7 @@ class TransferChannel:
                 raise self._bad("its answer ended too early")
             try:
                 self._ready = list(self._reader.feed(portion))[::-1]
-            except BadParcel as error:
+            except BadTransfer as error:
                 raise self._bad(str(error)) from None
         return self._ready.pop()
 
@@ -48,7 +48,7 @@ class TransferChannel:
     def _read(self, payload: bytes) -> dict[str, Any]:
         try:
             return read_document(payload)
-        except BadParcel as error:
+        except BadTransfer as error:
             raise self._bad(str(error)) from None
 
     def _bad(self, what: str) -> RemoteError:

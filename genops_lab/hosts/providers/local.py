@@ -9,7 +9,7 @@ import socket
 import sys
 from pathlib import Path
 
-from genops_lab.agent.inlet import open_stream
+from genops_lab.agent.stream_input import open_stream
 
 from ..link import bootstrap
 from ..link.carrier import READ_LIMIT, End, HostStream

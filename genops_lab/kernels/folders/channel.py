@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.parcels import (
+from genops_lab.agent.transfer import (
     DATA,
     MAX_PARCEL_BYTES,
     data,

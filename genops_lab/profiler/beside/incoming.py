@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from genops_lab.agent.sending import PART_BYTES
+from genops_lab.agent.file_parts import PART_BYTES
 from genops_lab.core.errors import Failed
 
 from .parts import Host

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.parcels import DATA, data, document
+from genops_lab.agent.transfer import DATA, data, document
 from genops_lab.core.errors import Unavailable
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.state import LinkDown, RemoteError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.channels import Channel
-from genops_lab.agent.parcels import DOCUMENT, HEADER, ParcelReader, data, document
+from genops_lab.agent.transfer import DOCUMENT, HEADER, TransferReader, data, document
 from genops_lab.core.errors import GenOpsError
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
@@ -45,7 +45,7 @@ class Scene:
 
     async def _serve(self, channel: Channel) -> None:
         channel.write(document({"root": "/there", "running": False}))
-        reader = ParcelReader()
+        reader = TransferReader()
         while portion := await channel.read():
             for kind, payload in reader.feed(portion):
                 if kind != DOCUMENT:

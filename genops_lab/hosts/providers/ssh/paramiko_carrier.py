@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from genops_lab.agent.inlet import open_stream
+from genops_lab.agent.stream_input import open_stream
 
 from ...link.carrier import READ_LIMIT, End, HostStream
 from ...link.errors import CarrierEnded, LinkError

@@ -17,7 +17,7 @@ MAX_PARCEL_BYTES = 256 * 1024
 Parcel = Tuple[int, bytes]
 
 
-class BadParcel(ValueError):
+class BadTransfer(ValueError):
     """The other side sent what this protocol does not allow."""
 
 
@@ -25,7 +25,7 @@ def document(body: Dict[str, Any]) -> bytes:
     """A document as bytes. Raises BadParcel for one that is too long."""
     payload = json.dumps(body, separators=(",", ":")).encode()
     if len(payload) > MAX_PARCEL_BYTES:
-        raise BadParcel(f"A document of {len(payload)} bytes is too long.")
+        raise BadTransfer(f"A document of {len(payload)} bytes is too long.")
     return HEADER.pack(DOCUMENT, len(payload)) + payload
 
 
@@ -41,11 +41,11 @@ def read_document(payload: bytes) -> Dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadParcel("A document cannot be read.")
+        raise BadTransfer("A document cannot be read.")
     return found
 
 
-class ParcelReader:
+class TransferReader:
     """Takes bytes in any portions, gives whole parcels."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class ParcelReader:
             while size - offset >= HEADER.size:
                 kind, length = HEADER.unpack_from(buffer, offset)
                 if kind not in (DOCUMENT, DATA) or length > MAX_PARCEL_BYTES:
-                    raise BadParcel(f"A parcel of kind {kind} with {length} bytes is not allowed.")
+                    raise BadTransfer(f"A parcel of kind {kind} with {length} bytes is not allowed.")
                 end = offset + HEADER.size + length
                 if size < end:
                     break

@@ -1,4 +1,4 @@
-"""Removes what :mod:`.stored` lists. A folder loses its name at once; its files go in portions of bounded time, and
+"""Removes what :mod:`.storage` lists. A folder loses its name at once; its files go in portions of bounded time, and
 what a cut leaves of them goes with the next. No link is followed and no other file system entered. All block."""
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import stat
 import time
 from typing import Any, Dict, List, Optional
 
-from . import environments, stored
+from . import environments, storage
 from .build_state import STATE, end_leftovers, read_state, write_removed
 from .channels import ChannelReset
 from .occupants import Occupants
-from .places import REMOVED, mounts_below
-from .statefile import FolderLock
-from .stored import MAX_DEPTH, OPEN_FOLDER, Item
+from .paths import REMOVED, mounts_below
+from .state_file import FolderLock
+from .storage import MAX_DEPTH, OPEN_FOLDER, Item
 
 _PORTION_S = 5.0
 #: Who was cut off from a build that failed asks for its end within that.
@@ -26,8 +26,8 @@ _BUILD_KEPT_S = 86400.0
 
 def remove(path: str) -> Dict[str, Any]:
     """Remove one, unless somebody uses it; ``left``: :func:`sweep` has more to do. Raises ChannelReset, OSError."""
-    item = stored.find(path)
-    if item.kind != stored.ENVIRONMENT:
+    item = storage.find(path)
+    if item.kind != storage.ENVIRONMENT:
         _take_away(item)
         return sweep()
     work = environments.work_folder(item.path)
@@ -47,7 +47,7 @@ def sweep() -> Dict[str, Any]:
     """Go on deleting what was removed: whether more time is needed (``left``), and what cannot be deleted (``trouble``,
     tried again by the next). Raises OSError."""
     until, troubles = time.monotonic() + _PORTION_S, []
-    for parent in stored.parents():
+    for parent in storage.parents():
         try:
             fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (FileNotFoundError, PermissionError):  # somebody's own place that is closed now
@@ -155,7 +155,7 @@ def _unless_gone(remove_one: Any, name: str, parent: int) -> None:
 
 def _forget_builds() -> None:
     """Logs and locks of environments that are no more."""
-    for work, folder in list(stored.builds()):
+    for work, folder in list(storage.builds()):
         age_s = time.time() - os.stat(os.path.join(work, STATE)).st_mtime
         if os.path.lexists(folder) or (age_s < _BUILD_KEPT_S and not read_state(work).get("removed")):
             continue

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from .cgroups import Share, read_share
 from .gpus import GpuReader
-from .guarded import Guarded, Unanswered
+from .timeouts import Guarded, Unanswered
 
 #: Two askers within this time get the same reading: percentages over shorter times say nothing.
 FRESH_S = 0.5

@@ -25,7 +25,7 @@ _MAX_HELD_BYTES = 8 * 1024 * 1024
 _SEEN_AFTER_S = 0.005
 
 
-class Attendance:
+class Attachments:
     """``seen``: the last message that each client has sent, so that none is taken twice."""
 
     def __init__(self, keeper: "Keeper", listener: socket.socket, seen: Dict[str, int]) -> None:
@@ -260,12 +260,12 @@ class Attendance:
         connection.pump()
 
 
-_CALLS: Dict[str, Callable[[Attendance, Connection, Dict[str, Any]], None]] = {
-    "info": Attendance._call_info,
-    "signal": Attendance._call_signal,
-    "stop": Attendance._call_stop,
-    "lease": Attendance._call_lease,
-    "policy": Attendance._call_policy,
-    "keep": Attendance._call_keep,
-    "forget": Attendance._call_forget,
+_CALLS: Dict[str, Callable[[Attachments, Connection, Dict[str, Any]], None]] = {
+    "info": Attachments._call_info,
+    "signal": Attachments._call_signal,
+    "stop": Attachments._call_stop,
+    "lease": Attachments._call_lease,
+    "policy": Attachments._call_policy,
+    "keep": Attachments._call_keep,
+    "forget": Attachments._call_forget,
 }

@@ -7,7 +7,7 @@ import socket
 from typing import Any, Callable, Optional, Tuple
 
 
-class Inlet(asyncio.StreamReader):
+class StreamInput(asyncio.StreamReader):
     """While ``take`` is set it gets what comes, and :meth:`read` waits for the end; what was there before is to be read
     first. What ``take`` raises, ``read`` raises."""
 
@@ -24,9 +24,9 @@ class Inlet(asyncio.StreamReader):
             self.set_exception(error)
 
 
-async def open_stream(sock: socket.socket, limit: int) -> "Tuple[Inlet, asyncio.StreamWriter]":
+async def open_stream(sock: socket.socket, limit: int) -> "Tuple[StreamInput, asyncio.StreamWriter]":
     """As ``asyncio.open_connection`` for a connected socket."""
-    reader = Inlet(limit=limit)
+    reader = StreamInput(limit=limit)
     protocol = asyncio.StreamReaderProtocol(reader)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(lambda: protocol, sock=sock)

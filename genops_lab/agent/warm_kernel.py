@@ -24,9 +24,9 @@ from .keep import CannotStart, first_state, hold, new_keeper, redirect
 from .keeper import Keeper
 from .kernel_process import KernelProcess
 from .logs import log
-from .places import forget, listen, socket_folder
-from .spares import SPARE, write_spare
-from .statefile import CONNECTION, IPC, JOURNAL, KERNEL_LOG, SOCKET, write_state
+from .paths import forget, listen, socket_folder
+from .state_file import CONNECTION, IPC, JOURNAL, KERNEL_LOG, SOCKET, write_state
+from .warm_pool import SPARE, write_spare
 
 _STAND_S = 120.0
 _ANSWER_S = 5.0
@@ -53,7 +53,7 @@ def unfit(have: Mapping[str, str], wanted: Mapping[str, str]) -> List[str]:
     return sorted(name for name in differ if name.upper().startswith(_AT_START))
 
 
-class Spare:
+class WarmKernel:
     """``order``: argv, env, cwd, signature_scheme, fits, lease_s."""
 
     def __init__(self, folder: str, order: Dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from genops_lab.agent import readings
+from genops_lab.agent import metrics
 from genops_lab.agent.cgroups import Share
 from genops_lab.agent.gpus import GpuReader
 from genops_lab.agent.gpus.found import Found, gpu, mig_slice, process
-from genops_lab.agent.readings import HostReader
+from genops_lab.agent.metrics import HostReader
 from genops_lab.hosts.models import HostReading
 
 GIB = 1 << 30
@@ -39,7 +39,7 @@ def kernel(folder: Path, *, total_kib: int, available_kib: int) -> str:
 
 
 def test_this_host() -> None:
-    reading = readings.host_reading()
+    reading = metrics.host_reading()
     wire = msgspec.convert(json.loads(json.dumps(reading)), HostReading, strict=True)
     assert wire.hostname == socket.gethostname()
     assert wire.cpu_count is not None and wire.cpu_count > 0
@@ -60,7 +60,7 @@ def test_busy_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     proc = kernel(tmp_path, total_kib=1000, available_kib=400)
     reader = HostReader(Share, no_gpus(), proc)
     assert reader.read()["cpu_percent"] == 0.0, "nothing moved between two looks"
-    monkeypatch.setattr(readings, "FRESH_S", 0.0)
+    monkeypatch.setattr(metrics, "FRESH_S", 0.0)
     (tmp_path / "stat").write_text(f"cpu  {100 + 10**9} 0 100 700 100 0 0 0 0 0\n")
     assert reader.read()["cpu_percent"] == 100.0
     (tmp_path / "stat").unlink()
@@ -68,7 +68,7 @@ def test_busy_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_waiting_for_a_disk_is_not_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(readings, "FRESH_S", 0.0)
+    monkeypatch.setattr(metrics, "FRESH_S", 0.0)
     reader = HostReader(Share, no_gpus(), kernel(tmp_path, total_kib=1000, available_kib=400))
     reader.read()
     (tmp_path / "stat").write_text(f"cpu  100 0 100 {10**9} {10**9} 0 0 0 0 0\n")
@@ -96,20 +96,20 @@ def test_a_limit_above_what_there_is_does_not_count(tmp_path: Path) -> None:
 
 def test_a_home_that_hangs_does_not_take_the_reading_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     let_go = threading.Event()
-    real = readings.shutil.disk_usage
+    real = metrics.shutil.disk_usage
 
     def stuck(path: str) -> object:
         let_go.wait(60)
         return real(path)
 
-    monkeypatch.setattr(readings.shutil, "disk_usage", stuck)
-    monkeypatch.setattr(readings, "DISK_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(readings, "FRESH_S", 0.0)
+    monkeypatch.setattr(metrics.shutil, "disk_usage", stuck)
+    monkeypatch.setattr(metrics, "DISK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(metrics, "FRESH_S", 0.0)
     reader = HostReader(Share, no_gpus())
     reading = reader.read()
     assert reading["disk_total_bytes"] is None and reading["memory_total_bytes"]
     let_go.set()
-    monkeypatch.setattr(readings, "DISK_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(metrics, "DISK_TIMEOUT_S", 60.0)
     assert reader.read()["disk_total_bytes"]
 
 

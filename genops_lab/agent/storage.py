@@ -16,8 +16,8 @@ from .build_state import read_state
 from .channels import ChannelReset
 from .environments import UNFINISHED, WHOLE
 from .occupants import Occupants
-from .places import state_folder
-from .statefile import FolderLock
+from .paths import state_folder
+from .state_file import FolderLock
 
 ENVIRONMENT, FOLDER = "environment", "folder"
 MAX_ITEMS = 500

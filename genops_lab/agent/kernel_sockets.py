@@ -15,7 +15,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Set
 
-from . import places
+from . import paths
 from .channels import Channel, ChannelReset
 from .environment import kernel_environment, kernel_site
 from .lab_side import known_lab_folder, known_lab_kernels, lab_environment, lab_folder, socket_path
@@ -94,7 +94,7 @@ def leftovers(folder: str) -> List[str]:
 # The sockets, while a Lab is connected
 
 
-class Doorways:
+class KernelSockets:
     """The doorways of one connection. Everything here belongs to the loop of its mux."""
 
     def __init__(self, open_channel: Opener) -> None:
@@ -118,7 +118,7 @@ class Doorways:
         ValueError for what is no such question, OSError.
         """
         asked = params.get("kernels")
-        if not isinstance(asked, dict) or not all(places.kernel_id_is_valid(key) for key in asked):
+        if not isinstance(asked, dict) or not all(paths.kernel_id_is_valid(key) for key in asked):
             raise ValueError("kernels must be an object of kernel ids")
         for kernel_id in set(self._doors) - set(asked):
             self._doors.pop(kernel_id).close()
@@ -137,7 +137,7 @@ class Doorways:
 
     async def _look(self, kernel_id: str, runs: Any) -> Dict[str, List[str]]:
         loop = asyncio.get_running_loop()
-        known = places.kernel_folder(kernel_id) is not None
+        known = paths.kernel_folder(kernel_id) is not None
         folder = lab_folder(kernel_id) if known else known_lab_folder(kernel_id)
         left = await loop.run_in_executor(None, leftovers, folder) if folder is not None else []
         if folder is not None and (known or left):
@@ -159,7 +159,7 @@ class Doorways:
         """Have the kernel side send the files; what it does not get rid of is looked at with the next sync."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         try:
-            site = kernel_site(places.state_folder()[0])
+            site = kernel_site(paths.state_folder()[0])
             env = {**kernel_environment({}, site, kept), **lab_environment(kernel_id, "")}
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "genops_lab.kernel.drain", *files[:_FILES_AT_ONCE],
@@ -289,7 +289,7 @@ def _tidy() -> None:
     """Remove the folders of kernels that were forgotten while no Lab asked."""
     for kernel_id in known_lab_kernels():
         folder = known_lab_folder(kernel_id)
-        if folder is not None and places.kernel_folder(kernel_id) is None:
+        if folder is not None and paths.kernel_folder(kernel_id) is None:
             _remove_if_empty(folder)
 
 
@@ -298,7 +298,7 @@ def _remove_if_empty(folder: str) -> None:
     for _path, _folders, names in os.walk(folder):
         if set(names) - {LOCK}:
             return
-    sockets = places.socket_folder(folder)
+    sockets = paths.socket_folder(folder)
     if sockets != folder:
         shutil.rmtree(sockets, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)

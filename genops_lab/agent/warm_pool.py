@@ -10,10 +10,10 @@ import time
 import uuid
 from typing import Any, Awaitable, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from . import places, processes, version
+from . import paths, processes, version
 from .channels import ChannelReset
 from .launching import spare as spare_command
-from .statefile import FolderLock
+from .state_file import FolderLock
 
 SPARE = "spare.json"
 MAX_SPARES = 8
@@ -55,11 +55,11 @@ def write_spare(folder: str, told: Dict[str, Any]) -> None:
 
 
 def _roots() -> Iterator[str]:
-    for state in places.candidates():
+    for state in paths.candidates():
         root = os.path.join(state, "spares")
         try:
-            places.check_own(state)
-            places.check_own(root)
+            paths.check_own(state)
+            paths.check_own(root)
         except OSError:
             continue
         yield root
@@ -81,7 +81,7 @@ def look() -> List[Found]:
                     continue
                 if told is not None and told.get("pid"):
                     processes.end_orphans(int(told["pid"]), str(told.get("pid_started", "")))
-                places.forget(folder)
+                paths.forget(folder)
             except OSError:  # it has gone meanwhile
                 continue
     return found
@@ -107,7 +107,7 @@ def _told(folder: str) -> Optional[Dict[str, Any]]:
     return told if isinstance(told, dict) else None
 
 
-class Pool:
+class WarmPool:
     """One connection's wish. ``call`` asks a keeper in a folder; ``start`` starts one there."""
 
     def __init__(self, call: Call, start: Callable[[str, List[str], str], Awaitable[Any]]) -> None:
@@ -201,14 +201,14 @@ class Pool:
     async def _one_more(self) -> bool:
         """Start one, and wait until it stands: one at a time on this host."""
         try:
-            state, _ = places.state_folder()
-            root = places.private_folder(os.path.join(state, "spares"))
+            state, _ = paths.state_folder()
+            root = paths.private_folder(os.path.join(state, "spares"))
             lock = FolderLock(root)
             if not lock.take():  # another connection starts one
                 await asyncio.sleep(1.0)
                 return True
             try:
-                folder = places.private_folder(os.path.join(root, uuid.uuid4().hex[:16]))
+                folder = paths.private_folder(os.path.join(root, uuid.uuid4().hex[:16]))
                 await self._start(folder, self._argv, self._scheme)
                 await self._stands(folder)
             finally:

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.agent import places
+from genops_lab.agent import paths
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.doorway import Doorways, is_gone, leftovers
+from genops_lab.agent.kernel_sockets import KernelSockets, is_gone, leftovers
 from genops_lab.agent.lab_side import lab_environment, lab_folder, socket_path
 
 KERNEL = "0f0f0f0f-kernel"
@@ -27,7 +27,7 @@ KERNEL = "0f0f0f0f-kernel"
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The agent's state folder, with a kernel that the host knows."""
     monkeypatch.setenv("GENOPS_AGENT_STATE", str(tmp_path / "state"))
-    places.new_kernel_folder(KERNEL)
+    paths.new_kernel_folder(KERNEL)
     return tmp_path / "state"
 
 
@@ -72,7 +72,7 @@ def test_one_connection_listens_for_a_kernel_and_the_next_takes_over() -> None:
     asked = {"kernels": {KERNEL: []}}
 
     async def work() -> None:
-        first, second = Doorways(no_lab), Doorways(no_lab)
+        first, second = KernelSockets(no_lab), KernelSockets(no_lab)
         assert not await answers(path)
         quiet = {"kernels": {KERNEL: {"gone": [], "spooled": []}}}
         assert await first.sync(asked) == await second.sync(asked) == quiet
@@ -81,7 +81,7 @@ def test_one_connection_listens_for_a_kernel_and_the_next_takes_over() -> None:
         assert await answers(path), "the other one listens"
         await first.sync({"kernels": {}})
         assert not await answers(path), "the Lab does not serve this kernel any more"
-        second = Doorways(no_lab)
+        second = KernelSockets(no_lab)
         await second.sync(asked)
         assert await answers(path)
         second.close()
@@ -94,7 +94,7 @@ def test_one_connection_listens_for_a_kernel_and_the_next_takes_over() -> None:
 
 def test_only_what_can_be_a_kernel_is_looked_at(state: Path) -> None:
     async def work() -> None:
-        doors = Doorways(no_lab)
+        doors = KernelSockets(no_lab)
         for asked in (None, [], {"../x": []}, {"a/b": []}, {"": []}, {"x" * 65: []}):
             with pytest.raises(ValueError, match="kernel"):
                 await doors.sync({"kernels": asked})
@@ -133,7 +133,7 @@ def test_a_forgotten_kernel_leaves_nothing_unless_something_was_never_sent(state
     (Path(lab_folder("unsent")) / "spool" / "run.broken").write_text("x")
 
     async def work() -> None:
-        await Doorways(no_lab).sync({"kernels": {}})
+        await KernelSockets(no_lab).sync({"kernels": {}})
         assert sorted(path.name for path in (state / "lab").iterdir()) == ["unsent"]
 
     run(work())

@@ -12,7 +12,7 @@ import zlib
 from typing import Any, Callable
 
 from .channels import Channel
-from .parcels import data, document
+from .transfer import data, document
 
 #: Of the file, for one part.
 PART_BYTES = 1024 * 1024

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, Tuple
 
 from .channels import ChannelReset
 from .idle_policy import policy_of
-from .places import kernel_id_is_valid
+from .paths import kernel_id_is_valid
 
 
 def packed(env: Mapping[str, str]) -> str:
