@@ -41,4 +41,4 @@ release:        ## build what a release consists of; ARGS=--version 0.2.0 (docs/
 	@$(PYTHON) scripts/release.py $(ARGS)
 
 clean:          ## remove what was built; the virtual environment stays
-	rm -rf lib dist genops_lab/labextension genops_lab/runtime/static genops_lab/_version.py genops_lab/profiler/engine/reading/native/*.so tsconfig.tsbuildinfo .cache
+	rm -rf lib dist genops_lab/labextension genops_lab/runtime/static genops_lab/_version.py genops_lab/profiling/engine/reading/native/*.so tsconfig.tsbuildinfo .cache

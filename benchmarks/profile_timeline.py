@@ -15,10 +15,10 @@ import numpy as np
 import psutil
 from playwright.sync_api import Page
 
-from genops_lab.profiler.engine import stored
-from genops_lab.profiler.engine.columns import NO_ID, Columns
-from genops_lab.profiler.engine.reading import kineto
-from genops_lab.profiler.engine.timeline import tiles
+from genops_lab.profiling.engine import column_files
+from genops_lab.profiling.engine.columns import NO_ID, Columns
+from genops_lab.profiling.engine.reading import kineto
+from genops_lab.profiling.engine.timeline import tiles
 from tests.support.browser import chromium, lab_page
 from tests.support.homes import temporary_home
 from tests.support.lab_server import LabServer, running_lab
@@ -137,8 +137,8 @@ def _tiles(columns: Columns, folder: Path) -> Iterator[Figure]:
         values=[time.perf_counter() - begun],
         notes={"disk_mb": round(sum(f.stat().st_size for f in folder.rglob("*.npy")) / 1e6)},
     )
-    stored.save(columns, folder / "columns")
-    timeline = tiles.Timeline(stored.load(folder / "columns"), folder / "timeline")
+    column_files.save(columns, folder / "columns")
+    timeline = tiles.Timeline(column_files.load(folder / "columns"), folder / "timeline")
     random = np.random.default_rng(1)
     lanes = list(timeline.lanes)
     end = int(columns.end.max())
@@ -170,7 +170,7 @@ def _page(columns: Columns, source: Path) -> Iterator[Figure]:
         shutil.copy(source, home.work)
         profile_id = _opened(server, source.name)
         # The Lab makes the timeline of the columns that it finds.
-        stored.save(columns, home.data / "profiles" / profile_id / "columns")
+        column_files.save(columns, home.data / "profiles" / profile_id / "columns")
         with lab_page(browser, server, width=1920, height=1000) as lab:
             lab.open()
             before = _renderer_mb()

@@ -230,7 +230,7 @@ def _memory(pid: int) -> int:
 
 def _deviations() -> Iterator[Figure]:
     """The largest relative distance from the truth over all traces that have one, in per cent."""
-    from genops_lab.profiler import analyze
+    from genops_lab.profiling import analyze
 
     found: dict[str, list[float]] = {"busy": [], "idle": [], "exposed_comm": [], "top_10": []}
     for path in sorted((TRACES / "truth").glob("*.json")):

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "genops_lab" / "profiler" / "engine" / "reading" / "native"
+FOLDER = Path(__file__).resolve().parent.parent / "genops_lab" / "profiling" / "engine" / "reading" / "native"
 SOURCE, LIBRARY = FOLDER / "scan.c", FOLDER / "scan.so"
 FLAGS = ("-O3", "-std=c11", "-Wall", "-Wextra", "-shared", "-fPIC", "-fvisibility=hidden")
 

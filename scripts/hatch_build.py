@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-BUILT = "genops_lab/profiler/engine/reading/native/scan.so"
+BUILT = "genops_lab/profiling/engine/reading/native/scan.so"
 MODULE = "genops_lab/kernel/site/genops.py"
 
 

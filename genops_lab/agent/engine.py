@@ -153,7 +153,7 @@ async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
     folder = await _in_thread(lambda: tempfile.mkdtemp(prefix=".work-", dir=root))
     answer = os.path.join(folder, "answer.tar.gz")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from genops_lab.profiler.beside.host import main; main()", path, answer,
+        sys.executable, "-c", "from genops_lab.profiling.remote_analysis.host import main; main()", path, answer,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(folders), "TMPDIR": folder},
     )  # fmt: skip

@@ -39,11 +39,11 @@ from ..kernels.process import configure
 from ..kernels.remote_service import RemoteKernelsService
 from ..kernels.service import ComputeService, KernelDirectory
 from ..kernels.storage import StorageService
-from ..profiler.beside.service import BesideService
-from ..profiler.held.service import MemoryService
-from ..profiler.perfetto.service import PerfettoService
-from ..profiler.service import ProfilesService
-from ..profiler.timeline.service import TimelineService
+from ..profiling.memory_timeline.service import MemoryService
+from ..profiling.perfetto.service import PerfettoService
+from ..profiling.remote_analysis.service import RemoteAnalysisService
+from ..profiling.service import ProfilesService
+from ..profiling.timeline.service import TimelineService
 from ..quickstart.service import QuickstartService
 from ..registry.service import RegistryService
 from ..sweeps.service import SweepsService
@@ -96,7 +96,7 @@ class Application:
             links=self.links,
         )
         self.profiles.price_of = self.targets.ledger.price_of
-        self.beside = BesideService(settings, self.profiles, self.targets, self.tasks)
+        self.beside = RemoteAnalysisService(settings, self.profiles, self.targets, self.tasks)
         self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
         self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
         self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)

@@ -122,7 +122,7 @@ class GenOpsLab(ExtensionApp):
         from ..experiments.comparison.download import ARTIFACT, ArtifactHandler
         from ..kernels.local_provisioner import expect
         from ..kernels.outputs.download import DOWNLOAD, DownloadHandler
-        from ..profiler.perfetto.download import CUT, UI, CutHandler, UiHandler
+        from ..profiling.perfetto.download import CUT, UI, CutHandler, UiHandler
         from .features import operations
 
         self._services = Services()

@@ -13,7 +13,7 @@ from ..hosts.routes import OPERATIONS as TARGETS
 from ..kernels.folders.routes import OPERATIONS as FOLDERS
 from ..kernels.outputs.routes import OPERATIONS as OUTPUTS
 from ..kernels.routes import OPERATIONS as COMPUTE
-from ..profiler.routes import OPERATIONS as PROFILES
+from ..profiling.routes import OPERATIONS as PROFILES
 from ..quickstart.routes import OPERATIONS as QUICKSTART
 from ..registry.routes import OPERATIONS as MODELS
 from ..sweeps.routes import OPERATIONS as SWEEPS

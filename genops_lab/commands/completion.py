@@ -85,8 +85,8 @@ def profile_ids(incomplete: str) -> list[str]:
     """Captured profiles."""
 
     def names() -> list[str]:
-        from genops_lab.profiler.routes import OPERATIONS
-        from genops_lab.profiler.service import ProfilesService
+        from genops_lab.profiling.routes import OPERATIONS
+        from genops_lab.profiling.service import ProfilesService
 
         return [each.id for each in _ask(OPERATIONS, ProfilesService.list_profiles)]
 

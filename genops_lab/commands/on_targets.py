@@ -12,7 +12,7 @@ from genops_lab.core.errors import Failed
 from .session import Session
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import ProfileSummary
+    from genops_lab.profiling.models import ProfileSummary
 
 _LOOK_S = 0.2
 _PLACE = re.compile(r"([A-Za-z0-9][\w.-]*):(.+)\Z", re.DOTALL)
@@ -29,12 +29,12 @@ def analyze_there(session: Session, target: str, path: str, usd_per_hour: float 
 
     Raises Conflict for a target that is not connected, Failed where the trace cannot be read.
     """
-    from genops_lab.profiler.beside.service import BesideService
-    from genops_lab.profiler.models import TraceOnTarget
-    from genops_lab.profiler.service import ProfilesService
+    from genops_lab.profiling.models import TraceOnTarget
+    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+    from genops_lab.profiling.service import ProfilesService
 
     body = TraceOnTarget(target=target, path=path, usd_per_hour=usd_per_hour)
-    profile = session.call(BesideService.open_on_target, body=body)
+    profile = session.call(RemoteAnalysisService.open_on_target, body=body)
     while profile.state == "analyzing":
         time.sleep(_LOOK_S)
         profile = session.call(ProfilesService.get_profile, profile_id=profile.id)

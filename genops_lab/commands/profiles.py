@@ -16,11 +16,11 @@ from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views
 from .views.profiles import difference as profile_difference
-from .views.profiles import measured as profile_measured
 from .views.profiles import memory as profile_memory
+from .views.profiles import nsight_compute as profile_measured
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import Difference, ProfileSummary
+    from genops_lab.profiling.models import Difference, ProfileSummary
 
 profiles = typer.Typer(help="Captured profiles.", no_args_is_help=True)
 profile = typer.Typer(help="Trace files.", no_args_is_help=True)
@@ -40,7 +40,7 @@ Id = Annotated[str, typer.Argument(help="A profile's id.", autocompletion=profil
 def list_profiles(json: Json = False) -> None:
     """List captured profiles, newest first."""
     with command(json) as session:
-        from genops_lab.profiler.service import ProfilesService
+        from genops_lab.profiling.service import ProfilesService
 
         found = session.call(ProfilesService.list_profiles)
         session.show(found, views.profiles(found))
@@ -50,13 +50,13 @@ def list_profiles(json: Json = False) -> None:
 def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = False) -> None:
     """Show a profile with its summary; a step has the price of the target that it ran on, or the given one."""
     with command(json) as session:
-        from genops_lab.profiler.service import ProfilesService
+        from genops_lab.profiling.service import ProfilesService
 
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         if usd_per_hour is not None and found.summary is not None:
             from msgspec.structs import replace
 
-            from genops_lab.profiler.engine.efficiency.pricing import priced
+            from genops_lab.profiling.engine.efficiency.pricing import priced
 
             found = replace(found, summary=priced(found.summary, usd_per_hour))
         session.show(found, views.profile(found))
@@ -66,9 +66,9 @@ def show_profile(profile_id: Id, usd_per_hour: UsdPerHour = None, json: Json = F
 def delete_profile(profile_id: Id, json: Json = False) -> None:
     """Delete a profile and its trace, also one that a kernel wrote on a target; the run's artifact stays."""
     with command(json) as session:
-        from genops_lab.profiler.beside.service import BesideService
+        from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 
-        left = session.call(BesideService.delete_profile, profile_id=profile_id).left
+        left = session.call(RemoteAnalysisService.delete_profile, profile_id=profile_id).left
         session.show(
             {"id": profile_id, "deleted": True, "left": left},
             lab_views.done(f"Profile {profile_id} is deleted. {left}".strip()),
@@ -79,10 +79,10 @@ def delete_profile(profile_id: Id, json: Json = False) -> None:
 def fetch_trace(profile_id: Id, json: Json = False) -> None:
     """Bring the trace of a profile from the target where it lies. Interrupted, nothing of it stays."""
     with command(json) as session:
-        from genops_lab.profiler.beside.service import BesideService
-        from genops_lab.profiler.service import ProfilesService
+        from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+        from genops_lab.profiling.service import ProfilesService
 
-        followed(session, session.call(BesideService.fetch_trace, profile_id=profile_id))
+        followed(session, session.call(RemoteAnalysisService.fetch_trace, profile_id=profile_id))
         found = session.call(ProfilesService.get_profile, profile_id=profile_id)
         session.show(found, lab_views.done(f"The trace is {found.trace_path}."))
 
@@ -108,7 +108,7 @@ def analyze(
         if there:
             summary = analyze_there(session, *there[0], usd_per_hour)
         else:
-            from genops_lab.profiler import analyze as analyze_traces
+            from genops_lab.profiling import analyze as analyze_traces
 
             summary = analyze_traces(traces, usd_per_hour=usd_per_hour)
         if summary.damaged:
@@ -139,7 +139,7 @@ def memory(
     without Python's pickle: nothing in it is executed.
     """
     with command(json) as session:
-        from genops_lab.profiler import memory as memory_of
+        from genops_lab.profiling import memory as memory_of
 
         found = memory_of(file)
         session.show(found, profile_memory.memory(found))
@@ -158,7 +158,7 @@ def kernel(
     with command(json) as session:
         from msgspec.structs import replace
 
-        from genops_lab.profiler import kernel_metrics
+        from genops_lab.profiling import kernel_metrics
 
         found = kernel_metrics(report, number)
         wanted = [each for each in found.metrics if text.lower() in each.name.lower()]
@@ -178,7 +178,7 @@ def diff(
     Times are of a step where both traces have steps.
     """
     with command(json) as session:
-        from genops_lab.profiler import diff as diff_traces
+        from genops_lab.profiling import diff as diff_traces
 
         found = diff_traces(before, after)
         session.show(found, profile_difference.difference(found))
@@ -196,8 +196,8 @@ def report(
 ) -> None:
     """Write what a trace says into one HTML file that needs no other."""
     with command(json) as session:
-        from genops_lab.profiler import analyze as analyze_traces
-        from genops_lab.profiler.report import report as report_page
+        from genops_lab.profiling import analyze as analyze_traces
+        from genops_lab.profiling.report import report as report_page
 
         from .writing import write_new
 

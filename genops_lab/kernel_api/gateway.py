@@ -30,8 +30,8 @@ from .uploads import IncomingFiles, Peer
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.kernels.folders.requests import FolderRequests
-    from genops_lab.profiler.beside.service import BesideService
-    from genops_lab.profiler.service import ProfilesService
+    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+    from genops_lab.profiling.service import ProfilesService
 
 SERVICE = "lab"
 MAX_CONNECTIONS = 16
@@ -55,7 +55,7 @@ class KernelGateway:
         files: IncomingFiles,
         started: Callable[[Peer], None] = lambda _peer: None,
         folders: FolderRequests | None = None,
-        beside: BesideService | None = None,
+        beside: RemoteAnalysisService | None = None,
     ) -> None:
         self._tracking = tracking
         self._profiles = profiles

@@ -24,15 +24,15 @@ from genops_lab.experiments.models import (
     TrackingEvent,
 )
 from genops_lab.kernels.folders.requests import PullAnswer, PullRequest
-from genops_lab.profiler.models import NewProfile, Profile
+from genops_lab.profiling.models import NewProfile, Profile
 
 from .uploads import IncomingFiles, Peer
 
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.kernels.folders.requests import FolderRequests
-    from genops_lab.profiler.beside.service import BesideService
-    from genops_lab.profiler.service import ProfilesService
+    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+    from genops_lab.profiling.service import ProfilesService
 
 MAX_EVENTS = 1000
 MAX_OPEN_RUNS = 200
@@ -64,7 +64,7 @@ class KernelOperations:
         files: IncomingFiles,
         started: Callable[[Peer], None],
         folders: FolderRequests | None = None,
-        beside: BesideService | None = None,
+        beside: RemoteAnalysisService | None = None,
     ) -> None:
         self._peer = peer
         self._tracking = tracking

@@ -23,8 +23,8 @@ from .uploads import IncomingFiles, Peer
 if TYPE_CHECKING:
     from genops_lab.experiments.tracking import TrackingService
     from genops_lab.kernels.folders.requests import FolderRequests
-    from genops_lab.profiler.beside.service import BesideService
-    from genops_lab.profiler.service import ProfilesService
+    from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+    from genops_lab.profiling.service import ProfilesService
 
     from ..kernels.client.client import RemoteKernelClient
     from ..kernels.remote_kernels import RemoteKernels
@@ -43,7 +43,7 @@ class RemoteTracking:
         data_dir: Path,
         known: Callable[[str], Awaitable[set[str]]],
         folders: FolderRequests | None = None,
-        beside: BesideService | None = None,
+        beside: RemoteAnalysisService | None = None,
     ) -> None:
         self._remote = remote
         self._tracking = tracking

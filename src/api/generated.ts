@@ -4219,7 +4219,7 @@ export interface components {
             /** @default null */
             roofline: components["schemas"]["Roofline"] | null;
             /** @default [] */
-            advice: components["schemas"]["genops_lab.profiler.models.advice.Advice"][];
+            advice: components["schemas"]["genops_lab.profiling.models.advice.Advice"][];
             /** @default null */
             memory: components["schemas"]["MemorySummary"] | null;
             /** @default null */
@@ -4488,7 +4488,7 @@ export interface components {
          * Advice
          * @description One problem with its evidence. ``saving_us`` is what would be saved of the traced time at most.
          */
-        "genops_lab.profiler.models.advice.Advice": {
+        "genops_lab.profiling.models.advice.Advice": {
             code: string;
             /** @enum {unknown} */
             severity: "high" | "low" | "medium";

@@ -9,7 +9,7 @@ import msgspec
 from genops_lab.commands import terminal
 from genops_lab.commands.document import Document
 from genops_lab.commands.views.profiles.advice import advice_blocks
-from genops_lab.profiler.models import Advice, CpuTime, DeviceTime, Place, ProfileSummary
+from genops_lab.profiling.models import Advice, CpuTime, DeviceTime, Place, ProfileSummary
 
 BOUND = Advice(
     code="dataloader_bound",

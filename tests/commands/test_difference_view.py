@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genops_lab.commands import terminal
 from genops_lab.commands.views.profiles.difference import difference
-from genops_lab.profiler.models import Change, Difference, Figure
+from genops_lab.profiling.models import Change, Difference, Figure
 
 LONG = "void explicit_convolve_sgemm<float, int, 1024>" + "(int, float const*)" * 20
 

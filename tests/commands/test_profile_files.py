@@ -7,7 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from tests.profiler.snapshots import at, block, entry, segment, snapshot
+from tests.profiling.snapshots import at, block, entry, segment, snapshot
 from tests.support import ncu_reports
 from tests.support.homes import Home
 

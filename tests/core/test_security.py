@@ -47,7 +47,7 @@ def strict_server(module_home: Home) -> Iterator[LabServer]:
         yield found
 
 
-#: Jupyter refuses strangers by itself there; that the one public page opens, tests/profiler/test_perfetto.py says.
+#: Jupyter refuses strangers by itself there; that the one public page opens, tests/profiling/test_perfetto.py says.
 STRICT = pytest.param("strict_server", marks=pytest.mark.exhaustive)
 
 

@@ -40,7 +40,7 @@ from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.kernels.folders.service import FoldersService
 from genops_lab.kernels.outputs.server import ServerOutputs
 from genops_lab.kernels.outputs.service import OutputsService
-from genops_lab.profiler.service import ProfilesService
+from genops_lab.profiling.service import ProfilesService
 from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.sweeps.service import SweepsService
 from genops_lab.kernels.remote_service import RemoteKernelsService

@@ -273,7 +273,7 @@ def json_keys() -> set[str]:
     from genops_lab.hosts.link.route import Route
     from genops_lab.hosts.models import TargetPolicy
     from genops_lab.kernels.outputs.excerpt import Excerpt
-    from genops_lab.profiler.models import ProfileSummary
+    from genops_lab.profiling.models import ProfileSummary
     from genops_lab.sweeps.ledger import Code, Plan
     from genops_lab.sweeps.models import MetricSummary, Trial
 

@@ -27,7 +27,7 @@ from genops_lab.experiments.models import MetricsQuery, TrackedProcess, Tracking
 from genops_lab.kernel_api.gateway import KernelGateway
 from genops_lab.kernel_api.operations import MAX_EVENTS
 from genops_lab.kernel_api.uploads import MAX_BYTES, IncomingFiles
-from genops_lab.profiler.service import ProfilesService
+from genops_lab.profiling.service import ProfilesService
 from tests.experiments.conftest import (  # noqa: F401 - fixtures
     Room,
     clean_environment,

@@ -17,8 +17,8 @@ from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
 from genops_lab.kernel_api.service import RemoteTracking
-from genops_lab.profiler.beside.service import BesideService
-from genops_lab.profiler.service import ProfilesService
+from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
+from genops_lab.profiling.service import ProfilesService
 from tests.experiments.conftest import Room, move_made, open_room
 from tests.support.homes import Home
 
@@ -48,7 +48,7 @@ class TrackingLab:
         # The Lab's targets are its ledger and its links; here the place has the only one.
         targets: Any = SimpleNamespace(connected_link=self._link, connections=self.place.remote.links)
         self.tasks = TasksService(self.room.events)
-        self.beside = BesideService(Settings(data_dir=data), self.profiles, targets, self.tasks)
+        self.beside = RemoteAnalysisService(Settings(data_dir=data), self.profiles, targets, self.tasks)
         self.remote = RemoteTracking(
             self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
         )

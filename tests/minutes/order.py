@@ -21,7 +21,7 @@ TOGETHER = "tests/ui/"
 
 #: Folders whose files one worker runs: what they have in common (PyTorch imported, a Lab, real traces that were read)
 #: costs more than the tests of some files.
-ONE_WORKER = ("tests/runtime/", "tests/profiler/", "tests/sweeps/")
+ONE_WORKER = ("tests/runtime/", "tests/profiling/", "tests/sweeps/")
 
 T = TypeVar("T")
 

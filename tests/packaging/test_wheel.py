@@ -99,7 +99,7 @@ def test_a_wheel_made_of_the_source_distribution_is_the_same(tmp_path: Path) -> 
     assert made.name == direct.name
     with zipfile.ZipFile(made) as one, zipfile.ZipFile(direct) as other:
         assert sorted(one.namelist()) == sorted(other.namelist())
-    library = "genops_lab/profiler/engine/reading/native/scan.so"  # compiled anew
+    library = "genops_lab/profiling/engine/reading/native/scan.so"  # compiled anew
     found, wanted = files_in(made), files_in(direct)
     assert [name for name in wanted if found[name] != wanted[name] and name != library] == []
 
@@ -119,7 +119,7 @@ def test_the_wheel_holds_the_front_end_and_no_source_of_it() -> None:
 @pytest.mark.skipif(not build_native.compiler(), reason="there is no C compiler here")
 def test_the_wheel_holds_what_reads_traces_and_is_for_this_platform() -> None:
     wheel = built_wheel()
-    assert "genops_lab/profiler/engine/reading/native/scan.so" in zipfile.ZipFile(wheel).namelist()
+    assert "genops_lab/profiling/engine/reading/native/scan.so" in zipfile.ZipFile(wheel).namelist()
     assert wheel.stem.endswith(f"-py3-none-{re.sub('[-.]', '_', sysconfig.get_platform())}")
 
 

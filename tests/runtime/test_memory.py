@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.profiler.engine.memory import snapshots
+from genops_lab.profiling.engine.memory import snapshots
 from tests.support.homes import Home
 from tests.support.needs import need_torch
 from tests.support.real_traces import TRACES

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from genops_lab.kernels.nsight.launch import under_compute
-from genops_lab.profiler.engine.kinds import Kind
-from genops_lab.profiler.engine.reading.ncu import read
+from genops_lab.profiling.engine.kinds import Kind
+from genops_lab.profiling.engine.reading.ncu import read
 from genops_lab.runtime.errors import GenOpsError
 from genops_lab.runtime.profiling import RecordingOptions, external_tool, ncu
 from genops_lab.runtime.profiling.ncu import Measuring, NcuCapture

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from genops_lab.kernels.nsight.launch import under_systems
-from genops_lab.profiler import analyze
+from genops_lab.profiling import analyze
 from genops_lab.runtime.errors import GenOpsError
 from genops_lab.runtime.profiling import RecordingOptions, external_tool, nsight
 from genops_lab.runtime.profiling.nsight import REPORT, NsightCapture, Session, found_in

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from genops_lab.profiler.engine.kinds import Kind
-from genops_lab.profiler.engine.reading.nsight import read
+from genops_lab.profiling.engine.kinds import Kind
+from genops_lab.profiling.engine.reading.nsight import read
 from tests.support.homes import temporary_home
 from tests.support.lab_kernels import LabKernel, lab_kernel
 from tests.support.lab_server import LabServer, running_lab

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genops_lab.profiler.models import (
+from genops_lab.profiling.models import (
     Advice,
     Attribution,
     CpuTime,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import ProfileSummary
+    from genops_lab.profiling.models import ProfileSummary
 
 
 def _traces() -> Path:
@@ -29,6 +29,6 @@ def real_trace(name: str) -> Path:
 @functools.cache
 def analyzed(*place: str) -> ProfileSummary:
     """What a trace below ``TRACES`` says, or a folder's; analysed once a process, for nothing changes a summary."""
-    from genops_lab.profiler import analyze
+    from genops_lab.profiling import analyze
 
     return analyze(TRACES.joinpath(*place))

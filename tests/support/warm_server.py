@@ -42,8 +42,8 @@ _OF_WORKERS = (
     "genops_lab.experiments.columns.grouping",
     "genops_lab.experiments.columns.mirror",
     "genops_lab.experiments.query.evaluate",
-    "genops_lab.profiler.backends.artifacts",
-    "genops_lab.profiler.engine",
+    "genops_lab.profiling.backends.artifacts",
+    "genops_lab.profiling.engine",
     "genops_lab.registry.backends.mlflow_models",
     "scipy.special",  # of comparisons
 )

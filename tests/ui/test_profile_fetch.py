@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.profiler.test_bringing import noisy_trace
+from tests.profiling.test_bringing import noisy_trace
 from tests.support.browser import LabPage
 from tests.support.faults import FaultProxy
 from tests.support.lab_server import LabServer

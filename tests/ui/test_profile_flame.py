@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.profiler.events import slice_of
+from tests.profiling.events import slice_of
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
 

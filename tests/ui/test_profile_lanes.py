@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.profiler.events import Event, call, kernel, operator
+from tests.profiling.events import Event, call, kernel, operator
 from tests.support.browser import LabPage
 
 TRACE = "counted.trace.json"

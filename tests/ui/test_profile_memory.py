@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.profiler.snapshots import CELL, TORCH, at, entry, frame, segment, snapshot
-from tests.profiler.snapshots import block as held_block
-from tests.profiler.test_truth import TRACES
+from tests.profiling.snapshots import CELL, TORCH, at, entry, frame, segment, snapshot
+from tests.profiling.snapshots import block as held_block
+from tests.profiling.test_truth import TRACES
 from tests.support.browser import SHOTS, LabPage
 from tests.support.lab_server import LabServer
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.profiler.events import Event
-from tests.profiler.rank_traces import rank_events, write_rank
+from tests.profiling.events import Event
+from tests.profiling.rank_traces import rank_events, write_rank
 from tests.support.browser import LabPage
 
 #: Ahead of the first rank's, in microseconds; rank 2 is the one that the others wait for.

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from genops_lab.core.store import Store
-from genops_lab.profiler.ledger import KeptProfiles
-from genops_lab.profiler.models import NewProfile
+from genops_lab.profiling.ledger import KeptProfiles
+from genops_lab.profiling.models import NewProfile
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
 from tests.support.profile_summaries import CELL, NOTEBOOK, notebook, whole_summary

@@ -21,12 +21,12 @@ from ...document import (
 )
 from .advice import advice_blocks
 from .lines import lines
-from .measured import measured_blocks
+from .nsight_compute import measured_blocks
 from .pricing import price_words
 from .roofline import roofline
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import Profile, ProfileSummary
+    from genops_lab.profiling.models import Profile, ProfileSummary
 
 SHOWN_OPERATORS = 15
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...document import Block, Cell, Column, Lines, Note, Row, Table, Tone, microseconds, share
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import Advice, ProfileSummary
+    from genops_lab.profiling.models import Advice, ProfileSummary
 
 _TONES: dict[str, Tone] = {"high": "bad", "medium": "busy", "low": "dim"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...document import Block, Cell, Column, Document, Note, Row, Table, microseconds, share, size
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import Change, Difference, Figure
+    from genops_lab.profiling.models import Change, Difference, Figure
 
 SHOWN_CHANGES = 15
 #: Smaller changes of time are not coloured.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...document import Column, Note, Row, Table, microseconds, share
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import Attribution, Place
+    from genops_lab.profiling.models import Attribution, Place
 
 SHOWN_LINES = 15
 SHOWN_UNATTRIBUTED = 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...document import Block, Column, Document, Facts, Note, Row, Table, microseconds, share, size
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import DeviceMemory, MemorySummary, OutOfMemory, Site
+    from genops_lab.profiling.models import DeviceMemory, MemorySummary, OutOfMemory, Site
 
 SHOWN_SITES = 15
 SHOWN_HOLDERS = 10

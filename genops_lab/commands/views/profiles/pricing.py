@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genops_lab.profiler.models import StepPrice
+    from genops_lab.profiling.models import StepPrice
 
 
 def price_words(price: StepPrice) -> str:

@@ -1,0 +1,92 @@
+"""Advice: each rule looks at one rank's trace (or at all ranks) and is silent where its problem is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import structs
+
+from ...models import Advice
+from .. import threads
+from ..formatting import ranks_text
+from .allocator import alloc_retries, fragmentation
+from .attention import unfused_attention
+from .communication import exposed_comm, small_buckets
+from .context import Context, PlacesOf, Rule
+from .copies import exposed_copies, h2d_blocking, h2d_unpinned
+from .dataloading import dataloader_bound
+from .efficiency import efficiency
+from .fusion import memory_bound_chain
+from .idleness import gpu_idle
+from .launches import launch_bound
+from .layout import conv_layout
+from .nsight_compute import measured
+from .precision import fp32_kernels
+from .ranks import Collectives, collectives_of, straggler
+from .synchronization import sync_item, sync_other
+from .warmup import warmup_counted
+
+_OF_WAITS: tuple[Rule, ...] = (
+    dataloader_bound,
+    h2d_blocking,
+    h2d_unpinned,
+    exposed_copies,
+    sync_item,
+    sync_other,
+    launch_bound,
+)
+_OF_WORK: tuple[Rule, ...] = (
+    efficiency,
+    fp32_kernels,
+    conv_layout,
+    unfused_attention,
+    memory_bound_chain,
+)
+_OF_THE_REST: tuple[Rule, ...] = (
+    exposed_comm,
+    small_buckets,
+    alloc_retries,
+    fragmentation,
+    warmup_counted,
+    gpu_idle,
+)
+
+
+def advise(case: Context) -> list[Advice]:
+    """What one rank's trace shows, most time first."""
+    if case.columns.measured is not None:
+        # Its clock is made up: nothing that other rules ask of a trace is in it.
+        return by_saving(measured(case))
+
+    def ask(rule: Rule) -> list[Advice]:
+        found = list(rule(case))
+        # Each asks for other columns.
+        case.columns.rest()
+        return found
+
+    rules = (*_OF_WAITS, *_OF_WORK, *_OF_THE_REST)
+    return by_saving(advice for found in threads.each(ask, rules) for advice in found)
+
+
+def over_ranks(advice: Iterable[Advice]) -> list[Advice]:
+    """One advice a code: that of the rank with most at stake, which tells the others. Most time first."""
+    by_code: dict[str, list[Advice]] = {}
+    for each in by_saving(advice):
+        by_code.setdefault(each.code, []).append(each)
+    return [_with_others(*same) for same in by_code.values()]
+
+
+def _with_others(worst: Advice, *others: Advice) -> Advice:
+    ranks = sorted({each.rank for each in others if each.rank is not None and each.rank != worst.rank})
+    if not ranks:
+        return worst
+    told = f"rank {ranks[0]}" if len(ranks) == 1 else f"ranks {ranks_text(ranks)}"
+    return structs.replace(worst, evidence=f"{worst.evidence} It is so also on {told}.")
+
+
+def by_saving(advice: Iterable[Advice]) -> list[Advice]:
+    """Most time first."""
+    return sorted(advice, key=lambda each: (-each.saving_us, each.code))
+
+
+__all__ = ["Collectives", "Context", "PlacesOf", "advise", "collectives_of", "over_ranks", "straggler"]

@@ -1,0 +1,255 @@
+"""Columns in a folder, opened memory-mapped: a trace is read once.
+
+The contract: ``save(columns, folder)`` leaves a whole folder or what was there before; ``load(folder) -> Columns``
+gives the same columns back, its arrays mapped read-only from the files, or refuses a folder that is not whole.
+Readers of the arrays touch only the pages they ask for. A folder holds one ``.npy`` file an array (any NumPy opens
+them) and ``columns.json`` with everything else, which is written last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+from .columns import Allocations, Columns, Counters, CounterSeries, Lane, MarkedCell, Sparse
+from .nsight_compute.launch import Measured
+
+#: Raised by one whenever a reader of before could not read a folder of now, or would read it wrongly.
+VERSION = 6
+MANIFEST = "columns.json"
+
+_SLICES = ("ts", "dur", "name", "lane", "kind", "correlation", "external")
+_ALLOCATIONS = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
+_COUNTERS = ("ts", "value")
+_WHOLE = (np.int32, np.int64)
+#: Of arrays that are not int64, and not the indices of a sparse column.
+_DTYPES = {
+    "slices.dur": _WHOLE,
+    "slices.correlation": _WHOLE,
+    "slices.external": _WHOLE,
+    "slices.name": (np.int32,),
+    "slices.lane": (np.int32,),
+    "slices.kind": (np.int8,),
+    "allocations.lane": (np.int32,),
+    "allocations.device": (np.int32,),
+    "counters.value": (np.float64,),
+}
+
+
+class _Manifest(msgspec.Struct):
+    """What stands beside the arrays."""
+
+    version: int
+    slices: int
+    #: Names of sparse columns, with their lengths.
+    sparse: dict[str, int]
+    names: list[str]
+    lanes: list[Lane]
+    texts: list[str]
+    #: None: the trace has no memory events.
+    allocations: int | None
+    allocation_devices: list[str]
+    origin_ns: int
+    events: int
+    rank: int | None
+    world_size: int | None
+    device_properties: list[dict[str, Any]]
+    damage: list[str]
+    cells: list[MarkedCell] = []
+    #: With ``bounds`` one longer; none without counters.
+    counters: list[CounterSeries] = []
+    bounds: list[int] = []
+    measured: Measured | None = None
+    incomplete: bool = False
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+def save(columns: Columns, folder: str | os.PathLike[str]) -> None:
+    """Write ``columns`` into ``folder``, in place of what is there.
+
+    They are written beside it, then renamed. Raises OSError (a full disk); then ``folder`` is what it was.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        for name, array in _arrays(columns):
+            np.save(aside / f"{name}.npy", array, allow_pickle=False)
+        (aside / MANIFEST).write_bytes(msgspec.json.encode(_manifest(columns)))
+        _replace(folder, aside)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load(folder: str | os.PathLike[str]) -> Columns:
+    """The columns that ``save`` wrote. Raises NotFound without a folder, InvalidRequest for one that is not whole
+    or is of another version."""
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    lengths = {f"slices.{each}": manifest.slices for each in _SLICES}
+    for name, length in manifest.sparse.items():
+        lengths |= {f"sparse.{name}.index": length, f"sparse.{name}.value": length}
+    if manifest.allocations is not None:
+        lengths |= {f"allocations.{each}": manifest.allocations for each in _ALLOCATIONS}
+    if manifest.counters:
+        _check_bounds(folder, manifest)
+        lengths |= {f"counters.{each}": manifest.bounds[-1] for each in _COUNTERS}
+    arrays = {name: _map(folder, name, length) for name, length in lengths.items()}
+    return Columns(
+        **{each: arrays[f"slices.{each}"] for each in _SLICES},
+        names=manifest.names,
+        lanes=manifest.lanes,
+        sparse={
+            name: Sparse(arrays[f"sparse.{name}.index"], arrays[f"sparse.{name}.value"])
+            for name in manifest.sparse
+        },
+        texts=manifest.texts,
+        allocations=(
+            Allocations(
+                **{each: arrays[f"allocations.{each}"] for each in _ALLOCATIONS},
+                devices=manifest.allocation_devices,
+            )
+            if manifest.allocations is not None
+            else None
+        ),
+        counters=(
+            Counters(
+                **{each: arrays[f"counters.{each}"] for each in _COUNTERS},
+                series=manifest.counters,
+                bounds=manifest.bounds,
+            )
+            if manifest.counters
+            else None
+        ),
+        origin_ns=manifest.origin_ns,
+        events=manifest.events,
+        rank=manifest.rank,
+        world_size=manifest.world_size,
+        device_properties=manifest.device_properties,
+        damage=manifest.damage,
+        cells=manifest.cells,
+        measured=manifest.measured,
+        incomplete=manifest.incomplete,
+    )
+
+
+def is_stored(folder: str | os.PathLike[str]) -> bool:
+    """Whether the folder is of this version. ``load`` may still find that it is not whole."""
+    try:
+        text = (Path(folder) / MANIFEST).read_bytes()
+        return msgspec.json.decode(text, type=_Version).version == VERSION
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+def _arrays(columns: Columns) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    for each in _SLICES:
+        yield f"slices.{each}", getattr(columns, each)
+    for name, sparse in columns.sparse.items():
+        yield f"sparse.{name}.index", sparse.index
+        yield f"sparse.{name}.value", sparse.value
+    if columns.allocations is not None:
+        for each in _ALLOCATIONS:
+            yield f"allocations.{each}", getattr(columns.allocations, each)
+    if columns.counters is not None:
+        for each in _COUNTERS:
+            yield f"counters.{each}", getattr(columns.counters, each)
+
+
+def _manifest(columns: Columns) -> _Manifest:
+    return _Manifest(
+        version=VERSION,
+        slices=len(columns),
+        sparse={name: len(sparse) for name, sparse in columns.sparse.items()},
+        names=columns.names,
+        lanes=columns.lanes,
+        texts=columns.texts,
+        allocations=len(columns.allocations.ts) if columns.allocations is not None else None,
+        allocation_devices=columns.allocations.devices if columns.allocations is not None else [],
+        origin_ns=columns.origin_ns,
+        events=columns.events,
+        rank=columns.rank,
+        world_size=columns.world_size,
+        device_properties=columns.device_properties,
+        damage=columns.damage,
+        cells=columns.cells,
+        counters=columns.counters.series if columns.counters is not None else [],
+        bounds=columns.counters.bounds if columns.counters is not None else [],
+        measured=columns.measured,
+        incomplete=columns.incomplete,
+    )
+
+
+def _check_bounds(folder: Path, manifest: _Manifest) -> None:
+    bounds = manifest.bounds
+    rising = all(before <= after for before, after in pairwise([0, *bounds]))
+    if len(bounds) != len(manifest.counters) + 1 or not rising:
+        raise _not_whole(folder, f"{MANIFEST} has no bounds of its counters")
+
+
+def _replace(folder: Path, aside: Path) -> None:
+    """``aside`` becomes ``folder``. A folder that is not empty cannot be renamed over."""
+    before = aside.with_name(f"{aside.name}.before")
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(before)
+    try:
+        aside.rename(folder)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            before.rename(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    try:
+        text = (folder / MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        if folder.is_dir():
+            raise _not_whole(folder, f"it has no {MANIFEST}") from error
+        raise NotFound(f"There is no folder {folder}.", hint="Read the trace again.") from error
+    try:
+        version = msgspec.json.decode(text, type=_Version).version
+        if version == VERSION:
+            return msgspec.json.decode(text, type=_Manifest)
+    except msgspec.DecodeError as error:
+        raise _not_whole(folder, f"{MANIFEST} is damaged") from error
+    raise InvalidRequest(
+        f"The columns in {folder} are of version {version}; this program reads version {VERSION}.",
+        hint="Read the trace again.",
+    )
+
+
+def _map(folder: Path, name: str, length: int) -> npt.NDArray[Any]:
+    path = folder / f"{name}.npy"
+    dtypes = _DTYPES.get(name, (np.int32,) if name.endswith(".index") else (np.int64,))
+    try:
+        # An empty array has nothing that could be mapped.
+        array = np.load(path, mmap_mode="r" if length else None, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _not_whole(folder, f"{path.name} is missing or damaged") from error
+    if array.shape != (length,) or array.dtype not in dtypes:
+        raise _not_whole(folder, f"{path.name} is not what {MANIFEST} says")
+    # Without the subclass, indexing gives plain arrays.
+    return np.asarray(array)
+
+
+def _not_whole(folder: Path, why: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The columns in {folder} are not whole: {why}.", hint="Remove the folder and read the trace again."
+    )

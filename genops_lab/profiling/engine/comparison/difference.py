@@ -1,0 +1,264 @@
+"""Two profiles side by side."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+
+from ...models import Change, Difference, Figure, LaunchedWith, Place, ProfileSummary
+from ..formatting import percent
+from ..reading.kinds_of_files import Paths, paths_of, require_trace
+from ..reading.skipped_files import LeftOut
+from .launched import KernelTally, Launched
+from .matching import pairs
+from .replacements import replaced
+
+_Key = TypeVar("_Key")
+_STEP = re.compile(r"^ProfilerStep#\d+$")
+#: Parts of the compute time with known FLOPs that differ by more say little beside each other.
+UNEVEN = 0.05
+
+
+def diff(before: Paths, after: Paths) -> Difference:
+    """What changed from one trace (or the traces of several ranks) to another.
+
+    Raises what ``analyze`` raises, and InvalidRequest for a memory snapshot.
+    """
+    return difference(_read(before), _read(after))
+
+
+def difference(before: Side, after: Side) -> Difference:
+    """All of it, largest changes first. Times are sums over all devices of all ranks."""
+    a_step = before.steps > 0 and after.steps > 0
+    scale = (before.steps, after.steps) if a_step else (1, 1)
+    return Difference(
+        a_step=a_step,
+        before_steps=before.steps,
+        after_steps=after.steps,
+        figures=list(_figures(before.summary, after.summary, scale)),
+        operators=_operators(before.summary, after.summary, scale),
+        kernels=_kernels(before.kernels, after.kernels, scale),
+        lines=_lines(before.summary, after.summary, scale),
+        measured=_measured(before.summary) and _measured(after.summary),
+        warnings=list(_warnings(before, after)),
+        incomplete=before.summary.incomplete or after.summary.incomplete,
+        **_advice(before.summary, after.summary),
+    )
+
+
+class Side:
+    """One of the two. A summary that was kept has no shapes, so kernels are matched by operator alone."""
+
+    def __init__(self, summary: ProfileSummary, kernels: KernelTally | None = None) -> None:
+        self.summary = summary
+        self.kernels = kernels if kernels is not None else KernelTally.of(summary.kernels)
+        #: Of the rank that has most.
+        self.steps = max(
+            (sum(step.rank == rank for step in summary.steps) for rank in summary.ranks), default=0
+        )
+
+
+def _read(paths: Paths) -> Side:
+    from .. import analyze
+
+    given = paths_of(paths)
+    files, left_out = LeftOut.of(given)
+    for path in left_out.by_kind(files)[1]:
+        require_trace(path)
+    kernels = KernelTally()
+    return Side(analyze(given, watch=lambda trace, _: kernels.add(trace)), kernels)
+
+
+def _figures(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> Iterable[Figure]:
+    def summed(of: Callable[[ProfileSummary], float]) -> tuple[float, float]:
+        return of(before) / scale[0], of(after) / scale[1]
+
+    # What Nsight Compute measured has kernels alone, no time between them and none on the host.
+    clocked = not _measured(before) and not _measured(after)
+    for code in ("span", "busy", "idle", "compute", "comm", "exposed_comm", "memory"):
+        if not clocked and code in ("span", "idle", "exposed_comm"):
+            continue
+        one, other = summed(partial(_over_devices, f"{code}_us"))
+        yield Figure(code=code, before=one, after=other, unit="us")
+    one, other = summed(partial(_over_devices, "kernels"))
+    yield Figure(code="kernels", before=one, after=other, unit="count")
+    one, other = _idle_share(before), _idle_share(after)
+    if clocked and not math.isnan(one) and not math.isnan(other):
+        yield Figure(code="idle_share", before=one, after=other, unit="share")
+    if clocked:
+        one, other = summed(lambda side: side.cpu.busy_us)
+        yield Figure(code="cpu_busy", before=one, after=other, unit="us")
+    one_work, other_work = before.roofline, after.roofline
+    if one_work is not None and other_work is not None and one_work.covered and other_work.covered:
+        of_known = partial(Figure, covered_before=one_work.covered, covered_after=other_work.covered)
+        one, other = one_work.flops / scale[0], other_work.flops / scale[1]
+        yield of_known(code="flops", before=one, after=other, unit="flops")
+        if one_work.mfu is not None and other_work.mfu is not None:
+            yield of_known(code="mfu", before=one_work.mfu, after=other_work.mfu, unit="share")
+    if before.memory is not None and after.memory is not None:
+        one, other = (
+            max((each.peak for each in side.memory.devices if each.device >= 0), default=0)
+            if side.memory
+            else 0
+            for side in (before, after)
+        )
+        yield Figure(code="peak_memory", before=one, after=other, unit="bytes")
+
+
+def _measured(side: ProfileSummary) -> bool:
+    return side.measured is not None
+
+
+def _over_devices(name: str, side: ProfileSummary) -> float:
+    return sum(float(getattr(each, name)) for each in side.devices)
+
+
+def _idle_share(side: ProfileSummary) -> float:
+    span = sum(each.span_us for each in side.devices)
+    return sum(each.idle_us for each in side.devices) / span if span else math.nan
+
+
+def _operators(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> list[Change]:
+    def costs(side: ProfileSummary) -> dict[str, tuple[float, float]]:
+        found: dict[str, tuple[float, float]] = {}
+        for each in side.operators:
+            # Old traces have steps among the operators; the numbers of two programs' steps mean nothing together.
+            name = _STEP.sub("ProfilerStep", each.name)
+            time, count = found.get(name, (0.0, 0.0))
+            found[name] = time + each.self_us + each.device_us, count + each.count
+        return found
+
+    return _changes(costs(before), costs(after), scale, lambda name: name)
+
+
+def _kernels(before: KernelTally, after: KernelTally, scale: tuple[int, int]) -> list[Change]:
+    instead = replaced(before, after)
+    if before.launched and after.launched:
+        return _launched(before, after, scale, instead)
+    return _changes(
+        {name: (each.total_ns / 1000, each.count) for name, each in before.kernels.items()},
+        {name: (each.total_ns / 1000, each.count) for name, each in after.kernels.items()},
+        scale,
+        lambda name: name,
+        instead_of=lambda name: instead.get(name, ""),
+    )
+
+
+def _launched(
+    before: KernelTally, after: KernelTally, scale: tuple[int, int], instead: dict[str, str]
+) -> list[Change]:
+    """Kernels by their grids and blocks."""
+    found = dict(enumerate(pairs(before.launched, after.launched)))
+
+    def costs(of: KernelTally, keys: dict[int, list[Launched]]) -> dict[int, tuple[float, float]]:
+        told = {row: [of.launched[key] for key in each] for row, each in keys.items() if each}
+        return {
+            row: (sum(ns for ns, _ in each) / 1000, sum(count for _, count in each))
+            for row, each in told.items()
+        }
+
+    return _changes(
+        costs(before, {row: pair.before for row, pair in found.items()}),
+        costs(after, {row: pair.after for row, pair in found.items()}),
+        scale,
+        lambda row: found[row].name,
+        instead_of=lambda row: "" if found[row].before else instead.get(found[row].name, ""),
+        launched=lambda row: (_with(found[row].before), _with(found[row].after)),
+    )
+
+
+def _with(keys: list[Launched]) -> list[LaunchedWith]:
+    return [LaunchedWith(grid=each.grid, block=each.block) for each in keys]
+
+
+def _lines(before: ProfileSummary, after: ProfileSummary, scale: tuple[int, int]) -> list[Change]:
+    places: dict[tuple[str, str, int], Place] = {}
+
+    def costs(side: ProfileSummary) -> dict[tuple[str, str, int], tuple[float, float]]:
+        found: dict[tuple[str, str, int], tuple[float, float]] = {}
+        for each in side.attribution.lines if side.attribution is not None else ():
+            # A cell has another number each time it runs.
+            key = each.place.cell, each.place.cell or each.place.file, each.place.line
+            places[key] = each.place
+            device_us, kernels = found.get(key, (0.0, 0.0))
+            found[key] = device_us + each.device_us, kernels + each.kernels
+        return found
+
+    return _changes(
+        costs(before), costs(after), scale, lambda key: places[key].where, place=lambda key: places[key]
+    )
+
+
+def _changes(
+    before: dict[_Key, tuple[float, float]],
+    after: dict[_Key, tuple[float, float]],
+    scale: tuple[int, int],
+    name: Callable[[_Key], str],
+    place: Callable[[_Key], Place | None] = lambda _key: None,
+    instead_of: Callable[[_Key], str] = lambda _key: "",
+    launched: Callable[[_Key], tuple[list[LaunchedWith], list[LaunchedWith]]] = lambda _key: ([], []),
+) -> list[Change]:
+    """Costs are a time and a count, of the whole."""
+    found = []
+    for key in dict.fromkeys([*before, *after]):
+        one, other = before.get(key, (0.0, 0.0)), after.get(key, (0.0, 0.0))
+        before_with, after_with = launched(key)
+        found.append(
+            Change(
+                name=name(key),
+                before_us=one[0] / scale[0],
+                after_us=other[0] / scale[1],
+                before_count=one[1] / scale[0],
+                after_count=other[1] / scale[1],
+                state="added" if key not in before else "removed" if key not in after else "both",
+                place=place(key),
+                instead_of=instead_of(key),
+                before_with=before_with,
+                after_with=after_with,
+            )
+        )
+    return sorted(found, key=lambda each: (-abs(each.after_us - each.before_us), each.name))
+
+
+def _advice(before: ProfileSummary, after: ProfileSummary) -> dict[str, list[str]]:
+    one = list(dict.fromkeys(each.code for each in before.advice))
+    other = list(dict.fromkeys(each.code for each in after.advice))
+    return {
+        "advice_gone": [code for code in one if code not in other],
+        "advice_new": [code for code in other if code not in one],
+        "advice_kept": [code for code in other if code in one],
+    }
+
+
+def _warnings(before: Side, after: Side) -> Iterable[str]:
+    one, other = before.summary, after.summary
+    models = [sorted({each.model for each in side.devices if each.model}) for side in (one, other)]
+    if all(models) and models[0] != models[1]:
+        yield f"They ran on different devices: {', '.join(models[0])} and {', '.join(models[1])}."
+    if _measured(one) != _measured(other):
+        which = "before" if _measured(one) else "after"
+        yield f"The one {which} was measured by Nsight Compute, kernel by kernel: its times are not those of a run."
+    if len(one.ranks) != len(other.ranks):
+        yield f"The ranks differ: {len(one.ranks)} before and {len(other.ranks)} after; times are sums over all."
+    elif len(one.devices) != len(other.devices):
+        yield f"The devices differ: {len(one.devices)} before and {len(other.devices)} after; times are sums over all."
+    if (before.steps > 0) != (after.steps > 0):
+        which = "before" if before.steps else "after"
+        yield f"Only the one {which} has steps, so whole traces are compared, which may hold more or less work."
+    elif before.steps != after.steps:
+        yield f"The steps differ: {before.steps} before and {after.steps} after; times are a step."
+    names = [set(side.kernels.kernels) for side in (before, after)]
+    if all(names) and not names[0] & names[1]:
+        yield "They have no kernel in common: they may be of different profilers, or of different programs."
+    known = [side.roofline.covered if side.roofline is not None else 0.0 for side in (one, other)]
+    if all(known) and max(known) - min(known) > UNEVEN:
+        yield (
+            f"FLOPs are known of {percent(known[0], 1)} of the compute time before and of {percent(known[1], 1)} after:"
+            " FLOPs, MFU and problems of operators (gone or new) concern these parts alone."
+        )
+    for which, side in (("before", one), ("after", other)):
+        if side.damaged:
+            yield f"Not everything of the trace {which} was read: {side.damaged}"

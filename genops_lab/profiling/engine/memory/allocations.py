@@ -1,0 +1,201 @@
+"""Memory events of traces (``profile_memory=True``): what was held when, and by which line or operator."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...models import DeviceMemory, MemoryPoint, MemorySummary, OutOfMemory
+from ..attribution.lines import Lines
+from ..columns import NO_ID, Allocations, Int64
+from ..traces import Trace
+from .allocation_owner import AllocationOwner
+from .holders import BEFORE, CATEGORIES, Tally, Who
+from .memory_timeline import BEFORE_ALL, MemoryTimeline
+from .thinning import kept
+
+#: Device of the host's memory.
+HOST = -1
+TOLD_SITES = 50
+#: Of traces that give memory back without saying which.
+_NO_ADDRESSES = Who("(the trace tells no addresses)", None, "", ())
+
+
+class MemoryTally:
+    """The memory of all traces and snapshots that are added."""
+
+    def __init__(self) -> None:
+        self._devices: list[DeviceMemory] = []
+        self._failures: list[OutOfMemory] = []
+        self._damage: list[str] = []
+
+    def add(self, trace: Trace, lines: Lines) -> None:
+        """A trace of one rank, and its lines."""
+        self._devices += memory_of(trace, lines)
+
+    def take(self, snapshot: MemorySummary) -> int:
+        """A snapshot; how many events it has."""
+        self._devices += snapshot.devices
+        self._failures += snapshot.out_of_memory
+        self._damage += [snapshot.damaged] if snapshot.damaged else []
+        return sum(device.events for device in snapshot.devices)
+
+    def summary(self) -> MemorySummary | None:
+        """None where nothing tells of memory."""
+        if not self._devices:
+            return None
+        return MemorySummary(
+            devices=self._devices, out_of_memory=self._failures, damaged=" ".join(self._damage)
+        )
+
+
+def memory_of(trace: Trace, lines: Lines) -> list[DeviceMemory]:
+    """The memory of each device that a trace has memory events of, the host's last."""
+    found = trace.columns.allocations
+    if found is None:
+        return []
+    whose = AllocationOwner.find(trace, found, lines)
+    return [_device(found, key, trace.rank, whose) for key in _keys(found)]
+
+
+def held_of(trace: Trace, lines: Lines) -> list[MemoryTimeline]:
+    """The same at any moment, in the same order."""
+    found = trace.columns.allocations
+    if found is None:
+        return []
+    whose = AllocationOwner.find(trace, found, lines)
+    return [_held(found, key, trace.rank, whose) for key in _keys(found)]
+
+
+def _keys(found: Allocations) -> list[int]:
+    used = np.unique(found.device).tolist()
+    return sorted(used, key=lambda key: (found.devices[key] == "cpu", found.devices[key]))
+
+
+def _number(device: str) -> int:
+    return int(device) if device.isdigit() else HOST
+
+
+def _device(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> DeviceMemory:
+    events = np.flatnonzero(found.device == key)
+    amount, address = found.bytes[events], found.address[events]
+    addressed = bool(address.any())
+    steps = _steps(address, amount) if addressed else amount
+    curve = steps.cumsum()
+    at = int(curve.argmax()) if len(curve) and curve.max() > 0 else -1
+    allocated, reserved = found.allocated[events], found.reserved[events]
+    told = bool(len(allocated)) and bool((allocated != NO_ID).all())
+    chosen = kept(curve)
+    # Old traces tell no addresses: what was freed is not known then, only how much.
+    live = _live(address[: at + 1], amount[: at + 1]).tolist() if addressed else []
+    tally = Tally()
+    for place in live:
+        tally.add(whose.who[int(whose.of[events[place]])], int(amount[place]))
+    last = int(allocated[-1]) if told else max(int(curve[-1]), 0)
+    return DeviceMemory(
+        device=_number(found.devices[key]),
+        rank=rank,
+        reserved=max(int(reserved[-1]), 0),
+        allocated=last,
+        active=last,
+        segments=0,
+        blocks=0,
+        fragmentation=0.0,
+        largest_free=0,
+        events=len(events),
+        peak=int(curve[at]) if at >= 0 else 0,
+        peak_event=at,
+        live_at_peak=len(live) if addressed else int(np.sign(amount[: at + 1]).sum()),
+        before=max(int(allocated[0] - amount[0]), 0) if told else 0,
+        sites=tally.sites(TOLD_SITES),
+        timeline=[
+            MemoryPoint(at=float(found.ts[events[place]]) / 1000, bytes=int(curve[place]))
+            for place in chosen.tolist()
+        ],
+    )
+
+
+def _held(found: Allocations, key: int, rank: int, whose: AllocationOwner) -> MemoryTimeline:
+    events = np.flatnonzero(found.device == key)
+    amount, address = found.bytes[events], found.address[events]
+    told = bool((found.allocated[events] != NO_ID).all())
+    before = max(int(found.allocated[events[0]] - amount[0]), 0) if told else 0
+    addressed = bool(address.any())
+    rest = np.zeros(0, np.int64)
+    if addressed:
+        begin, end, size = _blocks(address, amount)
+        known = int(size[begin == BEFORE_ALL].sum())
+        if before > known:
+            # All that is older and not freed meanwhile, as one block: how many they are is not told.
+            begin, end = np.append(begin, BEFORE_ALL), np.append(end, len(events))
+            size = np.append(size, before - known)
+    else:
+        begin = end = size = np.zeros(0, np.int64)
+        curve = amount.cumsum() + before
+        # Where memory is given back that nobody tells of, as much at least was held before.
+        rest = curve - min(int(curve.min()), 0)
+    older = begin == BEFORE_ALL
+    line = np.full(len(begin), len(whose.who), np.int64)
+    line[~older] = whose.of[events[begin[~older]]]
+    backward = np.zeros(len(begin), bool)
+    backward[~older] = whose.backward[events[begin[~older]]]
+    reserved = found.reserved[events]
+    return MemoryTimeline(
+        device=_number(found.devices[key]),
+        rank=rank,
+        moments=len(events),
+        begin=begin.astype(np.int32),
+        end=end.astype(np.int32),
+        bytes=size,
+        line=line.astype(np.int32),
+        category=np.where(backward, CATEGORIES.index("backward"), CATEGORIES.index("")).astype(np.int8),
+        lines=[*whose.who, BEFORE],
+        us=found.ts[events] / 1000,
+        reserved=reserved if bool((reserved > 0).any()) else np.zeros(0, np.int64),
+        rest=rest,
+        rest_who=_NO_ADDRESSES,
+        by_time=True,
+    )
+
+
+def _blocks(address: Int64, amount: Int64) -> tuple[Int64, Int64, Int64]:
+    """Each block's first event, the event that ended it (behind the last: none did) and its size.
+
+    What is freed first of all at its address is older than the recording. What is given again without a free was freed
+    unseen.
+    """
+    order, same = _by_address(address)
+    ordered = amount[order]
+    following = np.append(np.where(same, order[1:], len(order)), len(order))
+    made = ordered > 0
+    freed = (ordered < 0) & np.append(True, ~same)
+    begin = np.concatenate((order[made], np.full(int(freed.sum()), BEFORE_ALL)))
+    end = np.concatenate((following[made], order[freed]))
+    size = np.concatenate((ordered[made], -ordered[freed]))
+    return begin, end, size
+
+
+def _steps(address: Int64, amount: Int64) -> Int64:
+    """Changes of what was allocated in the trace: a free of something older is none."""
+    order, same = _by_address(address)
+    ordered = amount[order]
+    steps = np.maximum(ordered, 0)
+    # A free gives back what the event before it at its address took; a free before it took nothing.
+    steps[1:] -= np.where(same & (ordered[1:] < 0), steps[:-1], 0)
+    found = np.empty_like(steps)
+    found[order] = steps
+    return found
+
+
+def _live(address: Int64, amount: Int64) -> Int64:
+    """Places of the allocations that no later event frees, rising."""
+    order, same = _by_address(address)
+    last = np.append(~same, True)[: len(order)]
+    return np.sort(order[last & (amount[order] >= 0)])
+
+
+def _by_address(address: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
+    """The events of one address behind each other, in their order, and whether each has that of the one before it."""
+    order = np.argsort(address, kind="stable")
+    ordered = address[order]
+    return order, ordered[1:] == ordered[:-1]

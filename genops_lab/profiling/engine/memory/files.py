@@ -1,0 +1,51 @@
+"""What a file says of memory, whichever kind of file it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from genops_lab.core.errors import InvalidRequest
+
+from ...models import MemorySummary
+from ..columns import Columns
+from ..reading.kinds_of_files import FileKind, kind_of_file
+from ..reading.skipped_files import LeftOut
+from . import snapshots
+from .memory_timeline import MemoryTimeline
+
+
+def memory(path: str | os.PathLike[str]) -> MemorySummary:
+    """Of a memory snapshot, or of a trace with memory events. Raises InvalidRequest for a file without either."""
+    from .. import analyze
+
+    file = Path(path)
+    if kind_of_file(file) is FileKind.SNAPSHOT:
+        return snapshots.read(file)
+    found = analyze(file).memory
+    if found is None:
+        raise InvalidRequest(
+            f"{file.name} says nothing of memory.",
+            hint="Record a trace with profile_memory=True, or the allocator's history: `%genops memory record`.",
+        )
+    return found
+
+
+def held_of_snapshots(path: Path) -> list[MemoryTimeline]:
+    """What devices held at any moment, by a snapshot, or by those in a folder. Raises what reading raises."""
+    found: list[MemoryTimeline] = []
+    files, left_out = LeftOut.of(path)
+    _, of_memory = left_out.by_kind(files)
+    for file in of_memory:
+        with left_out.reading(file):
+            snapshots.read(file, found.extend)
+    return found
+
+
+def held_of_columns(columns: Columns, rank: int) -> list[MemoryTimeline]:
+    """What devices held by a trace of one rank."""
+    from ..attribution.lines import Lines
+    from ..traces import Trace
+    from .allocations import held_of
+
+    return held_of(Trace(columns, rank), Lines(columns)) if columns.allocations is not None else []

@@ -1,0 +1,158 @@
+"""What is told of memory over time: the largest lines as bands, and who held it at a moment."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from ...models import (
+    CategoryBytes,
+    HeldLine,
+    HeldMoment,
+    HeldTimeline,
+    MemoryBand,
+    MemoryChange,
+    Site,
+)
+from ...models.memory import Category
+from ..columns import Int64
+from .holders import CATEGORIES, Who
+from .memory_timeline import MemoryTimeline
+from .thinning import kept
+
+#: Lines that have a band of their own in the picture; all others are one band.
+BANDS = 10
+#: Lines told of a moment.
+TOLD_LINES = 50
+#: Points of a timeline. A bucket of the sum keeps four; each of the coarser ones keeps the peak of every band.
+POINTS, SUM_BUCKETS = 2000, 280
+#: Stands for what is held beside the blocks.
+NO_BLOCKS = -1
+
+
+def bands_of(held: MemoryTimeline) -> list[int]:
+    """The lines that ever held most, in the order to stack them: what stays lies below what comes and goes.
+
+    How often a line's memory was made anew tells that: all that it ever asked for, over the most that it held.
+    """
+    most = held.most_by_line
+    asked = np.zeros(len(held.lines), np.int64)
+    np.add.at(asked, held.line, held.bytes)
+    began = np.full(len(held.lines), held.moments, np.int64)
+    np.minimum.at(began, held.line, held.begin)
+    ranked = [each for each in np.argsort(-most, kind="stable")[:BANDS].tolist() if most[each] > 0]
+    return sorted(ranked, key=lambda each: (round(float(asked[each] / most[each])), began[each]))
+
+
+def timeline_of(held: MemoryTimeline, number: int, lines: list[int], first: int, last: int) -> HeldTimeline:
+    """Sum and bands of the ``lines`` at the moments from ``first`` to ``last``, thinned so that no peak goes."""
+    total = held.over(first, last)
+    told = held.reserved[first : last + 1]
+    chosen = _chosen(total, _curves(held, lines, first, last), len(lines)) if len(total) > POINTS else None
+    places = np.arange(len(total)) if chosen is None else chosen
+    at = places + first
+    return HeldTimeline(
+        number=number,
+        device=held.device,
+        rank=held.rank,
+        moments=held.moments,
+        by_time=held.by_time,
+        peak=int(held.total[held.peak]),
+        peak_at=held.peak,
+        failures=held.failures,
+        at=at.astype("<i4").tobytes(),
+        us=held.us[at].astype("<f8").tobytes() if len(held.us) else b"",
+        held=total[places].astype("<f8").tobytes(),
+        reserved=told[places].astype("<f8").tobytes() if len(told) else b"",
+        bands=[
+            MemoryBand(
+                line=line,
+                site=_site(held.lines[line], int(held.most_by_line[line]), 0, ""),
+                curve=curve[places].astype("<f8").tobytes(),
+            )
+            for line, curve in zip(lines, _curves(held, lines, first, last), strict=True)
+        ],
+    )
+
+
+def moment_of(held: MemoryTimeline, moment: int) -> HeldMoment:
+    """Who held the memory at a moment, those with most first."""
+    alive = held.at(moment)
+    size = held.bytes[alive]
+    kinds = len(CATEGORIES)
+    key = held.line[alive].astype(np.int64) * kinds + held.category[alive]
+    sums = np.zeros((len(held.lines), kinds), np.int64)
+    np.add.at(sums.reshape(-1), key, size)
+    blocks = np.bincount(key, minlength=sums.size).reshape(sums.shape)
+    by_line, blocks_by_line = sums.sum(axis=1), blocks.sum(axis=1)
+    ranked = [each for each in np.argsort(-by_line, kind="stable").tolist() if by_line[each] > 0]
+    found = [
+        HeldLine(
+            line=each,
+            site=_site(
+                held.lines[each],
+                int(by_line[each]),
+                int(blocks_by_line[each]),
+                CATEGORIES[int(sums[each].argmax())],
+            ),
+        )
+        for each in ranked[:TOLD_LINES]
+    ]
+    rest = int(held.rest[moment]) if len(held.rest) else 0
+    if rest > 0:
+        found.append(HeldLine(line=NO_BLOCKS, site=_site(held.rest_who, rest, 0, "")))
+    whole = int(size.sum()) + rest
+    by_kind, blocks_by_kind = sums.sum(axis=0), blocks.sum(axis=0)
+    return HeldMoment(
+        at=moment,
+        us=float(held.us[moment]) if len(held.us) else None,
+        held=whole,
+        reserved=int(held.reserved[moment]) if len(held.reserved) else None,
+        blocks=len(size),
+        lines=found,
+        more_lines=max(len(ranked) - TOLD_LINES, 0),
+        more_bytes=whole - sum(each.site.bytes for each in found),
+        categories=[
+            CategoryBytes(
+                category=CATEGORIES[each], bytes=int(by_kind[each]), blocks=int(blocks_by_kind[each])
+            )
+            for each in np.argsort(-by_kind, kind="stable").tolist()
+            if by_kind[each] > 0
+        ],
+        change=_change(held, moment),
+    )
+
+
+def _change(held: MemoryTimeline, moment: int) -> MemoryChange | None:
+    for sign, which in ((1, held.begin), (-1, held.end)):
+        found = np.flatnonzero(which == moment)
+        if len(found):
+            block = int(found[0])
+            return MemoryChange(
+                bytes=sign * int(held.bytes[block]), name=held.lines[int(held.line[block])].name
+            )
+    return None
+
+
+def _curves(held: MemoryTimeline, lines: list[int], first: int, last: int) -> Iterable[Int64]:
+    # One at a time: all of them would take a hundred bytes an event.
+    return (held.over(first, last, held.line == line) for line in lines)
+
+
+def _chosen(total: Int64, curves: Iterable[Int64], count: int) -> npt.NDArray[np.intp]:
+    buckets = (POINTS - 4 * SUM_BUCKETS) // max(count, 1)
+    edges = np.linspace(0, len(total), buckets + 1).astype(np.intp)
+    places = [kept(total, SUM_BUCKETS)]
+    places += [
+        np.array([start + curve[start:end].argmax() for start, end in itertools.pairwise(edges)], np.intp)
+        for curve in curves
+    ]
+    return np.unique(np.concatenate(places))
+
+
+def _site(who: Who, size: int, blocks: int, category: Category) -> Site:
+    stack = list(who.stack)
+    return Site(name=who.name, bytes=size, blocks=blocks, place=who.place, stack=stack, category=category)

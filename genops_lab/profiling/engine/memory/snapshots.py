@@ -1,0 +1,177 @@
+"""Snapshots of the CUDA allocator (``torch.cuda.memory._snapshot``): pickles, or the same as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genops_lab.core.errors import InvalidRequest
+
+from ...models import MemorySummary, OutOfMemory
+from ..reading.kinds_of_files import unpacked
+from . import plain_pickle
+from .holders import Cell, Frames
+from .memory_timeline import MemoryTimeline
+from .recordings import Recording, Standing, natural
+
+LARGEST_FILE = 2 << 30
+ACTIVE = "active_allocated"
+
+
+def read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None = None) -> MemorySummary:
+    """What a snapshot says. ``watch`` is given what each of its devices held at any moment.
+
+    Raises InvalidRequest for what is none (nothing in it is executed), OSError.
+    """
+    name = path.name
+    if path.stat().st_size > LARGEST_FILE:
+        raise InvalidRequest(
+            f"{name} is larger than {LARGEST_FILE >> 30} GiB.",
+            hint="Record fewer events: torch.cuda.memory._record_memory_history(max_entries=...).",
+        )
+    with _nothing_collected():
+        return _read(path, watch)
+
+
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """All that is made stays until the end: a third of the time went into looking for what does not."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _read(path: Path, watch: Callable[[list[MemoryTimeline]], None] | None) -> MemorySummary:
+    name, data = path.name, unpacked(path, LARGEST_FILE)
+    if data[:1] == b"\x80":
+        found = plain_pickle.load(data, name)
+    else:
+        try:
+            found = msgspec.json.decode(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise _no_snapshot(name) from error
+    if not isinstance(found, dict) or not isinstance(found.get("segments"), list):
+        raise _no_snapshot(name)
+    read_ = _Snapshot(found, len(data))
+    # What a file that is refused held is told nobody.
+    summary = read_.summary()
+    if watch is not None:
+        watch(read_.held())
+    return summary
+
+
+def _no_snapshot(name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{name} is no memory snapshot: it has no list of segments.",
+        hint="Give a file that torch.cuda.memory._dump_snapshot wrote, or the same as JSON.",
+    )
+
+
+class _Snapshot:
+    def __init__(self, found: dict[str, Any], size: int) -> None:
+        self._found = found
+        #: Everything takes a byte at least: lists that name one list many times would make walks endless.
+        self._budget = size
+        self._unusable = 0
+        own = found.get("genops")
+        #: What ``%genops memory`` adds: cells by the names of their files, retries by device.
+        self._own: dict[str, Any] = own if isinstance(own, dict) else {}
+        self._frames = Frames(self._cells())
+
+    @cached_property
+    def _recordings(self) -> list[Recording]:
+        blocks = self._segments()
+        traces = self._found.get("device_traces")
+        events = {
+            number: self._mappings(trace)
+            for number, trace in enumerate(traces if isinstance(traces, list) else [])
+        }
+        used = sorted(blocks.keys() | {number for number, each in events.items() if each})
+        return [
+            Recording(number, events.get(number, []), blocks.get(number, Standing()), self._frames)
+            for number in used
+        ]
+
+    def held(self) -> list[MemoryTimeline]:
+        """What each device held at any moment."""
+        return [recording.held() for recording in self._recordings]
+
+    def summary(self) -> MemorySummary:
+        """What all devices say."""
+        failures: list[OutOfMemory] = []
+        devices = []
+        recordings = self._recordings
+        unusable = self._unusable
+        for recording in recordings:
+            devices.append(recording.summary(self._retries(recording.device)))
+            failures += recording.failures()
+            unusable += recording.unusable
+        damaged = f"{unusable} entries could not be read." if unusable else ""
+        return MemorySummary(devices=devices, out_of_memory=failures, damaged=damaged)
+
+    def _cells(self) -> dict[str, Cell]:
+        given = self._own.get("cells")
+        cells = {name: Cell.of(cell) for name, cell in given.items()} if isinstance(given, dict) else {}
+        return {name: cell for name, cell in cells.items() if cell is not None}
+
+    def _retries(self, device: int) -> int:
+        given = self._own.get("retries")
+        return natural(given.get(str(device))) if isinstance(given, dict) else 0
+
+    def _mappings(self, found: Any) -> list[dict[str, Any]]:
+        if not isinstance(found, list):
+            return []
+        self._budget -= len(found)
+        if self._budget < 0:
+            raise InvalidRequest(
+                "The snapshot holds more entries than a file of its size can tell: it names the same ones again "
+                "and again.",
+                hint="Dump the snapshot anew.",
+                code="unsafe_pickle",
+            )
+        mappings = [each for each in found if isinstance(each, dict)]
+        self._unusable += len(found) - len(mappings)
+        return mappings
+
+    def _segments(self) -> dict[int, Standing]:
+        devices: dict[int, Standing] = {}
+        for segment in self._mappings(self._found["segments"]):
+            device = devices.setdefault(natural(segment.get("device")), Standing())
+            blocks = self._mappings(segment.get("blocks"))
+            total = natural(segment.get("total_size"))
+            active = natural(segment.get("active_size"))
+            device.segments += 1
+            device.blocks += len(blocks)
+            device.reserved += total
+            device.allocated += natural(segment.get("allocated_size"))
+            device.active += active
+            device.unused += total - active if active else 0
+            at = natural(segment.get("address"))
+            for block in blocks:
+                size = natural(block.get("size"))
+                # Older versions of torch gave blocks no address: they lie side by side.
+                address = block.get("address", at)
+                address = address if isinstance(address, int) else at
+                at += size
+                if block.get("state") == ACTIVE:
+                    device.held[address] = (size, block.get("frames") or _of_history(block))
+                elif block.get("state") == "inactive":
+                    device.largest_free = max(device.largest_free, size)
+        return devices
+
+
+def _of_history(block: dict[str, Any]) -> Any:
+    """Where older versions of torch put the frames of a block."""
+    history = block.get("history")
+    latest = history[0] if isinstance(history, list) and history else None
+    return latest.get("frames") if isinstance(latest, dict) else None

@@ -1,0 +1,119 @@
+"""What devices held, kept in a folder and opened memory-mapped: a snapshot is read once.
+
+One ``.npy`` file an array and a device, and ``memory.json`` with everything else, which is written last.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ...models import Place
+from ...models.memory import Category
+from .holders import Who
+from .memory_timeline import MemoryTimeline
+
+#: Raised by one whenever what is kept would be read wrongly.
+VERSION = 1
+MANIFEST = "memory.json"
+_ARRAYS = ("begin", "end", "bytes", "line", "category", "us", "reserved", "rest")
+
+
+class _Line(msgspec.Struct):
+    name: str
+    place: Place | None
+    category: Category
+    stack: tuple[str, ...]
+
+    @staticmethod
+    def of(who: Who) -> _Line:
+        return _Line(who.name, who.place, who.category, who.stack)
+
+    def who(self) -> Who:
+        return Who(self.name, self.place, self.category, self.stack)
+
+
+class _Device(msgspec.Struct):
+    device: int
+    rank: int | None
+    moments: int
+    lines: list[_Line]
+    rest: _Line
+    failures: list[int]
+    by_time: bool
+
+
+class _Manifest(msgspec.Struct):
+    version: int
+    devices: list[_Device]
+
+
+def save(found: list[MemoryTimeline], folder: Path) -> None:
+    """Write it as ``folder``, whole or not at all. Raises OSError."""
+    aside = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        for number, held in enumerate(found):
+            for name in _ARRAYS:
+                np.save(_file(aside, number, name), getattr(held, name), allow_pickle=False)
+        manifest = _Manifest(VERSION, [_described(held) for held in found])
+        (aside / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.replace(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load(folder: Path) -> list[MemoryTimeline] | None:
+    """What ``save`` wrote; None where that is not there, not whole or of another version."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
+        if manifest.version != VERSION:
+            return None
+        return [_loaded(folder, number, each) for number, each in enumerate(manifest.devices)]
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _described(held: MemoryTimeline) -> _Device:
+    return _Device(
+        device=held.device,
+        rank=held.rank,
+        moments=held.moments,
+        lines=[_Line.of(who) for who in held.lines],
+        rest=_Line.of(held.rest_who),
+        failures=held.failures,
+        by_time=held.by_time,
+    )
+
+
+def _loaded(folder: Path, number: int, kept: _Device) -> MemoryTimeline:
+    arrays: dict[str, Any] = {name: _mapped(_file(folder, number, name)) for name in _ARRAYS}
+    return MemoryTimeline(
+        **arrays,
+        device=kept.device,
+        rank=kept.rank,
+        moments=kept.moments,
+        lines=[line.who() for line in kept.lines],
+        rest_who=kept.rest.who(),
+        failures=kept.failures,
+        by_time=kept.by_time,
+    )
+
+
+def _file(folder: Path, number: int, name: str) -> Path:
+    return folder / f"{number}.{name}.npy"
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except ValueError:
+        # An empty array has nothing that could be mapped.
+        return np.asarray(np.load(path, allow_pickle=False))

@@ -1,0 +1,173 @@
+"""The columns of a profile in its folder: of one trace in ``columns``, of several ranks' in ``ranks/N/columns``; and
+what devices held over time, of all of them in ``memory``.
+
+``ranks/ranks.json`` says which file is which rank's, and how their clocks differ. It is written last: a folder
+without it is read again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from genops_lab.core.errors import NotFound
+
+from ..models import ProfileSummary
+from . import analyze, column_files
+from .columns import Columns
+from .memory import tables
+from .memory.files import held_of_columns, held_of_snapshots
+from .memory.memory_timeline import MemoryTimeline
+from .reading.files import read
+from .reading.kinds_of_files import FileKind, kind_of_file
+from .reading.ranked import ranked
+from .reading.skipped_files import LeftOut
+from .timeline.clocks import Beats, RankClock, aligned, beats_of
+from .traces import Trace
+
+COLUMNS, RANKS, MEMORY = "columns", "ranks", "memory"
+INDEX = "ranks.json"
+VERSION = 2
+#: What is kept of all ranks together, some 2 GB; the other ranks' traces are read when they are first looked at.
+MOST_SLICES = 50_000_000
+
+
+class KeptRank(msgspec.Struct, frozen=True, kw_only=True):
+    """``file``: the name of its trace in the folder of traces."""
+
+    rank: int
+    file: str
+    clock: RankClock
+
+
+class _Index(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    ranks: list[KeptRank]
+
+
+def analyze_into(folder: str | os.PathLike[str], trace: str | os.PathLike[str]) -> ProfileSummary:
+    """What a trace, or the traces in a folder, say, with their columns kept in ``folder``.
+
+    Raises what :func:`analyze` raises.
+    """
+    folder, trace = Path(folder), Path(trace)
+    if not trace.is_dir():
+        return analyze(
+            trace,
+            watch=lambda found, _: column_files.save(found.columns, folder / COLUMNS),
+            watch_held=lambda held: tables.save(held, folder / MEMORY),
+        )
+    keeper = _Keeper(folder)
+    summary = analyze(trace, watch=keeper.take)
+    keeper.finish()
+    return summary
+
+
+def kept_ranks(folder: Path, trace: Path) -> list[KeptRank]:
+    """The ranks of a folder of traces, in order; of one trace none. Read again where they are not kept.
+
+    Raises NotFound, InvalidRequest.
+    """
+    try:
+        index = msgspec.json.decode((folder / RANKS / INDEX).read_bytes(), type=_Index)
+        if index.version == VERSION:
+            return index.ranks
+    except (OSError, msgspec.DecodeError):
+        if not trace.is_dir():
+            return []
+    keeper = _Keeper(folder)
+    files, left_out = LeftOut.of(trace)
+    traces, _ = left_out.by_kind(files)
+    for path, found in ranked(traces, left_out):
+        keeper.take(found, path)
+    left_out.require_any_of(files)
+    return keeper.finish()
+
+
+class Kept(NamedTuple):
+    """Where a trace's columns are, and its file. ``rank``: 0 where there is one trace."""
+
+    rank: int
+    place: Path
+    file: Path
+
+
+def kept_place(folder: Path, trace: Path, rank: int | None = None) -> Kept:
+    """Where a trace is kept; of several ranks' the first one's where ``rank`` is None.
+
+    Raises NotFound for a rank that is not there, InvalidRequest.
+    """
+    ranks = kept_ranks(folder, trace)
+    if not ranks:
+        return Kept(0, folder, trace)
+    found = next((each for each in ranks if rank in (None, each.rank)), None)
+    if found is None:
+        raise NotFound(f"This profile has no rank {rank}.", hint=f"Choose one of {_told(ranks)}.")
+    return Kept(found.rank, folder / RANKS / str(found.rank), trace / found.file)
+
+
+def kept_columns(folder: Path, trace: Path, rank: int | None = None) -> Columns:
+    """Memory-mapped; made again of the trace where they are of another version. Where there is one trace, it is the
+    one that is meant. Raises NotFound, InvalidRequest."""
+    _, place, file = kept_place(folder, trace, rank)
+    if not column_files.is_stored(place / COLUMNS):
+        column_files.save(read(file), place / COLUMNS)
+    return column_files.load(place / COLUMNS)
+
+
+def kept_memory(folder: Path, trace: Path) -> list[MemoryTimeline]:
+    """What each device held, memory-mapped; made of the trace where it is not kept. Raises what reading raises."""
+    found = tables.load(folder / MEMORY)
+    if found is None:
+        tables.save(_held(folder, trace), folder / MEMORY)
+        found = tables.load(folder / MEMORY)
+    return found or []
+
+
+def _held(folder: Path, trace: Path) -> list[MemoryTimeline]:
+    """In the order of the summary."""
+    if not trace.exists() and column_files.is_stored(folder / COLUMNS):
+        # It lies elsewhere: its columns tell the same.
+        columns = column_files.load(folder / COLUMNS)
+        return held_of_columns(columns, columns.rank or 0)
+    found = held_of_snapshots(trace)
+    if trace.is_dir():
+        for each in kept_ranks(folder, trace):
+            found += held_of_columns(kept_columns(folder, trace, each.rank), each.rank)
+    elif not found and kind_of_file(trace) is not FileKind.SNAPSHOT:
+        columns = kept_columns(folder, trace)
+        found = held_of_columns(columns, columns.rank or 0)
+    return found
+
+
+class _Keeper:
+    """Keeps one rank's columns after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / RANKS
+        self._files: dict[int, str] = {}
+        self._beats: list[Beats] = []
+        self._slices = 0
+
+    def take(self, trace: Trace, path: Path) -> None:
+        self._slices += len(trace.columns)
+        if self._slices <= MOST_SLICES:
+            column_files.save(trace.columns, self._folder / str(trace.rank) / COLUMNS)
+        self._files[trace.rank] = path.name
+        self._beats.append(beats_of(trace.columns, trace.rank))
+
+    def finish(self) -> list[KeptRank]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        clocks = aligned(sorted(self._beats, key=lambda each: each.rank))
+        ranks = [KeptRank(rank=each.rank, file=self._files[each.rank], clock=each) for each in clocks]
+        (self._folder / INDEX).write_bytes(msgspec.json.encode(_Index(version=VERSION, ranks=ranks)))
+        return ranks
+
+
+def _told(ranks: list[KeptRank]) -> str:
+    """Some of them, as people read it."""
+    first = [str(each.rank) for each in ranks[:8]]
+    return ", ".join(first) + (", …" if len(ranks) > len(first) else "")

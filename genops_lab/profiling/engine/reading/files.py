@@ -1,0 +1,120 @@
+"""Traces read one after the other or beside each other, as their size and the machine ask."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
+
+from .. import heap
+from ..columns import Columns
+from ..threads import cores
+from . import kineto
+from .helpers import MOST, Helpers, helpers, worth
+from .kinds_of_files import FileKind, kind_of_file
+from .skipped_files import LeftOut
+
+#: Traces shrink to about so much in gzip.
+_PACKED = 12
+
+
+def read(path: Path) -> Columns:
+    """Raises NotFound for a missing file and InvalidRequest for one that is no trace."""
+    return next(read_all([path], LeftOut([path])))[1]
+
+
+def read_all(paths: Sequence[Path], left_out: LeftOut) -> Iterator[tuple[Path, Columns]]:
+    """The columns of each, in order, but for those that are ``left_out``."""
+    for path, reading in _readings(paths):
+        with left_out.reading(path):
+            yield path, reading()
+        # Not kept while the next is waited for.
+        del reading
+
+
+def _readings(paths: Sequence[Path]) -> Iterator[tuple[Path, Callable[[], Columns]]]:
+    """Each file with what reads it, or waits until it is read."""
+    number = min(cores(), MOST)
+    if number < 2 or not worth(sum(map(_json_bytes, paths))):
+        for path in paths:
+            yield path, partial(_read, path, None)
+    elif len(paths) == 1:
+        yield paths[0], partial(_read_with_helpers, paths[0], number)
+    else:
+        yield from _read_beside(paths, number)
+
+
+def _read_with_helpers(path: Path, number: int) -> Columns:
+    """One large file."""
+    with helpers(number) as several, _told(path):
+        reading = kineto.Reading(path)
+        reading.take(several)
+    # The helpers' memory is given back before the columns take more, and that of the parts before the sums do.
+    heap.give_back()
+    columns = reading.columns()
+    del reading
+    columns.rest()
+    return columns
+
+
+def _read_beside(paths: Sequence[Path], number: int) -> Iterator[tuple[Path, Callable[[], Columns]]]:
+    """Several files at the same time."""
+    with helpers(number) as several, ThreadPoolExecutor(number) as readers:
+        left, waiting = iter(paths), deque[tuple[Path, Future[Columns]]]()
+        try:
+            for path in islice(left, number):
+                waiting.append((path, readers.submit(_read, path, several)))
+            while waiting:
+                path, future = waiting.popleft()
+                wait([future])
+                for following in islice(left, 1):
+                    waiting.append((following, readers.submit(_read, following, several)))
+                result = future.result
+                del future
+                yield path, result
+                del result
+        finally:
+            for _, each in waiting:
+                each.cancel()
+
+
+def _json_bytes(path: Path) -> int:
+    """About so many bytes of JSON; 0 for what is none, and for what is not there."""
+    with contextlib.suppress(OSError, GenOpsError), path.open("rb") as stream:
+        packed = stream.read(2) == b"\x1f\x8b"
+        if kind_of_file(path) is FileKind.TRACE:
+            return path.stat().st_size * (_PACKED if packed else 1)
+    return 0
+
+
+def _read(path: Path, several: Helpers | None) -> Columns:
+    with _told(path):
+        kind = kind_of_file(path)
+        if kind is FileKind.NSIGHT_COMPUTE:
+            from . import ncu
+
+            return ncu.read(path)
+        if kind is FileKind.NSIGHT:
+            from . import nsight
+
+            return nsight.read(path)
+        return kineto.read(path, several)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the file system as those of this program."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {path}.", hint="Check the path.") from error
+    except OSError as error:
+        raise InvalidRequest(
+            f"{path} could not be read: {error.strerror}.", hint="Check the path."
+        ) from error

@@ -1,0 +1,170 @@
+"""A report of Nsight Compute, result by result, without Nsight Compute.
+
+``.ncu-rep`` is read as NVIDIA describes it (``extras/FileFormat`` beside ncu). All headers are read first: the names of
+metrics are numbered over the whole file, and a result may use one that a later block tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+from ...models import KernelMetric, KernelMetrics
+from ..nsight_compute.units import unit_of
+from .kinds_of_files import FileKind, kind_of_file
+from .ncu_blocks import Outline, messages
+from .ncu_results import Result, metric_instances, metric_value, metrics_of, result_of
+from .wire import Damaged
+
+#: So many results are read of a file.
+MOST_RESULTS = 100_000
+_PIECE = 1 << 20
+_GZIP = b"\x1f\x8b"
+#: A report in gzip is no larger than so many times its own size: most shrink to a fifth.
+_MOST_PACKED = 200
+
+
+class Report:
+    """``outline`` is what its headers say; ``damage`` tells what could not be read of it."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        """Raises InvalidRequest when it is no report of Nsight Compute; OSError."""
+        self._stream, self._name = stream, name
+        self.outline = Outline(stream, name)
+        self.damage: list[str] = []
+        self._met = 0
+
+    def results(self, after: int = 0, only: int | None = None) -> Iterator[Result]:
+        """Those of the blocks that begin at byte ``after`` or later, in the order of the file and with their numbers
+        there; ``only`` that number."""
+        number = large = odd = 0
+        size = self._stream.seek(0, 2)
+        for block in self.outline.blocks:
+            if block.at < after:
+                continue
+            try:
+                here = None if only is None else only - number
+                for kind, message in messages(self._stream, block, size, here):
+                    number += 1
+                    self._met += 1
+                    if message is None:
+                        large += only is None
+                        continue
+                    if number > MOST_RESULTS and only is None:
+                        self.damage.append(
+                            f"The report has more than {MOST_RESULTS:,} results: no more were read."
+                        )
+                        return
+                    try:
+                        yield result_of(kind, message, block.process, number - 1)
+                    except Damaged:
+                        odd += 1
+            except Damaged as error:
+                if block.end <= size:
+                    self.damage.append(f"The block at byte {block.at:,} was read up to its damage ({error}).")
+        if large:
+            self.damage.append(f"Results left out, as larger than any that Nsight Compute writes: {large}.")
+        if odd:
+            self.damage.append(f"Results left out, as damaged: {odd}.")
+
+    def require_any(self) -> None:
+        """After ``results``: raises InvalidRequest where there was none, also none that was left out."""
+        if self._met:
+            return
+        if self.outline.damage or self.damage:
+            raise InvalidRequest(
+                f"{self._name} is cut or damaged before its first result: there is nothing in it to show.",
+                hint="Copy it again. If it is so where ncu wrote it, ncu was ended before its first kernel was "
+                "measured: measure again.",
+            )
+        raise InvalidRequest(
+            f"{self._name} has no results: it ends before its first one.",
+            hint="Copy it again when ncu has ended. If it is so then, ncu measured no kernel: see what ncu said, and "
+            "its filters (--kernel-name, --launch-skip, --nvtx-include).",
+        )
+
+    def name(self, number: int) -> str:
+        """Of a metric; empty for a number that no block tells."""
+        return self.outline.names[number] if 0 <= number < len(self.outline.names) else ""
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Report]:
+    """A report; one in gzip (as traces come from targets) is unpacked into a file without a name first.
+
+    Raises NotFound, and InvalidRequest for what is no report of Nsight Compute.
+    """
+    if kind_of_file(path) is not FileKind.NSIGHT_COMPUTE:
+        raise InvalidRequest(
+            f"{path.name} is no report of Nsight Compute.", hint="Give a file that ncu wrote (.ncu-rep)."
+        )
+    with path.open("rb") as stream, tempfile.TemporaryFile() as plain:
+        if stream.read(len(_GZIP)) != _GZIP:
+            yield Report(stream, path.name)
+            return
+        damage = _unpack(stream, plain)
+        report = Report(plain, path.name)
+        report.damage += damage
+        yield report
+
+
+def _told(value: float | str | None) -> float | str:
+    """JSON has no number that is none, and none that is infinite."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) or math.isfinite(value) else str(value)
+
+
+def _unpack(stream: BinaryIO, plain: BinaryIO) -> list[str]:
+    """What could not be unpacked, in words."""
+    most = _MOST_PACKED * stream.seek(0, 2)
+    stream.seek(0)
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        while (piece := inflater.unconsumed_tail or stream.read(_PIECE)) and not inflater.eof:
+            plain.write(inflater.decompress(piece, _PIECE))
+            if plain.tell() > most:
+                return [f"It was unpacked up to {plain.tell():,} bytes, more than a report has."]
+    except zlib.error as error:
+        return [f"It was unpacked up to its damage ({error})."]
+    return [] if inflater.eof else ["It was unpacked up to its damage: it is cut."]
+
+
+def kernel_metrics(path: Path, number: int) -> KernelMetrics:
+    """All metrics of result ``number`` of a report, counted from 0, by their names.
+
+    Raises NotFound without such a result, and InvalidRequest for what is no report of Nsight Compute.
+    """
+    with opened(path) as report:
+        result = next(report.results(only=number), None) if number >= 0 else None
+    if result is None:
+        raise NotFound(
+            f"{path.name} has no result {number}.", hint="They are counted from 0, in the order of the file."
+        )
+    found = []
+    try:
+        for name_number, message in metrics_of(result):
+            name, value = report.name(name_number), metric_value(message)
+            if name:
+                instances = metric_instances(message)
+                found.append(
+                    KernelMetric(
+                        name=name,
+                        value=_told(value),
+                        unit=unit_of(name) if value is not None and not isinstance(value, str) else "",
+                        instances=instances,
+                    )
+                )
+    except Damaged:
+        # What came before it is told.
+        found.append(KernelMetric(name="(damaged)", value="The metrics after these cannot be read."))
+    return KernelMetrics(
+        number=number, name=result.name, metrics=sorted(found, key=lambda metric: metric.name)
+    )

@@ -1,0 +1,254 @@
+"""Exports of Nsight Systems (``nsys export --type sqlite``) as columns.
+
+Nothing is written and nothing of the file is run: it is opened read-only, and plain tables alone are read (a view or
+a computed column would run the file's own expressions).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..columns import NO_ID, Columns
+from ..formatting import counted
+from ..kinds import Kind, kind_of
+from .building import Builder
+from .nsight_tables import UNREADABLE, Table, Tables, no_export
+from .nvtx import operator_of
+
+_LARGEST = 2**62
+_VERSION = re.compile(r"_v\d+$|_ptsz$|_ptds$")
+_NESTING, _CROSSING = (59, 70), (60, 71)
+_COPIES = dict(
+    enumerate(("HtoD", "DtoH", "HtoA", "AtoH", "AtoA", "AtoD", "DtoA", "DtoD", "HtoH", "PtoP"), start=1)
+)
+_COPIES |= {11: "UVM HtoD", 12: "UVM DtoH", 13: "UVM DtoD"}
+_MEMORY = {0: "Pageable", 1: "Pinned", 2: "Device", 3: "Array", 4: "Managed", 5: "Device", 6: "Managed"}
+_WAITS = {1: "Event Sync", 2: "Stream Wait Event", 3: "Stream Sync", 4: "Context Sync"}
+_DEVICE = ("start", "end", "deviceId", "streamId", "correlationId", "globalPid")
+
+
+def read(path: Path) -> Columns:
+    """Raises InvalidRequest when it is no export of Nsight Systems, or of a schema that is not known; OSError."""
+    path.stat()  # SQLite's own error does not say that there is no file
+    address = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+        connection.text_factory = lambda text: text.decode("utf-8", "replace")
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA query_only = ON")
+            tables = Tables(connection, path.name)
+        except UNREADABLE as error:
+            raise no_export(path.name, f"SQLite cannot read it ({error})") from error
+        return _Reading(tables).finish()
+
+
+class _Reading:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._builder = Builder()
+        self._processes: dict[int, int] = {}
+        self._events = self._unusable = 0
+        self._damage: list[str] = []
+        self._incomplete = False
+        self._texts: dict[int, str] = {}
+
+    def finish(self) -> Columns:
+        """Everything that the tables have; a damaged one is read up to the damage."""
+        self._reading(self._strings)
+        for part in (self._kernels, self._graphs, self._copies, self._fills, self._waits, self._calls):
+            self._reading(part)
+        self._reading(self._ranges)
+        labels: dict[tuple[str, str], str] = {}
+        self._reading(lambda: labels.update(self._threads()))
+        properties: list[dict[str, Any]] = []
+        self._reading(lambda: properties.extend(self._devices()))
+        if self._unusable:
+            self._damage.append(
+                f"{counted(self._unusable, 'event has', 'events have')} no usable time or place."
+            )
+        return self._builder.finish(
+            labels,
+            events=self._events,
+            device_properties=properties,
+            damage=self._damage,
+            incomplete=self._incomplete,
+        )
+
+    def _reading(self, part: Any) -> None:
+        try:
+            part()
+        except UNREADABLE as error:
+            self._incomplete = True
+            self._damage.append(f"The database is damaged and was read up to there ({error}).")
+
+    def _rows(self, table: Table | None, *columns: str) -> Iterator[tuple[Any, ...]]:
+        for row in table.rows(*columns) if table is not None else ():
+            self._events += 1
+            yield row
+
+    def _strings(self) -> None:
+        table = self._tables.get("StringIds", "id", "value")
+        if table is not None:
+            self._texts = {key: text for key, text in table.rows("id", "value") if isinstance(text, str)}
+
+    def _text(self, key: Any, otherwise: str) -> str:
+        return self._texts.get(key, otherwise) if isinstance(key, int) else otherwise
+
+    def _kernels(self) -> None:
+        table = self._tables.get("CUPTI_ACTIVITY_KIND_KERNEL", *_DEVICE[:4])
+        more = ("shortName", "demangledName", "gridX", "gridY", "gridZ", "blockX", "blockY", "blockZ")
+        last = ("registersPerThread", "staticSharedMemory", "dynamicSharedMemory", "graphId", "graphNodeId")
+        for row in self._rows(table, *_DEVICE, *more, *last):
+            whole = self._text(row[7], "")
+            name = self._text(row[6], "") or whole or "(unnamed kernel)"
+            # The short name lacks the namespace, which tells some communication.
+            kinds = {kind_of("kernel", name), kind_of("kernel", re.split(r"[<(]", whole, maxsplit=1)[0])}
+            kind = Kind.COMMUNICATION if Kind.COMMUNICATION in kinds else Kind.COMPUTE
+            number = self._on_device(row, name, kind)
+            if number is None:
+                continue
+            for column, given in (("grid", row[8:11]), ("block", row[11:14])):
+                if all(isinstance(value, int) for value in given):
+                    self._builder.mark(number, column, self._builder.text(json.dumps(given)))
+            shared = [value for value in row[15:17] if _is_natural(value)]
+            for column, value in (
+                ("registers", row[14]),
+                ("shared_memory", sum(shared) if shared else None),
+                ("graph", row[17]),
+                ("graph_node", row[18]),
+            ):
+                self._mark(number, column, value)
+
+    def _graphs(self) -> None:
+        """CUDA graphs that were traced as one, without their kernels."""
+        table = self._tables.get("CUPTI_ACTIVITY_KIND_GRAPH_TRACE", *_DEVICE[:4])
+        for row in self._rows(table, *_DEVICE, "graphId"):
+            number = self._on_device(row, "(CUDA graph)", Kind.COMPUTE)
+            if number is not None:
+                self._mark(number, "graph", row[6])
+
+    def _copies(self) -> None:
+        table = self._tables.get("CUPTI_ACTIVITY_KIND_MEMCPY", *_DEVICE[:4])
+        for row in self._rows(table, *_DEVICE, "copyKind", "srcKind", "dstKind", "bytes"):
+            way = _COPIES.get(row[6], "")
+            ends = (_MEMORY.get(row[7], ""), _MEMORY.get(row[8], ""))
+            detail = f" ({ends[0]} -> {ends[1]})" if all(ends) else ""
+            number = self._on_device(row, f"Memcpy {way}{detail}".strip(), Kind.COPY)
+            if number is not None:
+                self._mark(number, "bytes", row[9])
+
+    def _fills(self) -> None:
+        table = self._tables.get("CUPTI_ACTIVITY_KIND_MEMSET", *_DEVICE[:4])
+        for row in self._rows(table, *_DEVICE, "memKind", "bytes"):
+            where = _MEMORY.get(row[6], "")
+            number = self._on_device(row, f"Memset ({where})" if where else "Memset", Kind.FILL)
+            if number is not None:
+                self._mark(number, "bytes", row[7])
+
+    def _waits(self) -> None:
+        table = self._tables.get("CUPTI_ACTIVITY_KIND_SYNCHRONIZATION", *_DEVICE[:4])
+        for row in self._rows(table, *_DEVICE, "syncType"):
+            self._on_device(row, _WAITS.get(row[6], "Sync"), Kind.WAIT)
+
+    def _calls(self) -> None:
+        table = self._tables.get("CUPTI_ACTIVITY_KIND_RUNTIME", "start", "end")
+        for start, end, thread, correlation, name in self._rows(
+            table, "start", "end", "globalTid", "correlationId", "nameId"
+        ):
+            called = _VERSION.sub("", self._text(name, "(unnamed call)"))
+            lane = self._thread(thread)
+            self._add(start, end, called, lane, Kind.RUNTIME, self._correlation(thread, correlation))
+
+    def _ranges(self) -> None:
+        """NVTX: ranges that torch made of its operators are operators, all others annotations."""
+        table = self._tables.get("NVTX_EVENTS", "start", "end")
+        columns = ("start", "end", "eventType", "text", "textId", "globalTid")
+        for start, end, event, text, text_id, thread in self._rows(table, *columns):
+            if end is None or event not in (*_NESTING, *_CROSSING):
+                continue
+            said = text if isinstance(text, str) else self._text(text_id, "(unnamed range)")
+            if event in _CROSSING:
+                # They begin and end anywhere, also on other threads: no call tree of a thread has them.
+                self._add(start, end, said, self._thread(thread, " ranges"), Kind.ANNOTATION)
+                continue
+            operator = operator_of(said)
+            if operator is None:
+                self._add(start, end, said, self._thread(thread), Kind.ANNOTATION)
+                continue
+            number = self._add(start, end, operator.name, self._thread(thread), Kind.OPERATOR)
+            if number is not None and operator.sequence is not None:
+                self._mark(number, "sequence", operator.sequence)
+            if number is not None and operator.dims:
+                self._builder.mark(number, "dims", self._builder.text(operator.dims))
+
+    def _threads(self) -> dict[tuple[str, str], str]:
+        table = self._tables.get("ThreadNames", "nameId", "globalTid")
+        labels = {}
+        for name, thread in table.rows("nameId", "globalTid") if table is not None else ():
+            if _is_natural(thread):
+                labels[_process(thread), str(thread & 0xFFFFFF)] = self._text(name, "")
+        return labels
+
+    def _devices(self) -> list[dict[str, Any]]:
+        """In the words of Kineto's ``deviceProperties``."""
+        table = self._tables.get("TARGET_INFO_GPU", "name")
+        if table is None:
+            return []
+        columns = ("cuDevice", "name", "totalMemory", "smCount", "computeMajor", "computeMinor")
+        words = ("id", "name", "totalGlobalMem", "numSms", "computeMajor", "computeMinor")
+        return [
+            {word: value for word, value in zip(words, row, strict=True) if value is not None}
+            for row in table.rows(*columns)
+        ]
+
+    def _on_device(self, row: tuple[Any, ...], name: str, kind: Kind) -> int | None:
+        start, end, device, stream, correlation, process = row[:6]
+        if not _is_natural(device):
+            self._unusable += 1
+            return None
+        known = str(stream) if _is_natural(stream) else ""
+        lane = self._builder.lane(
+            f"device {device}", f"stream {known}", "" if kind == Kind.WAIT else str(device), known
+        )
+        return self._add(start, end, name, lane, kind, self._correlation(process, correlation))
+
+    def _add(
+        self, start: Any, end: Any, name: str, lane: int, kind: Kind, correlation: int = NO_ID
+    ) -> int | None:
+        if not isinstance(start, int) or not isinstance(end, int) or not -_LARGEST < start <= end < _LARGEST:
+            self._unusable += 1
+            return None
+        return self._builder.add(start, end - start, name, lane, kind, correlation)
+
+    def _mark(self, number: int, column: str, value: Any) -> None:
+        if _is_natural(value) and value < _LARGEST:
+            self._builder.mark(number, column, value)
+
+    def _thread(self, thread: Any, part: str = "") -> int:
+        known = _is_natural(thread)
+        process = _process(thread) if known else ""
+        return self._builder.lane(process, f"{thread & 0xFFFFFF}{part}" if known else f"?{part}")
+
+    def _correlation(self, process: Any, correlation: Any) -> int:
+        """Each process counts its own calls: two of them in one file use the same numbers."""
+        if not _is_natural(correlation) or not 0 < correlation < 2**40:
+            return NO_ID
+        key = process >> 24 if _is_natural(process) else -1
+        place = self._processes.setdefault(key, len(self._processes))
+        return (place % 2**20 << 40) + int(correlation)
+
+
+def _process(thread: int) -> str:
+    """The process id in a global thread id: hardware, machine, process and thread take 8, 8, 24 and 24 bits."""
+    return str(thread >> 24 & 0xFFFFFF)
+
+
+def _is_natural(value: Any) -> bool:
+    return isinstance(value, int) and value >= 0

@@ -1,0 +1,335 @@
+"""A part of a trace as columns with numberings of their own, and many parts as one ``Columns``."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import threads
+from ..columns import TEXTS, Allocations, Columns, Counters, CounterSeries, Int32, Int64, Lane, Sparse
+from ..kinds import Kind, kind_of_work
+from .counters import Counted, Sampled
+from .implicit_devices import Place, looks_like_a_device, place_of
+
+#: In the place of a thread.
+ALL_THREADS = "\0"
+#: What lies on no thread, with its category behind it.
+ASYNC = "\0async "
+#: Process, thread, device, stream.
+LaneKey = tuple[str, str, str, str]
+#: The narrowest that columns of slices come to.
+_DTYPES: dict[str, type[np.signedinteger[Any]]] = {
+    "ts": np.int64,
+    **dict.fromkeys(("dur", "name", "lane", "correlation", "external"), np.int32),
+    "kind": np.int8,
+}
+#: Columns so large are kept in files.
+MAPPED_BYTES = 1 << 20
+#: So many slices are added up at once.
+_CHUNK = 1 << 20
+_UNEVEN = re.compile(r"[,:](?! \S)|[\[{]\s|\s[\]}]")
+#: Narrow types with what they hold.
+_NARROW = [(each, int(np.iinfo(each).min), int(np.iinfo(each).max)) for each in (np.int8, np.int16, np.int32)]
+MEMORY = ("ts", "lane", "device", "bytes", "address", "allocated", "reserved")
+
+
+@dataclass
+class Part:
+    """Slices in the order of the file. Times count from an origin that all parts of a trace share."""
+
+    slices: dict[str, npt.NDArray[Any]]
+    names: list[str]
+    lanes: list[LaneKey]
+    #: Slices of this part, rising, and their values (texts: positions in ``texts``).
+    sparse: dict[str, tuple[Int32, Int64]] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    #: Columns of memory events, by ``MEMORY``.
+    memory: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    memory_devices: list[str] = field(default_factory=list)
+    #: Samples of counters, of which ``counters`` are the series.
+    sampled: Sampled = field(default_factory=dict)
+    counters: list[CounterSeries] = field(default_factory=list)
+    #: Names by process and thread; those of processes stand at ``ALL_THREADS``.
+    labels: dict[tuple[str, str], str] = field(default_factory=dict)
+    events: int = 0
+    #: Events that could not be decoded, and those without a time.
+    skipped: int = 0
+    unusable: int = 0
+    #: Of ``events``, those that are none: without a phase.
+    strange: int = 0
+    #: Begins and ends of slices, which may lie in several parts.
+    pairs: list[Any] = field(default_factory=list)
+    #: Of async slices, the same.
+    marks: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._length = len(self.slices["ts"])
+
+    def __len__(self) -> int:
+        return self._length
+
+    def packed(self) -> Part:
+        """The same with the narrowest columns that hold it; they are widened when parts are joined."""
+        for columns in (self.slices, self.memory):
+            for name, column in columns.items():
+                columns[name] = _narrow(column)
+        self.sparse = {name: (index, _narrow(value)) for name, (index, value) in self.sparse.items()}
+        return self
+
+
+def _narrow(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if len(column):
+        least, most = int(column.min()), int(column.max())
+        for dtype, smallest, largest in _NARROW:
+            if smallest <= least and most <= largest:
+                return column.astype(dtype, copy=False)
+    return column
+
+
+class Numbering(dict[Any, int]):
+    """Numbers things as they come: ``numbering[thing]``."""
+
+    def __missing__(self, thing: Any) -> int:
+        number = self[thing] = len(self)
+        return number
+
+
+class _Column:
+    """Grows, as narrow as what it holds."""
+
+    def __init__(self, values: npt.NDArray[Any] | None = None) -> None:
+        self._bytes = bytearray()
+        self._dtype: np.dtype[Any] = np.dtype(np.int8)
+        if values is not None:
+            self.add(values)
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        if not len(values):
+            return
+        if values.itemsize > self._dtype.itemsize:
+            values = _narrow(values)
+        if values.itemsize > self._dtype.itemsize:
+            self._bytes = bytearray(self.taken().astype(values.dtype).tobytes())
+            self._dtype = values.dtype
+        self._bytes += values.astype(self._dtype, copy=False).data
+
+    def taken(self) -> npt.NDArray[Any]:
+        return np.frombuffer(self._bytes, self._dtype)
+
+
+class Joined:
+    """Many parts, added in the order of the file, as one ``Columns``.
+
+    Memory is that of the narrow columns, then of one wide column after the other while the narrow ones go.
+    """
+
+    def __init__(self) -> None:
+        self.events = self.skipped = self.unusable = self.strange = 0
+        self.pairs: list[Any] = []
+        self.marks: list[Any] = []
+        self._slices = {name: _Column() for name in _DTYPES}
+        self._memory = {name: _Column() for name in MEMORY}
+        self._sparse: dict[str, tuple[_Column, _Column]] = {}
+        self._counted = Counted()
+        self._length = 0
+        self._names, self._lanes, self._texts, self._devices = (Numbering() for _ in range(4))
+        self._labels: dict[tuple[str, str], str] = {}
+
+    def add(self, part: Part) -> None:
+        self.events += part.events
+        self.skipped += part.skipped
+        self.unusable += part.unusable
+        self.strange += part.strange
+        self.pairs += part.pairs
+        self.marks += part.marks
+        self._labels |= part.labels
+        lanes = _numbers(self._lanes, part.lanes)
+        maps = {"name": _numbers(self._names, part.names), "lane": lanes}
+        for name, column in part.slices.items():
+            self._slices[name].add(maps[name][column] if name in maps else column)
+        texts = _numbers(self._texts, [_evenly_spaced(text) for text in part.texts])
+        for name, (index, values) in part.sparse.items():
+            indices, kept = self._sparse.setdefault(name, (_Column(), _Column()))
+            indices.add(index + np.int32(self._length))
+            kept.add(texts[values] if name in TEXTS else values)
+        maps = {"device": _numbers(self._devices, part.memory_devices), "lane": lanes}
+        for name, column in part.memory.items():
+            self._memory[name].add(maps[name][column] if name in maps else column)
+        self._counted.add(part.counters, part.sampled)
+        self._length += len(part)
+
+    def find_devices(self) -> str:
+        """Let slices be a device's where names of processes and threads tell so, in a trace without any that its
+        category makes one. A sentence where they may be, and nothing tells for sure."""
+        kinds, lanes = self._slices["kind"].taken(), self._slices["lane"].taken()
+        if (kinds >= Kind.COMPUTE).any():
+            return ""
+        kinds = kinds.copy()
+        known: dict[int, Place] = {}
+        alike: dict[int, str] = {}
+        for number, (process, thread, _, stream) in enumerate(self._lanes):
+            if stream or thread.startswith(ASYNC):
+                continue
+            name = self._labels.get((process, ALL_THREADS), "")
+            if where := place_of(process, name, thread, self._labels.get((process, thread), "")):
+                known[number] = where
+            elif looks_like_a_device(name):
+                alike[number] = name
+        members = np.flatnonzero(np.isin(lanes, list(known)) & (kinds == Kind.OTHER))
+        if len(members):
+            names = list(self._names)
+            works = np.array([kind_of_work(name) for name in names], np.int8)
+            kinds[members] = works[self._slices["name"].taken()[members]]
+            self._slices["kind"] = _Column(kinds)
+            self._lanes = Numbering(
+                {(*key[:2], *known.get(number, key[2:])): number for number, key in enumerate(self._lanes)}
+            )
+            return ""
+        doubtful = np.isin(lanes, list(alike)) & (kinds == Kind.OTHER)
+        if not doubtful.any():
+            return ""
+        told = ", ".join(sorted({alike[lane] for lane in np.unique(lanes[doubtful]).tolist()})[:3])
+        return (
+            f"{int(doubtful.sum())} slices of {told} look like work of a device, but are of no kind that is known: "
+            "they are not counted."
+        )
+
+    @property
+    def end(self) -> int:
+        """When the last slice ends; 0 without any."""
+        ts, dur = self._slices["ts"].taken(), self._slices["dur"].taken()
+        ends = (
+            int((ts[at : at + _CHUNK].astype(np.int64) + dur[at : at + _CHUNK]).max())
+            for at in range(0, self._length, _CHUNK)
+        )
+        return max(ends, default=0)
+
+    @property
+    def damage(self) -> list[str]:
+        """Sentences on what was not kept."""
+        return self._counted.damage
+
+    def columns(self, **others: Any) -> Columns:
+        """To be asked once. ``others`` go to Columns."""
+        found: dict[str, Any] = {}
+        found["ts"], order = self._ordered()
+        origin = int(found["ts"][0]) if self._length else self._counted.first or 0
+        found["ts"] -= origin
+        found["ts"] = _mapped(found["ts"])
+        found |= self._in(order)
+        place = np.empty(len(order), np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        del order
+        return Columns(
+            **found,
+            names=list(self._names),
+            lanes=[
+                Lane(process, thread, self._labels.get((process, thread), ""), device, stream)
+                for process, thread, device, stream in self._lanes
+            ],
+            sparse=self._placed(place),
+            texts=list(self._texts),
+            origin_ns=origin,
+            allocations=self._allocations(origin),
+            counters=self._counters(origin),
+            **others,
+        )
+
+    def _in(self, order: Int32) -> dict[str, npt.NDArray[Any]]:
+        """All other columns of slices."""
+
+        def ordered(name: str) -> npt.NDArray[Any]:
+            column = self._slices.pop(name).taken()
+            return _mapped(column[order].astype(np.promote_types(column.dtype, _DTYPES[name]), copy=False))
+
+        names = [name for name in _DTYPES if name != "ts"]
+        return dict(zip(names, threads.each(ordered, names), strict=True))
+
+    def _placed(self, place: Int32) -> dict[str, Sparse]:
+        """The sparse columns, of slices at their places."""
+        names = list(self._sparse)
+        sparse = threads.each(lambda name: _sparse(*self._sparse.pop(name), place), names)
+        return dict(zip(names, sparse, strict=True))
+
+    def _ordered(self) -> tuple[Int64, Int32]:
+        """Starts in order, and that order: of one start, the longer first; of one length, as in the file."""
+        ts = self._slices.pop("ts").taken()
+        order = np.argsort(ts, kind="stable").astype(np.int32)
+        ordered = ts[order].astype(np.int64)
+        same = ordered[1:] == ordered[:-1]
+        if same.any():
+            tied = np.zeros(len(ordered), bool)
+            tied[1:] |= same
+            tied[:-1] |= same
+            places = np.flatnonzero(tied)
+            members = order[places]
+            length = self._slices["dur"].taken()[members].astype(np.int64)
+            order[places] = members[np.lexsort((-length, ordered[places]))]
+        return ordered, order
+
+    def _allocations(self, origin: int) -> Allocations | None:
+        ts = self._memory["ts"].taken().astype(np.int64)
+        if not len(ts):
+            return None
+        order = np.argsort(ts, kind="stable")
+        dtypes = {"lane": np.int32, "device": np.int32}
+        found = {
+            name: _mapped(self._memory.pop(name).taken()[order].astype(dtypes.get(name, np.int64)))
+            for name in MEMORY
+            if name != "ts"
+        }
+        return Allocations(**found, ts=_mapped(ts[order] - origin), devices=list(self._devices))
+
+    def _counters(self, origin: int) -> Counters | None:
+        found = self._counted.columns(origin)
+        return found and replace(found, ts=_mapped(found.ts), value=_mapped(found.value))
+
+
+def _numbers(numbering: Numbering, things: Sequence[Any]) -> npt.NDArray[Any]:
+    """As narrow as they are, and so what is looked up in them."""
+    return _narrow(np.array([numbering[thing] for thing in things], np.int32))
+
+
+def _evenly_spaced(text: str) -> str:
+    """Lists as Kineto writes them, ``[[64, 3], []]``, however the file has them: they are compared as texts."""
+    return _remembered(text) if len(text) < _LONG else _spaced(text)
+
+
+def _spaced(text: str) -> str:
+    if text[:1] not in ("[", "{") or "\\" in text or _UNEVEN.search(text) is None:
+        return text
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+#: A trace has some hundred such texts, each in many parts; longer ones are not kept.
+_remembered = lru_cache(1 << 12)(_spaced)
+_LONG = 1 << 9
+
+
+def _sparse(indices: _Column, values: _Column, place: Int32) -> Sparse:
+    where = place[indices.taken()]
+    rising = np.argsort(where, kind="stable")
+    return Sparse(_mapped(where[rising]), _mapped(values.taken()[rising].astype(np.int64)))
+
+
+def _mapped(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A large column in a file without a name, of which memory holds what is asked for; as it is on a full disk."""
+    if column.nbytes < MAPPED_BYTES:
+        return column
+    try:
+        with tempfile.TemporaryFile() as stream:
+            column.tofile(stream)
+            return np.asarray(np.memmap(stream, column.dtype, "r"))
+    except OSError:
+        return column

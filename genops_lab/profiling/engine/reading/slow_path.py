@@ -1,0 +1,279 @@
+"""Events one by one: batches with anything odd in them, and slices that are written as a begin and an end."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from ..columns import NO_ID
+from ..kinds import Kind, kind_of, told_by_device
+from . import spans
+from .building import Builder
+from .counters import Samples, all_arguments
+from .events import (
+    ARGUMENTS,
+    CALL,
+    DEVICE,
+    MISSING,
+    SETS,
+    Argument,
+    Async,
+    Begin,
+    Counter,
+    End,
+    Instant,
+    LooseMemoryArguments,
+    Metadata,
+    NameArguments,
+    Other,
+    Phase,
+    Slice,
+    argument_type,
+)
+from .locations import device_of, place, stream_of
+from .parts import ALL_THREADS, Part
+from .times import LARGEST, UNUSABLE, nanoseconds
+
+#: Numbers of a memory event, and what stands for those that are not told.
+MEMORY_NUMBERS = {"bytes": 0, "address": 0, "allocated": NO_ID, "reserved": NO_ID}
+#: An occupancy that is larger is none.
+LARGEST_PER_MILLE = 1_000_000
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_phase = msgspec.json.Decoder(Phase)
+_other = msgspec.json.Decoder(Other)
+_values = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_arguments: dict[tuple[Argument, ...], Any] = {
+    each: msgspec.json.Decoder(argument_type(each, strict=False)) for each in SETS
+}
+_memory_arguments = msgspec.json.Decoder(LooseMemoryArguments)
+_name_arguments = msgspec.json.Decoder(NameArguments)
+
+
+def read(text: bytes | bytearray) -> Part:
+    """The part that a JSON array of events makes. Raises as ``batches.read`` does."""
+    reading = _Reading()
+    for raw in _raws.decode(text):
+        try:
+            reading.take(_decoded(raw))
+        except msgspec.ValidationError:
+            reading.skipped += 1
+            reading.strange += not _phase_of(raw)
+    return reading.part()
+
+
+def paired(events: Iterable[Any]) -> Part:
+    """Slices of begins and ends, given in the order of the file."""
+    reading = _Reading()
+    for begin, end in _pairs(events):
+        try:
+            reading.slice(begin, begin.ts, end.ts if end is not None else None)
+        except msgspec.ValidationError:
+            reading.skipped += 1
+    part = reading.part()
+    part.events = 0
+    return part
+
+
+def labels(events: Iterable[Metadata]) -> dict[tuple[str, str], str]:
+    """The names of threads that metadata events tell, and those of processes, which have no thread."""
+    found = {}
+    for event in events:
+        if event.name not in ("thread_name", "process_name"):
+            continue
+        with contextlib.suppress(msgspec.ValidationError):
+            name = _name_arguments.decode(event.args).name
+            if isinstance(name, str):
+                thread = place(event.tid) if event.name == "thread_name" else ALL_THREADS
+                found[place(event.pid), thread] = name
+    return found
+
+
+def memory_device(number: Any) -> str:
+    """The key of the device of a memory event."""
+    known = _number(number, -1)
+    return str(known) if known >= 0 else "cpu"
+
+
+def _arguments_of(text: msgspec.Raw, decoder: Any) -> Any:
+    """None of them where they are null, a list or a text: the event counts all the same."""
+    return decoder.decode(text if bytes(text)[:1] == b"{" else b"{}")
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    """Raises msgspec.ValidationError for what is no event."""
+    try:
+        return _phase.decode(raw)
+    except msgspec.ValidationError:
+        with contextlib.suppress(msgspec.ValidationError):
+            return _phase.decode(_of_keys_twice_the_last(raw))
+        other = _other.decode(raw)
+        if other.ph in ("X", "M", "i", "B", "E"):
+            raise
+        return other
+
+
+def _of_keys_twice_the_last(raw: msgspec.Raw) -> bytes:
+    """Elsewhere the decoder does so by itself, but for the key that tells the phase."""
+    return msgspec.json.encode(_values.decode(raw))
+
+
+def _phase_of(raw: msgspec.Raw) -> str:
+    try:
+        return _other.decode(raw).ph
+    except msgspec.ValidationError:
+        return ""
+
+
+def _pairs(events: Iterable[Any]) -> Iterable[tuple[Begin, End | None]]:
+    """Each begin with its end, or without one. They follow each other by the clock, as the file has them at one time.
+
+    An end belongs to the innermost begin, with a name to the innermost of that name.
+    """
+    begun: dict[tuple[str, str], list[Begin]] = {}
+    for event in sorted(events, key=_at):
+        waiting = begun.setdefault((place(event.pid), place(event.tid)), [])
+        if type(event) is Begin:
+            waiting.append(event)
+            continue
+        fitting = (at for at in range(len(waiting) - 1, -1, -1) if event.name in ("", waiting[at].name))
+        innermost = next(fitting, None)
+        if innermost is not None:
+            yield waiting.pop(innermost), event
+    for waiting in begun.values():
+        for begin in waiting:
+            yield begin, None
+
+
+def _at(event: Begin | End) -> int:
+    at = nanoseconds(bytes(event.ts))
+    return UNUSABLE if at is None else at
+
+
+class _Reading:
+    def __init__(self) -> None:
+        self.builder = Builder()
+        self.events = self.skipped = self.unusable = self.strange = 0
+        self.metadata: list[Metadata] = []
+        self.samples = Samples()
+        self.pairs: list[Any] = []
+        self.tied: list[Async] = []
+
+    def take(self, event: Any) -> None:
+        """Raises msgspec.ValidationError for arguments that are none."""
+        if type(event) is Slice:
+            self.slice(event, event.ts, None)
+        elif type(event) is Instant:
+            if event.name == "[memory]":
+                self._memory(event)
+        elif isinstance(event, Async):
+            self.tied.append(event)
+        elif type(event) is Counter:
+            self._counter(event)
+        elif type(event) is Metadata:
+            self.metadata.append(event)
+        elif type(event) is Begin or type(event) is End:
+            self.pairs.append(event)
+        elif type(event) is Other and not event.ph:
+            self.strange += 1
+        self.events += 1
+
+    def slice(self, event: Slice | Begin, begin: msgspec.Raw, end: msgspec.Raw | None) -> None:
+        """A slice with its length, or from ``begin`` to ``end``."""
+        kind = kind_of(event.cat or "", event.name)
+        start = nanoseconds(bytes(begin))
+        if isinstance(event, Slice):
+            length = nanoseconds(bytes(event.dur))
+        else:
+            stop = nanoseconds(bytes(end)) if end is not None else None
+            length = stop - start if stop is not None and start is not None else None
+        if start is None or length is None or length < 0:
+            self.unusable += kind != Kind.OTHER
+            return
+        its_set = ARGUMENTS[kind]
+        arguments = _arguments_of(event.args, _arguments[its_set])
+        if told_by_device(event.cat) and arguments.device in (None, ""):
+            kind, its_set = Kind.RUNTIME, CALL
+        device = stream = ""
+        if its_set is DEVICE:
+            stream = stream_of(arguments.stream)
+            if kind >= Kind.COMPUTE:
+                device = device_of(arguments.device, event.pid)
+        given = arguments.external_id
+        if given is None or given == MISSING:
+            given = arguments.external_id_old
+        number = self.builder.add(
+            start,
+            length,
+            event.name,
+            self.builder.lane(place(event.pid), place(event.tid), device, stream),
+            kind,
+            _identity(arguments.correlation),
+            _identity(given),
+        )
+        self._mark(number, its_set, arguments)
+
+    def _mark(self, number: int, its_set: tuple[Argument, ...], arguments: Any) -> None:
+        for name, _, its_type in its_set[len(CALL) :]:
+            value = getattr(arguments, name)
+            if its_type is int:
+                whole = _number(value, MISSING)
+                if whole != MISSING:
+                    self.builder.mark(number, name, whole)
+            elif its_type is float:
+                if isinstance(value, (int, float)) and abs(value * 10) < LARGEST_PER_MILLE:
+                    self.builder.mark(number, name, round(value * 10))
+            elif its_type is msgspec.Raw:
+                text = bytes(value)
+                if text and text != b"null":
+                    self.builder.mark_text(number, name, text.decode("utf-8", "replace"))
+
+    def _memory(self, event: Instant) -> None:
+        ts = nanoseconds(bytes(event.ts))
+        arguments = _arguments_of(event.args, _memory_arguments)
+        if ts is not None:
+            self.builder.add_memory(
+                ts,
+                self.builder.lane(place(event.pid), place(event.tid)),
+                memory_device(arguments.device),
+                *(_number(getattr(arguments, name), otherwise) for name, otherwise in MEMORY_NUMBERS.items()),
+            )
+
+    def _counter(self, event: Counter) -> None:
+        ts = nanoseconds(bytes(event.ts))
+        if ts is None:
+            self.unusable += 1
+            return
+        # Numbers that no type can hold are none.
+        with contextlib.suppress(msgspec.DecodeError):
+            [given] = all_arguments([event.args])
+            self.samples.add(ts, place(event.pid), event.name, event.id, given)
+
+    def part(self) -> Part:
+        part = self.builder.part()
+        part.sampled, part.counters = self.samples.sampled(), list(self.samples.series)
+        part.labels = labels(self.metadata)
+        part.marks, untimed = spans.marks(self.tied)
+        part.events, part.skipped = self.events + self.skipped, self.skipped
+        part.unusable = self.unusable + untimed
+        part.strange = self.strange
+        part.pairs = self.pairs
+        return part
+
+
+def _identity(value: Any) -> int:
+    """A correlation or external id; 0 and what is no number mean none."""
+    number = _number(value, NO_ID)
+    return number if number > 0 else NO_ID
+
+
+def _number(value: Any, otherwise: int) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value)
+    return value if isinstance(value, int) and -LARGEST < value < LARGEST else otherwise

@@ -1,0 +1,155 @@
+"""What traces say together."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+
+from ...models import (
+    Advice,
+    CpuTime,
+    DeviceTime,
+    IdleTime,
+    KernelTime,
+    LaunchTime,
+    MemorySummary,
+    ProfileSummary,
+    StepTime,
+    StreamTime,
+)
+from .. import threads
+from ..advice import Collectives, Context, advise, collectives_of, over_ranks, straggler
+from ..attribution.placing import PlacesOf
+from ..attribution.totals import AttributionTally
+from ..efficiency.roofline import RooflineTally
+from ..intervals import span, union_length
+from ..kinds import Kind
+from ..memory.allocations import MemoryTally
+from ..nsight_compute.totals import MeasuredTally
+from ..traces import Trace
+from .devices import device_times, stream_times
+from .idle import idle_times
+from .kernels import kernels_and_others, merged
+from .launches import launch_times
+from .operators import TOLD, OperatorTally
+from .steps import step_times
+
+
+class Sums:
+    """One trace a rank is added after the other."""
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._damage: list[str] = []
+        self._incomplete = False
+        self._tally, self._cpu, self._memory = OperatorTally(), _Cpu(), MemoryTally()
+        self._attribution, self._roofline = AttributionTally(), RooflineTally()
+        self._measured = MeasuredTally()
+        self._devices: list[DeviceTime] = []
+        self._kernels: list[list[KernelTime]] = []
+        self._streams: list[StreamTime] = []
+        self._steps: list[StepTime] = []
+        self._launches: list[LaunchTime] = []
+        self._idle: list[IdleTime] = []
+        self._ranks: list[int] = []
+        self._advice: list[Advice] = []
+        self._collectives: list[Collectives] = []
+
+    def add(self, trace: Trace, file: str) -> None:
+        """``file`` names the trace in what is said about its damage; "" for the only one."""
+        self._ranks.append(trace.rank)
+        self._events += trace.columns.events
+        told, taken = trace.columns.damage, trace.columns.rank not in (None, trace.rank)
+        if taken:
+            told = [
+                *told,
+                f"Rank {trace.columns.rank} is another file's, too: this one is shown as {trace.rank}.",
+            ]
+        self._damage += [f"{file}: {what}" if file else what for what in told]
+        self._incomplete |= trace.columns.incomplete
+        trace.find()
+        places_of, _ = threads.both(lambda: self._add_lines(trace), lambda: self._add_work(trace))
+        trace.columns.rest()
+        case = Context(trace, places_of=places_of)
+        if trace.columns.has_clock:
+            self._idle += idle_times(trace.rank, case.gaps_of)
+            trace.columns.rest()
+            if not taken:
+                # Another recording of a rank waits for nobody in this one.
+                self._collectives.append(collectives_of(case))
+        self._advice += advise(case)
+
+    def _add_lines(self, trace: Trace) -> PlacesOf:
+        places_of = self._attribution.add(trace)
+        self._measured.add(trace, places_of)
+        trace.columns.rest()
+        self._memory.add(trace, places_of.lines)
+        trace.columns.rest()
+        return places_of
+
+    def _add_work(self, trace: Trace) -> None:
+        of_clocks = (self._cpu.add, self._roofline.add, self._add_steps) if trace.columns.has_clock else ()
+        for add in (self._tally.add, self._add_devices, *of_clocks):
+            add(trace)
+            # Each asks for other columns.
+            trace.columns.rest()
+
+    def _add_devices(self, trace: Trace) -> None:
+        kernels, others = kernels_and_others(trace)
+        self._devices += device_times(trace, kernels)
+        self._kernels += [*kernels.values(), *others.values()]
+        self._streams += stream_times(trace)
+
+    def _add_steps(self, trace: Trace) -> None:
+        self._steps += step_times(trace)
+        self._launches += launch_times(trace)
+
+    def add_snapshot(self, snapshot: MemorySummary) -> None:
+        """What an allocator's snapshot says."""
+        self._events += self._memory.take(snapshot)
+
+    def leave_out(self, told: list[str]) -> None:
+        """What is said of files that are no part of the sums."""
+        self._damage += told
+
+    def summary(self) -> ProfileSummary:
+        """All of it, by rank."""
+        for table in (self._devices, self._streams, self._steps, self._launches, self._idle):
+            table.sort(key=lambda row: row.rank)
+        return ProfileSummary(
+            events=self._events,
+            ranks=sorted(self._ranks),
+            devices=self._devices,
+            cpu=self._cpu.time(),
+            operators=self._tally.times(self._roofline.flops, self._roofline.bytes),
+            kernels=list(islice(merged(self._kernels), TOLD)),
+            streams=self._streams,
+            steps=self._steps,
+            launches=self._launches,
+            idle=self._idle,
+            attribution=self._attribution.result(),
+            roofline=self._roofline.result() or self._measured.roofline(),
+            advice=over_ranks([*self._advice, *straggler(self._collectives)]),
+            memory=self._memory.summary(),
+            measured=self._measured.result(),
+            damaged=" ".join(self._damage),
+            incomplete=self._incomplete,
+        )
+
+
+class _Cpu:
+    """CPU time, summed over traces: the clocks of several hosts have no common zero."""
+
+    def __init__(self) -> None:
+        self._span = self._busy = 0
+
+    def add(self, trace: Trace) -> None:
+        intervals = trace.intervals(np.flatnonzero(trace.columns.kind == Kind.OPERATOR))
+        self._span += span(intervals)
+        self._busy += union_length(intervals)
+
+    def time(self) -> CpuTime:
+        return CpuTime(
+            span_us=self._span / 1000, busy_us=self._busy / 1000, idle_us=(self._span - self._busy) / 1000
+        )

@@ -1,0 +1,256 @@
+"""What is known of one slice of a timeline, and sums over stretches of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ...models import NameSum, SliceArgument, SliceDetails, Sums, TimelineLane, TimelineSlice
+from ..columns import NO_ID, NUMBERS, TEXTS, Columns, Int8, Int32, Int64, Lane
+from ..intervals import Intervals, union_length
+from ..kinds import Kind
+from .flow_links import gradients, launches
+from .tiles import Timeline
+
+#: So many of what a slice launched are told, and so many names of a sum.
+LAUNCHED, NAMES = 100, 200
+#: What CUPTI has in the place of a stream where a wait is for all of them.
+_ALL_STREAMS = ("-1", str(2**32 - 1))
+#: A NumPy sum over the whole of a large trace would hold twice its columns.
+_CHUNK = 1 << 18
+
+
+def lanes_of(timeline: Timeline) -> list[TimelineLane]:
+    """Host threads by process, the busiest first, then what lies on no thread of a host, then devices' streams, and
+    below them counters."""
+    columns = timeline.columns
+    shown = [
+        TimelineLane(
+            lane=stored.lane,
+            group=_group(columns.lanes[stored.lane]),
+            label=_label(columns.lanes[stored.lane]),
+            device=columns.lanes[stored.lane].device,
+            stream=columns.lanes[stored.lane].stream,
+            rows=stored.rows,
+            slices=stored.slices,
+            first_us=stored.first_ns / 1000,
+            last_us=stored.last_ns / 1000,
+        )
+        for stored in timeline.lanes.values()
+    ]
+    busiest: dict[str, int] = {}
+    for lane in shown:
+        busiest[lane.group] = max(busiest.get(lane.group, 0), lane.slices)
+
+    def order(lane: TimelineLane) -> tuple[bool, object, str, object, int, str]:
+        group = _natural(lane.group) if lane.device or lane.stream else (-busiest[lane.group], "")
+        within = _natural(lane.stream) if lane.stream else (-lane.slices, "")
+        return bool(lane.device or lane.stream), group, lane.group, within, -lane.slices, lane.label
+
+    return [*sorted(shown, key=order), *timeline.counters.described()]
+
+
+def slice_of(timeline: Timeline, number: int) -> TimelineSlice:
+    """A slice by its number, or a sample of a counter."""
+    columns = timeline.columns
+    if number >= len(columns):
+        return timeline.counters.slice(number)
+    return TimelineSlice(
+        slice=number,
+        lane=int(columns.lane[number]),
+        row=int(timeline.rows[number]),
+        name=timeline.names[columns.name[number]],
+        kind=kind_word(int(columns.kind[number])),
+        start_us=int(columns.ts[number]) / 1000,
+        dur_us=int(columns.dur[number]) / 1000,
+    )
+
+
+def kind_word(kind: int) -> str:
+    """A kind as the wire has it."""
+    return Kind(kind).name.lower()
+
+
+def details(timeline: Timeline, number: int) -> SliceDetails:
+    """All that is known of a slice, or of a sample of a counter."""
+    columns = timeline.columns
+    if number >= len(columns):
+        return timeline.counters.details(number)
+    launched, launch = launches(columns, number)
+    around = _around(timeline, number)
+    backward, forward = gradients(timeline, number, around)
+    previous, following = _neighbours(timeline, number)
+    inside = _first_inside(timeline, number)
+
+    def told(which: int | None) -> TimelineSlice | None:
+        return None if which is None else slice_of(timeline, which)
+
+    return SliceDetails(
+        slice=slice_of(timeline, number),
+        arguments=_arguments(columns, number),
+        around=[slice_of(timeline, each) for each in around],
+        launches=len(launched),
+        launched=[slice_of(timeline, each) for each in launched[:LAUNCHED].tolist()],
+        launched_by=told(launch),
+        launch_stack=(
+            [slice_of(timeline, each) for each in _around(timeline, launch)] if launch is not None else []
+        ),
+        backwards=len(backward),
+        backward=[slice_of(timeline, each) for each in backward[:LAUNCHED].tolist()],
+        forward=told(forward),
+        previous=told(previous),
+        next=told(following),
+        inside=told(inside),
+    )
+
+
+class Tally(NamedTuple):
+    """Nanoseconds and slices by name; ``busy``: of each lane the time with any slice, summed."""
+
+    total: npt.NDArray[np.float64]
+    slices: Int64
+    busy: int
+
+
+def tally(timeline: Timeline, first: int, last: int, lanes: Iterable[int]) -> Tally:
+    """Counts and times by name of what lies in a stretch, each slice as far as it does. Nanoseconds."""
+    columns = timeline.columns
+    total, count = np.zeros(len(columns.names)), np.zeros(len(columns.names), np.int64)
+    busy = 0
+    for lane in dict.fromkeys(lanes):
+        inside = timeline.slices(lane, first, last)
+        for at in range(0, len(inside), _CHUNK):
+            some = inside[at : at + _CHUNK]
+            start, end = _clipped(columns, some, first, last)
+            total += np.bincount(columns.name[some], end - start, len(columns.names))
+            count += np.bincount(columns.name[some], minlength=len(columns.names))
+        outer = inside[timeline.rows[inside] == 0]
+        busy += union_length(Intervals(*_clipped(columns, np.sort(outer), first, last)))
+    return Tally(total, count, busy)
+
+
+def told(found: Tally, names: list[str], kinds: Int8) -> Sums:
+    """A tally as it is told, the names with most time first."""
+    total, count, busy = found
+    present = np.flatnonzero(count)
+    present = present[np.lexsort((present, -count[present], -total[present]))]
+    return Sums(
+        slices=int(count.sum()),
+        busy_us=busy / 1000,
+        names=[
+            NameSum(
+                name=names[name],
+                kind=kind_word(int(kinds[name])),
+                count=int(count[name]),
+                total_us=float(total[name]) / 1000,
+            )
+            for name in present[:NAMES].tolist()
+        ],
+        more_names=max(0, len(present) - NAMES),
+    )
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The slices of some names, in the order of their starts."""
+
+    slices: Int64
+
+    @staticmethod
+    def of(columns: Columns, names: npt.NDArray[np.bool_]) -> Matches:
+        """``names``: which of the columns' names, shape (names,)."""
+        if not names.any():
+            return Matches(np.empty(0, np.int64))
+        return Matches(np.flatnonzero(names[columns.name]))
+
+    def next(self, after: int, *, backwards: bool) -> int:
+        """The place of the match after (or before) a slice, behind the last the first; -1 without any."""
+        if not len(self.slices):
+            return -1
+        if backwards:
+            place = int(np.searchsorted(self.slices, after)) - 1 if after >= 0 else -1
+        else:
+            place = int(np.searchsorted(self.slices, after, side="right"))
+        return place % len(self.slices)
+
+
+def _clipped(columns: Columns, slices: Int32, first: int, last: int) -> tuple[Int64, Int64]:
+    start, length = columns.ts[slices], columns.dur[slices]
+    return np.maximum(start, first), np.minimum(start + length, last)
+
+
+def _around(timeline: Timeline, number: int) -> list[int]:
+    columns = timeline.columns
+    lane, start = int(columns.lane[number]), int(columns.ts[number])
+    found = []
+    for row in range(int(timeline.rows[number])):
+        outer = timeline.at(lane, row, start)
+        # A slice without a length may begin where the one before it on that row ends.
+        if outer is not None and int(columns.ts[outer]) + int(columns.dur[outer]) > start:
+            found.append(outer)
+    return found
+
+
+def _neighbours(timeline: Timeline, number: int) -> tuple[int | None, int | None]:
+    """Before and after it on its row."""
+    lane, row = int(timeline.columns.lane[number]), int(timeline.rows[number])
+    return timeline.beside(lane, row, number)
+
+
+def _first_inside(timeline: Timeline, number: int) -> int | None:
+    columns = timeline.columns
+    lane, row = int(columns.lane[number]), int(timeline.rows[number]) + 1
+    if row >= timeline.lanes[lane].rows:
+        return None
+    start, end = int(columns.ts[number]), int(columns.ts[number]) + int(columns.dur[number])
+    return timeline.first_from(lane, row, start, end)
+
+
+def _arguments(columns: Columns, number: int) -> list[SliceArgument]:
+    found = []
+    for name, column in (("correlation", columns.correlation), ("external id", columns.external)):
+        if column[number] != NO_ID:
+            found.append(SliceArgument(name=name, value=str(column[number])))
+    for name in (*NUMBERS, *TEXTS):
+        sparse = columns.sparse.get(name)
+        if sparse is None:
+            continue
+        place = int(np.searchsorted(sparse.index, number))
+        if place < len(sparse) and sparse.index[place] == number:
+            value = int(sparse.value[place])
+            found.append(
+                SliceArgument(name=name, value=_plain(columns.texts[value]) if name in TEXTS else str(value))
+            )
+    return found
+
+
+def _plain(text: str) -> str:
+    """A JSON string without its quotes, anything else as the trace has it."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _group(lane: Lane) -> str:
+    if lane.device or lane.stream:
+        # Waits and annotations on a device's streams lie on no device, but in a process of that name.
+        return f"Device {lane.device or lane.process.removeprefix('device ')}"
+    return f"Process {lane.process}"
+
+
+def _label(lane: Lane) -> str:
+    stream = "all streams" if lane.stream in _ALL_STREAMS else f"stream {lane.stream}"
+    own = " ".join(lane.label.split()) or (stream if lane.stream else f"thread {lane.thread}")
+    return own if lane.device or not lane.stream else f"{own}, annotations"
+
+
+def _natural(key: str) -> tuple[int, str]:
+    digits = key.rpartition(" ")[2]
+    return (int(digits), "") if digits.isdecimal() else (1 << 30, key)

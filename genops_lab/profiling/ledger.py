@@ -1,0 +1,141 @@
+"""The store's table of captured profiles. All functions block."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, select
+
+from genops_lab.core.errors import NotFound
+from genops_lab.core.store import Store
+from genops_lab.core.store.tables import profiles
+
+from .backends.engine_files import lies_on
+from .models import CpuTime, DeviceTime, NewProfile, Profile, ProfileSummary
+
+#: An analysis that is not done after so long ended with its server.
+ABANDONED_S = 900.0
+
+
+class KeptProfiles:
+    """The table of profiles."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> list[Profile]:
+        """All profiles, newest first, of each summary what a list needs: a whole one can have a megabyte."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(select(profiles).order_by(profiles.c.created_at.desc())).all()
+        return [_profile(row, whole=False) for row in rows]
+
+    def get(self, profile_id: str) -> Profile:
+        """One profile. Raises NotFound."""
+        with self._store.transaction() as connection:
+            row = connection.execute(select(profiles).where(profiles.c.id == profile_id)).first()
+        if row is None:
+            raise NotFound(
+                f"There is no profile {profile_id!r}.",
+                hint="It was deleted, or never there: look at the list.",
+            )
+        return _profile(row)
+
+    def trace_path(self, profile_id: str) -> str:
+        """Where a profile's trace lies, or will lie. Raises NotFound."""
+        self.get(profile_id)
+        with self._store.transaction() as connection:
+            found = connection.execute(
+                select(profiles.c.trace_path).where(profiles.c.id == profile_id)
+            ).scalar_one()
+        return str(found)
+
+    def of_file(self, trace_path: str, size_bytes: int, changed_at: float) -> Profile | None:
+        """The newest profile of a file that has not changed since; None without one, or where its analysis failed."""
+        with self._store.transaction() as connection:
+            rows = connection.execute(
+                select(profiles)
+                .where(
+                    profiles.c.trace_path == trace_path,
+                    profiles.c.size_bytes == size_bytes,
+                    profiles.c.created_at > changed_at,
+                )
+                .order_by(profiles.c.created_at.desc())
+            ).all()
+        return next((each for each in map(_profile, rows) if each.state != "failed"), None)
+
+    def begin(self, profile_id: str, asked: NewProfile, trace_path: str, size_bytes: int) -> None:
+        """Remember a profile whose analysis begins; its trace will be at ``trace_path``."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                profiles.insert().values(
+                    id=profile_id,
+                    run_id=asked.run_id or None,
+                    title=asked.title,
+                    notebook=asked.notebook or None,
+                    created_at=time.time(),
+                    trace_path=trace_path,
+                    size_bytes=size_bytes,
+                    state="analyzing",
+                    message="",
+                    artifact="",
+                    summary=None,
+                )
+            )
+
+    def change(self, profile_id: str, **changes: object) -> None:
+        """Write changes."""
+        with self._store.transaction() as connection:
+            connection.execute(profiles.update().where(profiles.c.id == profile_id).values(**changes))
+
+    def delete(self, profile_id: str) -> None:
+        """Forget a profile."""
+        with self._store.transaction() as connection:
+            connection.execute(profiles.delete().where(profiles.c.id == profile_id))
+
+
+class _Head(msgspec.Struct):
+    """The first fields of a summary."""
+
+    events: int
+    ranks: list[int]
+    devices: list[DeviceTime]
+    cpu: CpuTime
+    damaged: str = ""
+
+
+def _head(text: str) -> ProfileSummary:
+    head = msgspec.json.decode(text, type=_Head)
+    return ProfileSummary(
+        events=head.events,
+        ranks=head.ranks,
+        devices=head.devices,
+        cpu=head.cpu,
+        operators=[],
+        damaged=head.damaged,
+    )
+
+
+def _profile(row: Row[Any], *, whole: bool = True) -> Profile:
+    summary = None
+    if row.summary:
+        summary = msgspec.json.decode(row.summary, type=ProfileSummary) if whole else _head(row.summary)
+    state, message = row.state, row.message
+    if state == "analyzing" and time.time() - row.created_at > ABANDONED_S:
+        state, message = "failed", "The analysis ended with its server. Capture the profile again."
+    target, path = lies_on(row.trace_path)
+    return Profile(
+        id=row.id,
+        title=row.title,
+        created_at=row.created_at,
+        state=state,
+        run_id=row.run_id or "",
+        notebook=row.notebook or "",
+        size_bytes=row.size_bytes,
+        artifact=row.artifact,
+        trace_path=path,
+        trace_target=target,
+        message=message,
+        summary=summary,
+    )

@@ -1,0 +1,87 @@
+"""Memory over time in the profiler's worker process: made once, then mapped; what was looked at last stays open."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+from ..backends.engine_files import kept_memory
+from ..models import HeldAt, HeldMoment, HeldStretch, HeldTimeline, HeldTimelines
+
+if TYPE_CHECKING:
+    from ..engine.memory.memory_timeline import MemoryTimeline
+
+OPEN_PROFILES = 4
+
+
+class Memories:
+    """All profiles' memory. ``folder`` is a profile's; ``trace`` is read where it is not kept yet."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, list[_Opened]] = OrderedDict()
+        self._opening = threading.Lock()
+
+    def describe(self, folder: str, trace: str) -> HeldTimelines:
+        """All devices over the whole recording. Raises NotFound or InvalidRequest for a file that cannot be read."""
+        devices = self._opened(folder, trace)
+        return HeldTimelines(devices=[each.timeline(HeldStretch()) for each in devices])
+
+    def stretch(self, folder: str, trace: str, number: int, asked: HeldStretch) -> HeldTimeline:
+        """One device over a stretch. Raises NotFound for a device or a line that is none, InvalidRequest."""
+        return self._device(folder, trace, number).timeline(asked)
+
+    def moment(self, folder: str, trace: str, number: int, asked: HeldAt) -> HeldMoment:
+        """Who held a device's memory at a moment. Raises NotFound."""
+        return self._device(folder, trace, number).moment(asked)
+
+    def _device(self, folder: str, trace: str, number: int) -> _Opened:
+        devices = self._opened(folder, trace)
+        if not 0 <= number < len(devices):
+            raise NotFound(f"This profile has no device {number} with memory.", hint="Select another one.")
+        return devices[number]
+
+    def _opened(self, folder: str, trace: str) -> list[_Opened]:
+        with self._opening:
+            if folder not in self._open or not Path(folder).is_dir():
+                found = kept_memory(Path(folder), Path(trace))
+                self._open[folder] = [_Opened(held, number) for number, held in enumerate(found)]
+            self._open.move_to_end(folder)
+            while len(self._open) > OPEN_PROFILES:
+                self._open.popitem(last=False)
+            return self._open[folder]
+
+
+class _Opened:
+    def __init__(self, held: MemoryTimeline, number: int) -> None:
+        from ..engine.memory.moments import bands_of
+
+        self._held, self._number = held, number
+        # The same lines in every stretch, so that they keep their colours.
+        self._bands = bands_of(held)
+
+    def timeline(self, asked: HeldStretch) -> HeldTimeline:
+        from ..engine.memory.moments import timeline_of
+
+        end = self._held.moments - 1
+        last = end if asked.last is None else min(asked.last, end)
+        if asked.first > last:
+            raise InvalidRequest(
+                f"There is nothing from event {asked.first} to {last}.",
+                hint=f"Ask for events from 0 to {end}.",
+            )
+        if asked.line is not None and asked.line >= len(self._held.lines):
+            raise NotFound(f"There is no line {asked.line}.", hint="Ask for one that a moment tells.")
+        more = [asked.line] if asked.line is not None and asked.line not in self._bands else []
+        return timeline_of(self._held, self._number, self._bands + more, asked.first, last)
+
+    def moment(self, asked: HeldAt) -> HeldMoment:
+        from ..engine.memory.moments import moment_of
+
+        held = self._held
+        if asked.us is not None:
+            return moment_of(held, held.moment_at(asked.us))
+        return moment_of(held, held.peak if asked.at is None else min(asked.at, held.moments - 1))

@@ -1,0 +1,144 @@
+"""Profiles of traces that lie on targets."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genops_lab.core.errors import GenOpsError, InvalidRequest
+from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
+from genops_lab.core.tasks import TasksService
+
+from ..models import DeletedProfile, NewProfile, Profile, TraceOnTarget
+from .downloads import Bringing, no_place
+from .removal import Removing
+
+if TYPE_CHECKING:
+    from genops_lab.hosts.link.connection import HostConnection
+    from genops_lab.hosts.service import TargetsService
+
+    from ..service import Price, ProfilesService
+
+_ANSWER = "answer.tar.gz"
+_MAX_PATH = 4096
+
+
+class RemoteAnalysisService:
+    """Has traces read where they lie; the trace itself comes when it is asked for, or where nothing else works."""
+
+    def __init__(
+        self, settings: Settings, profiles: ProfilesService, targets: TargetsService, tasks: TasksService
+    ) -> None:
+        self._wheels = settings.data_dir / "wheels"
+        self._profiles = profiles
+        self._targets = targets
+        self._bringing = Bringing(profiles, targets, tasks)
+        self._removing = Removing(profiles.host_traces, targets)
+
+    async def open_on_target(self, body: TraceOnTarget) -> Profile:
+        """Make a profile of a trace on a target that is connected; the trace stays there.
+
+        The answer comes before the analysis, whose end an event tells.
+        """
+        return await self._begin(
+            NewProfile(
+                trace_path=body.path,
+                title=PurePosixPath(body.path).name,
+                target=body.target,
+                usd_per_hour=body.usd_per_hour,
+            )
+        )
+
+    async def keep(self, asked: NewProfile) -> Profile:
+        """Make a profile of the trace ``trace_path``, which a kernel wrote on ``target``; its run gets what comes from
+        there, and the trace goes with the profile.
+
+        Raises NotFound, Conflict where the target is not connected, InvalidRequest.
+        """
+        # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
+        from .host_traces import HostTrace
+
+        profile = await self._begin(asked)
+        trace = HostTrace(profile.id, asked.target, asked.trace_path)
+        await asyncio.to_thread(self._profiles.host_traces.add, trace)
+        return profile
+
+    async def _begin(self, asked: NewProfile) -> Profile:
+        path = asked.trace_path
+        if not path or "\0" in path or len(path) > _MAX_PATH:
+            raise InvalidRequest(
+                "No trace can have that path.", hint="Give the path of a trace on the target."
+            )
+        link = await self._targets.connected_link(asked.target)
+        price = await asyncio.to_thread(self._profiles.price, asked)
+        profile_id, folder = await self._profiles.begin(asked, f"{asked.target}:{path}", 0)
+        self._profiles.go_on(self._analyze(profile_id, folder, link, path, price))
+        return await self._profiles.get_profile(profile_id)
+
+    async def fetch_trace(self, profile_id: str) -> Task:
+        """Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing
+        is done for one that is here."""
+        return await self._bringing.start(await self._profiles.get_profile(profile_id))
+
+    async def delete_profile(self, profile_id: str) -> DeletedProfile:
+        """Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected,
+        else with its next connection. The run's artifact stays, and so does a file that was opened on a target."""
+        await self._bringing.stop(profile_id)
+        await self._profiles.delete_profile(profile_id)
+        return DeletedProfile(id=profile_id, left=await self._removing.deleted(profile_id))
+
+    def connected(self, target: str) -> None:
+        """A target has just been connected: do what waited for it."""
+        self._profiles.go_on(self._removing.connected(target))
+
+    async def _analyze(
+        self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
+    ) -> None:
+        try:
+            await self._analyzed(profile_id, folder, link, path, price)
+        except GenOpsError as error:
+            await self._failed(profile_id, error)
+        except OSError as error:
+            await self._failed(profile_id, no_place(error))
+
+    async def _analyzed(
+        self, profile_id: str, folder: Path, link: HostConnection, path: str, price: Price
+    ) -> None:
+        from ..backends.analysis import TraceAnalysis
+        from .channel import analyzed
+        from .engine_parts import parts_for
+        from .unpacking import BesideAnswers
+
+        target, answer = link.route.target, folder / _ANSWER
+        came = await self._targets.connections.run(
+            analyzed(link, path, lambda host: parts_for(host, self._wheels), answer)
+        )
+        worker, message = self._profiles.worker, ""
+        if came.why:
+            message = f"The trace was brought from {target}: {came.why}."
+            profile = await self._profiles.get_profile(profile_id)
+            await self._bringing.for_analysis(profile, link, path)
+            trace = (await self._profiles.get_profile(profile_id)).trace_path
+            summary = await worker.call(TraceAnalysis.summarize, trace, str(folder), *price)
+        else:
+            await asyncio.to_thread(self._profiles.host_traces.lies_at, profile_id, came.host.path)
+            if (await self._profiles.get_profile(profile_id)).trace_target:  # not fetched meanwhile
+                await self._profiles.update(
+                    profile_id, trace_path=f"{target}:{came.host.path}", size_bytes=came.host.size
+                )
+            usd_per_hour, priced_target = price
+            summary = await worker.call(
+                BesideAnswers.take, str(answer), str(folder), usd_per_hour, priced_target
+            )
+        text = msgspec.json.encode(summary).decode()
+        await self._profiles.update(profile_id, state="ready", summary=text, message=message)
+        await self._profiles.try_to_give(profile_id)
+
+    async def _failed(self, profile_id: str, error: GenOpsError) -> None:
+        await self._profiles.update(
+            profile_id, state="failed", message=f"{error.message} {error.hint}".strip()
+        )

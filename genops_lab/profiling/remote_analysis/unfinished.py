@@ -1,0 +1,120 @@
+"""What has come of a trace, in a folder of its own beside where the trace will be: a server that ends leaves it to the
+next one.
+
+``trace`` holds whole parts, ``parts.jsonl`` says which trace they are of and where each ends, with its checksum. Who
+holds ``lock`` writes them; it ends with its process. All functions block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from genops_lab.core.locks import FileLock
+
+from .engine_parts import Host
+from .incoming_parts import IncomingTrace, Step
+
+_TRACE, _STEPS, _NEW_STEPS, _LOCK = "trace", "parts.jsonl", "parts.new", "lock"
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """The trace on its host, as it was when it began to come."""
+
+    path: str
+    size: int
+    changed_ns: int
+    packed: bool
+
+
+class UnfinishedTrace:
+    """One folder, which nobody else writes to. Ends with ``finish`` or ``leave``."""
+
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self._folder = folder
+        self._lock = lock
+        self._open: list[BinaryIO] = []
+
+    @classmethod
+    def of(cls, trace: Path) -> UnfinishedTrace:
+        """What a server that ended left of ``trace``, or a new one. Raises OSError."""
+        found: UnfinishedTrace | None = None
+        for folder in sorted(trace.parent.glob(f"{trace.name}.*.part")):
+            lock = FileLock(folder / _LOCK)
+            with contextlib.suppress(OSError):  # somebody is removing it
+                if not lock.try_acquire():
+                    continue
+                left = cls(folder, lock)
+                if found is None and (folder / _STEPS).exists():
+                    found = left
+                else:
+                    left.leave()
+        if found is not None:
+            return found
+        # Of its own: who was cancelled may still be removing theirs.
+        folder = trace.with_name(f"{trace.name}.{secrets.token_hex(4)}.part")
+        folder.mkdir(mode=0o700)
+        lock = FileLock(folder / _LOCK)
+        lock.try_acquire()
+        return cls(folder, lock)
+
+    def incoming(self, host: Host) -> IncomingTrace:
+        """The trace with what is there of it; from the beginning where that is of another one. Raises OSError."""
+        source = _Source(host.path, host.size, host.changed_ns, host.packed)
+        steps = self._steps(source)
+        place = self._folder / _TRACE
+        stream = place.open("r+b" if place.exists() else "w+b")
+        self._open.append(stream)
+        incoming = IncomingTrace(stream, host)
+        steps = incoming.recall(steps)
+        beside = self._folder / _NEW_STEPS
+        noted = beside.open("wb")
+        self._open.append(noted)
+
+        def note(line: _Source | Step) -> None:
+            noted.write(msgspec.json.encode(line) + b"\n")
+            noted.flush()
+
+        note(source)
+        for step in steps:
+            note(step)
+        # A server that ends before has the notes of what came already.
+        beside.replace(self._folder / _STEPS)
+        incoming.note = note
+        return incoming
+
+    def _steps(self, source: _Source) -> list[Step]:
+        """How far the trace has come; [] where it is another one."""
+        steps: list[Step] = []
+        # The last line may be cut off.
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            lines = (self._folder / _STEPS).read_bytes().splitlines()
+            if lines and msgspec.json.decode(lines[0], type=_Source) == source:
+                for line in lines[1:]:
+                    steps.append(msgspec.json.decode(line, type=Step))
+        return steps
+
+    def finish(self, trace: Path) -> None:
+        """It is whole, and ``trace`` from now on. Raises OSError."""
+        self._close()
+        (self._folder / _TRACE).replace(trace)
+        self.leave()
+
+    def leave(self, *, stays: bool = False) -> None:
+        """Remove it, unless it ``stays`` for the next server."""
+        self._close()
+        if not stays:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.release()
+
+    def _close(self) -> None:
+        for stream in self._open:
+            # A full disk has been told where it was met.
+            with contextlib.suppress(OSError):
+                stream.close()
+        self._open.clear()
