@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from genops_lab.core.arrow import give_memory_back
-from genops_lab.experiments.columns.asking import Asked
+from genops_lab.experiments.columns.selection import Asked
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.sqlite_source import SqliteSource
 

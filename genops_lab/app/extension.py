@@ -237,7 +237,7 @@ class GenOpsLab(ExtensionApp):
         Application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
         from ..kernels.local_provisioner import install
         from ..kernels.server_kernels import ServerKernels
-        from ..sweeps.kernels import FreshKernels
+        from ..sweeps.fresh_kernels import FreshKernels
         from .features import operations
         from .socket_server import SocketServer
 

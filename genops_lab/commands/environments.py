@@ -9,7 +9,7 @@ import typer
 
 from genops_lab.core.errors import InvalidRequest
 
-from .asking import Prompts
+from .questions import Prompts
 from .session import Json, Session, command
 from .targets import Name, check_report, targets, tested
 from .tasks import followed

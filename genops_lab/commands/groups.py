@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .asked import query_pointed_at, remarks
+from .run_remarks import query_pointed_at, remarks
 from .session import Session
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 from genops_lab.core.errors import InvalidRequest
 
 from .completion import profile_ids
-from .on_targets import analyze_there, on_target
 from .session import EXIT_INCOMPLETE, Json, command
+from .target_paths import analyze_there, on_target
 from .tasks import followed
 from .views import lab as lab_views
 from .views import profiles as views

@@ -83,7 +83,8 @@ def list_runs(
             return
         from genops_lab.experiments.columns.models import RunSearch
 
-        from .asked import (
+        from .extremes import best_values
+        from .run_remarks import (
             all_found,
             metrics_asked_for,
             query_pointed_at,
@@ -91,7 +92,6 @@ def list_runs(
             sorted_by_nothing,
             stalled,
         )
-        from .extremes import best_values
 
         asked = RunSearch(
             experiments=[experiment] if experiment else [],
@@ -199,8 +199,8 @@ def export_runs(
             raise is_there(file)
         from genops_lab.experiments.columns.models import RunSearch, RunSort
 
-        from .asked import query_pointed_at, remarks
         from .exporting import Exported
+        from .run_remarks import query_pointed_at, remarks
 
         by = [_sorting(key) for key in sort or ()]
         asked = RunSearch(

@@ -10,10 +10,10 @@ import typer
 
 from genops_lab.core.errors import Failed, InvalidRequest, Unavailable
 
-from .asking import Prompts
-from .changes import changed
 from .completion import target_names
+from .questions import Prompts
 from .session import Json, Session, command
+from .target_options import changed
 from .views import targets as views
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from genops_lab.core.paths import private_dir
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
-from .backends.base import DeploymentBackend, Plan, Sighting
+from .backends.base import DeploymentBackend, ObservedState, Plan
 from .backends.local import LocalBackend, this_process
 from .check import Checked, ModelChecker
 from .environments import Environments
@@ -26,8 +26,8 @@ from .logs import LogFollower
 from .models import CheckDeploy, DeployCheck, Deployment, LogQuery, LogTail, NewDeployment
 from .names import check_name, default_name
 from .record import ACTIVE, Record, name_in_use
+from .shielding import to_the_end
 from .supervision import Supervision
-from .uncancelled import to_the_end
 
 if TYPE_CHECKING:
     from genops_lab.core.store import Store
@@ -313,7 +313,7 @@ class DeploymentsService:
             seen = self._backend.find(record)
         return self._told(record, seen)
 
-    def _told(self, record: Record, seen: Sighting) -> Deployment:
+    def _told(self, record: Record, seen: ObservedState) -> Deployment:
         return Deployment(
             name=record.name,
             model=record.model,

@@ -16,9 +16,9 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
 
 from .backends.embedded import EmbeddedStore, is_ready
-from .gate import BROWSER, OPEN, browser_key
 from .models import KernelTracking
 from .server import MlflowServer
+from .server_guard import BROWSER, OPEN, browser_key
 
 _USERINFO = re.compile(r"//[^/?#]*@")
 #: Where a client that opens the SQLite file itself puts new experiments' artifacts; ./mlruns without it.

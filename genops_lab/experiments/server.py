@@ -36,7 +36,7 @@ class MlflowServer:
     """One for all Labs of a user: the one that holds the lock serves, the others hand out its address."""
 
     #: The command that starts the process.
-    program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.experiments.gate")
+    program: ClassVar[Iterable[str]] = (sys.executable, "-m", "genops_lab.experiments.server_guard")
 
     def __init__(
         self, folder: Path, uri: str, artifacts: Path, env: dict[str, str], idle_s: float = IDLE_S

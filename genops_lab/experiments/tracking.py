@@ -27,7 +27,6 @@ from genops_lab.runtime.history import DIVERGED
 from .backends.runs import MlflowRuns
 from .backends.writing import MlflowWriter
 from .backends.written import Started
-from .claims import RunClaims
 from .limits import is_run_key, moment, portable
 from .mlflow import MlflowConnection
 from .models import (
@@ -43,6 +42,7 @@ from .models import (
 )
 from .processes import is_gone
 from .resumptions import Resumptions, named, still_written
+from .run_locks import RunClaims
 from .spool import Leftover, is_spooled, leftovers
 from .tracked import ENDED, FAILED, OPEN, TrackedRun
 

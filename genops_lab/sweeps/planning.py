@@ -12,7 +12,7 @@ from .models import Method, NewSweep
 from .space import Dimension, grid_size, read_space
 
 if TYPE_CHECKING:
-    from .kernels import FreshKernels
+    from .fresh_kernels import FreshKernels
 
 DEFAULT_TRIALS = 20
 MAX_TRIALS = 10_000

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
 
-    from .conductor import Conductor
-    from .kernels import FreshKernels
+    from .fresh_kernels import FreshKernels
     from .ledger import Code, Record
+    from .runner import SweepRunner
 
 MAX_WAIT_S = 30.0
 MAX_REPEATS = 1000
@@ -55,7 +55,7 @@ class SweepsService:
         self._events, self._mlflow, self._tracking = events, mlflow, tracking
         self._worker = Worker("Sweeps", {}, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
         self._kernels: FreshKernels | None = None
-        self._conductors: dict[str, Conductor] = {}
+        self._conductors: dict[str, SweepRunner] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._taking_up: asyncio.Task[None] | None = None
         #: ended sweeps change no more: a list of all is asked for at each change of one
@@ -194,11 +194,11 @@ class SweepsService:
             lock.release()
         return shown(record, trials, attended=attended)
 
-    def _conductor(self, record: Record, code: Code, trials: list[Trial]) -> Conductor:
-        from .conductor import Conductor
-        from .proposing import Proposals
+    def _conductor(self, record: Record, code: Code, trials: list[Trial]) -> SweepRunner:
+        from .next_trial import Proposals
+        from .runner import SweepRunner
 
-        return Conductor(
+        return SweepRunner(
             record,
             code,
             trials,
@@ -210,7 +210,7 @@ class SweepsService:
             proposals=Proposals(self._worker),
         )
 
-    def _begin(self, conductor: Conductor, lock: FileLock, deadline: float | None) -> None:
+    def _begin(self, conductor: SweepRunner, lock: FileLock, deadline: float | None) -> None:
         sweep_id = conductor.record.id
         self._conductors[sweep_id] = conductor
 

@@ -57,5 +57,7 @@ def test_a_command_that_asks_a_running_lab_imports_no_server() -> None:
 
 def test_the_lab_imports_sqlalchemy_and_no_optuna() -> None:
     """Also: heavy imports would be seen above."""
-    found = _imported_by("genops_lab.app.application, genops_lab.sweeps.conductor, genops_lab.sweeps.kernels")
+    found = _imported_by(
+        "genops_lab.app.application, genops_lab.sweeps.runner, genops_lab.sweeps.fresh_kernels"
+    )
     assert "sqlalchemy" in found and "optuna" not in found

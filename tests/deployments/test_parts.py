@@ -14,7 +14,7 @@ import pytest
 
 from genops_lab.core.errors import Failed
 from genops_lab.deployments import environments as environments_module
-from genops_lab.deployments.backends.scrub import building_environment, scoring_environment
+from genops_lab.deployments.backends.environment_filter import building_environment, scoring_environment
 from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
 from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import LogFollower, tail

@@ -223,9 +223,9 @@ def test_the_last_ones_looked_at_are_kept(
 ) -> None:
     from mlflow import MlflowClient
 
-    from genops_lab.experiments.charts import kept
+    from genops_lab.experiments.charts import history_cache
 
-    monkeypatch.setattr(kept, "MOST_POINTS", 5)
+    monkeypatch.setattr(history_cache, "MOST_POINTS", 5)
     shutil.copy(empty_store, tmp_path / "m.db")
     client = MlflowClient(f"sqlite:///{tmp_path}/m.db")
     runs = [run_with(client, [(0, 0, 1.0), (1, 1, 2.0)]) for _ in range(4)]

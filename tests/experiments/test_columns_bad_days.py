@@ -170,8 +170,8 @@ def test_what_is_kept_is_shown_at_once_and_damaged_files_are_thrown_away(
     stand.mirror.close()
     again = disk.load(stand.kept, identity)
     assert again is not None
-    from genops_lab.experiments.columns.asking import Asked
     from genops_lab.experiments.columns.mirror import Shown
+    from genops_lab.experiments.columns.selection import Asked
 
     assert as_mirrored(Shown(Asked(again.snapshot))) == expected
     stand.close()

@@ -14,7 +14,7 @@ from genops_lab.experiments.comparison.models import ComparisonQuery, LineChange
 from genops_lab.experiments.comparison.statistics import Sample, difference, margin
 from genops_lab.experiments.comparison.texts import Room as TextRoom
 from genops_lab.experiments.comparison.texts import by_file, cell_changes, line_changes
-from genops_lab.experiments.restoring.kept import KeptCell
+from genops_lab.experiments.restoring.run_source import KeptCell
 
 from .conftest import Room
 

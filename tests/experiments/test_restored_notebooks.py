@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.restoring.environment import difference
-from genops_lab.experiments.restoring.kept import (
+from genops_lab.experiments.restoring.models import EnvironmentDifference, LeftOutFile
+from genops_lab.experiments.restoring.notebook import MAX_ROWS, file_name, notebook
+from genops_lab.experiments.restoring.run_source import (
     Kept,
     KeptCell,
     KeptDataset,
@@ -20,8 +22,6 @@ from genops_lab.experiments.restoring.kept import (
     Record,
     decoded,
 )
-from genops_lab.experiments.restoring.models import EnvironmentDifference, LeftOutFile
-from genops_lab.experiments.restoring.notebook import MAX_ROWS, file_name, notebook
 from genops_lab.runtime.cells import Cell, kept_cells
 from genops_lab.runtime.environment import as_requirements, installed, site_folders
 from genops_lab.runtime.redaction import Redactor, marks_in

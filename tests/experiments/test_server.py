@@ -163,7 +163,7 @@ async def test_the_next_request_starts_it_after_it_died_and_after_it_was_unused(
     shared: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = shared.mlflow.server
-    monkeypatch.setattr(MlflowServer, "program", program("genops_lab.experiments.gate", SERVER))
+    monkeypatch.setattr(MlflowServer, "program", program("genops_lab.experiments.server_guard", SERVER))
     address = await shared.mlflow.kernel_tracking("2.22.0")
     right = f"Bearer {address.token}"
     assert await ask(address, Authorization=right) == 200

@@ -87,7 +87,7 @@ def use(address: str) -> None:
     global _address
     _address = address
     Worker.program = program("genops_lab.core.worker_child")
-    MlflowServer.program = program("genops_lab.experiments.gate", SERVER)
+    MlflowServer.program = program("genops_lab.experiments.server_guard", SERVER)
     local.SERVER = _scoring_program(address)
 
 
@@ -171,7 +171,7 @@ def warm_workers() -> Iterator[None]:
     """Have the workers, MLflow servers and scoring processes that this process starts come from the warm ones."""
     before = Worker.program, MlflowServer.program, local.SERVER
     Worker.program = _Program("genops_lab.core.worker_child")
-    MlflowServer.program = _Program("genops_lab.experiments.gate", SERVER)
+    MlflowServer.program = _Program("genops_lab.experiments.server_guard", SERVER)
     local.SERVER = _scoring_program(warm_address())
     try:
         yield

@@ -35,7 +35,7 @@ class Stats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sighting:
+class ObservedState:
     """A deployment as its place shows it now."""
 
     state: DeploymentState
@@ -65,7 +65,7 @@ class DeploymentBackend(ABC):
         """Stop it after the requests in flight, within 10 s; harmless when it has ended."""
 
     @abstractmethod
-    def find(self, record: Record) -> Sighting:
+    def find(self, record: Record) -> ObservedState:
         """See how it is, also one that another Lab started."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class DeploymentBackend(ABC):
         """The key that its requests must carry; empty when it is gone."""
 
     @abstractmethod
-    def url(self, record: Record, sighting: Sighting) -> str:
+    def url(self, record: Record, sighting: ObservedState) -> str:
         """Where it answers; empty until it does."""
 
     @abstractmethod

@@ -25,10 +25,10 @@ from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import tail
 from genops_lab.deployments.models import DeploymentState
 from genops_lab.deployments.record import Record
-from genops_lab.deployments.uncancelled import to_the_end
+from genops_lab.deployments.shielding import to_the_end
 
-from .base import DeploymentBackend, Plan, Sighting, Stats, Tell
-from .scrub import scoring_environment
+from .base import DeploymentBackend, ObservedState, Plan, Stats, Tell
+from .environment_filter import scoring_environment
 
 SERVER = Path(__file__).resolve().parents[1] / "server.py"
 STOP_S = 10.0
@@ -124,7 +124,7 @@ class LocalBackend(DeploymentBackend):
                 deadline += STOP_S
             time.sleep(0.05)
 
-    def find(self, record: Record) -> Sighting:
+    def find(self, record: Record) -> ObservedState:
         told = self._told(record.name)
         if not record.active:
             return _sighting(record.state, told, record.message, record.hint)
@@ -136,19 +136,19 @@ class LocalBackend(DeploymentBackend):
             # It may have written its last words between the two looks.
             return self._gone(record, self._told(record.name))
         if told is None:
-            return Sighting(state="starting", message=record.message, lease_until=record.lease_until)
+            return ObservedState(state="starting", message=record.message, lease_until=record.lease_until)
         if record.state == "stopping":
             return _sighting("stopping", told, told.message)
         return _sighting(told.state, told, self._first_meeting(record, told) or told.message, told.hint)
 
-    def _preparing(self, record: Record) -> Sighting:
+    def _preparing(self, record: Record) -> ObservedState:
         if _created(record.pid) is not None and _same(_created(record.pid), record.pid_created):
-            return Sighting(state="preparing", message=record.message, lease_until=record.lease_until)
-        return Sighting(
+            return ObservedState(state="preparing", message=record.message, lease_until=record.lease_until)
+        return ObservedState(
             state="failed", message="The Lab ended while it prepared this.", hint="Deploy it again."
         )
 
-    def _gone(self, record: Record, told: ProcessState | None) -> Sighting:
+    def _gone(self, record: Record, told: ProcessState | None) -> ObservedState:
         if told is not None and told.state in ("failed", "ended", "stopped"):
             return _sighting(told.state, told, told.message, told.hint)
         if record.state == "stopping":
@@ -206,7 +206,7 @@ class LocalBackend(DeploymentBackend):
         except OSError:
             return ""
 
-    def url(self, record: Record, sighting: Sighting) -> str:
+    def url(self, record: Record, sighting: ObservedState) -> str:
         running = sighting.state == "running" and sighting.port
         return f"http://127.0.0.1:{sighting.port}" if running else ""
 
@@ -235,10 +235,12 @@ def this_process() -> tuple[int, float]:
     return os.getpid(), _created(os.getpid()) or 0.0
 
 
-def _sighting(state: DeploymentState, told: ProcessState | None, message: str, hint: str = "") -> Sighting:
+def _sighting(
+    state: DeploymentState, told: ProcessState | None, message: str, hint: str = ""
+) -> ObservedState:
     if told is None:
-        return Sighting(state=state, message=message, hint=hint)
-    return Sighting(
+        return ObservedState(state=state, message=message, hint=hint)
+    return ObservedState(
         state=state, message=message, hint=hint, port=told.port or None, lease_until=told.lease_until,
         stats=Stats(requests=told.requests, errors=told.errors, latency_ms=told.latency_ms),
     )  # fmt: skip

@@ -11,11 +11,11 @@ from genops_lab.experiments.comparison.compare import compare
 from genops_lab.experiments.comparison.gathered import Gathered
 from genops_lab.experiments.comparison.models import ComparisonQuery, RunComparison
 from genops_lab.experiments.models import Run
-from genops_lab.experiments.restoring.kept import Kept
+from genops_lab.experiments.restoring.run_source import Kept
 
 from .artifacts import Digests, MlflowArtifacts, local_path
 from .client import open_client, told
-from .kept import MlflowKept
+from .run_source import MlflowKept
 from .runs import MlflowRuns
 
 MAX_RUNS = 40

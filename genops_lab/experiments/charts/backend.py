@@ -9,7 +9,7 @@ from genops_lab.core.errors import InvalidRequest
 from .models import Histories, HistoriesQuery
 
 if TYPE_CHECKING:
-    from .kept import KeptHistories
+    from .history_cache import KeptHistories
 
 MAX_RUNS = 200
 _BUCKETS = (16, 4000)
@@ -20,7 +20,7 @@ class RunHistories:
     """All methods block."""
 
     def __init__(self, tracking_uri: str, **_others: Any) -> None:
-        from .kept import KeptHistories
+        from .history_cache import KeptHistories
         from .readers import readers_of
 
         self._kept: KeptHistories = KeptHistories(readers_of(tracking_uri))

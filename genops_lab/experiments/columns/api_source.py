@@ -10,7 +10,7 @@ from genops_lab.core.errors import NotFound
 
 from .api import Api, Experiment, Run, as_changes, as_experiments
 from .changes import Changes
-from .narrowed import Narrowed, Part, experiments_of, spelled
+from .narrowing import Narrowed, Part, experiments_of, spelled
 from .snapshot import Snapshot
 from .source import ReadAnew, SourceKind
 

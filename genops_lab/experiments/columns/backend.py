@@ -83,8 +83,8 @@ class RunMirror:
     def _narrowed(self, query: RunSearch) -> RunsFound | None:
         """The runs that are asked for, without reading the others: a command without a Lab shows no more. None: all are
         needed."""
-        from .asking import Asked
-        from .narrowed import narrowed
+        from .narrowing import narrowed
+        from .selection import Asked
         from .snapshot import Snapshot
         from .source import UnknownSchema
 

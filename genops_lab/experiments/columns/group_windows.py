@@ -12,9 +12,9 @@ import numpy as np
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.query.columns import NUMBER_ATTRIBUTES, Kind, Texts
 
-from .asking import Asked, Found, column_named
 from .grouping import RUNS, Groups, Head, Path, Places, checked, grouped
 from .models import RunColumn, RunGroup, RunGrouping, RunSort, Spread
+from .selection import Asked, Found, column_named
 from .snapshot import Moment
 from .summaries import Summary, kept, numbers_at, sums
 

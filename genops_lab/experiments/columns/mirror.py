@@ -13,8 +13,8 @@ from pathlib import Path
 from genops_lab.core.arrow import give_memory_back
 from genops_lab.core.errors import GenOpsError, Unavailable
 
-from .asking import Asked
 from .disk import Kept, load, save
+from .selection import Asked
 from .snapshot import Snapshot
 from .source import ReadAnew, Source, SourceKind, UnknownSchema
 

@@ -14,7 +14,7 @@ import numpy as np
 from genops_lab.core.errors import Unavailable
 
 from .changes import Changes, ExperimentRow, RunRow
-from .narrowed import Narrowed, Part, part_of
+from .narrowing import Narrowed, Part, part_of
 from .snapshot import Snapshot
 from .source import KNOWN_REVISIONS, ReadAnew, SourceKind, UnknownSchema
 

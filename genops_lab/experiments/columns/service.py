@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
-from genops_lab.experiments.backends.changing import RunChanges
+from genops_lab.experiments.backends.editing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import RunQuery
 from genops_lab.experiments.query.models import Completion

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, Protocol
 
 from .changes import Changes
-from .narrowed import Narrowed, Part
+from .narrowing import Narrowed, Part
 from .snapshot import Snapshot
 
 SourceKind = Literal["sqlite", "postgresql", "api"]

@@ -9,7 +9,7 @@ from typing import TypeVar
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.media.layout import is_media
 from genops_lab.experiments.restoring.environment import packages_of
-from genops_lab.experiments.restoring.kept import FOLDER
+from genops_lab.experiments.restoring.run_source import FOLDER
 
 from .facts import facts_of
 from .gathered import Gathered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from genops_lab.experiments.restoring.kept import Kept
+from genops_lab.experiments.restoring.run_source import Kept
 
 
 @dataclass(frozen=True)

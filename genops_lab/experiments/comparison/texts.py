@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from genops_lab.experiments.restoring.kept import KeptCell
+from genops_lab.experiments.restoring.run_source import KeptCell
 
 from .models import ChangeKind, LineChange, TextChange
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from genops_lab.runtime.environment import installed
 
-from .kept import Kept
 from .models import EnvironmentDifference, PackageDifference
+from .run_source import Kept
 
 _MAX_FOLDERS = 50
 _LINE = re.compile(r"(?:# )?(?P<name>[a-z0-9][a-z0-9-]*)(?:==(?P<version>\S+)| @ \S+ {2}# (?P<of>\S+))")

@@ -9,8 +9,8 @@ from typing import Any
 
 from genops_lab.experiments.models import Run
 
-from .kept import INSTALLED, PATCH, Kept, KeptCell, Record
 from .models import EnvironmentDifference
+from .run_source import INSTALLED, PATCH, Kept, KeptCell, Record
 
 #: Rows of a table in the first cell; the rest is counted.
 MAX_ROWS = 30

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from genops_lab.core.errors import NotFound
-from genops_lab.experiments.backends.kept import MlflowKept
+from genops_lab.experiments.backends.run_source import MlflowKept
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import Run
 from genops_lab.experiments.service import ExperimentsService
 
 from .environment import difference
-from .kept import Kept
 from .models import RestoredNotebook, RunPatch
 from .notebook import file_name, notebook, total_redacted
+from .run_source import Kept
 
 
 class RestoringService:

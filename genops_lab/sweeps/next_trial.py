@@ -12,8 +12,8 @@ from .space import Value, grid_point, random_point
 
 if TYPE_CHECKING:
     from .backends.outcomes import Outcome
-    from .following import Live
     from .ledger import Plan
+    from .trial import Live
 
 _STATES = {"finished": "complete", "pruned": "pruned", "failed": "fail", "stopped": "fail"}
 

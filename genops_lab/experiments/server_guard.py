@@ -49,7 +49,7 @@ def browser_key(key: str) -> str:
     return hmac.new(key.encode(), b"browser", "sha256").hexdigest()
 
 
-class Gate:
+class ServerGuard:
     """An ASGI app that lets requests with a key through to another: ``Authorization: Bearer <key>`` for all, and
     HTTP Basic with :func:`browser_key` for a browser's reading, whose address may be in any page's link."""
 
@@ -142,7 +142,7 @@ async def _serve(listener: socket.socket, key: str, idle_s: float) -> None:
     from mlflow.server.fastapi_app import app
 
     connections = Connections()
-    gate = Gate(app, key, connections)
+    gate = ServerGuard(app, key, connections)
     server = uvicorn.Server(
         uvicorn.Config(
             gate,

@@ -15,13 +15,13 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.experiments.limits import number as as_number
 
 from .backends.outcomes import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG
-from .kernels import INTERRUPT_S, CellFailed, KernelDied
+from .fresh_kernels import INTERRUPT_S, CellFailed, KernelDied
 from .models import Direction, Objective, Trial, TrialState
 
 if TYPE_CHECKING:
     from genops_lab.experiments.models import TrackingEvent
 
-    from .kernels import TrialKernel
+    from .fresh_kernels import TrialKernel
     from .ledger import Code, Record
 
 log = logging.getLogger("genops_lab")

@@ -12,11 +12,11 @@ import msgspec
 from genops_lab.core.errors import GenOpsError
 
 from .backends.outcomes import MlflowTrials, Outcome
-from .following import Live, SetupFailed, tried, waiting
 from .ledger import ENDED, Code, Record, SweepLedger, shown
 from .models import Sweep, SweepState, Trial, TrialState
-from .patience import PatientMlflow
-from .proposing import Proposals
+from .next_trial import Proposals
+from .retry import RetryingMlflow
+from .trial import Live, SetupFailed, tried, waiting
 
 if TYPE_CHECKING:
     from genops_lab.core.events import EventBus
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from genops_lab.experiments.tracked import TrackedRun
     from genops_lab.experiments.tracking import TrackingService
 
-    from .kernels import FreshKernels, TrialKernel
+    from .fresh_kernels import FreshKernels, TrialKernel
 
 log = logging.getLogger("genops_lab")
 #: So many failed trials, or starts of one kernel, in a row are no accident.
@@ -37,7 +37,7 @@ _SETTLED_WITHIN_S = 60.0
 _ENDS: dict[str, TrialState] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 
 
-class Conductor:
+class SweepRunner:
     """Runs one sweep to its end. ``told`` hears of each change; ``changed`` is set at the next one."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Conductor:
         self.changed = asyncio.Event()
         self._trials = {trial.number: trial for trial in trials}
         self._ledger, self._events = ledger, events
-        self._mlflow, self._tracking = PatientMlflow(mlflow), tracking
+        self._mlflow, self._tracking = RetryingMlflow(mlflow), tracking
         self._kernels, self._proposals = kernels, proposals
         self._live: dict[int, Live] = {}
         #: trials that wait for a kernel, with the kernels that did not start for them

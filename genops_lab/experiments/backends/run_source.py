@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import Failed, NotFound
-from genops_lab.experiments.restoring.kept import (
+from genops_lab.experiments.restoring.run_source import (
     CELLS,
     FOLDER,
     INSTALLED,

@@ -20,7 +20,7 @@ R = TypeVar("R")
 _AGAIN_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
-class PatientMlflow:
+class RetryingMlflow:
     """Asks again for a minute where MLflow does not answer. A trial that ended meanwhile is not lost by that."""
 
     def __init__(self, mlflow: MlflowConnection) -> None:
