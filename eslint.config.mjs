@@ -73,7 +73,7 @@ export default defineConfig([
   },
   {
     // They run in the kernel's own front ends, where the Lab's translations are not.
-    files: ['src/cards/views/**', 'src/widgets/**'],
+    files: ['src/runtime/cards/views/**', 'src/runtime/widgets/**'],
     rules: { 'jupyter/no-untranslated-string': 'off' }
   },
   prettierRecommended

@@ -1,10 +1,10 @@
-// Bundles each src/widgets/*.ts into one anywidget module that travels with a
+// Bundles each src/runtime/widgets/*.ts into one anywidget module that travels with a
 // kernel's message: no import is left in it, and its style is inside.
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 
-const source = 'src/widgets';
+const source = 'src/runtime/widgets';
 const target = 'genops_lab/runtime/static';
 
 const entries = (await readdir(source))

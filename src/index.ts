@@ -1,26 +1,26 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
-import { cardsPlugin } from './cards/plugin';
-import { chartsPlugin } from './charts/plugin';
-import { comparisonPlugin } from './comparison/plugin';
-import { computePlugin } from './compute/plugin';
+import { cardsPlugin } from './runtime/cards/plugin';
+import { chartsPlugin } from './experiments/charts/plugin';
+import { comparisonPlugin } from './experiments/comparison/plugin';
+import { computePlugin } from './kernels/plugin';
 import { corePlugin } from './core/plugin';
 import { deploymentsPlugin } from './deployments/plugin';
 import { doctorPlugin } from './doctor/plugin';
 import { experimentsPlugin } from './experiments/plugin';
 import { runTablePlugin } from './experiments/table/plugin';
-import { modelsPlugin } from './models/plugin';
-import { outputsPlugin } from './outputs/plugin';
+import { modelsPlugin } from './registry/plugin';
+import { outputsPlugin } from './kernels/outputs/plugin';
 import { panelPlugin } from './panel/plugin';
-import { profileViewsPlugin } from './profiles/main/plugin';
-import { profilesPlugin } from './profiles/plugin';
-import { timelinePlugin } from './profiles/timeline/plugin';
+import { profileViewsPlugin } from './profiling/main/plugin';
+import { profilesPlugin } from './profiling/plugin';
+import { timelinePlugin } from './profiling/timeline/plugin';
 import { quickstartPlugin } from './quickstart/plugin';
 import { sweepsPlugin } from './sweeps/plugin';
-import { targetsPlugin } from './targets/plugin';
+import { targetsPlugin } from './hosts/plugin';
 import { tasksPlugin } from './tasks/plugin';
 
-export { IComputeSection } from './compute/tokens';
+export { IComputeSection } from './kernels/tokens';
 export { IGenOpsCore } from './core/tokens';
 export { IGenOpsPanel } from './panel/tokens';
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 from .display import show
 from .widget import VIEW_MIME, Widget, script
 
-#: What GenOps Lab's front end draws in place of the widget: it outlives a reload of the page (``src/cards``).
+#: What GenOps Lab's front end draws in place of the widget: it outlives a reload of the page (``src/runtime/cards``).
 CARD_MIME = "application/vnd.genops.card+json"
 
 Form = Callable[[Mapping[str, Any]], str]

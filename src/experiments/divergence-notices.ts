@@ -6,7 +6,7 @@ import type { IGenOpsCore } from '../core';
 
 import { DIVERGED, divergences } from './diverged';
 import type { ExperimentsService, IRun } from './service';
-import { runName } from './view/words';
+import { runName } from './view/messages';
 
 /** The tag of a sweep's trials: many may diverge, and the sweep's own view shows it. */
 const SWEEP = 'genops.sweep';

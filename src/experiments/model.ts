@@ -7,8 +7,8 @@ import { Signal } from '@lumino/signaling';
 import type { GenOpsEvents, LiveChannel } from '../core';
 import { Resource } from '../core';
 import { Throttle } from '../core/throttle';
-import { MediaModel } from '../media/model';
-import type { MediaService } from '../media/service';
+import { MediaModel } from './media/model';
+import type { MediaService } from './media/service';
 
 import { RunCurves } from './curves';
 import { RunList } from './run-list';

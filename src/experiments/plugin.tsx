@@ -8,7 +8,7 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
 
 import { IGenOpsCore, experimentIcon } from '../core';
-import { MediaService } from '../media/service';
+import { MediaService } from './media/service';
 import { IGenOpsPanel } from '../panel';
 
 import { addCommands, CommandIDs } from './commands';

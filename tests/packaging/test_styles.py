@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -11,8 +12,9 @@ STYLE = Path(__file__).parents[2] / "style"
 def loaded_with(name: str) -> set[str]:
     """The style files that come with this one, itself included."""
     imported = re.findall(r"@import\s+(?:url\()?['\"]([^'\"]+\.css)", (STYLE / name).read_text())
-    return {name}.union(*(loaded_with(each) for each in imported))
+    folder = posixpath.dirname(name)
+    return {name}.union(*(loaded_with(posixpath.join(folder, each)) for each in imported))
 
 
 def test_each_style_file_is_loaded() -> None:
-    assert {path.name for path in STYLE.glob("*.css")} == loaded_with("index.css")
+    assert {path.relative_to(STYLE).as_posix() for path in STYLE.rglob("*.css")} == loaded_with("index.css")

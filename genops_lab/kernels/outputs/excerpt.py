@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-#: Its renderer is in the front end (``src/outputs``); everything else shows the text.
+#: Its renderer is in the front end (``src/kernels/outputs``); everything else shows the text.
 MIME = "application/vnd.genops.output-excerpt+json"
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000

@@ -1,6 +1,6 @@
 """Outputs into a notebook's content: to the cell that made them, or to the end when it is not that cell any more.
 
-The front end does the same in an open page (``src/outputs``): keep the two alike.
+The front end does the same in an open page (``src/kernels/outputs``): keep the two alike.
 """
 
 from __future__ import annotations

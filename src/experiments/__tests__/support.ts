@@ -4,8 +4,8 @@ import { Signal } from '@lumino/signaling';
 
 import { CHANGED_SCHEMA, GenOpsEvents } from '../../core';
 import { fakeLive } from '../../core/__tests__/fake-socket';
-import { NO_MEDIA } from '../../media/__tests__/support';
-import type { MediaService } from '../../media/service';
+import { NO_MEDIA } from '../media/__tests__/support';
+import type { MediaService } from '../media/service';
 import { ExperimentsModel } from '../model';
 import type {
   ExperimentsService,

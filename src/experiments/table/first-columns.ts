@@ -1,6 +1,6 @@
 import { rank } from '../metric-choice';
 
-import { NAME, groupOfColumn } from './column-words';
+import { NAME, groupOfColumn } from './column-messages';
 import { namesIn } from './query-text';
 import type {
   IQuestion,

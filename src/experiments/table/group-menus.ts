@@ -6,7 +6,7 @@ import {
   columnLabel,
   groupOfColumn,
   groupWord
-} from './column-words';
+} from './column-messages';
 import { RUNS } from './groups';
 import type { MenuItem } from './menus';
 import type { RunTableModel } from './model';

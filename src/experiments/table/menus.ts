@@ -5,7 +5,12 @@ import { CommandRegistry } from '@lumino/commands';
 
 import type { RunActions } from './actions';
 import { canCompare } from './actions';
-import { NAME, columnLabel, defaultWidth, groupOfColumn } from './column-words';
+import {
+  NAME,
+  columnLabel,
+  defaultWidth,
+  groupOfColumn
+} from './column-messages';
 import { columnGroupItems } from './group-menus';
 import type { RunTableModel } from './model';
 import type { ViewStore } from './saved-views';

@@ -2,7 +2,7 @@
 import { DIVERGED } from '../diverged';
 import { EXTREMES } from '../extremes';
 
-import { NAME } from './column-words';
+import { NAME } from './column-messages';
 import type { IFolding } from './groups';
 import { asGrouping, withoutHeads } from './groups';
 import type { IQuestion } from './service';

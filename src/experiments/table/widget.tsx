@@ -4,7 +4,7 @@ import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
 import { SeenView } from '../../core/ui/main-area';
-import { MediaService } from '../../media/service';
+import { MediaService } from '../media/service';
 import { ExperimentsModel } from '../model';
 import { ExperimentsService } from '../service';
 import type { IRunActions } from '../view/actions';

@@ -11,7 +11,7 @@ import { align } from '../series';
 import type { IRun, ISeries } from '../service';
 
 import { useCurves } from './hooks';
-import { metricText } from './words';
+import { metricText } from './messages';
 
 /** How many charts are drawn before a person asks for more. */
 const FIRST = 6;

@@ -5,7 +5,7 @@ import { Disclosure } from '../../core';
 import type { ExperimentsModel } from '../model';
 import type { IRelatedRun, IRunDetail } from '../service';
 
-import { statusWord } from './words';
+import { statusWord } from './messages';
 
 /** The run above, and the runs below. */
 export function RelatedRuns(props: {

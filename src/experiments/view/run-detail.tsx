@@ -12,8 +12,8 @@ import {
 } from '../../core';
 import type { Resource } from '../../core';
 import { useResource } from '../../core/ui/hooks';
-import type { MediaModel } from '../../media/model';
-import { MediaView } from '../../media/view/media';
+import type { MediaModel } from '../media/model';
+import { MediaView } from '../media/view/media';
 import { DIVERGED, divergences } from '../diverged';
 import type { ExperimentsModel } from '../model';
 import type { IRun, IRunDetail } from '../service';
@@ -24,7 +24,7 @@ import { KeyValues } from './key-values';
 import { Output } from './output';
 import { ArtifactList, LoggedModels } from './products';
 import { RelatedRuns } from './related';
-import { metricText } from './words';
+import { metricText } from './messages';
 
 /** More entries than this start closed. */
 const FEW = 12;

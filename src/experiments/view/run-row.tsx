@@ -14,7 +14,7 @@ import type { IRunActions } from './actions';
 import { Curves } from './curves';
 import { RunDetail } from './run-detail';
 import { Stalled } from './stalled';
-import { metricText, runName, statusWord } from './words';
+import { metricText, runName, statusWord } from './messages';
 
 /** A run in the list: two lines, and its detail below them while it is open. */
 export const RunRow = React.memo(function RunRow(

@@ -1,6 +1,6 @@
 import type { CellKeyboardEvent, CellKeyDownArgs } from 'react-data-grid';
 
-import { NAME } from '../column-words';
+import { NAME } from '../column-messages';
 import { levelOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IRow } from '../rows';

@@ -3,8 +3,8 @@ import * as React from 'react';
 
 import { ResourceView } from '../../../core';
 import { useSignalled } from '../../view/hooks';
-import type { ColumnGroup } from '../column-words';
-import { NAME, columnLabel, groupOfColumn } from '../column-words';
+import type { ColumnGroup } from '../column-messages';
+import { NAME, columnLabel, groupOfColumn } from '../column-messages';
 import type { RunTableModel } from '../model';
 import type { IRunColumnInfo } from '../service';
 

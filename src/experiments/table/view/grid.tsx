@@ -6,7 +6,7 @@ import 'react-data-grid/lib/styles.css';
 
 import { useLasting } from '../../../core/ui/hooks';
 import { useSignalled } from '../../view/hooks';
-import { NAME, columnLabel, defaultWidth } from '../column-words';
+import { NAME, columnLabel, defaultWidth } from '../column-messages';
 import { idsBelow, keyOf, levelOf } from '../groups';
 import type { RunTableModel } from '../model';
 import { runColors } from '../run-color';

@@ -5,13 +5,13 @@ import * as React from 'react';
 import { RelativeTime, formatDuration, formatMoment } from '../../../core';
 import { formatNumber } from '../../../core/palette';
 import type { IRun } from '../../service';
-import { statusWord } from '../../view/words';
+import { statusWord } from '../../view/messages';
 import {
   aggregateWord,
   columnLabel,
   groupOfColumn,
   groupWord
-} from '../column-words';
+} from '../column-messages';
 import type { IAggregate, IRunGroup } from '../service';
 import type { IRow } from '../rows';
 import { valueOf } from '../rows';

@@ -3,7 +3,7 @@ import { caretDownIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import type { IScale } from '../color-scales';
-import { columnLabel, groupOfColumn, groupWord } from '../column-words';
+import { columnLabel, groupOfColumn, groupWord } from '../column-messages';
 
 import { heatAt, scaleWords } from './cells';
 

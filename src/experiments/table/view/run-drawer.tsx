@@ -11,8 +11,8 @@ import type { ExperimentsModel } from '../../model';
 import type { IRunActions } from '../../view/actions';
 import { RunDetail } from '../../view/run-detail';
 import { useSignalled } from '../../view/hooks';
-import { runName, statusWord } from '../../view/words';
-import { NOTE } from '../column-words';
+import { runName, statusWord } from '../../view/messages';
+import { NOTE } from '../column-messages';
 import type { RunTableModel } from '../model';
 
 import { Drawer } from './drawer';

@@ -9,7 +9,7 @@ import { useSignalled } from '../../view/hooks';
 import { FirstRun } from '../../view/first-run';
 import type { RunActions } from '../actions';
 import { isOfQuery } from '../query-text';
-import { NAME } from '../column-words';
+import { NAME } from '../column-messages';
 import { groupMenu } from '../group-menus';
 import { columnMenu, openMenu, runMenu } from '../menus';
 import type { RunTableModel } from '../model';

@@ -3,7 +3,7 @@ import * as React from 'react';
 import type { Column } from 'react-data-grid';
 
 import { useSignalled } from '../../view/hooks';
-import { NAME } from '../column-words';
+import { NAME } from '../column-messages';
 import { idsBelow, keyOf } from '../groups';
 import type { RunTableModel } from '../model';
 import type { IRow } from '../rows';

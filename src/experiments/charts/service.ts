@@ -1,0 +1,36 @@
+import type { components } from '../../api/generated';
+import type { GenOpsApi } from '../../core';
+
+type Schemas = components['schemas'];
+export type IAxis = NonNullable<Schemas['HistoriesQuery']['x']>;
+export type ISmoothing = Schemas['Smoothing'];
+export type IHistoriesQuery = Schemas['HistoriesQuery'];
+export type IRunHistory = Schemas['RunHistory'];
+export type IHistories = Schemas['Histories'];
+export type IImportanceQuery = Schemas['ImportanceQuery'];
+export type IImportance = Schemas['Importance'];
+
+/** How many runs one request may bring histories of. */
+export const MOST_HISTORIES = 200;
+
+/** The calls of the charts. */
+export class ChartsService {
+  constructor(private _api: GenOpsApi) {}
+
+  histories(body: IHistoriesQuery, signal?: AbortSignal): Promise<IHistories> {
+    const { http } = this._api;
+    return this._api.data(
+      http.POST('/genops/run-charts/histories', { body, signal })
+    );
+  }
+
+  importance(
+    body: IImportanceQuery,
+    signal?: AbortSignal
+  ): Promise<IImportance> {
+    const { http } = this._api;
+    return this._api.data(
+      http.POST('/genops/run-charts/importance', { body, signal })
+    );
+  }
+}

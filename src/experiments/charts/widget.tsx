@@ -1,0 +1,64 @@
+import type { IStateDB } from '@jupyterlab/statedb';
+import * as React from 'react';
+
+import type { IGenOpsCore } from '../../core';
+import { SeenView } from '../../core/ui/main-area';
+import type { RunTableModel } from '../table/model';
+import { RunTableService } from '../table/service';
+
+import { BoardStore } from './history-cache';
+import { ChartsModel } from './model';
+import { ChartsService } from './service';
+import { Charts } from './view/charts';
+
+/** Charts in the main area. They ask for nothing while they are not seen. */
+export class ChartsWidget extends SeenView {
+  constructor(private _options: ChartsWidget.IOptions) {
+    super();
+    const { core, table, state } = _options;
+    const { api, events, live, trans } = core;
+    this.model = new ChartsModel({
+      table,
+      runs: new RunTableService(api),
+      service: new ChartsService(api),
+      store: new BoardStore(state),
+      events,
+      live,
+      trans
+    });
+    this.addClass('gol-Charts-host');
+  }
+
+  readonly model: ChartsModel;
+
+  override dispose(): void {
+    this.model.dispose();
+    super.dispose();
+  }
+
+  protected override setSeen(seen: boolean): void {
+    this.model.visible = seen;
+  }
+
+  protected override render(): React.ReactElement {
+    const { core, onOpen, onInsert } = this._options;
+    return (
+      <Charts
+        model={this.model}
+        onOpen={onOpen}
+        onInsert={onInsert}
+        trans={core.trans}
+      />
+    );
+  }
+}
+
+export namespace ChartsWidget {
+  export interface IOptions {
+    core: IGenOpsCore;
+    table: RunTableModel;
+    state: IStateDB | null;
+    onOpen: (runId: string) => void;
+    onInsert: (code: string) => void | Promise<void>;
+  }
+}

@@ -1,0 +1,149 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { formatBytes } from '../../../core';
+import { previewKind } from '../previews';
+import type {
+  ComparisonService,
+  IArtifactEntry,
+  IArtifactRow,
+  IRunComparison
+} from '../service';
+
+import { Preview } from './preview';
+import { DifferingSection } from './section';
+import { letter } from './messages';
+
+/** Files by path; each can be looked at in place, without being let loose. */
+export function ArtifactSection(
+  props: ArtifactSection.IProps
+): React.ReactElement {
+  const { comparison, all, service, trans } = props;
+  const [opened, setOpened] = React.useState<string | null>(null);
+  return (
+    <DifferingSection
+      comparison={comparison}
+      title={trans.__('Artifacts')}
+      first={trans.__('Path')}
+      rows={comparison.artifacts}
+      all={all}
+      // What has only the same size may differ.
+      mayDiffer={({ columns }) =>
+        columns.some(({ sameness }) => sameness === 'same_size')
+      }
+      more={comparison.more?.artifacts}
+      trans={trans}
+    >
+      {row => (
+        <React.Fragment key={row.path}>
+          <tr>
+            <th scope="row" title={row.path}>
+              {previewKind(row.path) ? (
+                <button
+                  type="button"
+                  className="gol-LinkButton"
+                  aria-expanded={opened === row.path}
+                  onClick={() =>
+                    setOpened(opened === row.path ? null : row.path)
+                  }
+                >
+                  {row.path}
+                </button>
+              ) : (
+                row.path
+              )}
+            </th>
+            {row.columns.map((entry, column) => (
+              <td key={column}>
+                <Entry
+                  entry={entry}
+                  path={row.path}
+                  isBaseline={column === comparison.baseline}
+                  service={service}
+                  trans={trans}
+                />
+              </td>
+            ))}
+          </tr>
+          {opened === row.path && (
+            <Previews row={row} service={service} trans={trans} />
+          )}
+        </React.Fragment>
+      )}
+    </DifferingSection>
+  );
+}
+
+export namespace ArtifactSection {
+  export interface IProps {
+    comparison: IRunComparison;
+    /** Show equal files, too. */
+    all: boolean;
+    service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>;
+    trans: TranslationBundle;
+  }
+}
+
+function Entry(props: {
+  entry: IArtifactEntry;
+  path: string;
+  isBaseline: boolean;
+  service: Pick<ComparisonService, 'artifactUrl'>;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { entry, path, isBaseline, service, trans } = props;
+  if (!entry.run_id) {
+    return <>–</>;
+  }
+  const words = {
+    same: trans.__('same'),
+    differs: trans.__('differs'),
+    same_size: trans.__('same size, content not compared'),
+    missing: ''
+  };
+  return (
+    <span className="gol-Comparison-figure">
+      <a
+        href={service.artifactUrl(entry.run_id, path)}
+        download=""
+        title={trans.__('Download %1', path)}
+      >
+        {typeof entry.size_bytes === 'number'
+          ? formatBytes(entry.size_bytes)
+          : trans.__('Download')}
+      </a>
+      {!isBaseline && (
+        <span className="gol-Comparison-count">
+          {words[entry.sameness ?? 'missing']}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Previews(props: {
+  row: IArtifactRow;
+  service: Pick<ComparisonService, 'artifact' | 'artifactUrl'>;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { row, service, trans } = props;
+  return (
+    <tr className="gol-Comparison-previews">
+      <td />
+      {row.columns.map((entry, column) => (
+        <td key={column}>
+          {entry.run_id && (
+            <Preview
+              label={trans.__('%1 of %2', row.path, letter(column))}
+              path={row.path}
+              runId={entry.run_id}
+              sizeBytes={entry.size_bytes ?? null}
+              service={service}
+              trans={trans}
+            />
+          )}
+        </td>
+      ))}
+    </tr>
+  );
+}

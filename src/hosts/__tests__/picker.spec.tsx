@@ -1,0 +1,168 @@
+import {
+  act,
+  cleanup,
+  fireEvent,
+  render,
+  screen
+} from '@testing-library/react';
+import * as React from 'react';
+
+import { MachineModel } from '../../kernels/model';
+import { Bench, settle, trans } from '../../tasks/__tests__/support';
+import { TargetsModel } from '../model';
+import { Picker } from '../picker';
+import { QuestionsModel } from '../questions';
+import { PickerView } from '../view/picker-dialog';
+
+import { target } from './support';
+
+let bench: Bench;
+let model: TargetsModel;
+
+beforeEach(() => {
+  bench = new Bench({ 'GET /targets': [target()], 'GET /questions': [] });
+  model = new TargetsModel(bench.core);
+});
+
+afterEach(() => {
+  cleanup();
+  model.dispose();
+  bench.dispose();
+});
+
+describe('the picker', () => {
+  let picker: Picker;
+  let machine: MachineModel;
+  let questions: QuestionsModel;
+  const onAccept = jest.fn();
+  const onCancel = jest.fn();
+
+  beforeEach(() => {
+    machine = new MachineModel({
+      ...bench.core,
+      fetch: () => Promise.reject(new Error('away'))
+    });
+    questions = new QuestionsModel(bench.core, model.service);
+  });
+
+  afterEach(() => {
+    picker.dispose();
+    questions.dispose();
+    machine.dispose();
+  });
+
+  function Shown(): React.ReactElement {
+    const [, again] = React.useReducer((count: number) => count + 1, 0);
+    React.useEffect(() => {
+      picker.changed.connect(again, again);
+      return () => {
+        picker.changed.disconnect(again, again);
+      };
+    }, []);
+    return (
+      <PickerView
+        {...{ picker, questions, trans, onAccept, onCancel }}
+        title="Where?"
+        action="Start there"
+        losesState={picker.current !== ''}
+      />
+    );
+  }
+
+  async function show(kernelName: string): Promise<void> {
+    picker = new Picker(model, machine, { here: 'python3', kernelName, trans });
+    render(<Shown />);
+    await act(() => settle());
+  }
+
+  const radio = (name: RegExp) =>
+    screen.getByRole<HTMLInputElement>('radio', { name });
+  const accept = (name: string) =>
+    screen.getByRole<HTMLButtonElement>('button', { name });
+
+  it('chooses what the notebook has at first, which needs no start', async () => {
+    await show('genops-gpu-box');
+    expect(radio(/gpu-box/).checked).toBe(true);
+    expect(accept('Start there').disabled).toBe(true);
+    fireEvent.click(radio(/This machine/));
+    expect(picker.place).toEqual({
+      target: null,
+      kernelName: 'python3',
+      environment: {}
+    });
+    expect(accept('Start there').disabled).toBe(false);
+    expect(screen.getByText(/in memory is lost/)).toBeTruthy();
+  });
+
+  it('connects on accepting, and tells why it could not', async () => {
+    bench.answers['GET /targets'] = [target({ state: 'idle' })];
+    bench.answers['POST /targets/gpu-box/connect'] = () => {
+      const failed = { state: 'failed' as const, message: 'No route.' };
+      bench.answers['GET /targets'] = [target({ ...failed, hint: 'VPN?' })];
+      bench.answers['GET /targets/gpu-box'] = target({
+        ...failed,
+        hint: 'VPN?'
+      });
+      bench.change('target', 'gpu-box');
+      return target({ state: 'connecting' });
+    };
+    await show('');
+    expect(bench.calls.some(call => call.startsWith('POST'))).toBe(false);
+    fireEvent.click(radio(/gpu-box/));
+    expect(accept('Connect and start')).toBeTruthy();
+    await act(async () => expect(await picker.connect()).toBe(false));
+    // Once, with what to do.
+    expect(screen.getByText('No route.')).toBeTruthy();
+    expect(screen.getByText('VPN?')).toBeTruthy();
+    bench.answers['POST /targets/gpu-box/connect'] = () => {
+      bench.answers['GET /targets'] = [target()];
+      bench.answers['GET /targets/gpu-box'] = target();
+      bench.change('target', 'gpu-box');
+      return target({ state: 'connecting' });
+    };
+    await act(async () => expect(await picker.connect()).toBe(true));
+  });
+
+  it('restarts a kernel where it is when that frees it to other GPUs', async () => {
+    bench.answers['POST /targets/best-fit'] = {
+      target: 'gpu-box',
+      kernel_name: 'genops-gpu-box',
+      gpus: [1],
+      cuda_visible_devices: '1',
+      environment: { CUDA_VISIBLE_DEVICES: '1' },
+      reason: 'GPU 1 is idle.'
+    };
+    await show('genops-gpu-box');
+    expect(accept('Start there').disabled).toBe(true);
+    fireEvent.click(accept('Choose'));
+    await act(() => settle());
+    expect(accept('Start there').disabled).toBe(false);
+  });
+
+  it('chooses the best fit, and says why', async () => {
+    bench.answers['POST /targets/best-fit'] = {
+      target: 'gpu-box',
+      kernel_name: 'genops-gpu-box',
+      gpus: [1],
+      cuda_visible_devices: '1',
+      environment: { CUDA_VISIBLE_DEVICES: '1' },
+      reason: 'GPU 1 has the least memory that suffices.'
+    };
+    await show('');
+    fireEvent.change(screen.getByLabelText('Best fit for'), {
+      target: { value: '40' }
+    });
+    fireEvent.click(accept('Choose'));
+    await act(() => settle());
+    expect(bench.bodies).toContainEqual({
+      memory_bytes: 40 * 1024 ** 3,
+      count: 1
+    });
+    expect(radio(/gpu-box/).checked).toBe(true);
+    expect(screen.getByText(/least memory.*nothing else/)).toBeTruthy();
+    expect(picker.place.environment).toEqual({ CUDA_VISIBLE_DEVICES: '1' });
+    fireEvent.click(radio(/This machine/));
+    expect(picker.place.environment).toEqual({});
+    expect(screen.queryByText(/least memory/)).toBeNull();
+  });
+});

@@ -1,0 +1,262 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { INotebookTracker } from '@jupyterlab/notebook';
+import {
+  addIcon,
+  clearIcon,
+  codeCheckIcon,
+  deleteIcon,
+  downloadIcon,
+  notebookIcon,
+  settingsIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
+
+import type { MachineModel } from '../kernels/model';
+import type { IGenOpsCore } from '../core';
+import { computeIcon, definer, textArg, textOf } from '../core';
+import type { IGenOpsPanel } from '../panel';
+import type { ITaskNotifier } from '../tasks/tokens';
+
+import { AddTarget } from './add';
+import { chooseTarget, removeTarget } from './dialogs';
+import { FolderPull } from './folder';
+import { addKernelCommands } from './kernel-commands';
+import type { TargetsModel } from './model';
+import { KERNEL_PREFIX } from './notebook-target';
+import { Places } from './places';
+import type { QuestionsModel } from './questions';
+import type { ITarget } from './service';
+import { SettingsForm } from './settings';
+import { TargetStorage } from './storage';
+import { openAddDialog } from './view/add-dialog';
+import { openPullDialog } from './view/pull-dialog';
+import { openSettingsDialog } from './view/settings-dialog';
+import { openStorageDialog } from './view/storage-dialog';
+
+export namespace CommandIDs {
+  export const add = 'genops:add-target';
+  export const choose = 'genops:choose-target';
+  export const pull = 'genops:pull-folder';
+  export const notebook = 'genops:new-notebook-on-target';
+  export const connect = 'genops:connect-target';
+  export const disconnect = 'genops:disconnect-target';
+  export const test = 'genops:test-target';
+  export const settings = 'genops:change-target';
+  export const clean = 'genops:clean-target';
+  export const remove = 'genops:remove-target';
+}
+
+export interface ICommandsOptions {
+  app: JupyterFrontEnd;
+  core: IGenOpsCore;
+  model: TargetsModel;
+  questions: QuestionsModel;
+  machine: MachineModel;
+  tasks: ITaskNotifier;
+  panel: IGenOpsPanel;
+  palette: ICommandPalette | null;
+  notebooks: INotebookTracker | null;
+}
+
+/** Add the commands of the targets room. */
+export function addCommands(options: ICommandsOptions): void {
+  const { app, core, model, panel, palette } = options;
+  const { trans } = core;
+  const { commands } = app;
+  const { service } = model;
+  const named = {
+    name: textArg(trans.__('The name of the target; asked when missing'))
+  };
+  const places = new Places(options);
+  /** The notebook whose project an environment is for. */
+  const project = () =>
+    app.serviceManager.contents.localPath(
+      options.notebooks?.currentWidget?.context.path ?? ''
+    );
+
+  const define = definer(app, palette, trans);
+
+  define(CommandIDs.choose, {
+    label: trans.__('Choose Where to Run This Notebook…'),
+    caption: trans.__(
+      'Compare this machine and all targets, then start the kernel of this notebook there'
+    ),
+    icon: computeIcon,
+    args: {},
+    isEnabled: () => Boolean(options.notebooks?.currentWidget),
+    execute: async () => {
+      const notebook = options.notebooks?.currentWidget;
+      if (notebook) {
+        await places.choose(notebook);
+      }
+    }
+  });
+
+  define(CommandIDs.pull, {
+    label: trans.__('Bring Files Back from a Target…'),
+    caption: trans.__(
+      'See what is new or changed in this notebook’s folder on its target, and bring it here'
+    ),
+    icon: downloadIcon,
+    args: {},
+    isEnabled: () => {
+      const kernel =
+        options.notebooks?.currentWidget?.sessionContext.session?.kernel;
+      return Boolean(kernel?.name.startsWith(KERNEL_PREFIX));
+    },
+    execute: async () => {
+      const notebook = options.notebooks?.currentWidget;
+      const kernel = notebook?.sessionContext.session?.kernel?.name ?? '';
+      await model.list.refresh();
+      const target = model.ofKernel(kernel);
+      if (notebook && target) {
+        const pull = new FolderPull(service, trans, {
+          // A drive's prefix is the front end's alone.
+          notebook: app.serviceManager.contents.localPath(
+            notebook.context.path
+          ),
+          target: target.name
+        });
+        await openPullDialog({ pull, questions: options.questions, trans });
+      }
+    }
+  });
+
+  define(CommandIDs.add, {
+    label: trans.__('Add a Host to Run Notebooks On…'),
+    caption: trans.__('Add a target that is reached over SSH, and test it'),
+    icon: addIcon,
+    args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
+    execute: async args => {
+      const host = textOf(args.host);
+      const add = new AddTarget(core, service, { host, project: project() });
+      if (host) {
+        void add.add();
+      }
+      const kept = await openAddDialog({ ...options, trans, model: add });
+      await model.list.refresh();
+      await app.serviceManager.kernelspecs.refreshSpecs();
+      if (kept) {
+        panel.open('compute');
+      }
+    }
+  });
+
+  define(CommandIDs.notebook, {
+    label: trans.__('New Notebook on a Target…'),
+    caption: trans.__('Open a new notebook whose kernel runs on a target'),
+    icon: notebookIcon,
+    args: named,
+    execute: async args => {
+      const target = await chooseTarget(model, args.name, () => true, trans);
+      if (target) {
+        await places.reach(target);
+        await commands.execute('notebook:create-new', {
+          kernelName: target.kernel_name
+        });
+      }
+    }
+  });
+
+  define(CommandIDs.connect, {
+    label: trans.__('Connect to a Target…'),
+    caption: trans.__('Connect now; it may ask for a password'),
+    icon: computeIcon,
+    args: named,
+    execute: async args => {
+      const away = ({ state }: ITarget) => state !== 'up';
+      const target = await chooseTarget(model, args.name, away, trans);
+      if (target) {
+        await service.connect(target.name);
+        await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.disconnect, {
+    label: trans.__('Disconnect from a Target…'),
+    caption: trans.__('Close the connection; kernels there go on'),
+    icon: stopIcon,
+    args: named,
+    execute: async args => {
+      const there = ({ state }: ITarget) =>
+        state !== 'idle' && state !== 'failed';
+      const target = await chooseTarget(model, args.name, there, trans);
+      if (target) {
+        await service.disconnect(target.name);
+        await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.test, {
+    label: trans.__('Test a Target…'),
+    caption: trans.__('Connect, and see step by step what works'),
+    icon: codeCheckIcon,
+    args: named,
+    execute: async args => {
+      const target = await chooseTarget(model, args.name, () => true, trans);
+      if (target) {
+        const test = new AddTarget(core, service, {
+          existing: target.name,
+          project: project()
+        });
+        await openAddDialog({ ...options, trans, model: test });
+        await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.settings, {
+    label: trans.__('Settings of a Target…'),
+    caption: trans.__(
+      'Kernels that stand ready, the end of those without work, secrets, the price'
+    ),
+    icon: settingsIcon,
+    args: named,
+    execute: async args => {
+      const own = ({ locked }: ITarget) => !locked;
+      const target = await chooseTarget(model, args.name, own, trans);
+      if (target) {
+        const form = new SettingsForm(service, target, trans);
+        await openSettingsDialog(form, trans);
+        await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.clean, {
+    label: trans.__('Free Space on a Target…'),
+    caption: trans.__(
+      'See what GenOps Lab has left there, and remove what nobody needs'
+    ),
+    icon: clearIcon,
+    args: named,
+    execute: async args => {
+      const there = ({ state }: ITarget) => state === 'up';
+      const target = await chooseTarget(model, args.name, there, trans);
+      if (target) {
+        const storage = new TargetStorage(model, trans, target.name);
+        await openStorageDialog({ ...options, storage, trans });
+      }
+    }
+  });
+
+  define(CommandIDs.remove, {
+    label: trans.__('Remove a Target…'),
+    caption: trans.__('Forget a target; kernels there go on'),
+    icon: deleteIcon,
+    args: named,
+    execute: async args => {
+      const own = ({ locked }: ITarget) => !locked;
+      const target = await chooseTarget(model, args.name, own, trans);
+      if (target && (await removeTarget(model, target, trans))) {
+        await model.list.refresh();
+        await app.serviceManager.kernelspecs.refreshSpecs();
+      }
+    }
+  });
+
+  addKernelCommands(options, define);
+}

@@ -1,0 +1,166 @@
+import type { ISessionContext } from '@jupyterlab/apputils';
+import type { Kernel } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import { restartEnded } from './ended-kernels';
+import type { TargetsModel } from './model';
+import type { IEndedKernel, ITakenKernel, ITarget } from './service';
+import type { Gone } from './messages';
+
+/** What the names of targets' kernels begin with; the rest is the target's name. */
+export const KERNEL_PREFIX = 'genops-';
+
+/** Where the kernel of one notebook runs. It reads targets only while visible, and only for a remote kernel. */
+export class NotebookTarget implements IDisposable {
+  constructor(
+    readonly session: ISessionContext,
+    readonly model: TargetsModel
+  ) {
+    session.kernelChanged.connect(this._sync, this);
+    session.statusChanged.connect(this._tell, this);
+    session.connectionStatusChanged.connect(this._onConnection, this);
+    session.disposed.connect(this.dispose, this);
+    model.changed.connect(this._tell, this);
+  }
+
+  /** Emitted when there is something else to show. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get kernelId(): string {
+    return this.session.session?.kernel?.id ?? '';
+  }
+
+  get kernelName(): string {
+    return this.session.session?.kernel?.name ?? '';
+  }
+
+  get isRemote(): boolean {
+    return this.kernelName.startsWith(KERNEL_PREFIX);
+  }
+
+  /** The name of the target; empty for a kernel of this machine, and without one. */
+  get targetName(): string {
+    return this.isRemote
+      ? (this.target?.name ?? this.kernelName.slice(KERNEL_PREFIX.length))
+      : '';
+  }
+
+  /** The target as it is; undefined for this machine, until it was read, and when it is a target no more. */
+  get target(): ITarget | undefined {
+    return this.isRemote ? this.model.ofKernel(this.kernelName) : undefined;
+  }
+
+  /** Who has taken the kernel over from this Lab; undefined while it is this Lab's. */
+  get taken(): ITakenKernel | undefined {
+    return this.target?.taken?.find(
+      ({ kernel_id }) => kernel_id === this.kernelId
+    );
+  }
+
+  /** How its kernel ended, unasked; undefined while there is one. */
+  get ended(): IEndedKernel | undefined {
+    return this.target?.ended?.find(
+      ({ kernel_id }) => kernel_id === this.kernelId
+    );
+  }
+
+  /** Why its kernel is not to be had: the Jupyter server does not answer, or what that said last. */
+  get gone(): Gone | undefined {
+    if (this.isRemote && this.model.isServerAway) {
+      return 'away';
+    }
+    return this.ended ? 'ended' : this.taken && 'taken';
+  }
+
+  /** Start its kernel anew. */
+  async restart(): Promise<void> {
+    await restartEnded(this.session);
+  }
+
+  get visible(): boolean {
+    return this._visible;
+  }
+  set visible(value: boolean) {
+    this._visible = value;
+    this._sync();
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this._watching?.dispose();
+      this._watching = null;
+      Signal.clearData(this);
+    }
+  }
+
+  private _sync(): void {
+    const wanted = this._visible && this.isRemote && !this._isDisposed;
+    if (wanted && !this._watching) {
+      this._watching = this.model.watch();
+    } else if (!wanted) {
+      this._watching?.dispose();
+      this._watching = null;
+    }
+    this._tell();
+  }
+
+  /** A cut may be the server's, which says nothing any more: ask at once what holds. */
+  private _onConnection(): void {
+    if (this._watching) {
+      void this.model.list.refresh();
+    }
+    this._tell();
+  }
+
+  private _tell(): void {
+    this._showEnded();
+    this._changed.emit();
+  }
+
+  /**
+   * JupyterLab's own signs go on saying "idle" of a kernel that has ended. There is no
+   * public way to have them say otherwise: of the states that it takes from a message
+   * only "dead" would fit, and drops the connection that Restart needs.
+   */
+  private _showEnded(): void {
+    const { ended } = this;
+    const kernel = this.session.session?.kernel as IStated | null | undefined;
+    if (!ended || !kernel || ended.since === this._restarted) {
+      return;
+    }
+    if (RESTARTING.includes(kernel.status)) {
+      // The list of targets may tell of the end for a moment more.
+      this._restarted = ended.since;
+    } else if (kernel.status === 'idle') {
+      // Also after a cell was refused. Who hears of "idle" now hears it first.
+      void Promise.resolve().then(() => kernel._updateStatus?.('unknown'));
+    }
+  }
+
+  /** Since when the kernel had ended that is being restarted. */
+  private _restarted = 0;
+  private _visible = false;
+  private _watching: IDisposable | null = null;
+  private _isDisposed = false;
+  private _changed = new Signal<this, void>(this);
+}
+
+const RESTARTING: readonly string[] = [
+  'starting',
+  'restarting',
+  'autorestarting'
+];
+
+/** What JupyterLab's kernel connections have and do not declare. */
+type IStated = Kernel.IKernelConnection & {
+  _updateStatus?: (status: Kernel.Status) => void;
+};

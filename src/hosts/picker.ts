@@ -1,0 +1,168 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { IDisposable } from '@lumino/disposable';
+import type { ISignal } from '@lumino/signaling';
+import { Signal } from '@lumino/signaling';
+
+import type { MachineModel } from '../kernels/model';
+import { ApiError, GIB } from '../core';
+
+import type { TargetsModel } from './model';
+import type { IBestFit, ITarget } from './service';
+
+/** Where a notebook is to run: a target by its name, or this machine. */
+export interface IPlace {
+  /** Null for this machine. */
+  readonly target: ITarget | null;
+  readonly kernelName: string;
+  /** What has the kernel see the chosen GPUs alone; empty where none were. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Chooses where a notebook runs, with what each place has to offer now. */
+export class Picker implements IDisposable {
+  constructor(
+    readonly targets: TargetsModel,
+    readonly machine: MachineModel,
+    options: { here: string; kernelName: string; trans: TranslationBundle }
+  ) {
+    this._trans = options.trans;
+    this._here = options.here;
+    this.current = options.kernelName;
+    this._watching = [targets.watch(), machine.watch()];
+    targets.changed.connect(this._onTargets, this);
+    machine.changed.connect(this._tell, this);
+    this._onTargets();
+  }
+
+  /** The kernel that the notebook has; empty without one. */
+  readonly current: string;
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** The chosen target's name; empty for this machine. */
+  get chosen(): string {
+    return this._chosen;
+  }
+  set chosen(name: string) {
+    if (!this._busy) {
+      this._chosen = name;
+      this._error = undefined;
+      this._fit = undefined;
+      this._changed.emit();
+    }
+  }
+
+  /** Whether a target is being connected. */
+  get busy(): boolean {
+    return this._busy;
+  }
+
+  get error(): ApiError | undefined {
+    return this._error;
+  }
+
+  /** What the last search found; undefined before, and once something else is chosen. */
+  get fit(): IBestFit | undefined {
+    return this._fit;
+  }
+
+  /** What is chosen. */
+  get place(): IPlace {
+    const target = this.targets.find(this._chosen) ?? null;
+    return {
+      target,
+      kernelName: target?.kernel_name ?? this._here,
+      environment: this._fit?.target ? this._fit.environment : {}
+    };
+  }
+
+  /** Whether what is chosen is where the notebook runs already. */
+  get isThere(): boolean {
+    const { kernelName, environment } = this.place;
+    return (
+      this.current !== '' &&
+      kernelName === this.current &&
+      Object.keys(environment).length === 0
+    );
+  }
+
+  /** Choose the place whose GPU suits this need best; GiB on one GPU. */
+  async chooseFor(gibibytes: number): Promise<void> {
+    try {
+      const fit = await this.targets.service.bestFit(
+        Math.round(gibibytes * GIB)
+      );
+      if (fit.target) {
+        this.chosen = fit.target;
+      }
+      this._fit = fit;
+    } catch (reason) {
+      this._error = ApiError.from(reason, this._trans);
+    }
+    this._changed.emit();
+  }
+
+  /** Connect to what is chosen, unless it is. Resolves to whether a kernel can start there. */
+  async connect(): Promise<boolean> {
+    const { target } = this.place;
+    if (this._busy) {
+      return false;
+    }
+    if (!target || target.state === 'up') {
+      return true;
+    }
+    this._busy = true;
+    this._error = undefined;
+    this._changed.emit();
+    try {
+      await this.targets.reach(target.name, this._abort.signal);
+      return !this._isDisposed;
+    } catch (reason) {
+      this._error = ApiError.from(reason, this._trans);
+    } finally {
+      this._busy = false;
+      this._changed.emit();
+    }
+    return false;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    if (!this._isDisposed) {
+      this._isDisposed = true;
+      this._abort.abort();
+      this._watching.forEach(each => each.dispose());
+      Signal.clearData(this);
+    }
+  }
+
+  /** At first what the notebook has is chosen. */
+  private _onTargets(): void {
+    if (!this._initial && this.targets.targets) {
+      this._initial = true;
+      this._chosen = this.targets.ofKernel(this.current)?.name ?? '';
+    }
+    this._changed.emit();
+  }
+
+  private _tell(): void {
+    this._changed.emit();
+  }
+
+  private _trans: TranslationBundle;
+  private _here: string;
+  private _chosen = '';
+  private _initial = false;
+  private _busy = false;
+  private _error: ApiError | undefined;
+  private _fit: IBestFit | undefined;
+  private _watching: IDisposable[];
+  private _abort = new AbortController();
+  private _isDisposed = false;
+  private _changed = new Signal<this, void>(this);
+}

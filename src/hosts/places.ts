@@ -1,0 +1,103 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+
+import type { MachineModel } from '../kernels/model';
+import type { IGenOpsCore } from '../core';
+
+import type { TargetsModel } from './model';
+import { Picker } from './picker';
+import type { QuestionsModel } from './questions';
+import type { ITarget } from './service';
+import { openPicker } from './view/picker-dialog';
+
+/** Brings notebooks to where they are to run. */
+export class Places {
+  constructor(private _options: Places.IOptions) {}
+
+  /** Ask where a notebook is to run, connect, and start its kernel there. */
+  async choose(notebook: NotebookPanel): Promise<void> {
+    const { app, model, machine, questions, core } = this._options;
+    const { trans } = core;
+    const { sessionContext } = notebook;
+    await sessionContext.ready;
+    const current = sessionContext.session?.kernel?.name ?? '';
+    const picker = new Picker(model, machine, {
+      here: this._localKernel(current),
+      kernelName: current,
+      trans
+    });
+    const place = await openPicker({
+      picker,
+      questions,
+      trans,
+      title: trans.__('Where should this notebook run?'),
+      action: current ? trans.__('Restart there') : trans.__('Start there'),
+      losesState: current !== ''
+    });
+    if (place?.target) {
+      await model.service.chooseNextStart(
+        place.target.name,
+        sessionContext.path,
+        place.environment
+      );
+    }
+    if (place) {
+      await app.serviceManager.kernelspecs.refreshSpecs();
+      await sessionContext.changeKernel({ name: place.kernelName });
+    }
+  }
+
+  /** Connect to a target unless it is, with word of how that goes. Rejects where that fails. */
+  async reach(target: ITarget): Promise<void> {
+    const { model, core } = this._options;
+    const { trans } = core;
+    if (target.state === 'up') {
+      return;
+    }
+    const id = Notification.emit(
+      trans.__('Connecting to %1…', target.name),
+      'in-progress',
+      { autoClose: false }
+    );
+    try {
+      await model.reach(target.name);
+    } finally {
+      Notification.dismiss(id);
+    }
+  }
+
+  /** The kernel of this machine for a notebook that had another: of the same language, else the server's default. */
+  private _localKernel(current: string): string {
+    const { specs } = this._options.app.serviceManager.kernelspecs;
+    const remote = new Set(
+      this._options.model.targets?.map(({ kernel_name }) => kernel_name)
+    );
+    const isLocal = (name: string) =>
+      !remote.has(name) && !name.startsWith('genops-');
+    if (current && isLocal(current)) {
+      return current;
+    }
+    if (!specs || isLocal(specs.default)) {
+      return specs?.default ?? 'python3';
+    }
+    const names = Object.keys(specs.kernelspecs).filter(isLocal);
+    return (
+      names.find(
+        name => specs.kernelspecs[name]?.language.toLowerCase() === 'python'
+      ) ??
+      names[0] ??
+      specs.default
+    );
+  }
+}
+
+export namespace Places {
+  export interface IOptions {
+    app: JupyterFrontEnd;
+    core: IGenOpsCore;
+    model: TargetsModel;
+    questions: QuestionsModel;
+    machine: MachineModel;
+  }
+}

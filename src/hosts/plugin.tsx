@@ -1,0 +1,139 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ICommandPalette, IToolbarWidgetRegistry } from '@jupyterlab/apputils';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import * as React from 'react';
+
+import { IComputeSection } from '../kernels/tokens';
+import { IGenOpsCore } from '../core';
+import { IGenOpsPanel } from '../panel';
+import { ITaskNotifier } from '../tasks/tokens';
+
+import { CommandIDs, addCommands } from './commands';
+import { EndedKernels } from './ended-kernels';
+import { KernelCommandIDs } from './kernel-commands';
+import { refreshKernelspecs } from './kernelspecs';
+import { TargetsModel } from './model';
+import { NotebookTarget } from './notebook-target';
+import { afterBuild } from './offers';
+import { KernelNotices } from './notices';
+import { QuestionsModel } from './questions';
+import { QuestionDialogs } from './view/question-dialog';
+import { TargetsView } from './view/section';
+import { TargetToolbarItem } from './view/toolbar-item';
+
+/** Other machines that run kernels. */
+export const targetsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:targets',
+  description: 'Other machines that run kernels, over SSH.',
+  autoStart: true,
+  requires: [IGenOpsCore, IGenOpsPanel, IComputeSection, ITaskNotifier],
+  optional: [ICommandPalette, INotebookTracker, IToolbarWidgetRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    compute: IComputeSection,
+    tasks: ITaskNotifier,
+    palette: ICommandPalette | null,
+    notebooks: INotebookTracker | null,
+    toolbars: IToolbarWidgetRegistry | null
+  ): void => {
+    const { trans } = core;
+    const { machine } = compute;
+    const model = new TargetsModel(core);
+    const questions = new QuestionsModel(core, model.service);
+    new QuestionDialogs(questions, trans);
+    // A question may have been waiting when the page was loaded.
+    void app.restored.then(() => questions.start());
+    refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
+    const notices = new KernelNotices(core, model.service);
+    void app.restored.then(() => notices.start());
+    addCommands({
+      app,
+      core,
+      model,
+      questions,
+      machine,
+      tasks,
+      panel,
+      palette,
+      notebooks
+    });
+    const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
+      void app.commands.execute(id, args);
+    };
+
+    if (notebooks) {
+      new EndedKernels({ notebooks, trans });
+    }
+    tasks.offer(task => afterBuild(task, trans, execute));
+
+    compute.addPart(section => {
+      section.drive(model);
+      return (
+        <TargetsView
+          model={model}
+          trans={trans}
+          drive={driven => section.drive(driven)}
+          onAdd={candidate =>
+            execute(CommandIDs.add, candidate ? { host: candidate.alias } : {})
+          }
+          onConnect={({ name }) => execute(CommandIDs.connect, { name })}
+          onDisconnect={({ name }) => execute(CommandIDs.disconnect, { name })}
+          onTest={({ name }) => execute(CommandIDs.test, { name })}
+          onRemove={({ name }) => execute(CommandIDs.remove, { name })}
+          onSettings={({ name }) => execute(CommandIDs.settings, { name })}
+          onClean={({ name }) => execute(CommandIDs.clean, { name })}
+          onNewNotebook={({ name }) => execute(CommandIDs.notebook, { name })}
+          onAttachKernel={({ name }, { kernel_id }) =>
+            execute(KernelCommandIDs.attachKernel, {
+              target: name,
+              kernel: kernel_id
+            })
+          }
+          onStopKernel={({ name }, { kernel_id }) =>
+            execute(KernelCommandIDs.stopKernel, {
+              target: name,
+              kernel: kernel_id
+            })
+          }
+          onKernelLog={({ name }, { kernel_id }) =>
+            execute(KernelCommandIDs.kernelLog, {
+              target: name,
+              kernel: kernel_id
+            })
+          }
+        />
+      );
+    });
+
+    // Where it stands is said in schema/targets.json.
+    toolbars?.addFactory<NotebookPanel>(
+      'Notebook',
+      'genopsTarget',
+      notebook =>
+        new TargetToolbarItem({
+          notebook: new NotebookTarget(notebook.sessionContext, model),
+          trans,
+          onReconnect: name => execute(CommandIDs.connect, { name }),
+          onTakeBack: (target, kernel) =>
+            execute(KernelCommandIDs.attachKernel, {
+              target,
+              kernel,
+              takeOver: true
+            }),
+          onDetach: name => execute(CommandIDs.disconnect, { name }),
+          onLog: (target, kernel) =>
+            execute(KernelCommandIDs.kernelLog, { target, kernel }),
+          onPull: () => execute(CommandIDs.pull),
+          onMove: () => execute(CommandIDs.choose),
+          onOpenPanel: () => panel.open('compute')
+        })
+    );
+  }
+};

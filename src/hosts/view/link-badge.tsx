@@ -1,0 +1,64 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { circleEmptyIcon, circleIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { Callout, StatusBadge, useNow } from '../../core';
+
+import type { ITarget } from '../service';
+import { describeLink } from '../messages';
+
+/** The state of a target's link: a dot and a word. */
+export function LinkBadge(props: {
+  target: ITarget;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { target, trans } = props;
+  const { tone, label, detail } = describeLink(
+    target,
+    Date.now() / 1000,
+    trans
+  );
+  return (
+    <StatusBadge
+      tone={tone}
+      label={label}
+      caption={detail || undefined}
+      icon={
+        target.state === 'idle' || target.state === 'down'
+          ? circleEmptyIcon
+          : target.state === 'connecting'
+            ? undefined
+            : circleIcon
+      }
+    />
+  );
+}
+
+/** Why a target could not be connected, and what to do about it. */
+export function LinkFailure(props: {
+  target: ITarget;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { target, trans } = props;
+  return (
+    <Callout tone="error" title={trans.__('It could not be connected.')}>
+      {target.message && <p>{target.message}</p>}
+      {target.hint && <p>{target.hint}</p>}
+    </Callout>
+  );
+}
+
+/** What there is to say of a lost link; the time to the next try counts down. */
+export function LinkDetail(props: {
+  target: ITarget;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { target, trans } = props;
+  const now = useNow(target.state === 'down' ? 1 : 0);
+  const { detail } = describeLink(
+    target,
+    target.state === 'down' ? now : 0,
+    trans
+  );
+  return detail ? <p className="gol-Note">{detail}</p> : null;
+}

@@ -1,0 +1,338 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+import * as React from 'react';
+
+import { stateWord } from '../../kernels/kernel-messages';
+import { ActionButton, Callout, Facts } from '../../core';
+
+import type { NotebookTarget } from '../notebook-target';
+import {
+  formatPrice,
+  formatRoundTrip,
+  isConnected,
+  staleWords
+} from '../messages';
+
+import { GpuBars, HostBars } from './gpu-bars';
+import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
+
+/** What can be done from a notebook's toolbar. */
+export interface INotebookActions {
+  onReconnect: (target: string) => void;
+  /** Take the kernel back from the Lab that has taken it over. */
+  onTakeBack: (target: string, kernelId: string) => void;
+  onDetach: (target: string) => void;
+  onLog: (target: string, kernelId: string) => void;
+  onPull: () => void;
+  onMove: () => void;
+  onOpenPanel: () => void;
+}
+
+/** Below the toolbar item: details of where the notebook runs. Escape and a click elsewhere close it. */
+export class NotebookPopup extends ReactWidget {
+  constructor(private _options: NotebookPopup.IOptions) {
+    super();
+    this.addClass('gol-Popup');
+    this.addClass('jp-ThemedContainer');
+    this.node.setAttribute('role', 'dialog');
+    this.node.setAttribute(
+      'aria-label',
+      _options.trans.__('Where this notebook runs')
+    );
+    this.node.tabIndex = -1;
+    _options.notebook.changed.connect(this.update, this);
+  }
+
+  /** Show it below its anchor and give it the focus. */
+  open(): void {
+    Widget.attach(this, document.body);
+    this._place();
+    this.node.focus();
+  }
+
+  override dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    if (this.node.contains(document.activeElement)) {
+      this._leave();
+      return;
+    }
+    super.dispose();
+  }
+
+  /** Close it; the keyboard goes on from where it was opened. */
+  private _leave(): void {
+    this._options.anchor.querySelector('button')?.focus();
+    super.dispose();
+  }
+
+  /** The DOM's events, not to be called by anybody else. */
+  handleEvent(event: Event): void {
+    if (event.type === 'resize') {
+      requestAnimationFrame(() => this._place());
+      return;
+    }
+    if (event instanceof KeyboardEvent) {
+      if (event.key === 'Escape') {
+        event.preventDefault();
+        event.stopPropagation();
+        this.dispose();
+      } else if (event.key === 'Tab') {
+        // Who leaves it by the keyboard is done with it.
+        requestAnimationFrame(() => {
+          if (!this.isDisposed && !this.node.contains(document.activeElement)) {
+            this._leave();
+          }
+        });
+      }
+      return;
+    }
+    const at = event.target as Node;
+    if (!this.node.contains(at) && !this._options.anchor.contains(at)) {
+      this.dispose();
+    }
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    document.addEventListener('keydown', this, true);
+    document.addEventListener('mousedown', this, true);
+    window.addEventListener('resize', this);
+  }
+
+  protected override onBeforeDetach(msg: Message): void {
+    document.removeEventListener('keydown', this, true);
+    document.removeEventListener('mousedown', this, true);
+    window.removeEventListener('resize', this);
+    super.onBeforeDetach(msg);
+  }
+
+  /** Below its anchor, within the window. */
+  private _place(): void {
+    const { right, bottom } = this._options.anchor.getBoundingClientRect();
+    const room = window.innerWidth - POPUP_PX - 8;
+    const free = Math.max(8, window.innerWidth - right);
+    this.node.style.top = `${bottom + 4}px`;
+    this.node.style.right = `${Math.min(free, Math.max(8, room))}px`;
+  }
+
+  protected override render(): React.ReactElement {
+    const { notebook, trans } = this._options;
+    const leave = (work: () => void) => () => {
+      this.dispose();
+      work();
+    };
+    return (
+      <PopupView
+        notebook={notebook}
+        trans={trans}
+        onReconnect={name => this._options.onReconnect(name)}
+        onTakeBack={(name, id) => this._options.onTakeBack(name, id)}
+        onDetach={name => this._options.onDetach(name)}
+        onLog={(name, id) => leave(() => this._options.onLog(name, id))()}
+        onPull={leave(this._options.onPull)}
+        onMove={leave(this._options.onMove)}
+        onOpenPanel={leave(this._options.onOpenPanel)}
+      />
+    );
+  }
+}
+
+export namespace NotebookPopup {
+  export interface IOptions extends INotebookActions {
+    notebook: NotebookTarget;
+    /** The popup opens below it, and gives the focus back to its button. */
+    anchor: HTMLElement;
+    trans: TranslationBundle;
+  }
+}
+
+/** How wide it is. */
+const POPUP_PX = 320;
+
+function PopupView(
+  props: INotebookActions & {
+    notebook: NotebookTarget;
+    trans: TranslationBundle;
+  }
+): React.ReactElement {
+  const { notebook, trans } = props;
+  const { target, targetName, isRemote, kernelId, taken, ended } = notebook;
+  const move = (
+    <ActionButton
+      label={trans.__('Move to another target…')}
+      caption={trans.__(
+        'Choose where this notebook runs; a new kernel starts there'
+      )}
+      onClick={props.onMove}
+    />
+  );
+  const panel = (
+    <ActionButton
+      label={trans.__('Open the panel')}
+      caption={trans.__('Show all targets in the GenOps Lab panel')}
+      onClick={props.onOpenPanel}
+    />
+  );
+  if (!isRemote) {
+    return (
+      <>
+        <div className="gol-Popup-head">
+          <h2>{kernelId ? trans.__('This machine') : trans.__('No kernel')}</h2>
+        </div>
+        <p className="gol-Note">
+          {kernelId
+            ? trans.__('The kernel runs beside the Jupyter server.')
+            : trans.__('This notebook has no kernel.')}
+        </p>
+        <div className="gol-Actions">
+          {move}
+          {panel}
+        </div>
+      </>
+    );
+  }
+  if (!target) {
+    return (
+      <>
+        <div className="gol-Popup-head">
+          <h2>{targetName}</h2>
+        </div>
+        <Callout
+          tone="warning"
+          title={
+            notebook.model.targets
+              ? trans.__('“%1” is not a target any more.', targetName)
+              : trans.__('Nothing is known of it yet.')
+          }
+        >
+          {notebook.model.list.error?.message}
+        </Callout>
+        <div className="gol-Actions">
+          {move}
+          {panel}
+        </div>
+      </>
+    );
+  }
+  const stale = staleWords(target, trans);
+  const isUp = isConnected(target);
+  const busy = target.state === 'connecting' || target.state === 'asking';
+  return (
+    <>
+      <div className="gol-Popup-head">
+        <h2 title={target.name}>{target.name}</h2>
+        <LinkBadge target={target} trans={trans} />
+      </div>
+      {target.state === 'failed' ? (
+        <LinkFailure target={target} trans={trans} />
+      ) : (
+        <LinkDetail target={target} trans={trans} />
+      )}
+      {taken && (
+        <Callout
+          tone="warning"
+          title={trans.__('Another Lab has this kernel.')}
+        >
+          {trans.__(
+            '%1 took it over. It runs on, and what it puts out goes there. That Lab sees it when you take it back.',
+            taken.other
+          )}
+        </Callout>
+      )}
+      {ended && (
+        <Callout tone="warning" title={trans.__('The kernel has ended.')}>
+          {[
+            ended.reason,
+            trans.__('What it held in memory is gone; its outputs are here.')
+          ]
+            .filter(Boolean)
+            .join(' ')}
+        </Callout>
+      )}
+      {target.reading && (
+        <div className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>
+          <GpuBars reading={target.reading} trans={trans} />
+          <HostBars reading={target.reading} trans={trans} />
+        </div>
+      )}
+      {stale && <p className="gol-Note">{stale}</p>}
+      <Facts
+        facts={[
+          target.host ? [trans.__('Host'), target.host] : null,
+          isUp && target.rtt_s !== null
+            ? [trans.__('Round trip'), formatRoundTrip(target.rtt_s)]
+            : null,
+          target.price_per_hour !== null
+            ? [trans.__('Price'), formatPrice(target.price_per_hour, trans)]
+            : null,
+          [
+            trans.__('Kernel'),
+            ended
+              ? trans.__('ended')
+              : stateWord(notebook.session.kernelDisplayStatus, trans).label
+          ]
+        ]}
+      />
+      <div className="gol-Actions">
+        {isUp && ended && (
+          <ActionButton
+            primary
+            label={trans.__('Restart')}
+            caption={trans.__(
+              'Start a new kernel for this notebook on %1',
+              target.name
+            )}
+            onClick={() => void notebook.restart()}
+          />
+        )}
+        {isUp && taken && (
+          <ActionButton
+            label={trans.__('Take it back')}
+            caption={trans.__('Attach the kernel to this Lab again')}
+            onClick={() => props.onTakeBack(target.name, kernelId)}
+          />
+        )}
+        {!isUp && !busy && (
+          <ActionButton
+            label={trans.__('Reconnect')}
+            caption={trans.__('Connect to %1 now', target.name)}
+            onClick={() => props.onReconnect(target.name)}
+          />
+        )}
+        {isUp && (
+          <>
+            {target.kind === 'ssh' && (
+              <ActionButton
+                label={trans.__('Bring files back…')}
+                caption={trans.__(
+                  'See what is new or changed in the notebook’s folder on %1, and bring it here',
+                  target.name
+                )}
+                onClick={props.onPull}
+              />
+            )}
+            <ActionButton
+              label={trans.__("Kernel's log")}
+              caption={trans.__('Show what its process wrote outside of cells')}
+              onClick={() => props.onLog(target.name, kernelId)}
+            />
+            <ActionButton
+              label={trans.__('Detach')}
+              caption={trans.__(
+                'Disconnect from %1; its kernels go on, and what they say is kept there',
+                target.name
+              )}
+              onClick={() => props.onDetach(target.name)}
+            />
+          </>
+        )}
+        {move}
+        {panel}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,320 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  Callout,
+  FormError,
+  formatBytesOf,
+  formatPercent
+} from '../../core';
+
+import { inOrder } from '../model';
+import type { IPlace, Picker } from '../picker';
+import type { QuestionsModel } from '../questions';
+import type { ITarget } from '../service';
+import {
+  formatPrice,
+  formatRoundTrip,
+  gpuSummary,
+  staleWords
+} from '../messages';
+
+import { GpuBars, HostBars } from './gpu-bars';
+import { LinkBadge, LinkDetail } from './link-badge';
+import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import { QuestionForm } from './question-form';
+
+/** Ask where a notebook is to run. Resolves to the place once it can be used, or undefined. */
+export async function openPicker(
+  options: IPickerOptions
+): Promise<IPlace | undefined> {
+  const { picker, questions } = options;
+  const changed = new Signal<Picker, void>(picker);
+  const tell = () => changed.emit();
+  picker.changed.connect(tell, tell);
+  questions.changed.connect(tell, tell);
+  const hosted = questions.host();
+  let place: IPlace | undefined;
+  const accept = async () => {
+    if (await picker.connect()) {
+      place = picker.place;
+      dialog.finish();
+    }
+  };
+  const dialog = new ModelDialog({
+    title: options.title,
+    changed,
+    render: () => (
+      <PickerView
+        {...options}
+        onAccept={() => void accept()}
+        onCancel={() => dialog.finish()}
+      />
+    ),
+    onLeave: () => dialog.finish(),
+    focus: 'input[type="radio"]:checked'
+  });
+  await dialog.launch().finally(() => {
+    picker.changed.disconnect(tell, tell);
+    questions.changed.disconnect(tell, tell);
+    hosted.dispose();
+    picker.dispose();
+  });
+  return place;
+}
+
+export interface IPickerOptions {
+  /** Disposed with the dialog. */
+  picker: Picker;
+  questions: QuestionsModel;
+  trans: TranslationBundle;
+  title: string;
+  /** The verb on the button. */
+  action: string;
+  /** Whether a kernel's state is lost by it. */
+  losesState: boolean;
+}
+
+/** All places as radio buttons, with what they have to offer. */
+export function PickerView(
+  props: IPickerOptions & { onAccept: () => void; onCancel: () => void }
+): React.ReactElement {
+  const { picker, questions, trans } = props;
+  const { targets } = picker.targets;
+  const question = questions.current;
+  const name = React.useId();
+  if (question) {
+    return (
+      <QuestionForm
+        question={question}
+        model={questions}
+        trans={trans}
+        within
+      />
+    );
+  }
+  return (
+    <form
+      className="gol-Form gol-Picker"
+      aria-busy={picker.busy}
+      onSubmit={event => {
+        event.preventDefault();
+        props.onAccept();
+      }}
+    >
+      <fieldset className="gol-Places" disabled={picker.busy}>
+        <legend className="gol-VisuallyHidden">{props.title}</legend>
+        <Place picker={picker} group={name} value="">
+          <ThisMachine picker={picker} trans={trans} />
+        </Place>
+        {targets &&
+          inOrder(targets).map(target => (
+            <Place
+              key={target.name}
+              picker={picker}
+              group={name}
+              value={target.name}
+            >
+              <Offer
+                target={target}
+                chosen={picker.chosen === target.name}
+                told={picker.error !== undefined}
+                trans={trans}
+              />
+            </Place>
+          ))}
+      </fieldset>
+      {!targets && !picker.targets.list.error && (
+        <p className="gol-Note">{trans.__('Loading…')}</p>
+      )}
+      {targets?.length === 0 && (
+        <p className="gol-Note">
+          {trans.__(
+            'Add a host in the Compute section to run notebooks there.'
+          )}
+        </p>
+      )}
+      {targets && targets.length > 0 && (
+        <BestFit picker={picker} trans={trans} />
+      )}
+      <FormError error={picker.error ?? picker.targets.list.error} />
+      {props.losesState && !picker.isThere && (
+        <Callout
+          tone="warning"
+          title={trans.__('What the kernel holds in memory is lost.')}
+        >
+          {trans.__(
+            'The notebook and its outputs stay; its variables do not. A new kernel starts in the place that you choose.'
+          )}
+        </Callout>
+      )}
+      <DialogButtons>
+        <DialogButton
+          kind="cancel"
+          label={trans.__('Cancel')}
+          onClick={props.onCancel}
+        />
+        <DialogButton
+          kind={props.losesState && !picker.isThere ? 'warn' : 'accept'}
+          label={
+            picker.busy
+              ? trans.__('Connecting…')
+              : picker.place.target && picker.place.target.state !== 'up'
+                ? trans.__('Connect and start')
+                : props.action
+          }
+          disabled={picker.busy || picker.isThere}
+        />
+      </DialogButtons>
+    </form>
+  );
+}
+
+/** How much GPU memory is needed, and which place suits that best. */
+function BestFit(props: {
+  picker: Picker;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { picker, trans } = props;
+  const [need, setNeed] = React.useState('20');
+  const id = React.useId();
+  const gibibytes = Number(need.replace(',', '.'));
+  const valid = Number.isFinite(gibibytes) && gibibytes > 0;
+  const search = () => {
+    if (valid) {
+      void picker.chooseFor(gibibytes);
+    }
+  };
+  return (
+    <div className="gol-BestFit">
+      <label htmlFor={id}>{trans.__('Best fit for')}</label>
+      <input
+        id={id}
+        className="gol-Field-control"
+        type="text"
+        inputMode="decimal"
+        value={need}
+        autoComplete="off"
+        aria-invalid={valid ? undefined : true}
+        aria-describedby={`${id}-unit`}
+        onChange={event => setNeed(event.target.value)}
+        onKeyDown={event => {
+          if (event.key === 'Enter') {
+            event.preventDefault();
+            search();
+          }
+        }}
+      />
+      <span id={`${id}-unit`}>{trans.__('GiB of GPU memory')}</span>
+      <ActionButton
+        label={trans.__('Choose')}
+        caption={trans.__('Choose among the targets that are connected')}
+        disabled={!valid || picker.busy}
+        onClick={search}
+      />
+      <p className="gol-BestFit-reason" role="status">
+        {picker.fit &&
+          (Object.keys(picker.place.environment).length > 0
+            ? trans.__(
+                '%1 The kernel will see nothing else.',
+                picker.fit.reason
+              )
+            : picker.fit.reason)}
+      </p>
+    </div>
+  );
+}
+
+function Place(props: {
+  picker: Picker;
+  group: string;
+  /** The name of the target; empty for this machine. */
+  value: string;
+  children: React.ReactNode;
+}): React.ReactElement {
+  const { picker, value } = props;
+  return (
+    <label className="gol-Place">
+      <input
+        type="radio"
+        name={props.group}
+        value={value}
+        checked={picker.chosen === value}
+        onChange={() => {
+          picker.chosen = value;
+        }}
+      />
+      <span className="gol-Place-body">{props.children}</span>
+    </label>
+  );
+}
+
+function ThisMachine(props: {
+  picker: Picker;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { picker, trans } = props;
+  const machine = picker.machine.reading?.machine;
+  const figures = machine && [
+    trans.__('CPU %1', formatPercent(machine.cpu_percent)),
+    trans.__(
+      'memory %1',
+      formatBytesOf(machine.memory_used_bytes, machine.memory_total_bytes)
+    ),
+    machine.gpus.length === 0
+      ? trans.__('no GPU')
+      : trans._n('%1 GPU', '%1 GPUs', machine.gpus.length)
+  ];
+  return (
+    <>
+      <span className="gol-Place-head">
+        <span className="gol-Place-name">{trans.__('This machine')}</span>
+      </span>
+      {figures && <span className="gol-Place-line">{figures.join(' · ')}</span>}
+    </>
+  );
+}
+
+/** What a target has to offer, in two lines; its GPUs one by one where it is chosen. */
+function Offer(props: {
+  target: ITarget;
+  chosen: boolean;
+  /** Whether what went wrong is said elsewhere. */
+  told: boolean;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { target, chosen, told, trans } = props;
+  const { reading } = target;
+  const stale = staleWords(target, trans);
+  const line = [
+    gpuSummary(target, trans),
+    stale,
+    formatRoundTrip(target.state === 'up' ? target.rtt_s : null),
+    target.host
+  ].filter(Boolean);
+  return (
+    <>
+      <span className="gol-Place-head">
+        <span className="gol-Place-name" title={target.name}>
+          {target.name}
+        </span>
+        <LinkBadge target={target} trans={trans} />
+        <span className="gol-Place-price">
+          {formatPrice(target.price_per_hour, trans)}
+        </span>
+      </span>
+      <span className="gol-Place-line">{line.join(' · ')}</span>
+      {chosen && !told && target.state !== 'up' && (
+        <LinkDetail target={target} trans={trans} />
+      )}
+      {chosen && reading && (
+        <span className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>
+          <GpuBars reading={reading} trans={trans} />
+          <HostBars reading={reading} trans={trans} />
+        </span>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,272 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+import * as React from 'react';
+
+import {
+  Callout,
+  DataTable,
+  FormError,
+  formatBytes,
+  formatDuration
+} from '../../core';
+
+import type { QuestionsModel } from '../questions';
+import type { IStoredItem } from '../service';
+import type { TargetStorage } from '../storage';
+import { isRemovable } from '../storage';
+import { onOneLine } from '../messages';
+
+import { DialogButton, DialogButtons, ModelDialog } from './model-dialog';
+import { QuestionForm } from './question-form';
+
+/** Show what lies on a target's host, and remove what the person ticks. Resolves when the dialog is closed. */
+export async function openStorageDialog(options: {
+  /** Disposed with the dialog. */
+  storage: TargetStorage;
+  questions: QuestionsModel;
+  trans: TranslationBundle;
+}): Promise<void> {
+  const { storage, questions, trans } = options;
+  const changed = new Signal<TargetStorage, void>(storage);
+  const tell = () => changed.emit();
+  storage.changed.connect(tell, tell);
+  questions.changed.connect(tell, tell);
+  // A login may ask something while it connects.
+  const hosted = questions.host();
+  const close = () => dialog.finish();
+  const dialog = new ModelDialog({
+    title: trans.__('What GenOps Lab has left on %1', storage.target),
+    changed,
+    render: () => <StorageView {...options} onClose={close} />,
+    onLeave: close,
+    focus: '.jp-mod-reject'
+  });
+  await dialog.launch().finally(() => {
+    storage.changed.disconnect(tell, tell);
+    questions.changed.disconnect(tell, tell);
+    hosted.dispose();
+    storage.dispose();
+  });
+}
+
+/** What lies there with its size and who uses it, and then what was freed. */
+export function StorageView(props: {
+  storage: TargetStorage;
+  questions: QuestionsModel;
+  trans: TranslationBundle;
+  onClose: () => void;
+}): React.ReactElement {
+  const { storage, questions, trans } = props;
+  const { chosen, items, state, isAway } = storage;
+  const forced = chosen.filter(({ stays }) => stays !== '');
+  // A second dialog would wait for the end of this one: what is asked stands in it.
+  const asked = forced.map(({ path }) => path).join('\n');
+  const [sure, setSure] = React.useState('');
+  const asks = asked !== '' && sure === asked && state === 'ready';
+  if (questions.current) {
+    return (
+      <QuestionForm
+        question={questions.current}
+        model={questions}
+        trans={trans}
+        within
+      />
+    );
+  }
+  return (
+    <form
+      className="gol-Form gol-Stored"
+      aria-busy={state !== 'ready' && state !== 'failed'}
+      onSubmit={event => {
+        event.preventDefault();
+        if (asked === '' || asks) {
+          setSure('');
+          void storage.remove();
+        } else {
+          setSure(asked);
+        }
+      }}
+    >
+      <p className="gol-Note">
+        {trans.__(
+          'Environments that were built there, and copies of notebooks’ folders. What a kernel or another process uses stays.'
+        )}
+      </p>
+      <div role="status">
+        {state === 'connecting' && (
+          <p className="gol-Note">
+            {trans.__('Connecting to %1…', storage.target)}
+          </p>
+        )}
+        {state === 'looking' && (
+          <p className="gol-Note">{trans.__('Looking at what lies there…')}</p>
+        )}
+        {state === 'removing' && (
+          <p className="gol-Note">
+            {trans._n(
+              'Removing; %1 is left to do…',
+              'Removing; %1 are left to do…',
+              chosen.length
+            )}
+          </p>
+        )}
+        <Freed storage={storage} trans={trans} />
+      </div>
+      {items && <Items {...props} items={items} />}
+      <div role="alert">
+        {asks && (
+          <Callout
+            tone="warning"
+            title={trans.__('Remove results that may be nowhere else?')}
+          >
+            <ul>
+              {forced.map(({ path, stays }) => (
+                <li key={path}>
+                  {onOneLine(path)}: {onOneLine(stays)}
+                </li>
+              ))}
+            </ul>
+          </Callout>
+        )}
+      </div>
+      <FormError error={storage.error} />
+      <DialogButtons>
+        <DialogButton
+          kind="cancel"
+          label={trans.__('Close')}
+          onClick={props.onClose}
+        />
+        {state === 'failed' && (
+          <DialogButton
+            kind={isAway ? 'cancel' : 'accept'}
+            label={trans.__('Look again')}
+            onClick={() => void storage.look()}
+          />
+        )}
+        {isAway && (
+          <DialogButton
+            kind="accept"
+            label={trans.__('Connect')}
+            caption={trans.__('Connect now; it may ask for a password')}
+            onClick={() => void storage.connect()}
+          />
+        )}
+        {items && items.length > 0 && (
+          <DialogButton
+            kind="warn"
+            label={
+              asks
+                ? trans.__('Remove all the same')
+                : chosen.length === 0
+                  ? trans.__('Remove')
+                  : trans._n(
+                      'Remove %1 (%2)',
+                      'Remove %1 (%2)',
+                      chosen.length,
+                      formatBytes(storage.chosenBytes)
+                    )
+            }
+            caption={trans.__('Delete what is ticked from the host')}
+            disabled={state !== 'ready' || chosen.length === 0}
+          />
+        )}
+      </DialogButtons>
+    </form>
+  );
+}
+
+function Items(props: {
+  storage: TargetStorage;
+  items: readonly IStoredItem[];
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { storage, items, trans } = props;
+  if (items.length === 0) {
+    return <p>{trans.__('GenOps Lab has left nothing there.')}</p>;
+  }
+  return (
+    <div className="gol-Stored-items">
+      <DataTable
+        caption={trans.__('What lies on %1', storage.target)}
+        rows={items}
+        rowKey={({ path }) => path}
+        columns={[
+          {
+            id: 'what',
+            title: trans.__('What'),
+            cell: item => (
+              <label className="gol-Tick">
+                <input
+                  type="checkbox"
+                  checked={storage.isTicked(item)}
+                  disabled={storage.state !== 'ready' || !isRemovable(item)}
+                  onChange={event => storage.tick(item, event.target.checked)}
+                />
+                <span>
+                  {item.kind === 'environment'
+                    ? trans.__('Environment')
+                    : trans.__('Copy of a folder')}
+                  <code>{onOneLine(item.path)}</code>
+                </span>
+              </label>
+            )
+          },
+          {
+            id: 'size',
+            title: trans.__('Size'),
+            numeric: true,
+            cell: ({ size_bytes }) =>
+              size_bytes === null ? '' : formatBytes(size_bytes ?? 0)
+          },
+          {
+            id: 'unused',
+            title: trans.__('Unused for'),
+            numeric: true,
+            cell: ({ unused_s }) =>
+              unused_s === null ? '' : unusedWords(unused_s ?? 0, trans)
+          },
+          {
+            id: 'why',
+            title: trans.__('Note'),
+            cell: ({ stays }) =>
+              stays ? onOneLine(stays) : trans.__('nobody uses it')
+          }
+        ]}
+      />
+    </div>
+  );
+}
+
+function Freed(props: {
+  storage: TargetStorage;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { storage, trans } = props;
+  const { freed, troubles, state } = storage;
+  if (freed === undefined || state === 'removing') {
+    return null;
+  }
+  return (
+    <Callout
+      tone={troubles.length > 0 ? 'warning' : 'ok'}
+      title={
+        freed === 0
+          ? trans.__('Nothing was freed.')
+          : trans.__('%1 freed.', formatBytes(freed))
+      }
+    >
+      {troubles.length > 0 && (
+        <ul>
+          {troubles.map(each => (
+            <li key={each}>{onOneLine(each)}</li>
+          ))}
+        </ul>
+      )}
+    </Callout>
+  );
+}
+
+/** How long nobody used it; seconds say nothing here. */
+function unusedWords(seconds: number, trans: TranslationBundle): string {
+  return seconds < 60 ? trans.__('used just now') : formatDuration(seconds);
+}

@@ -1,0 +1,228 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import {
+  codeCheckIcon,
+  deleteIcon,
+  settingsIcon
+} from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  Disclosure,
+  Facts,
+  IconButton,
+  formatBytesOf
+} from '../../core';
+import { formatNumber } from '../../core/palette';
+import type { IDriven } from '../../panel/tokens';
+
+import type { TargetsModel } from '../model';
+import type { IRemoteKernel, ITarget } from '../service';
+import {
+  formatPrice,
+  formatRoundTrip,
+  minutesWords,
+  staleWords,
+  targetTitle,
+  warmWords
+} from '../messages';
+
+import { GpuBars, GpuDetails, HostBars } from './gpu-bars';
+import { KernelsThere } from './kernels-there';
+import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
+
+/** What a person can do with a target. */
+export interface ITargetActions {
+  onConnect: (target: ITarget) => void;
+  onDisconnect: (target: ITarget) => void;
+  onTest: (target: ITarget) => void;
+  onRemove: (target: ITarget) => void;
+  onSettings: (target: ITarget) => void;
+  onClean: (target: ITarget) => void;
+  onNewNotebook: (target: ITarget) => void;
+  onAttachKernel: (target: ITarget, kernel: IRemoteKernel) => void;
+  onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
+  onKernelLog: (target: ITarget, kernel: IRemoteKernel) => void;
+}
+
+/** A target: how its link is, what its host does, and what can be done. */
+export function TargetCard(props: TargetCard.IProps): React.ReactElement {
+  const { target, trans } = props;
+  const { reading, state } = target;
+  const stale = staleWords(target, trans);
+  const line = [
+    formatRoundTrip(state === 'up' ? target.rtt_s : null),
+    formatPrice(target.price_per_hour, trans),
+    target.kind === 'local' ? trans.__('this machine') : target.host
+  ].filter(Boolean);
+  return (
+    <section
+      className={`gol-Target gol-mod-${state}`}
+      aria-label={trans.__('Target %1', target.name)}
+    >
+      <div className="gol-Target-head">
+        <h5 className="gol-Target-name" title={target.name}>
+          {target.name}
+        </h5>
+        <LinkBadge target={target} trans={trans} />
+      </div>
+      <p className="gol-Target-line" title={line.join(' · ')}>
+        {line.join(' · ')}
+      </p>
+      {state === 'failed' ? (
+        <LinkFailure target={target} trans={trans} />
+      ) : (
+        <LinkDetail target={target} trans={trans} />
+      )}
+      {reading && (
+        <div className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>
+          <GpuBars reading={reading} trans={trans} />
+          <HostBars reading={reading} trans={trans} />
+        </div>
+      )}
+      {stale && <p className="gol-Note">{stale}</p>}
+      <TargetButtons {...props} />
+      {reading && (
+        <Disclosure title={trans.__('Details')}>
+          <TargetDetails target={target} trans={trans} />
+          {state === 'up' && (
+            <div className="gol-Actions">
+              <ActionButton
+                label={trans.__('Free space…')}
+                caption={trans.__(
+                  'See what GenOps Lab has left on %1, and remove what nobody needs',
+                  target.name
+                )}
+                onClick={() => props.onClean(target)}
+              />
+            </div>
+          )}
+        </Disclosure>
+      )}
+      {state === 'up' && (
+        <Disclosure title={trans.__('Kernels there')}>
+          <KernelsThere {...props} />
+        </Disclosure>
+      )}
+    </section>
+  );
+}
+
+export namespace TargetCard {
+  export interface IProps extends ITargetActions {
+    target: ITarget;
+    model: TargetsModel;
+    trans: TranslationBundle;
+    /** Ties what is read to what a person can see. */
+    drive: (driven: IDriven) => { dispose(): void };
+  }
+}
+
+function TargetButtons(props: TargetCard.IProps): React.ReactElement {
+  const { target, trans } = props;
+  const { name, state } = target;
+  const title = targetTitle(target, trans);
+  const busy = state === 'connecting' || state === 'asking';
+  return (
+    <div className="gol-Actions">
+      {(state === 'idle' || state === 'failed') && (
+        <ActionButton
+          label={trans.__('Connect')}
+          caption={trans.__('Connect to %1; it may ask something', name)}
+          onClick={() => props.onConnect(target)}
+        />
+      )}
+      {state === 'down' && (
+        <ActionButton
+          label={trans.__('Try now')}
+          caption={trans.__('Connect to %1 at once', name)}
+          onClick={() => props.onConnect(target)}
+        />
+      )}
+      {(state === 'up' || state === 'idle') && (
+        <ActionButton
+          label={trans.__('New notebook')}
+          caption={trans.__(
+            'Open a new notebook whose kernel runs on %1',
+            title
+          )}
+          onClick={() => props.onNewNotebook(target)}
+        />
+      )}
+      {(state === 'up' || state === 'down' || busy) && (
+        <ActionButton
+          label={busy ? trans.__('Cancel') : trans.__('Disconnect')}
+          caption={trans.__('Disconnect from %1; its kernels go on', name)}
+          onClick={() => props.onDisconnect(target)}
+        />
+      )}
+      <span className="gol-Target-icons">
+        <IconButton
+          icon={codeCheckIcon}
+          label={trans.__('Test %1', name)}
+          disabled={busy}
+          onClick={() => props.onTest(target)}
+        />
+        {!target.locked && (
+          <IconButton
+            icon={settingsIcon}
+            label={trans.__('Settings of %1', name)}
+            onClick={() => props.onSettings(target)}
+          />
+        )}
+        {!target.locked && (
+          <IconButton
+            icon={deleteIcon}
+            label={trans.__('Remove %1', name)}
+            onClick={() => props.onRemove(target)}
+          />
+        )}
+      </span>
+    </div>
+  );
+}
+
+/** What stands behind the bars. */
+export function TargetDetails(props: {
+  target: ITarget;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { target, trans } = props;
+  const { reading } = target;
+  const load = reading?.load?.map(each => formatNumber(each)).join(' ');
+  const disk =
+    reading?.disk_total_bytes && reading.disk_free_bytes !== null
+      ? formatBytesOf(
+          reading.disk_total_bytes - reading.disk_free_bytes,
+          reading.disk_total_bytes
+        )
+      : '';
+  const warm = warmWords(target, trans);
+  const minutes = target.policy.idle_minutes;
+  const idle = minutes ? trans.__('%1 idle', minutesWords(minutes, trans)) : '';
+  const login = target.user ? `${target.user}@${target.host}` : target.host;
+  return (
+    <>
+      {reading?.gpus.map(gpu => (
+        <GpuDetails key={gpu.index} gpu={gpu} trans={trans} />
+      ))}
+      <Facts
+        facts={[
+          reading ? [trans.__('Machine'), reading.hostname] : null,
+          target.host ? [trans.__('Host'), login] : null,
+          [trans.__('Python'), target.python],
+          load ? [trans.__('Load'), load] : null,
+          disk ? [trans.__('Disk'), disk] : null,
+          warm ? [trans.__('Kernels'), warm] : null,
+          idle ? [trans.__('Ends after'), idle] : null,
+          target.carrier_used
+            ? [trans.__('Through'), target.carrier_used]
+            : null,
+          target.secrets.length > 0
+            ? [trans.__('Secrets'), target.secrets.join(', ')]
+            : null
+        ]}
+      />
+    </>
+  );
+}

@@ -1,0 +1,214 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import type { Message } from '@lumino/messaging';
+import * as React from 'react';
+
+import { Sparkline, computeIcon, formatPercent } from '../../core';
+
+import type { IGpuHistory } from '../model';
+import { HISTORY, gpuShares } from '../model';
+import type { NotebookTarget } from '../notebook-target';
+import type { ITarget } from '../service';
+import type { Gone } from '../messages';
+import { describeLink, formatRoundTrip, goneWords } from '../messages';
+
+import type { INotebookActions } from './notebook-popup';
+import { NotebookPopup } from './notebook-popup';
+
+/**
+ * Where a notebook's kernel runs, in the notebook's toolbar. It is quiet for this
+ * machine; for another it tells the link's state, the GPUs and the round trip.
+ */
+export class TargetToolbarItem extends ReactWidget {
+  constructor(private _options: TargetToolbarItem.IOptions) {
+    super();
+    this.addClass('gol-TargetItem');
+    _options.notebook.changed.connect(this.update, this);
+    document.addEventListener('visibilitychange', this._check);
+  }
+
+  override dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    document.removeEventListener('visibilitychange', this._check);
+    this._popup?.dispose();
+    this._options.notebook.dispose();
+    super.dispose();
+  }
+
+  protected override onAfterAttach(msg: Message): void {
+    super.onAfterAttach(msg);
+    this._check();
+  }
+
+  protected override onAfterDetach(msg: Message): void {
+    super.onAfterDetach(msg);
+    this._check();
+  }
+
+  protected override onAfterShow(msg: Message): void {
+    super.onAfterShow(msg);
+    this._check();
+  }
+
+  protected override onAfterHide(msg: Message): void {
+    super.onAfterHide(msg);
+    this._check();
+  }
+
+  protected override render(): React.ReactElement {
+    const { notebook, trans } = this._options;
+    return (
+      <ItemView
+        isRemote={notebook.isRemote}
+        hasKernel={notebook.kernelName !== ''}
+        name={notebook.targetName}
+        target={notebook.target}
+        gone={notebook.gone}
+        history={notebook.model.history(notebook.targetName)}
+        known={notebook.model.targets !== undefined}
+        open={this._popup !== null}
+        trans={trans}
+        onClick={() => this._toggle()}
+      />
+    );
+  }
+
+  private _toggle(): void {
+    if (this._popup) {
+      this._popup.dispose();
+      return;
+    }
+    this._popup = new NotebookPopup({
+      ...this._options,
+      anchor: this.node
+    });
+    this._popup.disposed.connect(() => {
+      this._popup = null;
+      this.update();
+    }, this);
+    this._popup.open();
+    this.update();
+  }
+
+  private _check = (): void => {
+    const seen = this.isVisible && document.visibilityState !== 'hidden';
+    this._options.notebook.visible = seen;
+    if (this._popup && !this.isVisible) {
+      // A toolbar that makes room takes its items out and puts them back.
+      window.setTimeout(() => {
+        if (!this.isVisible) {
+          this._popup?.dispose();
+        }
+      }, ROOM_MS);
+    }
+  };
+
+  private _popup: NotebookPopup | null = null;
+}
+
+export namespace TargetToolbarItem {
+  export interface IOptions extends INotebookActions {
+    /** Disposed with the item. */
+    notebook: NotebookTarget;
+    trans: TranslationBundle;
+  }
+}
+
+/** How long a toolbar may take to make room. */
+const ROOM_MS = 1000;
+
+/** The button itself. */
+export function ItemView(props: {
+  isRemote: boolean;
+  hasKernel: boolean;
+  name: string;
+  target: ITarget | undefined;
+  /** Set when the kernel is not to be had here. */
+  gone: Gone | undefined;
+  history: IGpuHistory;
+  /** Whether the list of targets was read. */
+  known: boolean;
+  open: boolean;
+  trans: TranslationBundle;
+  onClick: () => void;
+}): React.ReactElement {
+  const { isRemote, target, history, trans } = props;
+  const name = isRemote
+    ? props.name
+    : props.hasKernel
+      ? trans.__('This machine')
+      : trans.__('No kernel');
+  const isUp = target?.state === 'up' && !props.gone;
+  const link = props.gone
+    ? goneWords(props.gone, trans)
+    : target && describeLink(target, Date.now() / 1000, trans);
+  const state =
+    link?.label ??
+    (isRemote && props.known ? trans.__('not a target any more') : '');
+  const gpus = isUp ? (target.reading?.gpus ?? []) : [];
+  const { memory, busy } = gpuShares(gpus);
+  const figures = [
+    memory !== null && trans.__('GPU memory %1', formatPercent(memory)),
+    busy !== null && trans.__('GPU busy %1', formatPercent(busy)),
+    isUp && formatRoundTrip(target.rtt_s)
+  ].filter(Boolean);
+  const spoken = [name, state, ...figures].filter(Boolean).join(', ');
+  return (
+    <button
+      type="button"
+      className={`gol-TargetItem-button gol-mod-${isRemote ? (link?.tone ?? 'idle') : 'local'}`}
+      title={trans.__('Where this notebook runs: %1', spoken)}
+      aria-label={trans.__('Where this notebook runs: %1', spoken)}
+      aria-haspopup="dialog"
+      aria-expanded={props.open}
+      onClick={props.onClick}
+    >
+      <computeIcon.react tag="span" className="gol-Icon" />
+      <span className="gol-TargetItem-name">{name}</span>
+      {isRemote && !isUp && state && (
+        <span className="gol-TargetItem-state">
+          <span className="gol-Dot" aria-hidden="true" />
+          {state}
+        </span>
+      )}
+      {isUp && (
+        <>
+          <span className="gol-Dot" aria-hidden="true" />
+          {gpus.length > 0 && (
+            <span className="gol-TargetItem-gpu" aria-hidden="true">
+              {memory !== null && (
+                <>
+                  <Sparkline
+                    values={history.memory}
+                    max={100}
+                    capacity={HISTORY}
+                  />
+                  <span>
+                    <small>{trans.__('mem')}</small> {formatPercent(memory)}
+                  </span>
+                </>
+              )}
+              {busy !== null && (
+                <>
+                  <Sparkline
+                    values={history.busy}
+                    max={100}
+                    capacity={HISTORY}
+                  />
+                  <span>
+                    <small>{trans.__('util')}</small> {formatPercent(busy)}
+                  </span>
+                </>
+              )}
+            </span>
+          )}
+          <span className="gol-TargetItem-rtt">
+            {formatRoundTrip(target.rtt_s)}
+          </span>
+        </>
+      )}
+    </button>
+  );
+}

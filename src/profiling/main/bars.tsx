@@ -1,0 +1,165 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { drawOnCanvas } from '../../experiments/charts/drawing/canvas';
+import { readLook } from '../../experiments/charts/drawing/colors';
+import { savePng } from '../../experiments/charts/files';
+import { ActionButton } from '../../core';
+import { formatMicroseconds, formatShare } from '../figures';
+
+import type { IBar } from './parts';
+import type { IBarsPicture } from './picture';
+import { barsPicture, lengthOf, partAt, partsShown } from './picture';
+import { useRedraw } from './redraw';
+
+const PNG_WIDTH = 900;
+
+/** Stacked bars on one scale, with their figures as a table. */
+export function Bars(props: Bars.IProps): React.ReactElement {
+  const { title, bars, trans } = props;
+  const host = React.useRef<HTMLDivElement>(null);
+  const canvas = React.useRef<HTMLCanvasElement>(null);
+  const picture = React.useRef<IBarsPicture | null>(null);
+  const [tip, setTip] = React.useState('');
+  const parts = partsShown(bars);
+
+  const draw = React.useCallback(() => {
+    const node = host.current;
+    if (node && canvas.current && node.clientWidth > 0) {
+      picture.current = barsPicture({
+        bars,
+        width: node.clientWidth,
+        look: readLook(node),
+        colorOf: colorsAt(node)
+      });
+      drawOnCanvas(
+        canvas.current,
+        picture.current.scene,
+        readLook(node),
+        window.devicePixelRatio || 1
+      );
+      canvas.current.style.height = `${picture.current.scene.height}px`;
+    }
+  }, [bars]);
+
+  useRedraw(host, draw);
+
+  const save = () => {
+    const node = host.current;
+    if (node) {
+      const look = readLook(node);
+      const { scene } = barsPicture({
+        bars,
+        width: PNG_WIDTH,
+        look,
+        colorOf: colorsAt(node),
+        legend: true
+      });
+      void savePng(scene, look, title);
+    }
+  };
+
+  return (
+    <figure className="gol-TimeBars">
+      <div ref={host} className="gol-TimeBars-host">
+        <canvas
+          ref={canvas}
+          role="img"
+          aria-label={`${title}: ${bars.map(sentence).join('; ')}`}
+          title={tip}
+          onMouseMove={({ nativeEvent: { offsetX, offsetY } }) => {
+            const at = partAt(picture.current?.parts ?? [], offsetX, offsetY);
+            setTip(
+              at
+                ? `${at.bar.label}\n${at.part.label}: ${formatMicroseconds(at.part.us)} (${formatShare(at.part.us, lengthOf(at.bar))})`
+                : ''
+            );
+          }}
+        />
+      </div>
+      <figcaption className="gol-TimeBars-foot">
+        <ul className="gol-TimeBars-legend" aria-hidden="true">
+          {parts.map(part => (
+            <li key={part.id}>
+              <span style={{ background: `var(--gol-part-${part.id})` }} />
+              {bars.length === 1
+                ? `${part.label} ${formatShare(part.us, lengthOf(bars[0]))}`
+                : part.label}
+            </li>
+          ))}
+        </ul>
+        <ActionButton
+          label={trans.__('PNG')}
+          caption={trans.__('Save “%1” as a PNG', title)}
+          onClick={save}
+        />
+      </figcaption>
+      <details className="gol-TimeBars-figures">
+        <summary>{trans.__('Figures')}</summary>
+        <div
+          className="gol-Profile-scroll"
+          role="region"
+          aria-label={title}
+          tabIndex={0}
+        >
+          <table className="gol-Profile-table">
+            <caption className="gol-VisuallyHidden">{title}</caption>
+            <thead>
+              <tr>
+                <th scope="col">{props.first}</th>
+                {parts.map(part => (
+                  <th key={part.id} scope="col">
+                    {part.label}
+                  </th>
+                ))}
+                <th scope="col">{trans.__('All')}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {bars.map(bar => (
+                <tr key={bar.label}>
+                  <th scope="row">{bar.label}</th>
+                  {parts.map(({ id }) => {
+                    const us = bar.parts.find(part => part.id === id)?.us ?? 0;
+                    return (
+                      <td key={id}>
+                        {formatMicroseconds(us)}{' '}
+                        <span className="gol-Profile-quiet">
+                          {formatShare(us, lengthOf(bar))}
+                        </span>
+                      </td>
+                    );
+                  })}
+                  <td>{formatMicroseconds(lengthOf(bar))}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      </details>
+    </figure>
+  );
+}
+
+export namespace Bars {
+  export interface IProps {
+    title: string;
+    bars: readonly IBar[];
+    /** What a bar stands for: the head of the table's first column. */
+    first: string;
+    trans: TranslationBundle;
+  }
+}
+
+function colorsAt(node: HTMLElement): (part: string) => string {
+  const style = getComputedStyle(node);
+  return part =>
+    style.getPropertyValue(`--gol-part-${part}`).trim() || style.color;
+}
+
+function sentence(bar: IBar): string {
+  const words = bar.parts.map(
+    part => `${part.label} ${formatShare(part.us, lengthOf(bar))}`
+  );
+  return `${bar.label}: ${words.join(', ')}`;
+}

@@ -1,0 +1,281 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { Resource } from '../../../core';
+import {
+  ActionButton,
+  Callout,
+  EmptyState,
+  ResourceView,
+  Tabs
+} from '../../../core';
+import type { IChange, IDifference, IProfile } from '../../service';
+import { DownloadButton } from '../download';
+import { Grid } from '../tables/grid';
+import { OneTable } from '../tables/one-table';
+import type { ISort } from '../tables/rows';
+import { arranged } from '../tables/rows';
+
+import { changeColumns } from './columns';
+import { Figures } from './figures';
+import { measuredChangeColumns, measuredChanges } from './nsight-compute';
+import { basis } from './messages';
+
+/** Two profiles and what differs between them. */
+export interface ICompared {
+  readonly before: IProfile;
+  readonly after: IProfile;
+  readonly difference: IDifference;
+}
+
+/** What differs between two profiles, by figure, operator, kernel and line. */
+export function ProfileDifference(
+  props: ProfileDifference.IProps
+): React.ReactElement {
+  const { resource, trans } = props;
+  return (
+    <ResourceView
+      resource={resource}
+      trans={trans}
+      down={trans.__('These profiles cannot be compared.')}
+      keepMounted
+      empty={null}
+    >
+      {compared => <Compared {...props} compared={compared} />}
+    </ResourceView>
+  );
+}
+
+export namespace ProfileDifference {
+  export interface IProps {
+    resource: Resource<ICompared>;
+    onOpen: (profileId: string) => void;
+    onOpenRun: (runId: string) => void;
+    /** Take the one for the other. */
+    onSwap: () => void;
+    trans: TranslationBundle;
+  }
+}
+
+function Compared(
+  props: ProfileDifference.IProps & { compared: ICompared }
+): React.ReactElement {
+  const { compared, trans } = props;
+  const { before, after, difference } = compared;
+  const measured = measuredTab(compared, trans);
+  const [tab, setTab] = React.useState(measured?.id ?? 'figures');
+  const changes: [
+    id: string,
+    label: string,
+    one: string,
+    rows: IChange[],
+    none: string
+  ][] = [
+    [
+      'operators',
+      trans.__('Operators'),
+      trans.__('Operator'),
+      difference.operators,
+      trans.__('Neither trace holds operators.')
+    ],
+    [
+      'kernels',
+      trans.__('Kernels'),
+      trans.__('Kernel'),
+      difference.kernels,
+      trans.__('Neither trace holds kernels of a device.')
+    ],
+    [
+      'lines',
+      trans.__('Lines'),
+      trans.__('Line'),
+      difference.lines,
+      trans.__('Neither trace tells which line started what.')
+    ]
+  ];
+  return (
+    <>
+      <header className="gol-Profile-head">
+        <h2>{trans.__('Difference of two profiles')}</h2>
+        <span className="gol-Profile-space" />
+        <ActionButton
+          label={trans.__('Swap')}
+          caption={trans.__('Take the later one for the earlier one')}
+          onClick={props.onSwap}
+        />
+      </header>
+      <div className="gol-Difference-pair">
+        <Side {...props} word={trans.__('Before')} profile={before} />
+        <Side {...props} word={trans.__('After')} profile={after} />
+      </div>
+      <p className="gol-Profile-quiet">
+        {basis(difference, measured !== null, trans)}
+      </p>
+      {difference.warnings.map(warning => (
+        <Callout
+          key={warning}
+          tone="warning"
+          title={trans.__('They may not be comparable.')}
+        >
+          {warning}
+        </Callout>
+      ))}
+      <Tabs
+        label={trans.__('What is compared')}
+        selected={tab}
+        onSelect={setTab}
+        tabs={[
+          ...(measured ? [measured] : []),
+          {
+            id: 'figures',
+            label: trans.__('Figures'),
+            render: () => <Figures difference={difference} trans={trans} />
+          },
+          ...changes.map(([id, label, one, rows, none]) => ({
+            id,
+            label,
+            render: () => (
+              <Changes
+                name={label}
+                one={one}
+                rows={rows}
+                note={
+                  id === 'operators'
+                    ? trans.__(
+                        'Times are an operator’s own CPU time and the device time of its kernels together.'
+                      )
+                    : ''
+                }
+                none={none}
+                trans={trans}
+              />
+            )
+          }))
+        ]}
+      />
+    </>
+  );
+}
+
+/** Where Nsight Compute measured both, that is what is compared first. */
+function measuredTab(
+  { before, after, difference }: ICompared,
+  trans: TranslationBundle
+): Tabs.ITab | null {
+  const [one, other] = [before.summary?.measured, after.summary?.measured];
+  return one && other
+    ? {
+        id: 'measured',
+        label: trans.__('Measured kernels'),
+        render: () => (
+          <OneTable
+            name={trans.__('Measured kernels')}
+            rows={measuredChanges(difference.kernels, one, other)}
+            columns={measuredChangeColumns(trans)}
+            first="mean_us_after"
+            note={trans.__(
+              'Times are of one launch, as means. Launches of a kernel with the same grid and block are compared first, then what is left of it in the order of the launches.'
+            )}
+            none={trans.__('Neither report holds a kernel.')}
+            trans={trans}
+          />
+        )
+      }
+    : null;
+}
+
+function Side(
+  props: ProfileDifference.IProps & { word: string; profile: IProfile }
+): React.ReactElement {
+  const { word, profile, trans } = props;
+  return (
+    <div>
+      <span className="gol-Profile-quiet">{word}</span>{' '}
+      <button
+        type="button"
+        className="gol-LinkButton"
+        title={trans.__('Open the profile “%1”', profile.title)}
+        onClick={() => props.onOpen(profile.id)}
+      >
+        {profile.title}
+      </button>
+      {profile.run_id && (
+        <button
+          type="button"
+          className="gol-LinkButton"
+          onClick={() => props.onOpenRun(profile.run_id)}
+        >
+          {trans.__('Run %1', profile.run_id.slice(0, 8))}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Changes(props: {
+  name: string;
+  one: string;
+  rows: readonly IChange[];
+  note: string;
+  none: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { name, one, rows, note, none, trans } = props;
+  const [filter, setFilter] = React.useState('');
+  // What got slower stands first, what got faster last.
+  const [sort, setSort] = React.useState<ISort>({
+    column: 'change_us',
+    descending: true
+  });
+  const launched = rows.some(
+    ({ before_with, after_with }) => before_with.length + after_with.length > 0
+  );
+  const columns = React.useMemo(
+    () => changeColumns(one, trans, launched),
+    [one, trans, launched]
+  );
+  const shown = React.useMemo(
+    () => arranged({ columns, rows, filter, sort }),
+    [columns, rows, filter, sort]
+  );
+  if (rows.length === 0) {
+    return <EmptyState text={none} />;
+  }
+  return (
+    <div className="gol-Tables">
+      {note && <p className="gol-Profile-quiet">{note}</p>}
+      <div className="gol-Profile-bar">
+        <input
+          type="search"
+          className="gol-Tables-filter"
+          aria-label={trans.__('Filter')}
+          placeholder={trans.__('Filter')}
+          value={filter}
+          onChange={event => setFilter(event.target.value)}
+        />
+        <DownloadButton
+          name={`difference ${name}`}
+          columns={columns.map(({ id }) => id)}
+          rows={() =>
+            shown.flatMap(each =>
+              each.kind === 'row'
+                ? [columns.map(({ value }) => value(each.row))]
+                : []
+            )
+          }
+          trans={trans}
+        />
+      </div>
+      <Grid
+        label={name}
+        columns={columns}
+        shown={shown}
+        sort={sort}
+        grouped={false}
+        onSort={setSort}
+        onToggle={() => undefined}
+        trans={trans}
+      />
+    </div>
+  );
+}

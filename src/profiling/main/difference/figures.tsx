@@ -1,0 +1,197 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { IDifference, IFigure } from '../../service';
+import type { ISort } from '../tables/rows';
+
+import {
+  differenceText,
+  figureWord,
+  knownText,
+  relative,
+  signed
+} from './messages';
+
+interface IFigureColumn {
+  readonly id: string;
+  readonly title: string;
+  readonly words: (figure: IFigure) => string;
+  /** What it is sorted by; null is not known and comes last. */
+  readonly value: (figure: IFigure) => number | string | null;
+  /** Values of one unit stand together, since those of several have no order. */
+  readonly byUnit: boolean;
+}
+
+/** Whole figures of two profiles, and which problems came and went. */
+export function Figures(props: {
+  difference: IDifference;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { difference, trans } = props;
+  // Until a head is pressed they stand as the engine tells them: what matters most first.
+  const [sort, setSort] = React.useState<ISort | null>(null);
+  const columns = React.useMemo(() => figureColumns(trans), [trans]);
+  const figures = sorted(difference.figures, columns, sort);
+  const advice: [string, string[]][] = [
+    [trans.__('Problems that are gone'), difference.advice_gone],
+    [trans.__('New problems'), difference.advice_new],
+    [trans.__('Problems in both'), difference.advice_kept]
+  ];
+  return (
+    <>
+      <div
+        className="gol-Profile-scroll"
+        role="region"
+        aria-label={trans.__('Figures')}
+        tabIndex={0}
+      >
+        <table className="gol-Profile-table">
+          <caption className="gol-VisuallyHidden">
+            {trans.__('Figures')}
+          </caption>
+          <thead>
+            <tr>
+              {columns.map(column => (
+                <Head
+                  key={column.id}
+                  column={column}
+                  sort={sort}
+                  onSort={setSort}
+                />
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {figures.map(figure => (
+              <tr key={figure.code}>
+                {columns.map(({ id, words }, place) =>
+                  place === 0 ? (
+                    <th key={id} scope="row">
+                      {words(figure)}
+                    </th>
+                  ) : (
+                    <td key={id}>{words(figure)}</td>
+                  )
+                )}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {advice.map(
+        ([title, codes]) =>
+          codes.length > 0 && (
+            <p key={title} className="gol-Difference-advice">
+              {title}:{' '}
+              {codes.map(code => (
+                <code key={code} className="gol-Difference-code">
+                  {code}
+                </code>
+              ))}
+            </p>
+          )
+      )}
+    </>
+  );
+}
+
+function Head(props: {
+  column: IFigureColumn;
+  sort: ISort | null;
+  onSort: (sort: ISort) => void;
+}): React.ReactElement {
+  const { column, sort, onSort } = props;
+  const descending = sort?.column === column.id ? sort.descending : null;
+  const order = descending ? 'descending' : 'ascending';
+  return (
+    <th scope="col" aria-sort={descending === null ? 'none' : order}>
+      <button
+        type="button"
+        className="gol-Figures-head"
+        onClick={() =>
+          onSort({
+            column: column.id,
+            // Numbers begin with the largest, words with the first.
+            descending:
+              descending === null ? column.id !== 'figure' : !descending
+          })
+        }
+      >
+        {column.title}
+        {descending !== null && (
+          <span aria-hidden="true">{descending ? ' ▾' : ' ▴'}</span>
+        )}
+      </button>
+    </th>
+  );
+}
+
+function figureColumns(trans: TranslationBundle): IFigureColumn[] {
+  return [
+    {
+      id: 'figure',
+      title: trans.__('Figure'),
+      words: ({ code }) => figureWord(code, trans),
+      value: ({ code }) => figureWord(code, trans),
+      byUnit: false
+    },
+    {
+      id: 'before',
+      title: trans.__('Before'),
+      words: ({ before, unit, covered_before }) =>
+        knownText(before, unit, covered_before, trans),
+      value: ({ before }) => before,
+      byUnit: true
+    },
+    {
+      id: 'after',
+      title: trans.__('After'),
+      words: ({ after, unit, covered_after }) =>
+        knownText(after, unit, covered_after, trans),
+      value: ({ after }) => after,
+      byUnit: true
+    },
+    {
+      id: 'change',
+      title: trans.__('Change'),
+      words: ({ before, after, unit }) =>
+        signed(after - before, size => differenceText(size, unit, trans)),
+      value: ({ before, after }) => after - before,
+      byUnit: true
+    },
+    {
+      id: 'relative',
+      title: trans.__('Relative'),
+      words: ({ before, after }) => relative(before, after),
+      value: ({ before, after }) => (before > 0 ? after / before : null),
+      byUnit: false
+    }
+  ];
+}
+
+function sorted(
+  figures: readonly IFigure[],
+  columns: readonly IFigureColumn[],
+  sort: ISort | null
+): readonly IFigure[] {
+  const column = columns.find(({ id }) => id === sort?.column);
+  if (!sort || !column) {
+    return figures;
+  }
+  const units = figures.map(({ unit }) => unit);
+  return [...figures].sort((one, other) => {
+    const apart = units.indexOf(one.unit) - units.indexOf(other.unit);
+    if (column.byUnit && apart !== 0) {
+      return apart;
+    }
+    const [left, right] = [column.value(one), column.value(other)];
+    if (left === null || right === null) {
+      return left === right ? 0 : left === null ? 1 : -1;
+    }
+    const order =
+      typeof left === 'number' && typeof right === 'number'
+        ? left - right
+        : String(left).localeCompare(String(right));
+    return sort.descending ? -order : order;
+  });
+}

@@ -1,0 +1,335 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { GenOpsApi } from '../../../core';
+import { Callout, DownState, Resource, formatBytes } from '../../../core';
+import { useResource } from '../../../core/ui/hooks';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IProfileSummary } from '../../service';
+import { DownloadButton } from '../download';
+import type { IPlaces } from '../places';
+
+import { HeldDevice } from './device';
+import { outlineOf } from './outline';
+import type { IHeldTimeline } from './service';
+import { MemoryService } from './service';
+import { categoryWords, siteWords } from './messages';
+
+type IMemory = NonNullable<IProfileSummary['memory']>;
+type IDeviceMemory = IMemory['devices'][number];
+type ISite = IDeviceMemory['sites'][number];
+
+/** What held a device's memory: over time, at the peak by line, and when it was out. */
+export function MemoryView(props: MemoryView.IProps): React.ReactElement {
+  const { memory, profileId, api, seen, trans } = props;
+  const service = React.useMemo(() => new MemoryService(api), [api]);
+  // What a profile says does not change: asked once, when it is first seen.
+  const timelines = React.useMemo(
+    () =>
+      new Resource<IHeldTimeline[]>({
+        fetch: signal => service.timelines(profileId, signal),
+        trans
+      }),
+    [service, profileId]
+  );
+  React.useEffect(() => () => timelines.dispose(), [timelines]);
+  React.useEffect(() => {
+    timelines.visible = seen;
+  }, [timelines, seen]);
+  const { value, state, error, busy } = useResource(timelines);
+  return (
+    <div className="gol-Memory">
+      {memory.damaged && (
+        <Callout tone="warning" title={trans.__('The snapshot is damaged.')}>
+          {memory.damaged}
+        </Callout>
+      )}
+      {memory.out_of_memory.map((failed, place) => (
+        <Callout
+          key={place}
+          tone="error"
+          title={trans.__(
+            'Out of memory on device %1: %2 were asked for, %3 were free.',
+            failed.device,
+            formatBytes(failed.wanted),
+            formatBytes(failed.free)
+          )}
+        >
+          <>
+            {failed.asked && (
+              <p>{trans.__('Asked by %1.', siteWords(failed.asked, trans))}</p>
+            )}
+            <p>
+              {trans.__(
+                '%1 were held, most of it by:',
+                formatBytes(failed.held)
+              )}
+            </p>
+            <Sites
+              sites={failed.holders}
+              label={trans.__('Who held the memory when it was out')}
+              trans={trans}
+            />
+          </>
+        </Callout>
+      ))}
+      {state === 'down' && error && (
+        <DownState
+          what={trans.__('The memory over time cannot be read.')}
+          error={error}
+          busy={busy}
+          trans={trans}
+          onRetry={() => void timelines.refresh()}
+        />
+      )}
+      {memory.devices.map((device, number) => {
+        const timeline = value?.find(each => each.number === number);
+        const name = deviceWords(device, trans);
+        return (
+          <Device
+            key={`${device.rank ?? ''}/${device.device}`}
+            device={device}
+            name={name}
+            trans={trans}
+          >
+            {timeline ? (
+              <HeldDevice
+                profileId={profileId}
+                timeline={timeline}
+                service={service}
+                name={name}
+                places={props.places}
+                notebook={props.notebook}
+                trans={trans}
+              />
+            ) : state === 'loading' ? (
+              <p className="gol-Note" role="status">
+                {trans.__('The memory over time is being read…')}
+              </p>
+            ) : (
+              <AtThePeak device={device} name={name} trans={trans} />
+            )}
+          </Device>
+        );
+      })}
+    </div>
+  );
+}
+
+export namespace MemoryView {
+  export interface IProps {
+    memory: IMemory;
+    profileId: string;
+    api: GenOpsApi;
+    /** Nothing is asked for while it is not. */
+    seen: boolean;
+    places: IPlaces;
+    /** The profile's notebook; empty where it has none. */
+    notebook: string;
+    trans: TranslationBundle;
+  }
+}
+
+function Device(props: {
+  device: IDeviceMemory;
+  name: string;
+  trans: TranslationBundle;
+  children: React.ReactNode;
+}): React.ReactElement {
+  const { device, name, trans } = props;
+  const id = React.useId();
+  const figures: [string, string][] = [
+    [trans.__('Peak while recorded'), formatBytes(device.peak)],
+    ...(device.reserved > 0
+      ? ([
+          [trans.__('Held before'), formatBytes(device.before)],
+          [trans.__('Allocated at the end'), formatBytes(device.allocated)],
+          [trans.__('Reserved at the end'), formatBytes(device.reserved)]
+        ] as [string, string][])
+      : []),
+    // A trace tells no segments.
+    ...(device.segments > 0
+      ? ([
+          [trans.__('Fragmentation'), formatShare(device.fragmentation, 1)],
+          [trans.__('Largest free part'), formatBytes(device.largest_free)]
+        ] as [string, string][])
+      : []),
+    ...(device.retries > 0
+      ? ([[trans.__('Retries'), device.retries.toLocaleString()]] as [
+          string,
+          string
+        ][])
+      : [])
+  ];
+  return (
+    <section className="gol-Profile-part" aria-labelledby={id}>
+      <h3 id={id}>{name}</h3>
+      <dl className="gol-Profile-keys">
+        {figures.map(([word, value]) => (
+          <div key={word}>
+            <dt>{word}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {props.children}
+    </section>
+  );
+}
+
+/** What the summary alone tells: the sum over time, and who held it at the peak. */
+function AtThePeak(props: {
+  device: IDeviceMemory;
+  name: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { device, name, trans } = props;
+  return (
+    <>
+      <Outline device={device} name={name} trans={trans} />
+      <h4>{trans.__('What was held at the peak')}</h4>
+      {device.sites.length > 0 ? (
+        <>
+          <Sites
+            sites={device.sites}
+            label={trans.__('What was held at the peak, %1', name)}
+            trans={trans}
+          />
+          <DownloadButton
+            name={trans.__('memory')}
+            columns={['name', 'bytes', 'blocks', 'category', 'stack']}
+            rows={() =>
+              device.sites.map(site => [
+                site.name,
+                site.bytes,
+                site.blocks,
+                site.category,
+                site.stack.join(' < ')
+              ])
+            }
+            trans={trans}
+          />
+        </>
+      ) : (
+        <p className="gol-Profile-quiet">
+          {trans.__('The recording does not tell who held it.')}
+        </p>
+      )}
+    </>
+  );
+}
+
+/** What was held, over the recording. */
+function Outline(props: {
+  device: IDeviceMemory;
+  name: string;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { device, name, trans } = props;
+  if (device.timeline.length < 2) {
+    return null;
+  }
+  const points = device.timeline;
+  const [first, last] = [points[0].at, points[points.length - 1].at];
+  // A snapshot's events have numbers, a trace's have times.
+  const when = (at: number) =>
+    device.reserved > 0 && device.rank === null
+      ? trans.__('event %1', at.toLocaleString())
+      : formatMicroseconds(at);
+  return (
+    <>
+      <svg
+        className="gol-Memory-outline"
+        viewBox="0 0 1000 120"
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={trans.__(
+          'What was held over the recording, %1: up to %2',
+          name,
+          formatBytes(device.peak)
+        )}
+      >
+        <path d={outlineOf(device.timeline, 1000, 120)} />
+      </svg>
+      <div className="gol-Memory-axis" aria-hidden="true">
+        <span>{when(first)}</span>
+        <span>{trans.__('full height: %1', formatBytes(device.peak))}</span>
+        <span>{when(last)}</span>
+      </div>
+    </>
+  );
+}
+
+function Sites(props: {
+  sites: readonly ISite[];
+  label: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { sites, label, trans } = props;
+  const most = Math.max(...sites.map(({ bytes }) => bytes), 1);
+  return (
+    <div
+      className="gol-Profile-scroll"
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+    >
+      <table className="gol-Lines-table gol-Memory-sites">
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('Bytes')}</th>
+            <th scope="col">{trans.__('Blocks')}</th>
+            <th scope="col">{trans.__('What')}</th>
+            <th scope="col">{trans.__('Where')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {sites.map((site, place) => (
+            <tr key={place} className="gol-mod-timed">
+              <td className="gol-Lines-heat">
+                <span
+                  className="gol-Lines-mark"
+                  aria-hidden="true"
+                  style={{
+                    width: `${(100 * site.bytes) / most}%`,
+                    opacity: 0.2 + (0.5 * site.bytes) / most
+                  }}
+                />
+                <span className="gol-Lines-figure">
+                  {formatBytes(site.bytes)}
+                </span>
+              </td>
+              <td>{site.blocks.toLocaleString()}</td>
+              <td>{categoryWords(site.category, trans)}</td>
+              <td>
+                {site.stack.length > 1 ? (
+                  <details>
+                    <summary>{siteWords(site, trans)}</summary>
+                    <ol className="gol-Memory-stack">
+                      {site.stack.map((frame, depth) => (
+                        <li key={depth}>
+                          <code>{frame}</code>
+                        </li>
+                      ))}
+                    </ol>
+                  </details>
+                ) : (
+                  siteWords(site, trans)
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function deviceWords(
+  { device, rank }: IDeviceMemory,
+  trans: TranslationBundle
+): string {
+  const name =
+    device < 0 ? trans.__('Memory of the host') : trans.__('Device %1', device);
+  return rank === null ? name : trans.__('Rank %1, %2', rank, name);
+}

@@ -1,0 +1,232 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { drawOnCanvas } from '../../../experiments/charts/drawing/canvas';
+import { readLook } from '../../../experiments/charts/drawing/colors';
+import type { IScene } from '../../../experiments/charts/drawing/scene';
+import { savePng } from '../../../experiments/charts/files';
+import { ActionButton, formatBytes } from '../../../core';
+import { useRevision } from '../../../experiments/table/view/use-revision';
+import { formatMicroseconds } from '../../figures';
+import { useRedraw } from '../redraw';
+
+import type { IBand } from './bands';
+import type { HeldModel } from './model';
+import {
+  bytesAt,
+  innerWidth,
+  lineAt,
+  memoryPicture,
+  pixelOf,
+  placeAt
+} from './picture';
+import { momentWords, shortWords, siteWords } from './messages';
+
+const HEIGHT_PX = 300;
+const PNG_WIDTH = 1200;
+
+/** The colour of a band by its place among them; of what has none. */
+export function bandColor(place: number): string {
+  return `--gol-memory-${place < 0 ? 'others' : place}`;
+}
+
+/** What was held over the recording, line upon line; a moment is chosen by click, drag and keys. */
+export function MemoryTimeline(props: {
+  model: HeldModel;
+  name: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, name, trans } = props;
+  const [revision] = useRevision(model.changed);
+  const host = React.useRef<HTMLDivElement>(null);
+  const canvas = React.useRef<HTMLCanvasElement>(null);
+  const [width, setWidth] = React.useState(0);
+  const [tip, setTip] = React.useState('');
+  const { held, lit } = model;
+
+  const scene = (
+    node: HTMLElement,
+    across: number,
+    legend?: (band: IBand) => string
+  ): IScene => {
+    const style = getComputedStyle(node);
+    const read = (variable: string) =>
+      style.getPropertyValue(variable).trim() || style.color;
+    return memoryPicture({
+      held,
+      width: across,
+      height: HEIGHT_PX,
+      look: readLook(node),
+      colorOf: place => read(bandColor(place)),
+      alarm: read('--jp-error-color1'),
+      lit,
+      when: x =>
+        held.byTime
+          ? formatMicroseconds(x)
+          : trans.__('event %1', Math.round(x).toLocaleString()),
+      words: { others: trans.__('All other lines') },
+      legend
+    });
+  };
+  const draw = React.useCallback(() => {
+    const node = host.current;
+    if (node && canvas.current && node.clientWidth > 0) {
+      setWidth(node.clientWidth);
+      drawOnCanvas(
+        canvas.current,
+        scene(node, node.clientWidth),
+        readLook(node),
+        window.devicePixelRatio || 1
+      );
+    }
+  }, [held, lit]);
+  useRedraw(host, draw);
+
+  const inner = innerWidth(width);
+  const place = (event: React.PointerEvent) => {
+    const { left, top } = event.currentTarget.getBoundingClientRect();
+    return [event.clientX - left, event.clientY - top] as const;
+  };
+  const look = (event: React.PointerEvent) =>
+    model.lookAtPlace(placeAt(held, inner, place(event)[0]));
+  const now = trans.__(
+    '%1: %2 held',
+    momentWords(
+      model.at,
+      model.moment?.at === model.at
+        ? model.moment.us
+        : held.byTime
+          ? model.place
+          : null,
+      trans
+    ),
+    formatBytes(model.shownBytes)
+  );
+  return (
+    <div className="gol-Memory-timeline">
+      <div
+        ref={host}
+        className="gol-Memory-picture"
+        role="slider"
+        tabIndex={0}
+        aria-label={trans.__('Moment, %1', name)}
+        aria-valuemin={0}
+        aria-valuemax={held.moments - 1}
+        aria-valuenow={model.at}
+        aria-valuetext={now}
+        title={tip}
+        onKeyDown={event => {
+          if (
+            !event.ctrlKey &&
+            !event.metaKey &&
+            !event.altKey &&
+            model.press(event.key)
+          ) {
+            event.preventDefault();
+            event.stopPropagation();
+          }
+        }}
+        onPointerDown={event => {
+          if (event.button === 0) {
+            event.currentTarget.setPointerCapture(event.pointerId);
+            look(event);
+          }
+        }}
+        onPointerMove={event => {
+          if (event.buttons & 1) {
+            look(event);
+            return;
+          }
+          const [x, y] = place(event);
+          const at = placeAt(held, inner, x);
+          const line = lineAt(held, at, bytesAt(held, HEIGHT_PX, y));
+          const band = held.bands.find(each => each.line === line);
+          model.point(line);
+          setTip(band ? siteWords(band.site, trans) : '');
+        }}
+        onPointerLeave={() => model.point(null)}
+      >
+        <canvas
+          ref={canvas}
+          aria-hidden="true"
+          style={{ height: `${HEIGHT_PX}px` }}
+        />
+        {width > 0 && (
+          <div
+            className="gol-Memory-cursor"
+            aria-hidden="true"
+            data-revision={revision}
+            style={{ left: `${pixelOf(held, inner, model.at)}px` }}
+          />
+        )}
+      </div>
+      <div className="gol-Memory-bar">
+        <ActionButton
+          label={trans.__('Peak')}
+          caption={trans.__(
+            'Look at the moment at which most was held: %1',
+            formatBytes(held.peak)
+          )}
+          onClick={() => model.look(held.peakAt)}
+        />
+        {held.failures.slice(-MOST_FAILURES).map((moment, place) => (
+          <ActionButton
+            key={moment}
+            label={
+              held.failures.length > 1
+                ? trans.__('Out of memory %1', place + 1)
+                : trans.__('Out of memory')
+            }
+            caption={trans.__(
+              'Look at the moment at which an allocation failed (%1)',
+              momentWords(moment, null, trans)
+            )}
+            onClick={() => model.look(moment)}
+          />
+        ))}
+        <span className="gol-Profile-space" />
+        <ActionButton
+          label={trans.__('Zoom in')}
+          caption={trans.__('Show less around the moment (+)')}
+          onClick={() => model.zoom(0.5)}
+        />
+        <ActionButton
+          label={trans.__('Zoom out')}
+          caption={trans.__('Show more around the moment (-)')}
+          disabled={model.isWhole}
+          onClick={() => model.zoom(2)}
+        />
+        <ActionButton
+          label={trans.__('Whole recording')}
+          caption={trans.__('Show all of it (0)')}
+          disabled={model.isWhole}
+          onClick={() => model.showAll()}
+        />
+        <ActionButton
+          label={trans.__('PNG')}
+          caption={trans.__('Save the picture as a PNG')}
+          onClick={() => {
+            const node = host.current!;
+            void savePng(
+              scene(node, PNG_WIDTH, ({ site }) => shortWords(site, trans)),
+              readLook(node),
+              trans.__('Memory, %1', name)
+            );
+          }}
+        />
+      </div>
+      <p className="gol-Profile-quiet gol-Memory-help">
+        {held.reserved.length > 0
+          ? trans.__(
+              'Colours: the lines that ever held most; grey: all others. Dashed: reserved. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
+            )
+          : trans.__(
+              'Colours: the lines that ever held most; grey: all others. Click or drag for a moment; arrows go from point to point, + and - zoom, 0 shows all.'
+            )}
+      </p>
+    </div>
+  );
+}
+
+/** More buttons than these would say nothing; all failures are told above, and marked in the picture. */
+const MOST_FAILURES = 4;

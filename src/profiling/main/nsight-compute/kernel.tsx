@@ -1,0 +1,271 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Disclosure, formatBytes } from '../../../core';
+import { formatNumber } from '../../../core/palette';
+import { formatMicroseconds, formatShare } from '../../figures';
+import type { IDeviceTime, IMeasuredKernel } from '../../service';
+import { deviceName } from '../parts';
+import { PlaceLink } from '../place-link';
+import type { IPlaces } from '../places';
+
+import { BoundMark } from './columns';
+import type { IGauge } from './gauges';
+import { Gauges } from './gauges';
+import { AllMetrics } from './metrics';
+import { Rules } from './rules';
+import { stallReason } from './stalls';
+import { boundSentence, occupancySentences, percent } from './messages';
+
+/** So many reasons of waiting are explained at once; the others are folded. */
+const MOST_STALLS = 4;
+
+/** All that the rules and the main metrics say of one kernel. */
+export function Kernel(props: Kernel.IProps): React.ReactElement {
+  const { kernel, trans } = props;
+  const id = React.useId();
+  return (
+    <section className="gol-Measured-kernel" aria-labelledby={id}>
+      <h3 id={id}>{kernel.name}</h3>
+      <Where {...props} />
+      <div className="gol-Measured-parts">
+        <Part title={trans.__('Speed of light')}>
+          {kernel.bound && (
+            <p className="gol-Measured-bound">
+              {trans.__('Bound by')}{' '}
+              <BoundMark bound={kernel.bound} trans={trans} />
+            </p>
+          )}
+          <p>{boundSentence(kernel, trans)}</p>
+          <Gauges
+            label={trans.__('Of what the device can do')}
+            gauges={speeds(kernel, trans)}
+          />
+          <Rates kernel={kernel} trans={trans} />
+        </Part>
+        <Part title={trans.__('Occupancy')}>
+          <Gauges
+            label={trans.__('Occupancy')}
+            gauges={occupancies(kernel, trans)}
+          />
+          {occupancySentences(kernel, trans).map(sentence => (
+            <p key={sentence}>{sentence}</p>
+          ))}
+        </Part>
+        <Part title={trans.__('What its warps wait for')}>
+          <Stalls kernel={kernel} trans={trans} />
+        </Part>
+        <Part title={trans.__('What to change')} wide>
+          <Rules key={kernel.longest} kernel={kernel} trans={trans} />
+        </Part>
+      </div>
+      <AllMetrics
+        kernel={kernel}
+        ask={props.ask}
+        seen={props.seen}
+        trans={trans}
+      />
+    </section>
+  );
+}
+
+export namespace Kernel {
+  export interface IProps extends Pick<AllMetrics.IProps, 'ask' | 'seen'> {
+    kernel: IMeasuredKernel;
+    /** Of all kernels that were measured. */
+    total_us: number;
+    ranks: readonly number[];
+    devices: readonly IDeviceTime[];
+    places: IPlaces;
+    /** The profile's notebook; empty where it has none. */
+    notebook: string;
+    trans: TranslationBundle;
+  }
+}
+
+function Part(props: {
+  title: string;
+  wide?: boolean;
+  children: React.ReactNode;
+}): React.ReactElement {
+  const id = React.useId();
+  return (
+    <section
+      className={`gol-Profile-part${props.wide ? ' gol-mod-wide' : ''}`}
+      aria-labelledby={id}
+    >
+      <h4 id={id}>{props.title}</h4>
+      {props.children}
+    </section>
+  );
+}
+
+/** Its line, its launches and their shape. */
+function Where(props: Kernel.IProps): React.ReactElement {
+  const { kernel, total_us, trans } = props;
+  const { place, count, registers, shared_memory_bytes, waves } = kernel;
+  const own = props.devices.find(
+    ({ device, rank }) => device === kernel.device && rank === kernel.rank
+  );
+  const told = [
+    trans._n(
+      '%2, %3 of all, in %1 launch',
+      '%2, %3 of all, in %1 launches',
+      count,
+      formatMicroseconds(kernel.total_us),
+      formatShare(kernel.total_us, total_us)
+    ),
+    count > 1
+      ? trans.__('the longest %1', formatMicroseconds(kernel.longest_us))
+      : '',
+    kernel.grid ? trans.__('grid %1, block %2', kernel.grid, kernel.block) : '',
+    registers === null
+      ? ''
+      : trans.__('%1 registers a thread', formatNumber(registers)),
+    shared_memory_bytes === null
+      ? ''
+      : trans.__('%1 shared memory a block', formatBytes(shared_memory_bytes)),
+    waves === null ? '' : trans.__('%1 waves', formatNumber(waves)),
+    [deviceName(kernel, props.ranks, trans), own?.model]
+      .filter(Boolean)
+      .join(', ')
+  ].filter(Boolean);
+  return (
+    <>
+      {place && (
+        <p className="gol-Measured-line">
+          <PlaceLink
+            place={place}
+            places={props.places}
+            notebook={props.notebook}
+            trans={trans}
+          />
+          {place.text.trim() && <code>{place.text.trim()}</code>}
+        </p>
+      )}
+      <p className="gol-Profile-quiet">{told.join('; ')}</p>
+    </>
+  );
+}
+
+function speeds(kernel: IMeasuredKernel, trans: TranslationBundle): IGauge[] {
+  const hits = (pct: number | null) =>
+    pct === null ? undefined : trans.__('%1 hits', percent(pct));
+  const told: (Omit<IGauge, 'pct'> & { pct: number | null })[] = [
+    { id: 'compute', label: trans.__('Compute'), pct: kernel.compute_pct },
+    {
+      id: 'memory',
+      label: trans.__('Memory'),
+      pct: kernel.memory_pct,
+      look: 'memory'
+    },
+    {
+      id: 'l1',
+      label: trans.__('L1 and shared memory'),
+      pct: kernel.l1_pct,
+      note: hits(kernel.l1_hit_pct),
+      look: 'level'
+    },
+    {
+      id: 'l2',
+      label: trans.__('L2 cache'),
+      pct: kernel.l2_pct,
+      note: hits(kernel.l2_hit_pct),
+      look: 'level'
+    },
+    {
+      id: 'dram',
+      label: trans.__('Device memory'),
+      pct: kernel.dram_pct,
+      look: 'level'
+    }
+  ];
+  return told.flatMap(each =>
+    each.pct === null ? [] : [{ ...each, pct: each.pct }]
+  );
+}
+
+function occupancies(
+  kernel: IMeasuredKernel,
+  trans: TranslationBundle
+): IGauge[] {
+  const { occupancy_pct: reached, theoretical_occupancy_pct: most } = kernel;
+  if (reached === null) {
+    return most === null
+      ? []
+      : [{ id: 'most', label: trans.__('At most'), pct: most }];
+  }
+  return [
+    {
+      id: 'reached',
+      label: trans.__('Reached'),
+      pct: reached,
+      ...(most === null
+        ? {}
+        : { most, note: trans.__('of %1 at most', percent(most)) })
+    }
+  ];
+}
+
+/** FLOP/s and bandwidth, where they are known. */
+function Rates(props: {
+  kernel: IMeasuredKernel;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { kernel, trans } = props;
+  const { tflops, gb_per_s, flops, dram_bytes } = kernel;
+  const told = [
+    tflops ? trans.__('%1 TFLOP/s', formatNumber(tflops)) : '',
+    gb_per_s === null
+      ? ''
+      : trans.__('%1 GB/s of device memory', formatNumber(gb_per_s)),
+    flops && dram_bytes
+      ? trans.__('%1 FLOPs a byte', formatNumber(flops / dram_bytes))
+      : ''
+  ].filter(Boolean);
+  return told.length > 0 ? <p>{told.join('; ')}</p> : null;
+}
+
+function Stalls(props: {
+  kernel: IMeasuredKernel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { kernel, trans } = props;
+  const gauges = kernel.stalls
+    .filter(({ reason, pct }) => reason !== 'selected' && pct >= 0.05)
+    .sort((one, other) => other.pct - one.pct)
+    .map(({ reason, pct, cycles }): IGauge => {
+      const { name, means } = stallReason(reason, trans);
+      return {
+        id: reason,
+        label: name,
+        pct,
+        note: trans.__('%1 cycles', formatNumber(cycles)),
+        means
+      };
+    });
+  if (gauges.length === 0) {
+    return (
+      <p className="gol-Profile-quiet">
+        {trans.__(
+          'The report lacks the section “Warp State Statistics” (WarpStateStats), so this is not known.'
+        )}
+      </p>
+    );
+  }
+  const rest = gauges.slice(MOST_STALLS);
+  const label = trans.__('Of the time between two instructions of a warp');
+  return (
+    <>
+      <Gauges label={label} gauges={gauges.slice(0, MOST_STALLS)} />
+      {rest.length > 0 && (
+        <Disclosure
+          title={trans._n('%1 more reason', '%1 more reasons', rest.length)}
+          meta={percent(rest.reduce((sum, { pct }) => sum + pct, 0))}
+        >
+          <Gauges label={label} gauges={rest} />
+        </Disclosure>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,69 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { IMeasuredKernel, IMeasurement } from '../../service';
+import { Bars } from '../bars';
+import type { IBar } from '../parts';
+import { deviceName } from '../parts';
+
+import { MeasuredKeys } from './keys';
+import { timeByBound } from './sums';
+import { boundWord } from './messages';
+
+/** What a measurement says first. Kernels were run one by one, so nothing is said of idle time or of the host. */
+export function MeasuredFigures(
+  props: MeasuredKeys.IProps
+): React.ReactElement {
+  const { measured } = props;
+  return (
+    <>
+      <MeasuredKeys {...props} />
+      {measured.note && <p className="gol-Profile-quiet">{measured.note}</p>}
+    </>
+  );
+}
+
+/** The kernels' time by what bounds them, of each device. */
+export function MeasuredTime(props: {
+  measured: IMeasurement;
+  ranks: readonly number[];
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { measured, ranks, trans } = props;
+  const bars = React.useMemo(
+    () => boundBars(measured, ranks, trans),
+    [measured, ranks, trans]
+  );
+  return (
+    <Bars
+      title={trans.__('Time of the kernels by what bounds them')}
+      first={trans.__('Device')}
+      bars={bars}
+      trans={trans}
+    />
+  );
+}
+
+/** One bar a device; kernels that are not told have no device and are left out. */
+export function boundBars(
+  { kernels }: Pick<IMeasurement, 'kernels'>,
+  ranks: readonly number[],
+  trans: TranslationBundle
+): IBar[] {
+  const devices = new Map<string, IMeasuredKernel[]>();
+  for (const kernel of kernels) {
+    const name = deviceName(kernel, ranks, trans);
+    devices.set(name, [...(devices.get(name) ?? []), kernel]);
+  }
+  return [...devices].map(([label, own]) => ({
+    label,
+    parts: timeByBound({
+      kernels: own,
+      total_us: own.reduce((sum, { total_us }) => sum + total_us, 0)
+    }).map(({ bound, us }) => ({
+      id: `bound-${bound || 'unknown'}`,
+      label: boundWord(bound, trans),
+      us
+    }))
+  }));
+}

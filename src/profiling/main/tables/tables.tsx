@@ -1,0 +1,171 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { IProfileSummary } from '../../service';
+import { peakWords } from '../messages';
+
+import {
+  kernelColumns,
+  kernelRows,
+  operatorColumns,
+  operatorRows,
+  workColumns
+} from './columns';
+import { OneTable } from './one-table';
+import { stepColumns } from './step-columns';
+
+type Which = 'operators' | 'kernels' | 'shapes' | 'steps';
+
+/** Operators, kernels, operators by their shapes against the roofline, and steps. */
+export function Tables(props: Tables.IProps): React.ReactElement {
+  const { summary, trans } = props;
+  // A report of Nsight Compute has kernels and no operators.
+  const [which, setWhich] = React.useState<Which>(() =>
+    operatorRows(summary).length === 0 && kernelRows(summary).length > 0
+      ? 'kernels'
+      : 'operators'
+  );
+  const choices: [Which, string][] = [
+    ['operators', trans.__('Operators')],
+    ['kernels', trans.__('Kernels')],
+    ['shapes', trans.__('By shapes')],
+    ['steps', trans.__('Steps')]
+  ];
+  const chooser = (
+    <div
+      className="gol-Profile-choice"
+      role="group"
+      aria-label={trans.__('What is shown')}
+    >
+      {choices.map(([id, label]) => (
+        <button
+          key={id}
+          type="button"
+          aria-pressed={id === which}
+          onClick={() => setWhich(id)}
+        >
+          {label}
+        </button>
+      ))}
+    </div>
+  );
+  const shared = { chooser, trans, onInsert: props.onInsert };
+  switch (which) {
+    case 'operators':
+      return <Operators key={which} summary={summary} {...shared} />;
+    case 'kernels':
+      return <Kernels key={which} summary={summary} {...shared} />;
+    case 'shapes':
+      return <Shapes key={which} summary={summary} {...shared} />;
+    case 'steps':
+      return <Steps key={which} summary={summary} {...shared} />;
+  }
+}
+
+export namespace Tables {
+  export interface IProps {
+    summary: IProfileSummary;
+    /** Put a notebook cell that makes a table of the summary's field; null where none can. */
+    onInsert: ((field: string) => void) | null;
+    trans: TranslationBundle;
+  }
+}
+
+type IShared = Pick<Tables.IProps, 'summary' | 'trans' | 'onInsert'> & {
+  chooser: React.ReactNode;
+};
+
+function Operators({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const rows = React.useMemo(() => operatorRows(summary), [summary]);
+  const columns = React.useMemo(() => operatorColumns(trans), [trans]);
+  const onDevice = rows.some(({ device_us }) => device_us > 0);
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Operators')}
+      field="operators"
+      rows={rows}
+      columns={columns}
+      first={onDevice ? 'device_us' : 'self_us'}
+      none={trans.__('The trace holds no operators.')}
+    />
+  );
+}
+
+function Kernels({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const rows = React.useMemo(() => kernelRows(summary), [summary]);
+  const columns = React.useMemo(() => kernelColumns(trans), [trans]);
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Kernels')}
+      field="kernels"
+      rows={rows}
+      columns={columns}
+      first="total_us"
+      groupOf={
+        rows.some(({ operator }) => operator)
+          ? ({ operator }) => operator
+          : undefined
+      }
+      groupWords={trans.__('By operator')}
+      note={
+        summary.kernels.length === 0 && rows.length > 0
+          ? trans.__(
+              'Only the kernels of each device with most time are known.'
+            )
+          : ''
+      }
+      none={trans.__('The trace holds no kernels of a device.')}
+    />
+  );
+}
+
+function Shapes({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const { roofline } = summary;
+  const columns = React.useMemo(() => workColumns(trans), [trans]);
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Operators by shapes')}
+      field="roofline.operators"
+      rows={roofline?.operators ?? []}
+      columns={columns}
+      first="device_us"
+      groupOf={({ name }) => name}
+      groupWords={trans.__('By operator')}
+      note={[roofline ? peakWords(roofline, trans) : '', roofline?.missing]
+        .filter(Boolean)
+        .join(' ')}
+      none={
+        roofline?.missing ||
+        trans.__(
+          'The trace tells no shapes, so FLOPs and bytes are not known. Profile with %1.',
+          '--shapes'
+        )
+      }
+    />
+  );
+}
+
+function Steps({ summary, ...shared }: IShared): React.ReactElement {
+  const { trans } = shared;
+  const columns = React.useMemo(
+    () => stepColumns(summary, trans),
+    [summary, trans]
+  );
+  return (
+    <OneTable
+      {...shared}
+      name={trans.__('Steps')}
+      field="steps"
+      rows={summary.steps}
+      columns={columns}
+      first="span_us"
+      none={trans.__('No steps are known of this trace.')}
+    />
+  );
+}

@@ -1,0 +1,150 @@
+/** Colours of slices by kind and name, out of the theme. */
+import { asRgb } from '../../experiments/charts/drawing/colors';
+import { readColors } from '../../core/palette';
+
+/** Of names, as the style sheet numbers them. */
+const NAME_COLORS = 6;
+
+export type Rgb = readonly [number, number, number];
+
+/** As the engine numbers them. */
+enum Kind {
+  OTHER,
+  OPERATOR,
+  PYTHON,
+  ANNOTATION,
+  DEVICE_ANNOTATION,
+  RUNTIME,
+  OVERHEAD,
+  WAIT,
+  COMPUTE,
+  COMMUNICATION,
+  COPY,
+  FILL
+}
+
+/** Strengths of a colour over the background: runs are the fainter the less their time is filled. */
+export const SHADES = 8;
+
+export interface ITheme {
+  readonly background: string;
+  readonly text: string;
+  readonly faint: string;
+  readonly grid: string;
+  readonly accent: string;
+  readonly font: string;
+  /** Pixels of a counter, and of what lies below it. */
+  readonly counter: { readonly line: number; readonly area: number };
+  readonly backgroundPixel: number;
+  /** A pixel for `name * SHADES + shade`; the last shade is the colour itself. */
+  readonly pixels: Uint32Array;
+  /** The same for a name that a search does not match. */
+  readonly dimmed: Uint32Array;
+  /** Of names, on their own colour. */
+  readonly textOn: readonly string[];
+}
+
+/** The theme that holds at a node, for these names. */
+export function readTheme(
+  node: HTMLElement,
+  names: readonly string[],
+  kinds: Int8Array
+): ITheme {
+  const style = getComputedStyle(node);
+  const { grid } = readColors(node);
+  const read = (variable: string, fallback: string) =>
+    style.getPropertyValue(variable).trim() || fallback;
+  const background = read('--jp-layout-color1', 'white');
+  const back = rgbOf(background);
+  const light = read('--jp-ui-inverse-font-color0', 'white');
+  const dark = read('--jp-ui-font-color0', 'black');
+  const faint = read('--jp-ui-font-color2', 'gray');
+  const accent = read('--jp-brand-color1', 'blue');
+  const copy = rgbOf(read('--gol-slice-copy', 'green'));
+  const base = Array.from({ length: NAME_COLORS }, (_, at) =>
+    rgbOf(read(`--gol-slice-name-${at}`, 'steelblue'))
+  );
+  const ofKind: Partial<Record<Kind, Rgb>> = {
+    [Kind.COMMUNICATION]: rgbOf(read('--gol-slice-communication', 'orange')),
+    [Kind.COPY]: copy,
+    [Kind.FILL]: copy,
+    [Kind.RUNTIME]: rgbOf(faint),
+    [Kind.OVERHEAD]: rgbOf(faint),
+    [Kind.WAIT]: rgbOf(faint)
+  };
+  const pixels = new Uint32Array(names.length * SHADES);
+  const dimmed = new Uint32Array(names.length * SHADES);
+  const textOn = names.map((name, at) => {
+    // All steps have one colour.
+    const hash = hashOf(name.replace(/#\d+$/, ''));
+    const own = ofKind[kinds[at] as Kind] ?? base[hash % base.length];
+    // Three tones of each colour tell more names apart.
+    const color = mixed(back, own, 0.85 - 0.15 * ((hash >>> 8) % 3));
+    for (let shade = 0; shade < SHADES; shade++) {
+      const strength = 0.35 + (0.65 * (shade + 1)) / SHADES;
+      pixels[at * SHADES + shade] = pixelOf(mixed(back, color, strength));
+      dimmed[at * SHADES + shade] = pixelOf(mixed(back, color, strength / 5));
+    }
+    return contrast(rgbOf(light), color) > contrast(rgbOf(dark), color)
+      ? light
+      : dark;
+  });
+  return {
+    background,
+    text: read('--jp-ui-font-color1', 'black'),
+    faint,
+    grid,
+    accent,
+    font: style.fontFamily || 'sans-serif',
+    counter: {
+      line: pixelOf(mixed(back, rgbOf(accent), 0.9)),
+      area: pixelOf(mixed(back, rgbOf(accent), 0.25))
+    },
+    backgroundPixel: pixelOf(back),
+    pixels,
+    dimmed,
+    textOn
+  };
+}
+
+export function mixed(under: Rgb, over: Rgb, share: number): Rgb {
+  const part = (at: 0 | 1 | 2) =>
+    Math.round(under[at] + (over[at] - under[at]) * share);
+  return [part(0), part(1), part(2)];
+}
+
+/** Of WCAG 2.2: 1 to 21. */
+export function contrast(one: Rgb, other: Rgb): number {
+  const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (high + 0.05) / (low + 0.05);
+}
+
+function luminance(rgb: Rgb): number {
+  const [red, green, blue] = rgb.map(each => {
+    const part = each / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** As ImageData has it on a little-endian machine. */
+function pixelOf([red, green, blue]: Rgb): number {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+}
+
+function rgbOf(color: string): Rgb {
+  const parts =
+    asRgb(color)
+      .match(/[\d.]+/g)
+      ?.map(Number) ?? [];
+  return [parts[0] ?? 128, parts[1] ?? 128, parts[2] ?? 128];
+}
+
+/** FNV-1a. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) {
+    hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,263 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import { closeIcon } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { IconButton } from '../../../core';
+import { formatMicroseconds, formatShare } from '../../figures';
+import { formatValue } from '../counters';
+import type { TimelineModel } from '../model';
+import type { IRange } from '../viewport';
+import type {
+  ICounterMoment,
+  ISliceDetails,
+  ISums,
+  ITimelineSlice
+} from '../service';
+
+import { Collective } from './collective';
+import { kindWord } from './messages';
+
+/** What is known of the selected slice, or the sums of the selected stretch; nothing without one. */
+export function Selected(props: {
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { model, trans } = props;
+  const { details, range, sums } = model;
+  if (!details && !(range && sums)) {
+    return null;
+  }
+  return (
+    <section
+      className="gol-Timeline-selected"
+      aria-label={trans.__('Selection')}
+    >
+      <div className="gol-Timeline-close">
+        <IconButton
+          icon={closeIcon}
+          label={trans.__('Clear the selection')}
+          onClick={() => model.clear()}
+        />
+      </div>
+      {details && <Slice details={details} model={model} trans={trans} />}
+      {range && sums && <RangeSums range={range} sums={sums} trans={trans} />}
+    </section>
+  );
+}
+
+function Slice(props: {
+  details: ISliceDetails;
+  model: TimelineModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { details, model, trans } = props;
+  const { slice, launched_by: launch } = details;
+  const launched = details.launched ?? [];
+  const backward = details.backward ?? [];
+  const launches = details.launches ?? 0;
+  const lane = model.laneOf(slice);
+  const go = (to: ITimelineSlice) => void model.select(to.slice, true);
+  return (
+    <>
+      <h3>{slice.name}</h3>
+      <div className="gol-Timeline-columns">
+        <dl className="gol-Timeline-facts">
+          <Fact name={trans.__('Kind')}>{kindWord(slice.kind, trans)}</Fact>
+          {details.counter && (
+            <Counter counter={details.counter} trans={trans} />
+          )}
+          <Fact name={trans.__('Duration')}>
+            {formatMicroseconds(slice.dur_us)}
+          </Fact>
+          <Fact name={trans.__('Begins at')}>
+            {formatMicroseconds(slice.start_us)}
+          </Fact>
+          <Fact name={trans.__('Lane')}>
+            {lane ? `${lane.group}, ${lane.label}` : ''}
+          </Fact>
+          {lane && (lane.rank ?? null) !== null && (
+            <Fact name={trans.__('Rank')}>{lane.rank}</Fact>
+          )}
+          {details.arguments.map(({ name, value }) => (
+            <Fact key={name} name={name.replace(/_/g, ' ')}>
+              {value}
+            </Fact>
+          ))}
+        </dl>
+        {details.collective && (
+          <Collective
+            collective={details.collective}
+            own={slice.slice}
+            onGo={go}
+            trans={trans}
+          />
+        )}
+        {launch && (
+          <Slices
+            title={trans.__('Launched by')}
+            slices={[launch, ...[...(details.launch_stack ?? [])].reverse()]}
+            onGo={go}
+          />
+        )}
+        {launched.length > 0 && (
+          <Slices
+            title={trans._n(
+              'Launched %1 slice on a device',
+              'Launched %1 slices on devices',
+              launches
+            )}
+            slices={launched}
+            onGo={go}
+          />
+        )}
+        {details.forward && (
+          <Slices
+            title={trans.__('Backward pass of')}
+            slices={[details.forward]}
+            onGo={go}
+          />
+        )}
+        {backward.length > 0 && (
+          <Slices
+            title={trans._n(
+              '%1 slice in the backward pass',
+              '%1 slices in the backward pass',
+              details.backwards ?? 0
+            )}
+            slices={backward}
+            onGo={go}
+          />
+        )}
+        {details.around.length > 0 && (
+          <Slices
+            title={trans.__('Lies in')}
+            slices={[...details.around].reverse()}
+            onGo={go}
+          />
+        )}
+      </div>
+    </>
+  );
+}
+
+function Counter(props: {
+  counter: ICounterMoment;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { counter, trans } = props;
+  const { value, least, mean, most, samples, unit } = counter;
+  const before = counter.before ?? null;
+  const told: [string, number | null][] = [
+    [trans.__('Value'), value],
+    [trans.__('Before'), before],
+    [trans.__('Least'), least],
+    [trans.__('Mean over time'), mean],
+    [trans.__('Most'), most]
+  ];
+  return (
+    <>
+      {told.map(
+        ([name, each]) =>
+          each !== null && (
+            <Fact key={name} name={name}>
+              {formatValue(each, unit)}
+            </Fact>
+          )
+      )}
+      <Fact name={trans.__('Samples')}>{samples.toLocaleString()}</Fact>
+    </>
+  );
+}
+
+function Fact(props: {
+  name: string;
+  children: React.ReactNode;
+}): React.ReactElement {
+  return (
+    <div>
+      <dt>{props.name}</dt>
+      <dd>{props.children}</dd>
+    </div>
+  );
+}
+
+function Slices(props: {
+  title: string;
+  slices: readonly ITimelineSlice[];
+  onGo: (slice: ITimelineSlice) => void;
+}): React.ReactElement {
+  return (
+    <div className="gol-Timeline-slices">
+      <h4>{props.title}</h4>
+      <ul>
+        {props.slices.map(slice => (
+          <li key={slice.slice}>
+            <button
+              type="button"
+              className="gol-LinkButton"
+              title={slice.name}
+              onClick={() => props.onGo(slice)}
+            >
+              {slice.name}
+            </button>{' '}
+            {formatMicroseconds(slice.dur_us)}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function RangeSums(props: {
+  range: IRange;
+  sums: ISums;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { range, sums, trans } = props;
+  const total = sums.names.reduce((sum, { total_us }) => sum + total_us, 0);
+  return (
+    <>
+      <h3>
+        {trans.__(
+          '%1 from %2 on',
+          formatMicroseconds((range.last - range.first) / 1000),
+          formatMicroseconds(range.first / 1000)
+        )}
+      </h3>
+      <p className="gol-Note">
+        {trans.__(
+          '%1 slices; busy for %2, summed over lanes. Slices that reach out count as far as they lie inside; times hold what lies within a slice too.',
+          sums.slices.toLocaleString(),
+          formatMicroseconds(sums.busy_us)
+        )}
+      </p>
+      <table className="gol-Timeline-sums">
+        <thead>
+          <tr>
+            <th scope="col">{trans.__('Name')}</th>
+            <th scope="col">{trans.__('Kind')}</th>
+            <th scope="col">{trans.__('Count')}</th>
+            <th scope="col">{trans.__('Time')}</th>
+            <th scope="col">{trans.__('Share')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {sums.names.map(each => (
+            <tr key={each.name}>
+              <td title={each.name}>{each.name}</td>
+              <td>{kindWord(each.kind, trans)}</td>
+              <td>{each.count.toLocaleString()}</td>
+              <td>{formatMicroseconds(each.total_us)}</td>
+              <td>{formatShare(each.total_us, total)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {(sums.more_names ?? 0) > 0 && (
+        <p className="gol-Note">
+          {trans._n('%1 more name', '%1 more names', sums.more_names ?? 0)}
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,124 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { EmptyState } from '../../../core';
+import type { IMemory, IMemoryAt } from '../memory-strip';
+import { memoryOfRank, stripsOf } from '../memory-strip';
+import type { TimelineModel } from '../model';
+
+import { TimelineBar } from './bar';
+import { TimelineCanvas } from './canvas';
+import { Clocks } from './clocks';
+import { TimelineFailure } from './failure';
+import { LaneHeads } from './heads';
+import { Marks } from './marks';
+import { MemoryStrip } from './memory-strip';
+import { Selected } from './selected';
+import { told } from './messages';
+
+/** The timeline of a model; who makes the model says when it is seen, and disposes it. */
+export function TimelineView(props: {
+  model: TimelineModel;
+  /** Of the same trace, where it tells any. */
+  memory?: IMemory | null;
+  /** Who held it; without it the sum alone is shown. */
+  memoryAt?: IMemoryAt;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, memory = null, trans } = props;
+  const help = React.useId();
+  const node = React.useRef<HTMLDivElement>(null);
+  const heads = React.useRef<HTMLDivElement>(null);
+  const canvas = React.useRef<HTMLDivElement>(null);
+  const [, redraw] = React.useReducer((count: number) => count + 1, 0);
+  React.useEffect(() => {
+    const slot = () => redraw();
+    model.changed.connect(slot, slot);
+    redraw();
+    return () => {
+      model.changed.disconnect(slot, slot);
+    };
+  }, [model]);
+  const { timeline, error } = model;
+  // Devices are numbered through all ranks; those of the rank that is meant are shown.
+  const rank = model.ranks.length > 1 ? model.chosenRank : null;
+  const own = memoryOfRank(memory, rank);
+  const failure = error && (
+    <TimelineFailure model={model} error={error} trans={trans} />
+  );
+  const bar = <TimelineBar model={model} node={node} trans={trans} />;
+  if (!timeline) {
+    return (
+      <div className="gol-Timeline" ref={node}>
+        {bar}
+        {failure || (
+          <p className="gol-Note" role="status">
+            {trans.__('The timeline is being made…')}
+          </p>
+        )}
+      </div>
+    );
+  }
+  if (timeline.lanes.length === 0) {
+    return (
+      <div className="gol-Timeline" ref={node}>
+        {bar}
+        <EmptyState
+          text={trans.__(
+            'This profile has no slices of time, so there is no timeline.'
+          )}
+          actions={[]}
+        />
+      </div>
+    );
+  }
+  return (
+    <div className="gol-Timeline" ref={node}>
+      {bar}
+      {model.isTogether && <Clocks timeline={timeline} trans={trans} />}
+      <Marks model={model} trans={trans} />
+      {failure}
+      <div className="gol-Timeline-body">
+        <LaneHeads
+          ref={heads}
+          model={model}
+          onSelected={() => canvas.current?.focus()}
+          trans={trans}
+        />
+        <TimelineCanvas
+          ref={canvas}
+          model={model}
+          trans={trans}
+          describedBy={help}
+          onScroll={scroll => {
+            if (heads.current) {
+              heads.current.style.transform = `translateY(${-scroll}px)`;
+            }
+          }}
+        />
+      </div>
+      {stripsOf(own).map(device => (
+        <MemoryStrip
+          key={`${rank} ${device.device}`}
+          device={device}
+          number={memory!.devices.indexOf(device)}
+          rank={model.isTogether ? rank : null}
+          offset={model.offsetOf(rank)}
+          memoryAt={props.memoryAt}
+          model={model}
+          trans={trans}
+        />
+      ))}
+      <p id={help} className="gol-Timeline-help">
+        {trans.__(
+          'W and S zoom, A and D pan, arrows pan and scroll, 0 shows all, F the selected slice; Shift with arrows goes from slice to slice, G and Shift+G along its ties. The wheel zooms; drag with Shift for sums.'
+        )}{' '}
+        {model.hasPerfetto && trans.__('P opens Perfetto.')}
+      </p>
+      <Selected model={model} trans={trans} />
+      <div className="gol-VisuallyHidden" role="status" aria-live="polite">
+        {told(model, trans)}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,44 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
+
+import { IGenOpsCore } from '../../core';
+import { OutputsService } from '../../kernels/outputs/service';
+import { SweepsService } from '../../sweeps/service';
+
+import { KeptCards } from './saved-states';
+import { LiveCards } from './model';
+import { NotebookCards } from './notebook';
+import { cardRenderer } from './renderer';
+
+/** Cards of tracked cells, sweeps, profiles and deployments in a notebook outlive a reload of the page. */
+export const cardsPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:cards',
+  description:
+    'Draws the cards of tracked cells, sweeps, profiles and deployments, also after a reload of the page.',
+  autoStart: true,
+  requires: [IGenOpsCore, INotebookTracker, IRenderMimeRegistry],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    notebooks: INotebookTracker,
+    rendermime: IRenderMimeRegistry
+  ): void => {
+    const sweeps = new SweepsService(core.api);
+    const cards = new LiveCards(({ state }) =>
+      sweeps.stop(String(state.id)).then(() => undefined)
+    );
+    const kept = new KeptCards();
+    const service = new OutputsService(core.api);
+    rendermime.addFactory(cardRenderer(cards, core));
+    const follow = (_: unknown, panel: NotebookPanel): void => {
+      new NotebookCards({ panel, cards, kept, service, trans: core.trans });
+    };
+    notebooks.widgetAdded.connect(follow);
+    notebooks.forEach(panel => follow(notebooks, panel));
+  }
+};

@@ -1,0 +1,8 @@
+/** The profile card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
+import base from '../../../style/runtime/card-base.css';
+import profile from '../../../style/runtime/card-profile.css';
+import { ProfileView } from '../cards/views/profile';
+
+import { anywidget } from './_anywidget';
+
+export default anywidget(ProfileView, [base, profile]);

@@ -1,8 +1,0 @@
-/** The deployment card as an anywidget module, for front ends without GenOps Lab's own: its style is inside. */
-import base from '../../style/card-base.css';
-import deployment from '../../style/card-deployment.css';
-import { DeploymentView } from '../cards/views/deployment';
-
-import { anywidget } from './_anywidget';
-
-export default anywidget(DeploymentView, [base, deployment]);
