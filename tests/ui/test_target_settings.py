@@ -90,7 +90,7 @@ def popup(lab: LabPage) -> Locator:
     return lab.page.get_by_role("dialog", name="Where this notebook runs")
 
 
-@pytest.mark.exhaustive  # tests/kernels/test_kernels.py has it for clients that come later; a reload is in test_recovery
+@pytest.mark.exhaustive  # tests/kernels/test_kernels.py: clients that come later; test_recovery: a reload
 def test_a_cell_that_runs_is_busy_whatever_is_answered_and_after_a_reload(
     lab: LabPage, server: LabServer
 ) -> None:
