@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-try:
-    from ._version import __version__
-except ImportError:  # a checkout that was never built
-    __version__ = "0.0.0"
+from .core.version import __version__
 
 __all__ = ["__version__"]
 

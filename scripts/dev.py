@@ -406,6 +406,7 @@ def lint(arguments: Sequence[str]) -> None:
         "stylelint": (BIN / "jlpm", "stylelint:check"),
         "ruff": (BIN / "ruff", "check", "."),
         "ruff format": (BIN / "ruff", "format", "--check", "."),
+        "imports": (BIN / "lint-imports", "--no-cache"),
         "budgets of tests": (PYTHON, "-m", "tests.minutes", "budgets"),
         "openapi.json": (PYTHON, "-m", "genops_lab.app.schema", "--check"),
     }

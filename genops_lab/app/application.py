@@ -1,217 +1,90 @@
-"""The house put together: services and what they need, without a web server.
+"""All services of one process, put together without a web server.
 
-The Jupyter extension runs one in the server; the command line runs one in its own process when no server
-is there.
+The Jupyter extension runs one in the server; the command line runs one in its own process when no server is there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import TypeVar
 
 from ..core.events import EventBus
+from ..core.jupyter import JupyterServer
 from ..core.live import LiveHub
 from ..core.locks import FileLock
+from ..core.services import Services
 from ..core.settings import Settings
 from ..core.store import Store
 from ..core.tasks import TasksService
-from ..deployments.service import DeploymentsService
-from ..doctor.service import DoctorService
-from ..experiments.charts.service import ChartsService
-from ..experiments.columns.service import RunTableService
-from ..experiments.comparison.service import ComparisonService
-from ..experiments.media.service import MediaService
-from ..experiments.mlflow import MlflowConnection
-from ..experiments.restoring.service import RestoringService
-from ..experiments.service import ExperimentsService
-from ..experiments.tracking import TrackingService
-from ..hosts.environments import EnvironmentsService
-from ..hosts.link.connections import HostConnections
-from ..hosts.questions import QuestionsService
-from ..hosts.service import TargetsService
-from ..hosts.variables import VariablesService
-from ..kernel_api.service import RemoteTracking
-from ..kernels.folders.host_copies import Copies
-from ..kernels.folders.service import FoldersService
-from ..kernels.outputs.service import OutputsService
-from ..kernels.owners import KernelOwners
-from ..kernels.process import configure
-from ..kernels.remote_service import RemoteKernelsService
-from ..kernels.service import ComputeService, KernelDirectory
-from ..kernels.storage import StorageService
-from ..profiling.memory_timeline.service import MemoryService
-from ..profiling.perfetto.service import PerfettoService
-from ..profiling.remote_analysis.service import RemoteAnalysisService
-from ..profiling.service import ProfilesService
-from ..profiling.timeline.service import TimelineService
-from ..quickstart.service import QuickstartService
-from ..registry.service import RegistryService
-from ..sweeps.service import SweepsService
+from .features import FEATURES, SWITCHES
 
-if TYPE_CHECKING:
-    from ..kernels.client.client import RemoteKernelClient
+T = TypeVar("T")
 
 
 class Application:
-    """All services. ``services`` finds one by its class name, as operations name it."""
+    """Opens the services of all features, also of those that are switched off: others use them."""
 
-    def __init__(
-        self, settings: Settings, store: Store, live: LiveHub, kernels: KernelDirectory | None = None
-    ) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, store: Store, live: LiveHub, server: JupyterServer | None) -> None:
+        self.settings = dataclasses.replace(settings, rooms=settings.rooms or SWITCHES)
         self.store = store
         self.events = EventBus(store)
-        self.live = live
-        self.tasks = TasksService(self.events)
-        self.mlflow = MlflowConnection(settings)
-        self.compute = ComputeService(self.live, kernels)
-        self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
-        self.restoring = RestoringService(self.mlflow, self.experiments)
-        self.comparison = ComparisonService(self.mlflow, self.experiments)
-        self.media = MediaService(self.mlflow)
-        self.run_table = RunTableService(self.mlflow, self.experiments, self.events, self.live)
-        self.charts = ChartsService(self.mlflow)
-        self.tracking = TrackingService(self.mlflow, store, self.events, self.live)
-        self.sweeps = SweepsService(settings, store, self.events, self.mlflow, self.tracking)
-        self.registry = RegistryService(self.mlflow, self.experiments, store, self.events)
-        self.profiles = ProfilesService(settings, self.mlflow, store, self.events)
-        self.timelines = TimelineService(self.profiles)
-        self.memory = MemoryService(self.profiles)
-        self.perfetto = PerfettoService(self.profiles)
-        self.deployments = DeploymentsService(
-            settings, self.mlflow, self.registry, store, self.events, self.live, self.tasks
-        )
-        self.run_table.serving = self.deployments.serving
-        self.questions = QuestionsService(self.events)
-        # The provisioners of this process use the same links; their thread starts with the first work.
-        self.links = HostConnections(settings.data_dir, self.questions)
-        self.targets = TargetsService(
-            settings,
-            store,
-            self.events,
-            self.live,
-            self.tasks,
-            self.questions,
-            kernels,
-            links=self.links,
-        )
-        self.profiles.price_of = self.targets.ledger.price_of
-        self.beside = RemoteAnalysisService(settings, self.profiles, self.targets, self.tasks)
-        self.remote = configure(settings.data_dir, self.questions, self.targets.ledger.get, links=self.links)
-        self.folders = FoldersService(settings, self.tasks, self.targets.ledger.get, self.remote.folders)
-        self.remote_kernels = RemoteKernelsService(self.targets, self.remote, kernels)
-        self.environments = EnvironmentsService(settings, self.targets, self.tasks)
-        self.storage = StorageService(self.targets, Copies(self.remote.folders.memories))
-        self._follow_starts()
-        self.variables = VariablesService()
-        self.targets.build_of = self.environments.task_of
-        self.outputs = OutputsService(settings, store, self.events)
-        self.quickstart = QuickstartService(settings)
-        self.doctor = DoctorService(self)
-        self.services: dict[str, Any] = {
-            type(service).__name__: service
-            for service in (
-                self.tasks,
-                self.compute,
-                self.experiments,
-                self.restoring,
-                self.comparison,
-                self.media,
-                self.run_table,
-                self.charts,
-                self.tracking,
-                self.sweeps,
-                self.registry,
-                self.profiles,
-                self.timelines,
-                self.memory,
-                self.perfetto,
-                self.beside,
-                self.deployments,
-                self.questions,
-                self.targets,
-                self.remote_kernels,
-                self.folders,
-                self.environments,
-                self.storage,
-                self.variables,
-                self.outputs,
-                self.quickstart,
-                self.doctor,
-            )
-        }
+        self.services = Services()
+        self.services.provide(Settings, lambda _get: self.settings)
+        self.services.provide(Store, lambda _get: store)
+        self.services.provide(EventBus, lambda _get: self.events)
+        self.services.provide(LiveHub, lambda _get: live)
+        if server is not None:
+            self.services.provide(JupyterServer, lambda _get: server)
+        for feature in FEATURES:
+            feature.provide(self.services)
+        self.services.make_all()
         # Two servers of one user: one supervises (spooled runs, dead kernels, deployments' leases).
         self._supervisor = FileLock(settings.data_dir / "supervisor.lock")
         self._supervising: asyncio.Task[None] | None = None
-        self._remote_tracking: RemoteTracking | None = None
 
     @staticmethod
     async def open(
         settings: Settings,
-        kernels: KernelDirectory | None = None,
+        server: JupyterServer | None = None,
         *,
         live: LiveHub | None = None,
         supervise: bool = True,
     ) -> Application:
         """Open the store off the event loop and start what must run."""
         url = settings.store_url or f"sqlite:///{settings.data_dir / 'store.db'}"
-        lab = Application(settings, await asyncio.to_thread(Store, url), live or LiveHub(), kernels)
-        await lab.targets.open()
-        lab.targets.holders = KernelOwners(lab.remote, lab.targets.changed)
-        lab._remote_tracking = RemoteTracking(
-            lab.remote,
-            lab.tracking,
-            lab.profiles,
-            settings.data_dir,
-            lab._own_kernels,
-            lab.folders.requests,
-            lab.beside,
-        )
+        store = await asyncio.to_thread(Store, url)
+        application = Application(settings, store, live or LiveHub(), server)
+        await application.services.open()
         if supervise:
-            lab._supervising = asyncio.create_task(lab._supervise())
-        return lab
+            application._supervising = asyncio.create_task(application._supervise())
+        return application
+
+    def get(self, kind: type[T]) -> T:
+        """Return the service of a class."""
+        return self.services.get(kind)
+
+    async def ready(self) -> None:
+        """The Jupyter server answers: start what services do by themselves."""
+        await self.services.ready()
 
     @property
     def supervises(self) -> bool:
-        """Whether this Lab is the one that supervises for its user."""
+        """Whether this process is the one that supervises for its user."""
         return self._supervisor.held
 
     async def _supervise(self) -> None:
         while not self._supervisor.try_acquire():
             await asyncio.sleep(5)
-        await asyncio.gather(self.tracking.supervise(), self.deployments.supervise())
-
-    def _follow_starts(self) -> None:
-        """A kernel that starts may have taken one that stood ready."""
-        loop, started = asyncio.get_running_loop(), self.targets.upkeep.kernel_started
-
-        def told(bridge: RemoteKernelClient) -> None:
-            if bridge.state.state == "connected" and not loop.is_closed():  # told in the links' thread
-                loop.call_soon_threadsafe(started, bridge.link.route.target)
-
-        self._unfollow_starts = self.remote.watch(told)
-
-    async def _own_kernels(self, target: str) -> set[str]:
-        found = await asyncio.to_thread(self.targets.ledger.own_kernels, target)
-        return {kernel.kernel_id for kernel in found}
+        await self.services.supervise()
 
     async def stop(self) -> None:
-        """Stop in order: supervision, tasks, what they use, the store. Deployments go on."""
+        """Stop in order: supervision, tasks, each service before what it uses, the store. Deployments go on."""
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.wait([self._supervising])
-        await self.sweeps.close()
-        self.run_table.close()
-        await self.folders.close()
-        await self.tasks.close()
-        if self._remote_tracking is not None:
-            await self._remote_tracking.close()
-        self._unfollow_starts()
-        self.remote_kernels.close()
-        await self.targets.close()
-        self.outputs.close()
+        await self.get(TasksService).close()
+        await self.services.close()
         await self.events.close()
-        await self.profiles.close()
-        await self.mlflow.close()
         self._supervisor.release()
         await asyncio.to_thread(self.store.close)

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Float, Int, List, Unicode
 
-from .. import __version__
 from ..core.errors import Failed, GenOpsError
-from ..core.events import SCHEMA, SCHEMA_ID
+from ..core.events import SCHEMA_ID
 from ..core.live import CHANGES
-from ..core.settings import ROOM_NAMES, Settings
+from ..core.settings import Settings
+from ..core.version import __version__
+from .features import FEATURES, SWITCHES, features, operations
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from ..core.api import ServiceGate
+    from ..core.jupyter import JupyterServer
+    from ..core.live import LiveHub
     from ..hosts.models import NewTarget
-    from ..kernels.outputs.server import ServerOutputs
-    from ..kernels.outputs.startup_gate import StartupGate
-    from ..kernels.remote_kernels import RemoteKernels
     from .application import Application
     from .socket_server import SocketServer
 
@@ -47,7 +48,7 @@ class GenOpsLab(ExtensionApp):
         "", help="URI of an MLflow to use in place of the embedded one (locks the setting)."
     ).tag(config=True)
     rooms = List(
-        Unicode(), default_value=list(ROOM_NAMES), help="Rooms that are on: " + ", ".join(ROOM_NAMES) + "."
+        Unicode(), default_value=list(SWITCHES), help="Features that are on: " + ", ".join(SWITCHES) + "."
     ).tag(config=True)
     deployment_lease_hours = Float(
         24.0, help="A local deployment that nobody uses or renews ends after so many hours."
@@ -86,9 +87,10 @@ class GenOpsLab(ExtensionApp):
     lab: Application | None = None
     #: the services' start, which goes on while the server answers
     opening: asyncio.Task[None] | None = None
-    _doorway: SocketServer | None = None
-    _outputs: ServerOutputs | None = None
-    _gate: StartupGate | None = None
+    _gate: ServiceGate
+    _jupyter: JupyterServer
+    _live: LiveHub
+    _socket: SocketServer
 
     @property
     def _server(self) -> ServerApp:
@@ -96,48 +98,39 @@ class GenOpsLab(ExtensionApp):
         return self.serverapp
 
     def initialize_settings(self) -> None:
-        """Announce the event schema and take over kernel websockets (cheap; the rest waits for the loop)."""
+        """Announce the event schema and let features change the server (cheap; the rest waits for the loop)."""
+        from ..core.api import ServiceGate
+        from ..core.events import SCHEMA_ID, schema
+        from ..core.jupyter import JupyterServer
+        from .socket_server import SocketServer
+
         event_logger = self._server.event_logger
         assert event_logger is not None
         if SCHEMA_ID not in event_logger.schemas:
-            event_logger.register_event_schema(SCHEMA)
-        from ..kernels.outputs.page_limits import Bounds
-        from ..kernels.outputs.websocket import install
-
-        # Jupyter puts these back over the application's own after this method.
-        install(self.settings, Bounds(self._cell_output_bytes, self.cell_outputs, self._cut))
-
-    @property
-    def _cell_output_bytes(self) -> int:
-        return int(self.cell_output_mb * 1_000_000)
-
-    def _cut(self, kernel_id: str, msg_id: str) -> tuple[int, int, int] | None:
-        return None if self.lab is None else self.lab.outputs.recorder.cut(kernel_id, msg_id)
+            event_logger.register_event_schema(schema(kind for each in FEATURES for kind in each.events))
+        self._gate = ServiceGate()
+        self._socket = SocketServer(operations(self.rooms), self._gate)
+        self._jupyter = JupyterServer(
+            app=self._server, config=self, web_settings=self.settings, socket=self._socket.path,
+            services=self._gate,
+        )  # fmt: skip
+        # Jupyter puts these settings back over the application's own after this method.
+        for feature in FEATURES:
+            feature.extend(self._jupyter)
 
     def initialize_handlers(self) -> None:
-        """Register the routes of the rooms that are on."""
-        from ..core.api import Services, jupyter_handlers
+        """Register the routes of the features that are on."""
+        from ..core.api import jupyter_handlers
         from ..core.live import LiveHub
         from ..core.live_socket import LiveHandler
-        from ..experiments.comparison.download import ARTIFACT, ArtifactHandler
-        from ..kernels.local_provisioner import expect
-        from ..kernels.outputs.download import DOWNLOAD, DownloadHandler
-        from ..profiling.perfetto.download import CUT, UI, CutHandler, UiHandler
-        from .features import operations
 
-        self._services = Services()
         self._live = LiveHub()
         # Jupyter puts its base URL before these paths.
-        handlers: list[Any] = jupyter_handlers(operations(self.rooms), self._services)
+        handlers: list[Any] = jupyter_handlers(operations(self.rooms), self._gate)
         handlers.append(("/genops/live", LiveHandler, {"hub": self._live}))
-        handlers.append((DOWNLOAD, DownloadHandler, {"services": self._services}))
-        if "experiments" in self.rooms:
-            handlers.append((ARTIFACT, ArtifactHandler, {"services": self._services}))
-        if "profiles" in self.rooms:
-            handlers.append((UI, UiHandler, {"services": self._services}))
-            handlers.append((CUT, CutHandler, {"services": self._services}))
+        for feature in features(self.rooms):
+            handlers += feature.routes(self._jupyter)
         self.handlers.extend(handlers)
-        expect(self.serverapp)
 
     def settings_for_lab(self) -> Settings:
         """The traitlets as the services' settings; what the administrator set is locked."""
@@ -150,7 +143,7 @@ class GenOpsLab(ExtensionApp):
             from ..experiments.mlflow import without_credentials
 
             locked["mlflow_uri"] = without_credentials(self.mlflow_uri)
-        if set(self.rooms) != set(ROOM_NAMES):
+        if set(self.rooms) != set(SWITCHES):
             locked["rooms"] = ", ".join(self.rooms)
         targets = self._administrators_targets()
         if targets:
@@ -164,7 +157,7 @@ class GenOpsLab(ExtensionApp):
             rooms=tuple(self.rooms),
             deployment_lease_s=self.deployment_lease_hours * 3600,
             outputs_left_to_page_s=self.outputs_left_to_page_s,
-            cell_output_bytes=self._cell_output_bytes,
+            cell_output_bytes=int(self.cell_output_mb * 1_000_000),
             cell_outputs=self.cell_outputs,
             keep_local_kernels=self.keep_local_kernels,
             locked=locked,
@@ -201,93 +194,30 @@ class GenOpsLab(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Begin to open the services, once the event loop runs. The server answers meanwhile."""
-        self._hold_lists_back(serverapp)
-        self.opening = asyncio.create_task(self._open(serverapp))
+        self._jupyter.started()
+        self.opening = asyncio.create_task(self._open())
 
-    def _hold_lists_back(self, serverapp: ServerApp) -> None:
-        """Kernels of targets are in the first lists of kernels and sessions that a page gets."""
-        from pathlib import Path
-
-        from jupyter_core.paths import jupyter_data_dir
-
-        from ..kernels.outputs.startup_gate import StartupGate, may_remember
-
-        folder = Path(self.data_dir) if self.data_dir else Path(jupyter_data_dir()) / "genops"
-        if may_remember(folder / "store.db", self.store_url):
-            self._gate = StartupGate(serverapp)
-
-    async def _open(self, serverapp: ServerApp) -> None:
+    async def _open(self) -> None:
         try:
-            await self._open_lab(serverapp)
+            await self._open_services()
         except Exception as error:  # a boundary: JupyterLab goes on, and the panel says what is wrong with us
-            from ..kernels.local_provisioner import uninstall
-
-            self._let_lists_through()
-            uninstall()
+            self._jupyter.failed()
             if self.lab is not None:
                 self.log.exception("Kernels and the command line do not reach this GenOps Lab")
                 return
             self.log.exception("GenOps Lab did not start")
             if not isinstance(error, GenOpsError):
                 error = Failed(f"GenOps Lab did not start: {error!r}.", hint=LOG_HINT)
-            self._services.fail(error)
+            self._gate.fail(error)
 
-    async def _open_lab(self, serverapp: ServerApp) -> None:
-        # SQLAlchemy and the rooms' insides cost some 150 ms.
-        Application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
-        from ..kernels.local_provisioner import install
-        from ..kernels.server_kernels import ServerKernels
-        from ..sweeps.fresh_kernels import FreshKernels
-        from .features import operations
-        from .socket_server import SocketServer
-
-        lab = await Application.open(self.settings_for_lab(), ServerKernels(serverapp), live=self._live)
-        self.lab = lab
-        await self._open_outputs(serverapp, lab)
-        self._services.open(lab.services)
-        lab.events.listen(self._tell)
-        self._doorway = SocketServer(operations(self.rooms), self._services)
-        self._doorway.open(serverapp.connection_url, __version__)
-        install(serverapp, lab, self._doorway.path)
-        if "experiments" in self.rooms:
-            lab.sweeps.open(FreshKernels(serverapp))
-
-    async def _open_outputs(self, serverapp: ServerApp, lab: Application) -> None:
-        from ..hosts.ledger import Ledger
-        from ..kernels.outputs.server import ServerOutputs
-        from ..kernels.process import configure
-
-        remote = configure(lab.settings.data_dir, lab.questions, Ledger(lab.store).get, links=lab.links)
-        self._outputs = ServerOutputs(serverapp, lab, remote)
-        try:
-            await self._keep_local_kernels(serverapp, lab, remote)
-            await self._outputs.open()
-        except Exception:  # a boundary: without the kernels of before there is still a Lab
-            self.log.exception("Kernels of targets were not found again")
-        self._let_lists_through()
-        self._outputs.follow()
-
-    async def _keep_local_kernels(
-        self, serverapp: ServerApp, lab: Application, remote: RemoteKernels
-    ) -> None:
-        from ..kernels.local_agent import LocalAgent
-        from ..kernels.local_provisioner import is_default, keep_with
-        from ..kernels.outputs.ownership import keeps_kernels
-
-        outputs = lab.outputs
-        here = LocalAgent(remote, outputs.not_kept.append)
-        if not (keeps_kernels(serverapp) and is_default(serverapp)):
-            if self.keep_local_kernels:
-                here.leave("Another extension, or the server's configuration, says how kernels start.")
-            return
-        remote.finds_here = True
-        if self.keep_local_kernels:
-            await here.begin()
-        keep_with(here)
-
-    def _let_lists_through(self) -> None:
-        if self._gate is not None:
-            self._gate.open()
+    async def _open_services(self) -> None:
+        # SQLAlchemy and the features' insides cost some 150 ms.
+        application = (await asyncio.to_thread(import_module, ".application", __package__)).Application
+        self.lab = await application.open(self.settings_for_lab(), self._jupyter, live=self._live)
+        self._gate.open(self.lab.services)
+        self.lab.events.listen(self._tell)
+        self._socket.open(self._server.connection_url, __version__)
+        await self.lab.ready()
 
     def _tell(self, kind: str, id: str, revision: int) -> None:
         event_logger = self._server.event_logger
@@ -303,10 +233,7 @@ class GenOpsLab(ExtensionApp):
             if not done:
                 self.opening.cancel()
                 await asyncio.wait([self.opening])
-        self._let_lists_through()
-        if self._doorway is not None:
-            self._doorway.close()
-        if self._outputs is not None:
-            await self._outputs.close()
+        self._socket.close()
+        self._jupyter.failed()
         if self.lab is not None:
             await asyncio.wait_for(self.lab.stop(), STOP_TIMEOUT_S)

@@ -1,53 +1,54 @@
-"""The rooms of the house, and all that they offer."""
+"""All features, and the operations that they offer together.
+
+A new feature needs a line here and nothing else outside its own package.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from ..core.operations import LazyService, Operation
-from ..deployments.routes import OPERATIONS as DEPLOYMENTS
-from ..doctor.routes import OPERATIONS as DOCTOR
-from ..experiments.routes import OPERATIONS as EXPERIMENTS
-from ..hosts.routes import OPERATIONS as TARGETS
-from ..kernels.folders.routes import OPERATIONS as FOLDERS
-from ..kernels.outputs.routes import OPERATIONS as OUTPUTS
-from ..kernels.routes import OPERATIONS as COMPUTE
-from ..profiling.routes import OPERATIONS as PROFILES
-from ..quickstart.routes import OPERATIONS as QUICKSTART
-from ..registry.routes import OPERATIONS as MODELS
-from ..sweeps.routes import OPERATIONS as SWEEPS
+from ..core.features import Feature
+from ..core.operations import Operation
+from ..core.tasks_feature import FEATURE as TASKS
+from ..deployments.feature import FEATURE as DEPLOYMENTS
+from ..doctor.feature import FEATURE as DOCTOR
+from ..experiments.feature import FEATURE as EXPERIMENTS
+from ..hosts.feature import FEATURE as HOSTS
+from ..kernel_api.feature import FEATURE as KERNEL_API
+from ..kernels.feature import FEATURE as KERNELS
+from ..profiling.feature import FEATURE as PROFILING
+from ..quickstart.feature import FEATURE as QUICKSTART
+from ..registry.feature import FEATURE as REGISTRY
+from ..sweeps.feature import FEATURE as SWEEPS
 
-if TYPE_CHECKING:
-    from ..core.tasks import TasksService
-else:
-    TasksService = LazyService("genops_lab.core", "tasks", "TasksService")
+#: In the order of the panel; services are made in the order in which they need each other.
+FEATURES: tuple[Feature, ...] = (
+    DOCTOR,
+    TASKS,
+    QUICKSTART,
+    KERNELS,
+    HOSTS,
+    KERNEL_API,
+    EXPERIMENTS,
+    SWEEPS,
+    PROFILING,
+    REGISTRY,
+    DEPLOYMENTS,
+)
 
-TASKS = [
-    Operation("GET", "/tasks", TasksService.list_tasks),
-    Operation("GET", "/tasks/{task_id}", TasksService.get_task),
-    Operation("GET", "/tasks/{task_id}/log", TasksService.get_task_log),
-    Operation("POST", "/tasks/{task_id}/cancel", TasksService.cancel_task),
-]
-
-#: Rooms that an administrator can switch off (``GenOpsLab.rooms``), in the order of the panel.
-ROOMS: dict[str, list[Operation]] = {
-    "compute": [*COMPUTE, *TARGETS, *FOLDERS, *OUTPUTS],
-    "experiments": [*EXPERIMENTS, *SWEEPS],
-    "profiles": PROFILES,
-    "models": MODELS,
-    "deployments": DEPLOYMENTS,
-}
+#: What an administrator can switch off (``GenOpsLab.rooms``).
+SWITCHES: tuple[str, ...] = tuple(dict.fromkeys(each.switch for each in FEATURES if each.switch))
 
 
-def operations(rooms: Iterable[str]) -> list[Operation]:
-    """What is offered with these rooms on."""
-    return [
-        *DOCTOR,
-        *TASKS,
-        *QUICKSTART,
-        *(operation for room in ROOMS if room in set(rooms) for operation in ROOMS[room]),
-    ]
+def features(switches: Iterable[str] = SWITCHES) -> list[Feature]:
+    """The features that are on when these switches are."""
+    on = set(switches)
+    return [each for each in FEATURES if not each.switch or each.switch in on]
 
 
-OPERATIONS = operations(ROOMS)
+def operations(switches: Iterable[str] = SWITCHES) -> list[Operation]:
+    """What these features offer."""
+    return [operation for each in features(switches) for operation in each.operations]
+
+
+OPERATIONS = operations()

@@ -83,11 +83,11 @@ def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...])
 
 
 def _event_types() -> list[Any]:
-    from genops_lab.hosts.machine.models import MachineReading
-
+    """What events and live topics carry."""
     from ..core.models import Changed
+    from .features import FEATURES
 
-    return [Changed, MachineReading]
+    return [Changed, *(carried() for feature in FEATURES for carried in feature.topics.values())]
 
 
 def render() -> str:

@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.web import Application
 
-from ..core.api import MAX_BODY_BYTES, Services, socket_handlers
+from ..core.api import MAX_BODY_BYTES, ServiceGate, socket_handlers
 from ..core.operations import Operation
 from ..core.paths import runtime_dir, write_private
 from ..core.running_labs import Description, descriptions
@@ -20,7 +20,7 @@ from ..core.running_labs import Description, descriptions
 class SocketServer:
     """Serves the operations on the private socket while the server runs."""
 
-    def __init__(self, operations: Sequence[Operation], services: Services) -> None:
+    def __init__(self, operations: Sequence[Operation], services: ServiceGate) -> None:
         self.path = runtime_dir() / f"lab-{os.getpid()}-{os.urandom(3).hex()}.sock"
         self._server = HTTPServer(
             Application(socket_handlers(operations, services), log_function=lambda _handler: None),

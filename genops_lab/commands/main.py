@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from genops_lab import __version__
+from genops_lab.core.version import __version__
 
 from . import environments, storage  # noqa: F401  # add to targets
 from .deployments import deploy, deployments

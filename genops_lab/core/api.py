@@ -12,8 +12,8 @@ import os
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -23,6 +23,9 @@ from tornado import web
 
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
 from .operations import CLIENT, Operation
+from .services import Services
+
+T = TypeVar("T")
 
 AUTH_RESOURCE = "genops"
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -36,18 +39,18 @@ log = logging.getLogger("genops_lab")
 _encoder = msgspec.json.Encoder()
 
 
-class Services:
-    """The services behind the routes. Routes exist before the event loop runs and the store is open: who comes
-    earlier waits, and hears why when the start failed."""
+class ServiceGate:
+    """The services behind the routes. Routes exist before the event loop runs and the store is open: a request that
+    comes earlier waits, and gets the reason when the start failed."""
 
     def __init__(self) -> None:
-        self._by_name: Mapping[str, Any] = {}
+        self._services: Services | None = None
         self._opened = asyncio.Event()
         self._failure: GenOpsError | None = None
 
-    def open(self, services: Mapping[str, Any]) -> None:
+    def open(self, services: Services) -> None:
         """Let requests in."""
-        self._by_name = services
+        self._services = services
         self._opened.set()
 
     def fail(self, reason: GenOpsError) -> None:
@@ -63,7 +66,12 @@ class Services:
             raise Unavailable("GenOps Lab is still starting.", hint="Try again in a moment.") from None
         if self._failure is not None:
             raise self._failure
-        return self._by_name[name]
+        assert self._services is not None  # it is open
+        return self._services.named(name)
+
+    def now(self, kind: type[T]) -> T | None:
+        """The service of this class, if it is there already."""
+        return None if self._services is None else self._services.find(kind)
 
 
 def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
@@ -83,7 +91,7 @@ def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
 
 
 async def _respond(
-    handler: web.RequestHandler, operation: Operation, services: Services, values: Sequence[str]
+    handler: web.RequestHandler, operation: Operation, services: ServiceGate, values: Sequence[str]
 ) -> None:
     try:
         service = await services.get(operation.room)
@@ -113,7 +121,7 @@ def _by_path(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
 
 
 def jupyter_handlers(
-    operations: Sequence[Operation], services: Services
+    operations: Sequence[Operation], services: ServiceGate
 ) -> list[tuple[str, type[APIHandler]]]:
     """Handlers for the Jupyter server, one class a path, each verb authenticated and authorised on its own."""
 
@@ -149,7 +157,7 @@ class FileHandler(JupyterHandler):
     auth_resource = AUTH_RESOURCE
     _track_activity = False
 
-    def initialize(self, services: Services) -> None:
+    def initialize(self, services: ServiceGate) -> None:
         """``services`` may still be opening."""
         self._services = services
 
@@ -184,7 +192,7 @@ class SocketHandler(web.RequestHandler):
 
 
 def socket_handlers(
-    operations: Sequence[Operation], services: Services
+    operations: Sequence[Operation], services: ServiceGate
 ) -> list[tuple[str, type[web.RequestHandler]]]:
     """The same operations for the private socket."""
 

@@ -106,7 +106,7 @@ class LocalCaller:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        service = self._lab.services[method.__qualname__.split(".")[-2]]
+        service = self._lab.services.named(method.__qualname__.split(".")[-2])
         return self._wait(cast("Coroutine[Any, Any, R]", method(service, *args, **kwargs)))
 
     def close(self) -> None:

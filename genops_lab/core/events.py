@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .store import Store
 
 SCHEMA_ID = "https://events.genops-lab.dev/changed/v1"
-SCHEMA: dict[str, Any] = {
-    "$id": SCHEMA_ID,
-    "version": "1",
-    "title": "GenOps Lab: something changed",
-    "description": "Names what changed and counts its changes. It carries no content: every subscriber of the "
-    "server sees it.",
-    "type": "object",
-    "properties": {
-        "kind": {
-            "type": "string",
-            "enum": [
-                "machine",
-                "experiment",
-                "run",
-                "profile",
-                "model",
-                "deployment",
-                "task",
-                "settings",
-                "target",
-                "question",
-                "output",
-                "kernel_notice",
-                "sweep",
-                "divergence",
-            ],
-        },
-        "id": {"type": "string"},
-        "revision": {"type": "integer"},
-    },
-    "required": ["kind", "id", "revision"],
-    "additionalProperties": False,
-}
-
 log = logging.getLogger("genops_lab")
+
+
+def schema(kinds: Iterable[str]) -> dict[str, Any]:
+    """Return the JSON Schema of events, as Jupyter's event logger takes it."""
+    return {
+        "$id": SCHEMA_ID,
+        "version": "1",
+        "title": "GenOps Lab: something changed",
+        "description": "Names what changed and counts its changes. It carries no content: every subscriber of the "
+        "server sees it.",
+        "type": "object",
+        "properties": {
+            "kind": {"type": "string", "enum": list(kinds)},
+            "id": {"type": "string"},
+            "revision": {"type": "integer"},
+        },
+        "required": ["kind", "id", "revision"],
+        "additionalProperties": False,
+    }
 
 
 class EventBus:

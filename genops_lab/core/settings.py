@@ -12,8 +12,6 @@ from .paths import data_dir
 if TYPE_CHECKING:
     from ..hosts.models import NewTarget
 
-ROOM_NAMES = ("compute", "experiments", "profiles", "models", "deployments")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -24,7 +22,8 @@ class Settings:
     data_dir: Path
     store_url: str = ""
     mlflow_uri: str = ""
-    rooms: tuple[str, ...] = ROOM_NAMES
+    #: what is switched on; empty: all
+    rooms: tuple[str, ...] = ()
     deployment_lease_s: float = 24 * 3600.0
     outputs_left_to_page_s: float = 20.0
     cell_output_bytes: int = 1_000_000

@@ -14,6 +14,7 @@ from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.paths import private_dir
+from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
@@ -38,7 +39,7 @@ MAX_LOG_LINES = 5000
 _POLL_S = 0.15
 
 
-class DeploymentsService:
+class DeploymentsService(Service):
     """Starts, finds again, watches and stops deployments."""
 
     def __init__(

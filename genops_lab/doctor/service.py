@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis, Locked, Status
 from genops_lab.core.paths import on_network
+from genops_lab.core.version import __version__
 
 from .checks import environment, outputs, storage, targets, tracking, versions
 from .redaction import Redactor
@@ -47,44 +47,21 @@ class Outputs(Protocol):
         ...
 
 
-class Patient(Protocol):
-    """What is examined: a Lab, running or not."""
-
-    @property
-    def settings(self) -> Settings:
-        """What it was told."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """What it remembers."""
-        ...
-
-    @property
-    def mlflow(self) -> MlflowConnection:
-        """Where its runs are."""
-        ...
-
-    @property
-    def targets(self) -> Targets:
-        """Where its kernels may be."""
-        ...
-
-    @property
-    def outputs(self) -> Outputs:
-        """What keeps their outputs."""
-        ...
-
-
 class DoctorService:
     """Status and diagnosis of a Lab, in a server or in a command's own process."""
 
-    def __init__(self, lab: Patient) -> None:
-        self._lab = lab
+    def __init__(
+        self, settings: Settings, store: Store, mlflow: MlflowConnection, targets: Targets, outputs: Outputs
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._mlflow = mlflow
+        self._targets = targets
+        self._outputs = outputs
 
     async def get_status(self) -> Status:
         """Version, MLflow, rooms and locked settings."""
-        settings, mlflow = self._lab.settings, self._lab.mlflow
+        settings, mlflow = self._settings, self._mlflow
         return Status(
             version=__version__,
             mlflow_uri=mlflow.shown_uri,
@@ -97,13 +74,13 @@ class DoctorService:
 
     def _notices(self) -> list[str]:
         notices = []
-        aside = self._lab.store.set_aside
+        aside = self._store.set_aside
         if aside is not None:
             notices.append(
                 f"The store was corrupt and was set aside as {aside}. Deployments and profiles recorded there "
                 "are not shown; runs and models are untouched."
             )
-        if on_network(self._lab.settings.data_dir):
+        if on_network(self._settings.data_dir):
             notices.append(
                 "GenOps Lab's data is on a network file system: use one JupyterLab at a time, or set "
                 "GenOpsLab.data_dir to a local disk."
@@ -112,17 +89,17 @@ class DoctorService:
 
     async def diagnose(self) -> Diagnosis:
         """Examine everything; the text is safe to paste into an issue."""
-        settings = self._lab.settings
+        settings = self._settings
         in_server = settings.root_dir is not None
         parts = await asyncio.gather(
             _examined("versions", asyncio.to_thread(versions.examine)),
             _examined("environment", asyncio.to_thread(environment.examine, settings, in_server)),
-            _examined("storage", asyncio.to_thread(storage.examine, settings.data_dir, self._lab.store)),
-            _examined("mlflow", tracking.examine(self._lab.mlflow)),
-            _examined("targets", self._targets()),
-            _examined("outputs", self._outputs(in_server)),
+            _examined("storage", asyncio.to_thread(storage.examine, settings.data_dir, self._store)),
+            _examined("mlflow", tracking.examine(self._mlflow)),
+            _examined("targets", self._examined_targets()),
+            _examined("outputs", self._examined_outputs(in_server)),
         )
-        redact = Redactor(uris=(self._lab.mlflow.uri, settings.store_url))
+        redact = Redactor(uris=(self._mlflow.uri, settings.store_url))
         checks = [
             msgspec.structs.replace(check, detail=redact(check.detail), hint=redact(check.hint))
             for part in parts
@@ -130,14 +107,14 @@ class DoctorService:
         ]
         return Diagnosis(checks=checks, text=_as_text(checks))
 
-    async def _outputs(self, in_server: bool) -> list[Check]:
-        checks = outputs.examine(self._lab.outputs.limits, in_server)
-        if in_server and self._lab.settings.keep_local_kernels:
-            checks.append(outputs.examine_here(self._lab.outputs.not_kept))
+    async def _examined_outputs(self, in_server: bool) -> list[Check]:
+        checks = outputs.examine(self._outputs.limits, in_server)
+        if in_server and self._settings.keep_local_kernels:
+            checks.append(outputs.examine_here(self._outputs.not_kept))
         return checks
 
-    async def _targets(self) -> list[Check]:
-        return await asyncio.to_thread(targets.examine, await self._lab.targets.list_targets())
+    async def _examined_targets(self) -> list[Check]:
+        return await asyncio.to_thread(targets.examine, await self._targets.list_targets())
 
 
 async def _examined(part: str, work: Awaitable[list[Check]]) -> list[Check]:

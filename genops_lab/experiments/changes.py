@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 from genops_lab.core.errors import GenOpsError
@@ -44,8 +43,8 @@ class OutsideChanges:
         self._events = events
         self._last: Fingerprints = {}
         self._asking: asyncio.Task[None] | None = None
-        #: Whether changes of runs are told by somebody else (the run table) at the moment.
-        self.runs_are_told: Callable[[], bool] = lambda: False
+        #: whether the run table tells changes of runs at the moment
+        self.runs_are_told = False
         file = mlflow.embedded_file
         self._watch = None if file is None else SqliteWatch(file, self._file_changed)
 
@@ -72,7 +71,7 @@ class OutsideChanges:
         reachable = True
         while True:
             try:
-                runs = not self.runs_are_told()
+                runs = not self.runs_are_told
                 found = await self._mlflow.worker.call(MlflowRuns.fingerprints, runs)
                 if not runs:
                     found["run"] = self._last.get("run", "")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.core.paths import private_dir
+from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
 
@@ -41,7 +42,7 @@ def without_credentials(uri: str) -> str:
     return _USERINFO.sub("//", uri, count=1).partition("?")[0].partition("#")[0]
 
 
-class MlflowConnection:
+class MlflowConnection(Service):
     """The embedded MLflow (a SQLite file, no server), or the one that ``settings.mlflow_uri`` names.
 
     ``worker`` holds the backends of all rooms that talk to MLflow, ``columns`` the runs as columns: call :meth:`ensure`

@@ -22,6 +22,7 @@ from genops_lab.core.errors import (
 )
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.core.services import Service
 from genops_lab.runtime.history import DIVERGED
 
 from .backends.runs import MlflowRuns
@@ -57,7 +58,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 log = logging.getLogger("genops_lab")
 
 
-class TrackingService:
+class TrackingService(Service):
     """Writes what kernels spool into MLflow, each event once."""
 
     def __init__(self, mlflow: MlflowConnection, store: Store, events: EventBus, live: LiveHub) -> None:

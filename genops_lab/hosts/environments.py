@@ -29,14 +29,27 @@ _OTHER_PYTHONS = ("python3", "/usr/bin/python3")
 _AWAY = "The connection is down; the build goes on there."
 
 
+class Builds:
+    """What is built or installed on each target now, with its task: a target is not logged out of meanwhile."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, tuple[NewEnvironment | Additions, str]] = {}
+
+    def task_of(self, name: str) -> str:
+        """The task that builds or installs on a target now; empty without one."""
+        return self.running[name][1] if name in self.running else ""
+
+
 class EnvironmentsService:
     """Builds in tasks; one at a time for a target. A target's kernels use what was built from their next start on."""
 
-    def __init__(self, settings: Settings, targets: TargetsService, tasks: TasksService) -> None:
+    def __init__(
+        self, settings: Settings, targets: TargetsService, tasks: TasksService, builds: Builds
+    ) -> None:
         self._settings = settings
         self._targets = targets
         self._tasks = tasks
-        self._running: dict[str, tuple[NewEnvironment | Additions, str]] = {}
+        self._running = builds.running
 
     async def list_environment_sources(self, query: SourcesQuery) -> list[EnvironmentSource]:
         """Files of a project that say what its environment holds, the best first."""
@@ -73,10 +86,6 @@ class EnvironmentsService:
         packages = list(dict.fromkeys(body.packages))
         title = f"Install {' and '.join(packages)} on {name}"
         return await self._begin(name, body, title, {"adds": True, "packages": packages})
-
-    def task_of(self, name: str) -> str:
-        """The task that builds or installs on a target now; empty without one."""
-        return self._running[name][1] if name in self._running else ""
 
     async def _begin(
         self, name: str, body: NewEnvironment | Additions, title: str, order: dict[str, Any]

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from genops_lab.core.services import Service
+from genops_lab.hosts.link.listeners import Listeners
 from genops_lab.hosts.link.route import HERE
 
 if TYPE_CHECKING:
@@ -17,17 +19,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class LoopConnections:
-    """Links by target, those that kernels' starts made too.
+class LoopConnections(Service):
+    """Links by target, those that kernels' starts made too. Links live on a loop of their own."""
 
-    ``changed(target)`` is called on the loop where this object was made; links live on a loop of their own.
-    """
-
-    def __init__(self, links: HostConnections, changed: Callable[[str], None]) -> None:
+    def __init__(self, links: HostConnections) -> None:
         self.links = links
-        self._changed = changed
+        self._changed: Listeners[[str]] = Listeners("connections")
         self._loop = asyncio.get_running_loop()
         self._unwatch = links.watch_all(self._told)
+
+    def watch(self, changed: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``changed(target)`` on this object's loop when a link's state changes; returns what ends that."""
+        return self._changed.add(changed)
 
     def link(self, route: Route) -> HostConnection:
         """The link of a target; nothing is connected by this."""
@@ -36,6 +39,11 @@ class LoopConnections:
     def states(self) -> dict[str, LinkState]:
         """The state of each link that somebody asked for."""
         return {link.route.target: link.state for link in self.links.known()}
+
+    def is_up(self, target: str) -> bool:
+        """Whether a target's link is up now."""
+        state = self.states().get(target)
+        return state is not None and state.state == "up"
 
     def up_links(self) -> list[HostConnection]:
         """The links of targets that are up now; none is connected by asking."""
@@ -60,7 +68,7 @@ class LoopConnections:
     def _told(self, target: str, _state: LinkState) -> None:
         # Links tell on their own thread; the Lab's loop may be gone before them.
         if target != HERE.target and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._changed, target)
+            self._loop.call_soon_threadsafe(self._changed.tell, target)
 
     async def close(self) -> None:
         """Close all links; kernels on their hosts go on."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.core.services import Service
 
 from .models import HostReading
 
@@ -42,7 +43,7 @@ class Hosts(Protocol):
         ...
 
 
-class HostMetrics:
+class HostMetrics(Service):
     """Keeps readings by target. Belongs to the Lab's loop.
 
     ``here`` reads this machine and blocks; no link is needed for it.

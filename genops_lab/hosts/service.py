@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.models import Task
+from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
@@ -18,8 +19,6 @@ from .candidates import candidates
 from .connecting import Connecting
 from .connection_test import ConnectionTest
 from .live_topic import Publisher
-from .loop_connections import LoopConnections
-from .metrics import HostMetrics
 from .models import (
     BestFit,
     BestFitQuery,
@@ -37,29 +36,21 @@ from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
     from genops_lab.hosts.link.connection import HostConnection
-    from genops_lab.hosts.link.connections import HostConnections
     from genops_lab.hosts.link.state import LinkState
-    from genops_lab.hosts.machine.metrics import KernelEntry
 
-    from ..kernels.owners import KernelOwners
-    from .ledger import OwnKernel
+    from .environments import Builds
+    from .ledger import Ledger, OwnKernel
+    from .loop_connections import LoopConnections
+    from .metrics import HostMetrics
     from .questions import QuestionsService
+    from .target_kernels import TargetKernels
 
 TOPIC = "targets"
 EVENT, NOTICE = "target", "kernel_notice"
 
 
-class KernelNames(Protocol):
-    """Who knows the Jupyter server's kernels: ids by the name of their kernelspec."""
-
-    async def kernels(self) -> Sequence[KernelEntry]:
-        """The kernels that run."""
-        ...
-
-
-class TargetsService:
+class TargetsService(Service):
     """Adds, connects, tests and removes targets; the live topic ``targets`` while somebody listens.
 
     Nothing connects unasked: not a list, not an open panel, not the adding of a target.
@@ -68,38 +59,33 @@ class TargetsService:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
         events: EventBus,
         live: LiveHub,
         tasks: TasksService,
         questions: QuestionsService,
-        kernels: KernelNames | None = None,
-        *,
-        links: HostConnections,
-        read_here: Callable[[], dict[str, Any]] | None = None,
+        ledger: Ledger,
+        connections: LoopConnections,
+        metrics: HostMetrics,
+        builds: Builds,
+        kernels: TargetKernels,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
-        from ..kernels.inventory import Inventory
-        from ..kernels.warm_pool import WarmPool
-        from .ledger import Ledger
+        from .inventory import Inventory
 
-        self.ledger = Ledger(store)
-        self._inventory = Inventory(self.ledger, settings)
-        self.connections = LoopConnections(links, self._link_told)
-        self.upkeep = WarmPool(self.connections, self.ledger, self._own_ids, self.changed)
-        self.fleet = HostMetrics(self.connections, read_here)
+        self.ledger = ledger
+        self.connections = connections
+        self._inventory = Inventory(ledger, kernels, settings)
+        self._metrics = metrics
         self._settings = settings
         self._events = events
         self._tasks = tasks
         self._questions = questions
+        self._builds = builds
         self._kernels = kernels
         self._reports = Reports(events, live)
-        self._connecting = Connecting(self.connections, self.changed)
-        #: The task that builds an environment on a target: it is not logged out of meanwhile.
-        self.build_of: Callable[[str], str] = lambda _name: ""
+        self._connecting = Connecting(connections, self.changed)
         self._publisher = Publisher(live, TOPIC, self.list_targets)
-        #: who has the kernels; once the Lab is open
-        self.holders: KernelOwners | None = None
+        self._unwatch = connections.watch(self.changed)
 
     async def open(self) -> None:
         """Take over the administrator's targets, and see that each target has its kernelspec."""
@@ -108,7 +94,7 @@ class TargetsService:
     async def list_targets(self) -> list[Target]:
         """All targets with the state of their links and their last readings; connects nowhere."""
         records = await asyncio.to_thread(self.ledger.all)
-        await self.fleet.look([record.name for record in records if record.route.kind == "local"])
+        await self._metrics.look([record.name for record in records if record.route.kind == "local"])
         states = self.connections.states()
         return [self._target(record, states.get(record.name)) for record in records]
 
@@ -151,7 +137,7 @@ class TargetsService:
             policy=check_policy(body.policy),
         )
         await asyncio.to_thread(self.ledger.change, name, checked)
-        self.upkeep.policy_changed(name)
+        self._kernels.policy_changed(name)
         self.changed(name)
         return await self.get_target(name)
 
@@ -163,7 +149,7 @@ class TargetsService:
                 f"The target {name!r} is the administrator's.",
                 hint="Ask who runs this Lab to change GenOpsLab.targets.",
             )
-        own = await self._own_kernels(record)
+        own = await self._kernels.own(record)
         if own and not query.force:
             raise Conflict(
                 f"{_count(own)} of this Lab on {name!r}: {', '.join(_shown(each) for each in own)}.",
@@ -175,13 +161,13 @@ class TargetsService:
         report = self._reports.get(name)
         if report.state == "running":
             await self._tasks.cancel_task(report.task_id)
-        if self.build_of(name):
-            await self._tasks.cancel_task(self.build_of(name))
+        if self._builds.task_of(name):
+            await self._tasks.cancel_task(self._builds.task_of(name))
         await self._leave(name)
         await asyncio.to_thread(self._inventory.remove, record)
         self.connections.forget(name)
         self._reports.forget(name)
-        self.fleet.forget(name)
+        self._metrics.forget(name)
         self.changed(name)
         left = [each.kernel_id for each in own]
         message = f"{name} is removed."
@@ -247,18 +233,13 @@ class TargetsService:
 
     def connected(self, name: str) -> bool:
         """Whether its link is up now."""
-        state = self.connections.states().get(name)
-        return state is not None and state.state == "up"
+        return self.connections.is_up(name)
 
     async def close(self) -> None:
-        """Give up what is being connected and close the links; kernels on their hosts run on."""
-        if self.holders is not None:
-            self.holders.close()
+        """Give up what is being connected; kernels on their hosts run on."""
+        self._unwatch()
         await self._connecting.close()
         await self._questions.withdraw()
-        await self.upkeep.close()
-        await self.fleet.close()
-        await self.connections.close()
 
     async def _leave(self, name: str) -> None:
         await self._connecting.give_up(name)
@@ -320,34 +301,16 @@ class TargetsService:
         return ConnectionTest(record, self.connections.link(record.route), self.connections.run, told)
 
     async def _keeps_login(self, record: TargetRecord) -> str:
-        if self.build_of(record.name):
+        if self._builds.task_of(record.name):
             return "An environment is being built there."
-        if await self._own_kernels(record):
+        if await self._kernels.own(record):
             return "Kernels of this Lab run there: logging out would cut them off for a while."
         return ""
 
-    async def _own_kernels(self, record: TargetRecord) -> list[OwnKernel]:
-        """The kernels of this user's Labs that run on a target, as far as can be known now."""
-        from .ledger import OwnKernel
-
-        own = {each.kernel_id: each for each in await asyncio.to_thread(self.ledger.own_kernels, record.name)}
-        if self._kernels is not None:
-            for entry in await self._kernels.kernels():
-                if entry.name == kernel_name(record.name):
-                    own[entry.kernel_id] = OwnKernel(
-                        kernel_id=entry.kernel_id, target=record.name, path=entry.path
-                    )
-        if own and self.connected(record.name):
-            link = self.connections.link(record.route)
-            found = await self.connections.run(link.call("kernels.list"))
-            running = {each["kernel_id"] for each in found if each["state"] == "running"}
-            return [each for each in own.values() if each.kernel_id in running]
-        return list(own.values())
-
     def _target(self, record: TargetRecord, state: LinkState | None) -> Target:
         name, route = record.name, record.route
-        warm = self.upkeep.warm(name)
-        reading = self.fleet.reading(name)
+        kernels = self._kernels.state(name)
+        reading = self._metrics.reading(name)
         return Target(
             name=name,
             kind=route.kind,
@@ -361,22 +324,15 @@ class TargetsService:
             price_per_hour=record.price_per_hour,
             secrets=record.secrets,
             policy=record.policy,
-            warm_ready=warm.ready if warm else None,
-            warm_message=warm.message if warm else "",
+            warm_ready=kernels.warm_ready,
+            warm_message=kernels.warm_message,
             locked=record.locked,
             reading=reading[0] if reading else None,
             reading_age_s=reading[1] if reading else None,
-            taken=self.holders.taken(name) if self.holders is not None else [],
-            ended=self.holders.ended(name) if self.holders is not None else [],
+            taken=kernels.taken,
+            ended=kernels.ended,
             **self._connecting.told(name, state),
         )
-
-    async def _own_ids(self, record: TargetRecord) -> set[str]:
-        return {each.kernel_id for each in await self._own_kernels(record)}
-
-    def _link_told(self, name: str) -> None:
-        self.upkeep.link_told(name, self.connected(name))
-        self.changed(name)
 
     def notice_changed(self, kernel_id: str, name: str) -> None:
         """Tell that there is a notice of a kernel on a target, or none any more."""

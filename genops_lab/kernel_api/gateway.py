@@ -21,8 +21,9 @@ from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 
 from genops_lab.agent.mux import Channel, ChannelReset
-from genops_lab.core.api import MAX_BODY_BYTES, Services, SocketHandler, socket_handlers
+from genops_lab.core.api import MAX_BODY_BYTES, ServiceGate, SocketHandler, socket_handlers
 from genops_lab.core.errors import InvalidRequest, NotAllowed
+from genops_lab.core.services import Services
 
 from .operations import OPERATIONS, KernelOperations
 from .uploads import IncomingFiles, Peer
@@ -119,9 +120,10 @@ class KernelGateway:
         door = KernelOperations(
             peer, self._tracking, self._profiles, self._files, self._started, self._folders, self._beside
         )
-        services = Services()
-        services.open({KernelOperations.__name__: door})
-        handlers: list[Any] = socket_handlers(OPERATIONS, services)
+        services, gate = Services(), ServiceGate()
+        services.provide(KernelOperations, lambda _get: door)
+        gate.open(services)
+        handlers: list[Any] = socket_handlers(OPERATIONS, gate)
         handlers.append((_FILES_PATH, _FileHandler, {"peer": peer, "files": self._files}))
         application = web.Application(
             handlers, default_handler_class=_Refusal, log_function=lambda _handler: None

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genops_lab.core.services import Service
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.route import HERE
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 _CALL_S = 30.0
 
 
-class RemoteTracking:
-    """Made and closed in the Lab's loop. ``known`` gives the kernels of this user's Labs on a target."""
+class RemoteTracking(Service):
+    """Made and closed in the Lab's loop. ``known`` gives the kernels of this user's Labs on a target; it blocks."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class RemoteTracking:
         tracking: TrackingService,
         profiles: ProfilesService,
         data_dir: Path,
-        known: Callable[[str], Awaitable[set[str]]],
+        known: Callable[[str], set[str]],
         folders: FolderRequests | None = None,
         beside: RemoteAnalysisService | None = None,
     ) -> None:
@@ -134,7 +135,7 @@ class RemoteTracking:
     async def _kernels(self, target: str) -> set[str]:
         """The kernels whose runs are taken, admitted from now on."""
         runs = await self._tracking.open_runs_at(target)
-        known = await self._known(target) | {run.process.kernel_id for run in runs}
+        known = await asyncio.to_thread(self._known, target) | {run.process.kernel_id for run in runs}
         for kernel_id in known:
             if Peer(target, kernel_id) not in self._taken:
                 self._doorway.admit(target, kernel_id)

@@ -20,7 +20,7 @@ from genops_lab.agent.launch_spec import packed
 
 from ..core.errors import GenOpsError, InvalidRequest
 from ..hosts.link.route import HERE
-from .process import remote_when_open
+from .process import PROCESS
 from .remote_kernels import RemoteKernels
 from .remote_provisioner import GenOpsTargetProvisioner
 
@@ -47,7 +47,7 @@ class HereProvisioner(GenOpsTargetProvisioner):
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """What :meth:`LocalProvisioner.pre_launch` does, but for ports and the connection file."""
-        self._remote = await remote_when_open()
+        self._remote = await PROCESS.remote_when_open()
         self._entry = self._remote.find(self.target)
         extra = kwargs.pop("extra_arguments", [])
         kwargs.pop("transport_encryption", None)  # its sockets lie in folders of this user's own

@@ -8,10 +8,9 @@ import logging
 import os
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
@@ -22,9 +21,7 @@ from .interpreters import interpreter_of, is_own_environment, mlflow_version
 from .nsight.cleanup import guarded
 from .nsight.kernelspecs import UnderNsight, under_nsight
 from .nsight.launch import Start, started_under
-
-if TYPE_CHECKING:
-    from genops_lab.app.application import Application
+from .process import PROCESS, KeptKernel, KernelHost
 
 log = logging.getLogger("genops_lab")
 
@@ -32,24 +29,10 @@ NAME = "genops-local-provisioner"
 _JUPYTERS_OWN = "local-provisioner"
 _WAIT_WITH_MLFLOW_S = 30.0
 _WAIT_WITHOUT_MLFLOW_S = 2.0
-_LAB_OPENS_WITHIN_S = 15.0
-_asked: set[asyncio.Future[dict[str, str]]] = set()
+_asked: set[asyncio.Future[Mapping[str, str]]] = set()
 
 #: What travels to the kernels of other environments: the kernel side, and nothing else of the Lab's.
 KERNEL_SITE = Path(__file__).parent.parent / "kernel" / "site"
-
-
-@dataclass(frozen=True)
-class KernelHost:
-    """The Lab that kernels belong to."""
-
-    lab: Application
-    socket_path: str
-
-
-_host: KernelHost | None = None
-_keeping: KernelKeeper | None = None
-_expected_until = 0.0
 
 
 async def kernel_environment(
@@ -58,8 +41,8 @@ async def kernel_environment(
     """``env`` with what GenOps adds. The user's own MLflow variables stay as they are."""
     interpreter = interpreter_of(argv, env)
     added = {
-        "GENOPS_SOCKET": host.socket_path,
-        "GENOPS_DATA_DIR": str(host.lab.settings.data_dir),
+        "GENOPS_SOCKET": str(host.socket_path),
+        "GENOPS_DATA_DIR": str(host.data_dir),
         "GENOPS_KERNEL_ID": kernel_id,
         "GENOPS_CLI": json.dumps([sys.executable, "-m", "genops_lab.commands"]),
         **({"GENOPS_KERNELSPEC": kernelspec} if kernelspec else {}),
@@ -74,11 +57,11 @@ async def kernel_environment(
     return {**env, **added}
 
 
-async def _mlflow_variables(host: KernelHost, version: str) -> dict[str, str]:
+async def _mlflow_variables(host: KernelHost, version: str) -> Mapping[str, str]:
     """Where the kernel's ``mlflow.*`` calls go. The embedded file's first making takes seconds: a kernel that
     cannot use it does not wait for that."""
     wait_s = _WAIT_WITH_MLFLOW_S if version else _WAIT_WITHOUT_MLFLOW_S
-    asked = asyncio.ensure_future(host.lab.mlflow.kernel_environment(version))
+    asked = asyncio.ensure_future(host.mlflow.of(version))
     _asked.add(asked)
     asked.add_done_callback(_asked.discard)
     try:
@@ -88,43 +71,6 @@ async def _mlflow_variables(host: KernelHost, version: str) -> dict[str, str]:
     except GenOpsError as error:
         log.warning("A kernel starts without MLflow's address: %s %s", error.message, error.hint)
     return {}
-
-
-class KeptKernel(Protocol):
-    """What starts and ends a kernel in place of Jupyter's own ways: a provisioner, as far as it is needed here."""
-
-    @property
-    def has_process(self) -> bool: ...
-    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]: ...
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo: ...
-    async def poll(self) -> int | None: ...
-    async def wait(self) -> int | None: ...
-    async def send_signal(self, signum: int) -> None: ...
-    async def shutdown_requested(self, restart: bool = False) -> None: ...
-    async def terminate(self, restart: bool = False) -> None: ...
-    async def kill(self, restart: bool = False) -> None: ...
-    async def cleanup(self, restart: bool = False) -> None: ...
-    def get_shutdown_wait_time(self, recommended: float = 5.0) -> float: ...
-
-
-class KernelKeeper(Protocol):
-    """Who keeps kernels of this machine (:class:`genops_lab.kernels.local_agent.LocalAgent`)."""
-
-    def finds(self, kernel_id: str) -> bool:
-        """Whether the next start of this kernel is of one that runs already."""
-        ...
-
-    def takes(self, manager: Any) -> bool:
-        """Whether this manager's kernel shall be kept."""
-        ...
-
-    def provisioner(self, manager: Any, kernel_spec: Any) -> KeptKernel:
-        """What starts and ends it."""
-        ...
-
-    def gives_up(self, error: GenOpsError) -> bool:
-        """Whether a kernel that did not start for this error is Jupyter's to start."""
-        ...
 
 
 class GenOpsLocalProvisioner(LocalProvisioner):
@@ -141,12 +87,12 @@ class GenOpsLocalProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Add to the environment; whatever fails there, the kernel starts without. Raises Unavailable for a kernel
         "with Nsight" where that cannot be used."""
-        again = _keeping is not None and _keeping.finds(self.kernel_id)
-        host = None if again else await _host_when_open()
-        nsight = under_nsight(self.kernel_spec.metadata)
+        again = PROCESS.keeper is not None and PROCESS.keeper.finds(self.kernel_id)
+        host = None if again else await PROCESS.host_when_open()
+        keeper, nsight = PROCESS.keeper, under_nsight(self.kernel_spec.metadata)
         # The agent looks for Python at the head of a command, and starts others ahead of their time.
-        if self._first and nsight is None and _keeping is not None and _keeping.takes(self.parent):
-            self.kept = _keeping.provisioner(self.parent, self.kernel_spec)
+        if self._first and nsight is None and keeper is not None and keeper.takes(self.parent):
+            self.kept = keeper.provisioner(self.parent, self.kernel_spec)
             self._asked = dict(kwargs)
         launcher = self.kept.pre_launch if self.kept is not None else super().pre_launch
         prepared = await self._with_the_lab(host, await launcher(**kwargs))
@@ -160,10 +106,10 @@ class GenOpsLocalProvisioner(LocalProvisioner):
                 self._first, self.cwd = False, kwargs.get("cwd")
                 return self.connection_info
             except GenOpsError as error:
-                if not self._first or _keeping is None or not _keeping.gives_up(error):
+                if not self._first or PROCESS.keeper is None or not PROCESS.keeper.gives_up(error):
                     raise
             self.kept = None
-            kwargs = await self._with_the_lab(_host, await super().pre_launch(**self._asked))
+            kwargs = await self._with_the_lab(PROCESS.host, await super().pre_launch(**self._asked))
             cmd = kwargs.pop("cmd")
         self._first = False
         return await super().launch_kernel(cmd, **kwargs)
@@ -240,13 +186,11 @@ class GenOpsLocalProvisioner(LocalProvisioner):
         return self._doer.get_shutdown_wait_time(recommended)
 
 
-def expect(serverapp: Any) -> bool:
-    """The Lab is about to open: kernels without a provisioner of their own are GenOps' from now on, unless
-    another one was chosen. A kernel that is started meanwhile waits a little for the Lab.
+def take_over(serverapp: Any) -> bool:
+    """Have kernels without a provisioner of their own started by GenOps, unless another one was chosen.
 
     Returns whether kernels come through GenOps.
     """
-    global _expected_until
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
     factory = KernelProvisionerFactory.instance(parent=serverapp)
@@ -265,14 +209,7 @@ def expect(serverapp: Any) -> bool:
         )
         return False
     factory.default_provisioner_name = NAME
-    _expected_until = time.monotonic() + _LAB_OPENS_WITHIN_S
     return True
-
-
-def keep_with(keeping: KernelKeeper | None) -> None:
-    """Kernels that are started from now on are kept where ``keeping`` takes them."""
-    global _keeping
-    _keeping = keeping
 
 
 def is_default(serverapp: Any) -> bool:
@@ -280,28 +217,3 @@ def is_default(serverapp: Any) -> bool:
     from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
     return bool(KernelProvisionerFactory.instance(parent=serverapp).default_provisioner_name == NAME)
-
-
-def install(serverapp: Any, lab: Application, socket_path: Path | str) -> None:
-    """The Lab is open: kernels get its socket from now on."""
-    global _host
-    if expect(serverapp):
-        _host = KernelHost(lab, str(socket_path))
-
-
-def uninstall() -> None:
-    """The Lab stops, or could not be opened: kernels that are started from now on get nothing of it."""
-    global _host, _keeping, _expected_until
-    _host = _keeping = None
-    _expected_until = 0.0
-
-
-def lab_is_expected() -> bool:
-    """Whether a Lab is about to open in this process."""
-    return _host is None and time.monotonic() < _expected_until
-
-
-async def _host_when_open() -> KernelHost | None:
-    while lab_is_expected():
-        await asyncio.sleep(0.05)
-    return _host

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.services import Service
 from ..hosts.models import EndedKernel, TakenKernel
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from genops_lab.kernels.remote_kernels import RemoteKernels
 
 
-class KernelOwners:
+class KernelOwners(Service):
     """Made and closed in the Lab's loop. ``changed`` is told the target of a kernel whose holder changed."""
 
     def __init__(self, remote: RemoteKernels, changed: Callable[[str], None]) -> None:
@@ -22,7 +23,11 @@ class KernelOwners:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._not_here: dict[str, BridgeStateName] = {}
-        self.close = remote.watch(self._bridge_changed)
+        self._unwatch = remote.watch(self._bridge_changed)
+
+    async def close(self) -> None:
+        """Hear no more of kernels."""
+        self._unwatch()
 
     def taken(self, target: str) -> list[TakenKernel]:
         """Kernels of this Lab that other Labs have now."""

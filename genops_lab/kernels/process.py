@@ -1,68 +1,172 @@
-"""The remote kernels of this process: one object that the Lab, its provisioners and plain scripts share."""
+"""What the provisioners of this process share. Jupyter makes provisioners by the names in kernelspecs and hands them
+nothing: they find here the kernels on targets, and what the Lab adds to kernels of this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_client.connect import KernelConnectionInfo
 
 from ..core.paths import data_dir
 from ..hosts.link.connections import HostConnections
-from ..hosts.link.questions import Asker
 from .launch import TargetEntry
 from .remote_kernels import RemoteKernels
 from .terminal_questions import asker_of_this_process
 
-_lock = threading.Lock()
-_remote: RemoteKernels | None = None
-_pid = 0
-_configured = False
+if TYPE_CHECKING:
+    from ..core.errors import GenOpsError
+
+#: A kernel that is started while a server opens its services waits at most so long for them.
+OPENS_WITHIN_S = 15.0
 
 
-def remote() -> RemoteKernels:
-    """This process's remote kernels; made at the first use, with whoever sits at the terminal to ask."""
-    global _remote, _pid
-    with _lock:
-        if _remote is None or _pid != os.getpid() or _remote.links.closed:
-            folder = data_dir()
-            _remote, _pid = (
-                RemoteKernels(HostConnections(folder, asker_of_this_process()), _finder(folder)),
-                os.getpid(),
-            )
-        return _remote
+@dataclass(frozen=True)
+class MlflowVariables:
+    """``of(version)``: the variables by which the ``mlflow.*`` calls of a kernel with this version of MLflow (empty:
+    without) reach the tracking store. Raises GenOpsError."""
+
+    of: Callable[[str], Awaitable[Mapping[str, str]]]
 
 
-async def remote_when_open() -> RemoteKernels:
-    """As :func:`remote`; in a server whose Lab is about to open, that Lab's."""
-    from .local_provisioner import lab_is_expected
+@dataclass(frozen=True)
+class KernelHost:
+    """The Lab that kernels of this machine belong to."""
 
-    while lab_is_expected() and not (_configured and _remote is not None and not _remote.links.closed):
-        await asyncio.sleep(0.05)
-    return await asyncio.to_thread(remote)
+    data_dir: Path
+    socket_path: Path
+    mlflow: MlflowVariables
 
 
-def configure(
-    folder: Path, asker: Asker, find: Callable[[str], TargetEntry], *, links: HostConnections | None = None
-) -> RemoteKernels:
-    """The Lab opens: it answers questions and knows the targets from now on. With its own ``links`` those carry
-    the kernels too."""
-    global _remote, _pid, _configured
-    with _lock:
-        _configured = True
-        if links is not None:
-            if _remote is None or _remote.links is not links:
-                _remote, _pid = RemoteKernels(links, find), os.getpid()
-        elif _remote is None or _pid != os.getpid() or _remote.links.closed or _remote.links.folder != folder:
-            _remote, _pid = RemoteKernels(HostConnections(folder, asker), find), os.getpid()
-        else:
-            _remote.links.asker, _remote.find_target = asker, find
-        return _remote
+class KeptKernel(Protocol):
+    """What starts and ends a kernel in place of Jupyter's own ways: a provisioner, as far as it is needed here."""
+
+    @property
+    def has_process(self) -> bool: ...
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]: ...
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo: ...
+    async def poll(self) -> int | None: ...
+    async def wait(self) -> int | None: ...
+    async def send_signal(self, signum: int) -> None: ...
+    async def shutdown_requested(self, restart: bool = False) -> None: ...
+    async def terminate(self, restart: bool = False) -> None: ...
+    async def kill(self, restart: bool = False) -> None: ...
+    async def cleanup(self, restart: bool = False) -> None: ...
+    def get_shutdown_wait_time(self, recommended: float = 5.0) -> float: ...
+
+
+class KernelKeeper(Protocol):
+    """Who keeps kernels of this machine (:class:`genops_lab.kernels.local_agent.LocalAgent`)."""
+
+    def finds(self, kernel_id: str) -> bool:
+        """Whether the next start of this kernel is of one that runs already."""
+        ...
+
+    def takes(self, manager: Any) -> bool:
+        """Whether this manager's kernel shall be kept."""
+        ...
+
+    def provisioner(self, manager: Any, kernel_spec: Any) -> KeptKernel:
+        """What starts and ends it."""
+        ...
+
+    def gives_up(self, error: GenOpsError) -> bool:
+        """Whether a kernel that did not start for this error is Jupyter's to start."""
+        ...
+
+
+class ProcessKernels:
+    """May be used from any thread and event loop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._remote: RemoteKernels | None = None
+        #: whether ``_remote`` belongs to this process's services
+        self._is_theirs = False
+        self._pid = 0
+        self._host: KernelHost | None = None
+        #: who keeps kernels of this machine that are started from now on; None: Jupyter itself
+        self.keeper: KernelKeeper | None = None
+        self._expected_until = 0.0
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
+
+    def expect(self) -> None:
+        """A server is about to open its services: kernels that are started meanwhile wait a little for them."""
+        self._expected_until = time.monotonic() + OPENS_WITHIN_S
+
+    def use(self, remote: RemoteKernels) -> None:
+        """The services have these kernels on targets."""
+        with self._lock:
+            self._remote, self._is_theirs, self._pid = remote, True, os.getpid()
+        self._wake()
+
+    def open(self, host: KernelHost) -> None:
+        """Kernels of this machine belong to this Lab from now on."""
+        self._host = host
+        self._wake()
+
+    def leave(self) -> None:
+        """The services close, or cannot be opened: kernels that are started from now on get nothing of them."""
+        self._host = self.keeper = None
+        self._expected_until = 0.0
+        self._wake()
+
+    @property
+    def host(self) -> KernelHost | None:
+        """The Lab that kernels of this machine belong to; None without one, or before it is open."""
+        return self._host
+
+    @property
+    def remote(self) -> RemoteKernels:
+        """The kernels on targets; without services made at the first use, for who sits at the terminal."""
+        with self._lock:
+            if self._remote is None or self._pid != os.getpid() or self._remote.links.closed:
+                folder = data_dir()
+                links = HostConnections(folder, asker_of_this_process())
+                self._remote, self._is_theirs = RemoteKernels(links, _finder(folder)), False
+                self._pid = os.getpid()
+            return self._remote
+
+    async def host_when_open(self) -> KernelHost | None:
+        """As :attr:`host`; in a server that is about to open its services, once they are."""
+        await self._while_expected(lambda: self._host is not None)
+        return self._host
+
+    async def remote_when_open(self) -> RemoteKernels:
+        """As :attr:`remote`; in a server that is about to open its services, theirs."""
+        await self._while_expected(
+            lambda: self._is_theirs and self._remote is not None and not self._remote.links.closed
+        )
+        return await asyncio.to_thread(lambda: self.remote)
+
+    async def _while_expected(self, there: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        while not there() and (left_s := self._expected_until - time.monotonic()) > 0:
+            waiting = loop, loop.create_future()
+            self._waiting.add(waiting)
+            if not there():  # it may have come before we were noted
+                await asyncio.wait([waiting[1]], timeout=left_s)
+            self._waiting.discard(waiting)
+
+    def _wake(self) -> None:
+        for loop, waiting in list(self._waiting):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_set, waiting)
+
+
+def _set(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _finder(folder: Path) -> Callable[[str], TargetEntry]:
-    """Targets of the user's store, for a process without a Lab."""
+    """Targets of the user's store, for a process without services."""
 
     def find(name: str) -> TargetEntry:
         from ..core.store import Store
@@ -75,3 +179,7 @@ def _finder(folder: Path) -> Callable[[str], TargetEntry]:
             store.close()
 
     return find
+
+
+#: This process's.
+PROCESS = ProcessKernels()

@@ -21,7 +21,7 @@ from .client.gpu_choice import GpuChoices
 from .client.live_labs import LiveLabs
 from .client.reattach import Keys, attach_when_it_answers
 from .client.state import KernelBusy
-from .folders.before_start import Folders
+from .folders.before_start import Folders, Watch
 from .launch import Start, TargetEntry
 
 log = logging.getLogger("genops_lab")
@@ -34,12 +34,19 @@ class RemoteKernels:
     """All bridges of a process. Methods that are coroutines run in ``links``' loop (``remote.links.run(...)``);
     the others may be called from any thread."""
 
-    def __init__(self, links: HostConnections, find: Callable[[str], TargetEntry]) -> None:
+    def __init__(
+        self,
+        links: HostConnections,
+        find: Callable[[str], TargetEntry],
+        *,
+        finds_here: bool = False,
+        watch_folders: Watch | None = None,
+    ) -> None:
         self.links = links
         #: the target of a name, without this machine's own; blocks, raises NotFound
         self.find_target = find
         #: whether this machine's own kernels can be found again: Jupyter starts its kernels through us
-        self.finds_here = False
+        self.finds_here = finds_here
         self.bridges: dict[str, RemoteKernelClient] = {}
         self._context: zmq.Context[Any] = zmq.Context()
         self._clients = LiveLabs(links.folder)
@@ -50,7 +57,7 @@ class RemoteKernels:
         self._expected: set[str] = set()
         self.keys = Keys(links.folder)
         #: the notebooks' folders on the targets
-        self.folders = Folders(links)
+        self.folders = Folders(links, watch_folders)
         self.wishes = GpuChoices()
         self._to_stop: dict[str, HostConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,6 +101,20 @@ class RemoteKernels:
     def is_gone(self, process: str) -> bool:
         """Whether a process of that name has ended on this machine."""
         return self._clients.is_dead(process)
+
+    def acknowledge(self, kernel_id: str, incarnation: str, seq: int) -> None:
+        """Let a kernel's host drop its journal up to a record; harmless where the kernel is not here."""
+        bridge = self.bridges.get(kernel_id)
+        if bridge is not None:
+            bridge.exchange.ack(seq, incarnation)
+
+    def is_recovering(self, kernel_id: str) -> bool:
+        """Whether more of a kernel's past is on its way."""
+        bridge = self.bridges.get(kernel_id)
+        return bridge is not None and (
+            bridge.state.state in ("connecting", "disconnected")
+            or bridge.exchange.last < bridge.exchange.backlog
+        )
 
     def expect(self, kernel_id: str) -> None:
         """The next start of this kernel is of one that ran when the user's last Lab was there: it is attached to

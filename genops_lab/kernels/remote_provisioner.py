@@ -23,7 +23,7 @@ from ..core.errors import GenOpsError, InvalidRequest, Unavailable
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
 from .launch import Start, TargetEntry, idle_order
-from .process import remote_when_open
+from .process import PROCESS
 from .remote_kernels import RemoteKernels
 
 log = logging.getLogger("genops_lab")
@@ -87,7 +87,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
                 "The kernelspec names no target.",
                 hint="It needs metadata.kernel_provisioner.config.target: remove it and add the target again.",
             )
-        self._remote = await remote_when_open()
+        self._remote = await PROCESS.remote_when_open()
         self._entry = await asyncio.to_thread(self._remote.find, self.target)
         extra = kwargs.pop("extra_arguments", [])
         given: Mapping[str, str] = kwargs.get("env") or {}
@@ -255,7 +255,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         await super().load_provisioner_info(provisioner_info)
         self.target = str(provisioner_info.get("target", self.target))
         self.cwd = str(provisioner_info.get("cwd", self.cwd))
-        self._remote = own = await remote_when_open()
+        self._remote = own = await PROCESS.remote_when_open()
         self._entry = await asyncio.to_thread(own.find, self.target)
         self._bridge = await own.links.run(own.attach(self._entry.route, self.kernel_id))
         scheme = str(self.connection_info.get("signature_scheme", "hmac-sha256"))

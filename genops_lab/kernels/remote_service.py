@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 
+from ..core.services import Service
 from ..hosts.best_fit import GPU_VARIABLES
 from ..hosts.models import (
     AttachedKernel,
@@ -29,29 +30,29 @@ if TYPE_CHECKING:
 
     from ..hosts.records import TargetRecord
     from ..hosts.service import TargetsService
+    from .owners import KernelOwners
+    from .server_kernels import ServerKernels
 
 MAX_GRACE_S = 60.0
 MAX_LOG_BYTES = 1024 * 1024
 LIST_TIMEOUT_S = 10.0
 
 
-class KernelHost(Protocol):
-    """The Jupyter server, which can use kernels that run already."""
-
-    async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
-        """Make the kernel one of the server's; the notebook that opens with it, empty without one."""
-        ...
-
-
-class RemoteKernelsService:
+class RemoteKernelsService(Service):
     """Lists, attaches, stops and reads the logs of kernels on targets. Only targets that are connected are asked."""
 
     def __init__(
-        self, targets: TargetsService, remote: RemoteKernels | None = None, server: KernelHost | None = None
+        self,
+        targets: TargetsService,
+        remote: RemoteKernels,
+        owners: KernelOwners,
+        server: ServerKernels | None,
     ) -> None:
         self._targets = targets
+        self._remote = remote
+        self._owners = owners
         self._server = server
-        self._notices = None if remote is None else Notices(remote, targets.notice_changed)
+        self._notices = Notices(remote, targets.notice_changed)
 
     async def list_remote_kernels(self) -> list[TargetKernels]:
         """The kernels of all targets; those that are connected are asked at once, the others not at all."""
@@ -78,14 +79,13 @@ class RemoteKernelsService:
                 code="ended",
             )
         await self._remember_choice(name, kernel_id)
-        holders = self._targets.holders
-        if body.take_over and holders is not None:
-            await holders.take_over(kernel_id)
+        if body.take_over:
+            await self._owners.take_over(kernel_id)
         try:
             path = await self._server.attach(kernel_name(name), kernel_id, str(found.get("notebook") or ""))
         finally:
-            if body.take_over and holders is not None:
-                holders.take_no_more(kernel_id)
+            if body.take_over:
+                self._owners.take_no_more(kernel_id)
         self._targets.changed(name)
         message = (
             f"Open {path} in JupyterLab: it has this kernel."
@@ -96,11 +96,9 @@ class RemoteKernelsService:
 
     async def _remember_choice(self, name: str, kernel_id: str) -> None:
         """Its restarts here see the GPUs that another Lab of this user gave it."""
-        from genops_lab.kernels.process import remote
-
         for own in await asyncio.to_thread(self._targets.ledger.own_kernels, name):
             if own.kernel_id == kernel_id:
-                remote().wishes.remember(kernel_id, own.chosen)
+                self._remote.wishes.remember(kernel_id, own.chosen)
 
     async def choose_next_start(self, name: str, body: NextStart) -> None:
         """Have the next kernel that starts for a notebook on this target see these GPUs alone."""
@@ -110,9 +108,7 @@ class RemoteKernelsService:
                 "Only GPUs can be chosen for a notebook's next kernel.",
                 hint=f"Name the notebook, and no variables but {', '.join(sorted(GPU_VARIABLES))}.",
             )
-        from genops_lab.kernels.process import remote
-
-        remote().wishes.make(name, body.notebook, body.environment)
+        self._remote.wishes.make(name, body.notebook, body.environment)
 
     async def stop_remote_kernel(self, name: str, kernel_id: str, body: StopKernel) -> RemoteKernel:
         """End a kernel on its host; what it has journaled stays until it is read or forgotten."""
@@ -132,17 +128,15 @@ class RemoteKernelsService:
 
     async def list_kernel_notices(self) -> list[KernelNotice]:
         """Kernels of this Lab that will be ended for want of work soon, or were."""
-        return [] if self._notices is None else self._notices.all()
+        return self._notices.all()
 
     async def drop_kernel_notice(self, kernel_id: str) -> None:
         """A notice was read."""
-        if self._notices is not None:
-            self._notices.drop(kernel_id)
+        self._notices.drop(kernel_id)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hear no more of kernels."""
-        if self._notices is not None:
-            self._notices.close()
+        self._notices.close()
 
     async def get_remote_kernel_log(self, name: str, kernel_id: str, query: KernelLogQuery) -> KernelLog:
         """The end of what a kernel's process wrote."""
@@ -171,7 +165,6 @@ class RemoteKernelsService:
         return TargetKernels(target=name, connected=True, kernels=kernels)
 
     def _kernel(self, target: str, info: dict[str, Any], own: set[str]) -> RemoteKernel:
-        holders = self._targets.holders
-        elsewhere = holders is not None and holders.is_elsewhere(info.get("attached"))
+        elsewhere = self._owners.is_elsewhere(info.get("attached"))
         ours = {"target": target, "ours": info["kernel_id"] in own and not elsewhere}
         return msgspec.convert({**info, **ours}, RemoteKernel, strict=False)

@@ -28,10 +28,6 @@ class KernelDirectory(Protocol):
         """The kernels that run."""
         ...
 
-    async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
-        """Make a kernel that runs on a target one of the server's; the notebook that opens with it, if any."""
-        ...
-
 
 class ComputeService:
     """Readings of this machine, and the live topic ``machine`` once a second while somebody listens."""

@@ -16,6 +16,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.paths import contained, contents_path, private_dir
+from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
 
@@ -53,10 +54,17 @@ WORKER_IDLE_S = 120.0
 CLOSE_TIMEOUT_S = 15.0
 
 
-class ProfilesService:
+class ProfilesService(Service):
     """Keeps traces, has them analysed near the data, and attaches them to their runs."""
 
-    def __init__(self, settings: Settings, mlflow: MlflowConnection, store: Store, events: EventBus) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        mlflow: MlflowConnection,
+        store: Store,
+        events: EventBus,
+        price_of: Callable[[str], float | None],
+    ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .ledger import KeptProfiles
         from .remote_analysis.host_traces import HostTraces
@@ -69,8 +77,8 @@ class ProfilesService:
         self._events = events
         self.worker = Worker("profiler", {}, idle_s=WORKER_IDLE_S)
         self._keeping: set[asyncio.Task[None]] = set()
-        #: What a target costs an hour in USD, None where it has no price. Blocks.
-        self.price_of: Callable[[str], float | None] = lambda _target: None
+        #: what a target costs an hour in USD, None where it has no price; blocks
+        self._price_of = price_of
 
     async def list_profiles(self) -> list[Profile]:
         """All profiles, newest first."""
@@ -187,7 +195,7 @@ class ProfilesService:
     def price(self, body: NewProfile) -> Price:
         """The price an hour that holds for a profile. Raises InvalidRequest for one that is none. Blocks."""
         if body.usd_per_hour is None:
-            return (self.price_of(body.target) if body.target else None), body.target
+            return (self._price_of(body.target) if body.target else None), body.target
         if not math.isfinite(body.usd_per_hour) or body.usd_per_hour < 0:
             raise InvalidRequest(
                 f"{body.usd_per_hour} is no price an hour.", hint="Give USD an hour, 0 or more."

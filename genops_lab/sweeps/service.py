@@ -13,6 +13,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, Unavailable
 from genops_lab.core.locks import FileLock
+from genops_lab.core.services import Service
 
 from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery, Trial
 
@@ -35,7 +36,7 @@ _GONE_WITHIN_S = 30.0
 log = logging.getLogger("genops_lab")
 
 
-class SweepsService:
+class SweepsService(Service):
     """Runs the sweeps of this user that this server has: one server at a time each, by a lock."""
 
     def __init__(
@@ -45,6 +46,7 @@ class SweepsService:
         events: EventBus,
         mlflow: MlflowConnection,
         tracking: TrackingService,
+        kernels: FreshKernels | None,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from genops_lab.core.worker import Worker
@@ -54,16 +56,17 @@ class SweepsService:
         self._ledger = SweepLedger(store, settings.data_dir)
         self._events, self._mlflow, self._tracking = events, mlflow, tracking
         self._worker = Worker("Sweeps", {}, env={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
-        self._kernels: FreshKernels | None = None
+        self._kernels = kernels
         self._conductors: dict[str, SweepRunner] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._taking_up: asyncio.Task[None] | None = None
         #: ended sweeps change no more: a list of all is asked for at each change of one
         self._listed_before: dict[str, Sweep] = {}
 
-    def open(self, kernels: FreshKernels) -> None:
-        """There is a server that starts kernels: go on with the sweeps whose server is gone."""
-        self._kernels = kernels
+    async def ready(self) -> None:
+        """Go on with the sweeps whose server is gone."""
+        if self._kernels is None:
+            return
         self._taking_up = asyncio.create_task(self._take_up_all())
 
     async def start_sweep(self, body: NewSweep) -> Sweep:

@@ -191,6 +191,346 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/genops/targets/{name}/next-start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have the next kernel that starts for a notebook on this target see these GPUs alone. */
+        post: operations["choose_next_start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/kernels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kernels of one target. */
+        get: operations["list_target_kernels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/kernels/{kernel_id}/attach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a kernel that runs on a target one of this Jupyter server, with its state and its notebook. */
+        post: operations["attach_remote_kernel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/kernels/{kernel_id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End a kernel on its host; what it has journaled stays until it is read or forgotten. */
+        post: operations["stop_remote_kernel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/kernels/{kernel_id}/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a kernel that does nothing its whole time anew, before its target's policy ends it. */
+        post: operations["keep_remote_kernel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/kernels/{kernel_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The end of what a kernel's process wrote. */
+        get: operations["get_remote_kernel_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What lies there, and why it would stay. */
+        get: operations["list_target_storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/storage/remove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Remove one of them, if nothing says that it stays; what runs there is never cut off from its files. */
+        post: operations["remove_stored"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/targets/{name}/storage/sweep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on deleting the files of what was removed, for a while. */
+        post: operations["sweep_target"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/remote-kernels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kernels of all targets; those that are connected are asked at once, the others not at all. */
+        get: operations["list_remote_kernels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/kernel-notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Kernels of this Lab that will be ended for want of work soon, or were. */
+        get: operations["list_kernel_notices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/kernel-notices/{kernel_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** A notice was read. */
+        delete: operations["drop_kernel_notice"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/folders/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Compare a folder with its copy on a target; nothing travels. Connects where that is needed. */
+        post: operations["look_at_folder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/folders/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring what is new or changed on the target into the folder. What was changed on both sides is left alone, unless ``replace``: then the file here is kept beside. */
+        post: operations["pull_folder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/folders/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send what is new or changed in the folder to the target. What was changed on both sides is left alone, unless ``replace``: then the file there is kept beside. */
+        post: operations["push_folder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/folders/jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a passage is; its result once it has ended. */
+        get: operations["get_folder_job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/kernels/{kernel_id}/executions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a kernel's cells put out that the saved document does not have, or that the page waits for. */
+        get: operations["list_executions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/kernels/{kernel_id}/executions/{msg_id}/done": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A page has an execution's outputs in its saved document; idempotent. */
+        post: operations["execution_documented"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/outputs/{kernel_id}/{msg_id}/text": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lines of all that a run printed, of one whose cell does not show all. */
+        get: operations["read_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/genops/outputs/{kernel_id}/{msg_id}/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The next line that holds some text, from the beginning again after the last. */
+        get: operations["find_text"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/genops/targets": {
         parameters: {
             query?: never;
@@ -330,108 +670,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/next-start": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Have the next kernel that starts for a notebook on this target see these GPUs alone. */
-        post: operations["choose_next_start"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/kernels": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The kernels of one target. */
-        get: operations["list_target_kernels"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/kernels/{kernel_id}/attach": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Make a kernel that runs on a target one of this Jupyter server, with its state and its notebook. */
-        post: operations["attach_remote_kernel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/kernels/{kernel_id}/stop": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** End a kernel on its host; what it has journaled stays until it is read or forgotten. */
-        post: operations["stop_remote_kernel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/kernels/{kernel_id}/keep": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Give a kernel that does nothing its whole time anew, before its target's policy ends it. */
-        post: operations["keep_remote_kernel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/kernels/{kernel_id}/log": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The end of what a kernel's process wrote. */
-        get: operations["get_remote_kernel_log"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/genops/targets/{name}/environment": {
         parameters: {
             query?: never;
@@ -466,57 +704,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/storage": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What lies there, and why it would stay. */
-        get: operations["list_target_storage"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/storage/remove": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Remove one of them, if nothing says that it stays; what runs there is never cut off from its files. */
-        post: operations["remove_stored"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/targets/{name}/storage/sweep": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Go on deleting the files of what was removed, for a while. */
-        post: operations["sweep_target"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/genops/environment-sources": {
         parameters: {
             query?: never;
@@ -529,57 +716,6 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/remote-kernels": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The kernels of all targets; those that are connected are asked at once, the others not at all. */
-        get: operations["list_remote_kernels"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/kernel-notices": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Kernels of this Lab that will be ended for want of work soon, or were. */
-        get: operations["list_kernel_notices"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/kernel-notices/{kernel_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** A notice was read. */
-        delete: operations["drop_kernel_notice"];
         options?: never;
         head?: never;
         patch?: never;
@@ -630,142 +766,6 @@ export interface paths {
         put?: never;
         /** Answer a question, or refuse it with null. */
         post: operations["answer_question"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/folders/look": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Compare a folder with its copy on a target; nothing travels. Connects where that is needed. */
-        post: operations["look_at_folder"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/folders/pull": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Bring what is new or changed on the target into the folder. What was changed on both sides is left alone, unless ``replace``: then the file here is kept beside. */
-        post: operations["pull_folder"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/folders/push": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Send what is new or changed in the folder to the target. What was changed on both sides is left alone, unless ``replace``: then the file there is kept beside. */
-        post: operations["push_folder"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/folders/jobs/{job_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How far a passage is; its result once it has ended. */
-        get: operations["get_folder_job"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/kernels/{kernel_id}/executions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What a kernel's cells put out that the saved document does not have, or that the page waits for. */
-        get: operations["list_executions"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/kernels/{kernel_id}/executions/{msg_id}/done": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** A page has an execution's outputs in its saved document; idempotent. */
-        post: operations["execution_documented"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/outputs/{kernel_id}/{msg_id}/text": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Lines of all that a run printed, of one whose cell does not show all. */
-        get: operations["read_text"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/genops/outputs/{kernel_id}/{msg_id}/find": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The next line that holds some text, from the beginning again after the last. */
-        get: operations["find_text"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2067,6 +2067,419 @@ export interface components {
             version: string;
         };
         /**
+         * NextStart
+         * @description For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it.
+         */
+        NextStart: {
+            notebook: string;
+            environment: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * TargetKernels
+         * @description The kernels of one target. Without ``connected`` nothing is known of them, and ``message`` says why.
+         */
+        TargetKernels: {
+            target: string;
+            connected: boolean;
+            /** @default  */
+            message: string;
+            /** @default [] */
+            kernels: components["schemas"]["RemoteKernel"][];
+        };
+        /**
+         * RemoteKernel
+         * @description A kernel that an agent owns on a target. ``ours``: this user's Lab started it here or took it up.
+         *
+         *         ``ended_by`` is ``idle`` for one that its target's policy ended. ``last_seq`` and ``acked_seq`` count its messages
+         *         and those that a Lab has in safety.
+         */
+        RemoteKernel: {
+            target: string;
+            kernel_id: string;
+            /** @enum {unknown} */
+            state: "ended" | "running";
+            /** @default  */
+            name: string;
+            /** @default  */
+            incarnation: string;
+            /** @default null */
+            pid: number | null;
+            /** @default null */
+            exit_code: number | null;
+            /** @default  */
+            reason: string;
+            /** @default  */
+            ended_by: string;
+            /** @default null */
+            idle: components["schemas"]["KernelIdle"] | null;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            ended_at: number | null;
+            /** @default  */
+            notebook: string;
+            /** @default  */
+            owner: string;
+            /** @default  */
+            execution_state: string;
+            /** @default null */
+            attached: components["schemas"]["AttachedClient"] | null;
+            /** @default null */
+            lease_until: number | null;
+            /** @default 0 */
+            first_seq: number;
+            /** @default 0 */
+            last_seq: number;
+            /** @default 0 */
+            acked_seq: number;
+            /** @default 0 */
+            journal_bytes: number;
+            /** @default  */
+            agent_version: string;
+            /** @default false */
+            ours: boolean;
+        };
+        /**
+         * KernelIdle
+         * @description When a kernel without work is ended; ``ends_in_s`` once it was warned of that.
+         */
+        KernelIdle: {
+            seconds: number;
+            gpu_percent: number;
+            /** @default null */
+            ends_in_s: number | null;
+        };
+        /**
+         * AttachedClient
+         * @description The Lab that a kernel is attached to.
+         */
+        AttachedClient: {
+            client: string;
+            /** @default null */
+            since: number | null;
+            /** @default  */
+            label: string;
+        };
+        /**
+         * AttachKernel
+         * @description ``take_over``: also from another Lab that it is attached to, which sees that and may take it back.
+         */
+        AttachKernel: {
+            /** @default false */
+            take_over: boolean;
+        };
+        /**
+         * AttachedKernel
+         * @description A kernel that is this server's now. ``path``: the notebook that opens with it, empty without one.
+         */
+        AttachedKernel: {
+            target: string;
+            kernel_id: string;
+            /** @default  */
+            path: string;
+            message: string;
+        };
+        /**
+         * StopKernel
+         * @description How long the kernel may take to end by itself.
+         */
+        StopKernel: {
+            /** @default 5 */
+            grace_s: number;
+        };
+        /**
+         * KernelLog
+         * @description The end of what a kernel's process wrote to its standard output and error.
+         */
+        KernelLog: {
+            kernel_id: string;
+            text: string;
+        };
+        /**
+         * TargetStorage
+         * @description What lies on a target's host, the largest first.
+         */
+        TargetStorage: {
+            target: string;
+            /** @default [] */
+            items: components["schemas"]["StoredItem"][];
+        };
+        /**
+         * StoredItem
+         * @description An environment that was built there, or the copy of a notebook's folder (``here`` on the Lab's machine, empty
+         *         where this Lab does not know it).
+         *
+         *         ``size_bytes`` is what a removal frees, ``unused_s`` how long nobody used it; None where it was not looked through.
+         *         ``stays`` says why it is not removed, empty where it may be; with ``forcible`` it may be with ``force``.
+         */
+        StoredItem: {
+            /** @enum {unknown} */
+            kind: "environment" | "folder";
+            name: string;
+            path: string;
+            /** @default  */
+            here: string;
+            /** @default null */
+            size_bytes: number | null;
+            /** @default null */
+            unused_s: number | null;
+            /** @default  */
+            stays: string;
+            /** @default false */
+            forcible: boolean;
+        };
+        /**
+         * RemoveStored
+         * @description Remove one, by its path there.
+         */
+        RemoveStored: {
+            /** @default 30 */
+            older_than_days: number;
+            /** @default false */
+            force: boolean;
+            path: string;
+        };
+        /**
+         * RemovedStored
+         * @description What was removed. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot be.
+         */
+        RemovedStored: {
+            target: string;
+            item: components["schemas"]["StoredItem"];
+            /** @default false */
+            left: boolean;
+            /** @default  */
+            trouble: string;
+        };
+        /**
+         * SweptTarget
+         * @description Whether files of what was removed are left to be deleted; ``trouble``: what cannot be.
+         */
+        SweptTarget: {
+            target: string;
+            left: boolean;
+            /** @default  */
+            trouble: string;
+        };
+        /**
+         * KernelNotice
+         * @description What the owner of a notebook should know of its kernel on a target: it will be ended for want of work, or was.
+         *
+         *         ``path`` is its notebook, empty without one; ``ends_at`` is of this machine's clock.
+         */
+        KernelNotice: {
+            target: string;
+            kernel_id: string;
+            /** @enum {unknown} */
+            kind: "ended" | "warning";
+            /** @default  */
+            path: string;
+            text: string;
+            /** @default null */
+            ends_at: number | null;
+        };
+        /**
+         * FolderQuery
+         * @description Which folder: that of ``notebook`` (a path as the file browser has it), or the one around the absolute path
+         *         ``folder``. ``target`` may be left out where the folder is on one only. ``paths``: these alone (files, folders or
+         *         patterns), relative to ``notebook``'s or to ``folder``.
+         */
+        FolderQuery: {
+            /** @default  */
+            folder: string;
+            /** @default  */
+            notebook: string;
+            /** @default  */
+            target: string;
+            /** @default [] */
+            paths: string[];
+        };
+        /**
+         * FolderState
+         * @description A folder on both sides. ``here`` is the folder on the Lab's machine, ``there`` the one on the target.
+         */
+        FolderState: {
+            target: string;
+            here: string;
+            there: string;
+            /** @default null */
+            synced_at: number | null;
+            /** @default [] */
+            to_send: components["schemas"]["FolderFile"][];
+            /** @default 0 */
+            to_send_count: number;
+            /** @default 0 */
+            to_send_bytes: number;
+            /** @default [] */
+            to_bring: components["schemas"]["FolderFile"][];
+            /** @default 0 */
+            to_bring_count: number;
+            /** @default 0 */
+            to_bring_bytes: number;
+            /** @default [] */
+            conflicts: components["schemas"]["FolderFile"][];
+            /** @default [] */
+            left_out: components["schemas"]["FolderFile"][];
+            /** @default  */
+            message: string;
+        };
+        /**
+         * FolderFile
+         * @description One file that would travel, has travelled, or cannot: ``why`` says so. ``kept`` names the copy of what it
+         *         replaced, beside it.
+         */
+        FolderFile: {
+            path: string;
+            /**
+             * @default changed
+             * @enum {unknown}
+             */
+            change: "changed" | "conflict" | "deleted" | "new";
+            /** @default 0 */
+            size: number;
+            /** @default 0 */
+            modified_at: number;
+            /** @default  */
+            why: string;
+            /** @default  */
+            kept: string;
+        };
+        /**
+         * FolderTransfer
+         * @description ``replace``: also files that were changed on both sides; the one that is replaced is kept beside it.
+         *         ``confirmed``: also more than a person is asked for first.
+         */
+        FolderTransfer: {
+            /** @default  */
+            folder: string;
+            /** @default  */
+            notebook: string;
+            /** @default  */
+            target: string;
+            /** @default [] */
+            paths: string[];
+            /** @default false */
+            replace: boolean;
+            /** @default false */
+            confirmed: boolean;
+        };
+        /**
+         * FolderJob
+         * @description A passage of files. ``result`` is there once it is ``done``; a failure is the answer's error. ``task_id``: the
+         *         task that shows and cancels it, where it takes over a second.
+         */
+        FolderJob: {
+            id: string;
+            /** @enum {unknown} */
+            state: "done" | "running";
+            /** @default  */
+            task_id: string;
+            /** @default null */
+            result: components["schemas"]["FolderResult"] | null;
+        };
+        /**
+         * FolderResult
+         * @description What was sent or brought. ``done`` travelled, ``conflicts`` were changed on both sides and left alone,
+         *         ``failed`` could not be written or read.
+         */
+        FolderResult: {
+            target: string;
+            here: string;
+            there: string;
+            /** @enum {unknown} */
+            direction: "brought" | "sent";
+            /** @default [] */
+            done: components["schemas"]["FolderFile"][];
+            /** @default 0 */
+            done_count: number;
+            /** @default 0 */
+            done_bytes: number;
+            /** @default [] */
+            conflicts: components["schemas"]["FolderFile"][];
+            /** @default [] */
+            failed: components["schemas"]["FolderFile"][];
+            message: string;
+        };
+        /**
+         * Executions
+         * @description The runs of a kernel's cells that the saved document does not have, in the order of their start.
+         *
+         *         ``recovering``: more than this is on its way (the kernel's host is away, or sends what was kept there), so
+         *         ask again at the next event. ``ended`` says that the kernel is gone, and ``reason`` why.
+         */
+        Executions: {
+            kernel_id: string;
+            /** @default false */
+            recovering: boolean;
+            /** @default false */
+            ended: boolean;
+            /** @default  */
+            reason: string;
+            /** @default [] */
+            executions: components["schemas"]["Execution"][];
+        };
+        /**
+         * Execution
+         * @description What one run of a cell has put out so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
+         *
+         *         ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
+         *         1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
+         *         until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
+         *         (:mod:`.excerpt`) says how much, and ``full_output`` names the file that has the whole text.
+         */
+        Execution: {
+            msg_id: string;
+            cell_id: string;
+            /** @enum {unknown} */
+            state: "done" | "running";
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            status: "" | "aborted" | "error" | "ok";
+            /** @default null */
+            execution_count: number | null;
+            /** @default [] */
+            outputs: Record<string, never>[];
+            /** @default [] */
+            message_ids: string[];
+            started_at: number;
+            /** @default null */
+            ended_at: number | null;
+            /** @default false */
+            truncated: boolean;
+            /** @default  */
+            full_output: string;
+            /** @default  */
+            code: string;
+            /** @default false */
+            documented: boolean;
+        };
+        /**
+         * TextPart
+         * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
+         *         missing at its end (a file is kept up to 2 GiB).
+         */
+        TextPart: {
+            first: number;
+            lines: string[];
+            total: number;
+            bytes: number;
+            running: boolean;
+            /** @default true */
+            complete: boolean;
+        };
+        /**
+         * TextFound
+         * @description The line; null when no line has it.
+         */
+        TextFound: {
+            /** @default null */
+            line: number | null;
+        };
+        /**
          * Target
          * @description A place that runs kernels, and how its link is.
          *
@@ -2425,137 +2838,6 @@ export interface components {
             took_s: number;
         };
         /**
-         * NextStart
-         * @description For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it.
-         */
-        NextStart: {
-            notebook: string;
-            environment: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * TargetKernels
-         * @description The kernels of one target. Without ``connected`` nothing is known of them, and ``message`` says why.
-         */
-        TargetKernels: {
-            target: string;
-            connected: boolean;
-            /** @default  */
-            message: string;
-            /** @default [] */
-            kernels: components["schemas"]["RemoteKernel"][];
-        };
-        /**
-         * RemoteKernel
-         * @description A kernel that an agent owns on a target. ``ours``: this user's Lab started it here or took it up.
-         *
-         *         ``ended_by`` is ``idle`` for one that its target's policy ended. ``last_seq`` and ``acked_seq`` count its messages
-         *         and those that a Lab has in safety.
-         */
-        RemoteKernel: {
-            target: string;
-            kernel_id: string;
-            /** @enum {unknown} */
-            state: "ended" | "running";
-            /** @default  */
-            name: string;
-            /** @default  */
-            incarnation: string;
-            /** @default null */
-            pid: number | null;
-            /** @default null */
-            exit_code: number | null;
-            /** @default  */
-            reason: string;
-            /** @default  */
-            ended_by: string;
-            /** @default null */
-            idle: components["schemas"]["KernelIdle"] | null;
-            /** @default null */
-            started_at: number | null;
-            /** @default null */
-            ended_at: number | null;
-            /** @default  */
-            notebook: string;
-            /** @default  */
-            owner: string;
-            /** @default  */
-            execution_state: string;
-            /** @default null */
-            attached: components["schemas"]["AttachedClient"] | null;
-            /** @default null */
-            lease_until: number | null;
-            /** @default 0 */
-            first_seq: number;
-            /** @default 0 */
-            last_seq: number;
-            /** @default 0 */
-            acked_seq: number;
-            /** @default 0 */
-            journal_bytes: number;
-            /** @default  */
-            agent_version: string;
-            /** @default false */
-            ours: boolean;
-        };
-        /**
-         * KernelIdle
-         * @description When a kernel without work is ended; ``ends_in_s`` once it was warned of that.
-         */
-        KernelIdle: {
-            seconds: number;
-            gpu_percent: number;
-            /** @default null */
-            ends_in_s: number | null;
-        };
-        /**
-         * AttachedClient
-         * @description The Lab that a kernel is attached to.
-         */
-        AttachedClient: {
-            client: string;
-            /** @default null */
-            since: number | null;
-            /** @default  */
-            label: string;
-        };
-        /**
-         * AttachKernel
-         * @description ``take_over``: also from another Lab that it is attached to, which sees that and may take it back.
-         */
-        AttachKernel: {
-            /** @default false */
-            take_over: boolean;
-        };
-        /**
-         * AttachedKernel
-         * @description A kernel that is this server's now. ``path``: the notebook that opens with it, empty without one.
-         */
-        AttachedKernel: {
-            target: string;
-            kernel_id: string;
-            /** @default  */
-            path: string;
-            message: string;
-        };
-        /**
-         * StopKernel
-         * @description How long the kernel may take to end by itself.
-         */
-        StopKernel: {
-            /** @default 5 */
-            grace_s: number;
-        };
-        /**
-         * KernelLog
-         * @description The end of what a kernel's process wrote to its standard output and error.
-         */
-        KernelLog: {
-            kernel_id: string;
-            text: string;
-        };
-        /**
          * NewEnvironment
          * @description An environment to build on a target, with ipykernel and what else ``packages`` names.
          *
@@ -2580,72 +2862,6 @@ export interface components {
             packages: ("ipykernel" | "mlflow")[];
         };
         /**
-         * TargetStorage
-         * @description What lies on a target's host, the largest first.
-         */
-        TargetStorage: {
-            target: string;
-            /** @default [] */
-            items: components["schemas"]["StoredItem"][];
-        };
-        /**
-         * StoredItem
-         * @description An environment that was built there, or the copy of a notebook's folder (``here`` on the Lab's machine, empty
-         *         where this Lab does not know it).
-         *
-         *         ``size_bytes`` is what a removal frees, ``unused_s`` how long nobody used it; None where it was not looked through.
-         *         ``stays`` says why it is not removed, empty where it may be; with ``forcible`` it may be with ``force``.
-         */
-        StoredItem: {
-            /** @enum {unknown} */
-            kind: "environment" | "folder";
-            name: string;
-            path: string;
-            /** @default  */
-            here: string;
-            /** @default null */
-            size_bytes: number | null;
-            /** @default null */
-            unused_s: number | null;
-            /** @default  */
-            stays: string;
-            /** @default false */
-            forcible: boolean;
-        };
-        /**
-         * RemoveStored
-         * @description Remove one, by its path there.
-         */
-        RemoveStored: {
-            /** @default 30 */
-            older_than_days: number;
-            /** @default false */
-            force: boolean;
-            path: string;
-        };
-        /**
-         * RemovedStored
-         * @description What was removed. ``left``: its files are still being deleted, see the sweep. ``trouble``: what cannot be.
-         */
-        RemovedStored: {
-            target: string;
-            item: components["schemas"]["StoredItem"];
-            /** @default false */
-            left: boolean;
-            /** @default  */
-            trouble: string;
-        };
-        /**
-         * SweptTarget
-         * @description Whether files of what was removed are left to be deleted; ``trouble``: what cannot be.
-         */
-        SweptTarget: {
-            target: string;
-            left: boolean;
-            /** @default  */
-            trouble: string;
-        };
-        /**
          * EnvironmentSource
          * @description A file of a project that says what its environment holds. ``problem``: why it cannot be used.
          */
@@ -2658,23 +2874,6 @@ export interface components {
             problem: string;
             /** @default false */
             preferred: boolean;
-        };
-        /**
-         * KernelNotice
-         * @description What the owner of a notebook should know of its kernel on a target: it will be ended for want of work, or was.
-         *
-         *         ``path`` is its notebook, empty without one; ``ends_at`` is of this machine's clock.
-         */
-        KernelNotice: {
-            target: string;
-            kernel_id: string;
-            /** @enum {unknown} */
-            kind: "ended" | "warning";
-            /** @default  */
-            path: string;
-            text: string;
-            /** @default null */
-            ends_at: number | null;
         };
         /**
          * OpenQuestion
@@ -2705,205 +2904,6 @@ export interface components {
         Answer: {
             /** @default null */
             text: string | null;
-        };
-        /**
-         * FolderQuery
-         * @description Which folder: that of ``notebook`` (a path as the file browser has it), or the one around the absolute path
-         *         ``folder``. ``target`` may be left out where the folder is on one only. ``paths``: these alone (files, folders or
-         *         patterns), relative to ``notebook``'s or to ``folder``.
-         */
-        FolderQuery: {
-            /** @default  */
-            folder: string;
-            /** @default  */
-            notebook: string;
-            /** @default  */
-            target: string;
-            /** @default [] */
-            paths: string[];
-        };
-        /**
-         * FolderState
-         * @description A folder on both sides. ``here`` is the folder on the Lab's machine, ``there`` the one on the target.
-         */
-        FolderState: {
-            target: string;
-            here: string;
-            there: string;
-            /** @default null */
-            synced_at: number | null;
-            /** @default [] */
-            to_send: components["schemas"]["FolderFile"][];
-            /** @default 0 */
-            to_send_count: number;
-            /** @default 0 */
-            to_send_bytes: number;
-            /** @default [] */
-            to_bring: components["schemas"]["FolderFile"][];
-            /** @default 0 */
-            to_bring_count: number;
-            /** @default 0 */
-            to_bring_bytes: number;
-            /** @default [] */
-            conflicts: components["schemas"]["FolderFile"][];
-            /** @default [] */
-            left_out: components["schemas"]["FolderFile"][];
-            /** @default  */
-            message: string;
-        };
-        /**
-         * FolderFile
-         * @description One file that would travel, has travelled, or cannot: ``why`` says so. ``kept`` names the copy of what it
-         *         replaced, beside it.
-         */
-        FolderFile: {
-            path: string;
-            /**
-             * @default changed
-             * @enum {unknown}
-             */
-            change: "changed" | "conflict" | "deleted" | "new";
-            /** @default 0 */
-            size: number;
-            /** @default 0 */
-            modified_at: number;
-            /** @default  */
-            why: string;
-            /** @default  */
-            kept: string;
-        };
-        /**
-         * FolderTransfer
-         * @description ``replace``: also files that were changed on both sides; the one that is replaced is kept beside it.
-         *         ``confirmed``: also more than a person is asked for first.
-         */
-        FolderTransfer: {
-            /** @default  */
-            folder: string;
-            /** @default  */
-            notebook: string;
-            /** @default  */
-            target: string;
-            /** @default [] */
-            paths: string[];
-            /** @default false */
-            replace: boolean;
-            /** @default false */
-            confirmed: boolean;
-        };
-        /**
-         * FolderJob
-         * @description A passage of files. ``result`` is there once it is ``done``; a failure is the answer's error. ``task_id``: the
-         *         task that shows and cancels it, where it takes over a second.
-         */
-        FolderJob: {
-            id: string;
-            /** @enum {unknown} */
-            state: "done" | "running";
-            /** @default  */
-            task_id: string;
-            /** @default null */
-            result: components["schemas"]["FolderResult"] | null;
-        };
-        /**
-         * FolderResult
-         * @description What was sent or brought. ``done`` travelled, ``conflicts`` were changed on both sides and left alone,
-         *         ``failed`` could not be written or read.
-         */
-        FolderResult: {
-            target: string;
-            here: string;
-            there: string;
-            /** @enum {unknown} */
-            direction: "brought" | "sent";
-            /** @default [] */
-            done: components["schemas"]["FolderFile"][];
-            /** @default 0 */
-            done_count: number;
-            /** @default 0 */
-            done_bytes: number;
-            /** @default [] */
-            conflicts: components["schemas"]["FolderFile"][];
-            /** @default [] */
-            failed: components["schemas"]["FolderFile"][];
-            message: string;
-        };
-        /**
-         * Executions
-         * @description The runs of a kernel's cells that the saved document does not have, in the order of their start.
-         *
-         *         ``recovering``: more than this is on its way (the kernel's host is away, or sends what was kept there), so
-         *         ask again at the next event. ``ended`` says that the kernel is gone, and ``reason`` why.
-         */
-        Executions: {
-            kernel_id: string;
-            /** @default false */
-            recovering: boolean;
-            /** @default false */
-            ended: boolean;
-            /** @default  */
-            reason: string;
-            /** @default [] */
-            executions: components["schemas"]["Execution"][];
-        };
-        /**
-         * Execution
-         * @description What one run of a cell has put out so far, as the cell's ``outputs`` in the notebook (nbformat 4.5).
-         *
-         *         ``message_ids`` are those of the last messages that are in ``outputs`` (of the kernel's, in order, at most
-         *         1,000 while it runs): a page that got them over its websocket as well leaves them out. ``status`` is empty
-         *         until the reply. ``truncated`` says that a part of it is not shown; a display of ours among the outputs
-         *         (:mod:`.excerpt`) says how much, and ``full_output`` names the file that has the whole text.
-         */
-        Execution: {
-            msg_id: string;
-            cell_id: string;
-            /** @enum {unknown} */
-            state: "done" | "running";
-            /**
-             * @default
-             * @enum {unknown}
-             */
-            status: "" | "aborted" | "error" | "ok";
-            /** @default null */
-            execution_count: number | null;
-            /** @default [] */
-            outputs: Record<string, never>[];
-            /** @default [] */
-            message_ids: string[];
-            started_at: number;
-            /** @default null */
-            ended_at: number | null;
-            /** @default false */
-            truncated: boolean;
-            /** @default  */
-            full_output: string;
-            /** @default  */
-            code: string;
-            /** @default false */
-            documented: boolean;
-        };
-        /**
-         * TextPart
-         * @description Lines of a run's full output, from line ``first`` on. ``running``: more may come. ``complete``: nothing is
-         *         missing at its end (a file is kept up to 2 GiB).
-         */
-        TextPart: {
-            first: number;
-            lines: string[];
-            total: number;
-            bytes: number;
-            running: boolean;
-            /** @default true */
-            complete: boolean;
-        };
-        /**
-         * TextFound
-         * @description The line; null when no line has it.
-         */
-        TextFound: {
-            /** @default null */
-            line: number | null;
         };
         /**
          * Experiment
@@ -5823,6 +5823,658 @@ export interface operations {
             };
         };
     };
+    choose_next_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NextStart"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_target_kernels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TargetKernels"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    attach_remote_kernel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                kernel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttachKernel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AttachedKernel"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stop_remote_kernel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                kernel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopKernel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoteKernel"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    keep_remote_kernel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                kernel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemoteKernel"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_remote_kernel_log: {
+        parameters: {
+            query?: {
+                max_bytes?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+                kernel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KernelLog"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_target_storage: {
+        parameters: {
+            query?: {
+                older_than_days?: number;
+                force?: boolean;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TargetStorage"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    remove_stored: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RemoveStored"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RemovedStored"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    sweep_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweptTarget"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_remote_kernels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TargetKernels"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_kernel_notices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KernelNotice"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    drop_kernel_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kernel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    look_at_folder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FolderQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FolderState"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    pull_folder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FolderTransfer"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FolderJob"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    push_folder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FolderTransfer"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FolderJob"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_folder_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FolderJob"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_executions: {
+        parameters: {
+            query?: {
+                open?: string;
+            };
+            header?: never;
+            path: {
+                kernel_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Executions"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    execution_documented: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                kernel_id: string;
+                msg_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    read_text: {
+        parameters: {
+            query?: {
+                offset?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                kernel_id: string;
+                msg_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextPart"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    find_text: {
+        parameters: {
+            query: {
+                text: string;
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                kernel_id: string;
+                msg_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextFound"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_targets: {
         parameters: {
             query?: never;
@@ -6170,208 +6822,6 @@ export interface operations {
             };
         };
     };
-    choose_next_start: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NextStart"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    list_target_kernels: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TargetKernels"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    attach_remote_kernel: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-                kernel_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AttachKernel"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AttachedKernel"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    stop_remote_kernel: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-                kernel_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["StopKernel"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RemoteKernel"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    keep_remote_kernel: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-                kernel_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RemoteKernel"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    get_remote_kernel_log: {
-        parameters: {
-            query?: {
-                max_bytes?: number;
-            };
-            header?: never;
-            path: {
-                name: string;
-                kernel_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["KernelLog"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
     build_environment: {
         parameters: {
             query?: never;
@@ -6442,106 +6892,6 @@ export interface operations {
             };
         };
     };
-    list_target_storage: {
-        parameters: {
-            query?: {
-                older_than_days?: number;
-                force?: boolean;
-            };
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TargetStorage"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    remove_stored: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RemoveStored"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RemovedStored"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    sweep_target: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                name: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SweptTarget"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
     list_environment_sources: {
         parameters: {
             query?: {
@@ -6561,93 +6911,6 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["EnvironmentSource"][];
                 };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    list_remote_kernels: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TargetKernels"][];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    list_kernel_notices: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["KernelNotice"][];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    drop_kernel_notice: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                kernel_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done. */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
             };
             /** @description What went wrong. */
             default: {
@@ -6739,269 +7002,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    look_at_folder: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FolderQuery"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FolderState"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    pull_folder: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FolderTransfer"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FolderJob"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    push_folder: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FolderTransfer"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FolderJob"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    get_folder_job: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FolderJob"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    list_executions: {
-        parameters: {
-            query?: {
-                open?: string;
-            };
-            header?: never;
-            path: {
-                kernel_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Executions"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    execution_documented: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                kernel_id: string;
-                msg_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done. */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    read_text: {
-        parameters: {
-            query?: {
-                offset?: number;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                kernel_id: string;
-                msg_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TextPart"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    find_text: {
-        parameters: {
-            query: {
-                text: string;
-                offset?: number;
-            };
-            header?: never;
-            path: {
-                kernel_id: string;
-                msg_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TextFound"];
-                };
             };
             /** @description What went wrong. */
             default: {

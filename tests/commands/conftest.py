@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import pytest
 
 from genops_lab import __version__
-from genops_lab.app.application import Application
 from genops_lab.app.features import OPERATIONS
 from genops_lab.app.socket_server import SocketServer
-from genops_lab.core.api import Services
+from genops_lab.core.api import ServiceGate
 from genops_lab.core.settings import Settings
+from tests.support.application import open_lab
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Training
@@ -71,11 +71,11 @@ class RunningLab:
         self.run(self._open())
 
     async def _open(self) -> None:
-        self.lab = await Application.open(self.settings)
+        self.lab = await open_lab(self.settings)
         self.mlflow, self.store = self.lab.mlflow, self.lab.store
-        services = Services()
-        services.open(self.lab.services)
-        self.doorway = SocketServer(OPERATIONS, services)
+        gate = ServiceGate()
+        gate.open(self.lab.application.services)
+        self.doorway = SocketServer(OPERATIONS, gate)
         self.doorway.open("http://127.0.0.1:1/", __version__)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from genops_lab.app import application
-from genops_lab.app.features import OPERATIONS
+from genops_lab.app.features import FEATURES, OPERATIONS
 from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.services import Services
+
+
+@pytest.fixture(scope="module")
+def services() -> Services:
+    found = Services()
+    for feature in FEATURES:
+        feature.provide(found)
+    return found
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
-def test_each_is_a_method_of_a_service_of_the_lab(operation: Operation) -> None:
-    service = getattr(application, operation.room)
+def test_each_is_a_method_of_a_service_of_the_lab(operation: Operation, services: Services) -> None:
+    service = services.kind(operation.room)
     assert operation.function is getattr(service, operation.name)
     assert operation.summary
 

@@ -18,10 +18,10 @@ from tests.support.lab_server import running_lab
 OPENS = [
     "store", "targets", "kernels' outputs", "requests", "events to Jupyter", "socket", "kernels' environment", "sweeps",
 ]  # fmt: skip
-#: Nothing is used after it has closed: who asks, then what works, what it works with, the store at the very end.
+#: Who asks, then what works, then each service before what it was made from, the store at the very end.
 CLOSES = [
-    "socket", "kernels' outputs", "sweeps", "run table", "folders", "tasks", "kernels' runs", "kernels elsewhere",
-    "targets", "outputs", "events", "profiles", "mlflow", "store closed",
+    "socket", "tasks", "sweeps", "run table", "kernels' runs", "profiles", "kernels' outputs", "kernels elsewhere",
+    "folders", "outputs", "targets", "mlflow", "events", "store closed",
 ]  # fmt: skip
 # Two servers, one after the other: the first one's extension ends as soon as the server's start hooks are done. Where
 # modules move, the imports below move with them; the order stays.
@@ -29,8 +29,8 @@ PROGRAM = """
 import asyncio, json
 from jupyterlab.labapp import LabApp
 from jupyter_server.serverapp import ServerApp
-from genops_lab.kernels import local_provisioner
-from genops_lab.core.api import Services
+from genops_lab.kernels.process import ProcessKernels
+from genops_lab.core.api import ServiceGate
 from genops_lab.app.socket_server import SocketServer
 from genops_lab.core.events import EventBus
 from genops_lab.core.store import Store
@@ -56,11 +56,11 @@ def note(owner, name, what):
 note(Store, "__init__", "store")
 note(TargetsService, "open", "targets")
 note(ServerOutputs, "open", "kernels' outputs")
-note(Services, "open", "requests")
+note(ServiceGate, "open", "requests")
 note(EventBus, "listen", "events to Jupyter")
 note(SocketServer, "open", "socket")
-note(local_provisioner, "install", "kernels' environment")
-note(SweepsService, "open", "sweeps")
+note(ProcessKernels, "open", "kernels' environment")
+note(SweepsService, "ready", "sweeps")
 for owner, what in (
     (SocketServer, "socket"), (ServerOutputs, "kernels' outputs"), (SweepsService, "sweeps"),
     (RunTableService, "run table"),

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -38,6 +39,13 @@ class Places:
 
     async def list_targets(self) -> list[Target]:
         return self.known
+
+
+class NoOutputs:
+    """Nothing stands in their way; tests/kernels/outputs has what does."""
+
+    limits: ClassVar[list[str]] = []
+    not_kept: ClassVar[list[str]] = []
 
 
 @dataclass
@@ -72,7 +80,7 @@ async def doctor(
     parts = Parts(made, Store.at(home.data / "store.db"), MlflowConnection(made), Places(known or []))
     try:
         with warm_workers():
-            yield DoctorService(parts)
+            yield DoctorService(parts.settings, parts.store, parts.mlflow, parts.targets, NoOutputs())
     finally:
         await parts.mlflow.close()
         parts.store.close()
@@ -124,10 +132,10 @@ async def test_a_store_that_was_set_aside_is_told(at_home: Home) -> None:
 
 async def test_a_damaged_mlflow_file_is_told(at_home: Home) -> None:
     async with doctor(at_home) as service:
-        await service._lab.mlflow.ensure()
-        file = service._lab.mlflow.embedded_file
+        await service._mlflow.ensure()
+        file = service._mlflow.embedded_file
         assert file is not None
-        await service._lab.mlflow.worker.stop()
+        await service._mlflow.worker.stop()
         damaged = bytearray(file.read_bytes())
         damaged[4096 * 2 : 4096 * 8] = b"\xa5" * (4096 * 6)
         file.write_bytes(damaged)
@@ -154,7 +162,7 @@ async def test_a_first_start_that_takes_long_is_no_error_and_is_not_cut(
     monkeypatch.setattr(tracking, "ANSWER_S", 0.05)
     async with doctor(at_home, first_start=True) as service:
         check = found(await service.diagnose(), "mlflow")
-        file = service._lab.mlflow.embedded_file
+        file = service._mlflow.embedded_file
     assert check.state == "info"
     assert "still being made" in check.detail
     assert file is not None and is_ready(file)

@@ -19,7 +19,7 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
 from genops_lab.core.store import Store
-from genops_lab.experiments.columns.service import RunTableService
+from genops_lab.experiments.columns.service import DeploymentsOfRuns, RunTableService
 from genops_lab.experiments.comparison.service import ComparisonService
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import TrackedProcess, TrackingAck, TrackingBatch, TrackingEvent
@@ -46,7 +46,7 @@ class Room:
 
     async def close(self) -> None:
         """End what was started."""
-        self.run_table.close()
+        await self.run_table.close()
         await self.events.close()
         await self.mlflow.close()
         self.store.close()
@@ -55,6 +55,10 @@ class Room:
 def in_the_tests_loop(work: Coroutine[Any, Any, None]) -> None:
     """Run ``work`` in the loop in which pytest-jupyter runs the tests."""
     ensure_event_loop(prefer_selector_loop=True).run_until_complete(work)
+
+
+async def no_deployments(_run_ids: set[str]) -> list[str]:
+    return []
 
 
 def open_room(data: Path, uri: str = "") -> Room:
@@ -72,7 +76,7 @@ def open_room(data: Path, uri: str = "") -> Room:
         events=events,
         live=live,
         experiments=experiments,
-        run_table=RunTableService(mlflow, experiments, events, live),
+        run_table=RunTableService(mlflow, experiments, events, live, DeploymentsOfRuns(no_deployments)),
         comparison=ComparisonService(mlflow, experiments),
         tracking=TrackingService(mlflow, store, events, live),
         told=told,

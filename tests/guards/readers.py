@@ -311,14 +311,14 @@ def data_files() -> set[str]:
 def described(runtime: Path) -> tuple[str, set[str]]:
     """The pattern of the file by which programs find a running Lab, and its keys."""
     from genops_lab.app.socket_server import SocketServer
-    from genops_lab.core.api import Services
+    from genops_lab.core.api import ServiceGate
 
     def read() -> tuple[str, set[str]]:
         (path,) = runtime.iterdir()
         return path.name.replace(str(os.getpid()), "PID"), set(json.loads(path.read_text()))
 
     async def look() -> tuple[str, set[str]]:
-        doorway = SocketServer([], Services())
+        doorway = SocketServer([], ServiceGate())
         doorway.open("http://127.0.0.1:8888/", "1.0")
         try:
             return await asyncio.to_thread(read)

@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from genops_lab.app.application import Application
 from genops_lab.core.settings import Settings
 from genops_lab.hosts.models import Answer, NewTarget, OpenQuestion, RemoteKernel, ReportStep, TargetReport
+from tests.support import application
+from tests.support.application import Lab
 from tests.support.homes import Home
 from tests.support.sshd import Sshd
 
@@ -41,18 +42,16 @@ async def until(look: Callable[[], Coroutine[Any, Any, T]], good: Callable[[T], 
 
 
 @asynccontextmanager
-async def open_lab(home: Home, **settings: Any) -> AsyncIterator[Application]:
+async def open_lab(home: Home, **settings: Any) -> AsyncIterator[Lab]:
     """A Lab; the process must live in ``home``."""
-    lab = await Application.open(Settings(data_dir=home.data, **settings), supervise=False)
+    lab = await application.open_lab(Settings(data_dir=home.data, **settings), supervise=False)
     try:
         yield lab
     finally:
         await lab.stop()
 
 
-async def report_of(
-    lab: Application, name: str, answers: dict[str, str | None] | None = None
-) -> TargetReport:
+async def report_of(lab: Lab, name: str, answers: dict[str, str | None] | None = None) -> TargetReport:
     """A test's report; questions are answered by their kind."""
     task = await lab.targets.test_target(name)
     report = await settled(lab, name, answers)
@@ -60,7 +59,7 @@ async def report_of(
     return report
 
 
-async def settled(lab: Application, name: str, answers: dict[str, str | None] | None = None) -> TargetReport:
+async def settled(lab: Lab, name: str, answers: dict[str, str | None] | None = None) -> TargetReport:
     """The report once it is complete."""
 
     async def look() -> TargetReport:
@@ -70,7 +69,7 @@ async def settled(lab: Application, name: str, answers: dict[str, str | None] | 
     return await until(look, lambda report: report.state not in ("none", "running"))
 
 
-async def answer_all(lab: Application, answers: dict[str, str | None]) -> list[OpenQuestion]:
+async def answer_all(lab: Lab, answers: dict[str, str | None]) -> list[OpenQuestion]:
     """Answer what is open; an unforeseen question fails the test."""
     questions = await lab.questions.list_questions()
     for question in questions:
@@ -88,7 +87,7 @@ def on(host: Sshd, name: str, **fields: Any) -> NewTarget:
     return NewTarget(name=name, host=host.alias, **fields)
 
 
-async def start(lab: Application, name: str, argv: list[str], notebook: str = "train.ipynb") -> str:
+async def start(lab: Lab, name: str, argv: list[str], notebook: str = "train.ipynb") -> str:
     """A kernel of somebody's on the target."""
     kernel_id = str(uuid.uuid4())
     params = {
@@ -100,13 +99,13 @@ async def start(lab: Application, name: str, argv: list[str], notebook: str = "t
     return kernel_id
 
 
-async def kernels_of(lab: Application, name: str) -> dict[str, RemoteKernel]:
+async def kernels_of(lab: Lab, name: str) -> dict[str, RemoteKernel]:
     place = await lab.remote_kernels.list_target_kernels(name)
     assert place.connected, place.message
     return {each.kernel_id: each for each in place.kernels}
 
 
-async def connected(lab: Application, name: str, answers: dict[str, str | None] | None = None) -> Any:
+async def connected(lab: Lab, name: str, answers: dict[str, str | None] | None = None) -> Any:
     """The target once its connection is up, or failed."""
     await lab.targets.connect_target(name)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.models import Task
 from genops_lab.hosts import connection_test
@@ -23,6 +22,7 @@ from genops_lab.hosts.models import (
     RemoveQuery,
     SourcesQuery,
 )
+from tests.support.application import Lab
 from tests.support.environments import index_variables, uv_folder
 from tests.support.homes import Home
 from tests.support.packages import package_folder, wheel, without_index
@@ -79,15 +79,15 @@ def bare(folder: Path) -> str:
     return str(folder / "bin" / "python")
 
 
-async def ended(lab: Application, task: Task) -> Task:
+async def ended(lab: Lab, task: Task) -> Task:
     return await lab.tasks.wait(task.id)
 
 
-async def log_of(lab: Application, task: Task) -> list[str]:
+async def log_of(lab: Lab, task: Task) -> list[str]:
     return (await lab.tasks.get_task_log(task.id)).lines
 
 
-async def said(lab: Application, task: Task, words: str) -> None:
+async def said(lab: Lab, task: Task, words: str) -> None:
     """Until the task's log has these words."""
 
     async def look() -> Any:

@@ -33,7 +33,7 @@ async def answer(target: str, _method: str) -> Any:
 @contextmanager
 def looking(answers: Answers, folder: Path) -> Iterator[tuple[Hosts, HostMetrics]]:
     with hosts(answers, folder) as made:
-        connections = LoopConnections(made.links, lambda _target: None)
+        connections = LoopConnections(made.links)
         yield made, HostMetrics(connections, lambda: reading("here"))
 
 
@@ -201,7 +201,7 @@ def test_this_machine_needs_no_link_and_does_not_block_the_loop(patient: None, t
 
     async def work() -> None:
         with hosts(answer, tmp_path) as made:
-            fleet = HostMetrics(LoopConnections(made.links, lambda _target: None), here)
+            fleet = HostMetrics(LoopConnections(made.links), here)
             await fleet.look(["local"])
             found = fleet.reading("local")
             assert found is not None and found[0].hostname == "this-host"

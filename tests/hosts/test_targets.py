@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.store.tables import remote_kernels
 from genops_lab.hosts.models import ChangeTarget, NewTarget, RemoveQuery, StopKernel
+from tests.support.application import Lab
 from tests.support.homes import Home
 
 from .labs import open_lab, run, until
@@ -32,7 +32,7 @@ def new(name: str = "gpu1", **fields: Any) -> NewTarget:
     return NewTarget(name=name, **{"host": f"{name}.invalid", **fields})
 
 
-async def own_kernel(lab: Application, kernel_id: str, target: str, path: str = "") -> None:
+async def own_kernel(lab: Lab, kernel_id: str, target: str, path: str = "") -> None:
     """What the restoring of kernels keeps of one."""
     with lab.store.transaction() as connection:
         connection.execute(

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from genops_lab.app.application import Application
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.hosts.models import ChangeTarget, NewTarget, TargetPolicy
 from genops_lab.hosts.records import record_of
 from genops_lab.hosts.variables import VariablesService
 from genops_lab.kernels.kernelspecs import ARGV
 from tests.kernels.warm import spare_pids
+from tests.support.application import Lab
 from tests.support.homes import Home
 from tests.support.lab_server import running_lab
 from tests.support.rooms import eventually
@@ -31,7 +31,7 @@ NONE = ChangeTarget()
 
 
 @asynccontextmanager
-async def a_lab(home: Home, host: Sshd, policy: TargetPolicy) -> AsyncIterator[Application]:
+async def a_lab(home: Home, host: Sshd, policy: TargetPolicy) -> AsyncIterator[Lab]:
     """Connected; what stands ready is ended afterwards."""
     async with open_lab(home) as lab:
         await lab.targets.add_target(on(host, "gpu1", python=sys.executable, policy=policy))

@@ -16,6 +16,7 @@ from typing import Any
 from jupyter_client import BlockingKernelClient, KernelManager
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import TargetPolicy
@@ -40,7 +41,9 @@ class Place:
         self.remote = self._new()
 
     def _new(self) -> RemoteKernels:
-        return process.configure(self.home.data, Nobody(), self._entry)
+        remote = RemoteKernels(HostConnections(self.home.data, Nobody()), self._entry)
+        process.PROCESS.use(remote)
+        return remote
 
     def new_process(self) -> RemoteKernels:
         """As if the process had ended (unannounced, as far as kernels are concerned) and another had begun."""

@@ -76,7 +76,13 @@ class Door:
 
 @asynccontextmanager
 async def open_door(room: Room) -> AsyncIterator[Door]:  # noqa: F811
-    profiles = ProfilesService(Settings(data_dir=room.mlflow.data_dir), room.mlflow, room.store, room.events)
+    profiles = ProfilesService(
+        Settings(data_dir=room.mlflow.data_dir),
+        room.mlflow,
+        room.store,
+        room.events,
+        {"gpu1": 2.5, "other": 99.0}.get,
+    )
     doorway = KernelGateway(room.tracking, profiles, IncomingFiles(room.mlflow.data_dir / "incoming"))
     for kernel_id in (MINE, OTHER):
         doorway.admit("gpu1", kernel_id)
@@ -130,7 +136,6 @@ async def test_a_run_with_a_file_and_a_profile(room: Room) -> None:  # noqa: F81
             {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "ts": 1, "dur": 5, "pid": 1, "tid": 1}
         ]}).encode())  # fmt: skip
         ticket = await door.hand_over(trace, "trace")
-        door.profiles.price_of = {"gpu1": 2.5, "other": 99.0}.get
         body = {"trace_path": ticket, "title": "p", "run_id": run_id, "target": "other"}
         made = await door.ask("POST", "/profiles", body)
         assert made.status == 200 and made.body["state"] == "ready", made

@@ -14,9 +14,12 @@ from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
+from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
-from genops_lab.kernels import local_provisioner, process
 from genops_lab.kernels.local_agent import LocalAgent
+from genops_lab.kernels.local_provisioner import take_over
+from genops_lab.kernels.process import PROCESS
+from genops_lab.kernels.remote_kernels import RemoteKernels
 from tests.kernels.places import DEADLINE_S
 from tests.support.homes import Home
 from tests.support.processes import runs
@@ -31,23 +34,23 @@ def nowhere(name: str) -> Any:
 
 
 @contextmanager
-def keeping(home: Home) -> Iterator[process.RemoteKernels]:
+def keeping(home: Home) -> Iterator[RemoteKernels]:
     """Kernels that this process starts are the agent's meanwhile."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(home.environment())
     home.data.mkdir(parents=True, exist_ok=True)
     KernelProvisionerFactory.clear_instance()
-    remote = process.configure(home.data, Nobody(), nowhere)
+    remote = RemoteKernels(HostConnections(home.data, Nobody()), nowhere)
+    PROCESS.use(remote)
     try:
-        assert local_provisioner.expect(None), "the package is installed, so that its entry points are there"
-        local_provisioner.uninstall()
+        assert take_over(None), "the package is installed, so that its entry points are there"
         here = LocalAgent(remote, lambda reason: pytest.fail(reason))
         remote.links.submit(_begin(here)).result(DEADLINE_S)
-        local_provisioner.keep_with(here)
+        PROCESS.keeper = here
         yield remote
     finally:
-        local_provisioner.uninstall()
+        PROCESS.leave()
         remote.links.close()
         KernelProvisionerFactory.clear_instance()
         os.environ.clear()
@@ -103,7 +106,7 @@ def test_it_gets_what_jupyters_own_would_give_it(home: Home) -> None:
         os.environ.update(given, JPY_SESSION_NAME="a.ipynb", PYTHONPATH="/mine")
         start = {"cwd": str(home.work), "env": {**os.environ, "ONLY": "here\nand there"}}
         kept, kept_rest = told(home, **start)
-        local_provisioner.keep_with(None)
+        PROCESS.keeper = None
         own, own_rest = told(home, **start)
     assert without_own(kept) == without_own(own) and kept["MINE"] == f"{home.path}/mine"
     assert kept_rest == own_rest == [str(home.work), sys.prefix, 0o022]
@@ -117,7 +120,7 @@ def test_without_a_folder_it_starts_in_the_servers_own(home: Home, monkeypatch: 
 
 def test_a_command_that_is_not_there_fails_as_it_does_with_jupyter(home: Home) -> None:
     with keeping(home) as remote:
-        local_provisioner.keep_with(LocalAgent(remote, lambda _reason: None))
+        PROCESS.keeper = LocalAgent(remote, lambda _reason: None)
         manager = KernelManager(connection_file=str(home.path / "kernel.json"))
         manager._kernel_spec = KernelSpec(
             argv=["/nowhere/R", "{connection_file}"], display_name="t", language="R"

@@ -19,14 +19,8 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
 from genops_lab.core.errors import Unavailable
 from genops_lab.kernels import local_provisioner
-from genops_lab.kernels.local_provisioner import (
-    KERNEL_SITE,
-    KernelHost,
-    expect,
-    install,
-    kernel_environment,
-    uninstall,
-)
+from genops_lab.kernels.local_provisioner import KERNEL_SITE, kernel_environment, take_over
+from genops_lab.kernels.process import PROCESS, KernelHost, MlflowVariables
 from tests.support.homes import Home
 
 # The Lab's MLflow connection is tested in tests/experiments; here it is a thing that answers, or does not.
@@ -45,7 +39,17 @@ class Mlflow:
 
 
 def lab_with(answer: dict[str, str] | Exception, data_dir: Path = Path("/data")) -> Any:
-    return SimpleNamespace(settings=SimpleNamespace(data_dir=data_dir), mlflow=Mlflow(answer))
+    return SimpleNamespace(data_dir=data_dir, mlflow=Mlflow(answer))
+
+
+def host_of(lab: Any, socket: str) -> KernelHost:
+    return KernelHost(lab.data_dir, Path(socket), MlflowVariables(lab.mlflow.kernel_environment))
+
+
+def install(lab: Any, socket: str) -> None:
+    """As a Jupyter server whose services are open."""
+    if take_over(None):
+        PROCESS.open(host_of(lab, socket))
 
 
 def other_environment(tmp_path: Path, mlflow: str = "") -> str:
@@ -61,7 +65,7 @@ def other_environment(tmp_path: Path, mlflow: str = "") -> str:
 
 async def test_the_own_environment_gets_no_path() -> None:
     lab = lab_with({"MLFLOW_TRACKING_URI": "sqlite:///f.db"})
-    env = await kernel_environment(KernelHost(lab, "/s/lab.sock"), ["python", "-m", "x"], {"A": "b"}, "k1")
+    env = await kernel_environment(host_of(lab, "/s/lab.sock"), ["python", "-m", "x"], {"A": "b"}, "k1")
     assert env["A"] == "b" and env["GENOPS_SOCKET"] == "/s/lab.sock" and env["GENOPS_KERNEL_ID"] == "k1"
     assert env["GENOPS_DATA_DIR"] == "/data"
     assert json.loads(env["GENOPS_CLI"]) == [sys.executable, "-m", "genops_lab.commands"]
@@ -73,7 +77,7 @@ async def test_another_environment_gets_the_kernel_side_first_and_once(tmp_path:
     python = other_environment(tmp_path, mlflow="2.22.0")
     lab = lab_with({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1", "MLFLOW_TRACKING_TOKEN": "t"})
     given = {"PYTHONPATH": f"/mine{os.pathsep}{KERNEL_SITE}"}
-    env = await kernel_environment(KernelHost(lab, "s"), [python, "-m", "x"], given, "k")
+    env = await kernel_environment(host_of(lab, "s"), [python, "-m", "x"], given, "k")
     assert env["PYTHONPATH"].split(os.pathsep) == [str(KERNEL_SITE), "/mine"]
     assert lab.mlflow.asked == ["2.22.0"]
     assert env["MLFLOW_TRACKING_TOKEN"] == "t"
@@ -81,13 +85,13 @@ async def test_another_environment_gets_the_kernel_side_first_and_once(tmp_path:
 
 async def test_the_users_own_mlflow_stays() -> None:
     lab = lab_with({"MLFLOW_TRACKING_URI": "ours"})
-    env = await kernel_environment(KernelHost(lab, "s"), ["python"], {"MLFLOW_TRACKING_URI": "theirs"}, "k")
+    env = await kernel_environment(host_of(lab, "s"), ["python"], {"MLFLOW_TRACKING_URI": "theirs"}, "k")
     assert env["MLFLOW_TRACKING_URI"] == "theirs" and lab.mlflow.asked == []
 
 
 async def test_another_language_gets_the_lab_but_no_python_path() -> None:
     lab = lab_with({"MLFLOW_TRACKING_URI": "ours"})
-    env = await kernel_environment(KernelHost(lab, "s"), ["R", "--slave"], {}, "k")
+    env = await kernel_environment(host_of(lab, "s"), ["R", "--slave"], {}, "k")
     assert env["GENOPS_SOCKET"] == "s" and "PYTHONPATH" not in env and "MLFLOW_TRACKING_URI" not in env
 
 
@@ -98,7 +102,7 @@ def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[KernelProvisionerFactor
     monkeypatch.setattr(KernelProvisionerFactory, "provisioners", {})
     found = KernelProvisionerFactory.instance()
     yield found
-    uninstall()
+    PROCESS.leave()
     KernelProvisionerFactory.clear_instance()
 
 
@@ -109,14 +113,14 @@ def known(factory: KernelProvisionerFactory) -> bool:
 def test_it_becomes_the_default(factory: KernelProvisionerFactory) -> None:
     if not known(factory):
         pytest.skip("the package is not installed here, so its entry points are not there")
-    install(None, lab_with({}), "s")
+    install(lab_with({}), "s")
     assert factory.default_provisioner_name == local_provisioner.NAME
 
 
 def test_another_choice_stays(factory: KernelProvisionerFactory, caplog: pytest.LogCaptureFixture) -> None:
     factory.default_provisioner_name = "ssh-provisioner"
     with caplog.at_level(logging.INFO, "genops_lab"):
-        install(None, lab_with({}), "s")
+        install(lab_with({}), "s")
     assert factory.default_provisioner_name == "ssh-provisioner"
     assert "ssh-provisioner" in caplog.text
 
@@ -126,7 +130,7 @@ def test_without_the_entry_point_nothing_changes(
 ) -> None:
     monkeypatch.setattr(local_provisioner, "NAME", "not-installed")
     with caplog.at_level(logging.INFO, "genops_lab"):
-        install(None, lab_with({}), "s")
+        install(lab_with({}), "s")
     assert factory.default_provisioner_name == "local-provisioner"
     assert "pip install" in caplog.text
 
@@ -134,17 +138,16 @@ def test_without_the_entry_point_nothing_changes(
 async def test_a_kernel_started_while_the_lab_opens_waits_for_it(factory: KernelProvisionerFactory) -> None:
     if not known(factory):
         pytest.skip("the package is not installed here, so its entry points are not there")
-    assert expect(None) and factory.default_provisioner_name == local_provisioner.NAME
-    waiting = asyncio.ensure_future(local_provisioner._host_when_open())
+    assert take_over(None) and factory.default_provisioner_name == local_provisioner.NAME
+    PROCESS.expect()
+    waiting = asyncio.ensure_future(PROCESS.host_when_open())
     await asyncio.sleep(0.2)
     assert not waiting.done()
-    install(None, lab_with({}), "/s/lab.sock")
+    install(lab_with({}), "/s/lab.sock")
     host = await asyncio.wait_for(waiting, 20)
-    assert host is not None and host.socket_path == "/s/lab.sock"
-    uninstall()
-    assert await asyncio.wait_for(local_provisioner._host_when_open(), 5) is None, (
-        "a Lab that stopped is not awaited"
-    )
+    assert host is not None and str(host.socket_path) == "/s/lab.sock"
+    PROCESS.leave()
+    assert await asyncio.wait_for(PROCESS.host_when_open(), 5) is None, "a Lab that stopped is not awaited"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +158,7 @@ async def test_a_kernel_starts_whatever_happens(
 ) -> None:
     if not known(factory):
         pytest.skip("the package is not installed here, so its entry points are not there")
-    install(None, lab_with(failure or {"MLFLOW_TRACKING_URI": "sqlite:///x.db"}, home.data), "/s/lab.sock")
+    install(lab_with(failure or {"MLFLOW_TRACKING_URI": "sqlite:///x.db"}, home.data), "/s/lab.sock")
     for name, value in home.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -19,12 +19,12 @@ from jupyter_client.manager import AsyncKernelManager
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from genops_lab.hosts.machine.models import NsightKernel
-from genops_lab.kernels import local_provisioner
 from genops_lab.kernels.local_provisioner import GenOpsLocalProvisioner
 from genops_lab.kernels.nsight import cleanup, tools
 from genops_lab.kernels.nsight.cleanup import Ending
 from genops_lab.kernels.nsight.kernelspecs import UnderNsight, prepared
 from genops_lab.kernels.nsight.tools import nsight_tools, usable
+from genops_lab.kernels.process import PROCESS
 from tests.support.homes import Home
 from tests.support.nsight_tools import real_nsys
 from tests.support.nsys import NsysStandIn, nsys_stand_in
@@ -274,7 +274,7 @@ async def test_such_a_kernel_is_not_the_agents(
         def takes(self, _manager: object) -> bool:
             raise AssertionError("it is asked for a kernel under nsys")
 
-    monkeypatch.setattr(local_provisioner, "_keeping", Keeps())
+    monkeypatch.setattr(PROCESS, "keeper", Keeps())
     manager = AsyncKernelManager(
         kernel_name=prepared("python3", "1", SYSTEMS).name, connection_file=str(at_home.path / "kernel.json")
     )

@@ -202,7 +202,7 @@ open("gone.txt", "w").write("x"); genops.log_file("gone.txt"); os.unlink("gone.t
         }
         assert "gone.txt" in run.tags["genops.notes"]
         pytest.importorskip("torch")
-        lab.profiles.price_of = {TARGET: 3.6}.get
+        lab.prices[TARGET] = 3.6
         said = ok(kernel, f"%%profile --title far --warmup 1 --steps 3\n{TRAINING}")
         (profile,) = lab.run(lab.profiles.list_profiles())
         assert (profile.title, profile.state) == ("far", "ready"), profile.message

@@ -42,8 +42,9 @@ class TrackingLab:
     async def _open(self) -> None:
         data = self.place.home.data
         self.room: Room = open_room(data)
+        self.prices: dict[str, float] = {}
         self.profiles = ProfilesService(
-            Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events
+            Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events, self.prices.get
         )
         # The Lab's targets are its ledger and its links; here the place has the only one.
         targets: Any = SimpleNamespace(connected_link=self._link, connections=self.place.remote.links)
@@ -56,7 +57,7 @@ class TrackingLab:
     async def _link(self, _target: str) -> HostConnection:
         return self.place.remote.links.link(self.place.route)
 
-    async def _known(self, _target: str) -> set[str]:
+    def _known(self, _target: str) -> set[str]:
         return set()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

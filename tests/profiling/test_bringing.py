@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.file_parts import PART_BYTES
-from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, Failed
 from genops_lab.core.models import Task
 from genops_lab.profiling.models import CutQuery, Profile
 from genops_lab.profiling.remote_analysis.engine_parts import Host
 from genops_lab.profiling.remote_analysis.incoming_parts import BadPart, IncomingTrace
 from tests.hosts.labs import until
+from tests.support.application import Lab
 
 from .test_remote_analysis import opened
 from .worlds import World, a_world
@@ -64,7 +64,7 @@ async def scene(world: World, content: bytes) -> Profile:
     return profile
 
 
-async def begun(lab: Application, profile: Profile) -> Task:
+async def begun(lab: Lab, profile: Profile) -> Task:
     """The task that brings its trace, some of which has come."""
     task, twin = await asyncio.gather(lab.beside.fetch_trace(profile.id), lab.beside.fetch_trace(profile.id))
     assert twin.id == task.id, "asked for twice at once, it comes once"
@@ -78,7 +78,7 @@ def mebibytes(line: str) -> float:
     return float(number) if unit == "MiB" else 0.0
 
 
-def files(lab: Application, profile: Profile) -> list[str]:
+def files(lab: Lab, profile: Profile) -> list[str]:
     return sorted(path.name for path in (lab.profiles.root / profile.id).iterdir())
 
 

@@ -20,7 +20,6 @@ import pytest
 
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.transfer import data, document
-from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
 from genops_lab.profiling import analyze
 from genops_lab.profiling.models import Profile, TraceOnTarget
@@ -29,6 +28,7 @@ from genops_lab.profiling.remote_analysis.engine_parts import Host, engine, part
 from genops_lab.profiling.remote_analysis.host import ANSWER
 from genops_lab.profiling.remote_analysis.unpacking import BesideAnswers
 from tests.hosts.labs import until
+from tests.support.application import Lab
 from tests.support.sshd import Sshd
 
 from .worlds import World, a_world
@@ -94,13 +94,13 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, str], 
     return connected
 
 
-async def opened(lab: Application, path: str, target: str = "gpu1", **given: Any) -> Profile:
+async def opened(lab: Lab, path: str, target: str = "gpu1", **given: Any) -> Profile:
     """The profile of a trace there, after its analysis."""
     made = await lab.beside.open_on_target(TraceOnTarget(target=target, path=path, **given))
     return await until(lambda: lab.profiles.get_profile(made.id), lambda found: found.state != "analyzing")
 
 
-async def brought(lab: Application, profile_id: str) -> Profile:
+async def brought(lab: Lab, profile_id: str) -> Profile:
     """The profile after its trace was fetched."""
     task = await lab.tasks.wait((await lab.beside.fetch_trace(profile_id)).id)
     assert task.state == "done", task

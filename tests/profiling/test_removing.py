@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.app.application import Application
 from genops_lab.core.errors import GenOpsError
 from genops_lab.profiling.models import DeletedProfile, NewProfile, Profile
 from tests.hosts.labs import until
+from tests.support.application import Lab
 
 from .test_remote_analysis import TRACE, brought, engine_folder, opened
 from .worlds import World, a_world
@@ -48,7 +48,7 @@ def written(folder: Path) -> Path:
     return trace
 
 
-async def kept(lab: Application, trace: Path) -> Profile:
+async def kept(lab: Lab, trace: Path) -> Profile:
     """The profile of a trace that a kernel wrote, analysed."""
     made = await lab.beside.keep(NewProfile(trace_path=str(trace), title="a cell", target="gpu1"))
     found = await until(lambda: lab.profiles.get_profile(made.id), lambda each: each.state != "analyzing")
@@ -56,7 +56,7 @@ async def kept(lab: Application, trace: Path) -> Profile:
     return found
 
 
-async def reconnected(lab: Application) -> None:
+async def reconnected(lab: Lab) -> None:
     await lab.targets.connect_target("gpu1")
     await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
 

@@ -58,7 +58,8 @@ class Room:
         self.told: list[tuple[str, str]] = []
         self.events.listen(lambda kind, id, _revision: self.told.append((kind, id)))
         self.mlflow = MlflowConnection(settings)
-        self.service = ProfilesService(settings, self.mlflow, self.store, self.events)
+        self.prices: dict[str, float] = {}
+        self.service = ProfilesService(settings, self.mlflow, self.store, self.events, self.prices.get)
 
     def write(self, name: str, text: str = json.dumps(TRACE)) -> Path:
         path = self.root / name
@@ -169,7 +170,7 @@ async def test_an_export_of_nsight_is_kept_as_it_is_with_its_report(home: Home) 
 
 async def test_a_step_has_the_price_of_its_target(home: Home) -> None:
     async with room(home) as lab:
-        lab.service.price_of = {"gpu1": 3.6}.get
+        lab.prices["gpu1"] = 3.6
         await lab.mlflow.ensure()
         run_id, _ = await asyncio.to_thread(_start_run, lab.mlflow.uri, home)
         steps = [

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from genops_lab.agent.file_parts import PART_BYTES, _deflated
-from genops_lab.app.application import Application
 from genops_lab.profiling.remote_analysis.unfinished import UnfinishedTrace
 from tests.hosts.labs import until
+from tests.support.application import Lab
 
 from .test_bringing import begun, files, mebibytes, noisy_trace, scene, told
 from .worlds import World, a_lab, a_world
@@ -160,7 +160,7 @@ def test_what_another_lab_writes_is_left_alone(tmp_path: Path) -> None:
     assert finished(tmp_path / "t", packed=True) == 2
 
 
-async def connected(lab: Application) -> None:
+async def connected(lab: Lab) -> None:
     await lab.targets.connect_target("gpu1")
     await until(lambda: lab.targets.get_target("gpu1"), lambda found: found.state == "up")
 
@@ -182,11 +182,11 @@ SERVER = """
 import asyncio, sys
 from pathlib import Path
 from tests.profiling.test_unfinished import connected
-from genops_lab.app.application import Application
+from tests.support.application import Lab, open_lab
 from genops_lab.core.settings import Settings
 
 async def work():
-    lab = await Application.open(Settings(data_dir=Path(sys.argv[1])), supervise=False)
+    lab = await open_lab(Settings(data_dir=Path(sys.argv[1])), supervise=False)
     await connected(lab)
     task = await lab.beside.fetch_trace(sys.argv[2])
     while True:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from genops_lab.app.application import Application
 from genops_lab.core.settings import Settings
 from tests.hosts.labs import on, until
+from tests.support.application import Lab, open_lab
 from tests.support.faults import FaultProxy
 from tests.support.homes import Home, temporary_home
 from tests.support.sshd import Sshd
@@ -26,7 +26,7 @@ class World:
 
     home: Home
     host: Sshd
-    lab: Application
+    lab: Lab
     loop: asyncio.AbstractEventLoop
     through: FaultProxy | None
 
@@ -48,9 +48,9 @@ class World:
         await until(lambda: self.lab.targets.get_target(name), lambda found: found.state == "up")
 
 
-async def a_lab(home: Home) -> Application:
+async def a_lab(home: Home) -> Lab:
     """A Lab of this process, which must live in ``home``."""
-    return await Application.open(Settings(data_dir=home.data), supervise=False)
+    return await open_lab(Settings(data_dir=home.data), supervise=False)
 
 
 @contextmanager

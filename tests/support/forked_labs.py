@@ -44,7 +44,7 @@ _OF_LABS = (
     "genops_lab.kernels.remote_provisioner",
     "genops_lab.app.features",
     "genops_lab.sweeps.fresh_kernels",
-    "genops_lab.kernels.inventory",
+    "genops_lab.hosts.inventory",
     "genops_lab.kernels.warm_pool",
     "httpcore",
     "jupyter_lsp.virtual_documents_shadow",

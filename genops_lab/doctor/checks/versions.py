@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from genops_lab import __version__
 from genops_lab.core.models import Check
+from genops_lab.core.version import __version__
 
 DISTRIBUTION = "genops-lab"
 EXTENSION = "genops_lab"

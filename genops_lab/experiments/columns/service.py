@@ -7,11 +7,13 @@ import contextlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
+from genops_lab.core.services import Service
 from genops_lab.experiments.backends.editing import RunChanges
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.models import RunQuery
@@ -45,11 +47,23 @@ _WHOLE_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 log = logging.getLogger("genops_lab")
 
 
-class RunTableService:
+@dataclass(frozen=True)
+class DeploymentsOfRuns:
+    """``of(run_ids)`` names the deployments of models that these runs logged."""
+
+    of: Callable[[set[str]], Awaitable[list[str]]]
+
+
+class RunTableService(Service):
     """Asks the mirror in its worker process. While somebody looks, its changes are told as events of ``run``."""
 
     def __init__(
-        self, mlflow: MlflowConnection, experiments: ExperimentsService, events: EventBus, live: LiveHub
+        self,
+        mlflow: MlflowConnection,
+        experiments: ExperimentsService,
+        events: EventBus,
+        live: LiveHub,
+        deployments: DeploymentsOfRuns,
     ) -> None:
         self._mlflow = mlflow
         self._experiments = experiments
@@ -58,9 +72,7 @@ class RunTableService:
         self._used_at: float | None = None
         self._version = 0
         self._watching: asyncio.Task[None] | None = None
-        #: names the deployments of models that these runs logged
-        self.serving: Callable[[set[str]], Awaitable[list[str]]] = _nothing
-        experiments.changes.runs_are_told = lambda: self._watching is not None
+        self._deployments = deployments
         live.produce(CHANGES, lambda _topic, active: self._set_active(active))
 
     async def query_runs(self, body: RunTableQuery) -> RunTable:
@@ -137,7 +149,7 @@ class RunTableService:
             await self._mlflow.worker.call(RunChanges.delete, ids)
         finally:
             await self._changed(ids)
-        return DeletedRuns(run_ids=ids, serving=await self.serving(set(ids)))
+        return DeletedRuns(run_ids=ids, serving=await self._deployments.of(set(ids)))
 
     async def undelete_runs(self, body: RunIds) -> RunIds:
         """Bring deleted runs back. Answers with their whole ids."""
@@ -155,7 +167,7 @@ class RunTableService:
     def _set_active(self, active: bool) -> None:
         self._looked_at = active
         if not active:
-            self.close()
+            self._watch_no_more()
         elif self._used_at is not None:
             self._watch()
 
@@ -169,11 +181,13 @@ class RunTableService:
     def _watch(self) -> None:
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._tell_changes())
+            self._experiments.changes.runs_are_told = True
             self._watching.add_done_callback(self._watched)
 
     def _watched(self, task: asyncio.Task[None]) -> None:
         if self._watching is task:
             self._watching = None
+            self._experiments.changes.runs_are_told = False
 
     async def _tell_changes(self) -> None:
         """Until the table was not asked for some minutes: its worker may end then."""
@@ -190,16 +204,16 @@ class RunTableService:
                 self._version = state.version
                 self._events.emit("run")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop telling changes."""
+        self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
         if self._watching is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: there is nothing left to cancel
                 self._watching.cancel()
             self._watching = None
-
-
-async def _nothing(_run_ids: set[str]) -> list[str]:
-    return []
+            self._experiments.changes.runs_are_told = False
 
 
 def _check(body: RunIds) -> None:

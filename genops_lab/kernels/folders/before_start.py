@@ -59,12 +59,12 @@ class Prepared:
 
 
 class Folders:
-    """The folders of this process's kernels. ``watch`` is the Lab's, where there is one."""
+    """The folders of this process's kernels. ``watch`` shows passages to people, where there is a panel."""
 
-    def __init__(self, links: HostConnections) -> None:
+    def __init__(self, links: HostConnections, watch: Watch | None = None) -> None:
         self.links = links
         self.memories = LastSyncs(links.folder)
-        self.watch: Watch | None = None
+        self._watch = watch
         #: folders that nobody agreed to send: asked again in another process, or by an explicit push
         self._refused: set[tuple[str, str]] = set()
 
@@ -118,9 +118,9 @@ class Folders:
 
     async def _watched(self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T]) -> T:
         running = self.links.run(work)
-        if self.watch is None:
+        if self._watch is None:
             return await running
-        return await self.watch(title, subject, progress, running)
+        return await self._watch(title, subject, progress, running)
 
     def bringing_of(self, confirmed: bool, cap: Cap) -> Callable[[plans.Pull, Listed], Awaitable[bool]]:
         """Allows to bring what a person expects; more only once it is confirmed. Raises Conflict."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .download import Report
     from .plan import Pull
     from .service import FoldersService
+    from .task import PassageTasks
 
 #: After a refusal a kernel does not ask again at once: dialogs must not become a way to wear somebody down.
 PAUSE_S = 30.0
@@ -58,8 +59,11 @@ class _Open:
 class FolderRequests:
     """The requests of kernels on targets; lives in the Lab's loop."""
 
-    def __init__(self, service: FoldersService, folders: Folders, *, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self, service: FoldersService, folders: Folders, watched: PassageTasks, *, pause_s: float = PAUSE_S
+    ) -> None:
         self._service = service
+        self._watched = watched
         self._folders = folders
         self._pause_s = pause_s
         self._open: dict[str, _Open] = {}
@@ -159,7 +163,7 @@ class FolderRequests:
         work = self._service.run(
             route, lambda: folder.pull(progress, take, replace=request.replace, wanted=wanted)
         )
-        report = await self._service.watch(f"Bring files from {target}", f"target:{target}", progress, work)
+        report = await self._watched(f"Bring files from {target}", f"target:{target}", progress, work)
         return _brought(report, place.root)
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
-from genops_lab.core.formatting import size_of
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.core.paths import contained
-from genops_lab.core.tasks import TaskHandle, TasksService
+from genops_lab.core.services import Service
+from genops_lab.core.tasks import TasksService
 
 from .models import FolderFile, FolderJob, FolderQuery, FolderResult, FolderState, FolderTransfer
 from .requests import FolderRequests
+from .task import PassageTasks
 
 if TYPE_CHECKING:
     from genops_lab.agent.tree import Seen
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: From then on a passage is a task that people see and can cancel.
-TASK_AFTER_S = 1.0
-_TOLD_EACH_S = 0.5
 _ANSWER_WITHIN_S = 5.0
 _KEPT_JOBS = 20
 
@@ -42,7 +40,7 @@ class _Job:
     task_id: str = ""
 
 
-class FoldersService:
+class FoldersService(Service):
     """Compares a folder with its copy on a target, and carries files either way when a person asks for it."""
 
     def __init__(
@@ -53,13 +51,11 @@ class FoldersService:
         folders: Folders,
     ) -> None:
         self._settings = settings
-        self._tasks = tasks
         self._find = find
         self._folders = folders
-        self._loop = asyncio.get_running_loop()
+        self._watched = PassageTasks(tasks)
         self._jobs: dict[str, _Job] = {}
-        folders.watch = self.watch
-        self.requests = FolderRequests(self, folders)
+        self.requests = FolderRequests(self, folders, self._watched)
 
     async def look_at_folder(self, body: FolderQuery) -> FolderState:
         """Compare a folder with its copy on a target; nothing travels. Connects where that is needed."""
@@ -222,9 +218,12 @@ class FoldersService:
 
         progress, job_id = Progress(), secrets.token_hex(8)
 
+        def begun(task_id: str) -> None:
+            self._jobs[job_id].task_id = task_id
+
         async def passage() -> FolderResult:
             running = self.run(route, lambda: work(progress))
-            report = await self.watch(title, f"target:{route.target}", progress, running, job_id)
+            report = await self._watched(title, f"target:{route.target}", progress, running, begun)
             return _result(report, direction, route, place)
 
         for old in list(self._jobs)[: -_KEPT_JOBS + 1]:
@@ -244,29 +243,6 @@ class FoldersService:
             return FolderJob(id=job_id, state="running", task_id=job.task_id)
         return FolderJob(id=job_id, state="done", task_id=job.task_id, result=job.work.result())
 
-    async def watch(
-        self, title: str, subject: str, progress: Progress, work: Coroutine[Any, Any, T], job_id: str = ""
-    ) -> T:
-        """Do the work; from a second on as a task. Raises what it raises, and Failed when somebody cancelled it."""
-        if asyncio.get_running_loop() is not self._loop:
-            return await work
-        running = asyncio.ensure_future(work)
-        try:
-            await asyncio.wait([running], timeout=TASK_AFTER_S)
-            if not running.done():
-                task = self._tasks.start(
-                    title, lambda handle: _follow(handle, running, progress), subject=subject
-                )
-                if job_id in self._jobs:
-                    self._jobs[job_id].task_id = task.id
-                await asyncio.wait([running])
-        except asyncio.CancelledError:
-            running.cancel()
-            raise
-        if running.cancelled():
-            raise Failed("It was cancelled.", hint="What had travelled by then stays.", code="cancelled")
-        return running.result()
-
     async def close(self) -> None:
         """Give up what goes on."""
         await self.requests.close()
@@ -274,29 +250,6 @@ class FoldersService:
             job.work.cancel()
         if self._jobs:
             await asyncio.wait([job.work for job in self._jobs.values()], timeout=5)
-
-
-async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Progress) -> str:
-    told = ""
-    try:
-        while not running.done():
-            done = f"{size_of(progress.done)} of {size_of(progress.total)}" if progress.total else ""
-            text = f"{progress.what} {done}".strip() or "Looking"
-            if text != told:
-                told = text
-                handle.progress(text, progress.share)
-            await asyncio.wait([running], timeout=_TOLD_EACH_S)
-    except asyncio.CancelledError:
-        running.cancel()
-        raise
-    if running.cancelled():
-        raise asyncio.CancelledError
-    error = running.exception()
-    if isinstance(error, GenOpsError):
-        raise error
-    if error is not None:
-        raise Failed(f"{type(error).__name__}: {error}") from error
-    return "Done."
 
 
 def _changes(planned: dict[str, Seen | None]) -> dict[str, Any]:

@@ -16,18 +16,19 @@ from genops_lab.hosts.link.route import HERE
 from .collaboration import in_room
 from .document_writer import DocumentKeeper
 from .documents import Documents
-from .ownership import keeps_kernels, limits, writes_documents
+from .ownership import keeps_kernels, writes_documents
 from .provisioners import target_provisioner
 from .sessions import RemoteSessions
 from .startup_gate import passing
 
 if TYPE_CHECKING:
-    from genops_lab.app.application import Application
+    from genops_lab.core.settings import Settings
     from genops_lab.kernels.client.client import RemoteKernelClient
     from genops_lab.kernels.remote_kernels import RemoteKernels
 
     from .ledger import Remembered
     from .recorder import Recorder
+    from .service import OutputsService
 
 log = logging.getLogger("genops_lab")
 
@@ -54,40 +55,37 @@ class _BridgeTap:
 
 
 class ServerOutputs:
-    """Opens after the Lab, before the gate; closes before Jupyter shuts down its kernels."""
+    """Opens before the startup gate; closes before Jupyter shuts down its kernels."""
 
-    def __init__(self, serverapp: Any, lab: Application, remote: RemoteKernels) -> None:
+    def __init__(
+        self, serverapp: Any, settings: Settings, outputs: OutputsService, remote: RemoteKernels
+    ) -> None:
         self._serverapp = serverapp
         self._kernels = serverapp.kernel_manager
         self._seen_alive: set[str] = set()
-        self._outputs = lab.outputs
+        self._outputs = outputs
         self._remote = remote
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._documents = Documents(serverapp.contents_manager)
-        self.sessions = RemoteSessions(
-            serverapp, lab.outputs.ledger, remote, begun=self._begun, gone=self._gone
-        )
+        self.sessions = RemoteSessions(serverapp, outputs.ledger, remote, begun=self._begun, gone=self._gone)
         self._keeper = DocumentKeeper(
-            lab.outputs,
+            outputs,
             self._documents,
             self.sessions.path_of,
             self._left_to_pages,
-            wait_s=lab.settings.outputs_left_to_page_s,
+            wait_s=settings.outputs_left_to_page_s,
         )
 
     async def open(self) -> None:
         """Find the kernels of the last server again, and follow what happens from now on."""
         outputs = self._outputs
-        outputs.limits = limits(self._serverapp)
         for limit in outputs.limits:
             log.warning("%s", limit)
         if not keeps_kernels(self._serverapp):
             return
         self._remote.on_open(self._tap)
         self._remote.watch(self._bridge_changed)
-        outputs.acknowledge = self._acknowledge
-        outputs.recovering = self._is_recovering
         outputs.presence.watch(self._kernels)
         for row in await asyncio.to_thread(outputs.ledger.all):
             outputs.recorder.remember(row.kernel_id, row.incarnation or "", row.documented_seq)
@@ -215,20 +213,6 @@ class ServerOutputs:
             await self.sessions.there.wait()
             await asyncio.sleep(_LOOK_EVERY_S)
             self.sessions.look()
-
-    def _acknowledge(self, kernel_id: str, incarnation: str, seq: int) -> None:
-        bridge = self._remote.bridges.get(kernel_id)
-        if bridge is not None:
-            bridge.exchange.ack(seq, incarnation)
-
-    def _is_recovering(self, kernel_id: str) -> bool:
-        bridge = self._remote.bridges.get(kernel_id)
-        if bridge is None:
-            return False
-        return (
-            bridge.state.state in ("connecting", "disconnected")
-            or bridge.exchange.last < bridge.exchange.backlog
-        )
 
     async def _begun(self, kernel: Remembered) -> None:
         if kernel.path and kernel.kernel_id not in self._keeper.restored:

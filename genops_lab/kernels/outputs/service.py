@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from genops_lab.core.errors import NotFound
 from genops_lab.core.events import EventBus
+from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 
 from .models import Execution, Executions, ExecutionsQuery, TextFound, TextPart, TextQuery, TextSearch
@@ -29,14 +30,25 @@ MAX_LINES = 1000
 log = logging.getLogger("genops_lab")
 
 
-class OutputsService:
-    """What pages ask for, and how far each kernel's journal may be let go.
+class Journals(Protocol):
+    """Where the kernels' journals are: :class:`~genops_lab.kernels.remote_kernels.RemoteKernels`."""
 
-    ``acknowledge(kernel_id, incarnation, seq)`` is told the record up to which a journal is not needed;
-    ``recovering(kernel_id)`` answers whether more of the past is on its way.
-    """
+    def acknowledge(self, kernel_id: str, incarnation: str, seq: int) -> None:
+        """Let a journal be dropped up to a record."""
+        ...
 
-    def __init__(self, settings: Settings, store: Store, events: EventBus) -> None:
+    def is_recovering(self, kernel_id: str) -> bool:
+        """Whether more of the past is on its way."""
+        ...
+
+
+class OutputsService(Service):
+    """What pages ask for, and how far each kernel's journal may be let go. ``limits``: what does not work in this
+    server, and because of whom."""
+
+    def __init__(
+        self, settings: Settings, store: Store, events: EventBus, journals: Journals, limits: list[str]
+    ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .ledger import KernelLedger
 
@@ -49,10 +61,9 @@ class OutputsService:
             max_outputs=settings.cell_outputs,
             heard=self._heard,
         )
-        self.acknowledge: Callable[[str, str, int], None] = _nobody
-        self.recovering: Callable[[str], bool] = _never
-        #: what does not work in this server, and because of whom
-        self.limits: list[str] = []
+        self.recovering = journals.is_recovering
+        self.limits = limits
+        self._journals = journals
         #: why kernels of this machine are not kept, though the settings say so
         self.not_kept: list[str] = []
         #: called in the event loop when a run started or ended
@@ -134,7 +145,7 @@ class OutputsService:
         if cursor == self._acked.get(kernel_id, ("", 0)):
             return
         self._acked[kernel_id] = cursor
-        self.acknowledge(kernel_id, *cursor)
+        self._journals.acknowledge(kernel_id, *cursor)
 
     async def forget(self, kernel_id: str) -> None:
         """Nothing of this kernel is wanted any more."""
@@ -159,7 +170,7 @@ class OutputsService:
         for each in self.told:
             each(kernel_id)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop recording."""
         self.recorder.close()
 
@@ -174,11 +185,3 @@ class OutputsService:
     def _changed(self, kernel_id: str) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.tell, kernel_id)
-
-
-def _nobody(_kernel_id: str, _incarnation: str, _seq: int) -> None:
-    """No bridge is there."""
-
-
-def _never(_kernel_id: str) -> bool:
-    return False

@@ -52,11 +52,14 @@ def may_remember(store: Path, store_url: str) -> bool:
 
 
 class StartupGate:
-    """Closed from its making until :meth:`open`."""
+    """Open; closed from :meth:`close` until :meth:`open`."""
 
-    def __init__(self, serverapp: Any) -> None:
+    def __init__(self) -> None:
         self._opened = asyncio.Event()
         self._restores: list[Callable[[], None]] = []
+
+    def close(self, serverapp: Any) -> None:
+        """Hold the questions back."""
         for owner, names in _QUESTIONS:
             manager = getattr(serverapp, owner)
             for name in names:

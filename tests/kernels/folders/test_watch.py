@@ -13,13 +13,8 @@ from genops_lab.core.tasks import TasksService
 from genops_lab.kernels.folders.download import Progress
 from genops_lab.kernels.folders.local_folder import Place
 from genops_lab.kernels.folders.paths import chosen
-from genops_lab.kernels.folders.service import FoldersService
+from genops_lab.kernels.folders.task import PassageTasks
 from tests.hosts.labs import run, until
-
-
-def service(tasks: TasksService) -> FoldersService:
-    nothing: Any = SimpleNamespace(watch=None)
-    return FoldersService(nothing, tasks, nothing, nothing)
 
 
 def tasks_service() -> TasksService:
@@ -35,9 +30,7 @@ def test_a_long_passage_is_a_task_with_its_progress() -> None:
             await end.wait()
             return 7
 
-        passage = asyncio.create_task(
-            service(tasks).watch("Send proj to gpu", "target:gpu", progress, work())
-        )
+        passage = asyncio.create_task(PassageTasks(tasks)("Send proj to gpu", "target:gpu", progress, work()))
         found = (await until(tasks.list_tasks, bool))[0]
         assert (found.title, found.subject) == ("Send proj to gpu", "target:gpu")
         progress.came(512)
@@ -60,7 +53,7 @@ def test_a_person_cancels_it() -> None:
             finally:
                 stopped.set()
 
-        passage = asyncio.create_task(service(tasks).watch("Send", "", Progress(), work()))
+        passage = asyncio.create_task(PassageTasks(tasks)("Send", "", Progress(), work()))
         found = (await until(tasks.list_tasks, bool))[0]
         await tasks.cancel_task(found.id)
         with pytest.raises(Failed, match="cancelled"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from dataclasses import dataclass, field
@@ -11,6 +12,20 @@ from genops_lab.agent.records import IOPUB, NOTE, REQUEST, SHELL
 from genops_lab.kernels.outputs.recorder import Recorder
 
 IDENTITIES = [b"client"]
+
+
+class NoJournals:
+    """Journals of no host: ``acked`` gets the records that may be dropped."""
+
+    def __init__(self, acked: asyncio.Queue[int] | None = None) -> None:
+        self._acked = acked
+
+    def acknowledge(self, _kernel_id: str, _incarnation: str, seq: int) -> None:
+        if self._acked is not None:
+            self._acked.put_nowait(seq)
+
+    def is_recovering(self, _kernel_id: str) -> bool:
+        return False
 
 
 @dataclass

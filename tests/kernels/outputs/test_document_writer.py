@@ -17,7 +17,7 @@ from genops_lab.kernels.outputs.documents import Documents
 from genops_lab.kernels.outputs.ledger import Remembered
 from genops_lab.kernels.outputs.service import OutputsService
 
-from .kernel_messages import SpeakingKernel
+from .kernel_messages import NoJournals, SpeakingKernel
 from .notebooks import cells_of, text_of, write_notebook
 
 NAME = "work.ipynb"
@@ -32,7 +32,7 @@ async def test_the_end_of_a_run_that_comes_while_it_is_looked_up_is_not_missed(
     manager.notary.data_dir = str(tmp_path)
     write_notebook(tmp_path / NAME, {"cell1": "code"})
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    outputs = OutputsService(Settings(data_dir=tmp_path), store, EventBus(store))
+    outputs = OutputsService(Settings(data_dir=tmp_path), store, EventBus(store), NoJournals(), [])
     keeper = DocumentKeeper(
         outputs, Documents(manager), lambda _kernel: NAME, lambda _path: False, wait_s=0.0
     )

@@ -12,7 +12,7 @@ from genops_lab.core.store import Store
 from genops_lab.kernels.outputs.service import OutputsService
 from genops_lab.kernels.outputs.sessions import RemoteSessions
 
-from .kernel_messages import SpeakingKernel
+from .kernel_messages import NoJournals, SpeakingKernel
 
 
 def timers() -> int:
@@ -27,9 +27,8 @@ async def turns() -> None:
 
 async def test_nothing_wakes_until_records_come(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'store.db'}")
-    outputs = OutputsService(Settings(data_dir=tmp_path), store, EventBus(store))
     acked: asyncio.Queue[int] = asyncio.Queue()
-    outputs.acknowledge = lambda _kernel_id, _incarnation, seq: acked.put_nowait(seq)
+    outputs = OutputsService(Settings(data_dir=tmp_path), store, EventBus(store), NoJournals(acked), [])
     before = timers()
     task = asyncio.create_task(outputs.acknowledging())
     await turns()
@@ -42,7 +41,7 @@ async def test_nothing_wakes_until_records_come(tmp_path: Path) -> None:
             pass
         await turns()
     task.cancel()
-    outputs.close()
+    await outputs.close()
     store.close()
 
 

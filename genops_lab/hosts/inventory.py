@@ -7,10 +7,10 @@ import logging
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.locks import locked
 from genops_lab.core.settings import Settings
-from genops_lab.kernels.kernelspecs import install_kernelspec, remove_kernelspec
 
-from ..hosts.ledger import Ledger
-from ..hosts.records import TargetRecord, record_of
+from .ledger import Ledger
+from .records import TargetRecord, record_of
+from .target_kernels import TargetKernels
 
 log = logging.getLogger("genops_lab")
 
@@ -18,8 +18,9 @@ log = logging.getLogger("genops_lab")
 class Inventory:
     """What is added to both, removed from both, and put right at the start."""
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, kernels: TargetKernels, settings: Settings) -> None:
         self._ledger = ledger
+        self._kernels = kernels
         self._settings = settings
         # Two Labs (or two clicks) write the same kernelspecs.
         self._lock = settings.data_dir / "kernelspecs.lock"
@@ -29,7 +30,7 @@ class Inventory:
         with locked(self._lock):
             found, added = self._ledger.add(record)
             try:
-                _install(found)
+                self._kernels.install(found)
             except BaseException:
                 if added:
                     self._ledger.remove(record.name)
@@ -40,7 +41,7 @@ class Inventory:
         """Remove a target and its kernelspec. Raises NotAllowed for the administrator's."""
         # In this order a failure leaves a target that can be removed again, not a kernel that nobody knows.
         with locked(self._lock):
-            remove_kernelspec(record.name)
+            self._kernels.uninstall(record.name)
             self._ledger.remove(record.name)
 
     def reconcile(self) -> None:
@@ -49,16 +50,12 @@ class Inventory:
             if self._settings.targets is not None:
                 given = [record_of(each, locked=True) for each in self._settings.targets]
                 for name in self._ledger.adopt(given):
-                    remove_kernelspec(name)
+                    self._kernels.uninstall(name)
             for record in self._ledger.all():
                 try:
-                    _install(record)
+                    self._kernels.install(record)
                 except (
                     OSError,
                     GenOpsError,
                 ) as error:  # one kernel that cannot be installed must not stop the Lab
                     log.warning("The kernel of the target %s could not be installed: %s", record.name, error)
-
-
-def _install(record: TargetRecord) -> None:
-    install_kernelspec(record.name, f"Python 3 ({record.name})", {"host": record.where})

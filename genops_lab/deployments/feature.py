@@ -1,0 +1,43 @@
+"""What the application knows of deployments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.features import Feature
+
+from .routes import OPERATIONS
+
+if TYPE_CHECKING:
+    from genops_lab.core.services import Services
+
+
+def _provide(services: Services) -> None:
+    from genops_lab.core.events import EventBus
+    from genops_lab.core.live import LiveHub
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.store import Store
+    from genops_lab.core.tasks import TasksService
+    from genops_lab.experiments.columns.service import DeploymentsOfRuns
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.registry.service import RegistryService
+
+    from .service import DeploymentsService
+
+    services.provide(
+        DeploymentsService,
+        lambda get: DeploymentsService(
+            get(Settings), get(MlflowConnection), get(RegistryService), get(Store), get(EventBus),
+            get(LiveHub), get(TasksService),
+        ),
+    )  # fmt: skip
+    services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
+
+
+FEATURE = Feature(
+    name="deployments",
+    switch="deployments",
+    operations=OPERATIONS,
+    events=("deployment",),
+    provide=_provide,
+)

@@ -1,0 +1,67 @@
+"""What the application knows of targets and their hosts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.features import Feature
+
+from .routes import OPERATIONS
+
+if TYPE_CHECKING:
+    from genops_lab.core.services import Services
+
+
+def _provide(services: Services) -> None:
+    from genops_lab.core.events import EventBus
+    from genops_lab.core.live import LiveHub
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.store import Store
+    from genops_lab.core.tasks import TasksService
+
+    from .environments import Builds, EnvironmentsService
+    from .ledger import Ledger
+    from .link.connections import HostConnections
+    from .loop_connections import LoopConnections
+    from .metrics import HostMetrics
+    from .questions import QuestionsService
+    from .service import TargetsService
+    from .target_kernels import TargetKernels
+    from .variables import VariablesService
+
+    services.provide(Ledger, lambda get: Ledger(get(Store)))
+    services.provide(QuestionsService, lambda get: QuestionsService(get(EventBus)))
+    services.provide(
+        HostConnections, lambda get: HostConnections(get(Settings).data_dir, get(QuestionsService))
+    )
+    services.provide(LoopConnections, lambda get: LoopConnections(get(HostConnections)))
+    services.provide(HostMetrics, lambda get: HostMetrics(get(LoopConnections)))
+    services.provide(Builds, lambda _get: Builds())
+    services.provide(
+        TargetsService,
+        lambda get: TargetsService(
+            get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(QuestionsService), get(Ledger),
+            get(LoopConnections), get(HostMetrics), get(Builds), get(TargetKernels),
+        ),
+    )  # fmt: skip
+    services.provide(
+        EnvironmentsService,
+        lambda get: EnvironmentsService(get(Settings), get(TargetsService), get(TasksService), get(Builds)),
+    )
+    services.provide(VariablesService, lambda _get: VariablesService())
+
+
+def _target() -> object:
+    from .models import Target
+
+    return list[Target]
+
+
+FEATURE = Feature(
+    name="hosts",
+    switch="compute",
+    operations=OPERATIONS,
+    events=("target", "question"),
+    topics={"targets": _target},
+    provide=_provide,
+)

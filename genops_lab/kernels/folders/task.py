@@ -1,0 +1,79 @@
+"""A folder's passage that takes long, as a task that people see and can cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from genops_lab.core.errors import Failed, GenOpsError
+from genops_lab.core.formatting import size_of
+from genops_lab.core.tasks import TaskHandle, TasksService
+
+if TYPE_CHECKING:
+    from .download import Progress
+
+T = TypeVar("T")
+
+#: From then on a passage is a task.
+TASK_AFTER_S = 1.0
+_TOLD_EACH_S = 0.5
+
+
+class PassageTasks:
+    """Made in the application's event loop; a passage of another loop is no task."""
+
+    def __init__(self, tasks: TasksService) -> None:
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+
+    async def __call__(
+        self,
+        title: str,
+        subject: str,
+        progress: Progress,
+        work: Coroutine[Any, Any, T],
+        begun: Callable[[str], None] = lambda _task_id: None,
+    ) -> T:
+        """Do the work; from a second on as a task, whose id ``begun`` gets. Raises what it raises, and Failed when
+        somebody cancelled it."""
+        if asyncio.get_running_loop() is not self._loop:
+            return await work
+        running = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([running], timeout=TASK_AFTER_S)
+            if not running.done():
+                task = self._tasks.start(
+                    title, lambda handle: _follow(handle, running, progress), subject=subject
+                )
+                begun(task.id)
+                await asyncio.wait([running])
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        if running.cancelled():
+            raise Failed("It was cancelled.", hint="What had travelled by then stays.", code="cancelled")
+        return running.result()
+
+
+async def _follow(handle: TaskHandle, running: asyncio.Future[Any], progress: Progress) -> str:
+    told = ""
+    try:
+        while not running.done():
+            done = f"{size_of(progress.done)} of {size_of(progress.total)}" if progress.total else ""
+            text = f"{progress.what} {done}".strip() or "Looking"
+            if text != told:
+                told = text
+                handle.progress(text, progress.share)
+            await asyncio.wait([running], timeout=_TOLD_EACH_S)
+    except asyncio.CancelledError:
+        running.cancel()
+        raise
+    if running.cancelled():
+        raise asyncio.CancelledError
+    error = running.exception()
+    if isinstance(error, GenOpsError):
+        raise error
+    if error is not None:
+        raise Failed(f"{type(error).__name__}: {error}") from error
+    return "Done."

@@ -1,0 +1,97 @@
+"""The kernels of targets, as the targets' own service sees them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..core.services import Service
+from ..hosts.ledger import OwnKernel
+from ..hosts.names import kernel_name
+from ..hosts.target_kernels import KernelState, TargetKernels
+from .kernelspecs import install_kernelspec, remove_kernelspec
+from .warm_pool import WarmPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..hosts.ledger import Ledger
+    from ..hosts.loop_connections import LoopConnections
+    from ..hosts.records import TargetRecord
+    from .client.client import RemoteKernelClient
+    from .owners import KernelOwners
+    from .remote_kernels import RemoteKernels
+    from .server_kernels import ServerKernels
+
+
+class KernelsOnTargets(TargetKernels, Service):
+    """Made in the application's event loop. ``server``: the Jupyter server's kernels, where there is one;
+    ``changed(target)`` is called when what a target's row says of its kernels changed."""
+
+    def __init__(
+        self,
+        remote: RemoteKernels,
+        connections: LoopConnections,
+        ledger: Ledger,
+        owners: KernelOwners,
+        server: ServerKernels | None,
+        changed: Callable[[str], None],
+    ) -> None:
+        self._connections = connections
+        self._ledger = ledger
+        self._owners = owners
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self.warm_pool = WarmPool(connections, ledger, self._own_ids, changed)
+        self._ends = [connections.watch(self._link_changed), remote.watch(self._kernel_changed)]
+
+    def install(self, record: TargetRecord) -> None:
+        install_kernelspec(record.name, f"Python 3 ({record.name})", {"host": record.where})
+
+    def uninstall(self, name: str) -> None:
+        remove_kernelspec(name)
+
+    def state(self, name: str) -> KernelState:
+        warm = self.warm_pool.warm(name)
+        return KernelState(
+            warm_ready=warm.ready if warm else None,
+            warm_message=warm.message if warm else "",
+            taken=self._owners.taken(name),
+            ended=self._owners.ended(name),
+        )
+
+    async def own(self, record: TargetRecord) -> list[OwnKernel]:
+        own = {
+            each.kernel_id: each for each in await asyncio.to_thread(self._ledger.own_kernels, record.name)
+        }
+        if self._server is not None:
+            for entry in await self._server.kernels():
+                if entry.name == kernel_name(record.name):
+                    own[entry.kernel_id] = OwnKernel(
+                        kernel_id=entry.kernel_id, target=record.name, path=entry.path
+                    )
+        if own and self._connections.is_up(record.name):
+            link = self._connections.link(record.route)
+            found = await self._connections.run(link.call("kernels.list"))
+            running = {each["kernel_id"] for each in found if each["state"] == "running"}
+            return [each for each in own.values() if each.kernel_id in running]
+        return list(own.values())
+
+    def policy_changed(self, name: str) -> None:
+        self.warm_pool.policy_changed(name)
+
+    async def close(self) -> None:
+        for end in self._ends:
+            end()
+        await self.warm_pool.close()
+
+    async def _own_ids(self, record: TargetRecord) -> set[str]:
+        return {each.kernel_id for each in await self.own(record)}
+
+    def _link_changed(self, name: str) -> None:
+        self.warm_pool.link_told(name, self._connections.is_up(name))
+
+    def _kernel_changed(self, kernel: RemoteKernelClient) -> None:
+        """In the connections' thread: a kernel that starts may have taken one that stood ready."""
+        if kernel.state.state == "connected" and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.warm_pool.kernel_started, kernel.link.route.target)

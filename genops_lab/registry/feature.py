@@ -1,0 +1,33 @@
+"""What the application knows of registered models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.features import Feature
+
+from .routes import OPERATIONS
+
+if TYPE_CHECKING:
+    from genops_lab.core.services import Services
+
+
+def _provide(services: Services) -> None:
+    from genops_lab.core.events import EventBus
+    from genops_lab.core.store import Store
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.experiments.service import ExperimentsService
+
+    from .service import RegistryService
+
+    services.provide(
+        RegistryService,
+        lambda get: RegistryService(
+            get(MlflowConnection), get(ExperimentsService), get(Store), get(EventBus)
+        ),
+    )
+
+
+FEATURE = Feature(
+    name="registry", switch="models", operations=OPERATIONS, events=("model",), provide=_provide
+)

@@ -1,0 +1,41 @@
+"""What the application knows of sweeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.features import Feature
+
+from .routes import OPERATIONS
+
+if TYPE_CHECKING:
+    from genops_lab.core.services import Get, Services
+
+
+def _provide(services: Services) -> None:
+    from genops_lab.core.events import EventBus
+    from genops_lab.core.jupyter import JupyterServer
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.store import Store
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.experiments.tracking import TrackingService
+
+    from .service import SweepsService
+
+    def sweeps(get: Get) -> SweepsService:
+        server = services.find(JupyterServer)
+        kernels = None
+        if server is not None and FEATURE.switch in get(Settings).rooms:
+            from .fresh_kernels import FreshKernels
+
+            kernels = FreshKernels(server.app)
+        return SweepsService(
+            get(Settings), get(Store), get(EventBus), get(MlflowConnection), get(TrackingService), kernels
+        )
+
+    services.provide(SweepsService, sweeps)
+
+
+FEATURE = Feature(
+    name="sweeps", switch="experiments", operations=OPERATIONS, events=("sweep",), provide=_provide
+)
