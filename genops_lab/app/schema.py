@@ -32,7 +32,7 @@ def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
 
 
 def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of these operations, its paths as served below the server's base URL."""
+    """The OpenAPI 3.1 document of these operations."""
     types: list[Any] = [ErrorBody]
     for operation in operations:
         types += [kind for kind in (operation.body, operation.answer) if kind is not None]
@@ -51,7 +51,7 @@ def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
         described: dict[str, Any] = {
             "operationId": operation.id,
             "summary": operation.summary,
-            "tags": [operation.room.removesuffix("Service").lower()],
+            "tags": [operation.feature],
         }
         if parameters:
             described["parameters"] = parameters
@@ -61,15 +61,19 @@ def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
         answer: dict[str, Any] = {"204": {"description": "Done."}}
         if operation.answer is not None:
             schema = _schema_of(operation.answer, types, schemas)
-            answer = {
-                "200": {"description": "The answer.", "content": {"application/json": {"schema": schema}}}
-            }
+            kind, text = (
+                ("application/x-ndjson", "The items, one a line.")
+                if operation.streams
+                else ("application/json", "The answer.")
+            )
+            answer = {"200": {"description": text, "content": {kind: {"schema": schema}}}}
         error = {"application/json": {"schema": by_type[id(ErrorBody)]}}
         described["responses"] = {**answer, "default": {"description": "What went wrong.", "content": error}}
-        paths.setdefault(f"/genops{operation.path}", {})[operation.method.lower()] = described
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "GenOps Lab", "version": version},
+        "servers": [{"url": f"/genops/v{version}", "description": "Below the Jupyter server's base URL."}],
         "paths": paths,
         "components": {"schemas": components},
     }

@@ -93,7 +93,7 @@ class Session:
         from genops_lab.core.settings import Settings
 
         self.local = True
-        return LocalCaller(lambda: Application.open(Settings.from_environment(), supervise=False))
+        return LocalCaller(lambda: Application.open(Settings.from_environment(), supervise=False), OPERATIONS)
 
     def show(self, data: Any, document: Document, view: View = "") -> None:
         """The answer, in the form that was asked for. ``view`` names the live view a notebook may open."""

@@ -12,24 +12,31 @@ import os
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import unquote
 
 import msgspec
-from jupyter_server.auth.decorator import authorized
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.utils import HTTP_METHOD_TO_AUTH_ACTION
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado import web
+from tornado.iostream import StreamClosedError
 
+from .audit import AuditLog, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import CLIENT, Operation
+from .operations import CLIENT, Action, Operation
+from .principals import PRINCIPAL, Principal, this_user
 from .services import Services
 
 T = TypeVar("T")
 
 AUTH_RESOURCE = "genops"
+#: Where operations are served: with the version of their wire types, and without, as running kernels know them.
+PREFIXES = ("/genops/v1", "/genops")
 MAX_BODY_BYTES = 16 * 1024 * 1024
 START_TIMEOUT_S = 30.0
+STREAM_KEEPALIVE_S = 15.0
 #: The id that a page of the Lab gave itself.
 CLIENT_HEADER = "X-GenOps-Client"
 MAX_CLIENT_CHARACTERS = 64
@@ -37,6 +44,7 @@ MAX_CLIENT_CHARACTERS = 64
 log = logging.getLogger("genops_lab")
 
 _encoder = msgspec.json.Encoder()
+_END: Final = object()
 
 
 class ServiceGate:
@@ -91,13 +99,16 @@ def _answer_for(error: BaseException) -> tuple[int, ErrorInfo]:
 
 
 async def _respond(
-    handler: web.RequestHandler, operation: Operation, services: ServiceGate, values: Sequence[str]
+    handler: _Streams, operation: Operation, services: ServiceGate, values: Sequence[str]
 ) -> None:
     try:
-        service = await services.get(operation.room)
+        service = await services.get(operation.service)
         query = {name: handler.get_query_argument(name) for name in handler.request.query_arguments}
         arguments = operation.arguments([unquote(value) for value in values], query, handler.request.body)
-        result = await operation.call(service, arguments)
+        result = await perform(operation, service, arguments, services.now(AuditLog))
+        if operation.streams:
+            await handler.stream(result)
+            return
     except Exception as error:  # the one place where errors become HTTP
         status, info = _answer_for(error)
         handler.set_status(status)
@@ -113,11 +124,89 @@ async def _respond(
     handler.finish(payload)
 
 
+class _Streams(web.RequestHandler):
+    """A handler that can send an answer item by item: one JSON document a line (``application/x-ndjson``).
+
+    A line without a document says that more may come; an error that comes after the first item is the last line,
+    ``{"error": {...}}``. A client that goes ends what makes the items.
+    """
+
+    _sending: asyncio.Task[None] | None = None
+
+    async def stream(self, items: AsyncIterator[Any]) -> None:
+        """Send each item as it comes. Raises what comes before the first one."""
+        self._sending = asyncio.ensure_future(self._send(items))
+        try:
+            await asyncio.wait([self._sending])
+        finally:
+            self._sending.cancel()
+        if not self._sending.cancelled() and (error := self._sending.exception()) is not None:
+            raise error
+
+    def on_connection_close(self) -> None:
+        """The client is gone."""
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _send(self, items: AsyncIterator[Any]) -> None:
+        begun = False
+        coming: asyncio.Future[Any] = asyncio.ensure_future(anext(items, _END))
+        try:
+            while True:
+                done, _ = await asyncio.wait([coming], timeout=STREAM_KEEPALIVE_S)
+                if done and coming.exception() is not None and not begun:
+                    await coming
+                if not begun:
+                    begun = True
+                    self.set_header("Content-Type", "application/x-ndjson")
+                    self.set_header("Cache-Control", "no-store")
+                    self.set_header("X-Accel-Buffering", "no")  # nginx, in front of many hubs
+                if not done:
+                    self.write(b"\n")
+                elif (error := coming.exception()) is not None:
+                    self.write(_encoder.encode(ErrorBody(_answer_for(error)[1])) + b"\n")
+                    break
+                elif (item := coming.result()) is _END:
+                    break
+                else:
+                    self.write(_encoder.encode(item) + b"\n")
+                    coming = asyncio.ensure_future(anext(items, _END))
+                await self.flush()
+            await self.finish()
+        except StreamClosedError:
+            log.debug("The client of %s is gone.", self.request.path)
+        finally:
+            coming.cancel()
+            await asyncio.wait([coming])
+            if isinstance(items, AsyncGenerator):
+                await items.aclose()
+
+
 def _by_path(operations: Sequence[Operation]) -> dict[str, list[Operation]]:
     paths: dict[str, list[Operation]] = defaultdict(list)
     for operation in operations:
         paths[operation.pattern].append(operation)
     return paths
+
+
+async def authorize(handler: JupyterHandler, action: Action, resource: str) -> None:
+    """Let a user do this. Either of two grants is enough: the operation's action on ``genops:<resource>``, or the HTTP
+    method's action on ``genops``. Raises HTTPError 403."""
+    if not handler.current_user:
+        raise web.HTTPError(403)
+    method_action = HTTP_METHOD_TO_AUTH_ACTION[handler.request.method or "GET"]
+    for each, what in ((action, f"{AUTH_RESOURCE}:{resource}"), (method_action, AUTH_RESOURCE)):
+        if await ensure_async(handler.authorizer.is_authorized(handler, handler.current_user, each, what)):
+            return
+    raise web.HTTPError(403, f"This user may not {action} {AUTH_RESOURCE}:{resource}.")
+
+
+def principal_of(handler: JupyterHandler) -> Principal:
+    """Who asks through the Jupyter server: the hub's user; without a hub a token or a password names nobody."""
+    user = handler.current_user
+    if "JUPYTERHUB_SERVICE_PREFIX" in os.environ and user is not None and user.username:
+        return Principal("user", str(user.username))
+    return this_user()
 
 
 def jupyter_handlers(
@@ -126,24 +215,25 @@ def jupyter_handlers(
     """Handlers for the Jupyter server, one class a path, each verb authenticated and authorised on its own."""
 
     def verb(operation: Operation) -> Any:
-        # A fresh decorated function for each verb: `authorized` keeps its first call's action.
         @web.authenticated
-        @authorized
-        async def handle(self: APIHandler, *values: str) -> None:
+        async def handle(self: Any, *values: str) -> None:
+            await authorize(self, operation.action, operation.resource)
             CLIENT.set(self.request.headers.get(CLIENT_HEADER, "")[:MAX_CLIENT_CHARACTERS])
+            PRINCIPAL.set(principal_of(self))
             await _respond(self, operation, services, values)
 
         handle.__name__ = operation.method.lower()
         return handle
 
-    handlers = []
+    handlers: list[tuple[str, type[APIHandler]]] = []
     for pattern, group in _by_path(operations).items():
         members: dict[str, Any] = {operation.method.lower(): verb(operation) for operation in group}
         members["auth_resource"] = AUTH_RESOURCE
         # Decision 14: being open is not being active; an idle GPU server must still be culled.
         members["_track_activity"] = False
-        handler = cast("type[APIHandler]", type(f"{group[0].name}_Handler", (APIHandler,), members))
-        handlers.append((f"/genops{pattern}", handler))
+        name = f"{group[0].name}_Handler"
+        handler = cast("type[APIHandler]", type(name, (_Streams, APIHandler), members))
+        handlers += [(f"{prefix}{pattern}", handler) for prefix in PREFIXES]
     return handlers
 
 
@@ -166,7 +256,7 @@ class FileHandler(JupyterHandler):
         raise web.HTTPError(403, "Log in to JupyterLab, then try again.")
 
 
-class SocketHandler(web.RequestHandler):
+class SocketHandler(_Streams):
     """A verb on the private socket: no token, but the peer must be this user."""
 
     SUPPORTED_METHODS: tuple[str, ...] = ("GET", "POST", "PUT", "DELETE")
@@ -192,23 +282,23 @@ class SocketHandler(web.RequestHandler):
 
 
 def socket_handlers(
-    operations: Sequence[Operation], services: ServiceGate
+    operations: Sequence[Operation], services: ServiceGate, principal: Principal | None = None
 ) -> list[tuple[str, type[web.RequestHandler]]]:
-    """The same operations for the private socket."""
+    """The same operations for a private socket, asked by ``principal``: this user, unless it is said."""
 
     def verb(operation: Operation) -> Any:
-        async def handle(self: web.RequestHandler, *values: str) -> None:
+        async def handle(self: SocketHandler, *values: str) -> None:
             CLIENT.set("socket")
+            PRINCIPAL.set(principal or this_user())
             await _respond(self, operation, services, values)
 
         return handle
 
-    handlers = []
+    handlers: list[tuple[str, type[web.RequestHandler]]] = []
     for pattern, group in _by_path(operations).items():
         members = {operation.method.lower(): verb(operation) for operation in group}
-        handlers.append(
-            (f"/genops{pattern}", type(f"{group[0].name}_SocketHandler", (SocketHandler,), members))
-        )
+        handler = type(f"{group[0].name}_SocketHandler", (SocketHandler,), members)
+        handlers += [(f"{prefix}{pattern}", handler) for prefix in PREFIXES]
     return handlers
 
 

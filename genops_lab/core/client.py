@@ -6,14 +6,19 @@ import asyncio
 import http.client
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from .audit import AuditLog, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
 from .operations import Operation
+from .principals import PRINCIPAL, this_user
+
+_END = object()
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -25,6 +30,12 @@ class Caller(Protocol):
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """The operation's answer; raises the GenOpsError that it raised."""
+        ...
+
+    def stream(
+        self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Iterator[R]:
+        """The items of an operation that answers item by item, as they come."""
         ...
 
     def close(self) -> None:
@@ -43,20 +54,51 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+def by_method(operations: list[Operation]) -> dict[str, Operation]:
+    """The operations by the qualified names of their methods."""
+    return {f"{operation.service}.{operation.name}": operation for operation in operations}
+
+
+def _named(operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by their names."""
+    names = [*operation.path_parameters, *(["query"] if operation.query else []), "body"]
+    return {**kwargs, **dict(zip(names, args, strict=False))}
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items, _END)
+
+
 class SocketCaller:
     """Operations of a running server. ``timeout_s`` bounds one answer."""
 
     def __init__(self, path: str, operations: list[Operation], timeout_s: float = 120.0) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._operations = {(operation.room, operation.name): operation for operation in operations}
+        self._operations = by_method(operations)
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        room, name = method.__qualname__.split(".")[-2:]
-        operation = self._operations[room, name]
-        given = dict(kwargs)
-        for name, value in zip([*operation.path_parameters, "query", "body"], args, strict=False):
-            given[name] = value
+        operation = self._operations[method.__qualname__]
+        with self._answer(operation, _named(operation, args, kwargs)) as answer:
+            if operation.answer is None:
+                return cast("R", None)
+            return cast("R", msgspec.json.decode(answer.read(), type=operation.answer))
+
+    def stream(
+        self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Iterator[R]:
+        operation = self._operations[method.__qualname__]
+        decoder = msgspec.json.Decoder(operation.answer)
+        with self._answer(operation, _named(operation, args, kwargs)) as answer:
+            while line := answer.readline():
+                if line.startswith(b'{"error":'):
+                    raise GenOpsError.from_info(500, _error_of(500, line))
+                if line.strip():
+                    yield cast("R", decoder.decode(line))
+
+    @contextmanager
+    def _answer(self, operation: Operation, given: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
+        """The answer to an operation that is done well. Raises GenOpsError."""
         path = "/genops" + operation.path
         for name in operation.path_parameters:
             path = path.replace("{" + name + "}", quote(str(given[name]), safe=""))
@@ -68,19 +110,16 @@ class SocketCaller:
         try:
             connection.request(operation.method, path, body)
             answer = connection.getresponse()
-            payload = answer.read()
-        except OSError as error:
+            if answer.status >= 400:
+                raise GenOpsError.from_info(answer.status, _error_of(answer.status, answer.read()))
+            yield answer
+        except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
                 f"The running GenOps Lab did not answer: {error}.",
                 hint="See whether JupyterLab still runs; without it, run the command again to work on its own.",
             ) from error
         finally:
             connection.close()
-        if answer.status >= 400:
-            raise GenOpsError.from_info(answer.status, _error_of(answer.status, payload))
-        if operation.answer is None:
-            return cast("R", None)
-        return cast("R", msgspec.json.decode(payload, type=operation.answer))
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -96,7 +135,8 @@ def _error_of(status: int, payload: bytes) -> ErrorInfo:
 class LocalCaller:
     """The same services in this process, on an event loop of their own."""
 
-    def __init__(self, start: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, Any]], operations: list[Operation]) -> None:
+        self._operations = by_method(operations)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="genops-services", daemon=True)
         self._thread.start()
@@ -106,8 +146,20 @@ class LocalCaller:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        service = self._lab.services.named(method.__qualname__.split(".")[-2])
-        return self._wait(cast("Coroutine[Any, Any, R]", method(service, *args, **kwargs)))
+        return cast("R", self._wait(self._perform(method.__qualname__, args, kwargs)))
+
+    def stream(
+        self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Iterator[R]:
+        items: AsyncIterator[R] = self._wait(self._perform(method.__qualname__, args, kwargs))
+        while (item := self._wait(_next(items))) is not _END:
+            yield cast("R", item)
+
+    async def _perform(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        operation, services = self._operations[name], self._lab.services
+        PRINCIPAL.set(this_user())
+        given = _named(operation, args, kwargs)
+        return await perform(operation, services.named(operation.service), given, services.find(AuditLog))
 
     def close(self) -> None:
         """Stop the services."""

@@ -42,6 +42,8 @@ class Feature:
     name: str
     #: by which an administrator switches it off (``GenOpsLab.rooms``); several may share one; empty: always on
     switch: str = ""
+    #: what its operations are about, as authorizers know it: ``genops:runs``
+    resource: str = ""
     operations: Sequence[Operation] = ()
     #: the kinds of its events, "run" for example
     events: Sequence[str] = ()
@@ -53,3 +55,8 @@ class Feature:
     routes: Callable[[JupyterServer], list[Route]] = _no_routes
     #: changes the Jupyter server while that loads its extensions; also where the feature is switched off
     extend: Callable[[JupyterServer], None] = _unchanged
+
+    def __post_init__(self) -> None:
+        """Name the feature and its resource on each operation."""
+        own = tuple(each.of(self.name, self.resource or self.name) for each in self.operations)
+        object.__setattr__(self, "operations", own)

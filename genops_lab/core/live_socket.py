@@ -10,14 +10,12 @@ from asyncio import Future
 from typing import Any
 
 import msgspec
-from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import ws_authenticated
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
-from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from .api import AUTH_RESOURCE
+from .api import AUTH_RESOURCE, authorize
 from .live import LiveHub
 
 MAX_TOPICS = 200
@@ -45,11 +43,7 @@ class LiveHandler(WebSocketMixin, WebSocketHandler, JupyterHandler):
     @ws_authenticated
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """Check who asks before the socket opens."""
-        allowed = await ensure_async(
-            self.authorizer.is_authorized(self, self.current_user, "read", AUTH_RESOURCE)
-        )
-        if not allowed:
-            raise web.HTTPError(403, "This user may not read GenOps figures.")
+        await authorize(self, "read", "live")
         await super().get(*args, **kwargs)
 
     def get_compression_options(self) -> dict[str, Any]:

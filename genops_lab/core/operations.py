@@ -1,11 +1,11 @@
-"""Operations: what a room offers, declared once.
+"""Operations: what a feature offers, declared once.
 
-A room's service method *is* the operation; its signature says what crosses the wire:
+A feature's service method *is* the operation; its signature says what crosses the wire:
 
 * a parameter that stands in the path (``/runs/{run_id}``) is a ``str``;
 * a parameter named ``query`` is a msgspec Struct read from the query string;
 * a parameter named ``body`` is a msgspec Struct read from the JSON body;
-* the return annotation is the answer.
+* the return annotation is the answer; ``AsyncIterator[Item]`` is an answer that comes item by item.
 
 From this one declaration come the authenticated routes of the Jupyter server, the same routes on the
 user's private socket, ``openapi.json`` (hence the TypeScript types), and the client that the command
@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from functools import cached_property
 from importlib import import_module
@@ -31,6 +31,8 @@ import msgspec
 from .errors import InvalidRequest
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
+#: What an operation does to its resource, in the words of Jupyter's authorizers.
+Action = Literal["read", "write", "execute"]
 
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
@@ -59,11 +61,9 @@ class LazyMethod:
         self.__qualname__ = f"{service}.{name}"
         self._module, self._service, self._name = module, service, name
 
-    def method(self) -> Callable[..., Awaitable[Any]]:
+    def method(self) -> Callable[..., Any]:
         """The method itself."""
-        found: Callable[..., Awaitable[Any]] = getattr(
-            getattr(import_module(self._module), self._service), self._name
-        )
+        found: Callable[..., Any] = getattr(getattr(import_module(self._module), self._service), self._name)
         return found
 
 
@@ -72,26 +72,49 @@ class Operation:
 
     ``function`` is the unbound method, so that a table of operations exists without any service being built
     (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
+
+    ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
+    executes. ``audited``: what writes or executes is, unless it is said.
+
+    >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
 
     def __init__(
-        self, method: Method, path: str, function: Callable[..., Awaitable[Any]] | LazyMethod
+        self,
+        method: Method,
+        path: str,
+        function: Callable[..., Awaitable[Any] | AsyncIterator[Any]] | LazyMethod,
+        *,
+        action: Action | None = None,
+        audited: bool | None = None,
+        feature: str = "",
+        resource: str = "",
     ) -> None:
         self.method = method
         self.path = path
+        self.action: Action = action or ("read" if method == "GET" else "write")
+        self.audited = audited if audited is not None else self.action != "read"
+        self.feature, self.resource = feature, resource
         self._declared = function
-        self.room, self.name = function.__qualname__.split(".")[-2:]
+        self.service, self.name = function.__qualname__.split(".")[-2:]
         self.path_parameters: list[str] = _PLACEHOLDER.findall(path)
 
     @cached_property
-    def function(self) -> Callable[..., Awaitable[Any]]:
+    def function(self) -> Callable[..., Any]:
         """The service method."""
         return self._declared.method() if isinstance(self._declared, LazyMethod) else self._declared
 
+    def of(self, feature: str, resource: str) -> Operation:
+        """The same as one of a feature's, on its resource."""
+        return Operation(
+            self.method, self.path, self._declared,
+            action=self.action, audited=self.audited, feature=feature, resource=resource,
+        )  # fmt: skip
+
     @property
     def id(self) -> str:
-        """Unique across rooms: ``list_runs``."""
-        return self.name
+        """Unique across features: ``experiments.list_runs``."""
+        return f"{self.feature}.{self.name}"
 
     @property
     def summary(self) -> str:
@@ -114,9 +137,16 @@ class Operation:
 
     @property
     def answer(self) -> Any:
-        """The type of what is returned (``None`` for an empty 204)."""
+        """The type of what is returned (``None`` for an empty 204); of each item, where they are streamed."""
         hint = self._hints["return"]
+        if self.streams:
+            (hint,) = typing.get_args(hint)
         return None if hint is type(None) else hint
+
+    @cached_property
+    def streams(self) -> bool:
+        """Whether the answer comes in items, one JSON document a line, as the method yields them."""
+        return typing.get_origin(self._hints["return"]) is AsyncIterator
 
     @property
     def pattern(self) -> str:
@@ -150,5 +180,6 @@ class Operation:
         return arguments
 
     async def call(self, service: Any, arguments: dict[str, Any]) -> Any:
-        """Run the service method with checked arguments."""
-        return await self.function(service, **arguments)
+        """Run the service method with checked arguments; of one that streams, its iterator."""
+        found = self.function(service, **arguments)
+        return found if self.streams else await found

@@ -11,8 +11,8 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/deployments", Service.list_deployments),
-    Operation("POST", "/deployments", Service.deploy),
-    Operation("POST", "/deployment-checks", Service.check_deploy),
+    Operation("POST", "/deployments", Service.deploy, action="execute"),
+    Operation("POST", "/deployment-checks", Service.check_deploy, action="read"),
     Operation("GET", "/deployments/{name}", Service.get_deployment),
     Operation("DELETE", "/deployments/{name}", Service.delete_deployment),
     Operation("POST", "/deployments/{name}/stop", Service.stop_deployment),

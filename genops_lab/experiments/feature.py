@@ -68,6 +68,7 @@ def _routes(server: JupyterServer) -> list[Route]:
 FEATURE = Feature(
     name="experiments",
     switch="experiments",
+    resource="runs",
     operations=OPERATIONS,
     events=("experiment", "run", "divergence"),
     provide=_provide,

@@ -60,6 +60,7 @@ def _target() -> object:
 FEATURE = Feature(
     name="hosts",
     switch="compute",
+    resource="targets",
     operations=OPERATIONS,
     events=("target", "question"),
     topics={"targets": _target},

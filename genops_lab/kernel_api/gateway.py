@@ -23,6 +23,7 @@ from tornado.iostream import IOStream
 from genops_lab.agent.mux import Channel, ChannelReset
 from genops_lab.core.api import MAX_BODY_BYTES, ServiceGate, SocketHandler, socket_handlers
 from genops_lab.core.errors import InvalidRequest, NotAllowed
+from genops_lab.core.principals import Principal
 from genops_lab.core.services import Services
 
 from .operations import OPERATIONS, KernelOperations
@@ -123,7 +124,9 @@ class KernelGateway:
         services, gate = Services(), ServiceGate()
         services.provide(KernelOperations, lambda _get: door)
         gate.open(services)
-        handlers: list[Any] = socket_handlers(OPERATIONS, gate)
+        handlers: list[Any] = socket_handlers(
+            OPERATIONS, gate, Principal("kernel", f"{peer.place}/{peer.kernel_id}")
+        )
         handlers.append((_FILES_PATH, _FileHandler, {"peer": peer, "files": self._files}))
         application = web.Application(
             handlers, default_handler_class=_Refusal, log_function=lambda _handler: None

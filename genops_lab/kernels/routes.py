@@ -20,7 +20,9 @@ OPERATIONS = [
     Operation("POST", "/compute/nsight/kernels", Service.prepare_nsight_kernel),
     Operation("POST", "/targets/{name}/next-start", Kernels.choose_next_start),
     Operation("GET", "/targets/{name}/kernels", Kernels.list_target_kernels),
-    Operation("POST", "/targets/{name}/kernels/{kernel_id}/attach", Kernels.attach_remote_kernel),
+    Operation(
+        "POST", "/targets/{name}/kernels/{kernel_id}/attach", Kernels.attach_remote_kernel, action="execute"
+    ),
     Operation("POST", "/targets/{name}/kernels/{kernel_id}/stop", Kernels.stop_remote_kernel),
     Operation("POST", "/targets/{name}/kernels/{kernel_id}/keep", Kernels.keep_remote_kernel),
     Operation("GET", "/targets/{name}/kernels/{kernel_id}/log", Kernels.get_remote_kernel_log),

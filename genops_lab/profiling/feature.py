@@ -57,6 +57,7 @@ def _routes(server: JupyterServer) -> list[Route]:
 FEATURE = Feature(
     name="profiling",
     switch="profiles",
+    resource="profiles",
     operations=OPERATIONS,
     events=("profile",),
     provide=_provide,

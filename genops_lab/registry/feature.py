@@ -29,5 +29,10 @@ def _provide(services: Services) -> None:
 
 
 FEATURE = Feature(
-    name="registry", switch="models", operations=OPERATIONS, events=("model",), provide=_provide
+    name="registry",
+    switch="models",
+    resource="models",
+    operations=OPERATIONS,
+    events=("model",),
+    provide=_provide,
 )

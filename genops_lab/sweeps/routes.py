@@ -11,9 +11,9 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/sweeps", SweepsService.list_sweeps),
-    Operation("POST", "/sweeps", SweepsService.start_sweep),
-    Operation("POST", "/sweeps/summary", SweepsService.summarize_repeats),
+    Operation("POST", "/sweeps", SweepsService.start_sweep, action="execute"),
+    Operation("POST", "/sweeps/summary", SweepsService.summarize_repeats, action="read"),
     Operation("GET", "/sweeps/{sweep_id}", SweepsService.get_sweep),
     Operation("POST", "/sweeps/{sweep_id}/stop", SweepsService.stop_sweep),
-    Operation("POST", "/sweeps/{sweep_id}/resume", SweepsService.resume_sweep),
+    Operation("POST", "/sweeps/{sweep_id}/resume", SweepsService.resume_sweep, action="execute"),
 ]

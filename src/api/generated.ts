@@ -4,7 +4,7 @@
  */
 
 export interface paths {
-    "/genops/status": {
+    "/status": {
         parameters: {
             query?: never;
             header?: never;
@@ -12,7 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /** Version, MLflow, rooms and locked settings. */
-        get: operations["get_status"];
+        get: operations["doctor.get_status"];
         put?: never;
         post?: never;
         delete?: never;
@@ -21,7 +21,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/doctor": {
+    "/doctor": {
         parameters: {
             query?: never;
             header?: never;
@@ -29,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         /** Examine everything; the text is safe to paste into an issue. */
-        get: operations["diagnose"];
+        get: operations["doctor.diagnose"];
         put?: never;
         post?: never;
         delete?: never;
@@ -38,7 +38,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/tasks": {
+    "/tasks": {
         parameters: {
             query?: never;
             header?: never;
@@ -46,7 +46,7 @@ export interface paths {
             cookie?: never;
         };
         /** The latest tasks, newest first. */
-        get: operations["list_tasks"];
+        get: operations["tasks.list_tasks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -55,7 +55,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/tasks/{task_id}": {
+    "/tasks/{task_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -63,7 +63,7 @@ export interface paths {
             cookie?: never;
         };
         /** One task. */
-        get: operations["get_task"];
+        get: operations["tasks.get_task"];
         put?: never;
         post?: never;
         delete?: never;
@@ -72,7 +72,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/tasks/{task_id}/log": {
+    "/tasks/{task_id}/log": {
         parameters: {
             query?: never;
             header?: never;
@@ -80,7 +80,7 @@ export interface paths {
             cookie?: never;
         };
         /** The last lines of a task's log. */
-        get: operations["get_task_log"];
+        get: operations["tasks.get_task_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -89,7 +89,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/tasks/{task_id}/cancel": {
+    "/tasks/{task_id}/cancel": {
         parameters: {
             query?: never;
             header?: never;
@@ -99,14 +99,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Cancel a task and wait until it has cleaned up. */
-        post: operations["cancel_task"];
+        post: operations["tasks.cancel_task"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/quickstart": {
+    "/quickstart": {
         parameters: {
             query?: never;
             header?: never;
@@ -116,14 +116,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Copy the quickstart notebook into a folder of the file browser, or find the one that is there. */
-        post: operations["copy_quickstart"];
+        post: operations["quickstart.copy_quickstart"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/compute/machine": {
+    "/compute/machine": {
         parameters: {
             query?: never;
             header?: never;
@@ -131,7 +131,7 @@ export interface paths {
             cookie?: never;
         };
         /** This machine's cores, memory, disk and GPUs now. */
-        get: operations["get_machine"];
+        get: operations["kernels.get_machine"];
         put?: never;
         post?: never;
         delete?: never;
@@ -140,7 +140,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/compute/kernels": {
+    "/compute/kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -148,7 +148,7 @@ export interface paths {
             cookie?: never;
         };
         /** The kernels of this Lab and what each uses. */
-        get: operations["list_kernels"];
+        get: operations["kernels.list_kernels"];
         put?: never;
         post?: never;
         delete?: never;
@@ -157,7 +157,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/compute/nsight": {
+    "/compute/nsight": {
         parameters: {
             query?: never;
             header?: never;
@@ -165,7 +165,7 @@ export interface paths {
             cookie?: never;
         };
         /** Nsight Systems and Nsight Compute on this machine, and what stands in their way. */
-        get: operations["list_nsight_tools"];
+        get: operations["kernels.list_nsight_tools"];
         put?: never;
         post?: never;
         delete?: never;
@@ -174,7 +174,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/compute/nsight/kernels": {
+    "/compute/nsight/kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -184,14 +184,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine. */
-        post: operations["prepare_nsight_kernel"];
+        post: operations["kernels.prepare_nsight_kernel"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/next-start": {
+    "/targets/{name}/next-start": {
         parameters: {
             query?: never;
             header?: never;
@@ -201,14 +201,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Have the next kernel that starts for a notebook on this target see these GPUs alone. */
-        post: operations["choose_next_start"];
+        post: operations["kernels.choose_next_start"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/kernels": {
+    "/targets/{name}/kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -216,7 +216,7 @@ export interface paths {
             cookie?: never;
         };
         /** The kernels of one target. */
-        get: operations["list_target_kernels"];
+        get: operations["kernels.list_target_kernels"];
         put?: never;
         post?: never;
         delete?: never;
@@ -225,7 +225,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/kernels/{kernel_id}/attach": {
+    "/targets/{name}/kernels/{kernel_id}/attach": {
         parameters: {
             query?: never;
             header?: never;
@@ -235,14 +235,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Make a kernel that runs on a target one of this Jupyter server, with its state and its notebook. */
-        post: operations["attach_remote_kernel"];
+        post: operations["kernels.attach_remote_kernel"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/kernels/{kernel_id}/stop": {
+    "/targets/{name}/kernels/{kernel_id}/stop": {
         parameters: {
             query?: never;
             header?: never;
@@ -252,14 +252,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** End a kernel on its host; what it has journaled stays until it is read or forgotten. */
-        post: operations["stop_remote_kernel"];
+        post: operations["kernels.stop_remote_kernel"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/kernels/{kernel_id}/keep": {
+    "/targets/{name}/kernels/{kernel_id}/keep": {
         parameters: {
             query?: never;
             header?: never;
@@ -269,14 +269,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Give a kernel that does nothing its whole time anew, before its target's policy ends it. */
-        post: operations["keep_remote_kernel"];
+        post: operations["kernels.keep_remote_kernel"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/kernels/{kernel_id}/log": {
+    "/targets/{name}/kernels/{kernel_id}/log": {
         parameters: {
             query?: never;
             header?: never;
@@ -284,7 +284,7 @@ export interface paths {
             cookie?: never;
         };
         /** The end of what a kernel's process wrote. */
-        get: operations["get_remote_kernel_log"];
+        get: operations["kernels.get_remote_kernel_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -293,7 +293,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/storage": {
+    "/targets/{name}/storage": {
         parameters: {
             query?: never;
             header?: never;
@@ -301,7 +301,7 @@ export interface paths {
             cookie?: never;
         };
         /** What lies there, and why it would stay. */
-        get: operations["list_target_storage"];
+        get: operations["kernels.list_target_storage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -310,7 +310,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/storage/remove": {
+    "/targets/{name}/storage/remove": {
         parameters: {
             query?: never;
             header?: never;
@@ -320,14 +320,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Remove one of them, if nothing says that it stays; what runs there is never cut off from its files. */
-        post: operations["remove_stored"];
+        post: operations["kernels.remove_stored"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/storage/sweep": {
+    "/targets/{name}/storage/sweep": {
         parameters: {
             query?: never;
             header?: never;
@@ -337,14 +337,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Go on deleting the files of what was removed, for a while. */
-        post: operations["sweep_target"];
+        post: operations["kernels.sweep_target"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/remote-kernels": {
+    "/remote-kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -352,7 +352,7 @@ export interface paths {
             cookie?: never;
         };
         /** The kernels of all targets; those that are connected are asked at once, the others not at all. */
-        get: operations["list_remote_kernels"];
+        get: operations["kernels.list_remote_kernels"];
         put?: never;
         post?: never;
         delete?: never;
@@ -361,7 +361,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/kernel-notices": {
+    "/kernel-notices": {
         parameters: {
             query?: never;
             header?: never;
@@ -369,7 +369,7 @@ export interface paths {
             cookie?: never;
         };
         /** Kernels of this Lab that will be ended for want of work soon, or were. */
-        get: operations["list_kernel_notices"];
+        get: operations["kernels.list_kernel_notices"];
         put?: never;
         post?: never;
         delete?: never;
@@ -378,7 +378,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/kernel-notices/{kernel_id}": {
+    "/kernel-notices/{kernel_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -389,13 +389,13 @@ export interface paths {
         put?: never;
         post?: never;
         /** A notice was read. */
-        delete: operations["drop_kernel_notice"];
+        delete: operations["kernels.drop_kernel_notice"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/folders/look": {
+    "/folders/look": {
         parameters: {
             query?: never;
             header?: never;
@@ -405,14 +405,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Compare a folder with its copy on a target; nothing travels. Connects where that is needed. */
-        post: operations["look_at_folder"];
+        post: operations["kernels.look_at_folder"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/folders/pull": {
+    "/folders/pull": {
         parameters: {
             query?: never;
             header?: never;
@@ -422,14 +422,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Bring what is new or changed on the target into the folder. What was changed on both sides is left alone, unless ``replace``: then the file here is kept beside. */
-        post: operations["pull_folder"];
+        post: operations["kernels.pull_folder"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/folders/push": {
+    "/folders/push": {
         parameters: {
             query?: never;
             header?: never;
@@ -439,14 +439,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Send what is new or changed in the folder to the target. What was changed on both sides is left alone, unless ``replace``: then the file there is kept beside. */
-        post: operations["push_folder"];
+        post: operations["kernels.push_folder"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/folders/jobs/{job_id}": {
+    "/folders/jobs/{job_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -454,7 +454,7 @@ export interface paths {
             cookie?: never;
         };
         /** How far a passage is; its result once it has ended. */
-        get: operations["get_folder_job"];
+        get: operations["kernels.get_folder_job"];
         put?: never;
         post?: never;
         delete?: never;
@@ -463,7 +463,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/kernels/{kernel_id}/executions": {
+    "/kernels/{kernel_id}/executions": {
         parameters: {
             query?: never;
             header?: never;
@@ -471,7 +471,7 @@ export interface paths {
             cookie?: never;
         };
         /** What a kernel's cells put out that the saved document does not have, or that the page waits for. */
-        get: operations["list_executions"];
+        get: operations["kernels.list_executions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -480,7 +480,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/kernels/{kernel_id}/executions/{msg_id}/done": {
+    "/kernels/{kernel_id}/executions/{msg_id}/done": {
         parameters: {
             query?: never;
             header?: never;
@@ -490,14 +490,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** A page has an execution's outputs in its saved document; idempotent. */
-        post: operations["execution_documented"];
+        post: operations["kernels.execution_documented"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/outputs/{kernel_id}/{msg_id}/text": {
+    "/outputs/{kernel_id}/{msg_id}/text": {
         parameters: {
             query?: never;
             header?: never;
@@ -505,7 +505,7 @@ export interface paths {
             cookie?: never;
         };
         /** Lines of all that a run printed, of one whose cell does not show all. */
-        get: operations["read_text"];
+        get: operations["kernels.read_text"];
         put?: never;
         post?: never;
         delete?: never;
@@ -514,7 +514,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/outputs/{kernel_id}/{msg_id}/find": {
+    "/outputs/{kernel_id}/{msg_id}/find": {
         parameters: {
             query?: never;
             header?: never;
@@ -522,7 +522,7 @@ export interface paths {
             cookie?: never;
         };
         /** The next line that holds some text, from the beginning again after the last. */
-        get: operations["find_text"];
+        get: operations["kernels.find_text"];
         put?: never;
         post?: never;
         delete?: never;
@@ -531,7 +531,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets": {
+    "/targets": {
         parameters: {
             query?: never;
             header?: never;
@@ -539,17 +539,17 @@ export interface paths {
             cookie?: never;
         };
         /** All targets with the state of their links and their last readings; connects nowhere. */
-        get: operations["list_targets"];
+        get: operations["hosts.list_targets"];
         put?: never;
         /** Add a target and its kernel; nothing is connected. The same again changes nothing. */
-        post: operations["add_target"];
+        post: operations["hosts.add_target"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/candidates": {
+    "/targets/candidates": {
         parameters: {
             query?: never;
             header?: never;
@@ -557,7 +557,7 @@ export interface paths {
             cookie?: never;
         };
         /** Hosts of the user's ssh_config that are no targets yet. */
-        get: operations["list_candidates"];
+        get: operations["hosts.list_candidates"];
         put?: never;
         post?: never;
         delete?: never;
@@ -566,7 +566,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/best-fit": {
+    "/targets/best-fit": {
         parameters: {
             query?: never;
             header?: never;
@@ -576,14 +576,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** The target and GPUs that suit a need best, among those that are connected; connects nowhere. */
-        post: operations["best_fit"];
+        post: operations["hosts.best_fit"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}": {
+    "/targets/{name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -591,18 +591,18 @@ export interface paths {
             cookie?: never;
         };
         /** One target. */
-        get: operations["get_target"];
+        get: operations["hosts.get_target"];
         /** Replace a target's price an hour, the secrets that its kernels get, and how they are kept. */
-        put: operations["change_target"];
+        put: operations["hosts.change_target"];
         post?: never;
         /** Forget a target; kernels on it run on. Refused while kernels of this Lab run there, unless forced. */
-        delete: operations["remove_target"];
+        delete: operations["hosts.remove_target"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/test": {
+    "/targets/{name}/test": {
         parameters: {
             query?: never;
             header?: never;
@@ -612,14 +612,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Test a target step by step, in a task; one that is under way is joined. */
-        post: operations["test_target"];
+        post: operations["hosts.test_target"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/report": {
+    "/targets/{name}/report": {
         parameters: {
             query?: never;
             header?: never;
@@ -627,7 +627,7 @@ export interface paths {
             cookie?: never;
         };
         /** The last test's steps, also while it goes on. */
-        get: operations["get_report"];
+        get: operations["hosts.get_report"];
         put?: never;
         post?: never;
         delete?: never;
@@ -636,7 +636,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/connect": {
+    "/targets/{name}/connect": {
         parameters: {
             query?: never;
             header?: never;
@@ -646,14 +646,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Begin to connect; what must be asked comes as questions, the outcome as the target's state. */
-        post: operations["connect_target"];
+        post: operations["hosts.connect_target"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/disconnect": {
+    "/targets/{name}/disconnect": {
         parameters: {
             query?: never;
             header?: never;
@@ -663,14 +663,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Disconnect on purpose; kernels run on, and it stays disconnected until somebody connects. */
-        post: operations["disconnect_target"];
+        post: operations["hosts.disconnect_target"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/environment": {
+    "/targets/{name}/environment": {
         parameters: {
             query?: never;
             header?: never;
@@ -680,14 +680,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Build an environment on a target and use it; the same that is under way is joined. */
-        post: operations["build_environment"];
+        post: operations["hosts.build_environment"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/targets/{name}/packages": {
+    "/targets/{name}/packages": {
         parameters: {
             query?: never;
             header?: never;
@@ -697,14 +697,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Install ipykernel or mlflow into the environment that a target's kernels use now. */
-        post: operations["install_packages"];
+        post: operations["hosts.install_packages"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/environment-sources": {
+    "/environment-sources": {
         parameters: {
             query?: never;
             header?: never;
@@ -712,7 +712,7 @@ export interface paths {
             cookie?: never;
         };
         /** Files of a project that say what its environment holds, the best first. */
-        get: operations["list_environment_sources"];
+        get: operations["hosts.list_environment_sources"];
         put?: never;
         post?: never;
         delete?: never;
@@ -721,7 +721,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/secret-names": {
+    "/secret-names": {
         parameters: {
             query?: never;
             header?: never;
@@ -729,7 +729,7 @@ export interface paths {
             cookie?: never;
         };
         /** The Lab's variables whose names say that they are secret, without those that are never sent. */
-        get: operations["list_secret_names"];
+        get: operations["hosts.list_secret_names"];
         put?: never;
         post?: never;
         delete?: never;
@@ -738,7 +738,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/questions": {
+    "/questions": {
         parameters: {
             query?: never;
             header?: never;
@@ -746,7 +746,7 @@ export interface paths {
             cookie?: never;
         };
         /** The open questions, oldest first. */
-        get: operations["list_questions"];
+        get: operations["hosts.list_questions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -755,7 +755,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/questions/{question_id}": {
+    "/questions/{question_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -765,14 +765,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Answer a question, or refuse it with null. */
-        post: operations["answer_question"];
+        post: operations["hosts.answer_question"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/experiments": {
+    "/experiments": {
         parameters: {
             query?: never;
             header?: never;
@@ -780,7 +780,7 @@ export interface paths {
             cookie?: never;
         };
         /** All active experiments, latest first. */
-        get: operations["list_experiments"];
+        get: operations["experiments.list_experiments"];
         put?: never;
         post?: never;
         delete?: never;
@@ -789,7 +789,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs": {
+    "/runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -797,7 +797,7 @@ export interface paths {
             cookie?: never;
         };
         /** Runs of one experiment, or of all, newest first. */
-        get: operations["list_runs"];
+        get: operations["experiments.list_runs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -806,7 +806,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}": {
+    "/runs/{run_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -814,7 +814,7 @@ export interface paths {
             cookie?: never;
         };
         /** A run with its models and artifacts; ``run_id`` may be a unique prefix, a name that only one has, or ``latest``. */
-        get: operations["get_run"];
+        get: operations["experiments.get_run"];
         put?: never;
         post?: never;
         delete?: never;
@@ -823,7 +823,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/metrics": {
+    "/runs/{run_id}/metrics": {
         parameters: {
             query?: never;
             header?: never;
@@ -831,7 +831,7 @@ export interface paths {
             cookie?: never;
         };
         /** The metric histories of a run. */
-        get: operations["get_run_metrics"];
+        get: operations["experiments.get_run_metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -840,7 +840,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/links": {
+    "/runs/{run_id}/links": {
         parameters: {
             query?: never;
             header?: never;
@@ -848,7 +848,7 @@ export interface paths {
             cookie?: never;
         };
         /** The addresses under which a run is opened; ``run_id`` may be a unique prefix, a name that only one has, or ``latest``. */
-        get: operations["get_run_links"];
+        get: operations["experiments.get_run_links"];
         put?: never;
         post?: never;
         delete?: never;
@@ -857,7 +857,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/media": {
+    "/runs/{run_id}/media": {
         parameters: {
             query?: never;
             header?: never;
@@ -865,7 +865,7 @@ export interface paths {
             cookie?: never;
         };
         /** The pictures, tables and histograms of a run, by name and step. */
-        get: operations["get_run_media"];
+        get: operations["experiments.get_run_media"];
         put?: never;
         post?: never;
         delete?: never;
@@ -874,7 +874,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/histograms": {
+    "/runs/{run_id}/histograms": {
         parameters: {
             query?: never;
             header?: never;
@@ -882,7 +882,7 @@ export interface paths {
             cookie?: never;
         };
         /** The histograms of one name of a run, on common bins. Raises NotFound. */
-        get: operations["get_run_histograms"];
+        get: operations["experiments.get_run_histograms"];
         put?: never;
         post?: never;
         delete?: never;
@@ -891,7 +891,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/latest": {
+    "/runs/{run_id}/latest": {
         parameters: {
             query?: never;
             header?: never;
@@ -899,7 +899,7 @@ export interface paths {
             cookie?: never;
         };
         /** The latest value of each metric of a run, with its step and time, and whether the run is stalled. */
-        get: operations["get_latest_metrics"];
+        get: operations["experiments.get_latest_metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -908,7 +908,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/output": {
+    "/runs/{run_id}/output": {
         parameters: {
             query?: never;
             header?: never;
@@ -916,7 +916,7 @@ export interface paths {
             cookie?: never;
         };
         /** What a run printed: the beginning and the end of each stream. */
-        get: operations["get_run_output"];
+        get: operations["experiments.get_run_output"];
         put?: never;
         post?: never;
         delete?: never;
@@ -925,7 +925,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/notebook": {
+    "/runs/{run_id}/notebook": {
         parameters: {
             query?: never;
             header?: never;
@@ -933,7 +933,7 @@ export interface paths {
             cookie?: never;
         };
         /** A notebook with exactly the cells that a run kept; the id may be a unique prefix, or ``latest``. */
-        get: operations["restore_notebook"];
+        get: operations["experiments.restore_notebook"];
         put?: never;
         post?: never;
         delete?: never;
@@ -942,7 +942,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/patch": {
+    "/runs/{run_id}/patch": {
         parameters: {
             query?: never;
             header?: never;
@@ -950,7 +950,7 @@ export interface paths {
             cookie?: never;
         };
         /** What was not committed when a run began. Raises NotFound where nothing was kept. */
-        get: operations["get_patch"];
+        get: operations["experiments.get_patch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -959,7 +959,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/runs/{run_id}/tags": {
+    "/runs/{run_id}/tags": {
         parameters: {
             query?: never;
             header?: never;
@@ -969,14 +969,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Set and remove tags of a run; ``run_id`` may be a unique prefix, a name, or ``latest``. */
-        post: operations["tag_run"];
+        post: operations["experiments.tag_run"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-comparison": {
+    "/run-comparison": {
         parameters: {
             query?: never;
             header?: never;
@@ -986,14 +986,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** What differs between runs; repeats are taken together, and each column is compared with the baseline's. */
-        post: operations["compare_runs"];
+        post: operations["experiments.compare_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table": {
+    "/run-table": {
         parameters: {
             query?: never;
             header?: never;
@@ -1003,14 +1003,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** A window of the runs that match, in order. Raises InvalidRequest (the query, a column), NotFound (an experiment), Unavailable. */
-        post: operations["query_runs"];
+        post: operations["experiments.query_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/search": {
+    "/run-table/search": {
         parameters: {
             query?: never;
             header?: never;
@@ -1020,14 +1020,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Whole runs that match, in order. */
-        post: operations["search_runs"];
+        post: operations["experiments.search_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/completions": {
+    "/run-table/completions": {
         parameters: {
             query?: never;
             header?: never;
@@ -1037,14 +1037,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** What may stand where a query is being written, best first. */
-        post: operations["complete_run_query"];
+        post: operations["experiments.complete_run_query"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/columns": {
+    "/run-table/columns": {
         parameters: {
             query?: never;
             header?: never;
@@ -1052,7 +1052,7 @@ export interface paths {
             cookie?: never;
         };
         /** All columns that runs have, with the number of runs that have a value. */
-        get: operations["list_run_columns"];
+        get: operations["experiments.list_run_columns"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1061,7 +1061,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/tags": {
+    "/run-table/tags": {
         parameters: {
             query?: never;
             header?: never;
@@ -1071,14 +1071,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Set tags of runs. Where one of them is not there, those before it have them. */
-        post: operations["tag_runs"];
+        post: operations["experiments.tag_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/state": {
+    "/run-table/state": {
         parameters: {
             query?: never;
             header?: never;
@@ -1086,7 +1086,7 @@ export interface paths {
             cookie?: never;
         };
         /** How far the runs are read, and how old what is shown may be. */
-        get: operations["get_runs_state"];
+        get: operations["experiments.get_runs_state"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1095,7 +1095,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/statistics": {
+    "/run-table/statistics": {
         parameters: {
             query?: never;
             header?: never;
@@ -1105,14 +1105,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Give MLflow's SQLite file statistics (ANALYZE), so that MLflow's own searches become fast. */
-        post: operations["analyze_runs"];
+        post: operations["experiments.analyze_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/delete": {
+    "/run-table/delete": {
         parameters: {
             query?: never;
             header?: never;
@@ -1122,14 +1122,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Mark runs as deleted; they can be undeleted. Named by ids, unique prefixes, names or ``latest``; answers with their whole ids. Where a whole id is not there, those before it are deleted. */
-        post: operations["delete_runs"];
+        post: operations["experiments.delete_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-table/undelete": {
+    "/run-table/undelete": {
         parameters: {
             query?: never;
             header?: never;
@@ -1139,14 +1139,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Bring deleted runs back. Answers with their whole ids. */
-        post: operations["undelete_runs"];
+        post: operations["experiments.undelete_runs"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-charts/histories": {
+    "/run-charts/histories": {
         parameters: {
             query?: never;
             header?: never;
@@ -1156,14 +1156,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Histories of a metric of many runs, made short so that no peak is hidden. Raises InvalidRequest. */
-        post: operations["query_histories"];
+        post: operations["experiments.query_histories"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/run-charts/importance": {
+    "/run-charts/importance": {
         parameters: {
             query?: never;
             header?: never;
@@ -1173,14 +1173,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** How much each parameter tells of a metric. Raises InvalidRequest (the query), NotFound (an experiment). */
-        post: operations["rank_parameters"];
+        post: operations["experiments.rank_parameters"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/mlflow-ui": {
+    "/mlflow-ui": {
         parameters: {
             query?: never;
             header?: never;
@@ -1190,14 +1190,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Where MLflow's own pages are. Those of the embedded MLflow are read-only, and open in a browser of this machine alone; they come up with the first visit (5 to 20 s). */
-        post: operations["open_mlflow_ui"];
+        post: operations["experiments.open_mlflow_ui"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/tracking/events": {
+    "/tracking/events": {
         parameters: {
             query?: never;
             header?: never;
@@ -1207,14 +1207,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Take the events of a run that are not there yet. */
-        post: operations["track"];
+        post: operations["experiments.track"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/tracking/resume": {
+    "/tracking/resume": {
         parameters: {
             query?: never;
             header?: never;
@@ -1224,14 +1224,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** The run that a process may go on with. Raises Conflict for one that is deleted or still written, or that another process goes on with at this moment, NotAllowed for somebody else's. */
-        post: operations["resume"];
+        post: operations["experiments.resume"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/tracking/models": {
+    "/tracking/models": {
         parameters: {
             query?: never;
             header?: never;
@@ -1241,14 +1241,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Remember the files of a model that a process of this user logged: they are loaded without a question. */
-        post: operations["remember_model"];
+        post: operations["experiments.remember_model"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/tracking/wake": {
+    "/tracking/wake": {
         parameters: {
             query?: never;
             header?: never;
@@ -1258,14 +1258,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Start what answers for MLflow, which takes seconds, before a cell waits for it. */
-        post: operations["wake"];
+        post: operations["experiments.wake"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/tracking/kernel": {
+    "/tracking/kernel": {
         parameters: {
             query?: never;
             header?: never;
@@ -1273,7 +1273,7 @@ export interface paths {
             cookie?: never;
         };
         /** Where the user's own ``mlflow.*`` calls in a kernel shall go. */
-        get: operations["kernel_tracking"];
+        get: operations["experiments.kernel_tracking"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1282,7 +1282,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/sweeps": {
+    "/sweeps": {
         parameters: {
             query?: never;
             header?: never;
@@ -1290,17 +1290,17 @@ export interface paths {
             cookie?: never;
         };
         /** The latest sweeps without their trials, the newest first. */
-        get: operations["list_sweeps"];
+        get: operations["sweeps.list_sweeps"];
         put?: never;
         /** Start a sweep; it goes on by itself. */
-        post: operations["start_sweep"];
+        post: operations["sweeps.start_sweep"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/sweeps/summary": {
+    "/sweeps/summary": {
         parameters: {
             query?: never;
             header?: never;
@@ -1310,14 +1310,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Mean and 95 % interval of each metric over runs that are repeats. */
-        post: operations["summarize_repeats"];
+        post: operations["sweeps.summarize_repeats"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/sweeps/{sweep_id}": {
+    "/sweeps/{sweep_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1325,7 +1325,7 @@ export interface paths {
             cookie?: never;
         };
         /** A sweep with its trials, at once or when there is something new; the id may be a unique prefix, or ``latest``. */
-        get: operations["get_sweep"];
+        get: operations["sweeps.get_sweep"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1334,7 +1334,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/sweeps/{sweep_id}/stop": {
+    "/sweeps/{sweep_id}/stop": {
         parameters: {
             query?: never;
             header?: never;
@@ -1344,14 +1344,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Interrupt the trials that run and start no more. */
-        post: operations["stop_sweep"];
+        post: operations["sweeps.stop_sweep"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/sweeps/{sweep_id}/resume": {
+    "/sweeps/{sweep_id}/resume": {
         parameters: {
             query?: never;
             header?: never;
@@ -1361,14 +1361,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Go on with a sweep that was stopped or failed, or whose server is gone. */
-        post: operations["resume_sweep"];
+        post: operations["sweeps.resume_sweep"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles": {
+    "/profiles": {
         parameters: {
             query?: never;
             header?: never;
@@ -1376,17 +1376,17 @@ export interface paths {
             cookie?: never;
         };
         /** All profiles, newest first. */
-        get: operations["list_profiles"];
+        get: operations["profiling.list_profiles"];
         put?: never;
         /** Analyse a trace that a kernel wrote, and keep it as an artifact of its run. */
-        post: operations["add_profile"];
+        post: operations["profiling.add_profile"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/expected": {
+    "/profiles/expected": {
         parameters: {
             query?: never;
             header?: never;
@@ -1396,14 +1396,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Start what analyses profiles, which takes a second, while a kernel records one. */
-        post: operations["expect_profile"];
+        post: operations["profiling.expect_profile"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/open": {
+    "/profiles/open": {
         parameters: {
             query?: never;
             header?: never;
@@ -1413,14 +1413,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Make a profile of a trace below the server's folder, or find the one that was made of it. */
-        post: operations["open_profile"];
+        post: operations["profiling.open_profile"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/open-on-target": {
+    "/profiles/open-on-target": {
         parameters: {
             query?: never;
             header?: never;
@@ -1430,14 +1430,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Make a profile of a trace on a target that is connected; the trace stays there. */
-        post: operations["open_on_target"];
+        post: operations["profiling.open_on_target"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/difference": {
+    "/profiles/difference": {
         parameters: {
             query?: never;
             header?: never;
@@ -1445,7 +1445,7 @@ export interface paths {
             cookie?: never;
         };
         /** Two profiles side by side. Raises NotFound, Conflict while one is analysed, and Failed where that failed. */
-        get: operations["difference"];
+        get: operations["profiling.difference"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1454,7 +1454,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/perfetto": {
+    "/profiles/perfetto": {
         parameters: {
             query?: never;
             header?: never;
@@ -1462,7 +1462,7 @@ export interface paths {
             cookie?: never;
         };
         /** Where the page of the Perfetto UI is. Unavailable where the package that ships it is missing. */
-        get: operations["get_perfetto"];
+        get: operations["profiling.get_perfetto"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1471,7 +1471,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/perfetto": {
+    "/profiles/{profile_id}/perfetto": {
         parameters: {
             query?: never;
             header?: never;
@@ -1481,14 +1481,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Cut a stretch of time out of a profile's trace for the Perfetto UI; of a small trace all is taken. */
-        post: operations["cut_trace"];
+        post: operations["profiling.cut_trace"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}": {
+    "/profiles/{profile_id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1496,17 +1496,17 @@ export interface paths {
             cookie?: never;
         };
         /** A profile with its summary. */
-        get: operations["get_profile"];
+        get: operations["profiling.get_profile"];
         put?: never;
         post?: never;
         /** Delete a profile with its trace, also the one that a kernel wrote on a target: at once where it is connected, else with its next connection. The run's artifact stays, and so does a file that was opened on a target. */
-        delete: operations["delete_profile"];
+        delete: operations["profiling.delete_profile"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/flame": {
+    "/profiles/{profile_id}/flame": {
         parameters: {
             query?: never;
             header?: never;
@@ -1514,7 +1514,7 @@ export interface paths {
             cookie?: never;
         };
         /** What called what in a profile's trace, with the host's time and the device time it started. */
-        get: operations["profile_flame"];
+        get: operations["profiling.profile_flame"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1523,7 +1523,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/kernels/{number}": {
+    "/profiles/{profile_id}/kernels/{number}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1531,7 +1531,7 @@ export interface paths {
             cookie?: never;
         };
         /** All that Nsight Compute measured of a launch, by its number in the report. */
-        get: operations["kernel_metrics"];
+        get: operations["profiling.kernel_metrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1540,7 +1540,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/trace": {
+    "/profiles/{profile_id}/trace": {
         parameters: {
             query?: never;
             header?: never;
@@ -1550,14 +1550,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Bring a profile's trace from its target, which must be connected: a task that tells how far it is. Nothing is done for one that is here. */
-        post: operations["fetch_trace"];
+        post: operations["profiling.fetch_trace"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/memory": {
+    "/profiles/{profile_id}/memory": {
         parameters: {
             query?: never;
             header?: never;
@@ -1565,7 +1565,7 @@ export interface paths {
             cookie?: never;
         };
         /** What each device of a profile held over the recording, with its largest lines as bands. */
-        get: operations["get_memory"];
+        get: operations["profiling.get_memory"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1574,7 +1574,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/memory/{device}": {
+    "/profiles/{profile_id}/memory/{device}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1582,7 +1582,7 @@ export interface paths {
             cookie?: never;
         };
         /** The same of one device between two moments. */
-        get: operations["get_memory_stretch"];
+        get: operations["profiling.get_memory_stretch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1591,7 +1591,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/memory/{device}/moment": {
+    "/profiles/{profile_id}/memory/{device}/moment": {
         parameters: {
             query?: never;
             header?: never;
@@ -1599,7 +1599,7 @@ export interface paths {
             cookie?: never;
         };
         /** Who held a device's memory at a moment, by line. */
-        get: operations["get_memory_moment"];
+        get: operations["profiling.get_memory_moment"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1608,7 +1608,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/timeline": {
+    "/profiles/{profile_id}/timeline": {
         parameters: {
             query?: never;
             header?: never;
@@ -1616,7 +1616,7 @@ export interface paths {
             cookie?: never;
         };
         /** The lanes of a profile's timeline and the names on it. */
-        get: operations["get_timeline"];
+        get: operations["profiling.get_timeline"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1625,7 +1625,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/timeline/tiles": {
+    "/profiles/{profile_id}/timeline/tiles": {
         parameters: {
             query?: never;
             header?: never;
@@ -1635,14 +1635,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** What is drawn of some lanes in some stretches of time. */
-        post: operations["get_timeline_tiles"];
+        post: operations["profiling.get_timeline_tiles"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/timeline/search": {
+    "/profiles/{profile_id}/timeline/search": {
         parameters: {
             query?: never;
             header?: never;
@@ -1652,14 +1652,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** The slices whose names match: how many, and the next or the previous one. */
-        post: operations["search_timeline"];
+        post: operations["profiling.search_timeline"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/timeline/sums": {
+    "/profiles/{profile_id}/timeline/sums": {
         parameters: {
             query?: never;
             header?: never;
@@ -1669,14 +1669,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Counts and times by name in a stretch of time on some lanes. */
-        post: operations["sum_timeline"];
+        post: operations["profiling.sum_timeline"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/profiles/{profile_id}/timeline/slices/{slice_number}": {
+    "/profiles/{profile_id}/timeline/slices/{slice_number}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1684,7 +1684,7 @@ export interface paths {
             cookie?: never;
         };
         /** One slice: what the trace says of it, what it lies in, what it launched or was launched by. */
-        get: operations["get_timeline_slice"];
+        get: operations["profiling.get_timeline_slice"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1693,7 +1693,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/models": {
+    "/models": {
         parameters: {
             query?: never;
             header?: never;
@@ -1701,17 +1701,17 @@ export interface paths {
             cookie?: never;
         };
         /** All registered models with their versions. */
-        get: operations["list_models"];
+        get: operations["registry.list_models"];
         put?: never;
         /** Register the model that a run logged. */
-        post: operations["register_model"];
+        post: operations["registry.register_model"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/models/{name}": {
+    "/models/{name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1719,7 +1719,7 @@ export interface paths {
             cookie?: never;
         };
         /** One registered model with its versions. */
-        get: operations["get_model"];
+        get: operations["registry.get_model"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1728,7 +1728,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/genops/models/{name}/aliases/{alias}": {
+    "/models/{name}/aliases/{alias}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1737,16 +1737,16 @@ export interface paths {
         };
         get?: never;
         /** Point an alias at a version. */
-        put: operations["set_alias"];
+        put: operations["registry.set_alias"];
         post?: never;
         /** Take an alias away. */
-        delete: operations["delete_alias"];
+        delete: operations["registry.delete_alias"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/deployments": {
+    "/deployments": {
         parameters: {
             query?: never;
             header?: never;
@@ -1754,17 +1754,17 @@ export interface paths {
             cookie?: never;
         };
         /** All deployments, newest first. */
-        get: operations["list_deployments"];
+        get: operations["deployments.list_deployments"];
         put?: never;
         /** Start a deployment; it goes on in a task. */
-        post: operations["deploy"];
+        post: operations["deployments.deploy"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/deployment-checks": {
+    "/deployment-checks": {
         parameters: {
             query?: never;
             header?: never;
@@ -1774,14 +1774,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** What to know before a version is deployed: origin, files, environment, lifetime. */
-        post: operations["check_deploy"];
+        post: operations["deployments.check_deploy"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/deployments/{name}": {
+    "/deployments/{name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1789,17 +1789,17 @@ export interface paths {
             cookie?: never;
         };
         /** One deployment. */
-        get: operations["get_deployment"];
+        get: operations["deployments.get_deployment"];
         put?: never;
         post?: never;
         /** Forget a deployment that has ended; idempotent. */
-        delete: operations["delete_deployment"];
+        delete: operations["deployments.delete_deployment"];
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/deployments/{name}/stop": {
+    "/deployments/{name}/stop": {
         parameters: {
             query?: never;
             header?: never;
@@ -1809,14 +1809,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stop a deployment after the requests in flight. */
-        post: operations["stop_deployment"];
+        post: operations["deployments.stop_deployment"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/deployments/{name}/renew": {
+    "/deployments/{name}/renew": {
         parameters: {
             query?: never;
             header?: never;
@@ -1826,14 +1826,14 @@ export interface paths {
         get?: never;
         put?: never;
         /** Renew a deployment's lease. */
-        post: operations["renew_deployment"];
+        post: operations["deployments.renew_deployment"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/genops/deployments/{name}/log": {
+    "/deployments/{name}/log": {
         parameters: {
             query?: never;
             header?: never;
@@ -1841,7 +1841,7 @@ export interface paths {
             cookie?: never;
         };
         /** The last lines of a deployment's log. */
-        get: operations["get_deployment_log"];
+        get: operations["deployments.get_deployment_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5490,7 +5490,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    get_status: {
+    "doctor.get_status": {
         parameters: {
             query?: never;
             header?: never;
@@ -5519,7 +5519,7 @@ export interface operations {
             };
         };
     };
-    diagnose: {
+    "doctor.diagnose": {
         parameters: {
             query?: never;
             header?: never;
@@ -5548,7 +5548,7 @@ export interface operations {
             };
         };
     };
-    list_tasks: {
+    "tasks.list_tasks": {
         parameters: {
             query?: never;
             header?: never;
@@ -5577,7 +5577,7 @@ export interface operations {
             };
         };
     };
-    get_task: {
+    "tasks.get_task": {
         parameters: {
             query?: never;
             header?: never;
@@ -5608,7 +5608,7 @@ export interface operations {
             };
         };
     };
-    get_task_log: {
+    "tasks.get_task_log": {
         parameters: {
             query?: never;
             header?: never;
@@ -5639,7 +5639,7 @@ export interface operations {
             };
         };
     };
-    cancel_task: {
+    "tasks.cancel_task": {
         parameters: {
             query?: never;
             header?: never;
@@ -5670,7 +5670,7 @@ export interface operations {
             };
         };
     };
-    copy_quickstart: {
+    "quickstart.copy_quickstart": {
         parameters: {
             query?: never;
             header?: never;
@@ -5703,7 +5703,7 @@ export interface operations {
             };
         };
     };
-    get_machine: {
+    "kernels.get_machine": {
         parameters: {
             query?: never;
             header?: never;
@@ -5732,7 +5732,7 @@ export interface operations {
             };
         };
     };
-    list_kernels: {
+    "kernels.list_kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -5761,7 +5761,7 @@ export interface operations {
             };
         };
     };
-    list_nsight_tools: {
+    "kernels.list_nsight_tools": {
         parameters: {
             query?: never;
             header?: never;
@@ -5790,7 +5790,7 @@ export interface operations {
             };
         };
     };
-    prepare_nsight_kernel: {
+    "kernels.prepare_nsight_kernel": {
         parameters: {
             query?: never;
             header?: never;
@@ -5823,7 +5823,7 @@ export interface operations {
             };
         };
     };
-    choose_next_start: {
+    "kernels.choose_next_start": {
         parameters: {
             query?: never;
             header?: never;
@@ -5856,7 +5856,7 @@ export interface operations {
             };
         };
     };
-    list_target_kernels: {
+    "kernels.list_target_kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -5887,7 +5887,7 @@ export interface operations {
             };
         };
     };
-    attach_remote_kernel: {
+    "kernels.attach_remote_kernel": {
         parameters: {
             query?: never;
             header?: never;
@@ -5923,7 +5923,7 @@ export interface operations {
             };
         };
     };
-    stop_remote_kernel: {
+    "kernels.stop_remote_kernel": {
         parameters: {
             query?: never;
             header?: never;
@@ -5959,7 +5959,7 @@ export interface operations {
             };
         };
     };
-    keep_remote_kernel: {
+    "kernels.keep_remote_kernel": {
         parameters: {
             query?: never;
             header?: never;
@@ -5991,7 +5991,7 @@ export interface operations {
             };
         };
     };
-    get_remote_kernel_log: {
+    "kernels.get_remote_kernel_log": {
         parameters: {
             query?: {
                 max_bytes?: number;
@@ -6025,7 +6025,7 @@ export interface operations {
             };
         };
     };
-    list_target_storage: {
+    "kernels.list_target_storage": {
         parameters: {
             query?: {
                 older_than_days?: number;
@@ -6059,7 +6059,7 @@ export interface operations {
             };
         };
     };
-    remove_stored: {
+    "kernels.remove_stored": {
         parameters: {
             query?: never;
             header?: never;
@@ -6094,7 +6094,7 @@ export interface operations {
             };
         };
     };
-    sweep_target: {
+    "kernels.sweep_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6125,7 +6125,7 @@ export interface operations {
             };
         };
     };
-    list_remote_kernels: {
+    "kernels.list_remote_kernels": {
         parameters: {
             query?: never;
             header?: never;
@@ -6154,7 +6154,7 @@ export interface operations {
             };
         };
     };
-    list_kernel_notices: {
+    "kernels.list_kernel_notices": {
         parameters: {
             query?: never;
             header?: never;
@@ -6183,7 +6183,7 @@ export interface operations {
             };
         };
     };
-    drop_kernel_notice: {
+    "kernels.drop_kernel_notice": {
         parameters: {
             query?: never;
             header?: never;
@@ -6212,7 +6212,7 @@ export interface operations {
             };
         };
     };
-    look_at_folder: {
+    "kernels.look_at_folder": {
         parameters: {
             query?: never;
             header?: never;
@@ -6245,7 +6245,7 @@ export interface operations {
             };
         };
     };
-    pull_folder: {
+    "kernels.pull_folder": {
         parameters: {
             query?: never;
             header?: never;
@@ -6278,7 +6278,7 @@ export interface operations {
             };
         };
     };
-    push_folder: {
+    "kernels.push_folder": {
         parameters: {
             query?: never;
             header?: never;
@@ -6311,7 +6311,7 @@ export interface operations {
             };
         };
     };
-    get_folder_job: {
+    "kernels.get_folder_job": {
         parameters: {
             query?: never;
             header?: never;
@@ -6342,7 +6342,7 @@ export interface operations {
             };
         };
     };
-    list_executions: {
+    "kernels.list_executions": {
         parameters: {
             query?: {
                 open?: string;
@@ -6375,7 +6375,7 @@ export interface operations {
             };
         };
     };
-    execution_documented: {
+    "kernels.execution_documented": {
         parameters: {
             query?: never;
             header?: never;
@@ -6405,7 +6405,7 @@ export interface operations {
             };
         };
     };
-    read_text: {
+    "kernels.read_text": {
         parameters: {
             query?: {
                 offset?: number;
@@ -6440,7 +6440,7 @@ export interface operations {
             };
         };
     };
-    find_text: {
+    "kernels.find_text": {
         parameters: {
             query: {
                 text: string;
@@ -6475,7 +6475,7 @@ export interface operations {
             };
         };
     };
-    list_targets: {
+    "hosts.list_targets": {
         parameters: {
             query?: never;
             header?: never;
@@ -6504,7 +6504,7 @@ export interface operations {
             };
         };
     };
-    add_target: {
+    "hosts.add_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6537,7 +6537,7 @@ export interface operations {
             };
         };
     };
-    list_candidates: {
+    "hosts.list_candidates": {
         parameters: {
             query?: never;
             header?: never;
@@ -6566,7 +6566,7 @@ export interface operations {
             };
         };
     };
-    best_fit: {
+    "hosts.best_fit": {
         parameters: {
             query?: never;
             header?: never;
@@ -6599,7 +6599,7 @@ export interface operations {
             };
         };
     };
-    get_target: {
+    "hosts.get_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6630,7 +6630,7 @@ export interface operations {
             };
         };
     };
-    change_target: {
+    "hosts.change_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6665,7 +6665,7 @@ export interface operations {
             };
         };
     };
-    remove_target: {
+    "hosts.remove_target": {
         parameters: {
             query?: {
                 force?: boolean;
@@ -6698,7 +6698,7 @@ export interface operations {
             };
         };
     };
-    test_target: {
+    "hosts.test_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6729,7 +6729,7 @@ export interface operations {
             };
         };
     };
-    get_report: {
+    "hosts.get_report": {
         parameters: {
             query?: never;
             header?: never;
@@ -6760,7 +6760,7 @@ export interface operations {
             };
         };
     };
-    connect_target: {
+    "hosts.connect_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6791,7 +6791,7 @@ export interface operations {
             };
         };
     };
-    disconnect_target: {
+    "hosts.disconnect_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -6822,7 +6822,7 @@ export interface operations {
             };
         };
     };
-    build_environment: {
+    "hosts.build_environment": {
         parameters: {
             query?: never;
             header?: never;
@@ -6857,7 +6857,7 @@ export interface operations {
             };
         };
     };
-    install_packages: {
+    "hosts.install_packages": {
         parameters: {
             query?: never;
             header?: never;
@@ -6892,7 +6892,7 @@ export interface operations {
             };
         };
     };
-    list_environment_sources: {
+    "hosts.list_environment_sources": {
         parameters: {
             query?: {
                 path?: string;
@@ -6923,7 +6923,7 @@ export interface operations {
             };
         };
     };
-    list_secret_names: {
+    "hosts.list_secret_names": {
         parameters: {
             query?: never;
             header?: never;
@@ -6952,7 +6952,7 @@ export interface operations {
             };
         };
     };
-    list_questions: {
+    "hosts.list_questions": {
         parameters: {
             query?: never;
             header?: never;
@@ -6981,7 +6981,7 @@ export interface operations {
             };
         };
     };
-    answer_question: {
+    "hosts.answer_question": {
         parameters: {
             query?: never;
             header?: never;
@@ -7014,7 +7014,7 @@ export interface operations {
             };
         };
     };
-    list_experiments: {
+    "experiments.list_experiments": {
         parameters: {
             query?: never;
             header?: never;
@@ -7043,7 +7043,7 @@ export interface operations {
             };
         };
     };
-    list_runs: {
+    "experiments.list_runs": {
         parameters: {
             query?: {
                 experiment?: string;
@@ -7077,7 +7077,7 @@ export interface operations {
             };
         };
     };
-    get_run: {
+    "experiments.get_run": {
         parameters: {
             query?: never;
             header?: never;
@@ -7108,7 +7108,7 @@ export interface operations {
             };
         };
     };
-    get_run_metrics: {
+    "experiments.get_run_metrics": {
         parameters: {
             query?: {
                 after_step?: number;
@@ -7141,7 +7141,7 @@ export interface operations {
             };
         };
     };
-    get_run_links: {
+    "experiments.get_run_links": {
         parameters: {
             query?: never;
             header?: never;
@@ -7172,7 +7172,7 @@ export interface operations {
             };
         };
     };
-    get_run_media: {
+    "experiments.get_run_media": {
         parameters: {
             query?: never;
             header?: never;
@@ -7203,7 +7203,7 @@ export interface operations {
             };
         };
     };
-    get_run_histograms: {
+    "experiments.get_run_histograms": {
         parameters: {
             query: {
                 name: string;
@@ -7236,7 +7236,7 @@ export interface operations {
             };
         };
     };
-    get_latest_metrics: {
+    "experiments.get_latest_metrics": {
         parameters: {
             query?: never;
             header?: never;
@@ -7267,7 +7267,7 @@ export interface operations {
             };
         };
     };
-    get_run_output: {
+    "experiments.get_run_output": {
         parameters: {
             query?: never;
             header?: never;
@@ -7298,7 +7298,7 @@ export interface operations {
             };
         };
     };
-    restore_notebook: {
+    "experiments.restore_notebook": {
         parameters: {
             query?: never;
             header?: never;
@@ -7329,7 +7329,7 @@ export interface operations {
             };
         };
     };
-    get_patch: {
+    "experiments.get_patch": {
         parameters: {
             query?: never;
             header?: never;
@@ -7360,7 +7360,7 @@ export interface operations {
             };
         };
     };
-    tag_run: {
+    "experiments.tag_run": {
         parameters: {
             query?: never;
             header?: never;
@@ -7393,7 +7393,7 @@ export interface operations {
             };
         };
     };
-    compare_runs: {
+    "experiments.compare_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7426,7 +7426,7 @@ export interface operations {
             };
         };
     };
-    query_runs: {
+    "experiments.query_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7459,7 +7459,7 @@ export interface operations {
             };
         };
     };
-    search_runs: {
+    "experiments.search_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7492,7 +7492,7 @@ export interface operations {
             };
         };
     };
-    complete_run_query: {
+    "experiments.complete_run_query": {
         parameters: {
             query?: never;
             header?: never;
@@ -7525,7 +7525,7 @@ export interface operations {
             };
         };
     };
-    list_run_columns: {
+    "experiments.list_run_columns": {
         parameters: {
             query?: never;
             header?: never;
@@ -7554,7 +7554,7 @@ export interface operations {
             };
         };
     };
-    tag_runs: {
+    "experiments.tag_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7585,7 +7585,7 @@ export interface operations {
             };
         };
     };
-    get_runs_state: {
+    "experiments.get_runs_state": {
         parameters: {
             query?: never;
             header?: never;
@@ -7614,7 +7614,7 @@ export interface operations {
             };
         };
     };
-    analyze_runs: {
+    "experiments.analyze_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7643,7 +7643,7 @@ export interface operations {
             };
         };
     };
-    delete_runs: {
+    "experiments.delete_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7676,7 +7676,7 @@ export interface operations {
             };
         };
     };
-    undelete_runs: {
+    "experiments.undelete_runs": {
         parameters: {
             query?: never;
             header?: never;
@@ -7709,7 +7709,7 @@ export interface operations {
             };
         };
     };
-    query_histories: {
+    "experiments.query_histories": {
         parameters: {
             query?: never;
             header?: never;
@@ -7742,7 +7742,7 @@ export interface operations {
             };
         };
     };
-    rank_parameters: {
+    "experiments.rank_parameters": {
         parameters: {
             query?: never;
             header?: never;
@@ -7775,7 +7775,7 @@ export interface operations {
             };
         };
     };
-    open_mlflow_ui: {
+    "experiments.open_mlflow_ui": {
         parameters: {
             query?: never;
             header?: never;
@@ -7804,7 +7804,7 @@ export interface operations {
             };
         };
     };
-    track: {
+    "experiments.track": {
         parameters: {
             query?: never;
             header?: never;
@@ -7837,7 +7837,7 @@ export interface operations {
             };
         };
     };
-    resume: {
+    "experiments.resume": {
         parameters: {
             query?: never;
             header?: never;
@@ -7870,7 +7870,7 @@ export interface operations {
             };
         };
     };
-    remember_model: {
+    "experiments.remember_model": {
         parameters: {
             query?: never;
             header?: never;
@@ -7901,7 +7901,7 @@ export interface operations {
             };
         };
     };
-    wake: {
+    "experiments.wake": {
         parameters: {
             query?: never;
             header?: never;
@@ -7928,7 +7928,7 @@ export interface operations {
             };
         };
     };
-    kernel_tracking: {
+    "experiments.kernel_tracking": {
         parameters: {
             query?: {
                 mlflow_version?: string;
@@ -7959,7 +7959,7 @@ export interface operations {
             };
         };
     };
-    list_sweeps: {
+    "sweeps.list_sweeps": {
         parameters: {
             query?: never;
             header?: never;
@@ -7988,7 +7988,7 @@ export interface operations {
             };
         };
     };
-    start_sweep: {
+    "sweeps.start_sweep": {
         parameters: {
             query?: never;
             header?: never;
@@ -8021,7 +8021,7 @@ export interface operations {
             };
         };
     };
-    summarize_repeats: {
+    "sweeps.summarize_repeats": {
         parameters: {
             query?: never;
             header?: never;
@@ -8054,7 +8054,7 @@ export interface operations {
             };
         };
     };
-    get_sweep: {
+    "sweeps.get_sweep": {
         parameters: {
             query?: {
                 after?: number;
@@ -8088,7 +8088,7 @@ export interface operations {
             };
         };
     };
-    stop_sweep: {
+    "sweeps.stop_sweep": {
         parameters: {
             query?: never;
             header?: never;
@@ -8119,7 +8119,7 @@ export interface operations {
             };
         };
     };
-    resume_sweep: {
+    "sweeps.resume_sweep": {
         parameters: {
             query?: never;
             header?: never;
@@ -8150,7 +8150,7 @@ export interface operations {
             };
         };
     };
-    list_profiles: {
+    "profiling.list_profiles": {
         parameters: {
             query?: never;
             header?: never;
@@ -8179,7 +8179,7 @@ export interface operations {
             };
         };
     };
-    add_profile: {
+    "profiling.add_profile": {
         parameters: {
             query?: never;
             header?: never;
@@ -8212,7 +8212,7 @@ export interface operations {
             };
         };
     };
-    expect_profile: {
+    "profiling.expect_profile": {
         parameters: {
             query?: never;
             header?: never;
@@ -8239,7 +8239,7 @@ export interface operations {
             };
         };
     };
-    open_profile: {
+    "profiling.open_profile": {
         parameters: {
             query?: never;
             header?: never;
@@ -8272,7 +8272,7 @@ export interface operations {
             };
         };
     };
-    open_on_target: {
+    "profiling.open_on_target": {
         parameters: {
             query?: never;
             header?: never;
@@ -8305,7 +8305,7 @@ export interface operations {
             };
         };
     };
-    difference: {
+    "profiling.difference": {
         parameters: {
             query: {
                 before: string;
@@ -8337,7 +8337,7 @@ export interface operations {
             };
         };
     };
-    get_perfetto: {
+    "profiling.get_perfetto": {
         parameters: {
             query?: never;
             header?: never;
@@ -8366,7 +8366,7 @@ export interface operations {
             };
         };
     };
-    cut_trace: {
+    "profiling.cut_trace": {
         parameters: {
             query?: never;
             header?: never;
@@ -8401,7 +8401,7 @@ export interface operations {
             };
         };
     };
-    get_profile: {
+    "profiling.get_profile": {
         parameters: {
             query?: never;
             header?: never;
@@ -8432,7 +8432,7 @@ export interface operations {
             };
         };
     };
-    delete_profile: {
+    "profiling.delete_profile": {
         parameters: {
             query?: never;
             header?: never;
@@ -8463,7 +8463,7 @@ export interface operations {
             };
         };
     };
-    profile_flame: {
+    "profiling.profile_flame": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8496,7 +8496,7 @@ export interface operations {
             };
         };
     };
-    kernel_metrics: {
+    "profiling.kernel_metrics": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8530,7 +8530,7 @@ export interface operations {
             };
         };
     };
-    fetch_trace: {
+    "profiling.fetch_trace": {
         parameters: {
             query?: never;
             header?: never;
@@ -8561,7 +8561,7 @@ export interface operations {
             };
         };
     };
-    get_memory: {
+    "profiling.get_memory": {
         parameters: {
             query?: never;
             header?: never;
@@ -8592,7 +8592,7 @@ export interface operations {
             };
         };
     };
-    get_memory_stretch: {
+    "profiling.get_memory_stretch": {
         parameters: {
             query?: {
                 first?: number;
@@ -8628,7 +8628,7 @@ export interface operations {
             };
         };
     };
-    get_memory_moment: {
+    "profiling.get_memory_moment": {
         parameters: {
             query?: {
                 at?: number | null;
@@ -8663,7 +8663,7 @@ export interface operations {
             };
         };
     };
-    get_timeline: {
+    "profiling.get_timeline": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8696,7 +8696,7 @@ export interface operations {
             };
         };
     };
-    get_timeline_tiles: {
+    "profiling.get_timeline_tiles": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8733,7 +8733,7 @@ export interface operations {
             };
         };
     };
-    search_timeline: {
+    "profiling.search_timeline": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8770,7 +8770,7 @@ export interface operations {
             };
         };
     };
-    sum_timeline: {
+    "profiling.sum_timeline": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8807,7 +8807,7 @@ export interface operations {
             };
         };
     };
-    get_timeline_slice: {
+    "profiling.get_timeline_slice": {
         parameters: {
             query?: {
                 rank?: number | null;
@@ -8841,7 +8841,7 @@ export interface operations {
             };
         };
     };
-    list_models: {
+    "registry.list_models": {
         parameters: {
             query?: never;
             header?: never;
@@ -8870,7 +8870,7 @@ export interface operations {
             };
         };
     };
-    register_model: {
+    "registry.register_model": {
         parameters: {
             query?: never;
             header?: never;
@@ -8903,7 +8903,7 @@ export interface operations {
             };
         };
     };
-    get_model: {
+    "registry.get_model": {
         parameters: {
             query?: never;
             header?: never;
@@ -8934,7 +8934,7 @@ export interface operations {
             };
         };
     };
-    set_alias: {
+    "registry.set_alias": {
         parameters: {
             query?: never;
             header?: never;
@@ -8970,7 +8970,7 @@ export interface operations {
             };
         };
     };
-    delete_alias: {
+    "registry.delete_alias": {
         parameters: {
             query?: never;
             header?: never;
@@ -9002,7 +9002,7 @@ export interface operations {
             };
         };
     };
-    list_deployments: {
+    "deployments.list_deployments": {
         parameters: {
             query?: never;
             header?: never;
@@ -9031,7 +9031,7 @@ export interface operations {
             };
         };
     };
-    deploy: {
+    "deployments.deploy": {
         parameters: {
             query?: never;
             header?: never;
@@ -9064,7 +9064,7 @@ export interface operations {
             };
         };
     };
-    check_deploy: {
+    "deployments.check_deploy": {
         parameters: {
             query?: never;
             header?: never;
@@ -9097,7 +9097,7 @@ export interface operations {
             };
         };
     };
-    get_deployment: {
+    "deployments.get_deployment": {
         parameters: {
             query?: never;
             header?: never;
@@ -9128,7 +9128,7 @@ export interface operations {
             };
         };
     };
-    delete_deployment: {
+    "deployments.delete_deployment": {
         parameters: {
             query?: never;
             header?: never;
@@ -9157,7 +9157,7 @@ export interface operations {
             };
         };
     };
-    stop_deployment: {
+    "deployments.stop_deployment": {
         parameters: {
             query?: never;
             header?: never;
@@ -9188,7 +9188,7 @@ export interface operations {
             };
         };
     };
-    renew_deployment: {
+    "deployments.renew_deployment": {
         parameters: {
             query?: never;
             header?: never;
@@ -9219,7 +9219,7 @@ export interface operations {
             };
         };
     };
-    get_deployment_log: {
+    "deployments.get_deployment_log": {
         parameters: {
             query?: {
                 lines?: number;

@@ -19,7 +19,7 @@ export class GenOpsApi {
   readonly serverSettings: ServerConnection.ISettings;
   /** By what the server knows which tasks this page asked for; a reload keeps it. */
   readonly client = ownClient();
-  /** `api.http.GET('/genops/models')`; prefer it inside {@link data}. */
+  /** `api.http.GET('/models')`; prefer it inside {@link data}. */
   readonly http: Client<paths>;
 
   constructor(options: GenOpsApi.IOptions) {
@@ -27,14 +27,14 @@ export class GenOpsApi {
       options.serverSettings ?? ServerConnection.makeSettings();
     this._trans = options.trans;
     this.http = createClient<paths>({
-      baseUrl: this.serverSettings.baseUrl,
+      baseUrl: `${this.serverSettings.baseUrl}genops/v1`,
       Request: SentRequest,
       fetch: request => this._fetch(request as SentRequest)
     });
   }
 
   /**
-   * The body of an answer: `await api.data(api.http.GET('/genops/models'))`.
+   * The body of an answer: `await api.data(api.http.GET('/models'))`.
    *
    * @throws ApiError
    */

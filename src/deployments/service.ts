@@ -12,43 +12,43 @@ export class DeploymentsService {
 
   list(signal?: AbortSignal): Promise<IDeployment[]> {
     return this._api.data(
-      this._api.http.GET('/genops/deployments', { signal })
+      this._api.http.GET('/deployments', { signal })
     );
   }
 
   /** What to know before a version is deployed; the newest where none is named. */
   check(model: string, version: string): Promise<IDeployCheck> {
     return this._api.data(
-      this._api.http.POST('/genops/deployment-checks', {
+      this._api.http.POST('/deployment-checks', {
         body: { model, version }
       })
     );
   }
 
   deploy(body: INewDeployment): Promise<IDeployment> {
-    return this._api.data(this._api.http.POST('/genops/deployments', { body }));
+    return this._api.data(this._api.http.POST('/deployments', { body }));
   }
 
   stop(name: string): Promise<IDeployment> {
     return this._api.data(
-      this._api.http.POST('/genops/deployments/{name}/stop', path(name))
+      this._api.http.POST('/deployments/{name}/stop', path(name))
     );
   }
 
   renew(name: string): Promise<IDeployment> {
     return this._api.data(
-      this._api.http.POST('/genops/deployments/{name}/renew', path(name))
+      this._api.http.POST('/deployments/{name}/renew', path(name))
     );
   }
 
   async delete(name: string): Promise<void> {
-    await this._api.http.DELETE('/genops/deployments/{name}', path(name));
+    await this._api.http.DELETE('/deployments/{name}', path(name));
   }
 
   /** The last lines of a deployment's log. */
   async log(name: string, lines: number): Promise<string[]> {
     const tail = await this._api.data(
-      this._api.http.GET('/genops/deployments/{name}/log', {
+      this._api.http.GET('/deployments/{name}/log', {
         params: { path: { name }, query: { lines } }
       })
     );
@@ -57,7 +57,7 @@ export class DeploymentsService {
 
   /** What can be deployed. */
   models(): Promise<IRegisteredModel[]> {
-    return this._api.data(this._api.http.GET('/genops/models'));
+    return this._api.data(this._api.http.GET('/models'));
   }
 }
 

@@ -11,11 +11,11 @@ export class DoctorService {
   constructor(private _api: GenOpsApi) {}
 
   status(signal?: AbortSignal): Promise<IStatus> {
-    return this._api.data(this._api.http.GET('/genops/status', { signal }));
+    return this._api.data(this._api.http.GET('/status', { signal }));
   }
 
   /** Have everything examined; it takes some seconds. */
   diagnose(signal?: AbortSignal): Promise<IDiagnosis> {
-    return this._api.data(this._api.http.GET('/genops/doctor', { signal }));
+    return this._api.data(this._api.http.GET('/doctor', { signal }));
   }
 }

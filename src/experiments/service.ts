@@ -35,7 +35,7 @@ export class ExperimentsService {
 
   experiments(signal?: AbortSignal): Promise<IExperiment[]> {
     const { http } = this._api;
-    return this._api.data(http.GET('/genops/experiments', { signal }));
+    return this._api.data(http.GET('/experiments', { signal }));
   }
 
   /** A page of runs, newest first. */
@@ -46,14 +46,14 @@ export class ExperimentsService {
   ): Promise<IRunPage> {
     const { http } = this._api;
     const params = { query: { ...query, limit: PAGE, page_token } };
-    return this._api.data(http.GET('/genops/runs', { params, signal }));
+    return this._api.data(http.GET('/runs', { params, signal }));
   }
 
   run(run_id: string, signal?: AbortSignal): Promise<IRunDetail> {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(
-      http.GET('/genops/runs/{run_id}', { params, signal })
+      http.GET('/runs/{run_id}', { params, signal })
     );
   }
 
@@ -62,7 +62,7 @@ export class ExperimentsService {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(
-      http.GET('/genops/runs/{run_id}/output', { params, signal })
+      http.GET('/runs/{run_id}/output', { params, signal })
     );
   }
 
@@ -75,27 +75,27 @@ export class ExperimentsService {
     const { http } = this._api;
     const params = { path: { run_id }, query: { after_step } };
     return this._api.data(
-      http.GET('/genops/runs/{run_id}/metrics', { params, signal })
+      http.GET('/runs/{run_id}/metrics', { params, signal })
     );
   }
 
   /** Where MLflow's own pages are; they come up with the first visit. */
   mlflowUi(): Promise<IMlflowUi> {
-    return this._api.data(this._api.http.POST('/genops/mlflow-ui'));
+    return this._api.data(this._api.http.POST('/mlflow-ui'));
   }
 
   /** A run's latest metrics, with their steps and times, and whether the run is stalled. */
   latest(run_id: string): Promise<ILatestMetrics> {
     const { http } = this._api;
     const params = { path: { run_id } };
-    return this._api.data(http.GET('/genops/runs/{run_id}/latest', { params }));
+    return this._api.data(http.GET('/runs/{run_id}/latest', { params }));
   }
 
   /** Where a run can be opened by people. */
   links(run_id: string): Promise<IRunLinks> {
     const { http } = this._api;
     const params = { path: { run_id } };
-    return this._api.data(http.GET('/genops/runs/{run_id}/links', { params }));
+    return this._api.data(http.GET('/runs/{run_id}/links', { params }));
   }
 
   /** A notebook with the cells that a run kept; nothing is written by this. */
@@ -103,7 +103,7 @@ export class ExperimentsService {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(
-      http.GET('/genops/runs/{run_id}/notebook', { params })
+      http.GET('/runs/{run_id}/notebook', { params })
     );
   }
 

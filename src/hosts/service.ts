@@ -39,42 +39,42 @@ export class TargetsService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<ITarget[]> {
-    return this._api.data(this._api.http.GET('/genops/targets', { signal }));
+    return this._api.data(this._api.http.GET('/targets', { signal }));
   }
 
   get(name: string): Promise<ITarget> {
     return this._api.data(
-      this._api.http.GET('/genops/targets/{name}', path(name))
+      this._api.http.GET('/targets/{name}', path(name))
     );
   }
 
   /** Hosts of the user's ssh_config that are no targets yet. */
   candidates(signal?: AbortSignal): Promise<ICandidate[]> {
     return this._api.data(
-      this._api.http.GET('/genops/targets/candidates', { signal })
+      this._api.http.GET('/targets/candidates', { signal })
     );
   }
 
   add(body: INewTarget): Promise<ITarget> {
-    return this._api.data(this._api.http.POST('/genops/targets', { body }));
+    return this._api.data(this._api.http.POST('/targets', { body }));
   }
 
   /** Replace what can be changed of a target. */
   change(name: string, body: IChangeTarget): Promise<ITarget> {
     return this._api.data(
-      this._api.http.PUT('/genops/targets/{name}', { ...path(name), body })
+      this._api.http.PUT('/targets/{name}', { ...path(name), body })
     );
   }
 
   /** Variables of the Lab that are named like secrets; never their values. */
   secretNames(): Promise<string[]> {
-    return this._api.data(this._api.http.GET('/genops/secret-names'));
+    return this._api.data(this._api.http.GET('/secret-names'));
   }
 
   /** Forget a target; `force` also while kernels of this Lab run there, which go on. */
   remove(name: string, force = false): Promise<IRemovedTarget> {
     return this._api.data(
-      this._api.http.DELETE('/genops/targets/{name}', {
+      this._api.http.DELETE('/targets/{name}', {
         params: { path: { name }, query: { force } }
       })
     );
@@ -83,13 +83,13 @@ export class TargetsService {
   /** Begin to test a target; {@link report} tells how far it is. */
   test(name: string): Promise<ITask> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/test', path(name))
+      this._api.http.POST('/targets/{name}/test', path(name))
     );
   }
 
   report(name: string, signal?: AbortSignal): Promise<ITargetReport> {
     return this._api.data(
-      this._api.http.GET('/genops/targets/{name}/report', {
+      this._api.http.GET('/targets/{name}/report', {
         ...path(name),
         signal
       })
@@ -99,7 +99,7 @@ export class TargetsService {
   /** Stop a test or a build that goes on. */
   async cancel(taskId: string): Promise<void> {
     await this._api.http.POST(
-      '/genops/tasks/{task_id}/cancel',
+      '/tasks/{task_id}/cancel',
       taskPath(taskId)
     );
   }
@@ -107,7 +107,7 @@ export class TargetsService {
   /** Files of a notebook's project that say what its environment holds. */
   sources(project: string): Promise<IEnvironmentSource[]> {
     return this._api.data(
-      this._api.http.GET('/genops/environment-sources', {
+      this._api.http.GET('/environment-sources', {
         params: { query: { path: project } }
       })
     );
@@ -116,7 +116,7 @@ export class TargetsService {
   /** Begin to build an environment on a target, which then uses it. */
   build(name: string, body: INewEnvironment): Promise<ITask> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/environment', {
+      this._api.http.POST('/targets/{name}/environment', {
         ...path(name),
         body
       })
@@ -126,7 +126,7 @@ export class TargetsService {
   /** Begin to install into the environment that a target uses. */
   install(name: string, packages: Addition[]): Promise<ITask> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/packages', {
+      this._api.http.POST('/targets/{name}/packages', {
         ...path(name),
         body: { packages }
       })
@@ -135,14 +135,14 @@ export class TargetsService {
 
   task(id: string, signal?: AbortSignal): Promise<ITask> {
     return this._api.data(
-      this._api.http.GET('/genops/tasks/{task_id}', { ...taskPath(id), signal })
+      this._api.http.GET('/tasks/{task_id}', { ...taskPath(id), signal })
     );
   }
 
   /** The last lines that a task wrote. */
   async taskLog(id: string, signal?: AbortSignal): Promise<string[]> {
     const log = await this._api.data(
-      this._api.http.GET('/genops/tasks/{task_id}/log', {
+      this._api.http.GET('/tasks/{task_id}/log', {
         ...taskPath(id),
         signal
       })
@@ -152,20 +152,20 @@ export class TargetsService {
 
   connect(name: string): Promise<ITarget> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/connect', path(name))
+      this._api.http.POST('/targets/{name}/connect', path(name))
     );
   }
 
   disconnect(name: string): Promise<ITarget> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/disconnect', path(name))
+      this._api.http.POST('/targets/{name}/disconnect', path(name))
     );
   }
 
   /** The kernels on a target, this Lab's and others. */
   kernels(name: string, signal?: AbortSignal): Promise<ITargetKernels> {
     return this._api.data(
-      this._api.http.GET('/genops/targets/{name}/kernels', {
+      this._api.http.GET('/targets/{name}/kernels', {
         ...path(name),
         signal
       })
@@ -179,7 +179,7 @@ export class TargetsService {
     takeOver: boolean
   ): Promise<IAttachedKernel> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/kernels/{kernel_id}/attach', {
+      this._api.http.POST('/targets/{name}/kernels/{kernel_id}/attach', {
         ...kernelPath(name, kernelId),
         body: { take_over: takeOver }
       })
@@ -188,7 +188,7 @@ export class TargetsService {
 
   async stopKernel(name: string, kernelId: string): Promise<void> {
     await this._api.http.POST(
-      '/genops/targets/{name}/kernels/{kernel_id}/stop',
+      '/targets/{name}/kernels/{kernel_id}/stop',
       { ...kernelPath(name, kernelId), body: { grace_s: GRACE_S } }
     );
   }
@@ -197,7 +197,7 @@ export class TargetsService {
   async keepKernel(name: string, kernelId: string): Promise<void> {
     await this._api.data(
       this._api.http.POST(
-        '/genops/targets/{name}/kernels/{kernel_id}/keep',
+        '/targets/{name}/kernels/{kernel_id}/keep',
         kernelPath(name, kernelId)
       )
     );
@@ -205,12 +205,12 @@ export class TargetsService {
 
   /** Kernels that will be ended for want of work soon, or were. */
   notices(): Promise<IKernelNotice[]> {
-    return this._api.data(this._api.http.GET('/genops/kernel-notices'));
+    return this._api.data(this._api.http.GET('/kernel-notices'));
   }
 
   /** A notice was read. */
   async dropNotice(kernel_id: string): Promise<void> {
-    await this._api.http.DELETE('/genops/kernel-notices/{kernel_id}', {
+    await this._api.http.DELETE('/kernel-notices/{kernel_id}', {
       params: { path: { kernel_id } }
     });
   }
@@ -222,7 +222,7 @@ export class TargetsService {
     signal?: AbortSignal
   ): Promise<string> {
     const log = await this._api.data(
-      this._api.http.GET('/genops/targets/{name}/kernels/{kernel_id}/log', {
+      this._api.http.GET('/targets/{name}/kernels/{kernel_id}/log', {
         ...kernelPath(name, kernelId),
         signal
       })
@@ -233,7 +233,7 @@ export class TargetsService {
   /** Where GPUs have this much memory free, among the targets that are connected. */
   bestFit(bytes: number): Promise<IBestFit> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/best-fit', {
+      this._api.http.POST('/targets/best-fit', {
         body: { memory_bytes: bytes, count: 1 }
       })
     );
@@ -246,7 +246,7 @@ export class TargetsService {
     signal?: AbortSignal
   ): Promise<IFolderState> {
     return this._api.data(
-      this._api.http.POST('/genops/folders/look', {
+      this._api.http.POST('/folders/look', {
         body: { folder: '', notebook, target, paths: [] },
         signal
       })
@@ -263,7 +263,7 @@ export class TargetsService {
     replace: boolean
   ): Promise<IFolderJob> {
     return this._api.data(
-      this._api.http.POST('/genops/folders/pull', {
+      this._api.http.POST('/folders/pull', {
         body: {
           folder: '',
           notebook,
@@ -278,7 +278,7 @@ export class TargetsService {
 
   folderJob(job_id: string): Promise<IFolderJob> {
     return this._api.data(
-      this._api.http.GET('/genops/folders/jobs/{job_id}', {
+      this._api.http.GET('/folders/jobs/{job_id}', {
         params: { path: { job_id } }
       })
     );
@@ -290,7 +290,7 @@ export class TargetsService {
     notebook: string,
     environment: Readonly<Record<string, string>>
   ): Promise<void> {
-    await this._api.http.POST('/genops/targets/{name}/next-start', {
+    await this._api.http.POST('/targets/{name}/next-start', {
       ...path(name),
       body: { notebook, environment }
     });
@@ -299,7 +299,7 @@ export class TargetsService {
   /** What GenOps Lab has left on a target's host. */
   storage(name: string, signal?: AbortSignal): Promise<ITargetStorage> {
     return this._api.data(
-      this._api.http.GET('/genops/targets/{name}/storage', {
+      this._api.http.GET('/targets/{name}/storage', {
         params: { path: { name }, query: { older_than_days: 0, force: false } },
         signal
       })
@@ -313,7 +313,7 @@ export class TargetsService {
     force: boolean
   ): Promise<IRemovedStored> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/storage/remove', {
+      this._api.http.POST('/targets/{name}/storage/remove', {
         ...path(name),
         body: { path: itsPath, older_than_days: 0, force }
       })
@@ -323,18 +323,18 @@ export class TargetsService {
   /** Go on deleting the files of what was removed, for a while. */
   sweepTarget(name: string): Promise<ISweptTarget> {
     return this._api.data(
-      this._api.http.POST('/genops/targets/{name}/storage/sweep', path(name))
+      this._api.http.POST('/targets/{name}/storage/sweep', path(name))
     );
   }
 
   /** What waits for an answer now. */
   questions(): Promise<IQuestion[]> {
-    return this._api.data(this._api.http.GET('/genops/questions'));
+    return this._api.data(this._api.http.GET('/questions'));
   }
 
   /** Answer a question; null refuses. The answer is sent once and kept nowhere. */
   async answer(id: string, text: string | null): Promise<void> {
-    await this._api.http.POST('/genops/questions/{question_id}', {
+    await this._api.http.POST('/questions/{question_id}', {
       params: { path: { question_id: id } },
       body: { text }
     });

@@ -21,8 +21,8 @@ export class ComputeService {
   async reading(signal?: AbortSignal): Promise<IMachineReading> {
     const { http } = this._api;
     const [machine, kernels] = await Promise.all([
-      this._api.data(http.GET('/genops/compute/machine', { signal })),
-      this._api.data(http.GET('/genops/compute/kernels', { signal }))
+      this._api.data(http.GET('/compute/machine', { signal })),
+      this._api.data(http.GET('/compute/kernels', { signal }))
     ]);
     return { machine, kernels };
   }

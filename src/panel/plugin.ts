@@ -94,7 +94,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
       if (seen && !asked) {
         asked = true;
         api
-          .data(api.http.GET('/genops/status'))
+          .data(api.http.GET('/status'))
           .then(status => panel.allow(status.rooms, ROOMS))
           // The sections say it themselves when the server is away.
           .catch(() => {

@@ -52,7 +52,7 @@ export function addNsightCommands(options: INsightOptions): void {
     section_set: SectionSet
   ) =>
     core.api.data(
-      core.api.http.POST('/genops/compute/nsight/kernels', {
+      core.api.http.POST('/compute/nsight/kernels', {
         body: { kernel_name, product, section_set }
       })
     );

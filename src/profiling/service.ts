@@ -32,13 +32,13 @@ export class ProfilesService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IProfile[]> {
-    return this._api.data(this._api.http.GET('/genops/profiles', { signal }));
+    return this._api.data(this._api.http.GET('/profiles', { signal }));
   }
 
   /** A profile with its summary. */
   get(id: string, signal?: AbortSignal): Promise<IProfile> {
     return this._api.data(
-      this._api.http.GET('/genops/profiles/{profile_id}', {
+      this._api.http.GET('/profiles/{profile_id}', {
         params: { path: { profile_id: id } },
         signal
       })
@@ -52,7 +52,7 @@ export class ProfilesService {
     signal?: AbortSignal
   ): Promise<IFlame> {
     return this._api.data(
-      this._api.http.GET('/genops/profiles/{profile_id}/flame', {
+      this._api.http.GET('/profiles/{profile_id}/flame', {
         params: { path: { profile_id: id }, query: { rank } },
         signal
       })
@@ -67,7 +67,7 @@ export class ProfilesService {
     signal?: AbortSignal
   ): Promise<IKernelMetrics> {
     return this._api.data(
-      this._api.http.GET('/genops/profiles/{profile_id}/kernels/{number}', {
+      this._api.http.GET('/profiles/{profile_id}/kernels/{number}', {
         params: {
           path: { profile_id: id, number: String(launch) },
           query: { rank }
@@ -80,7 +80,7 @@ export class ProfilesService {
   /** Bring its trace from the target where it lies; the task tells how far it is. */
   fetchTrace(id: string): Promise<Schemas['Task']> {
     return this._api.data(
-      this._api.http.POST('/genops/profiles/{profile_id}/trace', {
+      this._api.http.POST('/profiles/{profile_id}/trace', {
         params: { path: { profile_id: id } }
       })
     );
@@ -93,7 +93,7 @@ export class ProfilesService {
     signal?: AbortSignal
   ): Promise<IDifference> {
     return this._api.data(
-      this._api.http.GET('/genops/profiles/difference', {
+      this._api.http.GET('/profiles/difference', {
         params: { query: { before, after } },
         signal
       })
@@ -103,7 +103,7 @@ export class ProfilesService {
   /** The answer says what of its trace stays where. */
   delete(id: string): Promise<Schemas['DeletedProfile']> {
     return this._api.data(
-      this._api.http.DELETE('/genops/profiles/{profile_id}', {
+      this._api.http.DELETE('/profiles/{profile_id}', {
         params: { path: { profile_id: id } }
       })
     );

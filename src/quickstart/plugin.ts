@@ -67,7 +67,7 @@ export const quickstartPlugin: JupyterFrontEndPlugin<void> = {
         const path = typeof cwd === 'string' ? cwd : browser?.model.path;
         const body = { folder: folderOf(path ?? '') };
         const found = await api.data(
-          api.http.POST('/genops/quickstart', { body })
+          api.http.POST('/quickstart', { body })
         );
         await commands.execute('docmanager:open', { path: found.path });
       }

@@ -28,7 +28,7 @@ export class StartModel {
       kinds: ['run'],
       fetch: signal => {
         const params = { query: { limit: 1 } };
-        return api.data(api.http.GET('/genops/runs', { params, signal }));
+        return api.data(api.http.GET('/runs', { params, signal }));
       }
     });
     this._runs.changed.connect(() => {

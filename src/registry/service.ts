@@ -15,11 +15,11 @@ export class ModelsService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IRegisteredModel[]> {
-    return this._api.data(this._api.http.GET('/genops/models', { signal }));
+    return this._api.data(this._api.http.GET('/models', { signal }));
   }
 
   register(body: IRegisterModel): Promise<IModelVersion> {
-    return this._api.data(this._api.http.POST('/genops/models', { body }));
+    return this._api.data(this._api.http.POST('/models', { body }));
   }
 
   /** Point an alias at a version. */
@@ -29,7 +29,7 @@ export class ModelsService {
     version: string
   ): Promise<IRegisteredModel> {
     return this._api.data(
-      this._api.http.PUT('/genops/models/{name}/aliases/{alias}', {
+      this._api.http.PUT('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } },
         body: { version }
       })
@@ -38,7 +38,7 @@ export class ModelsService {
 
   deleteAlias(name: string, alias: string): Promise<IRegisteredModel> {
     return this._api.data(
-      this._api.http.DELETE('/genops/models/{name}/aliases/{alias}', {
+      this._api.http.DELETE('/models/{name}/aliases/{alias}', {
         params: { path: { name, alias } }
       })
     );
@@ -47,7 +47,7 @@ export class ModelsService {
   /** The latest runs, newest first. */
   async runs(): Promise<IRun[]> {
     const page = await this._api.data(
-      this._api.http.GET('/genops/runs', {
+      this._api.http.GET('/runs', {
         params: { query: { limit: OFFERED_RUNS } }
       })
     );
@@ -57,7 +57,7 @@ export class ModelsService {
   /** The models that a run logged. */
   async loggedModels(runId: string): Promise<ILoggedModel[]> {
     const detail = await this._api.data(
-      this._api.http.GET('/genops/runs/{run_id}', {
+      this._api.http.GET('/runs/{run_id}', {
         params: { path: { run_id: runId } }
       })
     );

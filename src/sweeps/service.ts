@@ -9,20 +9,20 @@ export class SweepsService {
 
   /** The latest sweeps without their trials, the newest first. */
   list(signal?: AbortSignal): Promise<ISweep[]> {
-    return this._api.data(this._api.http.GET('/genops/sweeps', { signal }));
+    return this._api.data(this._api.http.GET('/sweeps', { signal }));
   }
 
   stop(sweep_id: string): Promise<ISweep> {
     const params = { path: { sweep_id } };
     return this._api.data(
-      this._api.http.POST('/genops/sweeps/{sweep_id}/stop', { params })
+      this._api.http.POST('/sweeps/{sweep_id}/stop', { params })
     );
   }
 
   resume(sweep_id: string): Promise<ISweep> {
     const params = { path: { sweep_id } };
     return this._api.data(
-      this._api.http.POST('/genops/sweeps/{sweep_id}/resume', { params })
+      this._api.http.POST('/sweeps/{sweep_id}/resume', { params })
     );
   }
 }

@@ -9,19 +9,19 @@ export class TasksService {
 
   /** The latest tasks, newest first. */
   list(signal?: AbortSignal): Promise<ITask[]> {
-    return this._api.data(this._api.http.GET('/genops/tasks', { signal }));
+    return this._api.data(this._api.http.GET('/tasks', { signal }));
   }
 
   get(id: string, signal?: AbortSignal): Promise<ITask> {
     return this._api.data(
-      this._api.http.GET('/genops/tasks/{task_id}', { ...path(id), signal })
+      this._api.http.GET('/tasks/{task_id}', { ...path(id), signal })
     );
   }
 
   /** The last lines that a task wrote. */
   async log(id: string, signal?: AbortSignal): Promise<string[]> {
     const log = await this._api.data(
-      this._api.http.GET('/genops/tasks/{task_id}/log', {
+      this._api.http.GET('/tasks/{task_id}/log', {
         ...path(id),
         signal
       })
@@ -31,7 +31,7 @@ export class TasksService {
 
   cancel(id: string): Promise<ITask> {
     return this._api.data(
-      this._api.http.POST('/genops/tasks/{task_id}/cancel', path(id))
+      this._api.http.POST('/tasks/{task_id}/cancel', path(id))
     );
   }
 }

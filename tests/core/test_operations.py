@@ -19,13 +19,13 @@ def services() -> Services:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 def test_each_is_a_method_of_a_service_of_the_lab(operation: Operation, services: Services) -> None:
-    service = services.kind(operation.room)
+    service = services.kind(operation.service)
     assert operation.function is getattr(service, operation.name)
     assert operation.summary
 
 
 def test_a_name_that_stands_for_a_service_is_told_without_an_import() -> None:
     operation = Operation("GET", "/x/{name}", LazyService("no_such_package", "service", "XService").get_x)
-    assert (operation.room, operation.name, operation.path_parameters) == ("XService", "get_x", ["name"])
+    assert (operation.service, operation.name, operation.path_parameters) == ("XService", "get_x", ["name"])
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         _ = operation.function

@@ -23,6 +23,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from genops_lab.app.features import OPERATIONS
+from genops_lab.core.api import PREFIXES
 from tests.support import route_listing
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -108,8 +109,11 @@ def _login_cookies(server: LabServer) -> str:
 
 def test_the_routes_are_all_that_the_server_serves(server: LabServer) -> None:
     found = {(verb, route.pattern) for verb, route in cases(server)}
-    assert {(operation.method, f"/genops{operation.pattern}") for operation in OPERATIONS} <= found
-    raw = {pattern for _, pattern in found} - {f"/genops{operation.pattern}" for operation in OPERATIONS}
+    offered = {
+        (operation.method, f"{prefix}{operation.pattern}") for operation in OPERATIONS for prefix in PREFIXES
+    }
+    assert offered <= found
+    raw = {pattern for _, pattern in found} - {pattern for _, pattern in offered}
     assert {"/genops/runs/([^/]+)/artifact", *PUBLIC} <= raw
     assert [route.pattern for route in routes(server, websocket=True)] == ["/genops/live"]
     before = activity(server)

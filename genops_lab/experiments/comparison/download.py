@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from jupyter_server.auth.decorator import authorized
 from tornado import web
 
-from genops_lab.core.api import FileHandler
+from genops_lab.core.api import FileHandler, authorize
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.file_response import disposition, send_file
 
@@ -37,9 +36,9 @@ class ArtifactHandler(FileHandler):
         self.set_header("Cache-Control", "no-store")
 
     @web.authenticated
-    @authorized
     async def get(self, run_id: str) -> None:
         """The file that ``path`` names among the run's artifacts."""
+        await authorize(self, "read", "runs")
         path = self.get_query_argument("path", "", strip=False)
         try:
             service: ComparisonService = await self._services.get("ComparisonService")

@@ -10,7 +10,7 @@ else:
     Service = LazyService(__package__, "service", "FoldersService")
 
 OPERATIONS = [
-    Operation("POST", "/folders/look", Service.look_at_folder),
+    Operation("POST", "/folders/look", Service.look_at_folder, action="read"),
     Operation("POST", "/folders/pull", Service.pull_folder),
     Operation("POST", "/folders/push", Service.push_folder),
     Operation("GET", "/folders/jobs/{job_id}", Service.get_folder_job),

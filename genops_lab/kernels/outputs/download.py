@@ -6,10 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from jupyter_server.auth.decorator import authorized
 from tornado import iostream, web
 
-from genops_lab.core.api import FileHandler
+from genops_lab.core.api import FileHandler, authorize
 from genops_lab.core.errors import GenOpsError
 
 if TYPE_CHECKING:
@@ -23,9 +22,9 @@ class DownloadHandler(FileHandler):
     """Sends it in parts, as fast as the browser takes them."""
 
     @web.authenticated
-    @authorized
     async def get(self, kernel_id: str, msg_id: str) -> None:
         """The whole text."""
+        await authorize(self, "read", "kernels")
         try:
             outputs: OutputsService = await self._services.get("OutputsService")
             text = await outputs.whole_text(unquote(kernel_id), unquote(msg_id))

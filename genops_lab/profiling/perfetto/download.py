@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from jupyter_server.auth.decorator import allow_unauthenticated, authorized
+from jupyter_server.auth.decorator import allow_unauthenticated
 from tornado import web
 
-from genops_lab.core.api import FileHandler
+from genops_lab.core.api import FileHandler, authorize
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.file_response import disposition, send_file
 
@@ -113,9 +113,9 @@ class CutHandler(_Sending):
     """A trace that was cut, or the whole one, for the Lab's page to hand over, or for a person to save."""
 
     @web.authenticated
-    @authorized
     async def get(self, profile_id: str, cut: str) -> None:
         """The bytes: JSON, or JSON in gzip."""
+        await authorize(self, "read", "profiles")
         try:
             path = await (await self._service()).cut_file(unquote(profile_id), cut)
         except GenOpsError as error:

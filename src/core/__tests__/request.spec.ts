@@ -45,10 +45,10 @@ describe('GenOpsApi', () => {
       seen = request;
       return json(200, { rooms: ['compute'] });
     });
-    const status = await api.data(api.http.GET('/genops/status'));
+    const status = await api.data(api.http.GET('/status'));
     expect(status.rooms).toEqual(['compute']);
     expect(seen?.url).toContain(
-      'http://hub.example/user/ada/lab1/genops/status'
+      'http://hub.example/user/ada/lab1/genops/v1/status'
     );
     expect(seen?.headers.get('Authorization')).toBe('token secret');
     expect(seen?.headers.get('X-XSRFToken')).toBe('cross');
@@ -60,7 +60,7 @@ describe('GenOpsApi', () => {
       seen = request;
       return json(200, {});
     });
-    const asked = api.http.POST('/genops/run-table/completions', {
+    const asked = api.http.POST('/run-table/completions', {
       body: { text: 'a', position: 1 }
     });
     expect(seen).toBeDefined();
@@ -74,11 +74,11 @@ describe('GenOpsApi', () => {
       seen = request;
       return Promise.resolve(new Response(null, { status: 204 }));
     });
-    await api.http.POST('/genops/tasks/{task_id}/cancel', {
+    await api.http.POST('/tasks/{task_id}/cancel', {
       params: { path: { task_id: '../ü' } }
     });
     expect(seen?.method).toBe('POST');
-    expect(seen?.url).toContain('/genops/tasks/..%2F%C3%BC/cancel');
+    expect(seen?.url).toContain('/genops/v1/tasks/..%2F%C3%BC/cancel');
   });
 
   it("turns the server's error into one with a hint", async () => {
@@ -92,7 +92,7 @@ describe('GenOpsApi', () => {
         }
       })
     );
-    const error = await failure(api.http.GET('/genops/status'));
+    const error = await failure(api.http.GET('/status'));
     expect(error).toMatchObject({
       status: 409,
       code: 'conflict',
@@ -113,7 +113,7 @@ describe('GenOpsApi', () => {
     const api = apiThat(() =>
       Promise.resolve(new Response(body, { status: status as number }))
     );
-    const error = await failure(api.http.GET('/genops/status'));
+    const error = await failure(api.http.GET('/status'));
     expect(error.code).toBe(code);
     expect(error.status).toBe(status);
     expect(error.transient).toBe(true);
@@ -121,7 +121,7 @@ describe('GenOpsApi', () => {
 
   it('calls no answer at all a network failure', async () => {
     const api = apiThat(() => Promise.reject(new TypeError('Failed to fetch')));
-    const error = await failure(api.http.GET('/genops/status'));
+    const error = await failure(api.http.GET('/status'));
     expect(error).toMatchObject({ status: 0, code: 'network' });
     expect(error.hint).not.toBe('');
   });

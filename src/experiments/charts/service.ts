@@ -20,7 +20,7 @@ export class ChartsService {
   histories(body: IHistoriesQuery, signal?: AbortSignal): Promise<IHistories> {
     const { http } = this._api;
     return this._api.data(
-      http.POST('/genops/run-charts/histories', { body, signal })
+      http.POST('/run-charts/histories', { body, signal })
     );
   }
 
@@ -30,7 +30,7 @@ export class ChartsService {
   ): Promise<IImportance> {
     const { http } = this._api;
     return this._api.data(
-      http.POST('/genops/run-charts/importance', { body, signal })
+      http.POST('/run-charts/importance', { body, signal })
     );
   }
 }

@@ -28,7 +28,7 @@ export class ComparisonService {
   ): Promise<IRunComparison> {
     const { http } = this._api;
     return this._api.data(
-      http.POST('/genops/run-comparison', { body, signal })
+      http.POST('/run-comparison', { body, signal })
     );
   }
 
@@ -36,7 +36,7 @@ export class ComparisonService {
   async runs(): Promise<IRun[]> {
     const { http } = this._api;
     const params = { query: { limit: OFFERED } };
-    const page = await this._api.data(http.GET('/genops/runs', { params }));
+    const page = await this._api.data(http.GET('/runs', { params }));
     return page.runs;
   }
 

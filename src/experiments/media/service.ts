@@ -18,7 +18,7 @@ export class MediaService {
     const { http } = this._api;
     const params = { path: { run_id } };
     return this._api.data(
-      http.GET('/genops/runs/{run_id}/media', { params, signal })
+      http.GET('/runs/{run_id}/media', { params, signal })
     );
   }
 
@@ -30,7 +30,7 @@ export class MediaService {
     const { http } = this._api;
     const params = { path: { run_id }, query: { name } };
     return this._api.data(
-      http.GET('/genops/runs/{run_id}/histograms', { params, signal })
+      http.GET('/runs/{run_id}/histograms', { params, signal })
     );
   }
 

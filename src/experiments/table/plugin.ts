@@ -45,7 +45,7 @@ export const runTablePlugin: JupyterFrontEndPlugin<void> = {
     const make = async () => {
       // The process that holds the runs starts while the table's code loads. What fails
       // here fails again, and is told, when the table asks.
-      void core.api.http.GET('/genops/run-table/state').catch(() => undefined);
+      void core.api.http.GET('/run-table/state').catch(() => undefined);
       const [{ RunTableWidget }, views] = await Promise.all([
         import('./widget'),
         // Without its settings the table works; views can then not be saved.

@@ -42,18 +42,18 @@ export class RunTableService {
     const { http } = this._api;
     const groups = question.groups ?? null;
     const body = { ...question, groups, offset, limit, wait_s: 0 };
-    return this._api.data(http.POST('/genops/run-table', { body, signal }));
+    return this._api.data(http.POST('/run-table', { body, signal }));
   }
 
   columns(signal?: AbortSignal): Promise<IRunColumns> {
     const { http } = this._api;
-    return this._api.data(http.GET('/genops/run-table/columns', { signal }));
+    return this._api.data(http.GET('/run-table/columns', { signal }));
   }
 
   /** How far the runs are read, and of when they are. */
   state(signal?: AbortSignal): Promise<IRunsState> {
     const { http } = this._api;
-    return this._api.data(http.GET('/genops/run-table/state', { signal }));
+    return this._api.data(http.GET('/run-table/state', { signal }));
   }
 
   /** What may stand at a place of a query, counted in code points. */
@@ -65,14 +65,14 @@ export class RunTableService {
     const { http } = this._api;
     const body = { text, position };
     return this._api.data(
-      http.POST('/genops/run-table/completions', { body, signal })
+      http.POST('/run-table/completions', { body, signal })
     );
   }
 
   async tag(run_ids: string[], set: Record<string, string>): Promise<void> {
     const { http } = this._api;
     const body = { run_ids, set };
-    await this._api.data(http.POST('/genops/run-table/tags', { body }));
+    await this._api.data(http.POST('/run-table/tags', { body }));
   }
 
   /** Delete runs; answers with the deployments of their models, which go on. */
@@ -80,7 +80,7 @@ export class RunTableService {
     const { http } = this._api;
     const body = { run_ids };
     const done = this._api.data(
-      http.POST('/genops/run-table/delete', { body })
+      http.POST('/run-table/delete', { body })
     );
     return (await done).serving ?? [];
   }
@@ -88,12 +88,12 @@ export class RunTableService {
   async undelete(run_ids: string[]): Promise<void> {
     const { http } = this._api;
     const body = { run_ids };
-    await this._api.data(http.POST('/genops/run-table/undelete', { body }));
+    await this._api.data(http.POST('/run-table/undelete', { body }));
   }
 
   /** Give MLflow's SQLite file statistics. */
   analyze(): Promise<IRunsState> {
     const { http } = this._api;
-    return this._api.data(http.POST('/genops/run-table/statistics', {}));
+    return this._api.data(http.POST('/run-table/statistics', {}));
   }
 }

@@ -18,7 +18,7 @@ export class OutputsService {
     signal?: AbortSignal
   ): Promise<IExecutions> {
     return this._api.data(
-      this._api.http.GET('/genops/kernels/{kernel_id}/executions', {
+      this._api.http.GET('/kernels/{kernel_id}/executions', {
         params: {
           path: { kernel_id: kernelId },
           query: open.length ? { open: open.join() } : {}
@@ -37,7 +37,7 @@ export class OutputsService {
     signal?: AbortSignal
   ): Promise<ITextPart> {
     return this._api.data(
-      this._api.http.GET('/genops/outputs/{kernel_id}/{msg_id}/text', {
+      this._api.http.GET('/outputs/{kernel_id}/{msg_id}/text', {
         params: {
           path: { kernel_id: kernelId, msg_id: msgId },
           query: { offset, limit }
@@ -56,7 +56,7 @@ export class OutputsService {
     signal?: AbortSignal
   ): Promise<number | null> {
     const found = await this._api.data(
-      this._api.http.GET('/genops/outputs/{kernel_id}/{msg_id}/find', {
+      this._api.http.GET('/outputs/{kernel_id}/{msg_id}/find', {
         params: {
           path: { kernel_id: kernelId, msg_id: msgId },
           query: { text, offset }
@@ -81,7 +81,7 @@ export class OutputsService {
   /** The page has an execution's outputs in its document, and has saved it. */
   async done(kernelId: string, msgId: string): Promise<void> {
     await this._api.http.POST(
-      '/genops/kernels/{kernel_id}/executions/{msg_id}/done',
+      '/kernels/{kernel_id}/executions/{msg_id}/done',
       { params: { path: { kernel_id: kernelId, msg_id: msgId } } }
     );
   }

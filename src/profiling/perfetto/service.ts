@@ -20,14 +20,14 @@ export class PerfettoService {
   /** The address of the UI's page. */
   async page(signal: AbortSignal): Promise<string> {
     const { path } = await this._api.data(
-      this._api.http.GET('/genops/profiles/perfetto', { signal })
+      this._api.http.GET('/profiles/perfetto', { signal })
     );
     return URLExt.join(this._api.serverSettings.baseUrl, path);
   }
 
   cut(id: string, body: ICutQuery, signal: AbortSignal): Promise<ITraceCut> {
     return this._api.data(
-      this._api.http.POST('/genops/profiles/{profile_id}/perfetto', {
+      this._api.http.POST('/profiles/{profile_id}/perfetto', {
         params: { path: { profile_id: id } },
         body,
         signal

@@ -25,7 +25,7 @@ export class TimelineService {
   /** A profile of a file that the file browser shows, analysed where there is none yet. */
   open(path: string): Promise<IProfile> {
     return this._api.data(
-      this._api.http.POST('/genops/profiles/open', { body: { path } })
+      this._api.http.POST('/profiles/open', { body: { path } })
     );
   }
 
@@ -35,7 +35,7 @@ export class TimelineService {
     signal?: AbortSignal
   ): Promise<ITimeline> {
     return this._api.data(
-      this._api.http.GET('/genops/profiles/{profile_id}/timeline', {
+      this._api.http.GET('/profiles/{profile_id}/timeline', {
         params: { path: { profile_id: id }, query: { rank } },
         signal
       })
@@ -49,7 +49,7 @@ export class TimelineService {
     signal: AbortSignal
   ): Promise<ITimelineTile[]> {
     const answer = await this._api.data(
-      this._api.http.POST('/genops/profiles/{profile_id}/timeline/tiles', {
+      this._api.http.POST('/profiles/{profile_id}/timeline/tiles', {
         params: { path: { profile_id: id }, query: { rank } },
         body: { tiles },
         signal
@@ -66,7 +66,7 @@ export class TimelineService {
   ): Promise<ISliceDetails> {
     return this._api.data(
       this._api.http.GET(
-        '/genops/profiles/{profile_id}/timeline/slices/{slice_number}',
+        '/profiles/{profile_id}/timeline/slices/{slice_number}',
         {
           params: {
             path: { profile_id: id, slice_number: String(slice) },
@@ -85,7 +85,7 @@ export class TimelineService {
     signal: AbortSignal
   ): Promise<IFoundSlices> {
     return this._api.data(
-      this._api.http.POST('/genops/profiles/{profile_id}/timeline/search', {
+      this._api.http.POST('/profiles/{profile_id}/timeline/search', {
         params: { path: { profile_id: id }, query: { rank } },
         body,
         signal
@@ -100,7 +100,7 @@ export class TimelineService {
     signal: AbortSignal
   ): Promise<ISums> {
     return this._api.data(
-      this._api.http.POST('/genops/profiles/{profile_id}/timeline/sums', {
+      this._api.http.POST('/profiles/{profile_id}/timeline/sums', {
         params: { path: { profile_id: id }, query: { rank } },
         body,
         signal

@@ -35,14 +35,14 @@ export function sourceOf(
     case 'sweep':
       return new Source(model, core, ['sweep'], async signal => {
         const params = { path: { sweep_id: get<string>('id') } };
-        const path = '/genops/sweeps/{sweep_id}';
+        const path = '/sweeps/{sweep_id}';
         const call = http.GET(path, { params, signal });
         return sweepState(await core.api.data(call));
       });
     case 'deployment':
       return new Source(model, core, ['deployment'], async signal => {
         const params = { path: { name: get<string>('name') } };
-        const call = http.GET('/genops/deployments/{name}', { params, signal });
+        const call = http.GET('/deployments/{name}', { params, signal });
         return deploymentState(await core.api.data(call));
       });
     case 'profile':
@@ -61,7 +61,7 @@ async function findProfile(
   let id: string | undefined = model.get('id');
   if (!id) {
     const since: number = model.get('started_at') ?? Infinity;
-    const all = await api.data(api.http.GET('/genops/profiles', { signal }));
+    const all = await api.data(api.http.GET('/profiles', { signal }));
     id = all
       .filter(one => one.title === (model.get('title') as string))
       .filter(one => one.created_at >= since - CLOCK_S)
@@ -72,7 +72,7 @@ async function findProfile(
     return { state: 'unknown', message };
   }
   const params = { path: { profile_id: id } };
-  const path = '/genops/profiles/{profile_id}';
+  const path = '/profiles/{profile_id}';
   const { state, title, message, summary } = await api.data(
     api.http.GET(path, { params, signal })
   );

@@ -69,7 +69,7 @@ export class Bench {
 
   private async _answer(request: Request): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
-    const call = `${request.method} ${pathname.replace('/genops', '')}`;
+    const call = `${request.method} ${pathname.replace('/genops/v1', '')}`;
     const text = await request.text();
     const body: unknown = text ? JSON.parse(text) : undefined;
     this.calls.push(call);

@@ -27,7 +27,7 @@ export class MemoryService {
   /** All devices, over the whole recording. */
   async timelines(id: string, signal?: AbortSignal): Promise<IHeldTimeline[]> {
     const answer = await this._api.data(
-      this._api.http.GET('/genops/profiles/{profile_id}/memory', {
+      this._api.http.GET('/profiles/{profile_id}/memory', {
         params: { path: { profile_id: id } },
         signal
       })
@@ -43,7 +43,7 @@ export class MemoryService {
     signal?: AbortSignal
   ): Promise<IHeldTimeline> {
     return this._api.data(
-      this._api.http.GET('/genops/profiles/{profile_id}/memory/{device}', {
+      this._api.http.GET('/profiles/{profile_id}/memory/{device}', {
         params: { path: { profile_id: id, device: String(device) }, query },
         signal
       })
@@ -59,7 +59,7 @@ export class MemoryService {
   ): Promise<IHeldMoment> {
     return this._api.data(
       this._api.http.GET(
-        '/genops/profiles/{profile_id}/memory/{device}/moment',
+        '/profiles/{profile_id}/memory/{device}/moment',
         {
           params: { path: { profile_id: id, device: String(device) }, query },
           signal

@@ -1,0 +1,71 @@
+"""Who did what: one row of the shared store for each operation that changed or started something."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from .errors import GenOpsError
+from .operations import Operation
+from .principals import PRINCIPAL
+
+if TYPE_CHECKING:
+    from .store import LocalStore
+
+log = logging.getLogger("genops_lab")
+
+
+class AuditLog:
+    """Rows wait in this user's own store until the shared one has them, so that nothing is lost while it is away."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+
+    async def note(self, operation: Operation, subject: Mapping[str, str], outcome: str) -> None:
+        """Add a row. ``subject``: the path's ids; nothing of a body, which may hold secrets.
+        ``outcome``: ``ok``, or the error's code."""
+        row = {
+            "id": str(uuid.uuid4()),
+            "at": time.time(),
+            "principal": str(PRINCIPAL.get() or ""),
+            "action": operation.action,
+            "resource": operation.resource,
+            "operation": operation.id,
+            "outcome": outcome,
+            "detail": msgspec.json.encode(subject).decode(),
+        }
+        try:
+            await asyncio.to_thread(self._add, row)
+        except GenOpsError as error:  # the operation is done: its answer is not lost to its record
+            log.error("%s by %s is not in the audit log: %s", operation.id, row["principal"], error.message)
+
+    def _add(self, row: Mapping[str, Any]) -> None:
+        from .store import post
+        from .store.shared_tables import audit
+
+        with self._store.transaction() as connection:
+            post(connection, audit, row)
+
+
+async def perform(
+    operation: Operation, service: Any, arguments: dict[str, Any], audit: AuditLog | None
+) -> Any:
+    """Do an operation with checked arguments, and note who did it. Raises what the operation raises."""
+    outcome = "failed"
+    try:
+        result = await operation.call(service, arguments)
+        outcome = "ok"
+        return result
+    except GenOpsError as error:
+        outcome = error.code
+        raise
+    finally:
+        if audit is not None and operation.audited:
+            subject = {name: str(arguments[name]) for name in operation.path_parameters}
+            await audit.note(operation, subject, outcome)
