@@ -13,7 +13,8 @@ from ..core.events import EventBus
 from ..core.live import LiveHub
 from ..core.locks import FileLock
 from ..core.settings import Settings
-from ..core.store import Store
+from ..core.store import LocalStore, SharedStore
+from ..core.store.outbox import Outbox
 from ..core.tasks import TasksService
 from ..deployments.service import DeploymentsService
 from ..doctor.service import DoctorService
@@ -56,10 +57,16 @@ class Application:
     """All services. ``services`` finds one by its class name, as operations name it."""
 
     def __init__(
-        self, settings: Settings, store: Store, live: LiveHub, kernels: KernelDirectory | None = None
+        self,
+        settings: Settings,
+        store: LocalStore,
+        shared: SharedStore,
+        live: LiveHub,
+        kernels: KernelDirectory | None = None,
     ) -> None:
         self.settings = settings
-        self.store = store
+        self.store, self.shared = store, shared
+        self.outbox = Outbox(store, shared)
         self.events = EventBus(store)
         self.live = live
         self.tasks = TasksService(self.events)
@@ -154,8 +161,9 @@ class Application:
         supervise: bool = True,
     ) -> Application:
         """Open the store off the event loop and start what must run."""
-        url = settings.store_url or f"sqlite:///{settings.data_dir / 'store.db'}"
-        lab = Application(settings, await asyncio.to_thread(Store, url), live or LiveHub(), kernels)
+        shared = SharedStore.at(settings.store_url, settings.data_dir)
+        store = await asyncio.to_thread(LocalStore, settings.data_dir / "store.db", former=settings.store_url)
+        lab = Application(settings, store, shared, live or LiveHub(), kernels)
         await lab.targets.open()
         lab.targets.holders = KernelOwners(lab.remote, lab.targets.changed)
         lab._remote_tracking = RemoteTracking(
@@ -179,7 +187,7 @@ class Application:
     async def _supervise(self) -> None:
         while not self._supervisor.try_acquire():
             await asyncio.sleep(5)
-        await asyncio.gather(self.tracking.supervise(), self.deployments.supervise())
+        await asyncio.gather(self.tracking.supervise(), self.deployments.supervise(), self.outbox.supervise())
 
     def _follow_starts(self) -> None:
         """A kernel that starts may have taken one that stood ready."""
@@ -215,3 +223,4 @@ class Application:
         await self.mlflow.close()
         self._supervisor.release()
         await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self.shared.close)

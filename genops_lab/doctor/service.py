@@ -18,7 +18,7 @@ from .redaction import Redactor
 
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.hosts.models import Target
 
@@ -56,7 +56,7 @@ class Patient(Protocol):
         ...
 
     @property
-    def store(self) -> Store:
+    def store(self) -> LocalStore:
         """What it remembers."""
         ...
 

@@ -37,7 +37,7 @@ from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.link.connections import HostConnections
     from genops_lab.hosts.link.state import LinkState
@@ -68,7 +68,7 @@ class TargetsService:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: LocalStore,
         events: EventBus,
         live: LiveHub,
         tasks: TasksService,

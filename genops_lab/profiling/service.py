@@ -35,7 +35,7 @@ from .models import (
 from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
 
 log = logging.getLogger("genops_lab")
@@ -56,7 +56,9 @@ CLOSE_TIMEOUT_S = 15.0
 class ProfilesService:
     """Keeps traces, has them analysed near the data, and attaches them to their runs."""
 
-    def __init__(self, settings: Settings, mlflow: MlflowConnection, store: Store, events: EventBus) -> None:
+    def __init__(
+        self, settings: Settings, mlflow: MlflowConnection, store: LocalStore, events: EventBus
+    ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .ledger import KeptProfiles
         from .remote_analysis.host_traces import HostTraces

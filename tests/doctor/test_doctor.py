@@ -17,7 +17,7 @@ import pytest
 from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.doctor.checks import environment, storage, targets, tracking, versions
 from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
@@ -45,7 +45,7 @@ class Parts:
     """What a Lab has for its doctor."""
 
     settings: Settings
-    store: Store
+    store: LocalStore
     mlflow: MlflowConnection
     targets: Places
 
@@ -69,7 +69,7 @@ async def doctor(
     if not first_start:
         place_store(home.data)
     made = Settings(data_dir=home.data, **settings)  # type: ignore[arg-type]
-    parts = Parts(made, Store.at(home.data / "store.db"), MlflowConnection(made), Places(known or []))
+    parts = Parts(made, LocalStore(home.data / "store.db"), MlflowConnection(made), Places(known or []))
     try:
         with warm_workers():
             yield DoctorService(parts)
@@ -262,7 +262,7 @@ def test_a_proxy_without_exceptions_is_a_warning(at_home: Home, monkeypatch: pyt
 
 def test_a_long_socket_path_is_an_error(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENOPS_RUNTIME_DIR", str(at_home.path / ("x" * 90)))
-    store = Store.at(at_home.data / "store.db")
+    store = LocalStore(at_home.data / "store.db")
     check = one(storage.examine(at_home.data, store), "sockets")
     store.close()
     assert (check.state, "too long" in check.detail) == ("error", True)
@@ -270,7 +270,7 @@ def test_a_long_socket_path_is_an_error(at_home: Home, monkeypatch: pytest.Monke
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_an_error(at_home: Home) -> None:
-    store = Store.at(at_home.path / "store.db")
+    store = LocalStore(at_home.path / "store.db")
     at_home.data.chmod(0o500)
     check = one(storage.examine(at_home.data, store), "data")
     at_home.data.chmod(0o700)

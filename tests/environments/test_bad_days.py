@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel, register_kernel
 from tests.support.lab_server import free_port, running_lab, start_lab
@@ -186,7 +186,7 @@ def test_a_corrupt_store_is_set_aside_and_named(home: Home) -> None:
         assert str(aside) in notice and "set aside" in notice
         assert server.get("genops/deployments") == []
     assert aside.read_bytes() == garbage
-    store = Store.at(home.data / "store.db")
+    store = LocalStore(home.data / "store.db")
     store.close()
     assert store.set_aside is None, "the next start has nothing to tell"
 

@@ -17,7 +17,7 @@ from genops_lab.core.models import Check
 from genops_lab.core.paths import file_system_of, on_network, runtime_dir
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
 
 LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
 SOCKET_PATH_LIMIT = 108
@@ -26,7 +26,7 @@ SOCKET_NAME_LENGTH = 32
 INTEGRITY_S = 3.0
 
 
-def examine(data_dir: Path, store: Store) -> list[Check]:
+def examine(data_dir: Path, store: LocalStore) -> list[Check]:
     """The data folder, the disk, the store, the sockets' folder."""
     return [_data(data_dir), _disk(data_dir), _store(store), *_set_aside(data_dir), _sockets()]
 
@@ -67,11 +67,11 @@ def _disk(data_dir: Path) -> Check:
     return Check(id="disk", title="Disk", state="ok", detail=detail)
 
 
-def _store(store: Store) -> Check:
+def _store(store: LocalStore) -> Check:
     title = "Store"
     try:
         changes = sum(store.revisions().values())
-        with store.transaction() as connection:
+        with store.reading() as connection:
             connection.exec_driver_sql("SELECT 1")
     except GenOpsError as error:
         return Check(id="store", title=title, state="error", detail=error.message, hint=error.hint)

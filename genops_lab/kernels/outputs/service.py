@@ -16,7 +16,7 @@ from .presence import Presence
 from .recorder import Recorder
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
 
     from .full_text import Text
 
@@ -36,7 +36,7 @@ class OutputsService:
     ``recovering(kernel_id)`` answers whether more of the past is on its way.
     """
 
-    def __init__(self, settings: Settings, store: Store, events: EventBus) -> None:
+    def __init__(self, settings: Settings, store: LocalStore, events: EventBus) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .ledger import KernelLedger
 
