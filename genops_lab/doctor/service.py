@@ -19,6 +19,7 @@ from .redaction import Redactor
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
+    from genops_lab.core.store.outbox import Outbox
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.hosts.models import Target
 
@@ -58,6 +59,11 @@ class Patient(Protocol):
     @property
     def store(self) -> LocalStore:
         """What it remembers."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits for the shared store."""
         ...
 
     @property
@@ -117,7 +123,10 @@ class DoctorService:
         parts = await asyncio.gather(
             _examined("versions", asyncio.to_thread(versions.examine)),
             _examined("environment", asyncio.to_thread(environment.examine, settings, in_server)),
-            _examined("storage", asyncio.to_thread(storage.examine, settings.data_dir, self._lab.store)),
+            _examined(
+                "storage",
+                asyncio.to_thread(storage.examine, settings.data_dir, self._lab.store, self._lab.outbox),
+            ),
             _examined("mlflow", tracking.examine(self._lab.mlflow)),
             _examined("targets", self._targets()),
             _examined("outputs", self._outputs(in_server)),

@@ -492,8 +492,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool store.db
-supervisor.lock sweeps tracking.lock wheels
+deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool
+store.db supervisor.lock sweeps tracking.lock wheels
 """,
 )
 

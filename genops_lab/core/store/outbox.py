@@ -28,7 +28,7 @@ class Outbox:
     """What :func:`~genops_lab.core.store.post` has put there. The process that supervises delivers."""
 
     def __init__(self, local: LocalStore, shared: SharedStore) -> None:
-        self._local, self._shared = local, shared
+        self._local, self.shared = local, shared
 
     def waiting(self) -> int:
         """Return how many changes have not been written to the shared store."""
@@ -45,7 +45,7 @@ class Outbox:
                 rows = connection.execute(select(outbox).order_by(outbox.c.number).limit(_AT_ONCE)).all()
             if not rows:
                 return
-            self._shared.run(lambda connection, rows=rows: self._write(connection, rows))  # type: ignore[misc]
+            self.shared.run(lambda connection, rows=rows: self._write(connection, rows))  # type: ignore[misc]
             with self._local.transaction() as connection:
                 connection.execute(delete(outbox).where(outbox.c.number <= rows[-1].number))
 
@@ -64,10 +64,10 @@ class Outbox:
 
     def _write(self, connection: Connection, rows: list[Row[Any]]) -> None:
         for row in rows:
-            table = self._shared.schema.tables.tables[row.table_name]
+            table = self.shared.schema.tables.tables[row.table_name]
             values = {
-                "owner": self._shared.owner,
-                "team": self._shared.team,
+                "owner": self.shared.owner,
+                "team": self.shared.team,
                 **msgspec.json.decode(row.content),
             }
             # PostgreSQL takes no NUL in a text.
