@@ -162,7 +162,8 @@ class Application:
     ) -> Application:
         """Open the store off the event loop and start what must run."""
         shared = SharedStore.at(settings.store_url, settings.data_dir)
-        store = await asyncio.to_thread(LocalStore, settings.data_dir / "store.db", former=settings.store_url)
+        former = shared.url if settings.store_url else None
+        store = await asyncio.to_thread(LocalStore, settings.data_dir / "store.db", former=former)
         lab = Application(settings, store, shared, live or LiveHub(), kernels)
         await lab.targets.open()
         lab.targets.holders = KernelOwners(lab.remote, lab.targets.changed)

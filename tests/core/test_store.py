@@ -89,6 +89,14 @@ def test_digests_of_models_that_older_versions_took_are_forgotten(tmp_path: Path
         assert connection.execute("SELECT * FROM model_hashes").fetchall() == []
 
 
+def test_a_write_transaction_that_has_only_read_holds_others_off(tmp_path: Path) -> None:
+    """Else what it read may not hold when it writes."""
+    store = LocalStore(tmp_path / "store.db")
+    with store.transaction(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        sqlite3.connect(tmp_path / "store.db", timeout=0).execute("BEGIN IMMEDIATE")
+    store.close()
+
+
 def _bump_many(path: Path) -> None:
     store = LocalStore(path)
     for _ in range(50):

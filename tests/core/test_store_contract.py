@@ -294,6 +294,9 @@ def test_a_server_that_is_away_is_named_without_its_password_and_comes_back(serv
     finally:
         server.start()
     assert (store.touch("run"), later.touch("run")) == (2, 3)
+    server.stop()
+    server.start()
+    assert store.touch("run") == 4, "a connection of before is not used"
     store.close()
     later.close()
 
@@ -421,7 +424,7 @@ def names_in(store: Store, column: Any) -> list[str]:
 
 
 def test_the_tables_of_a_store_of_before_become_local_once(former: str, tmp_path: Path) -> None:
-    local = LocalStore(tmp_path / "store.db", former=former)
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
     # A file is this user's; a server may have been a team's, so what others did there, and whose models load
     # unasked, is not taken from there.
     own = former.startswith("sqlite")
@@ -432,7 +435,7 @@ def test_the_tables_of_a_store_of_before_become_local_once(former: str, tmp_path
     with local.transaction() as connection:
         connection.execute(targets.delete())
     local.close()
-    local = LocalStore(tmp_path / "store.db", former=former)
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
     assert names_in(local, targets.c.name) == [], "what was removed since stays away"
     local.close()
     shared = SharedStore(former)
@@ -454,11 +457,11 @@ def test_copying_that_is_killed_begins_again(tmp_path: Path) -> None:
             return put(connection, *arguments, **options)
 
         patch.setattr("genops_lab.core.store.local.upsert", until_the_third)
-        killed_in(lambda: LocalStore(tmp_path / "store.db", former=former))
+        killed_in(lambda: LocalStore(tmp_path / "store.db", former=make_url(former)))
     local = LocalStore(tmp_path / "store.db")
     assert names_in(local, deployments.c.name) == [] and names_in(local, targets.c.name) == []
     local.close()
-    local = LocalStore(tmp_path / "store.db", former=former)
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
     assert names_in(local, targets.c.name) == ["gpu"] and len(names_in(local, profiles.c.id)) == 3
     local.close()
 
@@ -472,7 +475,7 @@ def test_what_the_store_in_use_said_goes_before_an_older_file(tmp_path: Path) ->
     before.close()
     former = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     fill(former, tmp_path)
-    local = LocalStore(tmp_path / "store.db", former=former)
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
     with local.reading() as connection:
         state = connection.execute(select(deployments.c.state).where(deployments.c.name == "digits")).scalar()
     assert state == "running" and local.revisions() == {"run": 9}
@@ -484,13 +487,13 @@ def test_a_server_of_before_that_is_away_is_copied_later(tmp_path: Path, server:
     fill(former, tmp_path)
     server.stop()
     try:
-        local = LocalStore(tmp_path / "store.db", former=former)
+        local = LocalStore(tmp_path / "store.db", former=make_url(former))
         with local.transaction() as connection:
             connection.execute(targets.insert().values(**{**TARGET, "host": "gpu2"}))
         local.close()
     finally:
         server.start()
-    local = LocalStore(tmp_path / "store.db", former=former)
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
     assert names_in(local, targets.c.host) == ["gpu2"], "what was said since goes before"
     assert names_in(local, profiles.c.id) == ["p0", "p1", "p2"]
     local.close()
@@ -500,7 +503,7 @@ def test_both_stores_may_be_one_file(tmp_path: Path) -> None:
     """``store_url`` may name the very file that is the local store's."""
     url = f"sqlite:///{tmp_path / 'store.db'}"
     fill(url, tmp_path)
-    local, shared = LocalStore(tmp_path / "store.db", former=url), SharedStore(url)
+    local, shared = LocalStore(tmp_path / "store.db", former=make_url(url)), SharedStore(url)
     post_entries(local, "a")
     Outbox(local, shared).deliver()
     assert audited(shared) == ["a"] and names_in(local, targets.c.name) == ["gpu"]

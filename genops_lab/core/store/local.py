@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, inspect, select
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from .store import Schema, Store, upsert, version_in
+from ..errors import GenOpsError
+from .store import Schema, Store, connect_to_server, upsert, version_in
 from .tables import former_stores, metadata, outbox
 
 #: Heads of the one store of before, which held the local tables wherever ``store_url`` pointed.
@@ -30,23 +30,24 @@ log = logging.getLogger("genops_lab")
 class LocalStore(Store):
     """What this user and machine alone can use: processes, paths, targets, sweeps. Open from its making on.
 
-    ``former`` is the ``store_url`` of a Lab that may have had these tables there until now; they are copied once, and
-    left where they were.
+    ``former`` is a database where older versions may have had these tables (``store_url``); they are copied once, and
+    left there as they are.
     """
 
     schema = Schema(metadata, Path(__file__).parent / "migrations", "0007")
     title = "The GenOps store"
     newer_hint = "Upgrade genops-lab, or set GenOpsLab.data_dir to another folder."
 
-    def __init__(self, path: Path, *, former: str = "") -> None:
-        self._former = make_url(former) if former else None
+    def __init__(self, path: Path, *, former: URL | None = None) -> None:
+        self._former = former
         super().__init__(URL.create("sqlite", database=str(path)))
         self.open()
 
     def _opened(self, engine: Engine) -> None:
-        if self._former is None or self._former.database == str(self.path):
+        former, path = self._former, Path(self.url.database or "")
+        if former is None or _is_file(former, path):
             return
-        digest = hashlib.sha256(self._former.render_as_string().encode()).hexdigest()
+        digest = hashlib.sha256(former.render_as_string().encode()).hexdigest()
         with engine.begin() as connection:
             state = connection.execute(
                 select(former_stores.c.state).where(former_stores.c.digest == digest)
@@ -54,18 +55,18 @@ class LocalStore(Store):
             if state == "copied":
                 return
             try:
-                # What was written here since the other one could not be read is newer than what lies there.
-                copied = _copy(
-                    connection, self._former, Path(self.url.database or "").parent, replaces=state is None
-                )
+                with connection.begin_nested():
+                    # What was written here since the other one could not be read is newer than what lies there.
+                    if not _copy(connection, former, path.parent, replaces=state is None):
+                        return
                 state = "copied"
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, GenOpsError) as error:
+                reason = str(error).splitlines()[0]
                 log.warning(
-                    "What an older GenOps Lab kept in GenOpsLab.store_url cannot be read yet: %s", error
+                    "What an older GenOps Lab kept in GenOpsLab.store_url is not read yet: %s", reason
                 )
-                state, copied = "later", True
-            if copied:
-                upsert(connection, former_stores, {"digest": digest, "state": state}, change={"state": state})
+                state = "later"
+            upsert(connection, former_stores, {"digest": digest, "state": state}, change={"state": state})
 
 
 def post(connection: Connection, table: Table, row: Mapping[str, Any], *, remove: bool = False) -> None:
@@ -88,7 +89,7 @@ def _copy(connection: Connection, former: URL, data_dir: Path, *, replaces: bool
     on_server = former.get_backend_name() != "sqlite"
     if not on_server and not Path(former.database or "").is_file():
         return False
-    engine = create_engine(former, hide_parameters=True)
+    engine = connect_to_server(former) if on_server else create_engine(former, hide_parameters=True)
     try:
         with engine.connect() as source:
             head = version_in(source, "alembic_version")
@@ -104,6 +105,10 @@ def _copy(connection: Connection, former: URL, data_dir: Path, *, replaces: bool
     finally:
         engine.dispose()
     return True
+
+
+def _is_file(url: URL, path: Path) -> bool:
+    return url.get_backend_name() == "sqlite" and Path(url.database or "").resolve() == path.resolve()
 
 
 def _copy_table(connection: Connection, source: Connection, table: Table, replaces: bool, below: str) -> None:

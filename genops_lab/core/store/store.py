@@ -225,32 +225,7 @@ class Store:
                 connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
             return engine
-        known = {"connect_timeout": 5, "tcp_user_timeout": 10_000, "application_name": "genops-lab"}
-        try:
-            engine = create_engine(
-                self.url,
-                hide_parameters=True,
-                isolation_level="SERIALIZABLE",
-                # Many users' Labs share the server: one that is idle keeps one connection.
-                pool_size=1,
-                max_overflow=4,
-                pool_timeout=BUSY_S,
-                pool_pre_ping=True,
-                connect_args={name: value for name, value in known.items() if name not in self.url.query},
-            )
-        except ImportError as error:
-            raise Failed(
-                f"No driver for {self.place} is installed: {error}.",
-                hint="Install it with: pip install 'genops-lab[postgresql]'",
-            ) from error
-
-        @event.listens_for(engine, "connect")
-        def _bound(connection: Any, _record: Any) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET lock_timeout = {BUSY_S * 1000:.0f}")
-            connection.commit()
-
-        return engine
+        return connect_to_server(self.url)
 
     def _set_aside_if_corrupt(self, path: Path) -> None:
         if not path.exists() or path.stat().st_size == 0:
@@ -314,6 +289,42 @@ class Store:
 
     def _version(self, connection: Connection) -> str | None:
         return version_in(connection, f"{self.schema.prefix}alembic_version")
+
+
+def connect_to_server(url: URL) -> Engine:
+    """Return an engine of a PostgreSQL whose transactions are serialisable. Raises Failed without a driver."""
+    # A server behind a network that drops everything is given up within seconds.
+    known: dict[str, Any] = {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
+        "application_name": "genops-lab",
+    }
+    known |= {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            isolation_level="SERIALIZABLE",
+            # Many users' Labs share the server: one that is idle keeps one connection.
+            pool_size=1,
+            max_overflow=4,
+            pool_timeout=BUSY_S,
+            pool_pre_ping=True,
+            connect_args={name: value for name, value in known.items() if name not in url.query},
+        )
+    except ImportError as error:
+        raise Failed(
+            f"GenOpsLab.store_url names a PostgreSQL, and no driver for it is installed: {error}.",
+            hint="Install it with: pip install 'genops-lab[postgresql]'",
+        ) from error
+
+    @event.listens_for(engine, "connect")
+    def _bound(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET lock_timeout = {BUSY_S * 1000:.0f}")
+        connection.commit()
+
+    return engine
 
 
 def upsert(
