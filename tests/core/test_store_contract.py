@@ -301,6 +301,29 @@ def test_a_server_that_is_away_is_named_without_its_password_and_comes_back(serv
     later.close()
 
 
+def test_a_user_of_the_server_needs_no_right_to_make_tables_later(database: str) -> None:
+    owner, limited = SharedStore(database), SharedStore(make_url(database).set(username="limited"))
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE limited LOGIN"))
+    with pytest.raises(Unavailable, match="permission denied"):
+        limited.touch("run")
+    assert owner.touch("run") == 1
+    with engine.begin() as connection:
+        connection.execute(
+            text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO limited")
+        )
+    assert limited.touch("run") == 2 and limited.revisions() == {"run": 2}
+    with engine.connect() as connection:
+        idle = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'limited'"
+        )
+        assert connection.execute(idle).scalar_one() == 1
+    owner.close()
+    limited.close()
+    engine.dispose()
+
+
 def test_what_store_url_cannot_name_is_refused_with_words() -> None:
     for url in ("mysql://ada:planted-secret@db/x", "sqlite://", "no url at all"):
         with pytest.raises(InvalidRequest) as caught:

@@ -189,20 +189,26 @@ class Store:
 
     def _open(self) -> Engine:
         if self.path is None:
-            engine = self._connect()
-            self._migrate(engine)
-            return engine
+            return self._migrated()
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.path.with_suffix(".lock")):
             self._set_aside_if_corrupt(self.path)
-            engine = self._connect()
-            self._migrate(engine)
-            self._opened(engine)
+            engine = self._migrated()
         self.path.chmod(0o600)
         return engine
 
+    def _migrated(self) -> Engine:
+        engine = self._connect()
+        try:
+            self._migrate(engine)
+            self._opened(engine)
+        except BaseException:
+            engine.dispose()  # the next opening has connections of its own
+            raise
+        return engine
+
     def _opened(self, engine: Engine) -> None:
-        """What else is done while other processes that open the file wait."""
+        """What else is done at an opening, while other processes that open the file wait."""
 
     def _connect(self) -> Engine:
         if self.path is not None:
