@@ -7,6 +7,8 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ import pytest
 
 from genops_lab.app.application import Application
 from genops_lab.core.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import remote_kernels
+from genops_lab.hosts.ledger import Ledger
 from genops_lab.hosts.models import ChangeTarget, NewTarget, RemoveQuery, StopKernel
+from genops_lab.hosts.records import record_of
 from tests.support.homes import Home
 
 from .labs import open_lab, run, until
@@ -364,3 +369,23 @@ def test_a_configuration_is_read() -> None:
         ("a", "h", 2.0),
         ("b", "", None),
     ]
+
+
+def test_a_change_is_refused_when_the_administrator_takes_the_target_over_meanwhile(tmp_path: Path) -> None:
+    store, other = LocalStore(tmp_path / "store.db"), LocalStore(tmp_path / "store.db")
+    ledger = Ledger(store)
+    ledger.add(record_of(new()))
+    begin = store.transaction
+
+    @contextmanager
+    def transaction() -> Iterator[Any]:
+        Ledger(other).adopt([record_of(new(price_per_hour=9.0))])  # the other server starts
+        with begin() as connection:
+            yield connection
+
+    store.transaction = transaction  # type: ignore[method-assign]
+    with pytest.raises(NotAllowed):
+        ledger.change("gpu1", ChangeTarget(price_per_hour=1.0))
+    assert ledger.get("gpu1").price_per_hour == 9.0
+    store.close()
+    other.close()
