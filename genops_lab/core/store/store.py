@@ -30,6 +30,8 @@ _NO_RIGHT = "42501"
 #: Of PostgreSQL's advisory locks, the one under which tables are made ("GOL" and a number).
 _MIGRATING = 0x474F4C01
 _READING = "genops_reading"
+#: What migrations call is one for the whole process.
+_ALEMBIC = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -270,7 +272,6 @@ class Store:
         options = {} if self.path is not None else {"isolation_level": "READ COMMITTED"}
         with engine.execution_options(**options).begin() as connection:
             if self.path is None:
-                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
             found = self._version(connection)
             if found is not None:
@@ -285,7 +286,7 @@ class Store:
             def upgrade(revision: Any, _context: Any) -> Any:
                 return script._upgrade_revs(self.schema.head, revision)
 
-            with EnvironmentContext(config, script, fn=upgrade) as environment:
+            with _ALEMBIC, EnvironmentContext(config, script, fn=upgrade) as environment:
                 environment.configure(
                     connection=connection,
                     transaction_per_migration=False,
