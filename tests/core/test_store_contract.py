@@ -19,7 +19,7 @@ from genops_lab.core.errors import Failed, InvalidRequest, Unavailable
 from genops_lab.core.store import LocalStore, SharedStore, Store, post, upsert
 from genops_lab.core.store.outbox import Outbox
 from genops_lab.core.store.shared_tables import audit, deployment_specs
-from genops_lab.core.store.tables import deployments, model_hashes, profiles, revisions, targets
+from genops_lab.core.store.tables import deployments, model_hashes, profiles, revisions, targets, tracked_runs
 from tests.support.postgres import Postgres, missing, postgres
 from tests.support.stores import store_of_before
 
@@ -453,6 +453,9 @@ def test_the_tables_of_a_store_of_before_become_local_once(former: str, tmp_path
     own = former.startswith("sqlite")
     assert names_in(local, targets.c.name) == ["gpu"]
     assert names_in(local, deployments.c.name) == (["another's", "digits"] if own else ["digits"])
+    with local.reading() as connection:
+        running = connection.execute(select(deployments).where(deployments.c.name == "digits")).one()
+    assert running._mapping == deployment("digits", tmp_path / "deployments" / "digits"), "it goes on"
     assert names_in(local, profiles.c.id) == ["p0", "p1", "p2"]
     assert names_in(local, model_hashes.c.digest) == (["d"] if own else [])
     with local.transaction() as connection:
@@ -465,6 +468,25 @@ def test_the_tables_of_a_store_of_before_become_local_once(former: str, tmp_path
     assert shared.touch("audit") == 1, "the shared tables come beside those of before"
     shared.close()
     store_of_before(former).close()  # an older Lab opens it as it was
+
+
+def test_an_older_store_has_fewer_tables_and_columns(tmp_path: Path) -> None:
+    former = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    before = store_of_before(former, "0001")
+    with before.transaction() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO tracked_runs (run_key, name, state, acked_seq, started_at) VALUES ('k', 'n', 'open', 7, 1)"
+            )
+        )
+        connection.execute(text("INSERT INTO model_hashes VALUES ('d', 'r', 'm', 1)"))
+    before.close()
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    with local.reading() as connection:
+        (run,) = connection.execute(select(tracked_runs))
+    assert (run.run_key, run.acked_seq, run.place) == ("k", 7, None)
+    assert names_in(local, model_hashes.c.digest) == [], "as the migration of then forgets them"
+    local.close()
 
 
 def test_copying_that_is_killed_begins_again(tmp_path: Path) -> None:
