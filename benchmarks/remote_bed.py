@@ -119,12 +119,12 @@ def _has_sshpyk() -> bool:
 
 def _add_targets(made: Bed) -> None:
     from genops_lab.core.paths import data_dir
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.records import TargetRecord
     from genops_lab.kernels.kernelspecs import install_kernelspec
 
-    store = Store(f"sqlite:///{data_dir() / 'store.db'}")
+    store = LocalStore(data_dir() / "store.db")
     try:
         ledger = Ledger(store)
         for way in OURS:

@@ -9,13 +9,15 @@ import asyncio
 import dataclasses
 from typing import TypeVar
 
+from ..core.audit import AuditLog
 from ..core.events import EventBus
 from ..core.jupyter import JupyterServer
 from ..core.live import LiveHub
 from ..core.locks import FileLock
 from ..core.services import Services
 from ..core.settings import Settings
-from ..core.store import Store
+from ..core.store import LocalStore, SharedStore
+from ..core.store.outbox import Outbox
 from ..core.tasks import TasksService
 from .features import FEATURES, SWITCHES
 
@@ -25,13 +27,23 @@ T = TypeVar("T")
 class Application:
     """Opens the services of all features, also of those that are switched off: others use them."""
 
-    def __init__(self, settings: Settings, store: Store, live: LiveHub, server: JupyterServer | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: LocalStore,
+        shared: SharedStore,
+        live: LiveHub,
+        server: JupyterServer | None,
+    ) -> None:
         self.settings = dataclasses.replace(settings, rooms=settings.rooms or SWITCHES)
-        self.store = store
+        self.store, self.shared = store, shared
         self.events = EventBus(store)
         self.services = Services()
         self.services.provide(Settings, lambda _get: self.settings)
-        self.services.provide(Store, lambda _get: store)
+        self.services.provide(LocalStore, lambda _get: store)
+        self.services.provide(SharedStore, lambda _get: shared)
+        self.services.provide(Outbox, lambda _get: Outbox(store, shared))
+        self.services.provide(AuditLog, lambda _get: AuditLog(store))
         self.services.provide(EventBus, lambda _get: self.events)
         self.services.provide(LiveHub, lambda _get: live)
         if server is not None:
@@ -52,9 +64,10 @@ class Application:
         supervise: bool = True,
     ) -> Application:
         """Open the store off the event loop and start what must run."""
-        url = settings.store_url or f"sqlite:///{settings.data_dir / 'store.db'}"
-        store = await asyncio.to_thread(Store, url)
-        application = Application(settings, store, live or LiveHub(), server)
+        shared = SharedStore.at(settings.store_url, settings.data_dir)
+        former = shared.url if settings.store_url else None
+        store = await asyncio.to_thread(LocalStore, settings.data_dir / "store.db", former=former)
+        application = Application(settings, store, shared, live or LiveHub(), server)
         await application.services.open()
         if supervise:
             application._supervising = asyncio.create_task(application._supervise())
@@ -88,3 +101,4 @@ class Application:
         await self.events.close()
         self._supervisor.release()
         await asyncio.to_thread(self.store.close)
+        await asyncio.to_thread(self.shared.close)

@@ -41,9 +41,9 @@ class GenOpsLab(ExtensionApp):
     data_dir = Unicode(
         "", help="Where GenOps Lab keeps its data; empty: 'genops' in the Jupyter data directory."
     ).tag(config=True)
-    store_url = Unicode("", help="SQLAlchemy URL of the store; empty: an SQLite file in data_dir.").tag(
-        config=True
-    )
+    store_url = Unicode(
+        "", help="URL of the shared store, such as postgresql://user@host/db; empty: a file in data_dir."
+    ).tag(config=True)
     mlflow_uri = Unicode(
         "", help="URI of an MLflow to use in place of the embedded one (locks the setting)."
     ).tag(config=True)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from .errors import GenOpsError
 from .operations import Operation
@@ -30,27 +26,20 @@ class AuditLog:
     async def note(self, operation: Operation, subject: Mapping[str, str], outcome: str) -> None:
         """Add a row. ``subject``: the path's ids; nothing of a body, which may hold secrets.
         ``outcome``: ``ok``, or the error's code."""
-        row = {
-            "id": str(uuid.uuid4()),
-            "at": time.time(),
-            "principal": str(PRINCIPAL.get() or ""),
-            "action": operation.action,
-            "resource": operation.resource,
-            "operation": operation.id,
-            "outcome": outcome,
-            "detail": msgspec.json.encode(subject).decode(),
-        }
+        from .store.audit import AuditEntry, record
+
+        entry = AuditEntry(
+            principal=str(PRINCIPAL.get() or ""),
+            action=operation.action,
+            resource=operation.resource,
+            operation=operation.id,
+            outcome=outcome,
+            detail=dict(subject),
+        )
         try:
-            await asyncio.to_thread(self._add, row)
+            await asyncio.to_thread(record, self._store, entry)
         except GenOpsError as error:  # the operation is done: its answer is not lost to its record
-            log.error("%s by %s is not in the audit log: %s", operation.id, row["principal"], error.message)
-
-    def _add(self, row: Mapping[str, Any]) -> None:
-        from .store import post
-        from .store.shared_tables import audit
-
-        with self._store.transaction() as connection:
-            post(connection, audit, row)
+            log.error("%s by %s is not in the audit log: %s", operation.id, entry.principal, error.message)
 
 
 async def perform(

@@ -23,7 +23,7 @@ from .lifetime import Lifetime
 from .models import DeployCheck, ModelFile
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
 
@@ -50,7 +50,7 @@ class Checked:
 class ModelChecker:
     """Fetches versions into ``root``. What a person was shown is what is deployed within the hour."""
 
-    def __init__(self, root: Path, registry: RegistryService, store: Store, life: Lifetime) -> None:
+    def __init__(self, root: Path, registry: RegistryService, store: LocalStore, life: Lifetime) -> None:
         self._root = root
         self._registry = registry
         self._store = store

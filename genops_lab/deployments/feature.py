@@ -16,7 +16,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
     from genops_lab.experiments.mlflow import MlflowConnection
@@ -27,7 +27,7 @@ def _provide(services: Services) -> None:
     services.provide(
         DeploymentsService,
         lambda get: DeploymentsService(
-            get(Settings), get(MlflowConnection), get(RegistryService), get(Store), get(EventBus),
+            get(Settings), get(MlflowConnection), get(RegistryService), get(LocalStore), get(EventBus),
             get(LiveHub), get(TasksService),
         ),
     )  # fmt: skip

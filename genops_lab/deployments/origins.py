@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import model_hashes
 
 
-def run_that_recorded(store: Store, digest: str) -> str | None:
+def run_that_recorded(store: LocalStore, digest: str) -> str | None:
     """The id of the run that logged the files of this digest. Blocks."""
-    with store.transaction() as connection:
+    with store.reading() as connection:
         found = connection.execute(
             select(model_hashes.c.run_id).where(model_hashes.c.digest == digest)
         ).scalar()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row, select
 
 from genops_lab.core.errors import NotFound
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore, post
+from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency
 
 from .record import Record, name_in_use
@@ -19,18 +19,18 @@ from .record import Record, name_in_use
 class Records:
     """The table of deployments. All methods block."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def all(self) -> list[Record]:
         """All deployments, newest first."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(deployments).order_by(deployments.c.created_at.desc()))
             return [_record(row) for row in rows]
 
     def get(self, name: str) -> Record:
         """One deployment. Raises NotFound."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
         if row is None:
             raise NotFound(
@@ -42,7 +42,7 @@ class Records:
         """The deployment that was begun with this idempotency key."""
         if not key:
             return None
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             name = connection.execute(
                 select(idempotency.c.subject).where(idempotency.c.key == _stored(key))
             ).scalar()
@@ -52,12 +52,8 @@ class Records:
     def begin(self, record: Record, key: str) -> bool:
         """Take the name and the key, or return False where the key has it. Raises Conflict for a name in use."""
         with self._store.transaction() as connection:
-            if key:
-                taken = connection.execute(
-                    select(idempotency.c.key).where(idempotency.c.key == _stored(key))
-                ).scalar()
-                if taken is not None:
-                    return False
+            if key and self._store.claim_in(connection, _stored(key), "deploy", record.name) is not None:
+                return False
             row = connection.execute(
                 select(deployments).where(deployments.c.name == record.name)
             ).one_or_none()
@@ -66,13 +62,14 @@ class Records:
                 if found.active:
                     raise name_in_use(found)
                 connection.execute(deployments.delete().where(deployments.c.name == record.name))
-            if key:
-                connection.execute(
-                    idempotency.insert().values(
-                        key=_stored(key), operation="deploy", subject=record.name, created_at=time.time()
-                    )
-                )
             connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
+            spec = msgspec.json.encode({"outlives_server": bool(record.outlives_server)}).decode()
+            columns = ("name", "model", "version", "created_at")
+            post(
+                connection,
+                deployment_specs,
+                {**{each: getattr(record, each) for each in columns}, "spec": spec},
+            )
             return True
 
     def change(self, record: Record, **changes: Any) -> Record:
@@ -99,10 +96,12 @@ class Records:
             )
         return self.get(record.name)
 
-    def delete(self, name: str) -> None:
-        """Forget a deployment."""
+    def delete(self, record: Record) -> None:
+        """Forget a deployment, unless the name is another one's by now."""
         with self._store.transaction() as connection:
-            connection.execute(deployments.delete().where(deployments.c.name == name))
+            this = (deployments.c.name == record.name) & (deployments.c.created_at == record.created_at)
+            if connection.execute(deployments.delete().where(this)).rowcount:
+                post(connection, deployment_specs, {"name": record.name}, remove=True)
 
 
 def _stored(key: str) -> str:

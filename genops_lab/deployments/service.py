@@ -31,7 +31,7 @@ from .shielding import to_the_end
 from .supervision import Supervision
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.registry.service import RegistryService
 
@@ -47,7 +47,7 @@ class DeploymentsService(Service):
         settings: Settings,
         mlflow: MlflowConnection,
         registry: RegistryService,
-        store: Store,
+        store: LocalStore,
         events: EventBus,
         live: LiveHub,
         tasks: TasksService,
@@ -276,7 +276,7 @@ class DeploymentsService(Service):
         if record.active:
             raise Conflict(f"{name!r} is {record.state}.", hint="Stop it first, then delete it.")
         await asyncio.to_thread(self._backend.remove, record)
-        await asyncio.to_thread(self._records.delete, name)
+        await asyncio.to_thread(self._records.delete, record)
         self._task_ids.pop(name, None)
         self._changed(name)
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
+    from genops_lab.core.store.outbox import Outbox
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.hosts.service import TargetsService
     from genops_lab.kernels.outputs.service import OutputsService
@@ -24,7 +25,12 @@ def _provide(services: Services) -> None:
     services.provide(
         DoctorService,
         lambda get: DoctorService(
-            get(Settings), get(Store), get(MlflowConnection), get(TargetsService), get(OutputsService)
+            get(Settings),
+            get(LocalStore),
+            get(Outbox),
+            get(MlflowConnection),
+            get(TargetsService),
+            get(OutputsService),
         ),
     )
 

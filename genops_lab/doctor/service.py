@@ -18,7 +18,8 @@ from .redaction import Redactor
 
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
+    from genops_lab.core.store.outbox import Outbox
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.hosts.models import Target
 
@@ -51,10 +52,17 @@ class DoctorService:
     """Status and diagnosis of a Lab, in a server or in a command's own process."""
 
     def __init__(
-        self, settings: Settings, store: Store, mlflow: MlflowConnection, targets: Targets, outputs: Outputs
+        self,
+        settings: Settings,
+        store: LocalStore,
+        outbox: Outbox,
+        mlflow: MlflowConnection,
+        targets: Targets,
+        outputs: Outputs,
     ) -> None:
         self._settings = settings
         self._store = store
+        self._outbox = outbox
         self._mlflow = mlflow
         self._targets = targets
         self._outputs = outputs
@@ -94,7 +102,9 @@ class DoctorService:
         parts = await asyncio.gather(
             _examined("versions", asyncio.to_thread(versions.examine)),
             _examined("environment", asyncio.to_thread(environment.examine, settings, in_server)),
-            _examined("storage", asyncio.to_thread(storage.examine, settings.data_dir, self._store)),
+            _examined(
+                "storage", asyncio.to_thread(storage.examine, settings.data_dir, self._store, self._outbox)
+            ),
             _examined("mlflow", tracking.examine(self._mlflow)),
             _examined("targets", self._examined_targets()),
             _examined("outputs", self._examined_outputs(in_server)),

@@ -17,7 +17,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.kernels.process import MlflowVariables
 
     from .charts.service import ChartsService
@@ -55,7 +55,7 @@ def _provide(services: Services) -> None:
     services.provide(ChartsService, lambda get: ChartsService(get(MlflowConnection)))
     services.provide(
         TrackingService,
-        lambda get: TrackingService(get(MlflowConnection), get(Store), get(EventBus), get(LiveHub)),
+        lambda get: TrackingService(get(MlflowConnection), get(LocalStore), get(EventBus), get(LiveHub)),
     )
 
 

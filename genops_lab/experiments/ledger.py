@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore, upsert
 from genops_lab.core.store.tables import model_hashes, sweep_trials, tracked_runs
 
 from .models import TrackedProcess
@@ -18,12 +18,12 @@ from .tracked import OPEN, TrackedRun
 class TrackedRuns:
     """The table of tracked runs."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def find(self, run_key: str) -> TrackedRun | None:
         """The run of this key."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(tracked_runs).where(tracked_runs.c.run_key == run_key)).first()
         return None if row is None else _run(row)
 
@@ -35,14 +35,14 @@ class TrackedRuns:
     def sessions(self, run_id: str) -> list[TrackedRun]:
         """All that wrote the run that MLflow knows by this id, the latest first."""
         asked = select(tracked_runs).where(tracked_runs.c.run_id == run_id)
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(asked.order_by(tracked_runs.c.started_at.desc())).all()
         return [_run(row) for row in rows]
 
     def open_runs(self, place: str = "") -> list[TrackedRun]:
         """The runs of processes at ``place`` that have not ended."""
         here = func.coalesce(tracked_runs.c.place, "") == place
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(tracked_runs).where(tracked_runs.c.state == OPEN, here)).all()
         return [_run(row) for row in rows]
 
@@ -51,7 +51,7 @@ class TrackedRuns:
         asked = select(sweep_trials).where(
             func.json_extract(sweep_trials.c.trial, "$.kernel_id") == kernel_id
         )
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(asked).first() if kernel_id else None
         if row is None:
             return {}
@@ -98,14 +98,9 @@ class TrackedRuns:
 
     def remember_digest(self, run_id: str, name: str, digest: str) -> None:
         """These model files are what a process of this user logged."""
+        row = {"digest": digest, "run_id": run_id[:64], "name": name, "recorded_at": time.time()}
         with self._store.transaction() as connection:
-            known = connection.execute(select(model_hashes.c.digest).where(model_hashes.c.digest == digest))
-            if known.first() is None:
-                connection.execute(
-                    model_hashes.insert().values(
-                        digest=digest, run_id=run_id[:64], name=name, recorded_at=time.time()
-                    )
-                )
+            upsert(connection, model_hashes, row)
 
 
 def _run(row: Row[Any]) -> TrackedRun:

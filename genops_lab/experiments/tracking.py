@@ -48,7 +48,7 @@ from .spool import Leftover, is_spooled, leftovers
 from .tracked import ENDED, FAILED, OPEN, TrackedRun
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
 
 KERNEL_ENDED = "The kernel ended before the run did"
 _LOOK_EVERY_S = 1.0
@@ -61,7 +61,7 @@ log = logging.getLogger("genops_lab")
 class TrackingService(Service):
     """Writes what kernels spool into MLflow, each event once."""
 
-    def __init__(self, mlflow: MlflowConnection, store: Store, events: EventBus, live: LiveHub) -> None:
+    def __init__(self, mlflow: MlflowConnection, store: LocalStore, events: EventBus, live: LiveHub) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .ledger import TrackedRuns
 

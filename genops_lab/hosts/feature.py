@@ -16,7 +16,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
 
     from .environments import Builds, EnvironmentsService
@@ -29,7 +29,7 @@ def _provide(services: Services) -> None:
     from .target_kernels import TargetKernels
     from .variables import VariablesService
 
-    services.provide(Ledger, lambda get: Ledger(get(Store)))
+    services.provide(Ledger, lambda get: Ledger(get(LocalStore)))
     services.provide(QuestionsService, lambda get: QuestionsService(get(EventBus)))
     services.provide(
         HostConnections, lambda get: HostConnections(get(Settings).data_dir, get(QuestionsService))

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select
 
 from genops_lab.core.errors import Conflict, NotAllowed, NotFound
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import remote_kernels, targets
 from genops_lab.hosts.link.route import Route
 
@@ -31,12 +31,12 @@ class OwnKernel(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """The table of targets. All methods block."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def all(self) -> list[TargetRecord]:
         """All targets: the administrator's first, then in the order in which they were added."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(
                 select(targets).order_by(targets.c.locked.desc(), targets.c.position, targets.c.name)
             )
@@ -44,13 +44,8 @@ class Ledger:
 
     def get(self, name: str) -> TargetRecord:
         """One target. Raises NotFound."""
-        with self._store.transaction() as connection:
-            found = _find(connection, name)
-        if found is None:
-            raise NotFound(
-                f"There is no target {name[:80]!r}.", hint="See the list of targets: genops targets list"
-            )
-        return found
+        with self._store.reading() as connection:
+            return _get(connection, name)
 
     def price_of(self, name: str) -> float | None:
         """What a target costs an hour, in USD; None where nobody said, or where it is not there."""
@@ -76,33 +71,20 @@ class Ledger:
 
     def change(self, name: str, change: ChangeTarget) -> TargetRecord:
         """Replace the price, the secrets and the policy. Raises NotFound, and NotAllowed for the administrator's."""
-        found = self.get(name)
-        if found.locked:
-            raise _locked(name)
+        changes = {
+            "price_per_hour": change.price_per_hour,
+            "secrets": _json(change.secrets),
+            "policy": _json(change.policy),
+        }
         with self._store.transaction() as connection:
-            connection.execute(
-                targets.update()
-                .where(targets.c.name == name)
-                .values(
-                    price_per_hour=change.price_per_hour,
-                    secrets=_json(change.secrets),
-                    policy=_json(change.policy),
-                )
-            )
-        return self.get(name)
+            return _change(connection, _get(connection, name), changes)
 
     def use_python(self, name: str, python: str) -> TargetRecord:
         """Give a target another interpreter. Raises NotFound, and NotAllowed for the administrator's."""
         with self._store.transaction() as connection:
-            found = _find(connection, name)
-            if found is not None and found.locked:
-                raise _locked(name)
-            if found is not None:
-                route = msgspec.structs.replace(found.route, python=python)
-                connection.execute(
-                    targets.update().where(targets.c.name == name).values(options=_json(_options(route)))
-                )
-        return self.get(name)
+            found = _get(connection, name)
+            route = msgspec.structs.replace(found.route, python=python)
+            return _change(connection, found, {"options": _json(_options(route))})
 
     def remove(self, name: str) -> bool:
         """Forget a target and what this user's Labs know of kernels there; False when there was none."""
@@ -130,7 +112,7 @@ class Ledger:
 
     def own_kernels(self, target: str) -> list[OwnKernel]:
         """The kernels that this user's Labs have on a target, as far as they know."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(remote_kernels).where(remote_kernels.c.target == target)).all()
         return [
             OwnKernel(
@@ -148,8 +130,23 @@ def _find(connection: Connection, name: str) -> TargetRecord | None:
     return None if row is None else _record(row)
 
 
+def _get(connection: Connection, name: str) -> TargetRecord:
+    found = _find(connection, name)
+    if found is None:
+        raise NotFound(
+            f"There is no target {name[:80]!r}.", hint="See the list of targets: genops targets list"
+        )
+    return found
+
+
+def _change(connection: Connection, found: TargetRecord, changes: dict[str, Any]) -> TargetRecord:
+    if found.locked:
+        raise _locked(found.name)
+    connection.execute(targets.update().where(targets.c.name == found.name).values(**changes))
+    return _get(connection, found.name)
+
+
 def _insert(connection: Connection, record: TargetRecord) -> None:
-    last = connection.execute(select(func.max(targets.c.position))).scalar()
     connection.execute(
         targets.insert().values(
             name=record.name,
@@ -161,7 +158,7 @@ def _insert(connection: Connection, record: TargetRecord) -> None:
             policy=_json(record.policy),
             locked=int(record.locked),
             created_at=record.created_at or time.time(),
-            position=(last or 0) + 1,
+            position=select(func.coalesce(func.max(targets.c.position), 0) + 1).scalar_subquery(),
         )
     )
 

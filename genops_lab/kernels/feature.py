@@ -20,7 +20,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.jupyter import JupyterServer
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.link.connections import HostConnections
@@ -69,7 +69,7 @@ def _provide(services: Services) -> None:
 
     def outputs(get: Get) -> OutputsService:
         stand_in_way = [] if server is None else limits(server.app)
-        return OutputsService(get(Settings), get(Store), get(EventBus), get(RemoteKernels), stand_in_way)
+        return OutputsService(get(Settings), get(LocalStore), get(EventBus), get(RemoteKernels), stand_in_way)
 
     services.provide(RemoteKernels, remote_kernels)
     services.provide(KernelOwners, owners)

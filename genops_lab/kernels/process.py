@@ -169,10 +169,10 @@ def _finder(folder: Path) -> Callable[[str], TargetEntry]:
     """Targets of the user's store, for a process without services."""
 
     def find(name: str) -> TargetEntry:
-        from ..core.store import Store
+        from ..core.store import LocalStore
         from ..hosts.ledger import Ledger
 
-        store = Store(f"sqlite:///{folder / 'store.db'}")
+        store = LocalStore(folder / "store.db")
         try:
             return Ledger(store).get(name)
         finally:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.hosts.ledger import Ledger
@@ -31,7 +31,7 @@ def _provide(services: Services) -> None:
     services.provide(
         ProfilesService,
         lambda get: ProfilesService(
-            get(Settings), get(MlflowConnection), get(Store), get(EventBus), get(Ledger).price_of
+            get(Settings), get(MlflowConnection), get(LocalStore), get(EventBus), get(Ledger).price_of
         ),
     )
     services.provide(TimelineService, lambda get: TimelineService(get(ProfilesService)))

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Row, select
 
 from genops_lab.core.errors import NotFound
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import profiles
 
 from .backends.engine_files import lies_on
@@ -22,38 +22,36 @@ ABANDONED_S = 900.0
 class KeptProfiles:
     """The table of profiles."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def all(self) -> list[Profile]:
         """All profiles, newest first, of each summary what a list needs: a whole one can have a megabyte."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(profiles).order_by(profiles.c.created_at.desc())).all()
         return [_profile(row, whole=False) for row in rows]
 
     def get(self, profile_id: str) -> Profile:
         """One profile. Raises NotFound."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(profiles).where(profiles.c.id == profile_id)).first()
         if row is None:
-            raise NotFound(
-                f"There is no profile {profile_id!r}.",
-                hint="It was deleted, or never there: look at the list.",
-            )
+            raise _not_found(profile_id)
         return _profile(row)
 
     def trace_path(self, profile_id: str) -> str:
         """Where a profile's trace lies, or will lie. Raises NotFound."""
-        self.get(profile_id)
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             found = connection.execute(
                 select(profiles.c.trace_path).where(profiles.c.id == profile_id)
-            ).scalar_one()
+            ).scalar()
+        if found is None:
+            raise _not_found(profile_id)
         return str(found)
 
     def of_file(self, trace_path: str, size_bytes: int, changed_at: float) -> Profile | None:
         """The newest profile of a file that has not changed since; None without one, or where its analysis failed."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(
                 select(profiles)
                 .where(
@@ -93,6 +91,12 @@ class KeptProfiles:
         """Forget a profile."""
         with self._store.transaction() as connection:
             connection.execute(profiles.delete().where(profiles.c.id == profile_id))
+
+
+def _not_found(profile_id: str) -> NotFound:
+    return NotFound(
+        f"There is no profile {profile_id!r}.", hint="It was deleted, or never there: look at the list."
+    )
 
 
 class _Head(msgspec.Struct):

@@ -36,7 +36,7 @@ from .models import (
 from .timeline.backend import Timelines
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
 
 log = logging.getLogger("genops_lab")
@@ -61,7 +61,7 @@ class ProfilesService(Service):
         self,
         settings: Settings,
         mlflow: MlflowConnection,
-        store: Store,
+        store: LocalStore,
         events: EventBus,
         price_of: Callable[[str], float | None],
     ) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
@@ -23,7 +23,7 @@ def _provide(services: Services) -> None:
     services.provide(
         RegistryService,
         lambda get: RegistryService(
-            get(MlflowConnection), get(ExperimentsService), get(Store), get(EventBus)
+            get(MlflowConnection), get(ExperimentsService), get(LocalStore), get(EventBus)
         ),
     )
 

@@ -16,7 +16,7 @@ from .models import ModelVersion, RegisteredModel, RegisterModel, SetAlias
 from .names import check_alias, check_name
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.service import ExperimentsService
 
@@ -27,7 +27,7 @@ class RegistryService:
     """Reads and changes MLflow's model registry."""
 
     def __init__(
-        self, mlflow: MlflowConnection, experiments: ExperimentsService, store: Store, events: EventBus
+        self, mlflow: MlflowConnection, experiments: ExperimentsService, store: LocalStore, events: EventBus
     ) -> None:
         self._mlflow = mlflow
         self._experiments = experiments

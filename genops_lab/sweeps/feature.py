@@ -16,7 +16,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.jupyter import JupyterServer
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
 
@@ -30,7 +30,12 @@ def _provide(services: Services) -> None:
 
             kernels = FreshKernels(server.app)
         return SweepsService(
-            get(Settings), get(Store), get(EventBus), get(MlflowConnection), get(TrackingService), kernels
+            get(Settings),
+            get(LocalStore),
+            get(EventBus),
+            get(MlflowConnection),
+            get(TrackingService),
+            kernels,
         )
 
     services.provide(SweepsService, sweeps)

@@ -16,7 +16,7 @@ from sqlalchemy import Row, select
 
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.paths import private_dir, write_private
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore, upsert
 from genops_lab.core.store.tables import sweep_trials, sweeps
 
 from .models import (
@@ -87,7 +87,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class SweepLedger:
     """The tables, and the folder of the code."""
 
-    def __init__(self, store: Store, data_dir: Path) -> None:
+    def __init__(self, store: LocalStore, data_dir: Path) -> None:
         self._store = store
         self._folder = data_dir / "sweeps"
 
@@ -156,18 +156,14 @@ class SweepLedger:
 
     def put(self, sweep_id: str, trial: Trial) -> None:
         """Write a trial, a new one or one that is known."""
+        columns = {"state": trial.state, "trial": _text(trial)}
         with self._store.transaction() as connection:
-            here = (sweep_trials.c.sweep_id == sweep_id) & (sweep_trials.c.number == trial.number)
-            connection.execute(sweep_trials.delete().where(here))
-            connection.execute(
-                sweep_trials.insert().values(
-                    sweep_id=sweep_id, number=trial.number, state=trial.state, trial=_text(trial)
-                )
-            )
+            row = {"sweep_id": sweep_id, "number": trial.number, **columns}
+            upsert(connection, sweep_trials, row, change=columns)
 
     def all(self) -> list[Record]:
         """The latest sweeps, the newest first."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(sweeps).order_by(sweeps.c.created_at.desc()).limit(KEPT)).all()
         return [_record(row) for row in rows]
 
@@ -188,7 +184,7 @@ class SweepLedger:
 
     def trials(self, sweep_id: str) -> list[Trial]:
         """The trials of a sweep by their numbers."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(
                 select(sweep_trials.c.trial)
                 .where(sweep_trials.c.sweep_id == sweep_id)

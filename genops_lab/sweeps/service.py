@@ -20,7 +20,7 @@ from .models import MetricSummary, NewSweep, RepeatedRuns, Sweep, SweepQuery, Tr
 if TYPE_CHECKING:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
 
@@ -42,7 +42,7 @@ class SweepsService(Service):
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: LocalStore,
         events: EventBus,
         mlflow: MlflowConnection,
         tracking: TrackingService,

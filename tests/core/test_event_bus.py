@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from genops_lab.core.events import EventBus
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 
 
-class _SlowStore(Store):
+class _SlowStore(LocalStore):
     """One that takes its time to count a change."""
 
     def touch(self, kind: str) -> int:
@@ -19,7 +19,7 @@ class _SlowStore(Store):
 
 
 def _bus(tmp_path: Path) -> tuple[EventBus, list[tuple[str, str]]]:
-    store = _SlowStore(f"sqlite:///{tmp_path}/genops.db")
+    store = _SlowStore(tmp_path / "genops.db")
     bus, told = EventBus(store), list[tuple[str, str]]()
     bus.listen(lambda kind, id, revision: told.append((kind, id)))
     return bus, told

@@ -33,7 +33,7 @@ from genops_lab.kernels.process import ProcessKernels
 from genops_lab.core.api import ServiceGate
 from genops_lab.app.socket_server import SocketServer
 from genops_lab.core.events import EventBus
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.core.tasks import TasksService
 from genops_lab.experiments.columns.service import RunTableService
 from genops_lab.experiments.mlflow import MlflowConnection
@@ -53,7 +53,7 @@ def note(owner, name, what):
         done.append(what)
         return found(*arguments, **named)
     setattr(owner, name, noted)
-note(Store, "__init__", "store")
+note(LocalStore, "__init__", "store")
 note(TargetsService, "open", "targets")
 note(ServerOutputs, "open", "kernels' outputs")
 note(ServiceGate, "open", "requests")
@@ -66,7 +66,7 @@ for owner, what in (
     (RunTableService, "run table"),
     (FoldersService, "folders"), (TasksService, "tasks"), (RemoteTracking, "kernels' runs"),
     (RemoteKernelsService, "kernels elsewhere"), (TargetsService, "targets"), (OutputsService, "outputs"),
-    (EventBus, "events"), (ProfilesService, "profiles"), (MlflowConnection, "mlflow"), (Store, "store closed"),
+    (EventBus, "events"), (ProfilesService, "profiles"), (MlflowConnection, "mlflow"), (LocalStore, "store closed"),
 ):
     note(owner, "close", what)
 

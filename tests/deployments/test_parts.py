@@ -11,14 +11,20 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import select
 
-from genops_lab.core.errors import Failed
+from genops_lab.core.errors import Failed, NotFound
+from genops_lab.core.store import LocalStore, SharedStore
+from genops_lab.core.store.outbox import Outbox
+from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.deployments import environments as environments_module
 from genops_lab.deployments.backends.environment_filter import building_environment, scoring_environment
 from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
 from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
+from genops_lab.deployments.record import Record
+from genops_lab.deployments.records import Records
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 
@@ -265,3 +271,34 @@ def test_a_follower_tells_whole_lines_once(tmp_path: Path) -> None:
 def test_default_names_are_names(text: str, name: str) -> None:
     assert default_name(text) == name
     assert is_name(name)
+
+
+def record(created_at: float, state: str) -> Record:
+    return Record(
+        name="digits", model="digits", version=str(int(created_at)), state=state, folder="f", created_at=created_at,
+        lease_until=0.0,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def test_what_is_deployed_is_told_to_the_shared_store(tmp_path: Path) -> None:
+    store, shared = LocalStore(tmp_path / "store.db"), SharedStore.at("", tmp_path)
+    records, outbox = Records(store), Outbox(store, shared)
+
+    def specs() -> list[str]:
+        outbox.deliver()
+        with shared.reading() as connection:
+            return list(connection.execute(select(deployment_specs.c.version)).scalars())
+
+    assert records.begin(record(1.0, "failed"), "key") and not records.begin(record(2.0, "failed"), "key")
+    assert specs() == ["1"]
+    assert records.begin(record(2.0, "failed"), "")
+    assert specs() == ["2"]
+    records.delete(record(1.0, "failed"))
+    assert records.get("digits").version == "2", "its name is another deployment's by now"
+    assert specs() == ["2"]
+    records.delete(record(2.0, "failed"))
+    assert specs() == []
+    with pytest.raises(NotFound):
+        records.get("digits")
+    store.close()
+    shared.close()

@@ -18,7 +18,9 @@ import pytest
 from genops_lab import __version__
 from genops_lab.core.models import Check, Diagnosis
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore, SharedStore, post
+from genops_lab.core.store.outbox import Outbox
+from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.doctor.checks import environment, storage, targets, tracking, versions
 from genops_lab.doctor.redaction import Redactor
 from genops_lab.doctor.service import DoctorService
@@ -53,9 +55,12 @@ class Parts:
     """What a Lab has for its doctor."""
 
     settings: Settings
-    store: Store
+    store: LocalStore
     mlflow: MlflowConnection
     targets: Places
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.store, SharedStore.at(self.settings.store_url, self.settings.data_dir))
 
 
 @pytest.fixture
@@ -77,10 +82,12 @@ async def doctor(
     if not first_start:
         place_store(home.data)
     made = Settings(data_dir=home.data, **settings)  # type: ignore[arg-type]
-    parts = Parts(made, Store.at(home.data / "store.db"), MlflowConnection(made), Places(known or []))
+    parts = Parts(made, LocalStore(home.data / "store.db"), MlflowConnection(made), Places(known or []))
     try:
         with warm_workers():
-            yield DoctorService(parts.settings, parts.store, parts.mlflow, parts.targets, NoOutputs())
+            yield DoctorService(
+                parts.settings, parts.store, parts.outbox, parts.mlflow, parts.targets, NoOutputs()
+            )
     finally:
         await parts.mlflow.close()
         parts.store.close()
@@ -268,21 +275,39 @@ def test_a_proxy_without_exceptions_is_a_warning(at_home: Home, monkeypatch: pyt
     assert one(environment.examine(settings, False), "network").state == "ok"
 
 
+def examined(home: Home, store: LocalStore, store_url: str = "") -> list[Check]:
+    """What the doctor says of the disk and of stores, which are closed then."""
+    outbox = Outbox(store, SharedStore.at(store_url, home.data))
+    try:
+        return storage.examine(home.data, store, outbox)
+    finally:
+        store.close()
+        outbox.shared.close()
+
+
+def test_a_shared_store_that_is_away_is_a_warning(at_home: Home) -> None:
+    store = LocalStore(at_home.data / "store.db")
+    with store.transaction() as connection:
+        post(connection, deployment_specs, {"name": "digits"}, remove=True)
+    assert one(examined(at_home, store), "shared_store").state == "ok"
+    url = f"postgresql://ada:planted-secret@/genops?host={at_home.path}"
+    check = one(examined(at_home, store, url), "shared_store")
+    assert (check.state, "wait for it in the data folder: 1" in check.detail) == ("warning", True)
+    assert "planted-secret" not in check.detail and check.hint
+
+
 def test_a_long_socket_path_is_an_error(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENOPS_RUNTIME_DIR", str(at_home.path / ("x" * 90)))
-    store = Store.at(at_home.data / "store.db")
-    check = one(storage.examine(at_home.data, store), "sockets")
-    store.close()
+    check = one(examined(at_home, LocalStore(at_home.data / "store.db")), "sockets")
     assert (check.state, "too long" in check.detail) == ("error", True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_an_error(at_home: Home) -> None:
-    store = Store.at(at_home.path / "store.db")
+    store = LocalStore(at_home.path / "store.db")
     at_home.data.chmod(0o500)
-    check = one(storage.examine(at_home.data, store), "data")
+    check = one(examined(at_home, store), "data")
     at_home.data.chmod(0o700)
-    store.close()
     assert check.state == "error"
 
 

@@ -15,13 +15,16 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import create_engine, text
 
-from genops_lab.core.store import Store
+from genops_lab.core.principals import this_user
+from genops_lab.core.store import LocalStore
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel, register_kernel
 from tests.support.lab_server import free_port, running_lab, start_lab
 from tests.support.mlflow_file import kept_run, place_server_store, runs_in
 from tests.support.mlflow_server import running_mlflow
+from tests.support.postgres import missing, postgres
 from tests.support.rooms import eventually
 from tests.support.warm import program
 
@@ -186,9 +189,65 @@ def test_a_corrupt_store_is_set_aside_and_named(home: Home) -> None:
         assert str(aside) in notice and "set aside" in notice
         assert server.get("genops/deployments") == []
     assert aside.read_bytes() == garbage
-    store = Store.at(home.data / "store.db")
+    store = LocalStore(home.data / "store.db")
     store.close()
     assert store.set_aside is None, "the next start has nothing to tell"
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_a_lab_goes_on_while_the_shared_store_is_away(home: Home) -> None:
+    trace = {"schemaVersion": 1, "traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::relu", "pid": 7, "tid": 7,
+                                                  "ts": 1, "dur": 8}]}  # fmt: skip
+
+    with postgres() as database:
+        engine = create_engine(database.uri())
+
+        def audited() -> list[tuple[str, ...]]:
+            with engine.connect() as connection:
+                if connection.execute(text("SELECT to_regclass('genops_audit')")).scalar() is None:
+                    return []
+                asked = "SELECT principal, action, resource, operation, outcome FROM genops_audit ORDER BY at"
+                return [tuple(row) for row in connection.execute(text(asked))]
+
+        with running_lab(home, arguments=[f"--GenOpsLab.store_url={database.uri()}"]) as server:
+            assert server.request("DELETE", "genops/targets/nowhere")[0] == 404
+            eventually(audited, bool)
+            engine.dispose()
+            database.stop()
+            with lab_kernel(server) as kernel:
+                kernel.ok("%load_ext genops_lab")
+                kernel.ok("%%track --name tracked --no-system --no-source\ngenops.log({'loss': 0.5}, step=0)")
+            assert kept_run(home, "tracked").steps("loss") == [0]
+            target = {"name": "box", "kind": "local", "python": sys.executable}
+            assert server.request("POST", "genops/targets", target)[0] == 200
+            file = home.data / "profiles" / "trace.json"
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            file.write_text(json.dumps(trace))
+            asked = {"trace_path": str(file), "title": "meanwhile"}
+            assert server.request("POST", "genops/profiles", asked)[0] == 200
+            eventually(lambda: server.get("genops/profiles")[0]["state"], lambda state: state == "ready")
+            sweep = {"code": "genops.log({'score': n})", "space": ["n=1,2"], "metric": "score", "on": ["python3"],
+                     "cwd": str(home.work), "track": {"system_metrics": False}}  # fmt: skip
+            status, sweep = server.request("POST", "genops/sweeps", sweep)
+            assert status == 200, sweep
+            done = eventually(
+                lambda: server.get(f"genops/sweeps/{sweep['id']}"),
+                lambda found: found["state"] in ("done", "failed"),
+            )
+            assert [each["value"] for each in done["trials"]] == [1, 2], done
+            assert server.get("genops/deployments") == []
+            (said,) = [each for each in server.get("genops/doctor")["checks"] if each["id"] == "shared_store"]
+            assert said["state"] == "warning" and "in the data folder: 3" in said["detail"], said
+            database.start()
+            eventually(audited, lambda found: len(found) == 4, 120)
+        me = str(this_user())
+        assert audited() == [
+            (me, "write", "targets", "hosts.remove_target", "not_found"),
+            (me, "write", "targets", "hosts.add_target", "ok"),
+            (me, "write", "profiles", "profiling.add_profile", "ok"),
+            (me, "execute", "sweeps", "sweeps.start_sweep", "ok"),
+        ]
+        engine.dispose()
 
 
 def take(listener: socket.socket, port: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.deployments.records import Records
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
@@ -58,7 +58,7 @@ def predictions(found: dict[str, Any], rows: list[list[float]]) -> list[int]:
 
 def process_of(home: Home) -> psutil.Process:
     """The process that the Lab remembers."""
-    store = Store.at(home.data / "store.db")
+    store = LocalStore(home.data / "store.db")
     try:
         return psutil.Process(Records(store).get("digits").pid)
     finally:

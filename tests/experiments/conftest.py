@@ -18,7 +18,7 @@ import genops_lab
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.experiments.columns.service import DeploymentsOfRuns, RunTableService
 from genops_lab.experiments.comparison.service import ComparisonService
 from genops_lab.experiments.mlflow import MlflowConnection
@@ -35,7 +35,7 @@ class Room:
     """The room's services and what they told."""
 
     mlflow: MlflowConnection
-    store: Store
+    store: LocalStore
     events: EventBus
     live: LiveHub
     experiments: ExperimentsService
@@ -65,7 +65,7 @@ def open_room(data: Path, uri: str = "") -> Room:
     """The room on a data folder."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     mlflow = MlflowConnection(Settings(data_dir=data, mlflow_uri=uri))
-    store, live = Store.at(data / "store.db"), LiveHub()
+    store, live = LocalStore(data / "store.db"), LiveHub()
     events = EventBus(store)
     told: list[tuple[str, str]] = []
     events.listen(lambda kind, id, _revision: told.append((kind, id)))

@@ -324,7 +324,7 @@ GenOpsTargetProvisioner: cwd lease_s target
 """,
 )
 
-#: Tables of the store. An older store goes on: a change is a migration.
+#: Tables of the two stores. An older store goes on: a change is a migration.
 TABLES = _lines(
     "An older store is not read any more, or a downgrade fails.",
     """
@@ -342,6 +342,32 @@ deployments.pid_created
 deployments.port
 deployments.state
 deployments.version
+former_stores.digest
+former_stores.state
+genops_alembic_version.version_num
+genops_audit.action
+genops_audit.at
+genops_audit.detail
+genops_audit.id
+genops_audit.operation
+genops_audit.outcome
+genops_audit.owner
+genops_audit.principal
+genops_audit.resource
+genops_audit.team
+genops_deployment_specs.created_at
+genops_deployment_specs.model
+genops_deployment_specs.name
+genops_deployment_specs.owner
+genops_deployment_specs.spec
+genops_deployment_specs.team
+genops_deployment_specs.version
+genops_idempotency.created_at
+genops_idempotency.key
+genops_idempotency.operation
+genops_idempotency.subject
+genops_revisions.kind
+genops_revisions.revision
 host_traces.deleted_at
 host_traces.path
 host_traces.profile_id
@@ -354,6 +380,11 @@ model_hashes.digest
 model_hashes.name
 model_hashes.recorded_at
 model_hashes.run_id
+outbox.action
+outbox.content
+outbox.number
+outbox.posted_at
+outbox.table_name
 profiles.artifact
 profiles.created_at
 profiles.id
@@ -461,8 +492,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said spool store.db
-supervisor.lock sweeps tracking.lock wheels
+deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool
+store.db supervisor.lock sweeps tracking.lock wheels
 """,
 )
 

@@ -255,13 +255,21 @@ def configuration() -> set[str]:
     return {line(each.__name__, each.class_own_traits(config=True)) for each in classes}
 
 
-def columns(url: str, database: Path) -> set[str]:
-    """Columns of the store's tables, as its migrations make them."""
-    from genops_lab.core.store import Store
+def columns(database: Path) -> set[str]:
+    """Columns of the two stores' tables, as their migrations make them, in one file."""
+    from genops_lab.core.store import LocalStore, SharedStore
 
-    Store(url).close()
+    LocalStore(database).close()
+    shared = SharedStore(f"sqlite:///{database}")
+    shared.open()
+    shared.close()
     with closing(sqlite3.connect(database)) as store:
-        tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = [
+            name
+            for (name,) in store.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+        ]
         return {
             f"{table}.{row[1]}" for table in tables for row in store.execute(f"PRAGMA table_info({table})")
         }

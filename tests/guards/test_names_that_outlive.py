@@ -82,8 +82,7 @@ def test_artifacts_of_a_run(folder: Path) -> None:
 
 
 def test_tables_of_the_store(tmp_path: Path) -> None:
-    database = tmp_path / "store.db"
-    compare(names.TABLES, readers.columns(f"sqlite:///{database}", database))
+    compare(names.TABLES, readers.columns(tmp_path / "store.db"))
 
 
 def test_folders_on_a_host(at_home: Path) -> None:

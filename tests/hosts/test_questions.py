@@ -12,7 +12,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.hosts.link.questions import Question
 from genops_lab.hosts.models import Answer
 from genops_lab.hosts.questions import MAX_ANSWER, QuestionsService
@@ -31,7 +31,7 @@ def question(id: str = "q1", target: str = "gpu1") -> Question:
 async def asking(
     home: Home, timeout_s: float = 100
 ) -> AsyncIterator[tuple[QuestionsService, list[tuple[str, str]]]]:
-    store = Store.at(home.data / "store.db")
+    store = LocalStore(home.data / "store.db")
     events, told = EventBus(store), []
     events.listen(lambda kind, id, _revision: told.append((kind, id)))
     try:

@@ -7,14 +7,19 @@ import json
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import remote_kernels
+from genops_lab.hosts.ledger import Ledger
 from genops_lab.hosts.models import ChangeTarget, NewTarget, RemoveQuery, StopKernel
+from genops_lab.hosts.records import record_of
 from tests.support.application import Lab
 from tests.support.homes import Home
 
@@ -364,3 +369,31 @@ def test_a_configuration_is_read() -> None:
         ("a", "h", 2.0),
         ("b", "", None),
     ]
+
+
+def test_a_change_goes_before_or_after_the_administrator_and_never_over_it(tmp_path: Path) -> None:
+    store, other = LocalStore(tmp_path / "store.db"), LocalStore(tmp_path / "store.db")
+    ledger = Ledger(store)
+    ledger.add(record_of(new()))
+    taken_over: list[bool] = []
+
+    def take_over() -> None:
+        if not taken_over:
+            taken_over.append(True)
+            Ledger(other).adopt([record_of(new(price_per_hour=9.0))])
+
+    def then_another_server_starts(begin: Any) -> Any:
+        @contextmanager
+        def begun() -> Iterator[Any]:
+            with begin() as connection:
+                yield connection
+            take_over()  # between this look at the store and the next one, if there is one
+
+        return begun
+
+    store.reading = then_another_server_starts(store.reading)  # type: ignore[method-assign]
+    store.transaction = then_another_server_starts(store.transaction)  # type: ignore[method-assign]
+    ledger.change("gpu1", ChangeTarget(price_per_hour=1.0))
+    assert ledger.get("gpu1").price_per_hour == 9.0
+    store.close()
+    other.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.hosts.ledger import Ledger
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.records import TargetRecord
@@ -26,7 +26,7 @@ TIMEOUT_S = 150.0
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     with temporary_home() as home, a_place(home) as found:
-        store = Store(f"sqlite:///{home.data / 'store.db'}")
+        store = LocalStore(home.data / "store.db")
         Ledger(store).add(TargetRecord(route=Route(target=TARGET, kind="local", python=sys.executable)))
         store.close()
         yield found

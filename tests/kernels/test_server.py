@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.hosts.ledger import Ledger
 from genops_lab.hosts.records import TargetRecord
 from tests.kernels.places import TARGET, Place, a_place, wait
@@ -27,7 +27,7 @@ def scene() -> Iterator[tuple[Place, FaultProxy]]:
     with temporary_home() as home, Sshd() as host, FaultProxy(host.port) as proxy:
         host.write_config(port=proxy.port)
         with a_place(home, host.route(target=TARGET, python=sys.executable)) as place:
-            store = Store(f"sqlite:///{home.data / 'store.db'}")
+            store = LocalStore(home.data / "store.db")
             Ledger(store).add(TargetRecord(route=place.route))
             store.close()
             yield place, proxy

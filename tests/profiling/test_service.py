@@ -19,7 +19,7 @@ import pytest
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.profiling.metrics import metrics
 from genops_lab.profiling.models import ComparedProfiles, NewProfile, Profile, ProfileSummary
@@ -53,7 +53,7 @@ class Room:
         self.root = data_dir / "profiles"
         self.root.mkdir(parents=True)
         settings = Settings(data_dir=data_dir, root_dir=root_dir)
-        self.store = Store.at(data_dir / "store.db")
+        self.store = LocalStore(data_dir / "store.db")
         self.events = EventBus(self.store)
         self.told: list[tuple[str, str]] = []
         self.events.listen(lambda kind, id, _revision: self.told.append((kind, id)))

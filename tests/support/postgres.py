@@ -35,39 +35,74 @@ def missing() -> str:
     return ""
 
 
+class Postgres:
+    """A server that can be stopped and started, with as many empty databases as are asked for."""
+
+    def __init__(self) -> None:
+        bin = binaries()
+        assert bin is not None
+        self._bin = bin
+        self._folder = Path(tempfile.mkdtemp(prefix="gol-pg-"))
+        self._as_other = _other_user(self._folder)
+        self._server: subprocess.Popen[bytes] | None = None
+        self._databases = 0
+        options = ["-U", _USER, "--auth=trust", "--no-sync", "-E", "UTF8"]
+        _run(self._as_other, bin / "initdb", "-D", self._folder / "data", *options)
+
+    def start(self) -> None:
+        """Start the server, and wait until it takes connections."""
+        self._server = subprocess.Popen(
+            [*self._as_other, str(self._bin / "postgres"), "-D", str(self._folder / "data"), "-k", str(self._folder),
+             "-c", "listen_addresses=", "-c", "fsync=off"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
+        )  # fmt: skip
+        _wait(self._bin, self._folder, self._server)
+
+    def stop(self) -> None:
+        """Stop the server without waiting for those who are connected."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(30)
+            self._server = None
+
+    def uri(self, database: str = "postgres") -> str:
+        """The address of a database, as SQLAlchemy and MLflow take it."""
+        return f"postgresql+psycopg://{_USER}@/{database}?host={quote(str(self._folder), safe='')}"
+
+    def database(self) -> str:
+        """The address of a new, empty database."""
+        import psycopg
+
+        self._databases += 1
+        name = f"of_a_test_{self._databases}"
+        with psycopg.connect(
+            host=str(self._folder), user=_USER, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.uri(name)
+
+    def remove(self) -> None:
+        """Stop the server and delete its files."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    """A running server."""
+    found = Postgres()
+    try:
+        found.start()
+        yield found
+    finally:
+        found.remove()
+
+
 @contextlib.contextmanager
 def running_postgres() -> Iterator[str]:
     """The address of an empty database, as SQLAlchemy and MLflow take it."""
-    folder = Path(tempfile.mkdtemp(prefix="gol-pg-"))
-    bin = binaries()
-    assert bin is not None
-    as_other = _other_user(folder)
-    try:
-        _run(
-            as_other,
-            bin / "initdb",
-            "-D",
-            folder / "data",
-            "-U",
-            _USER,
-            "--auth=trust",
-            "--no-sync",
-            "-E",
-            "UTF8",
-        )
-        server = subprocess.Popen(
-            [*as_other, str(bin / "postgres"), "-D", str(folder / "data"), "-k", str(folder), "-c", "listen_addresses=",
-             "-c", "fsync=off"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True,
-        )  # fmt: skip
-        try:
-            _wait(bin, folder, server)
-            yield f"postgresql+psycopg://{_USER}@/postgres?host={quote(str(folder), safe='')}"
-        finally:
-            server.send_signal(signal.SIGINT)  # without waiting for those who are connected
-            server.wait(30)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres() as server:
+        yield server.uri()
 
 
 def _other_user(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.core.tasks import TasksService
 from genops_lab.deployments.lifetime import Lifetime
@@ -50,7 +50,7 @@ class Rooms:
         self.run(self._open())
 
     async def _open(self) -> None:
-        self.store = Store.at(self.settings.data_dir / "store.db")
+        self.store = LocalStore(self.settings.data_dir / "store.db")
         self.events = EventBus(self.store)
         self.events.listen(lambda kind, id, _revision: self.events_told.append((kind, id)))
         self.live = LiveHub()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.hosts.ledger import Ledger
 from genops_lab.hosts.records import TargetRecord
 from genops_lab.kernels.kernelspecs import install_kernelspec
@@ -54,7 +54,7 @@ def restarted() -> Iterator[Sweeper]:
 def _lab_with(home: Home, host: Sshd) -> LabServer:
     home.data.mkdir(parents=True, mode=0o700)
     place_store(home.data)
-    store = Store(f"sqlite:///{home.data / 'store.db'}")
+    store = LocalStore(home.data / "store.db")
     Ledger(store).add(TargetRecord(route=host.route(target="gpu-a", python=sys.executable)))
     store.close()
     install_kernelspec("gpu-a")

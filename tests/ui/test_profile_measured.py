@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Locator, expect
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.profiling.ledger import KeptProfiles
 from genops_lab.profiling.models import NewProfile
 from tests.support.browser import LabPage
@@ -30,7 +30,7 @@ KERNEL = "transposeCoalesced(float *, float *, int, int)"
 def _measurement(server: LabServer, folder: Path) -> None:
     """A measurement, and its notebook."""
     (folder / NOTEBOOK).write_text(json.dumps(notebook()))
-    profiles = KeptProfiles(Store.at(server.home.data / "store.db"))
+    profiles = KeptProfiles(LocalStore(server.home.data / "store.db"))
     given = NewProfile(trace_path="none", title="measured", notebook=f"{folder.name}/{NOTEBOOK}")
     profiles.begin(MEASURED, given, str(server.home.data / "none"), 1)
     profiles.change(MEASURED, state="ready", summary=msgspec.json.encode(measured_summary()).decode())

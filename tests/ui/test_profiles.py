@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Locator, expect
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.profiling.ledger import KeptProfiles
 from genops_lab.profiling.models import NewProfile
 from tests.support.browser import LabPage
@@ -48,7 +48,7 @@ CONTRAST = """table => {
 def _whole(server: LabServer, folder: Path) -> None:
     """A profile whose summary has every part, and its notebook."""
     (folder / NOTEBOOK).write_text(json.dumps(notebook()))
-    profiles = KeptProfiles(Store.at(server.home.data / "store.db"))
+    profiles = KeptProfiles(LocalStore(server.home.data / "store.db"))
     given = NewProfile(trace_path="none", title="two ranks", notebook=f"{folder.name}/{NOTEBOOK}")
     profiles.begin(WHOLE, given, str(server.home.data / "none"), 1)
     profiles.change(WHOLE, state="ready", summary=msgspec.json.encode(whole_summary()).decode())

@@ -1,6 +1,10 @@
-"""The store: what GenOps Lab itself must remember (intents, leases, who said what), nothing a provider knows."""
+"""What GenOps Lab itself must remember (intents, leases, who did what), nothing a provider knows.
 
-from .store import Store
-from .tables import metadata
+Two stores: :class:`LocalStore` is this user's own, :class:`SharedStore` may be a team's.
+"""
 
-__all__ = ["Store", "metadata"]
+from .local import LocalStore, post
+from .shared import SharedStore
+from .store import Store, upsert
+
+__all__ = ["LocalStore", "SharedStore", "Store", "post", "upsert"]

@@ -1,4 +1,7 @@
-"""The tables. A change here needs a migration in ``migrations/versions``; a test compares the two."""
+"""The tables of this user's own store: what only this machine and this user can use (processes, paths, targets).
+
+A change here needs a migration in ``migrations/versions``; a test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,27 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Stri
 
 metadata = MetaData()
 
-revisions = Table(
-    "revisions",
-    metadata,
-    Column("kind", String(64), primary_key=True),
-    Column("revision", BigInteger, nullable=False),
-)
 
-idempotency = Table(
-    "idempotency",
-    metadata,
-    Column("key", String(128), primary_key=True),
-    Column("operation", String(64), nullable=False),
-    Column("subject", String(512), nullable=False),
-    Column("created_at", Float, nullable=False),
-)
+def counters(metadata: MetaData, prefix: str = "") -> None:
+    """Declare what each store has: the number of changes of each kind, and the idempotency keys."""
+    Table(
+        f"{prefix}revisions",
+        metadata,
+        Column("kind", String(64), primary_key=True),
+        Column("revision", BigInteger, nullable=False),
+    )
+    Table(
+        f"{prefix}idempotency",
+        metadata,
+        Column("key", String(128), primary_key=True),
+        Column("operation", String(64), nullable=False),
+        Column("subject", String(512), nullable=False),
+        Column("created_at", Float, nullable=False),
+    )
+
+
+counters(metadata)
+revisions, idempotency = metadata.tables["revisions"], metadata.tables["idempotency"]
 
 tracked_runs = Table(
     "tracked_runs",
@@ -147,4 +156,24 @@ sweep_trials = Table(
     Column("number", Integer, primary_key=True),
     Column("state", String(16), nullable=False),
     Column("trial", Text, nullable=False),  # JSON: sweeps.models.Trial
+)
+
+#: Changes of the shared store's tables that have not been written there yet, in their order.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("table_name", String(64), nullable=False),
+    Column("action", String(8), nullable=False),  # put or remove
+    Column("content", Text, nullable=False),  # JSON: the columns; of a row to remove, its primary key
+    Column("posted_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Stores of before that held local tables too, and what has become of these: copied or later.
+former_stores = Table(
+    "former_stores",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # SHA-256 of its URL without the password
+    Column("state", String(8), nullable=False),
 )

@@ -17,7 +17,8 @@ from genops_lab.core.models import Check
 from genops_lab.core.paths import file_system_of, on_network, runtime_dir
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore, Store
+    from genops_lab.core.store.outbox import Outbox
 
 LOW_BYTES, FULL_BYTES = 2 * 1024**3, 200 * 1024**2
 SOCKET_PATH_LIMIT = 108
@@ -26,9 +27,10 @@ SOCKET_NAME_LENGTH = 32
 INTEGRITY_S = 3.0
 
 
-def examine(data_dir: Path, store: Store) -> list[Check]:
-    """The data folder, the disk, the store, the sockets' folder."""
-    return [_data(data_dir), _disk(data_dir), _store(store), *_set_aside(data_dir), _sockets()]
+def examine(data_dir: Path, store: LocalStore, outbox: Outbox) -> list[Check]:
+    """The data folder, the disk, the two stores, the sockets' folder."""
+    stores = [_store("store", "Store", store), _shared(outbox)]
+    return [_data(data_dir), _disk(data_dir), *stores, *_set_aside(data_dir), _sockets()]
 
 
 def _data(data_dir: Path) -> Check:
@@ -51,7 +53,7 @@ def _data(data_dir: Path) -> Check:
             title=title,
             state="warning",
             detail=f"{where} is a network file system: SQLite keeps a rollback journal there, one writer a time.",
-            hint="Set GenOpsLab.data_dir to a local disk, or GenOpsLab.store_url to a PostgreSQL.",
+            hint="Set GenOpsLab.data_dir to a local disk.",
         )
     return Check(id="data", title=title, state="ok", detail=where)
 
@@ -67,17 +69,27 @@ def _disk(data_dir: Path) -> Check:
     return Check(id="disk", title="Disk", state="ok", detail=detail)
 
 
-def _store(store: Store) -> Check:
-    title = "Store"
+def _shared(outbox: Outbox) -> Check:
+    """The shared store; what waits for it is not lost."""
+    id, title, shared = "shared_store", "Shared store", outbox.shared
+    if shared.path is not None and not shared.path.exists():
+        return Check(
+            id=id, title=title, state="ok", detail=f"{shared.path} is made when it is first written."
+        )
+    check, waiting = _store(id, title, shared), outbox.waiting()
+    if check.state != "error":
+        return check
+    detail = f"{check.detail} Changes that wait for it in the data folder: {waiting}. Everything else works."
+    return Check(id=id, title=title, state="warning", detail=detail, hint=check.hint)
+
+
+def _store(id: str, title: str, store: Store) -> Check:
     try:
         changes = sum(store.revisions().values())
-        with store.transaction() as connection:
-            connection.exec_driver_sql("SELECT 1")
     except GenOpsError as error:
-        return Check(id="store", title=title, state="error", detail=error.message, hint=error.hint)
+        return Check(id=id, title=title, state="error", detail=error.message, hint=error.hint)
     if store.path is None:
-        detail = f"{store.url.get_backend_name()} server, {changes} changes so far."
-        return Check(id="store", title=title, state="ok", detail=detail)
+        return Check(id=id, title=title, state="ok", detail=f"{store.place} answers.")
     with contextlib.closing(sqlite3.connect(f"file:{store.path}?mode=ro", uri=True)) as connection:
         journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
     detail = (
@@ -85,13 +97,13 @@ def _store(store: Store) -> Check:
     )
     if journal == "wal" and on_network(store.path.parent):
         return Check(
-            id="store",
+            id=id,
             title=title,
             state="warning",
             detail=detail + " Write-ahead logs do not work between the hosts of a network file system.",
             hint="End all JupyterLabs of yours and start one: it changes the journal.",
         )
-    return Check(id="store", title=title, state="ok", detail=detail)
+    return Check(id=id, title=title, state="ok", detail=detail)
 
 
 def _set_aside(data_dir: Path) -> list[Check]:

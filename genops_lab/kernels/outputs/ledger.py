@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects.sqlite import insert
 
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore, upsert
 from genops_lab.core.store.tables import remote_kernels
 
 
@@ -34,26 +33,24 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 class KernelLedger:
     """All methods block."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LocalStore) -> None:
         self._store = store
 
     def all(self) -> list[Remembered]:
         """Every remembered kernel, the oldest first."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(remote_kernels).order_by(remote_kernels.c.started_at)).all()
         return [_remembered(row) for row in rows]
 
     def get(self, kernel_id: str) -> Remembered | None:
         """One kernel."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             return _find(connection, kernel_id)
 
     def remember(self, kernel: Remembered) -> None:
         """Add a kernel; one that is there already keeps its session, its hash and what is documented."""
-        statement = insert(remote_kernels).values(**_stored(msgspec.structs.asdict(kernel)))
-        statement = statement.on_conflict_do_nothing(index_elements=["kernel_id"])
         with self._store.transaction() as connection:
-            connection.execute(statement)
+            upsert(connection, remote_kernels, _stored(msgspec.structs.asdict(kernel)))
 
     def change(self, kernel_id: str, **values: Any) -> None:
         """Change columns of a kernel; nothing happens when it is not remembered."""

@@ -17,7 +17,7 @@ from .presence import Presence
 from .recorder import Recorder
 
 if TYPE_CHECKING:
-    from genops_lab.core.store import Store
+    from genops_lab.core.store import LocalStore
 
     from .full_text import Text
 
@@ -47,7 +47,7 @@ class OutputsService(Service):
     server, and because of whom."""
 
     def __init__(
-        self, settings: Settings, store: Store, events: EventBus, journals: Journals, limits: list[str]
+        self, settings: Settings, store: LocalStore, events: EventBus, journals: Journals, limits: list[str]
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .ledger import KernelLedger

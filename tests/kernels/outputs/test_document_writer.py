@@ -11,7 +11,7 @@ import pytest
 
 from genops_lab.core.events import EventBus
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.kernels.outputs.document_writer import DocumentKeeper
 from genops_lab.kernels.outputs.documents import Documents
 from genops_lab.kernels.outputs.ledger import Remembered
@@ -31,7 +31,7 @@ async def test_the_end_of_a_run_that_comes_while_it_is_looked_up_is_not_missed(
     manager = AsyncLargeFileManager(root_dir=str(tmp_path))
     manager.notary.data_dir = str(tmp_path)
     write_notebook(tmp_path / NAME, {"cell1": "code"})
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    store = LocalStore(tmp_path / "store.db")
     outputs = OutputsService(Settings(data_dir=tmp_path), store, EventBus(store), NoJournals(), [])
     keeper = DocumentKeeper(
         outputs, Documents(manager), lambda _kernel: NAME, lambda _path: False, wait_s=0.0

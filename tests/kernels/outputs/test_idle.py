@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from genops_lab.core.events import EventBus
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import Store
+from genops_lab.core.store import LocalStore
 from genops_lab.kernels.outputs.service import OutputsService
 from genops_lab.kernels.outputs.sessions import RemoteSessions
 
@@ -26,7 +26,7 @@ async def turns() -> None:
 
 
 async def test_nothing_wakes_until_records_come(tmp_path: Path) -> None:
-    store = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    store = LocalStore(tmp_path / "store.db")
     acked: asyncio.Queue[int] = asyncio.Queue()
     outputs = OutputsService(Settings(data_dir=tmp_path), store, EventBus(store), NoJournals(acked), [])
     before = timers()

@@ -1,0 +1,124 @@
+"""This user's own store: an SQLite file in the data folder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import GenOpsError
+from .store import Schema, Store, connect_to_server, upsert, version_in
+from .tables import former_stores, metadata, outbox
+
+#: Heads of the one store of before, which held the local tables wherever ``store_url`` pointed.
+_FORMER_HEADS = ("0001", "0002", "0003", "0004", "0005", "0006")
+#: Of a database server, what could be written there before. Who else used the server is unknown, so digests of models
+#: (which load unasked) and open runs (whose processes are looked for here) stay there.
+_OF_A_SERVER = ("targets", "profiles", "host_traces", "deployments", "sweeps", "sweep_trials", "idempotency")
+_ROWS = 200
+
+log = logging.getLogger("genops_lab")
+
+
+class LocalStore(Store):
+    """What this user and machine alone can use: processes, paths, targets, sweeps. Open from its making on.
+
+    ``former`` is a database where older versions may have had these tables (``store_url``); they are copied once, and
+    left there as they are.
+    """
+
+    schema = Schema(metadata, Path(__file__).parent / "migrations", "0007")
+    title = "The GenOps store"
+    newer_hint = "Upgrade genops-lab, or set GenOpsLab.data_dir to another folder."
+
+    def __init__(self, path: Path, *, former: URL | None = None) -> None:
+        self._former = former
+        super().__init__(URL.create("sqlite", database=str(path)))
+        self.open()
+
+    def _opened(self, engine: Engine) -> None:
+        former, path = self._former, Path(self.url.database or "")
+        if former is None or _is_file(former, path):
+            return
+        digest = hashlib.sha256(former.render_as_string().encode()).hexdigest()
+        with engine.begin() as connection:
+            state = connection.execute(
+                select(former_stores.c.state).where(former_stores.c.digest == digest)
+            ).scalar()
+            if state == "copied":
+                return
+            try:
+                with connection.begin_nested():
+                    # What was written here since the other one could not be read is newer than what lies there.
+                    if not _copy(connection, former, path.parent, replaces=state is None):
+                        return
+                state = "copied"
+            except (SQLAlchemyError, GenOpsError) as error:
+                reason = str(error).splitlines()[0]
+                log.warning(
+                    "What an older GenOps Lab kept in GenOpsLab.store_url is not read yet: %s", reason
+                )
+                state = "later"
+            upsert(connection, former_stores, {"digest": digest, "state": state}, change={"state": state})
+
+
+def post(connection: Connection, table: Table, row: Mapping[str, Any], *, remove: bool = False) -> None:
+    """Have a row put into (or removed from) a table of the shared store, once this transaction has been committed.
+
+    ``row`` has the columns but owner and team; of one to remove the rest of its primary key.
+    """
+    connection.execute(
+        outbox.insert().values(
+            table_name=table.name,
+            action="remove" if remove else "put",
+            content=msgspec.json.encode(row).decode(),
+            posted_at=time.time(),
+        )
+    )
+
+
+def _copy(connection: Connection, former: URL, data_dir: Path, *, replaces: bool) -> bool:
+    """Copy the local tables of a store of before. False where there is no file yet."""
+    on_server = former.get_backend_name() != "sqlite"
+    if not on_server and not Path(former.database or "").is_file():
+        return False
+    engine = connect_to_server(former) if on_server else create_engine(former, hide_parameters=True)
+    try:
+        with engine.connect() as source:
+            head = version_in(source, "alembic_version")
+            if head not in _FORMER_HEADS:
+                return True
+            for table in metadata.sorted_tables:
+                if (on_server and table.name not in _OF_A_SERVER) or (
+                    table.name == "model_hashes" and head < "0006"
+                ):
+                    continue
+                if inspect(source).has_table(table.name):
+                    _copy_table(connection, source, table, replaces, str(data_dir) if on_server else "")
+    finally:
+        engine.dispose()
+    return True
+
+
+def _is_file(url: URL, path: Path) -> bool:
+    return url.get_backend_name() == "sqlite" and Path(url.database or "").resolve() == path.resolve()
+
+
+def _copy_table(connection: Connection, source: Connection, table: Table, replaces: bool, below: str) -> None:
+    there = {column["name"] for column in inspect(source).get_columns(table.name)}
+    columns = [column for column in table.columns if column.name in there]
+    for row in (
+        source.execution_options(stream_results=True).execute(select(*columns)).yield_per(_ROWS).mappings()
+    ):
+        if below and not Path(row.get("folder", below)).is_relative_to(below):
+            continue  # another user's deployment
+        keys = {column.name for column in table.primary_key.columns}
+        rest = {name: value for name, value in row.items() if name not in keys}
+        upsert(connection, table, dict(row), change=rest if replaces else None)

@@ -1,0 +1,85 @@
+"""Changes of the shared store are kept in this user's own store first, and written there when it answers.
+
+So nothing waits for a database server that is away, and nothing is lost with a server that is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, delete, func, select
+
+from ..errors import GenOpsError
+from ..services import Service
+from .local import LocalStore
+from .shared import SharedStore
+from .store import upsert
+from .tables import outbox
+
+log = logging.getLogger("genops_lab")
+
+INTERVAL_S, AWAY_S = 5.0, 60.0
+_AT_ONCE = 200
+
+
+class Outbox(Service):
+    """What :func:`~genops_lab.core.store.post` has put there. The process that supervises delivers."""
+
+    def __init__(self, local: LocalStore, shared: SharedStore) -> None:
+        self._local, self.shared = local, shared
+
+    def waiting(self) -> int:
+        """Return how many changes have not been written to the shared store."""
+        with self._local.reading() as connection:
+            return int(connection.execute(select(func.count()).select_from(outbox)).scalar_one())
+
+    def deliver(self) -> None:
+        """Write all changes to the shared store in their order; one that was written already changes nothing. Blocks.
+
+        Raises Unavailable where the shared store is away; what is left waits.
+        """
+        while True:
+            with self._local.reading() as connection:
+                rows = connection.execute(select(outbox).order_by(outbox.c.number).limit(_AT_ONCE)).all()
+            if not rows:
+                return
+            self.shared.run(lambda connection, rows=rows: self._write(connection, rows))  # type: ignore[misc]
+            with self._local.transaction() as connection:
+                connection.execute(delete(outbox).where(outbox.c.number <= rows[-1].number))
+
+    async def supervise(self) -> None:
+        """Deliver every 5 s until cancelled, every minute at most while the shared store is away."""
+        wait = INTERVAL_S
+        while True:
+            try:
+                await asyncio.to_thread(self.deliver)
+                wait = INTERVAL_S
+            except GenOpsError as error:
+                if wait == INTERVAL_S:
+                    log.warning("%s What is to be written there waits in the data folder.", error.message)
+                wait = min(2 * wait, AWAY_S)
+            await asyncio.sleep(wait)
+
+    def _write(self, connection: Connection, rows: list[Row[Any]]) -> None:
+        for row in rows:
+            table = self.shared.schema.tables.tables[row.table_name]
+            values = {
+                "owner": self.shared.owner,
+                "team": self.shared.team,
+                **msgspec.json.decode(row.content),
+            }
+            # PostgreSQL takes no NUL in a text.
+            values = {
+                name: value.replace("\0", "") if isinstance(value, str) else value
+                for name, value in values.items()
+            }
+            keys = {column.name for column in table.primary_key.columns}
+            if row.action == "remove":
+                here = [table.c[name] == values[name] for name in keys]
+                connection.execute(delete(table).where(*here))
+            else:
+                rest = {name: value for name, value in values.items() if name not in keys}
+                upsert(connection, table, values, change=rest)

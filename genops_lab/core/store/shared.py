@@ -1,0 +1,58 @@
+"""The store that a team may share: SQLite in the data folder, or PostgreSQL by ``GenOpsLab.store_url``."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import URL
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from ..errors import InvalidRequest
+from .shared_tables import PREFIX, metadata
+from .store import Schema, Store
+
+_HINT = "GenOpsLab.store_url is like postgresql://user@host/database or sqlite:////folder/shared.db"
+
+
+class SharedStore(Store):
+    """What others may read: the audit, deployments' specs. Opened at its first use, for its server may be away.
+
+    ``owner`` and ``team`` stand on each row.
+    """
+
+    schema = Schema(metadata, Path(__file__).parent / "shared_migrations", "0001", PREFIX)
+    title = "The shared GenOps store"
+    newer_hint = "Upgrade genops-lab, or point GenOpsLab.store_url elsewhere."
+
+    def __init__(self, url: str | URL, *, owner: str = "", team: str = "") -> None:
+        try:
+            parsed = make_url(url)
+            backend = parsed.get_backend_name()
+        except ArgumentError as error:
+            raise InvalidRequest("GenOpsLab.store_url cannot be read as a URL.", hint=_HINT) from error
+        if backend not in ("sqlite", "postgresql") or not (parsed.database or backend == "postgresql"):
+            raise InvalidRequest(
+                f"GenOpsLab.store_url names neither a PostgreSQL nor an SQLite file, but {backend}.",
+                hint=_HINT,
+            )
+        if parsed.drivername == "postgresql" and find_spec("psycopg") is not None:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        super().__init__(parsed)
+        self.owner, self.team = owner or user_name(), team
+
+    @staticmethod
+    def at(url: str, data_dir: Path) -> SharedStore:
+        """The store that ``GenOpsLab.store_url`` names; where it is empty, a file of its own in the data folder."""
+        return SharedStore(url or URL.create("sqlite", database=str(data_dir / "shared.db")))
+
+
+def user_name() -> str:
+    """The hub's user, else the one of this machine."""
+    try:
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user without a name
+        return str(os.getuid()) if hasattr(os, "getuid") else ""

@@ -1,0 +1,557 @@
+"""What both stores keep, on SQLite and on a real PostgreSQL: several writers, killed ones, a server that is away."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, func, inspect, select, text
+from sqlalchemy.engine import make_url
+
+from genops_lab.core.errors import Failed, InvalidRequest, Unavailable
+from genops_lab.core.store import LocalStore, SharedStore, Store, post, upsert
+from genops_lab.core.store.outbox import Outbox
+from genops_lab.core.store.shared_tables import audit, deployment_specs
+from genops_lab.core.store.tables import deployments, model_hashes, profiles, revisions, targets, tracked_runs
+from tests.support.postgres import Postgres, missing, postgres
+from tests.support.stores import store_of_before
+
+FORKED = multiprocessing.get_context("fork")
+KINDS = ("local", "shared", "postgresql")
+WRITERS = 3
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    if missing():
+        pytest.skip(missing())
+    with postgres() as found:
+        yield found
+
+
+@pytest.fixture(params=KINDS)
+def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """Another opening of the same store, as another process makes it."""
+    if request.param == "local":
+        return functools.partial(LocalStore, tmp_path / "store.db")
+    if request.param == "shared":
+        return functools.partial(SharedStore.at, "", tmp_path)
+    return functools.partial(SharedStore, request.getfixturevalue("server").database(), owner="ada")
+
+
+@pytest.fixture
+def store(opens: Callable[[], Store]) -> Iterator[Store]:
+    found = opens()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def database(server: Postgres) -> str:
+    return server.database()
+
+
+def in_processes(work: Callable[[int], Any], count: int = WRITERS) -> list[Any]:
+    """What ``work`` returned in each of so many processes that began together."""
+    begin, results = FORKED.Barrier(count), FORKED.SimpleQueue()
+
+    def one(number: int) -> None:
+        begin.wait(60)
+        results.put(work(number))
+
+    processes = [FORKED.Process(target=one, args=(number,)) for number in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * count
+    return [results.get() for _ in processes]
+
+
+def killed_in(work: Callable[[], Any]) -> None:
+    """Run it in a process that ends itself by SIGKILL somewhere in it."""
+    process = FORKED.Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def keys_in(store: Store) -> int:
+    table = store.schema.table("idempotency")
+    with store.reading() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def test_migrations_make_the_tables_that_the_code_declares(opens: Callable[[], Store], store: Store) -> None:
+    store.open()
+    engine = create_engine(store.url)
+    declared = create_engine(server_of(store.url, "declared"))
+    store.schema.tables.create_all(declared)
+
+    def columns(of: Any) -> dict[str, dict[str, tuple[str, bool]]]:
+        found = inspect(of)
+        return {
+            table: {each["name"]: (str(each["type"]), each["nullable"]) for each in found.get_columns(table)}
+            for table in found.get_table_names()
+            if not table.endswith("alembic_version")
+        }
+
+    assert columns(engine) == columns(declared)
+    engine.dispose()
+    declared.dispose()
+
+
+def server_of(url: Any, name: str) -> Any:
+    """The address of another, empty database beside this one."""
+    if url.get_backend_name() == "sqlite":
+        return "sqlite://"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {url.database}_{name}"))
+    engine.dispose()
+    return url.set(database=f"{url.database}_{name}")
+
+
+def test_a_key_is_claimed_by_one_of_many(opens: Callable[[], Store]) -> None:
+    def claim(number: int) -> list[str | None]:
+        store = opens()
+        return [store.claim(f"key{each}", "deploy", str(number)) for each in range(20)]
+
+    found = in_processes(claim)
+    for answers in zip(*found, strict=True):
+        (winner,) = {each for each in answers if each is not None}
+        assert sorted(str(each) for each in answers) == sorted(["None", *[winner] * (WRITERS - 1)])
+
+
+def test_a_key_whose_work_failed_can_be_claimed_again(store: Store) -> None:
+    assert store.claim("key", "deploy", "digits") is None
+    assert store.claim("key", "deploy", "other") == "digits"
+    store.unclaim("key")
+    assert store.claim("key", "deploy", "other") is None
+
+
+def test_counts_rise_with_each_change_of_each_writer(opens: Callable[[], Store], store: Store) -> None:
+    def count(_number: int) -> list[int]:
+        mine = opens()
+        return [mine.touch("run") for _ in range(20)]
+
+    found = in_processes(count)
+    assert all(each == sorted(each) for each in found)
+    assert sorted(number for each in found for number in each) == list(range(1, 20 * WRITERS + 1))
+    assert store.revisions() == {"run": 20 * WRITERS}
+
+
+def test_a_row_is_put_once_and_then_changed_or_left(store: Store) -> None:
+    table = store.schema.table("revisions")
+    row = {"kind": "run", "revision": 7}
+    with store.transaction() as connection:
+        assert upsert(connection, table, row)
+        assert not upsert(connection, table, {**row, "revision": 8})
+        assert connection.execute(select(table.c.revision)).scalar_one() == 7
+        assert upsert(connection, table, row, change={"revision": table.c.revision + 2})
+        assert connection.execute(select(table.c.revision)).scalar_one() == 9
+
+
+def test_a_unit_of_work_is_whole_or_not_at_all(opens: Callable[[], Store], store: Store) -> None:
+    store.touch("run")
+
+    def ends_within() -> None:
+        mine = opens()
+        with mine.transaction() as connection:
+            mine.bump(connection, "run")
+            mine.claim_in(connection, "key", "deploy", "digits")
+            kill()
+
+    killed_in(ends_within)
+    assert store.revisions() == {"run": 1} and keys_in(store) == 0
+    assert store.touch("run") == 2, "its lock is gone with it"
+    with pytest.raises(ZeroDivisionError), store.transaction() as connection:
+        store.bump(connection, "run")
+        _ = 1 // 0
+    assert store.revisions() == {"run": 2}
+
+
+def test_what_was_read_still_holds_when_it_is_written(opens: Callable[[], Store], store: Store) -> None:
+    """A budget of 10, taken by writers that read the sum and then add to it."""
+    table = store.schema.table("idempotency")
+
+    def take(mine: Store, key: str, connection: Connection) -> bool:
+        taken = connection.execute(select(func.count()).select_from(table)).scalar_one()
+        return taken < 10 and mine.claim_in(connection, key, "take", "x") is None
+
+    def spend(number: int) -> int:
+        mine = opens()
+        return sum(mine.run(functools.partial(take, mine, f"{number}-{each}")) for each in range(8))
+
+    assert sum(in_processes(spend)) == 10
+    assert keys_in(store) == 10
+
+
+def test_a_reader_waits_for_no_writer_and_sees_one_moment(opens: Callable[[], Store], store: Store) -> None:
+    store.touch("run")
+    other = opens()
+    with store.transaction() as connection:
+        store.bump(connection, "run")
+        assert other.revisions() == {"run": 1}
+    table = store.schema.table("revisions")
+    with other.reading() as connection:
+        before = connection.execute(select(table.c.revision)).scalar_one()
+        store.touch("run")
+        assert connection.execute(select(table.c.revision)).scalar_one() == before == 2
+    other.close()
+
+
+def test_a_reader_cannot_write(store: Store) -> None:
+    with pytest.raises(Exception, match=r"readonly|read-only"), store.reading() as connection:
+        store.bump(connection, "run")
+    assert store.touch("run") == 1
+
+
+def test_servers_that_start_at_once_make_the_tables_once(opens: Callable[[], Store]) -> None:
+    assert sorted(in_processes(lambda _number: opens().touch("run"))) == [1, 2, 3]
+
+
+def test_a_store_of_a_newer_version_is_refused(opens: Callable[[], Store], store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute(text(f"UPDATE {store.schema.prefix}alembic_version SET version_num = '9999'"))
+    store.close()
+    with pytest.raises(Failed, match="newer GenOps Lab"):
+        opens().open()
+
+
+def test_a_unit_that_another_contradicts_runs_again(database: str) -> None:
+    """Both read before either writes, which SQLite's one writer rules out."""
+    store, both = SharedStore(database), threading.Barrier(2)
+    store.open()
+    table, calls = store.schema.table("idempotency"), list[str]()
+
+    def work(key: str, connection: Connection) -> int:
+        seen = int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+        calls.append(key)
+        if calls.count(key) == 1:
+            both.wait(30)
+        store.claim_in(connection, key, "take", str(seen))
+        return seen
+
+    seen = in_threads(lambda key: store.run(functools.partial(work, key)), "a", "b")
+    assert sorted(seen) == [0, 1] and len(calls) == 3
+    store.close()
+
+
+def test_a_unit_that_ends_a_deadlock_runs_again(database: str) -> None:
+    store, both = SharedStore(database), threading.Barrier(2)
+    store.open()
+    calls = list[str]()
+
+    def work(keys: str, connection: Connection) -> None:
+        connection.execute(text("SET LOCAL deadlock_timeout = '20ms'"))
+        for key in keys:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ord(key)})
+            if keys not in calls:
+                calls.append(keys)
+                both.wait(30)
+        store.bump(connection, keys)
+
+    in_threads(lambda keys: store.run(functools.partial(work, keys)), "ab", "ba")
+    assert store.revisions() == {"ab": 1, "ba": 1}
+    store.close()
+
+
+def in_threads(work: Callable[[str], Any], *given: str) -> list[Any]:
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda each=each: found.append(work(each))) for each in given]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == len(given)
+    return found
+
+
+def test_a_server_that_is_away_is_named_without_its_password_and_comes_back(server: Postgres) -> None:
+    url = make_url(server.database()).set(password="planted-secret")
+    store = SharedStore(url)
+    assert store.touch("run") == 1
+    later = SharedStore(url)
+    server.stop()
+    try:
+        for each in (store, later):
+            with pytest.raises(Unavailable) as caught:
+                each.touch("run")
+            assert "The shared GenOps store (PostgreSQL " in caught.value.message and caught.value.hint
+            assert "planted-secret" not in caught.value.message + repr(caught.value.__cause__)
+    finally:
+        server.start()
+    assert (store.touch("run"), later.touch("run")) == (2, 3)
+    server.stop()
+    server.start()
+    assert store.touch("run") == 4, "a connection of before is not used"
+    store.close()
+    later.close()
+
+
+def test_a_user_of_the_server_needs_no_right_to_make_tables_later(database: str) -> None:
+    owner, limited = SharedStore(database), SharedStore(make_url(database).set(username="limited"))
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE limited LOGIN"))
+    with pytest.raises(Unavailable, match="permission denied"):
+        limited.touch("run")
+    assert owner.touch("run") == 1
+    with engine.begin() as connection:
+        connection.execute(
+            text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO limited")
+        )
+    assert limited.touch("run") == 2 and limited.revisions() == {"run": 2}
+    with engine.connect() as connection:
+        idle = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'limited'"
+        )
+        assert connection.execute(idle).scalar_one() == 1
+    owner.close()
+    limited.close()
+    engine.dispose()
+
+
+def test_what_store_url_cannot_name_is_refused_with_words() -> None:
+    for url in ("mysql://ada:planted-secret@db/x", "sqlite://", "no url at all"):
+        with pytest.raises(InvalidRequest) as caught:
+            SharedStore(url)
+        assert "store_url" in caught.value.message and "planted-secret" not in caught.value.message
+
+
+# What waits for the shared store ------------------------------------------------------------------------------------
+
+
+ENTRY = {"at": 1.0, "principal": "ada", "action": "write", "resource": "genops:runs", "operation": "runs.delete",
+         "outcome": "ok", "detail": "{}"}  # fmt: skip
+
+
+def post_entries(local: LocalStore, *ids: str) -> None:
+    for each in ids:
+        with local.transaction() as connection:
+            post(connection, audit, {"id": each, **ENTRY})
+
+
+def audited(shared: Store) -> list[str]:
+    with shared.reading() as connection:
+        return list(connection.execute(select(audit.c.id).order_by(audit.c.id)).scalars())
+
+
+def test_what_is_shared_waits_while_the_server_is_away(tmp_path: Path, server: Postgres) -> None:
+    local, shared = (
+        LocalStore(tmp_path / "store.db"),
+        SharedStore(server.database(), owner="ada", team="vision"),
+    )
+    waiting = Outbox(local, shared)
+    server.stop()
+    try:
+        post_entries(local, "a", "b")
+        with pytest.raises(Unavailable):
+            waiting.deliver()
+        assert waiting.waiting() == 2
+    finally:
+        server.start()
+    with local.transaction() as connection:
+        spec = {"name": "digits", "model": "m\0m", "version": "1", "created_at": 1.0, "spec": "{}"}
+        post(connection, deployment_specs, spec)
+        post(connection, deployment_specs, {**spec, "name": "other"})
+        post(connection, deployment_specs, {"name": "other"}, remove=True)
+    waiting.deliver()
+    assert waiting.waiting() == 0 and audited(shared) == ["a", "b"]
+    with shared.reading() as connection:
+        (row,) = connection.execute(select(deployment_specs))
+    assert (row.owner, row.team, row.name, row.model) == ("ada", "vision", "digits", "mm")
+    local.close()
+    shared.close()
+
+
+def test_a_delivery_that_was_killed_is_made_once(tmp_path: Path, database: str) -> None:
+    """Killed when the shared store has the rows, and this one has not noted it."""
+    local = LocalStore(tmp_path / "store.db")
+    post_entries(local, "a", "b")
+    local.close()
+
+    def ends_within() -> None:
+        store = LocalStore(tmp_path / "store.db")
+        store.transaction = kill  # type: ignore[method-assign,assignment]
+        Outbox(store, SharedStore(database)).deliver()
+
+    killed_in(ends_within)
+    local, shared = LocalStore(tmp_path / "store.db"), SharedStore(database)
+    assert audited(shared) == ["a", "b"] and Outbox(local, shared).waiting() == 2
+    Outbox(local, shared).deliver()
+    assert audited(shared) == ["a", "b"] and Outbox(local, shared).waiting() == 0
+    local.close()
+    shared.close()
+
+
+# What one store of before held ---------------------------------------------------------------------------------------
+
+
+TARGET = {"name": "gpu", "kind": "ssh", "host": "gpu1", "options": "{}", "price_per_hour": None, "secrets": "[]",
+          "policy": "{}", "locked": 0, "created_at": 1.0, "position": 1}  # fmt: skip
+
+
+def deployment(name: str, folder: Path, state: str = "running") -> dict[str, Any]:
+    return {
+        "name": name, "model": "m", "version": "1", "state": state, "message": "", "hint": "", "folder": str(folder),
+        "port": 5001, "pid": 17, "pid_created": 1.0, "outlives_server": 1, "created_at": 1.0, "lease_until": 2.0,
+    }  # fmt: skip
+
+
+def fill(url: str, folder: Path, kept: int = 3) -> None:
+    """What an older Lab recorded there."""
+    store = store_of_before(url)
+    with store.transaction() as connection:
+        connection.execute(targets.insert().values(**TARGET))
+        connection.execute(
+            deployments.insert().values(**deployment("digits", folder / "deployments" / "digits"))
+        )
+        connection.execute(deployments.insert().values(**deployment("another's", Path("/elsewhere/x"))))
+        digest = {"digest": "d", "run_id": "r", "name": "m", "recorded_at": 1.0}
+        connection.execute(model_hashes.insert().values(**digest))
+        for number in range(kept):
+            connection.execute(
+                profiles.insert().values(
+                    id=f"p{number}", title="before", created_at=1.0, trace_path="t", size_bytes=1, state="ready",
+                    message="", artifact="",
+                )
+            )  # fmt: skip
+    store.close()
+
+
+@pytest.fixture(params=("sqlite", "postgresql"))
+def former(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The ``store_url`` of a Lab of before, with what it recorded."""
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    url = elsewhere if request.param == "sqlite" else request.getfixturevalue("server").database()
+    fill(url, tmp_path)
+    return url
+
+
+def names_in(store: Store, column: Any) -> list[str]:
+    with store.reading() as connection:
+        return list(connection.execute(select(column).order_by(column)).scalars())
+
+
+def test_the_tables_of_a_store_of_before_become_local_once(former: str, tmp_path: Path) -> None:
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    # A file is this user's; a server may have been a team's, so what others did there, and whose models load
+    # unasked, is not taken from there.
+    own = former.startswith("sqlite")
+    assert names_in(local, targets.c.name) == ["gpu"]
+    assert names_in(local, deployments.c.name) == (["another's", "digits"] if own else ["digits"])
+    with local.reading() as connection:
+        running = connection.execute(select(deployments).where(deployments.c.name == "digits")).one()
+    assert running._mapping == deployment("digits", tmp_path / "deployments" / "digits"), "it goes on"
+    assert names_in(local, profiles.c.id) == ["p0", "p1", "p2"]
+    assert names_in(local, model_hashes.c.digest) == (["d"] if own else [])
+    with local.transaction() as connection:
+        connection.execute(targets.delete())
+    local.close()
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    assert names_in(local, targets.c.name) == [], "what was removed since stays away"
+    local.close()
+    shared = SharedStore(former)
+    assert shared.touch("audit") == 1, "the shared tables come beside those of before"
+    shared.close()
+    store_of_before(former).close()  # an older Lab opens it as it was
+
+
+def test_an_older_store_has_fewer_tables_and_columns(tmp_path: Path) -> None:
+    former = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    before = store_of_before(former, "0001")
+    with before.transaction() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO tracked_runs (run_key, name, state, acked_seq, started_at) VALUES ('k', 'n', 'open', 7, 1)"
+            )
+        )
+        connection.execute(text("INSERT INTO model_hashes VALUES ('d', 'r', 'm', 1)"))
+    before.close()
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    with local.reading() as connection:
+        (run,) = connection.execute(select(tracked_runs))
+    assert (run.run_key, run.acked_seq, run.place) == ("k", 7, None)
+    assert names_in(local, model_hashes.c.digest) == [], "as the migration of then forgets them"
+    local.close()
+
+
+def test_copying_that_is_killed_begins_again(tmp_path: Path) -> None:
+    former = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    fill(former, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        put, done = upsert, list[str]()
+
+        def until_the_third(connection: Connection, *arguments: Any, **options: Any) -> bool:
+            done.append("row")
+            if len(done) == 3:
+                kill()
+            return put(connection, *arguments, **options)
+
+        patch.setattr("genops_lab.core.store.local.upsert", until_the_third)
+        killed_in(lambda: LocalStore(tmp_path / "store.db", former=make_url(former)))
+    local = LocalStore(tmp_path / "store.db")
+    assert names_in(local, deployments.c.name) == [] and names_in(local, targets.c.name) == []
+    local.close()
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    assert names_in(local, targets.c.name) == ["gpu"] and len(names_in(local, profiles.c.id)) == 3
+    local.close()
+
+
+def test_what_the_store_in_use_said_goes_before_an_older_file(tmp_path: Path) -> None:
+    """The default file was left when store_url was set; the deployment that runs is the one that store_url knows."""
+    before = store_of_before(f"sqlite:///{tmp_path / 'store.db'}")
+    with before.transaction() as connection:
+        connection.execute(deployments.insert().values(**deployment("digits", tmp_path, "stopped")))
+        connection.execute(revisions.insert().values(kind="run", revision=9))
+    before.close()
+    former = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    fill(former, tmp_path)
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    with local.reading() as connection:
+        state = connection.execute(select(deployments.c.state).where(deployments.c.name == "digits")).scalar()
+    assert state == "running" and local.revisions() == {"run": 9}
+    local.close()
+
+
+def test_a_server_of_before_that_is_away_is_copied_later(tmp_path: Path, server: Postgres) -> None:
+    former = server.database()
+    fill(former, tmp_path)
+    server.stop()
+    try:
+        local = LocalStore(tmp_path / "store.db", former=make_url(former))
+        with local.transaction() as connection:
+            connection.execute(targets.insert().values(**{**TARGET, "host": "gpu2"}))
+        local.close()
+    finally:
+        server.start()
+    local = LocalStore(tmp_path / "store.db", former=make_url(former))
+    assert names_in(local, targets.c.host) == ["gpu2"], "what was said since goes before"
+    assert names_in(local, profiles.c.id) == ["p0", "p1", "p2"]
+    local.close()
+
+
+def test_both_stores_may_be_one_file(tmp_path: Path) -> None:
+    """``store_url`` may name the very file that is the local store's."""
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    fill(url, tmp_path)
+    local, shared = LocalStore(tmp_path / "store.db", former=make_url(url)), SharedStore(url)
+    post_entries(local, "a")
+    Outbox(local, shared).deliver()
+    assert audited(shared) == ["a"] and names_in(local, targets.c.name) == ["gpu"]
+    assert (local.touch("run"), shared.touch("run")) == (1, 1)
+    local.close()
+    shared.close()
