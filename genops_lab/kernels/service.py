@@ -37,7 +37,7 @@ class ComputeService:
     """Readings of this machine, and the live topic ``machine`` once a second while somebody listens."""
 
     def __init__(self, live: LiveHub, kernels: KernelDirectory | None = None) -> None:
-        # The routes' table needs this class alone; psutil waits until a machine is read.
+        # Here, not above: commands that ask a running Lab import this class and read no machine.
         from ..hosts.machine.metrics import MachineReader
 
         self._live = live

@@ -71,7 +71,7 @@ def process(pid: int, memory_bytes: Optional[int]) -> Dict[str, Any]:
 
 def owner(pid: int) -> str:
     """The user of a process; empty where it is gone or hidden, or where process ids are a container's own."""
-    if not _all_processes_visible():
+    if not all_processes_visible():
         return ""
     try:
         return _name_of(os.stat(f"/proc/{pid}").st_uid)
@@ -80,7 +80,8 @@ def owner(pid: int) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _all_processes_visible() -> bool:
+def all_processes_visible() -> bool:
+    """Return whether process ids are the machine's own; those of a container are not."""
     try:
         return os.readlink("/proc/self/ns/pid") == _FIRST_PID_NAMESPACE
     except OSError:
