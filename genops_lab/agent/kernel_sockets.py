@@ -19,6 +19,7 @@ from . import paths
 from .channels import Channel, ChannelReset
 from .environment import kernel_environment, kernel_site
 from .lab_side import known_lab_folder, known_lab_kernels, lab_environment, lab_folder, socket_path
+from .threads import in_thread
 
 LOCK, SPOOL = "lab.lock", "spool"
 _PIECE_BYTES = 65536
@@ -124,7 +125,7 @@ class KernelSockets:
             self._doors.pop(kernel_id).close()
         if not self._tidied:
             self._tidied = True
-            await asyncio.get_running_loop().run_in_executor(None, _tidy)
+            await in_thread(_tidy)
         return {"kernels": {kernel_id: await self._look(kernel_id, asked[kernel_id]) for kernel_id in asked}}
 
     async def forgotten(self, kernel_id: str) -> None:
@@ -133,13 +134,12 @@ class KernelSockets:
             self._doors.pop(kernel_id).close()
         folder = known_lab_folder(kernel_id)
         if folder is not None and kernel_id not in self._draining:
-            await asyncio.get_running_loop().run_in_executor(None, _remove_if_empty, folder)
+            await in_thread(_remove_if_empty, folder)
 
     async def _look(self, kernel_id: str, runs: Any) -> Dict[str, List[str]]:
-        loop = asyncio.get_running_loop()
         known = paths.kernel_folder(kernel_id) is not None
         folder = lab_folder(kernel_id) if known else known_lab_folder(kernel_id)
-        left = await loop.run_in_executor(None, leftovers, folder) if folder is not None else []
+        left = await in_thread(leftovers, folder) if folder is not None else []
         if folder is not None and (known or left):
             await self.open(kernel_id)
             if left and kernel_id in self._doors and kernel_id not in self._draining:
@@ -147,7 +147,7 @@ class KernelSockets:
         elif folder is not None:
             if kernel_id in self._doors:
                 self._doors.pop(kernel_id).close()
-            await loop.run_in_executor(None, _remove_if_empty, folder)
+            await in_thread(_remove_if_empty, folder)
         gone = [
             str(run["run_key"])
             for run in (runs if isinstance(runs, list) else [])
