@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from ..timeouts import Guarded, Unanswered
 from . import amd, apple, nvidia_smi, nvml, rocm_smi
-from .found import NOTHING, Found, all_processes_visible
+from .found import NOTHING, Found, all_processes_visible, field, listed
 
 __all__ = ["Found", "GpuReader"]
 
@@ -115,20 +115,12 @@ class Nvidia:
 
 def _nvidia_card(pci: str) -> str:
     """Ids of the first NVIDIA display or 3D controller on the bus; empty without one."""
-    try:
-        folders = sorted(os.listdir(pci))
-    except OSError:
-        return ""
-    for name in folders:
-        ids = []
-        for field in ("vendor", "class", "device"):
-            try:
-                with open(os.path.join(pci, name, field), encoding="ascii") as file:
-                    ids.append(file.read().strip())
-            except OSError:
-                ids.append("")
-        if ids[0] == "0x10de" and ids[1].startswith("0x03"):
-            return f"10de:{ids[2][2:]}"
+    for name in listed(pci):
+        vendor, kind, device = (
+            field(os.path.join(pci, name), each) for each in ("vendor", "class", "device")
+        )
+        if vendor == "0x10de" and kind.startswith("0x03"):
+            return f"10de:{device[2:]}"
     return ""
 
 

@@ -95,3 +95,26 @@ def _name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def listed(folder: str) -> List[str]:
+    """Names in a folder of the kernel's; none where it is missing or hidden."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def text_of(path: str) -> str:
+    """A file of the kernel's, empty where there is none: not every card has every file, and some say EINVAL while
+    asleep."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def field(folder: str, name: str) -> str:
+    """A file of one value."""
+    return text_of(os.path.join(folder, name)).strip()
