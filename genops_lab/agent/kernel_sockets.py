@@ -7,7 +7,6 @@ kernel's sender knows at once and keeps what it has.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from . import paths
 from .channels import Channel, ChannelReset
 from .environment import kernel_environment, kernel_site
 from .lab_side import known_lab_folder, known_lab_kernels, lab_environment, lab_folder, socket_path
+from .state_file import FolderLock
 from .threads import in_thread
 
 LOCK, SPOOL = "lab.lock", "spool"
@@ -188,7 +188,7 @@ class KernelSockets:
 class _Door:
     """One kernel's socket. Two connections never listen for the same kernel: a lock says which does."""
 
-    def __init__(self, kernel_id: str, path: str, lock: int, open_channel: Opener) -> None:
+    def __init__(self, kernel_id: str, path: str, lock: FolderLock, open_channel: Opener) -> None:
         self._kernel_id = kernel_id
         self._path = path
         self._lock = lock
@@ -200,8 +200,8 @@ class _Door:
     async def claim(cls, kernel_id: str, folder: str, open_channel: Opener) -> "Optional[_Door]":
         """Listen, or None where another connection does already. Raises OSError."""
         path = socket_path(folder)
-        lock = _locked(os.path.join(folder, LOCK))
-        if lock is None:
+        lock = FolderLock(folder, LOCK)
+        if not lock.take():
             return None
         try:
             _unlink(path)  # of a connection that was killed
@@ -210,7 +210,7 @@ class _Door:
             os.chmod(path, 0o600)
             return door
         except BaseException:
-            os.close(lock)
+            lock.release()
             raise
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -261,21 +261,7 @@ class _Door:
         for task in self._tasks:
             task.cancel()
         _unlink(self._path)
-        os.close(self._lock)
-
-
-def _locked(path: str) -> Optional[int]:
-    """The descriptor that holds the lock, or None where another process does. Raises OSError."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
+        self._lock.release()
 
 
 def _unlink(path: str) -> None:
