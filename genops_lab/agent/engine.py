@@ -20,13 +20,12 @@ import sys
 import tempfile
 import time
 import zipfile
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple, TypeVar
 
 from .channels import Channel, ChannelReset
 from .file_parts import is_packed, send, send_parts
 from .paths import private_folder, state_folder
 from .probe import distribution_version
-from .threads import in_thread
 from .transfer import DATA, DOCUMENT, BadTransfer, TransferReader, document, read_document
 
 _PORTION_BYTES = 262144
@@ -34,6 +33,7 @@ _MAX_PART_BYTES = 256 * 1024 * 1024
 _SAID_BYTES = 4000
 _UNUSED_S = 30 * 24 * 3600.0
 _SHA = re.compile(r"[0-9a-f]{64}\Z")
+T = TypeVar("T")
 
 
 async def serve(channel: Channel) -> None:
@@ -41,7 +41,7 @@ async def serve(channel: Channel) -> None:
     channel.bulk = True
     path, talk = _absolute(str(channel.params.get("path"))), _Talk(channel)
     try:
-        channel.write(document(await in_thread(lambda: _seen(path))))
+        channel.write(document(await _in_thread(lambda: _seen(path))))
         while True:
             order = await talk.document()
             if not order:
@@ -92,14 +92,14 @@ async def _parts(talk: "_Talk", parts: List[Dict[str, Any]]) -> List[str]:
     """The folders of the parts, after those that were not here have come. Raises ValueError, OSError."""
     if not all(isinstance(part, dict) and _SHA.match(str(part["sha"])) for part in parts):
         raise ValueError("a part has no hash")
-    root = await in_thread(_root)
-    there = set(await in_thread(lambda: os.listdir(root)))
+    root = await _in_thread(_root)
+    there = set(await _in_thread(lambda: os.listdir(root)))
     needed = [part for part in parts if part["sha"] not in there]
     talk.channel.write(document({"need": [part["sha"] for part in needed]}))
     for part in needed:
         await _take(talk, root, str(part["sha"]), int(part["size"]))
     folders = [os.path.join(root, str(part["sha"])) for part in parts]
-    await in_thread(lambda: _note_use(root, folders))
+    await _in_thread(lambda: _note_use(root, folders))
     return folders
 
 
@@ -131,7 +131,7 @@ async def _take(talk: "_Talk", root: str, sha: str, size: int) -> None:
             file.write(portion)
         if digest.hexdigest() != sha:
             raise ChannelReset("damaged", "A part of the engine did not arrive as it was sent.", "Try again.")
-        await in_thread(lambda: _unpack(file, root, sha))
+        await _in_thread(lambda: _unpack(file, root, sha))
 
 
 def _unpack(file: Any, root: str, sha: str) -> None:
@@ -150,7 +150,7 @@ def _unpack(file: Any, root: str, sha: str) -> None:
 async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
     """Run the engine; its answer goes to the Lab. It ends with the channel."""
     channel, root = talk.channel, os.path.dirname(folders[0])
-    folder = await in_thread(lambda: tempfile.mkdtemp(prefix=".work-", dir=root))
+    folder = await _in_thread(lambda: tempfile.mkdtemp(prefix=".work-", dir=root))
     answer = os.path.join(folder, "answer.tar.gz")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from genops_lab.profiling.remote_analysis.host import main; main()", path, answer,
@@ -172,16 +172,16 @@ async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
         if process.returncode is None:
             process.kill()
         await asyncio.gather(ending, left, return_exceptions=True)
-        await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+        await _in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 # The talk
 
 
 async def _send_file(channel: Channel, path: str) -> None:
-    with await in_thread(lambda: open(path, "rb")) as stream:
+    with await _in_thread(lambda: open(path, "rb")) as stream:
         while True:
-            payload = await in_thread(lambda: stream.read(_PORTION_BYTES))
+            payload = await _in_thread(lambda: stream.read(_PORTION_BYTES))
             if not payload:
                 break
             await send(channel, payload)
@@ -221,3 +221,7 @@ class _Talk:
                 return DOCUMENT, b""
             self._ready = list(self._reader.feed(portion))[::-1]
         return self._ready.pop()
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

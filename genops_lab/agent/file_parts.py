@@ -6,11 +6,12 @@ whole file, ``{"ended": 0, "sha256": ...}``. The parts of a file that is no gzip
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zlib
+from typing import Any, Callable
 
 from .channels import Channel
-from .threads import in_thread
 from .transfer import data, document
 
 #: Of the file, for one part.
@@ -27,7 +28,7 @@ def is_packed(path: str) -> bool:
 
 async def send_parts(channel: Channel, path: str, start: int) -> None:
     """Send what is behind ``start``, and the hash of all. Raises OSError, ChannelReset."""
-    packed = await in_thread(lambda: is_packed(path))
+    packed = await _in_thread(lambda: is_packed(path))
     digest = hashlib.sha256()
 
     def before() -> None:
@@ -42,10 +43,10 @@ async def send_parts(channel: Channel, path: str, start: int) -> None:
         digest.update(raw)
         return raw if packed or not raw else _deflated(raw)
 
-    with await in_thread(lambda: open(path, "rb")) as stream:
-        await in_thread(before)
+    with await _in_thread(lambda: open(path, "rb")) as stream:
+        await _in_thread(before)
         while True:
-            payload = await in_thread(part)
+            payload = await _in_thread(part)
             if not payload:
                 break
             await send(channel, payload)
@@ -64,3 +65,7 @@ def _deflated(raw: bytes) -> bytes:
     """A stream that ends at a byte and without an end: another one may follow it."""
     squeezer = zlib.compressobj(1, zlib.DEFLATED, _RAW_DEFLATE)
     return squeezer.compress(raw) + squeezer.flush(zlib.Z_SYNC_FLUSH)
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

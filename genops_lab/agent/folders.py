@@ -13,7 +13,6 @@ import shutil
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .channels import Channel, ChannelReset
-from .threads import in_thread
 from .transfer import DOCUMENT, MAX_PARCEL_BYTES, BadTransfer, TransferReader, data, document, read_document
 from .tree import Incoming, Seen, State, Tree
 
@@ -26,9 +25,10 @@ _HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 async def serve(channel: Channel, running: bool) -> None:
     """Until the Lab has left. ``running``: the kernel whose folder it is runs already."""
     channel.bulk = True
+    loop = asyncio.get_running_loop()
     folder = str(channel.params.get("folder"))
     try:
-        tree = await in_thread(_opened, folder, list(channel.params.get("make") or []))
+        tree = await loop.run_in_executor(None, _opened, folder, list(channel.params.get("make") or []))
     except (OSError, ValueError) as error:
         raise ChannelReset(*_words(folder, error)) from error
     session = Session(tree)
@@ -40,7 +40,7 @@ async def serve(channel: Channel, running: bool) -> None:
                 break
             answers = session.feed(portion)
             while True:
-                answer = await in_thread(next, answers, None)
+                answer = await loop.run_in_executor(None, next, answers, None)
                 if answer is None:
                     break
                 channel.write(answer)
@@ -52,7 +52,7 @@ async def serve(channel: Channel, running: bool) -> None:
         written = session.close()
         if written:
             # Not waited for: what is lost with the host's power is sent again.
-            asyncio.get_running_loop().run_in_executor(None, _settle, tree.root, written)
+            loop.run_in_executor(None, _settle, tree.root, written)
 
 
 def _opened(folder: str, make: List[str]) -> Tree:
