@@ -20,6 +20,8 @@ from .usage import Work, held_words, read_work
 
 #: Of one core, by all processes of the kernel together, over the time between two looks.
 MAX_CPU_PERCENT = 10.0
+#: What the system's coarse clock may add to the CPU time between two looks.
+_COARSE_S = 0.05
 #: What front ends send of themselves: it tells nothing of a person.
 _UNASKED = (b"kernel_info_request", b"comm_info_request", b"history_request", b"connect_request")
 _MSG_ID = re.compile(rb'"msg_id"\s*:\s*"([^"]+)"')
@@ -134,7 +136,7 @@ class IdleWatch:
     def _judge(self, policy: IdlePolicy, work: Work) -> None:
         last, self._last = self._last, work
         busy = any((gpu.percent or 0.0) > policy.gpu_percent for gpu in work.gpus)
-        if busy or (last is not None and work.cpu_percent_since(last) > MAX_CPU_PERCENT):
+        if busy or (last is not None and work.cpu_percent_since(last, _COARSE_S) > MAX_CPU_PERCENT):
             self._active()
             self._last, self._works = work, True
         elif last is not None:

@@ -7,7 +7,6 @@ kernel's sender knows at once and keeps what it has.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,8 @@ from . import paths
 from .channels import Channel, ChannelReset
 from .environment import kernel_environment, kernel_site
 from .lab_side import known_lab_folder, known_lab_kernels, lab_environment, lab_folder, socket_path
+from .state_file import FolderLock
+from .threads import in_thread
 
 LOCK, SPOOL = "lab.lock", "spool"
 _PIECE_BYTES = 65536
@@ -124,7 +125,7 @@ class KernelSockets:
             self._doors.pop(kernel_id).close()
         if not self._tidied:
             self._tidied = True
-            await asyncio.get_running_loop().run_in_executor(None, _tidy)
+            await in_thread(_tidy)
         return {"kernels": {kernel_id: await self._look(kernel_id, asked[kernel_id]) for kernel_id in asked}}
 
     async def forgotten(self, kernel_id: str) -> None:
@@ -133,13 +134,12 @@ class KernelSockets:
             self._doors.pop(kernel_id).close()
         folder = known_lab_folder(kernel_id)
         if folder is not None and kernel_id not in self._draining:
-            await asyncio.get_running_loop().run_in_executor(None, _remove_if_empty, folder)
+            await in_thread(_remove_if_empty, folder)
 
     async def _look(self, kernel_id: str, runs: Any) -> Dict[str, List[str]]:
-        loop = asyncio.get_running_loop()
         known = paths.kernel_folder(kernel_id) is not None
         folder = lab_folder(kernel_id) if known else known_lab_folder(kernel_id)
-        left = await loop.run_in_executor(None, leftovers, folder) if folder is not None else []
+        left = await in_thread(leftovers, folder) if folder is not None else []
         if folder is not None and (known or left):
             await self.open(kernel_id)
             if left and kernel_id in self._doors and kernel_id not in self._draining:
@@ -147,7 +147,7 @@ class KernelSockets:
         elif folder is not None:
             if kernel_id in self._doors:
                 self._doors.pop(kernel_id).close()
-            await loop.run_in_executor(None, _remove_if_empty, folder)
+            await in_thread(_remove_if_empty, folder)
         gone = [
             str(run["run_key"])
             for run in (runs if isinstance(runs, list) else [])
@@ -188,7 +188,7 @@ class KernelSockets:
 class _Door:
     """One kernel's socket. Two connections never listen for the same kernel: a lock says which does."""
 
-    def __init__(self, kernel_id: str, path: str, lock: int, open_channel: Opener) -> None:
+    def __init__(self, kernel_id: str, path: str, lock: FolderLock, open_channel: Opener) -> None:
         self._kernel_id = kernel_id
         self._path = path
         self._lock = lock
@@ -200,8 +200,8 @@ class _Door:
     async def claim(cls, kernel_id: str, folder: str, open_channel: Opener) -> "Optional[_Door]":
         """Listen, or None where another connection does already. Raises OSError."""
         path = socket_path(folder)
-        lock = _locked(os.path.join(folder, LOCK))
-        if lock is None:
+        lock = FolderLock(folder, LOCK)
+        if not lock.take():
             return None
         try:
             _unlink(path)  # of a connection that was killed
@@ -210,7 +210,7 @@ class _Door:
             os.chmod(path, 0o600)
             return door
         except BaseException:
-            os.close(lock)
+            lock.release()
             raise
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -261,21 +261,7 @@ class _Door:
         for task in self._tasks:
             task.cancel()
         _unlink(self._path)
-        os.close(self._lock)
-
-
-def _locked(path: str) -> Optional[int]:
-    """The descriptor that holds the lock, or None where another process does. Raises OSError."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
+        self._lock.release()
 
 
 def _unlink(path: str) -> None:

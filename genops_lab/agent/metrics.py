@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import shutil
@@ -11,12 +12,15 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from .cgroups import Share, read_share
 from .gpus import GpuReader
+from .processes import psutil_without
 from .timeouts import Guarded, Unanswered
 
 #: Two askers within this time get the same reading: percentages over shorter times say nothing.
 FRESH_S = 0.5
 #: A home may lie on a file server that is away.
 DISK_TIMEOUT_S = 2.0
+#: A question that may hang costs a thread, and a disk fills slowly.
+DISK_FRESH_S = 5.0
 _FIRST_LOOK_S = 0.1
 
 
@@ -32,7 +36,8 @@ class HostReader:
         self._share = share
         self._gpus = gpus or GpuReader()
         self._proc = proc
-        self._disk = Guarded(lambda: shutil.disk_usage(os.path.expanduser("~")))
+        self._psutil = psutil_without(proc)
+        self._disk = Guarded(lambda: shutil.disk_usage(os.path.expanduser("~")), DISK_FRESH_S)
         self._lock = threading.Lock()
         self._last: Optional[Tuple[float, Dict[str, Any]]] = None
         self._last_cpu: Optional[Tuple[float, float]] = None
@@ -76,6 +81,8 @@ class HostReader:
         """Total and used bytes."""
         fields = self._meminfo()
         total, available = fields.get("MemTotal"), fields.get("MemAvailable")
+        if not fields and self._psutil is not None:
+            total, available = self._psutil.virtual_memory()[:2]
         if total is None:
             total = _pages()
         used = None if total is None or available is None else total - available
@@ -91,12 +98,10 @@ class HostReader:
         found = {}
         try:
             with open(os.path.join(self._proc, "meminfo"), encoding="ascii") as file:
-                for line in file:
+                for line in itertools.islice(file, 3):  # MemTotal, MemFree, MemAvailable
                     name, _, value = line.partition(":")
-                    parts = value.split()
-                    if parts and parts[0].isdigit():
-                        found[name] = int(parts[0]) * 1024
-        except OSError:
+                    found[name] = int(value.split()[0]) * 1024
+        except (OSError, ValueError, IndexError):
             return {}
         return found
 
@@ -118,14 +123,17 @@ class HostReader:
         now = time.monotonic()
         if share.cpu_seconds is not None:
             return now, share.cpu_seconds
+        # Over all processors of the host: scaled to those that may be used here.
+        scale = _cores() / (os.cpu_count() or 1)
+        if self._psutil is not None:
+            times = self._psutil.cpu_times()
+            return now, (times.user + times.nice + times.system) * scale
         try:
             with open(os.path.join(self._proc, "stat"), encoding="ascii") as file:
                 fields = [int(value) for value in file.readline().split()[1:9]]
         except (OSError, ValueError):
             return None
         idle = sum(fields[3:5])  # idle and waiting for a disk
-        # Over all processors of the host: scaled to those that may be used here.
-        scale = _cores() / (os.cpu_count() or 1)
         return now, (sum(fields) - idle) / os.sysconf("SC_CLK_TCK") * scale
 
 

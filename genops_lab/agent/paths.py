@@ -103,8 +103,9 @@ def _unescaped(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), field)
 
 
-def is_local(path: str, mounts: str = "/proc/mounts") -> Optional[bool]:
-    """Whether ``path`` (or what exists above it) lies on a disk of this host; None where that cannot be seen."""
+def file_system_of(path: "str | os.PathLike[str]", mounts: str = "/proc/mounts") -> str:
+    """The type of the file system that holds ``path``, or what exists above it (``ext4``, ``nfs4``, ...); empty where
+    that cannot be seen."""
     path = os.path.realpath(path)
     best, kind = "", ""
     try:
@@ -118,8 +119,14 @@ def is_local(path: str, mounts: str = "/proc/mounts") -> Optional[bool]:
                 if inside and len(point) >= len(best):
                     best, kind = point, fields[2]
     except OSError:
-        return None
-    if not best:
+        return ""
+    return kind
+
+
+def is_local(path: str, mounts: str = "/proc/mounts") -> Optional[bool]:
+    """Whether ``path`` lies on a disk of this host; None where that cannot be seen."""
+    kind = file_system_of(path, mounts)
+    if not kind:
         return None
     return kind in _LOCAL_FUSE or not (kind in _REMOTE_TYPES or kind.startswith("fuse."))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from typing import Dict, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set
 
 
 def boot_id() -> str:
@@ -93,20 +94,54 @@ class Usage(NamedTuple):
     cpu_s: float
 
 
-def tree(root: int) -> Dict[int, Usage]:
-    """The processes of a group and all that descend from its members; empty where /proc is missing."""
+def trees(roots: Iterable[int], proc: str = "/proc") -> Dict[int, Dict[int, Usage]]:
+    """Of each root, all seen at one look: the processes of its group and all that descend from its members.
+
+    Without /proc (macOS) the root and its descendants, where psutil is installed; else empty.
+    """
+    psutil = psutil_without(proc)
+    if psutil is not None:
+        return {root: _tree_by(psutil, root) for root in roots}
     page, ticks = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     everybody = {pid: fields for pid, fields in _all_processes() if fields[0] != b"Z"}
-    found = {pid for pid, fields in everybody.items() if pid == root or int(fields[2]) == root}
-    while True:
-        more = {pid for pid, fields in everybody.items() if pid not in found and int(fields[1]) in found}
-        if not more:
-            break
-        found |= more
-    return {
-        pid: Usage(int(everybody[pid][21]) * page, sum(map(int, everybody[pid][11:15])) / ticks)
-        for pid in found
-    }
+    children: Dict[int, List[int]] = {}
+    groups: Dict[int, List[int]] = {}
+    for pid, fields in everybody.items():
+        children.setdefault(int(fields[1]), []).append(pid)
+        groups.setdefault(int(fields[2]), []).append(pid)
+    found = {}
+    for root in roots:
+        members: Set[int] = set()
+        waiting = [pid for pid in (root, *groups.get(root, ())) if pid in everybody]
+        while waiting:
+            members.update(waiting)
+            waiting = [pid for parent in waiting for pid in children.get(parent, ()) if pid not in members]
+        found[root] = {
+            pid: Usage(int(everybody[pid][21]) * page, sum(map(int, everybody[pid][11:15])) / ticks)
+            for pid in members
+        }
+    return found
+
+
+def psutil_without(proc: str) -> Any:
+    """psutil where the system's files are missing (macOS) and it is installed, as with any ipykernel; else None."""
+    if os.path.isdir(proc):
+        return None
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil
+
+
+def _tree_by(psutil: Any, root: int) -> Dict[int, Usage]:
+    found: Dict[int, Usage] = {}
+    with contextlib.suppress(psutil.Error):
+        for process in (psutil.Process(root), *psutil.Process(root).children(recursive=True)):
+            with contextlib.suppress(psutil.Error), process.oneshot():  # it ended, or is not ours
+                cpu = process.cpu_times()
+                found[process.pid] = Usage(process.memory_info().rss, cpu.user + cpu.system)
+    return found
 
 
 def _all_processes() -> "Iterator[tuple[int, list[bytes]]]":

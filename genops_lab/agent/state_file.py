@@ -60,10 +60,10 @@ def public(state: Dict[str, Any]) -> Dict[str, Any]:
 
 
 class FolderLock:
-    """Held by the process that a kernel's folder belongs to, for its life."""
+    """Held by the process that a kernel's folder (or, by another name, a part of it) belongs to, for its life."""
 
-    def __init__(self, folder: str) -> None:
-        self._path = os.path.join(folder, LOCK)
+    def __init__(self, folder: str, name: str = LOCK) -> None:
+        self._path = os.path.join(folder, name)
         self._descriptor = -1
 
     def take(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Callable, Generic, Optional, TypeVar
 
 T = TypeVar("T")
@@ -15,11 +16,13 @@ class Unanswered(Exception):
 class Guarded(Generic[T]):
     """A function of one thread at a time, which is left behind when it takes too long. Safe for several threads.
 
-    What hangs in the kernel cannot be ended: at most one thread a question is lost to it.
+    What hangs in the kernel cannot be ended: at most one thread a question is lost to it. An answer is given again
+    until ``fresh_s`` after its question.
     """
 
-    def __init__(self, ask: Callable[[], T]) -> None:
+    def __init__(self, ask: Callable[[], T], fresh_s: float = 0.0) -> None:
         self._ask = ask
+        self._fresh_s = fresh_s
         self._lock = threading.Lock()
         self._running: Optional[_Asking[T]] = None
 
@@ -27,7 +30,9 @@ class Guarded(Generic[T]):
         """The answer; raises Unanswered after ``timeout_s``, and what the function raises."""
         with self._lock:
             running = self._running
-            if running is None or running.done.is_set():
+            if running is None or (
+                running.done.is_set() and time.monotonic() - running.began >= self._fresh_s
+            ):
                 running = self._running = _Asking(self._ask)
                 threading.Thread(target=running.run, name="genops-reading", daemon=True).start()
         if not running.done.wait(timeout_s):
@@ -38,6 +43,7 @@ class Guarded(Generic[T]):
 class _Asking(Generic[T]):
     def __init__(self, ask: Callable[[], T]) -> None:
         self._ask = ask
+        self.began = time.monotonic()
         self._answer: Optional[T] = None
         self._error: Optional[BaseException] = None
         self.done = threading.Event()

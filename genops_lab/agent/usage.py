@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from . import processes
 from .gpus import GpuReader
-
-_COARSE_S = 0.05
 
 
 class GpuUse(NamedTuple):
@@ -27,18 +25,23 @@ class Work(NamedTuple):
     memory_bytes: int
     gpus: Tuple[GpuUse, ...]
 
-    def cpu_percent_since(self, before: "Work") -> float:
-        """Of one core; what the system's coarse clock may have added in a short time is left out."""
-        return 100.0 * max(0.0, self.cpu_s - before.cpu_s - _COARSE_S) / max(self.at - before.at, 1e-3)
+    def cpu_percent_since(self, before: "Work", without_s: float = 0.0) -> float:
+        """Of one core; ``without_s`` of the CPU time are left out."""
+        return 100.0 * max(0.0, self.cpu_s - before.cpu_s - without_s) / max(self.at - before.at, 1e-3)
 
 
 def read_work(pid: int, visible: Optional[str], gpus: GpuReader) -> Work:
     """What the processes below ``pid``, and the GPUs that are theirs, do now. ``visible``: CUDA_VISIBLE_DEVICES."""
-    tree = processes.tree(pid)
-    found = gpus.read().gpus
+    return work_of(processes.trees([pid])[pid], gpus.read().gpus, visible)
+
+
+def work_of(
+    tree: Mapping[int, processes.Usage], gpus: Iterable[Dict[str, Any]], visible: Optional[str] = None
+) -> Work:
+    """What these processes do and hold, with the GPUs as a reading has them."""
     uses = []
-    for gpu in found:
-        held = _held(gpu, set(tree))
+    for gpu in gpus:
+        held = _held(gpu, tree)
         if held is not None or _is_visible(gpu, visible):
             uses.append(GpuUse(gpu["index"], gpu["utilization_percent"], held or 0))
     cpu_s = sum(each.cpu_s for each in tree.values())
@@ -46,7 +49,7 @@ def read_work(pid: int, visible: Optional[str], gpus: GpuReader) -> Work:
     return Work(time.monotonic(), cpu_s, memory, tuple(uses))
 
 
-def _held(gpu: Dict[str, Any], pids: Set[int]) -> Optional[int]:
+def _held(gpu: Dict[str, Any], pids: Mapping[int, Any]) -> Optional[int]:
     """Bytes that these processes hold on a GPU; None: they are not there."""
     held = [each["memory_bytes"] or 0 for each in gpu["processes"] if each["pid"] in pids]
     return sum(held) if held else None

@@ -11,7 +11,7 @@ import stat
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from genops_lab.agent.paths import own_folder
+from genops_lab.agent.paths import file_system_of, own_folder
 
 from .errors import Failed, InvalidRequest
 
@@ -106,25 +106,6 @@ def contents_path(notebook: str, root: str) -> str:
             return ""
         path = path.relative_to(folder)
     return "" if ".." in path.parts or not path.name else str(path)
-
-
-def file_system_of(path: Path) -> str:
-    """The type of the file system that holds ``path`` (``ext4``, ``nfs4``, ...); empty where unknown."""
-    try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    target = os.path.realpath(path)
-    best, kind = "", ""
-    for line in mounts:
-        fields = line.split()
-        if len(fields) < 3:
-            continue
-        point = fields[1].replace("\\040", " ")
-        inside = target == point or target.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[2]
-    return kind
 
 
 def on_network(path: Path) -> bool:

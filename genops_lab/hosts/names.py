@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,56}")
 #: Has a path of its own beside the targets' (``/targets/candidates``).
 _RESERVED = frozenset({"candidates", "best-fit"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-#: What would let a host act as this user elsewhere: never sent, whoever ticks it.
+#: What would let a host act as this user elsewhere, or names things of this machine.
 _NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_")
 
 
@@ -50,9 +50,14 @@ def target_of(kernel: str) -> str:
     return kernel[len(KERNEL_PREFIX) :] if kernel.startswith(KERNEL_PREFIX) else ""
 
 
+def is_never_sent(name: str) -> bool:
+    """Return whether a variable of this name stays on this machine, whoever ticks it."""
+    return name.upper().startswith(_NEVER_SENT)
+
+
 def may_be_sent(name: str) -> bool:
-    """Whether a variable of this name may reach another host."""
-    return _VARIABLE.fullmatch(name) is not None and not name.upper().startswith(_NEVER_SENT)
+    """Whether a variable of this name can be chosen for another host."""
+    return _VARIABLE.fullmatch(name) is not None and not is_never_sent(name)
 
 
 def check_secrets(names: list[str]) -> list[str]:
@@ -63,7 +68,7 @@ def check_secrets(names: list[str]) -> list[str]:
                 f"{name[:80]!r} is not the name of a variable.",
                 hint="Give the variable's name alone, such as HF_TOKEN; its value is read when a kernel starts.",
             )
-        if name.upper().startswith(_NEVER_SENT):
+        if is_never_sent(name):
             raise InvalidRequest(
                 f"{name} is never sent to another host.",
                 hint="It would let that host act as you. Choose other variables.",

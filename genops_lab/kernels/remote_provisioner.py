@@ -20,6 +20,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from traitlets import Float, Unicode
 
 from ..core.errors import GenOpsError, InvalidRequest, Unavailable
+from ..hosts.names import is_never_sent
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
 from .launch import Start, TargetEntry, idle_order
@@ -32,8 +33,6 @@ T = TypeVar("T")
 NAME = "genops-target-provisioner"
 #: Without any Lab attached for so long, the host ends the kernel: no GPU is forgotten.
 DEFAULT_LEASE_S = 7 * 86400.0
-#: What would let a host act as this user elsewhere, or names things of this machine.
-_NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_")
 _SIGNAL_S = 5.0
 _AWAY_S = 1.0
 #: While the kernel is ended anyway, a host that does not answer holds nobody up.
@@ -100,7 +99,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             self._chosen = self._remote.wishes.recall(self.kernel_id)
         kwargs["env"] = {**self._changed(given, self._entry.secrets), **self._chosen}
         kwargs = await super().pre_launch(cmd=[*self.kernel_spec.argv, *extra], **kwargs)
-        kwargs["env"] = {name: value for name, value in kwargs["env"].items() if _may_be_sent(name)}
+        kwargs["env"] = {name: value for name, value in kwargs["env"].items() if not is_never_sent(name)}
         return kwargs
 
     @staticmethod
@@ -262,7 +261,3 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         self.connection_info = self._bridge.exchange.endpoints.connection_info(
             self._bridge.exchange.key, scheme
         )
-
-
-def _may_be_sent(name: str) -> bool:
-    return not name.upper().startswith(_NEVER_SENT)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from typing import TYPE_CHECKING, Protocol
 
 from genops_lab.core.live import LiveHub
 
-from ..hosts.machine.models import KernelUse, Machine, NewNsightKernel, NsightKernel, NsightTool
+from ..hosts.live_topic import Publisher
+from ..hosts.machine.models import (
+    KernelUse,
+    Machine,
+    MachineReading,
+    NewNsightKernel,
+    NsightKernel,
+    NsightTool,
+)
 
 if TYPE_CHECKING:
     from ..hosts.machine.metrics import KernelEntry
 
 TOPIC = "machine"
-INTERVAL_S = 1.0
-_AFTER_FAILURE_S = 15.0
-
-log = logging.getLogger("genops_lab")
 
 
 class KernelDirectory(Protocol):
@@ -33,14 +36,12 @@ class ComputeService:
     """Readings of this machine, and the live topic ``machine`` once a second while somebody listens."""
 
     def __init__(self, live: LiveHub, kernels: KernelDirectory | None = None) -> None:
-        # The routes' table needs this class alone; psutil waits until a machine is read.
+        # Here, not above: commands that ask a running Lab import this class and read no machine.
         from ..hosts.machine.metrics import MachineReader
 
-        self._live = live
         self._directory = kernels
         self._reader = MachineReader()
-        self._publishing: asyncio.Task[None] | None = None
-        live.produce(TOPIC, self._switch)
+        self._publisher = Publisher(live, TOPIC, self._look)
 
     async def get_machine(self) -> Machine:
         """This machine's cores, memory, disk and GPUs now."""
@@ -76,20 +77,5 @@ class ComputeService:
     async def _entries(self) -> list[KernelEntry]:
         return [] if self._directory is None else await self._directory.kernels()
 
-    def _switch(self, topic: str, active: bool) -> None:
-        if self._publishing is not None:
-            self._publishing.cancel()
-            self._publishing = None
-        if active:
-            self._publishing = asyncio.create_task(self._publish(topic))
-
-    async def _publish(self, topic: str) -> None:
-        while True:
-            try:
-                reading = await asyncio.to_thread(self._reader.reading, await self._entries())
-            except Exception:  # a reading that fails must not end the meters for good
-                log.warning("The machine could not be read.", exc_info=True)
-                await asyncio.sleep(_AFTER_FAILURE_S)
-                continue
-            self._live.publish(topic, reading)
-            await asyncio.sleep(INTERVAL_S)
+    async def _look(self) -> MachineReading:
+        return await asyncio.to_thread(self._reader.reading, await self._entries())

@@ -237,7 +237,7 @@ def test_apple() -> None:
 def test_owners_of_processes() -> None:
     import pwd
 
-    if found._all_processes_visible():
+    if found.all_processes_visible():
         assert found.owner(os.getpid()) == pwd.getpwuid(os.getuid()).pw_name
     assert found.owner(2**22 + 1) == ""
 

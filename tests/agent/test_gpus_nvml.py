@@ -109,8 +109,9 @@ def test_an_old_driver(fake: Load) -> None:
     assert gpu["mig"] == []
 
 
-def test_a_card_without_utilisation(fake: Load) -> None:
-    (gpu,) = Nvml(fake(utilization_code=3)).read().gpus
+@pytest.mark.parametrize("code", [3, 4], ids=["not supported", "no permission"])
+def test_a_card_without_utilisation(fake: Load, code: int) -> None:
+    (gpu,) = Nvml(fake(utilization_code=code)).read().gpus
     assert gpu["utilization_percent"] is None and gpu["temperature_c"] == 52.0
 
 
@@ -126,6 +127,10 @@ def test_a_mismatch_says_what_to_do_and_a_restart_heals_it(fake: Load, tmp_path:
     assert answer.state == "error"
     assert answer.message.startswith("Failed to initialize NVML: Driver/library version mismatch.")
     assert "restart the host" in answer.message
+    setting(library, "init_code").value = 999
+    assert nvidia.read() == (
+        "error", "The NVIDIA driver does not answer: Unknown Error. `nvidia-smi` tells more.", ()
+    )  # fmt: skip
     setting(library, "init_code").value = 0
     assert nvidia.read().state == "ok"
 
@@ -168,6 +173,24 @@ def test_no_driver_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert sound.state == "none", "the sound device of a card that is passed through is no GPU"
     other = Nvidia(lambda: None, pci=bus(tmp_path / "c", "0x8086", "0x030000")).read()
     assert other.state == "none"
+
+
+def test_a_container_that_was_given_none_of_the_hosts_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "version").write_text("NVRM version: 590.48\n")
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr("genops_lab.agent.gpus.nvidia_smi.find", lambda: None)
+    monkeypatch.setattr("genops_lab.agent.gpus.DRIVER", str(tmp_path / "version"))
+    monkeypatch.setattr("genops_lab.agent.gpus.DEVICES", str(tmp_path / "nvidia[0-9]*"))
+    monkeypatch.setattr("genops_lab.agent.gpus.all_processes_visible", lambda: False)
+    nvidia = Nvidia(lambda: None, pci=bus(tmp_path / "pci", "0x10de", "0x030200"))
+    assert nvidia.read() == ("none", "", ())
+    monkeypatch.setattr("genops_lab.agent.gpus.all_processes_visible", lambda: True)
+    assert nvidia.read().state == "error", "no container: half of a driver is there"
+    monkeypatch.setattr("genops_lab.agent.gpus.all_processes_visible", lambda: False)
+    (tmp_path / "nvidia0").touch()
+    assert nvidia.read().state == "error", "the card was given, the library was not"
 
 
 def test_a_real_driver_has_the_functions() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
-from genops_lab.agent import metrics
+from genops_lab.agent import metrics, processes
 from genops_lab.agent.cgroups import Share
 from genops_lab.agent.gpus import GpuReader
 from genops_lab.agent.gpus.found import Found, gpu, mig_slice, process
@@ -111,6 +113,27 @@ def test_a_home_that_hangs_does_not_take_the_reading_with_it(monkeypatch: pytest
     let_go.set()
     monkeypatch.setattr(metrics, "DISK_TIMEOUT_S", 60.0)
     assert reader.read()["disk_total_bytes"]
+
+
+def test_what_psutil_tells_where_the_systems_files_are_missing(tmp_path: Path) -> None:
+    """As on macOS."""
+    reading = HostReader(Share, no_gpus(), str(tmp_path / "no-proc")).read()
+    assert reading["memory_total_bytes"] == psutil.virtual_memory().total
+    assert 0 < reading["memory_used_bytes"] < reading["memory_total_bytes"]
+    assert 0 <= reading["cpu_percent"] <= 100
+    own, gone = os.getpid(), 2**22 + 1
+    found = processes.trees([own, gone], str(tmp_path / "no-proc"))
+    usual = processes.trees([own, gone])
+    assert found[gone] == usual[gone] == {}
+    assert found[own][own].memory_bytes == pytest.approx(usual[own][own].memory_bytes, rel=0.5)
+    assert 0 < found[own][own].cpu_s <= usual[own][own].cpu_s + 0.1
+
+
+def test_without_psutil_too_the_rest_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    reading = HostReader(Share, no_gpus(), str(tmp_path / "no-proc")).read()
+    assert reading["memory_total_bytes"] and reading["cpu_count"]
+    assert reading["memory_used_bytes"] is reading["cpu_percent"] is None
 
 
 def test_two_askers_at_once_get_one_reading() -> None:

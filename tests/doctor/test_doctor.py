@@ -16,6 +16,7 @@ from typing import ClassVar
 import pytest
 
 from genops_lab import __version__
+from genops_lab.agent.gpus.found import Found, gpu
 from genops_lab.core.models import Check, Diagnosis
 from genops_lab.core.settings import Settings
 from genops_lab.core.store import LocalStore, SharedStore, post
@@ -31,6 +32,12 @@ from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
 from tests.support.mlflow_schemas import OF_MLFLOW_2_20, make_database, revision_of
 from tests.support.warm import warm_workers
+
+CARDS = [
+    gpu(0, "nvidia", name="NVIDIA H100"),
+    gpu(1, "nvidia", name="NVIDIA H100"),
+    gpu(0, "amd", name="AMD Instinct"),
+]
 
 
 @dataclass
@@ -294,6 +301,36 @@ def test_a_shared_store_that_is_away_is_a_warning(at_home: Home) -> None:
     check = one(examined(at_home, store, url), "shared_store")
     assert (check.state, "wait for it in the data folder: 1" in check.detail) == ("warning", True)
     assert "planted-secret" not in check.detail and check.hint
+
+
+@pytest.mark.parametrize(
+    ("answer", "loaded", "state", "detail"),
+    [
+        (Found("ok", "", CARDS), True, "ok", "NVIDIA driver 590.48.01: 2 x NVIDIA H100, 1 x AMD Instinct."),
+        (Found("ok", "rocm-smi fails.", CARDS[:1]), False, "ok", "1 x NVIDIA H100. rocm-smi fails."),
+        (Found("error", "NVML does not answer."), True, "error", "NVML does not answer."),
+        (
+            Found("error", "There is a card without a driver."),
+            False,
+            "info",
+            "There is a card without a driver.",
+        ),
+        (Found("none"), True, "info", "No GPU here, which is fine."),
+    ],
+)
+def test_the_gpu_driver(
+    answer: Found, loaded: bool, state: str, detail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers stand in for drivers, which are not here; tests/agent/test_gpus*.py test how they come about."""
+    driver = tmp_path / "version"
+    if loaded:
+        driver.write_text(
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  590.48.01  Release Build\n"
+        )
+    monkeypatch.setattr("genops_lab.agent.gpus.DRIVER", str(driver))
+    monkeypatch.setattr("genops_lab.agent.gpus.GpuReader.read", lambda _reader: answer)
+    check = one(environment.examine(Settings(data_dir=tmp_path), False), "gpu")
+    assert (check.state, check.detail, bool(check.hint)) == (state, detail, state == "error")
 
 
 def test_a_long_socket_path_is_an_error(at_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,16 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from genops_lab.agent.cgroups import Share, read_share
+from genops_lab.agent.gpus import GpuReader
+from genops_lab.agent.gpus.found import Found, gpu
+from genops_lab.agent.metrics import HostReader
 from genops_lab.core.live import LiveHub
 from genops_lab.hosts.machine.metrics import KernelEntry, MachineReader
 from genops_lab.hosts.machine.models import MachineReading
@@ -77,7 +81,7 @@ def test_without_limits_or_cgroups(tmp_path: Path) -> None:
 
 
 def test_this_machine() -> None:
-    machine = MachineReader(share=Share).machine()
+    machine = MachineReader(HostReader(Share).read).machine()
     assert machine.memory_total_bytes == psutil.virtual_memory().total
     assert 0 < machine.memory_used_bytes < machine.memory_total_bytes
     assert machine.cpu_count == len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else True
@@ -86,10 +90,51 @@ def test_this_machine() -> None:
 
 
 def test_a_container_sees_its_share() -> None:
-    shares = [Share(0.5, 1.0, 1000, 400), Share(0.5, 1.0, 1000, 400)]
-    machine = MachineReader(share=lambda: shares[0]).machine()
+    share = Share(0.5, 1.0, 1000, 400)
+    machine = MachineReader(HostReader(lambda: share).read).machine()
     assert (machine.cpu_count, machine.memory_total_bytes, machine.memory_used_bytes) == (0.5, 1000, 400)
     assert machine.cpu_percent == 0.0
+
+
+def test_the_machines_gpus_and_what_a_kernel_holds_there() -> None:
+    card = gpu(
+        0, "amd", name="AMD Instinct", memory_total_bytes=80, memory_used_bytes=20, utilization_percent=45.0,
+        temperature_c=61.0, power_w=312.5,
+        processes=[{"pid": pid, "user": "", "memory_bytes": held} for pid, held in ((os.getpid(), 15), (1, 5))],
+    )  # fmt: skip
+    bare = gpu(1, "nvidia", processes=[{"pid": os.getpid(), "user": "", "memory_bytes": None}])
+    reader = MachineReader(HostReader(Share, GpuReader([lambda: Found("ok", "", [card, bare])])).read)
+    entries = [
+        KernelEntry(name, "python3", "", "busy", pid) for name, pid in (("own", os.getpid()), ("no", None))
+    ]
+    reading = reader.reading(entries)
+    first, second = reading.machine.gpus
+    assert reading.machine.gpu_state == "ok"
+    assert (first.name, first.memory_total_bytes, first.memory_used_bytes) == ("AMD Instinct", 80, 20)
+    assert (first.utilization_percent, first.temperature_c, first.power_w) == (45.0, 61.0, 312.5)
+    assert (second.name, second.memory_total_bytes, second.utilization_percent) == ("GPU 1", None, None)
+    assert [use.gpu_memory_bytes for use in reading.kernels] == [15, None]
+    without = MachineReader(HostReader(Share, GpuReader([lambda: Found("error", "Why.")])).read).reading(
+        entries
+    )
+    assert (without.machine.gpu_state, without.machine.gpu_message) == ("error", "Why.")
+    assert without.kernels[0].gpu_memory_bytes is None
+
+
+def test_a_disk_that_does_not_answer_leaves_the_rest() -> None:
+    silent = {**HostReader(Share).read(), "disk_total_bytes": None, "disk_free_bytes": None}
+    machine = MachineReader(lambda: silent).machine()
+    assert (machine.disk_total_bytes, machine.disk_free_bytes) == (0, 0) and machine.memory_total_bytes
+
+
+def test_the_cpu_time_of_a_kernel_counts_from_the_last_look() -> None:
+    reader, own = MachineReader(), KernelEntry("own", "python3", "", "busy", os.getpid())
+    assert reader.kernels([own])[0].cpu_percent == 0.0
+    until = time.process_time() + 0.1
+    while time.process_time() < until:
+        pass
+    (use,) = reader.kernels([own])
+    assert use.cpu_percent is not None and use.cpu_percent > 0
 
 
 def test_a_kernel_is_its_whole_process_tree() -> None:
@@ -130,8 +175,8 @@ class Directory:
 
 
 async def test_the_topic_runs_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genops_lab.kernels.service.INTERVAL_S", 0.01)
-    monkeypatch.setattr("genops_lab.kernels.service._AFTER_FAILURE_S", 0.01)
+    monkeypatch.setattr("genops_lab.hosts.live_topic.INTERVAL_S", 0.01)
+    monkeypatch.setattr("genops_lab.hosts.live_topic._AFTER_FAILURE_S", 0.01)
     hub, directory = LiveHub(), Directory()
     service = ComputeService(hub, directory)
     assert directory.asked == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 import time
@@ -9,7 +10,7 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from ..timeouts import Guarded, Unanswered
 from . import amd, apple, nvidia_smi, nvml, rocm_smi
-from .found import NOTHING, Found
+from .found import NOTHING, Found, all_processes_visible, field, listed
 
 __all__ = ["Found", "GpuReader"]
 
@@ -18,6 +19,9 @@ RETRY_S = 30.0
 #: How long an answer that cost a process is good.
 PROCESS_FRESH_S = 2.0
 PCI = "/sys/bus/pci/devices"
+#: There where NVIDIA's kernel module is loaded, in the host's containers too.
+DRIVER = "/proc/driver/nvidia/version"
+DEVICES = "/dev/nvidia[0-9]*"
 
 
 class GpuReader:
@@ -87,6 +91,8 @@ class Nvidia:
         program = nvidia_smi.find()
         if program is not None:
             return self._smi.read(program)
+        if os.path.exists(DRIVER) and not glob.glob(DEVICES) and not all_processes_visible():
+            return NOTHING  # a container that was given none of the host's cards, which the bus shows all the same
         return self._lost_card("No NVIDIA driver is installed (libnvidia-ml.so.1 is missing).")
 
     def _failed(self, error: nvml.NvmlError) -> Found:
@@ -109,20 +115,12 @@ class Nvidia:
 
 def _nvidia_card(pci: str) -> str:
     """Ids of the first NVIDIA display or 3D controller on the bus; empty without one."""
-    try:
-        folders = sorted(os.listdir(pci))
-    except OSError:
-        return ""
-    for name in folders:
-        ids = []
-        for field in ("vendor", "class", "device"):
-            try:
-                with open(os.path.join(pci, name, field), encoding="ascii") as file:
-                    ids.append(file.read().strip())
-            except OSError:
-                ids.append("")
-        if ids[0] == "0x10de" and ids[1].startswith("0x03"):
-            return f"10de:{ids[2][2:]}"
+    for name in listed(pci):
+        vendor, kind, device = (
+            field(os.path.join(pci, name), each) for each in ("vendor", "class", "device")
+        )
+        if vendor == "0x10de" and kind.startswith("0x03"):
+            return f"10de:{device[2:]}"
     return ""
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .found import NOTHING, Found, gpu, process
+from .found import NOTHING, Found, field, gpu, listed, process, text_of
 
 AMD = "0x1002"
 NAMES = ("/usr/share/libdrm/amdgpu.ids", "/opt/amdgpu/share/libdrm/amdgpu.ids")
@@ -37,16 +37,16 @@ def read(places: Places = Places()) -> Found:  # noqa: B008 - a constant
 def _devices(drm: str) -> List[str]:
     """Device folders of AMD's cards, by the cards' numbers."""
     found = []
-    for entry in _listed(drm):
+    for entry in listed(drm):
         numbered = re.fullmatch(r"card(\d+)", entry)
         folder = os.path.join(drm, entry, "device")
-        if numbered and _read(folder, "vendor") == AMD and _number(folder, "mem_info_vram_total"):
+        if numbered and field(folder, "vendor") == AMD and _number(folder, "mem_info_vram_total"):
             found.append((int(numbered.group(1)), folder))
     return [folder for _, folder in sorted(found)]
 
 
 def _card(index: int, folder: str, gpu_id: str, places: Places) -> Dict[str, Any]:
-    unique = _read(folder, "unique_id")
+    unique = field(folder, "unique_id")
     busy = _number(folder, "gpu_busy_percent")
     temperature, power = _sensors(folder)
     return gpu(
@@ -66,13 +66,13 @@ def _card(index: int, folder: str, gpu_id: str, places: Places) -> Dict[str, Any
 def _sensors(folder: str) -> Tuple[Optional[float], Optional[float]]:
     """Temperature in Celsius (edge, or the first there is) and power in watts."""
     monitors = os.path.join(folder, "hwmon")
-    for entry in _listed(monitors):
+    for entry in listed(monitors):
         monitor = os.path.join(monitors, entry)
         degrees: Dict[str, int] = {}
         for number in range(1, 5):
             value = _number(monitor, f"temp{number}_input")
             if value is not None:
-                degrees[_read(monitor, f"temp{number}_label") or str(number)] = value
+                degrees[field(monitor, f"temp{number}_label") or str(number)] = value
         warm = degrees.get("edge", next(iter(degrees.values()), None))
         power = _number(monitor, "power1_average")
         if power is None:
@@ -85,17 +85,17 @@ def _compute_nodes(kfd: str) -> Dict[int, Tuple[int, str]]:
     """Render device -> node's number and id in the compute driver."""
     found = {}
     nodes = os.path.join(kfd, "topology", "nodes")
-    for entry in _listed(nodes):
+    for entry in listed(nodes):
         folder = os.path.join(nodes, entry)
-        gpu_id = _read(folder, "gpu_id")
-        minor = re.search(r"^drm_render_minor (\d+)$", _read(folder, "properties"), re.MULTILINE)
+        gpu_id = field(folder, "gpu_id")
+        minor = re.search(r"^drm_render_minor (\d+)$", field(folder, "properties"), re.MULTILINE)
         if entry.isdigit() and gpu_id not in ("", "0") and minor:
             found[int(minor.group(1))] = (int(entry), gpu_id)
     return found
 
 
 def _render_minor(folder: str) -> int:
-    for entry in _listed(os.path.join(folder, "drm")):
+    for entry in listed(os.path.join(folder, "drm")):
         if entry.startswith("renderD"):
             return int(entry[len("renderD") :])
     return -1
@@ -106,7 +106,7 @@ def _processes(kfd: str, gpu_id: str) -> List[Dict[str, Any]]:
         return []
     found = []
     folder = os.path.join(kfd, "proc")
-    for entry in _listed(folder):
+    for entry in listed(folder):
         memory = _number(os.path.join(folder, entry), f"vram_{gpu_id}")
         if entry.isdigit() and memory:
             found.append(process(int(entry), memory))
@@ -115,10 +115,10 @@ def _processes(kfd: str, gpu_id: str) -> List[Dict[str, Any]]:
 
 def _name(folder: str, tables: Tuple[str, ...]) -> str:
     """The product's name: from the card's own memory, or from the driver's table."""
-    product = _read(folder, "product_name")
+    product = field(folder, "product_name")
     if product:
         return product
-    device, revision = (_read(folder, name)[2:].upper() for name in ("device", "revision"))
+    device, revision = (field(folder, name)[2:].upper() for name in ("device", "revision"))
     for table in tables:
         named = _table(table).get((device, revision.zfill(2)))
         if named:
@@ -130,34 +130,15 @@ def _name(folder: str, tables: Tuple[str, ...]) -> str:
 def _table(path: str) -> Dict[Tuple[str, str], str]:
     """``amdgpu.ids``: device and revision -> name."""
     found = {}
-    for line in _text(path).splitlines():
+    for line in text_of(path).splitlines():
         parts = [part.strip() for part in line.split(",", 2)]
         if len(parts) == 3 and not line.startswith("#"):
             found[parts[0].upper(), parts[1].upper()] = parts[2]
     return found
 
 
-def _listed(folder: str) -> List[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:  # not every card has every file, and some say EINVAL while asleep
-        return ""
-
-
-def _read(folder: str, name: str) -> str:
-    return _text(os.path.join(folder, name)).strip()
-
-
 def _number(folder: str, name: str) -> Optional[int]:
     try:
-        return int(_read(folder, name))
+        return int(field(folder, name))
     except ValueError:
         return None

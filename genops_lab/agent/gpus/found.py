@@ -71,7 +71,7 @@ def process(pid: int, memory_bytes: Optional[int]) -> Dict[str, Any]:
 
 def owner(pid: int) -> str:
     """The user of a process; empty where it is gone or hidden, or where process ids are a container's own."""
-    if not _all_processes_visible():
+    if not all_processes_visible():
         return ""
     try:
         return _name_of(os.stat(f"/proc/{pid}").st_uid)
@@ -80,7 +80,8 @@ def owner(pid: int) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _all_processes_visible() -> bool:
+def all_processes_visible() -> bool:
+    """Return whether process ids are the machine's own; those of a container are not."""
     try:
         return os.readlink("/proc/self/ns/pid") == _FIRST_PID_NAMESPACE
     except OSError:
@@ -94,3 +95,26 @@ def _name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+def listed(folder: str) -> List[str]:
+    """Names in a folder of the kernel's; none where it is missing or hidden."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def text_of(path: str) -> str:
+    """A file of the kernel's, empty where there is none: not every card has every file, and some say EINVAL while
+    asleep."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def field(folder: str, name: str) -> str:
+    """A file of one value."""
+    return text_of(os.path.join(folder, name)).strip()

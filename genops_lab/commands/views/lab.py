@@ -20,7 +20,12 @@ def machine(shown: Machine) -> Document:
             ("processor", shown.cpu_model),
             ("cores", f"{shown.cpu_count:g} ({shown.cpu_percent:.0f} % in use)"),
             ("memory", f"{size(shown.memory_used_bytes)} of {size(shown.memory_total_bytes)} in use"),
-            ("disk", f"{size(shown.disk_free_bytes)} of {size(shown.disk_total_bytes)} free"),
+            (
+                "disk",
+                f"{size(shown.disk_free_bytes)} of {size(shown.disk_total_bytes)} free"
+                if shown.disk_total_bytes
+                else "",
+            ),
             ("gpus", shown.gpu_message or ("none" if not shown.gpus else "")),
         ]
     )

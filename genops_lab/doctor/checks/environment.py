@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
+from collections import Counter
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -73,34 +75,24 @@ def _network() -> Check:
 
 
 def _gpu() -> Check:
-    title = "GPU driver"
-    import pynvml
+    from genops_lab.agent.gpus import DRIVER, GpuReader
 
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        if Path("/proc/driver/nvidia/version").exists():
-            return Check(
-                id="gpu",
-                title=title,
-                state="error",
-                detail=f"The NVIDIA driver is loaded, but NVML does not answer: {error}.",
-                hint="The driver and its library often differ after an upgrade: restart the machine or the container.",
-            )
-        return Check(id="gpu", title=title, state="info", detail="No NVIDIA GPU here, which is fine.")
-    try:
-        driver, count = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlDeviceGetCount()
-    except pynvml.NVMLError as error:
+    title, found = "GPU driver", GpuReader().read()
+    kernel_module = Path(DRIVER).read_text() if Path(DRIVER).exists() else ""
+    if found.state == "ok":
+        version = re.search(r" (\d+\.[\d.]+) ", kernel_module)
+        cards = ", ".join(f"{n} x {name}" for name, n in Counter(card["name"] for card in found.gpus).items())
+        detail = f"NVIDIA driver {version.group(1)}: {cards}." if version else f"{cards}."
+        return Check(id="gpu", title=title, state="ok", detail=f"{detail} {found.message}".strip())
+    if found.state == "error" and kernel_module:
         return Check(
             id="gpu",
             title=title,
-            state="warning",
-            detail=f"NVML answers in part: {error}.",
-            hint="Run nvidia-smi.",
+            state="error",
+            detail=found.message,
+            hint="The driver and its library often differ after an upgrade: restart the machine or the container.",
         )
-    finally:
-        pynvml.nvmlShutdown()
-    return Check(id="gpu", title=title, state="ok", detail=f"NVIDIA driver {driver}, GPUs: {count}.")
+    return Check(id="gpu", title=title, state="info", detail=found.message or "No GPU here, which is fine.")
 
 
 def _provisioner(in_server: bool) -> Check:

@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genops_lab.agent.paths import file_system_of
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.models import Check
-from genops_lab.core.paths import file_system_of, on_network, runtime_dir
+from genops_lab.core.paths import on_network, runtime_dir
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore, Store

@@ -29,6 +29,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     cpu_percent: float
     memory_total_bytes: int
     memory_used_bytes: int
+    #: Both 0 while the file server of the home folder does not answer.
     disk_total_bytes: int
     disk_free_bytes: int
     gpus: list[Gpu]

@@ -160,6 +160,16 @@ describe('the compute room', () => {
     expect(screen.queryByText(/driver/)).toBeNull();
   });
 
+  it('leaves out a disk that does not answer', async () => {
+    first = {
+      machine: machine({ disk_total_bytes: 0, disk_free_bytes: 0 }),
+      kernels: []
+    };
+    await show();
+    expect(screen.getByRole('meter', { name: 'Memory' })).toBeTruthy();
+    expect(screen.queryByRole('meter', { name: 'Disk' })).toBeNull();
+  });
+
   it('leaves out what a GPU does not report', async () => {
     first = {
       machine: machine({

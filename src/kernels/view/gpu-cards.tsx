@@ -27,8 +27,8 @@ export function GpuCards(props: GpuCards.IProps): React.ReactElement {
   }
   return (
     <ul className="gol-Gpus" aria-label={trans.__('GPUs')}>
-      {machine.gpus.map(gpu => (
-        <li key={gpu.index} className="gol-Gpu">
+      {machine.gpus.map((gpu, place) => (
+        <li key={place} className="gol-Gpu">
           <GpuCard gpu={gpu} trans={trans} />
         </li>
       ))}

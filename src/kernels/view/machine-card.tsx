@@ -68,17 +68,19 @@ export function MachineCard(props: MachineCard.IProps): React.ReactElement {
       >
         <Sparkline values={history.memory} max={100} capacity={HISTORY} />
       </Meter>
-      <Meter
-        label={trans.__('Disk')}
-        value={used}
-        max={machine.disk_total_bytes}
-        scarce
-        text={formatBytesOf(used, machine.disk_total_bytes)}
-        caption={trans.__(
-          'Disk: %1 free',
-          formatBytes(machine.disk_free_bytes)
-        )}
-      />
+      {machine.disk_total_bytes > 0 && (
+        <Meter
+          label={trans.__('Disk')}
+          value={used}
+          max={machine.disk_total_bytes}
+          scarce
+          text={formatBytesOf(used, machine.disk_total_bytes)}
+          caption={trans.__(
+            'Disk: %1 free',
+            formatBytes(machine.disk_free_bytes)
+          )}
+        />
+      )}
     </section>
   );
 }
