@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 from typing import TypeVar
 
-from ..core.audit import AuditLog
 from ..core.events import EventBus
 from ..core.jupyter import JupyterServer
 from ..core.live import LiveHub
@@ -17,7 +16,6 @@ from ..core.locks import FileLock
 from ..core.services import Services
 from ..core.settings import Settings
 from ..core.store import LocalStore, SharedStore
-from ..core.store.outbox import Outbox
 from ..core.tasks import TasksService
 from .features import FEATURES, SWITCHES
 
@@ -42,8 +40,6 @@ class Application:
         self.services.provide(Settings, lambda _get: self.settings)
         self.services.provide(LocalStore, lambda _get: store)
         self.services.provide(SharedStore, lambda _get: shared)
-        self.services.provide(Outbox, lambda _get: Outbox(store, shared))
-        self.services.provide(AuditLog, lambda _get: AuditLog(store))
         self.services.provide(EventBus, lambda _get: self.events)
         self.services.provide(LiveHub, lambda _get: live)
         if server is not None:

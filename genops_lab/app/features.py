@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..core.feature import AUDIT, TASKS
 from ..core.features import Feature
 from ..core.operations import Operation
-from ..core.tasks_feature import FEATURE as TASKS
 from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
 from ..experiments.feature import FEATURE as EXPERIMENTS
@@ -25,6 +25,7 @@ from ..sweeps.feature import FEATURE as SWEEPS
 FEATURES: tuple[Feature, ...] = (
     DOCTOR,
     TASKS,
+    AUDIT,
     QUICKSTART,
     KERNELS,
     HOSTS,

@@ -1,4 +1,4 @@
-"""``genops compute``, ``genops quickstart``, ``genops status`` and ``genops doctor``."""
+"""``genops compute``, ``genops quickstart``, ``genops status``, ``genops audit`` and ``genops doctor``."""
 
 from __future__ import annotations
 
@@ -107,6 +107,20 @@ def status(json: Json = False) -> None:
 
         found = session.call(DoctorService.get_status)
         session.show(found, views.status(found))
+
+
+def audit(
+    limit: Annotated[int, typer.Option(help="At most so many entries, 1 to 1,000.")] = 50,
+    after: Annotated[str, typer.Option(help="Those before this end of an earlier page.")] = "",
+    json: Json = False,
+) -> None:
+    """Say who changed or started what, the newest first: of all who share the store (GenOpsLab.store_url)."""
+    with command(json) as session:
+        from genops_lab.core.models import AuditQuery
+        from genops_lab.core.store.audit import AuditService
+
+        found = session.call(AuditService.list_audit, query=AuditQuery(limit=limit, after=after))
+        session.show(found, views.audit(found))
 
 
 def doctor(json: Json = False) -> None:

@@ -14,7 +14,7 @@ from . import environments, storage  # noqa: F401  # add to targets
 from .deployments import deploy, deployments
 from .folders import folders, pull, push
 from .kernels import kernels
-from .lab import compute, doctor, quickstart, status
+from .lab import audit, compute, doctor, quickstart, status
 from .models import models
 from .profiles import profile, profiles
 from .runs import experiments, runs
@@ -65,6 +65,7 @@ app.command("pull")(pull)
 app.command("push")(push)
 app.command("quickstart")(quickstart)
 app.command("status")(status)
+app.command("audit")(audit)
 app.command("doctor")(doctor)
 
 

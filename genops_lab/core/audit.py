@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import GenOpsError
+from .models import AuditEntry
 from .operations import Operation
 from .principals import PRINCIPAL
 
@@ -26,7 +27,7 @@ class AuditLog:
     async def note(self, operation: Operation, subject: Mapping[str, str], outcome: str) -> None:
         """Add a row. ``subject``: the path's ids; nothing of a body, which may hold secrets.
         ``outcome``: ``ok``, or the error's code."""
-        from .store.audit import AuditEntry, record
+        from .store.audit import record
 
         entry = AuditEntry(
             principal=str(PRINCIPAL.get() or ""),

@@ -1,8 +1,8 @@
-"""Wire types that belong to no room."""
+"""Wire types that belong to no feature."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -76,3 +76,39 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
     checks: list[Check]
     text: str
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``principal`` did or tried. ``operation`` is its id, ``outcome`` ``ok`` or an error's code. ``detail`` holds
+    no secret: names, never values."""
+
+    principal: str
+    action: Literal["read", "write", "execute"]
+    resource: str
+    operation: str
+    outcome: str
+    detail: dict[str, Any] = {}
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    """At most ``limit`` entries (1 to 1,000), those before ``after``: the ``next`` of an earlier page."""
+
+    limit: int = 100
+    after: str = ""
+
+
+class AuditedEntry(AuditEntry, frozen=True, kw_only=True):
+    """An entry with its time, in seconds since 1970, and whose GenOps Lab wrote it."""
+
+    id: str
+    at: float
+    owner: str
+
+
+class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries, the newest first. ``next`` is empty on the last page. ``waiting``: changes that the shared store does
+    not have yet."""
+
+    entries: list[AuditedEntry]
+    next: str = ""
+    waiting: int = 0

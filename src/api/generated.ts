@@ -106,6 +106,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what: the newest first, in pages. */
+        get: operations["audit.list_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/quickstart": {
         parameters: {
             query?: never;
@@ -1950,6 +1967,35 @@ export interface components {
         TaskLog: {
             id: string;
             lines: string[];
+        };
+        /**
+         * AuditPage
+         * @description Entries, the newest first. ``next`` is empty on the last page. ``waiting``: changes that the shared store does
+         *         not have yet.
+         */
+        AuditPage: {
+            entries: components["schemas"]["AuditedEntry"][];
+            /** @default  */
+            next: string;
+            /** @default 0 */
+            waiting: number;
+        };
+        /**
+         * AuditedEntry
+         * @description An entry with its time, in seconds since 1970, and whose GenOps Lab wrote it.
+         */
+        AuditedEntry: {
+            principal: string;
+            /** @enum {unknown} */
+            action: "execute" | "read" | "write";
+            resource: string;
+            operation: string;
+            outcome: string;
+            /** @default {} */
+            detail: Record<string, never>;
+            id: string;
+            at: number;
+            owner: string;
         };
         /**
          * NewQuickstart
@@ -5657,6 +5703,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "audit.list_audit": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
                 };
             };
             /** @description What went wrong. */

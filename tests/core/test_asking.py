@@ -15,11 +15,16 @@ import pytest
 
 from genops_lab.core import api
 from genops_lab.core.api import ServiceGate
+from genops_lab.core.audit import AuditLog
 from genops_lab.core.client import SocketCaller
-from genops_lab.core.errors import Conflict, GenOpsError, NotFound
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.models import AuditQuery
 from genops_lab.core.operations import Operation
 from genops_lab.core.principals import PRINCIPAL, Principal, this_user
 from genops_lab.core.services import Services
+from genops_lab.core.store import LocalStore, SharedStore
+from genops_lab.core.store.audit import AuditService
+from genops_lab.core.store.outbox import Outbox
 from tests.support import authorizer
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -168,3 +173,32 @@ def test_a_client_that_goes_ends_what_makes_the_items(home: Home, monkeypatch: p
         items.close()  # type: ignore[attr-defined]
         counting.go_on.set()
         assert counting.ended.wait(20)
+
+
+def test_what_writes_is_noted_with_who_asked_and_listed_in_pages(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.data.mkdir(parents=True)
+    store, shared = LocalStore(home.data / "store.db"), SharedStore.at("", home.data)
+    outbox = Outbox(store, shared)
+    log, audit = AuditLog(store), AuditService(outbox)
+    with served(home, monkeypatch, (AuditLog, log)) as (caller, _counting):
+        caller.call(Counting.add, "1")
+        with pytest.raises(NotFound):
+            caller.call(Counting.add, "none")
+        next(caller.stream(Counting.count, "1"))
+    waiting = asyncio.run(audit.list_audit(AuditQuery()))
+    assert (waiting.entries, waiting.waiting) == ([], 2), "nobody has delivered them"
+    outbox.deliver()
+    first = asyncio.run(audit.list_audit(AuditQuery(limit=1)))
+    second = asyncio.run(audit.list_audit(AuditQuery(limit=1, after=first.next)))
+    (newer,), (older,) = first.entries, second.entries
+    assert (newer.outcome, newer.detail) == ("not_found", {"upto": "none"})
+    assert (older.principal, older.action, older.resource) == (str(this_user()), "write", "numbers")
+    assert (older.operation, older.outcome, older.detail) == ("counting.add", "ok", {"upto": "1"})
+    assert second.next == "" and second.waiting == 0
+    for query in (AuditQuery(limit=0), AuditQuery(after="x y")):
+        with pytest.raises(InvalidRequest):
+            asyncio.run(audit.list_audit(query))
+    store.close()
+    shared.close()

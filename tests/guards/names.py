@@ -501,6 +501,7 @@ store.db supervisor.lock sweeps tracking.lock wheels
 COMMANDS = _lines(
     "A script or CI job that worked stops.",
     """
+genops audit: --after --json --limit
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute nsight: --json
 genops compute show: --json

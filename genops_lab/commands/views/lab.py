@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
-from ..document import Column, Document, Facts, Note, Row, Table, size, state_cell
+from ..document import Cell, Column, Document, Facts, Note, Row, Table, moment, size, state_cell
 
 if TYPE_CHECKING:
-    from genops_lab.core.models import Diagnosis, Status
+    from genops_lab.core.models import AuditPage, Diagnosis, Status
     from genops_lab.hosts.machine.models import Machine, NsightTool
 
 
@@ -81,6 +82,33 @@ def status(shown: Status) -> Document:
         ]
     )
     return Document([facts, *(Note(notice, "busy") for notice in shown.notices)])
+
+
+def audit(page: AuditPage) -> Document:
+    """``audit``."""
+    rows: list[Row] = [
+        [
+            moment(each.at),
+            each.principal,
+            each.operation,
+            ", ".join(map(str, each.detail.values())),
+            Cell(each.outcome, "" if each.outcome == "ok" else "bad"),
+        ]
+        for each in page.entries
+    ]
+    columns = [
+        Column("time"),
+        Column("who"),
+        Column("operation"),
+        Column("of", shrinks=True),
+        Column("outcome"),
+    ]
+    notes = []
+    if page.next:
+        notes.append(Note(f"More: genops audit --after {quote(page.next)}", "dim"))
+    if page.waiting:
+        notes.append(Note(f"{page.waiting} changes wait for the shared store.", "busy"))
+    return Document([Table(columns, rows, empty="Nothing was changed yet."), *notes])
 
 
 def done(message: str) -> Document:

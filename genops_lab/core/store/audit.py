@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from typing import Any, Literal
 
 import msgspec
+from sqlalchemy import select, tuple_
 
+from ..errors import InvalidRequest
+from ..models import AuditedEntry, AuditEntry, AuditPage, AuditQuery
 from .local import LocalStore, post
+from .outbox import Outbox
+from .shared import SharedStore
 from .shared_tables import audit
-
-
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``principal`` did or tried. ``operation`` is its id, ``outcome`` ``ok`` or an error's code. ``detail`` holds
-    no secret: names, never values."""
-
-    principal: str
-    action: Literal["read", "write", "execute"]
-    resource: str
-    operation: str
-    outcome: str
-    detail: dict[str, Any] = {}
 
 
 def record(store: LocalStore, entry: AuditEntry) -> None:
@@ -30,3 +23,39 @@ def record(store: LocalStore, entry: AuditEntry) -> None:
     row["detail"] = msgspec.json.encode(entry.detail).decode()
     with store.transaction() as connection:
         post(connection, audit, row)
+
+
+class AuditService:
+    """Reads what was recorded, of all who share the store."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def list_audit(self, query: AuditQuery) -> AuditPage:
+        """Who did what: the newest first, in pages."""
+        page = await asyncio.to_thread(_read, self._outbox.shared, query)
+        waiting = await asyncio.to_thread(self._outbox.waiting)
+        return msgspec.structs.replace(page, waiting=waiting)
+
+
+def _read(shared: SharedStore, query: AuditQuery) -> AuditPage:
+    if not 1 <= query.limit <= 1000:
+        raise InvalidRequest(f"limit is {query.limit}.", hint="Ask for 1 to 1,000 entries.")
+    columns = [audit.c[name] for name in AuditedEntry.__struct_fields__]
+    asked = select(*columns).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(query.limit + 1)
+    if query.after:
+        at, _, id = query.after.partition(" ")
+        try:
+            asked = asked.where(tuple_(audit.c.at, audit.c.id) < tuple_(float(at), id))
+        except ValueError as error:
+            raise InvalidRequest(
+                "after is no end of a page.", hint="Use the next of an earlier page."
+            ) from error
+    with shared.reading() as connection:
+        rows = connection.execute(asked).all()
+    entries = [
+        AuditedEntry(**{**row._asdict(), "detail": msgspec.json.decode(row.detail)})
+        for row in rows[: query.limit]
+    ]
+    more = len(rows) > query.limit
+    return AuditPage(entries=entries, next=f"{entries[-1].at!r} {entries[-1].id}" if more else "")
