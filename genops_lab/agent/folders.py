@@ -1,7 +1,8 @@
 """The service ``folder``: a notebook's folder on this host, looked at, filled and read by the Lab over one channel.
 
-The Lab sends documents: ``list``, ``look``, ``put`` (its bytes follow), ``abort``, ``delete``, ``mkdir``, ``done``
-and ``get``. ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done`` tells how all of them went.
+The Lab sends documents: ``list``, ``look``, ``put`` (the file follows), ``delete``, ``mkdir``, ``done`` and ``get``
+(answered by the file). ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done`` tells how all of them
+went. Files travel as :mod:`.transfer` says.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ import shutil
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .channels import Channel, ChannelReset
-from .transfer import DOCUMENT, MAX_PARCEL_BYTES, BadTransfer, TransferReader, data, document, read_document
+from .transfer import (
+    DATA,
+    BadTransfer,
+    Lost,
+    Receiver,
+    TransferReader,
+    document,
+    outgoing,
+    portions,
+    read_document,
+)
 from .tree import Incoming, Seen, State, Tree
 
 _PORTION_BYTES = 262144
@@ -38,7 +49,7 @@ async def serve(channel: Channel, running: bool) -> None:
             portion = await channel.read(_PORTION_BYTES)
             if not portion:
                 break
-            answers = session.feed(portion)
+            answers = portions(session.feed(portion))
             while True:
                 answer = await loop.run_in_executor(None, next, answers, None)
                 if answer is None:
@@ -101,7 +112,7 @@ class Session:
         self._tree = tree
         self._reader = TransferReader()
         self._incoming: Optional[Incoming] = None
-        self._left = 0
+        self._receiver: Optional[Receiver] = None
         self._path = ""
         self._failure = ""
         self._hopeless = ""
@@ -117,22 +128,19 @@ class Session:
         return self._written
 
     def feed(self, portion: bytes) -> Iterator[bytes]:
-        """Do what these bytes ask for; the answers. Raises BadParcel."""
+        """Do what these bytes ask for; the answers. Raises BadTransfer."""
         for kind, payload in self._reader.feed(portion):
-            if kind != DOCUMENT:
-                self._take(payload)
-                continue
-            body = read_document(payload)
-            if self._left and body.get("op") != "abort":
-                raise BadTransfer("A file is not whole, and something else follows.")
-            yield from self._asked(body)
+            if self._receiver is not None:
+                self._take(self._receiver, kind, payload)
+            elif kind == DATA:
+                raise BadTransfer("Bytes came that belong to no file.")
+            else:
+                yield from self._asked(read_document(payload))
 
     def _asked(self, body: Dict[str, Any]) -> Iterator[bytes]:
         op = body.get("op")
         if op == "put":
             self._put(body)
-        elif op == "abort":
-            self._failed(self._path, str(body.get("why") or "It was changed while it was sent."))
         elif op == "delete":
             self._do(str(body.get("path")), lambda path: self._tree.remove(path, _expected(body)))
         elif op == "mkdir":
@@ -179,30 +187,19 @@ class Session:
         try:
             fd, seen = self._tree.open(path)
         except (OSError, ValueError) as error:
-            yield document({"lost": path, "why": getattr(error, "strerror", None) or str(error)})
+            yield document({"lost": getattr(error, "strerror", None) or str(error)})
             return
         with os.fdopen(fd, "rb") as stream:
-            if (seen.size, seen.mtime_ns) != (size, mtime_ns):
-                yield document({"lost": path, "why": "It is being changed there."})
-                return
-            yield document({"file": path, "mode": seen.mode})
-            left = size
-            while left:
-                piece = stream.read(min(left, MAX_PARCEL_BYTES))
-                if not piece:
-                    yield document({"lost": path, "why": "It became shorter meanwhile."})
-                    return
-                left -= len(piece)
-                yield data(piece)
+            if seen.state == (size, mtime_ns):
+                yield from outgoing(stream, size)
+            else:
+                yield document({"lost": "It is being changed there."})
 
     # Changing
 
     def _put(self, body: Dict[str, Any]) -> None:
-        self._path, self._left, self._failure = (
-            str(body.get("path")),
-            int(body.get("size") or 0),
-            self._hopeless,
-        )
+        self._path, self._failure = str(body.get("path")), self._hopeless
+        self._receiver = Receiver(int(body.get("size") or 0))
         if not self._failure:
             try:
                 self._incoming = self._tree.incoming(
@@ -214,23 +211,26 @@ class Session:
                 )
             except (OSError, ValueError) as error:
                 self._broke(error)
-        if not self._left:
-            self._commit()
 
-    def _take(self, payload: bytes) -> None:
-        if not payload or len(payload) > self._left:
-            raise BadTransfer("More bytes came than were announced.")
-        self._left -= len(payload)
+    def _take(self, receiver: Receiver, kind: int, payload: bytes) -> None:
+        if kind == DATA:
+            receiver.take(payload)
+            return
+        try:
+            part = receiver.part(read_document(payload))
+        except Lost as lost:
+            self._failed(self._path, str(lost))
+            return
         if self._incoming is not None:
             try:
-                self._incoming.write(payload)
+                self._incoming.write(part.raw)
             except OSError as error:
                 self._broke(error)
-        if not self._left:
+        if receiver.whole:
             self._commit()
 
     def _commit(self) -> None:
-        incoming, self._incoming = self._incoming, None
+        incoming, self._incoming, self._receiver = self._incoming, None, None
         if incoming is None:
             self._failed(self._path, self._failure)
             return
@@ -253,7 +253,7 @@ class Session:
             self._incoming = None
 
     def _failed(self, path: str, why: str) -> None:
-        self._left = 0
+        self._receiver = None
         if self._incoming is not None:
             self._incoming.abort()
             self._incoming = None

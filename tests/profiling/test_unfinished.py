@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
+import io
 import random
 import subprocess
 import sys
@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.file_parts import PART_BYTES, _deflated
+from genops_lab.agent.transfer import DATA, PART_BYTES, TransferReader, outgoing, read_document
 from genops_lab.app.application import Application
+from genops_lab.profiling.remote_analysis.incoming_parts import IncomingTrace
 from genops_lab.profiling.remote_analysis.unfinished import UnfinishedTrace
 from tests.hosts.labs import until
 
@@ -24,18 +25,25 @@ from .worlds import World, a_lab, a_world
 CONTENT = random.Random(3).randbytes(4 * PART_BYTES + 1000)
 
 
-def part(number: int, packed: bool) -> tuple[bytes, int]:
-    """One part of CONTENT as it travels, and where it ends."""
-    raw = CONTENT[number * PART_BYTES : (number + 1) * PART_BYTES]
-    return raw if packed else _deflated(raw), number * PART_BYTES + len(raw)
+def bring(incoming: IncomingTrace, packed: bool, parts: int = 5) -> None:
+    """Have so many parts of CONTENT more come, as a host sends them."""
+    reader = TransferReader()
+    for piece in outgoing(io.BytesIO(CONTENT), len(CONTENT), incoming.done, deflate=not packed):
+        for kind, payload in reader.feed(piece):
+            if kind == DATA:
+                incoming.take(payload)
+                continue
+            incoming.add(incoming.part(read_document(payload)))
+            parts -= 1
+            if not parts:
+                return
 
 
 def left(trace: Path, packed: bool, parts: int = 3) -> Path:
     """What a server leaves that was killed after so many parts; the folder."""
     unfinished = UnfinishedTrace.of(trace)
     incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
-    for number in range(parts):
-        incoming.add(*part(number, packed))
+    bring(incoming, packed, parts)
     unfinished.leave(stays=True)
     [folder] = trace.parent.glob("*.part")
     return folder
@@ -46,9 +54,9 @@ def finished(trace: Path, packed: bool) -> int:
     unfinished = UnfinishedTrace.of(trace)
     incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
     went_on = incoming.done // PART_BYTES
-    for number in range(went_on, 5):
-        incoming.add(*part(number, packed))
-    incoming.finish(hashlib.sha256(CONTENT).hexdigest())
+    bring(incoming, packed)
+    assert incoming.whole
+    incoming.finish()
     unfinished.finish(trace)
     kept = trace.read_bytes()
     assert (kept if packed else gzip.decompress(kept)) == CONTENT
@@ -151,11 +159,11 @@ def test_another_trace_begins_anew(tmp_path: Path) -> None:
 def test_what_another_lab_writes_is_left_alone(tmp_path: Path) -> None:
     other = UnfinishedTrace.of(tmp_path / "t")
     theirs = other.incoming(told(size=len(CONTENT)))
-    theirs.add(*part(0, packed=True))
+    bring(theirs, packed=True, parts=1)
     mine = UnfinishedTrace.of(tmp_path / "t")
     assert mine.incoming(told(size=len(CONTENT))).done == 0
     mine.leave()
-    theirs.add(*part(1, packed=True))
+    bring(theirs, packed=True, parts=1)
     other.leave(stays=True)
     assert finished(tmp_path / "t", packed=True) == 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,6 @@ from genops_lab.agent.tree import Incoming, Seen, Tree
 
 from ...core.errors import Unavailable
 from . import plan as plans
-from .channel import Writing
 from .last_sync import Known, LastSync
 
 _KEPT_FREE_BYTES = 256 * 1024**2
@@ -64,12 +62,11 @@ class Download:
     ) -> None:
         self._tree, self._memory, self._pull, self._report = tree, memory, pull, report
         self.came = progress.came
-        self._current: _Written | None = None
 
-    def begin(self, wanted: Seen) -> Writing:
+    def begin(self, wanted: Seen) -> Incoming:
         expected = self._pull.bring[wanted.path]
         backup = Path(self._report.kept.get(wanted.path, "")).name
-        incoming = self._tree.incoming(
+        return self._tree.incoming(
             wanted.path,
             wanted.mode,
             wanted.mtime_ns,
@@ -77,39 +74,15 @@ class Download:
             backup=backup,
             sync=True,
         )
-        self._current = _Written(incoming)
-        return self._current
 
-    def has(self, wanted: Seen) -> None:
-        current = self._current
-        assert current is not None and current.seen is not None
-        self._memory.files[wanted.path] = known_of(current.seen, current.digest.hexdigest(), wanted.state)
+    def has(self, wanted: Seen, here: Seen, sha: str) -> None:
+        self._memory.files[wanted.path] = known_of(here, sha, wanted.state)
         self._report.done[wanted.path] = wanted
         if self._pull.bring[wanted.path] is None:
             self._report.new.add(wanted.path)
 
     def lost(self, wanted: Seen, why: str) -> None:
         self._report.failed[wanted.path] = why
-
-
-class _Written:
-    """An incoming file and the hash of its bytes."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        self._incoming = incoming
-        self.digest = hashlib.sha256()
-        self.seen: Seen | None = None
-
-    def write(self, piece: bytes) -> None:
-        self._incoming.write(piece)
-        self.digest.update(piece)
-
-    def commit(self) -> object:
-        self.seen = self._incoming.commit()
-        return self.seen
-
-    def abort(self) -> None:
-        self._incoming.abort()
 
 
 def check_room(root: str, size: int) -> None:

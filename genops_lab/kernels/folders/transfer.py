@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.tree import Changed, Seen, State, Tree
 
 from ...core.errors import Failed, Unavailable
 from ...core.locks import FileLock
 from ...hosts.link.connection import HostConnection
-from ...hosts.link.state import LinkDown
+from ...hosts.link.transfer import through_breaks
 from . import plan as plans
 from .channel import FolderChannel, Listed, folder_talk, putting
 from .download import Download, Progress, Report, check_room, known_of
@@ -146,18 +145,8 @@ class Folder:
         try:
             async with self._locked():
                 memory = await asyncio.to_thread(self._memories.get, self.target, self.place.root)
-                for _ in range(_BREAKS):
-                    try:
-                        return await self._once(work, memory)
-                    except ChannelReset as reset:
-                        if reset.code != "gone":
-                            raise
-                    except LinkDown:
-                        pass
-                    await asyncio.sleep(0)  # the link learns of it in the same turn
-                    await self.link.ready(_BACK_WITHIN_S)
-                raise Unavailable(
-                    f"The connection to {self.target} breaks again and again.", hint="Test the target."
+                return await through_breaks(
+                    self.link, lambda: self._once(work, memory), breaks=_BREAKS, within_s=_BACK_WITHIN_S
                 )
         finally:
             release()
@@ -322,10 +311,10 @@ class Folder:
             else:
                 digests[path] = digest.hexdigest()
 
-        portions = putting(
+        pieces = putting(
             tree, files, [(path, state) for path, state in deletes if state], found.folders, hashed
         )
-        for outcome in await talk.send(portions, progress.came):
+        for outcome in await talk.put(pieces, progress.came):
             path = outcome.path
             if outcome.why and (path in push.send or path in memory.files):
                 report.failed[path] = f"{outcome.why}."
