@@ -3,8 +3,8 @@
 What travels is JSON documents, and bytes of files between them. A document asks for something, or says what follows;
 nothing waits for an answer before the next, so that many small files cost one round trip together.
 
-Who takes a file knows its size before it comes. It comes in parts: up to :data:`PART_BYTES` of the file, then
-``{"to": where in the file they end, "sha256": the hash of the file up to there}``; the last part ends at the size.
+Who takes a file knows its size before it comes. It comes in parts: :data:`PART_BYTES` of the file, or what is left of
+it, then ``{"to": where in the file they end, "sha256": the hash of the file up to there}``; the last ends at the size.
 ``{"lost": why}`` stands for what cannot come. So each part is checked before it counts, and over another channel the
 file goes on behind the last of them: who asks for it says from where. The parts of a deflated file are raw deflate
 streams without an end, which joined are one stream.
@@ -20,17 +20,16 @@ import hashlib
 import json
 import struct
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple, TypeVar, Union
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple, TypeVar
 
 from .channels import Channel
 
 END, DOCUMENT, DATA = 0, 1, 2
 HEADER = struct.Struct("!BI")
-MAX_PARCEL_BYTES = 256 * 1024
-#: Of the file, for one part.
-PART_BYTES = 1024 * 1024
+#: Of the file, for one part, which is one parcel.
+PART_BYTES = 256 * 1024
 #: Deflate makes nothing longer than by so much.
-MAX_DEFLATED_BYTES = PART_BYTES + PART_BYTES // 64
+MAX_PARCEL_BYTES = PART_BYTES + PART_BYTES // 64
 _RAW_DEFLATE = -15
 _PORTION_BYTES = 262144
 
@@ -61,9 +60,9 @@ def document(body: Dict[str, Any]) -> bytes:
     return HEADER.pack(DOCUMENT, len(payload)) + payload
 
 
-def data(payload: Union[bytes, memoryview]) -> bytes:
-    """A piece of a file as bytes."""
-    return b"".join((HEADER.pack(DATA, len(payload)), payload))
+def data(payload: bytes) -> bytes:
+    """Bytes of a file as bytes."""
+    return HEADER.pack(DATA, len(payload)) + payload
 
 
 def read_document(payload: bytes) -> Dict[str, Any]:
@@ -134,12 +133,12 @@ def outgoing(
         while True:
             raw = _read(stream, min(PART_BYTES, size - at), digest)
             at += len(raw)
-            payload = memoryview(_deflated(raw) if deflate and raw else raw)
             if at == size and exact and stream.read(1):
                 raise Lost("It became longer meanwhile.")
-            for begin in range(0, len(payload), MAX_PARCEL_BYTES):
-                yield data(payload[begin : begin + MAX_PARCEL_BYTES])
-            yield document({"to": at, "sha256": digest.hexdigest()})
+            payload = _deflated(raw) if deflate and raw else raw
+            told = document({"to": at, "sha256": digest.hexdigest()})
+            # In one go, for a part is long.
+            yield b"".join((HEADER.pack(DATA, len(payload)), payload, told)) if payload else told
             if at == size:
                 return
     except Lost as lost:
@@ -170,8 +169,7 @@ class Receiver:
         self.done = 0
         self._deflated = deflated
         self._digest = hashlib.sha256()
-        self._payload: List[bytes] = []
-        self._length = 0
+        self._payload = b""
 
     @property
     def whole(self) -> bool:
@@ -185,15 +183,17 @@ class Receiver:
 
     def begin(self) -> None:
         """What comes now is behind ``done``: a part that was cut off comes again."""
-        self._payload, self._length = [], 0
+        self._payload = b""
 
     def take(self, payload: bytes) -> None:
-        """Some bytes of the part that comes. Raises BadTransfer where they are none or too many."""
-        length = self._length + len(payload)
-        if not payload or length > (MAX_DEFLATED_BYTES if self._deflated else self._next):
+        """The bytes of the part that comes. Raises BadTransfer where they are none or too many."""
+        if (
+            not payload
+            or self._payload
+            or len(payload) > (MAX_PARCEL_BYTES if self._deflated else self._next)
+        ):
             raise BadTransfer("more bytes of a file came than it has, or none")
-        self._payload.append(payload)
-        self._length = length
+        self._payload = payload
 
     @property
     def _next(self) -> int:
@@ -201,7 +201,7 @@ class Receiver:
 
     def part(self, told: Dict[str, Any]) -> Part:
         """The part whose document this is. Raises Lost; BadTransfer, after which ``done`` is as before."""
-        payload = b"".join(self._payload)
+        payload = self._payload
         self.begin()
         if "lost" in told:
             raise Lost(str(told["lost"]))

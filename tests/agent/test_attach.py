@@ -86,7 +86,7 @@ def test_the_zip_is_compiled_once_in_a_folder_of_the_users_alone(zipped: Path) -
     zipped.parent.chmod(0o700)
     assert {"attach.py", "mux.py"} <= compiled_by_an_attachment(zipped)
     assert kept.stat().st_mode & 0o777 == 0o600
-    outside = {"__init__.py", "__main__.py", "zipped.py"}  # imported before, and the program itself
+    outside = {"__init__.py", "__main__.py", "zip_imports.py"}  # imported before, and the program itself
     assert compiled_by_an_attachment(zipped) <= outside
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-100] + bytes(100))

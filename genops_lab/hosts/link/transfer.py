@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from genops_lab.agent.channels import Channel, ChannelReset
 from genops_lab.agent.transfer import BadTransfer, TransferChannel
 
+from ...core.errors import Unavailable
 from .connection import HostConnection
 from .state import LinkDown, RemoteError
 
@@ -66,8 +67,9 @@ async def host_transfer(
             "Test the target.",
         ) from None
     except ChannelReset as reset:
-        message = reset.message or f"The connection to {target} went."
-        raise RemoteError(reset.code, message, reset.hint) from None
+        if reset.code == "gone":
+            raise RemoteError("gone", f"The connection to {target} broke.", "Try again.") from None
+        raise RemoteError(reset.code, reset.message, reset.hint) from None
 
 
 async def through_breaks(
@@ -79,17 +81,23 @@ async def through_breaks(
     came: Callable[[], int] = lambda: 0,
     waits: Callable[[str], None] = lambda _: None,
 ) -> T:
-    """Do it, again each time the link broke and has come back ``within_s`` seconds. After ``breaks`` between which
-    ``came`` told of nothing more the last one is raised. ``waits`` hears why it waits."""
+    """Do it, again each time the link broke and has come back within ``within_s`` seconds. ``waits`` hears why it waits.
+
+    Raises what ``work`` raises, LinkDown, Unavailable after ``breaks`` between which ``came`` told of nothing more.
+    """
     vain = 0
     while True:
         before = came()
         try:
             return await work()
         except (LinkDown, RemoteError) as error:
-            vain = vain + 1 if came() == before else 1
-            if error.code not in _BROKEN or vain >= breaks:
+            if error.code not in _BROKEN:
                 raise
+            vain = vain + 1 if came() == before else 1
+            if vain >= breaks:
+                raise Unavailable(
+                    f"The connection to {link.route.target} breaks again and again.", hint="Test the target."
+                ) from error
             waits(error.message)
         await asyncio.sleep(_BREATH_S)  # the link may not have seen yet that it is down
         await link.ready(within_s)

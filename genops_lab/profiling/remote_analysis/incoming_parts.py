@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from genops_lab.agent.transfer import MAX_DEFLATED_BYTES, BadTransfer, Part, Receiver
+from genops_lab.agent.transfer import MAX_PARCEL_BYTES, BadTransfer, Part, Receiver
 from genops_lab.core.errors import Failed
 
 from .engine_parts import Host
@@ -60,7 +60,7 @@ class IncomingTrace(Receiver):
         for step in steps:
             length = step.at - at
             try:
-                self.take(self._stream.read(length) if 0 < length <= MAX_DEFLATED_BYTES else b"")
+                self.take(self._stream.read(length) if 0 < length <= MAX_PARCEL_BYTES else b"")
                 part = self.part({"to": step.to, "sha256": step.sha256})
             except BadTransfer:
                 break
