@@ -152,9 +152,7 @@ class Session:
         elif op == "done":
             yield from self._done()
         elif op == "get":
-            yield from self._get(
-                str(body.get("path")), int(body.get("size") or 0), int(body.get("mtime_ns") or 0)
-            )
+            yield from self._get(str(body.get("path")), _expected(body), int(body.get("from") or 0))
         else:
             raise BadTransfer(f"There is nothing to do for {str(op)[:40]!r}.")
 
@@ -183,15 +181,15 @@ class Session:
             yield document({"files": files[start : start + _AT_ONCE]})
         yield document({"end": "look"})
 
-    def _get(self, path: str, size: int, mtime_ns: int) -> Iterator[bytes]:
+    def _get(self, path: str, expected: State, start: int) -> Iterator[bytes]:
         try:
             fd, seen = self._tree.open(path)
         except (OSError, ValueError) as error:
             yield document({"lost": getattr(error, "strerror", None) or str(error)})
             return
         with os.fdopen(fd, "rb") as stream:
-            if seen.state == (size, mtime_ns):
-                yield from outgoing(stream, size)
+            if seen.state == expected:
+                yield from outgoing(stream, seen.size, start)
             else:
                 yield document({"lost": "It is being changed there."})
 

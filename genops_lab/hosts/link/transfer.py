@@ -81,7 +81,7 @@ async def through_breaks(
     came: Callable[[], int] = lambda: 0,
     waits: Callable[[str], None] = lambda _: None,
 ) -> T:
-    """Do it, again each time the link broke and has come back within ``within_s`` seconds. ``waits`` hears why it waits.
+    """Do it, again each time the link broke and has come back within ``within_s`` seconds. ``waits`` hears why.
 
     Raises what ``work`` raises, LinkDown, Unavailable after ``breaks`` between which ``came`` told of nothing more.
     """

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from genops_lab.agent.channels import Channel
+from genops_lab.agent.channels import Channel, ChannelReset
 from genops_lab.agent.transfer import (
     MAX_PARCEL_BYTES,
     BadTransfer,
@@ -146,47 +146,68 @@ class FolderChannel(HostTransfer):
 
     # Reading what is there
 
-    async def get(self, files: list[Seen], take: Take) -> None:
-        """Read these files, each into what ``take`` makes for it."""
+    async def get(self, files: list[Seen], take: Take, unfinished: dict[Seen, Coming]) -> None:
+        """Read these files, each into what ``take`` makes for it. A file that is cut off with the connection is left in
+        ``unfinished``, from where the next channel goes on with it."""
         position, answered = 0, 0
         while answered < len(files):
             while position < len(files) and position - answered < _ASKED_AHEAD:
-                path, size, mtime_ns, _ = files[position]
-                self.channel.write(document({"op": "get", "path": path, "size": size, "mtime_ns": mtime_ns}))
+                wanted = files[position]
+                start = unfinished[wanted].receiver.done if wanted in unfinished else 0
+                asked = {"op": "get", "path": wanted.path, "expect": wanted.state, "from": start}
+                self.channel.write(document(asked))
                 position += 1
-            await self._one(files[answered], take)
+            wanted = files[answered]
+            file = unfinished.pop(wanted, None) or Coming(Receiver(wanted.size))
+            try:
+                await self._one(wanted, file, take)
+            except ChannelReset:
+                unfinished[wanted] = file
+                raise
+            finally:
+                if wanted not in unfinished:
+                    await in_thread(file.abort)
             answered += 1
 
-    async def _one(self, wanted: Seen, take: Take) -> None:
-        incoming: Incoming | None = None
+    async def _one(self, wanted: Seen, file: Coming, take: Take) -> None:
         here: Seen | None = None
-        receiver, why = Receiver(wanted.size), ""
 
         def write(part: Part) -> None:
-            nonlocal incoming, here, why
-            if why:
+            nonlocal here
+            if file.why:
                 return  # the rest of it comes all the same
             try:
-                incoming = incoming or take.begin(wanted)
-                incoming.write(part.raw)
-                if receiver.whole:
-                    here = incoming.commit()
+                file.incoming = file.incoming or take.begin(wanted)
+                file.incoming.write(part.raw)
+                if file.receiver.whole:
+                    here = file.incoming.commit()
             except Changed:
-                why = "It was changed here meanwhile."
+                file.why = "It was changed here meanwhile."
             except OSError as error:
-                why = error.strerror or str(error)
+                file.why = error.strerror or str(error)
 
         try:
-            await self.receive(receiver, write, take.came)
+            await self.receive(file.receiver, write, take.came)
         except Lost as lost:
-            why = _text(lost)
-        finally:
-            if incoming is not None and here is None:
-                await in_thread(incoming.abort)
+            file.why = _text(lost)
         if here is not None:
-            take.has(wanted, here, receiver.sha256)
+            take.has(wanted, here, file.receiver.sha256)
         else:
-            take.lost(wanted, why)
+            take.lost(wanted, file.why)
+
+
+@dataclass
+class Coming:
+    """A file that comes, over as many channels as it takes. ``why``: it will not, though its bytes still come."""
+
+    receiver: Receiver
+    incoming: Incoming | None = None
+    why: str = ""
+
+    def abort(self) -> None:
+        """Leave nothing behind of what is not whole. Blocks."""
+        if self.incoming is not None:
+            self.incoming.abort()
 
 
 class Take(Protocol):
