@@ -8,6 +8,7 @@ went. Files travel as :mod:`.transfer` says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -20,12 +21,13 @@ from .transfer import (
     Lost,
     Receiver,
     TransferReader,
+    digest_of,
     document,
     outgoing,
     portions,
     read_document,
 )
-from .tree import Incoming, Seen, State, Tree
+from .tree import LONG_BYTES, Incoming, Seen, State, Tree
 
 _PORTION_BYTES = 262144
 _AT_ONCE = 200
@@ -42,7 +44,8 @@ async def serve(channel: Channel, running: bool) -> None:
         tree = await loop.run_in_executor(None, _opened, folder, list(channel.params.get("make") or []))
     except (OSError, ValueError) as error:
         raise ChannelReset(*_words(folder, error)) from error
-    session = Session(tree)
+    session, broke = Session(tree), True
+    working: "Optional[asyncio.Future[Optional[bytes]]]" = None
     try:
         channel.write(document({"root": tree.root, "running": running}))
         while True:
@@ -51,16 +54,23 @@ async def serve(channel: Channel, running: bool) -> None:
                 break
             answers = portions(session.feed(portion))
             while True:
-                answer = await loop.run_in_executor(None, next, answers, None)
+                working = loop.run_in_executor(None, next, answers, None)
+                answer = await asyncio.shield(working)
                 if answer is None:
                     break
                 channel.write(answer)
                 await channel.drain()
         channel.write_eof()
     except BadTransfer as error:
+        broke = False
         raise ChannelReset("invalid", str(error)) from error
+    except ChannelReset as reset:
+        broke = reset.code != "left"
+        raise
     finally:
-        written = session.close()
+        if working is not None:
+            await asyncio.wait([working])  # a thread still writes when this is cancelled
+        written = session.close(broke)
         if written:
             # Not waited for: what is lost with the host's power is sent again.
             loop.run_in_executor(None, _settle, tree.root, written)
@@ -119,9 +129,12 @@ class Session:
         self._results: List[List[Any]] = []
         self._written: List[str] = []
 
-    def close(self) -> List[str]:
-        """Drop what is half written; the paths of what was written whole."""
-        if self._incoming is not None:
+    def close(self, broke: bool) -> List[str]:
+        """Drop what is half written, but leave what is long where the connection broke; the paths of what is whole."""
+        if self._incoming is not None and self._receiver is not None:
+            if broke and self._receiver.done >= LONG_BYTES:
+                with contextlib.suppress(OSError):
+                    self._incoming.leave()
             self._incoming.abort()
             self._incoming = None
         self._tree.close()
@@ -197,18 +210,21 @@ class Session:
 
     def _put(self, body: Dict[str, Any]) -> None:
         self._path, self._failure = str(body.get("path")), self._hopeless
-        self._receiver = Receiver(int(body.get("size") or 0))
-        if not self._failure:
-            try:
-                self._incoming = self._tree.incoming(
-                    self._path,
-                    int(body.get("mode") or 0o644),
-                    int(body.get("mtime_ns") or 0),
-                    _expected(body),
-                    backup=str(body.get("backup") or ""),
-                )
-            except (OSError, ValueError) as error:
-                self._broke(error)
+        size, start = int(body.get("size") or 0), int(body.get("from") or 0)
+        self._receiver = Receiver(size)
+        if start:
+            self._receiver.resume(start, None)
+        if self._failure:
+            return
+        wanted = Seen(self._path, size, int(body.get("mtime_ns") or 0), int(body.get("mode") or 0o644))
+        backup = str(body.get("backup") or "")
+        try:
+            self._incoming = self._tree.incoming(wanted, _expected(body), backup=backup, goes_on=start > 0)
+            if start:
+                with self._incoming.stream() as stream:
+                    self._receiver.resume(start, digest_of(stream, start))
+        except (Lost, OSError, ValueError) as error:
+            self._broke(error)
 
     def _take(self, receiver: Receiver, kind: int, payload: bytes) -> None:
         if kind == DATA:

@@ -121,15 +121,14 @@ def outgoing(
 ) -> Iterator[bytes]:
     """What sends the bytes of a file from ``start`` up to ``size``. Blocks while it reads; raises ValueError.
 
-    ``exact``: a file that has become longer is lost, not cut. ``digest``: the hash that is to see all bytes.
+    ``exact``: a file that has become longer is lost, not cut. ``digest``: the hash that is to see all bytes; it
+    has seen those before ``start``, where the stream is.
     """
     if not 0 <= start <= size:
         raise ValueError(f"a file of {size} bytes has none from {start} on")
-    digest = hashlib.sha256() if digest is None else digest
-    at = 0
+    at = start
     try:
-        while at < start:
-            at += len(_read(stream, min(PART_BYTES, start - at), digest))
+        digest = digest_of(stream, start) if digest is None else digest
         while True:
             raw = _read(stream, min(PART_BYTES, size - at), digest)
             at += len(raw)
@@ -145,6 +144,14 @@ def outgoing(
         yield document({"lost": str(lost)})
     except OSError as error:
         yield document({"lost": error.strerror or str(error)})
+
+
+def digest_of(stream: BinaryIO, size: int) -> Any:
+    """The hash that has seen so many bytes of a file. Blocks; raises Lost where there are fewer, OSError."""
+    digest, left = hashlib.sha256(), size
+    while left:
+        left -= len(_read(stream, min(PART_BYTES, left), digest))
+    return digest
 
 
 def _read(stream: BinaryIO, size: int, digest: Any) -> bytes:
@@ -166,10 +173,13 @@ class Receiver:
 
     def __init__(self, size: int, *, deflated: bool = False) -> None:
         self.size = size
-        self.done = 0
         self._deflated = deflated
-        self._digest = hashlib.sha256()
+        self.resume(0, hashlib.sha256())
         self._payload = b""
+
+    def resume(self, done: int, digest: Any) -> None:
+        """So much is there, which the hash has seen. Without one nothing is compared: it cannot be kept here."""
+        self.done, self._digest = done, digest
 
     @property
     def whole(self) -> bool:
@@ -179,7 +189,7 @@ class Receiver:
     @property
     def sha256(self) -> str:
         """The hash of what is there, in hexadecimal."""
-        return self._digest.hexdigest()
+        return str(self._digest.hexdigest())
 
     def begin(self) -> None:
         """What comes now is behind ``done``: a part that was cut off comes again."""
@@ -209,11 +219,13 @@ class Receiver:
         end = self.done + len(raw)
         if len(raw) != self._next or told.get("to") != end:
             raise BadTransfer(f"{len(raw)} bytes behind {self.done} of {self.size} are no part")
-        digest = self._digest.copy()
-        digest.update(raw)
-        if told.get("sha256") != digest.hexdigest():
-            raise Damaged(f"the bytes up to {end} have another hash than was said")
-        self._digest, self.done = digest, end
+        if self._digest is not None:
+            digest = self._digest.copy()
+            digest.update(raw)
+            if told.get("sha256") != digest.hexdigest():
+                raise Damaged(f"the bytes up to {end} have another hash than was said")
+            self._digest = digest
+        self.done = end
         return Part(payload, raw)
 
 

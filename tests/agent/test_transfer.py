@@ -27,6 +27,7 @@ from genops_lab.agent.transfer import (
     TransferChannel,
     TransferReader,
     data,
+    digest_of,
     document,
     outgoing,
     portions,
@@ -175,6 +176,16 @@ def test_a_file_takes_no_byte_more_than_it_has() -> None:
         Receiver(10).take(b"x" * 11)
     with pytest.raises(BadTransfer):
         Receiver(0).take(b"x")
+
+
+def test_of_a_file_that_cannot_be_kept_the_rest_is_taken_without_its_hash() -> None:
+    receiver, came = Receiver(len(CONTENT)), bytearray()
+    receiver.resume(PART_BYTES, None)
+    arrive(receiver, outgoing(io.BytesIO(CONTENT), len(CONTENT), PART_BYTES), came)
+    assert receiver.whole and came == CONTENT[PART_BYTES:]
+    receiver.resume(PART_BYTES, digest_of(io.BytesIO(CONTENT), PART_BYTES))
+    arrive(receiver, outgoing(io.BytesIO(CONTENT), len(CONTENT), PART_BYTES), came)
+    assert receiver.sha256 == sha(CONTENT)
 
 
 def test_many_small_files_are_few_portions() -> None:

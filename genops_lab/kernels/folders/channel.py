@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from genops_lab.agent.channels import Channel, ChannelReset
 from genops_lab.agent.transfer import (
@@ -17,11 +17,12 @@ from genops_lab.agent.transfer import (
     Lost,
     Part,
     Receiver,
+    digest_of,
     document,
     in_thread,
     outgoing,
 )
-from genops_lab.agent.tree import Changed, Incoming, Seen, Tree, parts_of
+from genops_lab.agent.tree import LONG_BYTES, Changed, Incoming, Seen, Tree, parts_of, unfinished_name
 
 from ...hosts.link.connection import HostConnection
 from ...hosts.link.transfer import HostTransfer, host_transfer
@@ -144,6 +145,12 @@ class FolderChannel(HostTransfer):
             if answer.get("end") == "done":
                 return found
 
+    async def unfinished(self, files: Iterable[Seen]) -> dict[str, tuple[int, str]]:
+        """How long it is what earlier connections left of these files, and its hash, by their paths."""
+        names = {_unfinished(seen): seen.path for seen in files if seen.size >= LONG_BYTES}
+        found = await self._look(list(names), with_hash=True) if names else {}
+        return {names[path]: (seen.size, sha) for path, (seen, sha) in found.items() if sha}
+
     # Reading what is there
 
     async def get(self, files: list[Seen], take: Take, unfinished: dict[Seen, Coming]) -> None:
@@ -243,9 +250,10 @@ def putting(
     deletes: list[tuple[str, tuple[int, int]]],
     folders: list[str],
     hashed: Callable[[str, Any], None],
+    unfinished: Mapping[str, tuple[int, str]],
 ) -> Iterator[bytes]:
     """What sends these files (with what is expected there, and the name that it is kept under). Blocks while files are
-    read. ``hashed`` hears a digest of each file as it was sent."""
+    read. ``hashed`` hears a digest of each file as it was sent; ``unfinished``: what is there of some already."""
     for path in folders:
         yield document({"op": "mkdir", "path": path})
     for path, state in deletes:
@@ -256,15 +264,34 @@ def putting(
         except OSError as error:
             hashed(wanted.path, error.strerror or str(error))
             continue
-        digest = hashlib.sha256()
         with os.fdopen(fd, "rb") as stream:
             if seen.state != wanted.state:
                 hashed(wanted.path, "It was changed meanwhile.")
                 continue
             head = {"op": "put", "path": wanted.path, "size": wanted.size, "mode": wanted.mode}
-            yield document({**head, "mtime_ns": wanted.mtime_ns, "expect": expected, "backup": backup})
-            yield from outgoing(stream, wanted.size, digest=digest)
+            try:
+                start, digest = _behind(stream, wanted.size, *unfinished.get(wanted.path, (0, "")))
+            except (Lost, OSError) as error:
+                hashed(wanted.path, str(error))
+                continue
+            head |= {"mtime_ns": wanted.mtime_ns, "expect": expected, "backup": backup, "from": start}
+            yield document(head)
+            yield from outgoing(stream, wanted.size, start, digest=digest)
         hashed(wanted.path, digest)
+
+
+def _behind(stream: BinaryIO, whole: int, size: int, sha: str) -> tuple[int, Any]:
+    """Where to go on with a file of which ``size`` bytes are there, and the hash of what is before."""
+    if 0 < size <= whole:
+        digest = digest_of(stream, size)
+        if digest.hexdigest() == sha:
+            return size, digest
+        stream.seek(0)
+    return 0, hashlib.sha256()
+
+
+def _unfinished(seen: Seen) -> str:
+    return "/".join((*parts_of(seen.path)[:-1], unfinished_name(seen)))
 
 
 def _documents(head: dict[str, Any], paths: list[str]) -> Iterator[bytes]:

@@ -66,14 +66,8 @@ class Download:
     def begin(self, wanted: Seen) -> Incoming:
         expected = self._pull.bring[wanted.path]
         backup = Path(self._report.kept.get(wanted.path, "")).name
-        return self._tree.incoming(
-            wanted.path,
-            wanted.mode,
-            wanted.mtime_ns,
-            None if expected is None else expected.state,
-            backup=backup,
-            sync=True,
-        )
+        state = None if expected is None else expected.state
+        return self._tree.incoming(wanted, state, backup=backup, sync=True)
 
     def has(self, wanted: Seen, here: Seen, sha: str) -> None:
         self._memory.files[wanted.path] = known_of(here, sha, wanted.state)

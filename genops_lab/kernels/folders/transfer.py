@@ -317,8 +317,14 @@ class Folder:
             else:
                 digests[path] = digest.hexdigest()
 
+        unfinished = await talk.unfinished(seen for seen, _, _ in files)
         pieces = putting(
-            tree, files, [(path, state) for path, state in deletes if state], found.folders, hashed
+            tree,
+            files,
+            [(path, state) for path, state in deletes if state],
+            found.folders,
+            hashed,
+            unfinished,
         )
         for outcome in await talk.put(pieces, progress.came):
             path = outcome.path
