@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import sys
-from typing import Any, Callable, Dict, List, Optional, TypeVar
+from typing import Any, Dict, List, Optional
 
 from . import environments, survival
 from .build_messages import disk_words
@@ -20,13 +20,13 @@ from .environments import Place, Refused
 from .paths import state_folder
 from .starter import agent_command
 from .state_file import FolderLock
+from .threads import in_thread
 
 _LOOK_S = 0.1
 _BEGIN_S = 60.0
 _CANCEL_S = 30.0
 _MAX_ORDER_BYTES = 32 * 1024 * 1024
 _PORTION_BYTES = 65536
-T = TypeVar("T")
 _KINDS = ("uv", "pylock", "requirements", "none")
 
 
@@ -37,8 +37,8 @@ class Builds:
         """Read an order, begin it unless it runs already, and tell its events from ``after`` on, then its end."""
         order = _checked(await _read_order(channel))
         try:
-            place = await _in_thread(_place, order)
-            found = await _in_thread(_made, order, place)
+            place = await in_thread(_place, order)
+            found = await in_thread(_made, order, place)
             if found is None:
                 after = await self._begin(order, place, int(channel.params.get("after") or 0))
                 # Not the order's own where one of the same contents was joined.
@@ -55,14 +55,14 @@ class Builds:
 
     async def cancel(self, params: Dict[str, Any]) -> Dict[str, Any]:
         """``builds.cancel``: answers when nothing of the build ``id`` is left; whether there was something."""
-        state, _ = await _in_thread(state_folder)
-        for work in await _in_thread(_works, state):
+        state, _ = await in_thread(state_folder)
+        for work in await in_thread(_works, state):
             told = read_state(work)
-            if told.get("id") != params["id"] or not await _in_thread(_is_held, work):
+            if told.get("id") != params["id"] or not await in_thread(_is_held, work):
                 continue
             os.kill(int(told["pid"]), signal.SIGTERM)
             for _ in range(int(_CANCEL_S / _LOOK_S)):
-                if not await _in_thread(_is_held, work):
+                if not await in_thread(_is_held, work):
                     return {"cancelled": True}
                 await asyncio.sleep(_LOOK_S)
             raise ChannelReset("unresponsive", "The build does not end.", "Log in and see what it waits for.")
@@ -73,7 +73,7 @@ class Builds:
         told = read_state(place.work)
         if told.get("id") == order["id"]:  # by this very order, earlier
             return after
-        survives = await _in_thread(survival.look)
+        survives = await in_thread(survival.look)
         command = agent_command(sys.executable, ["build"])
         if survives.through_systemd:
             command = survival.in_own_unit(command, f"genops-build-{os.path.basename(place.work)}")
@@ -110,8 +110,8 @@ class Builds:
     async def _follow(self, channel: Channel, place: Place, after: int) -> Dict[str, Any]:
         path, rest = os.path.join(place.work, LOG), b""
         while True:
-            held = await _in_thread(_is_held, place.work)
-            data = await _in_thread(_read, path, after + len(rest))
+            held = await in_thread(_is_held, place.work)
+            data = await in_thread(_read, path, after + len(rest))
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 after += len(line) + 1
@@ -123,7 +123,7 @@ class Builds:
                 await channel.drain()
             if not data:
                 if not held:
-                    return await _in_thread(_abandoned, place)
+                    return await in_thread(_abandoned, place)
                 await asyncio.sleep(_LOOK_S)
 
 
@@ -235,7 +235,3 @@ def _abandoned(place: Place) -> Dict[str, Any]:
         "message": "The build was killed, or the host was restarted.",
         "hint": "Nothing of it is left; begin it again.",
     }
-
-
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)

@@ -2,62 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Awaitable, Callable, Dict
 
 from .channels import ChannelReset
 from .kernels import Kernels
+from .threads import in_thread
 
 Call = Callable[[Dict[str, Any]], Awaitable[Any]]
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, work)
 
 
 async def _probe(params: Dict[str, Any]) -> Any:
     from .probe import probe
 
-    return await _in_thread(probe)
+    return await in_thread(probe)
 
 
 async def _readings(params: Dict[str, Any]) -> Any:
     from .metrics import host_reading
 
-    return await _in_thread(host_reading)
+    return await in_thread(host_reading)
 
 
 async def _stored(params: Dict[str, Any]) -> Any:
     from .storage import listing
 
-    return await _in_thread(listing)
+    return await in_thread(listing)
 
 
 async def _measured(params: Dict[str, Any]) -> Any:
     from .storage import measured
 
     path = str(params["path"])
-    return await _in_thread(lambda: measured(path))
+    return await in_thread(lambda: measured(path))
 
 
 async def _remove(params: Dict[str, Any]) -> Any:
     from .removal import remove
 
     path = str(params["path"])
-    return await _in_thread(lambda: remove(path))
+    return await in_thread(lambda: remove(path))
 
 
 async def _sweep(params: Dict[str, Any]) -> Any:
     from .removal import sweep
 
-    return await _in_thread(sweep)
+    return await in_thread(sweep)
 
 
 async def _remove_trace(params: Dict[str, Any]) -> Any:
     from .lab_side import remove_trace
 
     path = str(params["path"])
-    await _in_thread(lambda: remove_trace(path))
+    await in_thread(lambda: remove_trace(path))
     return {}
 
 

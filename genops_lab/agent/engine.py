@@ -24,7 +24,8 @@ from typing import Any, Dict, List
 from .channels import Channel, ChannelReset
 from .paths import private_folder, state_folder
 from .probe import distribution_version
-from .transfer import BadTransfer, Lost, Receiver, TransferChannel, document, in_thread, outgoing
+from .threads import in_thread
+from .transfer import BadTransfer, Lost, Receiver, TransferChannel, document, outgoing
 
 _MAX_PART_BYTES = 256 * 1024 * 1024
 _SAID_BYTES = 4000

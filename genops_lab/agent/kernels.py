@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple, TypeVar
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import processes, records, survival
 from .channels import ChannelReset
@@ -30,6 +30,7 @@ from .paths import (
 )
 from .starter import keeper_python, start_keeper
 from .state_file import KERNEL_LOG, SOCKET, FolderLock, public, read_state, write_state
+from .threads import in_thread
 from .warm_pool import LEASE_S, WarmPool, fits
 
 #: An ended kernel is listed for so long, unless it is forgotten before.
@@ -39,7 +40,6 @@ _CONNECT_S = 10.0
 _LIST_S = 3.0
 _PAUSE_S = 0.02
 _MAX_LOG_BYTES = 1024 * 1024
-T = TypeVar("T")
 Streams = Tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -130,7 +130,7 @@ class Kernels:
 
     async def _how_to_survive(self) -> survival.Survival:
         if self._survival is None:
-            self._survival = await _in_thread(lambda: survival.look(prepare=True))
+            self._survival = await in_thread(lambda: survival.look(prepare=True))
         return self._survival
 
     async def _make_room(self, kernel_id: str) -> None:
@@ -165,7 +165,7 @@ class Kernels:
         try:
             return await self._ask(kernel_id, "info", {}, timeout_s=_LIST_S, patience_s=_LIST_S)
         except ChannelReset as reset:
-            state = await _in_thread(read_state, self._folder(kernel_id))
+            state = await in_thread(read_state, self._folder(kernel_id))
             if reset.code != "unresponsive" or state is None:
                 raise
             return {**_info_of(state), "reason": reset.message, "execution_state": "unknown"}
@@ -195,7 +195,7 @@ class Kernels:
         except ChannelReset as reset:
             if reset.code != "unresponsive":
                 raise
-            await _in_thread(_kill_keeper, self._folder(kernel_id))
+            await in_thread(_kill_keeper, self._folder(kernel_id))
         return await self._ask(kernel_id, "stop", {"grace_s": grace_s}, timeout_s=grace_s + 30.0)
 
     async def lease(self, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -229,9 +229,9 @@ class Kernels:
         streams = await self._connect(folder)
         if streams is not None:
             await _call(streams, "forget", {}, _CONNECT_S)
-        elif await _in_thread(self._settled, folder) is None:
+        elif await in_thread(self._settled, folder) is None:
             raise _unresponsive(kernel_id)
-        await _in_thread(forget, folder)
+        await in_thread(forget, folder)
 
     async def open(self, kernel_id: Any) -> socket.socket:
         """The keeper's socket, for a Lab; of an ended kernel too: its journal is served still."""
@@ -242,7 +242,7 @@ class Kernels:
                 sock = _socket_of(folder)
                 if sock is not None:
                     return sock
-                if await _in_thread(self._settled, folder) is not None:
+                if await in_thread(self._settled, folder) is not None:
                     await self._serve_ended(folder)
                 elif time.monotonic() > deadline:
                     raise _unresponsive(kernel_id)
@@ -281,7 +281,7 @@ class Kernels:
                     return found
                 except (asyncio.IncompleteReadError, ConnectionError):  # it ended meanwhile
                     pass
-            settled = await _in_thread(self._settled, folder)
+            settled = await in_thread(self._settled, folder)
             if settled is not None:
                 return _info_of(settled)
             if time.monotonic() > deadline:
@@ -376,10 +376,6 @@ def _socket_of(folder: str) -> Optional[socket.socket]:
         sock.close()
         return None
     return sock
-
-
-async def _in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
 
 
 async def _call(streams: Streams, method: str, params: Dict[str, Any], timeout_s: float) -> Any:

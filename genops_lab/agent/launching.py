@@ -35,11 +35,11 @@ sys.modules["genops_spare"] = module
 
 
 def spare(argv: List[str]) -> Optional[List[str]]:
-    """The command for a kernel that ``adopting`` can hand over; None for what is not ipykernel's usual command."""
+    """The command for a kernel that ``activation`` can hand over; None for what is not ipykernel's usual command."""
     command = without_dropping(argv)
     if command == argv:
         return None
-    program = _AS_SPARE.replace("SOURCE", _source("adopting.py"))
+    program = _AS_SPARE.replace("SOURCE", _source("activation.py"))
     return [program + part if part == _PROGRAM else part for part in command]
 
 

@@ -15,14 +15,14 @@ them.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import struct
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple, TypeVar
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from .channels import Channel
+from .threads import in_thread
 
 END, DOCUMENT, DATA = 0, 1, 2
 HEADER = struct.Struct("!BI")
@@ -34,7 +34,6 @@ _RAW_DEFLATE = -15
 _PORTION_BYTES = 262144
 
 Parcel = Tuple[int, bytes]
-T = TypeVar("T")
 
 
 class BadTransfer(ValueError):
@@ -324,8 +323,3 @@ class TransferChannel:
             came(await in_thread(checked, read_document(payload)))
             if receiver.whole:
                 return
-
-
-async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """Do what blocks apart from the loop."""
-    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)

@@ -14,6 +14,7 @@ from . import paths, processes, version
 from .channels import ChannelReset
 from .launching import spare as spare_command
 from .state_file import FolderLock
+from .threads import in_thread
 
 SPARE = "spare.json"
 MAX_SPARES = 8
@@ -151,7 +152,7 @@ class WarmPool:
     async def take(self, folder: str, order: Dict[str, Any]) -> Optional[Dict[str, Any]]:
         """The KernelInfo of a spare that has become the kernel of this order; None: start a fresh one."""
         wanted = fits(order["argv"], order["signature_scheme"])
-        for found in await _in_thread(look):
+        for found in await in_thread(look):
             if found.fits == wanted and found.ready:
                 try:
                     info: Dict[str, Any] = await self._call(
@@ -168,7 +169,7 @@ class WarmPool:
         return None
 
     async def _own(self) -> List[Found]:
-        return [each for each in await _in_thread(look) if each.fits == self._fits]
+        return [each for each in await in_thread(look) if each.fits == self._fits]
 
     async def _end_all(self) -> None:
         for each in await self._own():
@@ -222,14 +223,10 @@ class WarmPool:
     async def _stands(self, folder: str) -> None:
         deadline = time.monotonic() + _STAND_S
         while time.monotonic() < deadline:
-            told, there = await _in_thread(lambda: (_told(folder), os.path.isdir(folder)))
+            told, there = await in_thread(lambda: (_told(folder), os.path.isdir(folder)))
             if not there:
                 raise ChannelReset("start_failed", "A kernel that was started ahead has ended by itself.")
             if told is None or told.get("ready"):
                 return
             await asyncio.sleep(0.1)
         raise ChannelReset("start_failed", "A kernel that was started ahead does not answer.")
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -15,6 +15,8 @@ from ...core.errors import Unavailable
 from .connection import HostConnection
 from .state import LinkDown, RemoteError
 
+#: The same while it reads a large file.
+READING_S = 600.0
 _BREATH_S = 0.05
 _BROKEN = ("gone", "not_connected")
 T = TypeVar("T")
@@ -26,7 +28,7 @@ class HostTransfer(TransferChannel):
     #: What the talk is of, for errors.
     ABOUT = ""
     #: Without one byte for so long a host counts as stuck; a link that is cut is noticed far sooner.
-    SILENCE_S = 120.0
+    patience_s = 120.0
 
     def __init__(self, channel: Channel, target: str) -> None:
         super().__init__(channel)
@@ -34,7 +36,7 @@ class HostTransfer(TransferChannel):
 
     async def _portion(self) -> bytes:
         try:
-            portion = await asyncio.wait_for(super()._portion(), self.SILENCE_S)
+            portion = await asyncio.wait_for(super()._portion(), self.patience_s)
         except asyncio.TimeoutError:
             raise RemoteError("silent", f"{self._target} says nothing more of {self.ABOUT}.") from None
         if not portion:

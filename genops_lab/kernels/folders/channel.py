@@ -8,24 +8,24 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from genops_lab.agent.channels import Channel, ChannelReset
+from genops_lab.agent.threads import in_thread
 from genops_lab.agent.transfer import (
-    MAX_PARCEL_BYTES,
     BadTransfer,
     Lost,
     Part,
     Receiver,
     digest_of,
     document,
-    in_thread,
     outgoing,
 )
-from genops_lab.agent.tree import LONG_BYTES, Changed, Incoming, Seen, Tree, parts_of, unfinished_name
+from genops_lab.agent.tree import LONG_BYTES, Changed, Seen, Tree, parts_of, unfinished_name
 
 from ...hosts.link.connection import HostConnection
-from ...hosts.link.transfer import HostTransfer, host_transfer
+from ...hosts.link.transfer import READING_S, HostTransfer, host_transfer
+from .download import Coming, Download
 
 #: Files of a folder there that are looked at.
 MAX_LISTED = 100_000
@@ -33,7 +33,9 @@ MAX_LISTED = 100_000
 _MAX_NAME_BYTES = 4096
 _MAX_OUTCOMES = 1_000_000
 _MAX_SIZE = 1 << 50
-_AT_ONCE = 200
+_MAX_LINKS = 200
+#: The longest paths of so many fit into a document, with six characters for each of their bytes.
+_LOOKED_AT_ONCE = 10
 #: Files that are asked for before the first has come: round trips are shared, and little waits at either end.
 _ASKED_AHEAD = 256
 
@@ -90,7 +92,7 @@ class FolderChannel(HostTransfer):
                     found.files[seen.path] = seen
             if told.get("end") == "list":
                 found.whole = told.get("whole") is True
-                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_AT_ONCE]]
+                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_MAX_LINKS]]
                 free = told.get("free")
                 found.free = free if isinstance(free, int) else None
                 return found
@@ -104,13 +106,12 @@ class FolderChannel(HostTransfer):
         return {path: sha for path, (_, sha) in (await self._look(paths, with_hash=True)).items() if sha}
 
     async def _look(self, paths: list[str], *, with_hash: bool) -> dict[str, tuple[Seen, str]]:
-        groups = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
         asked, found, ends = set(paths), dict[str, tuple[Seen, str]](), 0
-        for group in groups:
-            for part in _documents({"op": "look", "hash": with_hash}, group):
-                self.channel.write(part)
-                ends += 1
-        came = 0
+        for start in range(0, len(paths), _LOOKED_AT_ONCE):
+            names = paths[start : start + _LOOKED_AT_ONCE]
+            self.channel.write(document({"op": "look", "hash": with_hash, "paths": names}))
+            ends += 1
+        came, self.patience_s = 0, READING_S if with_hash else type(self).patience_s
         while ends:
             told = await self.document()
             came += 1 + len(_list(told.get("files")))
@@ -153,7 +154,7 @@ class FolderChannel(HostTransfer):
 
     # Reading what is there
 
-    async def get(self, files: list[Seen], take: Take, unfinished: dict[Seen, Coming]) -> None:
+    async def get(self, files: list[Seen], take: Download, unfinished: dict[Seen, Coming]) -> None:
         """Read these files, each into what ``take`` makes for it. A file that is cut off with the connection is left in
         ``unfinished``, from where the next channel goes on with it."""
         position, answered = 0, 0
@@ -176,7 +177,7 @@ class FolderChannel(HostTransfer):
                     await in_thread(file.abort)
             answered += 1
 
-    async def _one(self, wanted: Seen, file: Coming, take: Take) -> None:
+    async def _one(self, wanted: Seen, file: Coming, take: Download) -> None:
         here: Seen | None = None
 
         def write(part: Part) -> None:
@@ -201,36 +202,6 @@ class FolderChannel(HostTransfer):
             take.has(wanted, here, file.receiver.sha256)
         else:
             take.lost(wanted, file.why)
-
-
-@dataclass
-class Coming:
-    """A file that comes, over as many channels as it takes. ``why``: it will not, though its bytes still come."""
-
-    receiver: Receiver
-    incoming: Incoming | None = None
-    why: str = ""
-
-    def abort(self) -> None:
-        """Leave nothing behind of what is not whole. Blocks."""
-        if self.incoming is not None:
-            self.incoming.abort()
-
-
-class Take(Protocol):
-    """Where files that are brought go, and who hears of it."""
-
-    def begin(self, wanted: Seen) -> Incoming:
-        """What takes the bytes. Blocks; raises OSError."""
-
-    def has(self, wanted: Seen, here: Seen, sha: str) -> None:
-        """It is here."""
-
-    def lost(self, wanted: Seen, why: str) -> None:
-        """It is not."""
-
-    def came(self, count: int) -> None:
-        """So many bytes more."""
 
 
 @asynccontextmanager
@@ -292,21 +263,6 @@ def _behind(stream: BinaryIO, whole: int, size: int, sha: str) -> tuple[int, Any
 
 def _unfinished(seen: Seen) -> str:
     return "/".join((*parts_of(seen.path)[:-1], unfinished_name(seen)))
-
-
-def _documents(head: dict[str, Any], paths: list[str]) -> Iterator[bytes]:
-    """The question, in as many documents as its paths need."""
-    group: list[str] = []
-    size = 0
-    for path in paths:
-        length = 6 * len(path) + 4  # at most, as JSON
-        if group and size + length > MAX_PARCEL_BYTES - 1024:
-            yield document({**head, "paths": group})
-            group, size = [], 0
-        group.append(path)
-        size += length
-    if group:
-        yield document({**head, "paths": group})
 
 
 def _text(found: Any, limit: int = 400) -> str:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genops_lab.agent.transfer import Receiver
 from genops_lab.agent.tree import Incoming, Seen, Tree
 
 from ...core.errors import Unavailable
@@ -54,8 +55,22 @@ class Report:
         return sum(each.size for each in self.done.values())
 
 
+@dataclass
+class Coming:
+    """A file that comes, over as many channels as it takes. ``why``: it will not, though its bytes still come."""
+
+    receiver: Receiver
+    incoming: Incoming | None = None
+    why: str = ""
+
+    def abort(self) -> None:
+        """Leave nothing behind of what is not whole. Blocks."""
+        if self.incoming is not None:
+            self.incoming.abort()
+
+
 class Download:
-    """Writes what comes; see :class:`~genops_lab.kernels.folders.channel.Take`."""
+    """Where files that are brought go, and what hears of it."""
 
     def __init__(
         self, tree: Tree, memory: LastSync, pull: plans.Pull, report: Report, progress: Progress
@@ -64,18 +79,21 @@ class Download:
         self.came = progress.came
 
     def begin(self, wanted: Seen) -> Incoming:
+        """What takes the bytes. Blocks; raises OSError."""
         expected = self._pull.bring[wanted.path]
         backup = Path(self._report.kept.get(wanted.path, "")).name
         state = None if expected is None else expected.state
         return self._tree.incoming(wanted, state, backup=backup, sync=True)
 
     def has(self, wanted: Seen, here: Seen, sha: str) -> None:
+        """It is here."""
         self._memory.files[wanted.path] = known_of(here, sha, wanted.state)
         self._report.done[wanted.path] = wanted
         if self._pull.bring[wanted.path] is None:
             self._report.new.add(wanted.path)
 
     def lost(self, wanted: Seen, why: str) -> None:
+        """It is not."""
         self._report.failed[wanted.path] = why
 
 

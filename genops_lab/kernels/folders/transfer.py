@@ -17,8 +17,8 @@ from ...core.locks import FileLock
 from ...hosts.link.connection import HostConnection
 from ...hosts.link.transfer import through_breaks
 from . import plan as plans
-from .channel import Coming, FolderChannel, Listed, folder_talk, putting
-from .download import Download, Progress, Report, check_room, known_of
+from .channel import FolderChannel, Listed, folder_talk, putting
+from .download import Coming, Download, Progress, Report, check_room, known_of
 from .ignore_rules import rules_of
 from .last_sync import LastSync, LastSyncs
 from .local_folder import Contents, Place, contents

@@ -17,7 +17,7 @@ import msgspec
 from genops_lab.agent.transfer import BadTransfer, Damaged, Lost, Receiver, document, outgoing
 from genops_lab.core.errors import Unavailable
 from genops_lab.hosts.link.connection import HostConnection
-from genops_lab.hosts.link.transfer import HostTransfer, host_transfer, through_breaks
+from genops_lab.hosts.link.transfer import READING_S, HostTransfer, host_transfer, through_breaks
 
 from .engine_parts import Host, Part
 from .incoming_parts import IncomingTrace
@@ -128,8 +128,7 @@ def _talk(link: HostConnection, path: str) -> AbstractAsyncContextManager[_Talk]
 
 class _Talk(HostTransfer):
     ABOUT = "the trace"
-    #: Reading a trace may take minutes without a word.
-    SILENCE_S = 600.0
+    patience_s = READING_S
 
     async def host(self) -> Host:
         """What the host says of itself and the trace."""
