@@ -3,8 +3,8 @@
 What travels is JSON documents, and bytes of files between them. A document asks for something, or says what follows;
 nothing waits for an answer before the next, so that many small files cost one round trip together.
 
-Who takes a file knows its size before it comes. It comes in parts: :data:`PART_BYTES` of the file, or what is left of
-it, then ``{"to": where in the file they end, "sha256": the hash of the file up to there}``; the last ends at the size.
+Who takes a file knows its size before it comes. It comes in parts of one length, of which the last has what is
+left: the bytes, then ``{"to": where in the file they end, "sha256": the hash of the file up to there}``; the last ends at the size.
 ``{"lost": why}`` stands for what cannot come. So each part is checked before it counts, and over another channel the
 file goes on behind the last of them: who asks for it says from where. The parts of a deflated file are raw deflate
 streams without an end, which joined are one stream.
@@ -26,10 +26,10 @@ from .threads import in_thread
 
 END, DOCUMENT, DATA = 0, 1, 2
 HEADER = struct.Struct("!BI")
-#: Of the file, for one part, which is one parcel.
-PART_BYTES = 256 * 1024
+#: Of the file, for one part, which is one parcel; and of a file that is deflated on its way.
+PART_BYTES, DEFLATED_PART_BYTES = 256 * 1024, 1024 * 1024
 #: Deflate makes nothing longer than by so much.
-MAX_PARCEL_BYTES = PART_BYTES + PART_BYTES // 64
+MAX_PARCEL_BYTES = DEFLATED_PART_BYTES + DEFLATED_PART_BYTES // 64
 _RAW_DEFLATE = -15
 _PORTION_BYTES = 262144
 
@@ -79,12 +79,17 @@ class TransferReader:
     """Takes bytes in any portions, gives whole parcels."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._held: List[bytes] = []
+        self._size, self._wanted = 0, HEADER.size
 
     def feed(self, portion: bytes) -> Iterator[Parcel]:
         """The parcels that are complete now. Raises BadTransfer on an impossible header."""
-        buffer = self._rest + portion if self._rest else portion
-        offset, size = 0, len(buffer)
+        self._held.append(portion)
+        self._size += len(portion)
+        if self._size < self._wanted:
+            return
+        buffer = b"".join(self._held)
+        offset, size, self._wanted = 0, len(buffer), HEADER.size
         try:
             while size - offset >= HEADER.size:
                 kind, length = HEADER.unpack_from(buffer, offset)
@@ -92,11 +97,12 @@ class TransferReader:
                     raise BadTransfer(f"A parcel of kind {kind} with {length} bytes is not allowed.")
                 end = offset + HEADER.size + length
                 if size < end:
+                    self._wanted = end - offset
                     break
                 start, offset = offset + HEADER.size, end
                 yield kind, buffer[start:end]
         finally:
-            self._rest = buffer[offset:]
+            self._held, self._size = [buffer[offset:]], size - offset
 
 
 # One file
@@ -125,11 +131,11 @@ def outgoing(
     """
     if not 0 <= start <= size:
         raise ValueError(f"a file of {size} bytes has none from {start} on")
-    at = start
+    at, part = start, DEFLATED_PART_BYTES if deflate else PART_BYTES
     try:
         digest = digest_of(stream, start) if digest is None else digest
         while True:
-            raw = _read(stream, min(PART_BYTES, size - at), digest)
+            raw = _read(stream, min(part, size - at), digest)
             at += len(raw)
             if at == size and exact and stream.read(1):
                 raise Lost("It became longer meanwhile.")
@@ -206,7 +212,7 @@ class Receiver:
 
     @property
     def _next(self) -> int:
-        return min(PART_BYTES, self.size - self.done)
+        return min(DEFLATED_PART_BYTES if self._deflated else PART_BYTES, self.size - self.done)
 
     def part(self, told: Dict[str, Any]) -> Part:
         """The part whose document this is. Raises Lost; BadTransfer, after which ``done`` is as before."""
@@ -231,10 +237,10 @@ class Receiver:
 def _inflated(payload: bytes) -> bytes:
     inflater = zlib.decompressobj(_RAW_DEFLATE)
     try:
-        raw = inflater.decompress(payload, PART_BYTES + 1)
+        raw = inflater.decompress(payload, DEFLATED_PART_BYTES + 1)
     except zlib.error as error:
         raise BadTransfer(f"a part is not packed as it should be: {error}") from None
-    if len(raw) > PART_BYTES or inflater.unconsumed_tail or inflater.eof:
+    if len(raw) > DEFLATED_PART_BYTES or inflater.unconsumed_tail or inflater.eof:
         raise BadTransfer("a part is longer than it may be")
     return raw
 

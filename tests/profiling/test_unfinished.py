@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.transfer import DATA, PART_BYTES, TransferReader, outgoing, read_document
+from genops_lab.agent.transfer import (
+    DATA,
+    DEFLATED_PART_BYTES,
+    PART_BYTES,
+    TransferReader,
+    outgoing,
+    read_document,
+)
 from genops_lab.app.application import Application
 from genops_lab.profiling.remote_analysis.incoming_parts import IncomingTrace
 from genops_lab.profiling.remote_analysis.unfinished import UnfinishedTrace
@@ -22,10 +29,15 @@ from tests.hosts.labs import until
 from .test_bringing import begun, files, mebibytes, noisy_trace, scene, told
 from .worlds import World, a_lab, a_world
 
-CONTENT = random.Random(3).randbytes(4 * PART_BYTES + 1000)
+CONTENT = random.Random(3).randbytes(4 * DEFLATED_PART_BYTES + 1000)
 
 
-def bring(incoming: IncomingTrace, packed: bool, parts: int = 5) -> None:
+def part_of(packed: bool) -> int:
+    """How much of the trace a part is."""
+    return PART_BYTES if packed else DEFLATED_PART_BYTES
+
+
+def bring(incoming: IncomingTrace, packed: bool, parts: int = 1000) -> None:
     """Have so many parts of CONTENT more come, as a host sends them."""
     reader = TransferReader()
     for piece in outgoing(io.BytesIO(CONTENT), len(CONTENT), incoming.done, deflate=not packed):
@@ -53,7 +65,7 @@ def finished(trace: Path, packed: bool) -> int:
     """Where the next server went on, with what is whole at its end."""
     unfinished = UnfinishedTrace.of(trace)
     incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
-    went_on = incoming.done // PART_BYTES
+    went_on = incoming.done // part_of(packed)
     bring(incoming, packed)
     assert incoming.whole
     incoming.finish()
@@ -70,40 +82,40 @@ def test_the_next_server_goes_on_behind_the_last_whole_part(tmp_path: Path, pack
     assert finished(tmp_path / "t", packed) == 3
 
 
-def _torn_part(folder: Path) -> None:
+def _torn_part(folder: Path, part: int) -> None:
     with (folder / "trace").open("ab") as stream:
         stream.write(b"half of a part")
 
 
-def _torn_note(folder: Path) -> None:
+def _torn_note(folder: Path, part: int) -> None:
     with (folder / "parts.jsonl").open("ab") as stream:
         stream.write(b'{"at": 31')
 
 
-def _part_that_never_reached_the_disk(folder: Path) -> None:
+def _part_that_never_reached_the_disk(folder: Path, part: int) -> None:
     with (folder / "trace").open("r+b") as stream:
-        stream.truncate(5 * PART_BYTES // 2)
+        stream.truncate(5 * part // 2)
 
 
-def _other_bytes(folder: Path) -> None:
+def _other_bytes(folder: Path, part: int) -> None:
     with (folder / "trace").open("r+b") as stream:
-        stream.seek(PART_BYTES + 500)
+        stream.seek(part + 500)
         stream.write(b"\0\0\0\0\0\0\0\0")
 
 
-def _no_notes(folder: Path) -> None:
+def _no_notes(folder: Path, part: int) -> None:
     (folder / "parts.jsonl").unlink()
 
 
-def _empty_notes(folder: Path) -> None:
+def _empty_notes(folder: Path, part: int) -> None:
     (folder / "parts.jsonl").write_bytes(b"")
 
 
-def _half_of_new_notes(folder: Path) -> None:
+def _half_of_new_notes(folder: Path, part: int) -> None:
     (folder / "parts.new").write_bytes(b'{"path"')
 
 
-def _no_parts(folder: Path) -> None:
+def _no_parts(folder: Path, part: int) -> None:
     (folder / "trace").unlink()
 
 
@@ -122,9 +134,9 @@ def _no_parts(folder: Path) -> None:
     ],
 )
 def test_only_what_is_as_it_came_counts(
-    tmp_path: Path, harm: Callable[[Path], None], whole: int, packed: bool
+    tmp_path: Path, harm: Callable[[Path, int], None], whole: int, packed: bool
 ) -> None:
-    harm(left(tmp_path / "t", packed))
+    harm(left(tmp_path / "t", packed), part_of(packed))
     assert finished(tmp_path / "t", packed) == whole
 
 
