@@ -3,8 +3,8 @@
 What travels is JSON documents, and bytes of files between them. A document asks for something, or says what follows;
 nothing waits for an answer before the next, so that many small files cost one round trip together.
 
-Who takes a file knows its size before it comes. It comes in parts of one length, of which the last has what is
-left: the bytes, then ``{"to": where in the file they end, "sha256": the hash of the file up to there}``; the last ends at the size.
+Who takes a file knows its size before it comes. It comes in parts of one length, of which the last has what is left:
+the bytes, then ``{"to": where in the file they end, "sha256": the hash of the file up to there}``.
 ``{"lost": why}`` stands for what cannot come. So each part is checked before it counts, and over another channel the
 file goes on behind the last of them: who asks for it says from where. The parts of a deflated file are raw deflate
 streams without an end, which joined are one stream.
