@@ -1,4 +1,4 @@
-"""What blocks, apart from the loop."""
+"""Blocking work beside the event loop."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
-    """What ``work`` comes to, in a thread. Raises what it raises."""
+    """Do blocking work in a thread, as ``asyncio.to_thread`` does from Python 3.9 on."""
     return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
