@@ -2,15 +2,14 @@
 
 The Lab names the trace as ``path``; the host says what it has. Then the Lab gives orders, until it ends the channel:
 ``analyze`` with the parts that the engine is made of, by hash (those that are not here are asked for and follow),
-answered by bytes and a document, ``{"ended": exit code}``; and ``send``, the trace itself ``from`` a place in it on
-(:mod:`.file_parts`).
+answered by ``{"ended": exit code}`` and a file of the ``size`` that it says; and ``send``, the trace itself ``from`` a
+place in it on. Files travel as :mod:`.transfer` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import platform
 import re
@@ -20,39 +19,40 @@ import sys
 import tempfile
 import time
 import zipfile
-from typing import Any, Callable, Dict, List, Tuple, TypeVar
+from typing import Any, Dict, List
 
 from .channels import Channel, ChannelReset
-from .file_parts import is_packed, send, send_parts
 from .paths import private_folder, state_folder
 from .probe import distribution_version
-from .transfer import DATA, DOCUMENT, BadTransfer, TransferReader, document, read_document
+from .threads import in_thread
+from .transfer import BadTransfer, Lost, Receiver, TransferChannel, document, outgoing
 
-_PORTION_BYTES = 262144
 _MAX_PART_BYTES = 256 * 1024 * 1024
 _SAID_BYTES = 4000
 _UNUSED_S = 30 * 24 * 3600.0
 _SHA = re.compile(r"[0-9a-f]{64}\Z")
-T = TypeVar("T")
 
 
 async def serve(channel: Channel) -> None:
     """Until the Lab has left. Raises ChannelReset for a file that cannot be read."""
     channel.bulk = True
-    path, talk = _absolute(str(channel.params.get("path"))), _Talk(channel)
+    path, talk = _absolute(str(channel.params.get("path"))), TransferChannel(channel)
     try:
-        channel.write(document(await _in_thread(lambda: _seen(path))))
+        seen = await in_thread(lambda: _seen(path))
+        channel.write(document(seen))
         while True:
             order = await talk.document()
             if not order:
                 break
             if order.get("op") == "send":
-                await send_parts(channel, path, int(order["from"]))
+                with await in_thread(lambda: open(path, "rb")) as stream:
+                    start, deflate = int(order["from"]), not seen["packed"]
+                    await talk.send(outgoing(stream, seen["size"], start, deflate=deflate, exact=True))
             else:
                 folders = await _parts(talk, list(order["parts"]))
                 await _analyze(talk, folders, path)
         channel.write_eof()
-    except (BadTransfer, KeyError, TypeError, ValueError) as error:
+    except (BadTransfer, Lost, KeyError, TypeError, ValueError) as error:
         raise ChannelReset("invalid", f"engine: {error}") from error
     except OSError as error:
         why = error.strerror or str(error)
@@ -61,6 +61,11 @@ async def serve(channel: Channel) -> None:
 
 def _absolute(path: str) -> str:
     return os.path.join(os.path.expanduser("~"), os.path.expanduser(path))
+
+
+def _is_gzip(path: str) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
 
 
 def _seen(path: str) -> Dict[str, Any]:
@@ -76,7 +81,7 @@ def _seen(path: str) -> Dict[str, Any]:
         "path": os.path.realpath(path),
         "size": found.st_size,
         "changed_ns": found.st_mtime_ns,
-        "packed": is_packed(path),
+        "packed": _is_gzip(path),
         "python": list(sys.version_info[:2]),
         "implementation": sys.implementation.name,
         "machine": platform.machine(),
@@ -88,18 +93,18 @@ def _seen(path: str) -> Dict[str, Any]:
 # The engine
 
 
-async def _parts(talk: "_Talk", parts: List[Dict[str, Any]]) -> List[str]:
+async def _parts(talk: TransferChannel, parts: List[Dict[str, Any]]) -> List[str]:
     """The folders of the parts, after those that were not here have come. Raises ValueError, OSError."""
     if not all(isinstance(part, dict) and _SHA.match(str(part["sha"])) for part in parts):
         raise ValueError("a part has no hash")
-    root = await _in_thread(_root)
-    there = set(await _in_thread(lambda: os.listdir(root)))
+    root = await in_thread(_root)
+    there = set(await in_thread(lambda: os.listdir(root)))
     needed = [part for part in parts if part["sha"] not in there]
     talk.channel.write(document({"need": [part["sha"] for part in needed]}))
     for part in needed:
         await _take(talk, root, str(part["sha"]), int(part["size"]))
     folders = [os.path.join(root, str(part["sha"])) for part in parts]
-    await _in_thread(lambda: _note_use(root, folders))
+    await in_thread(lambda: _note_use(root, folders))
     return folders
 
 
@@ -116,22 +121,16 @@ def _note_use(root: str, folders: List[str]) -> None:
             shutil.rmtree(entry.path, ignore_errors=True)
 
 
-async def _take(talk: "_Talk", root: str, sha: str, size: int) -> None:
+async def _take(talk: TransferChannel, root: str, sha: str, size: int) -> None:
     """Unpack a part that comes now, once its hash is right: under its name it is whole or not there."""
     if not 0 < size <= _MAX_PART_BYTES:
         raise ValueError(f"a part of {size} bytes")
-    digest = hashlib.sha256()
+    receiver = Receiver(size)
     with tempfile.TemporaryFile(dir=root) as file:
-        while size:
-            portion = await talk.portion()
-            size -= len(portion)
-            if size < 0 or not portion:
-                raise ValueError("a part has another size than was said")
-            digest.update(portion)
-            file.write(portion)
-        if digest.hexdigest() != sha:
+        await talk.receive(receiver, lambda part: file.write(part.raw))
+        if receiver.sha256 != sha:
             raise ChannelReset("damaged", "A part of the engine did not arrive as it was sent.", "Try again.")
-        await _in_thread(lambda: _unpack(file, root, sha))
+        await in_thread(lambda: _unpack(file, root, sha))
 
 
 def _unpack(file: Any, root: str, sha: str) -> None:
@@ -147,10 +146,10 @@ def _unpack(file: Any, root: str, sha: str) -> None:
         raise OSError(f"{sha} could not be put into {root}")
 
 
-async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
+async def _analyze(talk: TransferChannel, folders: List[str], path: str) -> None:
     """Run the engine; its answer goes to the Lab. It ends with the channel."""
     channel, root = talk.channel, os.path.dirname(folders[0])
-    folder = await _in_thread(lambda: tempfile.mkdtemp(prefix=".work-", dir=root))
+    folder = await in_thread(lambda: tempfile.mkdtemp(prefix=".work-", dir=root))
     answer = os.path.join(folder, "answer.tar.gz")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from genops_lab.profiling.remote_analysis.host import main; main()", path, answer,
@@ -164,64 +163,16 @@ async def _analyze(talk: "_Talk", folders: List[str], path: str) -> None:
         if not ending.done():
             return
         said = ending.result()[1].decode(errors="replace")[-_SAID_BYTES:]
-        if process.returncode == 0:
-            await _send_file(channel, answer)
-        channel.write(document({"ended": process.returncode, "said": said}))
+        if process.returncode != 0:
+            channel.write(document({"ended": process.returncode, "said": said}))
+            return
+        with await in_thread(lambda: open(answer, "rb")) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            channel.write(document({"ended": 0, "size": size}))
+            await talk.send(outgoing(stream, size))
     finally:
         left.cancel()
         if process.returncode is None:
             process.kill()
         await asyncio.gather(ending, left, return_exceptions=True)
-        await _in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
-
-
-# The talk
-
-
-async def _send_file(channel: Channel, path: str) -> None:
-    with await _in_thread(lambda: open(path, "rb")) as stream:
-        while True:
-            payload = await _in_thread(lambda: stream.read(_PORTION_BYTES))
-            if not payload:
-                break
-            await send(channel, payload)
-
-
-class _Talk:
-    """What the Lab sends, one parcel after the other."""
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self._reader = TransferReader()
-        self._ready: List[Tuple[int, bytes]] = []
-
-    async def document(self) -> Dict[str, Any]:
-        """The next order; empty at the end. Raises BadParcel."""
-        kind, payload = await self._parcel()
-        if kind == DATA:
-            raise BadTransfer("Bytes came that were not asked for.")
-        return read_document(payload) if payload else {}
-
-    async def portion(self) -> bytes:
-        """The next portion of what was asked for. Raises BadParcel."""
-        kind, payload = await self._parcel()
-        if kind == DOCUMENT:
-            raise BadTransfer("A part of the engine ended too early.")
-        return payload
-
-    async def heard(self) -> None:
-        """Wait until something comes, or the end."""
-        if not self._ready:
-            self._ready.append(await self._parcel())
-
-    async def _parcel(self) -> Tuple[int, bytes]:
-        while not self._ready:
-            portion = await self.channel.read(_PORTION_BYTES)
-            if not portion:
-                return DOCUMENT, b""
-            self._ready = list(self._reader.feed(portion))[::-1]
-        return self._ready.pop()
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(None, work)
+        await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))

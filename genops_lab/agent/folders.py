@@ -1,20 +1,33 @@
 """The service ``folder``: a notebook's folder on this host, looked at, filled and read by the Lab over one channel.
 
-The Lab sends documents: ``list``, ``look``, ``put`` (its bytes follow), ``abort``, ``delete``, ``mkdir``, ``done``
-and ``get``. ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done`` tells how all of them went.
+The Lab sends documents: ``list``, ``look``, ``put`` (the file follows), ``delete``, ``mkdir``, ``done`` and ``get``
+(answered by the file). ``put``, ``delete`` and ``mkdir`` have no answers of their own: ``done`` tells how all of them
+went. Files travel as :mod:`.transfer` says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .channels import Channel, ChannelReset
-from .transfer import DOCUMENT, MAX_PARCEL_BYTES, BadTransfer, TransferReader, data, document, read_document
-from .tree import Incoming, Seen, State, Tree
+from .transfer import (
+    DATA,
+    BadTransfer,
+    Lost,
+    Receiver,
+    TransferReader,
+    digest_of,
+    document,
+    outgoing,
+    portions,
+    read_document,
+)
+from .tree import LONG_BYTES, Incoming, Seen, State, Tree
 
 _PORTION_BYTES = 262144
 _AT_ONCE = 200
@@ -31,25 +44,33 @@ async def serve(channel: Channel, running: bool) -> None:
         tree = await loop.run_in_executor(None, _opened, folder, list(channel.params.get("make") or []))
     except (OSError, ValueError) as error:
         raise ChannelReset(*_words(folder, error)) from error
-    session = Session(tree)
+    session, broke = Session(tree), True
+    working: "Optional[asyncio.Future[Optional[bytes]]]" = None
     try:
         channel.write(document({"root": tree.root, "running": running}))
         while True:
             portion = await channel.read(_PORTION_BYTES)
             if not portion:
                 break
-            answers = session.feed(portion)
+            answers = portions(session.feed(portion))
             while True:
-                answer = await loop.run_in_executor(None, next, answers, None)
+                working = loop.run_in_executor(None, next, answers, None)
+                answer = await asyncio.shield(working)
                 if answer is None:
                     break
                 channel.write(answer)
                 await channel.drain()
         channel.write_eof()
     except BadTransfer as error:
+        broke = False
         raise ChannelReset("invalid", str(error)) from error
+    except ChannelReset as reset:
+        broke = reset.code != "left"
+        raise
     finally:
-        written = session.close()
+        if working is not None:
+            await asyncio.wait([working])  # a thread still writes when this is cancelled
+        written = session.close(broke)
         if written:
             # Not waited for: what is lost with the host's power is sent again.
             loop.run_in_executor(None, _settle, tree.root, written)
@@ -101,38 +122,38 @@ class Session:
         self._tree = tree
         self._reader = TransferReader()
         self._incoming: Optional[Incoming] = None
-        self._left = 0
+        self._receiver: Optional[Receiver] = None
         self._path = ""
         self._failure = ""
         self._hopeless = ""
         self._results: List[List[Any]] = []
         self._written: List[str] = []
 
-    def close(self) -> List[str]:
-        """Drop what is half written; the paths of what was written whole."""
-        if self._incoming is not None:
+    def close(self, broke: bool) -> List[str]:
+        """Drop what is half written, but leave what is long where the connection broke; the paths of what is whole."""
+        if self._incoming is not None and self._receiver is not None:
+            if broke and self._receiver.done >= LONG_BYTES:
+                with contextlib.suppress(OSError):
+                    self._incoming.leave()
             self._incoming.abort()
             self._incoming = None
         self._tree.close()
         return self._written
 
     def feed(self, portion: bytes) -> Iterator[bytes]:
-        """Do what these bytes ask for; the answers. Raises BadParcel."""
+        """Do what these bytes ask for; the answers. Raises BadTransfer."""
         for kind, payload in self._reader.feed(portion):
-            if kind != DOCUMENT:
-                self._take(payload)
-                continue
-            body = read_document(payload)
-            if self._left and body.get("op") != "abort":
-                raise BadTransfer("A file is not whole, and something else follows.")
-            yield from self._asked(body)
+            if self._receiver is not None:
+                self._take(self._receiver, kind, payload)
+            elif kind == DATA:
+                raise BadTransfer("Bytes came that belong to no file.")
+            else:
+                yield from self._asked(read_document(payload))
 
     def _asked(self, body: Dict[str, Any]) -> Iterator[bytes]:
         op = body.get("op")
         if op == "put":
             self._put(body)
-        elif op == "abort":
-            self._failed(self._path, str(body.get("why") or "It was changed while it was sent."))
         elif op == "delete":
             self._do(str(body.get("path")), lambda path: self._tree.remove(path, _expected(body)))
         elif op == "mkdir":
@@ -144,9 +165,7 @@ class Session:
         elif op == "done":
             yield from self._done()
         elif op == "get":
-            yield from self._get(
-                str(body.get("path")), int(body.get("size") or 0), int(body.get("mtime_ns") or 0)
-            )
+            yield from self._get(str(body.get("path")), _expected(body), int(body.get("from") or 0))
         else:
             raise BadTransfer(f"There is nothing to do for {str(op)[:40]!r}.")
 
@@ -175,62 +194,57 @@ class Session:
             yield document({"files": files[start : start + _AT_ONCE]})
         yield document({"end": "look"})
 
-    def _get(self, path: str, size: int, mtime_ns: int) -> Iterator[bytes]:
+    def _get(self, path: str, expected: State, start: int) -> Iterator[bytes]:
         try:
             fd, seen = self._tree.open(path)
         except (OSError, ValueError) as error:
-            yield document({"lost": path, "why": getattr(error, "strerror", None) or str(error)})
+            yield document({"lost": getattr(error, "strerror", None) or str(error)})
             return
         with os.fdopen(fd, "rb") as stream:
-            if (seen.size, seen.mtime_ns) != (size, mtime_ns):
-                yield document({"lost": path, "why": "It is being changed there."})
-                return
-            yield document({"file": path, "mode": seen.mode})
-            left = size
-            while left:
-                piece = stream.read(min(left, MAX_PARCEL_BYTES))
-                if not piece:
-                    yield document({"lost": path, "why": "It became shorter meanwhile."})
-                    return
-                left -= len(piece)
-                yield data(piece)
+            if seen.state == expected:
+                yield from outgoing(stream, seen.size, start)
+            else:
+                yield document({"lost": "It is being changed there."})
 
     # Changing
 
     def _put(self, body: Dict[str, Any]) -> None:
-        self._path, self._left, self._failure = (
-            str(body.get("path")),
-            int(body.get("size") or 0),
-            self._hopeless,
-        )
-        if not self._failure:
-            try:
-                self._incoming = self._tree.incoming(
-                    self._path,
-                    int(body.get("mode") or 0o644),
-                    int(body.get("mtime_ns") or 0),
-                    _expected(body),
-                    backup=str(body.get("backup") or ""),
-                )
-            except (OSError, ValueError) as error:
-                self._broke(error)
-        if not self._left:
-            self._commit()
+        self._path, self._failure = str(body.get("path")), self._hopeless
+        size, start = int(body.get("size") or 0), int(body.get("from") or 0)
+        self._receiver = Receiver(size)
+        if start:
+            self._receiver.resume(start, None)
+        if self._failure:
+            return
+        wanted = Seen(self._path, size, int(body.get("mtime_ns") or 0), int(body.get("mode") or 0o644))
+        backup = str(body.get("backup") or "")
+        try:
+            self._incoming = self._tree.incoming(wanted, _expected(body), backup=backup, goes_on=start > 0)
+            if start:
+                with self._incoming.stream() as stream:
+                    self._receiver.resume(start, digest_of(stream, start))
+        except (Lost, OSError, ValueError) as error:
+            self._broke(error)
 
-    def _take(self, payload: bytes) -> None:
-        if not payload or len(payload) > self._left:
-            raise BadTransfer("More bytes came than were announced.")
-        self._left -= len(payload)
+    def _take(self, receiver: Receiver, kind: int, payload: bytes) -> None:
+        if kind == DATA:
+            receiver.take(payload)
+            return
+        try:
+            part = receiver.part(read_document(payload))
+        except Lost as lost:
+            self._failed(self._path, str(lost))
+            return
         if self._incoming is not None:
             try:
-                self._incoming.write(payload)
+                self._incoming.write(part.raw)
             except OSError as error:
                 self._broke(error)
-        if not self._left:
+        if receiver.whole:
             self._commit()
 
     def _commit(self) -> None:
-        incoming, self._incoming = self._incoming, None
+        incoming, self._incoming, self._receiver = self._incoming, None, None
         if incoming is None:
             self._failed(self._path, self._failure)
             return
@@ -253,7 +267,7 @@ class Session:
             self._incoming = None
 
     def _failed(self, path: str, why: str) -> None:
-        self._left = 0
+        self._receiver = None
         if self._incoming is not None:
             self._incoming.abort()
             self._incoming = None

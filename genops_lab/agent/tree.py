@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import time
-from typing import List, NamedTuple, Optional, Tuple
+from typing import BinaryIO, List, NamedTuple, Optional, Tuple
 
 #: Names that are neither sent nor brought, wherever they stand.
 LEFT_OUT = frozenset(
@@ -26,6 +26,8 @@ LEFT_OUT = frozenset(
 _VENV_MARK = "pyvenv.cfg"
 PART_PREFIX = ".genops-part-"
 _OLD_PART_S = 3600.0
+#: Of so long a file it is left what has come before a connection broke.
+LONG_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_PATH_BYTES = 4096
 _PIECE_BYTES = 1024 * 1024
@@ -76,6 +78,12 @@ def parts_of(path: str) -> List[str]:
 def is_left_out(name: str) -> bool:
     """Whether files of this name, and what lies in folders of this name, stay where they are."""
     return name.lower() in LEFT_OUT or name.startswith(PART_PREFIX)
+
+
+def unfinished_name(seen: Seen) -> str:
+    """The name, beside the file, of what came of it before a connection broke."""
+    key = f"{seen.path}\0{seen.size}\0{seen.mtime_ns}\0{seen.mode}"
+    return PART_PREFIX + hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 class Listing:
@@ -215,13 +223,12 @@ class Tree:
         os.close(self._parent([*parts_of(path), ""], make=True))
 
     def incoming(
-        self, path: str, mode: int, mtime_ns: int, expected: State, *, backup: str = "", sync: bool = False
+        self, wanted: Seen, expected: State, *, backup: str = "", sync: bool = False, goes_on: bool = False
     ) -> "Incoming":
-        """Begin to write a file under a temporary name. Raises OSError."""
-        parts = parts_of(path)
-        parent = self._parent(parts, make=True)
+        """Begin to write a file under a temporary name, or go on with what an earlier one left. Raises OSError."""
+        parent = self._parent(parts_of(wanted.path), make=True)
         try:
-            return Incoming(parent, parts[-1], path, mode, mtime_ns, expected, backup, sync)
+            return Incoming(parent, wanted, expected, backup, sync, goes_on)
         except BaseException:
             os.close(parent)
             raise
@@ -274,40 +281,39 @@ class Incoming:
     """A file that is being written: it takes its name whole, or not at all."""
 
     def __init__(
-        self,
-        parent: int,
-        name: str,
-        path: str,
-        mode: int,
-        mtime_ns: int,
-        expected: State,
-        backup: str,
-        sync: bool,
+        self, parent: int, wanted: Seen, expected: State, backup: str, sync: bool, goes_on: bool
     ) -> None:
-        self._parent, self._name, self.path = parent, name, path
-        self._mtime_ns, self._expected, self._backup, self._sync = mtime_ns, expected, backup, sync
+        self._parent, self._wanted, self._name = parent, wanted, parts_of(wanted.path)[-1]
+        self._expected, self._backup, self._sync = expected, backup, sync
+        # Of its own: nobody else writes to it.
         self._part = PART_PREFIX + secrets.token_hex(8)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
-        self._fd = os.open(self._part, flags, (mode & 0o777) | 0o600, dir_fd=parent)
-        self.size = 0
+        if goes_on:
+            os.rename(unfinished_name(wanted), self._part, src_dir_fd=parent, dst_dir_fd=parent)
+            self._fd = os.open(self._part, os.O_RDWR | os.O_APPEND | _NO_LINK | _NO_WAIT, dir_fd=parent)
+        else:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK
+            self._fd = os.open(self._part, flags, (wanted.mode & 0o777) | 0o600, dir_fd=parent)
+
+    def stream(self) -> BinaryIO:
+        """What an earlier one left, to be read from its first byte on."""
+        return os.fdopen(os.dup(self._fd), "rb")
 
     def write(self, piece: bytes) -> None:
         """Raises OSError."""
         view = memoryview(piece)
         while view:
             view = view[os.write(self._fd, view) :]
-        self.size += len(piece)
 
     def commit(self) -> Seen:
         """Give it its name; a file that stood there keeps the name ``backup`` where one is given. Raises OSError,
         Changed when what stood there is not the expected."""
         try:
-            os.utime(self._fd, ns=(self._mtime_ns, self._mtime_ns))
+            os.utime(self._fd, ns=(self._wanted.mtime_ns, self._wanted.mtime_ns))
             if self._sync:
                 os.fsync(self._fd)
-            seen = _seen(self.path, os.fstat(self._fd))
+            seen = _seen(self._wanted.path, os.fstat(self._fd))
             if _state(self._parent, self._name) != self._expected:
-                raise Changed(errno.EBUSY, "Was changed meanwhile", self.path)
+                raise Changed(errno.EBUSY, "Was changed meanwhile", self._wanted.path)
             if self._backup and self._expected is not None:
                 self._keep()
             os.rename(self._part, self._name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
@@ -326,6 +332,14 @@ class Incoming:
             raise
         except OSError:  # a file system without links
             os.rename(self._name, self._backup, src_dir_fd=self._parent, dst_dir_fd=self._parent)
+
+    def leave(self) -> None:
+        """Leave what has come to one that goes on with it within an hour. Raises OSError."""
+        try:
+            name = unfinished_name(self._wanted)
+            os.rename(self._part, name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
+        finally:
+            self._close()
 
     def abort(self) -> None:
         """Leave nothing behind; harmless when it has its name already."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
 import json
 import os
 import random
 import shutil
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from operator import le, lt
@@ -19,12 +17,10 @@ from typing import Any
 
 import pytest
 
-from genops_lab.agent.file_parts import PART_BYTES
-from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.errors import Conflict
 from genops_lab.core.models import Task
 from genops_lab.profiling.models import CutQuery, Profile
 from genops_lab.profiling.remote_analysis.engine_parts import Host
-from genops_lab.profiling.remote_analysis.incoming_parts import BadPart, IncomingTrace
 from tests.hosts.labs import until
 from tests.support.application import Lab
 
@@ -217,41 +213,3 @@ def told(**given: Any) -> Host:
     return Host(
         path="/t", python=(3, 11), implementation="cpython", machine="x86_64", glibc="2.36", has={}, **fields
     )
-
-
-def deflated(raw: bytes) -> bytes:
-    """With an end, which no part has."""
-    squeezer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return squeezer.compress(raw) + squeezer.flush()
-
-
-@pytest.mark.parametrize(
-    ("payload", "end", "packed"),
-    [
-        (b"", 0, True),
-        (b"1234", 5, True),
-        (b"1234", 4, False),
-        (deflated(b"1234"), 4, False),
-        (deflated(b"0" * (PART_BYTES + 1)), PART_BYTES + 1, False),
-    ],
-)
-def test_a_part_that_is_none_is_refused(tmp_path: Path, payload: bytes, end: int, packed: bool) -> None:
-    with (tmp_path / "part").open("wb") as stream:
-        incoming = IncomingTrace(stream, told(packed=packed, size=4 * PART_BYTES))
-        with pytest.raises(BadPart):
-            incoming.add(payload, end)
-        assert incoming.done == 0
-
-
-def test_more_or_less_than_the_trace_is_refused(tmp_path: Path) -> None:
-    with (tmp_path / "part").open("wb") as stream:
-        incoming = IncomingTrace(stream, told())
-        incoming.add(b"1234", 4)
-        with pytest.raises(Failed, match="changed on its host"):
-            incoming.finish(hashlib.sha256(b"1234").hexdigest())
-        with pytest.raises(Failed, match="changed on its host"):
-            incoming.add(b"56789", 9)
-        incoming.add(b"5678", 8)
-        with pytest.raises(Failed, match="changed on its host"):
-            incoming.finish(hashlib.sha256(b"another!").hexdigest())
-        incoming.finish(hashlib.sha256(b"12345678").hexdigest())

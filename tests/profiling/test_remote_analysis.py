@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.transfer import data, document
+from genops_lab.agent.transfer import document, outgoing
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, Unavailable
 from genops_lab.profiling import analyze
 from genops_lab.profiling.models import Profile, TraceOnTarget
@@ -159,7 +159,8 @@ def test_a_part_of_another_hash_is_not_taken(world: World, pythons: Any) -> None
     async def send() -> None:
         channel = (await world.lab.targets.link("gpu1")).open("engine", {"path": "t.json"})
         channel.write(document({"op": "analyze", "parts": [{"sha": right, "size": 5}]}))
-        channel.write(data(b"wrong"))
+        for piece in outgoing(io.BytesIO(b"wrong"), 5):
+            channel.write(piece)
         while await channel.read():
             pass
 

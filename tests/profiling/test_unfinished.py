@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
+import io
 import random
 import subprocess
 import sys
@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.agent.file_parts import PART_BYTES, _deflated
+from genops_lab.agent.transfer import (
+    DATA,
+    DEFLATED_PART_BYTES,
+    PART_BYTES,
+    TransferReader,
+    outgoing,
+    read_document,
+)
+from genops_lab.profiling.remote_analysis.incoming_parts import IncomingTrace
 from genops_lab.profiling.remote_analysis.unfinished import UnfinishedTrace
 from tests.hosts.labs import until
 from tests.support.application import Lab
@@ -21,21 +29,33 @@ from tests.support.application import Lab
 from .test_bringing import begun, files, mebibytes, noisy_trace, scene, told
 from .worlds import World, a_lab, a_world
 
-CONTENT = random.Random(3).randbytes(4 * PART_BYTES + 1000)
+CONTENT = random.Random(3).randbytes(4 * DEFLATED_PART_BYTES + 1000)
 
 
-def part(number: int, packed: bool) -> tuple[bytes, int]:
-    """One part of CONTENT as it travels, and where it ends."""
-    raw = CONTENT[number * PART_BYTES : (number + 1) * PART_BYTES]
-    return raw if packed else _deflated(raw), number * PART_BYTES + len(raw)
+def part_of(packed: bool) -> int:
+    """How much of the trace a part is."""
+    return PART_BYTES if packed else DEFLATED_PART_BYTES
+
+
+def bring(incoming: IncomingTrace, packed: bool, parts: int = 1000) -> None:
+    """Have so many parts of CONTENT more come, as a host sends them."""
+    reader = TransferReader()
+    for piece in outgoing(io.BytesIO(CONTENT), len(CONTENT), incoming.done, deflate=not packed):
+        for kind, payload in reader.feed(piece):
+            if kind == DATA:
+                incoming.take(payload)
+                continue
+            incoming.add(incoming.part(read_document(payload)))
+            parts -= 1
+            if not parts:
+                return
 
 
 def left(trace: Path, packed: bool, parts: int = 3) -> Path:
     """What a server leaves that was killed after so many parts; the folder."""
     unfinished = UnfinishedTrace.of(trace)
     incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
-    for number in range(parts):
-        incoming.add(*part(number, packed))
+    bring(incoming, packed, parts)
     unfinished.leave(stays=True)
     [folder] = trace.parent.glob("*.part")
     return folder
@@ -45,10 +65,10 @@ def finished(trace: Path, packed: bool) -> int:
     """Where the next server went on, with what is whole at its end."""
     unfinished = UnfinishedTrace.of(trace)
     incoming = unfinished.incoming(told(size=len(CONTENT), packed=packed))
-    went_on = incoming.done // PART_BYTES
-    for number in range(went_on, 5):
-        incoming.add(*part(number, packed))
-    incoming.finish(hashlib.sha256(CONTENT).hexdigest())
+    went_on = incoming.done // part_of(packed)
+    bring(incoming, packed)
+    assert incoming.whole
+    incoming.finish()
     unfinished.finish(trace)
     kept = trace.read_bytes()
     assert (kept if packed else gzip.decompress(kept)) == CONTENT
@@ -62,40 +82,40 @@ def test_the_next_server_goes_on_behind_the_last_whole_part(tmp_path: Path, pack
     assert finished(tmp_path / "t", packed) == 3
 
 
-def _torn_part(folder: Path) -> None:
+def _torn_part(folder: Path, part: int) -> None:
     with (folder / "trace").open("ab") as stream:
         stream.write(b"half of a part")
 
 
-def _torn_note(folder: Path) -> None:
+def _torn_note(folder: Path, part: int) -> None:
     with (folder / "parts.jsonl").open("ab") as stream:
         stream.write(b'{"at": 31')
 
 
-def _part_that_never_reached_the_disk(folder: Path) -> None:
+def _part_that_never_reached_the_disk(folder: Path, part: int) -> None:
     with (folder / "trace").open("r+b") as stream:
-        stream.truncate(5 * PART_BYTES // 2)
+        stream.truncate(5 * part // 2)
 
 
-def _other_bytes(folder: Path) -> None:
+def _other_bytes(folder: Path, part: int) -> None:
     with (folder / "trace").open("r+b") as stream:
-        stream.seek(PART_BYTES + 500)
+        stream.seek(part + 500)
         stream.write(b"\0\0\0\0\0\0\0\0")
 
 
-def _no_notes(folder: Path) -> None:
+def _no_notes(folder: Path, part: int) -> None:
     (folder / "parts.jsonl").unlink()
 
 
-def _empty_notes(folder: Path) -> None:
+def _empty_notes(folder: Path, part: int) -> None:
     (folder / "parts.jsonl").write_bytes(b"")
 
 
-def _half_of_new_notes(folder: Path) -> None:
+def _half_of_new_notes(folder: Path, part: int) -> None:
     (folder / "parts.new").write_bytes(b'{"path"')
 
 
-def _no_parts(folder: Path) -> None:
+def _no_parts(folder: Path, part: int) -> None:
     (folder / "trace").unlink()
 
 
@@ -114,9 +134,9 @@ def _no_parts(folder: Path) -> None:
     ],
 )
 def test_only_what_is_as_it_came_counts(
-    tmp_path: Path, harm: Callable[[Path], None], whole: int, packed: bool
+    tmp_path: Path, harm: Callable[[Path, int], None], whole: int, packed: bool
 ) -> None:
-    harm(left(tmp_path / "t", packed))
+    harm(left(tmp_path / "t", packed), part_of(packed))
     assert finished(tmp_path / "t", packed) == whole
 
 
@@ -151,11 +171,11 @@ def test_another_trace_begins_anew(tmp_path: Path) -> None:
 def test_what_another_lab_writes_is_left_alone(tmp_path: Path) -> None:
     other = UnfinishedTrace.of(tmp_path / "t")
     theirs = other.incoming(told(size=len(CONTENT)))
-    theirs.add(*part(0, packed=True))
+    bring(theirs, packed=True, parts=1)
     mine = UnfinishedTrace.of(tmp_path / "t")
     assert mine.incoming(told(size=len(CONTENT))).done == 0
     mine.leave()
-    theirs.add(*part(1, packed=True))
+    bring(theirs, packed=True, parts=1)
     other.leave(stays=True)
     assert finished(tmp_path / "t", packed=True) == 2
 

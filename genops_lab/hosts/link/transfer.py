@@ -1,59 +1,105 @@
-"""One channel to a service of a host that answers in parcels, in the links' loop. The host is not trusted."""
+"""The Lab's end of :mod:`genops_lab.agent.transfer`, in the links' loop: a channel to a service of a host, which is not
+trusted, and what to do when the link breaks meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
-from genops_lab.agent.channels import Channel
-from genops_lab.agent.transfer import DATA, BadTransfer, TransferReader, read_document
+from genops_lab.agent.channels import Channel, ChannelReset
+from genops_lab.agent.transfer import BadTransfer, TransferChannel
 
-from .state import RemoteError
+from ...core.errors import Unavailable
+from .connection import HostConnection
+from .state import LinkDown, RemoteError
 
-_READ_BYTES = 262144
-#: Without one byte for so long a host counts as stuck; a link that is cut is noticed far sooner.
-SILENCE_S = 120.0
+#: The same while it reads a large file.
+READING_S = 600.0
+_BREATH_S = 0.05
+_BROKEN = ("gone", "not_connected")
+T = TypeVar("T")
 
 
-class TransferChannel:
-    """What comes over ``channel``, checked. ``about``: what the talk is of, for its errors (``the folder``)."""
+class HostTransfer(TransferChannel):
+    """What comes from a host; made by :func:`host_transfer`."""
 
-    def __init__(self, channel: Channel, target: str, about: str) -> None:
-        self._channel = channel
+    #: What the talk is of, for errors.
+    ABOUT = ""
+    #: Without one byte for so long a host counts as stuck; a link that is cut is noticed far sooner.
+    patience_s = 120.0
+
+    def __init__(self, channel: Channel, target: str) -> None:
+        super().__init__(channel)
         self._target = target
-        self._about = about
-        self._reader = TransferReader()
-        self._ready: list[tuple[int, bytes]] = []
 
-    async def _parcel(self, patience_s: float = SILENCE_S) -> tuple[int, bytes]:
-        while not self._ready:
-            try:
-                portion = await asyncio.wait_for(self._channel.read(_READ_BYTES), patience_s)
-            except asyncio.TimeoutError:
-                raise RemoteError("silent", f"{self._target} says nothing more of {self._about}.") from None
-            if not portion:
-                raise self._bad("its answer ended too early")
-            try:
-                self._ready = list(self._reader.feed(portion))[::-1]
-            except BadTransfer as error:
-                raise self._bad(str(error)) from None
-        return self._ready.pop()
-
-    async def _document(self) -> dict[str, Any]:
-        kind, payload = await self._parcel()
-        if kind == DATA:
-            raise self._bad("it sends bytes that were not asked for")
-        return self._read(payload)
-
-    def _read(self, payload: bytes) -> dict[str, Any]:
+    async def _portion(self) -> bytes:
         try:
-            return read_document(payload)
-        except BadTransfer as error:
-            raise self._bad(str(error)) from None
+            portion = await asyncio.wait_for(super()._portion(), self.patience_s)
+        except asyncio.TimeoutError:
+            raise RemoteError("silent", f"{self._target} says nothing more of {self.ABOUT}.") from None
+        if not portion:
+            raise BadTransfer("its answer ended too early")
+        return portion
 
-    def _bad(self, what: str) -> RemoteError:
-        return RemoteError(
+
+_Talk = TypeVar("_Talk", bound=HostTransfer)
+
+
+@asynccontextmanager
+async def host_transfer(
+    kind: type[_Talk], link: HostConnection, service: str, params: dict[str, Any]
+) -> AsyncIterator[_Talk]:
+    """A channel to a service of a host. Raises LinkDown, and RemoteError: with the code "gone" when the connection
+    breaks, with "broken" for what cannot be used."""
+    target = link.route.target
+    try:
+        channel = link.open(service, params)
+        channel.bulk = True
+        try:
+            yield kind(channel, target)
+            channel.write_eof()
+        finally:
+            channel.reset("left", "The Lab has left.")
+    except BadTransfer as error:
+        raise RemoteError(
             "broken",
-            f"{self._target} answers for {self._about} what cannot be used: {what}.",
+            f"{target} answers for {kind.ABOUT} what cannot be used: {error}.",
             "Test the target.",
-        )
+        ) from None
+    except ChannelReset as reset:
+        if reset.code == "gone":
+            raise RemoteError("gone", f"The connection to {target} broke.", "Try again.") from None
+        raise RemoteError(reset.code, reset.message, reset.hint) from None
+
+
+async def through_breaks(
+    link: HostConnection,
+    work: Callable[[], Awaitable[T]],
+    *,
+    breaks: int,
+    within_s: float,
+    came: Callable[[], int] = lambda: 0,
+    waits: Callable[[str], None] = lambda _: None,
+) -> T:
+    """Do it, again each time the link broke and has come back within ``within_s`` seconds. ``waits`` hears why.
+
+    Raises what ``work`` raises, LinkDown, Unavailable after ``breaks`` between which ``came`` told of nothing more.
+    """
+    vain = 0
+    while True:
+        before = came()
+        try:
+            return await work()
+        except (LinkDown, RemoteError) as error:
+            if error.code not in _BROKEN:
+                raise
+            vain = vain + 1 if came() == before else 1
+            if vain >= breaks:
+                raise Unavailable(
+                    f"The connection to {link.route.target} breaks again and again.", hint="Test the target."
+                ) from error
+            waits(error.message)
+        await asyncio.sleep(_BREATH_S)  # the link may not have seen yet that it is down
+        await link.ready(within_s)

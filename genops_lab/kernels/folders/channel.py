@@ -3,26 +3,29 @@ paths of its own are taken only where they could be files of the folder."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, BinaryIO
 
 from genops_lab.agent.channels import Channel, ChannelReset
+from genops_lab.agent.threads import in_thread
 from genops_lab.agent.transfer import (
-    DATA,
-    MAX_PARCEL_BYTES,
-    data,
+    BadTransfer,
+    Lost,
+    Part,
+    Receiver,
+    digest_of,
     document,
+    outgoing,
 )
-from genops_lab.agent.tree import Changed, Seen, Tree, parts_of
+from genops_lab.agent.tree import LONG_BYTES, Changed, Seen, Tree, parts_of, unfinished_name
 
 from ...hosts.link.connection import HostConnection
-from ...hosts.link.state import RemoteError
-from ...hosts.link.transfer import TransferChannel
+from ...hosts.link.transfer import READING_S, HostTransfer, host_transfer
+from .download import Coming, Download
 
 #: Files of a folder there that are looked at.
 MAX_LISTED = 100_000
@@ -30,8 +33,9 @@ MAX_LISTED = 100_000
 _MAX_NAME_BYTES = 4096
 _MAX_OUTCOMES = 1_000_000
 _MAX_SIZE = 1 << 50
-_PORTION_BYTES = 256 * 1024
-_AT_ONCE = 200
+_MAX_LINKS = 200
+#: The longest paths of so many fit into a document, with six characters for each of their bytes.
+_LOOKED_AT_ONCE = 10
 #: Files that are asked for before the first has come: round trips are shared, and little waits at either end.
 _ASKED_AHEAD = 256
 
@@ -55,11 +59,13 @@ class Outcome:
     why: str = ""
 
 
-class FolderChannel(TransferChannel):
+class FolderChannel(HostTransfer):
     """Made by :func:`folder_talk`."""
 
+    ABOUT = "the folder"
+
     def __init__(self, channel: Channel, target: str) -> None:
-        super().__init__(channel, target, "the folder")
+        super().__init__(channel, target)
         channel.write(document({"op": "list", "limit": MAX_LISTED}))
         self.root = ""
         #: whether the kernel that was named runs already
@@ -67,7 +73,7 @@ class FolderChannel(TransferChannel):
 
     async def welcome(self) -> None:
         """Wait until the folder is there."""
-        told = await self._document()
+        told = await self.document()
         self.root, self.running = _text(told.get("root"), _MAX_NAME_BYTES), told.get("running") is True
 
     # Looking
@@ -76,17 +82,17 @@ class FolderChannel(TransferChannel):
         """All files there; once, for they were asked for with the channel, which saves a round trip."""
         found, came = Listed(), 0
         while True:
-            told = await self._document()
+            told = await self.document()
             came += 1 + len(_list(told.get("files")))
             if came > 2 * MAX_LISTED:
-                raise self._bad("it lists more files than were asked for")
+                raise BadTransfer("it lists more files than were asked for")
             for entry in _list(told.get("files")):
                 seen = _seen(entry)
                 if seen is not None:
                     found.files[seen.path] = seen
             if told.get("end") == "list":
                 found.whole = told.get("whole") is True
-                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_AT_ONCE]]
+                found.links = [_text(path, _MAX_NAME_BYTES) for path in _list(told.get("links"))[:_MAX_LINKS]]
                 free = told.get("free")
                 found.free = free if isinstance(free, int) else None
                 return found
@@ -100,18 +106,17 @@ class FolderChannel(TransferChannel):
         return {path: sha for path, (_, sha) in (await self._look(paths, with_hash=True)).items() if sha}
 
     async def _look(self, paths: list[str], *, with_hash: bool) -> dict[str, tuple[Seen, str]]:
-        groups = [paths[start : start + _AT_ONCE] for start in range(0, len(paths), _AT_ONCE)]
         asked, found, ends = set(paths), dict[str, tuple[Seen, str]](), 0
-        for group in groups:
-            for part in _documents({"op": "look", "hash": with_hash}, group):
-                self._channel.write(part)
-                ends += 1
-        came = 0
+        for start in range(0, len(paths), _LOOKED_AT_ONCE):
+            names = paths[start : start + _LOOKED_AT_ONCE]
+            self.channel.write(document({"op": "look", "hash": with_hash, "paths": names}))
+            ends += 1
+        came, self.patience_s = 0, READING_S if with_hash else type(self).patience_s
         while ends:
-            told = await self._document()
+            told = await self.document()
             came += 1 + len(_list(told.get("files")))
             if came > 3 * len(paths) + 10:
-                raise self._bad("it tells of more files than were asked for")
+                raise BadTransfer("it tells of more files than were asked for")
             for entry in _list(told.get("files")):
                 seen = _seen(entry)
                 if seen is not None and seen.path in asked:
@@ -122,18 +127,15 @@ class FolderChannel(TransferChannel):
 
     # Changing what is there
 
-    async def send(self, portions: Iterator[bytes], told: Callable[[int], None]) -> list[Outcome]:
-        """Send what was asked for (see :func:`putting`), and hear how it went. ``told`` hears of bytes sent."""
-        while (portion := await asyncio.to_thread(next, portions, None)) is not None:
-            self._channel.write(portion)
-            await self._channel.drain()
-            told(len(portion))
-        self._channel.write(document({"op": "done"}))
+    async def put(self, pieces: Iterable[bytes], sent: Callable[[int], None]) -> list[Outcome]:
+        """Send what was asked for (see :func:`putting`), and hear how it went. ``sent`` hears of bytes."""
+        await self.send(pieces, sent)
+        self.channel.write(document({"op": "done"}))
         found: list[Outcome] = []
         while True:
-            answer = await self._document()
+            answer = await self.document()
             if len(found) > _MAX_OUTCOMES:
-                raise self._bad("it tells of more files than were sent")
+                raise BadTransfer("it tells of more files than were sent")
             for entry in _list(answer.get("did")):
                 if (
                     isinstance(entry, list)
@@ -144,104 +146,73 @@ class FolderChannel(TransferChannel):
             if answer.get("end") == "done":
                 return found
 
+    async def unfinished(self, files: Iterable[Seen]) -> dict[str, tuple[int, str]]:
+        """How long it is what earlier connections left of these files, and its hash, by their paths."""
+        names = {_unfinished(seen): seen.path for seen in files if seen.size >= LONG_BYTES}
+        found = await self._look(list(names), with_hash=True) if names else {}
+        return {names[path]: (seen.size, sha) for path, (seen, sha) in found.items() if sha}
+
     # Reading what is there
 
-    async def get(self, files: list[Seen], take: Take) -> None:
-        """Read these files, each into what ``take`` makes for it."""
+    async def get(self, files: list[Seen], take: Download, unfinished: dict[Seen, Coming]) -> None:
+        """Read these files, each into what ``take`` makes for it. A file that is cut off with the connection is left in
+        ``unfinished``, from where the next channel goes on with it."""
         position, answered = 0, 0
         while answered < len(files):
             while position < len(files) and position - answered < _ASKED_AHEAD:
-                path, size, mtime_ns, _ = files[position]
-                self._channel.write(document({"op": "get", "path": path, "size": size, "mtime_ns": mtime_ns}))
+                wanted = files[position]
+                start = unfinished[wanted].receiver.done if wanted in unfinished else 0
+                asked = {"op": "get", "path": wanted.path, "expect": wanted.state, "from": start}
+                self.channel.write(document(asked))
                 position += 1
-            await self._one(files[answered], take)
+            wanted = files[answered]
+            file = unfinished.pop(wanted, None) or Coming(Receiver(wanted.size))
+            try:
+                await self._one(wanted, file, take)
+            except ChannelReset:
+                unfinished[wanted] = file
+                raise
+            finally:
+                if wanted not in unfinished:
+                    await in_thread(file.abort)
             answered += 1
 
-    async def _one(self, wanted: Seen, take: Take) -> None:
-        told = await self._document()
-        if told.get("lost") == wanted.path:
-            take.lost(wanted, _text(told.get("why")))
-            return
-        if told.get("file") != wanted.path:
-            raise self._bad("it sends a file that was not asked for")
-        incoming, why = None, ""
+    async def _one(self, wanted: Seen, file: Coming, take: Download) -> None:
+        here: Seen | None = None
+
+        def write(part: Part) -> None:
+            nonlocal here
+            if file.why:
+                return  # the rest of it comes all the same
+            try:
+                file.incoming = file.incoming or take.begin(wanted)
+                file.incoming.write(part.raw)
+                if file.receiver.whole:
+                    here = file.incoming.commit()
+            except Changed:
+                file.why = "It was changed here meanwhile."
+            except OSError as error:
+                file.why = error.strerror or str(error)
+
         try:
-            incoming = await asyncio.to_thread(take.begin, wanted)
-        except OSError as error:
-            why = error.strerror or str(error)
-        left = wanted.size
-        try:
-            while left:
-                kind, payload = await self._parcel()
-                if kind != DATA:
-                    why = _text(self._read(payload).get("why"))
-                    break
-                if not payload or len(payload) > left:
-                    raise self._bad("it sends more of a file than it said")
-                left -= len(payload)
-                if incoming is not None and not why:
-                    why = await asyncio.to_thread(_written, incoming.write, payload)
-                take.came(len(payload))
-            if incoming is not None and not why:
-                why = await asyncio.to_thread(_written, incoming.commit)
-        finally:
-            if incoming is not None:
-                await asyncio.to_thread(incoming.abort)
-        if why:
-            take.lost(wanted, why)
+            await self.receive(file.receiver, write, take.came)
+        except Lost as lost:
+            file.why = _text(lost)
+        if here is not None:
+            take.has(wanted, here, file.receiver.sha256)
         else:
-            take.has(wanted)
-
-
-class Writing(Protocol):
-    """One file that comes. All block and raise OSError."""
-
-    def write(self, piece: bytes) -> None:
-        """The next bytes."""
-
-    def commit(self) -> object:
-        """It is whole."""
-
-    def abort(self) -> None:
-        """It will not be; harmless after ``commit``."""
-
-
-class Take(Protocol):
-    """Where files that are brought go, and who hears of it."""
-
-    def begin(self, wanted: Seen) -> Writing:
-        """What takes the bytes. Blocks; raises OSError."""
-
-    def has(self, wanted: Seen) -> None:
-        """It is here."""
-
-    def lost(self, wanted: Seen, why: str) -> None:
-        """It is not."""
-
-    def came(self, count: int) -> None:
-        """So many bytes more."""
+            take.lost(wanted, file.why)
 
 
 @asynccontextmanager
 async def folder_talk(
     link: HostConnection, folder: str, *, make: list[str] | None = None, kernel_id: str = ""
 ) -> AsyncIterator[FolderChannel]:
-    """A channel to a folder that is made where it is missing. Raises LinkDown, RemoteError, and ChannelReset with
-    the code "gone" when the connection breaks."""
+    """A channel to a folder that is made where it is missing. Raises LinkDown, RemoteError."""
     params = {"folder": folder, "make": make or [], "kernel_id": kernel_id}
-    channel = link.open("folder", params)
-    channel.bulk = True
-    try:
-        talk = FolderChannel(channel, link.route.target)
+    async with host_transfer(FolderChannel, link, "folder", params) as talk:
         await talk.welcome()
         yield talk
-        channel.write_eof()
-    except ChannelReset as reset:
-        if reset.code == "gone":
-            raise
-        raise RemoteError(reset.code, reset.message, reset.hint) from None
-    finally:
-        channel.reset("left", "The Lab has left.")
 
 
 def putting(
@@ -250,78 +221,48 @@ def putting(
     deletes: list[tuple[str, tuple[int, int]]],
     folders: list[str],
     hashed: Callable[[str, Any], None],
+    unfinished: Mapping[str, tuple[int, str]],
 ) -> Iterator[bytes]:
-    """The bytes that send these files (with what is expected there, and the name that it is kept under), portion by
-    portion. Blocks while files are read. ``hashed`` hears a digest of each file as it was sent."""
-    pieces: list[bytes] = []
-    size = 0
-
-    def add(piece: bytes) -> None:
-        nonlocal size
-        pieces.append(piece)
-        size += len(piece)
-
+    """What sends these files (with what is expected there, and the name that it is kept under). Blocks while files are
+    read. ``hashed`` hears a digest of each file as it was sent; ``unfinished``: what is there of some already."""
     for path in folders:
-        add(document({"op": "mkdir", "path": path}))
+        yield document({"op": "mkdir", "path": path})
     for path, state in deletes:
-        add(document({"op": "delete", "path": path, "expect": state}))
+        yield document({"op": "delete", "path": path, "expect": state})
     for wanted, expected, backup in files:
-        if size >= _PORTION_BYTES:
-            yield b"".join(pieces)
-            pieces, size = [], 0
         try:
             fd, seen = tree.open(wanted.path)
         except OSError as error:
             hashed(wanted.path, error.strerror or str(error))
             continue
-        digest, left = hashlib.sha256(), wanted.size
         with os.fdopen(fd, "rb") as stream:
             if seen.state != wanted.state:
                 hashed(wanted.path, "It was changed meanwhile.")
                 continue
             head = {"op": "put", "path": wanted.path, "size": wanted.size, "mode": wanted.mode}
-            head |= {"mtime_ns": wanted.mtime_ns, "expect": expected, "backup": backup}
-            add(document(head))
-            while left:
-                piece = stream.read(min(left, MAX_PARCEL_BYTES))
-                if not piece:
-                    add(document({"op": "abort", "why": "It became shorter while it was sent."}))
-                    break
-                digest.update(piece)
-                left -= len(piece)
-                add(data(piece))
-                if size >= _PORTION_BYTES:
-                    yield b"".join(pieces)
-                    pieces, size = [], 0
+            try:
+                start, digest = _behind(stream, wanted.size, *unfinished.get(wanted.path, (0, "")))
+            except (Lost, OSError) as error:
+                hashed(wanted.path, str(error))
+                continue
+            head |= {"mtime_ns": wanted.mtime_ns, "expect": expected, "backup": backup, "from": start}
+            yield document(head)
+            yield from outgoing(stream, wanted.size, start, digest=digest)
         hashed(wanted.path, digest)
-    if pieces:
-        yield b"".join(pieces)
 
 
-def _documents(head: dict[str, Any], paths: list[str]) -> Iterator[bytes]:
-    """The question, in as many documents as its paths need."""
-    group: list[str] = []
-    size = 0
-    for path in paths:
-        length = 6 * len(path) + 4  # at most, as JSON
-        if group and size + length > MAX_PARCEL_BYTES - 1024:
-            yield document({**head, "paths": group})
-            group, size = [], 0
-        group.append(path)
-        size += length
-    if group:
-        yield document({**head, "paths": group})
+def _behind(stream: BinaryIO, whole: int, size: int, sha: str) -> tuple[int, Any]:
+    """Where to go on with a file of which ``size`` bytes are there, and the hash of what is before."""
+    if 0 < size <= whole:
+        digest = digest_of(stream, size)
+        if digest.hexdigest() == sha:
+            return size, digest
+        stream.seek(0)
+    return 0, hashlib.sha256()
 
 
-def _written(work: Callable[..., Any], *arguments: Any) -> str:
-    """Why it could not be written; empty when it was."""
-    try:
-        work(*arguments)
-    except Changed:
-        return "It was changed here meanwhile."
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
+def _unfinished(seen: Seen) -> str:
+    return "/".join((*parts_of(seen.path)[:-1], unfinished_name(seen)))
 
 
 def _text(found: Any, limit: int = 400) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from genops_lab.agent.transfer import Receiver
 from genops_lab.agent.tree import Incoming, Seen, Tree
 
 from ...core.errors import Unavailable
 from . import plan as plans
-from .channel import Writing
 from .last_sync import Known, LastSync
 
 _KEPT_FREE_BYTES = 256 * 1024**2
@@ -56,60 +55,46 @@ class Report:
         return sum(each.size for each in self.done.values())
 
 
+@dataclass
+class Coming:
+    """A file that comes, over as many channels as it takes. ``why``: it will not, though its bytes still come."""
+
+    receiver: Receiver
+    incoming: Incoming | None = None
+    why: str = ""
+
+    def abort(self) -> None:
+        """Leave nothing behind of what is not whole. Blocks."""
+        if self.incoming is not None:
+            self.incoming.abort()
+
+
 class Download:
-    """Writes what comes; see :class:`~genops_lab.kernels.folders.channel.Take`."""
+    """Where files that are brought go, and what hears of it."""
 
     def __init__(
         self, tree: Tree, memory: LastSync, pull: plans.Pull, report: Report, progress: Progress
     ) -> None:
         self._tree, self._memory, self._pull, self._report = tree, memory, pull, report
         self.came = progress.came
-        self._current: _Written | None = None
 
-    def begin(self, wanted: Seen) -> Writing:
+    def begin(self, wanted: Seen) -> Incoming:
+        """What takes the bytes. Blocks; raises OSError."""
         expected = self._pull.bring[wanted.path]
         backup = Path(self._report.kept.get(wanted.path, "")).name
-        incoming = self._tree.incoming(
-            wanted.path,
-            wanted.mode,
-            wanted.mtime_ns,
-            None if expected is None else expected.state,
-            backup=backup,
-            sync=True,
-        )
-        self._current = _Written(incoming)
-        return self._current
+        state = None if expected is None else expected.state
+        return self._tree.incoming(wanted, state, backup=backup, sync=True)
 
-    def has(self, wanted: Seen) -> None:
-        current = self._current
-        assert current is not None and current.seen is not None
-        self._memory.files[wanted.path] = known_of(current.seen, current.digest.hexdigest(), wanted.state)
+    def has(self, wanted: Seen, here: Seen, sha: str) -> None:
+        """It is here."""
+        self._memory.files[wanted.path] = known_of(here, sha, wanted.state)
         self._report.done[wanted.path] = wanted
         if self._pull.bring[wanted.path] is None:
             self._report.new.add(wanted.path)
 
     def lost(self, wanted: Seen, why: str) -> None:
+        """It is not."""
         self._report.failed[wanted.path] = why
-
-
-class _Written:
-    """An incoming file and the hash of its bytes."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        self._incoming = incoming
-        self.digest = hashlib.sha256()
-        self.seen: Seen | None = None
-
-    def write(self, piece: bytes) -> None:
-        self._incoming.write(piece)
-        self.digest.update(piece)
-
-    def commit(self) -> object:
-        self.seen = self._incoming.commit()
-        return self.seen
-
-    def abort(self) -> None:
-        self._incoming.abort()
 
 
 def check_room(root: str, size: int) -> None:

@@ -7,9 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from genops_lab.agent.channels import ChannelReset
-
-from ...core.errors import Conflict, Unavailable
+from ...core.errors import Conflict
 from ...core.locks import FileLock
 from ...hosts.link.connection import HostConnection
 from .channel import folder_talk
@@ -34,11 +32,8 @@ class Copies:
         missing = await asyncio.to_thread(lambda: [root for root in roots if not Path(root).is_dir()])
         if missing:
             return f"{missing[0]} is not here any more: this may be the last copy"
-        try:
-            async with folder_talk(link, known[0].there) as talk:
-                found = await talk.listing()
-        except ChannelReset as reset:
-            raise Unavailable(f"The connection to {link.route.target} broke.", hint="Try again.") from reset
+        async with folder_talk(link, known[0].there) as talk:
+            found = await talk.listing()
         if not found.whole:
             return "it holds more files than are looked at"
         new = [

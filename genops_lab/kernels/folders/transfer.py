@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.tree import Changed, Seen, State, Tree
 
 from ...core.errors import Failed, Unavailable
 from ...core.locks import FileLock
 from ...hosts.link.connection import HostConnection
-from ...hosts.link.state import LinkDown
+from ...hosts.link.transfer import through_breaks
 from . import plan as plans
 from .channel import FolderChannel, Listed, folder_talk, putting
-from .download import Download, Progress, Report, check_room, known_of
+from .download import Coming, Download, Progress, Report, check_room, known_of
 from .ignore_rules import rules_of
 from .last_sync import LastSync, LastSyncs
 from .local_folder import Contents, Place, contents
@@ -55,11 +54,13 @@ class Folder:
         self._memories = memories
         self._kernel_id = kernel_id
         self._hashes: dict[tuple[str, State], str] = {}
+        self._unfinished: dict[Seen, Coming] = {}
 
     async def push(
         self, progress: Progress, allow: Allow, *, replace: bool = False, wanted: Wanted | None = None
     ) -> Report:
         """Make the folder there as it is here. Raises what a link raises, Failed, OSError."""
+        stamp = _stamp()
 
         async def work(talk: FolderChannel, memory: LastSync) -> Report:
             report = Report(root_there=talk.root, running=talk.running)
@@ -86,7 +87,7 @@ class Folder:
                     return report
                 if replace:
                     push.send |= push.conflicts
-                    report.kept = {path: _backup(path, "there") for path in push.conflicts}
+                    report.kept = {path: _backup(path, f"there-{stamp}") for path in push.conflicts}
                     push.conflicts = {}
                 report.conflicts = push.conflicts
                 await self._send(talk, tree, memory, found, push, report, progress)
@@ -104,6 +105,7 @@ class Folder:
         wanted: Wanted | None = None,
     ) -> Report:
         """Bring what is new or changed there. Raises what a link raises, Failed, OSError."""
+        stamp = _stamp()
 
         async def work(talk: FolderChannel, memory: LastSync) -> Report:
             report = Report(root_there=talk.root)
@@ -117,7 +119,7 @@ class Folder:
                     return report
                 if replace:
                     pull.bring |= {path: await asyncio.to_thread(tree.look, path) for path in pull.conflicts}
-                    report.kept = {path: _backup(path, "mine") for path in pull.conflicts}
+                    report.kept = {path: _backup(path, f"mine-{stamp}") for path in pull.conflicts}
                     pull.conflicts = {}
                 report.conflicts = pull.conflicts
                 await self._bring(talk, tree, memory, there, pull, report, progress)
@@ -146,20 +148,13 @@ class Folder:
         try:
             async with self._locked():
                 memory = await asyncio.to_thread(self._memories.get, self.target, self.place.root)
-                for _ in range(_BREAKS):
-                    try:
-                        return await self._once(work, memory)
-                    except ChannelReset as reset:
-                        if reset.code != "gone":
-                            raise
-                    except LinkDown:
-                        pass
-                    await asyncio.sleep(0)  # the link learns of it in the same turn
-                    await self.link.ready(_BACK_WITHIN_S)
-                raise Unavailable(
-                    f"The connection to {self.target} breaks again and again.", hint="Test the target."
+                return await through_breaks(
+                    self.link, lambda: self._once(work, memory), breaks=_BREAKS, within_s=_BACK_WITHIN_S
                 )
         finally:
+            for file in self._unfinished.values():
+                file.abort()
+            self._unfinished.clear()
             release()
 
     async def _once(self, work: Callable[[FolderChannel, LastSync], Awaitable[T]], memory: LastSync) -> T:
@@ -322,10 +317,16 @@ class Folder:
             else:
                 digests[path] = digest.hexdigest()
 
-        portions = putting(
-            tree, files, [(path, state) for path, state in deletes if state], found.folders, hashed
+        unfinished = await talk.unfinished(seen for seen, _, _ in files)
+        pieces = putting(
+            tree,
+            files,
+            [(path, state) for path, state in deletes if state],
+            found.folders,
+            hashed,
+            unfinished,
         )
-        for outcome in await talk.send(portions, progress.came):
+        for outcome in await talk.put(pieces, progress.came):
             path = outcome.path
             if outcome.why and (path in push.send or path in memory.files):
                 report.failed[path] = f"{outcome.why}."
@@ -350,14 +351,20 @@ class Folder:
         progress: Progress,
     ) -> None:
         files = [there.files[path] for path in pull.bring]
-        progress.what, progress.done = "Download", 0
+        progress.what = "Download"
+        progress.done = sum(
+            self._unfinished[seen].receiver.done for seen in files if seen in self._unfinished
+        )
         progress.total = sum(each.size for each in files)
-        await asyncio.to_thread(check_room, self.place.root, progress.total)
-        await talk.get(files, Download(tree, memory, pull, report, progress))
+        await asyncio.to_thread(check_room, self.place.root, progress.total - progress.done)
+        await talk.get(files, Download(tree, memory, pull, report, progress), self._unfinished)
 
 
-def _backup(path: str, whose: str) -> str:
-    """The name of what is replaced: beside it, with the time, and with its suffix at the end."""
+def _stamp() -> str:
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
+def _backup(path: str, mark: str) -> str:
+    """The name of what is replaced: beside it, marked, and with its suffix at the end."""
     found = Path(path)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    return found.with_name(f"{found.stem[:150]}.{whose}-{stamp}{found.suffix}").as_posix()
+    return found.with_name(f"{found.stem[:150]}.{mark}{found.suffix}").as_posix()

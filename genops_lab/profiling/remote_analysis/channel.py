@@ -6,33 +6,28 @@ The host is not trusted: what it sends is bounded before it is written, and chec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import io
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from genops_lab.agent.channels import Channel, ChannelReset
-from genops_lab.agent.transfer import DATA, data, document
+from genops_lab.agent.transfer import BadTransfer, Damaged, Lost, Receiver, document, outgoing
 from genops_lab.core.errors import Unavailable
 from genops_lab.hosts.link.connection import HostConnection
-from genops_lab.hosts.link.state import LinkDown, RemoteError
-from genops_lab.hosts.link.transfer import SILENCE_S, TransferChannel
+from genops_lab.hosts.link.transfer import READING_S, HostTransfer, host_transfer, through_breaks
 
 from .engine_parts import Host, Part
-from .incoming_parts import MAX_SENT_BYTES, BadPart, IncomingTrace
+from .incoming_parts import IncomingTrace
 from .unfinished import UnfinishedTrace
 
-_PORTION_BYTES = 262144
-#: Reading a trace may take minutes without a word.
-_READING_S = 600.0
 #: What an engine may answer: columns are smaller than their trace.
 _MORE, _TIMES = 64 * 1024 * 1024, 4
 
 #: A link that breaks is waited for so long; one that breaks so often before a part has come is given up.
-_AWAY_S, _VAIN_TRIES, _BREATH_S = 600.0, 5, 0.05
-_BROKEN = ("gone", "not_connected")
+_AWAY_S, _BREAKS = 600.0, 6
 
 Parts = Callable[[Host], list[Part]]
 
@@ -97,106 +92,75 @@ async def fetched(
 
 
 async def _all_came(link: HostConnection, path: str, unfinished: UnfinishedTrace, progress: Progress) -> None:
-    incoming, tries = None, 0
-    while True:
-        before = incoming.done if incoming else 0
-        try:
-            async with _talk(link, path) as talk:
-                host = await talk.host()
-                if incoming is None:
-                    incoming = await asyncio.to_thread(unfinished.incoming, host)
-                    before = incoming.done
-                    progress(Went(incoming.done, incoming.total), "")
-                incoming.go_on(host)
-                await talk.fetch(incoming, progress)
-            return
-        except (LinkDown, RemoteError) as error:
-            tries = tries + 1 if incoming is None or incoming.done == before else 1
-            if error.code not in _BROKEN or tries > _VAIN_TRIES:
-                raise
-            progress(Went(incoming.done, incoming.total) if incoming else Went(0, 0), error.message)
-        await asyncio.sleep(_BREATH_S)
-        await link.ready(_AWAY_S)
+    incoming: IncomingTrace | None = None
+
+    def tell(why: str = "") -> None:
+        progress(Went(incoming.done, incoming.size) if incoming else Went(0, 0), why)
+
+    async def bring() -> None:
+        nonlocal incoming
+        async with _talk(link, path) as talk:
+            host = await talk.host()
+            if incoming is None:
+                incoming = await asyncio.to_thread(unfinished.incoming, host)
+                tell()
+            incoming.go_on(host)
+
+            def came(_: int) -> None:
+                link.proved()
+                tell()
+
+            await talk.fetch(incoming, came)
+
+    await through_breaks(
+        link,
+        bring,
+        breaks=_BREAKS,
+        within_s=_AWAY_S,
+        came=lambda: incoming.done if incoming else 0,
+        waits=tell,
+    )
 
 
-@asynccontextmanager
-async def _talk(link: HostConnection, path: str) -> AsyncIterator[_Talk]:
-    try:
-        channel = link.open("engine", {"path": path})
-        channel.bulk = True
-        try:
-            yield _Talk(channel, link)
-            channel.write_eof()
-        finally:
-            channel.reset("left", "The Lab has left.")
-    except ChannelReset as reset:
-        message = reset.message or f"The connection to {link.route.target} went."
-        raise RemoteError(reset.code, message, reset.hint) from None
+def _talk(link: HostConnection, path: str) -> AbstractAsyncContextManager[_Talk]:
+    return host_transfer(_Talk, link, "engine", {"path": path})
 
 
-class _Talk(TransferChannel):
-    def __init__(self, channel: Channel, link: HostConnection) -> None:
-        super().__init__(channel, link.route.target, "the trace")
-        self._link = link
+class _Talk(HostTransfer):
+    ABOUT = "the trace"
+    patience_s = READING_S
 
     async def host(self) -> Host:
         """What the host says of itself and the trace."""
         try:
-            return msgspec.convert(await self._document(), Host)
+            return msgspec.convert(await self.document(), Host)
         except msgspec.ValidationError as error:
-            raise self._bad(str(error)) from None
+            raise BadTransfer(str(error)) from None
 
     async def analyze(self, parts: list[Part], answer: Path, limit: int) -> None:
         """Send what the engine lacks there, and take its answer. Raises Unavailable where it could not run."""
         order = [{"sha": part.sha, "size": len(part.content)} for part in parts]
-        self._channel.write(document({"op": "analyze", "parts": order}))
-        needed = (await self._document()).get("need")
+        self.channel.write(document({"op": "analyze", "parts": order}))
+        needed = (await self.document()).get("need")
         for part in parts:
             if isinstance(needed, list) and part.sha in needed:
-                await self._send(part.content)
-        ended = await self._take(answer, limit, _READING_S)
+                await self.send(outgoing(io.BytesIO(part.content), len(part.content)))
+        ended = await self.document()
         if ended.get("ended") != 0:
             said = str(ended.get("said") or "").strip().splitlines()
             last = said[-1][:300] if said else "it said nothing"
             raise Unavailable(f"the engine ended there with {str(ended.get('ended'))[:20]}: {last}")
+        size = ended.get("size")
+        if type(size) is not int or not 0 <= size <= limit:
+            raise BadTransfer("it sends more than a trace of that size can be")
+        with answer.open("wb") as stream:
+            await self.receive(Receiver(size), lambda part: stream.write(part.raw))
 
-    async def fetch(self, incoming: IncomingTrace, progress: Progress) -> None:
-        """Take what is missing of the trace, up to its hash."""
-        self._channel.write(document({"op": "send", "from": incoming.done}))
-        payload = bytearray()
-        while True:
-            kind, portion = await self._parcel(_READING_S if not payload else SILENCE_S)
-            if kind == DATA:
-                payload += portion
-                if len(payload) > MAX_SENT_BYTES:
-                    raise self._bad("a part of the trace is too long")
-                continue
-            told = self._read(portion)
-            if told.get("ended") == 0:
-                await asyncio.to_thread(incoming.finish, told.get("sha256"))
-                return
-            try:
-                # A slow disk must not hold kernels' messages.
-                await asyncio.to_thread(incoming.add, bytes(payload), int(told["to"]))
-            except (BadPart, KeyError, TypeError, ValueError) as error:
-                raise self._bad(f"a part of the trace: {error}") from None
-            self._link.proved()
-            payload.clear()
-            progress(Went(incoming.done, incoming.total), "")
-
-    async def _send(self, content: bytes) -> None:
-        for start in range(0, len(content), _PORTION_BYTES):
-            self._channel.write(data(content[start : start + _PORTION_BYTES]))
-            await self._channel.drain()
-
-    async def _take(self, file: Path, limit: int, patience_s: float) -> dict[str, Any]:
-        """Write what comes, up to the document that ends it."""
-        with file.open("wb") as stream:
-            while True:
-                kind, payload = await self._parcel(patience_s)
-                if kind != DATA:
-                    return self._read(payload)
-                limit -= len(payload)
-                if limit < 0:
-                    raise self._bad("it sends more than a trace of that size can be")
-                await asyncio.to_thread(stream.write, payload)  # a slow disk must not hold kernels' messages
+    async def fetch(self, incoming: IncomingTrace, came: Callable[[int], None]) -> None:
+        """Take what is missing of the trace. Raises Failed where it changed."""
+        self.channel.write(document({"op": "send", "from": incoming.done}))
+        try:
+            await self.receive(incoming, incoming.add, came)
+        except (Damaged, Lost):
+            raise incoming.changed() from None
+        await asyncio.to_thread(incoming.finish)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from genops_lab.agent.channels import Channel
-from genops_lab.agent.transfer import DOCUMENT, HEADER, TransferReader, data, document
+from genops_lab.agent.transfer import DOCUMENT, HEADER, TransferReader, data, document, outgoing
 from genops_lab.core.errors import GenOpsError
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
@@ -56,7 +58,7 @@ class Scene:
                     "get": self.gets,
                     "look": lambda _: [document({"end": "look"})],
                     "done": lambda _: self.done,
-                }.get(body["op"])
+                }.get(body.get("op"))  # a part's has none
                 for answer in answers(body) if answers else []:
                     channel.write(answer)
                     await channel.drain()
@@ -91,7 +93,7 @@ def files(*entries: list[Any]) -> bytes:
 
 
 def whole(content: bytes) -> Callable[[dict[str, Any]], list[bytes]]:
-    return lambda body: [document({"file": body["path"], "mode": 0o644}), data(content)]
+    return lambda body: list(outgoing(io.BytesIO(content), len(content)))
 
 
 EVIL = [
@@ -135,14 +137,15 @@ def test_a_file_that_is_edited_meanwhile_is_not_overwritten(scene: Scene) -> Non
 
 
 NONSENSE: dict[str, Callable[[dict[str, Any]], list[bytes]]] = {
-    "a file without end": lambda body: [document({"file": body["path"]}), *[data(b"x" * 1000)] * 50],
-    "another file": lambda body: [document({"file": "other"}), data(b"x")],
-    "bytes before a file": lambda body: [data(b"x")],
-    "empty pieces for ever": lambda body: [document({"file": body["path"]}), *[data(b"")] * 50],
+    "a file without end": lambda body: [*[data(b"x" * 1000)] * 50],
+    "another answer": lambda body: [document({"file": "other"}), data(b"x")],
+    "a part of another hash": lambda body: [data(b"x" * 10), document({"to": 10, "sha256": "0" * 64})],
+    "empty parts for ever": lambda body: [document({"to": 0, "sha256": hashlib.sha256().hexdigest()})] * 50,
+    "empty pieces for ever": lambda body: [data(b"")] * 50,
     "no parcel": lambda body: [b"\xff" * 50],
     "a parcel too large": lambda body: [HEADER.pack(2, 1 << 30)],
     "no document": lambda body: [HEADER.pack(1, 3) + b"[1]"],
-    "a document amid a file": lambda body: [document({"file": body["path"]}), HEADER.pack(1, 1) + b"{"],
+    "half a document amid a file": lambda body: [data(b"x"), HEADER.pack(1, 1) + b"{"],
 }
 
 
