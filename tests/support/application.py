@@ -20,6 +20,7 @@ from genops_lab.kernels.folders.service import FoldersService
 from genops_lab.kernels.remote_kernels import RemoteKernels
 from genops_lab.kernels.remote_service import RemoteKernelsService
 from genops_lab.kernels.storage import StorageService
+from genops_lab.profiling.perfetto.service import PerfettoService
 from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 from genops_lab.profiling.service import ProfilesService
 from genops_lab.registry.service import RegistryService
@@ -41,6 +42,7 @@ class Lab:
         self.registry = get(RegistryService)
         self.profiles = get(ProfilesService)
         self.beside = get(RemoteAnalysisService)
+        self.perfetto = get(PerfettoService)
         self.deployments = get(DeploymentsService)
         self.questions = get(QuestionsService)
         self.links = get(HostConnections)
