@@ -10,7 +10,9 @@ from typing import Any, get_type_hints
 import msgspec
 
 from ..core.errors import ErrorBody
+from ..core.models import Changed
 from ..core.operations import Operation
+from .features import FEATURES, OPERATIONS
 
 OPENAPI = Path(__file__).with_name("openapi.json")
 _REF = "#/components/schemas/{name}"
@@ -38,6 +40,9 @@ def openapi(operations: list[Operation], version: str) -> dict[str, Any]:
         types += [kind for kind in (operation.body, operation.answer) if kind is not None]
     extra = [kind for kind in _event_types() if kind not in types]
     schemas, components = msgspec.json.schema_components(types + extra, ref_template=_REF)
+    components["Changed"]["properties"]["kind"] = {
+        "enum": [kind for each in FEATURES for kind in each.events]
+    }
     by_type = {id(kind): schema for kind, schema in zip(types + extra, schemas, strict=True)}
 
     paths: dict[str, dict[str, Any]] = {}
@@ -88,16 +93,11 @@ def _schema_of(kind: Any, types: list[Any], schemas: tuple[dict[str, Any], ...])
 
 def _event_types() -> list[Any]:
     """What events and live topics carry."""
-    from ..core.models import Changed
-    from .features import FEATURES
-
     return [Changed, *(carried() for feature in FEATURES for carried in feature.topics.values())]
 
 
 def render() -> str:
     """The document as committed."""
-    from genops_lab.app.features import OPERATIONS
-
     document = openapi(OPERATIONS, version="1")
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -5515,7 +5515,8 @@ export interface components {
          * @description The payload of an event: something of this kind changed; fetch it.
          */
         Changed: {
-            kind: string;
+            /** @enum {unknown} */
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "deployment";
             id: string;
             revision: number;
         };

@@ -3,28 +3,13 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
+import type { components } from '../api/generated';
+
 /** The schema of the one event that the server extension emits. */
 export const CHANGED_SCHEMA = 'https://events.genops-lab.dev/changed/v1';
 
-/** The kinds of things that change. */
-export const KINDS = [
-  'machine',
-  'experiment',
-  'run',
-  'profile',
-  'model',
-  'deployment',
-  'task',
-  'settings',
-  'target',
-  'question',
-  'output',
-  'kernel_notice',
-  'sweep',
-  'divergence'
-] as const;
-
-export type Kind = (typeof KINDS)[number];
+/** The kinds of things that change, as the server's features name them. */
+export type Kind = components['schemas']['Changed']['kind'];
 
 /** Something of `kind` changed; an empty `id` means: some of them. It carries no content: fetch it. */
 export interface IChanged {
@@ -41,9 +26,6 @@ export interface IChanged {
  */
 export class GenOpsEvents implements IDisposable {
   constructor(options: GenOpsEvents.IOptions) {
-    for (const kind of KINDS) {
-      this._signals.set(kind, new Signal(this));
-    }
     options.stream.connect(this._onEmission, this);
     for (const signal of options.interruptions ?? []) {
       signal.connect(this._onInterruption, this);
@@ -59,7 +41,12 @@ export class GenOpsEvents implements IDisposable {
 
   /** Emitted for each change of a kind. */
   changed(kind: Kind): ISignal<this, IChanged> {
-    return this._signals.get(kind)!;
+    let signal = this._signals.get(kind);
+    if (!signal) {
+      signal = new Signal<this, IChanged>(this);
+      this._signals.set(kind, signal);
+    }
+    return signal;
   }
 
   /** Emitted when changes may have been missed. */
@@ -88,7 +75,7 @@ export class GenOpsEvents implements IDisposable {
     if (this._seen.size > MOST_SEEN) {
       this._seen.delete(this._seen.keys().next().value!);
     }
-    this._signals.get(change.kind)!.emit(change);
+    this._signals.get(change.kind)?.emit(change);
   }
 
   dispose(): void {
@@ -136,7 +123,7 @@ function asChanged(data: unknown): IChanged | null {
   if (
     typeof id !== 'string' ||
     typeof revision !== 'number' ||
-    !KINDS.includes(kind as Kind)
+    typeof kind !== 'string'
   ) {
     return null;
   }
