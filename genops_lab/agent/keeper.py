@@ -317,6 +317,7 @@ class Keeper:
             "execution_state": self._activity.state or self.state.get("execution_state", ""),
             "journal_bytes": self.journal.size_bytes,
             "journal_trouble": self.journal.trouble,
+            "ready": self.relay is not None and self.relay.ready,
             "idle": None if self.process is None else self.idle.info(),
         }
 

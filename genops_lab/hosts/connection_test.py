@@ -315,12 +315,11 @@ class ConnectionTest:
         )
 
     async def _begun(self, kernel_id: str) -> dict[str, Any]:
-        """The kernel once it has spoken, or ended: what ends while it starts is not ended by a logout."""
+        """The kernel once it listens, or has ended: what ends while it starts is not ended by a logout."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             found: dict[str, Any] = await self._call("kernels.info", kernel_id=kernel_id)
-            spoke = found["state"] != "running" or found["execution_state"]
-            if spoke or time.monotonic() > deadline:
+            if found["ready"] or found["state"] != "running" or time.monotonic() > deadline:
                 return found
             await asyncio.sleep(LOOK_S)
 
