@@ -53,6 +53,8 @@ export interface IGenOpsPanel {
   addAction(action: ISectionAction): void;
   /** Show a widget between the header and the sections; hide or dispose it when it is done. */
   addBanner(banner: Widget): void;
+  /** Whether the administrator left a room on, as far as the server was asked. */
+  offers(room: string): boolean;
   /** Whether a person can see the panel. */
   readonly isSeen: boolean;
   readonly seenChanged: ISignal<unknown, boolean>;

@@ -13,7 +13,6 @@ import { IGenOpsPanel } from '../panel';
 import { CommandIDs, addCommands } from './commands';
 import { CommandIDs as ViewCommands } from './main/command-ids';
 import { ProfilesModel } from './model';
-import { addNsightCommands } from './nsight';
 import { ProfilesSection } from './view/section';
 
 /** Where the time of a training goes. */
@@ -33,9 +32,6 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = core;
     const model = new ProfilesModel(core);
     addCommands({ app, model, trans, notebooks, palette });
-    if (notebooks) {
-      addNsightCommands({ app, core, notebooks, palette });
-    }
     const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'profiles',

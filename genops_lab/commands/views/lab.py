@@ -8,7 +8,8 @@ from ..document import Column, Document, Facts, Note, Row, Table, size, state_ce
 
 if TYPE_CHECKING:
     from genops_lab.core.models import Diagnosis, Status
-    from genops_lab.hosts.machine.models import Machine, NsightTool
+    from genops_lab.hosts.machine.models import Machine
+    from genops_lab.kernels.nsight.models import NsightTool
 
 
 def machine(shown: Machine) -> Document:
