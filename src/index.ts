@@ -10,6 +10,7 @@ import { doctorPlugin } from './doctor/plugin';
 import { experimentsPlugin } from './experiments/plugin';
 import { runTablePlugin } from './experiments/table/plugin';
 import { modelsPlugin } from './registry/plugin';
+import { nsightPlugin } from './kernels/nsight/plugin';
 import { outputsPlugin } from './kernels/outputs/plugin';
 import { panelPlugin } from './panel/plugin';
 import { profileViewsPlugin } from './profiling/main/plugin';
@@ -29,6 +30,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   tasksPlugin,
   panelPlugin,
   computePlugin,
+  nsightPlugin,
   targetsPlugin,
   experimentsPlugin,
   comparisonPlugin,

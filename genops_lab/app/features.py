@@ -16,6 +16,7 @@ from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
+from ..kernels.nsight.feature import FEATURE as NSIGHT
 from ..profiling.feature import FEATURE as PROFILING
 from ..quickstart.feature import FEATURE as QUICKSTART
 from ..registry.feature import FEATURE as REGISTRY
@@ -28,6 +29,7 @@ FEATURES: tuple[Feature, ...] = (
     AUDIT,
     QUICKSTART,
     KERNELS,
+    NSIGHT,
     HOSTS,
     KERNEL_API,
     EXPERIMENTS,

@@ -12,7 +12,7 @@ from .session import EXIT_FAILED, Json, command
 from .views import lab as views
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.machine.models import SectionSet
+    from genops_lab.kernels.nsight.models import SectionSet
 
 _SETS: tuple[SectionSet, ...] = ("basic", "detailed", "full")
 
@@ -33,9 +33,9 @@ def show_machine(json: Json = False) -> None:
 def show_nsight(json: Json = False) -> None:
     """Say whether Nsight Systems and Nsight Compute are installed on this machine, and can be used."""
     with command(json) as session:
-        from genops_lab.kernels.service import ComputeService
+        from genops_lab.kernels.nsight.service import NsightService
 
-        found = session.call(ComputeService.list_nsight_tools)
+        found = session.call(NsightService.list_nsight_tools)
         session.show(found, views.nsight_tools(found))
 
 
@@ -57,8 +57,8 @@ def make_nsight_kernel(
     """
     with command(json) as session:
         from genops_lab.core.errors import InvalidRequest
-        from genops_lab.hosts.machine.models import NewNsightKernel
-        from genops_lab.kernels.service import ComputeService
+        from genops_lab.kernels.nsight.models import NewNsightKernel
+        from genops_lab.kernels.nsight.service import NsightService
 
         if section_set and not measured:
             raise InvalidRequest("--set is for Nsight Compute.", hint="Add --compute.")
@@ -70,7 +70,7 @@ def make_nsight_kernel(
             product="compute" if measured else "systems",
             section_set=known,
         )
-        made = session.call(ComputeService.prepare_nsight_kernel, body=wanted)
+        made = session.call(NsightService.prepare_nsight_kernel, body=wanted)
         session.show(made, views.done(f"The kernel {made.name} is there: {made.display_name}."))
 
 

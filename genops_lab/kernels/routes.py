@@ -16,8 +16,6 @@ else:
 OPERATIONS = [
     Operation("GET", "/compute/machine", Service.get_machine),
     Operation("GET", "/compute/kernels", Service.list_kernels),
-    Operation("GET", "/compute/nsight", Service.list_nsight_tools),
-    Operation("POST", "/compute/nsight/kernels", Service.prepare_nsight_kernel),
     Operation("POST", "/targets/{name}/next-start", Kernels.choose_next_start),
     Operation("GET", "/targets/{name}/kernels", Kernels.list_target_kernels),
     Operation(

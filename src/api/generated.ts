@@ -174,40 +174,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/compute/nsight": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Nsight Systems and Nsight Compute on this machine, and what stands in their way. */
-        get: operations["kernels.list_nsight_tools"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/compute/nsight/kernels": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine. */
-        post: operations["kernels.prepare_nsight_kernel"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/targets/{name}/next-start": {
         parameters: {
             query?: never;
@@ -542,6 +508,40 @@ export interface paths {
         get: operations["kernels.find_text"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compute/nsight": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Nsight Systems and Nsight Compute on this machine, and what stands in their way. */
+        get: operations["nsight.list_nsight_tools"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compute/nsight/kernels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A kernelspec whose kernels are started under Nsight Systems or Nsight Compute, made of one of this machine. */
+        post: operations["nsight.prepare_nsight_kernel"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2072,47 +2072,6 @@ export interface components {
             gpu_memory_bytes: number | null;
         };
         /**
-         * NsightTool
-         * @description Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can.
-         */
-        NsightTool: {
-            /** @enum {unknown} */
-            product: "compute" | "systems";
-            /** @default  */
-            path: string;
-            /** @default  */
-            version: string;
-            /** @default  */
-            trouble: string;
-        };
-        /**
-         * NewNsightKernel
-         * @description The kernelspec that is wanted under one of Nsight's tools; ``section_set`` is for Nsight Compute.
-         */
-        NewNsightKernel: {
-            /** @default python3 */
-            kernel_name: string;
-            /**
-             * @default systems
-             * @enum {unknown}
-             */
-            product: "compute" | "systems";
-            /**
-             * @default basic
-             * @enum {unknown}
-             */
-            section_set: "basic" | "detailed" | "full";
-        };
-        /**
-         * NsightKernel
-         * @description A kernelspec whose kernels are started under one of Nsight's tools, of this version.
-         */
-        NsightKernel: {
-            name: string;
-            display_name: string;
-            version: string;
-        };
-        /**
          * NextStart
          * @description For the next kernel of a notebook on a target: which GPUs it sees, as a best fit words it.
          */
@@ -2524,6 +2483,47 @@ export interface components {
         TextFound: {
             /** @default null */
             line: number | null;
+        };
+        /**
+         * NsightTool
+         * @description Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can.
+         */
+        NsightTool: {
+            /** @enum {unknown} */
+            product: "compute" | "systems";
+            /** @default  */
+            path: string;
+            /** @default  */
+            version: string;
+            /** @default  */
+            trouble: string;
+        };
+        /**
+         * NewNsightKernel
+         * @description The kernelspec that is wanted under one of Nsight's tools; ``section_set`` is for Nsight Compute.
+         */
+        NewNsightKernel: {
+            /** @default python3 */
+            kernel_name: string;
+            /**
+             * @default systems
+             * @enum {unknown}
+             */
+            product: "compute" | "systems";
+            /**
+             * @default basic
+             * @enum {unknown}
+             */
+            section_set: "basic" | "detailed" | "full";
+        };
+        /**
+         * NsightKernel
+         * @description A kernelspec whose kernels are started under one of Nsight's tools, of this version.
+         */
+        NsightKernel: {
+            name: string;
+            display_name: string;
+            version: string;
         };
         /**
          * Target
@@ -5840,68 +5840,6 @@ export interface operations {
             };
         };
     };
-    "kernels.list_nsight_tools": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NsightTool"][];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    "kernels.prepare_nsight_kernel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewNsightKernel"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["NsightKernel"];
-                };
-            };
-            /** @description What went wrong. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
     "kernels.choose_next_start": {
         parameters: {
             query?: never;
@@ -6541,6 +6479,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TextFound"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "nsight.list_nsight_tools": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NsightTool"][];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "nsight.prepare_nsight_kernel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNsightKernel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NsightKernel"];
                 };
             };
             /** @description What went wrong. */

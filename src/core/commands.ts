@@ -19,6 +19,15 @@ export type ICommand = Pick<
 /** How long a failure is shown. */
 const TOLD_MS = 10_000;
 
+/** Executes commands and waits for none: each tells its own failure. */
+export function executor(
+  commands: CommandRegistry
+): (id: string, args?: ReadonlyPartialJSONObject) => void {
+  return (id, args = {}) => {
+    void commands.execute(id, args);
+  };
+}
+
 /** Adds commands that are in the palette and whose failures are told. */
 export function definer(
   { commands }: JupyterFrontEnd,

@@ -4,10 +4,9 @@ import type {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { addIcon } from '@jupyterlab/ui-components';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
-import { IGenOpsCore, deploymentIcon } from '../core';
+import { IGenOpsCore, deploymentIcon, executor } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
@@ -30,9 +29,7 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = core;
     const model = new DeploymentsModel(core);
     addCommands({ app, model, panel, trans, palette });
-    const execute = (command: string, args: ReadonlyPartialJSONObject = {}) => {
-      void app.commands.execute(command, args);
-    };
+    const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'deployments',
       title: trans.__('Deployments'),
@@ -65,10 +62,7 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
     model.list.changed.connect((_, { value }) => {
       const running =
         value?.filter(({ state }) => state === 'running').length ?? 0;
-      section.setBadge(
-        running > 0 ? String(running) : '',
-        trans._n('%1 running', '%1 running', running)
-      );
+      section.setCount(running, trans._n('%1 running', '%1 running', running));
     });
   }
 };

@@ -75,8 +75,8 @@ export const experimentsPlugin: JupyterFrontEndPlugin<void> = {
         section.drive(model);
         model.list.changed.connect((_, { runs }) => {
           const running = runs.filter(isRunning).length;
-          section.setBadge(
-            running ? String(running) : '',
+          section.setCount(
+            running,
             trans._n('%1 run goes on', '%1 runs go on', running)
           );
         }, section);

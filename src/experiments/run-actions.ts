@@ -1,14 +1,13 @@
 import type { CommandRegistry } from '@lumino/commands';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { executor } from '../core';
 
 import { CommandIDs } from './commands';
 import type { IRunActions } from './view/actions';
 
 /** What a person can do with a run, by the commands behind it. */
 export function runActions(commands: CommandRegistry): IRunActions {
-  const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
-    void commands.execute(id, args);
-  };
+  const execute = executor(commands);
   return {
     insertCode: ({ run_id }, logged) =>
       execute(CommandIDs.insertRunCode, {

@@ -5,11 +5,10 @@ import type {
 import { ICommandPalette, IToolbarWidgetRegistry } from '@jupyterlab/apputils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { INotebookTracker } from '@jupyterlab/notebook';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
 import { IComputeSection } from '../kernels/tokens';
-import { IGenOpsCore } from '../core';
+import { IGenOpsCore, executor } from '../core';
 import { IGenOpsPanel } from '../panel';
 import { ITaskNotifier } from '../tasks/tokens';
 
@@ -64,9 +63,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       palette,
       notebooks
     });
-    const execute = (id: string, args: ReadonlyPartialJSONObject = {}) => {
-      void app.commands.execute(id, args);
-    };
+    const execute = executor(app.commands);
 
     if (notebooks) {
       new EndedKernels({ notebooks, trans });

@@ -90,6 +90,11 @@ export class GenOpsPanel extends Panel {
     }
   }
 
+  /** Whether the administrator left a room on, as far as the server was asked. */
+  offers(room: string): boolean {
+    return !this._withheld.has(room);
+  }
+
   /** Show only these rooms: the others were switched off by the administrator. */
   allow(rooms: readonly string[], known: readonly string[]): void {
     this._withheld = new Set(known.filter(id => !rooms.includes(id)));

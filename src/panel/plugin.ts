@@ -20,7 +20,14 @@ export namespace CommandIDs {
 const PLUGIN_ID = 'genops-lab:panel';
 
 /** The rooms that an administrator can switch off, as the server names them. */
-const ROOMS = ['compute', 'experiments', 'profiles', 'models', 'deployments'];
+const ROOMS = [
+  'compute',
+  'nsight',
+  'experiments',
+  'profiles',
+  'models',
+  'deployments'
+];
 
 /** The panel in the left area, to which rooms add their sections. */
 export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
@@ -126,6 +133,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
       addSection: options => panel.addSection(options),
       addAction: action => panel.addAction(action),
       addBanner: banner => panel.addBanner(banner),
+      offers: room => panel.offers(room),
       get isSeen() {
         return panel.isSeen;
       },

@@ -67,12 +67,13 @@ export class SectionWidget extends Panel implements ISection {
     this._expandedChanged.emit(value);
   }
 
-  setBadge(text: string, label?: string): void {
-    if (text === this._badge && (label ?? '') === this._badgeLabel) {
+  setCount(count: number, label: string): void {
+    const text = count > 0 ? String(count) : '';
+    if (text === this._badge && label === this._badgeLabel) {
       return;
     }
     this._badge = text;
-    this._badgeLabel = label ?? '';
+    this._badgeLabel = label;
     this._drawHeading();
   }
 

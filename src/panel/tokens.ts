@@ -38,8 +38,8 @@ export interface ISection extends IDisposable {
   readonly isSeen: boolean;
   readonly seenChanged: ISignal<ISection, boolean>;
   expanded: boolean;
-  /** A few characters beside the title, such as a count; read aloud with `label`. */
-  setBadge(text: string, label?: string): void;
+  /** A number beside the title, none at 0; read aloud with `label`. */
+  setCount(count: number, label: string): void;
   /** Make resources fetch while the section is visible and rest while it is not. */
   drive(...resources: IDriven[]): IDisposable;
 }
@@ -53,6 +53,8 @@ export interface IGenOpsPanel {
   addAction(action: ISectionAction): void;
   /** Show a widget between the header and the sections; hide or dispose it when it is done. */
   addBanner(banner: Widget): void;
+  /** Whether the administrator left a room on, as far as the server was asked. */
+  offers(room: string): boolean;
   /** Whether a person can see the panel. */
   readonly isSeen: boolean;
   readonly seenChanged: ISignal<unknown, boolean>;

@@ -7,13 +7,12 @@ import { INotebookTracker } from '@jupyterlab/notebook';
 import { addIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { IGenOpsCore, profileIcon } from '../core';
+import { IGenOpsCore, executor, profileIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
 import { CommandIDs as ViewCommands } from './main/command-ids';
 import { ProfilesModel } from './model';
-import { addNsightCommands } from './nsight';
 import { ProfilesSection } from './view/section';
 
 /** Where the time of a training goes. */
@@ -33,12 +32,7 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = core;
     const model = new ProfilesModel(core);
     addCommands({ app, model, trans, notebooks, palette });
-    if (notebooks) {
-      addNsightCommands({ app, core, notebooks, palette });
-    }
-    const execute = (command: string, args = {}) => {
-      void app.commands.execute(command, args);
-    };
+    const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'profiles',
       title: trans.__('Profiles'),
@@ -67,10 +61,7 @@ export const profilesPlugin: JupyterFrontEndPlugin<void> = {
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {
       const count = value?.length ?? 0;
-      section.setBadge(
-        count > 0 ? String(count) : '',
-        trans._n('%1 profile', '%1 profiles', count)
-      );
+      section.setCount(count, trans._n('%1 profile', '%1 profiles', count));
     });
   }
 };

@@ -4,10 +4,9 @@ import type {
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
 import { addIcon } from '@jupyterlab/ui-components';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
-import { IGenOpsCore, modelIcon } from '../core';
+import { IGenOpsCore, executor, modelIcon } from '../core';
 import { IGenOpsPanel } from '../panel';
 
 import { CommandIDs, addCommands } from './commands';
@@ -30,9 +29,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = core;
     const model = new ModelsModel(core);
     addCommands({ app, model, trans, palette });
-    const execute = (command: string, args: ReadonlyPartialJSONObject = {}) => {
-      void app.commands.execute(command, args);
-    };
+    const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'models',
       title: trans.__('Models'),
@@ -66,10 +63,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
     section.drive(model.list);
     model.list.changed.connect((_, { value }) => {
       const count = value?.length ?? 0;
-      section.setBadge(
-        count > 0 ? String(count) : '',
-        trans._n('%1 model', '%1 models', count)
-      );
+      section.setCount(count, trans._n('%1 model', '%1 models', count));
     });
   }
 };

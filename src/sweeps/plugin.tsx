@@ -67,8 +67,8 @@ export const sweepsPlugin: JupyterFrontEndPlugin<void> = {
       const running = (value ?? []).filter(
         ({ state }) => state === 'running'
       ).length;
-      section.setBadge(
-        running ? String(running) : '',
+      section.setCount(
+        running,
         trans._n('%1 sweep goes on', '%1 sweeps go on', running)
       );
     });

@@ -172,7 +172,7 @@ def test_rooms_that_are_off_have_no_routes(home: Home) -> None:
         assert status["locked"] == [{"name": "rooms", "value": "compute, experiments"}]
         server.get("genops/compute/machine")
         server.get("genops/experiments")
-        for path in ("models", "deployments", "profiles", "deployments/x"):
+        for path in ("models", "deployments", "profiles", "deployments/x", "compute/nsight"):
             assert server.request("GET", f"genops/{path}")[0] == 404, path
         off = genops(home, "models", "list")
         _, said = off.communicate(timeout=60)

@@ -18,11 +18,11 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound, Unavailable
-from genops_lab.hosts.machine.models import NsightKernel
 from genops_lab.kernels.local_provisioner import GenOpsLocalProvisioner
 from genops_lab.kernels.nsight import cleanup, tools
 from genops_lab.kernels.nsight.cleanup import Ending
 from genops_lab.kernels.nsight.kernelspecs import UnderNsight, prepared
+from genops_lab.kernels.nsight.models import NsightKernel
 from genops_lab.kernels.nsight.tools import nsight_tools, usable
 from genops_lab.kernels.process import PROCESS
 from tests.support.homes import Home

@@ -11,13 +11,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 from genops_lab.core.errors import Unavailable
-from genops_lab.core.live import LiveHub
-from genops_lab.hosts.machine.models import NewNsightKernel
 from genops_lab.kernels.nsight import tools
 from genops_lab.kernels.nsight.kernelspecs import UnderNsight, prepared, under_nsight
 from genops_lab.kernels.nsight.launch import refuse_without_driver, under_compute
+from genops_lab.kernels.nsight.models import NewNsightKernel
+from genops_lab.kernels.nsight.service import NsightService
 from genops_lab.kernels.nsight.tools import usable
-from genops_lab.kernels.service import ComputeService
 from tests.support.homes import Home
 from tests.support.ncu import NO_DRIVER, VERSION, NcuStandIn, ncu_stand_in
 from tests.support.nsight_tools import real_ncu
@@ -120,7 +119,7 @@ async def test_without_a_driver_nothing_is_made_or_started(ncu: NcuStandIn, at_h
     made = prepared("python3", "1", FULL)
     ncu.refuse()
     with pytest.raises(Unavailable, match="finds no CUDA driver here") as raised:
-        await ComputeService(LiveHub()).prepare_nsight_kernel(NewNsightKernel(product="compute"))
+        await NsightService().prepare_nsight_kernel(NewNsightKernel(product="compute"))
     assert raised.value.code == "nsight_no_driver" and "nvidia-smi" in raised.value.hint
     assert "python3-nsight-compute" not in KernelSpecManager().find_kernel_specs()
     with pytest.raises(Unavailable, match="CUDA driver"):

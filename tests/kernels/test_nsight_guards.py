@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.hosts.machine.models import NsightProduct
 from genops_lab.kernels.nsight.kernelspecs import UnderNsight, prepared
+from genops_lab.kernels.nsight.models import NsightProduct
 from tests.support.homes import Home
 from tests.support.ncu import ncu_stand_in
 from tests.support.nsight_tools import real_nsys

@@ -9,7 +9,8 @@ from ..document import Cell, Column, Document, Facts, Note, Row, Table, moment, 
 
 if TYPE_CHECKING:
     from genops_lab.core.models import AuditPage, Diagnosis, Status
-    from genops_lab.hosts.machine.models import Machine, NsightTool
+    from genops_lab.hosts.machine.models import Machine
+    from genops_lab.kernels.nsight.models import NsightTool
 
 
 def machine(shown: Machine) -> Document:

@@ -19,7 +19,7 @@ from jupyter_core.paths import jupyter_data_dir
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.paths import write_private
 
-from ...hosts.machine.models import NsightKernel, NsightProduct, SectionSet
+from .models import NsightKernel, NsightProduct, SectionSet
 
 _SUFFIXES: dict[NsightProduct, str] = {"systems": "-nsight", "compute": "-nsight-compute"}
 _SETS: tuple[SectionSet, ...] = ("basic", "detailed", "full")

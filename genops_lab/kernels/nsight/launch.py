@@ -22,9 +22,9 @@ from pathlib import Path
 
 from genops_lab.core.errors import Unavailable
 
-from ...hosts.machine.models import SectionSet
 from .cleanup import Ending
 from .kernelspecs import UnderNsight
+from .models import SectionSet
 from .tools import usable
 
 #: What the kernel side reads (:mod:`genops_lab.runtime.profiling.nsight`, ``ncu``).

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from genops_lab.core.errors import Unavailable
 
-from ...hosts.machine.models import NsightProduct, NsightTool
+from .models import NsightProduct, NsightTool
 
 _NAMES: dict[NsightProduct, str] = {"systems": "nsys", "compute": "ncu"}
 #: The first ones with reports as they are read now (``.nsys-rep``, CUDA graphs by node; the set ``basic``).

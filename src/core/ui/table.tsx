@@ -7,7 +7,8 @@ import * as React from 'react';
  * and End; Enter and Space open. For thousands of rows use a windowed view.
  */
 export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
-  const { columns, rows, rowKey, rowLabel, onOpen, selected } = props;
+  const { caption, columns, rows, rowKey, rowLabel, onOpen, selected, region } =
+    props;
   const [focused, setFocused] = React.useState<string | null>(null);
   const body = React.useRef<HTMLTableSectionElement>(null);
   const keys = rows.map(rowKey);
@@ -41,9 +42,9 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
     }
   };
 
-  return (
-    <table className="gol-Table">
-      <caption className="gol-VisuallyHidden">{props.caption}</caption>
+  const table = (
+    <table className={props.className ?? 'gol-Table'}>
+      <caption className="gol-VisuallyHidden">{caption}</caption>
       <thead className={props.hideHead ? 'gol-VisuallyHidden' : undefined}>
         <tr>
           {columns.map(column => (
@@ -51,6 +52,7 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
               key={column.id}
               scope="col"
               className={column.numeric ? 'gol-mod-numeric' : undefined}
+              title={column.titleTip}
             >
               {column.title}
             </th>
@@ -63,28 +65,44 @@ export function DataTable<T>(props: DataTable.IProps<T>): React.ReactElement {
           return (
             <tr
               key={key}
-              className={selected === key ? 'gol-mod-selected' : undefined}
+              className={
+                selected === key ? 'gol-mod-selected' : props.rowClass?.(row)
+              }
               aria-selected={onOpen ? selected === key : undefined}
+              aria-current={props.isCurrent?.(row) || undefined}
               aria-label={rowLabel?.(row)}
               tabIndex={onOpen ? (tabStop === key ? 0 : -1) : undefined}
-              onFocus={() => setFocused(key)}
+              onFocus={onOpen ? () => setFocused(key) : undefined}
               onClick={onOpen ? () => onOpen(row) : undefined}
               onKeyDown={onOpen ? event => onKeyDown(event, index) : undefined}
             >
-              {columns.map(column => (
-                <td
-                  key={column.id}
-                  className={column.numeric ? 'gol-mod-numeric' : undefined}
-                  title={column.tip?.(row)}
-                >
-                  {column.cell(row)}
-                </td>
-              ))}
+              {columns.map(column =>
+                column.isHead ? (
+                  <th key={column.id} scope="row" title={column.tip?.(row)}>
+                    {column.cell(row)}
+                  </th>
+                ) : (
+                  <td
+                    key={column.id}
+                    className={column.numeric ? 'gol-mod-numeric' : undefined}
+                    title={column.tip?.(row)}
+                  >
+                    {column.cell(row)}
+                  </td>
+                )
+              )}
             </tr>
           );
         })}
       </tbody>
     </table>
+  );
+  return region ? (
+    <div className={region} role="region" aria-label={caption} tabIndex={0}>
+      {table}
+    </div>
+  ) : (
+    table
   );
 }
 
@@ -92,10 +110,13 @@ export namespace DataTable {
   export interface IColumn<T> {
     id: string;
     title: string;
+    titleTip?: string;
     cell: (row: T) => React.ReactNode;
     /** Text of a tip, for cells that may be cut. */
     tip?: (row: T) => string;
     numeric?: boolean;
+    /** Its cells are the heads of their rows. */
+    isHead?: boolean;
   }
 
   export interface IProps<T> {
@@ -103,12 +124,19 @@ export namespace DataTable {
     caption: string;
     columns: readonly IColumn<T>[];
     rows: readonly T[];
-    rowKey: (row: T) => string;
+    rowKey: (row: T, place: number) => string;
+    rowClass?: (row: T) => string | undefined;
+    /** The row that the page is about. */
+    isCurrent?: (row: T) => boolean;
     rowLabel?: (row: T) => string;
     /** Makes rows focusable and clickable. */
     onOpen?: (row: T) => void;
     /** The key of the row that is open. */
     selected?: string;
     hideHead?: boolean;
+    /** In place of the look of `gol-Table`. */
+    className?: string;
+    /** The class of an element around the table that scrolls, also by keyboard. */
+    region?: string;
   }
 }

@@ -7,6 +7,7 @@ import type { Tone } from '../../core';
 import {
   ActionButton,
   CopyButton,
+  DataTable,
   Locked,
   ResourceView,
   StatusBadge,
@@ -135,29 +136,31 @@ function LockedTable(props: {
   return (
     <section className="gol-Checks">
       <h3>{trans.__('Settings of the administrator')}</h3>
-      <table className="gol-Table gol-LockedTable">
-        <caption className="gol-VisuallyHidden">
-          {trans.__('Settings that cannot be changed here')}
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Setting')}</th>
-            <th scope="col">{trans.__('Value')}</th>
-            <th scope="col">{trans.__('State')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {locked.map(({ name, value }) => (
-            <tr key={name}>
-              <td title={name}>{name}</td>
-              <td title={value}>{value || trans.__('(empty)')}</td>
-              <td>
-                <Locked trans={trans} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <DataTable
+        caption={trans.__('Settings that cannot be changed here')}
+        className="gol-Table gol-LockedTable"
+        rows={locked}
+        rowKey={({ name }) => name}
+        columns={[
+          {
+            id: 'name',
+            title: trans.__('Setting'),
+            cell: ({ name }) => name,
+            tip: ({ name }) => name
+          },
+          {
+            id: 'value',
+            title: trans.__('Value'),
+            cell: ({ value }) => value || trans.__('(empty)'),
+            tip: ({ value }) => value
+          },
+          {
+            id: 'state',
+            title: trans.__('State'),
+            cell: () => <Locked trans={trans} />
+          }
+        ]}
+      />
     </section>
   );
 }

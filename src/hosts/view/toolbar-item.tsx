@@ -1,9 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
-import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { Sparkline, computeIcon, formatPercent } from '../../core';
+import { SeenView, Sparkline, computeIcon, formatPercent } from '../../core';
 
 import type { IGpuHistory } from '../model';
 import { HISTORY, gpuShares } from '../model';
@@ -19,42 +17,32 @@ import { NotebookPopup } from './notebook-popup';
  * Where a notebook's kernel runs, in the notebook's toolbar. It is quiet for this
  * machine; for another it tells the link's state, the GPUs and the round trip.
  */
-export class TargetToolbarItem extends ReactWidget {
+export class TargetToolbarItem extends SeenView {
   constructor(private _options: TargetToolbarItem.IOptions) {
     super();
     this.addClass('gol-TargetItem');
     _options.notebook.changed.connect(this.update, this);
-    document.addEventListener('visibilitychange', this._check);
   }
 
   override dispose(): void {
     if (this.isDisposed) {
       return;
     }
-    document.removeEventListener('visibilitychange', this._check);
     this._popup?.dispose();
     this._options.notebook.dispose();
     super.dispose();
   }
 
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._check();
-  }
-
-  protected override onAfterDetach(msg: Message): void {
-    super.onAfterDetach(msg);
-    this._check();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._check();
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
-    this._check();
+  protected setSeen(seen: boolean): void {
+    this._options.notebook.visible = seen;
+    if (this._popup && !seen) {
+      // A toolbar that makes room takes its items out and puts them back.
+      window.setTimeout(() => {
+        if (!this.isVisible) {
+          this._popup?.dispose();
+        }
+      }, ROOM_MS);
+    }
   }
 
   protected override render(): React.ReactElement {
@@ -91,19 +79,6 @@ export class TargetToolbarItem extends ReactWidget {
     this._popup.open();
     this.update();
   }
-
-  private _check = (): void => {
-    const seen = this.isVisible && document.visibilityState !== 'hidden';
-    this._options.notebook.visible = seen;
-    if (this._popup && !this.isVisible) {
-      // A toolbar that makes room takes its items out and puts them back.
-      window.setTimeout(() => {
-        if (!this.isVisible) {
-          this._popup?.dispose();
-        }
-      }, ROOM_MS);
-    }
-  };
 
   private _popup: NotebookPopup | null = null;
 }

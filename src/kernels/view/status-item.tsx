@@ -1,10 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import type { IDisposable } from '@lumino/disposable';
-import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
-import { computeIcon, formatBytes } from '../../core';
+import { SeenView, computeIcon, formatBytes } from '../../core';
 import type { CurrentKernel } from '../current-kernel';
 import { stateWord, targetName, usage } from '../kernel-messages';
 import type { MachineModel } from '../model';
@@ -15,43 +13,17 @@ import type { IKernelUse } from '../service';
  *
  * It reads the machine only while it is shown in a shown tab and beside a kernel.
  */
-export class KernelStatusItem extends ReactWidget {
+export class KernelStatusItem extends SeenView {
   constructor(options: KernelStatusItem.IOptions) {
     super();
     this.addClass('gol-StatusItem');
     this._options = options;
     options.kernel.changed.connect(this._check, this);
     options.machine.changed.connect(this.update, this);
-    document.addEventListener('visibilitychange', this._onVisibility);
   }
 
-  override dispose(): void {
-    if (this.isDisposed) {
-      return;
-    }
-    document.removeEventListener('visibilitychange', this._onVisibility);
-    this._watching?.dispose();
-    this._watching = null;
-    super.dispose();
-  }
-
-  protected override onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._check();
-  }
-
-  protected override onAfterDetach(msg: Message): void {
-    super.onAfterDetach(msg);
-    this._check();
-  }
-
-  protected override onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._check();
-  }
-
-  protected override onAfterHide(msg: Message): void {
-    super.onAfterHide(msg);
+  protected setSeen(seen: boolean): void {
+    this._isSeen = seen;
     this._check();
   }
 
@@ -80,14 +52,9 @@ export class KernelStatusItem extends ReactWidget {
     );
   }
 
-  private _onVisibility = (): void => this._check();
-
   private _check(): void {
     const { kernel, machine } = this._options;
-    const wanted =
-      this.isVisible &&
-      document.visibilityState !== 'hidden' &&
-      kernel.kernelId !== null;
+    const wanted = this._isSeen && kernel.kernelId !== null;
     if (wanted && !this._watching) {
       this._watching = machine.watch();
     } else if (!wanted) {
@@ -98,6 +65,7 @@ export class KernelStatusItem extends ReactWidget {
   }
 
   private _options: KernelStatusItem.IOptions;
+  private _isSeen = false;
   private _watching: IDisposable | null = null;
 }
 

@@ -141,6 +141,11 @@ describe('GenOpsPanel', () => {
     panel.addSection(options('mine', 90));
     expect(panel.section('models')?.isHidden).toBe(true);
     expect(panel.section('mine')?.isHidden).toBe(false);
+    expect(['compute', 'models', 'mine'].map(id => panel.offers(id))).toEqual([
+      true,
+      false,
+      true
+    ]);
     panel.allow(['compute', 'models'], ['compute', 'models']);
     expect(panel.section('models')?.isHidden).toBe(false);
   });

@@ -4,7 +4,7 @@ import * as React from 'react';
 import { drawOnCanvas } from '../../experiments/charts/drawing/canvas';
 import { readLook } from '../../experiments/charts/drawing/colors';
 import { savePng } from '../../experiments/charts/files';
-import { ActionButton } from '../../core';
+import { ActionButton, DataTable } from '../../core';
 import { formatMicroseconds, formatShare } from '../figures';
 
 import type { IBar } from './parts';
@@ -96,46 +96,41 @@ export function Bars(props: Bars.IProps): React.ReactElement {
       </figcaption>
       <details className="gol-TimeBars-figures">
         <summary>{trans.__('Figures')}</summary>
-        <div
-          className="gol-Profile-scroll"
-          role="region"
-          aria-label={title}
-          tabIndex={0}
-        >
-          <table className="gol-Profile-table">
-            <caption className="gol-VisuallyHidden">{title}</caption>
-            <thead>
-              <tr>
-                <th scope="col">{props.first}</th>
-                {parts.map(part => (
-                  <th key={part.id} scope="col">
-                    {part.label}
-                  </th>
-                ))}
-                <th scope="col">{trans.__('All')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {bars.map(bar => (
-                <tr key={bar.label}>
-                  <th scope="row">{bar.label}</th>
-                  {parts.map(({ id }) => {
-                    const us = bar.parts.find(part => part.id === id)?.us ?? 0;
-                    return (
-                      <td key={id}>
-                        {formatMicroseconds(us)}{' '}
-                        <span className="gol-Profile-quiet">
-                          {formatShare(us, lengthOf(bar))}
-                        </span>
-                      </td>
-                    );
-                  })}
-                  <td>{formatMicroseconds(lengthOf(bar))}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <DataTable
+          caption={title}
+          region="gol-Profile-scroll"
+          className="gol-Profile-table"
+          rows={bars}
+          rowKey={({ label }) => label}
+          columns={[
+            {
+              id: '',
+              title: props.first,
+              isHead: true,
+              cell: ({ label }) => label
+            },
+            ...parts.map(({ id, label }) => ({
+              id,
+              title: label,
+              cell: (bar: IBar) => {
+                const us = bar.parts.find(part => part.id === id)?.us ?? 0;
+                return (
+                  <>
+                    {formatMicroseconds(us)}{' '}
+                    <span className="gol-Profile-quiet">
+                      {formatShare(us, lengthOf(bar))}
+                    </span>
+                  </>
+                );
+              }
+            })),
+            {
+              id: 'all',
+              title: trans.__('All'),
+              cell: bar => formatMicroseconds(lengthOf(bar))
+            }
+          ]}
+        />
       </details>
     </figure>
   );

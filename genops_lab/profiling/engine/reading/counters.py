@@ -18,7 +18,7 @@ Sampled = dict[str, npt.NDArray[Any]]
 #: Traces are known that name a new series with every event; nobody looks through more lanes.
 MOST_SERIES = 1000
 
-_arguments = msgspec.json.Decoder(list[Any])
+_arguments = msgspec.json.Decoder(Any)
 
 
 class Samples:
@@ -28,8 +28,10 @@ class Samples:
         self.series: dict[CounterSeries, int] = {}
         self._ts, self._number, self._value = array("q"), array("i"), array("d")
 
-    def add(self, ts: int, process: str, name: str, identity: Any, arguments: Any) -> None:
-        """What an event says at ``ts``, of the series that ``arguments`` have numbers of."""
+    def add(self, ts: int, process: str, name: str, identity: Any, text: msgspec.Raw) -> None:
+        """What an event says at ``ts``, of the series that its arguments have numbers of. Raises msgspec.DecodeError
+        for numbers that are too large for any type."""
+        arguments = _arguments.decode(text)
         if not isinstance(arguments, dict):
             return
         counter = name if identity is None else f"{name} {place(identity)}"
@@ -101,11 +103,6 @@ class Counted:
             self._left_out.add(series)
             return -1
         return self._series.setdefault(series, len(self._series))
-
-
-def all_arguments(texts: list[msgspec.Raw]) -> list[Any]:
-    """Those of several events. Raises msgspec.DecodeError for numbers that are too large for any type."""
-    return _arguments.decode(b"[" + b",".join(texts) + b"]")
 
 
 def _number(given: Any) -> float | None:

@@ -1,13 +1,10 @@
 """The events of a Chrome trace as they are written, decoded no further than they are asked for.
 
-An event is decoded by its phase. Events as profilers write them have strict types, which decode in one pass: their
-arguments are those of all kinds, of which each kind needs some. All others have loose types, whose arguments stay text
-until the kind is known.
+An event is decoded by its phase. Its arguments stay text until its kind is known, of which each needs some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -125,16 +122,6 @@ class Other(msgspec.Struct, gc=False):
 class MemoryArguments(msgspec.Struct, gc=False):
     """Of a memory event."""
 
-    device: int = msgspec.field(name="Device Id", default=-1)
-    bytes: int = msgspec.field(name="Bytes", default=0)
-    address: int = msgspec.field(name="Addr", default=0)
-    allocated: int = msgspec.field(name="Total Allocated", default=MISSING)
-    reserved: int = msgspec.field(name="Total Reserved", default=MISSING)
-
-
-class LooseMemoryArguments(msgspec.Struct, gc=False):
-    """Of any memory event."""
-
     device: Any = msgspec.field(name="Device Id", default=None)
     bytes: Any = msgspec.field(name="Bytes", default=0)
     address: Any = msgspec.field(name="Addr", default=0)
@@ -214,119 +201,47 @@ ARGUMENTS: dict[Kind, tuple[Argument, ...]] = {
 }
 SETS = (CALL, PYTHON, OPERATOR, DEVICE)
 _DEFAULTS: dict[type, Any] = {int: MISSING, float: MISSING, Raw: ABSENT, str: None}
-_STRICT: dict[type, Any] = {int: int | None, float: int | float, Raw: Raw, str: int | str | None}
-_LOOSE: dict[type, Any] = {int: Any, float: Any, Raw: Raw, str: Any}
+_TYPES: dict[type, Any] = {int: Any, float: Any, Raw: Raw, str: Any}
 
 
-def argument_type(arguments: tuple[Argument, ...], *, strict: bool) -> type[msgspec.Struct]:
+def argument_type(arguments: tuple[Argument, ...]) -> type[msgspec.Struct]:
     """A type that decodes ``arguments``, its fields in their order."""
-    types = _STRICT if strict else _LOOSE
     return msgspec.defstruct(
         "Arguments",
-        [(each.name, types[each.type], _field(each)) for each in arguments],
+        [
+            (each.name, _TYPES[each.type], msgspec.field(name=each.key, default=_DEFAULTS[each.type]))
+            for each in arguments
+        ],
         gc=False,
     )
 
 
-def _field(argument: Argument) -> Any:
-    return msgspec.field(name=argument.key, default=_DEFAULTS[argument.type])
-
-
 #: All arguments that are read, in the order in which profilers write them: so they are found at once.
 ALL = tuple(dict.fromkeys((*OPERATOR[:1], *OPERATOR[5:9], *DEVICE[3:5], *DEVICE, *OPERATOR, *PYTHON)))
-Arguments = argument_type(ALL, strict=True)
 #: Those of memory events, by the names of their fields.
 MEMORY_KEYS = tuple(
     Argument(each.name, each.encode_name, int) for each in msgspec.structs.fields(MemoryArguments)
 )
 
 
-def _reader(name: str) -> Callable[[list[Any]], list[Any]]:
-    # An attribute that the code names is read four times faster than by ``getattr``.
-    return eval(f"lambda rows: [row.{name} for row in rows]")  # type: ignore[no-any-return]  # noqa: S307 - names of this file
-
-
-#: Of structs, the field of that name of each.
-FIELDS = {name: _reader(name) for name in (*Arguments.__struct_fields__, *MemoryArguments.__struct_fields__)}
-
 _PASSED_OVER = tuple(
     msgspec.defstruct(f"Phase{ord(phase)}", [], tag_field="ph", tag=phase, gc=False)
     for phase in "sftTpIPNODVvRc(),"
 )
 
-
-def _phases(timed: Any) -> Any:
-    found = timed | Metadata | Begin | End | AsyncBegin | AsyncEnd | AsyncInstant | OldBegin | OldEnd
-    for phase in _PASSED_OVER:
-        found |= phase
-    return found
-
-
-def _slice_type(time: Any) -> Any:
-    """A complete event with times of the type ``time`` and the arguments of all kinds."""
-    defaults = (MISSING, 0) if time is not Raw else (_NULL, _ZERO)
-    return msgspec.defstruct(
-        "Slice",
-        [
-            ("cat", str | None, None),
-            ("name", str, ""),
-            ("pid", int | str | None, None),
-            ("tid", int | str | None, None),
-            ("ts", time, defaults[0]),
-            ("dur", time, defaults[1]),
-            ("args", Arguments, msgspec.field(default_factory=Arguments)),
-        ],
-        tag_field="ph",
-        tag="X",
-        gc=False,
-    )
-
-
-class Written(NamedTuple):
-    """Events as profilers write them."""
-
-    slice: Any
-    instant: Any
-    counter: Any
-    #: All phases, for a decoder.
-    phase: Any
-
-
-def _written(time: Any) -> Written:
-    slice_type = _slice_type(time)
-    instant = msgspec.defstruct(
-        "Instant",
-        [
-            ("name", str, ""),
-            ("pid", int | str | None, None),
-            ("tid", int | str | None, None),
-            ("ts", time, MISSING if time is not Raw else _NULL),
-            ("args", MemoryArguments, msgspec.field(default_factory=MemoryArguments)),
-        ],
-        tag_field="ph",
-        tag="i",
-        gc=False,
-    )
-    counter = msgspec.defstruct(
-        "Counter",
-        [
-            ("name", str, ""),
-            ("pid", int | str | None, None),
-            ("id", int | str | None, None),
-            ("ts", time, MISSING if time is not Raw else _NULL),
-            ("args", Raw, _NOTHING),
-        ],
-        tag_field="ph",
-        tag="C",
-        gc=False,
-    )
-    return Written(slice_type, instant, counter, _phases(slice_type | instant | counter))
-
-
-Phase = _phases(Slice | Instant | Counter)
-#: Times as whole numbers, which need no look at their types.
-IN_WHOLE = _written(int)
-#: Times as numbers, of which floats may be inexact.
-IN_NUMBERS = _written(int | float)
-#: Times as they are written, for a double cannot hold nanoseconds since 1970.
-IN_TEXT = _written(Raw)
+#: All phases, for a decoder.
+Phase: Any = (
+    Slice
+    | Instant
+    | Counter
+    | Metadata
+    | Begin
+    | End
+    | AsyncBegin
+    | AsyncEnd
+    | AsyncInstant
+    | OldBegin
+    | OldEnd
+)
+for _each in _PASSED_OVER:
+    Phase |= _each

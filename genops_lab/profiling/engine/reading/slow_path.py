@@ -1,10 +1,12 @@
-"""Events one by one: batches with anything odd in them, and slices that are written as a begin and an end."""
+"""Events one by one: all that ``native`` does not read, and slices that are written as a begin and an end."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Iterable
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -13,8 +15,9 @@ from ..columns import NO_ID
 from ..kinds import Kind, kind_of, told_by_device
 from . import spans
 from .building import Builder
-from .counters import Samples, all_arguments
+from .counters import Samples
 from .events import (
+    ABSENT,
     ARGUMENTS,
     CALL,
     DEVICE,
@@ -26,7 +29,7 @@ from .events import (
     Counter,
     End,
     Instant,
-    LooseMemoryArguments,
+    MemoryArguments,
     Metadata,
     NameArguments,
     Other,
@@ -36,33 +39,50 @@ from .events import (
 )
 from .locations import device_of, place, stream_of
 from .parts import ALL_THREADS, Part
-from .times import LARGEST, UNUSABLE, nanoseconds
+from .times import LARGEST, UNUSABLE, all_nanoseconds, nanoseconds
 
 #: Numbers of a memory event, and what stands for those that are not told.
 MEMORY_NUMBERS = {"bytes": 0, "address": 0, "allocated": NO_ID, "reserved": NO_ID}
 #: An occupancy that is larger is none.
 LARGEST_PER_MILLE = 1_000_000
 
+#: Names come again in every batch.
+remembered_kind_of = lru_cache(1 << 14)(kind_of)
+
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
+_phases = msgspec.json.Decoder(list[Phase])
 _phase = msgspec.json.Decoder(Phase)
 _other = msgspec.json.Decoder(Other)
 _values = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_arguments: dict[tuple[Argument, ...], Any] = {
-    each: msgspec.json.Decoder(argument_type(each, strict=False)) for each in SETS
-}
-_memory_arguments = msgspec.json.Decoder(LooseMemoryArguments)
+_memory_arguments = msgspec.json.Decoder(MemoryArguments)
 _name_arguments = msgspec.json.Decoder(NameArguments)
+
+
+class _Set:
+    """How a set of arguments is read."""
+
+    def __init__(self, arguments: tuple[Argument, ...]) -> None:
+        self.decoder = msgspec.json.Decoder(argument_type(arguments))
+        self.is_of_device = arguments is DEVICE
+        #: Besides ``CALL``, whose arguments each slice has a place for.
+        self.own = arguments[len(CALL) :]
+        #: All at once are read faster than one by one.
+        self.values = attrgetter(*(each.name for each in self.own)) if self.own else None
+
+
+_sets: dict[tuple[Argument, ...], _Set] = {arguments: _Set(arguments) for arguments in SETS}
+_set_of = [_sets[ARGUMENTS[kind]] for kind in Kind]
 
 
 def read(text: bytes | bytearray) -> Part:
     """The part that a JSON array of events makes. Raises as ``batches.read`` does."""
     reading = _Reading()
-    for raw in _raws.decode(text):
-        try:
-            reading.take(_decoded(raw))
-        except msgspec.ValidationError:
-            reading.skipped += 1
-            reading.strange += not _phase_of(raw)
+    events: Iterable[Any]
+    try:
+        events = _phases.decode(text)
+    except msgspec.ValidationError:
+        events = reading.decoded(_raws.decode(text))
+    reading.take(events)
     return reading.part()
 
 
@@ -70,10 +90,9 @@ def paired(events: Iterable[Any]) -> Part:
     """Slices of begins and ends, given in the order of the file."""
     reading = _Reading()
     for begin, end in _pairs(events):
-        try:
-            reading.slice(begin, begin.ts, end.ts if end is not None else None)
-        except msgspec.ValidationError:
-            reading.skipped += 1
+        start = _at(begin)
+        stop = UNUSABLE if end is None else _at(end)
+        reading.slice(begin, start, UNUSABLE if UNUSABLE in (start, stop) else stop - start)
     part = reading.part()
     part.events = 0
     return part
@@ -163,43 +182,55 @@ class _Reading:
         self.pairs: list[Any] = []
         self.tied: list[Async] = []
 
-    def take(self, event: Any) -> None:
-        """Raises msgspec.ValidationError for arguments that are none."""
-        if type(event) is Slice:
-            self.slice(event, event.ts, None)
-        elif type(event) is Instant:
-            if event.name == "[memory]":
-                self._memory(event)
-        elif isinstance(event, Async):
-            self.tied.append(event)
-        elif type(event) is Counter:
-            self._counter(event)
-        elif type(event) is Metadata:
-            self.metadata.append(event)
-        elif type(event) is Begin or type(event) is End:
-            self.pairs.append(event)
-        elif type(event) is Other and not event.ph:
-            self.strange += 1
-        self.events += 1
+    def decoded(self, raws: Iterable[msgspec.Raw]) -> Iterable[Any]:
+        """The events among them."""
+        for raw in raws:
+            try:
+                yield _decoded(raw)
+            except msgspec.ValidationError:
+                self.skipped += 1
+                self.strange += not _phase_of(raw)
 
-    def slice(self, event: Slice | Begin, begin: msgspec.Raw, end: msgspec.Raw | None) -> None:
-        """A slice with its length, or from ``begin`` to ``end``."""
-        kind = kind_of(event.cat or "", event.name)
-        start = nanoseconds(bytes(begin))
-        if isinstance(event, Slice):
-            length = nanoseconds(bytes(event.dur))
-        else:
-            stop = nanoseconds(bytes(end)) if end is not None else None
-            length = stop - start if stop is not None and start is not None else None
-        if start is None or length is None or length < 0:
+    def take(self, events: Iterable[Any]) -> None:
+        slices = []
+        for event in events:
+            self.events += 1
+            if type(event) is Slice:
+                slices.append(event)
+            elif type(event) is Instant:
+                if event.name == "[memory]":
+                    self._memory(event)
+            elif isinstance(event, Async):
+                self.tied.append(event)
+            elif type(event) is Counter:
+                self._counter(event)
+            elif type(event) is Metadata:
+                self.metadata.append(event)
+            elif type(event) is Begin or type(event) is End:
+                self.pairs.append(event)
+            elif type(event) is Other and not event.ph:
+                self.strange += 1
+        starts, lengths = (all_nanoseconds(texts).tolist() for texts in _times(slices))
+        for event, start, length in zip(slices, starts, lengths, strict=True):
+            self.slice(event, start, length)
+
+    def slice(self, event: Slice | Begin, start: int, length: int) -> None:
+        """Nanoseconds, UNUSABLE where they are not known."""
+        kind = remembered_kind_of(event.cat or "", event.name)
+        if start == UNUSABLE or length < 0:
             self.unusable += kind != Kind.OTHER
             return
-        its_set = ARGUMENTS[kind]
-        arguments = _arguments_of(event.args, _arguments[its_set])
-        if told_by_device(event.cat) and arguments.device in (None, ""):
-            kind, its_set = Kind.RUNTIME, CALL
+        its_set = _set_of[kind]
+        try:
+            arguments = _arguments_of(event.args, its_set.decoder)
+        except msgspec.ValidationError:
+            self._skip()
+            return
+        if its_set.is_of_device and arguments.device in (None, "") and told_by_device(event.cat):
+            kind = Kind.RUNTIME
+            its_set = _set_of[kind]
         device = stream = ""
-        if its_set is DEVICE:
+        if its_set.is_of_device:
             stream = stream_of(arguments.stream)
             if kind >= Kind.COMPUTE:
                 device = device_of(arguments.device, event.pid)
@@ -217,9 +248,12 @@ class _Reading:
         )
         self._mark(number, its_set, arguments)
 
-    def _mark(self, number: int, its_set: tuple[Argument, ...], arguments: Any) -> None:
-        for name, _, its_type in its_set[len(CALL) :]:
-            value = getattr(arguments, name)
+    def _mark(self, number: int, its_set: _Set, arguments: Any) -> None:
+        if its_set.values is None:
+            return
+        for (name, _, its_type), value in zip(its_set.own, its_set.values(arguments), strict=True):
+            if value is MISSING or value is ABSENT:
+                continue
             if its_type is int:
                 whole = _number(value, MISSING)
                 if whole != MISSING:
@@ -232,9 +266,17 @@ class _Reading:
                 if text and text != b"null":
                     self.builder.mark_text(number, name, text.decode("utf-8", "replace"))
 
+    def _skip(self) -> None:
+        """The arguments of an event can be held by no type."""
+        self.events, self.skipped = self.events - 1, self.skipped + 1
+
     def _memory(self, event: Instant) -> None:
         ts = nanoseconds(bytes(event.ts))
-        arguments = _arguments_of(event.args, _memory_arguments)
+        try:
+            arguments = _arguments_of(event.args, _memory_arguments)
+        except msgspec.ValidationError:
+            self._skip()
+            return
         if ts is not None:
             self.builder.add_memory(
                 ts,
@@ -250,8 +292,7 @@ class _Reading:
             return
         # Numbers that no type can hold are none.
         with contextlib.suppress(msgspec.DecodeError):
-            [given] = all_arguments([event.args])
-            self.samples.add(ts, place(event.pid), event.name, event.id, given)
+            self.samples.add(ts, place(event.pid), event.name, event.id, event.args)
 
     def part(self) -> Part:
         part = self.builder.part()
@@ -271,7 +312,13 @@ def _identity(value: Any) -> int:
     return number if number > 0 else NO_ID
 
 
+def _times(slices: list[Slice]) -> tuple[list[msgspec.Raw], list[msgspec.Raw]]:
+    return [each.ts for each in slices], [each.dur for each in slices]
+
+
 def _number(value: Any, otherwise: int) -> int:
+    if type(value) is int:  # most often
+        return value if -LARGEST < value < LARGEST else otherwise
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, float) and math.isfinite(value):

@@ -37,35 +37,6 @@ def nanoseconds(text: bytes) -> int | None:
     return value if -LARGEST < value < LARGEST else None
 
 
-def of_numbers(micros: Sequence[float]) -> Int64 | None:
-    """Whole nanoseconds of numbers of microseconds that JSON was decoded to; None where doubles may not tell.
-
-    Where the double is the one nearest to N nanoseconds, what was written lies within a spacing of doubles of N. That
-    spacing is below 0.49 nanoseconds up to 2**42 microseconds, so N is what was written, rounded.
-    """
-    found = np.array(micros)
-    if found.dtype == np.int64:
-        return _of_micros(found)
-    if found.dtype != np.float64:
-        return np.empty(0, np.int64) if not len(found) else None
-    nearest = np.rint(found * 1000)
-    sure = (nearest / 1000 == found) & (np.abs(found) < _EXACT_BELOW)
-    return nearest.astype(np.int64) if sure.all() else None
-
-
-def of_whole_numbers(micros: Sequence[int]) -> Int64 | None:
-    """Nanoseconds of whole numbers of microseconds; None where one is too large for this."""
-    try:
-        return _of_micros(np.array(micros, np.int64))
-    except OverflowError:
-        return None
-
-
-def _of_micros(micros: Int64) -> Int64:
-    small = (micros > -LARGEST // 1000) & (micros < LARGEST // 1000)
-    return np.where(small, micros * np.where(small, 1000, 0), UNUSABLE)
-
-
 def all_nanoseconds(texts: Sequence[msgspec.Raw]) -> Int64:
     """``nanoseconds`` of each; UNUSABLE stands for None."""
     found = _together(b",".join(texts))

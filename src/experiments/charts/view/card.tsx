@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { ellipsesIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { IconButton } from '../../../core';
+import { DataTable, IconButton } from '../../../core';
 import { openMenu } from '../../table/menus';
 import type { ICard } from '../cards';
 import { columnsOf } from '../cards';
@@ -17,11 +17,10 @@ import { curvesPicture } from '../pictures/curves';
 import { exported } from '../pictures/exported';
 import { importancePicture } from '../pictures/importance';
 import { parallelPicture } from '../pictures/parallel';
-import type { IPicture } from '../pictures/picture';
+import type { IDataTable, IPicture } from '../pictures/picture';
 import { scatterPicture } from '../pictures/scatter';
 
 import { CardForm } from './card-form';
-import { DataTable } from './data-table';
 import { Plot } from './plot';
 import { cardTitle, smoothingWord } from './messages';
 
@@ -193,7 +192,7 @@ export function Card(props: Card.IProps): React.ReactElement {
         </p>
       ))}
       {listed && drawn && (
-        <DataTable
+        <PictureData
           table={drawn.picture.table()}
           label={trans.__('Data of %1', title)}
           onOpen={props.onOpen}
@@ -218,6 +217,37 @@ export namespace Card {
     onInsert: (code: string) => void | Promise<void>;
     trans: TranslationBundle;
   }
+}
+
+/** The data of a picture, each row that is a run's with a way to the run. */
+function PictureData(props: {
+  table: IDataTable;
+  label: string;
+  onOpen: (runId: string) => void;
+}): React.ReactElement {
+  const { table, label, onOpen } = props;
+  return (
+    <DataTable
+      caption={label}
+      region="gol-Card-data"
+      className="gol-Card-table"
+      rows={table.rows}
+      rowKey={({ runId }, place) => runId ?? String(place)}
+      columns={table.head.map((title, column) => ({
+        id: title,
+        title,
+        isHead: column === 0,
+        cell: ({ runId, cells }) =>
+          column === 0 && runId ? (
+            <button type="button" onClick={() => onOpen(runId)}>
+              {cells[0]}
+            </button>
+          ) : (
+            cells[column]
+          )
+      }))}
+    />
+  );
 }
 
 /** What of the model a card shows; where it is the same nothing is drawn again. */

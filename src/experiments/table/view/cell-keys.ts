@@ -1,5 +1,4 @@
-import type { CellKeyboardEvent, CellKeyDownArgs } from 'react-data-grid';
-
+import type { CellKeyboardEvent, CellKeyDownArgs } from '../../../core/ui/grid';
 import { NAME } from '../column-messages';
 import { levelOf } from '../groups';
 import type { RunTableModel } from '../model';

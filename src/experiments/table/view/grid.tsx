@@ -1,9 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import type { Column, DataGridHandle } from 'react-data-grid';
-import DataGrid from 'react-data-grid';
-import 'react-data-grid/lib/styles.css';
 
+import type { GridColumn } from '../../../core/ui/grid';
+import { Grid } from '../../../core/ui/grid';
 import { useLasting } from '../../../core/ui/hooks';
 import { useSignalled } from '../../view/hooks';
 import { NAME, columnLabel, defaultWidth } from '../column-messages';
@@ -29,7 +28,7 @@ const HEAD_PX = 34;
 const STALE_MS = 200;
 
 /** The rows, of which those that are seen are in the page. */
-export function Grid(props: Grid.IProps): React.ReactElement {
+export function RunGrid(props: RunGrid.IProps): React.ReactElement {
   const { model, trans } = props;
   const { windows, selection, scales } = model;
   const snapshot = useSignalled(windows.changed, () => windows.snapshot);
@@ -39,7 +38,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   const [selectionRevision, reselect] = useRevision(selection.changed);
   const [scaleRevision] = useRevision(scales.changed);
   const [colorRevision] = useRevision(runColors.changed);
-  const grid = React.useRef<DataGridHandle>(null);
+  const grid = React.useRef<HTMLDivElement>(null);
   const scrolled = React.useRef(0);
 
   const { rows, switching } = snapshot;
@@ -70,14 +69,14 @@ export function Grid(props: Grid.IProps): React.ReactElement {
     [opened]
   );
   React.useEffect(() => {
-    const node = grid.current?.element;
+    const node = grid.current;
     // Even to set it to what it is lays the page out.
     if (node && switching && scrolled.current > 0) {
       node.scrollTop = 0;
     }
   }, [switching]);
   React.useEffect(() => {
-    const node = grid.current?.element;
+    const node = grid.current;
     if (!node) {
       return;
     }
@@ -86,21 +85,6 @@ export function Grid(props: Grid.IProps): React.ReactElement {
     observer.observe(node);
     return () => observer.disconnect();
   }, [model]);
-
-  // Not the grid's own `role`: it would add an element that takes the focus for whole rows
-  // and has no role itself.
-  React.useLayoutEffect(() => {
-    const role = groups.length > 0 ? 'treegrid' : 'grid';
-    grid.current?.element?.setAttribute('role', role);
-  }, [groups]);
-
-  const sortOf = (names: readonly { columnKey: string; direction: string }[]) =>
-    model.setView({
-      sort: names.map(({ columnKey, direction }) => ({
-        column: columnKey,
-        descending: direction === 'DESC'
-      }))
-    });
 
   /** With Shift a column is added to the sort; the menu opens by keyboard. */
   const onHeadKey = (event: React.KeyboardEvent) => {
@@ -147,8 +131,8 @@ export function Grid(props: Grid.IProps): React.ReactElement {
         }
       }}
     >
-      <DataGrid
-        ref={grid}
+      <Grid
+        element={grid}
         className="gol-RunTable-rdg"
         aria-label={trans.__('Runs')}
         rows={rows}
@@ -159,11 +143,9 @@ export function Grid(props: Grid.IProps): React.ReactElement {
         selectedRows={selected}
         // Rows may be selected that are not in `rows` yet: the model does it.
         onSelectedRowsChange={reselect}
-        sortColumns={sort.map(({ column, descending }) => ({
-          columnKey: column,
-          direction: descending ? 'DESC' : 'ASC'
-        }))}
-        onSortColumnsChange={sortOf}
+        grouped={groups.length > 0}
+        sort={sort}
+        onSort={sort => model.setView({ sort: [...sort] })}
         onScroll={event => {
           scrolled.current = event.currentTarget.scrollTop;
           wantSeen(model, event.currentTarget);
@@ -212,7 +194,7 @@ export function Grid(props: Grid.IProps): React.ReactElement {
   );
 }
 
-export namespace Grid {
+export namespace RunGrid {
   export interface IProps {
     model: RunTableModel;
     trans: TranslationBundle;
@@ -266,8 +248,8 @@ function headOf(target: EventTarget): string | null {
 function dataColumn(
   shown: IShownColumn,
   groups: readonly string[],
-  props: Grid.IProps
-): Column<IRow> {
+  props: RunGrid.IProps
+): GridColumn<IRow> {
   const { model, trans } = props;
   const { name, colored = false } = shown;
   const numeric = ['start_time', 'end_time'].includes(name)

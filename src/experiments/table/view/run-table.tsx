@@ -21,7 +21,7 @@ import type { IRow } from '../rows';
 import { valueOf } from '../rows';
 
 import { ColumnsDrawer } from './columns-drawer';
-import { Grid } from './grid';
+import { RunGrid } from './grid';
 import { Notices } from './notices';
 import { RunDrawer } from './run-drawer';
 import { StatusLine } from './status-line';
@@ -107,7 +107,7 @@ export function RunTable(props: RunTable.IProps): React.ReactElement {
             </div>
           )}
           {model.shown.length > 0 && (
-            <Grid
+            <RunGrid
               model={model}
               trans={trans}
               onColumnMenu={(column, left, top) =>

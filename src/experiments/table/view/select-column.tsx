@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
-import type { Column } from 'react-data-grid';
 
+import type { GridColumn } from '../../../core/ui/grid';
 import { useSignalled } from '../../view/hooks';
 import { NAME } from '../column-messages';
 import { idsBelow, keyOf } from '../groups';
@@ -23,7 +23,7 @@ interface ISelecting {
 }
 
 /** Boxes that select runs. */
-export function selectColumn(props: ISelecting): Column<IRow> {
+export function selectColumn(props: ISelecting): GridColumn<IRow> {
   const { model, trans } = props;
   return {
     key: SELECT,

@@ -1,7 +1,7 @@
 import * as React from 'react';
-import type { RenderRowProps } from 'react-data-grid';
-import { Row } from 'react-data-grid';
 
+import type { RenderRowProps } from '../../../core/ui/grid';
+import { GridRow } from '../../../core/ui/grid';
 import { levelOf } from '../groups';
 import type { IRow } from '../rows';
 
@@ -12,7 +12,7 @@ export function treeRow(
   return (key, props) => {
     const { group, id } = props.row;
     return (
-      <Row
+      <GridRow
         key={key}
         {...props}
         aria-level={

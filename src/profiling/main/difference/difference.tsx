@@ -9,11 +9,11 @@ import {
   ResourceView,
   Tabs
 } from '../../../core';
+import type { ISort } from '../../../core/ui/grid';
 import type { IChange, IDifference, IProfile } from '../../service';
 import { DownloadButton } from '../download';
-import { Grid } from '../tables/grid';
+import { SumsGrid } from '../tables/grid';
 import { OneTable } from '../tables/one-table';
-import type { ISort } from '../tables/rows';
 import { arranged } from '../tables/rows';
 
 import { changeColumns } from './columns';
@@ -266,7 +266,7 @@ function Changes(props: {
           trans={trans}
         />
       </div>
-      <Grid
+      <SumsGrid
         label={name}
         columns={columns}
         shown={shown}

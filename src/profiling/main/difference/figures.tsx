@@ -1,8 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import type { ISort } from '../../../core/ui/grid';
 import type { IDifference, IFigure } from '../../service';
-import type { ISort } from '../tables/rows';
 
 import {
   differenceText,

@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { EmptyState } from '../../../core';
+import type { ISort } from '../../../core/ui/grid';
 import type {
   IMeasuredKernel,
   IMeasurement,
@@ -9,8 +10,7 @@ import type {
 } from '../../service';
 import { DownloadButton } from '../download';
 import type { IPlaces } from '../places';
-import { Grid } from '../tables/grid';
-import type { ISort } from '../tables/rows';
+import { SumsGrid } from '../tables/grid';
 import { arranged } from '../tables/rows';
 
 import { measuredColumns } from './columns';
@@ -97,7 +97,7 @@ export function MeasuredView(props: MeasuredView.IProps): React.ReactElement {
           { '--gol-rows': Math.max(rows.length, 1) } as React.CSSProperties
         }
       >
-        <Grid
+        <SumsGrid
           label={trans.__('Measured kernels')}
           columns={columns}
           shown={shown}

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { DataTable } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { deviceName, median, straggler } from '../parts';
@@ -50,79 +51,62 @@ export function Ranks(props: Ranks.IProps): React.ReactElement {
           {trans.__('All ranks on one timeline')}
         </button>
       </p>
-      <div
-        className="gol-Profile-scroll"
-        role="region"
-        aria-label={trans.__('Ranks side by side')}
-        tabIndex={0}
-      >
-        <table className="gol-Profile-table gol-Ranks">
-          <caption className="gol-VisuallyHidden">
-            {trans.__('Ranks side by side')}
-          </caption>
-          <thead>
-            <tr>
-              <th scope="col">{trans.__('Rank')}</th>
-              {fields.map(([field, label]) => (
-                <th key={field} scope="col">
-                  {label}
-                </th>
-              ))}
-              <th
-                scope="col"
-                title={trans.__('Compute against the median of the ranks')}
-              >
-                {trans.__('Against the median')}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {devices.map(device => (
-              <tr
-                key={`${device.rank}:${device.device}`}
-                className={device.rank === marked ? 'gol-mod-slow' : undefined}
-              >
-                <th scope="row">
-                  <button
-                    type="button"
-                    className="gol-LinkButton"
-                    title={trans.__(
-                      'Show the timeline of rank %1',
-                      device.rank
-                    )}
-                    onClick={() => onRank(device.rank)}
-                  >
-                    {deviceName(device, summary.ranks, trans)}
-                  </button>
-                  {device.rank === marked && (
-                    <span className="gol-Ranks-slow">
-                      {late ? trans.__('late') : trans.__('slow')}
-                    </span>
-                  )}
-                </th>
-                {fields.map(([field]) => (
-                  <td key={field}>
-                    <span
-                      className="gol-Ranks-bar"
-                      aria-hidden="true"
-                      style={{
-                        width: `${(device[field] / most.get(field)!) * 100}%`,
-                        background: `var(--gol-part-${PART[field]})`
-                      }}
-                    />
-                    {formatMicroseconds(device[field])}
-                  </td>
-                ))}
-                <td>
-                  {middle > 0
-                    ? signedShare(device.compute_us / middle - 1)
-                    : '–'}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <DataTable
+        caption={trans.__('Ranks side by side')}
+        region="gol-Profile-scroll"
+        className="gol-Profile-table gol-Ranks"
+        rows={devices}
+        rowKey={({ rank, device }) => `${rank}:${device}`}
+        rowClass={({ rank }) => (rank === marked ? 'gol-mod-slow' : undefined)}
+        columns={[
+          {
+            id: 'rank',
+            title: trans.__('Rank'),
+            isHead: true,
+            cell: device => (
+              <>
+                <button
+                  type="button"
+                  className="gol-LinkButton"
+                  title={trans.__('Show the timeline of rank %1', device.rank)}
+                  onClick={() => onRank(device.rank)}
+                >
+                  {deviceName(device, summary.ranks, trans)}
+                </button>
+                {device.rank === marked && (
+                  <span className="gol-Ranks-slow">
+                    {late ? trans.__('late') : trans.__('slow')}
+                  </span>
+                )}
+              </>
+            )
+          },
+          ...fields.map(([field, title]) => ({
+            id: field,
+            title,
+            cell: (device: IProfileSummary['devices'][number]) => (
+              <>
+                <span
+                  className="gol-Ranks-bar"
+                  aria-hidden="true"
+                  style={{
+                    width: `${(device[field] / most.get(field)!) * 100}%`,
+                    background: `var(--gol-part-${PART[field]})`
+                  }}
+                />
+                {formatMicroseconds(device[field])}
+              </>
+            )
+          })),
+          {
+            id: 'median',
+            title: trans.__('Against the median'),
+            titleTip: trans.__('Compute against the median of the ranks'),
+            cell: ({ compute_us }) =>
+              middle > 0 ? signedShare(compute_us / middle - 1) : '–'
+          }
+        ]}
+      />
     </>
   );
 }

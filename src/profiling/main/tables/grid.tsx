@@ -1,33 +1,27 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
+
 import type {
   CellKeyboardEvent,
   CellKeyDownArgs,
-  Column,
-  DataGridHandle
-} from 'react-data-grid';
-import DataGrid from 'react-data-grid';
-import 'react-data-grid/lib/styles.css';
+  GridColumn,
+  ISort
+} from '../../../core/ui/grid';
+import { Grid } from '../../../core/ui/grid';
 
-import type { IColumn, ISort, Shown } from './rows';
+import type { IColumn, Shown } from './rows';
 import { groupValue } from './rows';
 
 const ROW_PX = 26;
 const HEAD_PX = 32;
 
-/** A table of any length, of which the rows that are seen are in the page. Arrows go from cell to cell, Tab on. */
-export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
+/** A grid of rows or groups of rows. Arrows go from cell to cell, Tab on. */
+export function SumsGrid<R>(props: SumsGrid.IProps<R>): React.ReactElement {
   const { label, columns, shown, sort, grouped, trans } = props;
-  const grid = React.useRef<DataGridHandle>(null);
-  // Not the grid's own `role`: see the run table.
-  React.useLayoutEffect(() => {
-    grid.current?.element?.setAttribute('role', grouped ? 'treegrid' : 'grid');
-  }, [grouped]);
-
   const most = React.useMemo(() => largest(columns, shown), [columns, shown]);
   const drawn = React.useMemo(
     () =>
-      columns.map((column, place): Column<Shown<R>> => {
+      columns.map((column, place): GridColumn<Shown<R>> => {
         const numeric = place > 0 && column.words !== undefined;
         return {
           key: column.id,
@@ -73,31 +67,19 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
 
   return (
     <div className="gol-Grid-keys" onKeyDownCapture={leaveByTab}>
-      <DataGrid
-        ref={grid}
+      <Grid
         className="gol-Grid"
         aria-label={label}
         rows={shown}
         columns={drawn}
         rowHeight={ROW_PX}
         headerRowHeight={HEAD_PX}
-        sortColumns={[
-          {
-            columnKey: sort.column,
-            direction: sort.descending ? 'DESC' : 'ASC'
-          }
-        ]}
-        onSortColumnsChange={([first]) => {
-          // The grid's third state is no order at all; here the first comes again.
-          props.onSort(
-            first
-              ? {
-                  column: first.columnKey,
-                  descending: first.direction === 'DESC'
-                }
-              : { ...sort, descending: !sort.descending }
-          );
-        }}
+        grouped={grouped}
+        sort={[sort]}
+        // The grid's third state is no order at all; here the first comes again.
+        onSort={([first]) =>
+          props.onSort(first ?? { ...sort, descending: !sort.descending })
+        }
         onCellKeyDown={(args, event) => onKey(props, args, event)}
         onSelectedCellChange={({ row }) => {
           // The head of the table is no row.
@@ -118,7 +100,7 @@ export function Grid<R>(props: Grid.IProps<R>): React.ReactElement {
   );
 }
 
-export namespace Grid {
+export namespace SumsGrid {
   export interface IProps<R> {
     /** What the table holds; read aloud. */
     label: string;
@@ -155,7 +137,7 @@ function leaveByTab(event: React.KeyboardEvent): void {
 }
 
 function onKey<R>(
-  { onToggle }: Grid.IProps<R>,
+  { onToggle }: SumsGrid.IProps<R>,
   args: CellKeyDownArgs<Shown<R>>,
   event: CellKeyboardEvent
 ): void {

@@ -2,10 +2,11 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, EmptyState } from '../../../core';
+import type { ISort } from '../../../core/ui/grid';
 import { DownloadButton } from '../download';
 
-import { Grid } from './grid';
-import type { IColumn, ISort } from './rows';
+import { SumsGrid } from './grid';
+import type { IColumn } from './rows';
 import { arranged } from './rows';
 
 /** A table with a filter, groups and what saves it. */
@@ -104,7 +105,7 @@ export function OneTable<R>(props: OneTable.IProps<R>): React.ReactElement {
       </div>
       {props.note && <p className="gol-Profile-quiet">{props.note}</p>}
       {rows.length > 0 ? (
-        <Grid
+        <SumsGrid
           label={name}
           columns={columns}
           shown={shown}

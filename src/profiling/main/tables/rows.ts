@@ -1,6 +1,8 @@
 /** Rows of a table as a person wants them: filtered, sorted, below the heads of their groups. */
 import type { ReactNode } from 'react';
 
+import type { ISort } from '../../../core/ui/grid';
+
 export type Value = string | number | null;
 
 export interface IColumn<R> {
@@ -19,11 +21,6 @@ export interface IColumn<R> {
   readonly whole?: number;
   /** What is seen in place of the value's text, never of the first column. A link takes `tabIndex`: it has the focus where its cell is selected. */
   readonly draw?: (row: R, tabIndex: number) => ReactNode;
-}
-
-export interface ISort {
-  readonly column: string;
-  readonly descending: boolean;
 }
 
 /** A row, or the head of a group of rows. */

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { DataTable } from '../../../core';
 import { formatMicroseconds, ranksText } from '../../figures';
 import type { ICollectiveMoment, ITimelineSlice } from '../service';
 
@@ -20,32 +21,38 @@ export function Collective(props: {
     <div className="gol-Timeline-collective">
       <h4>{trans.__('The same collective on all ranks')}</h4>
       <p>{lateWords(collective, trans)}</p>
-      <table className="gol-Timeline-sums">
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Rank')}</th>
-            <th scope="col">{trans.__('Began after the first')}</th>
-            <th scope="col">{trans.__('Duration')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {parts.map(({ rank, slice, late_us }) => (
-            <tr key={rank} aria-current={slice.slice === own || undefined}>
-              <td>
-                <button
-                  type="button"
-                  className="gol-LinkButton"
-                  onClick={() => onGo(slice)}
-                >
-                  {trans.__('Rank %1', rank)}
-                </button>
-              </td>
-              <td>{formatMicroseconds(late_us)}</td>
-              <td>{formatMicroseconds(slice.dur_us)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <DataTable
+        caption={trans.__('The same collective on all ranks')}
+        className="gol-Timeline-sums"
+        rows={parts}
+        rowKey={({ rank }) => String(rank)}
+        isCurrent={({ slice }) => slice.slice === own}
+        columns={[
+          {
+            id: 'rank',
+            title: trans.__('Rank'),
+            cell: ({ rank, slice }) => (
+              <button
+                type="button"
+                className="gol-LinkButton"
+                onClick={() => onGo(slice)}
+              >
+                {trans.__('Rank %1', rank)}
+              </button>
+            )
+          },
+          {
+            id: 'late',
+            title: trans.__('Began after the first'),
+            cell: ({ late_us }) => formatMicroseconds(late_us)
+          },
+          {
+            id: 'duration',
+            title: trans.__('Duration'),
+            cell: ({ slice }) => formatMicroseconds(slice.dur_us)
+          }
+        ]}
+      />
       <p className="gol-Note">
         {trans.__(
           'The clocks of these ranks are known to ±%1.',

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { IconButton } from '../../../core';
+import { DataTable, IconButton } from '../../../core';
 import { formatMicroseconds, formatShare } from '../../figures';
 import { formatValue } from '../counters';
 import type { TimelineModel } from '../model';
@@ -231,28 +231,40 @@ function RangeSums(props: {
           formatMicroseconds(sums.busy_us)
         )}
       </p>
-      <table className="gol-Timeline-sums">
-        <thead>
-          <tr>
-            <th scope="col">{trans.__('Name')}</th>
-            <th scope="col">{trans.__('Kind')}</th>
-            <th scope="col">{trans.__('Count')}</th>
-            <th scope="col">{trans.__('Time')}</th>
-            <th scope="col">{trans.__('Share')}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {sums.names.map(each => (
-            <tr key={each.name}>
-              <td title={each.name}>{each.name}</td>
-              <td>{kindWord(each.kind, trans)}</td>
-              <td>{each.count.toLocaleString()}</td>
-              <td>{formatMicroseconds(each.total_us)}</td>
-              <td>{formatShare(each.total_us, total)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <DataTable
+        caption={trans.__('Slices by name')}
+        className="gol-Timeline-sums"
+        rows={sums.names}
+        rowKey={({ name }) => name}
+        columns={[
+          {
+            id: 'name',
+            title: trans.__('Name'),
+            cell: ({ name }) => name,
+            tip: ({ name }) => name
+          },
+          {
+            id: 'kind',
+            title: trans.__('Kind'),
+            cell: ({ kind }) => kindWord(kind, trans)
+          },
+          {
+            id: 'count',
+            title: trans.__('Count'),
+            cell: ({ count }) => count.toLocaleString()
+          },
+          {
+            id: 'time',
+            title: trans.__('Time'),
+            cell: ({ total_us }) => formatMicroseconds(total_us)
+          },
+          {
+            id: 'share',
+            title: trans.__('Share'),
+            cell: ({ total_us }) => formatShare(total_us, total)
+          }
+        ]}
+      />
       {(sums.more_names ?? 0) > 0 && (
         <p className="gol-Note">
           {trans._n('%1 more name', '%1 more names', sums.more_names ?? 0)}

@@ -1,4 +1,4 @@
-import './mock-confirm';
+import '../../profiling/__tests__/mock-confirm';
 
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
@@ -7,8 +7,8 @@ import { CommandRegistry } from '@lumino/commands';
 
 import { confirm } from '../../core/ui/confirm';
 import { Bench } from '../../tasks/__tests__/support';
-import type { SetChoice } from '../nsight';
-import { NsightCommandIDs, addNsightCommands } from '../nsight';
+import { NsightCommandIDs, addNsightCommands } from '../nsight/commands';
+import type { SetChoice } from '../nsight/set-choice';
 
 const made = {
   name: 'python3-nsight',
@@ -28,6 +28,7 @@ const specs = {
 };
 const changeKernel = jest.fn(() => Promise.resolve());
 const refreshSpecs = jest.fn(() => Promise.resolve());
+let offered = true;
 let bench: Bench;
 let commands: CommandRegistry;
 
@@ -48,7 +49,8 @@ function begin(
     notebooks: {
       currentWidget: { sessionContext: { session, changeKernel } }
     } as unknown as INotebookTracker,
-    palette: null
+    palette: null,
+    isOffered: () => offered
   });
 }
 
@@ -79,6 +81,15 @@ describe('a kernel with Nsight', () => {
     bench.dispose();
     begin('', {});
     expect(enabled()).toEqual([false, false, false]);
+  });
+
+  it('is not in menus where the administrator switched it off', () => {
+    begin('python3', {});
+    const visible = () => commands.isVisible(NsightCommandIDs.restart);
+    expect(visible()).toBe(true);
+    offered = false;
+    expect(visible()).toBe(false);
+    offered = true;
   });
 
   it('is started once the person agreed to lose their variables', async () => {

@@ -2,14 +2,13 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { Dialog, ICommandPalette } from '@jupyterlab/apputils';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
-import type { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget, refreshIcon } from '@jupyterlab/ui-components';
-import * as React from 'react';
+import { refreshIcon } from '@jupyterlab/ui-components';
 
-import type { components } from '../api/generated';
-import type { IGenOpsCore } from '../core';
-import { confirm } from '../core';
-import { definer } from '../core/commands';
+import type { components } from '../../api/generated';
+import type { IGenOpsCore } from '../../core';
+import { confirm, definer } from '../../core';
+
+import type { SectionSet } from './set-choice';
 
 export namespace NsightCommandIDs {
   export const restart = 'genops:restart-with-nsight';
@@ -19,7 +18,6 @@ export namespace NsightCommandIDs {
 
 type INewKernel = components['schemas']['NewNsightKernel'];
 type Product = INewKernel['product'];
-type SectionSet = INewKernel['section_set'];
 
 /** What the Lab puts into the metadata of kernelspecs under Nsight. */
 interface INsightMetadata {
@@ -33,11 +31,13 @@ export interface INsightOptions {
   core: IGenOpsCore;
   notebooks: INotebookTracker;
   palette: ICommandPalette | null;
+  /** Whether the server offers them, as far as that is known. */
+  isOffered: () => boolean;
 }
 
 /** Add the commands; the kernel menu has them through the schema. */
 export function addNsightCommands(options: INsightOptions): void {
-  const { app, core, notebooks, palette } = options;
+  const { app, core, notebooks, palette, isOffered } = options;
   const { trans } = core;
   const define = definer(app, palette, trans);
   const kernelOf = (panel: NotebookPanel | null) =>
@@ -93,6 +93,7 @@ export function addNsightCommands(options: INsightOptions): void {
     ),
     icon: refreshIcon,
     args: {},
+    isVisible: isOffered,
     isEnabled: () => {
       const name = kernelOf(notebooks.currentWidget);
       return name !== '' && underOf(name)?.nsight !== 'systems';
@@ -119,10 +120,12 @@ export function addNsightCommands(options: INsightOptions): void {
     ),
     icon: refreshIcon,
     args: {},
+    isVisible: isOffered,
     // Also from there to another set.
     isEnabled: () => kernelOf(notebooks.currentWidget) !== '',
     execute: () =>
       restart('compute', async version => {
+        const { SetChoice } = await import('./set-choice');
         const body = new SetChoice(version, trans);
         const yes = await sure(
           trans.__('Restart the kernel with Nsight Compute?'),
@@ -137,6 +140,7 @@ export function addNsightCommands(options: INsightOptions): void {
     caption: trans.__('Start the notebook’s kernel anew, by itself'),
     icon: refreshIcon,
     args: {},
+    isVisible: isOffered,
     isEnabled: () => !!underOf(kernelOf(notebooks.currentWidget))?.of,
     execute: async () => {
       const panel = notebooks.currentWidget;
@@ -156,80 +160,4 @@ export function addNsightCommands(options: INsightOptions): void {
       }
     }
   });
-}
-
-/** What the restart does, and how much of each kernel is measured: ncu takes that when it starts. */
-export class SetChoice extends ReactWidget {
-  constructor(version: string, trans: TranslationBundle) {
-    super();
-    this.addClass('gol-Form-host');
-    this._version = version;
-    this._trans = trans;
-  }
-
-  chosen: SectionSet = 'basic';
-
-  protected override render(): React.ReactElement {
-    const trans = this._trans;
-    const sets: [SectionSet, string, string][] = [
-      [
-        'basic',
-        trans.__('Basic'),
-        trans.__(
-          'How busy compute and memory are, occupancy, registers. The quickest: some ten runs of each kernel.'
-        )
-      ],
-      [
-        'detailed',
-        trans.__('Detailed'),
-        trans.__(
-          'Also memory by level, FLOPs for the roofline, and the costly instructions. Some twenty runs of each kernel.'
-        )
-      ],
-      [
-        'full',
-        trans.__('Full'),
-        trans.__(
-          'Also why warps wait, and all tables of memory. Some forty runs of each kernel.'
-        )
-      ]
-    ];
-    return (
-      <div className="gol-Form">
-        <p>
-          {trans.__(
-            'Nsight Compute %1 measures only programs that it has started, so the kernel is started anew: its variables are lost. In cells with %2 each kernel of the GPU then runs many times by itself, so that they take far longer; one optimizer step is measured where nothing else is asked for. Other cells are not measured.',
-            this._version,
-            '%%profile'
-          )}
-        </p>
-        <fieldset className="gol-Sources">
-          <legend className="gol-Field-label">
-            {trans.__('Measure of each kernel')}
-          </legend>
-          {sets.map(([name, title, detail]) => (
-            <label key={name} className="gol-Source">
-              <input
-                type="radio"
-                name="gol-nsight-set"
-                value={name}
-                checked={this.chosen === name}
-                onChange={() => {
-                  this.chosen = name;
-                  this.update();
-                }}
-              />
-              <span className="gol-Source-text">
-                <span className="gol-Source-name">{title}</span>
-                <span className="gol-Field-help">{detail}</span>
-              </span>
-            </label>
-          ))}
-        </fieldset>
-      </div>
-    );
-  }
-
-  private _version: string;
-  private _trans: TranslationBundle;
 }

@@ -1,0 +1,36 @@
+"""What crosses the wire of kernels under Nsight's tools."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+NsightProduct = Literal["systems", "compute"]
+#: What Nsight Compute measures of each kernel: sets of its own, each with all of the one before.
+SectionSet = Literal["basic", "detailed", "full"]
+
+
+class NsightTool(msgspec.Struct, frozen=True, kw_only=True):
+    """Nsight Systems or Nsight Compute on this machine; ``trouble`` is why it cannot be used, empty where it can."""
+
+    product: NsightProduct
+    path: str = ""
+    version: str = ""
+    trouble: str = ""
+
+
+class NewNsightKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """The kernelspec that is wanted under one of Nsight's tools; ``section_set`` is for Nsight Compute."""
+
+    kernel_name: str = "python3"
+    product: NsightProduct = "systems"
+    section_set: SectionSet = "basic"
+
+
+class NsightKernel(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernelspec whose kernels are started under one of Nsight's tools, of this version."""
+
+    name: str
+    display_name: str
+    version: str
