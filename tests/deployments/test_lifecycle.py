@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
@@ -17,7 +18,7 @@ from genops_lab.deployments.records import Records
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
-from .conftest import ask, deploy, process_of, register, shown
+from .conftest import ask, deploy, handle_of, handle_path, key_of, process_of, register, shown
 
 
 @pytest.fixture
@@ -44,7 +45,9 @@ def test_double_clicks_begin_one_deployment_whose_task_tells_how_it_goes(
     assert found.url in task.message
     pid = process_of(rooms, "clicked").pid
     stopped = rooms.run(rooms.deployments.stop_deployment("clicked"))
-    assert (stopped.state, stopped.url, stopped.key) == ("stopped", "", "")
+    assert (stopped.state, stopped.url) == ("stopped", "")
+    with pytest.raises(Conflict, match="no key"):
+        key_of(rooms, "clicked")
     assert not runs(pid)
     assert rooms.run(rooms.deployments.stop_deployment("clicked")).state == "stopped"
     for _ in range(2):
@@ -72,8 +75,16 @@ def test_a_killed_process_is_noticed_and_what_ended_unseen_is_told_so(rooms: Roo
         ("running", 1, "ended", "It ended while no Lab was looking"),
         ("preparing", 1, "failed", "The Lab ended while it prepared this."),
     ):
-        changes = {"pid": os.getpid(), "pid_created": 1.0, "outlives_server": outlives_server}
-        records.change(records.get("killed"), state=state, **changes)
+        handle = msgspec.structs.replace(
+            handle_of(rooms, "killed"),
+            pid=os.getpid(),
+            pid_created=1.0,
+            outlives_server=bool(outlives_server),
+        )
+        if state == "preparing":
+            handle = msgspec.structs.replace(handle, pid=None, begun=False)
+        handle_path(rooms, "killed").write_bytes(msgspec.json.encode(handle))
+        records.change(records.get("killed"), state=state)
         found = rooms.run(rooms.deployments.get_deployment("killed"))
         assert found.state == told
         assert found.message.startswith(message)
@@ -86,11 +97,12 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
     before = second_lab.settled("lasting")
     assert before.state == "running"
     assert not before.outlives_server
+    key = key_of(second_lab, "lasting")
     second_lab.close()
     second_lab.__post_init__()
     found = second_lab.run(second_lab.deployments.get_deployment("lasting"))
-    assert (found.state, found.url, found.key) == ("running", before.url, before.key)
-    assert ask(found.url, found.key, digits.inputs.tolist())[1] == {"predictions": digits.predictions}
+    assert (found.state, found.url, key_of(second_lab, "lasting")) == ("running", before.url, key)
+    assert ask(found.url, key, digits.inputs.tolist())[1] == {"predictions": digits.predictions}
     # Nobody uses or renews it: the lease of 8 s ends it.
     ended = eventually(
         lambda: second_lab.run(second_lab.deployments.get_deployment("lasting")),
@@ -150,7 +162,9 @@ def test_a_pickle_is_loaded_only_when_confirmed_or_recorded_by_a_run_of_ours(
     assert logged.run_id in check.reason
     deploy(rooms, "pickled")
     found = rooms.settled("pickled")
-    assert ask(found.url, found.key, logged.inputs.tolist())[1] == {"predictions": logged.predictions}
+    assert ask(found.url, key_of(rooms, "pickled"), logged.inputs.tolist())[1] == {
+        "predictions": logged.predictions
+    }
     rooms.run(rooms.deployments.stop_deployment("pickled"))
 
 
@@ -206,7 +220,8 @@ def test_stopping_answers_the_requests_in_flight(rooms: Rooms, training: Trainin
     deploy(rooms, "slow", trust=shown(rooms, "slow"))
     found = rooms.settled("slow")
     answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.append(ask(found.url, found.key, [[1.0]])))
+    key = key_of(rooms, "slow")
+    thread = threading.Thread(target=lambda: answers.append(ask(found.url, key, [[1.0]])))
     thread.start()
     time.sleep(0.5)
     assert rooms.run(rooms.deployments.stop_deployment("slow")).state == "stopped"
@@ -251,7 +266,7 @@ def test_a_torch_model_without_pickle_answers_as_in_the_notebook(rooms: Rooms, t
     environment = process_of(rooms, "network").environ()
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     for count in (1, 4):
-        status, answer = ask(found.url, found.key, inputs[:count].tolist())
+        status, answer = ask(found.url, key_of(rooms, "network"), inputs[:count].tolist())
         assert status == 200
         expected = network(torch.from_numpy(inputs[:count])).detach().numpy()
         np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-5)
