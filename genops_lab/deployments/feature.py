@@ -27,8 +27,8 @@ def _provide(services: Services) -> None:
     from .targets.local import LocalTarget
 
     def local(get: Get) -> LocalTarget:
-        folder = get(Settings).data_dir
-        return LocalTarget(folder / "deployments", Environments(folder / "environments"))
+        environments = Environments(get(Settings).data_dir / "environments")
+        return LocalTarget(get(Settings).data_dir / "deployments", environments)
 
     services.provide(LocalTarget, local)
     services.provide(

@@ -74,9 +74,8 @@ class DeploymentsService(Service):
         self._tasks = tasks
         self._target = target
         self._records = Records(store)
-        root = private_dir(settings.data_dir / "deployments")
-        self._preparing = private_dir(root / ".preparing")
-        self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities())
+        self._root = private_dir(settings.data_dir / "deployments")
+        self._checker = ModelChecker(self._root / ".checked", registry, store, target.capabilities())
         self._task_ids: dict[str, str] = {}
         self._supervision = Supervision(self._look, target, events, live)
 
@@ -173,7 +172,7 @@ class DeploymentsService(Service):
 
     def _lock_of(self, record: Record) -> Path:
         """The file that whoever prepares a deployment holds a lock on, so that a killed Lab's is known for one."""
-        return self._preparing / f"{record.name}-{int(record.created_at * 1e6)}"
+        return self._root / f".preparing-{record.name}-{int(record.created_at * 1e6)}"
 
     def _start(self, record: Record, checked: Checked, lock: FileLock) -> None:
         async def work(handle: TaskHandle) -> str:

@@ -24,12 +24,12 @@ def find(name: str) -> Deployment:
 
 def key_of(name: str) -> str:
     """The key that requests to the deployment must carry. Raises Refused when there is none."""
-    return str(_ask(name, "/key")["key"])
+    return str(_ask(name, "key")["key"])
 
 
 def _ask(name: str, what: str = "") -> Any:
     try:
-        return lab.call("GET", "/v1/deployments/" + lab.segment(name) + what)
+        return lab.call("GET", f"/v1/deployments/{lab.segment(name)}" + (f"/{what}" if what else ""))
     except Refused as refused:
         if refused.status != 404:
             raise

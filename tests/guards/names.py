@@ -204,7 +204,7 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake
+/tracking/wake /v1/deployments/
 """,
 )
 
@@ -330,17 +330,16 @@ TABLES = _lines(
     """
 alembic_version.version_num
 deployments.created_at
-deployments.folder
+deployments.generation
 deployments.hint
 deployments.lease_until
 deployments.message
 deployments.model
 deployments.name
-deployments.outlives_server
-deployments.pid
-deployments.pid_created
-deployments.port
+deployments.revision
+deployments.spec
 deployments.state
+deployments.target
 deployments.version
 former_stores.digest
 former_stores.state
@@ -451,6 +450,8 @@ tracked_runs.state
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
+deployments.spec: allow_pickle lease_s
+deployments/NAME/process.json: begun generation outlives_server pid pid_created revision version wanted
 deployments/NAME/state.json: errors hint latency_ms lease_until message pid port requests state
 display of cut outputs: bytes displays kernel_id lines msg_id running tail
 profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
@@ -508,9 +509,9 @@ genops compute:
 genops deploy: --json --name --timeout --trust --version --wait model
 genops deployments delete: --json name
 genops deployments list: --json
-genops deployments logs: --json --lines -n name
+genops deployments logs: --follow --json --lines -f -n name
 genops deployments renew: --json name
-genops deployments show: --json name
+genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json

@@ -195,9 +195,7 @@ class LocalTarget(DeploymentTarget):
     def _place(self, spec: DeploymentSpec, generation: int) -> None:
         with self._changing(spec.name):
             folder, written = self._folder(spec.name), self._written(spec.name)
-            if written is not None and (
-                written.generation > generation or written.revision == spec.revision
-            ):
+            if written is not None and (written.generation > generation or written.revision == spec.revision):
                 return
             fresh = private_dir(self._root / f".new-{spec.name}-{spec.revision}")
             for each in self._unplaced(spec.name):
