@@ -45,6 +45,14 @@ export class DeploymentsService {
     await this._api.http.DELETE('/deployments/{name}', path(name));
   }
 
+  /** The key that requests must carry; the audit log notes who asked. */
+  async key(name: string): Promise<string> {
+    const found = await this._api.data(
+      this._api.http.GET('/deployments/{name}/key', path(name))
+    );
+    return found.key;
+  }
+
   /** The last lines of a deployment's log. */
   async log(name: string, lines: number): Promise<string[]> {
     const tail = await this._api.data(

@@ -12,11 +12,13 @@ import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.settings import Settings
+from genops_lab.core.store.tables import deployments
 from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
 from genops_lab.deployments.records import Records
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
+from tests.support.warm import cold_scoring
 
 from .conftest import ask, deploy, handle_of, handle_path, key_of, process_of, register, shown
 
@@ -111,6 +113,31 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
     )
     assert ended.state == "ended"
     assert "lease" in ended.message
+
+
+def test_what_an_older_version_started_goes_on(rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:
+    """It wrote the process into a row of the store, which a migration lets go of, and no handle."""
+    with cold_scoring():
+        deploy(second_lab, "digits", name="older")
+        assert second_lab.settled("older").state == "running"
+    process, key = process_of(second_lab, "older"), key_of(second_lab, "older")
+    second_lab.close()
+    handle_path(rooms, "older").unlink()
+    with rooms.store.transaction() as connection:
+        row = {"target": "", "spec": "{}", "revision": 0, "generation": 0}
+        connection.execute(deployments.update().where(deployments.c.name == "older").values(**row))
+    second_lab.__post_init__()
+    found = second_lab.run(second_lab.deployments.get_deployment("older"))
+    assert (found.state, process_of(second_lab, "older"), key_of(second_lab, "older")) == (
+        "running",
+        process,
+        key,
+    )
+    assert ask(found.url, key, digits.inputs.tolist())[0] == 200
+    renewed = second_lab.run(second_lab.deployments.renew_deployment("older"))
+    assert renewed.lease_until > found.lease_until and runs(process.pid)
+    assert second_lab.run(second_lab.deployments.stop_deployment("older")).state == "stopped"
+    assert not runs(process.pid)
 
 
 def test_unknown_files_are_not_loaded_unasked(rooms: Rooms, training: Training) -> None:
