@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genops_lab.core.loopback import earlier
 
+MAX_LOG_LINES = 5000
 _CHUNK = 64 * 1024
 _MOST = 4 * 1024 * 1024
 _LINE_LENGTH = 4000
@@ -38,11 +39,11 @@ def _end(path: Path, lines: int, until: int | None = None) -> bytes:
 
 
 class LogFollower:
-    """Whole lines that were added since the last look. ``start`` is an offset; the end where it is None."""
+    """Whole lines that were added since the last look."""
 
-    def __init__(self, path: Path, start: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = size_of(path) if start is None else start
+        self._offset = size_of(path)
         self._rest = b""
 
     def earlier(self, lines: int) -> list[str]:

@@ -23,6 +23,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
 from .check import Checked, ModelChecker
+from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
     DeployCheck,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("genops_lab")
 
-MAX_LOG_LINES = 5000
 _POLL_S = 0.15
 
 

@@ -12,6 +12,7 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 
+from .logs import MAX_LOG_LINES
 from .models import Deployment
 from .names import is_name
 from .record import ACTIVE
@@ -21,7 +22,6 @@ log = logging.getLogger("genops_lab")
 
 INTERVAL_S = 0.5
 TOPIC = "deployment"
-_MOST_LINES = 5000
 
 
 class _FollowedLog:
@@ -42,7 +42,7 @@ class _FollowedLog:
     def news(self, started: bool) -> list[str]:
         lines, self._lines = self._lines, []
         if started and self._task.done():
-            self._task = asyncio.ensure_future(self._follow(_MOST_LINES))
+            self._task = asyncio.ensure_future(self._follow(MAX_LOG_LINES))
         return lines
 
     def close(self) -> None:

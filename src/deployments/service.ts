@@ -11,9 +11,7 @@ export class DeploymentsService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IDeployment[]> {
-    return this._api.data(
-      this._api.http.GET('/deployments', { signal })
-    );
+    return this._api.data(this._api.http.GET('/deployments', { signal }));
   }
 
   /** What to know before a version is deployed; the newest where none is named. */
