@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 
 from .completion import deployment_names, model_names
 from .session import Json, Session, command
@@ -146,13 +146,28 @@ def list_deployments(json: Json = False) -> None:
 
 
 @deployments.command("show")
-def show_deployment(name: Name, json: Json = False) -> None:
-    """Show a deployment; its key is in --json alone."""
+def show_deployment(
+    name: Name,
+    with_key: Annotated[
+        bool,
+        typer.Option("--with-key", help="Also the key that requests must carry; the audit log notes it."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show a deployment."""
     with command(json) as session:
+        import msgspec
+
+        from genops_lab.deployments.models import KeyedDeployment
         from genops_lab.deployments.service import DeploymentsService
 
         found = session.call(DeploymentsService.get_deployment, name=name)
-        session.show(found, views.deployment(found), view="deployment")
+        key = ""
+        if with_key:
+            key = session.call(DeploymentsService.get_deployment_key, name=name).key
+            found = KeyedDeployment(**msgspec.structs.asdict(found), key=key)
+        # A notebook would keep it: there it is in the data alone.
+        session.show(found, views.deployment(found, "" if session.notebook else key), view="deployment")
 
 
 @deployments.command("stop")
@@ -189,6 +204,9 @@ def delete_deployment(name: Name, json: Json = False) -> None:
 def show_log(
     name: Name,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=5000, help="How many.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with the lines that come, until it has ended.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show the last lines of a deployment's log."""
@@ -196,5 +214,12 @@ def show_log(
         from genops_lab.deployments.models import LogQuery
         from genops_lab.deployments.service import DeploymentsService
 
-        tail = session.call(DeploymentsService.get_deployment_log, name=name, query=LogQuery(lines=lines))
+        query = LogQuery(lines=lines)
+        if follow:
+            if session.notebook:
+                raise InvalidRequest("A cell cannot follow a log.", hint=f"Open {name} in the GenOps panel.")
+            for news in session.stream(DeploymentsService.follow_deployment_log, name=name, query=query):
+                session.show_line(news, views.log_tail(news))
+            return
+        tail = session.call(DeploymentsService.get_deployment_log, name=name, query=query)
         session.show(tail, views.log_tail(tail))

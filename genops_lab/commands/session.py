@@ -24,7 +24,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import msgspec
@@ -68,18 +68,20 @@ class Session:
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """The answer of an operation: of the running Lab, or of the services in this process."""
+        with _offered():
+            return self._called().call(method, *args, **kwargs)
+
+    def stream(
+        self, method: Callable[Concatenate[S, P], AsyncIterator[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Iterator[R]:
+        """The items of an operation that answers item by item, as they come."""
+        with _offered():
+            yield from self._called().stream(method, *args, **kwargs)
+
+    def _called(self) -> Caller:
         if self._caller is None:
             self._caller = self._connect()
-        try:
-            return self._caller.call(method, *args, **kwargs)
-        except NotFound as error:
-            if error.code != "http":
-                raise
-            raise NotFound(
-                "The running GenOps Lab does not offer this.",
-                hint="Its administrator switched that room off, or it is of another version than this command: "
-                "`genops status` tells.",
-            ) from error
+        return self._caller
 
     def _connect(self) -> Caller:
         from genops_lab.app.features import OPERATIONS
@@ -114,6 +116,13 @@ class Session:
 
             print(render_for_stdout(document), flush=True)
 
+    def show_line(self, data: Any, document: Document) -> None:
+        """One of several answers: with ``--json`` each is a line of its own."""
+        if self.json:
+            print(msgspec.json.encode(data).decode(), flush=True)
+        else:
+            self.show(data, document)
+
     def say(self, message: str) -> None:
         """A remark, on standard error."""
         print(message, file=sys.stderr, flush=True)
@@ -141,6 +150,20 @@ class Session:
         if self._caller is not None:
             self._caller.close()
             self._caller = None
+
+
+@contextlib.contextmanager
+def _offered() -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        if error.code != "http":
+            raise
+        raise NotFound(
+            "The running GenOps Lab does not offer this.",
+            hint="Its administrator switched that room off, or it is of another version than this command: "
+            "`genops status` tells.",
+        ) from error
 
 
 def exit_code(error: GenOpsError) -> int:

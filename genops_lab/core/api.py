@@ -25,15 +25,13 @@ from tornado.iostream import StreamClosedError
 
 from .audit import AuditLog, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import CLIENT, Action, Operation
+from .operations import CLIENT, PREFIXES, UNVERSIONED, Action, Operation
 from .principals import PRINCIPAL, Principal, this_user
 from .services import Services
 
 T = TypeVar("T")
 
 AUTH_RESOURCE = "genops"
-#: Where operations are served: with the version of their wire types, and without, as running kernels know them.
-PREFIXES = ("/genops/v1", "/genops")
 MAX_BODY_BYTES = 16 * 1024 * 1024
 START_TIMEOUT_S = 30.0
 STREAM_KEEPALIVE_S = 15.0
@@ -296,9 +294,11 @@ def socket_handlers(
 
     handlers: list[tuple[str, type[web.RequestHandler]]] = []
     for pattern, group in _by_path(operations).items():
-        members = {operation.method.lower(): verb(operation) for operation in group}
-        handler = type(f"{group[0].name}_SocketHandler", (SocketHandler,), members)
-        handlers += [(f"{prefix}{pattern}", handler) for prefix in PREFIXES]
+        for prefix in PREFIXES:
+            answered = [(prefix == UNVERSIONED and each.former) or each for each in group]
+            members = {operation.method.lower(): verb(operation) for operation in answered}
+            handler = type(f"{group[0].name}_SocketHandler", (SocketHandler,), members)
+            handlers.append((f"{prefix}{pattern}", handler))
     return handlers
 
 

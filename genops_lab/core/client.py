@@ -15,7 +15,7 @@ import msgspec
 
 from .audit import AuditLog, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import Operation
+from .operations import UNVERSIONED, VERSIONED, Operation
 from .principals import PRINCIPAL, this_user
 
 _END = object()
@@ -76,6 +76,7 @@ class SocketCaller:
         self._path = path
         self._timeout_s = timeout_s
         self._operations = by_method(operations)
+        self._prefix = VERSIONED
 
     def call(self, method: Callable[Concatenate[S, P], Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         operation = self._operations[method.__qualname__]
@@ -99,7 +100,7 @@ class SocketCaller:
     @contextmanager
     def _answer(self, operation: Operation, given: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
         """The answer to an operation that is done well. Raises GenOpsError."""
-        path = "/genops" + operation.path
+        path = operation.path
         for name in operation.path_parameters:
             path = path.replace("{" + name + "}", quote(str(given[name]), safe=""))
         if "query" in given:
@@ -108,10 +109,16 @@ class SocketCaller:
         body = msgspec.json.encode(given["body"]) if "body" in given else None
         connection = _UnixConnection(self._path, self._timeout_s)
         try:
-            connection.request(operation.method, path, body)
+            connection.request(operation.method, self._prefix + path, body)
             answer = connection.getresponse()
             if answer.status >= 400:
-                raise GenOpsError.from_info(answer.status, _error_of(answer.status, answer.read()))
+                error = _error_of(answer.status, answer.read())
+                if answer.status == 404 and error.code == "http" and self._prefix == VERSIONED:
+                    self._prefix = UNVERSIONED  # a server of a version without versions
+                    with self._answer(operation, given) as answer:
+                        yield answer
+                    return
+                raise GenOpsError.from_info(answer.status, error)
             yield answer
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(

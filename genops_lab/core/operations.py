@@ -34,6 +34,9 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 #: What an operation does to its resource, in the words of Jupyter's authorizers.
 Action = Literal["read", "write", "execute"]
 
+#: Where operations are served: with the version of their wire types, and without, as running kernels know them.
+VERSIONED, UNVERSIONED = PREFIXES = ("/genops/v1", "/genops")
+
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 _ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
 
@@ -74,7 +77,8 @@ class Operation:
     (for the schema and for clients); as a :class:`LazyMethod` its module is imported at the first use.
 
     ``action``: a GET reads and all others write, unless it is said: a POST that only asks reads, what starts a program
-    executes. ``audited``: what writes or executes is, unless it is said.
+    executes. ``audited``: what writes or executes is, unless it is said. ``former``: what the private socket answers in
+    its place where the path has no version, for programs that run since before the answer changed.
 
     >>> Operation("POST", "/run-table", Service.query_runs, action="read")  # doctest: +SKIP
     """
@@ -87,6 +91,7 @@ class Operation:
         *,
         action: Action | None = None,
         audited: bool | None = None,
+        former: Operation | None = None,
         feature: str = "",
         resource: str = "",
     ) -> None:
@@ -95,6 +100,7 @@ class Operation:
         self.action: Action = action or ("read" if method == "GET" else "write")
         self.audited = audited if audited is not None else self.action != "read"
         self.feature, self.resource = feature, resource
+        self.former = former.of(feature, resource) if former is not None else None
         self._declared = function
         self.service, self.name = function.__qualname__.split(".")[-2:]
         self.path_parameters: list[str] = _PLACEHOLDER.findall(path)
@@ -108,7 +114,7 @@ class Operation:
         """The same as one of a feature's, on its resource."""
         return Operation(
             self.method, self.path, self._declared,
-            action=self.action, audited=self.audited, feature=feature, resource=resource,
+            action=self.action, audited=self.audited, former=self.former, feature=feature, resource=resource,
         )  # fmt: skip
 
     @property

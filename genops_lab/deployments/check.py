@@ -19,13 +19,14 @@ from genops_lab.core.paths import private_dir
 from genops_lab.registry.models import ModelVersion
 
 from .environments import missing_requirements, package_sources
-from .lifetime import Lifetime
 from .models import DeployCheck, ModelFile
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
+
+    from .targets.base import Capabilities
 
 KEPT_S = 3600.0
 _PICKLE_NAME = re.compile(r"\.(pkl|pickle|p|joblib|cloudpickle|dill|pth)$", re.IGNORECASE)
@@ -50,7 +51,7 @@ class Checked:
 class ModelChecker:
     """Fetches versions into ``root``. What a person was shown is what is deployed within the hour."""
 
-    def __init__(self, root: Path, registry: RegistryService, store: LocalStore, life: Lifetime) -> None:
+    def __init__(self, root: Path, registry: RegistryService, store: LocalStore, life: Capabilities) -> None:
         self._root = root
         self._registry = registry
         self._store = store

@@ -22,7 +22,7 @@ from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.experiments.model_yaml import UnreadableModel, bounded_bytes, parse_yaml, read_description
 
-from .backends.environment_filter import building_environment
+from .targets.environment_filter import building_environment
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

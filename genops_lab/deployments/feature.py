@@ -9,7 +9,7 @@ from genops_lab.core.features import Feature
 from .routes import OPERATIONS
 
 if TYPE_CHECKING:
-    from genops_lab.core.services import Services
+    from genops_lab.core.services import Get, Services
 
 
 def _provide(services: Services) -> None:
@@ -22,13 +22,20 @@ def _provide(services: Services) -> None:
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.registry.service import RegistryService
 
+    from .environments import Environments
     from .service import DeploymentsService
+    from .targets.local import LocalTarget
 
+    def local(get: Get) -> LocalTarget:
+        environments = Environments(get(Settings).data_dir / "environments")
+        return LocalTarget(get(Settings).data_dir / "deployments", environments)
+
+    services.provide(LocalTarget, local)
     services.provide(
         DeploymentsService,
         lambda get: DeploymentsService(
             get(Settings), get(MlflowConnection), get(RegistryService), get(LocalStore), get(EventBus),
-            get(LiveHub), get(TasksService),
+            get(LiveHub), get(TasksService), get(LocalTarget),
         ),
     )  # fmt: skip
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genops_lab.core.loopback import earlier
 
+MAX_LOG_LINES = 5000
 _CHUNK = 64 * 1024
 _MOST = 4 * 1024 * 1024
 _LINE_LENGTH = 4000
@@ -13,14 +14,19 @@ _LINE_LENGTH = 4000
 
 def tail(path: Path, lines: int) -> list[str]:
     """The last ``lines`` lines, from at most the last 4 MiB and those moved away before; empty without a file."""
-    found = _tail(path, lines)
-    return found if len(found) >= lines else _tail(earlier(path), lines - len(found)) + found
+    found = _lines(_end(path, lines))[-lines:]
+    return (
+        found
+        if len(found) >= lines
+        else _lines(_end(earlier(path), lines - len(found)))[len(found) - lines :] + found
+    )
 
 
-def _tail(path: Path, lines: int) -> list[str]:
+def _end(path: Path, lines: int, until: int | None = None) -> bytes:
+    """What ends at the offset ``until`` (of the file without one) and holds ``lines`` lines, perhaps more."""
     try:
         with path.open("rb") as stream:
-            position = stream.seek(0, 2)
+            position = stream.seek(0, 2) if until is None else until
             content = b""
             while position > 0 and content.count(b"\n") <= lines and len(content) < _MOST:
                 size = min(_CHUNK, position)
@@ -28,17 +34,22 @@ def _tail(path: Path, lines: int) -> list[str]:
                 stream.seek(position)
                 content = stream.read(size) + content
     except FileNotFoundError:
-        return []
-    return _lines(content)[-lines:]
+        return b""
+    return content
 
 
 class LogFollower:
-    """Whole lines that were added since the last look. ``start`` is an offset; the end where it is None."""
+    """Whole lines that were added since the last look."""
 
-    def __init__(self, path: Path, start: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = size_of(path) if start is None else start
+        self._offset = size_of(path)
         self._rest = b""
+
+    def earlier(self, lines: int) -> list[str]:
+        """The last ``lines`` whole lines before the start; call it first."""
+        whole, newline, self._rest = _end(self._path, lines, self._offset).rpartition(b"\n")
+        return _lines(whole + newline)[-lines:] if lines else []
 
     def news(self) -> list[str]:
         """The new lines; a file that became shorter is read from its start."""

@@ -10,7 +10,7 @@ DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopp
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that answers requests: ``POST url/invocations`` with ``Authorization: Bearer key``.
+    """A model that answers requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
 
     ``ended`` means that it ended without being stopped: with its server, or with its lease.
     """
@@ -20,7 +20,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     state: DeploymentState
     url: str = ""
-    key: str = ""
     message: str = ""
     hint: str = ""
     target: str = "this machine"
@@ -31,6 +30,19 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str = ""
     created_at: float
     lease_until: float
+
+
+class DeploymentKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that a deployment's requests must carry."""
+
+    name: str
+    key: str
+
+
+class KeyedDeployment(Deployment, frozen=True, kw_only=True):
+    """A deployment with its key, as kernels that run since an older version ask for it."""
+
+    key: str = ""
 
 
 class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +96,12 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     trust: str = ""
     idempotency_key: str = ""
+
+
+class LogLines(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of a deployment's log: first the last ones, then those that come."""
+
+    lines: list[str]
 
 
 class LogTail(msgspec.Struct, frozen=True, kw_only=True):

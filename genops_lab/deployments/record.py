@@ -11,20 +11,27 @@ from .models import DeploymentState
 ACTIVE = ("preparing", "starting", "running", "stopping")
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What else was asked for; ``Record.spec`` has it as JSON."""
+
+    lease_s: float = 0.0
+    allow_pickle: bool = False
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment. While it is preparing, ``pid`` is the process that prepares it; later its own."""
+    """One deployment. ``generation`` grows with each change that is asked of the target; ``revision`` is the generation
+    that began what runs."""
 
     name: str
     model: str
     version: str
+    target: str = ""
+    spec: str = "{}"
+    revision: int = 0
+    generation: int = 0
     state: DeploymentState
     message: str = ""
     hint: str = ""
-    folder: str
-    port: int | None = None
-    pid: int | None = None
-    pid_created: float | None = None
-    outlives_server: int = 1
     created_at: float
     lease_until: float
 
@@ -32,6 +39,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def active(self) -> bool:
         """Whether it has not ended."""
         return self.state in ACTIVE
+
+    @property
+    def wanted(self) -> Wanted:
+        """What else was asked for."""
+        return msgspec.json.decode(self.spec, type=Wanted)
 
 
 def name_in_use(record: Record) -> Conflict:

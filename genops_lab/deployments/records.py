@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, select
 
 from genops_lab.core.errors import NotFound
 from genops_lab.core.store import LocalStore, post
@@ -33,9 +33,7 @@ class Records:
         with self._store.reading() as connection:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
         if row is None:
-            raise NotFound(
-                f"There is no deployment {name!r}.", hint="See the list of deployments for their names."
-            )
+            raise _missing(name)
         return _record(row)
 
     def keyed(self, key: str) -> Record | None:
@@ -49,11 +47,12 @@ class Records:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
             return None if row is None else _record(row)
 
-    def begin(self, record: Record, key: str) -> bool:
-        """Take the name and the key, or return False where the key has it. Raises Conflict for a name in use."""
+    def begin(self, record: Record, key: str) -> Record | None:
+        """Take the name and the key; the record with its revision, None where the key has another. Raises Conflict for
+        a name in use."""
         with self._store.transaction() as connection:
             if key and self._store.claim_in(connection, _stored(key), "deploy", record.name) is not None:
-                return False
+                return None
             row = connection.execute(
                 select(deployments).where(deployments.c.name == record.name)
             ).one_or_none()
@@ -62,51 +61,54 @@ class Records:
                 if found.active:
                     raise name_in_use(found)
                 connection.execute(deployments.delete().where(deployments.c.name == record.name))
+                if record.revision <= found.generation:
+                    record = msgspec.structs.replace(
+                        record, revision=found.generation + 1, generation=found.generation + 1
+                    )
             connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
-            spec = msgspec.json.encode({"outlives_server": bool(record.outlives_server)}).decode()
-            columns = ("name", "model", "version", "created_at")
-            post(
-                connection,
-                deployment_specs,
-                {**{each: getattr(record, each) for each in columns}, "spec": spec},
-            )
-            return True
+            columns = ("name", "model", "version", "created_at", "spec")
+            post(connection, deployment_specs, {each: getattr(record, each) for each in columns})
+            return record
 
-    def change(self, record: Record, **changes: Any) -> Record:
-        """Write changes, unless the name is another deployment's by now."""
+    def change(self, record: Record, *, asks: bool = False, **changes: Any) -> Record:
+        """Write changes, unless the name is another deployment's by now. ``asks``: the target is about to be asked for
+        them, as the next generation."""
+        if asks:
+            changes["generation"] = deployments.c.generation + 1
         with self._store.transaction() as connection:
-            connection.execute(
-                deployments.update()
-                .where(deployments.c.name == record.name, deployments.c.created_at == record.created_at)
-                .values(**changes)
-            )
-        return msgspec.structs.replace(record, **changes)
+            connection.execute(deployments.update().where(_is(record)).values(**changes))
+            row = connection.execute(select(deployments).where(_is(record))).one_or_none()
+        if row is None:
+            raise _missing(record.name)
+        return _record(row)
 
     def observe(self, record: Record, **changes: Any) -> Record:
         """Write what was seen, unless somebody changed the state since ``record`` was read."""
         with self._store.transaction() as connection:
             connection.execute(
-                deployments.update()
-                .where(
-                    deployments.c.name == record.name,
-                    deployments.c.created_at == record.created_at,
-                    deployments.c.state == record.state,
-                )
-                .values(**changes)
+                deployments.update().where(_is(record), deployments.c.state == record.state).values(**changes)
             )
         return self.get(record.name)
 
     def delete(self, record: Record) -> None:
         """Forget a deployment, unless the name is another one's by now."""
         with self._store.transaction() as connection:
-            this = (deployments.c.name == record.name) & (deployments.c.created_at == record.created_at)
-            if connection.execute(deployments.delete().where(this)).rowcount:
+            if connection.execute(deployments.delete().where(_is(record))).rowcount:
                 post(connection, deployment_specs, {"name": record.name}, remove=True)
 
 
 def _stored(key: str) -> str:
     """Keys come from outside, at any length."""
     return hashlib.sha256(f"deploy:{key}".encode()).hexdigest()
+
+
+def _is(record: Record) -> ColumnElement[bool]:
+    """The row, unless its name is another deployment's by now."""
+    return (deployments.c.name == record.name) & (deployments.c.created_at == record.created_at)
+
+
+def _missing(name: str) -> NotFound:
+    return NotFound(f"There is no deployment {name!r}.", hint="See the list of deployments for their names.")
 
 
 def _record(row: Row[Any]) -> Record:

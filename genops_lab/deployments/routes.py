@@ -13,9 +13,16 @@ OPERATIONS = [
     Operation("GET", "/deployments", Service.list_deployments),
     Operation("POST", "/deployments", Service.deploy, action="execute"),
     Operation("POST", "/deployment-checks", Service.check_deploy, action="read"),
-    Operation("GET", "/deployments/{name}", Service.get_deployment),
+    Operation(
+        "GET",
+        "/deployments/{name}",
+        Service.get_deployment,
+        former=Operation("GET", "/deployments/{name}", Service.get_keyed_deployment, audited=True),
+    ),
+    Operation("GET", "/deployments/{name}/key", Service.get_deployment_key, audited=True),
     Operation("DELETE", "/deployments/{name}", Service.delete_deployment),
     Operation("POST", "/deployments/{name}/stop", Service.stop_deployment),
     Operation("POST", "/deployments/{name}/renew", Service.renew_deployment),
     Operation("GET", "/deployments/{name}/log", Service.get_deployment_log),
+    Operation("GET", "/deployments/{name}/log/follow", Service.follow_deployment_log),
 ]

@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
+import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
-from .backends.base import DeploymentBackend, ObservedState, Plan
-from .backends.local import LocalBackend, this_process
 from .check import Checked, ModelChecker
-from .environments import Environments
-from .lifetime import Lifetime, lifetime
-from .logs import LogFollower
-from .models import CheckDeploy, DeployCheck, Deployment, LogQuery, LogTail, NewDeployment
+from .logs import MAX_LOG_LINES
+from .models import (
+    CheckDeploy,
+    DeployCheck,
+    Deployment,
+    DeploymentKey,
+    DeploymentState,
+    KeyedDeployment,
+    LogLines,
+    LogQuery,
+    LogTail,
+    NewDeployment,
+)
 from .names import check_name, default_name
-from .record import ACTIVE, Record, name_in_use
-from .shielding import to_the_end
+from .record import ACTIVE, Record, Wanted, name_in_use
 from .supervision import Supervision
+from .targets.base import DeploymentSpec, DeploymentTarget, Observed, Revision
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.registry.service import RegistryService
 
-MAX_LOG_LINES = 5000
+log = logging.getLogger("genops_lab")
+
 _POLL_S = 0.15
 
 
@@ -51,9 +63,7 @@ class DeploymentsService(Service):
         events: EventBus,
         live: LiveHub,
         tasks: TasksService,
-        *,
-        life: Lifetime | None = None,
-        environments: Environments | None = None,
+        target: DeploymentTarget,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
         from .records import Records
@@ -62,15 +72,12 @@ class DeploymentsService(Service):
         self._registry = registry
         self._events = events
         self._tasks = tasks
-        self._life = life or lifetime()
+        self._target = target
         self._records = Records(store)
-        root = private_dir(settings.data_dir / "deployments")
-        self._backend: DeploymentBackend = LocalBackend(
-            root, environments or Environments(settings.data_dir / "environments")
-        )
-        self._checker = ModelChecker(root / ".checked", registry, store, self._life)
+        self._root = private_dir(settings.data_dir / "deployments")
+        self._checker = ModelChecker(self._root / ".checked", registry, store, target.capabilities())
         self._task_ids: dict[str, str] = {}
-        self._supervision = Supervision(self._look, self._backend, events, live)
+        self._supervision = Supervision(self._look, target, events, live)
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one Lab of a user does."""
@@ -96,8 +103,21 @@ class DeploymentsService(Service):
 
     async def get_deployment(self, name: str) -> Deployment:
         """One deployment."""
-        record = await asyncio.to_thread(self._records.get, name)
-        return await asyncio.to_thread(self._observe, record)
+        return await self._observe(await asyncio.to_thread(self._records.get, name))
+
+    async def get_deployment_key(self, name: str) -> DeploymentKey:
+        """The key of a deployment that has not ended."""
+        found = await self.get_deployment(name)
+        key = await self._target.key(name) if found.state in ACTIVE else ""
+        if not key:
+            raise Conflict(f"{name!r} is {found.state}: it has no key.", hint="Ask again when it runs.")
+        return DeploymentKey(name=name, key=key)
+
+    async def get_keyed_deployment(self, name: str) -> KeyedDeployment:
+        """One deployment with its key."""
+        found = await self.get_deployment(name)
+        key = await self._target.key(name) if found.state in ACTIVE else ""
+        return KeyedDeployment(**msgspec.structs.asdict(found), key=key)
 
     async def check_deploy(self, body: CheckDeploy) -> DeployCheck:
         """What to know before a version is deployed: origin, files, environment, lifetime."""
@@ -116,34 +136,47 @@ class DeploymentsService(Service):
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
-        owner, owner_created = this_process()
+        wanted = Wanted(lease_s=self._lease_s, allow_pickle=checked.allow_pickle)
+        # No earlier revision of this name has this number, whatever became of the store.
+        revision = int(now * 1000)
         record = Record(
             name=name,
             model=version.name,
             version=version.version,
+            target=self._target.name,
+            spec=msgspec.json.encode(wanted).decode(),
+            revision=revision,
+            generation=revision,
             state="preparing",
             message="Preparing the files.",
-            folder=str(self._backend.log_path(name).parent),
-            pid=owner,
-            pid_created=owner_created,
-            outlives_server=int(self._life.outlives_server),
             created_at=now,
             lease_until=now + self._lease_s,
         )
-        begun = await asyncio.to_thread(self._records.begin, record, body.idempotency_key)
-        if not begun:
+        lock = FileLock(self._lock_of(record))
+        await asyncio.to_thread(lock.try_acquire)
+        begun = None
+        try:
+            begun = await asyncio.to_thread(self._records.begin, record, body.idempotency_key)
+        finally:
+            if begun is None:
+                _release(lock)
+        if begun is None:
             earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
             if earlier is None:
                 raise NotFound(
                     "The deployment that this key began was deleted.", hint="Deploy again with a new key."
                 )
             return await self.get_deployment(earlier.name)
-        self._start(record, checked)
+        self._start(begun, checked, lock)
         return await self.get_deployment(name)
 
-    def _start(self, record: Record, checked: Checked) -> None:
+    def _lock_of(self, record: Record) -> Path:
+        """The file that whoever prepares a deployment holds a lock on, so that a killed Lab's is known for one."""
+        return self._root / f".preparing-{record.name}-{int(record.created_at * 1e6)}"
+
+    def _start(self, record: Record, checked: Checked, lock: FileLock) -> None:
         async def work(handle: TaskHandle) -> str:
-            return await self._bring_up(handle, record, checked)
+            return await self._bring_up(handle, record, checked, lock)
 
         title = f"Deploy {record.model} version {record.version} as {record.name}"
         task = self._tasks.start(title, work, subject=f"deployment:{record.name}")
@@ -158,23 +191,16 @@ class DeploymentsService(Service):
         if found.url or found.state in ("preparing", "starting", "running", "stopping"):
             raise name_in_use(await asyncio.to_thread(self._records.get, name))
 
-    async def _bring_up(self, handle: TaskHandle, record: Record, checked: Checked) -> str:
+    async def _bring_up(self, handle: TaskHandle, record: Record, checked: Checked, lock: FileLock) -> str:
         try:
             handle.progress("Preparing the files.")
-            plan = Plan(
-                name=record.name,
-                model=await self._checker.take(checked),
-                key=secrets.token_urlsafe(32),
-                lease_s=self._lease_s,
-                lease_until=record.lease_until,
-                allow_pickle=checked.allow_pickle,
-            )
-            await self._backend.prepare(plan, handle.say)
+            files = await self._checker.take(checked)
+            await self._target.apply(_spec(record, files=files), record.generation, handle.say)
             handle.progress("Loading the model.")
-            record = await to_the_end(self._launch(plan, record))
+            self._changed(record.name)
             return await self._until_it_answers(handle, record)
         except asyncio.CancelledError:
-            await self._give_up(record)
+            await self._give_up(handle, record)
             raise
         except GenOpsError as error:
             current = await asyncio.to_thread(self._records.get, record.name)
@@ -184,46 +210,42 @@ class DeploymentsService(Service):
                 )
             raise
         finally:
+            _release(lock)
             self._changed(record.name)
 
-    async def _launch(self, plan: Plan, record: Record) -> Record:
-        """Start the process and remember it, or it would be nobody's."""
-        pid, created = await asyncio.to_thread(self._backend.start, plan)
-        started = await asyncio.to_thread(
-            self._records.change,
-            record,
-            state="starting",
-            message="Loading the model.",
-            pid=pid,
-            pid_created=created,
-        )
-        self._changed(record.name)
-        return started
-
     async def _until_it_answers(self, handle: TaskHandle, record: Record) -> str:
-        follower = LogFollower(self._backend.log_path(record.name), 0)
-        while True:
-            found = await self.get_deployment(record.name)
-            for line in await asyncio.to_thread(follower.news):
-                handle.say(line)
-            if found.state == "running":
-                return f"{record.name} answers at {found.url}/invocations."
-            if found.state in ("failed", "ended"):
-                raise Failed(found.message or f"{record.name} ended before it answered.", hint=found.hint)
-            if found.state in ("stopped", "stopping"):
-                return "Stopped before it answered."
-            await asyncio.sleep(_POLL_S)
+        telling = asyncio.ensure_future(self._tell_log(handle, record))
+        try:
+            while True:
+                found = await self.get_deployment(record.name)
+                if found.state not in ("preparing", "starting"):
+                    await asyncio.wait([telling], timeout=2 * _POLL_S)  # for what it said last
+                if found.state == "running":
+                    return f"{record.name} answers at {found.url}/invocations."
+                if found.state in ("failed", "ended"):
+                    raise Failed(found.message or f"{record.name} ended before it answered.", hint=found.hint)
+                if found.state in ("stopped", "stopping"):
+                    return "Stopped before it answered."
+                await asyncio.sleep(_POLL_S)
+        finally:
+            telling.cancel()
 
-    async def _give_up(self, record: Record) -> None:
+    async def _tell_log(self, handle: TaskHandle, record: Record) -> None:
+        async for lines in self._target.logs(record.name, record.revision, lines=MAX_LOG_LINES, follow=True):
+            for line in lines:
+                handle.say(line)
+
+    async def _give_up(self, handle: TaskHandle, record: Record) -> None:
         found = await self.get_deployment(record.name)
         if found.state == "running":
             return  # it answers already: the task alone was cancelled, by the end of its Lab for one
         current = await asyncio.to_thread(self._records.get, record.name)
-        if current.state != "preparing":
-            await asyncio.to_thread(self._backend.stop, current)
-        await asyncio.to_thread(
-            self._records.change, current, state="stopped", message="Cancelled before it answered.", hint=""
-        )
+        if current.active:
+            asked = await asyncio.to_thread(self._records.change, current, asks=True)
+            await self._target.apply(_spec(asked, wanted=0), asked.generation, handle.say)
+            await asyncio.to_thread(
+                self._records.change, asked, state="stopped", message="Cancelled before it answered.", hint=""
+            )
 
     async def stop_deployment(self, name: str) -> Deployment:
         """Stop a deployment after the requests in flight."""
@@ -240,14 +262,15 @@ class DeploymentsService(Service):
                 return found
         if found.state == "preparing":
             raise Conflict(
-                f"{name!r} is being prepared by another GenOps process (pid {record.pid}).",
+                f"{name!r} is being prepared by another GenOps process.",
                 hint="Cancel it there, or stop it when it runs.",
             )
+        message = "Answering the requests in flight."
         record = await asyncio.to_thread(
-            self._records.change, record, state="stopping", message="Answering the requests in flight."
+            self._records.change, record, asks=True, state="stopping", message=message
         )
         self._changed(name)
-        await asyncio.to_thread(self._backend.stop, record)
+        await self._target.apply(_spec(record, wanted=0), record.generation, log.debug)
         await asyncio.to_thread(self._records.change, record, state="stopped", message="Stopped.", hint="")
         self._changed(name)
         return await self.get_deployment(name)
@@ -260,8 +283,9 @@ class DeploymentsService(Service):
                 f"{name!r} is {found.state}: there is no lease to renew.", hint="Deploy the version again."
             )
         record = await asyncio.to_thread(self._records.get, name)
+        record = await asyncio.to_thread(self._records.change, record, asks=True)
         until = time.time() + self._lease_s
-        await asyncio.to_thread(self._backend.renew, record, until)
+        await self._target.apply(_spec(record, lease_until=until), record.generation, log.debug)
         await asyncio.to_thread(self._records.change, record, lease_until=until)
         self._changed(name)
         return await self.get_deployment(name)
@@ -275,64 +299,121 @@ class DeploymentsService(Service):
             return
         if record.active:
             raise Conflict(f"{name!r} is {record.state}.", hint="Stop it first, then delete it.")
-        await asyncio.to_thread(self._backend.remove, record)
+        await self._target.delete(name)
         await asyncio.to_thread(self._records.delete, record)
         self._task_ids.pop(name, None)
         self._changed(name)
 
     async def get_deployment_log(self, name: str, query: LogQuery) -> LogTail:
         """The last lines of a deployment's log."""
+        record = await self._log_of(name, query)
+        found = [each async for each in self._target.logs(name, record.revision, lines=query.lines)]
+        return LogTail(name=name, lines=[line for lines in found for line in lines])
+
+    async def follow_deployment_log(self, name: str, query: LogQuery) -> AsyncIterator[LogLines]:
+        """The last lines of a deployment's log, then those that come, until it has ended."""
+        record = await self._log_of(name, query)
+        while (await self.get_deployment(name)).state == "preparing":
+            await asyncio.sleep(_POLL_S)
+        async for lines in self._target.logs(name, record.revision, lines=query.lines, follow=True):
+            yield LogLines(lines=lines)
+
+    async def _log_of(self, name: str, query: LogQuery) -> Record:
         if not 1 <= query.lines <= MAX_LOG_LINES:
             raise InvalidRequest(f"lines is {query.lines}.", hint=f"Ask for 1 to {MAX_LOG_LINES:,} lines.")
-        record = await asyncio.to_thread(self._records.get, name)
-        return LogTail(name=name, lines=await asyncio.to_thread(self._backend.log, record.name, query.lines))
+        return await asyncio.to_thread(self._records.get, name)
 
     def _changed(self, name: str) -> None:
         self._events.emit("deployment", name)
         self._supervision.wake()
 
     async def _look(self) -> list[Deployment]:
-        return await asyncio.to_thread(self._observe_all)
-
-    def _observe_all(self) -> list[Deployment]:
         found = []
-        for record in self._records.all():
-            try:
-                found.append(self._observe(record))
-            except NotFound:
-                continue  # deleted between the two looks
+        for record in await asyncio.to_thread(self._records.all):
+            with contextlib.suppress(NotFound):  # deleted between the two looks
+                found.append(await self._observe(record))
         return found
 
-    def _observe(self, record: Record) -> Deployment:
-        """Compare the record with its process, remember what is new, and tell both together."""
-        seen = self._backend.find(record)
-        differs = (seen.state, seen.message, seen.hint) != (record.state, record.message, record.hint)
-        if record.active and (differs or seen.port != record.port):
-            record = self._records.observe(
-                record, state=seen.state, message=seen.message, hint=seen.hint, port=seen.port
+    async def _observe(self, record: Record) -> Deployment:
+        """Compare the record with its target, remember what is new, and tell both together."""
+        seen = await self._target.observe(record.name)
+        found = seen.revision(record.revision)
+        orphaned = record.state == "preparing" and await asyncio.to_thread(self._orphaned, record)
+        now = self._now(record, found, orphaned)
+        if record.active and now != (record.state, record.message, record.hint):
+            state, message, hint = now
+            record = await asyncio.to_thread(
+                self._records.observe, record, state=state, message=message, hint=hint
             )
-            seen = self._backend.find(record)
-        return self._told(record, seen)
+            now = self._now(record, found, orphaned)
+        return self._told(record, now, seen if found is not None else Observed())
 
-    def _told(self, record: Record, seen: ObservedState) -> Deployment:
+    def _orphaned(self, record: Record) -> bool:
+        """Whether the process that prepared it has ended. A lock that can be taken was let go of."""
+        path = self._lock_of(record)
+        if not path.exists():
+            return True
+        lock = FileLock(path)
+        taken = lock.try_acquire()
+        if taken:
+            _release(lock)
+        return taken
+
+    def _now(
+        self, record: Record, found: Revision | None, orphaned: bool
+    ) -> tuple[DeploymentState, str, str]:
+        if not record.active:
+            return record.state, record.message, record.hint
+        if found is not None and found.state != "preparing":
+            if record.state == "stopping" and found.state in ("starting", "running"):
+                return record.state, record.message, record.hint
+            return found.state, found.reason, found.hint
+        if record.state == "stopping":
+            return "stopped", "Stopped.", ""
+        if record.state == "preparing" and not orphaned:
+            return record.state, record.message, record.hint
+        if record.state == "preparing" or found is not None:
+            return "failed", "The Lab ended while it prepared this.", "Deploy it again."
+        return "ended", f"It is not on {self._target.name} any more.", "Deploy it again."
+
+    def _told(self, record: Record, now: tuple[DeploymentState, str, str], seen: Observed) -> Deployment:
+        state, message, hint = now
+        known = seen if seen.revisions else self._target.capabilities()
         return Deployment(
             name=record.name,
             model=record.model,
             version=record.version,
-            state=seen.state,
-            url=self._backend.url(record, seen),
-            key=self._backend.key(record) if record.active else "",
-            message=seen.message,
-            hint=seen.hint,
-            target=self._backend.target,
-            requests=seen.stats.requests,
-            errors=seen.stats.errors,
-            latency_ms=seen.stats.latency_ms,
-            outlives_server=bool(record.outlives_server),
+            state=state,
+            url=seen.address if state == "running" else "",
+            message=message,
+            hint=hint,
+            target=record.target or self._target.name,
+            requests=seen.requests,
+            errors=seen.errors,
+            latency_ms=seen.latency_ms,
+            outlives_server=known.outlives_server,
             task_id=self._task_ids.get(record.name, ""),
             created_at=record.created_at,
             lease_until=max(record.lease_until, seen.lease_until),
         )
+
+
+def _spec(record: Record, **changes: Any) -> DeploymentSpec:
+    """What shall be of a deployment."""
+    asked = DeploymentSpec(
+        name=record.name,
+        version=record.version,
+        revision=record.revision,
+        lease_s=record.wanted.lease_s,
+        lease_until=record.lease_until,
+        allow_pickle=record.wanted.allow_pickle,
+    )
+    return replace(asked, **changes)
+
+
+def _release(lock: FileLock) -> None:
+    lock.path.unlink(missing_ok=True)
+    lock.release()
 
 
 def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:

@@ -12,16 +12,41 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import CHANGES, LiveHub
 
-from .backends.base import DeploymentBackend
-from .logs import LogFollower
+from .logs import MAX_LOG_LINES
 from .models import Deployment
 from .names import is_name
 from .record import ACTIVE
+from .targets.base import DeploymentTarget
 
 log = logging.getLogger("genops_lab")
 
 INTERVAL_S = 0.5
 TOPIC = "deployment"
+
+
+class _FollowedLog:
+    """The lines that a deployment's log got since the last look; from now on, and of a next revision from its start."""
+
+    def __init__(self, target: DeploymentTarget, name: str) -> None:
+        self._target, self._name = target, name
+        self._lines: list[str] = []
+        self._task = asyncio.ensure_future(self._follow(0))
+
+    async def _follow(self, lines: int) -> None:
+        try:
+            async for news in self._target.logs(self._name, lines=lines, follow=True):
+                self._lines += news
+        except (GenOpsError, OSError) as error:
+            log.warning("the log of %s could not be read: %s", self._name, error)
+
+    def news(self, started: bool) -> list[str]:
+        lines, self._lines = self._lines, []
+        if started and self._task.done():
+            self._task = asyncio.ensure_future(self._follow(MAX_LOG_LINES))
+        return lines
+
+    def close(self) -> None:
+        self._task.cancel()
 
 
 class Supervision:
@@ -30,15 +55,15 @@ class Supervision:
     def __init__(
         self,
         look: Callable[[], Awaitable[Sequence[Deployment]]],
-        backend: DeploymentBackend,
+        target: DeploymentTarget,
         events: EventBus,
         live: LiveHub,
     ) -> None:
         self._look = look
-        self._backend = backend
+        self._target = target
         self._events = events
         self._live = live
-        self._followers: dict[str, LogFollower] = {}
+        self._followers: dict[str, _FollowedLog] = {}
         self._states: dict[str, tuple[Any, ...]] | None = None
         self._figures: dict[str, tuple[Any, ...]] = {}
         self._busy = True
@@ -53,25 +78,29 @@ class Supervision:
     def _switch(self, topic: str, active: bool) -> None:
         name = topic.partition(":")[2]
         if active and is_name(name):
-            self._followers[name] = LogFollower(self._backend.log_path(name))
+            self._followers[name] = _FollowedLog(self._target, name)
             self._figures.pop(name, None)
             self._wake.set()
-        elif not active:
-            self._followers.pop(name, None)
+        elif not active and (follower := self._followers.pop(name, None)) is not None:
+            follower.close()
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            if self._busy or self._followers or self._live.wanted(CHANGES):
-                try:
-                    await self._tell(await self._look())
-                except (GenOpsError, OSError) as error:
-                    log.warning("deployments could not be looked at: %s", error)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), INTERVAL_S)
-            self._wake.clear()
+        try:
+            while True:
+                if self._busy or self._followers or self._live.wanted(CHANGES):
+                    try:
+                        self._tell(await self._look())
+                    except (GenOpsError, OSError) as error:
+                        log.warning("deployments could not be looked at: %s", error)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), INTERVAL_S)
+                self._wake.clear()
+        finally:
+            for follower in self._followers.values():
+                follower.close()
 
-    async def _tell(self, deployments: Sequence[Deployment]) -> None:
+    def _tell(self, deployments: Sequence[Deployment]) -> None:
         self._busy = any(each.state in ACTIVE for each in deployments)
         states = {each.name: (each.created_at, each.state, each.message, each.url) for each in deployments}
         known, self._states = self._states, states
@@ -81,17 +110,17 @@ class Supervision:
             counted = self._figures.get(each.name) != figures
             if known is not None and (known.get(each.name) != states[each.name] or (counted and watched)):
                 self._events.emit("deployment", each.name)
-            await self._publish(each, counted)
+            self._publish(each, counted)
             self._figures[each.name] = figures
         for gone in set(known or ()) - set(states):
             self._figures.pop(gone, None)
             self._events.emit("deployment", gone)
 
-    async def _publish(self, deployment: Deployment, counted: bool) -> None:
+    def _publish(self, deployment: Deployment, counted: bool) -> None:
         follower = self._followers.get(deployment.name)
         if follower is None:
             return
-        lines = await asyncio.to_thread(follower.news)
+        lines = follower.news(deployment.state in ("starting", "running"))
         if lines or counted:
             self._live.publish(
                 f"{TOPIC}:{deployment.name}",

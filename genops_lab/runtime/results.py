@@ -76,6 +76,16 @@ class Deployment(GenOpsResult):
     def __init__(self, data: Any, html: str = "", text: str = "") -> None:
         super().__init__(data, html or deployment_card(data), text)
 
+    def __getitem__(self, key: Any) -> Any:
+        return self.key if key == "key" else super().__getitem__(key)
+
+    @property
+    def key(self) -> str:
+        """The key that requests must carry, asked of the Lab. Raises Refused when the deployment has ended."""
+        from .serving import key_of
+
+        return str(self.data.get("key") or key_of(self.data["name"]))
+
     def predict(self, inputs: Any, timeout_s: float = 60.0) -> Any:
         """The predictions for ``inputs``."""
         from .serving import predict

@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any
 
 from . import lab
-from .errors import GenOpsError
+from .errors import GenOpsError, Refused
 from .results import Deployment
 from .values import scoring_body
 
@@ -19,7 +19,22 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def find(name: str) -> Deployment:
     """The deployment ``name``. Raises Refused when there is none."""
-    return Deployment(lab.call("GET", "/deployments/" + lab.segment(name)))
+    return Deployment(_ask(name))
+
+
+def key_of(name: str) -> str:
+    """The key that requests to the deployment must carry. Raises Refused when there is none."""
+    return str(_ask(name, "key")["key"])
+
+
+def _ask(name: str, what: str = "") -> Any:
+    try:
+        return lab.call("GET", f"/v1/deployments/{lab.segment(name)}" + (f"/{what}" if what else ""))
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        # A Lab of an older version, which tells the key with the rest; or there is none.
+        return lab.call("GET", "/deployments/" + lab.segment(name))
 
 
 def predict(name: str, inputs: Any, timeout_s: float) -> Any:
@@ -33,7 +48,7 @@ def predict(name: str, inputs: Any, timeout_s: float) -> Any:
     request = urllib.request.Request(  # noqa: S310 - the Lab's own loopback URL
         found["url"].rstrip("/") + "/invocations",
         data=scoring_body(inputs),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {found['key']}"},
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key_of(name)}"},
     )
     try:
         with _opener.open(request, timeout=timeout_s) as answer:

@@ -1816,6 +1816,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The key of a deployment that has not ended. */
+        get: operations["deployments.get_deployment_key"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments/{name}/stop": {
         parameters: {
             query?: never;
@@ -1859,6 +1876,23 @@ export interface paths {
         };
         /** The last lines of a deployment's log. */
         get: operations["deployments.get_deployment_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/log/follow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last lines of a deployment's log, then those that come, until it has ended. */
+        get: operations["deployments.follow_deployment_log"];
         put?: never;
         post?: never;
         delete?: never;
@@ -5406,7 +5440,7 @@ export interface components {
         };
         /**
          * Deployment
-         * @description A model that answers requests: ``POST url/invocations`` with ``Authorization: Bearer key``.
+         * @description A model that answers requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
          *
          *         ``ended`` means that it ended without being stopped: with its server, or with its lease.
          */
@@ -5418,8 +5452,6 @@ export interface components {
             state: "ended" | "failed" | "preparing" | "running" | "starting" | "stopped" | "stopping";
             /** @default  */
             url: string;
-            /** @default  */
-            key: string;
             /** @default  */
             message: string;
             /** @default  */
@@ -5503,11 +5535,26 @@ export interface components {
             sha256: string;
         };
         /**
+         * DeploymentKey
+         * @description The key that a deployment's requests must carry.
+         */
+        DeploymentKey: {
+            name: string;
+            key: string;
+        };
+        /**
          * LogTail
          * @description The last lines of a deployment's log.
          */
         LogTail: {
             name: string;
+            lines: string[];
+        };
+        /**
+         * LogLines
+         * @description Lines of a deployment's log: first the last ones, then those that come.
+         */
+        LogLines: {
             lines: string[];
         };
         /**
@@ -9236,6 +9283,37 @@ export interface operations {
             };
         };
     };
+    "deployments.get_deployment_key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentKey"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "deployments.stop_deployment": {
         parameters: {
             query?: never;
@@ -9318,6 +9396,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LogTail"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.follow_deployment_log": {
+        parameters: {
+            query?: {
+                lines?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The items, one a line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["LogLines"];
                 };
             };
             /** @description What went wrong. */

@@ -28,6 +28,15 @@ export function executor(
   };
 }
 
+/** Show why something that a person asked for was not done. */
+export function tellFailure(reason: unknown, trans: TranslationBundle): void {
+  const error = ApiError.from(reason, trans);
+  Notification.error(`${error.message} ${error.hint}`.trim(), {
+    // Without it nothing but a number at the window's edge changes.
+    autoClose: TOLD_MS
+  });
+}
+
 /** Adds commands that are in the palette and whose failures are told. */
 export function definer(
   { commands }: JupyterFrontEnd,
@@ -42,11 +51,7 @@ export function definer(
         try {
           return await execute(args);
         } catch (reason) {
-          const error = ApiError.from(reason, trans);
-          Notification.error(`${error.message} ${error.hint}`.trim(), {
-            // Without it nothing but a number at the window's edge changes.
-            autoClose: TOLD_MS
-          });
+          tellFailure(reason, trans);
           return undefined;
         }
       }

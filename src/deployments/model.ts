@@ -72,7 +72,10 @@ export function describeState(
 export function curlCommand({
   url,
   key
-}: Pick<IDeployment, 'url' | 'key'>): string {
+}: {
+  url: string;
+  key: string;
+}): string {
   return [
     `curl -sS ${quote(`${url}/invocations`)}`,
     `-H ${quote(`Authorization: Bearer ${key}`)}`,

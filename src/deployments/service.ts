@@ -11,9 +11,7 @@ export class DeploymentsService {
   constructor(private _api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IDeployment[]> {
-    return this._api.data(
-      this._api.http.GET('/deployments', { signal })
-    );
+    return this._api.data(this._api.http.GET('/deployments', { signal }));
   }
 
   /** What to know before a version is deployed; the newest where none is named. */
@@ -43,6 +41,14 @@ export class DeploymentsService {
 
   async delete(name: string): Promise<void> {
     await this._api.http.DELETE('/deployments/{name}', path(name));
+  }
+
+  /** The key that requests must carry; the audit log notes who asked. */
+  async key(name: string): Promise<string> {
+    const found = await this._api.data(
+      this._api.http.GET('/deployments/{name}/key', path(name))
+    );
+    return found.key;
   }
 
   /** The last lines of a deployment's log. */

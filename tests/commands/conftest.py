@@ -86,6 +86,14 @@ class RunningLab:
         """Run a command that finds this Lab."""
         return genops(self.home, *arguments, **environment)
 
+    def follow(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command that goes on."""
+        return subprocess.Popen(
+            [*program("genops_lab.commands.main"), *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            cwd=self.home.work, env=self.home.environment(),
+        )  # fmt: skip
+
     def close(self) -> None:
         """As the server stops."""
 

@@ -17,6 +17,12 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from sqlalchemy import select
+
+from genops_lab.core.store.outbox import Outbox
+from genops_lab.core.store.shared_tables import audit
+from genops_lab.runtime import lab as kernel_side
 from tests.support.rooms import Logged
 from tests.support.warm import program
 
@@ -28,7 +34,19 @@ def error_of(err: str) -> dict[str, Any]:
     return json.loads(err.strip().splitlines()[-1])["error"]
 
 
-def test_from_a_run_to_an_answer(lab: RunningLab, digits: Logged, trusted: Callable[[], None]) -> None:
+def audited(lab: RunningLab) -> list[str]:
+    """Who was told a key, by the operation, as the audit log has it."""
+    outbox = lab.lab.application.services.find(Outbox)
+    assert outbox is not None
+    outbox.deliver()
+    with outbox.shared.reading() as connection:
+        found = connection.execute(select(audit.c.operation).where(audit.c.operation.contains("key")))
+        return sorted(found.scalars())
+
+
+def test_from_a_run_to_an_answer(
+    lab: RunningLab, digits: Logged, trusted: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     trusted()
     listed = lab.call("runs", "list", "--json")
     assert listed.code == 0, listed.err
@@ -53,14 +71,26 @@ def test_from_a_run_to_an_answer(lab: RunningLab, digits: Logged, trusted: Calla
     assert "d1: " in deployed.err
     found = deployed.json
     assert (found["name"], found["state"]) == ("d1", "running")
+    for asked in (("list",), ("show", "d1")):
+        assert "key" not in str(lab.call("deployments", *asked, "--json").json), asked
+    assert audited(lab) == [], "nobody was told the key"
+    key = lab.call("deployments", "show", "d1", "--with-key", "--json").json["key"]
+    assert audited(lab) == ["deployments.get_deployment_key"]
     request = urllib.request.Request(
         found["url"] + "/invocations",
         json.dumps({"inputs": digits.inputs.tolist()}).encode(),
-        {"Authorization": f"Bearer {found['key']}", "Content-Type": "application/json"},
+        {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert json.load(answer)["predictions"] == digits.predictions
 
+    # A kernel that runs since before versions asks like this; nobody else is told.
+    monkeypatch.setenv("GENOPS_SOCKET", str(lab.doorway.path))
+    assert kernel_side.call("GET", "/deployments/d1")["key"] == key
+    for path in ("/v1/deployments/d1", "/deployments/d1/log"):
+        assert "key" not in kernel_side.call("GET", path), path
+    assert "key" not in kernel_side.call("GET", "/deployments")[0]
+    assert audited(lab) == ["deployments.get_deployment_key", "deployments.get_keyed_deployment"]
     again = lab.call("deploy", "digits", "--name", "d1", "--json")
     assert (again.code, again.out) == (4, "")
     table = lab.call("deployments", "list").out
@@ -70,14 +100,23 @@ def test_from_a_run_to_an_answer(lab: RunningLab, digits: Logged, trusted: Calla
     assert table.splitlines()[1].split()[:4] == ["d1", "running", "digits", "1"]
     text = lab.call("deployments", "show", "d1").out
     assert found["url"] in text
-    assert found["key"] not in text
+    assert key not in text and key in lab.call("deployments", "show", "d1", "--with-key").out
+    noted = lab.call("deployments", "show", "d1", "--with-key", GENOPS_OUTPUT="notebook").json
+    assert noted["data"]["key"] == key and key not in noted["text"] + noted["html"], (
+        "a notebook keeps what it shows"
+    )
     assert lab.call("deployments", "logs", "d1", "-n", "5", "--json").json["name"] == "d1"
     assert lab.call("deployments", "renew", "d1", "--json").json["lease_until"] >= found["lease_until"]
     gone = lab.call("runs", "delete", digits.run_id[:10])
     assert "Deployment d1 serves a model of this run and goes on." in gone.err, gone.err
     assert lab.call("runs", "undelete", digits.run_id[:10]).code == 0
     assert lab.call("deployments", "delete", "d1", "--json").code == 4
+    followed = lab.follow("deployments", "logs", "d1", "--follow")
+    assert followed.stdout is not None and followed.stdout.readline().startswith("starting: ")
     assert lab.call("deployments", "stop", "d1", "--json").json["state"] == "stopped"
+    out, err = followed.communicate(timeout=30)
+    assert (followed.returncode, out.splitlines()[-1]) == (0, "stopped: Stopped."), err
+    assert lab.call("deployments", "show", "d1", "--with-key").code == 4
     for _ in range(2):
         assert lab.call("deployments", "delete", "d1", "--json").json == {"name": "d1", "deleted": True}
     assert lab.call("deployments", "list", "--json").json == []

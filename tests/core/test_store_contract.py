@@ -405,10 +405,17 @@ TARGET = {"name": "gpu", "kind": "ssh", "host": "gpu1", "options": "{}", "price_
 
 
 def deployment(name: str, folder: Path, state: str = "running") -> dict[str, Any]:
+    """A row as it was when its process stood in it."""
     return {
         "name": name, "model": "m", "version": "1", "state": state, "message": "", "hint": "", "folder": str(folder),
         "port": 5001, "pid": 17, "pid_created": 1.0, "outlives_server": 1, "created_at": 1.0, "lease_until": 2.0,
     }  # fmt: skip
+
+
+def deploy(connection: Connection, **row: Any) -> None:
+    """Insert such a row."""
+    names = ", ".join(row)
+    connection.execute(text(f"INSERT INTO deployments ({names}) VALUES (:{names.replace(', ', ', :')})"), row)
 
 
 def fill(url: str, folder: Path, kept: int = 3) -> None:
@@ -416,10 +423,8 @@ def fill(url: str, folder: Path, kept: int = 3) -> None:
     store = store_of_before(url)
     with store.transaction() as connection:
         connection.execute(targets.insert().values(**TARGET))
-        connection.execute(
-            deployments.insert().values(**deployment("digits", folder / "deployments" / "digits"))
-        )
-        connection.execute(deployments.insert().values(**deployment("another's", Path("/elsewhere/x"))))
+        deploy(connection, **deployment("digits", folder / "deployments" / "digits"))
+        deploy(connection, **deployment("another's", Path("/elsewhere/x")))
         digest = {"digest": "d", "run_id": "r", "name": "m", "recorded_at": 1.0}
         connection.execute(model_hashes.insert().values(**digest))
         for number in range(kept):
@@ -455,7 +460,10 @@ def test_the_tables_of_a_store_of_before_become_local_once(former: str, tmp_path
     assert names_in(local, deployments.c.name) == (["another's", "digits"] if own else ["digits"])
     with local.reading() as connection:
         running = connection.execute(select(deployments).where(deployments.c.name == "digits")).one()
-    assert running._mapping == deployment("digits", tmp_path / "deployments" / "digits"), "it goes on"
+    before = deployment("digits", tmp_path / "deployments" / "digits")
+    new = {"target": "", "spec": "{}", "revision": 0, "generation": 0}
+    assert running._mapping == {name: before[name] for name in running._mapping if name in before} | new
+    assert (running.state, running.lease_until) == ("running", 2.0), "it goes on"
     assert names_in(local, profiles.c.id) == ["p0", "p1", "p2"]
     assert names_in(local, model_hashes.c.digest) == (["d"] if own else [])
     with local.transaction() as connection:
@@ -515,7 +523,7 @@ def test_what_the_store_in_use_said_goes_before_an_older_file(tmp_path: Path) ->
     """The default file was left when store_url was set; the deployment that runs is the one that store_url knows."""
     before = store_of_before(f"sqlite:///{tmp_path / 'store.db'}")
     with before.transaction() as connection:
-        connection.execute(deployments.insert().values(**deployment("digits", tmp_path, "stopped")))
+        deploy(connection, **deployment("digits", tmp_path, "stopped"))
         connection.execute(revisions.insert().values(kind="run", revision=9))
     before.close()
     former = f"sqlite:///{tmp_path / 'elsewhere.db'}"

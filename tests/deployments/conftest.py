@@ -6,14 +6,17 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
 from genops_lab.core.settings import Settings
-from genops_lab.deployments.models import CheckDeploy, Deployment, NewDeployment
+from genops_lab.deployments.models import CheckDeploy, Deployment, KeyedDeployment, NewDeployment
 from genops_lab.deployments.records import Records
+from genops_lab.deployments.targets.local import Handle
 from genops_lab.registry.models import RegisterModel
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
@@ -51,14 +54,14 @@ def digits(rooms: Rooms, training: Training) -> Logged:
 
 
 @pytest.fixture(scope="package")
-def served(rooms: Rooms, digits: Logged) -> Deployment:
+def served(rooms: Rooms, digits: Logged) -> KeyedDeployment:
     """A running deployment of ``digits``, in a process of its own as a user's is, that tests share: all but the last
     must leave it running."""
     with cold_scoring():
         deploy(rooms, "digits", name="served")
         found = rooms.settled("served")
     assert found.state == "running", found
-    return found
+    return rooms.run(rooms.deployments.get_keyed_deployment("served"))
 
 
 def register(rooms: Rooms, name: str, logged: Logged) -> None:
@@ -78,7 +81,22 @@ def shown(rooms: Rooms, model: str) -> str:
 
 def process_of(rooms: Rooms, name: str) -> psutil.Process:
     """The scoring process."""
-    return psutil.Process(Records(rooms.store).get(name).pid)
+    return psutil.Process(handle_of(rooms, name).pid)
+
+
+def handle_of(rooms: Rooms, name: str) -> Handle:
+    """What this machine knows of it."""
+    return msgspec.json.decode(handle_path(rooms, name).read_bytes(), type=Handle)
+
+
+def handle_path(rooms: Rooms, name: str) -> Path:
+    """The file of the handle."""
+    return rooms.settings.data_dir / "deployments" / name / "process.json"
+
+
+def key_of(rooms: Rooms, name: str) -> str:
+    """The key of a deployment."""
+    return rooms.run(rooms.deployments.get_deployment_key(name)).key
 
 
 def ask(

@@ -7,17 +7,20 @@ import shutil
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.settings import Settings
+from genops_lab.core.store.tables import deployments
 from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.models import CheckDeploy, LogQuery, NewDeployment
 from genops_lab.deployments.records import Records
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
+from tests.support.warm import cold_scoring
 
-from .conftest import ask, deploy, process_of, register, shown
+from .conftest import ask, deploy, handle_of, handle_path, key_of, process_of, register, shown
 
 
 @pytest.fixture
@@ -44,7 +47,9 @@ def test_double_clicks_begin_one_deployment_whose_task_tells_how_it_goes(
     assert found.url in task.message
     pid = process_of(rooms, "clicked").pid
     stopped = rooms.run(rooms.deployments.stop_deployment("clicked"))
-    assert (stopped.state, stopped.url, stopped.key) == ("stopped", "", "")
+    assert (stopped.state, stopped.url) == ("stopped", "")
+    with pytest.raises(Conflict, match="no key"):
+        key_of(rooms, "clicked")
     assert not runs(pid)
     assert rooms.run(rooms.deployments.stop_deployment("clicked")).state == "stopped"
     for _ in range(2):
@@ -72,8 +77,16 @@ def test_a_killed_process_is_noticed_and_what_ended_unseen_is_told_so(rooms: Roo
         ("running", 1, "ended", "It ended while no Lab was looking"),
         ("preparing", 1, "failed", "The Lab ended while it prepared this."),
     ):
-        changes = {"pid": os.getpid(), "pid_created": 1.0, "outlives_server": outlives_server}
-        records.change(records.get("killed"), state=state, **changes)
+        handle = msgspec.structs.replace(
+            handle_of(rooms, "killed"),
+            pid=os.getpid(),
+            pid_created=1.0,
+            outlives_server=bool(outlives_server),
+        )
+        if state == "preparing":
+            handle = msgspec.structs.replace(handle, pid=None, begun=False)
+        handle_path(rooms, "killed").write_bytes(msgspec.json.encode(handle))
+        records.change(records.get("killed"), state=state)
         found = rooms.run(rooms.deployments.get_deployment("killed"))
         assert found.state == told
         assert found.message.startswith(message)
@@ -86,11 +99,12 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
     before = second_lab.settled("lasting")
     assert before.state == "running"
     assert not before.outlives_server
+    key = key_of(second_lab, "lasting")
     second_lab.close()
     second_lab.__post_init__()
     found = second_lab.run(second_lab.deployments.get_deployment("lasting"))
-    assert (found.state, found.url, found.key) == ("running", before.url, before.key)
-    assert ask(found.url, found.key, digits.inputs.tolist())[1] == {"predictions": digits.predictions}
+    assert (found.state, found.url, key_of(second_lab, "lasting")) == ("running", before.url, key)
+    assert ask(found.url, key, digits.inputs.tolist())[1] == {"predictions": digits.predictions}
     # Nobody uses or renews it: the lease of 8 s ends it.
     ended = eventually(
         lambda: second_lab.run(second_lab.deployments.get_deployment("lasting")),
@@ -99,6 +113,31 @@ def test_a_restarted_lab_finds_it_again(rooms: Rooms, second_lab: Rooms, digits:
     )
     assert ended.state == "ended"
     assert "lease" in ended.message
+
+
+def test_what_an_older_version_started_goes_on(rooms: Rooms, second_lab: Rooms, digits: Logged) -> None:
+    """It wrote the process into a row of the store, which a migration lets go of, and no handle."""
+    with cold_scoring():
+        deploy(second_lab, "digits", name="older")
+        assert second_lab.settled("older").state == "running"
+    process, key = process_of(second_lab, "older"), key_of(second_lab, "older")
+    second_lab.close()
+    handle_path(rooms, "older").unlink()
+    with rooms.store.transaction() as connection:
+        row = {"target": "", "spec": "{}", "revision": 0, "generation": 0}
+        connection.execute(deployments.update().where(deployments.c.name == "older").values(**row))
+    second_lab.__post_init__()
+    found = second_lab.run(second_lab.deployments.get_deployment("older"))
+    assert (found.state, process_of(second_lab, "older"), key_of(second_lab, "older")) == (
+        "running",
+        process,
+        key,
+    )
+    assert ask(found.url, key, digits.inputs.tolist())[0] == 200
+    renewed = second_lab.run(second_lab.deployments.renew_deployment("older"))
+    assert renewed.lease_until > found.lease_until and runs(process.pid)
+    assert second_lab.run(second_lab.deployments.stop_deployment("older")).state == "stopped"
+    assert not runs(process.pid)
 
 
 def test_unknown_files_are_not_loaded_unasked(rooms: Rooms, training: Training) -> None:
@@ -150,7 +189,9 @@ def test_a_pickle_is_loaded_only_when_confirmed_or_recorded_by_a_run_of_ours(
     assert logged.run_id in check.reason
     deploy(rooms, "pickled")
     found = rooms.settled("pickled")
-    assert ask(found.url, found.key, logged.inputs.tolist())[1] == {"predictions": logged.predictions}
+    assert ask(found.url, key_of(rooms, "pickled"), logged.inputs.tolist())[1] == {
+        "predictions": logged.predictions
+    }
     rooms.run(rooms.deployments.stop_deployment("pickled"))
 
 
@@ -206,7 +247,8 @@ def test_stopping_answers_the_requests_in_flight(rooms: Rooms, training: Trainin
     deploy(rooms, "slow", trust=shown(rooms, "slow"))
     found = rooms.settled("slow")
     answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.append(ask(found.url, found.key, [[1.0]])))
+    key = key_of(rooms, "slow")
+    thread = threading.Thread(target=lambda: answers.append(ask(found.url, key, [[1.0]])))
     thread.start()
     time.sleep(0.5)
     assert rooms.run(rooms.deployments.stop_deployment("slow")).state == "stopped"
@@ -251,7 +293,7 @@ def test_a_torch_model_without_pickle_answers_as_in_the_notebook(rooms: Rooms, t
     environment = process_of(rooms, "network").environ()
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     for count in (1, 4):
-        status, answer = ask(found.url, found.key, inputs[:count].tolist())
+        status, answer = ask(found.url, key_of(rooms, "network"), inputs[:count].tolist())
         assert status == 200
         expected = network(torch.from_numpy(inputs[:count])).detach().numpy()
         np.testing.assert_allclose(answer["predictions"], expected, rtol=1e-5)

@@ -18,13 +18,13 @@ from genops_lab.core.store import LocalStore, SharedStore
 from genops_lab.core.store.outbox import Outbox
 from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.deployments import environments as environments_module
-from genops_lab.deployments.backends.environment_filter import building_environment, scoring_environment
 from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
 from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
 from genops_lab.deployments.record import Record
 from genops_lab.deployments.records import Records
+from genops_lab.deployments.targets.environment_filter import building_environment, scoring_environment
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 
@@ -275,8 +275,8 @@ def test_default_names_are_names(text: str, name: str) -> None:
 
 def record(created_at: float, state: str) -> Record:
     return Record(
-        name="digits", model="digits", version=str(int(created_at)), state=state, folder="f", created_at=created_at,
-        lease_until=0.0,
+        name="digits", model="digits", version=str(int(created_at)), state=state, revision=int(created_at),
+        created_at=created_at, lease_until=0.0,
     )  # type: ignore[arg-type]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.live import CHANGES
-from genops_lab.deployments.models import Deployment, LogQuery
+from genops_lab.deployments.models import KeyedDeployment, LogQuery
 from tests.support.processes import runs
 from tests.support.rooms import Logged, Rooms, eventually
 from tests.support.strangers import half_open, is_cut, with_usual_files
@@ -21,14 +21,14 @@ from tests.support.strangers import half_open, is_cut, with_usual_files
 from .conftest import ask, deploy, process_of
 
 
-def test_it_predicts_what_the_notebook_predicts(served: Deployment, digits: Logged) -> None:
+def test_it_predicts_what_the_notebook_predicts(served: KeyedDeployment, digits: Logged) -> None:
     status, answer = ask(served.url, served.key, digits.inputs.tolist())
     assert (status, answer) == (200, {"predictions": digits.predictions})
 
 
 @pytest.mark.parametrize("path", ["/invocations", "/ping", "/health", "/version", "/docs", "/nothing"])
 @pytest.mark.parametrize("key", [None, "", "wrong", "ü"])
-def test_nothing_is_told_without_the_key(served: Deployment, path: str, key: str | None) -> None:
+def test_nothing_is_told_without_the_key(served: KeyedDeployment, path: str, key: str | None) -> None:
     if key == "ü":
         key = key.encode().decode("latin-1")
     assert ask(served.url, key, path=path)[0] == 401
@@ -45,18 +45,18 @@ def test_nothing_is_told_without_the_key(served: Deployment, path: str, key: str
     ],
 )
 def test_foreign_hosts_and_origins_are_refused(
-    served: Deployment, digits: Logged, headers: dict[str, str]
+    served: KeyedDeployment, digits: Logged, headers: dict[str, str]
 ) -> None:
     assert ask(served.url, served.key, digits.inputs.tolist(), headers=headers)[0] == 403
 
 
-def test_the_names_of_this_machine_are_taken(served: Deployment, digits: Logged) -> None:
+def test_the_names_of_this_machine_are_taken(served: KeyedDeployment, digits: Logged) -> None:
     port = served.url.rpartition(":")[2]
     for host in (f"localhost:{port}", "localhost", f"[::1]:{port}"):
         assert ask(served.url, served.key, digits.inputs.tolist(), headers={"Host": host})[0] == 200
 
 
-def test_a_body_that_is_too_large_is_refused_unread(served: Deployment) -> None:
+def test_a_body_that_is_too_large_is_refused_unread(served: KeyedDeployment) -> None:
     connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=10)
     connection.putrequest("POST", "/invocations")
     connection.putheader("Authorization", f"Bearer {served.key}")
@@ -66,7 +66,7 @@ def test_a_body_that_is_too_large_is_refused_unread(served: Deployment) -> None:
     connection.close()
 
 
-def test_a_content_length_that_is_no_number_is_refused(served: Deployment) -> None:
+def test_a_content_length_that_is_no_number_is_refused(served: KeyedDeployment) -> None:
     connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=10)
     connection.putrequest("POST", "/invocations")
     connection.putheader("Authorization", f"Bearer {served.key}")
@@ -77,7 +77,7 @@ def test_a_content_length_that_is_no_number_is_refused(served: Deployment) -> No
 
 
 def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
-    rooms: Rooms, served: Deployment, digits: Logged
+    rooms: Rooms, served: KeyedDeployment, digits: Logged
 ) -> None:
     process = process_of(rooms, "served")
     with_usual_files(process.pid)
@@ -91,7 +91,7 @@ def test_strangers_who_hold_connections_stop_nobody_and_fill_no_log(
     assert log.stat().st_size - before < 10_000
 
 
-def test_a_log_that_a_model_fills_is_moved_away_and_read_on(rooms: Rooms, served: Deployment) -> None:
+def test_a_log_that_a_model_fills_is_moved_away_and_read_on(rooms: Rooms, served: KeyedDeployment) -> None:
     log = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
     with log.open("ab") as stream:  # as a model's own programs write
         for number in range(140_000):
@@ -104,7 +104,9 @@ def test_a_log_that_a_model_fills_is_moved_away_and_read_on(rooms: Rooms, served
     assert lines == ["a model that prints, line 139998", "a model that prints, line 139999", "and goes on"]
 
 
-def test_requests_and_errors_are_counted_and_told(rooms: Rooms, served: Deployment, digits: Logged) -> None:
+def test_requests_and_errors_are_counted_and_told(
+    rooms: Rooms, served: KeyedDeployment, digits: Logged
+) -> None:
     heard: list[dict[str, Any]] = []
     rooms.loop.call_soon_threadsafe(
         rooms.live.join, "deployment:served", lambda _topic, data: heard.append(data)
@@ -125,7 +127,7 @@ def test_requests_and_errors_are_counted_and_told(rooms: Rooms, served: Deployme
     eventually(lambda: rooms.events_told, lambda told: ("deployment", "served") in told, 5)
 
 
-def test_each_request_extends_the_lease(rooms: Rooms, served: Deployment, digits: Logged) -> None:
+def test_each_request_extends_the_lease(rooms: Rooms, served: KeyedDeployment, digits: Logged) -> None:
     assert ask(served.url, served.key, digits.inputs.tolist())[0] == 200
     eventually(
         lambda: rooms.run(rooms.deployments.get_deployment("served")).lease_until,
@@ -136,7 +138,7 @@ def test_each_request_extends_the_lease(rooms: Rooms, served: Deployment, digits
     assert renewed.lease_until > served.lease_until
 
 
-def test_the_key_is_in_one_private_file_and_nowhere_else(rooms: Rooms, served: Deployment) -> None:
+def test_the_key_is_in_one_private_file_and_nowhere_else(rooms: Rooms, served: KeyedDeployment) -> None:
     folder = rooms.settings.data_dir / "deployments" / "served"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o600
@@ -154,7 +156,7 @@ def test_the_key_is_in_one_private_file_and_nowhere_else(rooms: Rooms, served: D
     assert served.key not in str(logs)
 
 
-def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served: Deployment) -> None:
+def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served: KeyedDeployment) -> None:
     process = process_of(rooms, "served")
     assert os.getpgid(process.pid) == process.pid
     environment = process.environ()
@@ -167,7 +169,7 @@ def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served:
     ]
 
 
-def test_a_name_in_use_is_refused(rooms: Rooms, served: Deployment) -> None:
+def test_a_name_in_use_is_refused(rooms: Rooms, served: KeyedDeployment) -> None:
     with pytest.raises(Conflict, match="running already") as caught:
         deploy(rooms, "digits", name="served")
     assert caught.value.code == "name_in_use"
@@ -200,7 +202,7 @@ def test_unknown_names_are_not_found(rooms: Rooms, name: str) -> None:
     rooms.run(service.delete_deployment(name))
 
 
-def test_the_log_is_told_from_its_end(rooms: Rooms, served: Deployment) -> None:
+def test_the_log_is_told_from_its_end(rooms: Rooms, served: KeyedDeployment) -> None:
     path = rooms.settings.data_dir / "deployments" / "served" / "log.txt"
     with path.open("a") as stream:
         stream.writelines(f"line {number}\n" for number in range(300_000))
@@ -211,10 +213,10 @@ def test_the_log_is_told_from_its_end(rooms: Rooms, served: Deployment) -> None:
 
 
 def test_a_frozen_process_is_stopped_all_the_same(
-    rooms: Rooms, served: Deployment, monkeypatch: pytest.MonkeyPatch
+    rooms: Rooms, served: KeyedDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last test: it stops what those above share."""
-    monkeypatch.setattr("genops_lab.deployments.backends.local.STOP_S", 1.0)
+    monkeypatch.setattr("genops_lab.deployments.targets.local.STOP_S", 1.0)
     process = process_of(rooms, "served")
     process.send_signal(signal.SIGSTOP)
     assert rooms.run(rooms.deployments.stop_deployment("served")).state == "stopped"

@@ -10,8 +10,6 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.core.store import LocalStore
-from genops_lab.deployments.records import Records
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
 from tests.support.lab_server import LabServer, running_lab
@@ -42,6 +40,8 @@ def deployment(server: LabServer) -> dict[str, Any]:
         lambda each: each["state"] not in ("preparing", "starting", "stopping"),
         120,
     )
+    if found["state"] == "running":
+        found["key"] = server.get("genops/deployments/digits/key")["key"]
     return found
 
 
@@ -57,12 +57,9 @@ def predictions(found: dict[str, Any], rows: list[list[float]]) -> list[int]:
 
 
 def process_of(home: Home) -> psutil.Process:
-    """The process that the Lab remembers."""
-    store = LocalStore(home.data / "store.db")
-    try:
-        return psutil.Process(Records(store).get("digits").pid)
-    finally:
-        store.close()
+    """The process that this machine's handle names."""
+    handle = (home.data / "deployments" / "digits" / "process.json").read_bytes()
+    return psutil.Process(json.loads(handle)["pid"])
 
 
 def test_it_answers_through_a_restart_of_the_lab_and_is_stopped_by_the_next(home: Home) -> None:

@@ -48,8 +48,8 @@ PLUGINS_AND_STATES = _words(
     """
 genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genops-lab:compute genops-lab:core
 genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:kernel genops-lab:models genops-lab:notices
-genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views genops-lab:profiles
-genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps genops-lab:targets
+genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
+genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps genops-lab:targets
 genops-lab:tasks
 """,
 )
@@ -205,7 +205,7 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake
+/tracking/wake /v1/deployments/
 """,
 )
 
@@ -331,17 +331,16 @@ TABLES = _lines(
     """
 alembic_version.version_num
 deployments.created_at
-deployments.folder
+deployments.generation
 deployments.hint
 deployments.lease_until
 deployments.message
 deployments.model
 deployments.name
-deployments.outlives_server
-deployments.pid
-deployments.pid_created
-deployments.port
+deployments.revision
+deployments.spec
 deployments.state
+deployments.target
 deployments.version
 former_stores.digest
 former_stores.state
@@ -452,6 +451,8 @@ tracked_runs.state
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
+deployments.spec: allow_pickle lease_s
+deployments/NAME/process.json: begun generation outlives_server pid pid_created revision version wanted
 deployments/NAME/state.json: errors hint latency_ms lease_until message pid port requests state
 display of cut outputs: bytes displays kernel_id lines msg_id running tail
 profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
@@ -510,9 +511,9 @@ genops compute:
 genops deploy: --json --name --timeout --trust --version --wait model
 genops deployments delete: --json name
 genops deployments list: --json
-genops deployments logs: --json --lines -n name
+genops deployments logs: --follow --json --lines -f -n name
 genops deployments renew: --json name
-genops deployments show: --json name
+genops deployments show: --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json

@@ -21,9 +21,11 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import model_hashes
 from genops_lab.core.tasks import TasksService
+from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.models import Deployment
 from genops_lab.deployments.service import DeploymentsService
+from genops_lab.deployments.targets.local import LocalTarget
 from genops_lab.experiments.hashes import model_digest
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
@@ -61,7 +63,9 @@ class Rooms:
         self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events)
         self.deployments = DeploymentsService(
             self.settings, self.mlflow, self.registry, self.store, self.events, self.live, self.tasks,
-            life=self.life,
+            LocalTarget(
+                self.settings.data_dir / "deployments", Environments(self.settings.data_dir / "environments"), self.life
+            ),
         )  # fmt: skip
         self._supervising = asyncio.create_task(self.deployments.supervise())
 

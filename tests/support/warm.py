@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genops_lab.core.worker import Worker
-from genops_lab.deployments.backends import local
+from genops_lab.deployments.targets import local
 from genops_lab.experiments.server import MlflowServer
 from tests.minutes import shared_process
 

@@ -31,11 +31,13 @@ def lab(module_page: LabPage, server: LabServer) -> Iterator[LabPage]:
     server.request("DELETE", "genops/deployments/line")
 
 
-def ask(deployment: Any, rows: list[list[float]]) -> Any:
+def ask(server: LabServer, rows: list[list[float]]) -> Any:
+    deployment = server.get("genops/deployments/line")
+    key = server.get("genops/deployments/line/key")["key"]
     request = urllib.request.Request(
         deployment["url"] + "/invocations",
         data=json.dumps({"inputs": rows}).encode(),
-        headers={"Authorization": f"Bearer {deployment['key']}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.loads(answer.read())
@@ -106,16 +108,15 @@ def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) ->
 
 def test_requests_and_the_log_are_seen_as_they_happen(lab: LabPage, server: LabServer) -> None:
     deployments = deployment(lab)
-    found = server.get("genops/deployments/line")
     log = deployments.get_by_role("log", name="Log of line")
     if log.count() == 0:
         deployments.get_by_role("button", name="Log", exact=True).click()
     expect(log).to_contain_text("running: it answers at")
     expect(fact(deployments, "Requests")).to_have_text("0")
-    assert ask(found, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
+    assert ask(server, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
     expect(fact(deployments, "Requests")).to_have_text("1")
     for _ in range(3):
-        ask(found, [[4.0]])
+        ask(server, [[4.0]])
     expect(fact(deployments, "Requests")).to_have_text("4")
     expect(fact(deployments, "Latency")).to_contain_text("ms")
     lab.shot("requests")

@@ -33,7 +33,7 @@ def test_the_quickstart_runs_and_the_panel_follows(lab: LabPage, server: LabServ
     expect(profiles.get_by_text("ten training steps").first).to_be_visible(timeout=PATIENT_MS)
     expect(models.get_by_text("digits", exact=True).first).to_be_visible(timeout=PATIENT_MS)
     expect(deployments.get_by_text(re.compile("running", re.I)).first).to_be_visible(timeout=PATIENT_MS)
-    key = server.get("genops/deployments/digits")["key"]
+    key = server.get("genops/deployments/digits/key")["key"]
     lab.execute("notebook:run-cell")
     lab.wait_for_last_cell(PATIENT_MS)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..document import Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
 
 if TYPE_CHECKING:
-    from genops_lab.deployments.models import DeployCheck, Deployment, LogTail
+    from genops_lab.deployments.models import DeployCheck, Deployment, LogLines, LogTail
 
 SHOWN_FILES = 20
 
@@ -46,8 +46,8 @@ def deployments(found: list[Deployment]) -> Document:
     )
 
 
-def deployment(shown: Deployment) -> Document:
-    """``deploy``, ``deployments show``. The key is left out: it would stay in scrollbacks and notebooks."""
+def deployment(shown: Deployment, key: str = "") -> Document:
+    """``deploy``, ``deployments show``; the key where it was asked for."""
     alive = shown.state in ("preparing", "starting", "running")
     blocks: list[Facts | Note] = [
         Facts(
@@ -56,6 +56,7 @@ def deployment(shown: Deployment) -> Document:
                 ("state", state_cell(shown.state)),
                 ("model", f"{shown.model}, version {shown.version}"),
                 ("url", shown.url),
+                ("key", key),
                 ("target", shown.target),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
@@ -70,7 +71,8 @@ def deployment(shown: Deployment) -> Document:
     if shown.state == "running":
         blocks.append(
             Note(
-                "POST url/invocations with 'Authorization: Bearer KEY'; the key is in the answer of --json.",
+                "POST url/invocations with 'Authorization: Bearer KEY'; `genops deployments show "
+                f"{shown.name} --with-key` tells the key.",
                 "dim",
             )
         )
@@ -111,6 +113,6 @@ def _sources(check: DeployCheck) -> list[Note | Lines]:
     ]
 
 
-def log_tail(tail: LogTail) -> Document:
+def log_tail(tail: LogTail | LogLines) -> Document:
     """``deployments logs``."""
     return Document([Lines(tail.lines)] if tail.lines else [Note("The log is empty.", "dim")])

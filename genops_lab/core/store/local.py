@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, inspect, select
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import GenOpsError
@@ -34,7 +34,7 @@ class LocalStore(Store):
     left there as they are.
     """
 
-    schema = Schema(metadata, Path(__file__).parent / "migrations", "0007")
+    schema = Schema(metadata, Path(__file__).parent / "migrations", "0008")
     title = "The GenOps store"
     newer_hint = "Upgrade genops-lab, or set GenOpsLab.data_dir to another folder."
 
@@ -114,11 +114,13 @@ def _is_file(url: URL, path: Path) -> bool:
 def _copy_table(connection: Connection, source: Connection, table: Table, replaces: bool, below: str) -> None:
     there = {column["name"] for column in inspect(source).get_columns(table.name)}
     columns = [column for column in table.columns if column.name in there]
-    for row in (
-        source.execution_options(stream_results=True).execute(select(*columns)).yield_per(_ROWS).mappings()
-    ):
-        if below and not Path(row.get("folder", below)).is_relative_to(below):
+    found = select(*columns)
+    if below and "folder" in there:  # whose deployment it is
+        found = select(*columns, text("folder"))
+    for each in source.execution_options(stream_results=True).execute(found).yield_per(_ROWS).mappings():
+        row = dict(each)
+        if below and not Path(row.pop("folder", below)).is_relative_to(below):
             continue  # another user's deployment
         keys = {column.name for column in table.primary_key.columns}
         rest = {name: value for name, value in row.items() if name not in keys}
-        upsert(connection, table, dict(row), change=rest if replaces else None)
+        upsert(connection, table, row, change=rest if replaces else None)

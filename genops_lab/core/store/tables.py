@@ -93,13 +93,12 @@ deployments = Table(
     Column("state", String(16), nullable=False),
     Column("message", Text, nullable=False),
     Column("hint", Text, nullable=False),
-    Column("folder", Text, nullable=False),
-    Column("port", Integer, nullable=True),
-    Column("pid", Integer, nullable=True),
-    Column("pid_created", Float, nullable=True),
-    Column("outlives_server", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("lease_until", Float, nullable=False),
+    Column("target", Text, nullable=False, server_default=""),  # as people call it; empty: this machine
+    Column("spec", Text, nullable=False, server_default="{}"),  # JSON: deployments.record.Wanted
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("generation", BigInteger, nullable=False, server_default="0"),
 )
 
 targets = Table(

@@ -3,6 +3,7 @@ import { Clipboard } from '@jupyterlab/apputils';
 import { checkIcon, copyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { tellFailure } from '../commands';
 import { ActionButton, IconButton } from './icon-button';
 
 const SHOWN_MS = 1500;
@@ -25,7 +26,14 @@ export function useCopied(): [boolean, (text: string) => void] {
 export function CopyButton(props: CopyButton.IProps): React.ReactElement {
   const { text, label, word, trans } = props;
   const [copied, copy] = useCopied();
-  const onClick = () => copy(typeof text === 'function' ? text() : text);
+  const onClick = () => {
+    const found = typeof text === 'function' ? text() : text;
+    if (typeof found === 'string') {
+      copy(found);
+    } else {
+      found.then(copy, reason => tellFailure(reason, trans));
+    }
+  };
   return (
     <>
       {word ? (
@@ -51,8 +59,8 @@ export function CopyButton(props: CopyButton.IProps): React.ReactElement {
 
 export namespace CopyButton {
   export interface IProps {
-    /** What is copied; a function where it is not to stand in the page. */
-    text: string | (() => string);
+    /** What is copied; a function where it is not to stand in the page, or is asked for first. */
+    text: string | (() => string | Promise<string>);
     /** "Copy the run id". */
     label: string;
     /** What stands on the button, in place of an icon. */

@@ -1,3 +1,4 @@
+import { Clipboard } from '@jupyterlab/apputils';
 import {
   act,
   cleanup,
@@ -24,7 +25,6 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     version: '2',
     state: 'running',
     url: 'http://127.0.0.1:4000',
-    key: 'secret',
     message: '',
     hint: '',
     target: 'this machine',
@@ -208,6 +208,27 @@ describe('the deployments section', () => {
     fireEvent.click(row('Delete the deployment digits'));
     expect(actions.onDelete).toHaveBeenCalledTimes(1);
     expect(screen.queryByRole('button', { name: 'Stop' })).toBeNull();
+  });
+
+  it('asks for the key when a curl command is copied, and not before', async () => {
+    const copied = jest
+      .spyOn(Clipboard, 'copyToSystem')
+      .mockImplementation(() => undefined);
+    const keys = () => bench.count('GET /deployments/digits/key');
+    bench.answers['GET /deployments/digits/key'] = {
+      name: 'digits',
+      key: 'secret'
+    };
+    await show();
+    expect(keys()).toBe(0);
+    await act(async () => {
+      fireEvent.click(row('Copy curl'));
+      await settle();
+    });
+    expect(keys()).toBe(1);
+    expect(copied.mock.calls[0][0]).toContain('Authorization: Bearer secret');
+    expect(document.body.innerHTML).not.toContain('secret');
+    expect(screen.getByRole('button', { name: 'Copied' })).toBeTruthy();
   });
 
   it('quotes the curl command for a shell', () => {

@@ -171,7 +171,9 @@ function DetailActions(
       />
       {url && state === 'running' && (
         <CopyButton
-          text={() => curlCommand(deployment)}
+          text={async () =>
+            curlCommand({ url, key: await props.model.service.key(name) })
+          }
           label={trans.__('Copy a curl command, with the key')}
           word={trans.__('Copy curl')}
           trans={trans}

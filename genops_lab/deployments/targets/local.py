@@ -1,0 +1,484 @@
+"""Deployments on this machine: each a process of its own, which needs no Lab to go on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import http.client
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from genops_lab.core.errors import Failed
+from genops_lab.core.locks import locked
+from genops_lab.core.paths import contained, private_dir, write_private
+from genops_lab.deployments.environments import Environments
+from genops_lab.deployments.lifetime import Lifetime, lifetime
+from genops_lab.deployments.logs import LogFollower, tail
+from genops_lab.deployments.models import DeploymentState
+
+from .base import Capabilities, Changes, DeploymentSpec, DeploymentTarget, Observed, Progress, Revision, Step
+from .environment_filter import scoring_environment
+
+T = TypeVar("T")
+
+SERVER = Path(__file__).resolve().parents[1] / "server.py"
+STOP_S = 10.0
+FOLLOW_S = 0.2
+# Of two measurements of one process's start; a number is not used again so soon.
+_SAME_START_S = 2.0
+_ENDED = ("failed", "ended", "stopped")
+
+
+class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the scoring process says in ``state.json``."""
+
+    pid: int
+    state: DeploymentState
+    message: str = ""
+    hint: str = ""
+    port: int = 0
+    lease_until: float = 0.0
+    requests: int = 0
+    errors: int = 0
+    latency_ms: float | None = None
+
+
+class Handle(msgspec.Struct, frozen=True, kw_only=True):
+    """What this target knows of a deployment, in ``process.json``.
+
+    ``begun`` is written before the process is started and ``pid`` after: with the first alone a process may be there.
+    """
+
+    revision: int = 0
+    version: str = ""
+    generation: int = 0
+    wanted: int = 1
+    outlives_server: bool = True
+    begun: bool = False
+    pid: int | None = None
+    pid_created: float | None = None
+
+
+class LocalTarget(DeploymentTarget):
+    """Folders ``root/<name>`` (0700): model, process.json, spec.json, key (0600), lease.json, state.json, log.txt."""
+
+    name = "this machine"
+
+    def __init__(self, root: Path, environments: Environments, life: Lifetime | None = None) -> None:
+        self._root = private_dir(root)
+        self._lock = root / ".lock"
+        self._environments = environments
+        self._life = life or lifetime()
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        #: processes that this Lab saw alive: the others ended while nobody looked
+        self._seen: set[tuple[int, float]] = set()
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(outlives_server=self._life.outlives_server, warning=self._life.warning)
+
+    def plan(self, spec: DeploymentSpec, observed: Observed) -> Changes:
+        found = observed.revision(spec.revision)
+        steps: list[Step] = []
+        if any(each.active and (each is not found or not spec.wanted) for each in observed.revisions):
+            steps.append("stop")
+        if spec.wanted and found is None:
+            steps += ["place", "start"]
+        elif spec.wanted and found is not None and found.state == "preparing":
+            steps.append("start")
+        elif spec.wanted and found is not None and found.active and spec.lease_until > observed.lease_until:
+            steps.append("renew")
+        return Changes(steps=tuple(steps))
+
+    async def apply(self, spec: DeploymentSpec, generation: int, progress: Progress) -> None:
+        handle = await asyncio.to_thread(self._handle, spec.name)
+        if handle is not None and (handle.generation > generation or handle.revision > spec.revision):
+            return
+        for step in self.plan(spec, await self.observe(spec.name)).steps:
+            if step == "place":
+                await to_the_end(asyncio.to_thread(self._place, spec, generation))
+            elif step == "start":
+                model = self._folder(spec.name) / "model"
+                interpreter = await self._environments.interpreter(model, progress)
+                await to_the_end(asyncio.to_thread(self._start, spec, generation, interpreter))
+            elif step == "renew":
+                await asyncio.to_thread(self._renew, spec, generation)
+            else:
+                await asyncio.to_thread(self._stop, spec.name, generation)
+
+    async def observe(self, name: str) -> Observed:
+        return await asyncio.to_thread(self._observe, name)
+
+    async def logs(
+        self, name: str, revision: int | None = None, *, lines: int, follow: bool = False
+    ) -> AsyncIterator[list[str]]:
+        handle = await asyncio.to_thread(self._handle, name)
+        if handle is None or revision not in (None, handle.revision):
+            return
+        path = self._folder(name) / "log.txt"
+        if not follow:
+            yield await asyncio.to_thread(tail, path, lines)
+            return
+        follower = LogFollower(path)
+        if found := await asyncio.to_thread(follower.earlier, lines):
+            yield found
+        while True:
+            # The order matters: what is written before its end is read after the end was seen.
+            seen = (await self.observe(name)).revision(handle.revision)
+            if news := await asyncio.to_thread(follower.news):
+                yield news
+            if seen is None or not seen.active:
+                return
+            await asyncio.sleep(FOLLOW_S)
+
+    async def delete(self, name: str) -> None:
+        await asyncio.to_thread(self._delete, name)
+
+    async def key(self, name: str) -> str:
+        return await asyncio.to_thread(self._key, name)
+
+    # What follows blocks -------------------------------------------------------------------------------------------
+
+    def _folder(self, name: str) -> Path:
+        return contained(self._root, name)
+
+    @contextlib.contextmanager
+    def _changing(self, name: str) -> Iterator[None]:
+        """Of all processes of this user one changes a deployment's files."""
+        with _disk_errors(name), locked(self._lock):
+            yield
+
+    def _handle(self, name: str) -> Handle | None:
+        """The handle; of a process that was started by an older GenOps Lab, or by a Lab that was killed before it wrote
+        down which, once it was looked for."""
+        handle = self._written(name)
+        if (handle is None or (handle.begun and handle.pid is None)) and self._spec(name).exists():
+            with locked(self._lock):
+                handle = self._written(name) or Handle(begun=True, outlives_server=self._life.outlives_server)
+                if handle.begun and handle.pid is None:
+                    handle = self._adopt(name, handle)
+                    with contextlib.suppress(OSError):  # a full disk: it is looked for again
+                        self._write(name, handle)
+        return handle
+
+    def _written(self, name: str) -> Handle | None:
+        try:
+            return msgspec.json.decode((self._folder(name) / "process.json").read_bytes(), type=Handle)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _write(self, name: str, handle: Handle) -> Handle:
+        write_private(self._folder(name) / "process.json", msgspec.json.encode(handle).decode())
+        return handle
+
+    def _adopt(self, name: str, handle: Handle) -> Handle:
+        found, told = _process_with(str(self._spec(name))), self._told(name)
+        if found is not None:
+            handle = msgspec.structs.replace(handle, pid=found[0], pid_created=found[1])
+        elif told is not None:  # it was there
+            handle = msgspec.structs.replace(handle, pid=told.pid, pid_created=0.0)
+        return handle
+
+    def _spec(self, name: str) -> Path:
+        return self._folder(name) / "spec.json"
+
+    def _place(self, spec: DeploymentSpec, generation: int) -> None:
+        with self._changing(spec.name):
+            folder, written = self._folder(spec.name), self._written(spec.name)
+            if written is not None and (written.generation > generation or written.revision == spec.revision):
+                return
+            fresh = private_dir(self._root / f".new-{spec.name}-{spec.revision}")
+            for each in self._unplaced(spec.name):
+                if each != fresh:
+                    shutil.rmtree(each, ignore_errors=True)
+            if not (fresh / "model").exists():
+                if spec.files is None:
+                    raise Failed(f"The files of {spec.name!r} are gone.", hint="Deploy it again.")
+                spec.files.rename(fresh / "model")
+            if not (fresh / "key").exists():
+                write_private(fresh / "key", secrets.token_urlsafe(32))
+            handle = Handle(
+                revision=spec.revision,
+                version=spec.version,
+                generation=generation,
+                outlives_server=self._life.outlives_server,
+            )
+            write_private(fresh / "process.json", msgspec.json.encode(handle).decode())
+            _remove(folder)
+            fresh.rename(folder)
+
+    def _unplaced(self, name: str) -> list[Path]:
+        """What was being placed under this name."""
+        return [each for each in self._root.iterdir() if each.name.rpartition("-")[0] == f".new-{name}"]
+
+    def _start(self, spec: DeploymentSpec, generation: int, interpreter: Path) -> None:
+        name, folder = spec.name, self._folder(spec.name)
+        with self._changing(name):
+            handle = self._written(name)
+            if handle is None or handle.generation > generation or handle.revision != spec.revision:
+                return  # it was stopped, deleted or replaced meanwhile
+            if handle.begun:
+                handle = self._adopt(name, handle) if handle.pid is None else handle
+                if handle.pid is not None:
+                    self._write(name, handle)
+                    return
+            own = {
+                "folder": str(folder),
+                "model": str(folder / "model"),
+                "key_file": str(folder / "key"),
+                "lease_s": spec.lease_s,
+            }
+            environment = {
+                **scoring_environment(os.environ),
+                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true" if spec.allow_pickle else "false",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }
+            write_private(folder / "spec.json", msgspec.json.encode(own).decode())
+            self._lease(spec)
+            handle = self._write(name, msgspec.structs.replace(handle, begun=True))
+            with (folder / "log.txt").open("ab") as log:
+                child = subprocess.Popen(
+                    [str(interpreter), str(SERVER), str(folder / "spec.json")],
+                    cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )  # fmt: skip
+            self._children[child.pid] = child
+            created = _created(child.pid) or time.time()
+            self._seen.add((child.pid, created))
+            try:
+                self._write(name, msgspec.structs.replace(handle, pid=child.pid, pid_created=created))
+            except OSError:
+                os.killpg(child.pid, signal.SIGKILL)
+                raise
+
+    def _lease(self, spec: DeploymentSpec) -> None:
+        write_private(
+            self._folder(spec.name) / "lease.json", msgspec.json.encode({"until": spec.lease_until}).decode()
+        )
+
+    def _leased(self, name: str) -> float:
+        try:
+            return float(msgspec.json.decode((self._folder(name) / "lease.json").read_bytes())["until"])
+        except (OSError, msgspec.DecodeError, KeyError):
+            return 0.0
+
+    def _renew(self, spec: DeploymentSpec, generation: int) -> None:
+        with self._changing(spec.name):
+            handle = self._written(spec.name)
+            if handle is not None and handle.generation <= generation and handle.revision == spec.revision:
+                self._lease(spec)
+                self._write(spec.name, msgspec.structs.replace(handle, generation=generation))
+
+    def _stop(self, name: str, generation: int) -> None:
+        """After the requests in flight, within 10 s."""
+        with self._changing(name):
+            handle = self._written(name)
+            if handle is None or handle.generation > generation:
+                return
+            handle = msgspec.structs.replace(handle, wanted=0, generation=generation)
+            with contextlib.suppress(OSError):  # it can be ended on a full disk too
+                self._write(name, handle)
+        self._end(handle)
+
+    def _end(self, handle: Handle) -> None:
+        if handle.pid is None or not self._alive(handle):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(handle.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while self._alive(handle):
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(handle.pid, signal.SIGKILL)
+                deadline += STOP_S
+            time.sleep(0.05)
+
+    def _delete(self, name: str) -> None:
+        handle = self._handle(name)
+        if handle is not None:
+            self._stop(name, handle.generation)
+        with self._changing(name):
+            for folder in (self._folder(name), *self._unplaced(name)):
+                _remove(folder)
+
+    def _observe(self, name: str) -> Observed:
+        handle = self._handle(name)
+        if handle is None:
+            return Observed()
+        told = self._told(name)
+        state, reason, hint = self._state(name, handle, told)
+        revision = Revision(
+            number=handle.revision, version=handle.version, state=state, wanted=handle.wanted,
+            ready=int(state == "running"), reason=reason, hint=hint,
+        )  # fmt: skip
+        leased = self._leased(name)
+        seen = Observed(revisions=(revision,), outlives_server=handle.outlives_server, lease_until=leased)
+        if told is None:
+            return seen
+        return replace(
+            seen, address=f"http://127.0.0.1:{told.port}" if state == "running" and told.port else "",
+            lease_until=max(leased, told.lease_until), requests=told.requests, errors=told.errors,
+            latency_ms=told.latency_ms,
+        )  # fmt: skip
+
+    def _state(
+        self, name: str, handle: Handle, told: ProcessState | None
+    ) -> tuple[DeploymentState, str, str]:
+        if handle.pid is None:
+            return (
+                ("preparing", "Preparing the environment.", "")
+                if handle.wanted
+                else ("stopped", "Stopped.", "")
+            )
+        if told is not None and told.state in _ENDED:
+            return told.state, told.message, told.hint
+        if not self._alive(handle):
+            # It may have written its last words between the two looks.
+            return self._gone(handle, self._told(name))
+        if not handle.wanted:
+            return "stopping", "Answering the requests in flight.", ""
+        if told is None:
+            return "starting", "Loading the model.", ""
+        return told.state, self._first_meeting(name, handle, told) or told.message, told.hint
+
+    def _gone(self, handle: Handle, told: ProcessState | None) -> tuple[DeploymentState, str, str]:
+        if told is not None and told.state in _ENDED:
+            return told.state, told.message, told.hint
+        if not handle.wanted:
+            return "stopped", "Stopped.", ""
+        if (handle.pid, handle.pid_created) in self._seen:
+            code = _exit_code(self._children.get(handle.pid or 0))
+            how = f"was killed by signal {-code}" if code is not None and code < 0 else "ended by itself"
+            doing = (
+                "while it loaded the model" if told is None or told.state == "starting" else "while it ran"
+            )
+            hint = "If nobody killed it, the machine's memory may be exhausted: see the log, then deploy it again."
+            return "failed", f"The scoring process {how} {doing}.", hint
+        if not handle.outlives_server:
+            return "ended", "It ended with its server.", lifetime().warning or "Deploy it again."
+        message = "It ended while no Lab was looking, perhaps at a restart of this machine."
+        return "ended", message, "Deploy it again."
+
+    def _first_meeting(self, name: str, handle: Handle, told: ProcessState) -> str:
+        """A process that another Lab started must know its key; what to say when it does not answer."""
+        mark = (handle.pid or 0, handle.pid_created or 0.0)
+        if mark in self._seen or told.state != "running":
+            return ""
+        if not _answers(told.port, self._key(name)):
+            return "It does not answer at the moment."
+        self._seen.add(mark)
+        return ""
+
+    def _alive(self, handle: Handle) -> bool:
+        child = self._children.get(handle.pid or 0)
+        if child is not None and child.poll() is not None:
+            return False
+        return _same(_created(handle.pid), handle.pid_created)
+
+    def _told(self, name: str) -> ProcessState | None:
+        try:
+            return msgspec.json.decode((self._folder(name) / "state.json").read_bytes(), type=ProcessState)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def _key(self, name: str) -> str:
+        try:
+            return (self._folder(name) / "key").read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
+
+async def to_the_end(step: Coroutine[Any, Any, T]) -> T:
+    """Run ``step`` whole; a cancellation that comes meanwhile takes effect after it."""
+    running = asyncio.ensure_future(step)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _remove(folder: Path) -> None:
+    """Remove a deployment's folder; its handle first, so that half a folder is none."""
+    (folder / "process.json").unlink(missing_ok=True)
+    (folder / "spec.json").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _process_with(spec: str) -> tuple[int, float] | None:
+    """The scoring process that was given this file: its number and the time of its start."""
+    import psutil
+
+    for process in psutil.process_iter(["cmdline"]):
+        command: list[str] = process.info["cmdline"] or []
+        if len(command) > 2 and command[-1] == spec and command[-2].endswith(".py"):
+            created = _created(process.pid)
+            if created is not None:
+                return process.pid, created
+    return None
+
+
+def _exit_code(child: subprocess.Popen[bytes] | None) -> int | None:
+    """How a child of ours ended; it has, though another thread may be the one that learns it first."""
+    if child is None:
+        return None
+    try:
+        return child.wait(1)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _created(pid: int | None) -> float | None:
+    """When the process with this number started; None when it has ended (a zombie has)."""
+    import psutil
+
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return float(process.create_time())
+    except psutil.Error:
+        return None
+
+
+def _same(found: float | None, recorded: float | None) -> bool:
+    return found is not None and recorded is not None and abs(found - recorded) < _SAME_START_S
+
+
+def _answers(port: int, key: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
+    try:
+        connection.request("GET", "/ping", headers={"Authorization": f"Bearer {key}"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def _disk_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise Failed(
+            f"The files of {name!r} could not be written: {'the disk is full' if full else error.strerror or error}.",
+            hint="Free some disk space, then deploy again."
+            if full
+            else "See who owns the GenOps data folder.",
+        ) from error

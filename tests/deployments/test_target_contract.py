@@ -1,0 +1,276 @@
+"""What every deployment target keeps; SSH and Kubernetes join by a parameter."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.core import paths
+from genops_lab.deployments.environments import Environments
+from genops_lab.deployments.targets import local
+from genops_lab.deployments.targets.base import (
+    Changes,
+    DeploymentSpec,
+    DeploymentTarget,
+    Observed,
+    Revision,
+)
+from tests.support.processes import commands_with
+from tests.support.rooms import Logged
+
+from .conftest import ask
+
+LEASE_UNTIL = 4e9
+_FORKED = multiprocessing.get_context("fork")
+
+
+class Place:
+    """A target of one kind, with what runs there as the place itself tells it."""
+
+    def __init__(self, model: Path, root: Path) -> None:
+        self.model, self.root = model, root
+        self.target = self.restarted()
+
+    def restarted(self) -> DeploymentTarget:
+        """The same target as the next Lab knows it."""
+        return local.LocalTarget(self.root / "deployments", Environments(self.root / "environments"))
+
+    def running(self, name: str) -> int:
+        """How many processes serve it."""
+        return len(commands_with(str(self.root / "deployments" / name / "spec.json")))
+
+    def spec(self, name: str, revision: int = 7) -> DeploymentSpec:
+        """One copy of the model."""
+        files = self.root / f"model-{name}-{revision}"
+        if not files.exists():
+            shutil.copytree(self.model, files)
+        return DeploymentSpec(
+            name=name,
+            version="1",
+            revision=revision,
+            lease_s=60,
+            lease_until=LEASE_UNTIL,
+            files=files,
+            allow_pickle=True,  # MLflow has skops behind it too
+        )
+
+
+@pytest.fixture(params=["local"])
+def place(request: pytest.FixtureRequest, digits: Logged, tmp_path: Path) -> Iterator[Place]:
+    found = Place(digits.folder, tmp_path)
+    yield found
+    for folder in (tmp_path / "deployments").iterdir():
+        if not folder.name.startswith("."):
+            asyncio.run(found.restarted().delete(folder.name))
+
+
+def say(_line: str) -> None:
+    """Nobody waits."""
+
+
+async def settled(target: DeploymentTarget, name: str) -> Observed:
+    """What is observed once nothing starts or stops."""
+    for _ in range(600):
+        seen = await target.observe(name)
+        if all(each.state not in ("preparing", "starting", "stopping") for each in seen.revisions):
+            return seen
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"still {seen}")
+
+
+async def log_of(target: DeploymentTarget, name: str) -> list[str]:
+    return [line async for lines in target.logs(name, lines=1000) for line in lines]
+
+
+def test_a_plan_is_pure(place: Place) -> None:
+    def seen(state: Any, wanted: int = 1) -> Observed:
+        ready = int(state == "running")
+        revision = Revision(number=7, version="1", state=state, wanted=wanted, ready=ready)
+        return Observed(revisions=(revision,), lease_until=LEASE_UNTIL)
+
+    spec = place.spec("planned")
+    before = sorted(place.root.rglob("*"))
+    stopped, renewed, next_one = (
+        replace(spec, wanted=0),
+        replace(spec, lease_until=5e9),
+        place.spec("planned", 7),
+    )
+    next_one = replace(next_one, revision=8)
+    for _ in range(2):
+        plan = place.target.plan
+        assert plan(spec, Observed()) == Changes(steps=("place", "start"))
+        assert plan(spec, seen("preparing")) == Changes(steps=("start",))
+        for state in ("starting", "running", "failed", "ended"):
+            assert plan(spec, seen(state)) == Changes(), state
+        assert plan(renewed, seen("running")) == Changes(steps=("renew",))
+        assert plan(next_one, seen("running")) == Changes(steps=("stop", "place", "start"))
+        assert plan(next_one, seen("failed")) == Changes(steps=("place", "start"))
+        for state in ("preparing", "starting", "running"):
+            assert plan(stopped, seen(state)) == Changes(steps=("stop",)), state
+        assert plan(stopped, seen("stopped", 0)) == plan(stopped, Observed()) == Changes()
+    assert sorted(place.root.rglob("*")) == before
+    assert asyncio.run(place.target.observe("planned")) == Observed()
+
+
+def test_twice_is_once_and_the_next_lab_finds_it(place: Place, digits: Logged) -> None:
+    async def work() -> None:
+        spec, target = place.spec("twice"), place.target
+        await asyncio.gather(target.apply(spec, 7, say), target.apply(spec, 7, say))
+        first = await settled(target, "twice")
+        assert [(each.version, each.ready, each.wanted) for each in first.revisions] == [("1", 1, 1)], first
+        for other in (target, place.restarted()):
+            await other.apply(spec, 7, say)
+            assert other.plan(spec, await other.observe("twice")) == Changes()
+            assert await other.observe("twice") == first
+        assert place.running("twice") == 1
+        target = place.restarted()
+        key = await target.key("twice")
+        assert ask(first.address, key, digits.inputs.tolist())[0] == 200
+        await target.apply(replace(spec, lease_until=5e9), 8, say)
+        assert (await target.observe("twice")).lease_until == 5e9
+        await target.apply(replace(spec, wanted=0), 7, say)
+        assert (await target.observe("twice")).revisions[0].ready == 1, (
+            "that was asked before the lease was renewed"
+        )
+        for _ in range(2):
+            await target.apply(replace(spec, wanted=0), 9, say)
+            (ended,) = (await target.observe("twice")).revisions
+            assert (ended.state, ended.ready, ended.wanted) == ("stopped", 0, 0)
+        assert place.running("twice") == 0
+        await target.apply(spec, 8, say)
+        assert place.running("twice") == 0, "that was asked before the stop"
+        for _ in range(2):
+            await target.delete("twice")
+            assert await target.observe("twice") == Observed()
+            assert await target.key("twice") == "" and await log_of(target, "twice") == []
+
+    asyncio.run(work())
+
+
+@contextmanager
+def killed_at(moment: int) -> Iterator[None]:
+    """In this process: SIGKILL at one of the moments that change something, counted from 0."""
+    count = 0
+
+    def before(call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            if count == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count += 1
+            return call(*arguments, **options)
+
+        return counted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "write_private", before(paths.write_private))
+        patch.setattr(Path, "rename", before(Path.rename))
+        patch.setattr(subprocess, "Popen", before(subprocess.Popen))
+        yield
+
+
+#: Of the local target: the model is moved, key and handle are written, the folder is named, spec, lease and handle
+#: are written, the process is started, its number is written.
+MOMENTS = 9
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(each, marks=() if each in (3, 8) else pytest.mark.exhaustive) for each in range(MOMENTS)],
+)
+def test_what_was_killed_in_its_middle_is_done_again(place: Place, moment: int) -> None:
+    spec = place.spec("cut")
+
+    def work() -> None:
+        with killed_at(moment):
+            asyncio.run(place.target.apply(spec, 7, say))
+
+    process = _FORKED.Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL, "it was done before"
+
+    async def again() -> None:
+        target = place.restarted()
+        for _ in range(2):
+            await target.apply(spec, 7, say)
+        seen = await settled(target, "cut")
+        assert seen.revisions[0].ready == 1, seen
+        assert place.running("cut") == 1
+        assert sum(line.startswith("running: ") for line in await log_of(target, "cut")) == 1
+        await target.apply(replace(spec, wanted=0), 8, say)
+        assert place.running("cut") == 0
+
+    asyncio.run(again())
+
+
+def test_a_log_is_followed_to_its_end(place: Place) -> None:
+    async def work() -> None:
+        spec, target = place.spec("told"), place.target
+        await target.apply(spec, 7, say)
+        heard: list[str] = []
+
+        async def follow() -> None:
+            async for lines in target.logs("told", 7, lines=1000, follow=True):
+                heard.extend(lines)
+
+        following = asyncio.ensure_future(follow())
+        await settled(target, "told")
+        last = place.restarted().logs("told", lines=1, follow=True)
+        assert len(await anext(last)) == 1, "the last line of before"
+        await last.aclose()  # type: ignore[attr-defined]
+        await target.apply(replace(spec, wanted=0), 8, say)
+        await asyncio.wait_for(following, 10)
+        assert heard == await log_of(target, "told")
+        assert heard[0].startswith("starting: ") and heard[-1].startswith("stopped: ")
+        assert [lines async for lines in target.logs("told", 6, lines=10, follow=True)] == [], (
+            "no such revision"
+        )
+
+    asyncio.run(work())
+
+
+class SlowEnvironment(Environments):
+    """An environment that is ready when the test says so."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def interpreter(self, model: Path, tell: Callable[[str], None]) -> Path:
+        self.asked.set()
+        await self.go.wait()
+        return await super().interpreter(model, tell)
+
+
+def test_deleting_while_it_starts_leaves_nothing(place: Place) -> None:
+    async def work() -> None:
+        target = place.target
+        await target.apply(place.spec("hasty"), 7, say)
+        await target.delete("hasty")
+        assert await target.observe("hasty") == Observed() and place.running("hasty") == 0
+        slow = SlowEnvironment(place.root / "environments")
+        target = local.LocalTarget(place.root / "deployments", slow)
+        starting = asyncio.ensure_future(target.apply(place.spec("hasty", 8), 8, say))
+        await slow.asked.wait()
+        (found,) = (await target.observe("hasty")).revisions
+        assert (found.state, found.ready) == ("preparing", 0)
+        await target.delete("hasty")
+        slow.go.set()
+        await starting
+        assert await target.observe("hasty") == Observed() and place.running("hasty") == 0
+
+    asyncio.run(work())
