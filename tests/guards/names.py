@@ -49,8 +49,8 @@ PLUGINS_AND_STATES = _words(
 genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genops-lab:compute genops-lab:core
 genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:kernel genops-lab:models genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
-genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps genops-lab:targets
-genops-lab:tasks
+genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
+genops-lab:targets genops-lab:tasks
 """,
 )
 
