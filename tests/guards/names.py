@@ -444,6 +444,25 @@ tracked_runs.run_id
 tracked_runs.run_key
 tracked_runs.started_at
 tracked_runs.state
+work.cancel
+work.client
+work.created_at
+work.data
+work.ended_at
+work.hint
+work.holder
+work.id
+work.kind
+work.lines
+work.message
+work.plan
+work.progress
+work.renewals
+work.state
+work.step
+work.subject
+work.title
+work.token
 """,
 )
 
@@ -493,7 +512,7 @@ DATA_FILES = _words(
     "locks.",
     """
 deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool
-store.db supervisor.lock sweeps tracking.lock wheels
+store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 

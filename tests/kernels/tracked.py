@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from genops_lab.core.settings import Settings
+from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.hosts.link.connection import HostConnection
@@ -48,7 +49,7 @@ class TrackingLab:
         )
         # The Lab's targets are its ledger and its links; here the place has the only one.
         targets: Any = SimpleNamespace(connected_link=self._link, connections=self.place.remote.links)
-        self.tasks = TasksService(self.room.events)
+        self.tasks = TasksService(self.room.events, WorkTable(self.room.store))
         self.beside = RemoteAnalysisService(Settings(data_dir=data), self.profiles, targets, self.tasks)
         self.remote = RemoteTracking(
             self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
