@@ -98,7 +98,9 @@ class WorkService(Service):
             return self._carry_on(added)
         if added.plan != plan:
             raise Conflict(
-                f"{added.title!r} is under way.", hint="Wait until it is done, or cancel it.", code="under_way"
+                f"{added.title!r} is under way.",
+                hint="Wait until it is done, or cancel it.",
+                code="under_way",
             )
         return await self._tasks.get_task(added.id)
 

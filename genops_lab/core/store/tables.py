@@ -173,7 +173,9 @@ work = Table(
     Column("data", Text, nullable=False),  # JSON: what the steps before found
     Column("holder", Text, nullable=False),  # the process that carries it out; empty for none
     Column("token", BigInteger, nullable=False),  # grows each time it is taken
-    Column("renewals", BigInteger, nullable=False),  # grows with each write: who else looks sees that it is held
+    Column(
+        "renewals", BigInteger, nullable=False
+    ),  # grows with each write: who else looks sees that it is held
     Column("cancel", Integer, nullable=False),
     Column("progress", Float, nullable=True),
     Column("message", Text, nullable=False),
