@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,7 +16,9 @@ from .errors import Conflict, GenOpsError, NotFound
 from .events import EventBus
 from .models import Task, TaskLog, TaskState
 from .operations import CLIENT
-from .store.work import Work, WorkTable
+
+if TYPE_CHECKING:
+    from .store.work import Work, WorkTable
 
 log = logging.getLogger("genops_lab")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +12,15 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
-from genops_lab.core.store.work import WorkTable
-from genops_lab.core.tasks import TaskHandle
-from genops_lab.core.work import WorkKind, WorkService
 
 from . import requirement_files
 from .models import Additions, EnvironmentSource, NewEnvironment, SourcesQuery
 from .records import MAX_TEXT, TargetRecord
 
 if TYPE_CHECKING:
+    from genops_lab.core.store.work import WorkTable
+    from genops_lab.core.tasks import TaskHandle
+    from genops_lab.core.work import WorkService
     from genops_lab.hosts.link.connection import HostConnection
 
     from .service import TargetsService
@@ -41,6 +42,9 @@ class EnvironmentsService:
     def __init__(
         self, settings: Settings, targets: TargetsService, work: WorkService, table: WorkTable
     ) -> None:
+        # Commands need this class alone; SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
+
         self._settings = settings
         self._targets = targets
         self._work, self._table = work, table
@@ -230,15 +234,19 @@ class _Progress:
         self._ids = ids
         self._step = ""
         self._share = 0.0
+        #: A Lab that joins a build is told all of it again.
+        self._said = Counter(handle.lines)
 
     def tell(self, event: dict[str, Any]) -> None:
         handle = self._handle
-        if event.get("away"):
-            handle.progress(_AWAY, self._share)
-        elif event.get("back"):
-            handle.progress(self._step, self._share)
-        elif "step" in event:
+        if "step" in event:
             self._step, self._share = str(event["step"]), float(event.get("share") or 0.0)
+        words = str(event.get("step") or event.get("line") or "").rstrip("\n")
+        if self._said[words] > 0:
+            self._said[words] -= 1
+        elif event.get("away"):
+            handle.progress(_AWAY, self._share)
+        elif event.get("back") or "step" in event:
             handle.progress(self._step, self._share)
         elif "id" in event:
             self._ids[handle.id] = str(event["id"])

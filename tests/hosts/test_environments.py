@@ -311,7 +311,7 @@ def test_a_lab_that_comes_back_picks_up_a_build(at_home: Home, indexed: Sshd, pa
             done = await until(look, lambda found: found.state != "running")
             lines = await log_of(lab, task)
             assert done.state == "done" and "gpu1 uses" in done.message, lines
-            assert len([line for line in lines if "golslow" in line]) > 0, lines
+            assert len([line for line in lines if "and ipykernel" in line]) == 1, lines
             assert len(environments(indexed)) == 1
 
     run(body())
