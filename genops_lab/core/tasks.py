@@ -170,7 +170,9 @@ class TasksService:
         job = self._jobs.get(task_id)
         if job is not None:
             await asyncio.wait([job])
-        return await self.get_task(task_id)
+        while (task := await self.get_task(task_id)).state == "running":  # another server's
+            await asyncio.sleep(LOG_INTERVAL_S)
+        return task
 
     async def close(self) -> None:
         """Cancel all that still runs."""

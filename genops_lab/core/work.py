@@ -27,7 +27,7 @@ from .settings import Settings
 from .store.work import OldToken, Work, WorkTable
 from .tasks import TaskHandle, TasksService, shown
 
-LEASE_S, RENEW_S, LOOK_S = 15.0, 2.0, 5.0
+LEASE_S, RENEW_S, LOOK_S = 15.0, 2.0, 10.0
 #: Of the log, what another process and the next server see.
 LINES_KEPT = 500
 
@@ -102,6 +102,8 @@ class WorkService(Service):
                 hint="Wait until it is done, or cancel it.",
                 code="under_way",
             )
+        if added.id not in self._runs:
+            await self._take_up(added)  # this process may not supervise, and its holder be gone
         return await self._tasks.get_task(added.id)
 
     async def supervise(self) -> None:

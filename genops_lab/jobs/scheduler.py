@@ -18,6 +18,7 @@ A = TypeVar("A", bound=Attempt)
 #: So many starts of one kernel that fail in a row are no accident.
 STARTS_IN_A_ROW = 3
 _AGAIN_AFTER_S = 2.0
+_RESUME = "The server's log has the details; what is left can be resumed."
 
 
 class JobClient(Protocol[A]):
@@ -99,7 +100,7 @@ class Scheduler(Generic[A]):
                 except Exception as error:  # a boundary: nothing goes on for ever because of a fault of ours
                     log.exception("Jobs of %s failed", self._name)
                     why = f"Unexpected {type(error).__name__}: {error}"
-                    self._client.stop(why, "The server's log has the details.", failed=True)
+                    self._client.stop(why, _RESUME, failed=True)
         except asyncio.CancelledError:
             for task in running:
                 task.cancel()
