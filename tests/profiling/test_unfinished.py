@@ -166,10 +166,10 @@ async def connected(lab: Lab) -> None:
 
 
 async def goes_on(world: World, profile_id: str, came: float) -> None:
-    """The next server brings what is missing of the noisy trace alone; ``came``: MiB that had come."""
-    world.lab = lab = await a_lab(world.home)
-    await connected(lab)
-    task = await lab.tasks.wait((await lab.beside.fetch_trace(profile_id)).id)
+    """The next server by itself brings what is missing of the noisy trace alone; ``came``: MiB that had come."""
+    world.lab = lab = await a_lab(world.home, supervise=True)
+    (task,) = await lab.tasks.list_tasks()
+    task = await lab.tasks.wait(task.id)
     assert task.state == "done", task
     lines = (await lab.tasks.get_task_log(task.id)).lines
     asked = max(number for number, line in enumerate(lines) if line.startswith("Asking"))
