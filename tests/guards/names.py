@@ -506,6 +506,15 @@ targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_m
 """,
 )
 
+#: Kinds of durable work in the store, with their steps.
+WORK = _lines(
+    "Work that an older Lab began is left as it is for ever, or begins again from its first step.",
+    """
+environment: build connect use
+trace: fetch give
+""",
+)
+
 #: What lies directly in the data folder.
 DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
