@@ -252,8 +252,8 @@ def test_it_is_cancelled_though_nobody_carries_it_out(tmp_path: Path, start: Sta
 def test_two_labs_carry_it_out_once_and_either_cancels_it(
     tmp_path: Path, soon: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "RENEW_S", 0.05)
-    monkeypatch.setattr(work, "LEASE_S", 1.0)
+    monkeypatch.setattr(work, "RENEW_S", 0.2)
+    monkeypatch.setattr(work, "LEASE_S", 3.0)
 
     async def body() -> None:
         async with opened(tmp_path) as one, opened(tmp_path) as other:
@@ -261,7 +261,8 @@ def test_two_labs_carry_it_out_once_and_either_cancels_it(
             assert (await begin(other, tmp_path)).id == task.id, "the same is joined"
             with pytest.raises(Conflict, match="under way"):
                 await begin(other, tmp_path, more=True)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(3.5)
+            assert one.table.get(task.id).token == 1, "it is renewed"
             assert (await other.tasks.get_task(task.id)).message == "The first step."
             assert (await other.tasks.get_task_log(task.id)).lines == ["The first step."]
             assert (await other.tasks.cancel_task(task.id)).state == "running"
