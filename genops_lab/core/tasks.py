@@ -187,7 +187,10 @@ class TasksService:
         try:
             return await asyncio.to_thread(self._durable.get, task_id)
         except NotFound:
-            raise NotFound(f"There is no task {task_id!r}.", hint="Tasks end with their server.") from None
+            raise NotFound(
+                f"There is no task {task_id!r}.",
+                hint="Short tasks end with their server; others are kept for a day after their end.",
+            ) from None
 
 
 def shown(work: Work) -> Task:
