@@ -18,9 +18,15 @@ else:
 
 def _provide_tasks(services: Services) -> None:
     from .events import EventBus
+    from .settings import Settings
+    from .store import LocalStore
+    from .store.work import WorkTable
     from .tasks import TasksService
+    from .work import WorkService
 
-    services.provide(TasksService, lambda get: TasksService(get(EventBus)))
+    services.provide(WorkTable, lambda get: WorkTable(get(LocalStore)))
+    services.provide(TasksService, lambda get: TasksService(get(EventBus), get(WorkTable)))
+    services.provide(WorkService, lambda get: WorkService(get(Settings), get(TasksService), get(WorkTable)))
 
 
 def _provide_audit(services: Services) -> None:

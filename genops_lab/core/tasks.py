@@ -7,14 +7,18 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from .errors import Conflict, GenOpsError, NotFound
 from .events import EventBus
-from .models import Task, TaskLog
+from .models import Task, TaskLog, TaskState
 from .operations import CLIENT
+
+if TYPE_CHECKING:
+    from .store.work import Work, WorkTable
 
 log = logging.getLogger("genops_lab")
 
@@ -22,14 +26,19 @@ KEPT = 50
 LOG_LINES = 2000
 LOG_INTERVAL_S = 0.5
 
+Body = Callable[["TaskHandle"], Awaitable["str | None"]]
+#: Told of a task's end before anybody else is.
+Ending = Callable[["TaskHandle", Task], Awaitable[None]]
+
 
 class TaskHandle:
     """What the work itself uses to tell how it goes."""
 
-    def __init__(self, tasks: TasksService, task: Task) -> None:
+    def __init__(self, tasks: TasksService, task: Task, lines: Iterable[str] = ()) -> None:
         self._tasks = tasks
         self.task = task
-        self.lines: deque[str] = deque(maxlen=LOG_LINES)
+        self.lines: deque[str] = deque(lines, maxlen=LOG_LINES)
+        self.durable = False
         self._told = 0.0
 
     @property
@@ -51,23 +60,17 @@ class TaskHandle:
 
 
 class TasksService:
-    """The tasks of this server. They end with it; what they work for is kept by its own room."""
+    """The tasks of this server. They end with it, but for durable work (:mod:`.work`), which goes on in the next."""
 
-    def __init__(self, events: EventBus) -> None:
+    def __init__(self, events: EventBus, durable: WorkTable) -> None:
         self._events = events
+        self._durable = durable
         self._handles: dict[str, TaskHandle] = {}
         self._jobs: dict[str, asyncio.Task[None]] = {}
         #: The server ends, so who is cancelled was cancelled by nobody.
         self.closing = False
 
-    def start(
-        self,
-        title: str,
-        work: Callable[[TaskHandle], Awaitable[str | None]],
-        *,
-        subject: str = "",
-        kind: str = "",
-    ) -> Task:
+    def start(self, title: str, work: Body, *, subject: str = "", kind: str = "") -> Task:
         """Start ``work``; what it returns is the final message. Cancelling raises CancelledError inside it."""
         task = Task(
             id=secrets.token_hex(8),
@@ -78,38 +81,46 @@ class TasksService:
             client=CLIENT.get(),
             created_at=time.time(),
         )
-        handle = TaskHandle(self, task)
-        self._handles[task.id] = handle
         for old in list(self._handles)[:-KEPT]:
             if old not in self._jobs:
                 del self._handles[old]
-        job = self._jobs[task.id] = asyncio.create_task(self._run(handle, work))
-        job.add_done_callback(lambda _: self._ended(handle))
-        self._events.emit("task", task.id)
-        return task
+        return self.run(TaskHandle(self, task), work)
 
-    async def _run(self, handle: TaskHandle, work: Callable[[TaskHandle], Awaitable[str | None]]) -> None:
+    def run(self, handle: TaskHandle, work: Body, ending: Ending | None = None) -> Task:
+        """Run ``work`` as the task of a handle. With ``ending`` the task is kept elsewhere once it has ended."""
+        self._handles[handle.id] = handle
+        handle.durable = ending is not None
+        job = self._jobs[handle.id] = asyncio.create_task(self._run(handle, work, ending))
+        job.add_done_callback(lambda _: self._ended(handle))
+        self._events.emit("task", handle.id)
+        return handle.task
+
+    async def _run(self, handle: TaskHandle, work: Body, ending: Ending | None) -> None:
+        end: dict[str, object]
         try:
             message = await work(handle)
-            self.update(handle, state="done", message=message or handle.task.message)
+            end = {"state": "done", "message": message or handle.task.message}
         except asyncio.CancelledError:
-            self.update(handle, state="cancelled", message="Cancelled.")
+            end = {"state": "cancelled", "message": "Cancelled."}
         except GenOpsError as error:
             handle.say(f"{error.message} {error.hint}")
-            self.update(handle, state="failed", message=error.message, hint=error.hint)
+            end = {"state": "failed", "message": error.message, "hint": error.hint}
         except Exception as error:  # a task's end is its report; nobody awaits it
             log.error("task %s failed", handle.task.title, exc_info=error)
-            handle.say(f"{type(error).__name__}: {error}")
-            self.update(
-                handle,
-                state="failed",
-                message=f"{type(error).__name__}: {error}",
-                hint="The server's log has the details.",
-            )
+            words = f"{type(error).__name__}: {error}"
+            handle.say(words)
+            end = {"state": "failed", "message": words, "hint": "The server's log has the details."}
+        if ending is None:
+            self.update(handle, **end)
+        else:
+            await ending(handle, msgspec.structs.replace(handle.task, **end))
 
     def _ended(self, handle: TaskHandle) -> None:
         del self._jobs[handle.id]
-        if handle.task.state == "running":  # cancelled before its first step
+        if handle.durable:
+            del self._handles[handle.id]
+            self.tell(handle)
+        elif handle.task.state == "running":  # cancelled before its first step
             self.update(handle, state="cancelled", message="Cancelled.")
 
     def update(self, handle: TaskHandle, **changes: object) -> None:
@@ -125,32 +136,43 @@ class TasksService:
 
     async def list_tasks(self) -> list[Task]:
         """The latest tasks, newest first."""
-        return [handle.task for handle in reversed(self._handles.values())]
+        found = {work.id: shown(work) for work in await asyncio.to_thread(self._durable.all)}
+        found |= {handle.id: handle.task for handle in self._handles.values()}
+        return sorted(found.values(), key=lambda task: task.created_at, reverse=True)
 
     async def get_task(self, task_id: str) -> Task:
         """One task."""
-        return self._handle(task_id).task
+        handle = self._handles.get(task_id)
+        return handle.task if handle is not None else shown(await self._work(task_id))
 
     async def get_task_log(self, task_id: str) -> TaskLog:
         """The last lines of a task's log."""
-        return TaskLog(id=task_id, lines=list(self._handle(task_id).lines))
+        handle = self._handles.get(task_id)
+        lines = list(handle.lines) if handle is not None else (await self._work(task_id)).lines
+        return TaskLog(id=task_id, lines=lines)
 
     async def cancel_task(self, task_id: str) -> Task:
-        """Cancel a task and wait until it has cleaned up."""
-        handle = self._handle(task_id)
-        job = self._jobs.get(task_id)
-        if job is None:
-            raise Conflict(f"The task {handle.task.title!r} has ended already ({handle.task.state}).")
-        job.cancel()
-        await asyncio.wait([job])
-        return handle.task
+        """Cancel a task and wait until it has cleaned up. Durable work that another server carries out, or none yet,
+        is cancelled there, or by the next."""
+        task = await self.get_task(task_id)
+        if task.state != "running":
+            raise Conflict(f"The task {task.title!r} has ended already ({task.state}).")
+        handle, job = self._handles.get(task_id), self._jobs.get(task_id)
+        if handle is None or handle.durable:
+            await asyncio.to_thread(self._durable.cancel, task_id)
+        if job is not None:
+            job.cancel()
+            await asyncio.wait([job])
+        return await self.get_task(task_id)
 
     async def wait(self, task_id: str) -> Task:
         """Wait for the end of a task."""
         job = self._jobs.get(task_id)
         if job is not None:
             await asyncio.wait([job])
-        return self._handle(task_id).task
+        while (task := await self.get_task(task_id)).state == "running":  # another server's
+            await asyncio.sleep(LOG_INTERVAL_S)
+        return task
 
     async def close(self) -> None:
         """Cancel all that still runs."""
@@ -161,8 +183,28 @@ class TasksService:
         if jobs:
             await asyncio.wait(jobs, timeout=10)
 
-    def _handle(self, task_id: str) -> TaskHandle:
+    async def _work(self, task_id: str) -> Work:
         try:
-            return self._handles[task_id]
-        except KeyError:
-            raise NotFound(f"There is no task {task_id!r}.", hint="Tasks end with their server.") from None
+            return await asyncio.to_thread(self._durable.get, task_id)
+        except NotFound:
+            raise NotFound(
+                f"There is no task {task_id!r}.",
+                hint="Short tasks end with their server; others are kept for a day after their end.",
+            ) from None
+
+
+def shown(work: Work) -> Task:
+    """Durable work as it crosses the wire."""
+    return Task(
+        id=work.id,
+        title=work.title,
+        state=msgspec.convert(work.state, TaskState),
+        subject=work.subject,
+        kind=work.kind,
+        client=work.client,
+        message=work.message,
+        hint=work.hint,
+        progress=work.progress,
+        created_at=work.created_at,
+        finished_at=work.ended_at,
+    )

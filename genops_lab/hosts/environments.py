@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,44 +12,46 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
-from genops_lab.core.tasks import TaskHandle, TasksService
 
 from . import requirement_files
 from .models import Additions, EnvironmentSource, NewEnvironment, SourcesQuery
 from .records import MAX_TEXT, TargetRecord
 
 if TYPE_CHECKING:
+    from genops_lab.core.store.work import WorkTable
+    from genops_lab.core.tasks import TaskHandle
+    from genops_lab.core.work import WorkService
     from genops_lab.hosts.link.connection import HostConnection
 
     from .service import TargetsService
 
+#: The kind of durable work.
+KIND = "environment"
 _CANCEL_S = 40.0
+#: To have a build cancelled on a host that is not connected.
+_REACH_S = 10.0
 #: Tried where the target's own interpreter cannot run the agent.
 _OTHER_PYTHONS = ("python3", "/usr/bin/python3")
 _AWAY = "The connection is down; the build goes on there."
 
 
-class Builds:
-    """What is built or installed on each target now, with its task: a target is not logged out of meanwhile."""
-
-    def __init__(self) -> None:
-        self.running: dict[str, tuple[NewEnvironment | Additions, str]] = {}
-
-    def task_of(self, name: str) -> str:
-        """The task that builds or installs on a target now; empty without one."""
-        return self.running[name][1] if name in self.running else ""
-
-
 class EnvironmentsService:
-    """Builds in tasks; one at a time for a target. A target's kernels use what was built from their next start on."""
+    """Builds in durable work, one at a time for a target: the host builds on when the Lab ends, and the next Lab joins
+    it. A target's kernels use what was built from their next start on."""
 
     def __init__(
-        self, settings: Settings, targets: TargetsService, tasks: TasksService, builds: Builds
+        self, settings: Settings, targets: TargetsService, work: WorkService, table: WorkTable
     ) -> None:
+        # Commands need this class alone; SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
+
         self._settings = settings
         self._targets = targets
-        self._tasks = tasks
-        self._running = builds.running
+        self._work, self._table = work, table
+        #: as the hosts call the builds that this Lab follows: another order of the same contents may be joined
+        self._ids: dict[str, str] = {}
+        steps = {"connect": self._connect, "build": self._build, "use": self._use}
+        work.register(WorkKind(KIND, steps, self._cancel))
 
     async def list_environment_sources(self, query: SourcesQuery) -> list[EnvironmentSource]:
         """Files of a project that say what its environment holds, the best first."""
@@ -77,7 +79,7 @@ class EnvironmentsService:
             "python": body.python.strip(),
             "folder": body.folder.strip(),
         }
-        return await self._begin(name, body, f"Build an environment on {name}", order)
+        return await self._begin(name, f"Build an environment on {name}", order)
 
     async def install_packages(self, name: str, body: Additions) -> Task:
         """Install ipykernel or mlflow into the environment that a target's kernels use now."""
@@ -85,120 +87,93 @@ class EnvironmentsService:
             raise InvalidRequest("Nothing is to be installed.", hint="Name ipykernel or mlflow.")
         packages = list(dict.fromkeys(body.packages))
         title = f"Install {' and '.join(packages)} on {name}"
-        return await self._begin(name, body, title, {"adds": True, "packages": packages})
+        return await self._begin(name, title, {"adds": True, "packages": packages})
 
-    async def _begin(
-        self, name: str, body: NewEnvironment | Additions, title: str, order: dict[str, Any]
-    ) -> Task:
+    async def _begin(self, name: str, title: str, order: dict[str, Any]) -> Task:
         record = await self._targets.record(name)
         if record.locked and not order.get("adds"):
             raise NotAllowed(
                 f"The target {name!r} is the administrator's, and so is its interpreter.",
                 hint="Add the host again under another name, then build there.",
             )
-        running = self._running.get(name)
-        if running is not None:
-            if running[0] == body:
-                return await self._tasks.get_task(running[1])
+        subject, plan = f"target:{name}", {"target": name, "order": order}
+        running = await asyncio.to_thread(self._table.running, KIND, subject)
+        if any(each.plan != plan for each in running):
             raise Conflict(
                 f"Something else is built on {name} now.",
                 hint="Wait until it is done, or cancel it.",
                 code="building",
             )
-        if (await self._targets.get_report(name)).state == "running":
+        if not running and (await self._targets.get_report(name)).state == "running":
             raise Conflict(f"{name} is being tested.", hint="Wait until the test is over.", code="testing")
+        return await self._work.begin(KIND, plan, title=title, subject=subject)
 
-        async def work(handle: TaskHandle) -> str:
-            try:
-                return await self._carry_out(handle, record, {"id": secrets.token_hex(8), **order})
-            finally:
-                del self._running[name]
+    async def _connect(
+        self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Connect, with another interpreter where the target's own cannot run the agent."""
+        from genops_lab.hosts.link.errors import NoPython, OldPython
 
-        task = self._tasks.start(title, work, subject=f"target:{name}", kind="environment")
-        self._running[name] = (body, task.id)
-        return task
+        name, connections = plan["target"], self._targets.connections
+        handle.progress(f"Connecting to {name}.")
+        record = await self._targets.record(name)
+        own = record.route.python
+        others = [] if plan["order"].get("adds") else [each for each in _OTHER_PYTHONS if each != own]
+        refused: GenOpsError | None = None
+        try:
+            for python in [own, *others]:
+                link = connections.link(msgspec.structs.replace(record.route, python=python))
+                try:
+                    await connections.run(link.up())
+                except (NoPython, OldPython) as error:
+                    refused = refused or error
+                else:
+                    return {"python": python}
+        except asyncio.CancelledError:
+            await self._targets.disconnect_target(name)  # what was being connected for this alone
+            raise
+        connections.link(record.route)
+        assert refused is not None
+        raise refused
 
-    async def _carry_out(self, handle: TaskHandle, record: TargetRecord, order: dict[str, Any]) -> str:
+    async def _build(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Have the host build it; a build that it has begun for this already is joined."""
         from genops_lab.hosts.link.builds import build
 
-        run, name, loop = self._targets.connections.run, record.name, asyncio.get_running_loop()
-
-        progress = _Progress(handle)
+        name, run, loop = plan["target"], self._targets.connections.run, asyncio.get_running_loop()
+        record, link = await self._linked(name, data)
+        progress = _Progress(handle, self._ids)
 
         def told(event: dict[str, Any]) -> None:
             loop.call_soon_threadsafe(progress.tell, event)
 
-        handle.progress(f"Connecting to {name}.")
         try:
-            link = await self._connect(record, may_use_others=not order.get("adds"))
-        except asyncio.CancelledError:
-            await self._targets.disconnect_target(name)  # what was being connected for this alone
-            raise
-        whole = False
-        try:
-            end = await run(build(link, order, told))
+            await run(link.up())
+            end = await run(build(link, {"id": handle.id, **plan["order"]}, told))
             if end["state"] == "cancelled":
                 raise Failed("The build was cancelled on the host.", hint="Begin it again.", code="cancelled")
             if end["state"] != "done":
                 raise Failed(str(end["message"]), hint=str(end["hint"]), code=str(end["code"]))
-            whole = True
-            return await self._use(handle, link, record, end, order)
-        except asyncio.CancelledError:
-            await self._cancel(handle, link, progress.build_id or order["id"])
-            raise
         except GenOpsError as error:
+            await self._leave(record, link)
             if error.code == "not_connected":
                 raise Failed(
                     f"{name} is not connected any more; the build goes on there.",
                     hint="Connect, then begin the same build again: it is picked up where it is.",
                 ) from error
             raise
-        finally:
-            if (
-                not whole and link.route != record.route
-            ):  # kernels are not to start with a makeshift interpreter
-                self._targets.connections.link(record.route)
-                await run(link.down())
+        return {**data, "interpreter": str(end["interpreter"]), "reused": bool(end["reused"])}
 
-    async def _connect(self, record: TargetRecord, *, may_use_others: bool) -> HostConnection:
-        """Connect, with another interpreter where the target's own cannot run the agent."""
-        from genops_lab.hosts.link.errors import NoPython, OldPython
-
-        connections = self._targets.connections
-        link = connections.link(record.route)
-        try:
-            await connections.run(link.up())
-        except (NoPython, OldPython):
-            others = (
-                [each for each in _OTHER_PYTHONS if each != record.route.python] if may_use_others else []
-            )
-            for python in others:
-                link = connections.link(msgspec.structs.replace(record.route, python=python))
-                try:
-                    await connections.run(link.up())
-                except (NoPython, OldPython):
-                    continue
-                return link
-            connections.link(record.route)
-            raise
-        return link
-
-    async def _use(
-        self,
-        handle: TaskHandle,
-        link: HostConnection,
-        record: TargetRecord,
-        end: dict[str, Any],
-        order: dict[str, Any],
-    ) -> str:
-        name, targets = record.name, self._targets
+    async def _use(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        name, order, targets = plan["target"], plan["order"], self._targets
         if order.get("adds"):
+            record = await targets.record(name)
             message = f"{' and '.join(order['packages'])} installed on {name}."
         else:
-            changed = await asyncio.to_thread(targets.ledger.use_python, name, str(end["interpreter"]))
-            targets.connections.link(changed.route)
-            before = ", which was built before" if end["reused"] else ""
-            message = f"{name} uses {end['interpreter']}{before}."
+            record = await asyncio.to_thread(targets.ledger.use_python, name, data["interpreter"])
+            before = ", which was built before" if data["reused"] else ""
+            message = f"{name} uses {data['interpreter']}{before}."
+        link = targets.connections.link(record.route)
         handle.progress(message, 1.0)
         try:
             await targets.connections.run(link.renew())
@@ -206,16 +181,36 @@ class EnvironmentsService:
             handle.say(f"{error.message} {error.hint}")
         targets.changed(name)
         # A notification may cut what is long.
-        return f"{await targets.test_connected(name, handle)} {message}".strip()
+        return {"message": f"{await targets.test_connected(name, handle)} {message}".strip()}
 
-    async def _cancel(self, handle: TaskHandle, link: HostConnection, build_id: str) -> None:
+    async def _cancel(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> None:
         """Have the host end it. Where it cannot be told, it goes on, and that is said."""
+        if "python" not in data or "interpreter" in data:  # nothing is built there
+            return
+        run = self._targets.connections.run
+        record, link = await self._linked(plan["target"], data)
+        build_id = self._ids.pop(handle.id, handle.id)
         try:
-            await self._targets.connections.run(
-                link.call("builds.cancel", {"id": build_id}, timeout_s=_CANCEL_S if link.is_up else 1.0)
-            )
-        except GenOpsError as error:
-            handle.say(f"The host could not be told: {error.message} The build goes on there, unused.")
+            if not link.is_up:
+                await asyncio.wait_for(run(link.up()), _REACH_S)
+            await run(link.call("builds.cancel", {"id": build_id}, timeout_s=_CANCEL_S))
+        except (GenOpsError, asyncio.TimeoutError) as error:
+            why = error.message if isinstance(error, GenOpsError) else "it does not answer."
+            handle.say(f"The host could not be told: {why} The build goes on there, unused.")
+        finally:
+            await self._leave(record, link)
+
+    async def _linked(self, name: str, data: dict[str, Any]) -> tuple[TargetRecord, HostConnection]:
+        """The target, and its link with the interpreter that its agent was started by."""
+        record = await self._targets.record(name)
+        route = msgspec.structs.replace(record.route, python=data["python"])
+        return record, self._targets.connections.link(route)
+
+    async def _leave(self, record: TargetRecord, link: HostConnection) -> None:
+        """Kernels are not to start with a makeshift interpreter."""
+        if link.route != record.route:
+            self._targets.connections.link(record.route)
+            await self._targets.connections.run(link.down())
 
     def _path(self, given: str) -> Path:
         """A path of the person's own: absolute, or below the Lab's folder. Raises InvalidRequest."""
@@ -234,22 +229,26 @@ class EnvironmentsService:
 class _Progress:
     """Tells a task what a host says of a build."""
 
-    def __init__(self, handle: TaskHandle) -> None:
+    def __init__(self, handle: TaskHandle, ids: dict[str, str]) -> None:
         self._handle = handle
-        self.build_id = ""
+        self._ids = ids
         self._step = ""
         self._share = 0.0
+        #: A Lab that joins a build is told all of it again.
+        self._said = Counter(handle.lines)
 
     def tell(self, event: dict[str, Any]) -> None:
         handle = self._handle
-        if event.get("away"):
-            handle.progress(_AWAY, self._share)
-        elif event.get("back"):
-            handle.progress(self._step, self._share)
-        elif "step" in event:
+        if "step" in event:
             self._step, self._share = str(event["step"]), float(event.get("share") or 0.0)
+        words = str(event.get("step") or event.get("line") or "").rstrip("\n")
+        if self._said[words] > 0:
+            self._said[words] -= 1
+        elif event.get("away"):
+            handle.progress(_AWAY, self._share)
+        elif event.get("back") or "step" in event:
             handle.progress(self._step, self._share)
         elif "id" in event:
-            self.build_id = str(event["id"])
+            self._ids[handle.id] = str(event["id"])
         elif event.get("line"):
             handle.say(str(event["line"]))

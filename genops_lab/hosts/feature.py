@@ -17,9 +17,11 @@ def _provide(services: Services) -> None:
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
+    from genops_lab.core.store.work import WorkTable
     from genops_lab.core.tasks import TasksService
+    from genops_lab.core.work import WorkService
 
-    from .environments import Builds, EnvironmentsService
+    from .environments import EnvironmentsService
     from .ledger import Ledger
     from .link.connections import HostConnections
     from .loop_connections import LoopConnections
@@ -36,17 +38,16 @@ def _provide(services: Services) -> None:
     )
     services.provide(LoopConnections, lambda get: LoopConnections(get(HostConnections)))
     services.provide(HostMetrics, lambda get: HostMetrics(get(LoopConnections)))
-    services.provide(Builds, lambda _get: Builds())
     services.provide(
         TargetsService,
         lambda get: TargetsService(
             get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(QuestionsService), get(Ledger),
-            get(LoopConnections), get(HostMetrics), get(Builds), get(TargetKernels),
+            get(LoopConnections), get(HostMetrics), get(WorkTable), get(TargetKernels),
         ),
     )  # fmt: skip
     services.provide(
         EnvironmentsService,
-        lambda get: EnvironmentsService(get(Settings), get(TargetsService), get(TasksService), get(Builds)),
+        lambda get: EnvironmentsService(get(Settings), get(TargetsService), get(WorkService), get(WorkTable)),
     )
     services.provide(VariablesService, lambda _get: VariablesService())
 

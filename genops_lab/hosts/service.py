@@ -36,10 +36,10 @@ from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
 if TYPE_CHECKING:
+    from genops_lab.core.store.work import Work, WorkTable
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.link.state import LinkState
 
-    from .environments import Builds
     from .ledger import Ledger, OwnKernel
     from .loop_connections import LoopConnections
     from .metrics import HostMetrics
@@ -66,7 +66,7 @@ class TargetsService(Service):
         ledger: Ledger,
         connections: LoopConnections,
         metrics: HostMetrics,
-        builds: Builds,
+        work: WorkTable,
         kernels: TargetKernels,
     ) -> None:
         # The routes' table needs this class alone; SQLAlchemy costs 135 ms.
@@ -80,7 +80,7 @@ class TargetsService(Service):
         self._events = events
         self._tasks = tasks
         self._questions = questions
-        self._builds = builds
+        self._work = work
         self._kernels = kernels
         self._reports = Reports(events, live)
         self._connecting = Connecting(connections, self.changed)
@@ -161,8 +161,8 @@ class TargetsService(Service):
         report = self._reports.get(name)
         if report.state == "running":
             await self._tasks.cancel_task(report.task_id)
-        if self._builds.task_of(name):
-            await self._tasks.cancel_task(self._builds.task_of(name))
+        for each in await self._building(name):
+            await self._tasks.cancel_task(each.id)
         await self._leave(name)
         await asyncio.to_thread(self._inventory.remove, record)
         self.connections.forget(name)
@@ -301,11 +301,15 @@ class TargetsService(Service):
         return ConnectionTest(record, self.connections.link(record.route), self.connections.run, told)
 
     async def _keeps_login(self, record: TargetRecord) -> str:
-        if self._builds.task_of(record.name):
+        if await self._building(record.name):
             return "An environment is being built there."
         if await self._kernels.own(record):
             return "Kernels of this Lab run there: logging out would cut them off for a while."
         return ""
+
+    async def _building(self, name: str) -> list[Work]:
+        """What is built or installed on a target now: it is not logged out of meanwhile."""
+        return await asyncio.to_thread(self._work.running, "environment", f"target:{name}")
 
     def _target(self, record: TargetRecord, state: LinkState | None) -> Target:
         name, route = record.name, record.route

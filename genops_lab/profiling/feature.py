@@ -18,6 +18,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
+    from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.service import TargetsService
@@ -40,7 +41,7 @@ def _provide(services: Services) -> None:
     services.provide(
         RemoteAnalysisService,
         lambda get: RemoteAnalysisService(
-            get(Settings), get(ProfilesService), get(TargetsService), get(TasksService)
+            get(Settings), get(ProfilesService), get(TargetsService), get(TasksService), get(WorkService)
         ),
     )
 

@@ -26,7 +26,7 @@ def _provide(services: Services) -> None:
         server = services.find(JupyterServer)
         kernels = None
         if server is not None and FEATURE.switch in get(Settings).rooms:
-            from .fresh_kernels import FreshKernels
+            from genops_lab.jobs.kernels import FreshKernels
 
             kernels = FreshKernels(server.app)
         return SweepsService(

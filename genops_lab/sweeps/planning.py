@@ -12,7 +12,7 @@ from .models import Method, NewSweep
 from .space import Dimension, grid_size, read_space
 
 if TYPE_CHECKING:
-    from .fresh_kernels import FreshKernels
+    from genops_lab.jobs.kernels import FreshKernels
 
 DEFAULT_TRIALS = 20
 MAX_TRIALS = 10_000

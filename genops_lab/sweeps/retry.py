@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -30,14 +29,12 @@ class RetryingMlflow:
         self, method: Callable[Concatenate[MlflowTrials, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """The answer of the MLflow worker. Raises what it raises in the end."""
-        for wait_s in _AGAIN_AFTER_S:
-            with contextlib.suppress(Unavailable):
-                return await self._once(method, *args, **kwargs)
-            await asyncio.sleep(wait_s)
-        return await self._once(method, *args, **kwargs)
-
-    async def _once(
-        self, method: Callable[Concatenate[MlflowTrials, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        await self._mlflow.ensure()
-        return await self._mlflow.worker.call(method, *args, **kwargs)
+        for wait_s in (*_AGAIN_AFTER_S, None):
+            try:
+                await self._mlflow.ensure()
+                return await self._mlflow.worker.call(method, *args, **kwargs)
+            except Unavailable:
+                if wait_s is None:
+                    raise
+                await asyncio.sleep(wait_s)
+        raise AssertionError

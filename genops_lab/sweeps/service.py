@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.experiments.tracking import TrackingService
+    from genops_lab.jobs.kernels import FreshKernels
 
-    from .fresh_kernels import FreshKernels
     from .ledger import Code, Record
     from .runner import SweepRunner
 

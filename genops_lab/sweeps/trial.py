@@ -1,33 +1,33 @@
-"""A trial under way: what it has logged, why it is interrupted, and its course in its kernel."""
+"""A trial under way: what it has logged, whether to go on with it, and what its kernel runs before its cell."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.experiments.limits import number as as_number
+from genops_lab.jobs.attempt import Attempt
+from genops_lab.jobs.kernels import CellFailed, JobKernel
 
 from .backends.outcomes import ATTEMPT_TAG, SWEEP_TAG, TRIAL_TAG
-from .fresh_kernels import INTERRUPT_S, CellFailed, KernelDied
-from .models import Direction, Objective, Trial, TrialState
+from .models import Direction, Objective, Trial
 
 if TYPE_CHECKING:
     from genops_lab.experiments.models import TrackingEvent
 
-    from .fresh_kernels import TrialKernel
     from .ledger import Code, Record
 
 log = logging.getLogger("genops_lab")
 
 #: After the trial's cell: until what it logged is safe in MLflow.
 SAFE_WITHIN_S = 60.0
+_MODULE = "genops_lab.kernel.trial"
 
 
 class SetupFailed(GenOpsError):
@@ -36,24 +36,18 @@ class SetupFailed(GenOpsError):
     code = "setup_failed"
 
 
-class Live:
+class Live(Attempt):
     """A trial that has, or is about to get, a kernel."""
 
-    def __init__(self, trial: Trial, kernel: TrialKernel | None) -> None:
-        self.trial = trial
-        self.kernel = kernel
-        #: why it was interrupted: the trial's state, and words
-        self.reason: tuple[TrialState, str] | None = None
+    def __init__(self, trial: Trial, *, adopted: bool = False) -> None:
+        super().__init__(trial.number, adopted=adopted)
         #: whether its run may have been opened
         self.begun = bool(trial.run_id)
-        #: whether its kernel was left to the next server
-        self.left = False
         self.safe = asyncio.Event()
         self.steps: list[int] = []
         self.values: list[float] = []
         self._considering: asyncio.Task[None] | None = None
         self._news = False
-        self._interrupting: asyncio.Task[None] | None = None
 
     def is_at(self, kernel_id: str) -> bool:
         """Whether this is the trial of that kernel."""
@@ -94,24 +88,11 @@ class Live:
             except GenOpsError as error:  # the trial goes on, unpruned
                 log.warning("A trial could not be judged: %s", error.message)
 
-    def interrupt(self, state: TrialState, why: str) -> None:
-        """Interrupt it, once; a kernel that hears nothing is ended."""
-        if self.reason is None:
-            self.reason = (state, why)
-            if self.kernel is not None:
-                self._interrupting = asyncio.create_task(self._interrupted(self.kernel))
-
-    async def _interrupted(self, kernel: TrialKernel) -> None:
-        with contextlib.suppress(GenOpsError):  # its host is away: the kernel is ended as soon as it is back
-            await kernel.interrupt()
-        await asyncio.sleep(INTERRUPT_S)
-        await kernel.shutdown()
-
     def close(self) -> None:
         """The trial is over."""
-        for task in (self._considering, self._interrupting):
-            if task is not None:
-                task.cancel()
+        super().close()
+        if self._considering is not None:
+            self._considering.cancel()
 
 
 def waiting(trial: Trial, attempt: int) -> Trial:
@@ -119,52 +100,14 @@ def waiting(trial: Trial, attempt: int) -> Trial:
     return Trial(number=trial.number, state="waiting", params=trial.params, attempt=attempt)
 
 
-async def tried(
-    live: Live,
-    kernel: TrialKernel,
-    record: Record,
-    code: Code,
-    *,
-    running: Callable[[], Awaitable[None]],
-    adopted: bool,
-) -> tuple[TrialState, str]:
-    """Run the trial to its end; its state then, and what there is to say. Raises SetupFailed.
+async def prepared(live: Live, kernel: JobKernel, trial: Trial, record: Record, code: Code) -> str:
+    """Have the kernel run all that comes before the trial's cell; the cell as it shall run. Raises SetupFailed."""
+    plan = record.plan
 
-    ``adopted``: its cell runs already.
-    """
-    limit = record.plan.timeout_s
-    timer = None
-    try:
-        if not adopted:
-            cell = await _prepared(live, kernel, record, code)
-            await running()
-            if live.reason is not None:  # its run is open: the run's end is the kernel's
-                return live.reason
-        if limit:
-            words = f"It took longer than {limit:g} s."
-            timer = asyncio.get_running_loop().call_later(limit, live.interrupt, "failed", words)
-        await (kernel.idle() if adopted else kernel.run(cell))
-        state, message = ("finished", "")
-        if adopted:
-            return live.reason or ("finished", "")
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(live.safe.wait(), SAFE_WITHIN_S)
-    except CellFailed as error:
-        state, message = ("failed", error.message)
-        if error.details.get("interrupted"):
-            state, message = ("stopped", "It was interrupted.")
-    except KernelDied as error:
-        state, message = ("failed", error.message)
-    finally:
-        if timer is not None:
-            timer.cancel()
-    return live.reason or (state, message)  # type: ignore[return-value] # literals are widened
+    async def ask(function: str, given: dict[str, Any]) -> Any:
+        return await kernel.ask(_MODULE, function, given)
 
-
-async def _prepared(live: Live, kernel: TrialKernel, record: Record, code: Code) -> str:
-    """Have the kernel run all that comes before the trial's cell; the cell as it shall run."""
-    plan, trial = record.plan, live.trial
-    await kernel.ask("begin", {"cwd": plan.cwd})
+    await ask("begin", {"cwd": plan.cwd})
     for one in code.setup:
         if live.reason is not None:
             raise CellFailed(live.reason[1])
@@ -180,7 +123,7 @@ async def _prepared(live: Live, kernel: TrialKernel, record: Record, code: Code)
     optional = ["seed"] if plan.method == "repeat" else []
     given = {"code": code.cell, "params": trial.params, "optional": optional}
     try:
-        placed = await kernel.ask("prepare", given)
+        placed = await ask("prepare", given)
     except CellFailed as error:
         if live.reason is not None:
             raise
@@ -202,5 +145,5 @@ async def _prepared(live: Live, kernel: TrialKernel, record: Record, code: Code)
         "track": msgspec.to_builtins(plan.track),
     }
     live.begun = True
-    await kernel.ask("open_run", run)
+    await ask("open_run", run)
     return str(placed["cell"])

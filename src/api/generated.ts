@@ -98,7 +98,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Cancel a task and wait until it has cleaned up. */
+        /** Cancel a task and wait until it has cleaned up. Durable work that another server carries out, or none yet, is cancelled there, or by the next. */
         post: operations["tasks.cancel_task"];
         delete?: never;
         options?: never;

@@ -57,7 +57,5 @@ def test_a_command_that_asks_a_running_lab_imports_no_server() -> None:
 
 def test_the_lab_imports_sqlalchemy_and_no_optuna() -> None:
     """Also: heavy imports would be seen above."""
-    found = _imported_by(
-        "genops_lab.app.application, genops_lab.sweeps.runner, genops_lab.sweeps.fresh_kernels"
-    )
+    found = _imported_by("genops_lab.app.application, genops_lab.sweeps.runner, genops_lab.jobs.kernels")
     assert "sqlalchemy" in found and "optuna" not in found

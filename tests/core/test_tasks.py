@@ -7,6 +7,7 @@ from pathlib import Path
 
 from genops_lab.core.events import EventBus
 from genops_lab.core.store import LocalStore
+from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TaskHandle, TasksService
 
 
@@ -18,7 +19,8 @@ def test_one_that_is_cancelled_before_it_began_has_ended(tmp_path: Path) -> None
         return "Done."
 
     async def run() -> None:
-        tasks = TasksService(EventBus(LocalStore(tmp_path / "store.db")))
+        store = LocalStore(tmp_path / "store.db")
+        tasks = TasksService(EventBus(store), WorkTable(store))
         task = tasks.start("Something long", work)
         cancelled = await tasks.cancel_task(task.id)
         assert (cancelled.state, cancelled.message, began) == ("cancelled", "Cancelled.", [])

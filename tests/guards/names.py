@@ -444,6 +444,25 @@ tracked_runs.run_id
 tracked_runs.run_key
 tracked_runs.started_at
 tracked_runs.state
+work.cancel
+work.client
+work.created_at
+work.data
+work.ended_at
+work.hint
+work.holder
+work.id
+work.kind
+work.lines
+work.message
+work.plan
+work.progress
+work.renewals
+work.state
+work.step
+work.subject
+work.title
+work.token
 """,
 )
 
@@ -489,13 +508,22 @@ targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_m
 """,
 )
 
+#: Kinds of durable work in the store, with their steps.
+WORK = _lines(
+    "Work that an older Lab began is left as it is for ever, or begins again from its first step.",
+    """
+environment: build connect use
+trace: fetch give
+""",
+)
+
 #: What lies directly in the data folder.
 DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
 deployments environments folders incoming kernelspecs.lock mlflow outputs profiles resuming runs said shared.db spool
-store.db supervisor.lock sweeps tracking.lock wheels
+store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 

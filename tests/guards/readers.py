@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from importlib.metadata import distribution
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -273,6 +274,20 @@ def columns(database: Path) -> set[str]:
         return {
             f"{table}.{row[1]}" for table in tables for row in store.execute(f"PRAGMA table_info({table})")
         }
+
+
+def work_kinds() -> set[str]:
+    """Kinds of durable work, with their steps, as the services register them that do it."""
+    from genops_lab.core.work import WorkKind
+    from genops_lab.hosts.environments import EnvironmentsService
+    from genops_lab.profiling.remote_analysis.downloads import Bringing
+
+    found: list[WorkKind] = []
+    nothing: Any = None
+    work: Any = SimpleNamespace(register=found.append)
+    EnvironmentsService(nothing, nothing, work, nothing)
+    Bringing(nothing, nothing, nothing, work)
+    return {line(kind.name, kind.steps) for kind in found}
 
 
 def json_keys() -> set[str]:

@@ -59,6 +59,7 @@ def compare(group: Names, found: set[str]) -> None:
         pytest.param(names.ENTRY_POINTS, readers.entry_points, id="entry-points"),
         pytest.param(names.CONFIGURATION, readers.configuration, id="configuration"),
         pytest.param(names.JSON, readers.json_keys, id="json"),
+        pytest.param(names.WORK, readers.work_kinds, id="work"),
         pytest.param(names.DATA_FILES, readers.data_files, id="data-files"),
         pytest.param(names.COMMANDS, readers.commands, id="commands"),
     ],

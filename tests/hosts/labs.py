@@ -42,9 +42,9 @@ async def until(look: Callable[[], Coroutine[Any, Any, T]], good: Callable[[T], 
 
 
 @asynccontextmanager
-async def open_lab(home: Home, **settings: Any) -> AsyncIterator[Lab]:
+async def open_lab(home: Home, *, supervise: bool = False, **settings: Any) -> AsyncIterator[Lab]:
     """A Lab; the process must live in ``home``."""
-    lab = await application.open_lab(Settings(data_dir=home.data, **settings), supervise=False)
+    lab = await application.open_lab(Settings(data_dir=home.data, **settings), supervise=supervise)
     try:
         yield lab
     finally:

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from genops_lab.core.settings import Settings
+from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
+from genops_lab.core.work import WorkService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
@@ -47,9 +49,13 @@ class TrackingLab:
             Settings(data_dir=data), self.room.mlflow, self.room.store, self.room.events, self.prices.get
         )
         # The Lab's targets are its ledger and its links; here the place has the only one.
-        targets: Any = SimpleNamespace(connected_link=self._link, connections=self.place.remote.links)
-        self.tasks = TasksService(self.room.events)
-        self.beside = RemoteAnalysisService(Settings(data_dir=data), self.profiles, targets, self.tasks)
+        targets: Any = SimpleNamespace(
+            connected_link=self._link, link=self._link, connections=self.place.remote.links
+        )
+        table = WorkTable(self.room.store)
+        self.tasks = TasksService(self.room.events, table)
+        work = WorkService(Settings(data_dir=data), self.tasks, table)
+        self.beside = RemoteAnalysisService(Settings(data_dir=data), self.profiles, targets, self.tasks, work)
         self.remote = RemoteTracking(
             self.place.remote, self.room.tracking, self.profiles, data, self._known, beside=self.beside
         )

@@ -48,9 +48,9 @@ class World:
         await until(lambda: self.lab.targets.get_target(name), lambda found: found.state == "up")
 
 
-async def a_lab(home: Home) -> Lab:
+async def a_lab(home: Home, *, supervise: bool = False) -> Lab:
     """A Lab of this process, which must live in ``home``."""
-    return await open_lab(Settings(data_dir=home.data), supervise=False)
+    return await open_lab(Settings(data_dir=home.data), supervise=supervise)
 
 
 @contextmanager

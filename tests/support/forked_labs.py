@@ -43,7 +43,7 @@ _OF_LABS = (
     "genops_lab.kernels.local_agent",
     "genops_lab.kernels.remote_provisioner",
     "genops_lab.app.features",
-    "genops_lab.sweeps.fresh_kernels",
+    "genops_lab.jobs.kernels",
     "genops_lab.hosts.inventory",
     "genops_lab.kernels.warm_pool",
     "httpcore",

@@ -20,6 +20,7 @@ from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
 from genops_lab.core.store import LocalStore
 from genops_lab.core.store.tables import model_hashes
+from genops_lab.core.store.work import WorkTable
 from genops_lab.core.tasks import TasksService
 from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime
@@ -56,7 +57,7 @@ class Rooms:
         self.events = EventBus(self.store)
         self.events.listen(lambda kind, id, _revision: self.events_told.append((kind, id)))
         self.live = LiveHub()
-        self.tasks = TasksService(self.events)
+        self.tasks = TasksService(self.events, WorkTable(self.store))
         self.mlflow = MlflowConnection(self.settings)
         self.experiments = ExperimentsService(self.mlflow, self.events, self.live)
         self.tracking = TrackingService(self.mlflow, self.store, self.events, self.live)

@@ -34,7 +34,7 @@ class LocalStore(Store):
     left there as they are.
     """
 
-    schema = Schema(metadata, Path(__file__).parent / "migrations", "0008")
+    schema = Schema(metadata, Path(__file__).parent / "migrations", "0009")
     title = "The GenOps store"
     newer_hint = "Upgrade genops-lab, or set GenOpsLab.data_dir to another folder."
 

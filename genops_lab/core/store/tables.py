@@ -157,6 +157,34 @@ sweep_trials = Table(
     Column("trial", Text, nullable=False),  # JSON: sweeps.models.Trial
 )
 
+#: What outlives its process: core.work carries it out, one process at a time.
+work = Table(
+    "work",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("plan", Text, nullable=False),  # JSON, its kind's; empty once it has ended
+    Column("state", String(16), nullable=False),
+    Column("step", String(64), nullable=False),  # the one to run next
+    Column("data", Text, nullable=False),  # JSON: what the steps before found
+    Column("holder", Text, nullable=False),  # the process that carries it out; empty for none
+    Column("token", BigInteger, nullable=False),  # grows each time it is taken
+    Column(
+        "renewals", BigInteger, nullable=False
+    ),  # grows with each write: who else looks sees that it is held
+    Column("cancel", Integer, nullable=False),
+    Column("progress", Float, nullable=True),
+    Column("message", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("lines", Text, nullable=False),  # JSON: the end of its log
+    Column("created_at", Float, nullable=False),
+    Column("ended_at", Float, nullable=True),
+    Index("work_state", "state"),
+)
+
 #: Changes of the shared store's tables that have not been written there yet, in their order.
 outbox = Table(
     "outbox",

@@ -1,59 +1,56 @@
-"""Traces on their way from targets, as tasks."""
+"""Traces on their way from targets."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import Failed, GenOpsError
 from genops_lab.core.formatting import size_of
 from genops_lab.core.models import Task
+from genops_lab.core.paths import contained
 from genops_lab.core.tasks import TaskHandle, TasksService
 
 from ..models import Profile
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.link.connection import HostConnection
+    from genops_lab.core.work import WorkService
     from genops_lab.hosts.service import TargetsService
 
     from ..service import ProfilesService
     from .channel import Went
 
-#: The kind of these tasks; their subject is ``profile:<id>``.
+#: The kind of this work and its tasks; their subject is ``profile:<id>``.
 KIND = "trace"
 _TOLD_EACH_S = 0.5
 
 
 class Bringing:
-    """Brings traces, each once at a time."""
+    """Brings traces in durable work, each once at a time: of what comes when a Lab ends, the next Lab brings the
+    rest."""
 
-    def __init__(self, profiles: ProfilesService, targets: TargetsService, tasks: TasksService) -> None:
-        self._profiles = profiles
-        self._targets = targets
-        self._tasks = tasks
+    def __init__(
+        self, profiles: ProfilesService, targets: TargetsService, tasks: TasksService, work: WorkService
+    ) -> None:
+        # The routes' table needs this package alone; SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
+
+        self._profiles, self._targets = profiles, targets
+        self._tasks, self._work = tasks, work
+        work.register(WorkKind(KIND, {"fetch": self._fetch, "give": self._give}, self._forget))
 
     async def start(self, profile: Profile) -> Task:
         """The task that brings a profile's trace; one that goes on already is told again. Raises NotFound, Conflict
         where the target is not connected."""
-        running = await self._running(profile.id)
-        if running is not None:
-            return running
-        if not profile.trace_target:
-            return self._begin(profile, _is_here)
-        link = await self._targets.connected_link(profile.trace_target)
-        running = await self._running(profile.id)  # somebody may have begun it meanwhile
-        if running is not None:
-            return running
-
-        async def work(handle: TaskHandle) -> str:
-            size = await self._bring(handle, profile.id, link, profile.trace_path)
-            await self._profiles.try_to_give(profile.id)
-            return f"{size_of(size)} came from {link.route.target}."
-
-        return self._begin(profile, work)
+        if profile.trace_target and await self._running(profile.id) is None:
+            await self._targets.connected_link(profile.trace_target)
+        title = f"Fetch the trace of {profile.title}"
+        return await self._work.begin(
+            KIND, {"profile": profile.id}, title=title, subject=_subject(profile.id)
+        )
 
     async def stop(self, profile_id: str) -> None:
         """Have nothing more come for a profile."""
@@ -61,49 +58,60 @@ class Bringing:
         if running is not None:
             await self._tasks.cancel_task(running.id)
 
-    async def for_analysis(self, profile: Profile, link: HostConnection, path: str) -> None:
+    async def for_analysis(self, profile: Profile) -> None:
         """Have a profile's trace here that cannot be read there. Raises Failed, also where somebody cancels it."""
-
-        async def work(handle: TaskHandle) -> str:
-            return (
-                f"{size_of(await self._bring(handle, profile.id, link, path))} came from {link.route.target}."
-            )
-
-        begun = await self._running(profile.id) or self._begin(profile, work)
-        task = await self._tasks.wait(begun.id)
+        task = await self._tasks.wait((await self.start(profile)).id)
         if task.state != "done":
             raise Failed(task.message, hint=task.hint)
-
-    def _begin(self, profile: Profile, work: Callable[[TaskHandle], Awaitable[str]]) -> Task:
-        title = f"Fetch the trace of {profile.title}"
-        return self._tasks.start(title, work, subject=_subject(profile.id), kind=KIND)
 
     async def _running(self, profile_id: str) -> Task | None:
         told, subject = await self._tasks.list_tasks(), _subject(profile_id)
         return next((task for task in told if _goes_on(task, subject)), None)
 
-    async def _bring(self, handle: TaskHandle, profile_id: str, link: HostConnection, path: str) -> int:
-        """Have a trace here, as the profile's; its bytes here. Raises what a link raises, and Failed."""
-        from ..service import TRACE
+    async def _fetch(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
+        """Have a trace here, as the profile's. Raises what a link raises, and Failed."""
         from .channel import fetched
 
-        loop, told = asyncio.get_running_loop(), _Told(handle)
-        trace = self._profiles.root / profile_id / TRACE
-        handle.progress(f"Asking {link.route.target} for {path}.")
+        profile = await self._profiles.get_profile(plan["profile"])
+        target, path = profile.trace_target, profile.trace_path
+        if not target:
+            return {"message": "The trace is here already."}
+        loop, told, trace = asyncio.get_running_loop(), _Told(handle), self._trace(plan)
+        link = await self._targets.link(target)
+        handle.progress(f"Asking {target} for {path}.")
 
         def progress(went: Went, waits: str) -> None:
             with contextlib.suppress(RuntimeError):  # the Lab's loop has ended
                 loop.call_soon_threadsafe(told.tell, went, waits)
 
         try:
+            await self._targets.connections.run(link.up())  # in the Lab that began it, it is up
             await self._targets.connections.run(
                 fetched(link, path, trace, progress, lambda: self._tasks.closing)
             )
             size = (await asyncio.to_thread(trace.stat)).st_size
         except OSError as error:
             raise no_place(error) from error
-        await self._profiles.update(profile_id, trace_path=str(trace), size_bytes=size)
-        return size
+        await self._profiles.update(profile.id, trace_path=str(trace), size_bytes=size)
+        return {"message": f"{size_of(size)} came from {target}."}
+
+    async def _give(self, _handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Put the trace with its run; an analysis does so itself at its end."""
+        if (await self._profiles.get_profile(plan["profile"])).state != "analyzing":
+            await self._profiles.try_to_give(plan["profile"])
+        return data
+
+    async def _forget(self, _handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        """Remove what has come."""
+        from .unfinished import UnfinishedTrace
+
+        with contextlib.suppress(OSError):  # the profile's folder is gone
+            (await asyncio.to_thread(UnfinishedTrace.of, self._trace(plan))).leave()
+
+    def _trace(self, plan: dict[str, Any]) -> Path:
+        from ..service import TRACE
+
+        return contained(self._profiles.root, plan["profile"]) / TRACE
 
 
 def _subject(profile_id: str) -> str:
@@ -133,10 +141,6 @@ class _Told:
         if waits:
             text = f"{text}; it goes on when the target is connected again. {waits}"
         self._handle.progress(text, went.done / went.total if went.total else None)
-
-
-async def _is_here(_handle: TaskHandle) -> str:
-    return "The trace is here already."
 
 
 def no_place(error: OSError) -> GenOpsError:

@@ -18,6 +18,7 @@ from .downloads import Bringing, no_place
 from .removal import Removing
 
 if TYPE_CHECKING:
+    from genops_lab.core.work import WorkService
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.service import TargetsService
 
@@ -31,12 +32,17 @@ class RemoteAnalysisService:
     """Has traces read where they lie; the trace itself comes when it is asked for, or where nothing else works."""
 
     def __init__(
-        self, settings: Settings, profiles: ProfilesService, targets: TargetsService, tasks: TasksService
+        self,
+        settings: Settings,
+        profiles: ProfilesService,
+        targets: TargetsService,
+        tasks: TasksService,
+        work: WorkService,
     ) -> None:
         self._wheels = settings.data_dir / "wheels"
         self._profiles = profiles
         self._targets = targets
-        self._bringing = Bringing(profiles, targets, tasks)
+        self._bringing = Bringing(profiles, targets, tasks, work)
         self._removing = Removing(profiles.host_traces, targets)
 
     async def open_on_target(self, body: TraceOnTarget) -> Profile:
@@ -120,8 +126,7 @@ class RemoteAnalysisService:
         worker, message = self._profiles.worker, ""
         if came.why:
             message = f"The trace was brought from {target}: {came.why}."
-            profile = await self._profiles.get_profile(profile_id)
-            await self._bringing.for_analysis(profile, link, path)
+            await self._bringing.for_analysis(await self._profiles.get_profile(profile_id))
             trace = (await self._profiles.get_profile(profile_id)).trace_path
             summary = await worker.call(TraceAnalysis.summarize, trace, str(folder), *price)
         else:

@@ -19,7 +19,8 @@ from tests.hosts.labs import run, until
 
 def tasks_service() -> TasksService:
     events: Any = SimpleNamespace(emit=lambda kind, id: None)
-    return TasksService(events)
+    durable: Any = SimpleNamespace(all=list)  # of passages none is
+    return TasksService(events, durable)
 
 
 def test_a_long_passage_is_a_task_with_its_progress() -> None:

@@ -11,7 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from jupyter_core.utils import ensure_async
 
@@ -20,11 +20,8 @@ from genops_lab.core.errors import Failed, GenOpsError, NotFound, Unavailable
 log = logging.getLogger("genops_lab")
 
 READY_WITHIN_S = 180.0
-#: Until it is judged that a kernel hears no interrupt.
-INTERRUPT_S = 20.0
 _BEGINS_WITHIN_S = 5.0
 _SAID_LINES = 20
-_MODULE = "genops_lab.kernel.trial"
 
 
 class KernelDied(Failed):
@@ -39,7 +36,7 @@ class CellFailed(Failed):
     code = "cell_failed"
 
 
-class TrialKernel:
+class JobKernel:
     """One kernel of the server, spoken to as a notebook speaks to it."""
 
     def __init__(self, manager: Any, kernel_id: str) -> None:
@@ -54,7 +51,7 @@ class TrialKernel:
         self._said: deque[str] = deque(maxlen=_SAID_LINES)
         restarter = getattr(self._kernel, "_restarter", None)
         if restarter is not None:
-            restarter.restart_limit = 0  # a trial's kernel that dies is not started anew
+            restarter.restart_limit = 0  # a job's kernel that dies is not started anew
         self._callbacks = [(lambda: self._end(""), event) for event in ("restart", "dead")]
         for callback, event in self._callbacks:
             manager.add_restart_callback(kernel_id, callback, event)
@@ -77,9 +74,10 @@ class TrialKernel:
         self._reading.append(asyncio.create_task(self._read(client.get_shell_msg, self._reply)))
         self._reading.append(asyncio.create_task(self._read(client.get_iopub_msg, self._hear)))
 
-    async def ask(self, function: str, given: Any) -> Any:
-        """What a function of the kernel's own side answers. Raises CellFailed with its words, KernelDied."""
-        call = f"__import__({_MODULE!r}, fromlist=['x']).answer({function!r}, {json.dumps(given)!r})"
+    async def ask(self, module: str, function: str, given: Any) -> Any:
+        """What a function of the kernel's own side answers, by ``answer`` of its module there. Raises CellFailed with
+        its words, KernelDied."""
+        call = f"__import__({module!r}, fromlist=['x']).answer({function!r}, {json.dumps(given)!r})"
         reply = await self._execute("", silent=True, store_history=False, user_expressions={"x": call})
         found = reply.get("user_expressions", {}).get("x") or {}
         if found.get("status") != "ok":
@@ -124,8 +122,10 @@ class TrialKernel:
                 for callback, event in self._callbacks:
                     self._manager.remove_restart_callback(self.kernel_id, callback, event)
                 await ensure_async(self._manager.shutdown_kernel(self.kernel_id, now=True))
-            except Exception as error:  # a boundary: a kernel that cannot be ended must not hold up the sweep
-                log.warning("The trial's kernel %s could not be ended: %s", self.kernel_id, error)
+            except (
+                Exception
+            ) as error:  # a boundary: a kernel that cannot be ended must not hold up the others
+                log.warning("The job's kernel %s could not be ended: %s", self.kernel_id, error)
         self._end("It was ended.")
         self._died.exception()  # told by now, or to nobody
 
@@ -188,8 +188,16 @@ class TrialKernel:
             )
 
 
+class Start(NamedTuple):
+    """How a job's kernel is started: its folder (on this machine), the notebook that it counts to, its variables."""
+
+    cwd: str
+    notebook: str
+    variables: dict[str, str]
+
+
 class FreshKernels:
-    """Starts kernels for trials, through the server's own kernel manager."""
+    """Starts kernels for jobs, through the server's own kernel manager."""
 
     def __init__(self, serverapp: Any) -> None:
         self._manager = serverapp.kernel_manager
@@ -207,16 +215,14 @@ class FreshKernels:
             hint="Kernels here: " + ", ".join(sorted(known)) + ".",
         )
 
-    async def start(
-        self, kernel_name: str, *, cwd: str, notebook: str, variables: dict[str, str]
-    ) -> TrialKernel:
+    async def start(self, kernel_name: str, how: Start) -> JobKernel:
         """A new kernel that answers. Raises GenOpsError with what kept it from starting."""
-        env = {**os.environ, **variables}
-        if notebook:
-            env["JPY_SESSION_NAME"] = notebook
+        env = {**os.environ, **how.variables}
+        if how.notebook:
+            env["JPY_SESSION_NAME"] = how.notebook
         options: dict[str, Any] = {"kernel_name": kernel_name, "env": env}
-        if cwd and os.path.isdir(cwd):  # noqa: ASYNC240, PTH112 - one look
-            options["cwd"] = cwd
+        if how.cwd and os.path.isdir(how.cwd):  # noqa: ASYNC240, PTH112 - one look
+            options["cwd"] = how.cwd
         began = time.monotonic()
         try:
             kernel_id = str(await ensure_async(self._manager.start_kernel(**options)))
@@ -227,24 +233,24 @@ class FreshKernels:
                 f"The kernel {kernel_name} did not start: {error or type(error).__name__}.",
                 hint="See whether it starts from the launcher.",
             ) from error
-        kernel = TrialKernel(self._manager, kernel_id)
+        kernel = JobKernel(self._manager, kernel_id)
         try:
             await kernel.connect()
         except BaseException:
             await asyncio.shield(kernel.shutdown())
             raise
-        log.debug("A trial's kernel %s took %.1f s to start.", kernel_id, time.monotonic() - began)
+        log.debug("A job's kernel %s took %.1f s to start.", kernel_id, time.monotonic() - began)
         return kernel
 
     def ids(self) -> list[str]:
         """The kernels that the server has."""
         return [str(kernel_id) for kernel_id in self._manager.list_kernel_ids()]
 
-    async def attach(self, kernel_id: str) -> TrialKernel | None:
+    async def attach(self, kernel_id: str) -> JobKernel | None:
         """The kernel of this id, where the server has it."""
         if not kernel_id or kernel_id not in self._manager:
             return None
-        kernel = TrialKernel(self._manager, kernel_id)
+        kernel = JobKernel(self._manager, kernel_id)
         await kernel.connect()
         return kernel
 

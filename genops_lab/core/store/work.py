@@ -1,0 +1,145 @@
+"""Work that outlives its process: its rows, and the leases under which one process at a time carries one out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Select, select
+
+from ..errors import Conflict, NotFound
+from .local import LocalStore
+from .tables import work as rows
+
+#: What has ended is kept for so long, at most so many.
+KEPT_S, KEPT = 86400.0, 50
+RUNNING = "running"
+_JSON = ("plan", "data", "lines")
+
+
+class OldToken(Conflict):
+    """Somebody else carries the work out by now: what was to be written is not."""
+
+    code = "old_token"
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """A row. ``step`` is the one to run next, ``data`` what the steps before it found.
+
+    ``holder`` carries it out, or nobody does where that is empty. ``token`` grows each time the work is taken,
+    ``renewals`` with each write.
+    """
+
+    id: str
+    kind: str
+    title: str
+    subject: str
+    client: str
+    plan: dict[str, Any]
+    created_at: float
+    state: str = RUNNING
+    step: str = ""
+    data: dict[str, Any] = {}
+    holder: str = ""
+    token: int = 1
+    renewals: int = 0
+    cancel: bool = False
+    progress: float | None = None
+    message: str = ""
+    hint: str = ""
+    lines: list[str] = []
+    ended_at: float | None = None
+
+
+class WorkTable:
+    """The rows of :class:`Work`. Its methods block."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self._store = store
+
+    def add(self, work: Work) -> Work:
+        """Keep new work. Where such work for this subject runs already, that one is returned instead."""
+        with self._store.transaction() as connection:
+            same = (rows.c.kind == work.kind) & (rows.c.subject == work.subject)
+            found = connection.execute(select(rows).where(same & (rows.c.state == RUNNING))).first()
+            if found is not None:
+                return _work(found)
+            connection.execute(rows.insert().values(**_columns(msgspec.structs.asdict(work))))
+            old = select(rows.c.id).where(rows.c.state != RUNNING).order_by(rows.c.ended_at.desc())
+            connection.execute(
+                rows.delete().where(
+                    (rows.c.ended_at < time.time() - KEPT_S) | rows.c.id.in_(old.offset(KEPT).limit(-1))
+                )
+            )
+        return work
+
+    def take(self, work: Work, holder: str) -> Work | None:
+        """Take work over as it was seen; None where somebody has written it since."""
+        with self._store.transaction() as connection:
+            seen = (rows.c.token == work.token) & (rows.c.renewals == work.renewals)
+            taken = connection.execute(
+                rows.update()
+                .where((rows.c.id == work.id) & (rows.c.state == RUNNING) & seen)
+                .values(holder=holder, token=work.token + 1)
+                .returning(rows)
+            ).first()
+        return None if taken is None else _work(taken)
+
+    def write(self, work_id: str, token: int, **changes: Any) -> Work:
+        """Write what has become of it, which renews the lease. Raises OldToken."""
+        with self._store.transaction() as connection:
+            written = connection.execute(
+                rows.update()
+                .where((rows.c.id == work_id) & (rows.c.state == RUNNING) & (rows.c.token == token))
+                .values(renewals=rows.c.renewals + 1, **_columns(changes))
+                .returning(rows)
+            ).first()
+        if written is None:
+            raise OldToken(
+                f"The work {work_id} was taken over: another GenOps Lab of yours carries it out.",
+                hint="See `genops status`, and the task there.",
+            )
+        return _work(written)
+
+    def cancel(self, work_id: str) -> None:
+        """Ask who carries it out, or takes it next, to cancel it."""
+        with self._store.transaction() as connection:
+            connection.execute(
+                rows.update().where((rows.c.id == work_id) & (rows.c.state == RUNNING)).values(cancel=1)
+            )
+
+    def get(self, work_id: str) -> Work:
+        """Raises NotFound."""
+        found = self._read(select(rows).where(rows.c.id == work_id))
+        if not found:
+            raise NotFound(f"There is no work {work_id!r}.", hint="What has ended is kept for a day.")
+        return found[0]
+
+    def all(self) -> list[Work]:
+        """What runs and what has ended lately, the newest first."""
+        return self._read(select(rows).order_by(rows.c.created_at.desc()))
+
+    def running(self, kind: str = "", subject: str = "") -> list[Work]:
+        """What has not ended; of one kind and subject where these are given."""
+        query = select(rows).where(rows.c.state == RUNNING)
+        if kind:
+            query = query.where((rows.c.kind == kind) & (rows.c.subject == subject))
+        return self._read(query)
+
+    def _read(self, query: Select[Any]) -> list[Work]:
+        with self._store.reading() as connection:
+            return [_work(row) for row in connection.execute(query)]
+
+
+def _work(row: Row[Any]) -> Work:
+    found = {str(name): value for name, value in row._mapping.items()}
+    found |= {name: msgspec.json.decode(found[name]) for name in _JSON}
+    return msgspec.convert(found, Work, strict=False)
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: msgspec.json.encode(value).decode() if name in _JSON else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,1 @@
+"""Jobs: programs that run to their end in fresh kernels, so many at once, and again where a kernel is lost."""
