@@ -173,7 +173,7 @@ class EnvironmentsService:
                 [each for each in _OTHER_PYTHONS if each != record.route.python] if may_use_others else []
             )
             for python in others:
-                link = connections.link(msgspec.structs.replace(record.route, python=python))
+                link = connections.link(record.route.with_python(python))
                 try:
                     await connections.run(link.up())
                 except (NoPython, OldPython):

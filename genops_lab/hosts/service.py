@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
@@ -15,7 +17,6 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
 from .best_fit import fit_of
-from .candidates import candidates
 from .connecting import Connecting
 from .connection_test import ConnectionTest
 from .live_topic import Publisher
@@ -32,6 +33,7 @@ from .models import (
     TargetReport,
 )
 from .names import check_secrets, kernel_name
+from .providers import PROVIDERS, provider_of
 from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from .target_kernels import TargetKernels
 
 TOPIC = "targets"
+#: Fields of a configuration that a Target has beside it, as clients of before read them.
+_OF_SSH = ("host", "user", "port", "identity_file", "carrier")
 EVENT, NOTICE = "target", "kernel_notice"
 
 
@@ -94,7 +98,9 @@ class TargetsService(Service):
     async def list_targets(self) -> list[Target]:
         """All targets with the state of their links and their last readings; connects nowhere."""
         records = await asyncio.to_thread(self.ledger.all)
-        await self._metrics.look([record.name for record in records if record.route.kind == "local"])
+        await self._metrics.look(
+            [record.name for record in records if provider_of(record.route.kind).is_this_machine]
+        )
         states = self.connections.states()
         return [self._target(record, states.get(record.name)) for record in records]
 
@@ -113,9 +119,11 @@ class TargetsService(Service):
         return fit_of(await self.list_targets(), body)
 
     async def list_candidates(self) -> list[Candidate]:
-        """Hosts of the user's ssh_config that are no targets yet."""
-        records = await asyncio.to_thread(self.ledger.all)
-        return await asyncio.to_thread(candidates, [record.route for record in records])
+        """Targets that could be added: hosts of the user's ssh_config that are no targets yet."""
+        known = [record.route for record in await asyncio.to_thread(self.ledger.all)]
+        return await asyncio.to_thread(
+            lambda: [found for provider in PROVIDERS.values() for found in provider.candidates(known)]
+        )
 
     async def add_target(self, body: NewTarget) -> Target:
         """Add a target and its kernel; nothing is connected. The same again changes nothing."""
@@ -314,12 +322,9 @@ class TargetsService(Service):
         return Target(
             name=name,
             kind=route.kind,
-            host=route.host,
-            user=route.user,
-            port=route.port,
-            identity_file=route.identity_file,
+            config=msgspec.to_builtins(route.config),
             python=route.python,
-            carrier=route.carrier,
+            **{name: getattr(route.config, name) for name in _OF_SSH if hasattr(route.config, name)},
             kernel_name=kernel_name(name),
             price_per_hour=record.price_per_hour,
             secrets=record.secrets,

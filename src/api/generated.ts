@@ -556,7 +556,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Hosts of the user's ssh_config that are no targets yet. */
+        /** Targets that could be added: hosts of the user's ssh_config that are no targets yet. */
         get: operations["hosts.list_candidates"];
         put?: never;
         post?: never;
@@ -2483,16 +2483,19 @@ export interface components {
          * Target
          * @description A place that runs kernels, and how its link is.
          *
-         *         ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions), ``down``
-         *         is tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
-         *         connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready there,
-         *         None while that is not known; ``warm_message``: why there are fewer than wanted. ``reading_age_s`` counts since
-         *         the reading arrived here.
+         *         ``config`` is of its ``kind``; fields of hosts over SSH also stand beside it. ``state``: ``idle`` was not asked
+         *         for in this Lab, ``asking`` waits for an answer (see the questions), ``pending`` waits for its host, ``down`` is
+         *         tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
+         *         connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready
+         *         there, None while that is not known; ``warm_message``: why there are fewer than wanted. ``reading_age_s`` counts
+         *         since the reading arrived here.
          */
         Target: {
             name: string;
-            /** @enum {unknown} */
-            kind: "local" | "ssh";
+            kind: string;
+            /** @default {} */
+            config: Record<string, never>;
+            /** @default  */
             host: string;
             /** @default  */
             user: string;
@@ -2501,7 +2504,10 @@ export interface components {
             /** @default  */
             identity_file: string;
             python: string;
-            /** @enum {unknown} */
+            /**
+             * @default auto
+             * @enum {unknown}
+             */
             carrier: "auto" | "openssh" | "paramiko";
             kernel_name: string;
             /** @default null */
@@ -2529,7 +2535,7 @@ export interface components {
              * @default idle
              * @enum {unknown}
              */
-            state: "asking" | "connecting" | "down" | "failed" | "idle" | "up";
+            state: "asking" | "connecting" | "down" | "failed" | "idle" | "pending" | "up";
             /** @default null */
             since: number | null;
             /** @default null */
@@ -2683,17 +2689,14 @@ export interface components {
         };
         /**
          * NewTarget
-         * @description Add a target. ``host`` is an alias of the ssh_config or a name, empty for ``kind`` ``local`` (this machine);
-         *         what else is empty comes from the ssh_config. ``secrets`` names variables of the Lab's environment that the
-         *         target's kernels get.
+         * @description Add a target. ``config`` has what the form of its ``kind`` asks for (see the kinds of targets); the fields of
+         *         hosts over SSH may also stand beside it, and ``config`` goes before them. ``secrets`` names variables of the Lab's
+         *         environment that the target's kernels get.
          */
         NewTarget: {
             name: string;
-            /**
-             * @default ssh
-             * @enum {unknown}
-             */
-            kind: "local" | "ssh";
+            /** @default ssh */
+            kind: string;
             /** @default  */
             host: string;
             /** @default  */
@@ -2724,6 +2727,8 @@ export interface components {
              *     }
              */
             policy: components["schemas"]["TargetPolicy"];
+            /** @default {} */
+            config: Record<string, never>;
         };
         /**
          * Candidate
@@ -2820,11 +2825,10 @@ export interface components {
         /**
          * ReportStep
          * @description One step of a test: what was found and, unless it is well, what to do. ``commands`` do it at a terminal, any
-         *         of them; ``fixes`` can be done from here.
+         *         of them; ``fixes`` can be done from here. As far as ``agent`` the steps are those of its kind.
          */
         ReportStep: {
-            /** @enum {unknown} */
-            step: "agent" | "clock" | "disk" | "gpu" | "host_key" | "ipykernel" | "login" | "logout" | "mlflow" | "python" | "reachable";
+            step: string;
             /** @enum {unknown} */
             state: "failed" | "ok" | "optional" | "skipped" | "warning";
             message: string;

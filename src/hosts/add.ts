@@ -190,6 +190,7 @@ export class AddTarget implements IDisposable {
       const added = await this._service.add({
         name,
         kind: 'ssh',
+        config: {},
         ...address(host),
         identity_file: '',
         python: python.trim(),

@@ -482,7 +482,7 @@ sweeps.plan: cwd direction experiment hours method metric name notebook objectiv
     source system_metrics}
 sweeps.summary: high low mean metric n
 sweeps/ID.json: cell setup{label source}
-targets.options: carrier host identity_file kind port python ssh_config target user
+targets.options: carrier host identity_file port python ssh_config user
 targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_minutes warm_kernels
 """,
 )

@@ -278,17 +278,17 @@ def columns(database: Path) -> set[str]:
 def json_keys() -> set[str]:
     """Keys of the JSON in columns of the store and of files, with those below them in braces."""
     from genops_lab.deployments.backends.local import ProcessState
-    from genops_lab.hosts.link.route import Route
     from genops_lab.hosts.models import TargetPolicy
+    from genops_lab.hosts.providers.ssh.config import SshConfig
     from genops_lab.kernels.outputs.excerpt import Excerpt
     from genops_lab.profiling.models import ProfileSummary
     from genops_lab.sweeps.ledger import Code, Plan
     from genops_lab.sweeps.models import MetricSummary, Trial
 
     held = {
-        "targets.options": Route, "targets.policy": TargetPolicy, "sweeps.plan": Plan, "sweeps.summary": MetricSummary,
-        "sweep_trials.trial": Trial, "profiles.summary": ProfileSummary, "sweeps/ID.json": Code,
-        "deployments/NAME/state.json": ProcessState, "display of cut outputs": Excerpt,
+        "targets.options": SshConfig, "targets.policy": TargetPolicy, "sweeps.plan": Plan,
+        "sweeps.summary": MetricSummary, "sweep_trials.trial": Trial, "profiles.summary": ProfileSummary,
+        "sweeps/ID.json": Code, "deployments/NAME/state.json": ProcessState, "display of cut outputs": Excerpt,
     }  # fmt: skip
     return {line(place, _keys(struct)) for place, struct in held.items()}
 

@@ -16,7 +16,7 @@ from .kernels import (
     TargetKernels,
 )
 from .questions import Answer, OpenQuestion
-from .reports import ReportStep, StepFix, StepName, StepState, TargetReport
+from .reports import ReportStep, StepFix, StepState, TargetReport
 from .storage import (
     OLDER_THAN_DAYS,
     RemovedStored,
@@ -77,7 +77,6 @@ __all__ = [
     "SourceKind",
     "SourcesQuery",
     "StepFix",
-    "StepName",
     "StepState",
     "StopKernel",
     "StorageQuery",

@@ -47,6 +47,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
   return {
     name,
     kind: 'ssh',
+    config: {},
     host: 'gpu1.example.org',
     user: '',
     port: 0,
