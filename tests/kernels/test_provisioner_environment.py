@@ -33,7 +33,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, secrets: list[str], **kwargs: Any)
     async def found() -> Any:
         return SimpleNamespace(find=lambda _name: entry, wishes=GpuChoices())
 
-    monkeypatch.setattr(remote_provisioner, "remote_when_open", found)
+    monkeypatch.setattr(remote_provisioner.PROCESS, "remote_when_open", found)
     spec = KernelSpec(
         argv=["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         env={"OMP_NUM_THREADS": "2", "TOKEN_AGAIN": "${HF_TOKEN}", "THERE": "${SOMETHING_THERE}/lib"},
