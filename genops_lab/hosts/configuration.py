@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,7 +15,9 @@ Widget = Literal["text", "number", "choice", "switch"]
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first."""
+    """A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
+    ``locked`` ones have the administrator's value.
+    """
 
     name: str
     label: str
@@ -23,7 +26,10 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = None
     required: bool = False
     advanced: bool = False
+    locked: bool = False
     choices: list[str] = []
+    #: how people read the choices
+    choice_labels: dict[str, str] = {}
     pattern: str = ""
     minimum: float | None = None
     maximum: float | None = None
@@ -43,11 +49,12 @@ def option(
     pattern: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
+    choice_labels: Mapping[str, str] | None = None,
 ) -> msgspec.Meta:
     """Describe a field of a configuration: ``port: Annotated[int, option("Port", maximum=65535)] = 0``."""
     more = {
         "noun": noun, "hint": hint, "required": required, "advanced": advanced, "pattern": pattern,
-        "minimum": minimum, "maximum": maximum,
+        "minimum": minimum, "maximum": maximum, "choice_labels": dict(choice_labels or {}),
     }  # fmt: skip
     return msgspec.Meta(title=label, description=help or None, extra=more)
 
@@ -61,8 +68,8 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
     python: Annotated[
         str,
         option(
-            "Python",
-            "The interpreter of its kernels: a path, or a name on its PATH.",
+            "Python there",
+            "The interpreter of the kernels, with ipykernel: a name or a path such as ~/venv/bin/python.",
             required=True,
             pattern=r"[^\x00-\x1f\x7f]+",
             noun="an interpreter",
@@ -76,13 +83,25 @@ def form_of(config_type: type[HostConfig]) -> list[FormField]:
     """The fields that a configuration declares with :func:`option`, in its order."""
     info = msgspec.inspect.type_info(config_type)
     assert isinstance(info, msgspec.inspect.StructType)
-    return [field for each in info.fields if (field := _form_field(each)) is not None]
+    own = set(config_type.__annotations__)  # a kind's own fields come before those of all kinds
+    found = sorted(info.fields, key=lambda each: each.name not in own)
+    return [field for each in found if (field := _form_field(each)) is not None]
 
 
-def check(config: HostConfig) -> None:
+def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]) -> list[FormField]:
+    """The fields with an administrator's ``default``, ``minimum``, ``maximum``, ``choices`` and ``locked``, by name."""
+    return [msgspec.structs.replace(field, **limits.get(field.name, {})) for field in fields]
+
+
+def check(config: HostConfig, fields: Sequence[FormField] | None = None) -> None:
     """Raises InvalidRequest for a value that cannot be what its field says."""
-    for field in form_of(type(config)):
-        _check(field, getattr(config, field.name))
+    for field in form_of(type(config)) if fields is None else fields:
+        value = getattr(config, field.name)
+        if field.locked and value != field.default:
+            raise InvalidRequest(
+                f"{field.label} is the administrator's: {field.default}.", hint="Leave it out, or give that."
+            )
+        _check(field, value)
 
 
 def _form_field(field: msgspec.inspect.Field) -> FormField | None:

@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 #: what follows the provider's own steps on the way to a host
 STARTING = (
-    TestStep(name="python", message="Its Python can run the agent."),
-    TestStep(name="agent", message=""),
+    TestStep(name="python", label="Python", message="Its Python can run the agent."),
+    TestStep(name="agent", label="Agent", message=""),
 )
 CHECKS: tuple[str, ...] = ("ipykernel", "mlflow", "gpu", "disk", "clock", "logout")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.hosts.link.route import Route
 
+from .configuration import check, limited
 from .models import NewTarget, TargetPolicy
 from .names import check_name, check_secrets
 from .providers import provider_of, route_of
@@ -36,14 +39,20 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def where(self) -> str:
         """The host, as a person knows it."""
-        return provider_of(self.route.kind).where(self.route.config) or "this machine"
+        return provider_of(self.route.kind).where(self.route.config)
 
 
-def record_of(new: NewTarget, *, locked: bool = False) -> TargetRecord:
-    """What to remember of a new target. Raises InvalidRequest, naming the field that cannot be used."""
+def record_of(
+    new: NewTarget, *, locked: bool = False, limits: Mapping[str, Mapping[str, Any]] | None = None
+) -> TargetRecord:
+    """What to remember of a new target. ``limits`` are those of its kind's fields (``limited``).
+
+    Raises InvalidRequest, naming the field that cannot be used.
+    """
     check_name(new.name)
     provider = provider_of(new.kind)
-    fields = {field.name: field for field in provider.form()}
+    form = limited(provider.form(), limits or {})
+    fields = {field.name: field for field in form}
     given = {name: value.strip() if isinstance(value, str) else value for name, value in new.given().items()}
     for name, value in given.items():
         if name not in fields:
@@ -53,7 +62,9 @@ def record_of(new: NewTarget, *, locked: bool = False) -> TargetRecord:
             )
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise InvalidRequest(f"{name} is longer than {MAX_TEXT} characters.", hint="Give a shorter one.")
-    route = route_of(new.name, new.kind, **given)
+    defaults = {name: fields[name].default for name in limits or {}}
+    route = route_of(new.name, new.kind, **{**defaults, **given})
+    check(route.config, form)
     provider.check(route.config)
     return TargetRecord(
         route=route,

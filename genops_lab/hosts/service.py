@@ -17,6 +17,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
 from .best_fit import fit_of
+from .configuration import limited
 from .connecting import Connecting
 from .connection_test import ConnectionTest
 from .live_topic import Publisher
@@ -25,11 +26,13 @@ from .models import (
     BestFitQuery,
     Candidate,
     ChangeTarget,
+    KindStep,
     NewTarget,
     RemovedTarget,
     RemoveQuery,
     ReportStep,
     Target,
+    TargetKind,
     TargetReport,
 )
 from .names import check_secrets, kernel_name
@@ -125,6 +128,19 @@ class TargetsService(Service):
             lambda: [found for provider in PROVIDERS.values() for found in provider.candidates(known)]
         )
 
+    async def list_target_kinds(self) -> list[TargetKind]:
+        """The kinds of targets that can be added, with what is asked of each."""
+        limits = self._settings.target_fields
+        return [
+            TargetKind(
+                kind=each.kind,
+                label=each.label,
+                fields=limited(each.form(), limits.get(each.kind, {})),
+                steps=[KindStep(step.name, step.label) for step in each.test_steps],
+            )
+            for each in PROVIDERS.values()
+        ]
+
     async def add_target(self, body: NewTarget) -> Target:
         """Add a target and its kernel; nothing is connected. The same again changes nothing."""
         if not self._settings.allow_user_targets:
@@ -132,7 +148,9 @@ class TargetsService(Service):
                 "Targets are chosen by the administrator of this Lab.",
                 hint="Ask who runs it to add the host.",
             )
-        record, added = await asyncio.to_thread(self._inventory.add, record_of(body))
+        record, added = await asyncio.to_thread(
+            self._inventory.add, record_of(body, limits=self._settings.target_fields.get(body.kind))
+        )
         if added:
             self.changed(record.name)
         return await self.get_target(record.name)
@@ -323,6 +341,7 @@ class TargetsService(Service):
             name=name,
             kind=route.kind,
             config=msgspec.to_builtins(route.config),
+            where=record.where,
             python=route.python,
             **{name: getattr(route.config, name) for name in _OF_SSH if hasattr(route.config, name)},
             kernel_name=kernel_name(name),

@@ -549,6 +549,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/target-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The kinds of targets that can be added, with what is asked of each. */
+        get: operations["hosts.list_target_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/targets/candidates": {
         parameters: {
             query?: never;
@@ -2483,7 +2500,7 @@ export interface components {
          * Target
          * @description A place that runs kernels, and how its link is.
          *
-         *         ``config`` is of its ``kind``; fields of hosts over SSH also stand beside it. ``state``: ``idle`` was not asked
+         *         ``config`` is of its ``kind``, ``where`` the place in words; fields of hosts over SSH also stand beside it. ``state``: ``idle`` was not asked
          *         for in this Lab, ``asking`` waits for an answer (see the questions), ``pending`` waits for its host, ``down`` is
          *         tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
          *         connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready
@@ -2495,6 +2512,8 @@ export interface components {
             kind: string;
             /** @default {} */
             config: Record<string, never>;
+            /** @default  */
+            where: string;
             /** @default  */
             host: string;
             /** @default  */
@@ -2729,6 +2748,65 @@ export interface components {
             policy: components["schemas"]["TargetPolicy"];
             /** @default {} */
             config: Record<string, never>;
+        };
+        /**
+         * TargetKind
+         * @description A kind of target: what the form of a new one asks for, with the administrator's defaults, limits and locks, and
+         *         what its test goes through at first.
+         */
+        TargetKind: {
+            kind: string;
+            label: string;
+            fields: components["schemas"]["FormField"][];
+            steps: components["schemas"]["KindStep"][];
+        };
+        /**
+         * FormField
+         * @description A field of a target's form. ``pattern`` must match a whole text. ``advanced`` ones are folded away at first,
+         *         ``locked`` ones have the administrator's value.
+         */
+        FormField: {
+            name: string;
+            label: string;
+            /** @default  */
+            help: string;
+            /**
+             * @default text
+             * @enum {unknown}
+             */
+            widget: "choice" | "number" | "switch" | "text";
+            /** @default null */
+            default: unknown;
+            /** @default false */
+            required: boolean;
+            /** @default false */
+            advanced: boolean;
+            /** @default false */
+            locked: boolean;
+            /** @default [] */
+            choices: string[];
+            /** @default {} */
+            choice_labels: {
+                [key: string]: string;
+            };
+            /** @default  */
+            pattern: string;
+            /** @default null */
+            minimum: number | null;
+            /** @default null */
+            maximum: number | null;
+            /** @default  */
+            noun: string;
+            /** @default  */
+            hint: string;
+        };
+        /**
+         * KindStep
+         * @description A step of the test of a target of a kind, before those that all kinds have.
+         */
+        KindStep: {
+            name: string;
+            label: string;
         };
         /**
          * Candidate
@@ -6528,6 +6606,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Target"];
+                };
+            };
+            /** @description What went wrong. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.list_target_kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TargetKind"][];
                 };
             };
             /** @description What went wrong. */

@@ -318,7 +318,7 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours keep_local_kernels locked
-    mlflow_uri outputs_left_to_page_s rooms store_url targets
+    mlflow_uri outputs_left_to_page_s rooms store_url target_fields targets
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -563,8 +563,8 @@ genops sweep run: --detach --experiment --hours --json --maximize --method --met
 genops sweep show: --json sweep
 genops sweep stop: --json sweep
 genops sweep:
-genops targets add: --carrier --identity-file --json --local --no-folder --port --price-per-hour --python --secret
-    --ssh name
+genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --port --price-per-hour --python
+    --secret --ssh name
 genops targets build: --from --json --name --python --with name
 genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name

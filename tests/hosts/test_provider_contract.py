@@ -114,7 +114,7 @@ def test_what_cannot_be_is_refused_by_its_name(provider: HostProvider, target: R
 def test_the_steps_of_its_test_have_names_and_words(provider: HostProvider) -> None:
     names = [step.name for step in provider.test_steps]
     assert len(set(names)) == len(names) and not {"python", "agent"} & set(names)
-    assert all(step.message for step in provider.test_steps)
+    assert all(step.label and step.message for step in provider.test_steps)
 
 
 # Hosts

@@ -46,7 +46,7 @@ class ToyProvider(HostProvider):
     kind = "toy"
     label = "A toy queue"
     config_type = ToyConfig
-    test_steps = (TestStep(name="queue", message="The queue takes requests."),)
+    test_steps = (TestStep(name="queue", label="Queue", message="The queue takes requests."),)
     allocates = True
 
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:

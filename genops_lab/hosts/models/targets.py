@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ..configuration import FormField
 from .hosts import HostReading
 
 LinkStateName = Literal["idle", "connecting", "asking", "pending", "up", "down", "failed"]
@@ -49,17 +50,18 @@ class EndedKernel(msgspec.Struct, frozen=True, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A place that runs kernels, and how its link is.
 
-    ``config`` is of its ``kind``; fields of hosts over SSH also stand beside it. ``state``: ``idle`` was not asked
-    for in this Lab, ``asking`` waits for an answer (see the questions), ``pending`` waits for its host, ``down`` is
-    tried again at ``retry_at``, ``failed`` waits until somebody connects. ``carrier_used`` is empty while not
-    connected. ``locked``: the administrator's, cannot be removed. ``warm_ready``: how many kernels stand ready
-    there, None while that is not known; ``warm_message``: why there are fewer than wanted. ``reading_age_s`` counts
-    since the reading arrived here.
+    ``config`` is of its ``kind``, ``where`` the place in words; fields of hosts over SSH also stand beside it.
+    ``state``: ``idle`` was not asked for in this Lab, ``asking`` waits for an answer (see the questions),
+    ``pending`` waits for its host, ``down`` is tried again at ``retry_at``, ``failed`` waits until somebody
+    connects. ``carrier_used`` is empty while not connected. ``locked``: the administrator's, cannot be removed.
+    ``warm_ready``: how many kernels stand ready there, None while that is not known; ``warm_message``: why there
+    are fewer than wanted. ``reading_age_s`` counts since the reading arrived here.
     """
 
     name: str
     kind: str
     config: dict[str, Any] = {}
+    where: str = ""
     host: str = ""
     user: str = ""
     port: int = 0
@@ -84,6 +86,23 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     reading_age_s: float | None = None
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
+
+
+class KindStep(msgspec.Struct, frozen=True):
+    """A step of the test of a target of a kind, before those that all kinds have."""
+
+    name: str
+    label: str
+
+
+class TargetKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of target: what the form of a new one asks for, with the administrator's defaults, limits and locks, and
+    what its test goes through at first."""
+
+    kind: str
+    label: str
+    fields: list[FormField]
+    steps: list[KindStep]
 
 
 class NewTarget(msgspec.Struct, frozen=True, kw_only=True):

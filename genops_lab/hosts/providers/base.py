@@ -26,6 +26,8 @@ class TestStep(msgspec.Struct, frozen=True, kw_only=True):
     """A step on the way to a host, as a test tells it when it was done."""
 
     name: str
+    #: how the list of steps calls it, such as "Log in"
+    label: str
     message: str
     state: Literal["ok", "skipped"] = "ok"
     #: in place of ``message`` once the host was asked; ``{user}`` and the like are of its answer
@@ -88,7 +90,7 @@ class HostProvider(ABC):
 
     def where(self, config: HostConfig) -> str:
         """The place as a person knows it: a host's name, a namespace."""
-        return ""
+        return self.label
 
     def by_hand(self, config: HostConfig, command: str) -> str:
         """The line by which a person at this machine's terminal runs a shell command there."""

@@ -12,6 +12,7 @@ from ..link.errors import NoPython
 from .base import HostProvider, TestStep
 
 if TYPE_CHECKING:
+    from ..configuration import HostConfig
     from ..link.carrier import HostStream
     from ..link.questions import Asker
     from ..link.route import Route
@@ -25,10 +26,14 @@ class LocalProvider(HostProvider):
     kind = "local"
     label = "This machine"
     test_steps = tuple(
-        TestStep(name=name, message=_NO_CONNECTION, state="skipped")
-        for name in ("reachable", "host_key", "login")
+        TestStep(name=name, label=label, message=_NO_CONNECTION, state="skipped")
+        for name, label in (("reachable", "Reachable"), ("host_key", "Host key"), ("login", "Login"))
     )
     is_this_machine = True
+
+    def where(self, config: HostConfig) -> str:
+        """This machine."""
+        return "this machine"
 
     def load(self) -> None:
         """Import what opening a stream needs."""

@@ -48,6 +48,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     name,
     kind: 'ssh',
     config: {},
+    where: 'gpu1.example.org',
     host: 'gpu1.example.org',
     user: '',
     port: 0,

@@ -20,7 +20,7 @@ class SshConfig(HostConfig, frozen=True, kw_only=True):
         str,
         option(
             "Host",
-            "An alias of your ssh_config, a name or an address.",
+            "An alias of your ssh_config, or a name or address. User, port and keys come from the ssh_config.",
             required=True,
             pattern=_HOST,
             noun="a host",
@@ -56,8 +56,13 @@ class SshConfig(HostConfig, frozen=True, kw_only=True):
         Literal["auto", "paramiko", "openssh"],
         option(
             "Connection",
-            "auto, paramiko, or openssh (the system's ssh).",
+            "Automatic takes the system's ssh only where your ssh_config needs it.",
             advanced=True,
+            choice_labels={
+                "auto": "Automatic",
+                "paramiko": "Built in (paramiko)",
+                "openssh": "The system's ssh",
+            },
             noun="a carrier",
             hint="Choose auto, paramiko or openssh.",
         ),

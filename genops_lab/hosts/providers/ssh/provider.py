@@ -30,9 +30,9 @@ class SshProvider(HostProvider):
     label = "A host over SSH"
     config_type = SshConfig
     test_steps = (
-        TestStep(name="reachable", message="It answers."),
-        TestStep(name="host_key", message="Its key is the one that is known."),
-        TestStep(name="login", message="Logged in.", detail="Logged in as {user}."),
+        TestStep(name="reachable", label="Reachable", message="It answers."),
+        TestStep(name="host_key", label="Host key", message="Its key is the one that is known."),
+        TestStep(name="login", label="Login", message="Logged in.", detail="Logged in as {user}."),
     )
 
     def where(self, config: HostConfig) -> str:
