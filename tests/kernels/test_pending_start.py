@@ -12,9 +12,11 @@ import pytest
 
 from genops_lab.hosts import providers
 from genops_lab.kernels import kernelspecs
+from tests.kernels.outputs.pages import Page
 from tests.kernels.places import Place, Running, a_kernel, a_place, wait
 from tests.support import toy_provider
 from tests.support.homes import Home
+from tests.support.lab_server import running_lab
 
 WAIT_S = 4.0
 
@@ -112,3 +114,39 @@ def test_each_kernel_has_a_host_and_a_connection_of_its_own(place: Place) -> Non
 
 def _pid(kernel: Running) -> str:
     return kernel.run("import os; print(os.getpid())")[1]
+
+
+_CONFIG = """
+from genops_lab.hosts.providers import PROVIDERS
+from tests.support.toy_provider import PROVIDER
+PROVIDERS[PROVIDER.kind] = PROVIDER
+c.GenOpsLab.targets = [{"name": "queue", "kind": "toy", "config": %r}]
+"""
+
+
+@pytest.mark.parametrize("wait_s", [6.0, pytest.param(90.0, marks=pytest.mark.exhaustive)])
+def test_a_lab_answers_at_once_says_why_it_waits_and_runs_what_was_sent(
+    home: Home, tmp_path: Path, wait_s: float
+) -> None:
+    config = {"python": sys.executable, "folder": str(tmp_path / "queue"), "wait_s": wait_s}
+    file = home.path / "config" / "jupyter_server_config.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(_CONFIG % config)
+    with running_lab(home) as lab:
+        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
+        began = time.monotonic()
+        status, session = lab.request("POST", "api/sessions", body)
+        assert status == 201 and time.monotonic() - began < 2.0, session
+        page = Page(lab, session["kernel"]["id"])
+        sent = page.send("cell", "print(6 * 7)")
+        (target,) = lab.get("genops/targets")
+        assert target["state"] == "pending", target
+        assert target["message"] == "All toys are in use. It is number 1 in the queue."
+        page.close()  # a proxy cuts, a laptop closes: the request waits here
+        again = Page(lab, session["kernel"]["id"])
+        again.run("next", "pass")
+        assert time.monotonic() - began >= wait_s
+        assert again.run("last", "assert _oh is not None")["execution_count"] == 3, sent
+        again.close()
+        assert lab.request("DELETE", f"api/sessions/{session['id']}")[0] == 204
+        wait(lambda: not list((tmp_path / "queue").glob("*/asked.json")), "the host was not given back")
