@@ -279,10 +279,25 @@ class RemoteKernels:
 
         async def attach(found: RemoteKernelClient) -> None:
             async with self._turn(found.kernel_id):
-                await self._attach(found, take_over=False)
+                # A host of its own goes with its kernel: one that has none still waits for its start.
+                if provider_of(start.route.kind).allocates and await self._is_unknown(found):
+                    await self._start_or_attach(found, start)
+                else:
+                    await self._attach(found, take_over=False)
 
         self._later(attach_when_it_answers(bridge, attach))
         return bridge
+
+    @staticmethod
+    async def _is_unknown(bridge: RemoteKernelClient) -> bool:
+        """Whether the kernel's host says that it never had it."""
+        try:
+            await bridge.link.call("kernels.info", {"kernel_id": bridge.kernel_id})
+        except RemoteError as error:
+            if error.code == "not_found":
+                return True
+            raise
+        return False
 
     def _bridge(self, link: HostConnection, kernel_id: str) -> tuple[RemoteKernelClient, bool]:
         bridge = self.bridges.get(kernel_id)

@@ -116,6 +116,18 @@ def _pid(kernel: Running) -> str:
     return kernel.run("import os; print(os.getpid())")[1]
 
 
+def test_the_next_lab_starts_what_the_last_one_waited_for(place: Place) -> None:
+    first = place.manager()
+    first.start_kernel()
+    kernel_id = str(first.kernel_id)
+    wait(lambda: place.bridge(first).link.state.state == "pending")
+    place.new_process().expect(kernel_id)
+    with a_kernel(place, kernel_id) as kernel:
+        assert asked(place) == [kernel_id]
+        assert kernel.run("print(6 * 7)")[1] == "42\n"
+    wait(lambda: asked(place) == [], "the host was not given back")
+
+
 _CONFIG = """
 from genops_lab.hosts.providers import PROVIDERS
 from tests.support.toy_provider import PROVIDER
