@@ -37,6 +37,7 @@ from .models import (
 )
 from .names import check_secrets, kernel_name
 from .providers import PROVIDERS, provider_of
+from .providers.base import Resources
 from .records import TargetRecord, check_policy, check_price, record_of
 from .test_reports import Outcome, Reports, what_to_do
 
@@ -277,8 +278,10 @@ class TargetsService(Service):
         name = record.name
         outcome: Outcome = "failed"
         try:
-            keeps_login = await self._keeps_login(record)
-            await self._guided(handle, record).run(keeps_login)
+            if provider_of(record.route.kind).allocates:
+                await self._test_a_new_host(handle, record)
+            else:
+                await self._guided(handle, record).run(await self._keeps_login(record))
             outcome = ""
         except asyncio.CancelledError:
             outcome = "cancelled"
@@ -291,6 +294,20 @@ class TargetsService(Service):
         if failed:
             raise Failed(failed[0].message, hint=what_to_do(failed[0]), code="target_test")
         return _works(report)
+
+    async def _test_a_new_host(self, handle: TaskHandle, record: TargetRecord) -> None:
+        """Ask for a host, test it, and give it back."""
+        provider, run = provider_of(record.route.kind), self.connections.run
+        asked = await run(provider.allocate(record.route, f"test-{handle.task.id}", Resources()))
+        host = record.route.at(asked)
+        try:
+            test = self._guided(handle, msgspec.structs.replace(record, route=host))
+            await test.run("The host goes with its kernel.")
+        finally:
+            link = self.connections.link(host)
+            await run(link.down())
+            self.connections.links.drop(link)
+            await run(provider.release(host))
 
     async def test_connected(self, name: str, handle: TaskHandle) -> str:
         """Test a target within other work, over the connection that is open: what was found, in a sentence.
